@@ -1,0 +1,86 @@
+# SPDX-License-Identifier: MIT
+#
+# socktune. `make help` lists what can be made.
+#
+# The parts depend on one another in one direction only, and the include paths enforce it:
+# preload <- config <- tools <- tests.
+
+PREFIX   ?= /usr/local
+BINDIR   ?= $(PREFIX)/bin
+SBINDIR  ?= $(PREFIX)/sbin
+MANDIR   ?= $(PREFIX)/share/man
+DATADIR  ?= $(PREFIX)/share/socktune
+BASH_COMPLETION_DIR ?= $(PREFIX)/share/bash-completion/completions
+ZSH_COMPLETION_DIR  ?= $(PREFIX)/share/zsh/site-functions
+# $LIB of ld.so: the part of a library path that depends on the word size.
+MULTIARCH ?= $(shell $(CC) -print-multiarch)
+LIBDIR   ?= $(PREFIX)/lib/$(MULTIARCH)
+LIBDIR32 ?= $(PREFIX)/lib/i386-linux-gnu
+DESTDIR  ?=
+
+CC       ?= gcc
+CFLAGS   ?= -O2 -g
+WARNINGS := -Wall -Wextra -Werror -Wshadow -Wconversion -Wstrict-prototypes -Wmissing-prototypes \
+            -Wpointer-arith -Wundef -Wvla -Wformat=2 -Wwrite-strings
+STD      := -std=gnu11
+VERSION  := $(shell cat tools/VERSION)
+
+B := build
+V ?= 0
+ifeq ($(V),0)
+Q := @
+say = @printf '  %-6s %s\n' $(1) '$(2)'
+else
+say = @:
+endif
+
+# What the preloaded object and the tools share: pure code, no hooks.
+ENGINE      := preload/glob.c preload/match.c preload/policy.c preload/subject.c
+PRELOAD_SRC := $(wildcard preload/*.c)
+CONFIG_SRC  := $(wildcard config/*.c)
+TOOLS_SRC   := $(wildcard tools/*.c)
+
+CONFIG_LIBS := -lconfig
+TOOLS_LIBS  := -ljansson -lelf
+
+TOOLS_CFLAGS := $(STD) $(WARNINGS) $(CFLAGS) -D_GNU_SOURCE -MMD -MP
+INC_preload  := -Ipreload
+INC_config   := $(INC_preload) -Iconfig
+INC_tools    := $(INC_config) -Itools -DSOCKTUNE_VERSION='"$(VERSION)"' -DPREFIX='"$(PREFIX)"' \
+                -DLIBDIR='"$(LIBDIR)"'
+INC_tests    := $(INC_tools) -Itests
+
+.PHONY: all
+all: $(B)/libsocktune.so $(B)/socktune
+
+include preload/preload.mk
+
+# --- tools ------------------------------------------------------------------------------------
+
+tools_obj = $(patsubst %.c,$(B)/obj/%.o,$(ENGINE) $(CONFIG_SRC) $(TOOLS_SRC))
+
+$(B)/socktune: $(tools_obj)
+	$(call say,LD,$@)
+	$(Q)$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(CONFIG_LIBS) $(TOOLS_LIBS)
+
+$(B)/obj/preload/%.o: preload/%.c Makefile
+	$(call say,CC,$<)
+	$(Q)mkdir -p $(@D) && $(CC) $(TOOLS_CFLAGS) $(INC_preload) -c -o $@ $<
+$(B)/obj/config/%.o: config/%.c Makefile
+	$(call say,CC,$<)
+	$(Q)mkdir -p $(@D) && $(CC) $(TOOLS_CFLAGS) $(INC_config) -c -o $@ $<
+$(B)/obj/tools/%.o: tools/%.c Makefile tools/VERSION
+	$(call say,CC,$<)
+	$(Q)mkdir -p $(@D) && $(CC) $(TOOLS_CFLAGS) $(INC_tools) -c -o $@ $<
+
+-include tests/tests.mk
+
+.PHONY: help
+help:
+	@sed -n 's/^## //p' $(MAKEFILE_LIST)
+
+.PHONY: clean
+clean:
+	rm -rf $(B)
+
+-include $(shell find $(B) -name '*.d' 2>/dev/null)

@@ -1,0 +1,36 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The compiler: from a ruleset to a policy (preload/policy.h). Here it is decided at which moments
+ * each option is set; the preloaded object only carries that out.
+ */
+#ifndef SOCKTUNE_COMPILE_H
+#define SOCKTUNE_COMPILE_H
+
+#include "rules.h"
+
+/*
+ * Compile an error-free ruleset. Stores a malloc()ed blob, aligned to 8, in `blob` and its bytes in
+ * `size`; the caller frees it. Returns 0, or -1 with a diagnostic when a limit of the format is
+ * passed, or a source vanished meanwhile.
+ */
+int policy_compile(const struct ruleset *ruleset, struct diagnostics *diagnostics, void **blob,
+                   size_t *size);
+
+/*
+ * The moments (MOMENT_BIT()s) at which an option is set. Pure; the heart of the compiler.
+ * `criteria` says what must be known before the rule can be decided; `roles` is what the rule
+ * accepts. 0: the option can never be set for such sockets.
+ */
+enum criteria_bit {
+    CRITERIA_ROLE = 1,
+    CRITERIA_LOCAL_ADDRESS = 2,
+    CRITERIA_LOCAL_PORT = 4,
+    CRITERIA_REMOTE = 8
+};
+unsigned option_moments(const struct option *option, unsigned roles, unsigned criteria);
+
+/* Write a policy to `path` by way of a temporary file beside it and rename(), mode 0644. Returns
+ * 0, or -1 with errno. */
+int policy_write(const char *path, const void *blob, size_t size);
+
+#endif

@@ -1,0 +1,113 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The option table: one row for each socket option a rule may name (config/options.def). All that
+ * socktune knows about an option stands in its row; nothing else names an option.
+ */
+#ifndef SOCKTUNE_OPTION_H
+#define SOCKTUNE_OPTION_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+/* How a value is written in a rule, and what bytes the kernel takes and returns for it. */
+enum option_kind {
+    KIND_BOOL,     /* int 0 or 1 */
+    KIND_INT,      /* int between min and max */
+    KIND_SIZE,     /* int, bytes; "256K", "1M": powers of 1024 */
+    KIND_RATE,     /* 64-bit, bytes per second; "10M"; ~0 means no limit ("unlimited") */
+    KIND_DURATION, /* int in the row's unit */
+    KIND_TIMEVAL,  /* two 64-bit ints (seconds, microseconds): SO_RCVTIMEO_NEW; 0 or "off": none */
+    KIND_LINGER,   /* struct linger; "5s" or "off" */
+    KIND_TOS,      /* int; names lowdelay, throughput, reliability, mincost, or 0-255 */
+    KIND_DSCP,     /* socktune's dscp: a name (EF, AF41, CS1 ...) or 0-63 */
+    KIND_PMTUDISC, /* int; names want, dont, do, probe, interface, omit */
+    KIND_NAMES,    /* int; other names of the row, or the number */
+    KIND_STRING,   /* bytes without a terminator: TCP_CONGESTION, SO_BINDTODEVICE */
+    KIND_PORT_RANGE, /* u32: low | high << 16; "40000-50000" */
+    KIND_TRANSPORT,  /* socktune's transport: "mptcp" */
+    KIND_ADDRESS,    /* socktune's source: an address without a port */
+    KIND_COUNT
+};
+
+enum option_unit {
+    UNIT_NONE,
+    UNIT_BYTES,
+    UNIT_BYTES_PER_SECOND,
+    UNIT_SECONDS,
+    UNIT_MILLISECONDS,
+    UNIT_MICROSECONDS,
+    UNIT_HOPS,
+    UNIT_COUNT_OF, /* a plain count: probes, retries, connections */
+};
+
+/* When the kernel wants it set. */
+enum option_when {
+    WHEN_ANY,       /* at any time */
+    WHEN_BIND,      /* before bind(), or the connect()/listen() that binds implicitly */
+    WHEN_HANDSHAKE, /* before connect() or listen(): part of the handshake or of the window scale */
+    WHEN_LISTENER,  /* on listeners alone, before listen() */
+    WHEN_CONNECT,   /* on connecting sockets alone, before connect() */
+    WHEN_AFTER      /* only after connect() or listen(): set earlier it is lost */
+};
+
+/* What an accepted socket has from its listener. */
+enum option_inherit {
+    INHERIT_YES,
+    INHERIT_NO,       /* must be set on each accepted socket */
+    INHERIT_UNWANTED, /* inherited, but it would alter the listener's own calls (SO_RCVTIMEO: accept
+                         would time out), so a rule on accepted sockets sets it there */
+    INHERIT_NONE      /* means nothing on an accepted socket */
+};
+
+/* What the caller must have for the kernel to take it. */
+enum option_privilege {
+    PRIVILEGE_NONE,
+    PRIVILEGE_NET_ADMIN, /* CAP_NET_ADMIN, always */
+    PRIVILEGE_NET_RAW,   /* CAP_NET_RAW or CAP_NET_ADMIN */
+    PRIVILEGE_ABOVE,     /* CAP_NET_ADMIN for values above `free_max` */
+    PRIVILEGE_CHANGE     /* CAP_NET_RAW to change a value once set */
+};
+
+/* A name for a value. */
+struct option_name {
+    const char *name; /* lower case */
+    int64_t value;
+};
+
+struct option {
+    const char *name; /* "TCP_KEEPIDLE" */
+    int level;
+    int optname;
+    enum option_kind kind;
+    enum option_unit unit;
+    int64_t min; /* in the option's unit, both inclusive: the kernel's bounds */
+    int64_t max;
+    const struct option_name *names; /* NULL or ended by {NULL, 0} */
+    uint8_t families;                /* enum family_bit for which the kernel takes it */
+    uint16_t protocols;              /* enum protocol_bit */
+    uint8_t roles;                   /* enum role_bit for which it means something */
+    enum option_when when;
+    enum option_inherit inherit;
+    enum option_privilege privilege;
+    int64_t free_max;  /* PRIVILEGE_ABOVE: the largest value free for all */
+    bool readable;     /* getsockopt gives back what was set (after `read_back`) */
+    const char *since; /* first kernel that has it, "" if older than 4.19 */
+    const char *doc;   /* one line, no full stop */
+};
+
+/* All rows, in the order in which the kernel wants them set. */
+const struct option *option_table(size_t *count);
+
+/* The row of that name (any case), or NULL. */
+const struct option *option_find(const char *name);
+
+/* The row of that level and number (the first one, where two names share it), or NULL. */
+const struct option *option_find_number(int level, int optname);
+
+/* The name closest to a misspelt one, or NULL if none is near. Also for other word lists, ended by
+ * NULL: option_nearest() is nearest_word() over the table. */
+const char *option_nearest(const char *name);
+const char *nearest_word(const char *word, const char *const *words);
+
+#endif

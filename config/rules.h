@@ -1,0 +1,107 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Rules as read: the syntax tree between parser, checker and compiler. Every node knows where it
+ * stands. All memory belongs to the ruleset and goes with ruleset_free().
+ */
+#ifndef SOCKTUNE_RULES_H
+#define SOCKTUNE_RULES_H
+
+#include "diagnostic.h"
+#include "option.h"
+#include "policy.h"
+#include "value.h"
+
+/* A glob or a user, maybe excluded by a leading `!`. */
+struct pattern {
+    const char *text; /* without the `!` */
+    bool negate;
+    uint32_t uid; /* users: resolved */
+    struct location at;
+};
+
+struct pattern_list {
+    struct pattern *items;
+    size_t count;
+};
+
+struct prefix_list {
+    struct policy_prefix *items;
+    size_t count;
+    struct location at;
+};
+
+struct port_list {
+    struct policy_port *items;
+    size_t count;
+    struct location at;
+};
+
+/* One statement about one option. A `dscp` or `raw` is one statement; it becomes one or two
+ * actions when compiled. */
+struct setting {
+    enum action_mode mode;
+    const struct option *option; /* NULL for raw */
+    int raw_level;               /* raw only */
+    int raw_optname;
+    struct value value; /* empty for MODE_IGNORE */
+    const char *text;   /* the value as written */
+    struct location at;
+};
+
+struct rule {
+    const char *name; /* never NULL */
+    struct location at;
+    struct pattern_list program;
+    struct pattern_list command;
+    struct pattern_list user;
+    struct prefix_list local;
+    struct prefix_list remote;
+    struct port_list local_port;
+    struct port_list remote_port;
+    uint16_t protocols; /* enum protocol_bit; PROTOCOL_ALL where the rule says nothing */
+    uint8_t roles;      /* enum role_bit; ROLE_ALL where the rule says nothing */
+    uint8_t families;   /* enum family_bit; FAMILY_IP where the rule says nothing: AF_UNIX sockets
+                           are left alone unless a rule names them */
+    bool final;
+    bool report;
+    struct setting *settings; /* in the order written */
+    size_t setting_count;
+};
+
+struct source_file {
+    const char *path; /* absolute */
+    bool directory;
+};
+
+struct ruleset {
+    struct rule *rules; /* in order of evaluation */
+    size_t rule_count;
+    struct source_file *sources; /* every file and directory read, includes too */
+    size_t source_count;
+    void *arena; /* all of the above; private to rules.c */
+};
+
+/*
+ * Read the rule file, or the *.conf files of the directory in name order, at `path`. Every finding
+ * goes to `diagnostics`; parsing goes on after an error as far as it can, so that a person sees
+ * all of them. Returns a ruleset in any case but when memory ends (NULL, errno); it may only be
+ * compiled when there was no error.
+ */
+struct ruleset *ruleset_read(const char *path, struct diagnostics *diagnostics);
+
+/* The same from text, under a name for messages: for tests and fuzzers. */
+struct ruleset *ruleset_read_text(const char *text, const char *name,
+                                  struct diagnostics *diagnostics);
+
+void ruleset_free(struct ruleset *ruleset);
+
+/* Who will run under the rules, for warnings that depend on it. */
+struct check_context {
+    bool privileged; /* has CAP_NET_ADMIN */
+};
+
+/* Warn about what is valid but will not do what its writer thinks. */
+void ruleset_check(const struct ruleset *ruleset, const struct check_context *context,
+                   struct diagnostics *diagnostics);
+
+#endif

@@ -1,0 +1,62 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The subject: what is known about a socket when a rule is to be matched. What is not known yet is
+ * not guessed: role, family and protocol are sets of what the socket may be, addresses and ports
+ * carry a bit that says whether they are known. Asking the kernel for more costs a system call, so
+ * that is done only where the matching says that it would make a difference.
+ */
+#ifndef SOCKTUNE_SUBJECT_H
+#define SOCKTUNE_SUBJECT_H
+
+#include "policy.h"
+
+#include <sys/socket.h>
+
+/* Facts about a socket that may be missing. */
+enum fact_bit {
+    FACT_ROLE = 1,     /* roles has one member */
+    FACT_FAMILY = 2,   /* families has one member */
+    FACT_PROTOCOL = 4, /* protocols has one member */
+    FACT_LOCAL = 8,    /* local and local_port */
+    FACT_REMOTE = 16   /* remote and remote_port */
+};
+#define FACT_ALL 31u
+
+/* IPv4 as v4-mapped IPv6, so that there is one kind of address. */
+struct address {
+    uint8_t bytes[16];
+};
+
+struct subject {
+    struct address local;
+    struct address remote;
+    uint16_t local_port; /* host byte order */
+    uint16_t remote_port;
+    uint16_t protocols; /* enum protocol_bit: what it may be */
+    uint8_t roles;      /* enum role_bit: what it may be */
+    uint8_t families;   /* enum family_bit: what it may be; empty: none of ours */
+    uint8_t known;      /* enum fact_bit, of LOCAL and REMOTE */
+    uint8_t
+        unobtainable; /* enum fact_bit: asked for in vain; a rule that needs it does not match */
+};
+
+/* True for an IPv4 address (v4-mapped). */
+bool address_is_v4(const struct address *address);
+
+/*
+ * Read an IP socket address of `length` bytes. Returns FAMILY_INET, FAMILY_INET6 or, for a unix
+ * address, FAMILY_UNIX (then address and port are 0); 0 for anything else or one that is too
+ * short, and then writes nothing.
+ */
+unsigned address_read(const struct sockaddr *from, socklen_t length, struct address *address,
+                      uint16_t *port);
+
+/* The bits of a socket made by socket(domain, type, protocol); type may carry SOCK_CLOEXEC and
+ * SOCK_NONBLOCK. 0 for what socktune leaves alone. */
+unsigned family_bit_of(int domain);
+unsigned protocol_bit_of(int domain, int type, int protocol);
+
+/* The roles that sockets of these protocols can have. */
+unsigned roles_of_protocols(unsigned protocols);
+
+#endif
