@@ -29,13 +29,15 @@
 
 /* The moments at which a hook can act on a socket, in the order of a socket's life. */
 enum moment {
-    MOMENT_SOCKET,    /* after socket() returned a descriptor */
-    MOMENT_BIND,      /* before bind() */
-    MOMENT_CONNECT,   /* before connect() */
-    MOMENT_CONNECTED, /* after connect() succeeded or is in progress */
-    MOMENT_LISTEN,    /* before listen() */
-    MOMENT_LISTENING, /* after listen() succeeded */
-    MOMENT_ACCEPT,    /* after accept() or accept4() returned a descriptor */
+    MOMENT_SOCKET,          /* after socket() returned a descriptor */
+    MOMENT_BIND,            /* before bind() */
+    MOMENT_CONNECT,         /* before connect() */
+    MOMENT_CONNECTED,       /* after connect() succeeded or is in progress */
+    MOMENT_LISTEN,          /* before listen() */
+    MOMENT_LISTENING,       /* after listen() succeeded */
+    MOMENT_ACCEPT,          /* after accept() or accept4() returned a descriptor */
+    MOMENT_ACCEPT_WILDCARD, /* the same, but only where the listener is bound to no one address:
+                               else MOMENT_LISTEN has settled it */
     MOMENT_COUNT
 };
 #define MOMENT_BIT(moment) (1u << (moment))
@@ -184,7 +186,8 @@ struct policy_rule {
 };
 
 enum option_flag {
-    OPTION_INHERITED = 1 /* an accepted socket has its listener's value */
+    OPTION_INHERITED = 1, /* an accepted socket has its listener's value */
+    OPTION_EARLY = 2 /* must be set before bind(), connect() or listen(); never on a connection */
 };
 
 /* A distinct (level, optname). Its index is its rank in the order of setting. */

@@ -27,21 +27,47 @@ struct address {
     uint8_t bytes[16];
 };
 
+/*
+ * Until FACT_ROLE is known, `roles` is what the socket may turn out to be, and a rule matches if it
+ * accepts all of that. Once it is known, the socket stands for each role in it, and a rule matches
+ * if it accepts any: a listener is the template of the sockets it accepts, so it stands for both.
+ */
 struct subject {
     struct address local;
     struct address remote;
     uint16_t local_port; /* host byte order */
     uint16_t remote_port;
     uint16_t protocols; /* enum protocol_bit: what it may be */
-    uint8_t roles;      /* enum role_bit: what it may be */
+    uint8_t roles;      /* enum role_bit */
     uint8_t families;   /* enum family_bit: what it may be; empty: none of ours */
-    uint8_t known;      /* enum fact_bit, of LOCAL and REMOTE */
+    uint8_t known;      /* enum fact_bit: ROLE, LOCAL, REMOTE */
     uint8_t
         unobtainable; /* enum fact_bit: asked for in vain; a rule that needs it does not match */
 };
 
+/*
+ * The subject at each moment of a socket's life, as far as the call itself tells. These are what
+ * the hooks begin with, and what `socktune explain` begins with, so that the two agree.
+ * subject_at_socket() and subject_at_address() return false, with an empty subject, for sockets
+ * that socktune leaves alone.
+ */
+bool subject_at_socket(struct subject *subject, int domain, int type, int protocol);
+/* bind() to, or connect() to, `address`; `moment` says which. */
+bool subject_at_address(struct subject *subject, enum moment moment, const struct sockaddr *address,
+                        socklen_t length);
+/* listen(), and the call after it. */
+void subject_at_listen(struct subject *subject);
+void subject_at_accept(struct subject *subject);
+
+/* The type of the socket (SOCK_STREAM ...) has become known; `moment` is the call it is in. */
+void subject_learn_type(struct subject *subject, enum moment moment, int domain, int type,
+                        int protocol);
+
 /* True for an IPv4 address (v4-mapped). */
 bool address_is_v4(const struct address *address);
+
+/* True for 0.0.0.0 and ::, which stand for every address of the machine. */
+bool address_is_unspecified(const struct address *address);
 
 /*
  * Read an IP socket address of `length` bytes. Returns FAMILY_INET, FAMILY_INET6 or, for a unix

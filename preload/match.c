@@ -1,0 +1,258 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Matching rules against programs and sockets.
+ *
+ * A socket criterion has three answers: yes, no, and "depends on a fact that is missing". The last
+ * one is returned to the caller as the set of missing facts, so that the kernel is asked for a
+ * fact only when some rule that fits in all other respects depends on it.
+ */
+#include "match.h"
+
+#include "glob.h"
+
+#define NO_MATCH UINT32_MAX /* beside sets of missing facts */
+
+static const char *basename_of(const char *path)
+{
+    const char *base = path;
+    for (const char *p = path; *p != 0; p++)
+        if (*p == '/')
+            base = p + 1;
+    return base;
+}
+
+static bool matcher_applies(const struct policy *policy, const struct policy_matcher *matcher,
+                            const struct identity *identity)
+{
+    const char *pattern = policy_string(policy, matcher->pattern);
+    const char *executable = identity->executable, *argv0 = identity->argv[0];
+    switch ((enum matcher_kind)matcher->kind) {
+    case MATCHER_NAME:
+        return (executable != NULL && glob_match(pattern, basename_of(executable))) ||
+               (argv0 != NULL && glob_match(pattern, basename_of(argv0)));
+    case MATCHER_PATH:
+        return (executable != NULL && glob_match(pattern, executable)) ||
+               (argv0 != NULL && glob_match(pattern, argv0));
+    case MATCHER_COMMAND:
+        return glob_match_words(pattern, identity->argv);
+    case MATCHER_USER:
+        return matcher->uid == identity->uid;
+    case MATCHER_COUNT:
+        break;
+    }
+    return false;
+}
+
+bool rule_is_for(const struct policy *policy, const struct policy_rule *rule,
+                 const struct identity *identity)
+{
+    static const uint8_t group_of[MATCHER_COUNT] = {
+        [MATCHER_NAME] = 1, [MATCHER_PATH] = 1, [MATCHER_COMMAND] = 2, [MATCHER_USER] = 4};
+    unsigned wanted = 0, found = 0;
+    for (uint32_t i = 0; i < rule->matchers.count; i++) {
+        const struct policy_matcher *matcher = &policy->matchers[rule->matchers.first + i];
+        unsigned group = group_of[matcher->kind];
+        if (!matcher->negate)
+            wanted |= group;
+        if (!matcher->negate && (found & group) != 0)
+            continue;
+        if (!matcher_applies(policy, matcher, identity))
+            continue;
+        if (matcher->negate)
+            return false;
+        found |= group;
+    }
+    return wanted == found;
+}
+
+uint32_t active_rules(const struct policy *policy, const struct identity *identity, uint32_t *rules)
+{
+    uint32_t count = 0;
+    struct policy_range last = {0, 0};
+    bool last_answer = true; /* no matchers: any program */
+    for (uint32_t i = 0; i < policy->rule_count; i++) {
+        const struct policy_rule *rule = &policy->rules[i];
+        /* Neighbours mostly come from one file and share its program. */
+        if (rule->matchers.first != last.first || rule->matchers.count != last.count) {
+            last = rule->matchers;
+            last_answer = rule_is_for(policy, rule, identity);
+        }
+        if (last_answer)
+            rules[count++] = i;
+    }
+    return count;
+}
+
+static bool in_prefix(const struct policy_prefix *prefix, const struct address *address)
+{
+    if (address_is_v4(address) != (prefix->v4 != 0))
+        return false;
+    unsigned whole = prefix->length / 8u, rest = prefix->length % 8u;
+    if (__builtin_memcmp(prefix->address, address->bytes, whole) != 0)
+        return false;
+    return rest == 0 ||
+           ((prefix->address[whole] ^ address->bytes[whole]) & (0xff00u >> rest) & 0xffu) == 0;
+}
+
+/* 0.0.0.0 and :: stand for all addresses of the machine, so only prefixes that hold all of them
+ * match, and none that excludes some does. */
+static bool address_matches(const struct policy *policy, struct policy_range range,
+                            const struct address *address)
+{
+    bool unspecified = address_is_unspecified(address);
+    bool positive = false, found = false;
+    for (uint32_t i = 0; i < range.count; i++) {
+        const struct policy_prefix *prefix = &policy->prefixes[range.first + i];
+        bool all = prefix->length == (prefix->v4 ? 96 : 0);
+        bool in = in_prefix(prefix, address) && (!unspecified || all);
+        if (prefix->negate && (in || unspecified))
+            return false;
+        positive = positive || !prefix->negate;
+        found = found || (!prefix->negate && in);
+    }
+    return found || !positive;
+}
+
+static bool port_matches(const struct policy *policy, struct policy_range range, uint16_t port)
+{
+    bool positive = false, found = false;
+    for (uint32_t i = 0; i < range.count; i++) {
+        const struct policy_port *ports = &policy->ports[range.first + i];
+        bool in = ports->low <= port && port <= ports->high;
+        if (ports->negate && in)
+            return false;
+        positive = positive || !ports->negate;
+        found = found || (!ports->negate && in);
+    }
+    return found || !positive;
+}
+
+/* Criteria on one end of the connection: 0, NO_MATCH, or `fact` when it is missing. */
+static uint32_t end_matches(const struct policy *policy, const struct subject *subject,
+                            enum fact_bit fact, struct policy_range addresses,
+                            struct policy_range ports)
+{
+    if (addresses.count == 0 && ports.count == 0)
+        return 0;
+    if (subject->families == FAMILY_UNIX)
+        return NO_MATCH;
+    if ((subject->known & fact) == 0)
+        return fact;
+    bool local = fact == FACT_LOCAL;
+    bool matches = address_matches(policy, addresses, local ? &subject->local : &subject->remote) &&
+                   port_matches(policy, ports, local ? subject->local_port : subject->remote_port);
+    return matches ? 0 : NO_MATCH;
+}
+
+/* What it may be against what the rule accepts: 0, NO_MATCH, or `fact` when it depends. */
+static uint32_t set_matches(unsigned possible, unsigned accepted, enum fact_bit fact)
+{
+    if ((possible & accepted) == 0)
+        return NO_MATCH;
+    return (possible & ~accepted) == 0 ? 0 : fact;
+}
+
+static uint32_t role_matches(const struct subject *subject, unsigned accepted)
+{
+    if ((subject->known & FACT_ROLE) != 0)
+        return (subject->roles & accepted) != 0 ? 0 : NO_MATCH;
+    return set_matches(subject->roles, accepted, FACT_ROLE);
+}
+
+/* The rule's criteria on the socket: NO_MATCH, or the facts it depends on; 0: it matches. */
+static uint32_t rule_matches(const struct policy *policy, const struct policy_rule *rule,
+                             const struct subject *subject)
+{
+    const uint32_t answers[] = {
+        set_matches(subject->families, rule->families, FACT_FAMILY),
+        set_matches(subject->protocols, rule->protocols, FACT_PROTOCOL),
+        role_matches(subject, rule->roles),
+        end_matches(policy, subject, FACT_REMOTE, rule->remote, rule->remote_port),
+        end_matches(policy, subject, FACT_LOCAL, rule->local, rule->local_port),
+    };
+    uint32_t missing = 0;
+    for (size_t i = 0; i < sizeof answers / sizeof answers[0]; i++)
+        missing |= answers[i];
+    return missing; /* NO_MATCH has all bits */
+}
+
+unsigned match_subject(const struct policy *policy, const struct active *active,
+                       const struct subject *subject, unsigned moments, struct decision *decision)
+{
+    unsigned needed = 0, relevant = 0;
+    for (uint32_t i = 0; i < policy->option_count; i++)
+        decision->action[i] = NO_ACTION;
+    for (uint32_t i = 0; i < active->count; i++) {
+        const struct policy_rule *rule = &policy->rules[active->rules[i]];
+        uint32_t missing = rule_matches(policy, rule, subject);
+        if (missing == NO_MATCH || (missing & subject->unobtainable) != 0)
+            continue;
+        relevant |= rule->moments & moments;
+        needed |= missing;
+        if (missing != 0)
+            continue;
+        for (uint32_t a = rule->actions.first; a < rule->actions.first + rule->actions.count; a++)
+            if (policy->actions[a].mode != MODE_IGNORE)
+                decision->action[policy->actions[a].option] = a;
+        if ((rule->flags & RULE_FINAL) != 0)
+            break;
+    }
+    return relevant != 0 ? needed : 0;
+}
+
+bool action_applies(const struct policy_action *action, const struct subject *subject,
+                    enum moment moment)
+{
+    return (action->moments & MOMENT_BIT(moment)) != 0 &&
+           (action->families & subject->families) != 0 &&
+           (action->protocols & subject->protocols) != 0;
+}
+
+/* What one rule says about the program's own setsockopt of an option. */
+struct say {
+    bool gives;   /* it has a value for the option */
+    bool forces;  /* and insists on it */
+    bool ignores; /* the program's own setting is to have no effect */
+};
+
+static struct say rule_says(const struct policy *policy, const struct policy_rule *rule,
+                            uint32_t option)
+{
+    struct say say = {false, false, false};
+    for (uint32_t a = rule->actions.first; a < rule->actions.first + rule->actions.count; a++) {
+        const struct policy_action *action = &policy->actions[a];
+        if (action->option != option)
+            continue;
+        say.ignores = say.ignores || action->mode == MODE_IGNORE;
+        say.gives = say.gives || action->mode != MODE_IGNORE;
+        say.forces = action->mode == MODE_FORCE;
+    }
+    return say;
+}
+
+unsigned match_guard(const struct policy *policy, const struct active *active,
+                     const struct subject *subject, uint32_t option, bool *swallow)
+{
+    bool ignored = false, forced = false;
+    unsigned needed = 0;
+    for (uint32_t i = 0; i < active->count; i++) {
+        const struct policy_rule *rule = &policy->rules[active->rules[i]];
+        struct say say = rule_says(policy, rule, option);
+        bool final = (rule->flags & RULE_FINAL) != 0;
+        if (!say.gives && !say.ignores && !final)
+            continue;
+        uint32_t missing = rule_matches(policy, rule, subject);
+        if (missing == NO_MATCH)
+            continue;
+        needed |= missing & ~(uint32_t)subject->unobtainable;
+        ignored = ignored || say.ignores;
+        if (missing != 0)
+            continue;
+        if (say.gives)
+            forced = say.forces;
+        if (final)
+            break;
+    }
+    *swallow = ignored || forced;
+    return needed;
+}
