@@ -1,0 +1,84 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * socktune check: reads rules as the library would, and tells what is wrong with them.
+ */
+#include "commands.h"
+#include "console.h"
+#include "flags.h"
+#include "rules_file.h"
+
+static void collect(void *context, enum severity severity, struct location at, const char *message)
+{
+    json_array_append_new(context,
+                          json_pack("{s:s, s:i, s:s, s:s}", "file", at.file, "line", (int)at.line,
+                                    "severity", severity == SEVERITY_ERROR ? "error" : "warning",
+                                    "message", message));
+}
+
+static const char *plural(size_t count)
+{
+    return count == 1 ? "" : "s";
+}
+
+/* Returns how many rules there are in the file; 0 after an error. */
+static size_t check_one(const char *path, struct diagnostics *diagnostics)
+{
+    struct check_context context = current_context();
+    struct loaded loaded;
+    size_t rules;
+
+    if (load_rules(path, &context, diagnostics, &loaded) != 0)
+        return 0;
+    rules = loaded.policy.rule_count;
+    loaded_free(&loaded);
+    return rules;
+}
+
+static void summary(const struct diagnostics *found, size_t rules)
+{
+    const char *mark = colour(stdout, found->errors     ? COLOUR_RED
+                                      : found->warnings ? COLOUR_YELLOW
+                                                        : COLOUR_GREEN);
+
+    printf("%s%u error%s, %u warning%s%s", mark, found->errors, plural(found->errors),
+           found->warnings, plural(found->warnings), colour(stdout, COLOUR_NONE));
+    if (!found->errors)
+        printf(" in %zu rule%s", rules, plural(rules));
+    putchar('\n');
+}
+
+static int check(const char *const *paths, int count, bool json)
+{
+    json_t *findings = json ? json_array() : NULL;
+    struct diagnostics diagnostics = {.report = json ? collect : print_diagnostic,
+                                      .context = json ? (void *)findings : stdout};
+    size_t rules = 0;
+
+    for (int i = 0; i < count; i++)
+        rules += check_one(paths[i], &diagnostics);
+    if (!json)
+        summary(&diagnostics, rules);
+    else if (print_json(json_pack("{s:o, s:i, s:i, s:I}", "findings", findings, "errors",
+                                  (int)diagnostics.errors, "warnings", (int)diagnostics.warnings,
+                                  "rules", (json_int_t)rules)) != 0)
+        return 1;
+    return diagnostics.errors ? 1 : 0;
+}
+
+int cmd_check(int argc, char **argv)
+{
+    bool json = false;
+    const struct flag flags[] = {{"json", 'j', FLAG_SWITCH, &json}, {NULL, 0, FLAG_SWITCH, NULL}};
+    int status;
+    int first = parse_flags(argc, argv, flags, OPERANDS_ANYWHERE, &status);
+    const char *usual = default_rules();
+
+    if (first < 0)
+        return status;
+    if (first < argc)
+        return check((const char *const *)argv + first, argc - first, json);
+    if (!usual)
+        return command_failure("no rules: SOCKTUNE_RULES is not set, and there is neither "
+                               "/etc/socktune.d nor /etc/socktune.conf");
+    return check(&usual, 1, json);
+}

@@ -1,0 +1,113 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The table of commands, and what they share in speaking to people: usage and failures.
+ */
+#include "commands.h"
+#include "option.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+static const struct command commands[] = {
+    {"check", cmd_check, "tell what is wrong with rules",
+     "[--json] [RULES...]\n"
+     "\n"
+     "RULES is a rule file, a directory of *.conf files or a compiled policy. Without it, the "
+     "rules\n"
+     "are checked that programs get by default: SOCKTUNE_RULES, /etc/socktune.d or\n"
+     "/etc/socktune.conf. Prints FILE:LINE: error: (or warning:) and what would be right.\n"
+     "\n"
+     "  -j, --json  print the findings as JSON\n"
+     "\n"
+     "Exits with 1 if there is an error, with 0 otherwise.\n"},
+    {"compile", cmd_compile, "make the policy that the library reads",
+     "RULES [-o FILE]\n"
+     "       socktune compile --preload RULES\n"
+     "\n"
+     "RULES is a rule file or a directory of *.conf files.\n"
+     "\n"
+     "  -o, --output FILE  where to write; - is standard output [RULES.policy]\n"
+     "      --preload      as the library calls it: write to standard output, keep a copy as\n"
+     "                     RULES.policy where that may be written, and tell the first error only,\n"
+     "                     in one line, with exit status 78\n"},
+};
+
+static const struct command *running;
+
+const struct command *command_table(size_t *count)
+{
+    *count = sizeof commands / sizeof *commands;
+    return commands;
+}
+
+const struct command *command_find(const char *name)
+{
+    for (size_t i = 0; i < sizeof commands / sizeof *commands; i++)
+        if (strcmp(commands[i].name, name) == 0)
+            return &commands[i];
+    return NULL;
+}
+
+const char *command_nearest(const char *name)
+{
+    const char *names[sizeof commands / sizeof *commands + 1];
+    size_t count = 0;
+
+    for (; count < sizeof commands / sizeof *commands; count++)
+        names[count] = commands[count].name;
+    names[count] = NULL;
+    return nearest_word(name, names);
+}
+
+int command_run(const struct command *command, int argc, char **argv)
+{
+    char name[64]; /* getopt_long() names its caller by argv[0] */
+
+    snprintf(name, sizeof name, "socktune %s", command->name);
+    argv[0] = name;
+    running = command;
+    return command->function(argc, argv);
+}
+
+static void print_usage(FILE *to)
+{
+    fprintf(to, "Usage: socktune %s %s", running->name, running->usage);
+}
+
+int command_help(void)
+{
+    printf("socktune %s: %s\n", running->name, running->summary);
+    print_usage(stdout);
+    return 0;
+}
+
+static void complain(const char *format, va_list arguments)
+{
+    fprintf(stderr, "socktune %s: ", running->name);
+    vfprintf(stderr, format, arguments);
+    fputc('\n', stderr);
+}
+
+int command_misuse(const char *format, ...)
+{
+    if (format) {
+        va_list arguments;
+
+        va_start(arguments, format);
+        complain(format, arguments);
+        va_end(arguments);
+    }
+    print_usage(stderr);
+    return EXIT_USAGE;
+}
+
+int command_failure(const char *format, ...)
+{
+    va_list arguments;
+
+    va_start(arguments, format);
+    complain(format, arguments);
+    va_end(arguments);
+    return 1;
+}

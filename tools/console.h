@@ -1,0 +1,21 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Output that suits its reader: colours for people at a terminal, JSON for programs.
+ */
+#ifndef SOCKTUNE_CONSOLE_H
+#define SOCKTUNE_CONSOLE_H
+
+#include <jansson.h>
+#include <stdio.h>
+
+enum colour { COLOUR_NONE, COLOUR_BOLD, COLOUR_DIM, COLOUR_RED, COLOUR_YELLOW, COLOUR_GREEN };
+
+/* The escape sequence for the colour (COLOUR_NONE: back to normal), or "" where `to` is no
+ * terminal, or NO_COLOR (no-color.org) or TERM=dumb asks for none. */
+const char *colour(FILE *to, enum colour which);
+
+/* Print a JSON value on standard output, a line feed behind it, and drop the reference. Returns 0,
+ * or 1 when memory ended on the way (then it may be NULL) and nothing was printed. */
+int print_json(json_t *value);
+
+#endif

@@ -1,0 +1,220 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Finding, reading and compiling rules for the commands.
+ */
+#include "rules_file.h"
+#include "console.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/capability.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+const char *default_rules(void)
+{
+    static const char *const places[] = {"/etc/socktune.d", "/etc/socktune.conf"};
+    const char *named = getenv("SOCKTUNE_RULES");
+
+    if (named && *named)
+        return named;
+    for (size_t i = 0; i < sizeof places / sizeof *places; i++)
+        if (access(places[i], F_OK) == 0)
+            return places[i];
+    return NULL;
+}
+
+char *absolute_path(const char *path)
+{
+    char *directory = NULL;
+    char *result = NULL;
+    size_t length;
+
+    while (path[0] == '.' && path[1] == '/')
+        for (path += 2; *path == '/';)
+            path++;
+    if (path[0] == '/') {
+        result = strdup(path);
+    } else {
+        directory = getcwd(NULL, 0);
+        if (!directory || asprintf(&result, "%s/%s", directory, path) < 0)
+            result = NULL;
+        free(directory);
+    }
+    if (!result)
+        return NULL;
+    length = strlen(result);
+    while (length > 1 &&
+           (result[length - 1] == '/' || (result[length - 1] == '.' && result[length - 2] == '/')))
+        result[--length] = '\0';
+    return result;
+}
+
+/* The bytes of a regular file, or NULL with errno. */
+static void *read_file(const char *path, size_t limit, size_t *size)
+{
+    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+    struct stat status;
+    char *bytes = NULL;
+    size_t have = 0;
+    ssize_t got = 1;
+
+    if (fd < 0)
+        return NULL;
+    if (fstat(fd, &status) != 0)
+        goto out;
+    errno = S_ISDIR(status.st_mode) ? EISDIR : S_ISREG(status.st_mode) ? 0 : EINVAL;
+    if (errno)
+        goto out;
+    errno = EFBIG;
+    if ((uintmax_t)status.st_size > limit)
+        goto out;
+    bytes = malloc((size_t)status.st_size + 1);
+    while (bytes && have < (size_t)status.st_size && got > 0) {
+        got = read(fd, bytes + have, (size_t)status.st_size - have);
+        have += got > 0 ? (size_t)got : 0;
+    }
+    if (got < 0) {
+        free(bytes);
+        bytes = NULL;
+    }
+    *size = have;
+out:
+    close(fd);
+    return bytes;
+}
+
+bool is_policy_file(const char *path)
+{
+    char magic[sizeof POLICY_MAGIC - 1];
+    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+    bool is_policy;
+
+    if (fd < 0)
+        return false;
+    is_policy = read(fd, magic, sizeof magic) == (ssize_t)sizeof magic &&
+                memcmp(magic, POLICY_MAGIC, sizeof magic) == 0;
+    close(fd);
+    return is_policy;
+}
+
+static int load_policy(const char *path, struct diagnostics *diagnostics, struct loaded *loaded)
+{
+    struct location at = {path, 0};
+    const char *wrong;
+
+    loaded->blob = read_file(path, POLICY_SIZE_MAX, &loaded->size);
+    if (!loaded->blob) {
+        diagnose(diagnostics, SEVERITY_ERROR, at, "%s", strerror(errno));
+        return -1;
+    }
+    wrong = policy_open(&loaded->policy, loaded->blob, loaded->size);
+    if (wrong)
+        diagnose(diagnostics, SEVERITY_ERROR, at, "%s; compile the rules again", wrong);
+    return wrong ? -1 : 0;
+}
+
+static int compile_rules(const char *path, const struct check_context *context,
+                         struct diagnostics *diagnostics, struct loaded *loaded)
+{
+    struct location at = {path, 0};
+    const char *wrong;
+
+    loaded->ruleset = ruleset_read(path, diagnostics);
+    if (!loaded->ruleset) {
+        diagnose(diagnostics, SEVERITY_ERROR, at, "%s", strerror(errno));
+        return -1;
+    }
+    if (diagnostics->errors)
+        return -1;
+    if (context)
+        ruleset_check(loaded->ruleset, context, diagnostics);
+    if (policy_compile(loaded->ruleset, diagnostics, &loaded->blob, &loaded->size) != 0)
+        return -1;
+    wrong = policy_open(&loaded->policy, loaded->blob, loaded->size);
+    if (wrong)
+        diagnose(diagnostics, SEVERITY_ERROR, at, "compiled to a bad policy: %s", wrong);
+    return wrong ? -1 : 0;
+}
+
+int load_rules(const char *path, const struct check_context *context,
+               struct diagnostics *diagnostics, struct loaded *loaded)
+{
+    int failed;
+
+    memset(loaded, 0, sizeof *loaded);
+    failed = is_policy_file(path) ? load_policy(path, diagnostics, loaded)
+                                  : compile_rules(path, context, diagnostics, loaded);
+    if (failed)
+        loaded_free(loaded);
+    return failed;
+}
+
+void loaded_free(struct loaded *loaded)
+{
+    free(loaded->blob);
+    ruleset_free(loaded->ruleset);
+    memset(loaded, 0, sizeof *loaded);
+}
+
+struct check_context current_context(void)
+{
+    struct __user_cap_header_struct header = {.version = _LINUX_CAPABILITY_VERSION_3};
+    struct __user_cap_data_struct data[_LINUX_CAPABILITY_U32S_3] = {{0}};
+    struct check_context context = {.privileged = false};
+
+    if (syscall(SYS_capget, &header, data) == 0)
+        context.privileged =
+            data[CAP_TO_INDEX(CAP_NET_ADMIN)].effective & CAP_TO_MASK(CAP_NET_ADMIN);
+    return context;
+}
+
+void print_diagnostic(void *context, enum severity severity, struct location at,
+                      const char *message)
+{
+    FILE *to = context;
+    bool error = severity == SEVERITY_ERROR;
+
+    fprintf(to, "%s%s:", colour(to, COLOUR_BOLD), at.file);
+    if (at.line)
+        fprintf(to, "%u:", at.line);
+    fprintf(to, " %s%s:%s %s\n", colour(to, error ? COLOUR_RED : COLOUR_YELLOW),
+            error ? "error" : "warning", colour(to, COLOUR_NONE), message);
+}
+
+void print_error(void *context, enum severity severity, struct location at, const char *message)
+{
+    if (severity == SEVERITY_ERROR)
+        print_diagnostic(context, severity, at, message);
+}
+
+int write_all(int fd, const void *blob, size_t size)
+{
+    const char *from = blob;
+
+    while (size) {
+        ssize_t written = write(fd, from, size);
+
+        if (written < 0 && errno == EINTR)
+            continue;
+        if (written < 0)
+            return -1;
+        from += written;
+        size -= (size_t)written;
+    }
+    return 0;
+}
+
+int keep_policy(const char *path, const struct loaded *loaded)
+{
+    size_t size;
+    void *old = read_file(path, POLICY_SIZE_MAX, &size);
+    bool same = old && size == loaded->size && memcmp(old, loaded->blob, size) == 0;
+
+    free(old);
+    return same ? 0 : policy_write(path, loaded->blob, loaded->size);
+}
