@@ -69,6 +69,28 @@ enum option_privilege {
     PRIVILEGE_CHANGE     /* CAP_NET_RAW to change a value once set */
 };
 
+/* How getsockopt() answers for it. */
+enum option_echo {
+    ECHO_NEVER,       /* not at all, or with something else */
+    ECHO_UNCERTAIN,   /* with its current value, which the kernel alters by itself */
+    ECHO_SAME,        /* with what was set */
+    ECHO_JIFFIES,     /* rounded up to the kernel's clock tick */
+    ECHO_RCVBUF,      /* capped at net.core.rmem_max, then doubled */
+    ECHO_SNDBUF,      /* capped at net.core.wmem_max, then doubled */
+    ECHO_RETRANSMITS, /* rounded up to a whole number of SYN-ACK retransmissions */
+    ECHO_SOMAXCONN,   /* capped at net.core.somaxconn */
+    ECHO_LOWAT,       /* capped at half the receive buffer */
+    ECHO_TOS,         /* without the ECN bits where the transport owns them */
+    ECHO_DEFAULT,     /* 0 stands for the system's default, which is what is read */
+    ECHO_PREFERENCES, /* with the defaults of the preferences not named */
+    ECHO_PADDED,      /* padded with NULs to 16 bytes */
+    ECHO_TERMINATED   /* with a NUL at the end */
+};
+
+/* The number of socktune's own `dscp`, at LEVEL_SOCKTUNE beside those of policy.h. It reaches no
+ * policy: the compiler makes IP_TOS and IPV6_TCLASS of it. */
+enum { SOCKTUNE_DSCP = 3 };
+
 /* A name for a value. */
 struct option_name {
     const char *name; /* lower case */
@@ -79,19 +101,23 @@ struct option {
     const char *name; /* "TCP_KEEPIDLE" */
     int level;
     int optname;
+    int other_optname; /* a second number by which programs may set it (SO_RCVTIMEO_OLD); or 0 */
     enum option_kind kind;
     enum option_unit unit;
-    int64_t min; /* in the option's unit, both inclusive: the kernel's bounds */
+    int64_t min; /* in the option's unit, both inclusive: the kernel's bounds; KIND_STRING: bytes;
+                    KIND_PORT_RANGE: ports; KIND_LINGER: of "off" and so many seconds */
     int64_t max;
-    const struct option_name *names; /* NULL or ended by {NULL, 0} */
+    const struct option_name *names; /* NULL or ended by {NULL, 0}; the first one of a value is
+                                        the one it is printed with */
     uint8_t families;                /* enum family_bit for which the kernel takes it */
     uint16_t protocols;              /* enum protocol_bit */
     uint8_t roles;                   /* enum role_bit for which it means something */
     enum option_when when;
     enum option_inherit inherit;
     enum option_privilege privilege;
-    int64_t free_max;  /* PRIVILEGE_ABOVE: the largest value free for all */
-    bool readable;     /* getsockopt gives back what was set (after `read_back`) */
+    int64_t free_max; /* PRIVILEGE_ABOVE: the largest value free for all */
+    bool readable;    /* getsockopt tells its current value */
+    enum option_echo echo;
     const char *since; /* first kernel that has it, "" if older than 4.19 */
     const char *doc;   /* one line, no full stop */
 };
@@ -102,11 +128,11 @@ const struct option *option_table(size_t *count);
 /* The row of that name (any case), or NULL. */
 const struct option *option_find(const char *name);
 
-/* The row of that level and number (the first one, where two names share it), or NULL. */
+/* The row of that level and number, or of that level and second number, or NULL. */
 const struct option *option_find_number(int level, int optname);
 
-/* The name closest to a misspelt one, or NULL if none is near. Also for other word lists, ended by
- * NULL: option_nearest() is nearest_word() over the table. */
+/* The name closest to a misspelt one in any case, or NULL if none is near. Also for other word
+ * lists, ended by NULL: option_nearest() is nearest_word() over the table. */
 const char *option_nearest(const char *name);
 const char *nearest_word(const char *word, const char *const *words);
 
