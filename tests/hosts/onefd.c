@@ -1,0 +1,22 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Started where only one descriptor above the standard ones may be open: the one that the loader
+ * needs for the libraries. Later it is the program's single socket.
+ *
+ * onefd PORT: connect to that port of 127.0.0.1.
+ */
+#include "host.h"
+
+int main(int argc, char **argv)
+{
+    struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    check(argc == 2);
+    address.sin_port = htons((uint16_t)atoi(argv[1]));
+    say_descriptors("start");
+    int fd = connect_to(&address);
+    check(fd == 3);
+    say_options("connect", fd);
+    errno = 0;
+    check(socket(AF_INET, SOCK_STREAM, 0) == -1 && errno == EMFILE);
+    return 0;
+}
