@@ -68,7 +68,7 @@ int main(void)
     }
     check(setitimer(ITIMER_PROF, &off, NULL) == 0);
     check(failures == 0);
-    say("option handler keepalives per connection=%d\n", (int)(keepalives / rounds));
+    say("option handler keepalives=%d\n", (int)(keepalives / rounds));
     say_connection("main");
     return 0;
 }

@@ -49,6 +49,6 @@ int main(int argc, char **argv)
         close(accept(listener, NULL, NULL));
     }
     say("%d processes\n", count);
-    say("option tuned=%d\n", tuned);
+    say("option children tuned=%d\n", tuned);
     return 0;
 }

@@ -1,0 +1,599 @@
+# SPDX-License-Identifier: MIT
+"""What the preloaded object does when its rules are broken, missing, stale, forged or not to be
+believed; its switches in the environment; what it exports, needs and leaves behind.
+
+The measure of every failure is the same: one line on standard error that says what and where, and
+a program that runs as it would without us.
+"""
+import os
+import pathlib
+import random
+import re
+import shutil
+import signal
+import struct
+import subprocess
+
+import pytest
+from conftest import ROOT, needs_root, preloaded
+from hostile import (CLIENT, RULES, SOURCES, assert_tuned, assert_unharmed, build_host, compiler,
+                     run)
+
+NOBODY = 65534
+EX_CONFIG = 78
+
+# Rules, the line that is wrong, and a word that the message has.
+BROKEN = {
+    "syntax": ("rules = (\n  { name = \"a\" set = { SO_KEEPALIVE = true; }; }\n);\n", 2, ""),
+    "unclosed": ("rules = (\n  { name = \"a\";\n", None, ""),
+    "unknown option": ("rules = (\n  { set = {\n    TCP_KEEPIDEL = 5; }; }\n);\n", 3,
+                       "TCP_KEEPIDLE"),
+    "bad value": ("rules = (\n  { set = { TCP_KEEPIDLE = \"5 parsecs\"; }; }\n);\n", 2,
+                  "parsecs"),
+    "bad match": ("rules = (\n  { match = { roll = \"connect\"; };\n"
+                  "    set = { SO_KEEPALIVE = true; }; }\n);\n", 2, "role"),
+    "several": ("rules = (\n  { set = { NO_SUCH = 1; }; },\n  { set = { NOR_THIS = 2; }; }\n);\n",
+                2, "NO_SUCH"),
+}
+
+
+@pytest.fixture
+def plain(build):
+    """The host without the library."""
+    return run([build.hosts / "plain"], preloaded(build, None))
+
+
+def tuned_by(build, rules, host="plain", **extra):
+    return run([build.hosts / host], preloaded(build, rules, **extra))
+
+
+def one_line(seen):
+    """The only line on standard error. Takes it away."""
+    lines = seen.errors.splitlines()
+    assert len(lines) == 1, f"one line expected: {seen.errors!r}"
+    assert lines[0].startswith("socktune: ")
+    seen.errors = ""
+    return lines[0]
+
+
+def assert_untuned(plain, seen):
+    """Just as without the library, the options too."""
+    assert_unharmed(plain, seen)
+    assert seen.options == plain.options
+
+
+# --- broken rule files ----------------------------------------------------------------------------
+
+@pytest.mark.parametrize("name", BROKEN)
+def test_broken_rules(build, plain, rule_file, name):
+    text, line, word = BROKEN[name]
+    rules = rule_file(text)
+    seen = tuned_by(build, rules)
+    message = one_line(seen)
+    assert re.search(rf"{re.escape(str(rules))}:{line or '[0-9]+'}\b", message), message
+    assert word in message
+    assert_untuned(plain, seen)
+    assert not pathlib.Path(f"{rules}.policy").exists()
+
+
+def test_broken_rules_in_a_directory(build, plain, rule_file, directory):
+    """The file that is wrong is named, not the directory; the good ones do not count either."""
+    rule_file(RULES, "10-good.conf")
+    bad = rule_file(BROKEN["unknown option"][0], "20-bad.conf")
+    seen = tuned_by(build, directory)
+    assert f"{bad}:3" in one_line(seen)
+    assert_untuned(plain, seen)
+
+
+@pytest.mark.parametrize("name", BROKEN)
+def test_strict_refuses_broken_rules(build, rule_file, name):
+    seen = tuned_by(build, rule_file(BROKEN[name][0]), SOCKTUNE_STRICT="1")
+    one_line(seen)
+    assert (seen.status, seen.behaviour, seen.options) == (EX_CONFIG, [], {})
+
+
+def test_strict_and_good_rules(build, plain, rule_file):
+    seen = tuned_by(build, rule_file(RULES), SOCKTUNE_STRICT="1")
+    assert_unharmed(plain, seen)
+    assert_tuned(seen)
+
+
+def test_disabled(build, plain, rule_file):
+    """Everything is off, the complaints too."""
+    for name, text in (("good.conf", RULES), ("bad.conf", BROKEN["syntax"][0])):
+        seen = tuned_by(build, rule_file(text, name), SOCKTUNE_DISABLE="1", SOCKTUNE_STRICT="1",
+                        SOCKTUNE_TRACE="stderr")
+        assert_untuned(plain, seen)
+
+
+def test_broken_rules_and_no_standard_error(build, rule_file, directory):
+    """The complaint goes nowhere: least of all into what later bears the number 2."""
+    report = directory / "report"
+    command = [build.hosts / "plain", report]
+
+    def close():
+        os.close(2)
+    plain = run(command, preloaded(build, None), report=report, preexec_fn=close)
+    seen = run(command, preloaded(build, rule_file(BROKEN["syntax"][0])), report=report,
+               preexec_fn=close)
+    assert_untuned(plain, seen)
+
+
+def test_broken_rules_and_closed_pipe_for_standard_error(build, plain, rule_file):
+    """Writing the complaint raises no SIGPIPE in the program."""
+    reading, writing = os.pipe()
+    os.close(reading)
+    try:
+        result = subprocess.run([build.hosts / "plain"], check=False, stderr=writing,
+                                env=preloaded(build, rule_file(BROKEN["syntax"][0])),
+                                stdout=subprocess.PIPE, text=True, timeout=60)
+    finally:
+        os.close(writing)
+    assert result.returncode == plain.status
+    assert result.stdout.splitlines()[0] == plain.behaviour[0]
+
+
+# --- rules that are not there, or are no file ------------------------------------------------------
+
+def test_missing_rules(build, plain, directory):
+    rules = directory / "none.conf"
+    seen = tuned_by(build, rules)
+    assert str(rules) in one_line(seen)
+    assert_untuned(plain, seen)
+    assert tuned_by(build, rules, SOCKTUNE_STRICT="1").status == EX_CONFIG
+
+
+def test_missing_rules_beside_a_policy(build, plain, rule_file, socktune):
+    """A rule file that was removed is in force no more."""
+    rules = rule_file(RULES)
+    assert socktune("compile", rules, "-o", f"{rules}.policy").returncode == 0
+    rules.unlink()
+    seen = tuned_by(build, rules)
+    assert str(rules) in one_line(seen)
+    assert_untuned(plain, seen)
+
+
+def test_unreadable_rules(build, rule_file, directory):
+    needs_root("to become a user who may not read the rules")
+    for path in (build.library, build.socktune, build.hosts / "plain"):
+        shutil.copy(path, directory)
+    rules = rule_file(RULES)
+    rules.chmod(0o600)
+    environment = {**preloaded(build, rules), "LD_PRELOAD": str(directory / "libsocktune.so")}
+    plain = run([directory / "plain"], preloaded(build, None), user=NOBODY, cwd="/")
+    seen = run([directory / "plain"], environment, user=NOBODY, cwd="/")
+    assert str(rules) in one_line(seen)
+    assert_untuned(plain, seen)
+
+
+def test_rules_on_a_fifo(build, plain, directory):
+    """Nobody writes to it: opening it must not block the program's start for ever."""
+    rules = directory / "fifo.conf"
+    os.mkfifo(rules)
+    seen = tuned_by(build, rules)
+    assert str(rules) in one_line(seen)
+    assert_untuned(plain, seen)
+
+
+def test_rules_on_a_device(build, plain):
+    seen = tuned_by(build, "/dev/zero")
+    assert "/dev/zero" in one_line(seen)
+    assert_untuned(plain, seen)
+
+
+def test_directory_without_rule_files(build, plain, directory):
+    """No rules are no error: so a package leaves its directory empty."""
+    (directory / "README").write_text("not a rule file\n", encoding="utf-8")
+    assert_untuned(plain, tuned_by(build, directory))
+
+
+def test_empty_rule_file(build, plain, rule_file):
+    assert_untuned(plain, tuned_by(build, rule_file("")))
+
+
+def test_rules_of_an_empty_name(build, plain):
+    """SOCKTUNE_RULES= is as good as none: the places in /etc count."""
+    if any(pathlib.Path(path).exists() for path in ("/etc/socktune.d", "/etc/socktune.conf")):
+        pytest.skip("this machine has rules of its own in /etc")
+    assert_untuned(plain, tuned_by(build, ""))
+
+
+def test_no_compiler_beside_the_library(build, plain, rule_file, directory):
+    """Text rules, and no command to compile them: one line that tells so."""
+    library = directory / "alone" / "libsocktune.so"
+    library.parent.mkdir()
+    shutil.copy(build.library, library)
+    seen = tuned_by(build, rule_file(RULES), LD_PRELOAD=library, PATH=directory)
+    assert "socktune" in one_line(seen)
+    assert_untuned(plain, seen)
+
+
+# --- policies: damaged, foreign, forged, stale ------------------------------------------------------
+
+SMALL = 'rules = ( { set = { TCP_KEEPIDLE = 111; }; match = { remote = "127.0.0.1"; }; } );\n'
+HEADER = struct.Struct("=8sIIQ")  # magic, version, size, checksum; then sections of {offset, count}
+MASK = 2**64 - 1
+
+
+def checksum(blob):
+    """policy_checksum() of preload/policy.c."""
+    prime, size = 0x9e3779b97f4a7c15, len(blob)
+    lane = [size, size ^ prime, ~size & MASK, prime]
+    for i, (word,) in enumerate(struct.iter_unpack("=Q", blob[HEADER.size:])):
+        mixed = ((lane[i % 4] ^ word) * prime) & MASK
+        lane[i % 4] = (mixed << 29 | mixed >> 35) & MASK
+    total = 0
+    for one in lane:
+        total = ((total ^ one) * prime & MASK) ^ (total >> 31)
+    return total
+
+
+def sealed(blob):
+    """The same policy with a checksum that is right."""
+    magic, version, size, _ = HEADER.unpack_from(blob)
+    return HEADER.pack(magic, version, size, checksum(blob)) + blob[HEADER.size:]
+
+
+@pytest.fixture
+def policy(compiled):
+    """A small policy as bytes."""
+    return compiled(SMALL, "small.conf").read_bytes()
+
+
+@pytest.fixture
+def run_policy(build, directory):
+    """Run the host under a policy given as bytes."""
+    path = directory / "given.policy"
+
+    def once(blob):
+        path.unlink(missing_ok=True)
+        path.write_bytes(blob)
+        return tuned_by(build, path)
+    return once
+
+
+def test_the_checksum_is_understood(policy):
+    assert sealed(policy) == policy
+
+
+def test_every_byte_damaged(plain, policy, run_policy):
+    for at in range(len(policy)):
+        seen = run_policy(policy[:at] + bytes([policy[at] ^ 0xff]) + policy[at + 1:])
+        assert "given.policy" in one_line(seen), f"byte {at}"
+        assert_untuned(plain, seen)
+
+
+def test_every_byte_forged(plain, policy, run_policy):
+    """With a right checksum the policy may pass for another one, good or bad. The program lives
+    and behaves the same whatever it says."""
+    random_bytes = random.Random(1)
+    for at in range(HEADER.size, len(policy)):
+        value = (policy[at] + random_bytes.randrange(1, 256)) % 256
+        seen = run_policy(sealed(policy[:at] + bytes([value]) + policy[at + 1:]))
+        if seen.errors:
+            one_line(seen)
+            assert_untuned(plain, seen)
+        assert_unharmed(plain, seen)
+
+
+def test_truncated_policy(plain, policy, run_policy):
+    for size in {0, 1, 7, 8, 23, 24, HEADER.size, len(policy) - 1, len(policy) // 2,
+                 *range(0, len(policy), 56)}:
+        seen = run_policy(policy[:size])
+        if size == 0 and not seen.errors:
+            continue  # an empty file may as well be a rule file without rules
+        one_line(seen)
+        assert_untuned(plain, seen)
+
+
+def test_policy_with_more_behind_it(plain, policy, run_policy):
+    seen = run_policy(policy + bytes(64))
+    one_line(seen)
+    assert_untuned(plain, seen)
+
+
+def test_foreign_policies(plain, policy, run_policy):
+    magic, version, size, total = HEADER.unpack_from(policy)
+    rest = policy[HEADER.size:]
+    swapped = struct.Struct(">8sIIQ").pack(magic, version, size, total) + rest
+    newer = sealed(HEADER.pack(magic, version + 1, size, 0) + rest)
+    huge = HEADER.pack(magic, version, 0xfffffff8, total) + rest
+    for blob in (swapped, newer, huge, pathlib.Path("/bin/true").read_bytes(),
+                 random.Random(2).randbytes(4096)):
+        seen = run_policy(blob)
+        assert "given.policy" in one_line(seen)
+        assert_untuned(plain, seen)
+
+
+def test_damaged_policy_beside_the_rules(build, plain, rule_file, socktune):
+    """It is compiled anew."""
+    rules = rule_file(RULES)
+    kept = pathlib.Path(f"{rules}.policy")
+    assert socktune("compile", rules, "-o", kept).returncode == 0
+    good = kept.read_bytes()
+    for bad in (good[:-8], b"", bytes(len(good)), good[:200] + b"\xff" + good[201:]):
+        kept.write_bytes(bad)
+        seen = tuned_by(build, rules)
+        assert_unharmed(plain, seen)
+        assert_tuned(seen)
+
+
+def test_policy_is_kept_and_used(build, plain, rule_file):
+    """The first start compiles and keeps the policy; the second one uses it."""
+    rules = rule_file(RULES)
+    kept = pathlib.Path(f"{rules}.policy")
+    assert_tuned(tuned_by(build, rules))
+    assert kept.exists()
+    before = kept.stat()
+    seen = tuned_by(build, rules)
+    assert_unharmed(plain, seen)
+    assert_tuned(seen)
+    after = kept.stat()
+    assert (before.st_ino, before.st_mtime_ns) == (after.st_ino, after.st_mtime_ns)
+
+
+def change(path, text):
+    """Another text of the same length, as an editor would write it in place."""
+    assert path.stat().st_size == len(text)
+    path.write_text(text, encoding="utf-8")
+
+
+def test_stale_policy(build, plain, rule_file):
+    """Rules that changed count at the next start, even at the same length and time stamp."""
+    rules = rule_file(RULES)
+    assert_tuned(tuned_by(build, rules))
+    stamp = rules.stat()
+    change(rules, RULES.replace("111s", "112s"))
+    os.utime(rules, ns=(stamp.st_atime_ns, stamp.st_mtime_ns))
+    seen = tuned_by(build, rules)
+    assert_unharmed(plain, seen)
+    assert seen.options["plain.connect"] == {**CLIENT, "idle": 112}
+
+
+def test_stale_policy_of_a_directory(build, plain, rule_file, directory):
+    """A file added, changed, removed."""
+    place = directory / "rules.d"
+    place.mkdir()
+
+    def idle():
+        seen = tuned_by(build, place)
+        assert_unharmed(plain, seen)
+        return seen.options["plain.connect"]["idle"]
+    (place / "10.conf").write_text("rules = ( { set = { TCP_KEEPIDLE = 1111; }; } );\n")
+    assert idle() == 1111
+    (place / "20.conf").write_text("rules = ( { set = { TCP_KEEPIDLE = 2222; }; } );\n")
+    assert idle() == 2222
+    change(place / "20.conf", "rules = ( { set = { TCP_KEEPIDLE = 3333; }; } );\n")
+    assert idle() == 3333
+    (place / "20.conf").unlink()
+    assert idle() == 1111
+
+
+def test_stale_policy_and_rules_now_broken(build, plain, rule_file):
+    """The old policy is not used in place of rules that are wrong."""
+    rules = rule_file(RULES)
+    assert_tuned(tuned_by(build, rules))
+    rules.write_text(BROKEN["unknown option"][0], encoding="utf-8")
+    seen = tuned_by(build, rules)
+    assert f"{rules}:3" in one_line(seen)
+    assert_untuned(plain, seen)
+
+
+def test_policy_of_another_user(build, plain, rule_file, socktune):
+    """One that anybody might have laid beside the rules is not believed."""
+    needs_root("to give a file away")
+    rules = rule_file(RULES.replace("111s", "999s"))
+    kept = pathlib.Path(f"{rules}.policy")
+    stamp = rules.stat()
+    assert socktune("compile", rules, "-o", kept).returncode == 0
+    os.chown(kept, NOBODY, NOBODY)
+    blob = kept.read_bytes()
+    seen = tuned_by(build, rules)
+    assert_unharmed(plain, seen)
+    assert seen.options["plain.connect"]["idle"] == 999
+    # Forged: fresh by its stamps, but with another value, and not the owner's of the rules.
+    kept.unlink()
+    kept.write_bytes(sealed(blob.replace(struct.pack("i", 999), struct.pack("i", 666))))
+    os.chown(kept, NOBODY, NOBODY)
+    assert rules.stat().st_mtime_ns == stamp.st_mtime_ns
+    seen = tuned_by(build, rules)
+    assert_unharmed(plain, seen)
+    assert seen.options["plain.connect"]["idle"] == 999
+
+
+def test_policy_that_others_may_write(build, plain, rule_file, socktune):
+    rules = rule_file(RULES)
+    kept = pathlib.Path(f"{rules}.policy")
+    assert socktune("compile", rules, "-o", kept).returncode == 0
+    kept.write_bytes(sealed(kept.read_bytes().replace(struct.pack("i", 111),
+                                                      struct.pack("i", 666))))
+    kept.chmod(0o666)
+    seen = tuned_by(build, rules)
+    assert_unharmed(plain, seen)
+    assert_tuned(seen)
+
+
+def test_rules_where_nothing_may_be_written(build, rule_file, directory):
+    """A user who cannot keep the policy is tuned all the same, and leaves nothing behind."""
+    needs_root("to become a user who may not write there")
+    for path in (build.library, build.socktune, build.hosts / "plain"):
+        shutil.copy(path, directory)
+    rules = rule_file(RULES)
+    environment = {**preloaded(build, rules), "LD_PRELOAD": str(directory / "libsocktune.so"),
+                   "HOME": "/nonexistent"}
+    before = sorted(os.listdir(directory))
+    plain = run([directory / "plain"], preloaded(build, None), user=NOBODY, cwd="/")
+    seen = run([directory / "plain"], environment, user=NOBODY, cwd="/")
+    assert_unharmed(plain, seen)
+    assert_tuned(seen)
+    assert sorted(os.listdir(directory)) == before
+
+
+# --- the trace --------------------------------------------------------------------------------------
+
+def test_trace_to_standard_error(build, plain, compiled):
+    seen = tuned_by(build, compiled(RULES), SOCKTUNE_TRACE="stderr")
+    lines = seen.errors.splitlines()
+    assert all(re.match(r"socktune\[\d+\] plain: ", line) for line in lines), seen.errors
+    # Each socket's decision: the option, its value as written, the rule and where it stands.
+    for option, value, rule in (("SO_PRIORITY", "3", "everything"), ("TCP_KEEPIDLE", "111s", "clients"),
+                                ("TCP_KEEPIDLE", "222s", "servers"),
+                                ("TCP_KEEPCNT", "5", "near clients"),
+                                ("TCP_KEEPCNT", "6", "near servers")):
+        assert any(f"{option} = " in line and value in line and f"rule {rule}," in line
+                   and re.search(r"rules\.conf:\d+\)", line) for line in lines), (option, rule)
+    seen.errors = ""
+    assert_unharmed(plain, seen)
+    assert_tuned(seen)
+
+
+def test_trace_to_a_file(build, plain, compiled, directory):
+    """Lines of one process after another are appended; standard error stays empty."""
+    trace = directory / "trace"
+    rules = compiled(RULES)
+    for _ in range(2):
+        seen = tuned_by(build, rules, SOCKTUNE_TRACE=trace)
+        assert_unharmed(plain, seen)
+        assert_tuned(seen)
+    lines = trace.read_text(encoding="utf-8").splitlines()
+    processes = {re.match(r"socktune\[(\d+)\] plain: ", line).group(1) for line in lines}
+    assert len(processes) == 2
+    assert len(lines) > 20
+
+
+def test_trace_tells_of_refused_options(build, plain, compiled):
+    """An option that the kernel refuses fails nothing; the trace has its errno."""
+    rules = compiled('rules = ( { set = { TCP_CONGESTION = "none_such"; }; } );\n')
+    assert_untuned(plain, tuned_by(build, rules))
+    seen = tuned_by(build, rules, SOCKTUNE_TRACE="stderr")
+    assert re.search(r"TCP_CONGESTION = .*ENOENT", seen.errors), seen.errors
+    seen.errors = ""
+    assert_untuned(plain, seen)
+
+
+def test_trace_to_nowhere(build, plain, compiled, directory):
+    """A trace that cannot be written changes nothing."""
+    seen = tuned_by(build, compiled(RULES), SOCKTUNE_TRACE=directory / "no" / "such" / "place")
+    assert len(seen.errors.splitlines()) <= 1
+    seen.errors = ""
+    assert_unharmed(plain, seen)
+    assert_tuned(seen)
+
+
+# --- what is left in the process --------------------------------------------------------------------
+
+@pytest.mark.parametrize("ignored", [False, True], ids=["handled", "ignored"])
+@pytest.mark.parametrize("blocked", [False, True], ids=["", "blocked"])
+def test_no_child_is_seen(build, rule_file, ignored, blocked):
+    """The compiler runs as a child of the program; the program never learns of it."""
+    def prepare():
+        if ignored:
+            signal.signal(signal.SIGCHLD, signal.SIG_IGN)
+        if blocked:
+            signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGCHLD})
+    command = [build.hosts / "children"]
+    plain = run(command, preloaded(build, None), preexec_fn=prepare)
+    seen = run(command, preloaded(build, rule_file(RULES)), preexec_fn=prepare)
+    assert_unharmed(plain, seen)
+    assert_tuned(seen)
+
+
+def test_children_of_before_are_not_reaped(build, rule_file):
+    """A program may have children from before it was exec()ed; they stay its own."""
+    script = ('(exit 5) & child=$!; sleep 0.2; exec env "$0" -c '
+              "'import os; print(os.waitstatus_to_exitcode(os.waitpid(-1, 0)[1]))'")
+    result = subprocess.run(["/bin/sh", "-c", script, "/usr/bin/python3"], check=False,
+                            env=preloaded(build, rule_file(RULES)), capture_output=True, text=True,
+                            timeout=60)
+    assert (result.returncode, result.stdout, result.stderr) == (0, "5\n", "")
+
+
+def test_nothing_stays_open_or_mapped(build, rule_file, start):
+    """No descriptor of ours, and no writable and executable memory, in a program at rest."""
+    program = start(["/bin/cat"], rule_file(RULES), stdin=subprocess.PIPE)
+    program.until(lambda: pathlib.Path(f"/proc/{program.pid}/wchan").exists()
+                  and len(os.listdir(f"/proc/{program.pid}/fd")) == 3, "three descriptors")
+    maps = pathlib.Path(f"/proc/{program.pid}/maps").read_text(encoding="utf-8").splitlines()
+    assert any("libsocktune.so" in line for line in maps)
+    assert not [line for line in maps if "rwx" in line.split()[1]]
+
+
+# --- the object itself ------------------------------------------------------------------------------
+
+def hooks():
+    text = (ROOT / "preload" / "hooks.def").read_text(encoding="utf-8")
+    found = re.findall(r"^HOOK\(\w+, (\w+),", text, re.MULTILINE)
+    assert len(found) >= 7
+    return sorted(found)
+
+
+def objects(build):
+    return [path for path in (build.library, *build.library.parent.glob("*/libsocktune.so"))]
+
+
+def output_of(*command):
+    return subprocess.run([str(word) for word in command], capture_output=True, text=True,
+                          check=True).stdout
+
+
+def test_exported_symbols(build):
+    """Exactly the hooks."""
+    for path in objects(build):
+        symbols = [line.split()[-1].split("@")[0]
+                   for line in output_of(compiler("nm"), "-D", "--defined-only", path).splitlines()]
+        assert sorted(symbols) == hooks(), path
+
+
+def test_needed_libraries_and_imports(build):
+    """libc alone; nothing that another C library lacks; no lock, no allocation, no stdio."""
+    for path in objects(build):
+        dynamic = output_of(compiler("readelf"), "-d", path)
+        needed = re.findall(r"\(NEEDED\).*\[(.+)\]", dynamic)
+        assert all(re.match(r"libc\.|ld-linux", name) for name in needed), needed
+        assert not re.search(r"TEXTREL|RPATH|RUNPATH", dynamic)
+        imports = {line.split()[-1].split("@")[0] for line in
+                   output_of(compiler("nm"), "-D", "--undefined-only", path).splitlines()}
+        assert not [name for name in imports if re.match(r"__\w+_chk$", name)], imports
+        assert not imports & {"malloc", "calloc", "realloc", "free", "printf", "fprintf",
+                              "snprintf", "pthread_mutex_lock", "pthread_once", "getenv"}, imports
+
+
+def test_no_executable_stack(build):
+    for path in objects(build):
+        headers = output_of(compiler("readelf"), "-lW", path)
+        stack = re.search(r"GNU_STACK.*", headers)
+        assert stack and "RWE" not in stack.group(0)
+
+
+# --- more rights than the caller's -------------------------------------------------------------------
+
+def test_environment_is_ignored_by_privileged_programs(build, compiled, directory):
+    """A program that has more rights than its caller (AT_SECURE) heeds neither the caller's rules
+    nor the caller's trace file. The loader itself ignores LD_PRELOAD there, so the host is linked
+    to the library, as if the administrator had put it into /etc/ld.so.preload."""
+    needs_root("to make a set-user-ID file of another user")
+    shutil.copy(build.library, directory)
+    host = build_host(directory, SOURCES / "secure.c", "-Wl,--no-as-needed",
+                      directory / "libsocktune.so", f"-Wl,-rpath,{directory}")
+    trace = directory / "trace"
+    rules = compiled(RULES)
+    environment = {**preloaded(build, None), "SOCKTUNE_RULES": str(rules),
+                   "SOCKTUNE_TRACE": str(trace)}
+    ordinary = run([host], environment)
+    assert ordinary.behaviour == ["secure 0"]
+    assert_tuned(ordinary)
+    assert trace.exists()
+    trace.unlink()
+    directory.chmod(0o777)
+    os.chown(host, NOBODY, NOBODY)
+    host.chmod(0o4755)
+    seen = run([host], environment)
+    if seen.behaviour == ["secure 0"]:
+        pytest.skip("set-user-ID files have no effect in the temporary directory")
+    assert (seen.status, seen.behaviour) == (0, ["secure 1"])
+    if not any(pathlib.Path(path).exists() for path in ("/etc/socktune.d", "/etc/socktune.conf")):
+        untuned = run([host], {**environment, "SOCKTUNE_DISABLE": "1"})
+        assert seen.options == untuned.options
+        assert seen.options["secure.connect"]["idle"] != CLIENT["idle"]
+        assert seen.errors == ""
+    assert not trace.exists()

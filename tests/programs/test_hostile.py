@@ -1,0 +1,375 @@
+# SPDX-License-Identifier: MIT
+"""Hosts that a preloaded library may not have reckoned with. Each runs without the library and
+under it: it behaves the same, and its sockets have what the rules say where that is possible."""
+import os
+import pathlib
+import resource
+import shutil
+import socket
+import subprocess
+
+import pytest
+from conftest import BUILD, needs_root, preloaded, program
+from hostile import (CLIENT, RULES, SERVER, assert_tuned, assert_unharmed, build_host,
+                     build_library, compiler, run)
+
+# What is inherited from the listener alone: nothing is left to do at accept().
+LISTENER_RULES = """
+rules = ( { match = { role = [ "listen", "accept" ]; };
+            set = { SO_KEEPALIVE = true; TCP_KEEPIDLE = "222s"; }; } );
+"""
+
+
+@pytest.fixture
+def compare(build, compiled):
+    """compare(command...) -> (run without the library, run under it), the same but for options."""
+    def both(*command, rules=RULES, env=None, **keywords):
+        command = [build.hosts / command[0], *command[1:]]
+        plain = run(command, preloaded(build, None, **(env or {})), **keywords)
+        tuned = run(command, preloaded(build, compiled(rules), **(env or {})), **keywords)
+        assert_unharmed(plain, tuned)
+        return plain, tuned
+    return both
+
+
+@pytest.fixture
+def chain(directory):
+    """The other library to preload."""
+    return build_library(directory, "chain", "-ldl")
+
+
+def preload_with(build, rules, *libraries):
+    """An environment that preloads these libraries in this order."""
+    return preloaded(build, rules, LD_PRELOAD=" ".join(map(str, libraries)))
+
+
+# --- when the hooks are called, and from where ---------------------------------------------------
+
+def test_calls_before_the_constructor(compare):
+    """In .preinit_array no library is initialized yet; in the program's constructor all are."""
+    _, tuned = compare("early")
+    assert_tuned(tuned)
+
+
+def test_cplusplus_statics_exceptions_and_unwinding(build, compiled, directory):
+    """A static object connects before main(); cancellation unwinds C++ frames through accept()."""
+    host = build_host(directory, "shared/statics.cc", "-pthread", cc="g++")
+    plain = run([host], preloaded(build, None))
+    tuned = run([host], preloaded(build, compiled(RULES)))
+    assert_unharmed(plain, tuned)
+    assert_tuned(tuned)
+
+
+def test_vfork_fork_and_spawn(compare):
+    _, tuned = compare("vforked")
+    assert tuned.options["vfork"] == {"keepalive": 1}
+    assert_tuned(tuned)
+
+
+def test_signal_handlers_that_interrupt_malloc(compare):
+    _, tuned = compare("signals")
+    assert tuned.options["handler"] == {"keepalives": 2}
+    assert_tuned(tuned)
+
+
+def test_threads_at_first_use_and_small_stacks(compare):
+    """Two hundred at once; two hundred on 16 KB each; one on 8 KB."""
+    plain, tuned = compare("threads")
+    assert plain.options == {"first": {"tuned": 0}, "16k": {"tuned": 0}, "8k": {"tuned": 0}}
+    assert tuned.options == {"first": {"tuned": 200}, "16k": {"tuned": 200}, "8k": {"tuned": 1}}
+
+
+def test_cancellation_in_accept_and_connect(compare):
+    _, tuned = compare("cancel")
+    assert_tuned(tuned)
+
+
+def test_eintr_restart_timeout_and_sigpipe(compare):
+    _, tuned = compare("interrupt")
+    assert_tuned(tuned)
+
+
+# --- descriptors ----------------------------------------------------------------------------------
+
+def test_every_descriptor_closed_or_replaced(compare):
+    """closefrom(), close_range(), dup2() over every number: there is nothing of ours to hit."""
+    _, tuned = compare("closeall")
+    assert_tuned(tuned)
+
+
+def test_no_descriptor_left(compare):
+    _, tuned = compare("nofile")
+    assert_tuned(tuned)
+
+
+@pytest.mark.parametrize("text", [False, True], ids=["compiled", "text"])
+def test_started_with_room_for_one_descriptor(build, compiled, rule_file, silent_listener, text):
+    """The loader needs one to open the libraries; no fewer are possible. With a compiled policy
+    that is enough for us too. With a text rule file the program runs, tuned or not."""
+    listener = silent_listener("inet")
+    command = [build.hosts / "onefd", listener.getsockname()[1]]
+
+    def limit():
+        resource.setrlimit(resource.RLIMIT_NOFILE, (4, 4))
+    plain = run(command, preloaded(build, None), preexec_fn=limit)
+    rules = rule_file(RULES) if text else compiled(RULES)
+    tuned = run(command, preloaded(build, rules), preexec_fn=limit)
+    if text and tuned.options == plain.options:
+        assert len(tuned.errors.splitlines()) == 1, tuned.errors
+        tuned.errors = ""
+        assert_unharmed(plain, tuned)
+    else:
+        assert_unharmed(plain, tuned)
+        assert_tuned(tuned)
+
+
+@pytest.mark.parametrize("text", [False, True], ids=["compiled", "text"])
+@pytest.mark.parametrize("closed", [(0,), (1,), (2,), (0, 1), (1, 2), (0, 1, 2)],
+                         ids=lambda closed: "-".join(map(str, closed)))
+def test_standard_descriptors_closed_at_start(build, compiled, rule_file, directory, closed, text):
+    """The program's sockets get the numbers that they get without us: 0, 1 and 2 among them."""
+    def close():
+        for fd in closed:
+            os.close(fd)
+    report = directory / "report"
+    command = [build.hosts / "plain", report]
+    plain = run(command, preloaded(build, None), report=report, preexec_fn=close)
+    rules = rule_file(RULES) if text else compiled(RULES)
+    tuned = run(command, preloaded(build, rules), report=report, preexec_fn=close)
+    assert_unharmed(plain, tuned)
+    assert_tuned(tuned)
+    assert f"listener {closed[0]} " in "\n".join(tuned.behaviour)
+
+
+def test_results_errno_and_descriptor_zero(compare):
+    """errno after calls that succeed and that fail, on sockets of all kinds; accept() without an
+    address; SOCK_RAW; connect(AF_UNSPEC); accept() on AF_UNIX; a socket that is descriptor 0."""
+    plain, tuned = compare("errnos")
+    untuned = plain.options["zero.listen"]
+    assert tuned.options.pop("zero.listen") == {**SERVER, "count": untuned["count"]}
+    assert_tuned(tuned)
+    assert "unix priority 0" in tuned.behaviour
+
+
+def test_exec_chain_and_listener_passed_on(build, compiled):
+    """A listener from elsewhere is descriptor 3; the program accepts on it and execs itself."""
+    def once(environment):
+        with socket.create_server(("127.0.0.1", 0)) as listener:
+            return run(["/bin/sh", "-c", 'exec 3<&0 0</dev/null; exec "$@"', "sh",
+                        build.hosts / "inherited", "3"], environment, stdin=listener.fileno())
+    plain = once(preloaded(build, None))
+    tuned = once(preloaded(build, compiled(RULES)))
+    assert_unharmed(plain, tuned)
+    assert len(tuned.ends("passed.accept")) == 4
+    assert_tuned(tuned)
+
+
+# --- programs that give up rights ----------------------------------------------------------------
+
+def test_chroot_and_setuid_after_start(compare, directory):
+    needs_root("chroot and setuid")
+    (directory / "empty").mkdir()
+    _, tuned = compare("confine", directory / "empty")
+    assert_tuned(tuned)
+
+
+def test_seccomp_that_answers_errno(compare):
+    """What is inherited from the listener holds; later setsockopt calls fail, and nothing else."""
+    plain, tuned = compare("sandbox", "errno")
+    untuned = plain.options["confined.connect"]
+    assert tuned.options["before.connect"] == CLIENT
+    assert tuned.options["before.accept"] == SERVER
+    assert tuned.options["confined.connect"] == untuned
+    assert tuned.options["confined.accept"] == {**untuned, "keepalive": 1, "idle": 222}
+
+
+def test_seccomp_that_kills(compare):
+    """With rules that are done with at listen(), no system call is added: the program lives."""
+    plain, tuned = compare("sandbox", "kill", rules=LISTENER_RULES)
+    untuned = plain.options["confined.accept"]
+    assert tuned.options["before.accept"] == {**untuned, "keepalive": 1, "idle": 222}
+    assert tuned.options["confined.accept"] == {**untuned, "keepalive": 1, "idle": 222}
+    assert tuned.options["confined.connect"] == untuned
+
+
+# --- other people's code in the process ----------------------------------------------------------
+
+def test_program_that_exports_our_names(build, compiled, rule_file, directory):
+    host = build_host(directory, "ownnames.c", "-rdynamic")
+    plain = run([host], preloaded(build, None))
+    for rules in (compiled(RULES), rule_file(RULES, "text.conf")):
+        tuned = run([host], preloaded(build, rules))
+        assert_unharmed(plain, tuned)
+        assert_tuned(tuned)
+
+
+@pytest.mark.parametrize("text", [False, True], ids=["compiled", "text"])
+def test_program_with_its_own_malloc(build, compiled, rule_file, text):
+    """Not one allocation more, neither in the constructor nor in a hook."""
+    command = [build.hosts / "ownmalloc"]
+    plain = run(command, preloaded(build, None))
+    tuned = run(command, preloaded(build, rule_file(RULES) if text else compiled(RULES)))
+    assert_unharmed(plain, tuned)
+    assert_tuned(tuned)
+
+
+@pytest.mark.parametrize("first", [True, False], ids=["jemalloc-first", "jemalloc-last"])
+def test_jemalloc(build, compiled, first):
+    found = sorted(pathlib.Path("/usr/lib").glob("**/libjemalloc.so.2"))
+    if not found:
+        pytest.skip("libjemalloc.so.2 is not installed")
+    libraries = [found[0], build.library] if first else [build.library, found[0]]
+    for name in ("signals", "threads"):
+        command = [build.hosts / name]
+        plain = run(command, preload_with(build, None, found[0]))
+        tuned = run(command, preload_with(build, compiled(RULES), *libraries))
+        assert_unharmed(plain, tuned)
+    assert tuned.options["first"] == {"tuned": 200}
+
+
+def test_redis_which_is_linked_to_jemalloc(start, compiled, free_port, directory):
+    port = free_port()
+    server = start([program("redis-server"), "--port", port, "--bind", "127.0.0.1", "--save", "",
+                    "--tcp-keepalive", "0", "--dir", directory], compiled(RULES))
+    server.until_listening(port)
+    with socket.create_connection(("127.0.0.1", port), timeout=20) as client:
+        client.sendall(b"PING\r\n")
+        assert client.recv(16) == b"+PONG\r\n"
+        accepted = [one for one in server.tcp() if one.state == "ESTABLISHED"]
+        assert [one.options(["SO_PRIORITY", "TCP_KEEPIDLE", "TCP_KEEPCNT"]) for one in accepted] \
+            == [{"SO_PRIORITY": 3, "TCP_KEEPIDLE": 222, "TCP_KEEPCNT": 6}]
+
+
+@pytest.mark.parametrize("first", [True, False], ids=["before-ours", "after-ours"])
+def test_another_preloaded_library(build, compiled, chain, first):
+    """The other library's functions see every call of the program, and none of ours; its
+    constructor makes sockets before or after ours has run."""
+    libraries = [chain, build.library] if first else [build.library, chain]
+    plain = run([build.hosts / "plain"], preload_with(build, None, chain))
+    tuned = run([build.hosts / "plain"], preload_with(build, compiled(RULES), *libraries))
+    assert_unharmed(plain, tuned)
+    assert_tuned(tuned)
+    assert any(line.startswith("chain: 6 sockets") for line in tuned.behaviour)
+
+
+@pytest.mark.parametrize("first", [True, False], ids=["before-ours", "after-ours"])
+def test_libkeepalive_beside_us(build, compiled, first):
+    """A real one: it sets options at socket(). Ours are set later, at connect() and listen()."""
+    found = sorted(pathlib.Path("/usr/lib").glob("**/libkeepalive.so*"))
+    if not found:
+        pytest.skip("libkeepalive is not installed")
+    libraries = [found[0], build.library] if first else [build.library, found[0]]
+    plain = run([build.hosts / "plain"], preload_with(build, None, found[0]))
+    tuned = run([build.hosts / "plain"], preload_with(build, compiled(RULES), *libraries))
+    assert_unharmed(plain, tuned)
+    assert_tuned(tuned)
+
+
+def test_preloaded_twice(build, compiled, directory):
+    """By the same name, which the loader notices; and as a copy, so that two of us are chained."""
+    copy = directory / "again" / "libsocktune.so"
+    copy.parent.mkdir()
+    shutil.copy(build.library, copy)
+    rules = compiled(RULES)
+    for name in ("plain", "errnos"):
+        plain = run([build.hosts / name], preloaded(build, None))
+        for second in (build.library, copy):
+            tuned = run([build.hosts / name], preload_with(build, rules, build.library, second))
+            assert_unharmed(plain, tuned)
+            tuned.options.pop("zero.listen", None)
+            assert_tuned(tuned)
+
+
+def test_libraries_opened_late(compare, directory):
+    """dlopen() sees us; RTLD_DEEPBIND and dlmopen() pass us by, and nothing breaks."""
+    plain, tuned = compare("dlopened", build_library(directory, "connector"))
+    assert tuned.options.pop("dlopen") == CLIENT
+    assert tuned.options.pop("deepbind") == plain.options["deepbind"]
+    assert tuned.options.pop("dlmopen") == plain.options["dlmopen"]
+    assert_tuned(tuned)
+
+
+def test_address_sanitizer_linked_statically(build, compiled, directory):
+    """Under ASan's own malloc and interceptors; a finding would end the host."""
+    for name, flags in (("plain", []), ("threads", ["-pthread"]), ("errnos", [])):
+        host = build_host(directory, f"{name}.c", "-fsanitize=address", "-static-libasan", *flags,
+                          needs=("asan",))
+        plain = run([host], preloaded(build, None))
+        tuned = run([host], preloaded(build, compiled(RULES)))
+        assert_unharmed(plain, tuned)
+        tuned.options.pop("zero.listen", None)
+        if name != "threads":
+            assert_tuned(tuned)
+
+
+def test_address_sanitizer_linked_dynamically(build, compiled, socktune, directory):
+    """Such a program ends at once under any preload; `run` tells what to do, or does it."""
+    host = build_host(directory, "plain.c", "-fsanitize=address", needs=("asan",))
+    rules = compiled(RULES)
+    bare = run([host], preloaded(build, rules))
+    assert bare.status != 0 and "runtime does not come first" in bare.errors
+    result = socktune("run", "-c", rules, "--", host)
+    if result.returncode == 0:
+        assert f"idle={CLIENT['idle']}" in result.stdout
+    else:
+        assert "ASan" in result.stderr or "libasan" in result.stderr, result.stderr
+        assert "runtime does not come first" not in result.stderr
+
+
+# --- many, and elsewhere --------------------------------------------------------------------------
+
+def test_a_thousand_short_processes(compare):
+    _, tuned = compare("swarm", "1000", "20")
+    assert tuned.options == {"children": {"tuned": 1000}}
+
+
+def test_short_processes_that_all_compile(build, rule_file, directory):
+    """Started together on a rule file without a policy: each gets its rules, one way or another."""
+    rules = rule_file(RULES)
+    seen = run([build.hosts / "swarm", "60", "10"], preloaded(build, rules))
+    assert (seen.status, seen.errors) == (0, "")
+    assert seen.options == {"children": {"tuned": 60}}
+    left = [path.name for path in directory.iterdir() if path.name.startswith(rules.name)]
+    assert set(left) <= {rules.name, f"{rules.name}.policy"}, "temporary files were left behind"
+
+
+def test_musl(build, compiled, directory):
+    """The same object, in a program of another C library."""
+    host = build_host(directory, "plain.c", cc="musl-gcc")
+    loader = subprocess.run([compiler("readelf"), "-l", host], capture_output=True, text=True,
+                            check=True).stdout
+    if "ld-musl" not in loader:
+        pytest.skip("musl-gcc makes no dynamic programs here")
+    plain = run([host], preloaded(build, None))
+    tuned = run([host], preloaded(build, compiled(RULES)))
+    assert_unharmed(plain, tuned)
+    assert_tuned(tuned)
+
+
+def test_32_bits(build, compiled, directory):
+    library = BUILD / "i386" / "libsocktune.so"
+    if not library.exists():
+        pytest.skip(f"{library} was not built")
+    host = build_host(directory, "plain.c", "-m32", needs=("sys/cdefs.h", "bits/", "libgcc"))
+    plain = run([host], preloaded(build, None))
+    tuned = run([host], preload_with(build, compiled(RULES), library))
+    assert_unharmed(plain, tuned)
+    assert_tuned(tuned)
+
+
+def test_aarch64_under_qemu(build, compiled, directory):
+    library = BUILD / "aarch64" / "libsocktune.so"
+    if not library.exists():
+        pytest.skip(f"{library} was not built")
+    emulator = program("qemu-aarch64")
+    host = build_host(directory, "plain.c", cc="aarch64-linux-gnu-gcc")
+    rules = compiled(RULES)
+
+    def once(*variables):
+        words = [word for variable in variables for word in ("-E", variable)]
+        return run([emulator, "-L", "/usr/aarch64-linux-gnu", *words, host],
+                   preloaded(build, None))
+    plain = once()
+    tuned = once(f"LD_PRELOAD={library}", f"SOCKTUNE_RULES={rules}")
+    assert_unharmed(plain, tuned)
+    assert_tuned(tuned)
