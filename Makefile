@@ -44,11 +44,12 @@ CONFIG_LIBS := -lconfig
 TOOLS_LIBS  := -ljansson -lelf
 
 TOOLS_CFLAGS := $(STD) $(WARNINGS) $(CFLAGS) -D_GNU_SOURCE -MMD -MP
-INC_preload  := -Ipreload
-INC_config   := $(INC_preload) -Iconfig
-INC_tools    := $(INC_config) -Itools -DSOCKTUNE_VERSION='"$(VERSION)"' -DPREFIX='"$(PREFIX)"' \
+# Own headers are found by #include "" alone, so that they never hide the system's (elf.h, glob.h).
+INC_preload  := -iquote preload
+INC_config   := $(INC_preload) -iquote config
+INC_tools    := $(INC_config) -iquote tools -DSOCKTUNE_VERSION='"$(VERSION)"' -DPREFIX='"$(PREFIX)"' \
                 -DLIBDIR='"$(LIBDIR)"'
-INC_tests    := $(INC_tools) -Itests
+INC_tests    := $(INC_tools) -iquote tests
 
 .PHONY: all
 all: $(B)/libsocktune.so $(B)/socktune
