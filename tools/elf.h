@@ -1,0 +1,114 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Facts about an executable file that decide whether LD_PRELOAD reaches it, and what each obstacle
+ * means. `socktune run` warns by them, `socktune doctor` explains them.
+ *
+ * Sources of facts: the file's ELF headers (by libelf), its mode and extended attributes, the `#!`
+ * line; ld.so(8) on LD_PRELOAD, getauxval(3) on AT_SECURE, execve(2) on scripts.
+ */
+#ifndef SOCKTUNE_ELF_H
+#define SOCKTUNE_ELF_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+/* What the dynamic loader of a program is. */
+enum loader_kind {
+    LOADER_NONE,  /* no loader: statically linked */
+    LOADER_GLIBC, /* ld-linux*.so, ld64.so, ld.so */
+    LOADER_MUSL,  /* ld-musl-*.so: LD_PRELOAD works, but $LIB in it does not */
+    LOADER_OTHER  /* Android's linker, uClibc: not known to load us */
+};
+
+/* What must be equal for an object to be loaded into a program. */
+struct elf_abi {
+    uint8_t word_size; /* ELFCLASS32, ELFCLASS64 */
+    uint8_t encoding;  /* ELFDATA2LSB, ELFDATA2MSB */
+    uint16_t machine;  /* EM_X86_64 ... */
+};
+
+/* An executable, scripts followed to the program that runs them. Release with executable_free(). */
+struct executable {
+    char *path;    /* as given */
+    char *file;    /* absolute path of what runs in the end; differs from `path` for scripts */
+    unsigned hops; /* how many scripts stood before `file`; 0: `path` is the program itself */
+    bool readable; /* false: what follows, up to `setuid`, is not known (mode 0711, say) */
+    struct elf_abi abi;
+    enum loader_kind loader_kind;
+    char *loader;  /* PT_INTERP, or NULL */
+    char **needed; /* DT_NEEDED, ended by NULL; never NULL itself */
+    bool go;       /* the Go runtime is in it */
+    bool setuid;   /* the bit is set and the file system honours it */
+    bool setgid;
+    bool capabilities; /* the file bears capabilities, and the file system honours them */
+    uid_t uid;         /* of the file */
+    gid_t gid;
+};
+
+/*
+ * Read the facts about the executable at `path`, which has a slash or stands in the current
+ * directory. Returns 0, or -1 with errno: those of open(2) and stat(2); EACCES when it may not be
+ * executed; ENOEXEC when it is damaged; ELOOP when scripts run scripts deeper than the kernel
+ * allows. When a script's interpreter is the trouble, `executable->file` names that one; so
+ * executable_free() is called in any case.
+ */
+int executable_read(const char *path, struct executable *executable);
+
+void executable_free(struct executable *executable);
+
+/* Look a command up as execvp(3) does: a name with a slash is itself, others are searched in PATH.
+ * Returns a malloc()ed path, or NULL with errno: ENOENT, or EACCES if only files that may not be
+ * executed bear the name. */
+char *executable_find(const char *name);
+
+/* The name of a program's machine for people: "x86-64", "i386", "aarch64" ...; or "machine N" in
+ * a static buffer. */
+const char *elf_machine_name(struct elf_abi abi);
+
+/* The first DT_NEEDED whose name begins with `prefix`, or NULL. */
+const char *executable_needs(const struct executable *executable, const char *prefix);
+
+/* How the program is going to be started. */
+struct launch {
+    const char *library;      /* what LD_PRELOAD names; `$LIB` and `${LIB}` may be in it */
+    const char *preload;      /* LD_PRELOAD before `library` was added, or NULL */
+    const char *asan_options; /* ASAN_OPTIONS, or NULL */
+    uid_t uid;                /* real ids of the starting process */
+    gid_t gid;
+    bool no_new_privs; /* its PR_SET_NO_NEW_PRIVS: set-id bits have no effect */
+};
+
+/* The launch that this process would do by execve(). Strings are the environment's. */
+struct launch launch_of_self(const char *library);
+
+enum obstacle_bit {
+    OBSTACLE_STATIC = 1,
+    OBSTACLE_GO = 2,
+    OBSTACLE_LOADER = 4,
+    OBSTACLE_ARCHITECTURE = 8,
+    OBSTACLE_MUSL_TOKEN = 16,
+    OBSTACLE_SECURE = 32,
+    OBSTACLE_ASAN = 64,
+    OBSTACLE_UNREADABLE = 128 /* not an obstacle in itself, but all above may be true */
+};
+
+struct obstacle {
+    unsigned bit;
+    const char *id;      /* for machines: "static" */
+    const char *problem; /* what is so, and why preloading fails: one line, no full stop */
+    const char *advice;  /* what to do instead, today; one paragraph */
+};
+
+/* All rows, the weightiest first. */
+const struct obstacle *obstacle_table(size_t *count);
+
+/* The obstacles (enum obstacle_bit) between the preloaded library and this program; 0: none. */
+unsigned executable_obstacles(const struct executable *executable, const struct launch *launch);
+
+/* The same for an object whose facts are known to be `abi`: true if a file that `library` may
+ * mean is loadable into such a program. */
+bool library_fits(const char *library, struct elf_abi abi);
+
+#endif
