@@ -19,6 +19,7 @@ LIBDIR32 ?= $(PREFIX)/lib/i386-linux-gnu
 DESTDIR  ?=
 
 CC       ?= gcc
+CC_AARCH64 ?= aarch64-linux-gnu-gcc
 CFLAGS   ?= -O2 -g
 WARNINGS := -Wall -Wextra -Werror -Wshadow -Wconversion -Wstrict-prototypes -Wmissing-prototypes \
             -Wpointer-arith -Wundef -Wvla -Wformat=2 -Wwrite-strings

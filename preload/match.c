@@ -8,6 +8,7 @@
  */
 #include "match.h"
 
+#include "bytes.h"
 #include "glob.h"
 
 #define NO_MATCH UINT32_MAX /* beside sets of missing facts */
@@ -88,7 +89,7 @@ static bool in_prefix(const struct policy_prefix *prefix, const struct address *
     if (address_is_v4(address) != (prefix->v4 != 0))
         return false;
     unsigned whole = prefix->length / 8u, rest = prefix->length % 8u;
-    if (__builtin_memcmp(prefix->address, address->bytes, whole) != 0)
+    if (!bytes_equal(prefix->address, address->bytes, whole))
         return false;
     return rest == 0 ||
            ((prefix->address[whole] ^ address->bytes[whole]) & (0xff00u >> rest) & 0xffu) == 0;

@@ -5,6 +5,8 @@
  */
 #include "policy.h"
 
+#include "bytes.h"
+
 /* Bytes of one record of each section. */
 static const uint32_t record_size[SECTION_COUNT] = {
     [SECTION_SOURCES] = sizeof(struct policy_source),
@@ -168,7 +170,7 @@ static bool records_ok(const struct policy_header *h)
 const char *policy_open(struct policy *policy, const void *blob, size_t size)
 {
     const struct policy_header *h = blob;
-    if (size < sizeof h->magic || __builtin_memcmp(h->magic, POLICY_MAGIC, sizeof h->magic) != 0)
+    if (size < sizeof h->magic || !bytes_equal(h->magic, POLICY_MAGIC, sizeof h->magic))
         return "not a socktune policy";
     if (size < sizeof *h)
         return "cut short";

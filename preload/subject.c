@@ -4,6 +4,8 @@
  */
 #include "subject.h"
 
+#include "bytes.h"
+
 #include <netinet/in.h>
 
 #ifndef IPPROTO_MPTCP
@@ -77,7 +79,7 @@ static const uint8_t v4_mapped[12] = {0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff};
 
 bool address_is_v4(const struct address *address)
 {
-    return __builtin_memcmp(address->bytes, v4_mapped, sizeof v4_mapped) == 0;
+    return bytes_equal(address->bytes, v4_mapped, sizeof v4_mapped);
 }
 
 bool address_is_unspecified(const struct address *address)

@@ -1,0 +1,42 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Accepted sockets. Most rules are settled on the listener and cost nothing here; what remains are
+ * options that are not inherited, rules on the peer, and rules on the local address where the
+ * listener stands for all addresses.
+ *
+ * The peer's address is asked of the kernel and not read from the caller's buffer: the buffer may
+ * be too small or absent, and the caller's pointers are for the kernel to judge (EFAULT).
+ */
+#include "accepted.h"
+
+#include "learn.h"
+#include "tune.h"
+
+#include <errno.h>
+
+static bool listener_is_wildcard(int listener)
+{
+    struct subject subject;
+    subject_at_listen(&subject);
+    learn(listener, &subject, FACT_LOCAL, MOMENT_LISTEN);
+    return (subject.known & FACT_LOCAL) == 0 || address_is_unspecified(&subject.local);
+}
+
+void tune_accepted(int listener, int fd)
+{
+    const unsigned wildcard = MOMENT_BIT(MOMENT_ACCEPT_WILDCARD);
+    unsigned moments = state.moments & (MOMENT_BIT(MOMENT_ACCEPT) | wildcard);
+    if (fd < 0 || moments == 0)
+        return;
+    int saved = errno;
+    if ((moments & wildcard) != 0 && !listener_is_wildcard(listener))
+        moments &= ~wildcard;
+    if (moments != 0) {
+        struct subject subject;
+        struct decision decision;
+        subject_at_accept(&subject);
+        tune_decide(fd, &subject, moments, &decision);
+        tune_apply(fd, &subject, &decision, moments);
+    }
+    errno = saved;
+}

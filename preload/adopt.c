@@ -1,0 +1,96 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Adopting the sockets a program is started with. /proc/self/fd names all descriptors in two or
+ * three system calls; only those that are sockets are looked into. Without /proc there is nothing
+ * to adopt.
+ */
+#include "adopt.h"
+
+#include "bytes.h"
+#include "kernel.h"
+#include "learn.h"
+#include "tune.h"
+
+#include <dirent.h>
+
+#define BIT(moment) MOMENT_BIT(MOMENT_##moment)
+
+/* The moments that lie behind a socket of this role, whose options it should have by now. */
+static unsigned moments_behind(const struct subject *subject)
+{
+    if ((subject->known & FACT_ROLE) == 0)
+        return BIT(SOCKET);
+    if ((subject->roles & ROLE_LISTEN) != 0)
+        return BIT(SOCKET) | BIT(BIND) | BIT(LISTEN) | BIT(LISTENING);
+    if ((subject->roles & ROLE_ACCEPT) != 0)
+        return BIT(SOCKET) | BIT(LISTEN) | BIT(LISTENING) | BIT(ACCEPT) | BIT(ACCEPT_WILDCARD);
+    return BIT(SOCKET) | BIT(BIND) | BIT(CONNECT) | BIT(CONNECTED);
+}
+
+/* On a connection it is too late for buffers and the like: SO_RCVBUF can clamp the window for good
+ * there. */
+static void drop_early_options(struct decision *decision)
+{
+    for (uint32_t i = 0; i < state.policy.option_count; i++)
+        if ((state.policy.options[i].flags & OPTION_EARLY) != 0)
+            decision->action[i] = NO_ACTION;
+}
+
+static void adopt(int fd)
+{
+    struct subject subject;
+    struct decision decision;
+    if (!learn_history(fd, &subject))
+        return;
+    unsigned moments = moments_behind(&subject);
+    tune_decide(fd, &subject, moments, &decision);
+    if ((subject.known & FACT_ROLE) != 0 && (subject.roles & (ROLE_LISTEN | ROLE_DATAGRAM)) == 0)
+        drop_early_options(&decision);
+    tune_apply(fd, &subject, &decision, moments);
+}
+
+/* The number in a directory entry's name, or -1. */
+static int number_of(const char *name)
+{
+    int number = 0;
+    if (*name < '0' || *name > '9')
+        return -1;
+    for (; *name >= '0' && *name <= '9'; name++)
+        number = number * 10 + (*name - '0');
+    return number;
+}
+
+static bool is_socket(int directory, const char *name)
+{
+    char target[8] = {0};
+    return syscall(SYS_readlinkat, directory, name, target, sizeof target - 1) > 0 &&
+           bytes_equal(target, "socket:", 7);
+}
+
+/* As getdents64(2) returns it; glibc has no name for it that fits every word size. */
+struct entry {
+    uint64_t inode;
+    int64_t offset;
+    uint16_t size;
+    uint8_t type;
+    char name[];
+} __attribute__((packed));
+
+void adopt_sockets(void)
+{
+    int directory = kernel_open("/proc/self/fd", O_RDONLY | O_DIRECTORY);
+    if (directory < 0)
+        return;
+    char buffer[2048];
+    long got;
+    while ((got = syscall(SYS_getdents64, directory, buffer, sizeof buffer)) > 0) {
+        for (long at = 0; at < got;) {
+            const struct entry *entry = (const struct entry *)(buffer + at);
+            at += entry->size;
+            int fd = number_of(entry->name);
+            if (fd >= 0 && fd != directory && is_socket(directory, entry->name))
+                adopt(fd);
+        }
+    }
+    kernel_close(directory);
+}

@@ -1,0 +1,44 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * socket(): the rules that ask about the program alone, and `transport`.
+ */
+#include "real.h"
+#include "tune.h"
+
+#include <errno.h>
+
+/* Ask for the transport of the rule, and for what the program asked for where that fails. */
+static int open_socket(int domain, int type, int protocol, struct subject *subject,
+                       const struct policy_action *transport)
+{
+    if (transport == NULL)
+        return real.socket(domain, type, protocol);
+    int saved = errno, wanted;
+    __builtin_memcpy(&wanted, policy_string(&state.policy, transport->value), sizeof wanted);
+    int fd = real.socket(domain, type, wanted);
+    if (fd >= 0) {
+        subject->protocols = (uint16_t)protocol_bit_of(domain, type, wanted);
+        return fd;
+    }
+    errno = saved;
+    return real.socket(domain, type, protocol);
+}
+
+__attribute__((visibility("default"))) int socket(int domain, int type, int protocol)
+{
+    struct subject subject;
+    if (!tunes_at(MOMENT_BIT(MOMENT_SOCKET)) ||
+        !subject_at_socket(&subject, domain, type, protocol))
+        return real.socket(domain, type, protocol);
+    struct decision decision;
+    tune_decide(-1, &subject, MOMENT_BIT(MOMENT_SOCKET), &decision);
+    const struct policy_action *transport =
+        tune_special(&decision, &subject, OP_TRANSPORT, MOMENT_SOCKET);
+    int fd = open_socket(domain, type, protocol, &subject, transport);
+    if (fd >= 0) {
+        int saved = errno;
+        tune_apply(fd, &subject, &decision, MOMENT_BIT(MOMENT_SOCKET));
+        errno = saved;
+    }
+    return fd;
+}

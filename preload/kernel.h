@@ -1,0 +1,75 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * System calls by number, through libc's syscall(2): for what the object does on its own account,
+ * so that it is neither interposed by others nor a cancellation point, and needs few imports.
+ * They set errno; the hooks restore it.
+ */
+#ifndef SOCKTUNE_KERNEL_H
+#define SOCKTUNE_KERNEL_H
+
+#include <fcntl.h>
+#include <linux/stat.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+static inline int kernel_setsockopt(int fd, int level, int optname, const void *value,
+                                    socklen_t length)
+{
+    return (int)syscall(SYS_setsockopt, fd, level, optname, value, length);
+}
+
+static inline int kernel_getsockopt(int fd, int level, int optname, void *value, socklen_t *length)
+{
+    return (int)syscall(SYS_getsockopt, fd, level, optname, value, length);
+}
+
+/* An int option's value, or -1. */
+static inline int kernel_get_int(int fd, int level, int optname)
+{
+    int value = -1;
+    socklen_t length = sizeof value;
+    return kernel_getsockopt(fd, level, optname, &value, &length) == 0 ? value : -1;
+}
+
+static inline int kernel_open(const char *path, int flags)
+{
+    return (int)syscall(SYS_openat, AT_FDCWD, path, flags | O_CLOEXEC, 0666);
+}
+
+static inline long kernel_read(int fd, void *buffer, size_t size)
+{
+    return syscall(SYS_read, fd, buffer, size);
+}
+
+static inline long kernel_write(int fd, const void *buffer, size_t size)
+{
+    return syscall(SYS_write, fd, buffer, size);
+}
+
+static inline void kernel_close(int fd)
+{
+    syscall(SYS_close, fd);
+}
+
+/* statx(2) has one layout on every architecture. `path` "" with AT_EMPTY_PATH in flags asks `fd`.
+ */
+static inline int kernel_statx(int fd, const char *path, int flags, struct statx *status)
+{
+    return (int)syscall(SYS_statx, fd, path, flags, STATX_BASIC_STATS, status);
+}
+
+/* `size` bytes of zeros, private, or NULL. */
+static inline void *kernel_map(size_t size)
+{
+#ifdef SYS_mmap2
+    long at = syscall(SYS_mmap2, 0, size, 3 /* READ|WRITE */, 0x22 /* PRIVATE|ANONYMOUS */, -1, 0);
+#else
+    long at = syscall(SYS_mmap, 0, size, 3, 0x22, -1, 0);
+#endif
+    return at == -1 ? NULL : (void *)at;
+}
+
+#endif

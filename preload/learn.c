@@ -1,0 +1,129 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Facts from the kernel: SO_DOMAIN, SO_TYPE, SO_PROTOCOL, getsockname, getpeername, TCP_INFO.
+ */
+#include "learn.h"
+
+#include "kernel.h"
+
+#include <linux/sockios.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <sys/ioctl.h>
+
+/* The head of struct tcp_info as of Linux 4.19 (include/uapi/linux/tcp.h), as far as it is used;
+ * glibc's own ends before bytes_acked. A kernel that returns less leaves the rest out. */
+struct tcp_info_head {
+    uint8_t state;
+    uint8_t unused1[119];
+    uint64_t bytes_acked; /* offset 120 */
+    uint8_t unused2[72];
+    uint64_t bytes_sent;    /* offset 200 */
+    uint64_t bytes_retrans; /* offset 208 */
+};
+_Static_assert(offsetof(struct tcp_info_head, bytes_acked) == 120, "tcp_info");
+_Static_assert(offsetof(struct tcp_info_head, bytes_sent) == 200, "tcp_info");
+
+/* getsockname or getpeername by number. False if there is no such address. */
+static bool learn_address(int fd, struct subject *subject, enum fact_bit fact)
+{
+    bool local = fact == FACT_LOCAL;
+    struct sockaddr_in6 address = {0};
+    socklen_t length = sizeof address;
+    if (syscall(local ? SYS_getsockname : SYS_getpeername, fd, &address, &length) != 0)
+        return false;
+    if (length > sizeof address)
+        length = sizeof address;
+    unsigned family = address_read((const struct sockaddr *)&address, length,
+                                   local ? &subject->local : &subject->remote,
+                                   local ? &subject->local_port : &subject->remote_port);
+    subject->families &= (uint8_t)family;
+    subject->known |= (uint8_t)fact;
+    return true;
+}
+
+/* A socket that is not bound has no local address yet, whatever getsockname() says. */
+static bool is_bound(const struct subject *subject)
+{
+    return subject->families == FAMILY_UNIX || subject->local_port != 0 ||
+           !address_is_unspecified(&subject->local);
+}
+
+static bool learn_type(int fd, struct subject *subject, enum moment moment)
+{
+    int domain = subject->families == FAMILY_INET    ? AF_INET
+                 : subject->families == FAMILY_INET6 ? AF_INET6
+                 : subject->families == FAMILY_UNIX  ? AF_UNIX
+                                                     : kernel_get_int(fd, SOL_SOCKET, SO_DOMAIN);
+    int type = kernel_get_int(fd, SOL_SOCKET, SO_TYPE);
+    int protocol = domain == AF_UNIX ? 0 : kernel_get_int(fd, SOL_SOCKET, SO_PROTOCOL);
+    if (domain < 0 || type < 0 || protocol < 0)
+        return false;
+    subject_learn_type(subject, moment, domain, type, protocol);
+    return true;
+}
+
+void learn(int fd, struct subject *subject, unsigned wanted, enum moment moment)
+{
+    unsigned got = 0;
+    if ((wanted & FACT_REMOTE) != 0 && learn_address(fd, subject, FACT_REMOTE))
+        got |= FACT_REMOTE | FACT_FAMILY;
+    if ((wanted & FACT_LOCAL) != 0 && learn_address(fd, subject, FACT_LOCAL)) {
+        got |= FACT_LOCAL | FACT_FAMILY;
+        if (moment == MOMENT_CONNECT && !is_bound(subject)) {
+            subject->known &= (uint8_t)~FACT_LOCAL;
+            got &= ~(unsigned)FACT_LOCAL;
+        }
+    }
+    if ((wanted & FACT_FAMILY & ~got) != 0) {
+        subject->families &= (uint8_t)family_bit_of(kernel_get_int(fd, SOL_SOCKET, SO_DOMAIN));
+        got |= FACT_FAMILY;
+    }
+    if ((wanted & (FACT_ROLE | FACT_PROTOCOL)) != 0 && learn_type(fd, subject, moment))
+        got |= FACT_ROLE | FACT_PROTOCOL;
+    subject->unobtainable |= (uint8_t)(wanted & ~got);
+}
+
+/* The role of a TCP socket by its state; 0 where it stays open. */
+static unsigned tcp_role(int fd)
+{
+    struct tcp_info_head info = {0};
+    socklen_t length = sizeof info;
+    if (kernel_getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &length) != 0)
+        return 0;
+    if (info.state == TCP_LISTEN)
+        return ROLE_LISTEN | ROLE_ACCEPT;
+    if (info.state == TCP_SYN_SENT)
+        return ROLE_CONNECT;
+    if (info.state == TCP_CLOSE || length < sizeof info)
+        return 0;
+    int queued = 0, unsent = 0;
+    if (info.bytes_sent != 0 && (syscall(SYS_ioctl, fd, SIOCOUTQ, &queued) != 0 ||
+                                 syscall(SYS_ioctl, fd, SIOCOUTQNSD, &unsent) != 0))
+        return 0;
+    /* All sequence numbers sent, the acknowledged and the ones in flight, less the data. */
+    uint64_t in_flight = (uint64_t)(queued - unsent);
+    uint64_t beside_data = info.bytes_acked + in_flight - (info.bytes_sent - info.bytes_retrans);
+    return beside_data == 0 ? ROLE_ACCEPT : ROLE_CONNECT;
+}
+
+bool learn_history(int fd, struct subject *subject)
+{
+    int domain = kernel_get_int(fd, SOL_SOCKET, SO_DOMAIN);
+    *subject = (struct subject){.roles = ROLE_ALL, .families = FAMILY_ALL, .protocols = 0};
+    if (family_bit_of(domain) == 0)
+        return false;
+    subject->families = (uint8_t)family_bit_of(domain);
+    if (!learn_type(fd, subject, MOMENT_SOCKET) || subject->protocols == 0)
+        return false;
+    unsigned role = (subject->protocols & (PROTOCOL_TCP | PROTOCOL_MPTCP)) != 0 ? tcp_role(fd)
+                    : subject->roles == ROLE_DATAGRAM                           ? ROLE_DATAGRAM
+                                                                                : 0u;
+    if (role != 0) {
+        subject->roles = (uint8_t)role;
+        subject->known |= FACT_ROLE;
+    } else {
+        subject->unobtainable |= FACT_ROLE;
+    }
+    return true;
+}

@@ -1,0 +1,27 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Asking the kernel for the facts about a socket that a call does not tell.
+ */
+#ifndef SOCKTUNE_LEARN_H
+#define SOCKTUNE_LEARN_H
+
+#include "subject.h"
+
+/*
+ * Obtain the `wanted` facts of `fd` for a subject in a call at `moment`, one system call for each
+ * but two for the type. What cannot be had is marked unobtainable, so that asking again ends.
+ * Changes errno. Async-signal-safe.
+ */
+void learn(int fd, struct subject *subject, unsigned wanted, enum moment moment);
+
+/*
+ * What a socket of unknown history is, from the kernel's word alone: family, protocol, and the
+ * role by its state. A connected TCP socket tells whether it connected or was accepted: the SYN of
+ * the connecting side counts in tcpi_bytes_acked, that of the accepting side does not
+ * (net/ipv4/tcp_minisocks.c: a child starts with snd_una behind its SYN). Where the role stays
+ * open, it is marked unobtainable. Returns false if `fd` is no socket that concerns us. Changes
+ * errno.
+ */
+bool learn_history(int fd, struct subject *subject);
+
+#endif

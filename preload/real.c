@@ -1,0 +1,64 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The table of real functions. Constructors of other libraries may call us before ours ran, so the
+ * table begins with plain system calls and is never empty; dlsym() is called in the constructor
+ * alone, since in a hook it could allocate, or take a lock that the caller holds.
+ */
+#include "real.h"
+
+#include <dlfcn.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+static int early_socket(int domain, int type, int protocol)
+{
+    return (int)syscall(SYS_socket, domain, type, protocol);
+}
+
+static int early_bind(int fd, const struct sockaddr *address, socklen_t length)
+{
+    return (int)syscall(SYS_bind, fd, address, length);
+}
+
+static int early_listen(int fd, int backlog)
+{
+    return (int)syscall(SYS_listen, fd, backlog);
+}
+
+static int early_accept4(int fd, struct sockaddr *address, socklen_t *length, int flags)
+{
+    return (int)syscall(SYS_accept4, fd, address, length, flags);
+}
+
+/* Not every architecture has the accept system call (i386 has not). */
+static int early_accept(int fd, struct sockaddr *address, socklen_t *length)
+{
+    return early_accept4(fd, address, length, 0);
+}
+
+static int early_connect(int fd, const struct sockaddr *address, socklen_t length)
+{
+    return (int)syscall(SYS_connect, fd, address, length);
+}
+
+static int early_setsockopt(int fd, int level, int optname, const void *value, socklen_t length)
+{
+    return (int)syscall(SYS_setsockopt, fd, level, optname, value, length);
+}
+
+struct real real = {
+#define HOOK(type, name, parameters) .name = early_##name,
+#include "hooks.def"
+#undef HOOK
+};
+
+void real_find(void)
+{
+    void *found;
+#define HOOK(type, name, parameters)                                                               \
+    found = dlsym(RTLD_NEXT, #name);                                                               \
+    if (found != NULL)                                                                             \
+        real.name = (type(*) parameters)found;
+#include "hooks.def"
+#undef HOOK
+}

@@ -1,0 +1,23 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The functions behind ours: those of the next object in line, be it libc or another preloaded
+ * library, so that a call site reads `real.connect(...)`.
+ */
+#ifndef SOCKTUNE_REAL_H
+#define SOCKTUNE_REAL_H
+
+#include <sys/socket.h>
+
+struct real {
+#define HOOK(type, name, parameters) type(*name) parameters;
+#include "hooks.def"
+#undef HOOK
+};
+
+/* Usable at any time: until real_find() ran, each function is the bare system call. */
+extern struct real real;
+
+/* Find the next object's functions. Called once, by the constructor. */
+void real_find(void);
+
+#endif

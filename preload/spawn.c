@@ -1,0 +1,115 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The child is made by the bare clone system call with no exit signal: the program gets no SIGCHLD
+ * and its wait() does not see the child (only __WALL does). Between clone and exec the child makes
+ * system calls only.
+ */
+#include "spawn.h"
+
+#include "kernel.h"
+#include "text.h"
+
+#include <dlfcn.h>
+#include <errno.h>
+#include <linux/limits.h>
+#include <linux/memfd.h>
+#include <linux/wait.h>
+#include <sys/time.h>
+
+#define SECONDS_MAX 20
+
+/* The child's exit status when there is no compiler to run. */
+#define EXIT_NO_COMPILER 127
+
+/* The directory of this library, with the slash, and `name` behind it. dladdr() is looked up here
+ * and not imported: it is needed once in the life of a policy. */
+static bool beside_library(struct text *path, const char *name)
+{
+    Dl_info info;
+    union {
+        void *symbol;
+        int (*call)(const void *, Dl_info *);
+    } dladdr_found = {.symbol = dlsym(RTLD_DEFAULT, "dladdr")};
+    if (dladdr_found.symbol == NULL || dladdr_found.call((void *)spawn_compiler, &info) == 0 ||
+        info.dli_fname == NULL)
+        return false;
+    text_put(path, info.dli_fname);
+    path->length = (size_t)(text_basename(path->bytes) - path->bytes);
+    path->bytes[path->length] = 0;
+    text_put(path, name);
+    return path->length + 1 < path->size;
+}
+
+static void close_from(unsigned first)
+{
+    if (syscall(SYS_close_range, first, ~0u, 0) == 0)
+        return;
+    for (unsigned fd = first; fd < 65536; fd++) /* before Linux 5.9 */
+        kernel_close((int)fd);
+}
+
+static void move_to(int from, int to)
+{
+    if (from != to)
+        syscall(SYS_dup3, from, to, 0);
+}
+
+/* Descriptors 0 and 1 become /dev/null and the memfd, 2 stays what it is or becomes /dev/null. The
+ * program may have been started with any of them closed, so all are first moved out of the way. */
+static void arrange_descriptors(int output)
+{
+    int high = (int)syscall(SYS_fcntl, output, F_DUPFD, 10);
+    int null = kernel_open("/dev/null", O_RDWR);
+    int high_null = (int)syscall(SYS_fcntl, null, F_DUPFD, 10);
+    if (syscall(SYS_fcntl, STDERR_FILENO, F_GETFD) < 0 || null == STDERR_FILENO ||
+        output == STDERR_FILENO)
+        move_to(high_null, STDERR_FILENO);
+    move_to(high_null, STDIN_FILENO);
+    move_to(high, STDOUT_FILENO);
+    close_from(3);
+}
+
+static void __attribute__((noreturn)) child(const char *compiler, const char *path, int output)
+{
+    const struct itimerval limit = {.it_value = {.tv_sec = SECONDS_MAX}};
+    const char *const arguments[] = {"socktune", "compile", "--preload", path, NULL};
+    const char *const environment[] = {NULL};
+    arrange_descriptors(output);
+    syscall(SYS_setitimer, ITIMER_REAL, &limit, NULL);
+    syscall(SYS_execve, compiler, arguments, environment);
+    for (;;)
+        syscall(SYS_exit_group, EXIT_NO_COMPILER);
+}
+
+static const char *reason(int status)
+{
+    if ((status & 0x7f) != 0)
+        return "the rule compiler was killed";
+    int code = status >> 8 & 0xff;
+    if (code == EXIT_NO_COMPILER)
+        return "no fresh policy, and the rule compiler (socktune, beside libsocktune.so) cannot be "
+               "run";
+    return NULL; /* the compiler has said what is wrong */
+}
+
+struct spawned spawn_compiler(const char *path)
+{
+    char compiler[PATH_MAX];
+    struct text text = TEXT(compiler);
+    if (!beside_library(&text, "socktune"))
+        return (struct spawned){-1, "the rule compiler is not found"};
+    int output = (int)syscall(SYS_memfd_create, "socktune-policy", MFD_CLOEXEC);
+    if (output < 0)
+        return (struct spawned){-1, "no descriptor is free for the rule compiler"};
+    int pid = (int)syscall(SYS_clone, 0L, 0L, 0L, 0L, 0L);
+    if (pid == 0)
+        child(compiler, path, output);
+    int status = EXIT_NO_COMPILER << 8;
+    if (pid > 0)
+        while (syscall(SYS_wait4, pid, &status, __WALL, NULL) < 0 && errno == EINTR)
+            ;
+    if (status == 0)
+        return (struct spawned){output, NULL};
+    kernel_close(output);
+    return (struct spawned){-1, pid < 0 ? "the rule compiler cannot be started" : reason(status)};
+}

@@ -1,0 +1,39 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What the constructor decided, for the hooks to read. Written before the program's first
+ * instruction and never changed afterwards, so that no hook needs a lock; all zero until then, in
+ * which state every hook is a pass-through.
+ */
+#ifndef SOCKTUNE_STATE_H
+#define SOCKTUNE_STATE_H
+
+#include "match.h"
+
+/* The kinds of socket whose options have pristine values of their own. */
+enum { BASELINE_KINDS = 6 };
+#define BASELINE_BYTES 16u
+
+/* What getsockopt() said of one option of a socket fresh from socket(), after MOMENT_SOCKET. */
+struct baseline {
+    uint8_t length; /* 0: not known */
+    uint8_t bytes[BASELINE_BYTES];
+};
+
+struct state {
+    struct policy policy;
+    struct active active;
+    /* Union of the active rules' moments: a hook with none of its moments here passes through. */
+    unsigned moments;
+    /* Options that a force or ignore is about: indices into policy.options. */
+    const uint16_t *guards;
+    uint32_t guard_count;
+    /* For `default` after socket(): [kind * option_count + option], or NULL where no rule asks. */
+    const struct baseline *baselines;
+    /* SOCKTUNE_TRACE: NULL, or a path, or "stderr". */
+    const char *trace;
+    const char *program; /* basename, for messages */
+};
+
+extern struct state state;
+
+#endif

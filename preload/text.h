@@ -1,0 +1,32 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Text without stdio: a line built in a buffer of the caller. Async-signal-safe; what does not fit
+ * is cut off.
+ */
+#ifndef SOCKTUNE_TEXT_H
+#define SOCKTUNE_TEXT_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct text {
+    char *bytes;
+    size_t size;
+    size_t length; /* < size; bytes[length] is NUL */
+};
+
+#define TEXT(buffer) ((struct text){.bytes = (buffer), .size = sizeof(buffer), .length = 0})
+
+void text_put(struct text *text, const char *string);
+void text_put_number(struct text *text, long number);
+
+/* True if they are equal; NULL is equal to nothing. */
+bool text_equal(const char *a, const char *b);
+size_t text_length(const char *string);
+const char *text_basename(const char *path);
+
+/* The value of NAME in an environment, or NULL. */
+const char *text_getenv(char *const *environment, const char *name);
+
+#endif

@@ -1,0 +1,28 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * SOCKTUNE_TRACE: a line for each decision, and the one line that says why a program runs untuned.
+ */
+#ifndef SOCKTUNE_TRACE_H
+#define SOCKTUNE_TRACE_H
+
+#include "state.h"
+
+/* Say on standard error, in one line, that the program runs untuned: "socktune: NAME: WHAT: WHY,
+ * ...". `what` may be NULL. */
+void trace_untuned(const char *what, const char *why);
+
+/* How many rules are for this program. Nothing unless tracing. */
+void trace_start(const char *rules);
+
+/* One option was set at `moment` on `fd`; `error` is 0 or the errno. Nothing unless tracing. */
+void trace_action(int fd, const struct subject *subject, enum moment moment,
+                  const struct policy_action *action, int error);
+
+/* `default` left an option alone. */
+void trace_kept(int fd, const struct subject *subject, enum moment moment,
+                const struct policy_action *action);
+
+/* The program's own setsockopt of policy.options[option] was swallowed. */
+void trace_swallowed(int fd, const struct subject *subject, uint32_t option);
+
+#endif

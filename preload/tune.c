@@ -1,0 +1,124 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Deciding and applying. Options are set in the order of the policy's option table, which is the
+ * order that the kernel wants; a failing option is traced and otherwise forgotten.
+ */
+#include "tune.h"
+
+#include "bytes.h"
+#include "kernel.h"
+#include "learn.h"
+#include "trace.h"
+
+#include <errno.h>
+
+struct state state;
+
+void tune_decide(int fd, struct subject *subject, unsigned moments, struct decision *decision)
+{
+    /* Each round makes a fact known or unobtainable, so this ends. */
+    unsigned missing;
+    enum moment moment = (enum moment)__builtin_ctz(moments);
+    while ((missing = match_subject(&state.policy, &state.active, subject, moments, decision)) != 0)
+        learn(fd, subject, missing, moment);
+}
+
+/* Has the program left the option as a fresh socket has it? */
+static bool is_pristine(int fd, const struct subject *subject, const struct policy_action *action)
+{
+    if (state.baselines == NULL)
+        return false;
+    const struct policy_option *option = &state.policy.options[action->option];
+    unsigned family = (unsigned)__builtin_ctz(subject->families);
+    unsigned kind = family * 2 + ((subject->protocols & PROTOCOL_CONNECTED) == 0);
+    const struct baseline *baseline =
+        &state.baselines[kind * state.policy.option_count + action->option];
+    uint8_t now[BASELINE_BYTES];
+    socklen_t length = sizeof now;
+    return baseline->length != 0 &&
+           kernel_getsockopt(fd, option->level, option->optname, now, &length) == 0 &&
+           length == baseline->length && bytes_equal(now, baseline->bytes, length);
+}
+
+/* A program cannot have touched an option of a socket it has not seen, but it may have set it on
+ * the listener. */
+static bool yields(int fd, const struct subject *subject, const struct policy_action *action,
+                   enum moment moment)
+{
+    if (action->mode != MODE_DEFAULT || moment == MOMENT_SOCKET)
+        return false;
+    const struct policy_option *option = &state.policy.options[action->option];
+    if (moment == MOMENT_ACCEPT && (option->flags & OPTION_INHERITED) == 0)
+        return false;
+    return !is_pristine(fd, subject, action);
+}
+
+static void set_merged(int fd, const struct policy_option *option,
+                       const struct policy_action *action)
+{
+    int wanted, value = 0;
+    socklen_t length = sizeof value;
+    if (kernel_getsockopt(fd, option->level, option->optname, &value, &length) != 0)
+        return;
+    __builtin_memcpy(&wanted, policy_string(&state.policy, action->value), sizeof wanted);
+    value = (int)(((unsigned)value & ~action->mask) | ((unsigned)wanted & action->mask));
+    kernel_setsockopt(fd, option->level, option->optname, &value, sizeof value);
+}
+
+static void apply_action(int fd, const struct subject *subject, const struct policy_action *action,
+                         enum moment moment)
+{
+    const struct policy_option *option = &state.policy.options[action->option];
+    if (action->op == OP_TRANSPORT || action->op == OP_SOURCE)
+        return; /* socket() and connect() see to these */
+    if (yields(fd, subject, action, moment)) {
+        trace_kept(fd, subject, moment, action);
+        return;
+    }
+    errno = 0;
+    if (action->op == OP_MERGE)
+        set_merged(fd, option, action);
+    else
+        kernel_setsockopt(fd, option->level, option->optname,
+                          policy_string(&state.policy, action->value), action->length);
+    trace_action(fd, subject, moment, action, errno);
+}
+
+void tune_apply(int fd, const struct subject *subject, const struct decision *decision,
+                unsigned moments)
+{
+    for (uint32_t i = 0; i < state.policy.option_count; i++) {
+        if (decision->action[i] == NO_ACTION)
+            continue;
+        const struct policy_action *action = &state.policy.actions[decision->action[i]];
+        unsigned now = action->moments & moments;
+        if (now == 0)
+            continue;
+        enum moment moment = (enum moment)__builtin_ctz(now);
+        if (action_applies(action, subject, moment))
+            apply_action(fd, subject, action, moment);
+    }
+}
+
+const struct policy_action *tune_special(const struct decision *decision,
+                                         const struct subject *subject, enum action_op op,
+                                         enum moment moment)
+{
+    for (uint32_t i = 0; i < state.policy.option_count; i++) {
+        if (state.policy.options[i].level != LEVEL_SOCKTUNE || decision->action[i] == NO_ACTION)
+            continue;
+        const struct policy_action *action = &state.policy.actions[decision->action[i]];
+        if (action->op == op && action_applies(action, subject, moment))
+            return action;
+    }
+    return NULL;
+}
+
+void tune(int fd, struct subject *subject, enum moment moment)
+{
+    int saved = errno;
+    struct decision decision;
+    tune_decide(fd, subject, MOMENT_BIT(moment), &decision);
+    tune_apply(fd, subject, &decision, MOMENT_BIT(moment));
+    errno = saved;
+}
