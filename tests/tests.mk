@@ -1,0 +1,62 @@
+# SPDX-License-Identifier: MIT
+#
+# Tests. Unit and platform tests are one Criterion program each, instrumented with ASan and UBSan;
+# the whole-program tests are pytest over real programs.
+
+PYTHON     := /usr/bin/python3
+SANITIZE   := -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer
+SAN_CFLAGS := $(STD) $(WARNINGS) -O1 -g -D_GNU_SOURCE -MMD -MP $(SANITIZE)
+# Criterion's macros shadow and convert.
+TEST_CFLAGS := -Wno-shadow -Wno-conversion -Wno-missing-prototypes \
+               -DFIXTURES='"$(CURDIR)/tests/fixtures"' -DEXAMPLES='"$(CURDIR)/config/examples"'
+
+# The unit tests link all but the hooks and the main program.
+unit_obj := $(patsubst %.c,$(B)/san/%.o,$(ENGINE) $(CONFIG_SRC) \
+              $(filter-out tools/main.c,$(TOOLS_SRC)) $(wildcard tests/unit/*.c))
+platform_obj := $(patsubst %.c,$(B)/san/%.o,$(ENGINE) $(CONFIG_SRC) $(wildcard tests/platform/*.c))
+
+# $(call sanitized,part,more flags)
+define sanitized
+$(B)/san/$(1)/%.o: $(1)/%.c Makefile tests/tests.mk
+	$$(call say,CC,$$@)
+	$$(Q)mkdir -p $$(@D) && $$(CC) $$(SAN_CFLAGS) $$(INC_$(1)) $(2) -c -o $$@ $$<
+endef
+$(eval $(call sanitized,preload,))
+$(eval $(call sanitized,config,))
+$(eval $(call sanitized,tools,))
+$(eval $(call sanitized,tests,$$(TEST_CFLAGS)))
+
+$(B)/tests/unit: $(unit_obj)
+	$(call say,LD,$@)
+	$(Q)mkdir -p $(@D) && $(CC) $(SANITIZE) -o $@ $^ -lcriterion $(CONFIG_LIBS) $(TOOLS_LIBS)
+$(B)/tests/platform: $(platform_obj)
+	$(call say,LD,$@)
+	$(Q)mkdir -p $(@D) && $(CC) $(SANITIZE) -o $@ $^ -lcriterion $(CONFIG_LIBS)
+
+# Small programs that the whole-program tests run, one a file.
+hosts := $(patsubst tests/hosts/%.c,$(B)/tests/hosts/%,$(wildcard tests/hosts/*.c))
+$(B)/tests/hosts/%: tests/hosts/%.c $(wildcard tests/hosts/*.h)
+	$(call say,CC,$@)
+	$(Q)mkdir -p $(@D) && $(CC) -std=gnu11 -Wall -Wextra -Werror -O1 -g -D_GNU_SOURCE -o $@ $< \
+	    -pthread -ldl -rdynamic
+
+.PHONY: unit platform hosts programs
+unit: $(B)/tests/unit
+	$< --jobs 2
+platform: $(B)/tests/platform
+	$< --jobs 1
+hosts: $(hosts)
+run_pytest = SOCKTUNE_BUILD=$(CURDIR)/$(B) $(PYTHON) -m pytest -q -n 2 -p no:cacheprovider \
+             tests/programs $(PYTEST_ARGS)
+programs: all hosts
+	$(run_pytest) -m 'not full'
+
+## make check-programs   the longer list of real programs
+.PHONY: check-programs
+check-programs: all hosts
+	$(run_pytest) -m full
+
+## make demo             an unmodified program, without rules and with
+.PHONY: demo
+demo: all
+	$(PYTHON) tests/demo/demo.py
