@@ -81,7 +81,7 @@ enum option_echo {
     ECHO_SOMAXCONN,   /* capped at net.core.somaxconn */
     ECHO_LOWAT,       /* capped at half the receive buffer */
     ECHO_TOS,         /* without the ECN bits where the transport owns them */
-    ECHO_DEFAULT,     /* 0 stands for the system's default, which is what is read */
+    ECHO_DEFAULT,     /* with what was set, or what the system's default is */
     ECHO_PREFERENCES, /* with the defaults of the preferences not named */
     ECHO_PADDED,      /* padded with NULs to 16 bytes */
     ECHO_TERMINATED   /* with a NUL at the end */

@@ -23,8 +23,13 @@ struct value {
     uint32_t length;
 };
 
+/* The bytes of a KIND_TRANSPORT are its protocol number, those of a KIND_ADDRESS 16 bytes of
+ * address (IPv4 as v4-mapped), those of a KIND_DSCP an int with the code point, not yet shifted. */
+
 /*
- * Read `scalar` as a value of `option`. Returns 0, or -1 with one line in `error` (of `size`
+ * Read `scalar` as a value of `option`. Booleans stand for "on" and "off" wherever the option has
+ * these words. A number without a unit is in the option's own unit; only KIND_TIMEVAL, whose unit
+ * nobody would guess, wants one. Returns 0, or -1 with one line in `error` (of `size`
  * bytes) that says what was wrong and what is allowed, without naming file, line or option:
  * "\"5 parsecs\" is not a duration: write \"10s\", \"5min\" or a number of seconds, 1s to 32767s".
  */
@@ -50,8 +55,8 @@ bool value_read_back(const struct option *option, const struct value *value,
  * and for `socktune options`. */
 void value_range(const struct option *option, char *text, size_t size);
 
-/* As JSON sees it: a number in the option's own unit where the value is one number. False: use
- * value_format() and write a string. */
+/* As JSON sees it: a number in the option's own unit where the value is one number, 0 or 1 for
+ * KIND_BOOL. False: use value_format() and write a string ("off", "unlimited", texts). */
 bool value_number(const struct option *option, const void *bytes, size_t length, int64_t *number);
 
 #endif
