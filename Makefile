@@ -18,7 +18,9 @@ LIBDIR   ?= $(PREFIX)/lib/$(MULTIARCH)
 LIBDIR32 ?= $(PREFIX)/lib/i386-linux-gnu
 DESTDIR  ?=
 
-CC       ?= gcc
+ifeq ($(origin CC),default)
+CC       := gcc
+endif
 CC_AARCH64 ?= aarch64-linux-gnu-gcc
 CFLAGS   ?= -O2 -g
 WARNINGS := -Wall -Wextra -Werror -Wshadow -Wconversion -Wstrict-prototypes -Wmissing-prototypes \
@@ -40,6 +42,7 @@ ENGINE      := preload/glob.c preload/match.c preload/policy.c preload/subject.c
 PRELOAD_SRC := $(wildcard preload/*.c)
 CONFIG_SRC  := $(wildcard config/*.c)
 TOOLS_SRC   := $(wildcard tools/*.c)
+MAN_PAGES   := tools/socktune.1 config/socktune.conf.5 preload/libsocktune.so.8
 
 CONFIG_LIBS := -lconfig
 TOOLS_LIBS  := -ljansson -lelf
@@ -52,9 +55,11 @@ INC_tools    := $(INC_config) -iquote tools -DSOCKTUNE_VERSION='"$(VERSION)"' -D
                 -DLIBDIR='"$(LIBDIR)"'
 INC_tests    := $(INC_tools) -iquote tests
 
+## make                  build/libsocktune.so and build/socktune
 .PHONY: all
 all: $(B)/libsocktune.so $(B)/socktune
 
+include .ci/packages.mk
 include preload/preload.mk
 
 # --- tools ------------------------------------------------------------------------------------
@@ -77,10 +82,42 @@ $(B)/obj/tools/%.o: tools/%.c Makefile tools/VERSION
 
 -include tests/tests.mk
 
+# --- install ------------------------------------------------------------------------------------
+
+INSTALL ?= install
+relative = $$(realpath -m --relative-to='$(DESTDIR)$(1)' '$(DESTDIR)$(2)')
+# The preloaded object looks for the rule compiler beside itself.
+define install_preload
+	$(INSTALL) -d '$(DESTDIR)$(2)/socktune'
+	$(INSTALL) -m 644 $(1) '$(DESTDIR)$(2)/socktune/libsocktune.so'
+	ln -sfn "$(call relative,$(2)/socktune,$(BINDIR)/socktune)" '$(DESTDIR)$(2)/socktune/socktune'
+endef
+
+## make install          PREFIX=/usr/local, DESTDIR=, LIBDIR=PREFIX/lib/<multiarch>; the library
+##                       goes to LIBDIR/socktune, the 32-bit one, where built, to LIBDIR32/socktune
+.PHONY: install
+install: all
+	$(INSTALL) -d '$(DESTDIR)$(BINDIR)' '$(DESTDIR)$(DATADIR)/examples' \
+	    '$(DESTDIR)$(BASH_COMPLETION_DIR)' '$(DESTDIR)$(ZSH_COMPLETION_DIR)'
+	$(INSTALL) -m 755 $(B)/socktune '$(DESTDIR)$(BINDIR)/socktune'
+	$(call install_preload,$(B)/libsocktune.so,$(LIBDIR))
+	$(if $(wildcard $(B)/i386/libsocktune.so),$(call install_preload,$(B)/i386/libsocktune.so,$(LIBDIR32)))
+	$(INSTALL) -m 644 config/examples/*.conf '$(DESTDIR)$(DATADIR)/examples'
+	for page in $(MAN_PAGES); do section=$${page##*.}; \
+	    $(INSTALL) -D -m 644 $$page '$(DESTDIR)$(MANDIR)'/man$$section/$${page##*/} || exit 1; done
+	$(INSTALL) -m 644 tools/completion/socktune.bash '$(DESTDIR)$(BASH_COMPLETION_DIR)/socktune'
+	$(INSTALL) -m 644 tools/completion/_socktune '$(DESTDIR)$(ZSH_COMPLETION_DIR)/_socktune'
+
+.PHONY: i386 aarch64
+## make i386 aarch64     the preloaded object for those, in build/i386 and build/aarch64
+i386 aarch64: %: $(B)/%/libsocktune.so
+
+## make help             this list
 .PHONY: help
 help:
-	@sed -n 's/^## //p' $(MAKEFILE_LIST)
+	@cat $(MAKEFILE_LIST) | sed -n 's/^## //p'
 
+## make clean
 .PHONY: clean
 clean:
 	rm -rf $(B)

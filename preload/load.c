@@ -45,7 +45,7 @@ static void *read_blob(int fd, size_t size)
     return blob;
 }
 
-static void unmap(void *blob, size_t size)
+static void unmap(const void *blob, size_t size)
 {
     if (blob != NULL)
         syscall(SYS_munmap, blob, size + extra_of(size));
@@ -106,7 +106,7 @@ static bool load_kept(const struct settings *settings, const char *path, const s
     char name[PATH_MAX];
     struct text text = TEXT(name);
     text_put(&text, path);
-    while (text.length > 1 && name[text.length - 1] == '/')
+    while (text.length > 1 && text.bytes[text.length - 1] == '/')
         text.length--;
     text_put(&text, POLICY_SUFFIX);
     if (text.length + 1 == text.size)
@@ -120,7 +120,7 @@ static bool load_kept(const struct settings *settings, const char *path, const s
               read_policy(fd, file.stx_size, policy, extra) == NULL;
     kernel_close(fd);
     if (ok && !is_fresh(policy, root)) {
-        unmap((void *)(uintptr_t)policy->blob, policy->size);
+        unmap(policy->blob, policy->size);
         ok = false;
     }
     return ok;

@@ -44,15 +44,19 @@ static bool matcher_applies(const struct policy *policy, const struct policy_mat
     return false;
 }
 
+/* Conditions on the name and on the path are one group: either may hold. */
+static unsigned group_of(uint32_t kind)
+{
+    return 1u << (kind == MATCHER_PATH ? (uint32_t)MATCHER_NAME : kind);
+}
+
 bool rule_is_for(const struct policy *policy, const struct policy_rule *rule,
                  const struct identity *identity)
 {
-    static const uint8_t group_of[MATCHER_COUNT] = {
-        [MATCHER_NAME] = 1, [MATCHER_PATH] = 1, [MATCHER_COMMAND] = 2, [MATCHER_USER] = 4};
     unsigned wanted = 0, found = 0;
     for (uint32_t i = 0; i < rule->matchers.count; i++) {
         const struct policy_matcher *matcher = &policy->matchers[rule->matchers.first + i];
-        unsigned group = group_of[matcher->kind];
+        unsigned group = group_of(matcher->kind);
         if (!matcher->negate)
             wanted |= group;
         if (!matcher->negate && (found & group) != 0)

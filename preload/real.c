@@ -58,7 +58,7 @@ void real_find(void)
 #define HOOK(type, name, parameters)                                                               \
     found = dlsym(RTLD_NEXT, #name);                                                               \
     if (found != NULL)                                                                             \
-        real.name = (type(*) parameters)found;
+        real.name = (type(*) parameters)found; /* NOLINT(bugprone-macro-parentheses) */
 #include "hooks.def"
 #undef HOOK
 }

@@ -29,7 +29,8 @@
 
 #define EXIT_BAD_RULES 78 /* EX_CONFIG of sysexits.h */
 
-extern char **__environ __attribute__((weak));
+/* Not defined by every libc. */
+#pragma weak __environ
 
 /* The process as it was started. */
 struct start {

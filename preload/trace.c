@@ -126,7 +126,7 @@ static void put_rule(struct text *line, const struct policy_action *action)
             text_put(line, ", ");
             text_put(line, policy_string(policy, action->file));
             text_put(line, ":");
-            text_put_number(line, action->line);
+            text_put_number(line, (long)action->line);
             text_put(line, ")");
             return;
         }
@@ -202,9 +202,9 @@ void trace_start(const char *rules)
     char bytes[LINE_MAX_BYTES];
     struct text line = TEXT(bytes);
     begin(&line);
-    text_put_number(&line, state.active.count);
+    text_put_number(&line, (long)state.active.count);
     text_put(&line, " of ");
-    text_put_number(&line, state.policy.rule_count);
+    text_put_number(&line, (long)state.policy.rule_count);
     text_put(&line, " rules in ");
     text_put(&line, rules);
     text_put(&line, " are for this program");

@@ -58,5 +58,31 @@ check-programs: all hosts
 
 ## make demo             an unmodified program, without rules and with
 .PHONY: demo
-demo: all
+demo:
+	$(packages) $(PACKAGES_DEMO)
+	$(MAKE) all
 	$(PYTHON) tests/demo/demo.py
+
+# --- everything ---------------------------------------------------------------------------------
+
+## make check            all tests; installs the packages they need first
+.PHONY: check
+check:
+	$(packages) $(PACKAGES_CHECK)
+	$(MAKE) all i386 aarch64
+	$(MAKE) unit platform programs
+
+## make lint             clang-format, clang-tidy, cppcheck, shellcheck, mandoc
+C_FILES := $(shell git ls-files '*.c' '*.h' 2>/dev/null)
+TIDY_SRC := $(PRELOAD_SRC) $(CONFIG_SRC) $(TOOLS_SRC)
+.PHONY: lint
+lint:
+	$(packages) $(PACKAGES_LINT)
+	clang-format --dry-run -Werror $(C_FILES)
+	printf '%s\n' $(TIDY_SRC) | xargs -P 2 -n 4 sh -c 'clang-tidy --quiet "$$@" -- $(STD) -D_GNU_SOURCE \
+	    $(INC_tests) -DFIXTURES=0 -DEXAMPLES=0 2>/dev/null' tidy
+	cppcheck --quiet --error-exitcode=1 --std=c11 --inline-suppr --enable=warning,performance,portability \
+	    --suppress=missingIncludeSystem --suppressions-list=.cppcheck -D__x86_64__ -D_GNU_SOURCE \
+	    $(INC_tests) $(TIDY_SRC)
+	shellcheck .ci/run .ci/install-packages
+	mandoc -Tlint -Wwarning $(MAN_PAGES)
