@@ -103,6 +103,10 @@ static uint16_t port_of(const void *field)
     return (uint16_t)(bytes[0] << 8 | bytes[1]);
 }
 
+/* Nothing is ever mapped in the first page (vm.mmap_min_addr), so a pointer into it is a mistake,
+ * NULL above all, which the kernel answers with EFAULT where we would crash. */
+#define FIRST_PAGE 4096u
+
 /* The shortest AF_INET6 address that the kernel takes: without sin6_scope_id (RFC 2133). */
 #define SIN6_LEN_RFC2133 24
 
@@ -111,7 +115,7 @@ unsigned address_read(const struct sockaddr *from, socklen_t length, struct addr
 {
     const uint8_t *bytes = (const uint8_t *)from;
     sa_family_t family;
-    if (from == NULL || length < sizeof family)
+    if ((uintptr_t)from < FIRST_PAGE || length < sizeof family)
         return 0;
     copy((uint8_t *)&family, bytes, sizeof family);
     if (family == AF_INET && length >= sizeof(struct sockaddr_in)) {
