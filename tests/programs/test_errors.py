@@ -119,14 +119,18 @@ def test_broken_rules_and_no_standard_error(build, rule_file, directory):
     assert_untuned(plain, seen)
 
 
-def test_broken_rules_and_closed_pipe_for_standard_error(build, plain, rule_file):
-    """Writing the complaint raises no SIGPIPE in the program."""
+@pytest.mark.parametrize("how", ["broken", "missing", "traced"])
+def test_closed_pipe_for_standard_error(build, plain, rule_file, compiled, directory, how):
+    """Writing a complaint, or the trace, raises no SIGPIPE in the program."""
+    environment = preloaded(build, {"broken": rule_file(BROKEN["syntax"][0], "broken.conf"),
+                                    "missing": directory / "none.conf",
+                                    "traced": compiled(RULES)}[how], SOCKTUNE_TRACE="stderr")
     reading, writing = os.pipe()
     os.close(reading)
     try:
         result = subprocess.run([build.hosts / "plain"], check=False, stderr=writing,
-                                env=preloaded(build, rule_file(BROKEN["syntax"][0])),
-                                stdout=subprocess.PIPE, text=True, timeout=60)
+                                env=environment, stdout=subprocess.PIPE, text=True, timeout=60,
+                                preexec_fn=lambda: signal.signal(signal.SIGPIPE, signal.SIG_DFL))
     finally:
         os.close(writing)
     assert result.returncode == plain.status
