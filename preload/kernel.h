@@ -7,8 +7,10 @@
 #ifndef SOCKTUNE_KERNEL_H
 #define SOCKTUNE_KERNEL_H
 
+#include <errno.h>
 #include <fcntl.h>
 #include <linux/stat.h>
+#include <signal.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/socket.h>
@@ -44,9 +46,20 @@ static inline long kernel_read(int fd, void *buffer, size_t size)
     return syscall(SYS_read, fd, buffer, size);
 }
 
-static inline long kernel_write(int fd, const void *buffer, size_t size)
+/* Write what is not the program's: to a pipe that nobody reads, without the SIGPIPE that would end
+ * the program. One that was pending before stays so. */
+static inline void kernel_write(int fd, const void *buffer, size_t size)
 {
-    return syscall(SYS_write, fd, buffer, size);
+    const uint64_t pipe_signal = (uint64_t)1 << (SIGPIPE - 1);
+    const struct {
+        long seconds, nanoseconds;
+    } at_once = {0, 0};
+    uint64_t mask, pending = 0;
+    syscall(SYS_rt_sigprocmask, SIG_BLOCK, &pipe_signal, &mask, sizeof mask);
+    syscall(SYS_rt_sigpending, &pending, sizeof pending);
+    if (syscall(SYS_write, fd, buffer, size) < 0 && errno == EPIPE && !(pending & pipe_signal))
+        syscall(SYS_rt_sigtimedwait, &pipe_signal, NULL, &at_once, sizeof pipe_signal);
+    syscall(SYS_rt_sigprocmask, SIG_SETMASK, &mask, NULL, sizeof mask);
 }
 
 static inline void kernel_close(int fd)
