@@ -48,25 +48,25 @@ static void close_from(unsigned first)
         kernel_close((int)fd);
 }
 
-static void move_to(int from, int to)
-{
-    if (from != to)
-        syscall(SYS_dup3, from, to, 0);
-}
-
 /* Descriptors 0 and 1 become /dev/null and the memfd, 2 stays what it is or becomes /dev/null. The
- * program may have been started with any of them closed, so all are first moved out of the way. */
-static void arrange_descriptors(int output)
+ * program may have been started with any of them closed, and with no room for another descriptor
+ * but `output`, so this takes none. Returns false if standard output is not the memfd's: it would
+ * be the program's. */
+static bool arrange_descriptors(int output)
 {
-    int high = (int)syscall(SYS_fcntl, output, F_DUPFD, 10);
-    int null = kernel_open("/dev/null", O_RDWR);
-    int high_null = (int)syscall(SYS_fcntl, null, F_DUPFD, 10);
-    if (syscall(SYS_fcntl, STDERR_FILENO, F_GETFD) < 0 || null == STDERR_FILENO ||
-        output == STDERR_FILENO)
-        move_to(high_null, STDERR_FILENO);
-    move_to(high_null, STDIN_FILENO);
-    move_to(high, STDOUT_FILENO);
+    bool has_stderr = output != STDERR_FILENO && syscall(SYS_fcntl, STDERR_FILENO, F_GETFD) >= 0;
+    if (output == STDOUT_FILENO) {
+        if (syscall(SYS_fcntl, output, F_SETFD, 0) < 0)
+            return false;
+    } else if (syscall(SYS_dup3, output, STDOUT_FILENO, 0) < 0) {
+        return false;
+    }
+    kernel_close(STDIN_FILENO); /* so that it is the lowest number free */
+    int null = (int)syscall(SYS_openat, AT_FDCWD, "/dev/null", O_RDWR);
+    if (!has_stderr && null >= 0)
+        syscall(SYS_dup3, null, STDERR_FILENO, 0);
     close_from(3);
+    return true;
 }
 
 static void __attribute__((noreturn)) child(const char *compiler, const char *path, int output)
@@ -74,9 +74,10 @@ static void __attribute__((noreturn)) child(const char *compiler, const char *pa
     const struct itimerval limit = {.it_value = {.tv_sec = SECONDS_MAX}};
     const char *const arguments[] = {"socktune", "compile", "--preload", path, NULL};
     const char *const environment[] = {NULL};
-    arrange_descriptors(output);
-    syscall(SYS_setitimer, ITIMER_REAL, &limit, NULL);
-    syscall(SYS_execve, compiler, arguments, environment);
+    if (arrange_descriptors(output)) {
+        syscall(SYS_setitimer, ITIMER_REAL, &limit, NULL);
+        syscall(SYS_execve, compiler, arguments, environment);
+    }
     for (;;)
         syscall(SYS_exit_group, EXIT_NO_COMPILER);
 }
