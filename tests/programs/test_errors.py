@@ -13,6 +13,7 @@ import shutil
 import signal
 import struct
 import subprocess
+import time
 
 import pytest
 from conftest import ROOT, needs_root, preloaded
@@ -189,6 +190,17 @@ def test_directory_without_rule_files(build, plain, directory):
     """No rules are no error: so a package leaves its directory empty."""
     (directory / "README").write_text("not a rule file\n", encoding="utf-8")
     assert_untuned(plain, tuned_by(build, directory))
+
+
+def test_fifo_among_the_rule_files(build, plain, rule_file, directory):
+    """It is named; nobody waits for a writer."""
+    rule_file(RULES)
+    os.mkfifo(directory / "20.conf")
+    began = time.monotonic()
+    seen = tuned_by(build, directory)
+    assert time.monotonic() - began < 10
+    assert str(directory / "20.conf") in one_line(seen)
+    assert_untuned(plain, seen)
 
 
 def test_empty_rule_file(build, plain, rule_file):
@@ -504,11 +516,13 @@ def test_no_child_is_seen(build, rule_file, ignored, blocked):
 
 def test_children_of_before_are_not_reaped(build, rule_file):
     """A program may have children from before it was exec()ed; they stay its own."""
-    script = ('(exit 5) & child=$!; sleep 0.2; exec env "$0" -c '
-              "'import os; print(os.waitstatus_to_exitcode(os.waitpid(-1, 0)[1]))'")
-    result = subprocess.run(["/bin/sh", "-c", script, "/usr/bin/python3"], check=False,
-                            env=preloaded(build, rule_file(RULES)), capture_output=True, text=True,
-                            timeout=60)
+    def leave_child():
+        if os.fork() == 0:
+            os._exit(5)
+    script = "import os; print(os.waitstatus_to_exitcode(os.waitpid(-1, 0)[1]))"
+    result = subprocess.run(["/usr/bin/python3", "-c", script], check=False, capture_output=True,
+                            env=preloaded(build, rule_file(RULES)), text=True, timeout=60,
+                            preexec_fn=leave_child)
     assert (result.returncode, result.stdout, result.stderr) == (0, "5\n", "")
 
 
