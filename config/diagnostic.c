@@ -1,0 +1,34 @@
+/* SPDX-License-Identifier: MIT */
+/* Count a finding and hand it to the sink as one clean line. */
+#include "diagnostic.h"
+
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdio.h>
+
+/* Rules may quote anything; a terminal or a log must not have to suffer it. */
+static void make_printable(char *text)
+{
+    for (; *text != '\0'; text++)
+        if ((unsigned char)*text < ' ' || *text == 0x7f)
+            *text = '?';
+}
+
+void diagnose(struct diagnostics *diagnostics, enum severity severity, struct location at,
+              const char *format, ...)
+{
+    char message[1024];
+    va_list arguments;
+
+    va_start(arguments, format);
+    vsnprintf(message, sizeof message, format, arguments);
+    va_end(arguments);
+    make_printable(message);
+
+    if (severity == SEVERITY_ERROR)
+        diagnostics->errors++;
+    else
+        diagnostics->warnings++;
+    if (diagnostics->report != NULL)
+        diagnostics->report(diagnostics->context, severity, at, message);
+}
