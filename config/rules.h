@@ -69,8 +69,17 @@ struct rule {
 };
 
 struct source_file {
-    const char *path; /* absolute */
-    bool directory;
+    const char *path;           /* absolute */
+    struct policy_source stamp; /* taken from the opened file, so that a change during the reading
+                                   makes the policy stale; `path` is the compiler's */
+};
+
+/* What a setting sets: its own option, or those that a collective name such as dscp stands for. */
+enum { SETTING_TARGETS_MAX = 2 };
+struct setting_target {
+    const struct option *option; /* NULL for a raw one without a row */
+    int level;
+    int optname;
 };
 
 struct ruleset {
@@ -78,7 +87,7 @@ struct ruleset {
     size_t rule_count;
     struct source_file *sources; /* every file and directory read, includes too */
     size_t source_count;
-    void *arena; /* all of the above; private to rules.c */
+    struct arena *arena; /* holds all of the above and the ruleset itself */
 };
 
 /*
@@ -95,9 +104,18 @@ struct ruleset *ruleset_read_text(const char *text, const char *name,
 
 void ruleset_free(struct ruleset *ruleset);
 
-/* Who will run under the rules, for warnings that depend on it. */
+/* Fill `targets` and return how many there are. */
+size_t setting_targets(const struct setting *setting, struct setting_target *targets);
+
+/* The roles the sockets of this rule can have: those it names and its protocols allow. 0: the rule
+ * matches no socket. */
+unsigned rule_roles(const struct rule *rule);
+
+/* Who will run under the rules and where, for warnings that depend on it. */
 struct check_context {
-    bool privileged; /* has CAP_NET_ADMIN */
+    bool privileged;         /* has CAP_NET_ADMIN */
+    const char *sysctl_root; /* NULL: /proc/sys */
+    const char *kernel;      /* release, as in "6.1.0-18-amd64"; NULL: the running one */
 };
 
 /* Warn about what is valid but will not do what its writer thinks. */

@@ -1,0 +1,231 @@
+/* SPDX-License-Identifier: MIT */
+/* From libconfig's tree to rules: the file's own settings and the frame of each rule. */
+#include "parse.h"
+
+#include <string.h>
+#include <strings.h>
+
+/* A setting known at some place, and what reads it. */
+struct keyword {
+    const char *name;
+    void (*read)(struct reader *reader, const config_setting_t *setting, struct rule *rule);
+};
+
+/* --- rules ---------------------------------------------------------------------------------- */
+
+static void read_name(struct reader *reader, const config_setting_t *setting, struct rule *rule)
+{
+    const char *name = parse_string(reader, setting, "name");
+
+    if (name != NULL)
+        rule->name = name;
+}
+
+static void read_match(struct reader *reader, const config_setting_t *setting, struct rule *rule)
+{
+    parse_match(reader, setting, rule);
+}
+
+static void read_set(struct reader *reader, const config_setting_t *setting, struct rule *rule)
+{
+    parse_settings(reader, setting, MODE_SET, rule);
+}
+
+static void read_default(struct reader *reader, const config_setting_t *setting, struct rule *rule)
+{
+    parse_settings(reader, setting, MODE_DEFAULT, rule);
+}
+
+static void read_force(struct reader *reader, const config_setting_t *setting, struct rule *rule)
+{
+    parse_settings(reader, setting, MODE_FORCE, rule);
+}
+
+static void read_final(struct reader *reader, const config_setting_t *setting, struct rule *rule)
+{
+    parse_bool(reader, setting, &rule->final);
+}
+
+static void read_report(struct reader *reader, const config_setting_t *setting, struct rule *rule)
+{
+    parse_bool(reader, setting, &rule->report);
+}
+
+/* Only checked: how a connection is handed over matters once something is reported. */
+static void read_handoff(struct reader *reader, const config_setting_t *setting, struct rule *rule)
+{
+    static const char *const ways[] = {"ring", "socket", "auto", NULL};
+    const char *way = parse_string(reader, setting, "handoff");
+
+    (void)rule;
+    for (size_t i = 0; way != NULL && ways[i] != NULL; i++)
+        if (strcmp(way, ways[i]) == 0)
+            return;
+    if (way != NULL)
+        parse_error(reader, setting,
+                    "handoff: expected \"ring\", \"socket\" or \"auto\", not \"%s\"", way);
+}
+
+static const struct keyword rule_keywords[] = {
+    {"name", read_name},       {"match", read_match},   {"set", read_set},
+    {"default", read_default}, {"force", read_force},   {"ignore", parse_ignore},
+    {"final", read_final},     {"report", read_report}, {"handoff", read_handoff},
+};
+enum { RULE_KEYWORDS = sizeof rule_keywords / sizeof rule_keywords[0] };
+
+/* Most wrong words in a rule are right ones at the wrong place. */
+static void unknown_in_rule(struct reader *reader, const config_setting_t *setting)
+{
+    const char *name = config_setting_name(setting);
+    const char *words[RULE_KEYWORDS + 1];
+
+    if (is_criterion(name)) {
+        parse_error(reader, setting, "%s is a criterion: it belongs in match = { ... }", name);
+        return;
+    }
+    if (option_find(name) != NULL || strcmp(name, "raw") == 0) {
+        parse_error(reader, setting,
+                    "%s is an option: it belongs in set, default or force = { ... }", name);
+        return;
+    }
+    for (size_t i = 0; i < RULE_KEYWORDS; i++)
+        words[i] = rule_keywords[i].name;
+    words[RULE_KEYWORDS] = NULL;
+    parse_unknown(reader, setting, "setting of a rule", name, words);
+}
+
+static void read_rule_setting(struct reader *reader, const config_setting_t *setting,
+                              struct rule *rule)
+{
+    for (size_t i = 0; i < RULE_KEYWORDS; i++) {
+        if (strcmp(config_setting_name(setting), rule_keywords[i].name) == 0) {
+            rule_keywords[i].read(reader, setting, rule);
+            return;
+        }
+    }
+    unknown_in_rule(reader, setting);
+}
+
+/* Which protocol a socket speaks is settled by socket(), when nothing but the program is known. */
+static void refuse_late_transport(struct reader *reader, const struct rule *rule)
+{
+    bool late = (rule->roles & ROLE_STREAM) != ROLE_STREAM || rule->local.count != 0 ||
+                rule->remote.count != 0 || rule->local_port.count != 0 ||
+                rule->remote_port.count != 0;
+
+    for (size_t i = 0; late && i < rule->setting_count; i++)
+        if (rule->settings[i].option != NULL && rule->settings[i].option->kind == KIND_TRANSPORT)
+            diagnose(reader->diagnostics, SEVERITY_ERROR, rule->settings[i].at,
+                     "transport: it is settled when the socket is made, so its rule cannot ask for "
+                     "role, local, remote, local_port or remote_port");
+}
+
+static void read_rule(struct reader *reader, const config_setting_t *group)
+{
+    struct ruleset *ruleset = reader->ruleset;
+    struct rule *rule;
+
+    if (!config_setting_is_group(group)) {
+        parse_error(reader, group, "rules: expected a rule { ... }, not %s", type_name(group));
+        return;
+    }
+    ruleset->rules =
+        arena_grow(reader->arena, ruleset->rules, ruleset->rule_count, sizeof *ruleset->rules);
+    rule = &ruleset->rules[ruleset->rule_count++];
+    *rule = (struct rule){.name = arena_print(reader->arena, "#%zu", ruleset->rule_count),
+                          .at = setting_at(reader, group),
+                          .program = reader->defaults.program,
+                          .command = reader->defaults.command,
+                          .user = reader->defaults.user,
+                          .protocols = PROTOCOL_ALL,
+                          .roles = ROLE_ALL,
+                          .families = FAMILY_IP};
+    for (int i = 0; i < config_setting_length(group); i++)
+        read_rule_setting(reader, config_setting_get_elem(group, (unsigned)i), rule);
+    refuse_late_transport(reader, rule);
+}
+
+static void read_rules(struct reader *reader, const config_setting_t *list)
+{
+    if (!config_setting_is_list(list)) {
+        parse_error(reader, list, "rules: expected a list ( { ... }, { ... } ), not %s",
+                    type_name(list));
+        return;
+    }
+    for (int i = 0; i < config_setting_length(list); i++)
+        read_rule(reader, config_setting_get_elem(list, (unsigned)i));
+}
+
+/* --- files ---------------------------------------------------------------------------------- */
+
+static const char *const file_words[] = {"program", "command", "user", "rules", NULL};
+
+/* The defaults come first, wherever they stand in the file. */
+static void read_defaults(struct reader *reader, const config_setting_t *root)
+{
+    reader->defaults = (struct file_defaults){.program = {NULL, 0}};
+    for (int i = 0; i < config_setting_length(root); i++) {
+        const config_setting_t *setting = config_setting_get_elem(root, (unsigned)i);
+        const char *name = config_setting_name(setting);
+
+        if (parse_program_criterion(reader, setting, &reader->defaults) ||
+            strcmp(name, "rules") == 0)
+            continue;
+        if (is_criterion(name))
+            parse_error(reader, setting,
+                        "%s is a criterion: it belongs in match = { ... } of a rule", name);
+        else
+            parse_unknown(reader, setting, "setting", name, file_words);
+    }
+}
+
+static void read_root(struct reader *reader, const config_setting_t *root)
+{
+    unsigned errors = reader->diagnostics->errors;
+    const config_setting_t *rules = config_setting_get_member(root, "rules");
+
+    read_defaults(reader, root);
+    if (rules != NULL)
+        read_rules(reader, rules);
+    else if (config_setting_length(root) > 0 && reader->diagnostics->errors == errors)
+        parse_error(reader, config_setting_get_elem(root, 0),
+                    "the file has no rules: expected rules = ( { ... } );");
+}
+
+/* libconfig's messages are terse; say where to look. */
+static const char *explain_syntax(const char *text)
+{
+    static const struct {
+        const char *terse;
+        const char *explained;
+    } messages[] = {
+        {"syntax error", "syntax error: a quote, comma, bracket, \"=\" or value is missing or too "
+                         "much, here or just before"},
+        {"duplicate setting name", "the group has a setting of this name already"},
+        {"mismatched element type in array",
+         "an array [ ... ] has values of one type only; use a list ( ... )"},
+    };
+
+    for (size_t i = 0; i < sizeof messages / sizeof messages[0]; i++)
+        if (strcmp(messages[i].terse, text) == 0)
+            return messages[i].explained;
+    return text;
+}
+
+void parse_source(struct reader *reader)
+{
+    config_t *config = &reader->config;
+
+    config_init(config);
+    reader->config_open = true;
+    if (config_read_string(config, reader->source.text)) {
+        source_attach(reader, config_root_setting(config));
+        read_root(reader, config_root_setting(config));
+    } else {
+        diagnose(reader->diagnostics, SEVERITY_ERROR,
+                 source_line(&reader->source, (unsigned)config_error_line(config)), "%s",
+                 explain_syntax(config_error_text(config)));
+    }
+    config_destroy(config);
+    reader->config_open = false;
+}

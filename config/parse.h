@@ -1,0 +1,127 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Inside the parser: what its files share. Text and includes are gathered by parse_source.c,
+ * libconfig makes a tree of them, and the tree becomes rules: parse.c (files and rules),
+ * parse_match.c (criteria), parse_set.c (statements about options), parse_scalar.c (values).
+ */
+#ifndef SOCKTUNE_PARSE_H
+#define SOCKTUNE_PARSE_H
+
+#include "arena.h"
+#include "rules.h"
+
+#include <dirent.h>
+#include <libconfig.h>
+#include <sys/stat.h>
+
+/* Bounds on what is handed to libconfig, whose own are those of memory and stack. */
+enum {
+    FILE_SIZE_MAX = 1 << 20,
+    TEXT_SIZE_MAX = 4 << 20, /* with all includes */
+    NESTING_MAX = 16,
+    INCLUDE_DEPTH_MAX = 8
+};
+
+/* A scalar as it stands in the text: libconfig keeps neither its spelling nor, for elements of
+ * lists, its exact line, and cuts off integers that are too large. */
+struct token {
+    size_t offset; /* in source.text */
+    size_t length;
+    struct location at;
+    bool string;
+};
+
+/* A rule file with its includes put in. */
+struct source {
+    char *text;
+    size_t length;
+    size_t room;
+    struct location *lines; /* where line N+1 of `text` comes from */
+    size_t line_count;
+    struct token *tokens;
+    size_t token_count;
+};
+
+/* The criteria on programs that a file gives to its rules. */
+struct file_defaults {
+    struct pattern_list program;
+    struct pattern_list command;
+    struct pattern_list user;
+};
+
+/* One reading; what must be released when memory ends half-way is kept here. */
+struct reader {
+    struct arena *arena;
+    struct ruleset *ruleset;
+    struct diagnostics *diagnostics;
+    struct source source;
+    struct file_defaults defaults; /* of the file being read */
+    config_t config;
+    bool config_open;
+    int fd; /* -1: none */
+    DIR *directory;
+};
+
+/*
+ * Gather a file, or a text under a name. A text can include nothing: it stands in no directory.
+ * Return false after an error.
+ */
+bool source_read_file(struct reader *reader, const char *path);
+bool source_read_text(struct reader *reader, const char *text, const char *name);
+
+/* Tie the tree's scalars to their tokens. */
+void source_attach(struct reader *reader, config_setting_t *root);
+
+/* Where line `line` of the gathered text comes from. */
+struct location source_line(const struct source *source, unsigned line);
+
+/* Note a file or directory that the ruleset depends on. */
+void source_record(struct reader *reader, const char *path, const struct stat *status);
+
+/* Where a setting stands: its name, or its value when it is an element. */
+struct location setting_at(const struct reader *reader, const config_setting_t *setting);
+
+/* Read the gathered text as rules. */
+void parse_source(struct reader *reader);
+
+/* Errors of the parser, at a setting. */
+#define parse_error(reader, setting, ...)                                                          \
+    diagnose((reader)->diagnostics, SEVERITY_ERROR, setting_at(reader, setting), __VA_ARGS__)
+
+/* "there is no `kind` \"word\": did you mean \"right\"?"; `words` ends with NULL. */
+void parse_unknown(struct reader *reader, const config_setting_t *setting, const char *kind,
+                   const char *word, const char *const *words);
+
+/* What a setting holds, for messages: "a list", "a string". */
+const char *type_name(const config_setting_t *setting);
+
+/* The value of a scalar and its spelling (a string's without quotes). False after an error. */
+bool parse_scalar(struct reader *reader, const config_setting_t *setting, struct scalar *scalar,
+                  const char **text);
+
+/* true or false. */
+void parse_bool(struct reader *reader, const config_setting_t *setting, bool *value);
+
+/* A string that lives as long as the ruleset; NULL after an error. */
+const char *parse_string(struct reader *reader, const config_setting_t *setting, const char *what);
+
+/* The values of a setting that takes one, an array or a list: how many, and each. */
+unsigned value_count(const config_setting_t *setting);
+const config_setting_t *value_at(const config_setting_t *setting, unsigned index);
+
+/* One criterion on programs into its list. */
+bool parse_program_criterion(struct reader *reader, const config_setting_t *setting,
+                             struct file_defaults *into);
+
+/* The group `match`. */
+void parse_match(struct reader *reader, const config_setting_t *group, struct rule *rule);
+
+/* True if `name` is a criterion, so that it can be told where it belongs. */
+bool is_criterion(const char *name);
+
+/* The group `set`, `default` or `force`; and the names in `ignore`. */
+void parse_settings(struct reader *reader, const config_setting_t *group, enum action_mode mode,
+                    struct rule *rule);
+void parse_ignore(struct reader *reader, const config_setting_t *names, struct rule *rule);
+
+#endif

@@ -1,0 +1,642 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The criteria of `match`. Every criterion takes one value, an array or a list; a value that starts
+ * with `!` excludes. One row a criterion: what it is called and what reads one value of it.
+ */
+#include "parse.h"
+
+#include <arpa/inet.h>
+#include <ctype.h>
+#include <errno.h>
+#include <grp.h>
+#include <inttypes.h>
+#include <limits.h>
+#include <netinet/in.h>
+#include <pwd.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+/* One value of a criterion: a string (without its `!`) or an integer. */
+struct operand {
+    const char *word; /* NULL: the integer */
+    int64_t integer;
+    bool negate;
+    const char *name; /* of the criterion, for messages */
+    const config_setting_t *setting;
+};
+
+/* Words that stand for bits; and what the value of a rule is when none is given. */
+struct word_bit {
+    const char *word;
+    unsigned bit;
+};
+
+static const struct word_bit role_words[] = {{"connect", ROLE_CONNECT},
+                                             {"listen", ROLE_LISTEN},
+                                             {"accept", ROLE_ACCEPT},
+                                             {"datagram", ROLE_DATAGRAM},
+                                             {NULL, 0}};
+
+static const struct word_bit protocol_words[] = {{"tcp", PROTOCOL_TCP},
+                                                 {"mptcp", PROTOCOL_MPTCP},
+                                                 {"sctp", PROTOCOL_SCTP},
+                                                 {"dccp", PROTOCOL_DCCP},
+                                                 {"udp", PROTOCOL_UDP},
+                                                 {"udplite", PROTOCOL_UDPLITE},
+                                                 {"icmp", PROTOCOL_ICMP},
+                                                 {"raw", PROTOCOL_RAW},
+                                                 {"unix-stream", PROTOCOL_UNIX_STREAM},
+                                                 {"unix-dgram", PROTOCOL_UNIX_DGRAM},
+                                                 {NULL, 0}};
+
+static const struct word_bit family_words[] = {
+    {"inet", FAMILY_INET}, {"inet6", FAMILY_INET6}, {"unix", FAMILY_UNIX}, {NULL, 0}};
+
+enum { WORDS_MAX = 16 };
+
+/* Read one value of a criterion. False after an error. */
+static bool read_operand(struct reader *reader, const char *name, const config_setting_t *setting,
+                         struct operand *operand)
+{
+    struct scalar scalar;
+    const char *text;
+
+    if (config_setting_is_aggregate(setting)) {
+        parse_error(reader, setting, "%s: expected a value, an array or a list of values, not %s",
+                    name, type_name(setting));
+        return false;
+    }
+    if (!parse_scalar(reader, setting, &scalar, &text))
+        return false;
+    *operand = (struct operand){.name = name, .setting = setting};
+    if (scalar.type == SCALAR_INT) {
+        operand->integer = scalar.integer;
+        return true;
+    }
+    if (scalar.type != SCALAR_STRING) {
+        parse_error(reader, setting, "%s: expected a string, not %s", name, type_name(setting));
+        return false;
+    }
+    operand->negate = scalar.string[0] == '!';
+    operand->word = scalar.string + operand->negate;
+    if (operand->word[0] != '\0')
+        return true;
+    parse_error(reader, setting, "%s: expected a value%s", name,
+                operand->negate ? " behind the \"!\"" : ", not an empty string");
+    return false;
+}
+
+/* For criteria that are words. */
+static bool want_word(struct reader *reader, const struct operand *operand)
+{
+    if (operand->word == NULL)
+        parse_error(reader, operand->setting, "%s: expected a string, not a number", operand->name);
+    return operand->word != NULL;
+}
+
+/* --- programs ------------------------------------------------------------------------------- */
+
+/* What is wrong with a program's pattern so that it can match none, or NULL. */
+static const char *impossible_program(const char *glob)
+{
+    const char *slash = strrchr(glob, '/');
+
+    if (slash == NULL)
+        return strlen(glob) > NAME_MAX && strpbrk(glob, "*[\\") == NULL
+                   ? "no program has a name that long"
+                   : NULL;
+    if (glob[0] == '~')
+        return "\"~\" is not expanded: write the whole path";
+    if (slash[1] == '\0')
+        return "a program is a file, so its path does not end in \"/\"";
+    if (strstr(glob, "//") != NULL)
+        return "no path has \"//\"";
+    return NULL;
+}
+
+static bool read_program(struct reader *reader, const struct operand *operand,
+                         struct pattern *pattern)
+{
+    const char *wrong;
+
+    if (!want_word(reader, operand))
+        return false;
+    wrong = impossible_program(operand->word);
+    if (wrong != NULL)
+        parse_error(reader, operand->setting, "program: \"%s\" can never match: %s", operand->word,
+                    wrong);
+    pattern->text = operand->word;
+    return wrong == NULL;
+}
+
+static bool read_command(struct reader *reader, const struct operand *operand,
+                         struct pattern *pattern)
+{
+    pattern->text = operand->word;
+    return want_word(reader, operand);
+}
+
+/* A user's name, or a number in digits. */
+static bool find_user(const char *name, int64_t *uid)
+{
+    const struct passwd *user = getpwnam(name);
+    char *end;
+
+    if (user != NULL) {
+        *uid = user->pw_uid;
+        return true;
+    }
+    errno = 0;
+    *uid = strtoll(name, &end, 10);
+    return isdigit((unsigned char)name[0]) && *end == '\0' && errno == 0;
+}
+
+static bool read_user(struct reader *reader, const struct operand *operand, struct pattern *pattern)
+{
+    int64_t uid = operand->integer;
+
+    if (operand->word != NULL && !find_user(operand->word, &uid)) {
+        parse_error(reader, operand->setting, "user: there is no user \"%s\" on this system",
+                    operand->word);
+        return false;
+    }
+    if (uid < 0 || uid >= UINT32_MAX) { /* (uid_t)-1 stands for none */
+        parse_error(reader, operand->setting, "user: %" PRId64 " is no user id: 0 to %u", uid,
+                    UINT32_MAX - 1);
+        return false;
+    }
+    pattern->text =
+        operand->word != NULL ? operand->word : arena_print(reader->arena, "%" PRId64, uid);
+    pattern->uid = (uint32_t)uid;
+    return true;
+}
+
+static const struct program_criterion {
+    const char *name;
+    bool (*read)(struct reader *reader, const struct operand *operand, struct pattern *pattern);
+    size_t list; /* in struct file_defaults */
+} program_criteria[] = {
+    {"program", read_program, offsetof(struct file_defaults, program)},
+    {"command", read_command, offsetof(struct file_defaults, command)},
+    {"user", read_user, offsetof(struct file_defaults, user)},
+};
+enum { PROGRAM_CRITERIA = sizeof program_criteria / sizeof program_criteria[0] };
+
+static bool want_values(struct reader *reader, const config_setting_t *setting)
+{
+    if (value_count(setting) == 0)
+        parse_error(reader, setting, "%s: expected at least one value; leave it out to match any",
+                    config_setting_name(setting));
+    return value_count(setting) != 0;
+}
+
+static void read_patterns(struct reader *reader, const config_setting_t *setting,
+                          const struct program_criterion *criterion, struct pattern_list *list)
+{
+    *list = (struct pattern_list){NULL, 0}; /* instead of the file's default */
+    if (!want_values(reader, setting))
+        return;
+    for (unsigned i = 0; i < value_count(setting); i++) {
+        const config_setting_t *value = value_at(setting, i);
+        struct operand operand;
+        struct pattern pattern = {.at = setting_at(reader, value)};
+
+        if (!read_operand(reader, criterion->name, value, &operand))
+            continue;
+        pattern.negate = operand.negate;
+        if (!criterion->read(reader, &operand, &pattern))
+            continue;
+        list->items = arena_grow(reader->arena, list->items, list->count, sizeof *list->items);
+        list->items[list->count++] = pattern;
+    }
+}
+
+bool parse_program_criterion(struct reader *reader, const config_setting_t *setting,
+                             struct file_defaults *into)
+{
+    for (size_t i = 0; i < PROGRAM_CRITERIA; i++) {
+        const struct program_criterion *criterion = &program_criteria[i];
+
+        if (strcmp(config_setting_name(setting), criterion->name) != 0)
+            continue;
+        read_patterns(reader, setting, criterion,
+                      (struct pattern_list *)((char *)into + criterion->list));
+        return true;
+    }
+    return false;
+}
+
+/* --- words ---------------------------------------------------------------------------------- */
+
+static unsigned find_bit(const struct word_bit *words, const char *word)
+{
+    for (; words->word != NULL; words++)
+        if (strcasecmp(words->word, word) == 0)
+            return words->bit;
+    return 0;
+}
+
+static void unknown_word(struct reader *reader, const struct operand *operand,
+                         const struct word_bit *words)
+{
+    const char *names[WORDS_MAX + 1];
+    char all[256] = "";
+    size_t count = 0, used = 0;
+    const char *right;
+
+    for (; words[count].word != NULL && count < WORDS_MAX; count++) {
+        names[count] = words[count].word;
+        used += (size_t)snprintf(all + used, sizeof all - used, "%s%s", count == 0 ? "" : ", ",
+                                 names[count]);
+    }
+    names[count] = NULL;
+    right = nearest_word(operand->word, names);
+    if (right != NULL)
+        parse_error(reader, operand->setting, "there is no %s \"%s\": did you mean \"%s\"?",
+                    operand->name, operand->word, right);
+    else
+        parse_error(reader, operand->setting, "there is no %s \"%s\": expected %s", operand->name,
+                    operand->word, all);
+}
+
+/* The set that the words name; excluded ones are taken from what is named, or else from `usual`.
+ * Returns 0 after an error. */
+static unsigned read_words(struct reader *reader, const config_setting_t *setting,
+                           const struct word_bit *words, unsigned usual)
+{
+    unsigned named = 0, excluded = 0, set;
+
+    if (!want_values(reader, setting))
+        return 0;
+    for (unsigned i = 0; i < value_count(setting); i++) {
+        struct operand operand;
+        unsigned bit;
+
+        if (!read_operand(reader, config_setting_name(setting), value_at(setting, i), &operand) ||
+            !want_word(reader, &operand))
+            return 0;
+        bit = find_bit(words, operand.word);
+        if (bit == 0) {
+            unknown_word(reader, &operand, words);
+            return 0;
+        }
+        *(operand.negate ? &excluded : &named) |= bit;
+    }
+    set = (named != 0 ? named : usual) & ~excluded;
+    if (set == 0)
+        parse_error(reader, setting, "%s: nothing is left that could match",
+                    config_setting_name(setting));
+    return set;
+}
+
+static void read_role(struct reader *reader, const config_setting_t *setting, struct rule *rule)
+{
+    rule->roles = (uint8_t)read_words(reader, setting, role_words, ROLE_ALL);
+}
+
+static void read_protocol(struct reader *reader, const config_setting_t *setting, struct rule *rule)
+{
+    rule->protocols = (uint16_t)read_words(reader, setting, protocol_words, PROTOCOL_ALL);
+}
+
+static void read_family(struct reader *reader, const config_setting_t *setting, struct rule *rule)
+{
+    rule->families = (uint8_t)read_words(reader, setting, family_words, FAMILY_IP);
+}
+
+/* --- addresses ------------------------------------------------------------------------------ */
+
+enum { V4_OFFSET = 96 }; /* bits before an IPv4 address that is mapped into IPv6 */
+
+static void address_error(struct reader *reader, const struct operand *operand, const char *right)
+{
+    parse_error(reader, operand->setting, "%s: \"%s\" is not an address or prefix: %s",
+                operand->name, operand->word, right);
+}
+
+/* What could be meant by a word that is no address. */
+static const char *address_hint(const char *word)
+{
+    size_t digits = strspn(word, "0123456789");
+    const char *colon = strchr(word, ':');
+
+    if (word[0] == '[')
+        return "write it without brackets";
+    if (strchr(word, '%') != NULL)
+        return "write it without an interface";
+    if (strchr(word, '*') != NULL)
+        return "for a range of addresses write a prefix, \"10.1.0.0/16\"";
+    if (digits != 0 && word[digits] == '.' && colon != NULL && strchr(colon + 1, ':') == NULL)
+        return "a port belongs in local_port or remote_port";
+    if (word[digits] == '\0')
+        return "a port belongs in local_port or remote_port";
+    return "write \"10.1.2.3\", \"10.0.0.0/8\", \"fd00::1\" or \"fd00::/8\"; names are not looked "
+           "up";
+}
+
+/* The address part of `word`, which is `length` long, as v4-mapped or v6. */
+static bool read_address(const char *word, size_t length, struct policy_prefix *prefix)
+{
+    char text[INET6_ADDRSTRLEN + 1];
+    struct in6_addr mapped;
+
+    if (length >= sizeof text)
+        return false;
+    memcpy(text, word, length);
+    text[length] = '\0';
+    memset(prefix->address, 0, sizeof prefix->address);
+    prefix->v4 = inet_pton(AF_INET, text, prefix->address + 12) == 1;
+    if (prefix->v4) {
+        memset(prefix->address + 10, 0xff, 2);
+        return true;
+    }
+    if (inet_pton(AF_INET6, text, &mapped) != 1)
+        return false;
+    memcpy(prefix->address, &mapped, sizeof mapped);
+    return true;
+}
+
+static void print_prefix(const struct policy_prefix *prefix, char *text, size_t size)
+{
+    char address[INET6_ADDRSTRLEN] = "";
+
+    inet_ntop(prefix->v4 ? AF_INET : AF_INET6, prefix->address + (prefix->v4 ? 12 : 0), address,
+              sizeof address);
+    snprintf(text, size, "%s/%d", address, prefix->length - (prefix->v4 ? V4_OFFSET : 0));
+}
+
+/* Clear the bits behind the prefix's length; true if there were any. */
+static bool clear_host_bits(struct policy_prefix *prefix)
+{
+    bool any = false;
+
+    for (unsigned bit = prefix->length; bit < 128; bit++) {
+        uint8_t mask = (uint8_t)(0x80u >> bit % 8);
+
+        any = any || (prefix->address[bit / 8] & mask) != 0;
+        prefix->address[bit / 8] &= (uint8_t)~mask;
+    }
+    return any;
+}
+
+/* "/8", or nothing: the one address. */
+static bool read_length(struct reader *reader, const struct operand *operand, const char *slash,
+                        struct policy_prefix *prefix)
+{
+    unsigned long most = prefix->v4 ? 32 : 128, length = most;
+    char *end;
+
+    if (slash != NULL) {
+        length = strtoul(slash + 1, &end, 10);
+        if (!isdigit((unsigned char)slash[1]) || *end != '\0' || length > most) {
+            parse_error(reader, operand->setting,
+                        "%s: the prefix length of \"%s\" must be a number from 0 to %lu",
+                        operand->name, operand->word, most);
+            return false;
+        }
+    }
+    prefix->length = (uint8_t)(length + (prefix->v4 ? V4_OFFSET : 0));
+    return true;
+}
+
+/* An IPv4 address in IPv6 clothes: sockets are matched by what they really speak. */
+static bool is_mapped(const struct policy_prefix *prefix)
+{
+    struct in6_addr address;
+
+    memcpy(&address, prefix->address, sizeof address);
+    return !prefix->v4 && prefix->length >= V4_OFFSET && IN6_IS_ADDR_V4MAPPED(&address);
+}
+
+static bool read_prefix(struct reader *reader, const struct operand *operand,
+                        struct policy_prefix *prefix)
+{
+    const char *slash;
+    char right[INET6_ADDRSTRLEN + 8];
+
+    if (!want_word(reader, operand))
+        return false;
+    slash = strchr(operand->word, '/');
+    *prefix = (struct policy_prefix){.negate = operand->negate};
+    if (!read_address(operand->word,
+                      slash != NULL ? (size_t)(slash - operand->word) : strlen(operand->word),
+                      prefix)) {
+        address_error(reader, operand, address_hint(operand->word));
+        return false;
+    }
+    if (!read_length(reader, operand, slash, prefix))
+        return false;
+    if (clear_host_bits(prefix)) {
+        print_prefix(prefix, right, sizeof right);
+        parse_error(reader, operand->setting,
+                    "%s: \"%s\" has bits set behind its prefix length: write \"%s\"", operand->name,
+                    operand->word, right);
+        return false;
+    }
+    if (is_mapped(prefix))
+        prefix->v4 = 1;
+    return true;
+}
+
+static void read_prefixes(struct reader *reader, const config_setting_t *setting,
+                          struct prefix_list *list)
+{
+    list->at = setting_at(reader, setting);
+    if (!want_values(reader, setting))
+        return;
+    for (unsigned i = 0; i < value_count(setting); i++) {
+        struct operand operand;
+        struct policy_prefix prefix;
+
+        if (!read_operand(reader, config_setting_name(setting), value_at(setting, i), &operand) ||
+            !read_prefix(reader, &operand, &prefix))
+            continue;
+        list->items = arena_grow(reader->arena, list->items, list->count, sizeof *list->items);
+        list->items[list->count++] = prefix;
+    }
+}
+
+static void read_local(struct reader *reader, const config_setting_t *setting, struct rule *rule)
+{
+    read_prefixes(reader, setting, &rule->local);
+}
+
+static void read_remote(struct reader *reader, const config_setting_t *setting, struct rule *rule)
+{
+    read_prefixes(reader, setting, &rule->remote);
+}
+
+/* --- ports ---------------------------------------------------------------------------------- */
+
+/* One port number at `*text`, which is moved behind it; -1 if there is none. */
+static long read_number(const char **text)
+{
+    char *end;
+    long number;
+
+    if (!isdigit((unsigned char)**text))
+        return -1;
+    errno = 0;
+    number = strtol(*text, &end, 10);
+    *text = end;
+    return errno == 0 ? number : LONG_MAX;
+}
+
+static bool is_port(int64_t number)
+{
+    return number >= 1 && number <= UINT16_MAX;
+}
+
+static bool port_error(struct reader *reader, const struct operand *operand, const char *text)
+{
+    parse_error(
+        reader, operand->setting,
+        "%s: \"%s\" is not a port: write a number from 1 to 65535, or a range \"8000-8999\"",
+        operand->name, text);
+    return false;
+}
+
+static bool read_port(struct reader *reader, const struct operand *operand,
+                      struct policy_port *port)
+{
+    const char *p = operand->word;
+    int64_t low = operand->integer, high;
+
+    if (p == NULL)
+        p = "";
+    else
+        low = read_number(&p);
+    high = low;
+    if (*p == '-') {
+        p++;
+        high = read_number(&p);
+    }
+    if (!is_port(low) || !is_port(high) || *p != '\0')
+        return port_error(reader, operand,
+                          operand->word != NULL
+                              ? operand->word
+                              : arena_print(reader->arena, "%" PRId64, operand->integer));
+    if (low > high) {
+        parse_error(reader, operand->setting,
+                    "%s: \"%s\" is empty: write \"%" PRId64 "-%" PRId64 "\"", operand->name,
+                    operand->word, high, low);
+        return false;
+    }
+    *port = (struct policy_port){
+        .low = (uint16_t)low, .high = (uint16_t)high, .negate = operand->negate};
+    return true;
+}
+
+static void read_ports(struct reader *reader, const config_setting_t *setting,
+                       struct port_list *list)
+{
+    list->at = setting_at(reader, setting);
+    if (!want_values(reader, setting))
+        return;
+    for (unsigned i = 0; i < value_count(setting); i++) {
+        struct operand operand;
+        struct policy_port port;
+
+        if (!read_operand(reader, config_setting_name(setting), value_at(setting, i), &operand) ||
+            !read_port(reader, &operand, &port))
+            continue;
+        list->items = arena_grow(reader->arena, list->items, list->count, sizeof *list->items);
+        list->items[list->count++] = port;
+    }
+}
+
+static void read_local_port(struct reader *reader, const config_setting_t *setting,
+                            struct rule *rule)
+{
+    read_ports(reader, setting, &rule->local_port);
+}
+
+static void read_remote_port(struct reader *reader, const config_setting_t *setting,
+                             struct rule *rule)
+{
+    read_ports(reader, setting, &rule->remote_port);
+}
+
+/* --- match ---------------------------------------------------------------------------------- */
+
+static const struct {
+    const char *name;
+    void (*read)(struct reader *reader, const config_setting_t *setting, struct rule *rule);
+} socket_criteria[] = {
+    {"role", read_role},
+    {"protocol", read_protocol},
+    {"family", read_family},
+    {"local", read_local},
+    {"remote", read_remote},
+    {"local_port", read_local_port},
+    {"remote_port", read_remote_port},
+};
+enum { SOCKET_CRITERIA = sizeof socket_criteria / sizeof socket_criteria[0] };
+
+static bool read_socket_criterion(struct reader *reader, const config_setting_t *setting,
+                                  struct rule *rule)
+{
+    for (size_t i = 0; i < SOCKET_CRITERIA; i++) {
+        if (strcmp(config_setting_name(setting), socket_criteria[i].name) == 0) {
+            socket_criteria[i].read(reader, setting, rule);
+            return true;
+        }
+    }
+    return false;
+}
+
+/* The names of all criteria, ended by NULL. */
+static void criterion_names(const char **names)
+{
+    for (size_t i = 0; i < PROGRAM_CRITERIA; i++)
+        *names++ = program_criteria[i].name;
+    for (size_t i = 0; i < SOCKET_CRITERIA; i++)
+        *names++ = socket_criteria[i].name;
+    *names = NULL;
+}
+
+bool is_criterion(const char *name)
+{
+    const char *names[PROGRAM_CRITERIA + SOCKET_CRITERIA + 1];
+
+    criterion_names(names);
+    for (size_t i = 0; names[i] != NULL; i++)
+        if (strcmp(names[i], name) == 0)
+            return true;
+    return false;
+}
+
+/* A rule on unix protocols is on unix sockets, though rules leave these alone otherwise. */
+static void default_family(const config_setting_t *group, struct rule *rule)
+{
+    const unsigned on_unix = PROTOCOL_UNIX_STREAM | PROTOCOL_UNIX_DGRAM;
+
+    if (rule->protocols != PROTOCOL_ALL && (rule->protocols & on_unix) != 0 &&
+        config_setting_get_member(group, "protocol") != NULL &&
+        config_setting_get_member(group, "family") == NULL)
+        rule->families = (rule->protocols & ~on_unix) != 0 ? FAMILY_ALL : FAMILY_UNIX;
+}
+
+void parse_match(struct reader *reader, const config_setting_t *group, struct rule *rule)
+{
+    const char *names[PROGRAM_CRITERIA + SOCKET_CRITERIA + 1];
+    struct file_defaults programs = {rule->program, rule->command, rule->user};
+
+    if (!config_setting_is_group(group)) {
+        parse_error(reader, group, "match: expected a group { ... }, not %s", type_name(group));
+        return;
+    }
+    criterion_names(names);
+    for (int i = 0; i < config_setting_length(group); i++) {
+        const config_setting_t *setting = config_setting_get_elem(group, (unsigned)i);
+
+        if (!parse_program_criterion(reader, setting, &programs) &&
+            !read_socket_criterion(reader, setting, rule))
+            parse_unknown(reader, setting, "criterion", config_setting_name(setting), names);
+    }
+    rule->program = programs.program;
+    rule->command = programs.command;
+    rule->user = programs.user;
+    default_family(group, rule);
+}

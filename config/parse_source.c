@@ -1,0 +1,532 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Gathering the text of a rule file.
+ *
+ * libconfig could read files and follow @include itself, but it looks for all of them in one
+ * directory, knows no bounds, says only that "a file" cannot be opened, and forgets where a list's
+ * elements stand. So the includes are put in here, by a scanner that knows libconfig's tokens just
+ * well enough to tell an @include from one inside a comment or a string. It notes from which file
+ * and line each line comes, and the place and spelling of each scalar; in the tree that libconfig
+ * makes they appear in the same order.
+ */
+#include "parse.h"
+
+#include <ctype.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+/* One file on the way down through the includes. */
+struct frame {
+    const struct frame *outer;
+    const char *path; /* as in messages */
+    dev_t device;
+    ino_t inode;
+    unsigned depth;
+    bool may_include;
+    const char *text;
+    const char *end;
+    unsigned line;
+};
+
+enum token_kind {
+    TOKEN_SPACE, /* also comments */
+    TOKEN_SCALAR,
+    TOKEN_STRING,
+    TOKEN_OPEN,
+    TOKEN_CLOSE,
+    TOKEN_OTHER,
+    TOKEN_UNCLOSED_STRING,
+    TOKEN_UNCLOSED_COMMENT
+};
+
+/* State that spans files. */
+struct scan {
+    struct reader *reader;
+    unsigned nesting;
+    enum token_kind last; /* significant token: adjacent strings are one */
+};
+
+#define source_error(reader, at, ...)                                                              \
+    diagnose((reader)->diagnostics, SEVERITY_ERROR, at, __VA_ARGS__)
+
+/* --- tokens -------------------------------------------------------------------------------- */
+
+static const char *skip_digits(const char *p, const char *end)
+{
+    while (p < end && isdigit((unsigned char)*p))
+        p++;
+    return p;
+}
+
+/* "e+5" or nothing. */
+static const char *skip_exponent(const char *p, const char *end)
+{
+    const char *digits = p + 1;
+
+    if (p == end || (*p != 'e' && *p != 'E'))
+        return p;
+    if (digits < end && (*digits == '+' || *digits == '-'))
+        digits++;
+    return digits < end && isdigit((unsigned char)*digits) ? skip_digits(digits, end) : p;
+}
+
+static const char *skip_suffix(const char *p, const char *end)
+{
+    for (int i = 0; i < 2 && p < end && *p == 'L'; i++)
+        p++;
+    return p;
+}
+
+/* A number as libconfig scans it; returns `p` when there is none. */
+static const char *skip_number(const char *p, const char *end)
+{
+    const char *digits = p < end && (*p == '+' || *p == '-') ? p + 1 : p;
+    const char *behind = skip_digits(digits, end);
+
+    if (end - p > 2 && p[0] == '0' && (p[1] | 32) == 'x' && isxdigit((unsigned char)p[2])) {
+        for (p += 2; p < end && isxdigit((unsigned char)*p);)
+            p++;
+        return skip_suffix(p, end);
+    }
+    if (behind < end && *behind == '.')
+        return skip_exponent(skip_digits(behind + 1, end), end);
+    if (behind == digits)
+        return p;
+    if (skip_exponent(behind, end) != behind)
+        return skip_exponent(behind, end);
+    return skip_suffix(behind, end);
+}
+
+static const char *skip_string(const char *p, const char *end)
+{
+    for (p++; p < end; p++) {
+        if (*p == '"')
+            return p + 1;
+        if (*p == '\\' && p + 1 < end && (p[1] == '"' || p[1] == '\\'))
+            p++;
+    }
+    return NULL;
+}
+
+static const char *skip_line(const char *p, const char *end)
+{
+    const char *newline = memchr(p, '\n', (size_t)(end - p));
+
+    return newline != NULL ? newline : end;
+}
+
+static const char *skip_word(const char *p, const char *end)
+{
+    while (p < end && (isalnum((unsigned char)*p) || strchr("-_*", *p) != NULL))
+        p++;
+    return p;
+}
+
+static enum token_kind word_kind(const char *word, size_t length)
+{
+    bool boolean = (length == 4 && strncasecmp(word, "true", 4) == 0) ||
+                   (length == 5 && strncasecmp(word, "false", 5) == 0);
+
+    return boolean ? TOKEN_SCALAR : TOKEN_OTHER;
+}
+
+/* The end of the token at `p`, which is before `end`; there is no NUL between. */
+static const char *next_token(const char *p, const char *end, enum token_kind *kind)
+{
+    const char *behind;
+
+    *kind = TOKEN_SPACE;
+    if (strchr(" \t\r\f\n", *p) != NULL)
+        return p + 1;
+    if (*p == '#' || (*p == '/' && end - p > 1 && p[1] == '/'))
+        return skip_line(p, end);
+    if (*p == '/' && end - p > 1 && p[1] == '*') {
+        behind = memmem(p + 2, (size_t)(end - p) - 2, "*/", 2);
+        if (behind == NULL)
+            *kind = TOKEN_UNCLOSED_COMMENT;
+        return behind == NULL ? end : behind + 2;
+    }
+    if (*p == '"') {
+        behind = skip_string(p, end);
+        *kind = behind == NULL ? TOKEN_UNCLOSED_STRING : TOKEN_STRING;
+        return behind == NULL ? end : behind;
+    }
+    if (isalpha((unsigned char)*p) || *p == '*') {
+        behind = skip_word(p, end);
+        *kind = word_kind(p, (size_t)(behind - p));
+        return behind;
+    }
+    behind = skip_number(p, end);
+    *kind = behind != p                 ? TOKEN_SCALAR
+            : strchr("({[", *p) != NULL ? TOKEN_OPEN
+            : strchr(")}]", *p) != NULL ? TOKEN_CLOSE
+                                        : TOKEN_OTHER;
+    return behind != p ? behind : p + 1;
+}
+
+/* --- gathering ------------------------------------------------------------------------------ */
+
+/* Add `length` bytes that stand at line `line` of `file`; each line begins with such a call. */
+static void source_append(struct reader *reader, const char *text, size_t length,
+                          struct location at)
+{
+    struct source *source = &reader->source;
+
+    if (source->length + length + 1 > source->room) {
+        char *grown = arena_alloc(reader->arena, 2 * (source->length + length + 1));
+
+        if (source->length != 0)
+            memcpy(grown, source->text, source->length);
+        source->text = grown;
+        source->room = 2 * (source->length + length + 1);
+    }
+    for (size_t i = 0; i < length; i++) {
+        if (source->length == 0 || source->text[source->length - 1] == '\n') {
+            source->lines =
+                arena_grow(reader->arena, source->lines, source->line_count, sizeof *source->lines);
+            source->lines[source->line_count++] = at;
+        }
+        source->text[source->length++] = text[i];
+        at.line += text[i] == '\n';
+    }
+    source->text[source->length] = '\0';
+}
+
+static void note_token(struct reader *reader, size_t length, struct location at, bool string)
+{
+    struct source *source = &reader->source;
+
+    source->tokens =
+        arena_grow(reader->arena, source->tokens, source->token_count, sizeof *source->tokens);
+    source->tokens[source->token_count++] = (struct token){
+        .offset = source->length - length, .length = length, .at = at, .string = string};
+}
+
+/* The path in the @include directive at `p`, the start of a line, or NULL if there is none. */
+static char *include_path(struct reader *reader, const char *p, const char *end,
+                          const char **behind)
+{
+    static const char word[] = "@include";
+    const char *start;
+    char *path, *out;
+
+    while (p < end && (*p == ' ' || *p == '\t'))
+        p++;
+    if ((size_t)(end - p) < sizeof word || memcmp(p, word, sizeof word - 1) != 0)
+        return NULL;
+    p += sizeof word - 1;
+    start = p;
+    while (p < end && (*p == ' ' || *p == '\t'))
+        p++;
+    if (p == start || p == end || *p != '"')
+        return NULL;
+    *behind = skip_string(p, end);
+    if (*behind == NULL)
+        return NULL;
+    out = path = arena_copy(reader->arena, p + 1, (size_t)(*behind - p) - 2);
+    for (const char *in = path; *in != '\0'; in++) {
+        if (*in == '\\' && (in[1] == '\\' || in[1] == '"'))
+            in++;
+        *out++ = *in;
+    }
+    *out = '\0';
+    return path;
+}
+
+/* `path` as seen from the file that names it. */
+static const char *beside(struct reader *reader, const char *file, const char *path)
+{
+    const char *slash = strrchr(file, '/');
+
+    if (path[0] == '/' || slash == NULL)
+        return path;
+    return arena_print(reader->arena, "%.*s/%s", (int)(slash - file), file, path);
+}
+
+static bool scan_file(struct scan *scan, const struct frame *outer, struct location from,
+                      const char *path);
+
+/* Put in the file of an @include; `behind` is what follows the path. */
+static bool scan_include(struct scan *scan, struct frame *frame, const char *path,
+                         const char *behind)
+{
+    struct reader *reader = scan->reader;
+    struct location at = {frame->path, frame->line};
+    const char *end = skip_line(behind, frame->end);
+
+    while (behind < end && isspace((unsigned char)*behind))
+        behind++;
+    if (behind < end && *behind != '#' && strncmp(behind, "//", 2) != 0) {
+        source_error(reader, at, "@include \"%s\" must stand alone on its line, without \"%.*s\"",
+                     path, (int)(end - behind), behind);
+        return false;
+    }
+    if (!frame->may_include) {
+        source_error(reader, at, "@include \"%s\" is possible in files only", path);
+        return false;
+    }
+    if (frame->depth == INCLUDE_DEPTH_MAX) {
+        source_error(reader, at, "@include \"%s\" is nested too deeply: at most %d levels", path,
+                     INCLUDE_DEPTH_MAX);
+        return false;
+    }
+    if (path[0] == '\0') {
+        source_error(reader, at, "@include needs the name of a file");
+        return false;
+    }
+    return scan_file(scan, frame, at, beside(reader, frame->path, path));
+}
+
+/* Brackets, strings and scalars: bound the nesting, note what the tree will hold. */
+static bool scan_token(struct scan *scan, enum token_kind kind, size_t length, struct location at)
+{
+    bool continues = kind == TOKEN_STRING && scan->last == TOKEN_STRING;
+
+    switch (kind) {
+    case TOKEN_SPACE:
+        return true;
+    case TOKEN_UNCLOSED_STRING:
+        source_error(scan->reader, at, "this string is never closed: '\"' is missing");
+        return false;
+    case TOKEN_UNCLOSED_COMMENT:
+        source_error(scan->reader, at, "this comment is never closed: \"*/\" is missing");
+        return false;
+    case TOKEN_OPEN:
+        if (++scan->nesting > NESTING_MAX) {
+            source_error(scan->reader, at, "nested too deeply: at most %d levels", NESTING_MAX);
+            return false;
+        }
+        break;
+    case TOKEN_CLOSE:
+        scan->nesting -= scan->nesting != 0;
+        break;
+    case TOKEN_SCALAR:
+    case TOKEN_STRING:
+        if (!continues)
+            note_token(scan->reader, length, at, kind == TOKEN_STRING);
+        break;
+    case TOKEN_OTHER:
+        break;
+    }
+    scan->last = kind;
+    return true;
+}
+
+static bool scan_text(struct scan *scan, struct frame *frame)
+{
+    struct reader *reader = scan->reader;
+    const char *p = frame->text;
+
+    while (p < frame->end) {
+        bool line_begins = p == frame->text || p[-1] == '\n';
+        const char *behind = NULL;
+        const char *path = line_begins ? include_path(reader, p, frame->end, &behind) : NULL;
+        struct location at = {frame->path, frame->line};
+        enum token_kind kind;
+
+        if (path != NULL) {
+            if (!scan_include(scan, frame, path, behind))
+                return false;
+            p = skip_line(behind, frame->end);
+            p += p < frame->end; /* the included file has ended its own last line */
+            frame->line++;
+            continue;
+        }
+        behind = next_token(p, frame->end, &kind);
+        source_append(reader, p, (size_t)(behind - p), at);
+        if (!scan_token(scan, kind, (size_t)(behind - p), at))
+            return false;
+        for (; p < behind; p++)
+            frame->line += *p == '\n';
+    }
+    if (frame->text != frame->end && frame->end[-1] != '\n')
+        source_append(reader, "\n", 1, (struct location){frame->path, frame->line});
+    return true;
+}
+
+/* Checks on the text as a whole, then the scan. */
+static bool scan_frame(struct scan *scan, struct frame *frame, struct location from)
+{
+    size_t size = (size_t)(frame->end - frame->text);
+    const char *nul = memchr(frame->text, '\0', size);
+    struct location at = {frame->path, 1};
+
+    if (scan->reader->source.length + size > TEXT_SIZE_MAX) {
+        source_error(scan->reader, from, "too large with its includes: at most %d bytes",
+                     TEXT_SIZE_MAX);
+        return false;
+    }
+    if (nul != NULL) {
+        for (const char *p = frame->text; p < nul; p++)
+            at.line += *p == '\n';
+        source_error(scan->reader, at, "not a text file: it has a NUL byte");
+        return false;
+    }
+    return scan_text(scan, frame);
+}
+
+/* --- files ---------------------------------------------------------------------------------- */
+
+/* Read the opened file whole into the frame. Returns NULL, or what is wrong with it. */
+static const char *load(struct reader *reader, struct frame *frame, struct stat *status)
+{
+    size_t size = 0;
+    char *text;
+
+    if (fstat(reader->fd, status) != 0)
+        return strerror(errno);
+    if (!S_ISREG(status->st_mode))
+        return S_ISDIR(status->st_mode) ? "it is a directory" : "it is not a regular file";
+    if (status->st_size > FILE_SIZE_MAX)
+        return "it is larger than 1 MB";
+    text = arena_alloc(reader->arena, (size_t)status->st_size + 1);
+    while (size < (size_t)status->st_size) {
+        ssize_t got = read(reader->fd, text + size, (size_t)status->st_size - size);
+
+        if (got < 0 && errno == EINTR)
+            continue;
+        if (got < 0)
+            return strerror(errno);
+        if (got == 0)
+            break;
+        size += (size_t)got;
+    }
+    frame->text = text;
+    frame->end = text + size;
+    return NULL;
+}
+
+static bool includes_itself(const struct frame *frame)
+{
+    for (const struct frame *outer = frame->outer; outer != NULL; outer = outer->outer)
+        if (outer->device == frame->device && outer->inode == frame->inode)
+            return true;
+    return false;
+}
+
+static bool scan_file(struct scan *scan, const struct frame *outer, struct location from,
+                      const char *path)
+{
+    struct reader *reader = scan->reader;
+    struct frame frame = {.outer = outer,
+                          .path = path,
+                          .depth = outer != NULL ? outer->depth + 1 : 0,
+                          .may_include = true,
+                          .line = 1};
+    struct stat status;
+    const char *wrong;
+
+    reader->fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+    wrong = reader->fd < 0 ? strerror(errno) : load(reader, &frame, &status);
+    if (reader->fd >= 0)
+        close(reader->fd);
+    reader->fd = -1;
+    if (wrong != NULL) {
+        source_error(reader, from, "cannot read %s: %s", path, wrong);
+        return false;
+    }
+    frame.device = status.st_dev;
+    frame.inode = status.st_ino;
+    source_record(reader, path, &status);
+    if (includes_itself(&frame)) {
+        source_error(reader, from, "%s includes itself", path);
+        return false;
+    }
+    return scan_frame(scan, &frame, from);
+}
+
+/* Forget the file before; its tokens and lines stay in the arena, since locations point there. */
+static struct scan scan_start(struct reader *reader)
+{
+    reader->source = (struct source){.text = NULL};
+    source_append(reader, "", 0, (struct location){"", 0});
+    return (struct scan){.reader = reader, .last = TOKEN_OTHER};
+}
+
+bool source_read_file(struct reader *reader, const char *path)
+{
+    struct scan scan = scan_start(reader);
+    const char *name = arena_copy(reader->arena, path, strlen(path));
+
+    return scan_file(&scan, NULL, (struct location){name, 0}, name);
+}
+
+bool source_read_text(struct reader *reader, const char *text, const char *name)
+{
+    struct scan scan = scan_start(reader);
+    struct frame frame = {.path = arena_copy(reader->arena, name, strlen(name)),
+                          .text = text,
+                          .end = text + strlen(text),
+                          .line = 1};
+
+    return scan_frame(&scan, &frame, (struct location){frame.path, 0});
+}
+
+void source_record(struct reader *reader, const char *path, const struct stat *status)
+{
+    struct ruleset *ruleset = reader->ruleset;
+    const char *absolute = path;
+    struct source_file *file;
+
+    if (path[0] != '/') {
+        char *here = getcwd(NULL, 0);
+
+        absolute = arena_print(reader->arena, "%s/%s", here != NULL ? here : "", path);
+        free(here);
+    }
+    for (size_t i = 0; i < ruleset->source_count; i++)
+        if (strcmp(ruleset->sources[i].path, absolute) == 0)
+            return;
+    ruleset->sources = arena_grow(reader->arena, ruleset->sources, ruleset->source_count,
+                                  sizeof *ruleset->sources);
+    file = &ruleset->sources[ruleset->source_count++];
+    file->path = arena_copy(reader->arena, absolute, strlen(absolute));
+    file->stamp =
+        (struct policy_source){.size = S_ISDIR(status->st_mode) ? 0 : (uint64_t)status->st_size,
+                               .inode = status->st_ino,
+                               .mtime_sec = status->st_mtim.tv_sec,
+                               .ctime_sec = status->st_ctim.tv_sec,
+                               .mtime_nsec = (uint32_t)status->st_mtim.tv_nsec,
+                               .ctime_nsec = (uint32_t)status->st_ctim.tv_nsec,
+                               .directory = S_ISDIR(status->st_mode)};
+}
+
+/* --- from the tree back to the text ---------------------------------------------------------- */
+
+static bool attach(struct reader *reader, config_setting_t *setting, size_t *next)
+{
+    int count = config_setting_is_aggregate(setting) ? config_setting_length(setting) : -1;
+
+    for (int i = 0; i < count; i++)
+        if (!attach(reader, config_setting_get_elem(setting, (unsigned)i), next))
+            return false;
+    if (count < 0) {
+        if (*next == reader->source.token_count ||
+            reader->source.tokens[*next].string !=
+                (config_setting_type(setting) == CONFIG_TYPE_STRING))
+            return false;
+        config_setting_set_hook(setting, &reader->source.tokens[(*next)++]);
+    }
+    return true;
+}
+
+void source_attach(struct reader *reader, config_setting_t *root)
+{
+    size_t next = 0;
+
+    /* Should libconfig ever see other tokens than the scanner, its own word stands. */
+    if (!attach(reader, root, &next))
+        reader->source.token_count = 0;
+}
+
+struct location source_line(const struct source *source, unsigned line)
+{
+    if (source->line_count == 0)
+        return (struct location){"", line};
+    if (line == 0)
+        line = 1;
+    return source->lines[line <= source->line_count ? line - 1 : source->line_count - 1];
+}
