@@ -29,6 +29,16 @@ enum criteria_bit {
 };
 unsigned option_moments(const struct option *option, unsigned roles, unsigned criteria);
 
+/*
+ * What must be known before rule `index` can be decided: its own criteria, and those of the final
+ * rules before it that may take its sockets away. Linear in the number of rules.
+ */
+unsigned rule_criteria(const struct ruleset *ruleset, size_t index);
+
+/* The moments at which a target of a rule with these criteria is set; 0 for MODE_IGNORE. */
+unsigned target_moments(const struct rule *rule, unsigned criteria, const struct setting *setting,
+                        const struct setting_target *target);
+
 /* Write a policy to `path` by way of a temporary file beside it and rename(), mode 0644. Returns
  * 0, or -1 with errno. */
 int policy_write(const char *path, const void *blob, size_t size);
