@@ -31,6 +31,17 @@ static const struct command commands[] = {
      "      --preload      as the library calls it: write to standard output, keep a copy as\n"
      "                     RULES.policy where that may be written, and tell the first error only,\n"
      "                     in one line, with exit status 78\n"},
+    {"options", cmd_options, "list the options that rules may set",
+     "[NAME] [--json | --names | --man]\n"
+     "\n"
+     "Prints each option's values, when it is set, whether accepted sockets inherit it, which\n"
+     "privilege it needs and whether this kernel has it; with NAME, all about that one. Socktune "
+     "sees\n"
+     "to it that each is set in time; before handshake means before connect or listen.\n"
+     "\n"
+     "  -j, --json   print JSON\n"
+     "      --names  print the names alone\n"
+     "      --man    print the list of socktune.conf(5), in mdoc(7)\n"},
 };
 
 static const struct command *running;
