@@ -52,7 +52,7 @@ TOOLS_CFLAGS := $(STD) $(WARNINGS) $(CFLAGS) -D_GNU_SOURCE -MMD -MP
 INC_preload  := -iquote preload
 INC_config   := $(INC_preload) -iquote config
 INC_tools    := $(INC_config) -iquote tools -DSOCKTUNE_VERSION='"$(VERSION)"' -DPREFIX='"$(PREFIX)"' \
-                -DLIBDIR='"$(LIBDIR)"'
+                -DLIBDIR='"$(LIBDIR)"' -DLIBDIR32='"$(LIBDIR32)"'
 INC_tests    := $(INC_tools) -iquote tests
 
 ## make                  build/libsocktune.so and build/socktune

@@ -8,7 +8,7 @@
  */
 #include "commands.h"
 #include "flags.h"
-#include "rules_file.h"
+#include "policy_store.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -31,18 +31,6 @@ static void print_first_error(void *context, enum severity severity, struct loca
         fprintf(stderr, "socktune: %s: error: %s\n", at.file, message);
 }
 
-/* RULES.policy, malloc()ed; NULL with errno. */
-static char *policy_path(const char *rules)
-{
-    char *absolute = absolute_path(rules);
-    char *path = NULL;
-
-    if (absolute && asprintf(&path, "%s" POLICY_SUFFIX, absolute) < 0)
-        path = NULL;
-    free(absolute);
-    return path;
-}
-
 /* The copy beside the rules only saves the next program this compilation: where it cannot be
  * written (a program that runs as a user who may not), nothing is lost. */
 static int compile_for_preload(const char *rules)
@@ -55,9 +43,9 @@ static int compile_for_preload(const char *rules)
 
     if (load_rules(rules, NULL, &diagnostics, &loaded) != 0)
         return EXIT_RULES;
-    copy = policy_path(rules);
+    copy = policy_beside(rules);
     if (copy && loaded.ruleset)
-        (void)keep_policy(copy, &loaded);
+        (void)policy_keep(copy, &loaded);
     free(copy);
     failed = write_all(STDOUT_FILENO, loaded.blob, loaded.size);
     if (failed)
@@ -69,7 +57,7 @@ static int compile_for_preload(const char *rules)
 static int write_policy(const char *path, const struct loaded *loaded)
 {
     int failed = strcmp(path, "-") == 0 ? write_all(STDOUT_FILENO, loaded->blob, loaded->size)
-                                        : keep_policy(path, loaded);
+                                        : policy_keep(path, loaded);
 
     return failed ? command_failure("cannot write %s: %s", path, strerror(errno)) : EXIT_SUCCESS;
 }
@@ -79,7 +67,7 @@ static int compile(const char *rules, const char *output)
     struct diagnostics diagnostics = {.report = print_diagnostic, .context = stderr};
     struct check_context context = current_context();
     struct loaded loaded;
-    char *beside = policy_path(rules);
+    char *beside = policy_beside(rules);
     int status;
 
     if (load_rules(rules, &context, &diagnostics, &loaded) != 0) {

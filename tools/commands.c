@@ -10,6 +10,17 @@
 #include <string.h>
 
 static const struct command commands[] = {
+    {"run", cmd_run, "run a program under rules",
+     "[-c RULES] [--trace[=FILE]] [--verbose] [--] PROGRAM [ARGUMENT...]\n"
+     "\n"
+     "  -c, --config RULES  rule file, directory of *.conf files or compiled policy\n"
+     "                      [SOCKTUNE_RULES, /etc/socktune.d, /etc/socktune.conf]\n"
+     "      --trace[=FILE]  tell every decision on standard error or in FILE\n"
+     "  -v, --verbose       print warnings about the rules too\n"
+     "\n"
+     "Exits as the program does; with 78 if the rules are wrong, 126 if the program cannot be "
+     "run,\n"
+     "127 if it is not found, 125 if socktune itself fails.\n"},
     {"check", cmd_check, "tell what is wrong with rules",
      "[--json] [RULES...]\n"
      "\n"

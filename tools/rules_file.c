@@ -54,8 +54,7 @@ char *absolute_path(const char *path)
     return result;
 }
 
-/* The bytes of a regular file, or NULL with errno. */
-static void *read_file(const char *path, size_t limit, size_t *size)
+void *read_file(const char *path, size_t limit, size_t *size)
 {
     int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
     struct stat status;
@@ -207,14 +206,4 @@ int write_all(int fd, const void *blob, size_t size)
         size -= (size_t)written;
     }
     return 0;
-}
-
-int keep_policy(const char *path, const struct loaded *loaded)
-{
-    size_t size;
-    void *old = read_file(path, POLICY_SIZE_MAX, &size);
-    bool same = old && size == loaded->size && memcmp(old, loaded->blob, size) == 0;
-
-    free(old);
-    return same ? 0 : policy_write(path, loaded->blob, loaded->size);
 }

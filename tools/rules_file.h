@@ -28,6 +28,9 @@ const char *default_rules(void);
  * stands beside X, not beside what X points to. malloc()ed; NULL with errno. */
 char *absolute_path(const char *path);
 
+/* The bytes of a regular file of at most `limit` bytes, malloc()ed; NULL with errno. */
+void *read_file(const char *path, size_t limit, size_t *size);
+
 /* True if the file begins as a compiled policy does. */
 bool is_policy_file(const char *path);
 
@@ -53,11 +56,5 @@ void print_error(void *context, enum severity severity, struct location at, cons
 
 /* Write all of a blob to a descriptor. Returns 0, or -1 with errno. */
 int write_all(int fd, const void *blob, size_t size);
-
-/*
- * Keep a compiled policy at `path` by policy_write(), unless the same bytes stand there already: an
- * unneeded write would wear out a disk and race with a reader. Returns 0, or -1 with errno.
- */
-int keep_policy(const char *path, const struct loaded *loaded);
 
 #endif

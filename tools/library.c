@@ -1,0 +1,91 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Finding the preloaded library.
+ */
+#include "library.h"
+
+#include <errno.h>
+#include <limits.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#define INSTALLED "/socktune/" LIBRARY_NAME
+#define LIB_TOKEN "$LIB" /* what ld.so(8) replaces: lib/x86_64-linux-gnu, lib64 ... */
+
+char *library_path(void)
+{
+    char self[PATH_MAX];
+    ssize_t length = readlink("/proc/self/exe", self, sizeof self - sizeof LIBRARY_NAME);
+    char *slash;
+
+    if (length > 0) {
+        self[length] = '\0';
+        slash = strrchr(self, '/');
+        if (slash) {
+            strcpy(slash + 1, LIBRARY_NAME);
+            if (access(self, R_OK) == 0)
+                return strdup(self);
+        }
+    }
+    return access(LIBDIR INSTALLED, R_OK) == 0 ? strdup(LIBDIR INSTALLED) : NULL;
+}
+
+static bool below_prefix(const char *directory)
+{
+    return strncmp(directory, PREFIX "/lib", sizeof PREFIX "/lib" - 1) == 0;
+}
+
+char *library_for_ld_so(const char *path)
+{
+    bool both = strcmp(path, LIBDIR INSTALLED) == 0 && below_prefix(LIBDIR) &&
+                below_prefix(LIBDIR32) && access(LIBDIR32 INSTALLED, R_OK) == 0;
+
+    return strdup(both ? PREFIX "/" LIB_TOKEN INSTALLED : path);
+}
+
+/* True if one of the names in LD_PRELOAD is our library, whichever copy of it. */
+static bool is_named(const char *list)
+{
+    static const char separators[] = ": ";
+
+    for (; *list; list += strspn(list, separators)) {
+        size_t length = strcspn(list, separators);
+        size_t own = sizeof LIBRARY_NAME - 1;
+        const char *end = list + length;
+
+        if (length >= own && strncmp(end - own, LIBRARY_NAME, own) == 0 &&
+            (length == own || *(end - own - 1) == '/'))
+            return true;
+        list = end;
+    }
+    return false;
+}
+
+/* A path that ld.so takes for that very file, but for the token that library_for_ld_so() puts in.
+ */
+static bool is_writable_path(const char *library)
+{
+    const char *token = strstr(library, LIB_TOKEN INSTALLED);
+    const char *dollar = strchr(library, '$');
+
+    return !strpbrk(library, ": ") && (!dollar || dollar == token);
+}
+
+char *library_appended(const char *before, const char *library)
+{
+    char *result;
+
+    if (before && is_named(before))
+        return strdup(before);
+    if (!is_writable_path(library)) {
+        errno = EINVAL;
+        return NULL;
+    }
+    if (asprintf(&result, "%s%s%s", before ? before : "", before && *before ? ":" : "", library) <
+        0)
+        return NULL;
+    return result;
+}

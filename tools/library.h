@@ -1,0 +1,30 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The preloaded library: where it is, and how a program is made to load it.
+ */
+#ifndef SOCKTUNE_LIBRARY_H
+#define SOCKTUNE_LIBRARY_H
+
+#define LIBRARY_NAME "libsocktune.so"
+
+/*
+ * The path of the library: beside this executable (a build tree), else LIBDIR/socktune. malloc()ed;
+ * NULL with errno, ENOENT if there is none at either place.
+ */
+char *library_path(void);
+
+/*
+ * What LD_PRELOAD calls that library, malloc()ed: its path; or, where the library for the other
+ * word size is installed too, PREFIX/$LIB/..., from which ld.so makes the right one for each
+ * program.
+ */
+char *library_for_ld_so(const char *path);
+
+/*
+ * `before` (LD_PRELOAD as it is, or NULL) with the library behind it; other libraries keep their
+ * places. If ours is named there already, `before` itself. malloc()ed; NULL with errno, EINVAL if
+ * ld.so could not read such a path (a space, a colon or a foreign `$` in it).
+ */
+char *library_appended(const char *before, const char *library);
+
+#endif
