@@ -42,6 +42,26 @@ static const struct command commands[] = {
      "      --preload      as the library calls it: write to standard output, keep a copy as\n"
      "                     RULES.policy where that may be written, and tell the first error only,\n"
      "                     in one line, with exit status 78\n"},
+    {"explain", cmd_explain, "tell which options a socket would get, and why",
+     "[-c RULES] --program NAME [--user USER]\n"
+     "                        (--socket | --listen ADDR | --connect ADDR | --accept LOCAL,REMOTE)\n"
+     "                        [--protocol NAME] [--family NAME] [--json] [-- ARGUMENT...]\n"
+     "\n"
+     "An address is IP:PORT, [IPv6]:PORT or :PORT. A name with a slash is the path of the\n"
+     "program's executable. The arguments are the program's, for rules on its command line.\n"
+     "\n"
+     "  -c, --config RULES    rule file, directory or compiled policy [as the library finds it]\n"
+     "  -p, --program NAME    the program that makes the socket\n"
+     "  -u, --user USER       who runs it: a name or a number [you]\n"
+     "      --socket          a socket of which no more is known\n"
+     "      --listen ADDR     a socket that listens there (of datagrams: is bound there)\n"
+     "      --connect ADDR    a socket that connects to there\n"
+     "      --accept LOCAL,REMOTE\n"
+     "                        a socket accepted at LOCAL from REMOTE; its listener has that port\n"
+     "                        and every address\n"
+     "      --protocol NAME   tcp, udp, mptcp and so on, as in rules [tcp]\n"
+     "      --family NAME     inet, inet6 or unix [as the address]\n"
+     "  -j, --json            print JSON\n"},
     {"options", cmd_options, "list the options that rules may set",
      "[NAME] [--json | --names | --man]\n"
      "\n"

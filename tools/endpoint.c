@@ -1,0 +1,114 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Reading socket addresses.
+ */
+#include "endpoint.h"
+
+#include <arpa/inet.h>
+#include <ctype.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/un.h>
+
+int endpoint_family(const char *text)
+{
+    switch (*text) {
+    case '/':
+    case '@':
+        return AF_UNIX;
+    case '[':
+        return AF_INET6;
+    case ':':
+        return AF_UNSPEC;
+    default:
+        return AF_INET;
+    }
+}
+
+/* The port behind the last colon, and how long the address before it is, without brackets. */
+static const char *split(const char *text, char *host, size_t size, in_port_t *port)
+{
+    const char *colon = strrchr(text, ':');
+    size_t length;
+    char *end;
+    unsigned long number;
+
+    if (!colon || !isdigit((unsigned char)colon[1]))
+        return "expected ADDRESS:PORT, [ADDRESS]:PORT or :PORT";
+    number = strtoul(colon + 1, &end, 10);
+    if (*end || number > 65535)
+        return "the port must be a number up to 65535";
+    length = (size_t)(colon - text);
+    if (*text == '[') {
+        if (colon[-1] != ']')
+            return "expected [ADDRESS]:PORT";
+        text++;
+        length -= 2;
+    } else if (memchr(text, ':', length)) {
+        return "write an IPv6 address in brackets: [ADDRESS]:PORT";
+    }
+    if (length >= size)
+        return "not an address";
+    memcpy(host, text, length);
+    host[length] = '\0';
+    *port = htons((in_port_t)number);
+    return NULL;
+}
+
+static const char *read_unix(const char *text, struct sockaddr_un *to)
+{
+    size_t length = strlen(text);
+
+    if (length >= sizeof to->sun_path)
+        return "too long for the path of a socket";
+    to->sun_family = AF_UNIX;
+    memcpy(to->sun_path, text, length + 1);
+    if (*text == '@')
+        to->sun_path[0] = '\0'; /* the abstract namespace, as ss(8) writes it */
+    return NULL;
+}
+
+static const char *read_inet(const char *host, struct sockaddr_in *to)
+{
+    to->sin_family = AF_INET;
+    if (*host && inet_pton(AF_INET, host, &to->sin_addr) != 1)
+        return "not an IPv4 address";
+    return NULL;
+}
+
+static const char *read_inet6(const char *host, struct sockaddr_in6 *to)
+{
+    char mapped[INET6_ADDRSTRLEN + 8];
+    struct in_addr v4;
+
+    to->sin6_family = AF_INET6;
+    if (inet_pton(AF_INET, host, &v4) == 1) {
+        snprintf(mapped, sizeof mapped, "::ffff:%s", host);
+        host = mapped;
+    }
+    if (*host && inet_pton(AF_INET6, host, &to->sin6_addr) != 1)
+        return "not an IPv6 address";
+    return NULL;
+}
+
+const char *endpoint_read(const char *text, int domain, struct sockaddr_storage *to)
+{
+    char host[INET6_ADDRSTRLEN];
+    in_port_t port;
+    const char *wrong;
+
+    memset(to, 0, sizeof *to);
+    if (domain == AF_UNIX)
+        return endpoint_family(text) == AF_UNIX ? read_unix(text, (struct sockaddr_un *)to)
+                                                : "a unix socket's address begins with / or @";
+    wrong = split(text, host, sizeof host, &port);
+    if (wrong)
+        return wrong;
+    if (domain == AF_INET) {
+        ((struct sockaddr_in *)to)->sin_port = port;
+        return read_inet(host, (struct sockaddr_in *)to);
+    }
+    ((struct sockaddr_in6 *)to)->sin6_port = port;
+    return read_inet6(host, (struct sockaddr_in6 *)to);
+}

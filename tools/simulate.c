@@ -1,0 +1,373 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Theory of operation: `given` holds, for each option of the policy, the effect that stands. The
+ * calls of a life follow one another as in a program; each makes its subject as the hook of that
+ * call does (preload/hook_*.c), matches it, answers what the matching asks for, and carries out
+ * the actions of its moments by noting them in `given`. accept() first strikes out what is not
+ * inherited. Numbers of the order of giving make the result a list again.
+ */
+#include "simulate.h"
+
+#include <netinet/in.h>
+#include <stdlib.h>
+#include <string.h>
+
+struct given {
+    struct effect effect; /* action NO_ACTION: nothing was given */
+    unsigned order;
+};
+
+struct living {
+    const struct policy *policy;
+    const struct active *active;
+    const struct scenario *scenario;
+    int protocol;                           /* may turn from TCP to MPTCP */
+    const struct sockaddr_storage *local;   /* NULL: not bound */
+    const struct sockaddr_storage *remote;  /* NULL: not connected */
+    struct given given[POLICY_OPTIONS_MAX]; /* by option */
+    uint32_t pristine[POLICY_OPTIONS_MAX];  /* actions done at socket(): the start for `default` */
+    unsigned order;
+};
+
+/* --- the kernel's answers --------------------------------------------------------------------- */
+
+static bool learn_address(const struct sockaddr_storage *from, struct subject *subject,
+                          enum fact_bit fact)
+{
+    bool local = fact == FACT_LOCAL;
+
+    if (!from)
+        return false;
+    subject->families &= (uint8_t)address_read(
+        (const struct sockaddr *)from, sizeof *from, local ? &subject->local : &subject->remote,
+        local ? &subject->local_port : &subject->remote_port);
+    subject->known |= (uint8_t)fact;
+    return true;
+}
+
+/* What preload/learn.c does by asking the kernel. */
+static void learn(const struct living *living, struct subject *subject, unsigned wanted,
+                  enum moment moment)
+{
+    const struct scenario *scenario = living->scenario;
+    unsigned got = FACT_FAMILY;
+
+    if (wanted & FACT_REMOTE && learn_address(living->remote, subject, FACT_REMOTE))
+        got |= FACT_REMOTE;
+    if (wanted & FACT_LOCAL && learn_address(living->local, subject, FACT_LOCAL))
+        got |= FACT_LOCAL;
+    if (wanted & FACT_FAMILY)
+        subject->families &= (uint8_t)family_bit_of(scenario->domain);
+    if (wanted & (FACT_ROLE | FACT_PROTOCOL)) {
+        subject_learn_type(subject, moment, scenario->domain, scenario->type, living->protocol);
+        got |= FACT_ROLE | FACT_PROTOCOL;
+    }
+    subject->unobtainable |= (uint8_t)(wanted & ~got);
+}
+
+/* --- deciding and giving ---------------------------------------------------------------------- */
+
+static const struct policy_action *action_of(const struct living *living, uint32_t index)
+{
+    return index == NO_ACTION ? NULL : &living->policy->actions[index];
+}
+
+static bool same_value(const struct policy *policy, uint32_t one, uint32_t other)
+{
+    const struct policy_action *a, *b;
+
+    if (one == other || one == NO_ACTION || other == NO_ACTION)
+        return one == other;
+    a = &policy->actions[one];
+    b = &policy->actions[other];
+    return a->length == b->length &&
+           memcmp(policy->data + a->value, policy->data + b->value, a->length) == 0;
+}
+
+/* A `default` gives way to any value other than the one that a socket has from socket(): it cannot
+ * tell a value of ours from the program's. As preload/tune.c, yields(). */
+static bool yields(const struct living *living, uint32_t index, enum moment moment)
+{
+    const struct policy_action *action = &living->policy->actions[index];
+    const struct policy_option *option = &living->policy->options[action->option];
+
+    if (action->mode != MODE_DEFAULT || moment == MOMENT_SOCKET)
+        return false;
+    if (moment == MOMENT_ACCEPT && !(option->flags & OPTION_INHERITED))
+        return false;
+    return !same_value(living->policy, living->given[action->option].effect.action,
+                       living->pristine[action->option]);
+}
+
+static void give(struct living *living, uint32_t index, enum moment moment)
+{
+    const struct policy_action *action = &living->policy->actions[index];
+
+    if (yields(living, index, moment))
+        return;
+    if (moment == MOMENT_SOCKET)
+        living->pristine[action->option] = index;
+    living->given[action->option] =
+        (struct given){.effect = {.action = index, .moment = moment}, .order = ++living->order};
+}
+
+static void decide(const struct living *living, struct subject *subject, unsigned moments,
+                   struct decision *decision)
+{
+    enum moment first = (enum moment)__builtin_ctz(moments);
+    unsigned missing;
+
+    while ((missing = match_subject(living->policy, living->active, subject, moments, decision)))
+        learn(living, subject, missing, first);
+}
+
+/* A socket is bound to a `source` only if it connects by that version of IP, and is not bound yet
+ * (preload/hook_connect.c). */
+static bool source_fits(const struct living *living, const struct policy_action *action,
+                        const struct subject *subject)
+{
+    struct address source;
+
+    memcpy(&source, living->policy->data + action->value, sizeof source);
+    return !living->local && address_is_v4(&source) == address_is_v4(&subject->remote);
+}
+
+/* Carries out what was decided for any of `moments`, each action once, at the first of its own. */
+static void apply(struct living *living, const struct subject *subject,
+                  const struct decision *decision, unsigned moments)
+{
+    for (uint32_t i = 0; i < living->policy->option_count; i++) {
+        const struct policy_action *action = action_of(living, decision->action[i]);
+        unsigned now = action ? action->moments & moments : 0;
+
+        if (now && action_applies(action, subject, (enum moment)__builtin_ctz(now)) &&
+            (action->op != OP_SOURCE || source_fits(living, action, subject)))
+            give(living, decision->action[i], (enum moment)__builtin_ctz(now));
+    }
+}
+
+static void tune(struct living *living, struct subject *subject, unsigned moments)
+{
+    struct decision decision;
+
+    decide(living, subject, moments, &decision);
+    apply(living, subject, &decision, moments);
+}
+
+/* --- the calls -------------------------------------------------------------------------------- */
+
+/* A `transport` makes it another socket, before any option is set. */
+static void change_transport(struct living *living, struct subject *subject,
+                             const struct decision *decision)
+{
+    const struct scenario *scenario = living->scenario;
+
+    for (uint32_t i = 0; i < living->policy->option_count; i++) {
+        const struct policy_action *action = action_of(living, decision->action[i]);
+        int32_t protocol;
+
+        if (!action || action->op != OP_TRANSPORT ||
+            !action_applies(action, subject, MOMENT_SOCKET))
+            continue;
+        memcpy(&protocol, living->policy->data + action->value, sizeof protocol);
+        living->protocol = protocol;
+        give(living, decision->action[i], MOMENT_SOCKET);
+        subject->protocols = (uint16_t)protocol_bit_of(scenario->domain, scenario->type, protocol);
+    }
+}
+
+static void do_socket(struct living *living)
+{
+    const struct scenario *scenario = living->scenario;
+    struct subject subject;
+    struct decision decision;
+
+    if (!subject_at_socket(&subject, scenario->domain, scenario->type, scenario->protocol))
+        return;
+    decide(living, &subject, MOMENT_BIT(MOMENT_SOCKET), &decision);
+    change_transport(living, &subject, &decision);
+    apply(living, &subject, &decision, MOMENT_BIT(MOMENT_SOCKET));
+}
+
+static void do_bind(struct living *living, const struct sockaddr_storage *local)
+{
+    struct subject subject;
+
+    if (subject_at_address(&subject, MOMENT_BIND, (const struct sockaddr *)local, sizeof *local))
+        tune(living, &subject, MOMENT_BIT(MOMENT_BIND));
+    living->local = local;
+}
+
+/* Decided once: before the call, for after it too. */
+static void do_connect(struct living *living, const struct sockaddr_storage *remote)
+{
+    const unsigned before = MOMENT_BIT(MOMENT_CONNECT), after = MOMENT_BIT(MOMENT_CONNECTED);
+    struct subject subject;
+    struct decision decision;
+
+    if (subject_at_address(&subject, MOMENT_CONNECT, (const struct sockaddr *)remote,
+                           sizeof *remote)) {
+        decide(living, &subject, before | after, &decision);
+        apply(living, &subject, &decision, before);
+        apply(living, &subject, &decision, after);
+    }
+    living->remote = remote;
+}
+
+static void do_listen(struct living *living)
+{
+    struct subject subject;
+
+    subject_at_listen(&subject);
+    tune(living, &subject, MOMENT_BIT(MOMENT_LISTEN));
+    tune(living, &subject, MOMENT_BIT(MOMENT_LISTENING));
+}
+
+/* The listener has every address, so MOMENT_ACCEPT_WILDCARD is due as well. */
+static void do_accept(struct living *living)
+{
+    struct subject subject;
+
+    for (uint32_t i = 0; i < living->policy->option_count; i++) {
+        living->given[i].effect.inherited = true;
+        if (!(living->policy->options[i].flags & OPTION_INHERITED))
+            living->given[i].effect.action = NO_ACTION;
+    }
+    living->local = &living->scenario->local;
+    living->remote = &living->scenario->remote;
+    subject_at_accept(&subject);
+    tune(living, &subject, MOMENT_BIT(MOMENT_ACCEPT) | MOMENT_BIT(MOMENT_ACCEPT_WILDCARD));
+}
+
+static bool is_datagram(const struct scenario *scenario)
+{
+    return protocol_bit_of(scenario->domain, scenario->type, scenario->protocol) &
+           PROTOCOL_DATAGRAM;
+}
+
+/* The address of the listener that accepts: every one, at the same port. */
+static struct sockaddr_storage wildcard(const struct sockaddr_storage *local)
+{
+    struct sockaddr_storage every = *local;
+
+    if (every.ss_family == AF_INET)
+        ((struct sockaddr_in *)&every)->sin_addr.s_addr = INADDR_ANY;
+    else if (every.ss_family == AF_INET6)
+        ((struct sockaddr_in6 *)&every)->sin6_addr = in6addr_any;
+    return every;
+}
+
+static void live(struct living *living)
+{
+    const struct scenario *scenario = living->scenario;
+    struct sockaddr_storage every;
+
+    do_socket(living);
+    switch (scenario->life) {
+    case LIFE_SOCKET:
+        break;
+    case LIFE_CONNECT:
+        do_connect(living, &scenario->remote);
+        break;
+    case LIFE_LISTEN:
+        do_bind(living, &scenario->local);
+        if (!is_datagram(scenario))
+            do_listen(living);
+        break;
+    case LIFE_ACCEPT:
+        every = wildcard(&scenario->local);
+        do_bind(living, &every);
+        do_listen(living);
+        do_accept(living);
+        break;
+    }
+}
+
+/* --- the program's own setsockopt() at the end of it ------------------------------------------ */
+
+/* What preload/learn.c, learn_history(), finds out of such a socket. */
+static struct subject subject_at_end(const struct living *living)
+{
+    static const uint8_t roles[] = {[LIFE_CONNECT] = ROLE_CONNECT,
+                                    [LIFE_LISTEN] = ROLE_LISTEN | ROLE_ACCEPT,
+                                    [LIFE_ACCEPT] = ROLE_ACCEPT};
+    const struct scenario *scenario = living->scenario;
+    struct subject subject = {.roles = ROLE_ALL,
+                              .families = (uint8_t)family_bit_of(scenario->domain),
+                              .protocols = PROTOCOL_ALL};
+
+    subject_learn_type(&subject, MOMENT_SOCKET, scenario->domain, scenario->type, living->protocol);
+    if (is_datagram(scenario)) {
+        subject.known |= FACT_ROLE;
+    } else if (scenario->life != LIFE_SOCKET) {
+        subject.roles = roles[scenario->life];
+        subject.known |= FACT_ROLE;
+    } else {
+        subject.unobtainable |= FACT_ROLE;
+    }
+    return subject;
+}
+
+static bool is_guarded(const struct living *living, const struct active *active, uint32_t option)
+{
+    struct subject subject = subject_at_end(living);
+    bool swallow;
+    unsigned missing;
+
+    while ((missing = match_guard(living->policy, active, &subject, option, &swallow)))
+        learn(living, &subject, missing, MOMENT_CONNECT);
+    return swallow;
+}
+
+/* The `force` that won, or else the last `ignore` that swallows by itself. */
+static uint32_t reason(const struct living *living, uint32_t option)
+{
+    const struct policy *policy = living->policy;
+    uint32_t winner = living->given[option].effect.action;
+
+    if (winner != NO_ACTION && policy->actions[winner].mode == MODE_FORCE)
+        return winner;
+    for (uint32_t i = living->active->count; i-- > 0;) {
+        const struct active alone = {&living->active->rules[i], 1};
+        const struct policy_range actions = policy->rules[*alone.rules].actions;
+
+        if (!is_guarded(living, &alone, option))
+            continue;
+        for (uint32_t a = actions.first; a < actions.first + actions.count; a++)
+            if (policy->actions[a].option == option &&
+                (policy->actions[a].mode == MODE_IGNORE || policy->actions[a].mode == MODE_FORCE))
+                return a;
+    }
+    return NO_ACTION;
+}
+
+/* --- the result ------------------------------------------------------------------------------- */
+
+static int by_order(const void *one, const void *other)
+{
+    const struct given *a = one, *b = other;
+
+    return (a->order > b->order) - (a->order < b->order);
+}
+
+void simulate(const struct policy *policy, const struct active *active,
+              const struct scenario *scenario, struct outcome *outcome)
+{
+    struct living living = {
+        .policy = policy, .active = active, .scenario = scenario, .protocol = scenario->protocol};
+
+    for (uint32_t i = 0; i < policy->option_count; i++)
+        living.given[i].effect.action = living.pristine[i] = NO_ACTION;
+    live(&living);
+
+    outcome->guard_count = 0;
+    for (uint32_t i = 0; i < policy->option_count; i++)
+        if (is_guarded(&living, active, i))
+            outcome->guards[outcome->guard_count++] = (struct guard){i, reason(&living, i)};
+
+    outcome->effect_count = 0;
+    qsort(living.given, policy->option_count, sizeof *living.given, by_order);
+    for (uint32_t i = 0; i < policy->option_count; i++)
+        if (living.given[i].effect.action != NO_ACTION)
+            outcome->effects[outcome->effect_count++] = living.given[i].effect;
+}
