@@ -240,6 +240,13 @@ const struct option *option_find_number(int level, int optname)
     return NULL;
 }
 
+bool option_is_inherited(const struct option *option, unsigned families)
+{
+    if (option->inherit != INHERIT_YES && option->inherit != INHERIT_UNWANTED)
+        return false;
+    return !(families & FAMILY_UNIX) || option->families == FAMILY_UNIX;
+}
+
 /* Longer words are not names and have no neighbour. */
 #define WORD_MAX 32
 

@@ -51,7 +51,7 @@ enum option_when {
     WHEN_AFTER      /* only after connect() or listen(): set earlier it is lost */
 };
 
-/* What an accepted socket has from its listener. */
+/* What an accepted socket has from its listener; see also option_is_inherited(). */
 enum option_inherit {
     INHERIT_YES,
     INHERIT_NO,       /* must be set on each accepted socket */
@@ -130,6 +130,10 @@ const struct option *option_find(const char *name);
 
 /* The row of that level and number, or of that level and second number, or NULL. */
 const struct option *option_find_number(int level, int optname);
+
+/* True if an accepted socket of any of `families` (enum family_bit) has its listener's value. An
+ * accepted AF_UNIX socket has it of none but the options of AF_UNIX itself. */
+bool option_is_inherited(const struct option *option, unsigned families);
 
 /* The name closest to a misspelt one in any case, or NULL if none is near. Also for other word
  * lists, ended by NULL: option_nearest() is nearest_word() over the table. */

@@ -1,0 +1,406 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Every row of the option table is put to the kernel: that it takes the value on each family,
+ * protocol and role the row names, that it answers as the row's `echo` says, that its bounds are
+ * the kernel's, and that an accepted socket inherits what `inherit` says.
+ */
+#include "option.h"
+#include "sockets.h"
+#include "value.h"
+
+#include <criterion/criterion.h>
+#include <criterion/parameterized.h>
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/utsname.h>
+#include <unistd.h>
+
+/* --- rows as parameters ----------------------------------------------------------------------- */
+
+#define ROWS_MAX 256
+
+/* Each test runs in a process of its own, where pointers differ: a parameter is a row's index. */
+static struct criterion_test_params every_row(void)
+{
+    static size_t indices[ROWS_MAX];
+    size_t count;
+
+    option_table(&count);
+    cr_assert(count <= ROWS_MAX);
+    for (size_t i = 0; i < count; i++)
+        indices[i] = i;
+    return cr_make_param_array(size_t, indices, count);
+}
+
+static const struct option *row(size_t index)
+{
+    size_t count;
+
+    return &option_table(&count)[index];
+}
+
+static bool row_is_for(const struct option *option, const struct transport *transport)
+{
+    return (option->families & transport->family_bit) &&
+           (option->protocols & transport->protocol_bit) && transport_exists(transport);
+}
+
+static bool kernel_is_older_than(const char *since)
+{
+    struct utsname self;
+    unsigned have[2] = {0, 0}, want[2] = {0, 0};
+
+    uname(&self);
+    if (sscanf(since, "%u.%u", &want[0], &want[1]) != 2 ||
+        sscanf(self.release, "%u.%u", &have[0], &have[1]) != 2)
+        return false;
+    return have[0] < want[0] || (have[0] == want[0] && have[1] < want[1]);
+}
+
+/* --- values to try ---------------------------------------------------------------------------- */
+
+/* What to set where: the first that the row allows and that is not the socket's value already. */
+static const struct scalar samples[] = {
+    {.type = SCALAR_BOOL, .integer = 1},
+    {.type = SCALAR_BOOL, .integer = 0},
+    {.type = SCALAR_STRING, .string = "20ms"},
+    {.type = SCALAR_STRING, .string = "42s"},
+    {.type = SCALAR_STRING, .string = "lowdelay"},
+    {.type = SCALAR_STRING, .string = "probe"},
+    {.type = SCALAR_STRING, .string = "public"},
+    {.type = SCALAR_STRING, .string = "send"},
+    {.type = SCALAR_STRING, .string = "40000-40999"},
+    {.type = SCALAR_STRING, .string = "60K"},
+    {.type = SCALAR_INT, .integer = 5},
+    {.type = SCALAR_INT, .integer = 2},
+    {.type = SCALAR_INT, .integer = 1000},
+    {.type = SCALAR_STRING, .string = "lo"},
+    {.type = SCALAR_STRING, .string = "reno"},
+    {.type = SCALAR_STRING, .string = "cubic"},
+};
+
+/* True if `fd` has the value as the kernel would answer for it. */
+static bool has_value(int fd, const struct option *option, const struct value *value)
+{
+    struct value expected, actual = {.length = 0};
+    socklen_t length = sizeof(actual.bytes);
+
+    if (!value_read_back(option, value, &expected))
+        return false;
+    if (option->kind == KIND_STRING)
+        length = expected.length > 16 ? expected.length : 16;
+    if (getsockopt(fd, option->level, option->optname, actual.bytes, &length) < 0)
+        return false;
+    return length == expected.length && memcmp(actual.bytes, expected.bytes, length) == 0;
+}
+
+static bool fits_string(const struct option *option, const struct scalar *scalar)
+{
+    bool device = option->echo == ECHO_TERMINATED;
+
+    return option->kind != KIND_STRING ||
+           (scalar->type == SCALAR_STRING && (strcmp(scalar->string, "lo") == 0) == device &&
+            (device || strcmp(scalar->string, "reno") == 0 ||
+             strcmp(scalar->string, "cubic") == 0));
+}
+
+/* Choose a value that `fd` does not have yet. */
+static void choose_value(int fd, const struct option *option, struct value *value)
+{
+    char error[512];
+
+    for (size_t i = 0; i < sizeof(samples) / sizeof(samples[0]); i++)
+        if (fits_string(option, &samples[i]) &&
+            value_parse(option, &samples[i], value, error, sizeof(error)) == 0 &&
+            !has_value(fd, option, value))
+            return;
+    cr_assert_fail("%s: no sample value fits", option->name);
+}
+
+static const char *printed(const struct option *option, const void *bytes, size_t length)
+{
+    static char text[4][512]; /* as many as one message needs */
+    static unsigned turn;
+
+    turn = (turn + 1) % 4;
+    value_format(option, bytes, length, text[turn], sizeof(text[turn]));
+    return text[turn];
+}
+
+static int set_value(int fd, const struct option *option, const struct value *value)
+{
+    return setsockopt(fd, option->level, option->optname, value->bytes, value->length);
+}
+
+static bool is_absence(int error)
+{
+    return error == ENOPROTOOPT || error == EOPNOTSUPP;
+}
+
+/*
+ * Skip the test where the kernel cannot be asked: it is too old, the process lacks the privilege,
+ * or the option is built out (then every transport refuses it; where one takes it, all must).
+ */
+static void skip_unless_askable(const struct option *option)
+{
+    bool absent = true;
+
+    if (option->level == LEVEL_SOCKTUNE)
+        cr_skip("%s is socktune's own", option->name);
+    if (kernel_is_older_than(option->since))
+        cr_skip("%s came with Linux %s", option->name, option->since);
+    for (const struct transport *transport = transports; transport->name; transport++) {
+        struct value value;
+        int fd, result;
+
+        if (!row_is_for(option, transport))
+            continue;
+        fd = open_socket(transport);
+        choose_value(fd, option, &value);
+        result = set_value(fd, option, &value);
+        if (result < 0 && errno == EPERM && option->privilege != PRIVILEGE_NONE)
+            cr_skip("%s needs a privilege", option->name);
+        absent = absent && result < 0 && is_absence(errno);
+        close(fd);
+    }
+    if (absent)
+        cr_skip("%s is not in this kernel", option->name);
+}
+
+static void expect_value(int fd, const struct option *option, const struct value *value,
+                         const struct transport *transport, const char *where)
+{
+    struct value expected, actual = {.length = 0};
+    socklen_t length = sizeof(actual.bytes);
+
+    if (!value_read_back(option, value, &expected))
+        return;
+    cr_expect(option->readable);
+    cr_expect(getsockopt(fd, option->level, option->optname, actual.bytes, &length) == 0,
+              "%s on %s, %s: getsockopt: %s", option->name, transport->name, where,
+              strerror(errno));
+    cr_expect(has_value(fd, option, value), "%s on %s, %s: set to %s, should read %s, reads %s",
+              option->name, transport->name, where, printed(option, value->bytes, value->length),
+              printed(option, expected.bytes, expected.length),
+              printed(option, actual.bytes, length));
+}
+
+static void expect_set(int fd, const struct option *option, const struct value *value,
+                       const struct transport *transport, const char *where)
+{
+    cr_expect(set_value(fd, option, value) == 0, "%s on %s, %s: cannot be set to %s: %s",
+              option->name, transport->name, where, printed(option, value->bytes, value->length),
+              strerror(errno));
+    expect_value(fd, option, value, transport, where);
+}
+
+/* --- setting ---------------------------------------------------------------------------------- */
+
+static void try_connecting(const struct option *option, const struct transport *transport)
+{
+    int listener = open_socket(transport), client = open_socket(transport), accepted;
+    struct value value;
+
+    start_listening(transport, listener);
+    choose_value(client, option, &value);
+    if (option->when != WHEN_AFTER)
+        expect_set(client, option, &value, transport, "before connect()");
+    accepted = join(client, listener);
+    if (option->when == WHEN_AFTER || option->when == WHEN_ANY)
+        expect_set(client, option, &value, transport, "after connect()");
+    else
+        expect_value(client, option, &value, transport, "after connect()");
+    close(accepted);
+    close(client);
+    close(listener);
+}
+
+static void try_listening(const struct option *option, const struct transport *transport)
+{
+    int fd = open_socket(transport);
+    struct value value;
+
+    choose_value(fd, option, &value);
+    if (option->when == WHEN_BIND)
+        expect_set(fd, option, &value, transport, "before bind()");
+    bind_any(transport, fd);
+    if (option->when != WHEN_BIND && option->when != WHEN_AFTER)
+        expect_set(fd, option, &value, transport, "before listen()");
+    cr_assert(listen(fd, 1) == 0, "listen: %s", strerror(errno));
+    if (option->when == WHEN_AFTER)
+        expect_set(fd, option, &value, transport, "after listen()");
+    else
+        expect_value(fd, option, &value, transport, "after listen()");
+    close(fd);
+}
+
+static void try_datagram(const struct option *option, const struct transport *transport)
+{
+    int fd = open_socket(transport);
+    struct value value;
+
+    choose_value(fd, option, &value);
+    expect_set(fd, option, &value, transport, "before bind()");
+    bind_any(transport, fd);
+    expect_value(fd, option, &value, transport, "after bind()");
+    close(fd);
+}
+
+ParameterizedTestParameters(table, is_taken_and_read_back)
+{
+    return every_row();
+}
+
+ParameterizedTest(const size_t *index, table, is_taken_and_read_back)
+{
+    const struct option *option = row(*index);
+
+    skip_unless_askable(option);
+    for (const struct transport *transport = transports; transport->name; transport++) {
+        if (!row_is_for(option, transport))
+            continue;
+        if (is_stream(transport) && (option->roles & ROLE_CONNECT))
+            try_connecting(option, transport);
+        if (is_stream(transport) && (option->roles & ROLE_LISTEN))
+            try_listening(option, transport);
+        if (!is_stream(transport) && (option->roles & ROLE_DATAGRAM))
+            try_datagram(option, transport);
+    }
+}
+
+/* --- bounds ----------------------------------------------------------------------------------- */
+
+/* Of a duration below some ticks of its clock, and of names whose numbers have holes, a kernel may
+ * refuse more than the row says. */
+static bool has_exact_bounds(const struct option *option)
+{
+    return option->kind != KIND_STRING && option->kind != KIND_PORT_RANGE &&
+           option->echo != ECHO_PREFERENCES &&
+           !(option->kind == KIND_DURATION && option->echo == ECHO_JIFFIES);
+}
+
+static void try_number(const struct option *option, const struct transport *transport,
+                       int64_t number)
+{
+    char text[32], error[512];
+    struct scalar scalar = {.type = SCALAR_INT, .integer = number};
+    struct value value;
+    int fd = open_socket(transport);
+
+    if (option->kind == KIND_TIMEVAL) {
+        snprintf(text, sizeof(text), "%lldus", (long long)number);
+        scalar = (struct scalar){.type = SCALAR_STRING, .string = text};
+    }
+    cr_assert(value_parse(option, &scalar, &value, error, sizeof(error)) == 0, "%s: %s",
+              option->name, error);
+    cr_expect(set_value(fd, option, &value) == 0, "%s on %s: bound %s: %s", option->name,
+              transport->name, printed(option, value.bytes, value.length), strerror(errno));
+    close(fd);
+}
+
+ParameterizedTestParameters(table, bounds_are_the_kernels)
+{
+    return every_row();
+}
+
+ParameterizedTest(const size_t *index, table, bounds_are_the_kernels)
+{
+    const struct option *option = row(*index);
+
+    skip_unless_askable(option);
+    if (!has_exact_bounds(option))
+        cr_skip("%s: the row does not claim exact bounds", option->name);
+    for (const struct transport *transport = transports; transport->name; transport++) {
+        if (!row_is_for(option, transport))
+            continue;
+        try_number(option, transport, option->min);
+        try_number(option, transport, option->max);
+    }
+}
+
+/* Where the kernel itself has bounds it refuses what lies outside: ours are not tighter. */
+ParameterizedTestParameters(table, bounds_are_not_narrower)
+{
+    return every_row();
+}
+
+static bool takes(const struct option *option, const struct transport *transport, int64_t number)
+{
+    int fd = open_socket(transport), plain = (int)number, got = 0;
+    socklen_t length = sizeof(got);
+    bool taken = setsockopt(fd, option->level, option->optname, &plain, sizeof(plain)) == 0 &&
+                 getsockopt(fd, option->level, option->optname, &got, &length) == 0 && got == plain;
+
+    close(fd);
+    return taken;
+}
+
+ParameterizedTest(const size_t *index, table, bounds_are_not_narrower)
+{
+    const struct option *option = row(*index);
+
+    skip_unless_askable(option);
+    if (!has_exact_bounds(option) || option->echo != ECHO_SAME || option->kind == KIND_LINGER ||
+        option->kind == KIND_RATE || option->kind == KIND_TIMEVAL)
+        cr_skip("%s: not a number that reads back as it is", option->name);
+    for (const struct transport *transport = transports; transport->name; transport++) {
+        /* MPTCP checks values only when it hands them on to its subflows. */
+        if (!row_is_for(option, transport) || transport->protocol_bit == PROTOCOL_MPTCP)
+            continue;
+        if (option->min > 0)
+            cr_expect(!takes(option, transport, option->min - 1), "%s on %s takes less",
+                      option->name, transport->name);
+        if (option->max < INT32_MAX)
+            cr_expect(!takes(option, transport, option->max + 1), "%s on %s takes more",
+                      option->name, transport->name);
+    }
+}
+
+/* --- inheritance ------------------------------------------------------------------------------ */
+
+static void try_inheriting(const struct option *option, const struct transport *transport)
+{
+    int listener = open_socket(transport), client = open_socket(transport), accepted;
+    struct value value;
+
+    choose_value(listener, option, &value);
+    if (option->when == WHEN_BIND)
+        expect_set(listener, option, &value, transport, "before bind()");
+    bind_any(transport, listener);
+    if (option->when != WHEN_BIND && option->when != WHEN_AFTER)
+        expect_set(listener, option, &value, transport, "before listen()");
+    cr_assert(listen(listener, 8) == 0, "listen: %s", strerror(errno));
+    if (option->when == WHEN_AFTER)
+        expect_set(listener, option, &value, transport, "after listen()");
+    accepted = join(client, listener);
+    if (option_is_inherited(option, transport->family_bit)) {
+        expect_value(accepted, option, &value, transport, "inherited");
+    } else {
+        cr_expect(!has_value(accepted, option, &value), "%s on %s is inherited after all",
+                  option->name, transport->name);
+        expect_set(accepted, option, &value, transport, "after accept()");
+    }
+    close(accepted);
+    close(client);
+    close(listener);
+}
+
+ParameterizedTestParameters(table, is_inherited_as_told)
+{
+    return every_row();
+}
+
+ParameterizedTest(const size_t *index, table, is_inherited_as_told)
+{
+    const struct option *option = row(*index);
+
+    cr_expect((option->inherit == INHERIT_NONE) == !(option->roles & ROLE_ACCEPT),
+              "%s: inherit and roles disagree", option->name);
+    if (option->inherit == INHERIT_NONE)
+        cr_skip("%s means nothing on an accepted socket", option->name);
+    skip_unless_askable(option);
+    for (const struct transport *transport = transports; transport->name; transport++)
+        if (row_is_for(option, transport) && is_stream(transport))
+            try_inheriting(option, transport);
+}
