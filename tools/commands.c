@@ -73,6 +73,18 @@ static const struct command commands[] = {
      "  -j, --json   print JSON\n"
      "      --names  print the names alone\n"
      "      --man    print the list of socktune.conf(5), in mdoc(7)\n"},
+    {"doctor", cmd_doctor, "tell whether preloading reaches a program",
+     "[-c RULES] [--json] PROGRAM | PID\n"
+     "\n"
+     "PROGRAM is looked up in PATH, as a shell does; a number is a running process (for a program\n"
+     "of such a name, write ./NUMBER). Tells what stands in the way and what to do then, which\n"
+     "rules are for it, and of a process which sockets it has.\n"
+     "\n"
+     "  -c, --config RULES  rule file, directory or compiled policy [as the library finds it]\n"
+     "  -j, --json          print JSON\n"
+     "\n"
+     "Exits with 0 if preloading reaches it, with 1 if not or if that cannot be told, with 127 if\n"
+     "there is no such program or process.\n"},
 };
 
 static const struct command *running;

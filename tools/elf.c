@@ -28,26 +28,22 @@ static const char *const no_libraries[] = {NULL};
 
 /* --- obstacles -------------------------------------------------------------------------------- */
 
-#define FROM_OUTSIDE                                                                               \
-    "Tune it from outside: let a parent that preloading reaches make the listening socket and "    \
-    "pass it on (accepted sockets inherit its options; a systemd .socket unit can set "            \
-    "KeepAlive=, "                                                                                 \
-    "NoDelay=, SendBuffer= and others itself); a BPF program on its cgroup (sockops) sees every "  \
-    "connection; net.ipv4.tcp_* sysctls of a network namespace of its own and `ip route` "         \
-    "(congctl, initcwnd, quickack) reach all sockets in it; nftables can mark DSCP and priority."
-
 static const struct obstacle obstacles[] = {
     {OBSTACLE_STATIC, "static",
      "it is statically linked: there is no dynamic loader that would read LD_PRELOAD",
-     "If you can get the program dynamically linked, take that. " FROM_OUTSIDE},
+     "Take a dynamically linked build of it, if there is one; else tune it from outside: "
+     "`socktune doctor` tells how."},
     {OBSTACLE_GO, "go",
      "it has the Go runtime in it, which makes system calls itself and calls no socket functions "
      "of libc",
-     "If you build it, set the options in net.ListenConfig.Control and net.Dialer.Control. Note "
-     "that Go sets TCP_NODELAY and keepalive (15 s) on every connection itself. " FROM_OUTSIDE},
+     "If you build it, set the options in net.ListenConfig.Control and net.Dialer.Control (Go "
+     "itself "
+     "sets TCP_NODELAY and keepalive on every connection); else tune it from outside: `socktune "
+     "doctor` tells how."},
     {OBSTACLE_LOADER, "loader",
      "its dynamic loader is neither glibc's nor musl's, and is not known to load the library",
-     "If the program exists for glibc or musl, take that. " FROM_OUTSIDE},
+     "Take a build of it for glibc or musl, if there is one; else tune it from outside: "
+     "`socktune doctor` tells how."},
     {OBSTACLE_ARCHITECTURE, "architecture",
      "no library for its machine or word size is installed: the loader ignores the one that is "
      "there",
@@ -56,7 +52,8 @@ static const struct obstacle obstacles[] = {
      "the directory that fits."},
     {OBSTACLE_MUSL_TOKEN, "musl-token",
      "its loader is musl's, which does not know `$LIB` in LD_PRELOAD",
-     "Name the library by its full path: LD_PRELOAD=/usr/local/lib/.../socktune/libsocktune.so."},
+     "`socktune run` names the library by its full path then. Do so too where you set LD_PRELOAD "
+     "yourself."},
     {OBSTACLE_SECURE, "secure",
      "it gains privileges when it starts (set-user-ID, set-group-ID or file capabilities), so the "
      "loader ignores paths in LD_PRELOAD (AT_SECURE)",
@@ -69,9 +66,10 @@ static const struct obstacle obstacles[] = {
     {OBSTACLE_ASAN, "asan",
      "it is linked to the shared AddressSanitizer runtime, which must be loaded first and aborts "
      "the program when anything is preloaded before it",
-     "Put the runtime first: LD_PRELOAD=\"RUNTIME LIBRARY\" with the file that `ldd PROGRAM` shows "
-     "for libasan; or switch its check off: ASAN_OPTIONS=verify_asan_link_order=0 (the library "
-     "replaces no function that AddressSanitizer must see first); or link the program with "
+     "`socktune run` adds verify_asan_link_order=0 to ASAN_OPTIONS, which switches that check off "
+     "(the library replaces no function that AddressSanitizer must see first). Where you set "
+     "LD_PRELOAD yourself, do that too, or put the runtime first: LD_PRELOAD=\"RUNTIME LIBRARY\", "
+     "RUNTIME being the file that `ldd PROGRAM` shows for it; or link the program with "
      "-static-libasan."},
     {OBSTACLE_UNREADABLE, "unreadable",
      "it may be executed but not read, so what it is cannot be told",
@@ -479,7 +477,7 @@ static char *env_command(char *arguments)
         arguments += strlen("--split-string=");
     for (word = strtok_r(arguments, " \t", &rest); word; word = strtok_r(NULL, " \t", &rest)) {
         if (strcmp(word, "-u") == 0 || strcmp(word, "-C") == 0)
-            word = strtok_r(NULL, " \t", &rest); /* the option's own argument */
+            (void)strtok_r(NULL, " \t", &rest); /* the option's own argument */
         else if (word[0] != '-' && !strchr(word, '='))
             return word;
     }

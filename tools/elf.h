@@ -94,11 +94,17 @@ enum obstacle_bit {
     OBSTACLE_UNREADABLE = 128 /* not an obstacle in itself, but all above may be true */
 };
 
+/* Those that no way of preloading overcomes. */
+#define OBSTACLES_LASTING (OBSTACLE_STATIC | OBSTACLE_GO | OBSTACLE_LOADER)
+
+/* Those that `socktune run` overcomes by itself; they matter to who sets LD_PRELOAD by hand. */
+#define OBSTACLES_AVOIDED (OBSTACLE_MUSL_TOKEN | OBSTACLE_ASAN)
+
 struct obstacle {
     unsigned bit;
     const char *id;      /* for machines: "static" */
     const char *problem; /* what is so, and why preloading fails: one line, no full stop */
-    const char *advice;  /* what to do instead, today; one paragraph */
+    const char *advice;  /* what to do instead; one paragraph */
 };
 
 /* All rows, the weightiest first. */

@@ -1,0 +1,714 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * socktune doctor: tells whether preloading reaches a program, and what to do where it does not.
+ *
+ * All findings go into one JSON value. It is what --json prints, and the text for people is made
+ * from it, so that both say the same.
+ */
+#include "commands.h"
+#include "console.h"
+#include "elf.h"
+#include "flags.h"
+#include "library.h"
+#include "match.h"
+#include "process.h"
+#include "rules_file.h"
+
+#include <errno.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#define TEXT_WIDTH   80
+#define TEXT_SOCKETS 12 /* sockets listed in the text; --json has all */
+
+enum finding_kind {
+    FINDING_OBSTACLE, /* preloading does not reach the program */
+    FINDING_WARNING,  /* part of what it does may be missed, or fail */
+    FINDING_INSTEAD,  /* a way that works although preloading does not */
+    FINDING_NOTE
+};
+
+static const char *const kind_names[] = {[FINDING_OBSTACLE] = "obstacle",
+                                         [FINDING_WARNING] = "warning",
+                                         [FINDING_INSTEAD] = "instead",
+                                         [FINDING_NOTE] = "note"};
+
+struct report {
+    json_t *root;
+    json_t *findings; /* in root */
+    bool obstructed;
+    bool unsure; /* something decisive could not be read */
+};
+
+/* --- building the report ---------------------------------------------------------------------- */
+
+/* A path or name as a JSON string. JSON has no bytes: what is not UTF-8 is shown as `?`. */
+static json_t *json_text(const char *text)
+{
+    json_t *value = text ? json_string(text) : json_null();
+    char *copy;
+
+    if (value)
+        return value;
+    copy = strdup(text);
+    if (!copy)
+        return NULL;
+    for (char *at = copy; *at; at++)
+        if (*at & 0x80)
+            *at = '?';
+    value = json_string(copy);
+    free(copy);
+    return value;
+}
+
+/* Add a finding; `advice` may be NULL. */
+static void __attribute__((format(printf, 5, 6)))
+find(struct report *report, enum finding_kind kind, const char *id, const char *advice,
+     const char *format, ...)
+{
+    va_list arguments;
+    char *text = NULL;
+
+    va_start(arguments, format);
+    if (vasprintf(&text, format, arguments) < 0)
+        text = NULL;
+    va_end(arguments);
+    json_array_append_new(report->findings,
+                          json_pack("{s:s, s:s, s:o, s:s?}", "kind", kind_names[kind], "id", id,
+                                    "text", json_text(text), "advice", advice));
+    free(text);
+    report->obstructed |= kind == FINDING_OBSTACLE;
+}
+
+/* --- the executable --------------------------------------------------------------------------- */
+
+static json_t *describe_executable(const struct executable *executable)
+{
+    static const char *const loaders[] = {[LOADER_NONE] = "none",
+                                          [LOADER_GLIBC] = "glibc",
+                                          [LOADER_MUSL] = "musl",
+                                          [LOADER_OTHER] = "other"};
+    json_t *needed = json_array();
+
+    for (char **name = executable->needed; *name; name++)
+        json_array_append_new(needed, json_text(*name));
+    return json_pack("{s:o, s:o, s:s?, s:s?, s:o, s:o, s:b, s:b, s:b, s:b}", "path",
+                     json_text(executable->path), "file", json_text(executable->file), "machine",
+                     executable->readable ? elf_machine_name(executable->abi) : NULL, "libc",
+                     executable->readable ? loaders[executable->loader_kind] : NULL, "loader",
+                     json_text(executable->loader), "needed", needed, "go", executable->go,
+                     "setuid", executable->setuid, "setgid", executable->setgid, "capabilities",
+                     executable->capabilities);
+}
+
+static void report_obstacles(struct report *report, unsigned obstacles)
+{
+    const unsigned passable = OBSTACLES_AVOIDED | OBSTACLE_UNREADABLE;
+    size_t count;
+    const struct obstacle *table = obstacle_table(&count);
+
+    for (size_t i = 0; i < count; i++)
+        if (obstacles & table[i].bit)
+            find(report, table[i].bit & passable ? FINDING_WARNING : FINDING_OBSTACLE, table[i].id,
+                 table[i].advice, "%s", table[i].problem);
+    report->unsure |= obstacles & OBSTACLE_UNREADABLE;
+}
+
+/* What reaches sockets without the program's help. */
+static void report_outside(struct report *report)
+{
+    static const char *const ways[] = {
+        "listeners that a parent makes and passes on: accepted sockets inherit their options. A "
+        "parent that preloading reaches can be tuned as usual; a systemd .socket unit sets "
+        "KeepAlive=, NoDelay=, SendBuffer=, ReceiveBuffer=, IPTOS=, Mark= and others itself.",
+        "a BPF program on its cgroup (sockops, bpf_setsockopt): sees every TCP connection; needs "
+        "root.",
+        "sysctls net.ipv4.tcp_* and net.core.* of a network namespace of its own, and routes in it "
+        "(`ip route change ... congctl NAME quickack 1`): reach all sockets in it.",
+        "nftables: marks DSCP and priority of packets by cgroup, user or port."};
+
+    for (size_t i = 0; i < sizeof ways / sizeof *ways; i++)
+        find(report, FINDING_INSTEAD, "from-outside", NULL, "%s", ways[i]);
+}
+
+static void report_executable(struct report *report, const struct executable *executable,
+                              unsigned obstacles)
+{
+    json_object_set_new(report->root, "executable", describe_executable(executable));
+    report_obstacles(report, obstacles);
+    if (obstacles & OBSTACLES_LASTING)
+        report_outside(report);
+    if (!(obstacles & OBSTACLE_SECURE) &&
+        (executable->setuid || executable->setgid || executable->capabilities))
+        find(report, FINDING_WARNING, "secure-others",
+             "Take the bit or the capabilities from the file, and give them when it is started: "
+             "AmbientCapabilities= in its systemd unit, or setpriv --inh-caps --ambient-caps.",
+             "its file bears set-user-ID, set-group-ID or capabilities: started by you it gains "
+             "nothing, but for users who gain by it the loader ignores LD_PRELOAD (AT_SECURE)");
+    if (executable_needs(executable, "liburing.so"))
+        find(report, FINDING_WARNING, "io-uring",
+             "Most programs have a setting that switches io_uring off.",
+             "it is linked to liburing: sockets that it makes, connects or accepts through "
+             "io_uring pass the library by; those accepted from a listener that it opened with "
+             "listen() still inherit the listener's options");
+}
+
+/* --- the library ------------------------------------------------------------------------------ */
+
+/* What LD_PRELOAD would name; the caller frees it. NULL, and a finding, if there is no library. */
+static char *find_library(struct report *report)
+{
+    char *path = library_path();
+    char *named = path ? library_for_ld_so(path) : NULL;
+
+    free(path);
+    if (!named)
+        find(report, FINDING_OBSTACLE, "library-missing",
+             "Install it with `make install`, or build it with `make`.",
+             LIBRARY_NAME " is neither beside this command nor in " LIBDIR "/socktune");
+    json_object_set_new(report->root, "library", json_text(named));
+    return named;
+}
+
+/* --- the rules -------------------------------------------------------------------------------- */
+
+static json_t *describe_rule(const struct policy *policy, const struct policy_rule *rule)
+{
+    json_t *options = json_array();
+    uint32_t last = UINT32_MAX;
+
+    for (uint32_t i = 0; i < rule->actions.count; i++) {
+        const struct policy_action *action = &policy->actions[rule->actions.first + i];
+
+        if (action->option != last)
+            json_array_append_new(
+                options, json_text(policy_string(policy, policy->options[action->option].name)));
+        last = action->option;
+    }
+    return json_pack("{s:o, s:o, s:i, s:o}", "name", json_text(policy_string(policy, rule->name)),
+                     "file", json_text(policy_string(policy, rule->file)), "line", (int)rule->line,
+                     "options", options);
+}
+
+static json_t *describe_active(const struct policy *policy, const struct identity *identity)
+{
+    uint32_t *active = calloc(policy->rule_count + 1u, sizeof *active);
+    uint32_t count = active ? active_rules(policy, identity, active) : 0;
+    json_t *rules = json_array();
+
+    for (uint32_t i = 0; i < count; i++)
+        json_array_append_new(rules, describe_rule(policy, &policy->rules[active[i]]));
+    free(active);
+    return rules;
+}
+
+/* Which rules of `path` (NULL: there are none) are for a program. */
+static void report_rules(struct report *report, const char *path, const struct identity *identity)
+{
+    struct diagnostics diagnostics = {.report = print_error, .context = stderr};
+    struct loaded loaded;
+    json_t *active;
+
+    if (!path) {
+        find(report, FINDING_NOTE, "no-rules",
+             "Write /etc/socktune.d/NAME.conf, or name a rule file by -c; socktune.conf(5) tells "
+             "how.",
+             "there are no rules: SOCKTUNE_RULES is not set, and there is neither /etc/socktune.d "
+             "nor /etc/socktune.conf");
+        return;
+    }
+    if (load_rules(path, NULL, &diagnostics, &loaded) != 0) {
+        find(report, FINDING_WARNING, "bad-rules", "Correct what `socktune check` tells.",
+             "the rules at %s have errors: programs run untuned", path);
+        return;
+    }
+    active = describe_active(&loaded.policy, identity);
+    if (json_array_size(active) == 0)
+        find(report, FINDING_NOTE, "no-rule-matches", NULL, "no rule of %s is for it", path);
+    json_object_set_new(report->root, "rules",
+                        json_pack("{s:o, s:I, s:o}", "path", json_text(path), "total",
+                                  (json_int_t)loaded.policy.rule_count, "active", active));
+    loaded_free(&loaded);
+}
+
+/* --- a program -------------------------------------------------------------------------------- */
+
+static void report_script(struct report *report, const struct executable *executable)
+{
+    if (executable->hops)
+        find(report, FINDING_NOTE, "script",
+             "In a rule, match it by program = the interpreter's name and command = \"*NAME*\".",
+             "it is a script that %s runs, and that is what rules see; programs that the script "
+             "starts are preloaded too, each as `socktune doctor` tells of it",
+             executable->file);
+}
+
+static int cannot_execute(const struct executable *executable)
+{
+    int error = errno;
+
+    if (error == ENOEXEC)
+        command_failure("%s: neither a sound ELF executable nor a script", executable->file);
+    else if (error == ELOOP)
+        command_failure("%s: scripts run by scripts, deeper than the kernel follows",
+                        executable->path);
+    else if (executable->file && executable->path && strcmp(executable->file, executable->path))
+        command_failure("%s: runs %s: %s", executable->path, executable->file, strerror(error));
+    else
+        command_failure("%s: %s", executable->path ? executable->path : "", strerror(error));
+    return error == ENOENT ? EXIT_NOT_FOUND : EXIT_CANNOT_RUN;
+}
+
+static int examine_program(struct report *report, const char *name, const char *rules)
+{
+    struct executable executable;
+    char *path = executable_find(name);
+    char *library;
+    int status = 0;
+
+    if (!path) {
+        command_failure("%s: %s", name, errno == ENOENT ? "no such program" : strerror(errno));
+        return errno == ENOENT ? EXIT_NOT_FOUND : EXIT_CANNOT_RUN;
+    }
+    json_object_set_new(report->root, "program", json_text(name));
+    library = find_library(report);
+    if (executable_read(path, &executable) != 0) {
+        status = cannot_execute(&executable);
+    } else {
+        struct launch launch = launch_of_self(library);
+        const char *const script[] = {executable.file, executable.path, NULL};
+        const char *const plain[] = {name, NULL};
+        const struct identity identity = {.executable = executable.file,
+                                          .argv = executable.hops ? script : plain,
+                                          .uid = geteuid()};
+
+        report_executable(report, &executable, executable_obstacles(&executable, &launch));
+        report_script(report, &executable);
+        report_rules(report, rules ? rules : default_rules(), &identity);
+    }
+    executable_free(&executable);
+    free(library);
+    free(path);
+    return status;
+}
+
+/* --- a process -------------------------------------------------------------------------------- */
+
+static json_t *describe_process(const struct process *process)
+{
+    static const char *const seccomp[] = {"off", "strict", "filter"};
+
+    return json_pack(
+        "{s:i, s:b, s:b, s:s, s:o, s:b, s:b, s:b, s:b}", "pid", (int)process->pid, "loaded",
+        process->library_loaded, "no_new_privs", process->no_new_privs, "seccomp",
+        process->seccomp >= 0 && process->seccomp <= 2 ? seccomp[process->seccomp] : "unknown",
+        "ld_preload", json_text(process_getenv(process, "LD_PRELOAD")), "io_uring",
+        process->uring_open, "other_mounts", process->other_mounts, "other_network",
+        process->other_network, "other_users", process->other_users);
+}
+
+static void report_sockets(struct report *report, const struct process *process)
+{
+    json_t *sockets = json_array();
+
+    for (size_t i = 0; i < process->socket_count; i++) {
+        const struct process_socket *one = &process->sockets[i];
+
+        json_array_append_new(sockets, json_pack("{s:i, s:s, s:s, s:s, s:s}", "fd", one->fd,
+                                                 "protocol", one->protocol, "state", one->state,
+                                                 "local", one->local, "remote", one->remote));
+    }
+    json_object_set_new(report->root, "sockets", sockets);
+    json_object_set_new(report->root, "other_sockets",
+                        json_integer((json_int_t)process->other_sockets));
+}
+
+/* Whether it has the library, and why not. */
+static void report_loaded(struct report *report, const struct process *process)
+{
+    const char *preload = process_getenv(process, "LD_PRELOAD");
+
+    if (!process->exe || process->library_loaded || process->unknown & UNKNOWN_MAPS)
+        return;
+    if (preload && strstr(preload, LIBRARY_NAME))
+        find(report, FINDING_WARNING, "preload-ignored",
+             "See that the path exists where the program runs, and is readable for its user. The "
+             "loader told why on standard error when the program started; other findings may, too.",
+             "LD_PRELOAD=%s was in its environment when it started, but the library is not loaded",
+             preload);
+    else
+        find(report, FINDING_NOTE, "not-loaded",
+             "Start it again by `socktune run`, or with LD_PRELOAD and SOCKTUNE_RULES in its "
+             "environment (Environment= in its systemd unit). The sockets that it has now stay as "
+             "they are.",
+             "it runs without " LIBRARY_NAME);
+}
+
+/*
+ * The library must be where the program's loader looks for it. A program that changed its root
+ * after its start (haproxy, sshd) is not meant: in its new root there is no loader either.
+ */
+static void report_mounts(struct report *report, const struct process *process,
+                          const struct executable *executable, const char *library)
+{
+    if (!process->other_mounts || process->library_loaded || !executable->loader || !library ||
+        strchr(library, '$') || !process_sees(process, executable->loader) ||
+        process_sees(process, library))
+        return;
+    find(report, FINDING_OBSTACLE, "library-not-visible",
+         "Show the library and the rules to it read-only at the same paths: BindReadOnlyPaths= in "
+         "a systemd unit, -v PATH:PATH:ro of a container, a bind mount for a chroot.",
+         "it has another root directory or mount namespace than this shell, and %s does not exist "
+         "there",
+         library);
+}
+
+static void report_confinement(struct report *report, const struct process *process)
+{
+    if (process->seccomp)
+        find(report, FINDING_WARNING, "seccomp",
+             "Let the filter allow setsockopt and getsockopt, or keep to rules on listeners: those "
+             "are applied before listen(), as a rule before the program confines itself.",
+             "it confines itself by seccomp: options given after that, which its filter did not "
+             "foresee, may fail or, if the filter kills, end the program");
+    if (process->no_new_privs)
+        find(report, FINDING_NOTE, "no-new-privs", NULL,
+             "no_new_privs is set: set-user-ID programs that it starts gain nothing, so preloading "
+             "reaches them too");
+    if (process->uring_open)
+        find(report, FINDING_WARNING, "io-uring-open",
+             "Most programs have a setting that switches io_uring off.",
+             "it has an io_uring open: sockets made, connected or accepted through it pass the "
+             "library by; accepted ones still inherit their listener's options");
+    else if (process->uring_loaded)
+        find(report, FINDING_NOTE, "io-uring-loaded", NULL,
+             "liburing is loaded, but no io_uring is open");
+    if (process->other_network)
+        find(report, FINDING_NOTE, "network-namespace", NULL,
+             "it is in another network namespace: net.* sysctls, which bound some values, are "
+             "those of that namespace");
+    if (process->other_users)
+        find(report, FINDING_NOTE, "user-namespace", NULL,
+             "it is in another user namespace: options that need a privilege need it there");
+    if (process->exe_deleted)
+        find(report, FINDING_NOTE, "replaced", NULL,
+             "its file has been removed or replaced since it started: this tells of the old one");
+}
+
+static void report_environment(struct report *report, const struct process *process)
+{
+    const char *disable = process_getenv(process, "SOCKTUNE_DISABLE");
+
+    if (disable && *disable && strcmp(disable, "0") != 0)
+        find(report, FINDING_WARNING, "disabled", "Start it again without SOCKTUNE_DISABLE.",
+             "SOCKTUNE_DISABLE=%s was in its environment when it started: the library does "
+             "nothing there",
+             disable);
+    if (process->unknown) {
+        report->unsure |= process->unknown & UNKNOWN_EXE;
+        find(report, FINDING_WARNING, "not-permitted", "Ask again as root.",
+             "you may not see all of what is asked here of a process of user %u",
+             process->real_uid);
+    }
+}
+
+/* The obstacles for a next start like this one. Whether privileges were gained is known here. */
+static unsigned process_obstacles(const struct process *process,
+                                  const struct executable *executable, const char *library)
+{
+    struct launch launch = {.library = library,
+                            .preload = process_getenv(process, "LD_PRELOAD"),
+                            .asan_options = process_getenv(process, "ASAN_OPTIONS"),
+                            .uid = process->real_uid,
+                            .gid = process->real_gid,
+                            .no_new_privs = process->no_new_privs};
+    unsigned obstacles = executable_obstacles(executable, &launch);
+
+    if (process->secure == SECURE_YES)
+        obstacles |= OBSTACLE_SECURE;
+    else if (process->secure == SECURE_NO)
+        obstacles &= ~(unsigned)OBSTACLE_SECURE;
+    /* Where the library is loaded, only what it cannot see there remains. */
+    return process->library_loaded ? obstacles & OBSTACLE_GO : obstacles;
+}
+
+static void examine_running(struct report *report, const struct process *process,
+                            const char *library)
+{
+    struct executable executable;
+    char link[32];
+
+    snprintf(link, sizeof link, "/proc/%d/exe", process->pid);
+    if (executable_read(link, &executable) == 0) {
+        free(executable.path);
+        executable.path = strdup(process->exe);
+        report_executable(report, &executable, process_obstacles(process, &executable, library));
+        report_mounts(report, process, &executable, library);
+    } else {
+        report->unsure = true;
+        find(report, FINDING_WARNING, "unreadable", "Ask again as root.",
+             "its executable cannot be examined: %s", strerror(errno));
+    }
+    executable_free(&executable);
+}
+
+static const char *rules_of(const struct process *process, const char *named)
+{
+    const char *own = process_getenv(process, "SOCKTUNE_RULES");
+
+    return named ? named : own && *own ? own : default_rules();
+}
+
+static void report_process(struct report *report, const struct process *process, const char *rules)
+{
+    const struct identity identity = {.executable = process->exe,
+                                      .argv = (const char *const *)process->argv,
+                                      .uid = process->effective_uid};
+    char *library = find_library(report);
+
+    json_object_set_new(report->root, "program",
+                        json_text(process->exe ? process->exe : process->name));
+    json_object_set_new(report->root, "process", describe_process(process));
+    if (process->exe)
+        examine_running(report, process, library);
+    else if (!(process->unknown & UNKNOWN_EXE))
+        find(report, FINDING_OBSTACLE, "no-program", NULL,
+             "it is a kernel thread, or has ended and waits for its parent: it has no program");
+    report_loaded(report, process);
+    report_environment(report, process);
+    report_confinement(report, process);
+    report_rules(report, rules_of(process, rules), &identity);
+    report_sockets(report, process);
+    free(library);
+}
+
+static int examine_process(struct report *report, pid_t pid, const char *rules)
+{
+    struct process process;
+    int status = 0;
+
+    if (process_read(pid, &process) == 0) {
+        report_process(report, &process, rules);
+    } else {
+        status = errno == ESRCH ? EXIT_NOT_FOUND : 1;
+        command_failure("process %d: %s", pid, strerror(errno));
+    }
+    process_free(&process);
+    return status;
+}
+
+/* --- text for people -------------------------------------------------------------------------- */
+
+static const char *get_text(const json_t *object, const char *key)
+{
+    return json_string_value(json_object_get(object, key));
+}
+
+/* Print words, indented behind what stands on the line already, within TEXT_WIDTH columns. */
+static void print_wrapped(const char *text, int indent)
+{
+    int column = indent;
+
+    while (*text) {
+        int length = (int)strcspn(text, " ");
+
+        if (column > indent && column + 1 + length > TEXT_WIDTH) {
+            printf("\n%*s", indent, "");
+            column = indent;
+        } else if (column > indent) {
+            putchar(' ');
+            column++;
+        }
+        printf("%.*s", length, text);
+        column += length;
+        text += length;
+        text += strspn(text, " ");
+    }
+    putchar('\n');
+}
+
+static void print_finding(const json_t *finding)
+{
+    static const enum colour colours[] = {[FINDING_OBSTACLE] = COLOUR_RED,
+                                          [FINDING_WARNING] = COLOUR_YELLOW,
+                                          [FINDING_INSTEAD] = COLOUR_GREEN,
+                                          [FINDING_NOTE] = COLOUR_DIM};
+    const char *kind = get_text(finding, "kind");
+    const char *advice = get_text(finding, "advice");
+    enum colour mark = COLOUR_NONE;
+
+    for (size_t i = 0; i < sizeof kind_names / sizeof *kind_names; i++)
+        if (strcmp(kind, kind_names[i]) == 0)
+            mark = colours[i];
+    printf("  %s%-8s%s  ", colour(stdout, mark), kind, colour(stdout, COLOUR_NONE));
+    print_wrapped(get_text(finding, "text"), 12);
+    if (advice) {
+        printf("%*s", 12, "-> ");
+        print_wrapped(advice, 12);
+    }
+}
+
+static void print_rule(const json_t *rule)
+{
+    json_t *option;
+    size_t i;
+    char place[64];
+
+    snprintf(place, sizeof place, ":%d", (int)json_integer_value(json_object_get(rule, "line")));
+    printf("    %s  (%s%s)", get_text(rule, "name"), get_text(rule, "file"), place);
+    json_array_foreach(json_object_get(rule, "options"), i, option)
+        printf("%s%s", i ? ", " : ": ", json_string_value(option));
+    putchar('\n');
+}
+
+static void print_rules(const json_t *rules)
+{
+    const json_t *active = json_object_get(rules, "active"), *rule;
+    size_t i;
+
+    if (json_array_size(active) == 0)
+        return;
+    printf("  %zu of the %lld rules of %s are for it:\n", json_array_size(active),
+           (long long)json_integer_value(json_object_get(rules, "total")), get_text(rules, "path"));
+    json_array_foreach(active, i, rule) print_rule(rule);
+}
+
+static void print_sockets(const json_t *sockets, json_int_t others)
+{
+    const json_t *one;
+    size_t i;
+
+    if (json_array_size(sockets) == 0)
+        return;
+    printf("  sockets:\n");
+    json_array_foreach(sockets, i, one)
+    {
+        if (i == TEXT_SOCKETS)
+            break;
+        printf("    fd %-4d %-5s %-12s %s -> %s\n",
+               (int)json_integer_value(json_object_get(one, "fd")), get_text(one, "protocol"),
+               get_text(one, "state"), get_text(one, "local"), get_text(one, "remote"));
+    }
+    if (json_array_size(sockets) > TEXT_SOCKETS)
+        printf("    and %zu more (--json lists them)\n", json_array_size(sockets) - TEXT_SOCKETS);
+    if (others)
+        printf("    and %lld of other kinds (unix, netlink)\n", (long long)others);
+}
+
+static void print_executable(const json_t *executable)
+{
+    const char *path = get_text(executable, "path"), *file = get_text(executable, "file");
+    const char *machine = get_text(executable, "machine");
+
+    if (!file)
+        return;
+    printf("  %s", file);
+    if (machine)
+        printf(" (%s, %s%s)", machine,
+               strcmp(get_text(executable, "libc"), "none") == 0 ? "static"
+                                                                 : get_text(executable, "libc"),
+               json_is_true(json_object_get(executable, "go")) ? ", Go" : "");
+    if (json_is_true(json_object_get(executable, "script")))
+        printf(" runs the script %s", path);
+    putchar('\n');
+}
+
+static const char *verdict_of(const struct report *report)
+{
+    const json_t *process = json_object_get(report->root, "process");
+
+    if (report->obstructed)
+        return "preloading cannot reach it";
+    if (report->unsure)
+        return "cannot tell whether preloading reaches it";
+    if (!process)
+        return "preloading reaches it";
+    return json_is_true(json_object_get(process, "loaded"))
+               ? LIBRARY_NAME " is loaded in it"
+               : "preloading reaches it once it is started again";
+}
+
+static void print_text(const struct report *report)
+{
+    const json_t *root = report->root, *finding;
+    const json_t *pid = json_object_get(json_object_get(root, "process"), "pid");
+    const char *program = get_text(root, "program");
+    const char *slash = pid ? strrchr(program, '/') : NULL;
+    enum colour mark = report->obstructed ? COLOUR_RED
+                       : report->unsure   ? COLOUR_YELLOW
+                                          : COLOUR_GREEN;
+    size_t i;
+
+    printf("%s%s", colour(stdout, mark), slash ? slash + 1 : program);
+    if (pid)
+        printf(" (%d)", (int)json_integer_value(pid));
+    printf(": %s%s\n", verdict_of(report), colour(stdout, COLOUR_NONE));
+    print_executable(json_object_get(root, "executable"));
+    json_array_foreach(report->findings, i, finding) print_finding(finding);
+    print_rules(json_object_get(root, "rules"));
+    print_sockets(json_object_get(root, "sockets"),
+                  json_integer_value(json_object_get(root, "other_sockets")));
+}
+
+/* --- the command ------------------------------------------------------------------------------ */
+
+/* A process id, or 0 if that is none but a program's name. */
+static pid_t parse_pid(const char *text)
+{
+    char *end;
+    long pid;
+
+    if (*text < '0' || *text > '9')
+        return 0;
+    errno = 0;
+    pid = strtol(text, &end, 10);
+    return *end == '\0' && errno == 0 && pid > 0 && pid <= INT32_MAX ? (pid_t)pid : 0;
+}
+
+static int conclude(struct report *report, bool json)
+{
+    bool reachable = !report->obstructed && !report->unsure;
+
+    json_object_set_new(report->root, "reachable",
+                        !report->obstructed && report->unsure ? json_null()
+                                                              : json_boolean(reachable));
+    json_object_set_new(report->root, "verdict", json_string(verdict_of(report)));
+    if (json) {
+        if (print_json(json_incref(report->root)) != 0)
+            return 1;
+    } else {
+        print_text(report);
+    }
+    return reachable ? 0 : 1;
+}
+
+int cmd_doctor(int argc, char **argv)
+{
+    const char *rules = NULL;
+    bool json = false;
+    const struct flag flags[] = {{"config", 'c', FLAG_VALUE, &rules},
+                                 {"json", 'j', FLAG_SWITCH, &json},
+                                 {NULL, 0, FLAG_SWITCH, NULL}};
+    struct report report = {0};
+    int status = 0;
+    int first = parse_flags(argc, argv, flags, OPERANDS_ANYWHERE, &status);
+    pid_t pid;
+
+    if (first < 0)
+        return status;
+    if (argc - first != 1)
+        return command_misuse(first == argc ? "which program or process?"
+                                            : "one program or process at a time");
+    report.findings = json_array();
+    report.root = json_pack("{s:O}", "findings", report.findings);
+    pid = parse_pid(argv[first]);
+    status =
+        pid ? examine_process(&report, pid, rules) : examine_program(&report, argv[first], rules);
+    if (status == 0)
+        status = conclude(&report, json);
+    json_decref(report.findings);
+    json_decref(report.root);
+    return status;
+}

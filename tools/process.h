@@ -1,0 +1,72 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Facts about a running process, from /proc alone: nothing is stopped, injected or duplicated (a
+ * duplicate of a socket would delay its FIN).
+ */
+#ifndef SOCKTUNE_PROCESS_H
+#define SOCKTUNE_PROCESS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+/* What could not be read, for want of permission or because the process ended meanwhile. */
+enum process_unknown {
+    UNKNOWN_EXE = 1,
+    UNKNOWN_MAPS = 2,
+    UNKNOWN_ENVIRONMENT = 4,
+    UNKNOWN_DESCRIPTORS = 8,
+    UNKNOWN_NAMESPACES = 16
+};
+
+enum secure_mode { SECURE_NO, SECURE_YES, SECURE_UNKNOWN };
+
+/* A TCP, UDP or raw socket of the process. */
+struct process_socket {
+    int fd;
+    const char *protocol; /* "tcp", "tcp6", "udp" ...: the file of /proc/PID/net */
+    const char *state;    /* "listen", "established" ... */
+    char local[64];       /* "127.0.0.1:80", "[::1]:80" */
+    char remote[64];
+};
+
+/* Release with process_free(). */
+struct process {
+    pid_t pid;
+    char name[64];    /* of its main thread; kernel threads have no other */
+    char *exe;        /* path of the executable as the process's mount namespace has it, or NULL */
+    bool exe_deleted; /* the file has been removed or replaced since */
+    char **argv;      /* ended by NULL, never NULL itself; what the process shows as its own */
+    char **environment; /* as it was at the start; ended by NULL, never NULL itself */
+    uid_t real_uid, effective_uid;
+    gid_t real_gid;
+    bool no_new_privs;
+    int seccomp;                    /* 0 off, 1 strict, 2 filter */
+    enum secure_mode secure;        /* AT_SECURE: it gained privileges when it started */
+    bool library_loaded;            /* libsocktune.so is mapped */
+    bool uring_loaded;              /* liburing is mapped */
+    bool uring_open;                /* it has an io_uring */
+    bool other_mounts;              /* another mount namespace, or another root, than we have */
+    bool other_network;             /* another network namespace than ours */
+    bool other_users;               /* another user namespace than ours */
+    struct process_socket *sockets; /* by descriptor */
+    size_t socket_count;
+    size_t other_sockets; /* unix, netlink ... */
+    unsigned unknown;     /* enum process_unknown */
+};
+
+/* Read the facts. Returns 0, or -1 with errno: ESRCH when there is no such process. What may not
+ * be read is told in `unknown`. process_free() is called in any case. */
+int process_read(pid_t pid, struct process *process);
+
+void process_free(struct process *process);
+
+/* The value of a variable of its environment at the start, or NULL. */
+const char *process_getenv(const struct process *process, const char *name);
+
+/* True if `path`, as the process's root directory shows it, exists; `$LIB` in it is not replaced.
+ */
+bool process_sees(const struct process *process, const char *path);
+
+#endif
