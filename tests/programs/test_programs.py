@@ -530,7 +530,6 @@ def relays(path):
         yield behind
         receive(behind, b"\r\n\r\n")
         behind.sendall(HTTP_ANSWER)
-        behind.shutdown(socket.SHUT_WR)
         assert receive(front).endswith(b"hello")
     return talk
 
