@@ -109,8 +109,10 @@ struct spawned spawn_compiler(const char *path)
     if (pid > 0)
         while (syscall(SYS_wait4, pid, &status, __WALL, NULL) < 0 && errno == EINTR)
             ;
-    if (status == 0)
+    if (status == 0) {
+        syscall(SYS_lseek, output, 0L, SEEK_SET); /* the compiler's writing moved it */
         return (struct spawned){output, NULL};
+    }
     kernel_close(output);
     return (struct spawned){-1, pid < 0 ? "the rule compiler cannot be started" : reason(status)};
 }
