@@ -86,3 +86,5 @@ lint:
 	    $(INC_tests) $(TIDY_SRC)
 	shellcheck .ci/run .ci/install-packages
 	mandoc -Tlint -Wwarning $(MAN_PAGES)
+
+include tests/bench/bench.mk

@@ -1,0 +1,323 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: MIT
+"""
+What socktune costs: ratios against an empty preloaded object, and what the alternatives cost.
+
+    bench.py BUILD
+
+BUILD is the directory that the Makefile builds in. A bar that a ratio does not keep is measured up
+to three times; exit status 1 when it fell short each time, 2 when nothing could be measured.
+"""
+import glob
+import os
+import platform
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections import namedtuple
+
+import measure
+import report
+from measure import Bench, Effort, Refused, Sample, Variant
+from policies import PROBE, TIMED, Policies, elsewhere, others, rule
+
+ATTEMPTS = 3
+PROGRAM = "/bin/true"
+COUNTS = (1, 10, 100, 1000, 10000)
+
+# Whose costs are shown beside those of the alternatives.
+SHOWN = ("socktune: no rule matches", "socktune: 4 options, program",
+         "socktune: 4 options, listener")
+
+# One line of the table: a sample against its baseline; bar None: for information.
+Row = namedtuple("Row", "what sample baseline bar", defaults=(None,))
+
+# Rows whose samples are taken together, round by round.
+Group = namedtuple("Group", "title subject effort rows")
+
+
+def preload(name, *objects, **environment):
+    pairs = [("LD_PRELOAD", ":".join(objects))] + sorted(environment.items())
+    return Variant(name, tuple(pairs))
+
+
+class Setup:
+    """Everything that is preloaded: yardsticks, socktune under several policies, alternatives."""
+
+    def __init__(self, build, directory, settings):
+        empty = os.path.join(build, "bench", "empty.so")
+        again = shutil.copy(empty, os.path.join(directory, "again.so"))
+        self.library = os.path.join(build, "libsocktune.so")
+        self.policies = Policies(build, directory)
+        self.directory = directory
+        self.settings = settings
+        self.nothing = Variant("no preload", (("LC_ALL", "C"),))
+        self.empty = preload("empty object", empty)
+        self.again = preload("empty object again", again)
+        self.expected = {}
+
+    def socktune(self, name, rules, client=0, accepted=0):
+        """Socktune under these rules, which give the timed program's ends so many options."""
+        policy = self.policies.compile(name.replace(" ", "-"), rules, self.settings(8))
+        variant = preload("socktune: " + name, self.library, SOCKTUNE_RULES=policy)
+        self.expected[variant] = (client, accepted)
+        return variant
+
+    def write(self, name, text):
+        path = os.path.join(self.directory, name)
+        with open(path, "w", encoding="ascii") as file:
+            file.write(text)
+        return path
+
+    def alternatives(self):
+        """The other preloaded libraries that are installed, told to let loopback be."""
+        torsocks = self.write("torsocks.conf", "AllowInbound 1\nAllowOutboundLocalhost 1\n")
+        proxychains = self.write("proxychains.conf",
+                                 "strict_chain\nquiet_mode\nlocalnet 127.0.0.0/255.0.0.0\n"
+                                 "[ProxyList]\nsocks5 127.0.0.1 9\n")
+        known = (
+            ("libkeepalive0 (4 options)", "libkeepalive.so.0",
+             {"KEEPIDLE": "600", "KEEPINTVL": "60", "KEEPCNT": "5"}),
+            ("torsocks", "torsocks/libtorsocks.so",
+             {"TORSOCKS_CONF_FILE": torsocks, "TORSOCKS_LOG_LEVEL": "1"}),
+            ("proxychains4", "libproxychains.so.4",
+             {"PROXYCHAINS_CONF_FILE": proxychains, "PROXYCHAINS_QUIET_MODE": "1"}),
+            ("mptcpize (makes MPTCP sockets)", "mptcpize/libmptcpwrap.so.0", {}),
+        )
+        for name, path, environment in known:
+            found = sorted(glob.glob("/usr/lib/" + path) + glob.glob("/usr/lib/*/" + path))
+            if found:
+                yield preload(name, found[0], **environment)
+            else:
+                print(f"not installed: {name}")
+
+
+def plan_bars(setup):
+    """The bars that are ours to keep, group by group."""
+    four = setup.settings(4)
+    empty, again = setup.empty, setup.again
+    noise = "the empty object under another name (noise)"
+    none_match = setup.socktune("no rule matches", others(50, four))
+    all_match = setup.socktune(
+        "50 rules match", [rule(f'program = [ "true", "{TIMED}" ];', four)] * 50, 4, 4)
+    matches = setup.socktune(
+        "4 options, program", others(49, four) + [rule(f'program = "{TIMED}";', four)], 4, 4)
+    listener = setup.socktune(
+        "4 options, listener",
+        others(49, four) + [rule(f'program = "{TIMED}"; role = "accept";', four)], 0, 4)
+
+    def group(title, subject, effort, rows, phase=0):
+        return Group(title, subject, effort, [
+            Row(what, Sample(variant, subject, phase), Sample(empty, subject, phase), bar)
+            for what, variant, bar in rows])
+
+    yield group(f"start of {PROGRAM}", "start", Effort(300, 12), [
+        (noise, again, None),
+        ("compiled policy, 50 rules for other programs", none_match, 1.03),
+        ("compiled policy, 50 rules that match", all_match, None)])
+    yield group("socket() + close()", "socket", Effort(300, 12), [
+        (noise, again, None),
+        ("no rule matches", none_match, 1.02),
+        ("rules on the listener", listener, None),
+        ("a rule sets 4 options", matches, None)])
+    yield group("program's own setsockopt()", "setsockopt", Effort(200, 12), [
+        (noise, again, None),
+        ("no rule matches", none_match, 1.03),
+        ("a rule sets 4 other options", matches, 1.03)])
+    connection = [(noise, again, None), ("no rule matches", none_match, 1.02),
+                  ("rules on the listener, 4 options", listener, 1.02)]
+    connect = group("connect()", "connection", Effort(150, 16), connection)
+    accept = group("accept()", "connection", Effort(150, 16), connection, phase=1)
+    yield connect._replace(
+        title="connect() and accept()",
+        rows=[row._replace(what="connect(): " + row.what) for row in connect.rows] +
+             [row._replace(what="accept(): " + row.what) for row in accept.rows])
+    for count in (1, 4, 8):
+        yield plan_client(setup, count)
+
+
+def connecting(settings):
+    """A rule that waits for the remote address."""
+    return rule(f'program = "{TIMED}"; role = "connect"; remote = "127.0.0.0/8";', settings)
+
+
+def plan_client(setup, count):
+    """socket() to connect(), by rules against the program itself."""
+    settings = setup.settings(count)
+    by_program = setup.socktune(f"client-{count}", [rule(f'program = "{TIMED}";', settings)],
+                                count, count)
+    by_remote = setup.socktune(f"remote-{count}", [connecting(settings)], count, 0)
+    itself = Sample(setup.empty, "client", own=count)
+    plural = "s" if count > 1 else ""
+    return Group(
+        f"socket() + {count} option{plural} + connect(), against a program that sets them itself",
+        "client", Effort(200, 12), [
+            Row("the empty object under another name (noise)",
+                Sample(setup.again, "client", own=count), itself),
+            Row("a rule on the program", Sample(by_program, "client"), itself, 1.03),
+            Row("a rule on the remote address", Sample(by_remote, "client"), itself, 1.03)])
+
+
+def plan_curves(setup):
+    """How the cost grows with the number of rules: against one rule."""
+    one = setup.settings(1)
+    ours = connecting(setup.settings(4))
+    foreign = {n: setup.socktune(f"others-{n}", others(n, one) + [ours], 4, 0) for n in COUNTS}
+    absent = {n: setup.socktune(f"elsewhere-{n}", elsewhere(n, one) + [ours], 4, 0)
+              for n in COUNTS}
+
+    def curve(title, subject, effort, variants, bars):
+        return Group(title, subject, effort, [
+            Row(f"{n:,} rules", Sample(variants[n], subject), Sample(variants[COUNTS[0]], subject),
+                bars.get(n)) for n in COUNTS[1:]])
+
+    yield curve("connect() that a rule tunes, beside N rules for other programs, against 1",
+                "connection", Effort(100, 12), foreign, {1000: 1.02})
+    yield curve("connect() that a rule tunes, beside N rules for other remotes, against 1",
+                "connection", Effort(60, 8), absent, {})
+    yield curve(f"start of {PROGRAM} with N rules for other programs, against 1",
+                "start", Effort(100, 4), foreign, {})
+
+
+def run_bars(bench, groups):
+    """
+    Measure and print every group; rows that fall short again, up to ATTEMPTS. Returns the names of
+    those that fell short each time.
+    """
+    lost = []
+    for group in groups:
+        print("\n" + group.title)
+        pending = group.rows
+        for attempt in range(1, ATTEMPTS + 1):
+            samples = [sample for row in pending for sample in (row.sample, row.baseline)]
+            results = bench.measure(group.subject, samples, group.effort)
+            pending = [row for row in pending if not print_row(group, row, results, attempt)]
+            if not pending:
+                break
+        lost += [f"{group.title}: {row.what}" for row in pending]
+    return lost
+
+
+def print_row(group, row, results, attempt):
+    """Print one result. False when it falls short of its bar."""
+    scale = 1000 if group.subject == "start" else 1
+    rows, baseline = ([[number * scale for number in line] for line in results[sample]]
+                      for sample in (row.sample, row.baseline))
+    ratio = report.compare(rows, baseline)
+    falls_short = row.bar is not None and round(ratio.value, 3) > row.bar
+    verdict = "" if row.bar is None else "SHORT" if falls_short else "pass"
+    if verdict and attempt > 1:
+        verdict += f" (run {attempt})"
+    report.print_ratio(row.what, ratio, row.bar, verdict)
+    return not falls_short
+
+
+def usable(bench, variants):
+    """The variants under which the timed program works; the others are named with their reason."""
+    for variant in variants:
+        try:
+            with bench.ring([variant]) as (worker,):
+                worker.ask("verify")
+            yield variant
+        except Refused as reason:
+            print(f"cannot be timed: {reason}")
+
+
+def system_calls(variant):
+    """How many system calls a start makes, or None without strace."""
+    if shutil.which("strace") is None:
+        return None
+    words = ["strace", "-qq", "-o", "/dev/stdout", "-E", "LC_ALL=C"]
+    words += [word for name, value in variant.environment for word in ("-E", f"{name}={value}")]
+    trace = subprocess.run(words + [PROGRAM], env={"PATH": "/usr/bin:/bin"}, text=True,
+                           stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, check=False)
+    return len(trace.stdout.splitlines()) if trace.returncode == 0 else None
+
+
+def run_matrix(bench, setup, own):
+    """All preloads, all calls: ratios against the empty object."""
+    variants = [setup.nothing] + own + list(usable(bench, setup.alternatives()))
+    columns = (("start", "start", 0, Effort(100, 6)), ("socket", "socket", 0, Effort(100, 8)),
+               ("connect", "connection", 0, Effort(80, 8)),
+               ("accept", "connection", 1, Effort(80, 8)),
+               ("setsockopt", "setsockopt", 0, Effort(100, 8)))
+    cells = {variant: [] for variant in variants}
+    for _, subject, phase, effort in columns:
+        samples = [Sample(variant, subject, phase) for variant in [setup.empty] + variants]
+        results = bench.measure(subject, samples, effort)
+        for sample in samples[1:]:
+            ratio = report.compare(results[sample], results[samples[0]])
+            cells[sample.variant].append(f"{ratio.value:.3f}")
+    add_counts(bench, setup, cells)
+    report.print_matrix("against the empty object",
+                        [name for name, *_ in columns] + ["faults", "calls"],
+                        [(variant.name, row) for variant, row in cells.items()])
+    print("  faults, calls: page faults and system calls of a start, beyond the empty object's")
+
+
+def add_counts(bench, setup, cells):
+    samples = [Sample(variant, "start", phase=1) for variant in [setup.empty, *cells]]
+    faults = bench.measure("start", samples, Effort(20, 1))
+    base_calls = system_calls(setup.empty)
+    for sample in samples[1:]:
+        extra = report.compare(faults[sample], faults[samples[0]]).extra
+        calls = system_calls(sample.variant)
+        cells[sample.variant].append(f"{extra:+.0f}")
+        cells[sample.variant].append("" if None in (calls, base_calls)
+                                     else f"{calls - base_calls:+d}")
+
+
+def settings_of(bench):
+    """A function from a number of options to the settings of a rule: calls.c knows the options."""
+    variant = Variant("no preload", ())
+    texts = {}
+    with bench.ring([variant]) as (worker,):
+        for count in (1, 4, 8):
+            texts[count] = " ".join(worker.ask(f"options {count}"))
+    return texts.__getitem__
+
+
+def check_rules_in_force(bench, setup):
+    """Raise Refused unless every policy does to the timed program what its rules say, and all that
+    it says to the probe."""
+    for variant, expected in setup.expected.items():
+        for name, held in ((TIMED, expected), (PROBE, (8, 8))):
+            with bench.ring([variant], name) as (worker,):
+                found = tuple(int(word) for word in worker.ask("verify"))
+            if found != held:
+                raise Refused(f"{variant.name}: client and accepted socket of {name} have {found} "
+                              f"options instead of {held}")
+
+
+def print_machine(bench):
+    fifo = "SCHED_FIFO" if os.geteuid() == 0 else "not SCHED_FIFO, for lack of privilege"
+    print(f"Linux {platform.release()}, {' '.join(platform.libc_ver())}, {platform.machine()}, "
+          f"processor {bench.processor} of {os.cpu_count()}, {fifo}")
+
+
+def main(build):
+    bench = Bench(build, PROGRAM, measure.last_processor())
+    measure.keep_clear(bench.processor)
+    print_machine(bench)
+    with tempfile.TemporaryDirectory(prefix="socktune-bench-") as directory:
+        setup = Setup(build, directory, settings_of(bench))
+        groups = list(plan_bars(setup)) + list(plan_curves(setup))
+        check_rules_in_force(bench, setup)
+        report.print_heading()
+        lost = run_bars(bench, groups)
+        own = [variant for variant in setup.expected if variant.name in SHOWN]
+        run_matrix(bench, setup, own)
+    for name in lost:
+        print(f"fell short {ATTEMPTS} times: {name}")
+    return 1 if lost else 0
+
+
+if __name__ == "__main__":
+    if len(sys.argv) != 2:
+        sys.exit(__doc__.strip())
+    try:
+        sys.exit(main(os.path.abspath(sys.argv[1])))
+    except Refused as error:
+        print(f"bench: {error}", file=sys.stderr)
+        sys.exit(2)

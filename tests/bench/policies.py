@@ -1,0 +1,53 @@
+# SPDX-License-Identifier: MIT
+"""
+Rule files for the benchmarks, generated, and the policies compiled from them.
+
+Every file holds, besides its rules, one for a program called "probe" that sets all options; the
+timed program is run once under that name, and its sockets tell that the policy was really in force.
+Nothing else could tell a library that rightly does nothing from one that did not find its rules.
+"""
+import os
+import subprocess
+
+TIMED = "calls"
+PROBE = "probe"
+FILE_RULES = 1000  # rules a file
+
+
+def rule(match, settings, kind="set"):
+    return f"  {{ match = {{ {match} }}; {kind} = {{ {settings} }}; }}"
+
+
+def others(count, settings):
+    """Rules for other programs."""
+    return [rule(f'program = "program-{i}";', settings) for i in range(count)]
+
+
+def elsewhere(count, settings):
+    """Rules for the timed program, but for connections that it does not make."""
+    return [rule(f'program = "{TIMED}"; role = "connect"; '
+                 f'remote = "10.{i >> 8}.{i & 255}.0/24";', settings)
+            for i in range(count)]
+
+
+class Policies:
+    """Compiles rules, by way of files in a directory; the results are paths."""
+
+    def __init__(self, build, directory):
+        self.socktune = os.path.join(build, "socktune")
+        self.directory = directory
+
+    def compile(self, name, rules, probe_settings):
+        source = os.path.join(self.directory, name)
+        # Of its own name, so that it cannot be taken for one kept beside the rules.
+        target = os.path.join(self.directory, "compiled-" + name + ".policy")
+        everything = rules + [rule(f'program = "{PROBE}";', probe_settings)]
+        os.mkdir(source)
+        for first in range(0, len(everything), FILE_RULES):
+            part = everything[first:first + FILE_RULES]
+            path = os.path.join(source, f"{first:06}.conf")
+            with open(path, "w", encoding="ascii") as file:
+                file.write("rules = (\n" + ",\n".join(part) + "\n);\n")
+        subprocess.run([self.socktune, "compile", source, "-o", target], check=True,
+                       stdout=subprocess.DEVNULL)
+        return target
