@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: MIT
 """What the library costs in system calls, strace being the witness."""
+import contextlib
 import socket
 
 import pytest
@@ -113,7 +114,8 @@ def test_real_programs_make_the_same_calls(name, build, directory, compiled, sta
             with listener.accept()[0] as connection:
                 connection.sendall(b"HTTP/1.0 200 OK\r\nContent-Length: 0\r\n\r\n"
                                    if name in ("curl", "wget") else b"+PONG\r\n")
-                connection.shutdown(socket.SHUT_WR)
+                with contextlib.suppress(OSError):  # perl and python3 are gone already
+                    connection.shutdown(socket.SHUT_WR)
                 started.wait()
             counts.append(strace.count(strace.read(output)))
     assert counts[0]["connect"] >= 1
