@@ -1,0 +1,32 @@
+/* SPDX-License-Identifier: MIT */
+#include "compiled.h"
+
+#include <criterion/criterion.h>
+#include <stdlib.h>
+
+static void show(void *context, enum severity severity, struct location at, const char *message)
+{
+    (void)context;
+    if (severity == SEVERITY_ERROR)
+        cr_log_error("%s:%u: %s", at.file, at.line, message);
+}
+
+struct compiled compiled_from(const char *rules)
+{
+    struct compiled compiled = {0};
+    struct diagnostics diagnostics = {.report = show};
+    struct ruleset *ruleset = ruleset_read_text(rules, "test.conf", &diagnostics);
+    cr_assert_not_null(ruleset);
+    cr_assert_eq(diagnostics.errors, 0, "the rules of the test are wrong");
+    cr_assert_eq(policy_compile(ruleset, &diagnostics, &compiled.blob, &compiled.size), 0);
+    ruleset_free(ruleset);
+    const char *wrong = policy_open(&compiled.policy, compiled.blob, compiled.size);
+    cr_assert_null(wrong, "%s", wrong);
+    return compiled;
+}
+
+void compiled_free(struct compiled *compiled)
+{
+    free(compiled->blob);
+    *compiled = (struct compiled){0};
+}
