@@ -455,6 +455,7 @@ static bool build(struct builder *builder)
     for (size_t i = 0; i < ruleset->rule_count; i++)
         write_rule(builder, &ruleset->rules[i]);
     write_sources(builder);
+    append(builder, SECTION_DATA, "", 1); /* so that each offset is that of a terminated string */
     return assemble(builder);
 }
 

@@ -41,11 +41,6 @@ static inline int kernel_open(const char *path, int flags)
     return (int)syscall(SYS_openat, AT_FDCWD, path, flags | O_CLOEXEC, 0666);
 }
 
-static inline long kernel_read(int fd, void *buffer, size_t size)
-{
-    return syscall(SYS_read, fd, buffer, size);
-}
-
 /* Write what is not the program's: to a pipe that nobody reads, without the SIGPIPE that would end
  * the program. One that was pending before stays so. */
 static inline void kernel_write(int fd, const void *buffer, size_t size)

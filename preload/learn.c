@@ -49,14 +49,19 @@ static bool is_bound(const struct subject *subject)
            !address_is_unspecified(&subject->local);
 }
 
+static bool narrow_type(int fd, struct subject *subject, enum moment moment)
+{
+    int type = kernel_get_int(fd, SOL_SOCKET, SO_TYPE);
+    if (type >= 0)
+        subject_narrow_type(subject, moment, type);
+    return type >= 0;
+}
+
 static bool learn_type(int fd, struct subject *subject, enum moment moment)
 {
-    int domain = subject->families == FAMILY_INET    ? AF_INET
-                 : subject->families == FAMILY_INET6 ? AF_INET6
-                 : subject->families == FAMILY_UNIX  ? AF_UNIX
-                                                     : kernel_get_int(fd, SOL_SOCKET, SO_DOMAIN);
+    int domain = kernel_get_int(fd, SOL_SOCKET, SO_DOMAIN);
     int type = kernel_get_int(fd, SOL_SOCKET, SO_TYPE);
-    int protocol = domain == AF_UNIX ? 0 : kernel_get_int(fd, SOL_SOCKET, SO_PROTOCOL);
+    int protocol = kernel_get_int(fd, SOL_SOCKET, SO_PROTOCOL);
     if (domain < 0 || type < 0 || protocol < 0)
         return false;
     subject_learn_type(subject, moment, domain, type, protocol);
@@ -75,12 +80,14 @@ void learn(int fd, struct subject *subject, unsigned wanted, enum moment moment)
             got &= ~(unsigned)FACT_LOCAL;
         }
     }
+    if ((wanted & FACT_PROTOCOL) != 0 && learn_type(fd, subject, moment))
+        got |= FACT_FAMILY | FACT_ROLE | FACT_PROTOCOL;
     if ((wanted & FACT_FAMILY & ~got) != 0) {
         subject->families &= (uint8_t)family_bit_of(kernel_get_int(fd, SOL_SOCKET, SO_DOMAIN));
         got |= FACT_FAMILY;
     }
-    if ((wanted & (FACT_ROLE | FACT_PROTOCOL)) != 0 && learn_type(fd, subject, moment))
-        got |= FACT_ROLE | FACT_PROTOCOL;
+    if ((wanted & FACT_ROLE & ~got) != 0 && narrow_type(fd, subject, moment))
+        got |= FACT_ROLE;
     subject->unobtainable |= (uint8_t)(wanted & ~got);
 }
 
@@ -109,12 +116,9 @@ static unsigned tcp_role(int fd)
 
 bool learn_history(int fd, struct subject *subject)
 {
-    int domain = kernel_get_int(fd, SOL_SOCKET, SO_DOMAIN);
-    *subject = (struct subject){.roles = ROLE_ALL, .families = FAMILY_ALL, .protocols = 0};
-    if (family_bit_of(domain) == 0)
-        return false;
-    subject->families = (uint8_t)family_bit_of(domain);
-    if (!learn_type(fd, subject, MOMENT_SOCKET) || subject->protocols == 0)
+    *subject = (struct subject){.roles = ROLE_ALL};
+    if (!learn_type(fd, subject, MOMENT_SOCKET) || subject->families == 0 ||
+        subject->protocols == 0)
         return false;
     unsigned role = (subject->protocols & (PROTOCOL_TCP | PROTOCOL_MPTCP)) != 0 ? tcp_role(fd)
                     : subject->roles == ROLE_DATAGRAM                           ? ROLE_DATAGRAM

@@ -9,7 +9,7 @@
 
 /*
  * Obtain the `wanted` facts of `fd` for a subject in a call at `moment`, one system call for each
- * but two for the type. What cannot be had is marked unobtainable, so that asking again ends.
+ * but three for the protocol. What cannot be had is marked unobtainable, so that asking again ends.
  * Changes errno. Async-signal-safe.
  */
 void learn(int fd, struct subject *subject, unsigned wanted, enum moment moment);

@@ -31,13 +31,24 @@ static size_t extra_of(size_t size)
     return size / 8 + 64;
 }
 
+/* At `offset`, so that it does not matter where the descriptor stands: a memfd of the compiler's
+ * stands behind what it wrote. */
+static long read_at(int fd, void *buffer, size_t size, size_t offset)
+{
+#if __SIZEOF_LONG__ == 8
+    return syscall(SYS_pread64, fd, buffer, size, offset);
+#else
+    return syscall(SYS_pread64, fd, buffer, size, offset, 0L); /* two halves, little end first */
+#endif
+}
+
 /* Read `size` bytes of `fd` into a new private mapping, or NULL. */
 static void *read_blob(int fd, size_t size)
 {
     uint8_t *blob = kernel_map(size + extra_of(size));
     size_t done = 0;
     while (blob != NULL && done < size) {
-        long got = kernel_read(fd, blob + done, size - done);
+        long got = read_at(fd, blob + done, size - done, done);
         if (got <= 0)
             break; /* the checksum will tell */
         done += (size_t)got;
@@ -141,7 +152,7 @@ static enum load_result load_itself(const char *path, const struct statx *root,
         return fail(path, errno == EACCES ? "may not be read" : "cannot be opened");
     char magic[sizeof POLICY_MAGIC - 1];
     enum load_result result = LOAD_NONE;
-    if (syscall(SYS_pread64, fd, magic, sizeof magic, 0L, 0L) == (long)sizeof magic &&
+    if (read_at(fd, magic, sizeof magic, 0) == (long)sizeof magic &&
         bytes_equal(magic, POLICY_MAGIC, sizeof magic)) {
         const char *wrong = read_policy(fd, root->stx_size, policy, extra);
         result = wrong == NULL ? LOAD_OK : fail(path, wrong);

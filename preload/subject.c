@@ -12,10 +12,10 @@
 #define IPPROTO_MPTCP 262 /* include/uapi/linux/in.h; sys/socket.h of glibc 2.32 lacks it */
 #endif
 
-/* Which bit a protocol is; `type` -1 stands for every type. Rows are tried in order. */
+/* Which bit a type and protocol are; protocol -1 stands for every one. */
 static const struct {
     int type;
-    int protocol; /* -1: any */
+    int protocol;
     uint16_t bit;
 } ip_protocols[] = {
     {SOCK_RAW, -1, PROTOCOL_RAW},
@@ -185,14 +185,35 @@ void subject_at_accept(struct subject *subject)
     };
 }
 
-void subject_learn_type(struct subject *subject, enum moment moment, int domain, int type,
-                        int protocol)
+/* What sockets of a type may speak. */
+static unsigned protocols_of_type(int type)
 {
-    subject->families = (uint8_t)family_bit_of(domain);
-    subject->protocols = (uint16_t)protocol_bit_of(domain, type, protocol);
+    unsigned protocols = type == SOCK_DGRAM ? PROTOCOL_UNIX_DGRAM : PROTOCOL_UNIX_STREAM;
+    for (size_t i = 0; i < sizeof ip_protocols / sizeof ip_protocols[0]; i++)
+        if (ip_protocols[i].type == type)
+            protocols |= ip_protocols[i].bit;
+    return protocols;
+}
+
+static void settle_role(struct subject *subject, enum moment moment)
+{
     subject->roles &= (uint8_t)roles_of_protocols(subject->protocols);
     /* At bind() a stream socket may still become anything: what must precede bind() is given for
      * each role. Elsewhere the call has settled it. */
     if (moment != MOMENT_SOCKET)
         subject->known |= FACT_ROLE;
+}
+
+void subject_narrow_type(struct subject *subject, enum moment moment, int type)
+{
+    subject->protocols &= (uint16_t)protocols_of_type(type);
+    settle_role(subject, moment);
+}
+
+void subject_learn_type(struct subject *subject, enum moment moment, int domain, int type,
+                        int protocol)
+{
+    subject->families = (uint8_t)family_bit_of(domain);
+    subject->protocols = (uint16_t)protocol_bit_of(domain, type, protocol);
+    settle_role(subject, moment);
 }

@@ -59,7 +59,10 @@ bool subject_at_address(struct subject *subject, enum moment moment, const struc
 void subject_at_listen(struct subject *subject);
 void subject_at_accept(struct subject *subject);
 
-/* The type of the socket (SOCK_STREAM ...) has become known; `moment` is the call it is in. */
+/* The type of the socket (SOCK_STREAM ...) has become known in the call at `moment`: this narrows
+ * what it may be, and settles the role. */
+void subject_narrow_type(struct subject *subject, enum moment moment, int type);
+/* Domain, type and protocol have. */
 void subject_learn_type(struct subject *subject, enum moment moment, int domain, int type,
                         int protocol);
 

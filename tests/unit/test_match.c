@@ -7,6 +7,7 @@
 
 #include <arpa/inet.h>
 #include <criterion/criterion.h>
+#include <stdio.h>
 #include <string.h>
 
 /* The rules of a policy that are for a program, as a string of their digits: "02". */
@@ -121,7 +122,7 @@ Test(match, addresses_and_ports)
 {
     static const char rules[] =
         "rules = ( { match = { remote = [\"10.0.0.0/8\", \"!10.9.0.0/16\", \"fd00::/8\"];"
-        "                      remote_port = [80, \"8000-8999\", \"!8080\"]; };"
+        "                      remote_port = (80, \"8000-8999\", \"!8080\"); };"
         "            set = { SO_PRIORITY = 1; }; } );";
     static const struct {
         const char *remote;
@@ -166,9 +167,9 @@ Test(match, later_rules_win_and_final_ends)
         "          { match = { remote = \"10.1.0.0/16\"; }; set = { SO_PRIORITY = 3; }; final = "
         "true; },"
         "          { set = { TCP_KEEPCNT = 4; }; } );";
-    cr_expect_str_eq(connect_to(rules, "192.0.2.1", 1), "TCP_KEEPCNT=4 SO_PRIORITY=1");
-    cr_expect_str_eq(connect_to(rules, "10.2.0.1", 1), "TCP_KEEPCNT=4 SO_PRIORITY=2");
-    cr_expect_str_eq(connect_to(rules, "10.1.0.1", 1), "TCP_KEEPCNT=1 SO_PRIORITY=3");
+    cr_expect_str_eq(connect_to(rules, "192.0.2.1", 1), "SO_PRIORITY=1 TCP_KEEPCNT=4");
+    cr_expect_str_eq(connect_to(rules, "10.2.0.1", 1), "SO_PRIORITY=2 TCP_KEEPCNT=4");
+    cr_expect_str_eq(connect_to(rules, "10.1.0.1", 1), "SO_PRIORITY=3 TCP_KEEPCNT=1");
 }
 
 Test(match, facts_are_asked_for_only_where_they_matter)
@@ -267,6 +268,7 @@ static bool guard(const struct compiled *c, const struct subject *s, const char 
             return swallow;
         }
     cr_assert_fail("no %s in the policy", option);
+    return false;
 }
 
 Test(match, force_holds_until_a_later_rule_sets_the_option)

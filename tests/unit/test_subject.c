@@ -128,7 +128,8 @@ Test(subject, the_type_settles_the_role_but_at_bind)
     struct subject s;
     cr_expect(subject_at_address(&s, MOMENT_CONNECT, (struct sockaddr *)&in, sizeof in));
     cr_expect_eq(s.roles, ROLE_CONNECT | ROLE_DATAGRAM);
-    subject_learn_type(&s, MOMENT_CONNECT, AF_INET, SOCK_DGRAM, IPPROTO_UDP);
+    subject_narrow_type(&s, MOMENT_CONNECT, SOCK_DGRAM);
+    cr_expect_eq(s.protocols, PROTOCOL_UDP | PROTOCOL_UDPLITE | PROTOCOL_ICMP);
     cr_expect_eq(s.roles, ROLE_DATAGRAM);
     cr_expect(s.known & FACT_ROLE);
 
