@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * The child is made by the bare clone system call with no exit signal: the program gets no SIGCHLD
- * and its wait() does not see the child (only __WALL does). Between clone and exec the child makes
- * system calls only.
+ * and its wait() does not see the child (only __WALL does). execve(2) gives every process SIGCHLD
+ * for its exit signal again, which a program that has it blocked would find pending, and which,
+ * ignored, would take the exit status away. So the child itself starts the compiler and waits for
+ * it. Both make system calls only.
  */
 #include "spawn.h"
 
@@ -14,11 +16,14 @@
 #include <linux/limits.h>
 #include <linux/memfd.h>
 #include <linux/wait.h>
+#include <signal.h>
 #include <sys/time.h>
 
 #define SECONDS_MAX 20
 
-/* The child's exit status when there is no compiler to run. */
+/* The child's exit status when the compiler was ended by a signal, and when there is none to run.
+ */
+#define EXIT_KILLED      126
 #define EXIT_NO_COMPILER 127
 
 /* The directory of this library, with the slash, and `name` behind it. dladdr() is looked up here
@@ -69,25 +74,52 @@ static bool arrange_descriptors(int output)
     return true;
 }
 
-static void __attribute__((noreturn)) child(const char *compiler, const char *path, int output)
+static void __attribute__((noreturn)) leave(int status)
 {
+    for (;;)
+        syscall(SYS_exit_group, status);
+}
+
+static void __attribute__((noreturn))
+run_compiler(const char *compiler, const char *path, int output)
+{
+    const uint64_t no_signals = 0;
     const struct itimerval limit = {.it_value = {.tv_sec = SECONDS_MAX}};
     const char *const arguments[] = {"socktune", "compile", "--preload", path, NULL};
     const char *const environment[] = {NULL};
     if (arrange_descriptors(output)) {
         syscall(SYS_setitimer, ITIMER_REAL, &limit, NULL);
+        syscall(SYS_rt_sigprocmask, SIG_SETMASK, &no_signals, NULL, sizeof no_signals);
         syscall(SYS_execve, compiler, arguments, environment);
     }
-    for (;;)
-        syscall(SYS_exit_group, EXIT_NO_COMPILER);
+    leave(EXIT_NO_COMPILER);
+}
+
+/* The exit status of a child; EXIT_KILLED if a signal ended it. */
+static int await(int pid)
+{
+    int status = EXIT_NO_COMPILER << 8;
+    while (syscall(SYS_wait4, pid, &status, __WALL, NULL) < 0 && errno == EINTR)
+        ;
+    return (status & 0x7f) != 0 ? EXIT_KILLED : status >> 8 & 0xff;
+}
+
+static void __attribute__((noreturn)) child(const char *compiler, const char *path, int output)
+{
+    const unsigned long default_action[8] = {0}; /* at least the kernel's struct sigaction */
+    syscall(SYS_rt_sigaction, SIGCHLD, default_action, NULL, sizeof(uint64_t));
+    syscall(SYS_rt_sigaction, SIGALRM, default_action, NULL, sizeof(uint64_t));
+    int pid = (int)syscall(SYS_clone, (long)SIGCHLD, 0L, 0L, 0L, 0L);
+    if (pid == 0)
+        run_compiler(compiler, path, output);
+    leave(pid > 0 ? await(pid) : EXIT_NO_COMPILER);
 }
 
 static const char *reason(int status)
 {
-    if ((status & 0x7f) != 0)
+    if (status == EXIT_KILLED)
         return "the rule compiler was killed";
-    int code = status >> 8 & 0xff;
-    if (code == EXIT_NO_COMPILER)
+    if (status == EXIT_NO_COMPILER)
         return "no fresh policy, and the rule compiler (socktune, beside libsocktune.so) cannot be "
                "run";
     return NULL; /* the compiler has said what is wrong */
@@ -105,10 +137,7 @@ struct spawned spawn_compiler(const char *path)
     int pid = (int)syscall(SYS_clone, 0L, 0L, 0L, 0L, 0L);
     if (pid == 0)
         child(compiler, path, output);
-    int status = EXIT_NO_COMPILER << 8;
-    if (pid > 0)
-        while (syscall(SYS_wait4, pid, &status, __WALL, NULL) < 0 && errno == EINTR)
-            ;
+    int status = pid > 0 ? await(pid) : EXIT_NO_COMPILER;
     if (status == 0) {
         syscall(SYS_lseek, output, 0L, SEEK_SET); /* the compiler's writing moved it */
         return (struct spawned){output, NULL};
