@@ -25,7 +25,7 @@ EX_CONFIG = 78
 
 # Rules, the line that is wrong, and a word that the message has.
 BROKEN = {
-    "syntax": ("rules = (\n  { name = \"a\" set = { SO_KEEPALIVE = true; }; }\n);\n", 2, ""),
+    "syntax": ("rules = (\n  { name = \"a\"; set = = { SO_KEEPALIVE = true; }; }\n);\n", 2, ""),
     "unclosed": ("rules = (\n  { name = \"a\";\n", None, ""),
     "unknown option": ("rules = (\n  { set = {\n    TCP_KEEPIDEL = 5; }; }\n);\n", 3,
                        "TCP_KEEPIDLE"),
