@@ -603,7 +603,7 @@ int value_parse(const struct option *option, const struct scalar *scalar, struct
                 char *error, size_t size)
 {
     struct reader reader = {option, scalar, text_in(error, size)};
-    int64_t number;
+    int64_t number = 0;
 
     memset(value, 0, sizeof(*value));
     if (option->kind == KIND_STRING)

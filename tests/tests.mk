@@ -79,7 +79,7 @@ TIDY_SRC := $(PRELOAD_SRC) $(CONFIG_SRC) $(TOOLS_SRC)
 lint:
 	$(packages) $(PACKAGES_LINT)
 	clang-format --dry-run -Werror $(C_FILES)
-	printf '%s\n' $(TIDY_SRC) | xargs -P 2 -n 4 sh -c 'clang-tidy --quiet "$$@" -- $(STD) -D_GNU_SOURCE \
+	printf '%s\n' $(TIDY_SRC) | xargs -P 2 -n 1 sh -c 'clang-tidy --quiet "$$@" -- $(STD) -D_GNU_SOURCE \
 	    $(INC_tests) -DFIXTURES=0 -DEXAMPLES=0 2>/dev/null' tidy
 	cppcheck --quiet --error-exitcode=1 --std=c11 --inline-suppr --enable=warning,performance,portability \
 	    --suppress=missingIncludeSystem --suppressions-list=.cppcheck -D__x86_64__ -D_GNU_SOURCE \

@@ -294,6 +294,11 @@ static void try_number(const struct option *option, const struct transport *tran
     }
     cr_assert(value_parse(option, &scalar, &value, error, sizeof(error)) == 0, "%s: %s",
               option->name, error);
+    if (set_value(fd, option, &value) < 0 && errno == EPERM &&
+        option->privilege == PRIVILEGE_ABOVE && number > option->free_max) {
+        close(fd);
+        return;
+    }
     cr_expect(set_value(fd, option, &value) == 0, "%s on %s: bound %s: %s", option->name,
               transport->name, printed(option, value.bytes, value.length), strerror(errno));
     close(fd);

@@ -89,8 +89,8 @@ static void fill(int fd)
 {
     static const char block[BLOCK];
 
-    while (send(fd, block, sizeof(block), MSG_DONTWAIT | MSG_NOSIGNAL) > 0)
-        continue;
+    while (send(fd, block, sizeof(block), MSG_DONTWAIT | MSG_NOSIGNAL) > 0) {
+    }
     cr_assert(errno == EAGAIN, "send: %s", strerror(errno));
 }
 
