@@ -105,6 +105,14 @@ bool glob_match_words(const char *pattern, const char *const *words)
 
 bool glob_match(const char *pattern, const char *text)
 {
+    /* Most patterns are names of other programs. */
+    while (*pattern == *text && *pattern != 0 && *pattern != '*' && *pattern != '?' &&
+           *pattern != '[' && *pattern != '\\') {
+        pattern++;
+        text++;
+    }
+    if (*pattern != '*' && *pattern != '?' && *pattern != '[' && *pattern != '\\')
+        return *pattern == *text;
     const char *const words[] = {text, NULL};
     return glob_match_words(pattern, words);
 }

@@ -22,22 +22,33 @@ static const char *basename_of(const char *path)
     return base;
 }
 
+/* An identity with its basenames, which are wanted again for each rule. "" stands for unknown. */
+struct named {
+    const struct identity *identity;
+    const char *path, *name;   /* of the executable */
+    const char *path0, *name0; /* of argv[0] */
+};
+
+static struct named name_identity(const struct identity *identity)
+{
+    const char *path = identity->executable != NULL ? identity->executable : "";
+    const char *path0 = identity->argv[0] != NULL ? identity->argv[0] : "";
+    return (struct named){identity, path, basename_of(path), path0, basename_of(path0)};
+}
+
 static bool matcher_applies(const struct policy *policy, const struct policy_matcher *matcher,
-                            const struct identity *identity)
+                            const struct named *named)
 {
     const char *pattern = policy_string(policy, matcher->pattern);
-    const char *executable = identity->executable, *argv0 = identity->argv[0];
     switch ((enum matcher_kind)matcher->kind) {
     case MATCHER_NAME:
-        return (executable != NULL && glob_match(pattern, basename_of(executable))) ||
-               (argv0 != NULL && glob_match(pattern, basename_of(argv0)));
+        return glob_match(pattern, named->name) || glob_match(pattern, named->name0);
     case MATCHER_PATH:
-        return (executable != NULL && glob_match(pattern, executable)) ||
-               (argv0 != NULL && glob_match(pattern, argv0));
+        return glob_match(pattern, named->path) || glob_match(pattern, named->path0);
     case MATCHER_COMMAND:
-        return glob_match_words(pattern, identity->argv);
+        return glob_match_words(pattern, named->identity->argv);
     case MATCHER_USER:
-        return matcher->uid == identity->uid;
+        return matcher->uid == named->identity->uid;
     case MATCHER_COUNT:
         break;
     }
@@ -50,18 +61,18 @@ static unsigned group_of(uint32_t kind)
     return 1u << (kind == MATCHER_PATH ? (uint32_t)MATCHER_NAME : kind);
 }
 
-bool rule_is_for(const struct policy *policy, const struct policy_rule *rule,
-                 const struct identity *identity)
+static bool matchers_hold(const struct policy *policy, struct policy_range matchers,
+                          const struct named *named)
 {
     unsigned wanted = 0, found = 0;
-    for (uint32_t i = 0; i < rule->matchers.count; i++) {
-        const struct policy_matcher *matcher = &policy->matchers[rule->matchers.first + i];
+    for (uint32_t i = 0; i < matchers.count; i++) {
+        const struct policy_matcher *matcher = &policy->matchers[matchers.first + i];
         unsigned group = group_of(matcher->kind);
         if (!matcher->negate)
             wanted |= group;
         if (!matcher->negate && (found & group) != 0)
             continue;
-        if (!matcher_applies(policy, matcher, identity))
+        if (!matcher_applies(policy, matcher, named))
             continue;
         if (matcher->negate)
             return false;
@@ -70,8 +81,16 @@ bool rule_is_for(const struct policy *policy, const struct policy_rule *rule,
     return wanted == found;
 }
 
+bool rule_is_for(const struct policy *policy, const struct policy_rule *rule,
+                 const struct identity *identity)
+{
+    struct named named = name_identity(identity);
+    return matchers_hold(policy, rule->matchers, &named);
+}
+
 uint32_t active_rules(const struct policy *policy, const struct identity *identity, uint32_t *rules)
 {
+    struct named named = name_identity(identity);
     uint32_t count = 0;
     struct policy_range last = {0, 0};
     bool last_answer = true; /* no matchers: any program */
@@ -80,7 +99,7 @@ uint32_t active_rules(const struct policy *policy, const struct identity *identi
         /* Neighbours mostly come from one file and share its program. */
         if (rule->matchers.first != last.first || rule->matchers.count != last.count) {
             last = rule->matchers;
-            last_answer = rule_is_for(policy, rule, identity);
+            last_answer = matchers_hold(policy, last, &named);
         }
         if (last_answer)
             rules[count++] = i;
