@@ -174,6 +174,7 @@ unsigned target_moments(const struct rule *rule, unsigned criteria, const struct
 {
     const struct option *option = target->option != NULL ? target->option : &unknown_option;
     unsigned roles = rule_roles(rule);
+    unsigned moments;
 
     if (setting->mode == MODE_IGNORE)
         return 0;
@@ -182,6 +183,7 @@ unsigned target_moments(const struct rule *rule, unsigned criteria, const struct
     /* A listener has no peer, so a rule that asks for one is never a listener's. */
     if (rule->remote.count != 0 || rule->remote_port.count != 0)
         roles &= ~(unsigned)ROLE_LISTEN;
-    return option->kind == KIND_ADDRESS ? CONNECT & option_moments(option, roles, criteria)
-                                        : option_moments(option, roles, criteria);
+    moments = option_moments(option, roles, criteria);
+    /* connect() alone binds to a source, even where the rule could be decided at socket(). */
+    return option->kind == KIND_ADDRESS && moments != 0 ? CONNECT : moments;
 }
