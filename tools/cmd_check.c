@@ -9,10 +9,10 @@
 
 static void collect(void *context, enum severity severity, struct location at, const char *message)
 {
-    json_array_append_new(context,
-                          json_pack("{s:s, s:i, s:s, s:s}", "file", at.file, "line", (int)at.line,
-                                    "severity", severity == SEVERITY_ERROR ? "error" : "warning",
-                                    "message", message));
+    json_array_append_new(context, json_pack("{s:o, s:i, s:s, s:o}", "file", json_text(at.file),
+                                             "line", (int)at.line, "severity",
+                                             severity == SEVERITY_ERROR ? "error" : "warning",
+                                             "message", json_text(message)));
 }
 
 static const char *plural(size_t count)

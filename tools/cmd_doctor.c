@@ -44,25 +44,6 @@ struct report {
 
 /* --- building the report ---------------------------------------------------------------------- */
 
-/* A path or name as a JSON string. JSON has no bytes: what is not UTF-8 is shown as `?`. */
-static json_t *json_text(const char *text)
-{
-    json_t *value = text ? json_string(text) : json_null();
-    char *copy;
-
-    if (value)
-        return value;
-    copy = strdup(text);
-    if (!copy)
-        return NULL;
-    for (char *at = copy; *at; at++)
-        if (*at & 0x80)
-            *at = '?';
-    value = json_string(copy);
-    free(copy);
-    return value;
-}
-
 /* Add a finding; `advice` may be NULL. */
 static void __attribute__((format(printf, 5, 6)))
 find(struct report *report, enum finding_kind kind, const char *id, const char *advice,

@@ -270,11 +270,11 @@ static json_t *json_where(const struct policy *policy, uint32_t index)
     const struct policy_action *action = &policy->actions[index];
     const struct policy_option *option = &policy->options[action->option];
 
-    return json_pack("{s:s, s:i, s:i, s:s, s:s, s:s, s:i}", "option",
+    return json_pack("{s:s, s:i, s:i, s:s, s:o, s:o, s:i}", "option",
                      policy_string(policy, option->name), "level", option->level, "number",
                      option->optname, "mode", modes[action->mode], "rule",
-                     policy_string(policy, rule_of(policy, index)->name), "file",
-                     policy_string(policy, action->file), "line", (int)action->line);
+                     json_text(policy_string(policy, rule_of(policy, index)->name)), "file",
+                     json_text(policy_string(policy, action->file)), "line", (int)action->line);
 }
 
 static json_t *json_bytes(const struct policy *policy, const struct policy_action *action)
@@ -297,7 +297,7 @@ static json_t *json_value(const struct policy *policy, const struct policy_actio
         value_number(option, policy->data + action->value, action->length, &number))
         return json_integer(number);
     format_value(policy, action, text, sizeof text);
-    return json_string(text);
+    return json_text(text);
 }
 
 static json_t *json_effect(const struct policy *policy, const struct effect *effect)
@@ -308,7 +308,7 @@ static json_t *json_effect(const struct policy *policy, const struct effect *eff
     json_object_set_new(object, "at", json_string(calls[effect->moment]));
     json_object_set_new(object, "inherited", json_boolean(effect->inherited));
     json_object_set_new(object, "value", json_value(policy, action));
-    json_object_set_new(object, "written", json_string(policy_string(policy, action->text)));
+    json_object_set_new(object, "written", json_text(policy_string(policy, action->text)));
     json_object_set_new(object, "bytes", json_bytes(policy, action));
     if (action->op == OP_MERGE)
         json_object_set_new(object, "mask", json_integer(action->mask));
@@ -323,9 +323,10 @@ static int print_json_answer(const struct policy *policy, const struct active *a
     for (uint32_t i = 0; i < active->count; i++) {
         const struct policy_rule *rule = &policy->rules[active->rules[i]];
 
-        json_array_append_new(
-            rules, json_pack("{s:s, s:s, s:i}", "name", policy_string(policy, rule->name), "file",
-                             policy_string(policy, rule->file), "line", (int)rule->line));
+        json_array_append_new(rules, json_pack("{s:o, s:o, s:i}", "name",
+                                               json_text(policy_string(policy, rule->name)), "file",
+                                               json_text(policy_string(policy, rule->file)), "line",
+                                               (int)rule->line));
     }
     for (uint32_t i = 0; i < outcome->effect_count; i++)
         json_array_append_new(effects, json_effect(policy, &outcome->effects[i]));

@@ -27,6 +27,24 @@ const char *colour(FILE *to, enum colour which)
     return colours_wanted(to) ? sequences[which] : "";
 }
 
+json_t *json_text(const char *text)
+{
+    json_t *value = text ? json_string(text) : json_null();
+    char *copy;
+
+    if (value)
+        return value;
+    copy = strdup(text);
+    if (!copy)
+        return NULL;
+    for (char *at = copy; *at; at++)
+        if (*at & 0x80)
+            *at = '?';
+    value = json_string(copy);
+    free(copy);
+    return value;
+}
+
 int print_json(json_t *value)
 {
     int failed = !value || json_dumpf(value, stdout, JSON_INDENT(2) | JSON_ENSURE_ASCII) != 0;

@@ -14,6 +14,10 @@ enum colour { COLOUR_NONE, COLOUR_BOLD, COLOUR_DIM, COLOUR_RED, COLOUR_YELLOW, C
  * terminal, or NO_COLOR (no-color.org) or TERM=dumb asks for none. */
 const char *colour(FILE *to, enum colour which);
 
+/* Text from outside (a path, a name, what a rule says) as a JSON string; null for NULL. JSON has no
+ * bytes: in what is not UTF-8, all but ASCII is shown as `?`. NULL when memory ends. */
+json_t *json_text(const char *text);
+
 /* Print a JSON value on standard output, a line feed behind it, and drop the reference. Returns 0,
  * or 1 when memory ended on the way (then it may be NULL) and nothing was printed. */
 int print_json(json_t *value);
