@@ -42,7 +42,7 @@ ENGINE      := preload/glob.c preload/match.c preload/policy.c preload/subject.c
 PRELOAD_SRC := $(wildcard preload/*.c)
 CONFIG_SRC  := $(wildcard config/*.c)
 TOOLS_SRC   := $(wildcard tools/*.c)
-MAN_PAGES   := tools/socktune.1 config/socktune.conf.5 preload/libsocktune.so.8
+MAN_PAGES   := tools/socktune.1 $(B)/socktune.conf.5 preload/libsocktune.so.8
 
 CONFIG_LIBS := -lconfig
 TOOLS_LIBS  := -ljansson -lelf
@@ -57,7 +57,7 @@ INC_tests    := $(INC_tools) -iquote tests
 
 ## make                  build/libsocktune.so and build/socktune
 .PHONY: all
-all: $(B)/libsocktune.so $(B)/socktune
+all: $(B)/libsocktune.so $(B)/socktune $(B)/socktune.conf.5
 
 include .ci/packages.mk
 include preload/preload.mk
@@ -81,6 +81,14 @@ $(B)/obj/tools/%.o: tools/%.c Makefile tools/VERSION
 	$(Q)mkdir -p $(@D) && $(CC) $(TOOLS_CFLAGS) $(INC_tools) -c -o $@ $<
 
 -include tests/tests.mk
+
+# The manual's list of options comes from the option table.
+lint: $(B)/socktune.conf.5
+$(B)/socktune.conf.5: config/socktune.conf.5.in $(B)/socktune
+	$(call say,MAN,$@)
+	$(Q)$(B)/socktune options --man >$(B)/options.mdoc
+	$(Q)sed -e '/^@OPTIONS@$$/r $(B)/options.mdoc' -e '/^@OPTIONS@$$/d' -e 's|@DATADIR@|$(DATADIR)|' \
+	    $< >$@
 
 # --- install ------------------------------------------------------------------------------------
 
