@@ -21,7 +21,7 @@ $(1)/hooks.map: preload/hooks.map.in preload/hooks.def
 	$$(Q)mkdir -p $$(@D) && $(2) -E -P -x c $$< -o $$@
 $(1)/preload/%.o: preload/%.c Makefile preload/preload.mk
 	$$(call say,CC,$$<)
-	$$(Q)mkdir -p $$(@D) && $(2) $(3) $$(PRELOAD_CFLAGS) -c -o $$@ $$<
+	$$(Q)mkdir -p $$(@D) && $(2) $(3) $$(PRELOAD_CFLAGS) -include preload/weak.h -c -o $$@ $$<
 $(1)/libsocktune.so: $(patsubst %.c,$(1)/%.o,$(PRELOAD_SRC)) $(1)/hooks.map
 	$$(call say,LD,$$@)
 	$$(Q)$(2) $(3) $$(PRELOAD_LDFLAGS) -Wl,--version-script,$(1)/hooks.map -o $$@ $$(filter %.o,$$^)

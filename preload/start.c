@@ -21,6 +21,7 @@
 #include "text.h"
 #include "trace.h"
 #include "tune.h"
+#include "weak.h"
 
 #include <elf.h>
 #include <errno.h>
@@ -28,9 +29,6 @@
 #include <sys/auxv.h>
 
 #define EXIT_BAD_RULES 78 /* EX_CONFIG of sysexits.h */
-
-/* Not defined by every libc. */
-#pragma weak __environ
 
 /* The process as it was started. */
 struct start {
@@ -145,6 +143,8 @@ static void tune_program(const struct start *start)
 __attribute__((constructor)) static void start(int argc, char **argv, char **environment)
 {
     (void)argc;
+    if (syscall == NULL) /* no libc: weak.h */
+        return;
     int saved = errno;
     real_find();
     struct start found = find_start(argv, environment);
