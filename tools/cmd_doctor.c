@@ -75,8 +75,9 @@ static json_t *describe_executable(const struct executable *executable)
 
     for (char **name = executable->needed; *name; name++)
         json_array_append_new(needed, json_text(*name));
-    return json_pack("{s:o, s:o, s:s?, s:s?, s:o, s:o, s:b, s:b, s:b, s:b}", "path",
-                     json_text(executable->path), "file", json_text(executable->file), "machine",
+    return json_pack("{s:o, s:o, s:b, s:s?, s:s?, s:o, s:o, s:b, s:b, s:b, s:b}", "path",
+                     json_text(executable->path), "file", json_text(executable->file), "script",
+                     executable->hops > 0, "machine",
                      executable->readable ? elf_machine_name(executable->abi) : NULL, "libc",
                      executable->readable ? loaders[executable->loader_kind] : NULL, "loader",
                      json_text(executable->loader), "needed", needed, "go", executable->go,

@@ -40,6 +40,9 @@ static const struct obstacle obstacles[] = {
      "itself "
      "sets TCP_NODELAY and keepalive on every connection); else tune it from outside: `socktune "
      "doctor` tells how."},
+    {OBSTACLE_NO_LIBC, "no-libc",
+     "it needs no library, not even libc: it makes its system calls itself",
+     "Tune it from outside: `socktune doctor` tells how."},
     {OBSTACLE_LOADER, "loader",
      "its dynamic loader is neither glibc's nor musl's, and is not known to load the library",
      "Take a build of it for glibc or musl, if there is one; else tune it from outside: "
@@ -125,6 +128,8 @@ unsigned executable_obstacles(const struct executable *executable, const struct 
         found |= OBSTACLE_GO;
     if (executable->loader_kind == LOADER_NONE)
         return found | OBSTACLE_STATIC;
+    if (executable->loader && !*executable->needed)
+        found |= OBSTACLE_NO_LIBC;
     if (executable->loader_kind == LOADER_OTHER)
         found |= OBSTACLE_LOADER;
     if (!library_fits(launch->library, executable->abi))

@@ -91,11 +91,12 @@ enum obstacle_bit {
     OBSTACLE_MUSL_TOKEN = 16,
     OBSTACLE_SECURE = 32,
     OBSTACLE_ASAN = 64,
-    OBSTACLE_UNREADABLE = 128 /* not an obstacle in itself, but all above may be true */
+    OBSTACLE_NO_LIBC = 128,
+    OBSTACLE_UNREADABLE = 256 /* not an obstacle in itself, but all above may be true */
 };
 
 /* Those that no way of preloading overcomes. */
-#define OBSTACLES_LASTING (OBSTACLE_STATIC | OBSTACLE_GO | OBSTACLE_LOADER)
+#define OBSTACLES_LASTING (OBSTACLE_STATIC | OBSTACLE_GO | OBSTACLE_NO_LIBC | OBSTACLE_LOADER)
 
 /* Those that `socktune run` overcomes by itself; they matter to who sets LD_PRELOAD by hand. */
 #define OBSTACLES_AVOIDED (OBSTACLE_MUSL_TOKEN | OBSTACLE_ASAN)
