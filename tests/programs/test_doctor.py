@@ -1,0 +1,683 @@
+# SPDX-License-Identifier: MIT
+"""socktune doctor: what it says of a program, against what becomes of the program.
+
+The programs are built here, each with something that lets preloading reach it or not. They print
+the TTL of a new socket, so the verdict is compared with the kernel's word: a program that doctor
+calls reachable is tuned under `socktune run`, one that it does not is not.
+"""
+import json
+import os
+import pathlib
+import shutil
+import subprocess
+
+import kernel
+import pytest
+from conftest import needs_root, preloaded, program
+
+NOBODY = 65534
+TTL = 77
+RULES = f'rules = ({{ name = "ttl"; match = {{ }}; set = {{ IP_TTL = {TTL}; }}; }});'
+
+C_SOURCE = """
+#include <netinet/in.h>
+#include <stdio.h>
+#include <sys/socket.h>
+int main(void)
+{
+    int ttl = 0, fd = socket(AF_INET, SOCK_STREAM, 0);
+    socklen_t length = sizeof ttl;
+    if (getsockopt(fd, IPPROTO_IP, IP_TTL, &ttl, &length) != 0)
+        return 1;
+    printf("%d\\n", ttl);
+    return 0;
+}
+"""
+
+GO_SOURCE = """
+package main
+%s
+import ("fmt"; "syscall")
+func main() {
+    fd, _ := syscall.Socket(syscall.AF_INET, syscall.SOCK_STREAM, 0)
+    ttl, _ := syscall.GetsockoptInt(fd, syscall.IPPROTO_IP, syscall.IP_TTL)
+    fmt.Println(ttl)
+}
+"""
+
+CLANG_RUNTIME = "clang's runtime directory"  # stands for -Wl,-rpath to it
+
+# Compiler, its flags, what doctor must find. Found or not, its verdict must be true.
+BUILDS = {
+    "plain": ("gcc", [], set()),
+    "no-pie": ("gcc", ["-no-pie"], set()),
+    "stripped": ("gcc", ["-s"], set()),
+    "static": ("gcc", ["-static"], {"static"}),
+    "static-pie": ("gcc", ["-static-pie"], {"static"}),
+    "static-stripped": ("gcc", ["-static", "-s"], {"static"}),
+    "musl": ("musl-gcc", [], set()),
+    "musl-static": ("musl-gcc", ["-static"], {"static"}),
+    "i386": ("gcc", ["-m32", "-idirafter", f"/usr/include/{os.uname().machine}-linux-gnu"],
+             {"architecture"}),
+    "asan": ("gcc", ["-fsanitize=address"], {"asan"}),
+    "asan-static": ("gcc", ["-fsanitize=address", "-static-libasan"], set()),
+    "asan-clang": ("clang", ["-fsanitize=address"], set()),
+    "asan-clang-shared": ("clang", ["-fsanitize=address", "-shared-libasan", CLANG_RUNTIME],
+                          {"asan"}),
+    "ubsan": ("gcc", ["-fsanitize=undefined"], set()),
+    "jemalloc": ("gcc", ["-Wl,--no-as-needed", "-l:libjemalloc.so.2"], set()),
+}
+TUNABLE = {"asan"}  # what `socktune run` overcomes
+
+
+def built(command, what, **keywords):
+    """Run a compiler, or skip: one that is there need not have all its libraries."""
+    result = subprocess.run([str(word) for word in command], capture_output=True, text=True,
+                            check=False, timeout=120, **keywords)
+    if result.returncode != 0:
+        pytest.skip(f"{what} cannot be built: {result.stderr.strip().splitlines()[-1]}")
+
+
+def build_c(path, compiler="gcc", flags=()):
+    source = path.with_suffix(".c")
+    source.write_text(C_SOURCE, encoding="utf-8")
+    if CLANG_RUNTIME in flags:
+        shown = subprocess.run([program(compiler), "-print-runtime-dir"], capture_output=True,
+                               text=True, check=True).stdout.strip()
+        # The directory differs by distribution: DIR/linux, or one named after the machine.
+        flags = [f"-Wl,-rpath,{shown}:{os.path.dirname(shown)}/linux" if one == CLANG_RUNTIME
+                 else one for one in flags]
+    built([program(compiler), "-o", path, source, *flags], path.name)
+    return path
+
+
+def build_go(path, cgo, flags=()):
+    source = path.with_suffix(".go")
+    source.write_text(GO_SOURCE % ('import "C"' if cgo else ""), encoding="utf-8")
+    home = path.parent
+    built([program("go"), "build", "-o", path, *flags, source], path.name, env={
+        "PATH": os.environ["PATH"], "HOME": str(home), "GOCACHE": str(home / "cache"),
+        "GOFLAGS": "-mod=mod", "GO111MODULE": "off", "GOPROXY": "off", "GOTOOLCHAIN": "local",
+        "CGO_ENABLED": "1" if cgo else "0"})
+    return path
+
+
+def diagnosis(socktune, subject, *arguments, **keywords):
+    """What --json says, with "ids" of its findings and "status"; the text must agree."""
+    result = socktune("doctor", "--json", *arguments, subject, **keywords)
+    assert result.stdout, result.stderr
+    report = json.loads(result.stdout)
+    report["ids"] = {one["id"] for one in report["findings"]}
+    report["status"] = result.returncode
+    assert report["status"] == (0 if report["reachable"] else 1)
+    assert all(one["text"] for one in report["findings"])
+    text = socktune("doctor", *arguments, subject, **keywords)
+    assert text.returncode == result.returncode
+    assert text.stdout.splitlines()[0].endswith(f": {report['verdict']}")
+    assert "\x1b" not in text.stdout, "colour into a pipe"
+    return report
+
+
+def obstacles(report):
+    return {one["id"] for one in report["findings"] if one["kind"] == "obstacle"}
+
+
+def is_tuned(socktune, rules, *command, **keywords):
+    """Whether the kernel's word on the program's socket under `socktune run` is the rule's."""
+    result = socktune("run", "-c", rules, *command, **keywords)
+    assert result.returncode == 0, result.stderr
+    ttl = int(result.stdout)
+    untuned = pathlib.Path("/proc/sys/net/ipv4/ip_default_ttl").read_text(encoding="ascii")
+    assert ttl in (TTL, int(untuned))
+    return ttl == TTL
+
+
+@pytest.fixture
+def rules(rule_file):
+    return rule_file(RULES)
+
+
+# --- programs -------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", BUILDS)
+def test_verdict_is_true_of_c_programs(name, directory, socktune, rules):
+    compiler, flags, expected = BUILDS[name]
+    path = build_c(directory / "probe", compiler, flags)
+    report = diagnosis(socktune, path)
+    interesting = report["ids"] - {"no-rules", "from-outside"}
+    assert interesting == expected
+    assert report["executable"]["file"] == str(path)
+    assert report["reachable"] == (not expected - TUNABLE)
+    assert report["reachable"] == is_tuned(socktune, rules, path)
+
+
+@pytest.mark.parametrize("name,cgo,flags", [
+    ("go", False, []), ("go-cgo", True, []), ("go-pie", False, ["-buildmode=pie"]),
+    ("go-stripped", False, ["-ldflags=-s -w"]), ("go-no-id", False, ["-ldflags=-buildid="])])
+def test_verdict_is_true_of_go_programs(name, cgo, flags, directory, socktune, rules):
+    if cgo:
+        program("gcc")
+    path = build_go(directory / name, cgo, flags)
+    report = diagnosis(socktune, path)
+    assert report["executable"]["go"]
+    assert "go" in obstacles(report)
+    assert ("static" in report["ids"]) == (report["executable"]["libc"] == "none")
+    assert ("no-libc" in report["ids"]) == (name == "go-pie")
+    if cgo:
+        assert report["executable"]["libc"] == "glibc", "the test is about a dynamic Go program"
+    assert "from-outside" in report["ids"]
+    assert not report["reachable"]
+    assert not is_tuned(socktune, rules, path)
+
+
+def test_a_loader_without_a_libc(directory, socktune, rules):
+    """Such a program must also start: the library finds none of the functions it imports."""
+    path = directory / "bare"
+    source = directory / "bare.c"
+    source.write_text("""
+#include <sys/syscall.h>
+static long call(long number, long argument)
+{
+    long result;
+    __asm__ volatile("syscall" : "=a"(result) : "a"(number), "D"(argument) : "rcx", "r11", "memory");
+    return result;
+}
+void _start(void) { for (;;) call(SYS_exit_group, 0); }
+""", encoding="utf-8")
+    if os.uname().machine != "x86_64":
+        pytest.skip("its system call is x86-64's")
+    built([program("gcc"), "-nostdlib", "-fPIE", "-pie", "-o", path, source,
+           "-Wl,--dynamic-linker=/lib64/ld-linux-x86-64.so.2"], "bare")
+    assert obstacles(diagnosis(socktune, path)) == {"no-libc"}
+    result = socktune("run", "-c", rules, path)
+    assert result.returncode == 0, result.stderr
+    assert "runs untuned" in result.stderr
+
+
+def test_another_machine(directory, socktune):
+    path = build_c(directory / "probe", "aarch64-linux-gnu-gcc")
+    report = diagnosis(socktune, path)
+    assert obstacles(report) == {"architecture"}
+    assert report["executable"]["machine"] == "aarch64"
+
+
+def test_liburing_is_told(directory, socktune, rules):
+    """A library of that name is enough; what it does is not looked at."""
+    library = directory / "liburing.so.2"
+    empty = directory / "empty.c"
+    empty.write_text("", encoding="utf-8")
+    built([program("gcc"), "-shared", "-Wl,-soname,liburing.so.2", "-o", library, empty], "liburing")
+    path = build_c(directory / "probe", "gcc",
+                   ["-Wl,--no-as-needed", f"-Wl,-rpath,{directory}", library])
+    report = diagnosis(socktune, path)
+    assert "liburing.so.2" in report["executable"]["needed"]
+    assert "io-uring" in report["ids"]
+    assert report["reachable"] and is_tuned(socktune, rules, path)
+
+
+@pytest.mark.parametrize("damage", ["short", "headers", "empty elf"])
+def test_damaged_executables(damage, directory, socktune):
+    path = directory / "damaged"
+    whole = pathlib.Path("/bin/true").read_bytes()
+    path.write_bytes({"short": whole[:40], "headers": whole[:64] + bytes(2000),
+                      "empty elf": b"\x7fELF"}[damage])
+    path.chmod(0o755)
+    result = socktune("doctor", path)
+    if damage == "headers":  # no segment at all: what the kernel refuses looks static
+        assert result.returncode in (1, 126)
+    else:
+        assert result.returncode == 126
+        assert f"{path}: neither a sound ELF executable nor a script" in result.stderr
+
+
+# --- AddressSanitizer: what doctor advises must work ----------------------------------------------
+
+
+@pytest.fixture
+def asan_program(directory):
+    return build_c(directory / "probe", "gcc", ["-fsanitize=address"])
+
+
+def run_preloaded(path, build, rules, preload, **extra):
+    return subprocess.run([path], env={**preloaded(build, rules), "LD_PRELOAD": preload, **extra},
+                          capture_output=True, text=True, check=False, timeout=30)
+
+
+def test_asan_aborts_under_a_bare_preload(asan_program, build, compiled):
+    result = run_preloaded(asan_program, build, compiled(RULES), str(build.library))
+    assert result.returncode != 0
+    assert "ASan runtime does not come first" in result.stderr
+
+
+def test_asan_by_its_option(asan_program, build, compiled, socktune):
+    option = {"ASAN_OPTIONS": "verify_asan_link_order=0"}
+    result = run_preloaded(asan_program, build, compiled(RULES), str(build.library), **option)
+    assert (result.returncode, result.stdout) == (0, f"{TTL}\n"), result.stderr
+    assert "asan" not in diagnosis(socktune, asan_program, env=option)["ids"]
+
+
+def test_asan_by_its_runtime_first(asan_program, build, compiled):
+    needed = subprocess.run(["ldd", asan_program], capture_output=True, text=True, check=True)
+    runtime = next(line.split()[2] for line in needed.stdout.splitlines() if "libasan" in line)
+    result = run_preloaded(asan_program, build, compiled(RULES), f"{runtime} {build.library}")
+    assert (result.returncode, result.stdout) == (0, f"{TTL}\n"), result.stderr
+
+
+def test_asan_says_what_to_do(asan_program, socktune):
+    text = " ".join(socktune("doctor", asan_program).stdout.split())
+    assert "verify_asan_link_order=0" in text and "LD_PRELOAD=\"RUNTIME LIBRARY\"" in text
+
+
+def test_asan_still_finds_errors_under_run(directory, socktune, rules):
+    """Switching its check of the link order off leaves the rest of ASan at work."""
+    path = directory / "broken"
+    source = directory / "broken.c"
+    source.write_text('#include <stdlib.h>\n#include <string.h>\n'
+                      'int main(int c, char **v) { char *p = malloc(4); memset(p, c, 5);'
+                      ' return *p == **v; }\n', encoding="utf-8")
+    built([program("gcc"), "-O0", "-fsanitize=address", "-o", path, source], "broken")
+    result = socktune("run", "-c", rules, path)
+    assert result.returncode != 0 and "heap-buffer-overflow" in result.stderr
+
+
+# --- privileges -----------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def everybodys(build, directory, rule_file):
+    """The command, the library and rules where any user can reach them; socktune(*arguments) as a
+    user: as_user(uid, "doctor", ...)."""
+    needs_root("set-user-ID files and other users")
+    for made in (build.socktune, build.library):
+        shutil.copy(made, directory)
+    rules = rule_file(RULES)
+    rules.chmod(0o644)
+
+    def as_user(uid, *arguments, wrapper=(), **keywords):
+        keywords.setdefault("timeout", 30)
+        environment = {key: value for key, value in os.environ.items()
+                       if key != "LD_PRELOAD" and not key.startswith("SOCKTUNE_")}
+        environment.update(HOME=str(directory), **keywords.pop("env", {}))
+        drop = [program("setpriv"), "--reuid", str(uid), "--regid", str(uid), "--clear-groups"]
+        return subprocess.run(
+            [*(drop if uid else []), *wrapper, directory / "socktune", *map(str, arguments)],
+            env=environment, capture_output=True, text=True, check=False, cwd=directory, **keywords)
+    as_user.rules = rules
+    return as_user
+
+
+def privileged_verdict(as_user, uid, path, wrapper=()):
+    """(ids of findings, whether it is reachable), which must be what really happens."""
+    def command(*arguments, **keywords):
+        return as_user(uid, *arguments, wrapper=wrapper, **keywords)
+    report = diagnosis(command, path)
+    assert report["reachable"] == is_tuned(command, as_user.rules, path)
+    return report["ids"] - {"no-rules"}, report["reachable"]
+
+
+def test_set_user_id(directory, everybodys):
+    path = build_c(directory / "probe")
+    path.chmod(0o4755)
+    assert privileged_verdict(everybodys, 0, path) == ({"secure-others"}, True)
+    assert privileged_verdict(everybodys, NOBODY, path) == ({"secure"}, False)
+    assert privileged_verdict(everybodys, NOBODY, path,
+                              wrapper=["setpriv", "--no-new-privs"]) == ({"secure-others"}, True)
+    os.chown(path, NOBODY, -1)
+    path.chmod(0o4755)
+    assert privileged_verdict(everybodys, 0, path) == ({"secure"}, False)
+    assert privileged_verdict(everybodys, NOBODY, path) == ({"secure-others"}, True)
+
+
+def test_set_group_id(directory, everybodys):
+    path = build_c(directory / "probe")
+    path.chmod(0o2755)
+    assert privileged_verdict(everybodys, 0, path) == ({"secure-others"}, True)
+    assert privileged_verdict(everybodys, NOBODY, path) == ({"secure"}, False)
+    path.chmod(0o2745)  # without group execution the bit is a mandatory lock's, not the kernel's
+    assert privileged_verdict(everybodys, NOBODY, path) == (set(), True)
+
+
+def test_file_capabilities_and_the_ambient_ones_advised(directory, everybodys):
+    path = build_c(directory / "probe")
+    built([program("setcap", "usr/sbin/setcap"), "cap_net_raw+ep", path], "file capabilities")
+    assert privileged_verdict(everybodys, 0, path) == ({"secure-others"}, True)
+    assert privileged_verdict(everybodys, NOBODY, path) == ({"secure"}, False)
+    built([program("setcap", "usr/sbin/setcap"), "-r", path], "file capabilities")
+    drop = [program("setpriv"), "--reuid", str(NOBODY), "--clear-groups", "--inh-caps", "+net_raw",
+            "--ambient-caps", "+net_raw"]
+    ids, reachable = privileged_verdict(everybodys, 0, path, wrapper=drop)
+    assert (ids, reachable) == (set(), True)
+
+
+def test_a_mount_that_honours_no_bits(directory, everybodys):
+    path = build_c(directory / "probe")
+    place = directory / "mounted"
+    place.mkdir()
+    there = place / "probe"
+    wrapper = [program("unshare"), "--mount", "sh", "-c",
+               f"mount -t tmpfs -o nosuid,mode=755 none {place} && cp {path} {there} && "
+               f"chmod 4755 {there} && exec setpriv --reuid {NOBODY} --clear-groups \"$@\"", "sh"]
+    if everybodys(0, "doctor", "/bin/true", wrapper=wrapper).returncode != 0:
+        pytest.skip("no mount namespace can be made")
+    assert privileged_verdict(everybodys, 0, there, wrapper=wrapper) == (set(), True)
+
+
+def test_a_file_that_may_not_be_read(directory, everybodys):
+    path = build_c(directory / "probe")
+    path.chmod(0o711)
+    result = everybodys(NOBODY, "doctor", path)
+    assert result.returncode == 1
+    assert "cannot tell" in result.stdout.splitlines()[0]
+
+
+# --- scripts and names ----------------------------------------------------------------------------
+
+
+@pytest.fixture
+def script(directory):
+    def write(text, name="script"):
+        path = directory / name
+        path.write_text(text, encoding="utf-8")
+        path.chmod(0o755)
+        return path
+    return write
+
+
+@pytest.mark.parametrize("first", ["#!{}", "#! {} -u", "#!/usr/bin/env probe",
+                                   "#!/usr/bin/env -S probe -x", "#!/usr/bin/env -S -u B A=1 probe"])
+def test_scripts_are_followed(first, directory, script, socktune, rules):
+    """The interpreter is our probe: it tells whether the script's process is tuned."""
+    probe = build_c(directory / "probe")
+    path = script(first.format(probe) + "\nanything\n")
+    environment = {"PATH": f"{directory}:{os.environ['PATH']}"}
+    report = diagnosis(socktune, path, env=environment)
+    assert report["executable"]["file"] == str(probe)
+    assert report["executable"]["script"] and "script" in report["ids"]
+    assert report["reachable"] and is_tuned(socktune, rules, path, env=environment)
+
+
+def test_a_script_of_a_static_interpreter(directory, script, socktune, rules):
+    probe = build_c(directory / "probe", "gcc", ["-static"])
+    path = script(f"#!{probe}\n", "outer")
+    path = script(f"#!{path}\n", "outermost")
+    report = diagnosis(socktune, path)
+    assert obstacles(report) == {"static"}
+    assert not is_tuned(socktune, rules, path)
+
+
+def test_a_script_without_a_first_line_is_the_shells(script, socktune):
+    report = diagnosis(socktune, script("exit 0\n"))
+    assert report["executable"]["file"] == os.path.realpath("/bin/sh")
+
+
+def test_broken_scripts(directory, script, socktune):
+    looped = script(f"#!{directory}/script\n")
+    assert "deeper than the kernel follows" in socktune("doctor", looped).stderr
+    result = socktune("doctor", script("#!/nonexistent/interpreter\n"))
+    assert result.returncode == 127 and "/nonexistent/interpreter" in result.stderr
+    result = socktune("doctor", script("#!/usr/bin/env no-such-command\n"))
+    assert result.returncode == 127 and "no-such-command" in result.stderr
+
+
+def test_programs_are_found_as_a_shell_finds_them(directory, socktune):
+    for name, mode in (("first", 0o644), ("second", 0o755)):
+        (directory / name).mkdir()
+        shutil.copy("/bin/true", directory / name / "command")
+        (directory / name / "command").chmod(mode)
+    environment = {"PATH": f"{directory}/none:{directory}/first:{directory}/second"}
+    report = diagnosis(socktune, "command", env=environment)
+    assert report["executable"]["path"] == f"{directory}/second/command"
+    assert report["program"] == "command"
+    environment["PATH"] = f"{directory}/first"
+    assert socktune("doctor", "command", env=environment).returncode == 126
+    result = socktune("doctor", "no-such-command")
+    assert (result.returncode, result.stderr) == (
+        127, "socktune doctor: no-such-command: no such program\n")
+    assert socktune("doctor", directory).returncode == 126
+    report = diagnosis(socktune, "./2", cwd=shutil.copy("/bin/true", directory / "2").parent)
+    assert report["reachable"]
+
+
+@pytest.mark.parametrize("arguments,status", [
+    ([], 2), (["a", "b"], 2), (["--nonsense", "a"], 2), (["--help"], 0), (["999999999"], 127)])
+def test_usage(arguments, status, socktune):
+    assert socktune("doctor", *arguments).returncode == status
+
+
+# --- rules ----------------------------------------------------------------------------------------
+
+TWO_RULES = """
+rules = (
+  { name = "mine";  match = { program = "true"; }; set = { SO_KEEPALIVE = true; TCP_KEEPIDLE = 60; }; },
+  { name = "other"; match = { program = "false"; }; set = { TCP_NODELAY = true; }; }
+);
+"""
+
+
+def test_the_rules_for_a_program(socktune, rule_file):
+    path = rule_file(TWO_RULES)
+    report = diagnosis(socktune, "true", "-c", path)
+    assert report["rules"] == {"path": str(path), "total": 2, "active": [
+        {"name": "mine", "file": str(path), "line": 3, "options": ["SO_KEEPALIVE", "TCP_KEEPIDLE"]}]}
+    assert diagnosis(socktune, "true", env={"SOCKTUNE_RULES": str(path)})["rules"] == report["rules"]
+    report = diagnosis(socktune, "cat", "-c", path)
+    assert report["rules"]["active"] == [] and "no-rule-matches" in report["ids"]
+
+
+def test_bad_rules_are_told_and_change_no_verdict(socktune, rule_file):
+    path = rule_file("rules = ( { set = { SO_KEEPALIV = true; }; } );")
+    report = diagnosis(socktune, "true", "-c", path)
+    assert report["reachable"] and "bad-rules" in report["ids"]
+    assert f"{path}:1: error:" in socktune("doctor", "-c", path, "true").stderr
+
+
+# --- processes ------------------------------------------------------------------------------------
+
+PYTHON = "/usr/bin/python3"
+
+SERVER = """
+import socket, time
+listener = socket.create_server(("127.0.0.1", 0))
+listener6 = socket.create_server(("::1", 0), family=socket.AF_INET6)
+datagram = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+datagram.bind(("127.0.0.1", 0))
+client = socket.create_connection(listener.getsockname())
+pair = socket.socketpair()
+print("ready", *(s.getsockname()[1] for s in (listener, listener6, datagram, client)), flush=True)
+time.sleep(60)
+"""
+
+
+def python(start, code, rules=None, **keywords):
+    """Run Python code that prints "ready ..." when it is; returns (pid, the words behind)."""
+    if not os.path.exists(PYTHON):
+        pytest.skip(f"{PYTHON} is not there")
+    one = start([PYTHON, "-c", code], rules, **keywords)
+    one.until(lambda: one.output.startswith("ready") and one.output.endswith("\n")
+              or one.output.startswith("skip"), "ready")
+    if one.output.startswith("skip"):
+        pytest.skip(one.output[5:].strip())
+    return one.pid, one.output.split()[1:]
+
+
+def test_a_process_with_the_library_and_its_sockets(start, socktune, compiled):
+    pid, ports = python(start, SERVER, rules := compiled(RULES))
+    report = diagnosis(socktune, pid)
+    assert report["verdict"] == "libsocktune.so is loaded in it"
+    assert report["process"]["loaded"] and report["reachable"]
+    assert report["process"]["ld_preload"].endswith("libsocktune.so")
+    assert report["rules"]["path"] == str(rules), "taken from the environment of the process"
+    assert [rule["name"] for rule in report["rules"]["active"]] == ["ttl"]
+    listener, listener6, datagram, client = ports
+    assert [(one["protocol"], one["state"], one["local"], one["remote"])
+            for one in report["sockets"]] == [
+        ("tcp", "listen", f"127.0.0.1:{listener}", "0.0.0.0:0"),
+        ("tcp6", "listen", f"[::1]:{listener6}", "[::]:0"),
+        ("udp", "unconnected", f"127.0.0.1:{datagram}", "0.0.0.0:0"),
+        ("tcp", "established", f"127.0.0.1:{client}", f"127.0.0.1:{listener}")]
+    assert report["other_sockets"] == 2
+    for one in report["sockets"]:
+        assert os.readlink(f"/proc/{pid}/fd/{one['fd']}").startswith("socket:")
+
+
+def test_a_process_without_the_library(start, socktune):
+    pid, _ = python(start, 'print("ready", flush=True); import time; time.sleep(60)')
+    report = diagnosis(socktune, pid)
+    assert report["verdict"] == "preloading reaches it once it is started again"
+    assert "not-loaded" in report["ids"] and report["reachable"]
+    assert report["executable"]["path"] == os.path.realpath(PYTHON)
+
+
+def test_many_sockets(start, socktune):
+    pid, _ = python(start, """
+import socket, time
+held = [socket.create_server(("127.0.0.1", 0)) for _ in range(300)]
+print("ready", flush=True)
+time.sleep(60)""")
+    assert len(diagnosis(socktune, pid)["sockets"]) == 300
+    assert "and 288 more" in socktune("doctor", pid).stdout
+
+
+def test_confinement_is_told(start, socktune):
+    """An allow-all seccomp filter counts: what it lets pass is not looked at."""
+    pid, _ = python(start, """
+import ctypes, time
+libc = ctypes.CDLL(None)
+class Filter(ctypes.Structure):
+    _fields_ = [("code", ctypes.c_ushort), ("jt", ctypes.c_ubyte), ("jf", ctypes.c_ubyte),
+                ("k", ctypes.c_uint)]
+class Program(ctypes.Structure):
+    _fields_ = [("length", ctypes.c_ushort), ("filter", ctypes.POINTER(Filter))]
+allow = Filter(0x06, 0, 0, 0x7fff0000)
+PR_SET_NO_NEW_PRIVS, PR_SET_SECCOMP = 38, 22
+libc.prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
+if libc.prctl(PR_SET_SECCOMP, 2, ctypes.byref(Program(1, ctypes.pointer(allow)))) != 0:
+    print("skip the kernel has no seccomp filters", flush=True)
+print("ready", flush=True)
+time.sleep(60)""")
+    report = diagnosis(socktune, pid)
+    assert report["process"]["seccomp"] == "filter" and report["process"]["no_new_privs"]
+    assert {"seccomp", "no-new-privs"} <= report["ids"]
+    assert report["reachable"]
+
+
+def test_an_open_io_uring_is_told(start, socktune):
+    pid, _ = python(start, """
+import ctypes, time
+parameters = ctypes.create_string_buffer(120)
+if ctypes.CDLL(None).syscall(425, 1, parameters) < 0:  # io_uring_setup, on every machine
+    print("skip the kernel lends no io_uring", flush=True)
+print("ready", flush=True)
+time.sleep(60)""")
+    report = diagnosis(socktune, pid)
+    assert report["process"]["io_uring"] and "io-uring-open" in report["ids"]
+
+
+def test_a_preload_that_the_loader_ignored(start, socktune, directory):
+    shutil.copy(PYTHON, directory / "python")
+    pid, _ = python(start, 'print("ready", flush=True); import time; time.sleep(60)',
+                    env={"LD_PRELOAD": f"{directory}/missing/libsocktune.so"},
+                    stderr=subprocess.DEVNULL)
+    assert "preload-ignored" in diagnosis(socktune, pid)["ids"]
+
+
+def test_a_disabled_library(start, socktune, compiled):
+    pid, _ = python(start, SERVER, compiled(RULES), env={"SOCKTUNE_DISABLE": "1"})
+    assert "disabled" in diagnosis(socktune, pid)["ids"]
+
+
+def test_a_file_replaced_since(start, socktune, directory):
+    path = directory / "sleeper"
+    shutil.copy(program("sleep"), path)
+    one = start([path, "60"])
+    one.until(lambda: os.readlink(f"/proc/{one.pid}/exe") == str(path), "executing")
+    path.unlink()
+    report = diagnosis(socktune, one.pid)
+    assert "replaced" in report["ids"] and report["reachable"]
+    assert report["executable"]["path"] == str(path)
+
+
+def test_a_static_process(start, socktune, directory):
+    path = build_c(directory / "probe", "gcc", ["-static", "-include", "unistd.h",
+                                               "-Dreturn=return sleep(60),"])
+    one = start([path])
+    one.until(lambda: os.readlink(f"/proc/{one.pid}/exe") == str(path), "executing")
+    report = diagnosis(socktune, one.pid)
+    assert obstacles(report) == {"static"}
+
+
+def test_a_process_that_gained_privileges(start, socktune, directory):
+    """Its auxiliary vector tells, whoever started it."""
+    needs_root("a set-user-ID file")
+    path = directory / "sleeper"
+    shutil.copy(program("sleep"), path)
+    path.chmod(0o4755)
+    one = start([program("setpriv"), "--reuid", str(NOBODY), "--clear-groups", path, "60"])
+    one.until(lambda: os.readlink(f"/proc/{one.pid}/exe") == str(path), "executing")
+    assert obstacles(diagnosis(socktune, one.pid)) == {"secure"}
+
+
+def jail_of(path, binary):
+    """A root directory with a program and what it needs to start."""
+    needed = subprocess.run(["ldd", binary], capture_output=True, text=True, check=True).stdout
+    for file in [binary] + [word for word in needed.split() if word.startswith("/")]:
+        target = path / file.lstrip("/")
+        target.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(file, target)
+    return path
+
+
+def test_a_process_with_another_root(start, socktune, directory, build):
+    needs_root("chroot")
+    sleeper = program("sleep")
+    jail = jail_of(directory / "jail", sleeper)
+    one = start(["chroot", jail, sleeper, "60"])
+    one.until(lambda: os.readlink(f"/proc/{one.pid}/root") == str(jail), "executing")
+    report = diagnosis(socktune, one.pid)
+    assert obstacles(report) == {"library-not-visible"} and report["process"]["other_mounts"]
+    there = jail / str(build.library).lstrip("/")
+    there.parent.mkdir(parents=True)
+    shutil.copy(build.library, there)
+    assert obstacles(diagnosis(socktune, one.pid)) == set()
+
+
+def test_a_process_that_changed_its_root_itself(start, socktune, directory):
+    """As haproxy and sshd do: their loader worked before that."""
+    needs_root("chroot")
+    pid, _ = python(start, f"""
+import os, time
+os.chroot({str(directory)!r})
+print("ready", flush=True)
+time.sleep(60)""")
+    report = diagnosis(socktune, pid)
+    assert report["process"]["other_mounts"] and obstacles(report) == set()
+
+
+def test_other_namespaces(start, socktune):
+    needs_root("namespaces")
+    one = start([program("unshare"), "--mount", "--net", program("sleep"), "60"])
+    one.until(lambda: os.readlink(f"/proc/{one.pid}/exe").endswith("sleep"), "executing")
+    report = diagnosis(socktune, one.pid)
+    assert report["process"]["other_network"] and report["process"]["other_mounts"]
+    assert "network-namespace" in report["ids"] and report["reachable"]
+
+
+def test_a_process_of_somebody_else(everybodys):
+    result = everybodys(NOBODY, "doctor", "--json", os.getpid())
+    report = json.loads(result.stdout)
+    assert result.returncode == 1 and report["reachable"] is None
+    assert "not-permitted" in {one["id"] for one in report["findings"]}
+
+
+def test_a_zombie_has_no_program(socktune):
+    pid = os.fork()
+    if pid == 0:
+        os._exit(0)
+    try:
+        kernel.until(lambda: " Z " in pathlib.Path(f"/proc/{pid}/stat").read_text(encoding="ascii"),
+                     "a zombie")
+        assert obstacles(diagnosis(socktune, pid)) == {"no-program"}
+    finally:
+        os.waitpid(pid, 0)
+    assert socktune("doctor", pid).returncode == 127
