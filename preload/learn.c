@@ -59,7 +59,9 @@ static bool narrow_type(int fd, struct subject *subject, enum moment moment)
 
 static bool learn_type(int fd, struct subject *subject, enum moment moment)
 {
-    int domain = kernel_get_int(fd, SOL_SOCKET, SO_DOMAIN);
+    int domain = subject->families == FAMILY_INET    ? AF_INET
+                 : subject->families == FAMILY_INET6 ? AF_INET6
+                                                     : kernel_get_int(fd, SOL_SOCKET, SO_DOMAIN);
     int type = kernel_get_int(fd, SOL_SOCKET, SO_TYPE);
     int protocol = kernel_get_int(fd, SOL_SOCKET, SO_PROTOCOL);
     if (domain < 0 || type < 0 || protocol < 0)
@@ -91,8 +93,15 @@ void learn(int fd, struct subject *subject, unsigned wanted, enum moment moment)
     subject->unobtainable |= (uint8_t)(wanted & ~got);
 }
 
-/* The role of a TCP socket by its state; 0 where it stays open. */
-static unsigned tcp_role(int fd)
+/* Has this side sent its FIN? It takes a sequence number too. */
+static bool sent_fin(uint8_t state)
+{
+    return state == TCP_FIN_WAIT1 || state == TCP_FIN_WAIT2 || state == TCP_CLOSING ||
+           state == TCP_LAST_ACK;
+}
+
+/* The role of a TCP or MPTCP socket by its state; 0 where it stays open. */
+static unsigned tcp_role(int fd, bool mptcp)
 {
     struct tcp_info_head info = {0};
     socklen_t length = sizeof info;
@@ -105,12 +114,16 @@ static unsigned tcp_role(int fd)
     if (info.state == TCP_CLOSE || length < sizeof info)
         return 0;
     int queued = 0, unsent = 0;
-    if (info.bytes_sent != 0 && (syscall(SYS_ioctl, fd, SIOCOUTQ, &queued) != 0 ||
-                                 syscall(SYS_ioctl, fd, SIOCOUTQNSD, &unsent) != 0))
-        return 0;
-    /* All sequence numbers sent, the acknowledged and the ones in flight, less the data. */
+    if (info.bytes_sent != 0) {
+        /* The queues of MPTCP are those of all subflows, tcp_info is that of one. */
+        if (mptcp || syscall(SYS_ioctl, fd, SIOCOUTQ, &queued) != 0 ||
+            syscall(SYS_ioctl, fd, SIOCOUTQNSD, &unsent) != 0)
+            return 0;
+    }
+    /* All sequence numbers sent, the acknowledged and the ones in flight, less data and FIN. */
     uint64_t in_flight = (uint64_t)(queued - unsent);
-    uint64_t beside_data = info.bytes_acked + in_flight - (info.bytes_sent - info.bytes_retrans);
+    uint64_t beside_data = info.bytes_acked + in_flight - (info.bytes_sent - info.bytes_retrans) -
+                           sent_fin(info.state);
     return beside_data == 0 ? ROLE_ACCEPT : ROLE_CONNECT;
 }
 
@@ -120,9 +133,10 @@ bool learn_history(int fd, struct subject *subject)
     if (!learn_type(fd, subject, MOMENT_SOCKET) || subject->families == 0 ||
         subject->protocols == 0)
         return false;
-    unsigned role = (subject->protocols & (PROTOCOL_TCP | PROTOCOL_MPTCP)) != 0 ? tcp_role(fd)
-                    : subject->roles == ROLE_DATAGRAM                           ? ROLE_DATAGRAM
-                                                                                : 0u;
+    bool mptcp = subject->protocols == PROTOCOL_MPTCP;
+    unsigned role = subject->protocols == PROTOCOL_TCP || mptcp ? tcp_role(fd, mptcp)
+                    : subject->roles == ROLE_DATAGRAM           ? ROLE_DATAGRAM
+                                                                : 0u;
     if (role != 0) {
         subject->roles = (uint8_t)role;
         subject->known |= FACT_ROLE;

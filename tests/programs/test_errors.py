@@ -231,17 +231,20 @@ HEADER = struct.Struct("=8sIIQ")  # magic, version, size, checksum; then section
 MASK = 2**64 - 1
 
 
+def mix(lane, word):
+    mixed = ((lane ^ word) * 0x9e3779b97f4a7c15) & MASK
+    return (mixed << 29 | mixed >> 35) & MASK
+
+
 def checksum(blob):
     """policy_checksum() of preload/policy.c."""
-    prime, size = 0x9e3779b97f4a7c15, len(blob)
-    lane = [size, size ^ prime, ~size & MASK, prime]
-    for i, (word,) in enumerate(struct.iter_unpack("=Q", blob[HEADER.size:])):
-        mixed = ((lane[i % 4] ^ word) * prime) & MASK
-        lane[i % 4] = (mixed << 29 | mixed >> 35) & MASK
-    total = 0
-    for one in lane:
-        total = ((total ^ one) * prime & MASK) ^ (total >> 31)
-    return total
+    words = [word for word, in struct.iter_unpack("=Q", blob[HEADER.size:])]
+    lane, whole = [len(blob), 1, 2, 3], len(words) // 4 * 4
+    for i, word in enumerate(words[:whole]):
+        lane[i % 4] = mix(lane[i % 4], word)
+    for word in words[whole:]:
+        lane[0] = mix(lane[0], word)
+    return mix(mix(lane[0], lane[1]), mix(lane[2], lane[3]))
 
 
 def sealed(blob):
