@@ -57,10 +57,10 @@ class Setup:
         self.again = preload("empty object again", again)
         self.expected = {}
 
-    def socktune(self, name, rules, client=0, accepted=0):
+    def socktune(self, name, rules, client=0, accepted=0, make=Policies.compile):
         """Socktune under these rules, which give the timed program's ends so many options."""
-        policy = self.policies.compile(name.replace(" ", "-"), rules, self.settings(8))
-        variant = preload("socktune: " + name, self.library, SOCKTUNE_RULES=policy)
+        path = make(self.policies, name.replace(" ", "-"), rules, self.settings(8))
+        variant = preload("socktune: " + name, self.library, SOCKTUNE_RULES=path)
         self.expected[variant] = (client, accepted)
         return variant
 
@@ -99,6 +99,7 @@ def plan_bars(setup):
     empty, again = setup.empty, setup.again
     noise = "the empty object under another name (noise)"
     none_match = setup.socktune("no rule matches", others(50, four))
+    kept = setup.socktune("kept policy", others(50, four), make=Policies.keep)
     all_match = setup.socktune(
         "50 rules match", [rule(f'program = [ "true", "{TIMED}" ];', four)] * 50, 4, 4)
     matches = setup.socktune(
@@ -115,7 +116,8 @@ def plan_bars(setup):
     yield group(f"start of {PROGRAM}", "start", Effort(300, 12), [
         (noise, again, None),
         ("compiled policy, 50 rules for other programs", none_match, 1.03),
-        ("compiled policy, 50 rules that match", all_match, None)])
+        ("compiled policy, 50 rules that match", all_match, None),
+        ("policy beside a directory of 50 files, found fresh", kept, None)])
     yield group("socket() + close()", "socket", Effort(300, 12), [
         (noise, again, None),
         ("no rule matches", none_match, 1.02),

@@ -11,7 +11,7 @@ import subprocess
 
 TIMED = "calls"
 PROBE = "probe"
-FILE_RULES = 1000  # rules a file
+FILE_RULES = 1000  # rules a file, that it stays below the size that a rule file may have
 
 
 def rule(match, settings, kind="set"):
@@ -38,16 +38,29 @@ class Policies:
         self.directory = directory
 
     def compile(self, name, rules, probe_settings):
-        source = os.path.join(self.directory, name)
+        """A policy."""
+        source = self._write(name, rules, probe_settings, FILE_RULES)
         # Of its own name, so that it cannot be taken for one kept beside the rules.
-        target = os.path.join(self.directory, "compiled-" + name + ".policy")
+        return self._compile(source, os.path.join(self.directory, "compiled-" + name + ".policy"))
+
+    def keep(self, name, rules, probe_settings):
+        """A directory with a file for each rule, and its policy kept beside it."""
+        source = self._write(name, rules, probe_settings, 1)
+        self._compile(source, source + ".policy")
+        return source
+
+    def _write(self, name, rules, probe_settings, file_rules):
+        source = os.path.join(self.directory, name)
         everything = rules + [rule(f'program = "{PROBE}";', probe_settings)]
         os.mkdir(source)
-        for first in range(0, len(everything), FILE_RULES):
-            part = everything[first:first + FILE_RULES]
+        for first in range(0, len(everything), file_rules):
+            part = everything[first:first + file_rules]
             path = os.path.join(source, f"{first:06}.conf")
             with open(path, "w", encoding="ascii") as file:
                 file.write("rules = (\n" + ",\n".join(part) + "\n);\n")
+        return source
+
+    def _compile(self, source, target):
         subprocess.run([self.socktune, "compile", source, "-o", target], check=True,
                        stdout=subprocess.DEVNULL)
         return target

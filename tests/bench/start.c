@@ -107,7 +107,7 @@ static void shuffle(size_t *order)
 
 int main(int argc, char **argv)
 {
-    size_t order[ENVIRONMENTS_MAX];
+    size_t order[ENVIRONMENTS_MAX] = {0};
     long rounds;
 
     if (argc != 3 || (rounds = strtol(argv[1], NULL, 10)) <= 0) {
