@@ -1,13 +1,389 @@
 /* SPDX-License-Identifier: MIT */
-/* Warnings about rules that are valid. */
-#include "rules.h"
+/*
+ * Warnings: rules that are valid but never match, never win, or ask for what cannot be had; options
+ * that cannot reach the sockets of their rule.
+ */
+#include "check.h"
+
+#include "compile.h"
+#include "relate.h"
+
+#include <netinet/in.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/utsname.h>
+
+/* --- helpers -------------------------------------------------------------------------------- */
+
+const struct setting *find_setting(const struct rule *rule, int level, int optname)
+{
+    struct setting_target targets[SETTING_TARGETS_MAX];
+
+    for (size_t i = 0; i < rule->setting_count; i++) {
+        size_t count = setting_targets(&rule->settings[i], targets);
+
+        for (size_t t = 0; t < count && rule->settings[i].mode != MODE_IGNORE; t++)
+            if (targets[t].level == level && targets[t].optname == optname)
+                return &rule->settings[i];
+    }
+    return NULL;
+}
+
+void read_sysctl(const struct checker *checker, const char *name, char *text, size_t size)
+{
+    const char *root = checker->context->sysctl_root;
+    char path[512];
+    FILE *file;
+
+    text[0] = '\0';
+    snprintf(path, sizeof path, "%s/%s", root != NULL ? root : "/proc/sys", name);
+    file = fopen(path, "re");
+    if (file == NULL)
+        return;
+    if (fgets(text, (int)size, file) == NULL)
+        text[0] = '\0';
+    text[strcspn(text, "\n")] = '\0';
+    fclose(file);
+}
+
+/* "connecting and accepted sockets" */
+static const char *role_text(unsigned roles, char *text, size_t size)
+{
+    static const struct {
+        unsigned role;
+        const char *name;
+    } names[] = {{ROLE_CONNECT, "connecting"},
+                 {ROLE_LISTEN, "listening"},
+                 {ROLE_ACCEPT, "accepted"},
+                 {ROLE_DATAGRAM, "datagram"}};
+    size_t used = 0;
+
+    text[0] = '\0';
+    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
+        if ((roles & names[i].role) == 0)
+            continue;
+        roles &= ~names[i].role;
+        used += (size_t)snprintf(text + used, size - used, "%s%s%s",
+                                 used == 0    ? ""
+                                 : roles == 0 ? " and "
+                                              : ", ",
+                                 names[i].name, roles == 0 ? " sockets" : "");
+    }
+    return text;
+}
+
+static bool has_remote(const struct rule *rule)
+{
+    return rule->remote.count != 0 || rule->remote_port.count != 0;
+}
+
+static bool has_local(const struct rule *rule)
+{
+    return rule->local.count != 0 || rule->local_port.count != 0;
+}
+
+/* The roles that the writer had in mind: those written, or those of the protocols written. */
+static unsigned meant_roles(const struct rule *rule)
+{
+    return rule->roles != ROLE_ALL || rule_roles(rule) != ROLE_ALL ? rule_roles(rule) : 0;
+}
+
+/* --- rules that never match ----------------------------------------------------------------- */
+
+static void check_protocols(const struct checker *checker, const struct rule *rule)
+{
+    const unsigned on_unix = PROTOCOL_UNIX_STREAM | PROTOCOL_UNIX_DGRAM;
+    unsigned families = 0;
+
+    if (rule_roles(rule) == 0)
+        warn(checker, rule->at,
+             "rule \"%s\" never matches: no socket of its protocols has its role", rule->name);
+    families |= (rule->protocols & on_unix) != 0 ? FAMILY_UNIX : 0u;
+    families |= (rule->protocols & ~on_unix) != 0 ? FAMILY_IP : 0u;
+    if ((families & rule->families) == 0)
+        warn(checker, rule->at,
+             "rule \"%s\" never matches: no socket of its protocols is of its family", rule->name);
+}
+
+/* The families that the included prefixes leave: IPv4 peers come on inet6 sockets, too. */
+static unsigned families_of_prefixes(const struct prefix_list *list)
+{
+    unsigned families = 0;
+    bool includes = false;
+
+    for (size_t i = 0; i < list->count; i++) {
+        if (list->items[i].negate)
+            continue;
+        includes = true;
+        families |= list->items[i].v4 ? FAMILY_IP : FAMILY_INET6;
+    }
+    return includes ? families : FAMILY_ALL;
+}
+
+/* True if the list includes prefixes of one IP version only, and that is `v4`. */
+static bool only_version(const struct prefix_list *list, bool v4)
+{
+    bool includes = false;
+
+    for (size_t i = 0; i < list->count; i++) {
+        if (list->items[i].negate)
+            continue;
+        if ((list->items[i].v4 != 0) != v4)
+            return false;
+        includes = true;
+    }
+    return includes;
+}
+
+static void check_addresses(const struct checker *checker, const struct rule *rule)
+{
+    if ((families_of_prefixes(&rule->local) & rule->families) == 0)
+        warn(checker, rule->local.at,
+             "rule \"%s\" never matches: local has no address of its family", rule->name);
+    if ((families_of_prefixes(&rule->remote) & rule->families) == 0)
+        warn(checker, rule->remote.at,
+             "rule \"%s\" never matches: remote has no address of its family", rule->name);
+    if ((only_version(&rule->local, true) && only_version(&rule->remote, false)) ||
+        (only_version(&rule->local, false) && only_version(&rule->remote, true)))
+        warn(checker, rule->remote.at,
+             "rule \"%s\" never matches: local and remote are of different IP versions",
+             rule->name);
+}
+
+/* --- criteria that are known late or never --------------------------------------------------- */
+
+static struct location remote_at(const struct rule *rule)
+{
+    return rule->remote.count != 0 ? rule->remote.at : rule->remote_port.at;
+}
+
+static void check_criteria(const struct checker *checker, const struct rule *rule)
+{
+    unsigned roles = meant_roles(rule);
+
+    if (has_remote(rule) && roles == ROLE_LISTEN)
+        warn(checker, remote_at(rule),
+             "rule \"%s\" never matches: a listener has no remote address", rule->name);
+    if (has_remote(rule) && (roles & ROLE_DATAGRAM) != 0)
+        warn(checker, remote_at(rule),
+             "only connected datagram sockets have a remote address: what a program sends by "
+             "sendto() is not reached");
+    if (has_local(rule) && (roles & ROLE_CONNECT) != 0)
+        warn(checker, rule->local.count != 0 ? rule->local.at : rule->local_port.at,
+             "a connecting socket has a local address only if the program binds it first: others "
+             "do not match");
+}
+
+/* --- rules among others --------------------------------------------------------------------- */
+
+static bool check_shadow(const struct checker *checker, size_t index)
+{
+    const struct rule *rules = checker->ruleset->rules;
+
+    for (size_t i = 0; i < index; i++) {
+        if (!rules[i].final || !rule_covers(&rules[i], &rules[index]))
+            continue;
+        warn(checker, rules[index].at,
+             "rule \"%s\" is never reached: rule \"%s\" (%s:%u) matches all its sockets and is "
+             "final",
+             rules[index].name, rules[i].name, rules[i].at.file, rules[i].at.line);
+        return true;
+    }
+    return false;
+}
+
+/* Every option that the earlier rule gives, the later one gives, too. */
+static bool gives_all(const struct rule *later, const struct rule *earlier)
+{
+    struct setting_target targets[SETTING_TARGETS_MAX];
+
+    for (size_t s = 0; s < earlier->setting_count; s++) {
+        size_t count = setting_targets(&earlier->settings[s], targets);
+
+        if (earlier->settings[s].mode == MODE_IGNORE)
+            return false;
+        for (size_t t = 0; t < count; t++)
+            if (find_setting(later, targets[t].level, targets[t].optname) == NULL)
+                return false;
+    }
+    return true;
+}
+
+static void check_overridden(const struct checker *checker, size_t index)
+{
+    const struct rule *rules = checker->ruleset->rules;
+    const struct rule *rule = &rules[index];
+
+    if (rule->setting_count == 0 || rule->final || rule->report)
+        return;
+    for (size_t i = index + 1; i < checker->ruleset->rule_count; i++) {
+        if (rule_covers(&rules[i], rule) && gives_all(&rules[i], rule)) {
+            warn(checker, rule->at,
+                 "rule \"%s\" has no effect: rule \"%s\" (%s:%u) comes later and gives its sockets "
+                 "the same options",
+                 rule->name, rules[i].name, rules[i].at.file, rules[i].at.line);
+            return;
+        }
+        if (rules[i].final)
+            return; /* may keep some sockets from the rules behind it */
+    }
+}
+
+static void check_purpose(const struct checker *checker, const struct rule *rule)
+{
+    if (rule->setting_count == 0 && !rule->final && !rule->report)
+        warn(checker, rule->at, "rule \"%s\" does nothing: it has no set, default, force or ignore",
+             rule->name);
+    if (rule->report)
+        warn(checker, rule->at,
+             "rule \"%s\": this version of socktune does not report connections yet", rule->name);
+}
+
+/* --- options that cannot reach the sockets of their rule ------------------------------------- */
+
+/* True if the option exists and means something for some of the rule's sockets. */
+static bool check_meaning(const struct checker *checker, const struct rule *rule,
+                          const struct setting *setting)
+{
+    const struct option *option = setting->option;
+    char has[64], wants[64];
+
+    if ((option->families & rule->families) == 0 || (option->protocols & rule->protocols) == 0) {
+        warn(checker, setting->at, "%s: it does not exist for sockets of the rule's %s",
+             option->name, (option->families & rule->families) == 0 ? "family" : "protocol");
+        return false;
+    }
+    if ((option->roles & rule_roles(rule)) == 0) {
+        warn(checker, setting->at, "%s: it means nothing for %s, only for %s", option->name,
+             role_text(rule_roles(rule), has, sizeof has),
+             role_text(option->roles, wants, sizeof wants));
+        return false;
+    }
+    return true;
+}
+
+/* Accepted sockets inherit what belongs to the handshake, but the listener knows no peer. */
+static void check_reach(const struct checker *checker, const struct rule *rule, unsigned criteria,
+                        const struct setting *setting)
+{
+    struct setting_target targets[SETTING_TARGETS_MAX];
+    struct rule accepting = *rule;
+
+    accepting.roles = rule->roles & ROLE_ACCEPT;
+    setting_targets(setting, targets);
+    if ((setting->option->roles & rule_roles(&accepting)) == 0 || setting->mode == MODE_IGNORE)
+        return;
+    if (target_moments(&accepting, criteria | CRITERIA_ROLE, setting, &targets[0]) == 0)
+        warn(checker, setting->at,
+             "%s: accepted sockets do not get it: it must be set on the listener, and the rule %s",
+             setting->option->name,
+             has_remote(rule) ? "asks for the peer's address"
+                              : "stands behind a final one that asks for the peer's address");
+}
+
+static void check_ignore(const struct checker *checker, const struct rule *rule,
+                         const struct setting *setting)
+{
+    if (setting->mode == MODE_IGNORE && has_remote(rule) && (rule_roles(rule) & ROLE_CONNECT) != 0)
+        warn(checker, setting->at,
+             "%s: programs set options before they connect, so it is ignored on every socket that "
+             "may still connect to the rule's remote address",
+             setting->option->name);
+}
+
+/* --- what is lacking here --------------------------------------------------------------------- */
+
+/* The capability without which the kernel refuses this value, or NULL. */
+static const char *needed_capability(const struct setting *setting)
+{
+    int64_t number;
+
+    switch (setting->option->privilege) {
+    case PRIVILEGE_NET_ADMIN:
+        return "CAP_NET_ADMIN";
+    case PRIVILEGE_NET_RAW:
+        return "CAP_NET_RAW or CAP_NET_ADMIN";
+    case PRIVILEGE_ABOVE:
+        if (value_number(setting->option, setting->value.bytes, setting->value.length, &number) &&
+            number > setting->option->free_max)
+            return "CAP_NET_ADMIN";
+        return NULL;
+    case PRIVILEGE_NONE:
+    case PRIVILEGE_CHANGE:
+        break;
+    }
+    return NULL;
+}
+
+static void check_privilege(const struct checker *checker, const struct setting *setting)
+{
+    const char *capability = needed_capability(setting);
+
+    if (setting->mode != MODE_IGNORE && !checker->context->privileged && capability != NULL)
+        warn(checker, setting->at, "%s = %s needs %s: programs without it go without the option",
+             setting->option->name, setting->text, capability);
+}
+
+static bool read_version(const char *text, unsigned *version)
+{
+    unsigned major, minor;
+
+    if (sscanf(text, "%u.%u", &major, &minor) != 2)
+        return false;
+    *version = major * 1000 + minor;
+    return true;
+}
+
+static void check_kernel(const struct checker *checker, const struct setting *setting)
+{
+    const char *release = checker->context->kernel;
+    struct utsname system;
+    unsigned here, since;
+
+    if (release == NULL)
+        release = uname(&system) == 0 ? system.release : "";
+    if (read_version(release, &here) && read_version(setting->option->since, &since) &&
+        here < since)
+        warn(checker, setting->at, "%s: it came with Linux %s, and this is %s",
+             setting->option->name, setting->option->since, release);
+}
+
+/* --- the whole ------------------------------------------------------------------------------ */
+
+static void check_setting(const struct checker *checker, const struct rule *rule, unsigned criteria,
+                          const struct setting *setting)
+{
+    if (setting->option == NULL)
+        return;
+    check_kernel(checker, setting);
+    check_ignore(checker, rule, setting);
+    if (!check_meaning(checker, rule, setting) || setting->mode == MODE_IGNORE)
+        return;
+    check_reach(checker, rule, criteria, setting);
+    check_privilege(checker, setting);
+    check_option(checker, rule, setting);
+}
+
+static void check_rule(const struct checker *checker, size_t index)
+{
+    const struct rule *rule = &checker->ruleset->rules[index];
+    unsigned criteria = rule_criteria(checker->ruleset, index);
+
+    check_purpose(checker, rule);
+    check_protocols(checker, rule);
+    check_addresses(checker, rule);
+    check_criteria(checker, rule);
+    if (!check_shadow(checker, index))
+        check_overridden(checker, index);
+    for (size_t s = 0; s < rule->setting_count && rule_roles(rule) != 0; s++)
+        check_setting(checker, rule, criteria, &rule->settings[s]);
+}
 
 void ruleset_check(const struct ruleset *ruleset, const struct check_context *context,
                    struct diagnostics *diagnostics)
 {
-    (void)context;
+    const struct checker checker = {ruleset, context, diagnostics};
+
     for (size_t i = 0; i < ruleset->rule_count; i++)
-        if (ruleset->rules[i].report)
-            diagnose(diagnostics, SEVERITY_WARNING, ruleset->rules[i].at,
-                     "report: this version does not report connections");
+        check_rule(&checker, i);
 }

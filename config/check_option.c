@@ -1,0 +1,263 @@
+/* SPDX-License-Identifier: MIT */
+/* Warnings peculiar to single options: one function each, found by the option's number. */
+#include "check.h"
+
+#include "relate.h"
+
+#include <asm/socket.h>
+#include <inttypes.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* The value of a setting as a number in the option's own unit. */
+static bool number_of(const struct setting *setting, int64_t *number)
+{
+    return setting != NULL && setting->option != NULL &&
+           value_number(setting->option, setting->value.bytes, setting->value.length, number);
+}
+
+static int64_t sysctl_number(const struct checker *checker, const char *name, int64_t otherwise)
+{
+    char text[64], *end;
+    int64_t number;
+
+    read_sysctl(checker, name, text, sizeof text);
+    number = strtoll(text, &end, 10);
+    return end != text ? number : otherwise;
+}
+
+/* --- buffers -------------------------------------------------------------------------------- */
+
+static void check_cap(const struct checker *checker, const struct setting *setting,
+                      const char *sysctl, const char *name, const char *forced)
+{
+    int64_t most = sysctl_number(checker, sysctl, INT64_MAX), number;
+
+    if (number_of(setting, &number) && number > most)
+        warn(checker, setting->at,
+             "%s = %s is above %s, %" PRId64
+             ", to which the kernel cuts it down: raise that, or use "
+             "%s",
+             setting->option->name, setting->text, name, most, forced);
+}
+
+static bool speaks_tcp(const struct rule *rule)
+{
+    return (rule->protocols & (PROTOCOL_TCP | PROTOCOL_MPTCP)) != 0 &&
+           (rule_roles(rule) & ROLE_STREAM) != 0;
+}
+
+static void check_autotuning(const struct checker *checker, const struct rule *rule,
+                             const struct setting *setting)
+{
+    if (speaks_tcp(rule))
+        warn(checker, setting->at,
+             "%s: it ends TCP's autotuning of this buffer, so that a fast and long path may get "
+             "less than without it",
+             setting->option->name);
+}
+
+static void check_receive_buffer(const struct checker *checker, const struct rule *rule,
+                                 const struct setting *setting)
+{
+    check_cap(checker, setting, "net/core/rmem_max", "net.core.rmem_max", "SO_RCVBUFFORCE");
+    check_autotuning(checker, rule, setting);
+}
+
+static void check_send_buffer(const struct checker *checker, const struct rule *rule,
+                              const struct setting *setting)
+{
+    check_cap(checker, setting, "net/core/wmem_max", "net.core.wmem_max", "SO_SNDBUFFORCE");
+    check_autotuning(checker, rule, setting);
+}
+
+/* --- timeouts ------------------------------------------------------------------------------- */
+
+static void check_receive_timeout(const struct checker *checker, const struct rule *rule,
+                                  const struct setting *setting)
+{
+    (void)rule;
+    warn(checker, setting->at,
+         "SO_RCVTIMEO: blocking reads fail with EAGAIN then, which a program that does not expect "
+         "it takes for an error");
+}
+
+static void check_send_timeout(const struct checker *checker, const struct rule *rule,
+                               const struct setting *setting)
+{
+    (void)rule;
+    warn(checker, setting->at,
+         "SO_SNDTIMEO: blocking writes fail with EAGAIN and connect() with EINPROGRESS then, which "
+         "a "
+         "program that does not expect it takes for an error");
+}
+
+/* What a keepalive setting of the rule is, or the system's own. */
+static int64_t keepalive(const struct checker *checker, const struct rule *rule, int optname,
+                         const char *sysctl, int64_t usual)
+{
+    int64_t number;
+
+    if (number_of(find_setting(rule, IPPROTO_TCP, optname), &number))
+        return number;
+    return sysctl_number(checker, sysctl, usual);
+}
+
+static bool turns_keepalive_on(const struct rule *rule)
+{
+    int64_t on;
+
+    return number_of(find_setting(rule, SOL_SOCKET, SO_KEEPALIVE), &on) && on != 0;
+}
+
+/* tcp_keepalive_timer() of the kernel: with a user timeout, the count of probes does not matter. */
+static void check_user_timeout(const struct checker *checker, const struct rule *rule,
+                               const struct setting *setting)
+{
+    int64_t timeout, idle, interval, count, end;
+
+    if (!number_of(setting, &timeout) || timeout == 0 ||
+        (!turns_keepalive_on(rule) && find_setting(rule, IPPROTO_TCP, TCP_KEEPCNT) == NULL))
+        return;
+    idle = keepalive(checker, rule, TCP_KEEPIDLE, "net/ipv4/tcp_keepalive_time", 7200);
+    interval = keepalive(checker, rule, TCP_KEEPINTVL, "net/ipv4/tcp_keepalive_intvl", 75);
+    count = keepalive(checker, rule, TCP_KEEPCNT, "net/ipv4/tcp_keepalive_probes", 9);
+    end = idle + interval * count;
+    if (timeout < end * 1000)
+        warn(checker, setting->at,
+             "TCP_USER_TIMEOUT = %s overrides TCP_KEEPCNT: keepalive alone would give up after "
+             "%" PRId64 "s (%" PRId64 "s idle and %" PRId64 " probes, %" PRId64 "s apart)",
+             setting->text, end, idle, count, interval);
+}
+
+static bool is_keepalive_timer(const struct option *option)
+{
+    return option != NULL && option->level == IPPROTO_TCP &&
+           (option->optname == TCP_KEEPIDLE || option->optname == TCP_KEEPINTVL ||
+            option->optname == TCP_KEEPCNT);
+}
+
+/* Keepalive's timers need keepalive. Told once a rule; content if some rule that may match the same
+ * sockets turns it on. */
+static void check_keepalive_timer(const struct checker *checker, const struct rule *rule,
+                                  const struct setting *setting)
+{
+    for (const struct setting *other = rule->settings; other < setting; other++)
+        if (other->mode != MODE_IGNORE && is_keepalive_timer(other->option))
+            return;
+    for (size_t i = 0; i < checker->ruleset->rule_count; i++)
+        if (turns_keepalive_on(&checker->ruleset->rules[i]) &&
+            !rules_are_disjoint(rule, &checker->ruleset->rules[i]))
+            return;
+    warn(checker, setting->at,
+         "%s: it has an effect only where the program turns keepalive on: add SO_KEEPALIVE = true",
+         setting->option->name);
+}
+
+static void check_linger(const struct checker *checker, const struct rule *rule,
+                         const struct setting *setting)
+{
+    int64_t seconds;
+
+    (void)rule;
+    if (number_of(setting, &seconds) && seconds == 0)
+        warn(
+            checker, setting->at,
+            "SO_LINGER = %s: close() resets connections, and what is not sent yet is lost; \"off\" "
+            "is the kernel's default",
+            setting->text);
+}
+
+/* --- the rest ------------------------------------------------------------------------------- */
+
+static void check_tos(const struct checker *checker, const struct rule *rule,
+                      const struct setting *setting)
+{
+    if (setting->option->kind == KIND_TOS && (rule->families & FAMILY_INET6) != 0 &&
+        find_setting(rule, IPPROTO_IPV6, IPV6_TCLASS) == NULL)
+        warn(checker, setting->at,
+             "IP_TOS: packets over IPv6 do not have it: add IPV6_TCLASS, or use dscp for both");
+}
+
+static bool includes_some(const struct pattern_list *list)
+{
+    for (size_t i = 0; i < list->count; i++)
+        if (!list->items[i].negate)
+            return true;
+    return false;
+}
+
+static void check_reuseport(const struct checker *checker, const struct rule *rule,
+                            const struct setting *setting)
+{
+    int64_t on;
+
+    if (number_of(setting, &on) && on != 0 && !includes_some(&rule->program) &&
+        !includes_some(&rule->command))
+        warn(checker, setting->at,
+             "SO_REUSEPORT: the rule is for no program in particular: two that are started for one "
+             "port by mistake would share it unnoticed");
+}
+
+static bool has_word(const char *words, const char *word)
+{
+    size_t length = strlen(word);
+
+    for (const char *at = words; (at = strstr(at, word)) != NULL; at += length)
+        if ((at == words || at[-1] == ' ') && (at[length] == ' ' || at[length] == '\0'))
+            return true;
+    return false;
+}
+
+static void check_congestion(const struct checker *checker, const struct rule *rule,
+                             const struct setting *setting)
+{
+    char available[512], allowed[512];
+
+    (void)rule;
+    read_sysctl(checker, "net/ipv4/tcp_available_congestion_control", available, sizeof available);
+    read_sysctl(checker, "net/ipv4/tcp_allowed_congestion_control", allowed, sizeof allowed);
+    if (available[0] != '\0' && !has_word(available, setting->text))
+        warn(checker, setting->at,
+             "TCP_CONGESTION: the kernel has not loaded \"%s\": it has %s; try modprobe tcp_%s",
+             setting->text, available, setting->text);
+    else if (allowed[0] != '\0' && !has_word(allowed, setting->text) &&
+             !checker->context->privileged)
+        warn(checker, setting->at,
+             "TCP_CONGESTION: \"%s\" needs CAP_NET_ADMIN, or must be added to "
+             "net.ipv4.tcp_allowed_congestion_control, which has %s",
+             setting->text, allowed);
+}
+
+static const struct {
+    int level;
+    int optname;
+    void (*check)(const struct checker *checker, const struct rule *rule,
+                  const struct setting *setting);
+} option_checks[] = {
+    {SOL_SOCKET, SO_RCVBUF, check_receive_buffer},
+    {SOL_SOCKET, SO_SNDBUF, check_send_buffer},
+    {SOL_SOCKET, SO_RCVBUFFORCE, check_autotuning},
+    {SOL_SOCKET, SO_SNDBUFFORCE, check_autotuning},
+    {SOL_SOCKET, SO_RCVTIMEO_NEW, check_receive_timeout},
+    {SOL_SOCKET, SO_SNDTIMEO_NEW, check_send_timeout},
+    {SOL_SOCKET, SO_REUSEPORT, check_reuseport},
+    {SOL_SOCKET, SO_LINGER, check_linger},
+    {IPPROTO_TCP, TCP_USER_TIMEOUT, check_user_timeout},
+    {IPPROTO_TCP, TCP_KEEPIDLE, check_keepalive_timer},
+    {IPPROTO_TCP, TCP_KEEPINTVL, check_keepalive_timer},
+    {IPPROTO_TCP, TCP_KEEPCNT, check_keepalive_timer},
+    {IPPROTO_TCP, TCP_CONGESTION, check_congestion},
+    {IPPROTO_IP, IP_TOS, check_tos},
+};
+
+void check_option(const struct checker *checker, const struct rule *rule,
+                  const struct setting *setting)
+{
+    for (size_t i = 0; i < sizeof option_checks / sizeof option_checks[0]; i++)
+        if (option_checks[i].level == setting->option->level &&
+            option_checks[i].optname == setting->option->optname)
+            option_checks[i].check(checker, rule, setting);
+}
