@@ -245,7 +245,7 @@ static void unknown_word(struct reader *reader, const struct operand *operand,
     size_t count = 0, used = 0;
     const char *right;
 
-    for (; words[count].word != NULL && count < WORDS_MAX; count++) {
+    for (; count < WORDS_MAX && words[count].word != NULL; count++) {
         names[count] = words[count].word;
         used += (size_t)snprintf(all + used, sizeof all - used, "%s%s", count == 0 ? "" : ", ",
                                  names[count]);

@@ -57,12 +57,14 @@ static bool parse_integer(struct reader *reader, const config_setting_t *setting
                           int64_t *integer)
 {
     bool hex = text[0] == '0' && (text[1] | 32) == 'x';
+    const char *name = config_setting_name(setting);
 
     errno = 0;
     *integer = strtoll(text, NULL, hex ? 16 : 10);
     if (errno == 0)
         return true;
-    parse_error(reader, setting, "%s is too large for a number", text);
+    parse_error(reader, setting, "%s%s%s is too large for a number", name != NULL ? name : "",
+                name != NULL ? ": " : "", text);
     return false;
 }
 

@@ -416,7 +416,7 @@ static bool scan_file(struct scan *scan, const struct frame *outer, struct locat
                           .depth = outer != NULL ? outer->depth + 1 : 0,
                           .may_include = true,
                           .line = 1};
-    struct stat status;
+    struct stat status = {.st_size = 0};
     const char *wrong;
 
     reader->fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
