@@ -63,7 +63,7 @@ static int number_of(const char *name)
 static bool is_socket(int directory, const char *name)
 {
     char target[8] = {0};
-    return syscall(SYS_readlinkat, directory, name, target, sizeof target - 1) > 0 &&
+    return kernel_call(SYS_readlinkat, directory, name, target, sizeof target - 1) > 0 &&
            bytes_equal(target, "socket:", 7);
 }
 
@@ -83,7 +83,7 @@ void adopt_sockets(void)
         return;
     char buffer[2048];
     long got;
-    while ((got = syscall(SYS_getdents64, directory, buffer, sizeof buffer)) > 0) {
+    while ((got = kernel_call(SYS_getdents64, directory, buffer, sizeof buffer)) > 0) {
         for (long at = 0; at < got;) {
             const struct entry *entry = (const struct entry *)(buffer + at);
             at += entry->size;

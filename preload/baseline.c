@@ -47,7 +47,7 @@ static void note_options(int fd, struct baseline *baselines)
 static void take_kind(int domain, int type, struct baseline *baselines)
 {
     struct subject subject;
-    int fd = (int)syscall(SYS_socket, domain, type | SOCK_CLOEXEC, 0);
+    int fd = (int)kernel_call(SYS_socket, domain, type | SOCK_CLOEXEC, 0);
     if (fd < 0)
         return;
     if (subject_at_socket(&subject, domain, type, 0))

@@ -33,11 +33,11 @@ static void bind_source(int fd, const struct subject *subject, const struct poli
     if (subject->families == FAMILY_INET) {
         struct sockaddr_in address = {.sin_family = AF_INET};
         __builtin_memcpy(&address.sin_addr, source.bytes + 12, sizeof address.sin_addr);
-        syscall(SYS_bind, fd, &address, sizeof address);
+        kernel_call(SYS_bind, fd, &address, sizeof address);
     } else {
         struct sockaddr_in6 address = {.sin6_family = AF_INET6};
         __builtin_memcpy(&address.sin6_addr, source.bytes, sizeof address.sin6_addr);
-        syscall(SYS_bind, fd, &address, sizeof address);
+        kernel_call(SYS_bind, fd, &address, sizeof address);
     }
     trace_action(fd, subject, MOMENT_CONNECT, action, errno);
 }

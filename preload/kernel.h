@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * System calls by number, through libc's syscall(2): for what the object does on its own account,
- * so that it is neither interposed by others nor a cancellation point, and needs few imports.
- * They set errno; the hooks restore it.
+ * The system calls that the object makes on its own account, so that they are neither interposed
+ * by others nor cancellation points. They set errno; the hooks restore it.
  */
 #ifndef SOCKTUNE_KERNEL_H
 #define SOCKTUNE_KERNEL_H
 
-#include <errno.h>
+#include "call.h"
+
 #include <fcntl.h>
 #include <linux/stat.h>
 #include <signal.h>
@@ -15,18 +15,17 @@
 #include <stdint.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
-#include <sys/syscall.h>
 #include <unistd.h>
 
 static inline int kernel_setsockopt(int fd, int level, int optname, const void *value,
                                     socklen_t length)
 {
-    return (int)syscall(SYS_setsockopt, fd, level, optname, value, length);
+    return (int)kernel_call(SYS_setsockopt, fd, level, optname, value, length);
 }
 
 static inline int kernel_getsockopt(int fd, int level, int optname, void *value, socklen_t *length)
 {
-    return (int)syscall(SYS_getsockopt, fd, level, optname, value, length);
+    return (int)kernel_call(SYS_getsockopt, fd, level, optname, value, length);
 }
 
 /* An int option's value, or -1. */
@@ -39,7 +38,7 @@ static inline int kernel_get_int(int fd, int level, int optname)
 
 static inline int kernel_open(const char *path, int flags)
 {
-    return (int)syscall(SYS_openat, AT_FDCWD, path, flags | O_CLOEXEC, 0666);
+    return (int)kernel_call(SYS_openat, AT_FDCWD, path, flags | O_CLOEXEC, 0666);
 }
 
 /* Write what is not the program's: to a pipe that nobody reads, without the SIGPIPE that would end
@@ -51,23 +50,23 @@ static inline void kernel_write(int fd, const void *buffer, size_t size)
         long seconds, nanoseconds;
     } at_once = {0, 0};
     uint64_t mask, pending = 0;
-    syscall(SYS_rt_sigprocmask, SIG_BLOCK, &pipe_signal, &mask, sizeof mask);
-    syscall(SYS_rt_sigpending, &pending, sizeof pending);
-    if (syscall(SYS_write, fd, buffer, size) < 0 && errno == EPIPE && !(pending & pipe_signal))
-        syscall(SYS_rt_sigtimedwait, &pipe_signal, NULL, &at_once, sizeof pipe_signal);
-    syscall(SYS_rt_sigprocmask, SIG_SETMASK, &mask, NULL, sizeof mask);
+    kernel_call(SYS_rt_sigprocmask, SIG_BLOCK, &pipe_signal, &mask, sizeof mask);
+    kernel_call(SYS_rt_sigpending, &pending, sizeof pending);
+    if (kernel_call(SYS_write, fd, buffer, size) < 0 && errno == EPIPE && !(pending & pipe_signal))
+        kernel_call(SYS_rt_sigtimedwait, &pipe_signal, NULL, &at_once, sizeof pipe_signal);
+    kernel_call(SYS_rt_sigprocmask, SIG_SETMASK, &mask, NULL, sizeof mask);
 }
 
 static inline void kernel_close(int fd)
 {
-    syscall(SYS_close, fd);
+    kernel_call(SYS_close, fd);
 }
 
 /* statx(2) has one layout on every architecture. `path` "" with AT_EMPTY_PATH in flags asks `fd`.
  */
 static inline int kernel_statx(int fd, const char *path, int flags, struct statx *status)
 {
-    return (int)syscall(SYS_statx, fd, path, flags, STATX_BASIC_STATS, status);
+    return (int)kernel_call(SYS_statx, fd, path, flags, STATX_BASIC_STATS, status);
 }
 
 /* `size` bytes of zeros, private, or NULL. Populated at once: a page fault for each page would cost
@@ -79,8 +78,8 @@ static inline void *kernel_map(size_t size)
 #else
     const long number = SYS_mmap;
 #endif
-    long at = syscall(number, 0L, size, PROT_READ | PROT_WRITE,
-                      MAP_PRIVATE | MAP_ANONYMOUS | MAP_POPULATE, -1L, 0L);
+    long at = kernel_call(number, 0L, size, PROT_READ | PROT_WRITE,
+                          MAP_PRIVATE | MAP_ANONYMOUS | MAP_POPULATE, -1L, 0L);
     return at == -1 ? NULL : (void *)at;
 }
 

@@ -30,7 +30,7 @@ static bool learn_address(int fd, struct subject *subject, enum fact_bit fact)
     bool local = fact == FACT_LOCAL;
     struct sockaddr_in6 address = {0};
     socklen_t length = sizeof address;
-    if (syscall(local ? SYS_getsockname : SYS_getpeername, fd, &address, &length) != 0)
+    if (kernel_call(local ? SYS_getsockname : SYS_getpeername, fd, &address, &length) != 0)
         return false;
     if (length > sizeof address)
         length = sizeof address;
@@ -116,8 +116,8 @@ static unsigned tcp_role(int fd, bool mptcp)
     int queued = 0, unsent = 0;
     if (info.bytes_sent != 0) {
         /* The queues of MPTCP are those of all subflows, tcp_info is that of one. */
-        if (mptcp || syscall(SYS_ioctl, fd, SIOCOUTQ, &queued) != 0 ||
-            syscall(SYS_ioctl, fd, SIOCOUTQNSD, &unsent) != 0)
+        if (mptcp || kernel_call(SYS_ioctl, fd, SIOCOUTQ, &queued) != 0 ||
+            kernel_call(SYS_ioctl, fd, SIOCOUTQNSD, &unsent) != 0)
             return 0;
     }
     /* All sequence numbers sent, the acknowledged and the ones in flight, less data and FIN. */

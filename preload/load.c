@@ -36,9 +36,10 @@ static size_t extra_of(size_t size)
 static long read_at(int fd, void *buffer, size_t size, size_t offset)
 {
 #if __SIZEOF_LONG__ == 8
-    return syscall(SYS_pread64, fd, buffer, size, offset);
+    return kernel_call(SYS_pread64, fd, buffer, size, offset);
 #else
-    return syscall(SYS_pread64, fd, buffer, size, offset, 0L); /* two halves, little end first */
+    return kernel_call(SYS_pread64, fd, buffer, size, offset,
+                       0L); /* two halves, little end first */
 #endif
 }
 
@@ -59,7 +60,7 @@ static void *read_blob(int fd, size_t size)
 static void unmap(const void *blob, size_t size)
 {
     if (blob != NULL)
-        syscall(SYS_munmap, blob, size + extra_of(size));
+        kernel_call(SYS_munmap, blob, size + extra_of(size));
 }
 
 /* Read and check the policy in the open file. NULL, or what is wrong. */

@@ -6,28 +6,29 @@
  */
 #include "real.h"
 
+#include "call.h"
+
 #include <dlfcn.h>
-#include <sys/syscall.h>
-#include <unistd.h>
+#include <stddef.h>
 
 static int early_socket(int domain, int type, int protocol)
 {
-    return (int)syscall(SYS_socket, domain, type, protocol);
+    return (int)kernel_call(SYS_socket, domain, type, protocol);
 }
 
 static int early_bind(int fd, const struct sockaddr *address, socklen_t length)
 {
-    return (int)syscall(SYS_bind, fd, address, length);
+    return (int)kernel_call(SYS_bind, fd, address, length);
 }
 
 static int early_listen(int fd, int backlog)
 {
-    return (int)syscall(SYS_listen, fd, backlog);
+    return (int)kernel_call(SYS_listen, fd, backlog);
 }
 
 static int early_accept4(int fd, struct sockaddr *address, socklen_t *length, int flags)
 {
-    return (int)syscall(SYS_accept4, fd, address, length, flags);
+    return (int)kernel_call(SYS_accept4, fd, address, length, flags);
 }
 
 /* Not every architecture has the accept system call (i386 has not). */
@@ -38,12 +39,12 @@ static int early_accept(int fd, struct sockaddr *address, socklen_t *length)
 
 static int early_connect(int fd, const struct sockaddr *address, socklen_t length)
 {
-    return (int)syscall(SYS_connect, fd, address, length);
+    return (int)kernel_call(SYS_connect, fd, address, length);
 }
 
 static int early_setsockopt(int fd, int level, int optname, const void *value, socklen_t length)
 {
-    return (int)syscall(SYS_setsockopt, fd, level, optname, value, length);
+    return (int)kernel_call(SYS_setsockopt, fd, level, optname, value, length);
 }
 
 struct real real = {

@@ -47,7 +47,7 @@ static bool beside_library(struct text *path, const char *name)
 
 static void close_from(unsigned first)
 {
-    if (syscall(SYS_close_range, first, ~0u, 0) == 0)
+    if (kernel_call(SYS_close_range, first, ~0u, 0) == 0)
         return;
     for (unsigned fd = first; fd < 65536; fd++) /* before Linux 5.9 */
         kernel_close((int)fd);
@@ -59,17 +59,18 @@ static void close_from(unsigned first)
  * be the program's. */
 static bool arrange_descriptors(int output)
 {
-    bool has_stderr = output != STDERR_FILENO && syscall(SYS_fcntl, STDERR_FILENO, F_GETFD) >= 0;
+    bool has_stderr =
+        output != STDERR_FILENO && kernel_call(SYS_fcntl, STDERR_FILENO, F_GETFD) >= 0;
     if (output == STDOUT_FILENO) {
-        if (syscall(SYS_fcntl, output, F_SETFD, 0) < 0)
+        if (kernel_call(SYS_fcntl, output, F_SETFD, 0) < 0)
             return false;
-    } else if (syscall(SYS_dup3, output, STDOUT_FILENO, 0) < 0) {
+    } else if (kernel_call(SYS_dup3, output, STDOUT_FILENO, 0) < 0) {
         return false;
     }
     kernel_close(STDIN_FILENO); /* so that it is the lowest number free */
-    int null = (int)syscall(SYS_openat, AT_FDCWD, "/dev/null", O_RDWR);
+    int null = (int)kernel_call(SYS_openat, AT_FDCWD, "/dev/null", O_RDWR);
     if (!has_stderr && null >= 0)
-        syscall(SYS_dup3, null, STDERR_FILENO, 0);
+        kernel_call(SYS_dup3, null, STDERR_FILENO, 0);
     close_from(3);
     return true;
 }
@@ -77,7 +78,7 @@ static bool arrange_descriptors(int output)
 static void __attribute__((noreturn)) leave(int status)
 {
     for (;;)
-        syscall(SYS_exit_group, status);
+        kernel_call(SYS_exit_group, status);
 }
 
 static void __attribute__((noreturn))
@@ -88,9 +89,9 @@ run_compiler(const char *compiler, const char *path, int output)
     const char *const arguments[] = {"socktune", "compile", "--preload", path, NULL};
     const char *const environment[] = {NULL};
     if (arrange_descriptors(output)) {
-        syscall(SYS_setitimer, ITIMER_REAL, &limit, NULL);
-        syscall(SYS_rt_sigprocmask, SIG_SETMASK, &no_signals, NULL, sizeof no_signals);
-        syscall(SYS_execve, compiler, arguments, environment);
+        kernel_call(SYS_setitimer, ITIMER_REAL, &limit, NULL);
+        kernel_call(SYS_rt_sigprocmask, SIG_SETMASK, &no_signals, NULL, sizeof no_signals);
+        kernel_call(SYS_execve, compiler, arguments, environment);
     }
     leave(EXIT_NO_COMPILER);
 }
@@ -99,7 +100,7 @@ run_compiler(const char *compiler, const char *path, int output)
 static int await(int pid)
 {
     int status = EXIT_NO_COMPILER << 8;
-    while (syscall(SYS_wait4, pid, &status, __WALL, NULL) < 0 && errno == EINTR)
+    while (kernel_call(SYS_wait4, pid, &status, __WALL, NULL) < 0 && errno == EINTR)
         ;
     return (status & 0x7f) != 0 ? EXIT_KILLED : status >> 8 & 0xff;
 }
@@ -107,9 +108,9 @@ static int await(int pid)
 static void __attribute__((noreturn)) child(const char *compiler, const char *path, int output)
 {
     const unsigned long default_action[8] = {0}; /* at least the kernel's struct sigaction */
-    syscall(SYS_rt_sigaction, SIGCHLD, default_action, NULL, sizeof(uint64_t));
-    syscall(SYS_rt_sigaction, SIGALRM, default_action, NULL, sizeof(uint64_t));
-    int pid = (int)syscall(SYS_clone, (long)SIGCHLD, 0L, 0L, 0L, 0L);
+    kernel_call(SYS_rt_sigaction, SIGCHLD, default_action, NULL, sizeof(uint64_t));
+    kernel_call(SYS_rt_sigaction, SIGALRM, default_action, NULL, sizeof(uint64_t));
+    int pid = (int)kernel_call(SYS_clone, (long)SIGCHLD, 0L, 0L, 0L, 0L);
     if (pid == 0)
         run_compiler(compiler, path, output);
     leave(pid > 0 ? await(pid) : EXIT_NO_COMPILER);
@@ -131,15 +132,15 @@ struct spawned spawn_compiler(const char *path)
     struct text text = TEXT(compiler);
     if (!beside_library(&text, "socktune"))
         return (struct spawned){-1, "the rule compiler is not found"};
-    int output = (int)syscall(SYS_memfd_create, "socktune-policy", MFD_CLOEXEC);
+    int output = (int)kernel_call(SYS_memfd_create, "socktune-policy", MFD_CLOEXEC);
     if (output < 0)
         return (struct spawned){-1, "no descriptor is free for the rule compiler"};
-    int pid = (int)syscall(SYS_clone, 0L, 0L, 0L, 0L, 0L);
+    int pid = (int)kernel_call(SYS_clone, 0L, 0L, 0L, 0L, 0L);
     if (pid == 0)
         child(compiler, path, output);
     int status = pid > 0 ? await(pid) : EXIT_NO_COMPILER;
     if (status == 0) {
-        syscall(SYS_lseek, output, 0L, SEEK_SET); /* the compiler's writing moved it */
+        kernel_call(SYS_lseek, output, 0L, SEEK_SET); /* the compiler's writing moved it */
         return (struct spawned){output, NULL};
     }
     kernel_close(output);

@@ -127,11 +127,11 @@ static void tune_program(const struct start *start)
     state.trace = settings.trace != NULL && settings.trace[0] != 0 ? settings.trace : NULL;
     enum load_result loaded = load_policy(&settings, &state.policy, &extra, &rules);
     if (loaded == LOAD_FAILED && settings.strict)
-        syscall(SYS_exit_group, EXIT_BAD_RULES);
+        kernel_call(SYS_exit_group, EXIT_BAD_RULES);
     if (loaded != LOAD_OK)
         return;
     long length =
-        syscall(SYS_readlinkat, AT_FDCWD, "/proc/self/exe", executable, sizeof executable - 1);
+        kernel_call(SYS_readlinkat, AT_FDCWD, "/proc/self/exe", executable, sizeof executable - 1);
     if (length > 0) {
         executable[length] = 0;
         identity.executable = executable;

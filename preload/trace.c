@@ -61,7 +61,7 @@ static void write_line(struct text *line, const char *where)
 static void begin(struct text *line)
 {
     text_put(line, "socktune[");
-    text_put_number(line, syscall(SYS_getpid));
+    text_put_number(line, kernel_call(SYS_getpid));
     text_put(line, "] ");
     text_put(line, state.program);
     text_put(line, ": ");
