@@ -127,6 +127,11 @@ static void calls_that_fail(void)
     outcome("accept, no listener", accept(client, NULL, NULL));
     outcome("accept4, bad flags", accept4(listener, NULL, NULL, 0x1000));
     outcome("accept4, none there", accept4(client, NULL, NULL, SOCK_NONBLOCK));
+    int waiting = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0);
+    check(listen(waiting, 1) == 0);
+    errno = MARK;
+    outcome("accept, nobody there", accept(waiting, NULL, NULL));
+    close(waiting);
     outcome("listen, stdin", listen(STDIN_FILENO, 1));
     outcome("connect, nonblocking", connect(client, (struct sockaddr *)&address, sizeof address));
     close(client);

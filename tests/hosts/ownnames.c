@@ -49,6 +49,12 @@ TRAP(log_message)
 TRAP(strlcpy)
 TRAP(strlcat)
 
+/* libc has it too; whoever calls it by name gets the program's. */
+long syscall(long number, ...)
+{
+    fail("the program's own syscall was called, with %ld\n", number);
+}
+
 /* Data of the size of a table, which must stay as it is. */
 #define DATA(name)                                                                                 \
     extern unsigned char name[256];                                                                \

@@ -9,6 +9,7 @@ import os
 import pathlib
 import random
 import re
+import resource
 import shutil
 import signal
 import struct
@@ -222,6 +223,62 @@ def test_no_compiler_beside_the_library(build, plain, rule_file, directory):
     seen = tuned_by(build, rule_file(RULES), LD_PRELOAD=library, PATH=directory)
     assert "socktune" in one_line(seen)
     assert_untuned(plain, seen)
+    seen = tuned_by(build, rule_file(RULES), LD_PRELOAD=library, PATH=directory,
+                    SOCKTUNE_STRICT="1")
+    one_line(seen)
+    assert (seen.status, seen.behaviour) == (EX_CONFIG, [])
+
+
+def test_rules_by_a_relative_path(build, rule_file, directory):
+    """Against the directory in which the program is started."""
+    rule_file(RULES)
+    for _ in range(2):  # compiled, then kept
+        seen = run([build.hosts / "plain"], preloaded(build, "rules.conf"), cwd=directory)
+        assert (seen.status, seen.errors) == (0, "")
+        assert_tuned(seen)
+
+
+LIMITS = {"stack": (resource.RLIMIT_STACK, 128 << 10), "file size": (resource.RLIMIT_FSIZE, 0),
+          "memory": (resource.RLIMIT_AS, 24 << 20), "locked": (resource.RLIMIT_MEMLOCK, 0)}
+
+
+@pytest.mark.parametrize("name", LIMITS)
+@pytest.mark.parametrize("text", [False, True], ids=["compiled", "text"])
+def test_started_under_limits(build, compiled, rule_file, name, text):
+    """Limits that let the program live let it live with us. The compiler inherits them, and may
+    fail where the program does not; then there is one line."""
+    which, value = LIMITS[name]
+    command = [build.hosts / "plain"]
+
+    def limit():
+        resource.setrlimit(which, (value, value))
+    plain = run(command, preloaded(build, None), preexec_fn=limit)
+    seen = run(command, preloaded(build, rule_file(RULES) if text else compiled(RULES)),
+               preexec_fn=limit)
+    if text and seen.errors:
+        one_line(seen)
+        assert_untuned(plain, seen)
+    else:
+        assert_unharmed(plain, seen)
+        assert_tuned(seen)
+
+
+def test_started_without_a_process_to_spare(build, rule_file, directory):
+    """RLIMIT_NPROC reached: the compiler cannot be started."""
+    needs_root("to become a user of whom nothing else runs")
+    for path in (build.library, build.socktune, build.hosts / "plain"):
+        shutil.copy(path, directory)
+    user = 61000 + random.randrange(4000)
+
+    def limit():
+        resource.setrlimit(resource.RLIMIT_NPROC, (1, 1))
+    environment = {**preloaded(build, rule_file(RULES)),
+                   "LD_PRELOAD": str(directory / "libsocktune.so")}
+    keywords = {"user": user, "cwd": "/", "preexec_fn": limit}
+    plain = run([directory / "plain"], preloaded(build, None), **keywords)
+    seen = run([directory / "plain"], environment, **keywords)
+    assert "cannot be" in one_line(seen)
+    assert_untuned(plain, seen)
 
 
 # --- policies: damaged, foreign, forged, stale ------------------------------------------------------
@@ -295,6 +352,39 @@ def test_every_byte_forged(plain, policy, run_policy):
         assert_unharmed(plain, seen)
 
 
+# A policy with something of every kind.
+RICH = """
+rules = (
+  { set = { SO_PRIORITY = 3; SO_LINGER = "5s"; dscp = "AF41"; transport = "mptcp"; };
+    default = { TCP_NODELAY = true; };
+    match = { program = [ "*", "!x" ]; command = "*"; }; },
+  { match = { role = "connect"; remote = [ "127.0.0.0/8", "::1" ]; remote_port = "1-65535"; };
+    force = { TCP_KEEPIDLE = 111; }; ignore = [ "SO_KEEPALIVE" ];
+    set = { source = "127.0.0.1"; TCP_CONGESTION = "reno"; }; },
+  { match = { role = [ "listen", "accept" ]; local = "!10.0.0.0/8"; local_port = [ "!80" ]; };
+    set = { TCP_QUICKACK = true; SO_INCOMING_CPU = 0;
+            raw = ( { level = 6; option = 5; value = 77; } ); }; final = true; }
+);
+"""
+
+
+@pytest.mark.parametrize("host", ["plain", "early", "errnos"])
+def test_forged_at_random(build, compiled, directory, host):
+    """Several bytes at a time, in a policy of every kind of rule. What it says may be anything, so
+    the host's sockets may be anyhow; but nothing crashes or hangs."""
+    blob = compiled(RICH, "rich.conf").read_bytes()
+    path = directory / "given.policy"
+    source = random.Random(host)
+    for _ in range(150):
+        forged = bytearray(blob)
+        for _ in range(source.randrange(1, 6)):
+            forged[source.randrange(HEADER.size, len(blob))] = source.choice(
+                [0, 1, 2, 0x7f, 0x80, 0xff, source.randrange(256)])
+        path.write_bytes(sealed(bytes(forged)))
+        seen = run([build.hosts / host], preloaded(build, path), timeout=30)
+        assert seen.status in (0, 1), f"ended by signal {-seen.status}; policy: {forged.hex()}"
+
+
 def test_truncated_policy(plain, policy, run_policy):
     for size in {0, 1, 7, 8, 23, 24, HEADER.size, len(policy) - 1, len(policy) // 2,
                  *range(0, len(policy), 56)}:
@@ -335,6 +425,29 @@ def test_damaged_policy_beside_the_rules(build, plain, rule_file, socktune):
         seen = tuned_by(build, rules)
         assert_unharmed(plain, seen)
         assert_tuned(seen)
+
+
+@pytest.mark.parametrize("kind", ["link", "dangling", "fifo", "directory"])
+def test_something_else_in_the_place_of_the_policy(build, plain, rule_file, directory, kind):
+    """Neither followed nor waited for; what a link points to stays as it is."""
+    rules = rule_file(RULES)
+    kept = pathlib.Path(f"{rules}.policy")
+    victim = directory / "victim"
+    if kind == "link":
+        victim.write_bytes(b"precious")
+    if kind in ("link", "dangling"):
+        kept.symlink_to(victim)
+    elif kind == "fifo":
+        os.mkfifo(kept)
+    else:
+        kept.mkdir()
+    for _ in range(2):
+        seen = tuned_by(build, rules)
+        assert_unharmed(plain, seen)
+        assert_tuned(seen)
+    assert victim.read_bytes() == b"precious" if kind == "link" else not victim.exists()
+    left = {path.name for path in directory.iterdir()} - {"victim"}
+    assert left == {rules.name, kept.name}
 
 
 def test_policy_is_kept_and_used(build, plain, rule_file):
@@ -578,7 +691,8 @@ def test_needed_libraries_and_imports(build):
                    output_of(compiler("nm"), "-D", "--undefined-only", path).splitlines()}
         assert not [name for name in imports if re.match(r"__\w+_chk$", name)], imports
         assert not imports & {"malloc", "calloc", "realloc", "free", "printf", "fprintf",
-                              "snprintf", "pthread_mutex_lock", "pthread_once", "getenv"}, imports
+                              "snprintf", "pthread_mutex_lock", "pthread_once", "getenv",
+                              "syscall"}, imports
 
 
 def test_no_executable_stack(build):

@@ -265,6 +265,49 @@ def test_libkeepalive_beside_us(build, compiled, first):
     assert_tuned(tuned)
 
 
+@pytest.mark.parametrize("first", [True, False], ids=["before-ours", "after-ours"])
+def test_torsocks_beside_us(build, compiled, directory, first):
+    """It denies connections to the machine itself, unless told not to: neither changes."""
+    found = sorted(pathlib.Path("/usr/lib").glob("**/libtorsocks.so"))
+    if not found:
+        pytest.skip("torsocks is not installed")
+    libraries = [found[0], build.library] if first else [build.library, found[0]]
+    settings = directory / "torsocks.conf"
+    rules = compiled(RULES)
+
+    def pair(allow):
+        settings.write_text(f"AllowOutboundLocalhost {allow}\nAllowInbound 1\n", encoding="utf-8")
+        for libraries_of_run, rules_of_run in ((found, None), (libraries, rules)):
+            yield run([build.hosts / "plain"],
+                      {**preload_with(build, rules_of_run, *libraries_of_run),
+                       "TORSOCKS_CONF_FILE": str(settings)})
+    plain, tuned = pair(0)
+    assert plain.status == tuned.status == 1
+    assert "are denied" in plain.errors and "are denied" in tuned.errors
+    plain, tuned = pair(1)
+    assert_unharmed(plain, tuned)
+    if not first:  # it takes connect() from libc itself, so that it must come after us
+        assert_tuned(tuned)
+
+
+@pytest.mark.parametrize("first", [True, False], ids=["before-ours", "after-ours"])
+def test_proxychains_beside_us(build, compiled, directory, first):
+    """One that keeps descriptors open in the program and that hooks close()."""
+    found = sorted(pathlib.Path("/usr/lib").glob("**/libproxychains.so.4"))
+    if not found:
+        pytest.skip("proxychains is not installed")
+    libraries = [found[0], build.library] if first else [build.library, found[0]]
+    settings = directory / "proxychains.conf"
+    settings.write_text("strict_chain\nlocalnet 127.0.0.0/255.0.0.0\n[ProxyList]\n"
+                        "socks4 127.0.0.1 9\n", encoding="utf-8")
+    more = {"PROXYCHAINS_CONF_FILE": str(settings), "PROXYCHAINS_QUIET_MODE": "1"}
+    plain = run([build.hosts / "plain"], {**preload_with(build, None, found[0]), **more})
+    tuned = run([build.hosts / "plain"], {**preload_with(build, compiled(RULES), *libraries),
+                                          **more})
+    assert_unharmed(plain, tuned)
+    assert_tuned(tuned)
+
+
 def test_preloaded_twice(build, compiled, directory):
     """By the same name, which the loader notices; and as a copy, so that two of us are chained."""
     copy = directory / "again" / "libsocktune.so"
