@@ -5,6 +5,7 @@ believed; its switches in the environment; what it exports, needs and leaves beh
 The measure of every failure is the same: one line on standard error that says what and where, and
 a program that runs as it would without us.
 """
+import ctypes
 import os
 import pathlib
 import random
@@ -285,29 +286,30 @@ def test_started_without_a_process_to_spare(build, rule_file, directory):
 
 SMALL = 'rules = ( { set = { TCP_KEEPIDLE = 111; }; match = { remote = "127.0.0.1"; }; } );\n'
 HEADER = struct.Struct("=8sIIQ")  # magic, version, size, checksum; then sections of {offset, count}
-MASK = 2**64 - 1
 
 
-def mix(lane, word):
-    mixed = ((lane ^ word) * 0x9e3779b97f4a7c15) & MASK
-    return (mixed << 29 | mixed >> 35) & MASK
+@pytest.fixture(scope="session")
+def checksum(tmp_path_factory):
+    """policy_checksum() of preload/policy.c itself, as checksum(bytes)."""
+    library = tmp_path_factory.mktemp("checksum") / "policy.so"
+    subprocess.run([compiler("gcc"), "-std=gnu11", "-D_GNU_SOURCE", "-shared", "-fPIC", "-o",
+                    library, ROOT / "preload" / "policy.c"], check=True)
+    function = ctypes.CDLL(str(library)).policy_checksum
+    function.restype, function.argtypes = ctypes.c_uint64, (ctypes.c_void_p, ctypes.c_size_t)
+
+    def of(blob):
+        words = (ctypes.c_uint64 * (len(blob) // 8)).from_buffer_copy(blob)
+        return function(words, len(blob))
+    return of
 
 
-def checksum(blob):
-    """policy_checksum() of preload/policy.c."""
-    words = [word for word, in struct.iter_unpack("=Q", blob[HEADER.size:])]
-    lane, whole = [len(blob), 1, 2, 3], len(words) // 4 * 4
-    for i, word in enumerate(words[:whole]):
-        lane[i % 4] = mix(lane[i % 4], word)
-    for word in words[whole:]:
-        lane[0] = mix(lane[0], word)
-    return mix(mix(lane[0], lane[1]), mix(lane[2], lane[3]))
-
-
-def sealed(blob):
-    """The same policy with a checksum that is right."""
-    magic, version, size, _ = HEADER.unpack_from(blob)
-    return HEADER.pack(magic, version, size, checksum(blob)) + blob[HEADER.size:]
+@pytest.fixture
+def sealed(checksum):
+    """sealed(bytes): the same policy with a checksum that is right."""
+    def seal(blob):
+        magic, version, size, _ = HEADER.unpack_from(blob)
+        return HEADER.pack(magic, version, size, checksum(blob)) + blob[HEADER.size:]
+    return seal
 
 
 @pytest.fixture
@@ -328,7 +330,7 @@ def run_policy(build, directory):
     return once
 
 
-def test_the_checksum_is_understood(policy):
+def test_the_checksum_is_where_we_think(policy, sealed):
     assert sealed(policy) == policy
 
 
@@ -339,7 +341,7 @@ def test_every_byte_damaged(plain, policy, run_policy):
         assert_untuned(plain, seen)
 
 
-def test_every_byte_forged(plain, policy, run_policy):
+def test_every_byte_forged(plain, policy, run_policy, sealed):
     """With a right checksum the policy may pass for another one, good or bad. The program lives
     and behaves the same whatever it says."""
     random_bytes = random.Random(1)
@@ -369,7 +371,7 @@ rules = (
 
 
 @pytest.mark.parametrize("host", ["plain", "early", "errnos"])
-def test_forged_at_random(build, compiled, directory, host):
+def test_forged_at_random(build, compiled, directory, host, sealed):
     """Several bytes at a time, in a policy of every kind of rule. What it says may be anything, so
     the host's sockets may be anyhow; but nothing crashes or hangs."""
     blob = compiled(RICH, "rich.conf").read_bytes()
@@ -401,7 +403,7 @@ def test_policy_with_more_behind_it(plain, policy, run_policy):
     assert_untuned(plain, seen)
 
 
-def test_foreign_policies(plain, policy, run_policy):
+def test_foreign_policies(plain, policy, run_policy, sealed):
     magic, version, size, total = HEADER.unpack_from(policy)
     rest = policy[HEADER.size:]
     swapped = struct.Struct(">8sIIQ").pack(magic, version, size, total) + rest
@@ -511,7 +513,7 @@ def test_stale_policy_and_rules_now_broken(build, plain, rule_file):
     assert_untuned(plain, seen)
 
 
-def test_policy_of_another_user(build, plain, rule_file, socktune):
+def test_policy_of_another_user(build, plain, rule_file, socktune, sealed):
     """One that anybody might have laid beside the rules is not believed."""
     needs_root("to give a file away")
     rules = rule_file(RULES.replace("111s", "999s"))
@@ -533,7 +535,7 @@ def test_policy_of_another_user(build, plain, rule_file, socktune):
     assert seen.options["plain.connect"]["idle"] == 999
 
 
-def test_policy_that_others_may_write(build, plain, rule_file, socktune):
+def test_policy_that_others_may_write(build, plain, rule_file, socktune, sealed):
     rules = rule_file(RULES)
     kept = pathlib.Path(f"{rules}.policy")
     assert socktune("compile", rules, "-o", kept).returncode == 0
