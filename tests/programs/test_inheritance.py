@@ -1,0 +1,357 @@
+# SPDX-License-Identifier: MIT
+"""Every option of the table, at every role, for IPv4, IPv6 and both: set by a rule, read back.
+
+What is right is not computed here: a program without the library that sets the option itself, at
+the time the kernel wants it, shows what the kernel then says (it doubles, rounds, clamps). The
+same life under a rule must end in the same values. Then the sockets that the library never saw
+being made.
+"""
+import fcntl
+import json
+import os
+import re
+import socket
+import subprocess
+import sys
+
+import kernel
+import pytest
+import strace
+from conftest import BUILD, LOOPBACK, preloaded, program
+from options import DOMAINS, live, samples
+
+pytestmark = pytest.mark.representative
+
+# Roles in which reading back does not show what was set: getsockopt() answers something else, or
+# the packets that come overwrite it. strace is the witness for these.
+UNREADABLE = {
+    "IPV6_MTU": {"datagram"},
+    "SO_BUSY_POLL_BUDGET": {"connect", "listen", "accept", "datagram"},
+    "SO_INCOMING_CPU": {"connect"},
+}
+PEERS = 'match = { role = "accept"; remote = [ "127.0.0.0/8", "::1" ]; };'
+
+
+def table():
+    """The rows, at collection: without a build there is nothing to parametrize."""
+    if not (BUILD / "socktune").exists():
+        return []
+    listed = subprocess.run([BUILD / "socktune", "options", "--json"], check=True,
+                            capture_output=True)
+    return [row for row in json.loads(listed.stdout)
+            if row["level"] != -1 and set(row["families"]) & set(DOMAINS)]
+
+
+def cases():
+    for row in table():
+        for family in ("inet", "inet6", "dual"):
+            domain = "inet6" if family == "dual" else family
+            if domain in row["families"] and (row["name"], family) != ("IPV6_V6ONLY", "dual"):
+                yield pytest.param(row, family, id=f"{row['name']}-{family}")
+
+
+def reference(row, family, host):
+    """A value that makes a difference: (sample, role -> value, role -> value if left alone)."""
+    best, difference, default = None, {}, {}
+    for sample in samples(row):
+        alone = values(live(host(), family, sample))
+        by_hand = values(live(host(), family, sample, by_hand=True))
+        seen = {role: value for role, value in by_hand.items()
+                if role in row["roles"] and value is not None and value != alone[role]}
+        if best is None or len(seen) > len(difference):
+            best, difference, default = sample, seen, alone
+    return best, difference, default
+
+
+def values(life):
+    return {role: value for role, (_, value) in life.items()}
+
+
+def roles_to_see(row, family):
+    """The roles for which the option must be seen to differ."""
+    roles = set(row["roles"]) - UNREADABLE.get(row["name"], set())
+    if family == "dual" and row["families"] == ["inet6"]:
+        roles.discard("connect")  # the client is an IPv4 socket
+    return roles
+
+
+def try_option(row, family, host):
+    """reference(), or the test is skipped for a reason that the row gives."""
+    if row["kernel"] is False:
+        pytest.skip("this kernel lacks it")
+    if row["privilege"] and os.geteuid() != 0:
+        pytest.skip(f"needs {row['privilege']}")
+    if row["name"] == "SO_RESERVE_MEM" and not reference(row, family, host)[1]:
+        pytest.skip("needs a memory control group")
+    sample, expected, default = reference(row, family, host)
+    seen = roles_to_see(row, family)
+    assert seen <= set(expected), f"{sample.text} makes no difference to {seen - set(expected)}"
+    return sample, {role: expected[role] for role in seen}, default
+
+
+def others(row, role):
+    """The roles that a rule for `role` must leave alone. What must be set before bind() is set
+    before it is known whether the socket will listen or connect; TCP_MAXSEG binds both ends."""
+    if role is None or row["name"] == "TCP_MAXSEG":
+        return set()
+    ends = ({"connect"}, {"listen", "accept"}, {"datagram"})
+    if row["when"] == "before bind":
+        ends = ({"connect", "listen", "accept"}, {"datagram"})
+    left_alone = set().union(*(end for end in ends if role not in end))
+    # SO_INCOMING_CPU of a connection tells where packets came, where nothing was set.
+    return left_alone - ({"connect", "accept"} if row["name"] == "SO_INCOMING_CPU"
+                         else UNREADABLE.get(row["name"], set()))
+
+
+@pytest.mark.parametrize("row, family", cases())
+def test_every_option_at_every_role(row, family, host, compiled):
+    sample, expected, default = try_option(row, family, host)
+    for role in (None, *row["roles"]):
+        match = f'match = {{ role = "{role}"; }};' if role else ""
+        rules = f"rules = ( {{ {match} set = {{ {sample.name} = {sample.text}; }}; }} );"
+        got = values(live(host(compiled(rules, f"{role}.conf")), family, sample))
+        wanted = expected if role is None else {role: expected.get(role, got[role])}
+        wanted |= {other: default[other] for other in others(row, role)}
+        assert {of: got[of] for of in wanted} == wanted, rules
+
+
+@pytest.mark.parametrize("row, family", [case for case in cases()
+                                         if "accept" in case.values[0]["roles"]])
+def test_every_option_decided_by_the_peer(row, family, host, compiled):
+    """Set at accept(), but for what comes too late then: a buffer could clamp the window."""
+    sample, expected, default = try_option(row, family, host)
+    if "accept" not in expected:
+        pytest.skip("cannot be read back")
+    rules = f"rules = ( {{ {PEERS} set = {{ {sample.name} = {sample.text}; }}; }} );"
+    got = values(live(host(compiled(rules)), family, sample))
+    late = row["when"] not in ("any time", "after connect, listen")
+    assert got["accept"] == (default if late else expected)["accept"]
+    assert got["listen"] == default["listen"]
+
+
+@pytest.mark.parametrize("name, family", [
+    (name, family) for name in UNREADABLE for family in DOMAINS
+    if (name, family) != ("IPV6_MTU", "inet")])
+def test_what_cannot_be_read_back_is_set(name, family, build, directory, host, compiled):
+    program("strace")
+    row = next((row for row in table() if row["name"] == name), None)
+    if not row or row["kernel"] is False:
+        pytest.skip("this kernel lacks it")
+    sample = samples(row)[0]
+    number = int.from_bytes(sample.data, sys.byteorder)
+    rules = compiled(f"rules = ( {{ set = {{ {name} = {sample.text}; }}; }} );")
+    environment = preloaded(build, rules)
+    preload = {key: environment[key] for key in ("LD_PRELOAD", "SOCKTUNE_RULES")}
+    output = directory / "trace"
+    one = host(None, strace.command(output, preload))
+    made = live(one, family, sample)
+    assert one.end() == 0
+    calls = [call.text for call in strace.read(output) if call.name == "setsockopt"]
+    for role in UNREADABLE[name]:
+        if role == "accept":
+            continue  # inherited
+        fd = made[role][0]
+        assert any(re.match(rf"setsockopt\({fd}, .*(\b{name}|{row['number']:#x}).*, \[{number}\]", text)
+                   for text in calls), (role, calls)
+
+
+# --- options that touch one another ---------------------------------------------------------------
+
+PRIORITY_AND_TOS = """
+rules = ( { set = { SO_PRIORITY = 5; IP_TOS = "lowdelay"; }; } );
+"""
+PRIORITY_AND_DSCP = """
+rules = ( { match = { role = "%s"; }; set = { SO_PRIORITY = 3; dscp = "EF"; }; } );
+"""
+
+
+@pytest.mark.parametrize("family", DOMAINS)
+def test_priority_after_tos(family, host, compiled):
+    """IP_TOS alters SO_PRIORITY, and an accepted socket inherits the one and not the other."""
+    one = host(compiled(PRIORITY_AND_TOS))
+    for _, (fd, _) in connect_within(one, family).items():
+        seen = one.look(fd).options(["SO_PRIORITY", "IP_TOS"])
+        assert seen == {"SO_PRIORITY": 5, "IP_TOS": 0x10}
+
+
+@pytest.mark.parametrize("family", ["inet", "inet6", "dual"])
+@pytest.mark.parametrize("role", ["accept", "connect"])
+def test_priority_and_dscp_by_role(role, family, host, compiled):
+    one = host(compiled(PRIORITY_AND_DSCP % role))
+    made = connect_within(one, family)
+    seen = one.look(made[role][0])
+    assert seen.option("SO_PRIORITY") == 3
+    # What IPv4 packets bear and what IPv6 packets bear: also for an IPv4 peer of an IPv6 socket.
+    assert seen.option("IP_TOS") == 46 << 2
+    if seen.family == socket.AF_INET6:
+        assert seen.option("IPV6_TCLASS") == 46 << 2
+
+
+def connect_within(one, family):
+    row = {"name": "SO_KEEPALIVE", "level": socket.SOL_SOCKET, "number": socket.SO_KEEPALIVE,
+           "range": "on or off", "when": "any time", "roles": [], "inherited": "yes"}
+    made = live(one, family, samples(row)[0])
+    del made["datagram"]
+    return made
+
+
+def test_transport_mptcp_and_back(host, compiled):
+    """socket() asks for MPTCP; what is inherited is TCP's, set through it. A server that takes
+    plain TCP gets plain TCP."""
+    one = host(compiled('rules = ( { set = { transport = "mptcp"; TCP_NODELAY = true; }; } );'))
+    listener, port = one.listener(socket.AF_INET, "127.0.0.1")
+    client = one.socket(socket.AF_INET)
+    if one.look(client).protocol != kernel.IPPROTO_MPTCP:
+        pytest.skip("this kernel has no MPTCP")
+    one.connect(client, socket.AF_INET, "127.0.0.1", port)
+    accepted = one.accept(listener)
+    for fd in (listener, client, accepted):
+        assert one.look(fd).protocol == kernel.IPPROTO_MPTCP
+        assert one.look(fd).option("TCP_NODELAY") == 1
+    with socket.create_connection(("127.0.0.1", port)):
+        assert one.look(one.accept(listener)).option("TCP_NODELAY") == 1
+
+
+def test_source_address(host, compiled, silent_listener):
+    rules = compiled("""rules = ( { match = { role = "connect"; remote = "127.0.0.0/8"; };
+                                    set = { source = "127.0.0.9"; }; } );""")
+    one = host(rules)
+    with silent_listener("inet") as listener:
+        client = one.socket(socket.AF_INET)
+        one.connect(client, socket.AF_INET, *listener.getsockname())
+        assert one.look(client).local[0] == "127.0.0.9"
+        bound = one.socket(socket.AF_INET)  # what the program itself has bound, stays
+        one.bind(bound, socket.AF_INET, "127.0.0.5", 0)
+        one.connect(bound, socket.AF_INET, *listener.getsockname())
+        assert one.look(bound).local[0] == "127.0.0.5"
+
+
+# --- sockets that the library did not see being made ---------------------------------------------
+
+HANDED_ON = """
+rules = (
+  { match = { role = [ "listen", "accept" ]; };
+    set = { SO_KEEPALIVE = true; TCP_KEEPIDLE = 611; TCP_USER_TIMEOUT = 45000; dscp = "AF21";
+            SO_PRIORITY = 5; TCP_NOTSENT_LOWAT = 131072; }; }
+);
+"""
+HANDED_ON_VALUES = {"SO_KEEPALIVE": 1, "TCP_KEEPIDLE": 611, "TCP_USER_TIMEOUT": 45000,
+                    "IP_TOS": 0x48, "SO_PRIORITY": 5, "TCP_NOTSENT_LOWAT": 131072}
+
+
+def listener_of_parent(family):
+    return socket.create_server((LOOPBACK[family], 0), family=DOMAINS[family])
+
+
+@pytest.mark.parametrize("family", DOMAINS)
+def test_listener_of_a_parent(family, host, compiled):
+    """Passed to the program open; the library never sees its listen()."""
+    with listener_of_parent(family) as listener:
+        fd = listener.fileno()
+        one = host(compiled(HANDED_ON), pass_fds=[fd])
+        one.call("fcntl", fd, fcntl.F_GETFD, 0)  # when this is answered, it has started
+        assert one.look(fd).options(HANDED_ON_VALUES) == HANDED_ON_VALUES
+        for accept in (one.accept, lambda fd: one.accept4(fd, 0)):
+            with socket.create_connection(listener.getsockname()[:2]):
+                assert one.look(accept(fd)).options(HANDED_ON_VALUES) == HANDED_ON_VALUES
+
+
+@pytest.mark.xfail(strict=True, reason="only what is not inherited is set at accept()")
+@pytest.mark.parametrize("family", DOMAINS)
+def test_connections_that_waited_for_the_program(family, host, compiled):
+    """Their handshake was over before anything could be set on the listener."""
+    with listener_of_parent(family) as listener, \
+            socket.create_connection(listener.getsockname()[:2]), \
+            socket.create_connection(listener.getsockname()[:2]):
+        one = host(compiled(HANDED_ON), pass_fds=[listener.fileno()])
+        accepted = [one.accept(listener.fileno()), one.accept4(listener.fileno(), 0)]
+        for fd in accepted:
+            assert one.look(fd).options(HANDED_ON_VALUES) == HANDED_ON_VALUES
+
+
+ACTIVATED = """
+import os, socket, time
+assert os.environ["LISTEN_FDS"] == "1" and int(os.environ["LISTEN_PID"]) == os.getpid()
+listener = socket.socket(fileno=3)
+kept = [listener.accept() for _ in range(2)]
+time.sleep(60)
+"""
+
+
+def accepted_of(started, port, count=1):
+    def accepted():
+        found = [one for one in started.tcp() if one.state == "ESTABLISHED"
+                 and one.local[1] == port]
+        return found if len(found) == count else None
+    return started.until(accepted, f"{count} accepted sockets")
+
+
+@pytest.mark.xfail(strict=True, reason="only what is not inherited is set at accept()")
+@pytest.mark.parametrize("family", DOMAINS)
+def test_systemd_socket_activation(family, start, compiled, free_port, build):
+    """The connection that has the service started is there before the service is."""
+    port = free_port()
+    address = f"[::1]:{port}" if family == "inet6" else f"127.0.0.1:{port}"
+    started = start([program("systemd-socket-activate"), "-l", address,
+                     "-E", f"LD_PRELOAD={build.library}",
+                     "-E", f"SOCKTUNE_RULES={compiled(HANDED_ON)}",
+                     program("python3"), "-c", ACTIVATED])
+    started.until_listening(port)
+    with socket.create_connection((LOOPBACK[family], port)):
+        accepted_of(started, port)
+        with socket.create_connection((LOOPBACK[family], port)):
+            accepted_of(started, port, 2)
+            wrong = [(str(one), one.options(HANDED_ON_VALUES)) for one in started.tcp()
+                     if one.options(HANDED_ON_VALUES) != HANDED_ON_VALUES]
+            assert not wrong
+
+
+@pytest.mark.parametrize("family", DOMAINS)
+def test_haproxy_on_a_listener_of_its_parent(family, start, compiled, directory):
+    configuration = directory / "haproxy.cfg"
+    with listener_of_parent(family) as listener:
+        configuration.write_text(
+            "defaults\n mode http\n timeout client 20s\n timeout connect 9s\n timeout server 9s\n"
+            f"frontend f\n bind fd@{listener.fileno()}\n"
+            " http-request return status 200 content-type text/plain string hello\n")
+        rules = HANDED_ON.replace("TCP_USER_TIMEOUT = 45000;", "")  # haproxy sets it to 0
+        started = start([program("haproxy", "usr/sbin/haproxy"), "-db", "-f", configuration],
+                        compiled(rules), pass_fds=[listener.fileno()])
+        started.until(lambda: [one for one in started.tcp()
+                               if one.listens and one.option("SO_KEEPALIVE")], "its start")
+        with socket.create_connection(listener.getsockname()[:2]) as connection:
+            wanted = {**HANDED_ON_VALUES}
+            del wanted["TCP_USER_TIMEOUT"]
+            for one in accepted_of(started, listener.getsockname()[1]):
+                assert one.options(wanted) == wanted
+            connection.sendall(b"GET / HTTP/1.0\r\n\r\n")
+            assert b" 200 " in connection.recv(4096)
+
+
+@pytest.mark.parametrize("family", DOMAINS)
+def test_inetd_connection_on_descriptor_0(family, start, compiled):
+    """inetd's `nowait`: the connection is the program's standard input and output."""
+    with listener_of_parent(family) as listener, \
+            socket.create_connection(listener.getsockname()[:2]) as client:
+        with listener.accept()[0] as accepted:
+            started = start([program("cat")], compiled(HANDED_ON), stdin=accepted.fileno(),
+                            stdout=accepted.fileno())
+        client.sendall(b"hello")
+        client.settimeout(20)
+        assert client.recv(100) == b"hello"
+        for fd in (0, 1):
+            seen = kernel.describe(started.pid, fd).options(HANDED_ON_VALUES)
+            assert seen == HANDED_ON_VALUES
+
+
+def test_inetd_listener_on_descriptor_0(start, compiled):
+    """inetd's `wait`: the listener itself is descriptor 0."""
+    with listener_of_parent("inet") as listener:
+        port = listener.getsockname()[1]
+        started = start([program("python3"), "-c",
+                         "import socket, time\n"
+                         "kept = socket.socket(fileno=0).accept()\n"
+                         "time.sleep(60)"], compiled(HANDED_ON), stdin=listener.fileno())
+    with socket.create_connection(("127.0.0.1", port)):
+        for one in accepted_of(started, port):
+            assert one.options(HANDED_ON_VALUES) == HANDED_ON_VALUES
