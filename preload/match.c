@@ -200,6 +200,14 @@ static uint32_t rule_matches(const struct policy *policy, const struct policy_ru
     return missing; /* NO_MATCH has all bits */
 }
 
+/* Can the option exist for what the subject may be? A statement may become several actions, for
+ * families or protocols that want it at different moments. */
+static bool action_concerns(const struct policy_action *action, const struct subject *subject)
+{
+    return (action->families & subject->families) != 0 &&
+           (action->protocols & subject->protocols) != 0;
+}
+
 unsigned match_subject(const struct policy *policy, const struct active *active,
                        const struct subject *subject, unsigned moments, struct decision *decision)
 {
@@ -216,7 +224,8 @@ unsigned match_subject(const struct policy *policy, const struct active *active,
         if (missing != 0)
             continue;
         for (uint32_t a = rule->actions.first; a < rule->actions.first + rule->actions.count; a++)
-            if (policy->actions[a].mode != MODE_IGNORE)
+            if (policy->actions[a].mode != MODE_IGNORE &&
+                action_concerns(&policy->actions[a], subject))
                 decision->action[policy->actions[a].option] = a;
         if ((rule->flags & RULE_FINAL) != 0)
             break;
@@ -227,9 +236,7 @@ unsigned match_subject(const struct policy *policy, const struct active *active,
 bool action_applies(const struct policy_action *action, const struct subject *subject,
                     enum moment moment)
 {
-    return (action->moments & MOMENT_BIT(moment)) != 0 &&
-           (action->families & subject->families) != 0 &&
-           (action->protocols & subject->protocols) != 0;
+    return (action->moments & MOMENT_BIT(moment)) != 0 && action_concerns(action, subject);
 }
 
 /* What one rule says about the program's own setsockopt of an option. */

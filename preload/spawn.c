@@ -139,10 +139,8 @@ struct spawned spawn_compiler(const char *path)
     if (pid == 0)
         child(compiler, path, output);
     int status = pid > 0 ? await(pid) : EXIT_NO_COMPILER;
-    if (status == 0) {
-        kernel_call(SYS_lseek, output, 0L, SEEK_SET); /* the compiler's writing moved it */
+    if (status == 0)
         return (struct spawned){output, NULL};
-    }
     kernel_close(output);
     return (struct spawned){-1, pid < 0 ? "the rule compiler cannot be started" : reason(status)};
 }
