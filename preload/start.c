@@ -23,6 +23,7 @@
 #include "tune.h"
 #include "weak.h"
 
+#include <dlfcn.h>
 #include <elf.h>
 #include <errno.h>
 #include <linux/limits.h>
@@ -143,7 +144,7 @@ static void tune_program(const struct start *start)
 __attribute__((constructor)) static void start(int argc, char **argv, char **environment)
 {
     (void)argc;
-    if (syscall == NULL) /* no libc: weak.h */
+    if (dlsym == NULL) /* no libc: weak.h */
         return;
     int saved = errno;
     real_find();

@@ -13,6 +13,5 @@
 #pragma weak __errno_location
 #pragma weak dlsym
 #pragma weak getauxval
-#pragma weak syscall
 
 #endif
