@@ -236,7 +236,8 @@ static int cannot_execute(const struct executable *executable)
     else if (error == ELOOP)
         command_failure("%s: scripts run by scripts, deeper than the kernel follows",
                         executable->path);
-    else if (executable->file && executable->path && strcmp(executable->file, executable->path))
+    else if (executable->file && executable->path &&
+             strcmp(executable->file, executable->path) != 0)
         command_failure("%s: runs %s: %s", executable->path, executable->file, strerror(error));
     else
         command_failure("%s: %s", executable->path ? executable->path : "", strerror(error));
@@ -534,47 +535,44 @@ static void print_finding(const json_t *finding)
 
 static void print_rule(const json_t *rule)
 {
-    json_t *option;
-    size_t i;
+    const json_t *options = json_object_get(rule, "options");
     char place[64];
 
     snprintf(place, sizeof place, ":%d", (int)json_integer_value(json_object_get(rule, "line")));
     printf("    %s  (%s%s)", get_text(rule, "name"), get_text(rule, "file"), place);
-    json_array_foreach(json_object_get(rule, "options"), i, option)
-        printf("%s%s", i ? ", " : ": ", json_string_value(option));
+    for (size_t i = 0; i < json_array_size(options); i++)
+        printf("%s%s", i ? ", " : ": ", json_string_value(json_array_get(options, i)));
     putchar('\n');
 }
 
 static void print_rules(const json_t *rules)
 {
-    const json_t *active = json_object_get(rules, "active"), *rule;
-    size_t i;
+    const json_t *active = json_object_get(rules, "active");
 
     if (json_array_size(active) == 0)
         return;
     printf("  %zu of the %lld rules of %s are for it:\n", json_array_size(active),
            (long long)json_integer_value(json_object_get(rules, "total")), get_text(rules, "path"));
-    json_array_foreach(active, i, rule) print_rule(rule);
+    for (size_t i = 0; i < json_array_size(active); i++)
+        print_rule(json_array_get(active, i));
 }
 
 static void print_sockets(const json_t *sockets, json_int_t others)
 {
-    const json_t *one;
-    size_t i;
+    size_t count = json_array_size(sockets);
 
-    if (json_array_size(sockets) == 0)
+    if (count == 0)
         return;
     printf("  sockets:\n");
-    json_array_foreach(sockets, i, one)
-    {
-        if (i == TEXT_SOCKETS)
-            break;
+    for (size_t i = 0; i < count && i < TEXT_SOCKETS; i++) {
+        const json_t *one = json_array_get(sockets, i);
+
         printf("    fd %-4d %-5s %-12s %s -> %s\n",
                (int)json_integer_value(json_object_get(one, "fd")), get_text(one, "protocol"),
                get_text(one, "state"), get_text(one, "local"), get_text(one, "remote"));
     }
-    if (json_array_size(sockets) > TEXT_SOCKETS)
-        printf("    and %zu more (--json lists them)\n", json_array_size(sockets) - TEXT_SOCKETS);
+    if (count > TEXT_SOCKETS)
+        printf("    and %zu more (--json lists them)\n", count - TEXT_SOCKETS);
     if (others)
         printf("    and %lld of other kinds (unix, netlink)\n", (long long)others);
 }
@@ -614,21 +612,21 @@ static const char *verdict_of(const struct report *report)
 
 static void print_text(const struct report *report)
 {
-    const json_t *root = report->root, *finding;
+    const json_t *root = report->root;
     const json_t *pid = json_object_get(json_object_get(root, "process"), "pid");
     const char *program = get_text(root, "program");
     const char *slash = pid ? strrchr(program, '/') : NULL;
     enum colour mark = report->obstructed ? COLOUR_RED
                        : report->unsure   ? COLOUR_YELLOW
                                           : COLOUR_GREEN;
-    size_t i;
 
     printf("%s%s", colour(stdout, mark), slash ? slash + 1 : program);
     if (pid)
         printf(" (%d)", (int)json_integer_value(pid));
     printf(": %s%s\n", verdict_of(report), colour(stdout, COLOUR_NONE));
     print_executable(json_object_get(root, "executable"));
-    json_array_foreach(report->findings, i, finding) print_finding(finding);
+    for (size_t i = 0; i < json_array_size(report->findings); i++)
+        print_finding(json_array_get(report->findings, i));
     print_rules(json_object_get(root, "rules"));
     print_sockets(json_object_get(root, "sockets"),
                   json_integer_value(json_object_get(root, "other_sockets")));

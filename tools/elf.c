@@ -571,7 +571,7 @@ static int read_privileges(const char *path, struct executable *executable)
     return 0;
 }
 
-/* Returns 1 with the script's interpreter in `next`, or -1 with errno. */
+/* Returns 0 with the script's interpreter in `next`, or -1 with errno. */
 static int follow_script(char *start, struct executable *executable, char **next)
 {
     const char *sought = NULL;
@@ -580,7 +580,7 @@ static int follow_script(char *start, struct executable *executable, char **next
     executable->readable = false; /* nothing is known of the interpreter yet */
     *next = script_interpreter(start, &sought);
     if (*next)
-        return 1;
+        return 0;
     error = errno;
     if (sought) {
         char *name = strdup(sought);
@@ -592,8 +592,8 @@ static int follow_script(char *start, struct executable *executable, char **next
     return -1;
 }
 
-/* Read one file of the chain. Returns 0 when it is the program, 1 with `next` when it is a script,
- * or -1 with errno. */
+/* Read one file of the chain. Returns 0, with `next` NULL when it is the program, or with what
+ * runs it when it is a script; or -1 with errno. */
 static int read_file(const char *path, struct executable *executable, char **next)
 {
     char start[SCRIPT_LINE + 1] = "";
@@ -636,9 +636,10 @@ int executable_read(const char *path, struct executable *executable)
         return -1;
     }
     elf_version(EV_CURRENT);
-    while ((result = read_file(at, executable, &next)) > 0) {
+    while ((result = read_file(at, executable, &next)) == 0 && next) {
         free(at);
         at = next;
+        next = NULL;
         if (++executable->hops > SCRIPT_DEPTH) {
             errno = ELOOP;
             result = -1;

@@ -324,10 +324,10 @@ static void format_address(const char *hex, char text[64])
     uint32_t words[4];
     char address[INET6_ADDRSTRLEN];
     size_t digits = strcspn(hex, ":");
-    int count = digits == 32 ? 4 : 1;
+    size_t count = digits == 32 ? 4 : 1;
     unsigned long port = hex[digits] ? strtoul(hex + digits + 1, NULL, 16) : 0;
 
-    for (int i = 0; i < count; i++) {
+    for (size_t i = 0; i < count; i++) {
         char word[9];
 
         snprintf(word, sizeof word, "%.8s", hex + 8 * i);
