@@ -16,6 +16,8 @@ ZSH_COMPLETION_DIR  ?= $(PREFIX)/share/zsh/site-functions
 MULTIARCH ?= $(shell $(CC) -print-multiarch)
 LIBDIR   ?= $(PREFIX)/lib/$(MULTIARCH)
 LIBDIR32 ?= $(PREFIX)/lib/i386-linux-gnu
+# The same to the 32-bit ld.so of Debian's libc6-i386, which is no multiarch package.
+LIBDIR32_PLAIN ?= $(PREFIX)/lib32
 DESTDIR  ?=
 
 ifeq ($(origin CC),default)
@@ -110,6 +112,7 @@ install: all
 	$(INSTALL) -m 755 $(B)/socktune '$(DESTDIR)$(BINDIR)/socktune'
 	$(call install_preload,$(B)/libsocktune.so,$(LIBDIR))
 	$(if $(wildcard $(B)/i386/libsocktune.so),$(call install_preload,$(B)/i386/libsocktune.so,$(LIBDIR32)))
+	$(if $(wildcard $(B)/i386/libsocktune.so),$(call install_preload,$(B)/i386/libsocktune.so,$(LIBDIR32_PLAIN)))
 	$(INSTALL) -m 644 config/examples/*.conf '$(DESTDIR)$(DATADIR)/examples'
 	for page in $(MAN_PAGES); do section=$${page##*.}; \
 	    $(INSTALL) -D -m 644 $$page '$(DESTDIR)$(MANDIR)'/man$$section/$${page##*/} || exit 1; done
