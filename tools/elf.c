@@ -9,7 +9,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <gelf.h>
-#include <glob.h>
 #include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -50,9 +49,9 @@ static const struct obstacle obstacles[] = {
     {OBSTACLE_ARCHITECTURE, "architecture",
      "no library for its machine or word size is installed: the loader ignores the one that is "
      "there",
-     "Build and install libsocktune.so for that machine as well (for 32-bit x86: `make install` "
-     "with gcc -m32 available) and name it by `$LIB` in LD_PRELOAD, which the loader replaces by "
-     "the directory that fits."},
+     "Build and install libsocktune.so for that machine as well (for 32-bit x86: `make i386 "
+     "install`). `socktune run` then writes `$LIB` into LD_PRELOAD, which each loader replaces by "
+     "its own directory, so that 32-bit and 64-bit programs find theirs."},
     {OBSTACLE_MUSL_TOKEN, "musl-token",
      "its loader is musl's, which does not know `$LIB` in LD_PRELOAD",
      "`socktune run` names the library by its full path then. Do so too where you set LD_PRELOAD "
@@ -132,10 +131,10 @@ unsigned executable_obstacles(const struct executable *executable, const struct 
         found |= OBSTACLE_NO_LIBC;
     if (executable->loader_kind == LOADER_OTHER)
         found |= OBSTACLE_LOADER;
-    if (!library_fits(launch->library, executable->abi))
-        found |= OBSTACLE_ARCHITECTURE;
     if (executable->loader_kind == LOADER_MUSL && strchr(launch->library, '$'))
         found |= OBSTACLE_MUSL_TOKEN;
+    else if (!library_fits(launch->library, executable))
+        found |= OBSTACLE_ARCHITECTURE;
     if (asan_hindered(executable, launch))
         found |= OBSTACLE_ASAN;
     return found;
@@ -433,39 +432,44 @@ static bool file_fits(const char *path, struct elf_abi abi)
     return fits;
 }
 
-/* What ld.so puts for $LIB was fixed when it was built: "lib", "lib64", "lib/i386-linux-gnu" ...
- * Each directory that it can mean is tried. */
-static bool expansion_fits(const char *library, const char *token, size_t token_length,
-                           const char *pattern, struct elf_abi abi)
+/*
+ * What ld.so puts for $LIB: the directory that it was built to be in, below the prefix
+ * ("lib/x86_64-linux-gnu", "lib64", "lib32"). Installed loaders are there still, behind links
+ * (/lib64/ld-linux-x86-64.so.2 is a fixed name). Returns a part of `path`, or NULL.
+ */
+static const char *token_value(const char *loader, char path[PATH_MAX])
 {
-    char path[PATH_MAX];
-    glob_t found;
-    bool fits = false;
+    const char *value = NULL;
+    char *slash;
 
-    if (snprintf(path, sizeof path, "%.*s%s%s", (int)(token - library), library, pattern,
-                 token + token_length) >= (int)sizeof path ||
-        glob(path, GLOB_NOSORT, NULL, &found) != 0)
-        return false;
-    for (size_t i = 0; i < found.gl_pathc && !fits; i++)
-        fits = file_fits(found.gl_pathv[i], abi);
-    globfree(&found);
-    return fits;
+    if (!realpath(loader, path) || !(slash = strrchr(path, '/')))
+        return NULL;
+    *slash = '\0';
+    for (const char *at = path; (at = strstr(at, "/lib")); at++)
+        value = at + 1;
+    return value;
 }
 
-bool library_fits(const char *library, struct elf_abi abi)
+bool library_fits(const char *library, const struct executable *executable)
 {
     static const char *const tokens[] = {"$LIB", "${LIB}"};
+    char path[PATH_MAX], directory[PATH_MAX];
 
     elf_version(EV_CURRENT);
     for (size_t i = 0; i < sizeof tokens / sizeof *tokens; i++) {
         const char *token = strstr(library, tokens[i]);
-        size_t length = strlen(tokens[i]);
+        const char *value =
+            token
+                ? token_value(executable->loader ? executable->loader : executable->file, directory)
+                : NULL;
 
         if (token)
-            return expansion_fits(library, token, length, "lib*", abi) ||
-                   expansion_fits(library, token, length, "lib/*", abi);
+            return value &&
+                   snprintf(path, sizeof path, "%.*s%s%s", (int)(token - library), library, value,
+                            token + strlen(tokens[i])) < (int)sizeof path &&
+                   file_fits(path, executable->abi);
     }
-    return file_fits(library, abi);
+    return file_fits(library, executable->abi);
 }
 
 /* --- scripts ---------------------------------------------------------------------------------- */

@@ -114,8 +114,8 @@ const struct obstacle *obstacle_table(size_t *count);
 /* The obstacles (enum obstacle_bit) between the preloaded library and this program; 0: none. */
 unsigned executable_obstacles(const struct executable *executable, const struct launch *launch);
 
-/* The same for an object whose facts are known to be `abi`: true if a file that `library` may
- * mean is loadable into such a program. */
-bool library_fits(const char *library, struct elf_abi abi);
+/* True if the file that `library` means to this program's loader is of its machine and word size.
+ * `$LIB` is what glibc's loader takes it for. */
+bool library_fits(const char *library, const struct executable *executable);
 
 #endif
