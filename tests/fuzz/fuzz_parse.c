@@ -1,0 +1,70 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Fuzzing the way from text to policy: whatever the text, reading ends with a ruleset; checking it
+ * ends; and what was read without an error compiles to a policy that the loader takes.
+ */
+#include "compile.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+const char *__lsan_default_suppressions(void);
+
+/* libconfig loses a string when a syntax error follows it. */
+const char *__lsan_default_suppressions(void)
+{
+    return "leak:libconfig\n";
+}
+
+static void require(bool condition)
+{
+    if (!condition)
+        abort();
+}
+
+/* A finding is one line that names its file. */
+static void look_at_finding(void *context, enum severity severity, struct location at,
+                            const char *message)
+{
+    (void)context;
+    (void)severity;
+    require(at.file != NULL && message[0] != '\0' && strchr(message, '\n') == NULL);
+}
+
+static void compile(const struct ruleset *ruleset, struct diagnostics *diagnostics)
+{
+    struct policy policy;
+    void *blob;
+    size_t size;
+
+    if (policy_compile(ruleset, diagnostics, &blob, &size) != 0) {
+        require(diagnostics->errors != 0);
+        return;
+    }
+    require(policy_open(&policy, blob, size) == NULL);
+    require(policy.rule_count == ruleset->rule_count);
+    free(blob);
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+    static const struct check_context context = {.sysctl_root = "/nonexistent", .kernel = "6.1"};
+    struct diagnostics diagnostics = {.report = look_at_finding};
+    struct ruleset *ruleset;
+    char *text = malloc(size + 1);
+
+    require(text != NULL);
+    memcpy(text, data, size);
+    text[size] = '\0';
+    ruleset = ruleset_read_text(text, "text", &diagnostics);
+    require(ruleset != NULL);
+    if (diagnostics.errors == 0) {
+        ruleset_check(ruleset, &context, &diagnostics);
+        require(diagnostics.errors == 0);
+        compile(ruleset, &diagnostics);
+    }
+    ruleset_free(ruleset);
+    free(text);
+    return 0;
+}

@@ -1,0 +1,103 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Fuzzing the loader and the engine: a policy may be damaged or hostile. With its checksum made
+ * right, so that the checks behind it are reached, it is either refused or can be matched against
+ * any socket without a step outside of it. The input is a subject and then the policy.
+ */
+#include "match.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+static const char *const arguments[] = {"nginx", "-g", "daemon off;", NULL};
+static const struct identity identity = {"/usr/sbin/nginx", arguments, 33};
+
+/* What was given, in the bounds of what a hook could know. */
+static struct subject subject_of(const uint8_t *data)
+{
+    struct subject subject;
+
+    memcpy(&subject, data, sizeof subject);
+    subject.protocols &= PROTOCOL_ALL;
+    subject.roles &= ROLE_ALL;
+    subject.families &= FAMILY_ALL;
+    subject.known &= FACT_ALL;
+    subject.unobtainable &= (uint8_t)(FACT_ALL & ~(unsigned)subject.known);
+    return subject;
+}
+
+/* Follow every reference of a winning action. */
+static void use_action(const struct policy *policy, const struct subject *subject, uint32_t index)
+{
+    const struct policy_action *action = &policy->actions[index];
+    static volatile size_t sink __attribute__((unused)); /* so that nothing is optimized away */
+    uint8_t value[POLICY_VALUE_MAX];
+
+    memcpy(value, policy_string(policy, action->value), action->length);
+    for (unsigned moment = 0; moment < MOMENT_COUNT; moment++)
+        sink += action_applies(action, subject, (enum moment)moment);
+    sink += strlen(policy_string(policy, policy->options[action->option].name));
+    sink += strlen(policy_string(policy, action->text));
+    sink += strlen(policy_string(policy, action->file));
+    sink += value[0];
+}
+
+static void match(const struct policy *policy, const struct active *active, struct subject subject)
+{
+    struct decision decision;
+    bool swallow;
+    unsigned missing;
+
+    while ((missing = match_subject(policy, active, &subject, MOMENT_ALL, &decision)) != 0) {
+        if ((missing & ~(unsigned)FACT_ALL) != 0 || (missing & subject.unobtainable) != 0)
+            abort(); /* asking twice for the same would never end */
+        subject.unobtainable |= (uint8_t)missing;
+    }
+    for (uint32_t i = 0; i < policy->option_count; i++) {
+        if (decision.action[i] != NO_ACTION)
+            use_action(policy, &subject, decision.action[i]);
+        (void)match_guard(policy, active, &subject, i, &swallow);
+    }
+}
+
+static void run(void *blob, size_t size, struct subject subject)
+{
+    struct policy_header *header = blob;
+    struct policy policy;
+    struct active active;
+    uint32_t *rules;
+
+    if (size >= sizeof *header && size % 8 == 0) {
+        memcpy(header->magic, POLICY_MAGIC, sizeof header->magic);
+        header->version = POLICY_VERSION;
+        header->size = (uint32_t)size;
+        header->checksum = policy_checksum(blob, size);
+    }
+    if (policy_open(&policy, blob, size) != NULL)
+        return;
+    rules = calloc(policy.rule_count + 1, sizeof *rules);
+    if (rules == NULL)
+        abort();
+    active = (struct active){rules, active_rules(&policy, &identity, rules)};
+    match(&policy, &active, subject);
+    free(rules);
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+    void *blob;
+    size_t length;
+
+    if (size < sizeof(struct subject))
+        return 0;
+    length = size - sizeof(struct subject);
+    blob = malloc(length + 1); /* aligned for anything */
+    if (blob == NULL)
+        abort();
+    memcpy(blob, data + sizeof(struct subject), length);
+    run(blob, length, subject_of(data));
+    free(blob);
+    return 0;
+}
