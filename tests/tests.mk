@@ -87,4 +87,5 @@ lint:
 	shellcheck .ci/run .ci/install-packages
 	mandoc -Tlint -Wwarning $(MAN_PAGES)
 
+include tests/fuzz/fuzz.mk
 include tests/bench/bench.mk

@@ -1,0 +1,38 @@
+# SPDX-License-Identifier: MIT
+#
+# Fuzzers, FUZZ_SECONDS each. They begin with the rule files of the tests, and with the policies
+# that are made of them; what they learn is kept in build/fuzz, so that the next run goes on there.
+
+FUZZ_SECONDS ?= 60
+FUZZ_CFLAGS  := $(STD) -D_GNU_SOURCE -O1 -g -fsanitize=fuzzer,address,undefined \
+                -fno-sanitize-recover=all
+FUZZ_RULES   := $(wildcard tests/fixtures/good/*.conf tests/fixtures/warn/*.conf \
+                  config/examples/*.conf)
+
+$(B)/fuzz/fuzz_parse: tests/fuzz/fuzz_parse.c $(CONFIG_SRC) $(ENGINE)
+	$(call say,LD,$@)
+	$(Q)mkdir -p $(@D) && clang $(FUZZ_CFLAGS) $(INC_config) -o $@ $^ $(CONFIG_LIBS)
+$(B)/fuzz/fuzz_policy: tests/fuzz/fuzz_policy.c $(ENGINE)
+	$(call say,LD,$@)
+	$(Q)mkdir -p $(@D) && clang $(FUZZ_CFLAGS) $(INC_preload) -o $@ $^
+
+$(B)/fuzz/rules: $(FUZZ_RULES) $(wildcard tests/fixtures/bad/*.conf)
+	$(Q)mkdir -p $@ && cp $^ $@ && touch $@
+# A policy behind the 42 bytes of a subject that may be anything.
+$(B)/fuzz/policies: $(FUZZ_RULES) $(B)/socktune
+	$(Q)mkdir -p $@ && for rules in $(FUZZ_RULES); do \
+	    { head -c 42 /dev/zero | tr '\0' '\377' && $(B)/socktune compile -o - $$rules 2>/dev/null; } \
+	        >$@/$$(basename $$rules) || exit 1; done; touch $@
+
+# $(call fuzz,fuzzer,beginnings,longest input)
+fuzz = $(Q)mkdir -p $(B)/fuzz/$(1).found && cd $(B)/fuzz && \
+       ./$(1) -max_total_time=$(FUZZ_SECONDS) -timeout=20 -max_len=$(3) -print_final_stats=1 -print_funcs=0 \
+           -verbosity=0 $(1).found $(2)
+
+## make fuzz             the parser and the policy loader, FUZZ_SECONDS=60 each
+.PHONY: fuzz
+fuzz:
+	$(packages) $(PACKAGES_FUZZ)
+	$(MAKE) $(B)/fuzz/fuzz_parse $(B)/fuzz/fuzz_policy $(B)/fuzz/rules $(B)/fuzz/policies
+	$(call fuzz,fuzz_parse,rules,4096)
+	$(call fuzz,fuzz_policy,policies,8192)
