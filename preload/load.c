@@ -188,7 +188,7 @@ static enum load_result load_path(const struct settings *settings, const char *p
     unsigned type = root->stx_mode & S_IFMT;
     if (type != S_IFREG && type != S_IFDIR)
         return fail(path, "neither a rule file nor a directory");
-    if (load_kept(settings, path, root, policy, extra))
+    if (!text_ends(path, POLICY_SUFFIX) && load_kept(settings, path, root, policy, extra))
         return LOAD_OK;
     if (type == S_IFREG) {
         enum load_result result = load_itself(path, root, policy, extra);

@@ -107,15 +107,30 @@ uint32_t active_rules(const struct policy *policy, const struct identity *identi
     return count;
 }
 
-static bool in_prefix(const struct policy_prefix *prefix, const struct address *address)
+/* An address as two numbers, so that a prefix is compared in one step. */
+struct halves {
+    uint64_t high, low;
+};
+
+static struct halves halve(const uint8_t bytes[16])
 {
-    if (address_is_v4(address) != (prefix->v4 != 0))
-        return false;
-    unsigned whole = prefix->length / 8u, rest = prefix->length % 8u;
-    if (!bytes_equal(prefix->address, address->bytes, whole))
-        return false;
-    return rest == 0 ||
-           ((prefix->address[whole] ^ address->bytes[whole]) & (0xff00u >> rest) & 0xffu) == 0;
+    struct halves halves;
+    __builtin_memcpy(&halves, bytes, sizeof halves);
+#if __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
+    halves.high = __builtin_bswap64(halves.high);
+    halves.low = __builtin_bswap64(halves.low);
+#endif
+    return halves;
+}
+
+static bool in_prefix(const struct policy_prefix *prefix, struct halves address)
+{
+    struct halves wanted = halve(prefix->address);
+    if (prefix->length == 0)
+        return true;
+    if (prefix->length <= 64)
+        return (wanted.high ^ address.high) >> (64 - prefix->length) == 0;
+    return wanted.high == address.high && (wanted.low ^ address.low) >> (128 - prefix->length) == 0;
 }
 
 /* 0.0.0.0 and :: stand for all addresses of the machine, so only prefixes that hold all of them
@@ -123,12 +138,13 @@ static bool in_prefix(const struct policy_prefix *prefix, const struct address *
 static bool address_matches(const struct policy *policy, struct policy_range range,
                             const struct address *address)
 {
-    bool unspecified = address_is_unspecified(address);
+    struct halves halves = halve(address->bytes);
+    bool v4 = address_is_v4(address), unspecified = address_is_unspecified(address);
     bool positive = false, found = false;
     for (uint32_t i = 0; i < range.count; i++) {
         const struct policy_prefix *prefix = &policy->prefixes[range.first + i];
         bool all = prefix->length == (prefix->v4 ? 96 : 0);
-        bool in = in_prefix(prefix, address) && (!unspecified || all);
+        bool in = v4 == (prefix->v4 != 0) && in_prefix(prefix, halves) && (!unspecified || all);
         if (prefix->negate && (in || unspecified))
             return false;
         positive = positive || !prefix->negate;
@@ -187,17 +203,15 @@ static uint32_t role_matches(const struct subject *subject, unsigned accepted)
 static uint32_t rule_matches(const struct policy *policy, const struct policy_rule *rule,
                              const struct subject *subject)
 {
-    const uint32_t answers[] = {
-        set_matches(subject->families, rule->families, FACT_FAMILY),
-        set_matches(subject->protocols, rule->protocols, FACT_PROTOCOL),
-        role_matches(subject, rule->roles),
-        end_matches(policy, subject, FACT_REMOTE, rule->remote, rule->remote_port),
-        end_matches(policy, subject, FACT_LOCAL, rule->local, rule->local_port),
-    };
-    uint32_t missing = 0;
-    for (size_t i = 0; i < sizeof answers / sizeof answers[0]; i++)
-        missing |= answers[i];
-    return missing; /* NO_MATCH has all bits */
+    uint32_t missing = role_matches(subject, rule->roles) |
+                       set_matches(subject->families, rule->families, FACT_FAMILY) |
+                       set_matches(subject->protocols, rule->protocols, FACT_PROTOCOL);
+    if (missing == NO_MATCH) /* it has all bits */
+        return NO_MATCH;
+    missing |= end_matches(policy, subject, FACT_REMOTE, rule->remote, rule->remote_port);
+    if (missing == NO_MATCH)
+        return NO_MATCH;
+    return missing | end_matches(policy, subject, FACT_LOCAL, rule->local, rule->local_port);
 }
 
 /* Can the option exist for what the subject may be? A statement may become several actions, for

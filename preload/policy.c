@@ -201,6 +201,7 @@ const char *policy_open(struct policy *policy, const void *blob, size_t size)
         .data = section(h, SECTION_DATA),
         .size = h->size,
         .source_count = h->sections[SECTION_SOURCES].count,
+        .matcher_count = h->sections[SECTION_MATCHERS].count,
         .rule_count = h->sections[SECTION_RULES].count,
         .option_count = h->sections[SECTION_OPTIONS].count,
         .action_count = h->sections[SECTION_ACTIONS].count,

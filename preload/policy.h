@@ -228,6 +228,7 @@ struct policy {
     const char *data;
     uint32_t size;
     uint32_t source_count;
+    uint32_t matcher_count;
     uint32_t rule_count;
     uint32_t option_count;
     uint32_t action_count;

@@ -115,6 +115,34 @@ static void publish(const struct identity *identity, void *extra)
     __atomic_store_n(&state.moments, moments, __ATOMIC_RELEASE);
 }
 
+static bool asks_for_path(const struct policy *policy)
+{
+    for (uint32_t i = 0; i < policy->matcher_count; i++)
+        if (policy->matchers[i].kind == MATCHER_PATH)
+            return true;
+    return false;
+}
+
+/*
+ * The path of the executable, or NULL. /proc/self/exe tells, but to make its entry for a new
+ * process is the dearest thing a start would do. It tells nothing new where no rule asks for a
+ * path and the file that was executed is not a symbolic link and has the name of argv[0].
+ */
+static const char *find_executable(const struct policy *policy, const char *argv0, char *buffer,
+                                   size_t size)
+{
+    const char *executed = (const char *)getauxval(AT_EXECFN);
+    if (executed != NULL && argv0 != NULL && !asks_for_path(policy) &&
+        text_equal(text_basename(executed), text_basename(argv0)) &&
+        kernel_call(SYS_readlinkat, AT_FDCWD, executed, buffer, size) < 0 && errno == EINVAL)
+        return executed;
+    long length = kernel_call(SYS_readlinkat, AT_FDCWD, "/proc/self/exe", buffer, size - 1);
+    if (length < 0)
+        return NULL;
+    buffer[length] = 0;
+    return buffer;
+}
+
 static void tune_program(const struct start *start)
 {
     struct settings settings = read_settings(start->environment);
@@ -131,12 +159,8 @@ static void tune_program(const struct start *start)
         kernel_call(SYS_exit_group, EXIT_BAD_RULES);
     if (loaded != LOAD_OK)
         return;
-    long length =
-        kernel_call(SYS_readlinkat, AT_FDCWD, "/proc/self/exe", executable, sizeof executable - 1);
-    if (length > 0) {
-        executable[length] = 0;
-        identity.executable = executable;
-    }
+    identity.executable =
+        find_executable(&state.policy, start->argv[0], executable, sizeof executable);
     publish(&identity, extra);
     trace_start(rules);
 }

@@ -84,10 +84,9 @@ bool address_is_v4(const struct address *address)
 
 bool address_is_unspecified(const struct address *address)
 {
-    for (size_t i = address_is_v4(address) ? sizeof v4_mapped : 0; i < sizeof address->bytes; i++)
-        if (address->bytes[i] != 0)
-            return false;
-    return true;
+    static const uint8_t zeros[16];
+    size_t from = address_is_v4(address) ? sizeof v4_mapped : 0;
+    return bytes_equal(address->bytes + from, zeros, sizeof zeros - from);
 }
 
 /* A kernel's sockaddr of a user need not be aligned, so fields are copied out byte by byte. */

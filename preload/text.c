@@ -46,6 +46,12 @@ size_t text_length(const char *string)
     return length;
 }
 
+bool text_ends(const char *string, const char *end)
+{
+    size_t length = text_length(string), tail = text_length(end);
+    return length >= tail && text_equal(string + length - tail, end);
+}
+
 const char *text_basename(const char *path)
 {
     const char *base = path;

@@ -23,6 +23,7 @@ void text_put_number(struct text *text, long number);
 
 /* True if they are equal; NULL is equal to nothing. */
 bool text_equal(const char *a, const char *b);
+bool text_ends(const char *string, const char *end);
 size_t text_length(const char *string);
 const char *text_basename(const char *path);
 
