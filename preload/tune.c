@@ -23,16 +23,26 @@ void tune_decide(int fd, struct subject *subject, unsigned moments, struct decis
         learn(fd, subject, missing, moment);
 }
 
+/* Which of state.baselines is for this socket. What the call left open (subjects know no more than
+ * matching asked for) the socket is asked for. */
+static unsigned baseline_kind(int fd, const struct subject *subject)
+{
+    unsigned families = subject->families, connected = subject->protocols & PROTOCOL_CONNECTED;
+    if ((families & (families - 1)) != 0)
+        families = family_bit_of(kernel_get_int(fd, SOL_SOCKET, SO_DOMAIN));
+    if (connected != 0 && connected != subject->protocols)
+        connected = kernel_get_int(fd, SOL_SOCKET, SO_TYPE) == SOCK_STREAM;
+    return (unsigned)__builtin_ctz(families | FAMILY_UNIX) * 2 + (connected == 0);
+}
+
 /* Has the program left the option as a fresh socket has it? */
 static bool is_pristine(int fd, const struct subject *subject, const struct policy_action *action)
 {
     if (state.baselines == NULL)
         return false;
     const struct policy_option *option = &state.policy.options[action->option];
-    unsigned family = (unsigned)__builtin_ctz(subject->families);
-    unsigned kind = family * 2 + ((subject->protocols & PROTOCOL_CONNECTED) == 0);
     const struct baseline *baseline =
-        &state.baselines[kind * state.policy.option_count + action->option];
+        &state.baselines[baseline_kind(fd, subject) * state.policy.option_count + action->option];
     uint8_t now[BASELINE_BYTES];
     socklen_t length = sizeof now;
     return baseline->length != 0 &&
