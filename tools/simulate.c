@@ -99,11 +99,23 @@ static bool yields(const struct living *living, uint32_t index, enum moment mome
                        living->pristine[action->option]);
 }
 
+/* Hooks do not ask for more about a socket than rules need, so they may try in vain. */
+static bool kernel_takes(const struct living *living, const struct policy_action *action)
+{
+    const struct scenario *scenario = living->scenario;
+
+    return (action->families & family_bit_of(scenario->domain)) != 0 &&
+           (action->protocols &
+            protocol_bit_of(scenario->domain, scenario->type, living->protocol)) != 0;
+}
+
 static void give(struct living *living, uint32_t index, enum moment moment)
 {
     const struct policy_action *action = &living->policy->actions[index];
 
-    if (yields(living, index, moment))
+    /* Given once more, it changes nothing. */
+    if (living->given[action->option].effect.action == index || !kernel_takes(living, action) ||
+        yields(living, index, moment))
         return;
     if (moment == MOMENT_SOCKET)
         living->pristine[action->option] = index;
@@ -170,8 +182,8 @@ static void change_transport(struct living *living, struct subject *subject,
             !action_applies(action, subject, MOMENT_SOCKET))
             continue;
         memcpy(&protocol, living->policy->data + action->value, sizeof protocol);
-        living->protocol = protocol;
         give(living, decision->action[i], MOMENT_SOCKET);
+        living->protocol = protocol;
         subject->protocols = (uint16_t)protocol_bit_of(scenario->domain, scenario->type, protocol);
     }
 }
