@@ -281,7 +281,7 @@ static json_t *json_bytes(const struct policy *policy, const struct policy_actio
 {
     char hex[2 * POLICY_VALUE_MAX + 1] = "";
 
-    for (uint32_t i = 0; i < action->length; i++)
+    for (size_t i = 0; i < action->length; i++)
         snprintf(hex + 2 * i, 3, "%02x", (unsigned char)policy->data[action->value + i]);
     return json_string(hex);
 }

@@ -29,9 +29,12 @@ const char *colour(FILE *to, enum colour which)
 
 json_t *json_text(const char *text)
 {
-    json_t *value = text ? json_string(text) : json_null();
+    json_t *value;
     char *copy;
 
+    if (!text)
+        return json_null();
+    value = json_string(text);
     if (value)
         return value;
     copy = strdup(text);
