@@ -11,7 +11,10 @@
 #include <errno.h>
 #include <sys/syscall.h>
 
-#if defined(__x86_64__) && defined(__LP64__)
+#if defined(__clang_analyzer__)
+/* The analyzer does not see that assembly writes through a pointer. */
+long call_kernel(long number, long a, long b, long c, long d, long e, long f);
+#elif defined(__x86_64__) && !defined(__ILP32__)
 static inline long call_kernel(long number, long a, long b, long c, long d, long e, long f)
 {
     register long r10 __asm__("r10") = d;

@@ -24,7 +24,7 @@ static void *block_in_accept(void *unused)
     (void)unused;
     int copy = dup(listener);
     pthread_cleanup_push(clean, &copy);
-    accept(copy, NULL, NULL);
+    (void)accept(copy, NULL, NULL);
     pthread_cleanup_pop(1);
     return NULL;
 }
@@ -36,7 +36,7 @@ static void *block_in_accept4(void *unused)
     (void)unused;
     int copy = dup(listener);
     pthread_cleanup_push(clean, &copy);
-    accept4(copy, (struct sockaddr *)&peer, &length, SOCK_CLOEXEC);
+    (void)accept4(copy, (struct sockaddr *)&peer, &length, SOCK_CLOEXEC);
     pthread_cleanup_pop(1);
     return NULL;
 }
@@ -47,7 +47,7 @@ static void *block_in_connect(void *unused)
     (void)unused;
     int fd = socket(AF_INET, SOCK_STREAM, 0);
     pthread_cleanup_push(clean, &fd);
-    connect(fd, (struct sockaddr *)&address, sizeof address);
+    (void)connect(fd, (struct sockaddr *)&address, sizeof address);
     pthread_cleanup_pop(1);
     return NULL;
 }
@@ -65,7 +65,7 @@ static void *connect_when_pending(void *unused)
         listen(fd, 1) == 0) {
         made_while_pending++;
     }
-    connect(fd, (struct sockaddr *)&address, sizeof address);
+    (void)connect(fd, (struct sockaddr *)&address, sizeof address);
     made_while_pending = -1;
     pthread_cleanup_pop(1);
     return NULL;
@@ -75,7 +75,7 @@ static void cancel_one(const char *name, void *(*body)(void *), bool wait)
 {
     pthread_t thread;
     void *result = NULL;
-    struct timespec moment = {.tv_nsec = 100 * 1000 * 1000};
+    struct timespec moment = {.tv_nsec = 100000000};
     struct timespec from, to;
     cleaned = 0;
     check(pthread_create(&thread, NULL, body, NULL) == 0);
@@ -104,7 +104,7 @@ int main(void)
     int filler[4];
     for (int i = 0; i < 4; i++) {
         filler[i] = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0);
-        connect(filler[i], (struct sockaddr *)&address, sizeof address);
+        (void)connect(filler[i], (struct sockaddr *)&address, sizeof address);
     }
     for (int round = 0; round < 3; round++) {
         cancel_one("connect", block_in_connect, true);

@@ -25,9 +25,9 @@ static void handle_alarm(int flags)
     handled = 0;
 }
 
-static void alarm_in(long milliseconds)
+static void alarm_soon(void)
 {
-    struct itimerval timer = {.it_value.tv_usec = milliseconds * 1000};
+    struct itimerval timer = {.it_value.tv_usec = 100000};
     check(setitimer(ITIMER_REAL, &timer, NULL) == 0);
 }
 
@@ -36,15 +36,15 @@ static void interrupt_accept(void)
     struct sockaddr_in address;
     int listener = listen_on_loopback(&address, 8);
     handle_alarm(0);
-    alarm_in(100);
+    alarm_soon();
     check(accept(listener, NULL, NULL) == -1 && errno == EINTR && handled == 1);
     handled = 0;
-    alarm_in(100);
+    alarm_soon();
     check(accept4(listener, NULL, NULL, SOCK_CLOEXEC) == -1 && errno == EINTR && handled == 1);
 
     /* With SA_RESTART accept() goes on: a child connects after the signal. */
     handle_alarm(SA_RESTART);
-    alarm_in(100);
+    alarm_soon();
     pid_t child = fork();
     check(child >= 0);
     if (child == 0) {
@@ -57,7 +57,7 @@ static void interrupt_accept(void)
     close(server);
     check(waitpid(child, NULL, 0) == child);
 
-    struct timeval moment = {.tv_usec = 100 * 1000};
+    struct timeval moment = {.tv_usec = 100000};
     check(setsockopt(listener, SOL_SOCKET, SO_RCVTIMEO, &moment, sizeof moment) == 0);
     check(accept(listener, NULL, NULL) == -1 && errno == EAGAIN);
     close(listener);
@@ -71,15 +71,15 @@ static void interrupt_connect(void)
     int filler[4];
     for (int i = 0; i < 4; i++) {
         filler[i] = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0);
-        connect(filler[i], (struct sockaddr *)&address, sizeof address);
+        (void)connect(filler[i], (struct sockaddr *)&address, sizeof address);
     }
     int fd = socket(AF_INET, SOCK_STREAM, 0);
     handle_alarm(0);
-    alarm_in(100);
+    alarm_soon();
     check(connect(fd, (struct sockaddr *)&address, sizeof address) == -1 && errno == EINTR);
     check(handled == 1);
     say_options("interrupted.connect", fd);
-    alarm_in(100);
+    alarm_soon();
     check(connect(fd, (struct sockaddr *)&address, sizeof address) == -1);
     say("connect: EINTR, then %s\n", strerror(errno));
     close(fd);

@@ -71,6 +71,9 @@ int main(void)
     say_options("connect", client);
     say_options("accept", server);
     void *memory = calloc(3, 100);
-    check(memory != NULL && realloc(memory, 1000) != NULL);
+    check(memory != NULL);
+    memory = realloc(memory, 1000);
+    check(memory != NULL);
+    free(memory);
     return 0;
 }
