@@ -9,8 +9,10 @@
  */
 #include "accepted.h"
 
+#include "adopt.h"
 #include "learn.h"
 #include "tune.h"
+#include "waiting.h"
 
 #include <errno.h>
 
@@ -22,21 +24,30 @@ static bool listener_is_wildcard(int listener)
     return (subject.known & FACT_LOCAL) == 0 || address_is_unspecified(&subject.local);
 }
 
-void tune_accepted(int listener, int fd)
+static void tune_by_peer(int listener, int fd, unsigned moments)
 {
     const unsigned wildcard = MOMENT_BIT(MOMENT_ACCEPT_WILDCARD);
-    unsigned moments = state.moments & (MOMENT_BIT(MOMENT_ACCEPT) | wildcard);
-    if (fd < 0 || moments == 0)
-        return;
-    int saved = errno;
     if ((moments & wildcard) != 0 && !listener_is_wildcard(listener))
         moments &= ~wildcard;
-    if (moments != 0) {
-        struct subject subject;
-        struct decision decision;
-        subject_at_accept(&subject);
-        tune_decide(fd, &subject, moments, &decision);
-        tune_apply(fd, &subject, &decision, moments);
-    }
+    if (moments == 0)
+        return;
+    struct subject subject;
+    struct decision decision;
+    subject_at_accept(&subject);
+    tune_decide(fd, &subject, moments, &decision);
+    tune_apply(fd, &subject, &decision, moments);
+}
+
+void tune_accepted(int listener, int fd)
+{
+    unsigned moments =
+        state.moments & (MOMENT_BIT(MOMENT_ACCEPT) | MOMENT_BIT(MOMENT_ACCEPT_WILDCARD));
+    if (fd < 0 || (moments == 0 && !waiting_any()))
+        return;
+    int saved = errno;
+    if (waiting_any() && waiting_accepted(listener))
+        adopt_accepted(fd);
+    else
+        tune_by_peer(listener, fd, moments);
     errno = saved;
 }

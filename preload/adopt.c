@@ -10,6 +10,7 @@
 #include "kernel.h"
 #include "learn.h"
 #include "tune.h"
+#include "waiting.h"
 
 #include <dirent.h>
 
@@ -46,6 +47,19 @@ static void adopt(int fd)
     tune_decide(fd, &subject, moments, &decision);
     if ((subject.known & FACT_ROLE) != 0 && (subject.roles & (ROLE_LISTEN | ROLE_DATAGRAM)) == 0)
         drop_early_options(&decision);
+    tune_apply(fd, &subject, &decision, moments);
+    if ((subject.roles & ROLE_LISTEN) != 0)
+        waiting_count(fd);
+}
+
+void adopt_accepted(int fd)
+{
+    struct subject subject;
+    struct decision decision;
+    subject_at_accept(&subject);
+    unsigned moments = moments_behind(&subject);
+    tune_decide(fd, &subject, moments, &decision);
+    drop_early_options(&decision);
     tune_apply(fd, &subject, &decision, moments);
 }
 

@@ -10,4 +10,8 @@
  * For the constructor alone. Changes errno. */
 void adopt_sockets(void);
 
+/* Give a just accepted socket all that the rules say, also what it would have from its listener
+ * had that been tuned when it connected. Async-signal-safe. Changes errno. */
+void adopt_accepted(int fd);
+
 #endif

@@ -256,7 +256,6 @@ def test_listener_of_a_parent(family, host, compiled):
                 assert one.look(accept(fd)).options(HANDED_ON_VALUES) == HANDED_ON_VALUES
 
 
-@pytest.mark.xfail(strict=True, reason="only what is not inherited is set at accept()")
 @pytest.mark.parametrize("family", DOMAINS)
 def test_connections_that_waited_for_the_program(family, host, compiled):
     """Their handshake was over before anything could be set on the listener."""
@@ -286,7 +285,6 @@ def accepted_of(started, port, count=1):
     return started.until(accepted, f"{count} accepted sockets")
 
 
-@pytest.mark.xfail(strict=True, reason="only what is not inherited is set at accept()")
 @pytest.mark.parametrize("family", DOMAINS)
 def test_systemd_socket_activation(family, start, compiled, free_port, build):
     """The connection that has the service started is there before the service is."""

@@ -203,3 +203,23 @@ def test_the_programs_own_setsockopt_is_one_call(compiled, traced):
     one.host.setsockopt(client, socket.IPPROTO_TCP, socket.TCP_NODELAY, 0)
     calls = [call for call in one.calls() if call.name in strace.SOCKET_CALLS]
     assert [call.name for call in calls] == ["socket", "setsockopt", "setsockopt"], calls
+
+
+def test_after_those_that_waited_accept_makes_no_call_more(compiled, build, directory, host):
+    """A listener that the program was started with, and a connection that waited in its queue."""
+    environment = preloaded(build, compiled(rule('role = [ "listen", "accept" ];', OPTIONS)))
+    preload = {key: environment[key] for key in ("LD_PRELOAD", "SOCKTUNE_RULES")}
+    output = directory / "trace"
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        address, fd = listener.getsockname(), listener.fileno()
+        with socket.create_connection(address):
+            one = host(None, strace.command(output, preload), pass_fds=[fd])
+            one.accept(fd)
+            with socket.create_connection(address), socket.create_connection(address):
+                one.accept(fd)
+                one.accept(fd)
+    assert one.end() == 0
+    calls = [call.name for call in strace.since(strace.read(output), "accept")
+             if call.name in strace.SOCKET_CALLS]
+    assert calls[-2:] == ["accept", "accept"]
+    assert calls.count("setsockopt") == len(OPTIONS)
