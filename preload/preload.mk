@@ -15,6 +15,9 @@ PRELOAD_LDFLAGS := -shared -nostdlib -Wl,-z,initfirst -Wl,-z,now -Wl,-z,norelro 
                    -Wl,-z,noseparate-code -Wl,-z,noexecstack -Wl,--hash-style=gnu -Wl,--build-id \
                    -Wl,-Bsymbolic -Wl,--gc-sections -Wl,-soname,libsocktune.so
 
+# On aarch64, gcc would have atomics in libgcc, which is not linked.
+machine_flags = $(if $(findstring aarch64,$(shell $(1) -dumpmachine 2>/dev/null)),-mno-outline-atomics)
+
 # $(call preload_rules,directory,compiler,flags)
 define preload_rules
 $(1)/hooks.map: preload/hooks.map.in preload/hooks.def
@@ -27,9 +30,9 @@ $(1)/libsocktune.so: $(patsubst %.c,$(1)/%.o,$(PRELOAD_SRC)) $(1)/hooks.map
 	$$(Q)$(2) $(3) $$(PRELOAD_LDFLAGS) -Wl,--version-script,$(1)/hooks.map -o $$@ $$(filter %.o,$$^)
 endef
 
-$(eval $(call preload_rules,$(B)/x,$(CC),))
+$(eval $(call preload_rules,$(B)/x,$(CC),$(call machine_flags,$(CC))))
 $(eval $(call preload_rules,$(B)/i386,$(CC),-m32 -idirafter /usr/include/$(MULTIARCH)))
-$(eval $(call preload_rules,$(B)/aarch64,$(CC_AARCH64),))
+$(eval $(call preload_rules,$(B)/aarch64,$(CC_AARCH64),$(call machine_flags,$(CC_AARCH64))))
 
 $(B)/libsocktune.so: $(B)/x/libsocktune.so
 	$(Q)cp $< $@
