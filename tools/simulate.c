@@ -99,14 +99,16 @@ static bool yields(const struct living *living, uint32_t index, enum moment mome
                        living->pristine[action->option]);
 }
 
-/* Hooks do not ask for more about a socket than rules need, so they may try in vain. */
+/* Hooks do not ask for more about a socket than rules need, so they may try in vain. But options of
+ * SOL_SOCKET are taken by sockets for which they mean nothing, too. */
 static bool kernel_takes(const struct living *living, const struct policy_action *action)
 {
     const struct scenario *scenario = living->scenario;
 
-    return (action->families & family_bit_of(scenario->domain)) != 0 &&
-           (action->protocols &
-            protocol_bit_of(scenario->domain, scenario->type, living->protocol)) != 0;
+    return living->policy->options[action->option].level == SOL_SOCKET ||
+           ((action->families & family_bit_of(scenario->domain)) != 0 &&
+            (action->protocols &
+             protocol_bit_of(scenario->domain, scenario->type, living->protocol)) != 0);
 }
 
 static void give(struct living *living, uint32_t index, enum moment moment)

@@ -303,9 +303,6 @@ def compared(table, life, *values):
         # What means nothing on an accepted socket may come from its listener; `explain` is silent.
         if life["life"] == "accept" and row["inherited"] is None:
             continue
-        # SOL_SOCKET's options can be set on any socket, and a hook does not ask for the protocol.
-        if life["protocol"] not in row["protocols"]:
-            continue
         # IP_TOS sets SO_PRIORITY, but only if it changes; an inherited one may be given once more.
         if name == "SO_PRIORITY" and life["life"] == "accept" and not any(
                 effect["option"] == name for effect in life["effects"]):
