@@ -245,16 +245,22 @@ static bool is_contested(const struct builder *builder, const struct rule *rule,
     return false;
 }
 
+/* The moments of the sockets of these protocols that the rule is for. */
 static unsigned moments_of(const struct builder *builder, const struct rule *rule,
-                           const struct setting *setting, const struct setting_target *target)
+                           unsigned protocols, const struct setting *setting,
+                           const struct setting_target *target)
 {
     unsigned criteria = builder->criteria[rule - builder->ruleset->rules];
-    unsigned moments = target_moments(rule, criteria, setting, target);
     const struct option *option = target->option;
-    bool by_inheritance = option != NULL && option->inherit == INHERIT_YES &&
-                          (option->when == WHEN_ANY || option->when == WHEN_AFTER) &&
-                          (option->roles & rule_roles(rule) & ROLE_ACCEPT) != 0;
+    struct rule part = *rule;
+    bool by_inheritance;
+    unsigned moments;
 
+    part.protocols &= (uint16_t)protocols;
+    moments = target_moments(&part, criteria, setting, target);
+    by_inheritance = option != NULL && option->inherit == INHERIT_YES &&
+                     (option->when == WHEN_ANY || option->when == WHEN_AFTER) &&
+                     (option->roles & rule_roles(&part) & ROLE_ACCEPT) != 0;
     if (by_inheritance && moments != 0 && is_contested(builder, rule, target))
         moments |= MOMENT_BIT(MOMENT_ACCEPT);
     return moments;
@@ -293,7 +299,7 @@ static struct value value_of(const struct setting *setting)
     return value;
 }
 
-static void write_action(struct builder *builder, const struct rule *rule,
+static void write_action(struct builder *builder, unsigned protocols, unsigned moments,
                          const struct setting *setting, const struct setting_target *target)
 {
     const struct option *option = target->option;
@@ -303,8 +309,8 @@ static void write_action(struct builder *builder, const struct rule *rule,
         .option = (uint16_t)option_index(builder, target),
         .mode = (uint8_t)setting->mode,
         .op = ignore ? OP_SET : (uint8_t)op_of(setting),
-        .moments = (uint16_t)moments_of(builder, rule, setting, target),
-        .protocols = option != NULL ? option->protocols : PROTOCOL_ALL,
+        .moments = (uint16_t)moments,
+        .protocols = (uint16_t)protocols,
         .families = option != NULL ? option->families : FAMILY_ALL,
         .text = string(builder, setting->text),
         .line = setting->at.line,
@@ -318,6 +324,29 @@ static void write_action(struct builder *builder, const struct rule *rule,
         action.length = value.length;
     }
     append(builder, SECTION_ACTIONS, &action, sizeof action);
+}
+
+/*
+ * One action; or two, where a rule on datagram sockets and on some roles of stream sockets wants
+ * them set at different moments. Else bind(), which does not know yet what a stream socket will be,
+ * would set on any what is meant for datagram sockets. The action on stream sockets comes last: it
+ * wins at connect(), where it may not matter which of both a socket is, so that nobody asks.
+ */
+static void write_actions(struct builder *builder, const struct rule *rule,
+                          const struct setting *setting, const struct setting_target *target)
+{
+    unsigned all = target->option != NULL ? target->option->protocols : PROTOCOL_ALL;
+    unsigned roles = rule_roles(rule);
+    unsigned streams = moments_of(builder, rule, PROTOCOL_CONNECTED, setting, target);
+    unsigned datagrams = moments_of(builder, rule, PROTOCOL_DATAGRAM, setting, target);
+    bool some_streams = (roles & ROLE_STREAM) != 0 && (roles & ROLE_STREAM) != ROLE_STREAM;
+    bool two = some_streams && (roles & ROLE_DATAGRAM) != 0 && streams != datagrams &&
+               (all & PROTOCOL_CONNECTED) != 0 && (all & PROTOCOL_DATAGRAM) != 0;
+
+    if (two)
+        write_action(builder, all & PROTOCOL_DATAGRAM, datagrams, setting, target);
+    write_action(builder, two ? all & PROTOCOL_CONNECTED : all, two ? streams : streams | datagrams,
+                 setting, target);
 }
 
 /* --- rules ---------------------------------------------------------------------------------- */
@@ -375,7 +404,7 @@ static void write_rule(struct builder *builder, const struct rule *rule)
         size_t count = setting_targets(&rule->settings[s], targets);
 
         for (size_t t = 0; t < count; t++)
-            write_action(builder, rule, &rule->settings[s], &targets[t]);
+            write_actions(builder, rule, &rule->settings[s], &targets[t]);
     }
     out.actions.count =
         (uint32_t)(builder->sections[SECTION_ACTIONS].length / sizeof(struct policy_action) -

@@ -434,6 +434,31 @@ Test(compile, protocols_settle_roles)
     compiled_free(&compiled);
 }
 
+/* At bind() a stream socket's role is open: what is set there on datagram sockets must not reach a
+ * listener by a rule on connecting ones. */
+Test(compile, streams_and_datagrams_apart)
+{
+    struct compiled compiled = compiled_from(
+        "rules = ( { match = { role = [ \"connect\", \"datagram\" ]; local_port = 53; };\n"
+        "set = { SO_MARK = 1; TCP_NODELAY = true; SO_BROADCAST = true; }; },\n"
+        "{ match = { role = [ \"connect\", \"accept\" ]; }; set = { SO_MARK = 1; }; },\n"
+        "{ set = { SO_MARK = 1; }; } );");
+    const struct policy *policy = &compiled.policy;
+    const struct policy_action *actions = &policy->actions[policy->rules[0].actions.first];
+
+    cr_assert_eq(policy->rules[0].actions.count, 4);
+    cr_expect_eq(actions[0].protocols & PROTOCOL_CONNECTED, 0);
+    cr_expect_eq(actions[0].moments, BIND);
+    cr_expect_eq(actions[1].protocols & PROTOCOL_DATAGRAM, 0);
+    cr_expect_eq(actions[1].moments, CONNECT);
+    cr_expect_eq(actions[1].option, actions[0].option);
+    cr_expect_eq(action_of(&compiled, 0, "TCP_NODELAY")->moments, CONNECT);
+    cr_expect_eq(action_of(&compiled, 0, "SO_BROADCAST")->moments, BIND);
+    cr_expect_eq(policy->rules[1].actions.count, 1);
+    cr_expect_eq(policy->rules[2].actions.count, 1);
+    compiled_free(&compiled);
+}
+
 /* --- limits and files ------------------------------------------------------------------------- */
 
 Test(compile, too_many_options)
