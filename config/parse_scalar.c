@@ -56,11 +56,12 @@ void parse_unknown(struct reader *reader, const config_setting_t *setting, const
 static bool parse_integer(struct reader *reader, const config_setting_t *setting, const char *text,
                           int64_t *integer)
 {
-    bool hex = text[0] == '0' && (text[1] | 32) == 'x';
+    char prefix = text[0] == '0' ? (char)(text[1] | 32) : '\0';
+    int base = prefix == 'x' ? 16 : prefix == 'o' ? 8 : prefix == 'b' ? 2 : 10;
     const char *name = config_setting_name(setting);
 
     errno = 0;
-    *integer = strtoll(text, NULL, hex ? 16 : 10);
+    *integer = strtoll(base == 10 ? text : text + 2, NULL, base);
     if (errno == 0)
         return true;
     parse_error(reader, setting, "%s%s%s is too large for a number", name != NULL ? name : "",

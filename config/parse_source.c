@@ -86,7 +86,9 @@ static const char *skip_number(const char *p, const char *end)
     const char *digits = p < end && (*p == '+' || *p == '-') ? p + 1 : p;
     const char *behind = skip_digits(digits, end);
 
-    if (end - p > 2 && p[0] == '0' && (p[1] | 32) == 'x' && isxdigit((unsigned char)p[2])) {
+    /* libconfig 1.8 also takes binary and octal ones; for older ones these are errors. */
+    if (end - p > 2 && p[0] == '0' && strchr("xXbBoO", p[1]) != NULL &&
+        isxdigit((unsigned char)p[2])) {
         for (p += 2; p < end && isxdigit((unsigned char)*p);)
             p++;
         return skip_suffix(p, end);
