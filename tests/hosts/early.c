@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Sockets made before main(): in .preinit_array, which runs before the constructor of any library,
- * and in the program's own constructor, which runs after those.
+ * Sockets made before main(): in .preinit_array, which runs before the constructors of libraries
+ * but for one that is linked with -z initfirst, and in the program's own constructor, which runs
+ * after those.
  */
 #include "host.h"
 
@@ -36,6 +37,7 @@ static void before_libraries(int argc, char **argv, char **envp)
     (void)argv;
     (void)envp;
     use_sockets("preinit", &early_client);
+    say_options("at preinit", early_client);
 }
 
 __attribute__((section(".preinit_array"), used)) static void (*preinit)(int, char **,
@@ -51,6 +53,7 @@ int main(void)
 {
     say("kept descriptor %d\n", early_client);
     check(option_of(early_client, SOL_SOCKET, SO_ERROR) == 0);
+    say_options("later", early_client);
     say_connection("main");
     return 0;
 }

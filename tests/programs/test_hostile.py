@@ -45,9 +45,24 @@ def preload_with(build, rules, *libraries):
 
 # --- when the hooks are called, and from where ---------------------------------------------------
 
-def test_calls_before_the_constructor(compare):
-    """In .preinit_array no library is initialized yet; in the program's constructor all are."""
+def test_calls_before_other_constructors(compare):
+    """In .preinit_array no other library is initialized yet; we are (-z initfirst)."""
     _, tuned = compare("early")
+    assert tuned.options["at preinit"] == tuned.options["later"] == CLIENT
+    assert_tuned(tuned)
+
+
+def test_calls_before_our_constructor(build, compiled, directory):
+    """There can be only one library that is initialized first: here it is another, and it and the
+    program's .preinit_array call us when nothing of ours is set up."""
+    chain = build_library(directory, "chain", "-ldl", "-Wl,-z,initfirst")
+    plain = run([build.hosts / "early"], preload_with(build, None, chain))
+    tuned = run([build.hosts / "early"], preload_with(build, compiled(RULES), build.library, chain))
+    for seen in (plain, tuned):  # its own early calls go to us, and not through it a second time
+        assert seen.behaviour.pop().startswith("chain: ")
+    assert_unharmed(plain, tuned)
+    assert tuned.options["at preinit"] == plain.options["at preinit"]
+    assert tuned.options["later"] == CLIENT, "an open socket was not adopted"
     assert_tuned(tuned)
 
 
