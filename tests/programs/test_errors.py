@@ -65,7 +65,7 @@ def assert_untuned(plain, seen):
     assert seen.options == plain.options
 
 
-# --- broken rule files ----------------------------------------------------------------------------
+# --- broken rule files --------------------------------------------------------------------------
 
 @pytest.mark.parametrize("name", BROKEN)
 def test_broken_rules(build, plain, rule_file, name):
@@ -140,7 +140,7 @@ def test_closed_pipe_for_standard_error(build, plain, rule_file, compiled, direc
     assert result.stdout.splitlines()[0] == plain.behaviour[0]
 
 
-# --- rules that are not there, or are no file ------------------------------------------------------
+# --- rules that are not there, or are no file ---------------------------------------------------
 
 def test_missing_rules(build, plain, directory):
     rules = directory / "none.conf"
@@ -282,7 +282,7 @@ def test_started_without_a_process_to_spare(build, rule_file, directory):
     assert_untuned(plain, seen)
 
 
-# --- policies: damaged, foreign, forged, stale ------------------------------------------------------
+# --- policies: damaged, foreign, forged, stale --------------------------------------------------
 
 SMALL = 'rules = ( { set = { TCP_KEEPIDLE = 111; }; match = { remote = "127.0.0.1"; }; } );\n'
 HEADER = struct.Struct("=8sIIQ")  # magic, version, size, checksum; then sections of {offset, count}
@@ -563,14 +563,15 @@ def test_rules_where_nothing_may_be_written(build, rule_file, directory):
     assert sorted(os.listdir(directory)) == before
 
 
-# --- the trace --------------------------------------------------------------------------------------
+# --- the trace ----------------------------------------------------------------------------------
 
 def test_trace_to_standard_error(build, plain, compiled):
     seen = tuned_by(build, compiled(RULES), SOCKTUNE_TRACE="stderr")
     lines = seen.errors.splitlines()
     assert all(re.match(r"socktune\[\d+\] plain: ", line) for line in lines), seen.errors
     # Each socket's decision: the option, its value as written, the rule and where it stands.
-    for option, value, rule in (("SO_PRIORITY", "3", "everything"), ("TCP_KEEPIDLE", "111s", "clients"),
+    for option, value, rule in (("SO_PRIORITY", "3", "everything"),
+                                ("TCP_KEEPIDLE", "111s", "clients"),
                                 ("TCP_KEEPIDLE", "222s", "servers"),
                                 ("TCP_KEEPCNT", "5", "near clients"),
                                 ("TCP_KEEPCNT", "6", "near servers")):
@@ -614,7 +615,7 @@ def test_trace_to_nowhere(build, plain, compiled, directory):
     assert_tuned(seen)
 
 
-# --- what is left in the process --------------------------------------------------------------------
+# --- what is left in the process ----------------------------------------------------------------
 
 @pytest.mark.parametrize("ignored", [False, True], ids=["handled", "ignored"])
 @pytest.mark.parametrize("blocked", [False, True], ids=["", "blocked"])
@@ -656,7 +657,7 @@ def test_nothing_stays_open_or_mapped(build, rule_file, start):
     assert not [line for line in maps if "rwx" in line.split()[1]]
 
 
-# --- the object itself ------------------------------------------------------------------------------
+# --- the object itself --------------------------------------------------------------------------
 
 def hooks():
     text = (ROOT / "preload" / "hooks.def").read_text(encoding="utf-8")
@@ -695,6 +696,8 @@ def test_needed_libraries_and_imports(build):
         assert not imports & {"malloc", "calloc", "realloc", "free", "printf", "fprintf",
                               "snprintf", "pthread_mutex_lock", "pthread_once", "getenv",
                               "syscall"}, imports
+        # Helpers of the compiler's own library, which is not linked.
+        assert not [name for name in imports if re.match(r"__aarch64_|__\w+[dt]i\d$", name)], imports
 
 
 def test_no_executable_stack(build):
@@ -704,7 +707,7 @@ def test_no_executable_stack(build):
         assert stack and "RWE" not in stack.group(0)
 
 
-# --- more rights than the caller's -------------------------------------------------------------------
+# --- more rights than the caller's --------------------------------------------------------------
 
 def test_environment_is_ignored_by_privileged_programs(build, compiled, directory):
     """A program that has more rights than its caller (AT_SECURE) heeds neither the caller's rules

@@ -43,7 +43,7 @@ def preload_with(build, rules, *libraries):
     return preloaded(build, rules, LD_PRELOAD=" ".join(map(str, libraries)))
 
 
-# --- when the hooks are called, and from where ---------------------------------------------------
+# --- when the hooks are called, and from where --------------------------------------------------
 
 def test_calls_before_other_constructors(compare):
     """In .preinit_array no other library is initialized yet; we are (-z initfirst)."""
@@ -104,7 +104,7 @@ def test_eintr_restart_timeout_and_sigpipe(compare):
     assert_tuned(tuned)
 
 
-# --- descriptors ----------------------------------------------------------------------------------
+# --- descriptors --------------------------------------------------------------------------------
 
 def test_every_descriptor_closed_or_replaced(compare):
     """closefrom(), close_range(), dup2() over every number: there is nothing of ours to hit."""
@@ -179,7 +179,7 @@ def test_exec_chain_and_listener_passed_on(build, compiled):
     assert_tuned(tuned)
 
 
-# --- programs that give up rights ----------------------------------------------------------------
+# --- programs that give up rights ---------------------------------------------------------------
 
 def test_chroot_and_setuid_after_start(compare, directory):
     needs_root("chroot and setuid")
@@ -207,7 +207,7 @@ def test_seccomp_that_kills(compare):
     assert tuned.options["confined.connect"] == untuned
 
 
-# --- other people's code in the process ----------------------------------------------------------
+# --- other people's code in the process ---------------------------------------------------------
 
 def test_program_that_exports_our_names(build, compiled, rule_file, directory):
     host = build_host(directory, "ownnames.c", "-rdynamic")
@@ -373,7 +373,7 @@ def test_address_sanitizer_linked_dynamically(build, compiled, socktune, directo
         assert "runtime does not come first" not in result.stderr
 
 
-# --- many, and elsewhere --------------------------------------------------------------------------
+# --- many, and elsewhere ------------------------------------------------------------------------
 
 def test_a_thousand_short_processes(compare):
     _, tuned = compare("swarm", "1000", "20")
