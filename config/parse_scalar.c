@@ -56,7 +56,7 @@ void parse_unknown(struct reader *reader, const config_setting_t *setting, const
 static bool parse_integer(struct reader *reader, const config_setting_t *setting, const char *text,
                           int64_t *integer)
 {
-    char prefix = text[0] == '0' ? (char)(text[1] | 32) : '\0';
+    int prefix = text[0] == '0' ? text[1] | 32 : 0;
     int base = prefix == 'x' ? 16 : prefix == 'o' ? 8 : prefix == 'b' ? 2 : 10;
     const char *name = config_setting_name(setting);
 
