@@ -11,6 +11,7 @@
 #include "trace.h"
 
 #include <errno.h>
+#include <netinet/in.h>
 
 struct state state;
 
@@ -94,6 +95,37 @@ static void apply_action(int fd, const struct subject *subject, const struct pol
     trace_action(fd, subject, moment, action, errno);
 }
 
+static bool is_option(uint32_t index, int level, int optname)
+{
+    const struct policy_option *option = &state.policy.options[index];
+    return option->level == level && option->optname == optname;
+}
+
+/* Does a rule give SO_PRIORITY, but not for certain at these moments, after all that disturbs it?
+ */
+static bool priority_is_settled(const struct decision *decision, unsigned moments)
+{
+    for (uint32_t i = 0; i < state.policy.option_count; i++) {
+        if (decision->action[i] == NO_ACTION || !is_option(i, SOL_SOCKET, SO_PRIORITY))
+            continue;
+        const struct policy_action *action = &state.policy.actions[decision->action[i]];
+        return (action->moments & moments) == 0 || action->mode == MODE_DEFAULT;
+    }
+    return false;
+}
+
+/* IP_TOS has the kernel alter SO_PRIORITY. A priority that a rule has given at an earlier call, or
+ * gives only where the program has left it alone, is kept. */
+static void apply_tos(int fd, const struct subject *subject, const struct decision *decision,
+                      const struct policy_action *action, enum moment moment, unsigned moments)
+{
+    int priority =
+        priority_is_settled(decision, moments) ? kernel_get_int(fd, SOL_SOCKET, SO_PRIORITY) : -1;
+    apply_action(fd, subject, action, moment);
+    if (priority >= 0)
+        kernel_setsockopt(fd, SOL_SOCKET, SO_PRIORITY, &priority, sizeof priority);
+}
+
 void tune_apply(int fd, const struct subject *subject, const struct decision *decision,
                 unsigned moments)
 {
@@ -105,7 +137,11 @@ void tune_apply(int fd, const struct subject *subject, const struct decision *de
         if (now == 0)
             continue;
         enum moment moment = (enum moment)__builtin_ctz(now);
-        if (action_applies(action, subject, moment))
+        if (!action_applies(action, subject, moment))
+            continue;
+        if (is_option(i, IPPROTO_IP, IP_TOS))
+            apply_tos(fd, subject, decision, action, moment, moments);
+        else
             apply_action(fd, subject, action, moment);
     }
 }
