@@ -245,25 +245,19 @@ static bool is_contested(const struct builder *builder, const struct rule *rule,
     return false;
 }
 
-/* The moments of the sockets of these protocols that the rule is for. */
+/* The moments of a part, with accept() where inheritance alone would give a wrong value. */
 static unsigned moments_of(const struct builder *builder, const struct rule *rule,
-                           unsigned protocols, const struct setting *setting,
-                           const struct setting_target *target)
+                           const struct setting_target *target, const struct target_part *part)
 {
-    unsigned criteria = builder->criteria[rule - builder->ruleset->rules];
     const struct option *option = target->option;
-    struct rule part = *rule;
-    bool by_inheritance;
-    unsigned moments;
+    bool by_inheritance = option != NULL && option->inherit == INHERIT_YES &&
+                          (option->when == WHEN_ANY || option->when == WHEN_AFTER) &&
+                          (option->roles & rule_roles(rule) & ROLE_ACCEPT) != 0 &&
+                          (part->protocols & PROTOCOL_CONNECTED) != 0;
 
-    part.protocols &= (uint16_t)protocols;
-    moments = target_moments(&part, criteria, setting, target);
-    by_inheritance = option != NULL && option->inherit == INHERIT_YES &&
-                     (option->when == WHEN_ANY || option->when == WHEN_AFTER) &&
-                     (option->roles & rule_roles(&part) & ROLE_ACCEPT) != 0;
-    if (by_inheritance && moments != 0 && is_contested(builder, rule, target))
-        moments |= MOMENT_BIT(MOMENT_ACCEPT);
-    return moments;
+    if (by_inheritance && part->moments != 0 && is_contested(builder, rule, target))
+        return part->moments | MOMENT_BIT(MOMENT_ACCEPT);
+    return part->moments;
 }
 
 static enum action_op op_of(const struct setting *setting)
@@ -299,19 +293,19 @@ static struct value value_of(const struct setting *setting)
     return value;
 }
 
-static void write_action(struct builder *builder, unsigned protocols, unsigned moments,
-                         const struct setting *setting, const struct setting_target *target)
+static void write_action(struct builder *builder, const struct rule *rule,
+                         const struct setting *setting, const struct setting_target *target,
+                         const struct target_part *part)
 {
-    const struct option *option = target->option;
     struct value value = value_of(setting);
     bool ignore = setting->mode == MODE_IGNORE;
     struct policy_action action = {
         .option = (uint16_t)option_index(builder, target),
         .mode = (uint8_t)setting->mode,
         .op = ignore ? OP_SET : (uint8_t)op_of(setting),
-        .moments = (uint16_t)moments,
-        .protocols = (uint16_t)protocols,
-        .families = option != NULL ? option->families : FAMILY_ALL,
+        .moments = (uint16_t)moments_of(builder, rule, target, part),
+        .protocols = part->protocols,
+        .families = part->families,
         .text = string(builder, setting->text),
         .line = setting->at.line,
         .file = string(builder, setting->at.file),
@@ -326,27 +320,15 @@ static void write_action(struct builder *builder, unsigned protocols, unsigned m
     append(builder, SECTION_ACTIONS, &action, sizeof action);
 }
 
-/*
- * One action; or two, where a rule on datagram sockets and on some roles of stream sockets wants
- * them set at different moments. Else bind(), which does not know yet what a stream socket will be,
- * would set on any what is meant for datagram sockets. The action on stream sockets comes last: it
- * wins at connect(), where it may not matter which of both a socket is, so that nobody asks.
- */
 static void write_actions(struct builder *builder, const struct rule *rule,
                           const struct setting *setting, const struct setting_target *target)
 {
-    unsigned all = target->option != NULL ? target->option->protocols : PROTOCOL_ALL;
-    unsigned roles = rule_roles(rule);
-    unsigned streams = moments_of(builder, rule, PROTOCOL_CONNECTED, setting, target);
-    unsigned datagrams = moments_of(builder, rule, PROTOCOL_DATAGRAM, setting, target);
-    bool some_streams = (roles & ROLE_STREAM) != 0 && (roles & ROLE_STREAM) != ROLE_STREAM;
-    bool two = some_streams && (roles & ROLE_DATAGRAM) != 0 && streams != datagrams &&
-               (all & PROTOCOL_CONNECTED) != 0 && (all & PROTOCOL_DATAGRAM) != 0;
+    unsigned criteria = builder->criteria[rule - builder->ruleset->rules];
+    struct target_part parts[TARGET_PARTS_MAX];
+    size_t count = target_parts(rule, criteria, setting, target, parts);
 
-    if (two)
-        write_action(builder, all & PROTOCOL_DATAGRAM, datagrams, setting, target);
-    write_action(builder, two ? all & PROTOCOL_CONNECTED : all, two ? streams : streams | datagrams,
-                 setting, target);
+    for (size_t i = 0; i < count; i++)
+        write_action(builder, rule, setting, target, &parts[i]);
 }
 
 /* --- rules ---------------------------------------------------------------------------------- */

@@ -39,6 +39,20 @@ unsigned rule_criteria(const struct ruleset *ruleset, size_t index);
 unsigned target_moments(const struct rule *rule, unsigned criteria, const struct setting *setting,
                         const struct setting_target *target);
 
+/*
+ * Sockets among those of a rule that want a target at moments of their own, for AF_UNIX inherits
+ * nothing, and a listener must not get what its accepted sockets are to have. Returns how many.
+ */
+struct target_part {
+    uint8_t families;   /* enum family_bit */
+    uint16_t protocols; /* enum protocol_bit */
+    unsigned moments;   /* as of target_moments() */
+};
+enum { TARGET_PARTS_MAX = 4 };
+size_t target_parts(const struct rule *rule, unsigned criteria, const struct setting *setting,
+                    const struct setting_target *target,
+                    struct target_part parts[TARGET_PARTS_MAX]);
+
 /* Write a policy to `path` by way of a temporary file beside it and rename(), mode 0644. Returns
  * 0, or -1 with errno. */
 int policy_write(const char *path, const void *blob, size_t size);

@@ -119,6 +119,11 @@ unsigned option_moments(const struct option *option, unsigned roles, unsigned cr
     bool all = (roles & ROLE_STREAM) == ROLE_STREAM;
     unsigned moments = 0;
 
+    /* A listener gets what alters its own calls only from a rule on listeners alone. */
+    if (option->inherit == INHERIT_UNWANTED && (roles & ROLE_STREAM) != ROLE_LISTEN) {
+        meant &= ~(unsigned)ROLE_LISTEN;
+        all = false;
+    }
     if ((meant & ROLE_DATAGRAM) != 0)
         moments |= datagram_moments(option, criteria);
     if (all && criteria == 0)
@@ -186,4 +191,78 @@ unsigned target_moments(const struct rule *rule, unsigned criteria, const struct
     moments = option_moments(option, roles, criteria);
     /* connect() alone binds to a source, even where the rule could be decided at socket(). */
     return option->kind == KIND_ADDRESS && moments != 0 ? CONNECT : moments;
+}
+
+/* An option as AF_UNIX knows it: there is no handshake to be late for, and hardly anything is
+ * inherited. */
+static struct option as_unix_option(const struct option *option)
+{
+    struct option copy = *option;
+
+    if (copy.when == WHEN_HANDSHAKE)
+        copy.when = WHEN_ANY;
+    if (copy.inherit == INHERIT_YES && !option_is_inherited(option, FAMILY_UNIX))
+        copy.inherit = INHERIT_NO;
+    return copy;
+}
+
+/* Parts of the same families that differ at most in calls that only stream sockets make are one. */
+static void add_part(struct target_part *parts, size_t *count, struct target_part part)
+{
+    const unsigned common = SOCKET | BIND | CONNECT | CONNECTED;
+
+    if (part.families == 0 || part.protocols == 0)
+        return;
+    for (size_t i = 0; i < *count; i++)
+        if (parts[i].families == part.families &&
+            (parts[i].moments & common) == (part.moments & common)) {
+            parts[i].protocols |= part.protocols;
+            parts[i].moments |= part.moments;
+            return;
+        }
+    parts[(*count)++] = part;
+}
+
+/*
+ * The parts for some families, datagram sockets and stream sockets taken apart: a rule on both may
+ * have to wait with one of them, and bind() does not know yet what a stream socket will be. Stream
+ * sockets come last: their action wins at connect() while it is open which of both a socket is, so
+ * that nobody need ask.
+ */
+static void add_parts(struct target_part *parts, size_t *count, const struct rule *rule,
+                      unsigned criteria, const struct setting *setting,
+                      const struct setting_target *target, unsigned families)
+{
+    static const uint16_t kinds[] = {PROTOCOL_DATAGRAM, PROTOCOL_CONNECTED};
+    const struct option *option = target->option != NULL ? target->option : &unknown_option;
+
+    for (size_t k = 0; k < sizeof kinds / sizeof kinds[0]; k++) {
+        struct rule narrowed = *rule;
+        unsigned moments;
+
+        narrowed.protocols &= kinds[k];
+        moments = target_moments(&narrowed, criteria, setting, target);
+        if (moments != 0 || setting->mode == MODE_IGNORE)
+            add_part(parts, count,
+                     (struct target_part){.families = option->families & (uint8_t)families,
+                                          .protocols = option->protocols & kinds[k],
+                                          .moments = moments});
+    }
+}
+
+size_t target_parts(const struct rule *rule, unsigned criteria, const struct setting *setting,
+                    const struct setting_target *target, struct target_part parts[TARGET_PARTS_MAX])
+{
+    const struct option *option = target->option != NULL ? target->option : &unknown_option;
+    struct option unix_option = as_unix_option(option);
+    struct setting_target unix_target = *target;
+    size_t count = 0;
+
+    unix_target.option = target->option != NULL ? &unix_option : NULL;
+    add_parts(parts, &count, rule, criteria, setting, target, rule->families & FAMILY_IP);
+    add_parts(parts, &count, rule, criteria, setting, &unix_target, rule->families & FAMILY_UNIX);
+    if (count == 0) /* it can never be set, but its rule still speaks of it */
+        parts[count++] =
+            (struct target_part){.families = option->families, .protocols = option->protocols};
+    return count;
 }

@@ -64,12 +64,12 @@ static const struct {
     {"all",
      ROLE_ALL,
      0,
-     {SOCKET, SOCKET | ACCEPT, SOCKET, SOCKET, SOCKET, SOCKET, LISTEN, CONNECT,
+     {SOCKET, SOCKET | ACCEPT, SOCKET | CONNECT | ACCEPT, SOCKET, SOCKET, SOCKET, LISTEN, CONNECT,
       CONNECTED | LISTENING, SOCKET}},
     {"all streams",
      ROLE_STREAM,
      0,
-     {SOCKET, SOCKET | ACCEPT, SOCKET, SOCKET, SOCKET, SOCKET, LISTEN, CONNECT,
+     {SOCKET, SOCKET | ACCEPT, CONNECT | ACCEPT, SOCKET, SOCKET, SOCKET, LISTEN, CONNECT,
       CONNECTED | LISTENING, 0}},
     {"datagram",
      ROLE_DATAGRAM,
@@ -138,7 +138,7 @@ static const struct {
     {"all, port",
      ROLE_ALL,
      CRITERIA_LOCAL_PORT,
-     {BIND | CONNECT | LISTEN, BIND | CONNECT | LISTEN | ACCEPT, BIND | CONNECT | LISTEN | ACCEPT,
+     {BIND | CONNECT | LISTEN, BIND | CONNECT | LISTEN | ACCEPT, BIND | CONNECT | ACCEPT,
       BIND | CONNECT, BIND | CONNECT, BIND | CONNECT | LISTEN, LISTEN, CONNECT,
       CONNECTED | LISTENING, BIND}},
     {"all but listen, remote",
@@ -150,9 +150,8 @@ static const struct {
     {"all, inherited remote",
      ROLE_ALL,
      CRITERIA_REMOTE,
-     {CONNECT | LISTEN | ACCEPT, CONNECT | LISTEN | ACCEPT, CONNECT | LISTEN | ACCEPT,
-      BIND | CONNECT, BIND | CONNECT, CONNECT | LISTEN, LISTEN, CONNECT,
-      CONNECTED | LISTENING | ACCEPT, CONNECT}},
+     {CONNECT | LISTEN | ACCEPT, CONNECT | LISTEN | ACCEPT, CONNECT | ACCEPT, BIND | CONNECT,
+      BIND | CONNECT, CONNECT | LISTEN, LISTEN, CONNECT, CONNECTED | LISTENING | ACCEPT, CONNECT}},
 };
 
 Test(compile, moments_of_each_class)
@@ -568,4 +567,47 @@ Test(compile, policies_are_written_whole, .init = enter_scratch, .fini = leave_s
     cr_assert_eq(files.gl_pathc, 2);
     globfree(&files);
     compiled_free(&compiled);
+}
+
+/* The only action of an option for sockets of this family and protocol; the test fails if there
+ * are several or none. */
+static const struct policy_action *action_for(const struct compiled *c, const char *option,
+                                              unsigned family, unsigned protocol)
+{
+    const struct policy_action *found = NULL;
+
+    for (uint32_t i = 0; i < c->policy.action_count; i++) {
+        const struct policy_action *action = &c->policy.actions[i];
+        const struct policy_option *of = &c->policy.options[action->option];
+
+        if (strcmp(policy_string(&c->policy, of->name), option) != 0 ||
+            !(action->families & family) || !(action->protocols & protocol))
+            continue;
+        cr_assert_null(found, "two actions for one socket");
+        found = action;
+    }
+    cr_assert_not_null(found);
+    return found;
+}
+
+/* SO_RCVTIMEO on a listener would make its accept() fail. */
+Test(compile, a_listener_is_spared_what_alters_its_own_calls)
+{
+    struct compiled c = compiled_from("rules = ( { set = { SO_RCVTIMEO = \"5s\"; }; } );");
+
+    cr_expect_eq(action_for(&c, "SO_RCVTIMEO", FAMILY_INET, PROTOCOL_TCP)->moments,
+                 CONNECT | ACCEPT);
+    cr_expect_eq(action_for(&c, "SO_RCVTIMEO", FAMILY_INET6, PROTOCOL_UDP)->moments, SOCKET);
+    compiled_free(&c);
+}
+
+Test(compile, unix_sockets_inherit_nothing_and_are_never_late)
+{
+    struct compiled c =
+        compiled_from("rules = ( { match = { family = [\"inet\", \"unix\"]; role = \"accept\"; };"
+                      "            set = { SO_SNDBUF = \"1M\"; }; } );");
+
+    cr_expect_eq(action_for(&c, "SO_SNDBUF", FAMILY_INET, PROTOCOL_TCP)->moments, LISTEN);
+    cr_expect_eq(action_for(&c, "SO_SNDBUF", FAMILY_UNIX, PROTOCOL_UNIX_STREAM)->moments, ACCEPT);
+    compiled_free(&c);
 }
