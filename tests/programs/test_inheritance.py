@@ -110,7 +110,9 @@ def test_every_option_at_every_role(row, family, host, compiled):
         match = f'match = {{ role = "{role}"; }};' if role else ""
         rules = f"rules = ( {{ {match} set = {{ {sample.name} = {sample.text}; }}; }} );"
         got = values(live(host(compiled(rules, f"{role}.conf")), family, sample))
-        wanted = expected if role is None else {role: expected.get(role, got[role])}
+        wanted = dict(expected) if role is None else {role: expected.get(role, got[role])}
+        if role is None and row["name"] == "SO_RCVTIMEO":
+            wanted["listen"] = default["listen"]  # it would make accept() fail
         wanted |= {other: default[other] for other in others(row, role)}
         assert {of: got[of] for of in wanted} == wanted, rules
 
