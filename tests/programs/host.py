@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""A process that makes exactly the socket calls a test names: the other end of tests/hosts/calls.c."""
+"""A process that makes exactly the socket calls a test names: the other end of
+tests/hosts/calls.c."""
 import dataclasses
 import os
 import socket

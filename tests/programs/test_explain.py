@@ -281,7 +281,8 @@ def test_the_rules_priority_outlives_the_type_of_service(rules, host, compiled, 
 
 
 FORCED_BY_LOCAL_PORT = """
-rules = ( { match = { role = "connect"; local_port = "1-65535"; }; force = { TCP_KEEPIDLE = 600; }; } );
+rules = ( { match = { role = "connect"; local_port = "1-65535"; };
+            force = { TCP_KEEPIDLE = 600; }; } );
 """
 
 
