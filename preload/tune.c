@@ -11,7 +11,12 @@
 #include "trace.h"
 
 #include <errno.h>
+#include <linux/socket.h>
 #include <netinet/in.h>
+
+#ifndef SO_BUF_LOCK
+#define SO_BUF_LOCK 72 /* include/uapi/asm-generic/socket.h */
+#endif
 
 struct state state;
 
@@ -36,6 +41,18 @@ static unsigned baseline_kind(int fd, const struct subject *subject)
     return (unsigned)__builtin_ctz(families | FAMILY_UNIX) * 2 + (connected == 0);
 }
 
+/* Is it a buffer whose size nobody has set? The kernel alters such a one by itself (autotuning), so
+ * its size tells nothing. Before Linux 5.15 nothing tells. */
+static bool is_unset_buffer(int fd, const struct policy_option *option)
+{
+    if (option->level != SOL_SOCKET ||
+        (option->optname != SO_SNDBUF && option->optname != SO_RCVBUF))
+        return false;
+    const int set = option->optname == SO_SNDBUF ? SOCK_SNDBUF_LOCK : SOCK_RCVBUF_LOCK;
+    int locks = kernel_get_int(fd, SOL_SOCKET, SO_BUF_LOCK);
+    return locks >= 0 && (locks & set) == 0;
+}
+
 /* Has the program left the option as a fresh socket has it? */
 static bool is_pristine(int fd, const struct subject *subject, const struct policy_action *action)
 {
@@ -46,6 +63,8 @@ static bool is_pristine(int fd, const struct subject *subject, const struct poli
         &state.baselines[baseline_kind(fd, subject) * state.policy.option_count + action->option];
     uint8_t now[BASELINE_BYTES];
     socklen_t length = sizeof now;
+    if (is_unset_buffer(fd, option))
+        return true;
     return baseline->length != 0 &&
            kernel_getsockopt(fd, option->level, option->optname, now, &length) == 0 &&
            length == baseline->length && bytes_equal(now, baseline->bytes, length);

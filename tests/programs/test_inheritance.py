@@ -131,6 +131,20 @@ def test_every_option_decided_by_the_peer(row, family, host, compiled):
     assert got["listen"] == default["listen"]
 
 
+@pytest.mark.parametrize("own, wanted", [(None, 2 * 98304), (65536, 2 * 65536)])
+def test_a_default_of_a_buffer_that_the_kernel_sizes(own, wanted, host, compiled):
+    """The kernel makes the send buffer of a connection larger by itself; only a size that the
+    program has set is the program's."""
+    rules = f'rules = ( {{ {PEERS} default = {{ SO_SNDBUF = "96K"; }}; }} );'
+    one = host(compiled(rules))
+    listener, port = one.listener(socket.AF_INET, "127.0.0.1")
+    if own:
+        one.setsockopt(listener, socket.SOL_SOCKET, socket.SO_SNDBUF, own)
+    with socket.create_connection(("127.0.0.1", port)):
+        accepted = one.accept(listener)
+        assert one.look(accepted).option("SO_SNDBUF") == wanted
+
+
 @pytest.mark.parametrize("name, family", [
     (name, family) for name in UNREADABLE for family in DOMAINS
     if (name, family) != ("IPV6_MTU", "inet")])
