@@ -5,6 +5,7 @@ A host program makes the same calls without the library, under rules for other p
 rules that match; results, errno, flags, descriptors and signals must be equal. Then real programs:
 output and exit status.
 """
+import contextlib
 import errno
 import fcntl
 import os
@@ -307,9 +308,9 @@ def test_sigpipe_still_kills(kind, host, compiled):
         one.call("setsockopt", one.accept(listener), socket.SOL_SOCKET, socket.SO_LINGER,
                  struct.pack("ii", 1, 0))
         one.call("close", client + 1)
-        for _ in range(3):
-            one.request("send", client, b"to nobody")
-        one.process.stdin.close()
+        with contextlib.suppress(BrokenPipeError):  # it dies of the second at the latest
+            for _ in range(3):
+                one.request("send", client, b"to nobody")
         statuses.append(one.process.wait(20))
     assert statuses == [-signal.SIGPIPE] * 2
 
