@@ -2,13 +2,14 @@
 /*
  * socktune explain: which options a socket would be given, at which call, by which rule.
  */
+#include "action.h"
 #include "commands.h"
 #include "console.h"
 #include "endpoint.h"
 #include "flags.h"
+#include "names.h"
 #include "rules_file.h"
 #include "simulate.h"
-#include "value.h"
 
 #include <errno.h>
 #include <netinet/in.h>
@@ -48,11 +49,6 @@ static const char *const calls[] = {
     [MOMENT_LISTEN] = "before listen",   [MOMENT_LISTENING] = "after listen",
     [MOMENT_ACCEPT] = "accept",          [MOMENT_ACCEPT_WILDCARD] = "accept",
 };
-
-static const char *const modes[] = {[MODE_SET] = "set",
-                                    [MODE_DEFAULT] = "default",
-                                    [MODE_FORCE] = "force",
-                                    [MODE_IGNORE] = "ignore"};
 
 /* --- the question ----------------------------------------------------------------------------- */
 
@@ -193,36 +189,6 @@ static int set_user(const char *name, uint32_t *uid)
 
 /* --- the answer ------------------------------------------------------------------------------- */
 
-/* The value as the kernel gets it, for people; what was written where the table knows nothing. */
-static void format_value(const struct policy *policy, const struct policy_action *action,
-                         char *text, size_t size)
-{
-    const struct policy_option *target = &policy->options[action->option];
-    const struct option *option = option_find_number(target->level, target->optname);
-
-    if (option && action->op == OP_SET && action->length)
-        value_format(option, policy->data + action->value, action->length, text, size);
-    else
-        snprintf(text, size, "%s", policy_string(policy, action->text));
-}
-
-static const struct policy_rule *rule_of(const struct policy *policy, uint32_t action)
-{
-    const struct policy_rule *rule = policy->rules;
-
-    while (action < rule->actions.first || action >= rule->actions.first + rule->actions.count)
-        rule++;
-    return rule;
-}
-
-static void print_where(const struct policy *policy, uint32_t index)
-{
-    const struct policy_action *action = &policy->actions[index];
-
-    printf("%s, %s:%u", policy_string(policy, rule_of(policy, index)->name),
-           policy_string(policy, action->file), action->line);
-}
-
 static void print_effects(const struct policy *policy, const struct outcome *outcome)
 {
     printf("%s%-14s  %-26s  %-20s  %-7s  %s%s\n", colour(stdout, COLOUR_BOLD), "AT", "OPTION",
@@ -232,11 +198,11 @@ static void print_effects(const struct policy *policy, const struct outcome *out
         const struct policy_action *action = &policy->actions[effect->action];
         char value[POLICY_VALUE_MAX];
 
-        format_value(policy, action, value, sizeof value);
+        action_format(policy, action, value, sizeof value);
         printf("%-14s  %-26s  %-20s  %-7s  ", calls[effect->moment],
                policy_string(policy, policy->options[action->option].name), value,
-               modes[action->mode]);
-        print_where(policy, effect->action);
+               mode_name(action->mode));
+        action_print_where(policy, effect->action);
         puts(effect->inherited ? " (on the listener, inherited)" : "");
     }
 }
@@ -248,8 +214,8 @@ static void print_guards(const struct policy *policy, const struct outcome *outc
 
         printf("The program's own setting of %s has no effect: %s by ",
                policy_string(policy, policy->options[guard->option].name),
-               modes[policy->actions[guard->action].mode]);
-        print_where(policy, guard->action);
+               mode_name(policy->actions[guard->action].mode));
+        action_print_where(policy, guard->action);
         putchar('\n');
     }
 }
@@ -265,18 +231,6 @@ static void print_answer(const struct policy *policy, const struct active *activ
     print_guards(policy, outcome);
 }
 
-static json_t *json_where(const struct policy *policy, uint32_t index)
-{
-    const struct policy_action *action = &policy->actions[index];
-    const struct policy_option *option = &policy->options[action->option];
-
-    return json_pack("{s:s, s:i, s:i, s:s, s:o, s:o, s:i}", "option",
-                     policy_string(policy, option->name), "level", option->level, "number",
-                     option->optname, "mode", modes[action->mode], "rule",
-                     json_text(policy_string(policy, rule_of(policy, index)->name)), "file",
-                     json_text(policy_string(policy, action->file)), "line", (int)action->line);
-}
-
 static json_t *json_bytes(const struct policy *policy, const struct policy_action *action)
 {
     char hex[2 * POLICY_VALUE_MAX + 1] = "";
@@ -286,28 +240,14 @@ static json_t *json_bytes(const struct policy *policy, const struct policy_actio
     return json_string(hex);
 }
 
-static json_t *json_value(const struct policy *policy, const struct policy_action *action)
-{
-    const struct policy_option *target = &policy->options[action->option];
-    const struct option *option = option_find_number(target->level, target->optname);
-    char text[POLICY_VALUE_MAX];
-    int64_t number;
-
-    if (option && action->op == OP_SET &&
-        value_number(option, policy->data + action->value, action->length, &number))
-        return json_integer(number);
-    format_value(policy, action, text, sizeof text);
-    return json_text(text);
-}
-
 static json_t *json_effect(const struct policy *policy, const struct effect *effect)
 {
     const struct policy_action *action = &policy->actions[effect->action];
-    json_t *object = json_where(policy, effect->action);
+    json_t *object = action_json_where(policy, effect->action);
 
     json_object_set_new(object, "at", json_string(calls[effect->moment]));
     json_object_set_new(object, "inherited", json_boolean(effect->inherited));
-    json_object_set_new(object, "value", json_value(policy, action));
+    json_object_set_new(object, "value", action_json_value(policy, action));
     json_object_set_new(object, "written", json_text(policy_string(policy, action->text)));
     json_object_set_new(object, "bytes", json_bytes(policy, action));
     if (action->op == OP_MERGE)
@@ -331,7 +271,7 @@ static int print_json_answer(const struct policy *policy, const struct active *a
     for (uint32_t i = 0; i < outcome->effect_count; i++)
         json_array_append_new(effects, json_effect(policy, &outcome->effects[i]));
     for (uint32_t i = 0; i < outcome->guard_count; i++)
-        json_array_append_new(guards, json_where(policy, outcome->guards[i].action));
+        json_array_append_new(guards, action_json_where(policy, outcome->guards[i].action));
     return print_json(
         json_pack("{s:o, s:o, s:o}", "rules", rules, "options", effects, "guarded", guards));
 }

@@ -6,23 +6,13 @@
 #include "commands.h"
 #include "console.h"
 #include "flags.h"
+#include "names.h"
 #include "policy.h"
 #include "probe.h"
 #include "value.h"
 
 #include <stdio.h>
 #include <string.h>
-
-static const char *const units[] = {
-    [UNIT_NONE] = NULL,
-    [UNIT_BYTES] = "bytes",
-    [UNIT_BYTES_PER_SECOND] = "bytes per second",
-    [UNIT_SECONDS] = "seconds",
-    [UNIT_MILLISECONDS] = "milliseconds",
-    [UNIT_MICROSECONDS] = "microseconds",
-    [UNIT_HOPS] = "hops",
-    [UNIT_COUNT_OF] = "count",
-};
 
 static const char *const whens[] = {
     [WHEN_ANY] = "any time",
@@ -48,33 +38,6 @@ static const char *or_dash(const char *text)
     return text && *text ? text : "-";
 }
 
-/* A bit's name. */
-struct bit_name {
-    unsigned bit;
-    const char *name;
-};
-
-static const struct bit_name families[] = {
-    {FAMILY_INET, "inet"}, {FAMILY_INET6, "inet6"}, {FAMILY_UNIX, "unix"}, {0, NULL}};
-
-static const struct bit_name roles[] = {{ROLE_CONNECT, "connect"},
-                                        {ROLE_LISTEN, "listen"},
-                                        {ROLE_ACCEPT, "accept"},
-                                        {ROLE_DATAGRAM, "datagram"},
-                                        {0, NULL}};
-
-static const struct bit_name protocols[] = {{PROTOCOL_TCP, "tcp"},
-                                            {PROTOCOL_MPTCP, "mptcp"},
-                                            {PROTOCOL_SCTP, "sctp"},
-                                            {PROTOCOL_DCCP, "dccp"},
-                                            {PROTOCOL_UDP, "udp"},
-                                            {PROTOCOL_UDPLITE, "udplite"},
-                                            {PROTOCOL_ICMP, "icmp"},
-                                            {PROTOCOL_RAW, "raw"},
-                                            {PROTOCOL_UNIX_STREAM, "unix-stream"},
-                                            {PROTOCOL_UNIX_DGRAM, "unix-dgram"},
-                                            {0, NULL}};
-
 /* A row as text, each cell as people read it. */
 struct described {
     char range[160];
@@ -84,19 +47,8 @@ struct described {
 
 static void describe(const struct option *option, struct described *to)
 {
-    static const char *const privileges[] = {
-        [PRIVILEGE_NONE] = "",
-        [PRIVILEGE_NET_ADMIN] = "CAP_NET_ADMIN",
-        [PRIVILEGE_NET_RAW] = "CAP_NET_RAW",
-        [PRIVILEGE_ABOVE] = "CAP_NET_ADMIN above",
-        [PRIVILEGE_CHANGE] = "CAP_NET_RAW to change",
-    };
-
     value_range(option, to->range, sizeof to->range);
-    snprintf(to->privilege, sizeof to->privilege, "%s", privileges[option->privilege]);
-    if (option->privilege == PRIVILEGE_ABOVE)
-        snprintf(to->privilege, sizeof to->privilege, "%s %lld", privileges[PRIVILEGE_ABOVE],
-                 (long long)option->free_max);
+    privilege_name(option, to->privilege, sizeof to->privilege);
     to->inherited = inherits[option->inherit];
 }
 
@@ -134,13 +86,13 @@ static json_t *json_option(const struct option *option)
         "{s:s, s:i, s:i, s:s?, s:s, s:I, s:I, s:o, s:s, s:s?, s:s?, s:o, s:o, s:o, s:b, s:s?, s:o, "
         "s:s}",
         "name", option->name, "level", option->level, "number", option->optname, "unit",
-        units[option->unit], "range", row.range, "min", (json_int_t)option->min, "max",
+        unit_name(option->unit), "range", row.range, "min", (json_int_t)option->min, "max",
         (json_int_t)option->max, "values", json_values(option->names), "when", whens[option->when],
         "inherited", row.inherited, "privilege", *row.privilege ? row.privilege : NULL, "families",
-        json_bits(option->families, families), "protocols", json_bits(option->protocols, protocols),
-        "roles", json_bits(option->roles, roles), "readable", option->readable, "since",
-        *option->since ? option->since : NULL, "kernel", json_support(kernel_support(option)),
-        "doc", option->doc);
+        json_bits(option->families, family_names), "protocols",
+        json_bits(option->protocols, protocol_names), "roles", json_bits(option->roles, role_names),
+        "readable", option->readable, "since", *option->since ? option->since : NULL, "kernel",
+        json_support(kernel_support(option)), "doc", option->doc);
 }
 
 static int list_json(const struct option *table, size_t count)
@@ -241,14 +193,14 @@ static void print_one(const struct option *option)
     printf("%s%s%s: %s\n", colour(stdout, COLOUR_BOLD), option->name, colour(stdout, COLOUR_NONE),
            option->doc);
     printf("  %-13s%s\n", "value", row.range);
-    if (units[option->unit])
-        printf("  %-13s%s\n", "unit", units[option->unit]);
+    if (unit_name(option->unit))
+        printf("  %-13s%s\n", "unit", unit_name(option->unit));
     printf("  %-13s%s\n", "set at", whens[option->when]);
     printf("  %-13s%s\n", "inherited", or_dash(row.inherited));
     printf("  %-13s%s\n", "needs", or_dash(row.privilege));
-    print_bits("families", option->families, families);
-    print_bits("protocols", option->protocols, protocols);
-    print_bits("roles", option->roles, roles);
+    print_bits("families", option->families, family_names);
+    print_bits("protocols", option->protocols, protocol_names);
+    print_bits("roles", option->roles, role_names);
     if (option->level >= 0)
         printf("  %-13slevel %d, option %d\n", "number", option->level, option->optname);
     printf("  %-13s%s\n", "since", *option->since ? option->since : "before Linux 4.19");
