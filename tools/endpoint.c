@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Reading socket addresses.
+ * Reading and writing socket addresses.
  */
 #include "endpoint.h"
 
 #include <arpa/inet.h>
 #include <ctype.h>
+#include <stdbool.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -111,4 +113,52 @@ const char *endpoint_read(const char *text, int domain, struct sockaddr_storage 
     }
     ((struct sockaddr_in6 *)to)->sin6_port = port;
     return read_inet6(host, (struct sockaddr_in6 *)to);
+}
+
+static void format_inet6(const struct sockaddr_in6 *from, char text[ENDPOINT_SIZE])
+{
+    char host[INET6_ADDRSTRLEN], scope[16] = "";
+
+    inet_ntop(AF_INET6, &from->sin6_addr, host, sizeof host);
+    if (from->sin6_scope_id)
+        snprintf(scope, sizeof scope, "%%%u", from->sin6_scope_id);
+    snprintf(text, ENDPOINT_SIZE, "[%s%s]:%u", host, scope, ntohs(from->sin6_port));
+}
+
+static void format_inet(const struct sockaddr_in *from, char text[ENDPOINT_SIZE])
+{
+    char host[INET_ADDRSTRLEN];
+
+    inet_ntop(AF_INET, &from->sin_addr, host, sizeof host);
+    snprintf(text, ENDPOINT_SIZE, "%s:%u", host, ntohs(from->sin_port));
+}
+
+/* A path ends with a NUL or the address; an abstract name may hold any bytes. */
+static void format_unix(const struct sockaddr_un *from, size_t length, char text[ENDPOINT_SIZE])
+{
+    bool abstract = length && from->sun_path[0] == '\0';
+
+    if (!abstract)
+        length = strnlen(from->sun_path, length);
+    for (size_t i = 0; i < length; i++)
+        text[i] = isprint((unsigned char)from->sun_path[i]) ? from->sun_path[i] : '?';
+    if (abstract)
+        text[0] = '@';
+    text[length] = '\0';
+}
+
+void endpoint_format(const struct sockaddr_storage *from, socklen_t length,
+                     char text[ENDPOINT_SIZE])
+{
+    const size_t path = offsetof(struct sockaddr_un, sun_path);
+
+    text[0] = '\0';
+    if (length < sizeof from->ss_family)
+        return;
+    if (from->ss_family == AF_INET && length >= sizeof(struct sockaddr_in))
+        format_inet((const struct sockaddr_in *)from, text);
+    else if (from->ss_family == AF_INET6 && length >= sizeof(struct sockaddr_in6))
+        format_inet6((const struct sockaddr_in6 *)from, text);
+    else if (from->ss_family == AF_UNIX && length > path && length <= sizeof(struct sockaddr_un))
+        format_unix((const struct sockaddr_un *)from, length - path, text);
 }

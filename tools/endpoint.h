@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Socket addresses as people write them: 192.0.2.1:80, [2001:db8::1]:80, :80, /run/x.sock, @name.
+ * Socket addresses as people read and write them: 192.0.2.1:80, [2001:db8::1]:80, :80, /run/x.sock,
+ * @name.
  */
 #ifndef SOCKTUNE_ENDPOINT_H
 #define SOCKTUNE_ENDPOINT_H
@@ -16,5 +17,13 @@ int endpoint_family(const char *text);
  * address becomes v4-mapped in AF_INET6. Returns NULL, or a static phrase that says what is wrong.
  */
 const char *endpoint_read(const char *text, int domain, struct sockaddr_storage *to);
+
+/* Room for any address as text. */
+#define ENDPOINT_SIZE 512
+
+/* Write an address of `length` bytes as such text; a link-local one with its interface's index. An
+ * unnamed unix socket is "", as is one of another family. What is no printable ASCII is `?`. */
+void endpoint_format(const struct sockaddr_storage *from, socklen_t length,
+                     char text[ENDPOINT_SIZE]);
 
 #endif
