@@ -14,20 +14,6 @@
 
 #include <dirent.h>
 
-#define BIT(moment) MOMENT_BIT(MOMENT_##moment)
-
-/* The moments that lie behind a socket of this role, whose options it should have by now. */
-static unsigned moments_behind(const struct subject *subject)
-{
-    if ((subject->known & FACT_ROLE) == 0)
-        return BIT(SOCKET);
-    if ((subject->roles & ROLE_LISTEN) != 0)
-        return BIT(SOCKET) | BIT(BIND) | BIT(LISTEN) | BIT(LISTENING);
-    if ((subject->roles & ROLE_ACCEPT) != 0)
-        return BIT(SOCKET) | BIT(LISTEN) | BIT(LISTENING) | BIT(ACCEPT) | BIT(ACCEPT_WILDCARD);
-    return BIT(SOCKET) | BIT(BIND) | BIT(CONNECT) | BIT(CONNECTED);
-}
-
 /* On a connection it is too late for buffers and the like: SO_RCVBUF can clamp the window for good
  * there. */
 static void drop_early_options(struct decision *decision)
@@ -45,7 +31,7 @@ static void adopt(int fd)
         return;
     unsigned moments = moments_behind(&subject);
     tune_decide(fd, &subject, moments, &decision);
-    if ((subject.known & FACT_ROLE) != 0 && (subject.roles & (ROLE_LISTEN | ROLE_DATAGRAM)) == 0)
+    if (is_connection(&subject))
         drop_early_options(&decision);
     tune_apply(fd, &subject, &decision, moments);
     if ((subject.roles & ROLE_LISTEN) != 0)

@@ -134,9 +134,10 @@ bool learn_history(int fd, struct subject *subject)
         subject->protocols == 0)
         return false;
     bool mptcp = subject->protocols == PROTOCOL_MPTCP;
-    unsigned role = subject->protocols == PROTOCOL_TCP || mptcp ? tcp_role(fd, mptcp)
-                    : subject->roles == ROLE_DATAGRAM           ? ROLE_DATAGRAM
-                                                                : 0u;
+    unsigned role = subject->protocols == PROTOCOL_TCP || mptcp          ? tcp_role(fd, mptcp)
+                    : subject->roles == ROLE_DATAGRAM                    ? ROLE_DATAGRAM
+                    : kernel_get_int(fd, SOL_SOCKET, SO_ACCEPTCONN) == 1 ? ROLE_LISTEN | ROLE_ACCEPT
+                                                                         : 0u;
     if (role != 0) {
         subject->roles = (uint8_t)role;
         subject->known |= FACT_ROLE;
@@ -144,4 +145,23 @@ bool learn_history(int fd, struct subject *subject)
         subject->unobtainable |= FACT_ROLE;
     }
     return true;
+}
+
+#define BIT(moment) MOMENT_BIT(MOMENT_##moment)
+
+unsigned moments_behind(const struct subject *subject)
+{
+    if ((subject->known & FACT_ROLE) == 0)
+        return BIT(SOCKET);
+    if ((subject->roles & ROLE_LISTEN) != 0)
+        return BIT(SOCKET) | BIT(BIND) | BIT(LISTEN) | BIT(LISTENING);
+    if ((subject->roles & ROLE_ACCEPT) != 0)
+        return BIT(SOCKET) | BIT(LISTEN) | BIT(LISTENING) | BIT(ACCEPT) | BIT(ACCEPT_WILDCARD);
+    return BIT(SOCKET) | BIT(BIND) | BIT(CONNECT) | BIT(CONNECTED);
+}
+
+bool is_connection(const struct subject *subject)
+{
+    return (subject->known & FACT_ROLE) != 0 &&
+           (subject->roles & (ROLE_LISTEN | ROLE_DATAGRAM)) == 0;
 }

@@ -24,4 +24,12 @@ void learn(int fd, struct subject *subject, unsigned wanted, enum moment moment)
  */
 bool learn_history(int fd, struct subject *subject);
 
+/* The moments (MOMENT_BIT()s) that lie behind a socket of such a history: it should have what is
+ * given at any of them. Pure. */
+unsigned moments_behind(const struct subject *subject);
+
+/* True if it is known to have connected or to have been accepted: it is too late for OPTION_EARLY,
+ * and SO_RCVBUF can clamp the window for good. Pure. */
+bool is_connection(const struct subject *subject);
+
 #endif
