@@ -3,6 +3,7 @@
  * What /proc tells of a process: proc(5).
  */
 #include "process.h"
+#include "tcp_info.h"
 
 #include <arpa/inet.h>
 #include <dirent.h>
@@ -237,23 +238,29 @@ static void read_auxv(struct process *process)
 
 /* --- sockets ---------------------------------------------------------------------------------- */
 
-struct open_socket {
-    uint64_t inode;
-    int fd;
-    bool found; /* in one of the tables of /proc/PID/net */
-};
-
-struct open_sockets {
-    struct open_socket *items;
-    size_t count, room;
-};
-
 static int by_inode(const void *left, const void *right)
 {
     uint64_t a = ((const struct open_socket *)left)->inode;
     uint64_t b = ((const struct open_socket *)right)->inode;
 
     return (a > b) - (a < b);
+}
+
+/* The lowest descriptor of a socket first. */
+static int by_inode_and_fd(const void *left, const void *right)
+{
+    int order = by_inode(left, right);
+    int a = ((const struct open_socket *)left)->fd, b = ((const struct open_socket *)right)->fd;
+
+    return order ? order : (a > b) - (a < b);
+}
+
+static int by_first_and_fd(const void *left, const void *right)
+{
+    const struct open_socket *a = left, *b = right;
+
+    return a->first != b->first ? (a->first > b->first) - (a->first < b->first)
+                                : (a->fd > b->fd) - (a->fd < b->fd);
 }
 
 static int by_fd(const void *left, const void *right)
@@ -280,8 +287,7 @@ static int reserve(void **items, size_t count, size_t *room, size_t size)
 }
 
 /* One entry of /proc/PID/fd. */
-static int read_descriptor(struct process *process, int directory, const char *name,
-                           struct open_sockets *open)
+static int read_descriptor(int directory, const char *name, struct open_sockets *open)
 {
     char target[64];
     ssize_t length = readlinkat(directory, name, target, sizeof target - 1);
@@ -291,31 +297,48 @@ static int read_descriptor(struct process *process, int directory, const char *n
         return 0; /* closed meanwhile */
     target[length] = '\0';
     if (strcmp(target, "anon_inode:[io_uring]") == 0)
-        process->uring_open = true;
+        open->uring = true;
     if (sscanf(target, "socket:[%" SCNu64 "]", &inode) != 1)
         return 0;
     if (reserve((void **)&open->items, open->count, &open->room, sizeof *open->items) != 0)
         return -1;
-    open->items[open->count++] = (struct open_socket){inode, atoi(name), false};
+    open->items[open->count++] = (struct open_socket){.inode = inode, .fd = atoi(name)};
     return 0;
 }
 
-static int read_descriptors(struct process *process, struct open_sockets *open)
+static void order_sockets(struct open_sockets *open)
+{
+    struct open_socket *items = open->items;
+
+    if (!open->count)
+        return;
+    qsort(items, open->count, sizeof *items, by_inode_and_fd);
+    for (size_t i = 0; i < open->count; i++)
+        items[i].first =
+            i && items[i].inode == items[i - 1].inode ? items[i - 1].first : items[i].fd;
+    qsort(items, open->count, sizeof *items, by_first_and_fd);
+}
+
+int open_sockets_read(pid_t pid, struct open_sockets *open)
 {
     char path[PATH_MAX];
-    DIR *directory = opendir(proc_path(process->pid, "fd", path));
+    DIR *directory;
     int result = 0;
 
-    if (!directory) {
-        process->unknown |= UNKNOWN_DESCRIPTORS;
-        return 0;
-    }
+    *open = (struct open_sockets){0};
+    directory = opendir(proc_path(pid, "fd", path));
+    if (!directory)
+        return -1;
     for (struct dirent *entry; result == 0 && (entry = readdir(directory));)
-        result = read_descriptor(process, dirfd(directory), entry->d_name, open);
+        result = read_descriptor(dirfd(directory), entry->d_name, open);
     closedir(directory);
-    if (open->count)
-        qsort(open->items, open->count, sizeof *open->items, by_inode);
+    order_sockets(open);
     return result;
+}
+
+void open_sockets_free(struct open_sockets *open)
+{
+    free(open->items);
 }
 
 /* "0100007F:1F90" of /proc/net/tcp: 32-bit words in the machine's byte order, the port in hex. */
@@ -330,7 +353,7 @@ static void format_address(const char *hex, char text[64])
     for (size_t i = 0; i < count; i++) {
         char word[9];
 
-        snprintf(word, sizeof word, "%.8s", hex + 8 * i);
+        snprintf(word, sizeof word, "%.8s", hex + 8 * (size_t)i);
         words[i] = (uint32_t)strtoul(word, NULL, 16);
     }
     inet_ntop(count == 4 ? AF_INET6 : AF_INET, words, address, sizeof address);
@@ -339,15 +362,9 @@ static void format_address(const char *hex, char text[64])
 
 static const char *state_name(const char *protocol, unsigned state)
 {
-    static const char *const tcp[] = {
-        [1] = "established", [2] = "syn-sent",  [3] = "syn-recv", [4] = "fin-wait-1",
-        [5] = "fin-wait-2",  [6] = "time-wait", [7] = "close",    [8] = "close-wait",
-        [9] = "last-ack",    [10] = "listen",   [11] = "closing", [12] = "new-syn-recv",
-    };
-
-    if (strncmp(protocol, "tcp", 3) != 0)
-        return state == 1 ? "connected" : "unconnected";
-    return state < sizeof tcp / sizeof *tcp && tcp[state] ? tcp[state] : "unknown";
+    if (strncmp(protocol, "tcp", 3) == 0)
+        return tcp_state_name(state);
+    return state == 1 ? "connected" : "unconnected";
 }
 
 /* Keep a line of /proc/PID/net/PROTOCOL, if one of the open sockets has its inode. */
@@ -373,7 +390,7 @@ static int keep_socket(struct process *process, const char *protocol, const char
     match->found = true;
     kept = &process->sockets[process->socket_count++];
     *kept = (struct process_socket){
-        .fd = match->fd, .protocol = protocol, .state = state_name(protocol, state)};
+        .fd = match->first, .protocol = protocol, .state = state_name(protocol, state)};
     format_address(local, kept->local);
     format_address(remote, kept->remote);
     return 0;
@@ -400,9 +417,15 @@ static int read_sockets(struct process *process)
 {
     static const char *const protocols[] = {"tcp",     "tcp6",     "udp", "udp6",
                                             "udplite", "udplite6", "raw", "raw6"};
-    struct open_sockets open = {0};
+    struct open_sockets open;
     size_t room = 0;
-    int result = read_descriptors(process, &open);
+    int result = open_sockets_read(process->pid, &open);
+
+    process->uring_open = open.uring;
+    if (result != 0 && errno != ENOMEM) {
+        process->unknown |= UNKNOWN_DESCRIPTORS;
+        result = 0;
+    }
 
     for (size_t i = 0; result == 0 && open.count && i < sizeof protocols / sizeof *protocols; i++)
         result = read_socket_table(process, protocols[i], &open, &room);
@@ -410,7 +433,7 @@ static int read_sockets(struct process *process)
         process->other_sockets += !open.items[i].found;
     if (process->socket_count)
         qsort(process->sockets, process->socket_count, sizeof *process->sockets, by_fd);
-    free(open.items);
+    open_sockets_free(&open);
     return result;
 }
 
@@ -432,18 +455,27 @@ static bool differs(struct process *process, const char *name)
 
 /* --- the whole -------------------------------------------------------------------------------- */
 
-int process_read(pid_t pid, struct process *process)
+int process_identify(pid_t pid, struct process *process)
 {
     char **words;
 
     *process = (struct process){.pid = pid, .argv = no_words, .environment = no_words};
     if (read_status(process) != 0 || read_exe(process) != 0)
         return -1;
-    read_maps(process);
-    read_auxv(process);
     words = read_words(pid, "cmdline");
     if (words)
         process->argv = without_padding(words);
+    return 0;
+}
+
+int process_read(pid_t pid, struct process *process)
+{
+    char **words;
+
+    if (process_identify(pid, process) != 0)
+        return -1;
+    read_maps(process);
+    read_auxv(process);
     words = read_words(pid, "environ");
     if (words)
         process->environment = words;

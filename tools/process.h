@@ -62,6 +62,33 @@ int process_read(pid_t pid, struct process *process);
 
 void process_free(struct process *process);
 
+/*
+ * Who the process is, and no more: pid, name, exe, argv, ids, no_new_privs and seccomp; the rest is
+ * empty. Cheap. Returns and is released as process_read().
+ */
+int process_identify(pid_t pid, struct process *process);
+
+/* A descriptor of a process that is a socket, of whatever family. */
+struct open_socket {
+    uint64_t inode; /* the same for all descriptors of one socket, in whatever process */
+    int fd;
+    int first;  /* the lowest descriptor of the same socket */
+    bool found; /* for the user of the list */
+};
+
+/* Those of one process: the descriptors of one socket side by side, and ordered by the lowest of
+ * them. Release with open_sockets_free(). */
+struct open_sockets {
+    struct open_socket *items;
+    size_t count, room;
+    bool uring; /* among the descriptors is an io_uring */
+};
+
+/* List them. Returns 0, or -1 with errno: EACCES, ENOENT when there is no such process, ENOMEM. To
+ * be freed in any case. */
+int open_sockets_read(pid_t pid, struct open_sockets *open);
+void open_sockets_free(struct open_sockets *open);
+
 /* The value of a variable of its environment at the start, or NULL. */
 const char *process_getenv(const struct process *process, const char *name);
 
