@@ -71,6 +71,35 @@ static const struct command commands[] = {
      "  -j, --json   print JSON\n"
      "      --names  print the names alone\n"
      "      --man    print the list of socktune.conf(5), in mdoc(7)\n"},
+    {"inspect", cmd_inspect, "show the options of a running program's sockets",
+     "PID [--fd N] [--json]\n"
+     "       socktune inspect --all [--json]\n"
+     "\n"
+     "Prints each socket's addresses, state and role, all its options in their own units, and\n"
+     "TCP_INFO. Options that a fresh socket has otherwise are marked: * someone set it, ~ the\n"
+     "kernel may have done so itself.\n"
+     "\n"
+     "      --fd N  the socket at that descriptor alone\n"
+     "  -a, --all   all processes that you may look into; of options, those that are marked\n"
+     "  -j, --json  print JSON\n"
+     "\n"
+     "Takes the same user and a dumpable process, or root (CAP_SYS_PTRACE).\n"},
+    {"apply", cmd_apply, "give a running program's open sockets what rules say",
+     "[-c RULES] [--dry-run] [--json] [--watch SECONDS]\n"
+     "                      (PID... | --program GLOB | --all)\n"
+     "\n"
+     "Prints each option that changes, before -> after, and by which rule; and why one cannot be\n"
+     "set. The program goes on meanwhile. What a listener is given, its next connections inherit.\n"
+     "\n"
+     "  -c, --config RULES   rule file, directory or compiled policy [as the library finds it]\n"
+     "  -p, --program GLOB   processes by name or path, as in rules\n"
+     "  -a, --all            all processes that you may look into and rules are for\n"
+     "  -n, --dry-run        tell what would change, and change nothing\n"
+     "  -w, --watch SECONDS  go on, and look that often for sockets that have come since\n"
+     "  -j, --json           print JSON\n"
+     "\n"
+     "Exits with 0 if all is as the rules say, with 1 if something could not be set, with 78 if\n"
+     "the rules are wrong.\n"},
     {"doctor", cmd_doctor, "tell whether preloading reaches a program",
      "[-c RULES] [--json] PROGRAM | PID\n"
      "\n"

@@ -46,10 +46,12 @@ int command_misuse(const char *format, ...) __attribute__((format(printf, 1, 2))
 /* "socktune NAME: MESSAGE" on standard error; returns 1. */
 int command_failure(const char *format, ...) __attribute__((format(printf, 1, 2)));
 
+int cmd_apply(int argc, char **argv);
 int cmd_check(int argc, char **argv);
 int cmd_compile(int argc, char **argv);
 int cmd_doctor(int argc, char **argv);
 int cmd_explain(int argc, char **argv);
+int cmd_inspect(int argc, char **argv);
 int cmd_options(int argc, char **argv);
 int cmd_run(int argc, char **argv);
 

@@ -15,6 +15,14 @@ _socktune_flags()
     "$1" "$2" --help 2>/dev/null | grep -oE -- '--[a-z][a-z-]*' | sort -u
 }
 
+_socktune_processes()
+{
+    local process
+    for process in /proc/[0-9]*; do
+        echo "${process#/proc/}"
+    done
+}
+
 # The place of the program in the line of `run`, or nothing.
 _socktune_program()
 {
@@ -70,13 +78,14 @@ _socktune()
     --protocol)
         words='tcp mptcp sctp dccp udp udplite icmp raw unix-stream unix-dgram'
         ;;
-    --listen | --connect | --accept) return ;;
+    --listen | --connect | --accept | --fd | -w | --watch) return ;;
     *)
         if [[ $current == -* ]]; then
             words=$(_socktune_flags "$socktune" "$command")
         else
             case $command in
             options) words=$("$socktune" options --names 2>/dev/null) ;;
+            inspect | apply) words=$(_socktune_processes) ;;
             run | doctor)
                 mapfile -t COMPREPLY < <(compgen -c -- "$current")
                 return

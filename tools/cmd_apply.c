@@ -1,0 +1,525 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * socktune apply: gives the open sockets of running programs what the rules say.
+ *
+ * Theory of operation: a round goes through the processes; those that no rule is for are left
+ * alone. Each socket is borrowed, observed, matched and given what it lacks, all into a result that
+ * was allocated before, and given back; only then is anything printed. Sockets are known by their
+ * inodes, so that one that several descriptors or processes share is treated once. One whose role
+ * is still open (neither connected nor listening) is looked at again in the next round.
+ */
+#include "action.h"
+#include "borrow.h"
+#include "commands.h"
+#include "console.h"
+#include "flags.h"
+#include "fresh.h"
+#include "glob.h"
+#include "retune.h"
+#include "rules_file.h"
+#include "show_socket.h"
+
+#include <errno.h>
+#include <math.h>
+#include <search.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+/* A socket that has been treated. */
+struct seen {
+    uint64_t inode;
+    bool settled; /* its role is known: it need not be looked at again */
+};
+
+/* How often each came out. */
+struct tally {
+    unsigned processes, sockets, refused;
+    unsigned options[RETUNED_COUNT];
+};
+
+struct application {
+    /* the command line */
+    const char *rules, *program, *watch;
+    bool all, dry_run, json;
+    /* for all rounds */
+    struct loaded loaded;
+    struct retuner retuner;
+    struct fresh_sockets fresh;
+    void *seen, *seen_last; /* trees (tsearch(3)) of struct seen: of this round and of the last */
+    uint32_t *active_rules;
+    unsigned round;
+    bool failed; /* something could not be set, in any round */
+    /* of one socket */
+    struct observed observed;
+    struct retuned_socket *result;
+    bool seen_before; /* what could not be set has been told */
+    /* of one round */
+    struct tally tally;
+    json_t *json_sockets, *json_refused;
+};
+
+static volatile sig_atomic_t stopped;
+
+/* --- telling ---------------------------------------------------------------------------------- */
+
+static const char *const result_names[RETUNED_COUNT] = {[RETUNED_CHANGED] = "changed",
+                                                        [RETUNED_SAME] = "same",
+                                                        [RETUNED_KEPT] = "kept",
+                                                        [RETUNED_BLIND] = "given",
+                                                        [RETUNED_FAILED] = "failed"};
+
+static void format_side(const struct option *row, const struct value *value, char *text,
+                        size_t size)
+{
+    bytes_format(row, value->bytes, value->length, text, size);
+    if (!*text)
+        snprintf(text, size, "none");
+}
+
+/* TCP sizes the buffers that nobody has sized. */
+static bool is_autotuned(const struct application *application, const struct retuned_option *option)
+{
+    return option->unset &&
+           application->observed.subject.protocols & (PROTOCOL_TCP | PROTOCOL_MPTCP);
+}
+
+static void print_option(const struct application *application, const struct retuned_option *option)
+{
+    const struct policy *policy = application->retuner.policy;
+    const struct policy_action *action = &policy->actions[option->action];
+    const struct option *row = action_option(policy, action);
+    char before[2 * POLICY_VALUE_MAX + 3] = "unknown", after[sizeof before], reason[160];
+    bool failed = option->result == RETUNED_FAILED;
+
+    if (option->before.length)
+        format_side(row, &option->before, before, sizeof before);
+    if (!failed && option->after.length)
+        format_side(row, &option->after, after, sizeof after);
+    else
+        action_format(policy, action, after, sizeof after);
+    printf("  %s%-22s  %s%s %s %s", failed ? colour(stdout, COLOUR_RED) : "",
+           policy_string(policy, policy->options[action->option].name), before,
+           is_autotuned(application, option) ? " (autotuned)" : "", failed ? "-/->" : "->", after);
+    printf("%s  (", failed ? colour(stdout, COLOUR_NONE) : "");
+    action_print_where(policy, option->action);
+    putchar(')');
+    if (failed) {
+        retuned_reason(policy, option, reason, sizeof reason);
+        printf("\n      %s", reason);
+    }
+    putchar('\n');
+}
+
+static bool is_worth_telling(const struct application *application,
+                             const struct retuned_option *option)
+{
+    return option->result == RETUNED_CHANGED ||
+           (option->result == RETUNED_FAILED && !application->seen_before);
+}
+
+static void print_result(const struct application *application, const struct process *process,
+                         const struct open_socket *sockets)
+{
+    bool headed = false;
+
+    for (uint32_t i = 0; i < application->result->count; i++) {
+        const struct retuned_option *option = &application->result->options[i];
+
+        if (!is_worth_telling(application, option))
+            continue;
+        if (!headed) {
+            printf("%s%s[%d] fd %d  ", colour(stdout, COLOUR_BOLD), process_title(process),
+                   process->pid, sockets->fd);
+            print_socket(&application->observed);
+            printf("%s\n", colour(stdout, COLOUR_NONE));
+        }
+        headed = true;
+        print_option(application, option);
+    }
+}
+
+static json_t *json_side(const struct option *row, const struct value *value)
+{
+    return value->length ? bytes_json(row, value->bytes, value->length) : json_null();
+}
+
+static json_t *json_option(const struct application *application,
+                           const struct retuned_option *option)
+{
+    const struct policy *policy = application->retuner.policy;
+    const struct policy_action *action = &policy->actions[option->action];
+    const struct option *row = action_option(policy, action);
+    bool failed = option->result == RETUNED_FAILED;
+    json_t *object = action_json_where(policy, option->action);
+    char reason[160];
+
+    json_object_set_new(object, "result", json_string(result_names[option->result]));
+    json_object_set_new(object, "wanted", action_json_value(policy, action));
+    json_object_set_new(object, "before", json_side(row, &option->before));
+    json_object_set_new(object, "autotuned", json_boolean(is_autotuned(application, option)));
+    json_object_set_new(object, "after", json_side(row, failed ? &option->before : &option->after));
+    if (failed) {
+        retuned_reason(policy, option, reason, sizeof reason);
+        json_object_set_new(object, "reason", json_string(reason));
+    }
+    return object;
+}
+
+static json_t *json_result(const struct application *application, const struct process *process,
+                           const struct open_socket *sockets, size_t count)
+{
+    json_t *object = json_socket(&application->observed, sockets, count);
+    json_t *options = json_array();
+
+    for (uint32_t i = 0; i < application->result->count; i++)
+        json_array_append_new(options, json_option(application, &application->result->options[i]));
+    json_object_set_new(object, "pid", json_integer(process->pid));
+    json_object_set_new(object, "program", json_text(process_title(process)));
+    json_object_set_new(object, "options", options);
+    return object;
+}
+
+static void tell(struct application *application, const struct process *process,
+                 const struct open_socket *sockets, size_t count)
+{
+    application->tally.sockets++;
+    for (uint32_t i = 0; i < application->result->count; i++) {
+        enum retuned result = application->result->options[i].result;
+
+        application->tally.options[result]++;
+        application->failed |= result == RETUNED_FAILED;
+    }
+    if (application->json && application->result->count)
+        json_array_append_new(application->json_sockets,
+                              json_result(application, process, sockets, count));
+    else if (!application->json)
+        print_result(application, process, sockets);
+}
+
+/* A process that a rule is for and that may not be looked into. */
+static void tell_refused(struct application *application, const struct process *process, int error)
+{
+    char reason[256];
+
+    refusal_text(process, error, reason, sizeof reason);
+    application->failed = true;
+    application->tally.refused++;
+    if (application->json)
+        json_array_append_new(application->json_refused,
+                              json_pack("{s:i, s:o, s:s}", "pid", process->pid, "program",
+                                        json_text(process_title(process)), "reason", reason));
+    else if (application->round == 1)
+        fprintf(stderr, "%s[%d]: %s\n", process_title(process), process->pid, reason);
+}
+
+static void tell_round(struct application *application)
+{
+    const struct tally *tally = &application->tally;
+    bool news = tally->options[RETUNED_CHANGED] || tally->options[RETUNED_FAILED];
+
+    if (!application->json && (application->round == 1 || news)) {
+        printf("%u sockets of %u processes: %u options %s, %u were so", tally->sockets,
+               tally->processes, tally->options[RETUNED_CHANGED],
+               application->dry_run ? "would change" : "changed", tally->options[RETUNED_SAME]);
+        if (tally->options[RETUNED_KEPT])
+            printf(", %u left as the program set them", tally->options[RETUNED_KEPT]);
+        if (tally->options[RETUNED_BLIND])
+            printf(", %u given that cannot be read back", tally->options[RETUNED_BLIND]);
+        printf(", %u could not be set\n", tally->options[RETUNED_FAILED]);
+    } else if (application->json && (application->round == 1 || tally->sockets)) {
+        print_json(json_pack("{s:b, s:O, s:O}", "dry_run", application->dry_run, "sockets",
+                             application->json_sockets, "refused", application->json_refused));
+    }
+    fflush(stdout);
+}
+
+/* --- one socket ------------------------------------------------------------------------------- */
+
+static int by_inode(const void *left, const void *right)
+{
+    const struct seen *a = left, *b = right;
+
+    return (a->inode > b->inode) - (a->inode < b->inode);
+}
+
+/* Note that a socket is there; NULL if it needs no treatment. */
+static struct seen *meet(struct application *application, uint64_t inode)
+{
+    struct seen *seen;
+    struct seen *const *last;
+
+    if (tfind(&(struct seen){.inode = inode}, &application->seen, by_inode))
+        return NULL;
+    seen = malloc(sizeof *seen);
+    if (!seen)
+        return NULL;
+    *seen = (struct seen){.inode = inode};
+    last = tfind(seen, &application->seen_last, by_inode);
+    application->seen_before = last != NULL;
+    if (last)
+        seen->settled = (*last)->settled;
+    if (!tsearch(seen, &application->seen, by_inode)) {
+        free(seen);
+        return NULL;
+    }
+    return seen->settled ? NULL : seen;
+}
+
+/* This round is the last one now. What was gone in it is forgotten. */
+static void forget(struct application *application)
+{
+    tdestroy(application->seen_last, free);
+    application->seen_last = application->seen;
+    application->seen = NULL;
+}
+
+static bool is_settled(const struct observed *observed)
+{
+    if (!observed->subject.families)
+        return true;
+    return observed->subject.known & FACT_ROLE &&
+           (observed->subject.roles != ROLE_DATAGRAM || observed->remote_length);
+}
+
+/*
+ * Borrow a socket, retune it and give it back. Returns 0; 1 if a fresh socket of its kind is needed
+ * first; -1 with errno.
+ */
+static int treat(struct application *application, const struct lender *lender,
+                 const struct active *active, const struct open_socket *sockets, size_t count)
+{
+    int fd = borrow(lender, sockets, count);
+    struct observed *observed = &application->observed;
+    const struct fresh *fresh = NULL;
+    int result;
+
+    if (fd < 0)
+        return -1;
+    application->result->count = 0;
+    result = observe(fd, observed); /* does not fail: borrow() saw that it is a socket */
+    if (result == 0 && observed->subject.families && application->retuner.wants_fresh) {
+        fresh = fresh_find(&application->fresh, lender->network, observed->domain, observed->type,
+                           observed->protocol);
+        result = !fresh;
+    }
+    if (result == 0)
+        retune(fd, observed, fresh ? fresh->fd : -1, &application->retuner, active,
+               application->result);
+    close(fd);
+    return result;
+}
+
+/* Returns 0, or -1 with errno. */
+static int apply_socket(struct application *application, const struct lender *lender,
+                        const struct process *process, const struct active *active,
+                        const struct open_socket *sockets, size_t count)
+{
+    struct seen *seen = meet(application, sockets->inode);
+    const struct observed *observed = &application->observed;
+    int result;
+
+    if (!seen)
+        return 0;
+    while ((result = treat(application, lender, active, sockets, count)) == 1)
+        if (!fresh_get(&application->fresh, lender, observed->domain, observed->type,
+                       observed->protocol))
+            return -1;
+    if (result != 0)
+        return is_gone(errno) ? 0 : -1;
+    seen->settled = is_settled(observed);
+    if (observed->subject.families)
+        tell(application, process, sockets, count);
+    return 0;
+}
+
+/* --- processes -------------------------------------------------------------------------------- */
+
+/* Returns 0, or -1 with errno when its sockets may not be borrowed. */
+static int apply_sockets(struct application *application, const struct process *process,
+                         const struct active *active)
+{
+    struct open_sockets open = {0};
+    struct lender lender;
+    int result = lender_open(process->pid, &lender), error;
+
+    if (result == 0)
+        result = open_sockets_read(process->pid, &open);
+    for (size_t i = 0, count; result == 0 && i < open.count && !stopped; i += count) {
+        count = descriptors_of_one(&open, i);
+        result = apply_socket(application, &lender, process, active, &open.items[i], count);
+    }
+    error = errno;
+    open_sockets_free(&open);
+    lender_close(&lender);
+    return errno = error, result;
+}
+
+/* --program: as `program` in rules. */
+static bool is_asked_for(const char *glob, const struct process *process)
+{
+    const char *names[] = {process->exe, process->argv[0]};
+
+    for (size_t i = 0; i < 2; i++) {
+        const char *slash = names[i] && !strchr(glob, '/') ? strrchr(names[i], '/') : NULL;
+
+        if (names[i] && glob_match(glob, slash ? slash + 1 : names[i]))
+            return true;
+    }
+    return false;
+}
+
+/* Returns 0, or -1 with errno ESRCH when there is no such process. */
+static int apply_process(struct application *application, pid_t pid)
+{
+    struct process process;
+    struct active active = {application->active_rules, 0};
+    int result = process_identify(pid, &process);
+    struct identity identity = {.executable = process.exe,
+                                .argv = (const char *const *)process.argv,
+                                .uid = process.effective_uid};
+
+    if (result == 0 && (!application->program || is_asked_for(application->program, &process))) {
+        active.count =
+            active_rules(&application->loaded.policy, &identity, application->active_rules);
+        application->tally.processes += active.count != 0;
+        if (active.count && apply_sockets(application, &process, &active) != 0 && !is_gone(errno))
+            tell_refused(application, &process, errno);
+        if (!active.count && !application->all && application->round == 1 && !application->json)
+            fprintf(stderr, "%s[%d]: no rule is for it\n", process_title(&process), pid);
+    }
+    process_free(&process);
+    return result;
+}
+
+/* Returns how many of the named processes there are. */
+static size_t apply_round(struct application *application, const pid_t *named, size_t count)
+{
+    pid_t *every = named ? NULL : all_processes(&count);
+    const pid_t *pids = named ? named : every;
+    size_t alive = 0;
+
+    application->round++;
+    application->tally = (struct tally){.processes = 0};
+    application->json_sockets = json_array();
+    application->json_refused = json_array();
+    for (size_t i = 0; pids && i < count && !stopped; i++) {
+        if (apply_process(application, pids[i]) == 0) {
+            alive++;
+        } else if (named && application->round == 1) {
+            application->failed = true;
+            command_failure("%d: no such process", pids[i]);
+        }
+    }
+    tell_round(application);
+    json_decref(application->json_sockets);
+    json_decref(application->json_refused);
+    forget(application);
+    free(every);
+    return alive;
+}
+
+/* --- the whole -------------------------------------------------------------------------------- */
+
+static void stop(int number)
+{
+    (void)number;
+    stopped = 1;
+}
+
+static void wait_for(double seconds)
+{
+    struct timespec pause = {.tv_sec = (time_t)seconds};
+
+    pause.tv_nsec = (long)((seconds - floor(seconds)) * 1e9);
+    nanosleep(&pause, NULL); /* a signal ends it */
+}
+
+static void run_rounds(struct application *application, const pid_t *named, size_t count,
+                       double pause)
+{
+    struct sigaction action = {.sa_handler = stop};
+
+    if (pause > 0) {
+        sigaction(SIGINT, &action, NULL);
+        sigaction(SIGTERM, &action, NULL);
+    }
+    while (apply_round(application, named, count) > 0 && pause > 0 && !stopped)
+        wait_for(pause);
+    forget(application);
+}
+
+static int apply(struct application *application, const pid_t *named, size_t count, double pause)
+{
+    struct diagnostics diagnostics = {.report = print_error, .context = stderr};
+    const struct policy *policy = &application->loaded.policy;
+    int status = 0;
+
+    if (load_rules(application->rules, NULL, &diagnostics, &application->loaded) != 0)
+        return EXIT_RULES;
+    application->active_rules = calloc(policy->rule_count + 1u, sizeof(uint32_t));
+    application->result = malloc(sizeof *application->result);
+    if (!application->active_rules || !application->result ||
+        retuner_make(&application->retuner, policy, application->dry_run) != 0) {
+        status = command_failure("%s", strerror(errno));
+    } else {
+        run_rounds(application, named, count, pause);
+        status = application->failed;
+    }
+    retuner_free(&application->retuner);
+    fresh_free(&application->fresh);
+    free(application->result);
+    free(application->active_rules);
+    loaded_free(&application->loaded);
+    return status;
+}
+
+/* Shorter pauses would be a load, longer ones than a day hide a mistake. */
+static bool read_pause(const char *word, double *seconds)
+{
+    char *end;
+
+    *seconds = strtod(word, &end);
+    return end != word && !*end && *seconds >= 0.1 && *seconds <= 86400;
+}
+
+int cmd_apply(int argc, char **argv)
+{
+    struct application application = {.rules = NULL};
+    const struct flag flags[] = {{"config", 'c', FLAG_VALUE, &application.rules},
+                                 {"program", 'p', FLAG_VALUE, &application.program},
+                                 {"all", 'a', FLAG_SWITCH, &application.all},
+                                 {"dry-run", 'n', FLAG_SWITCH, &application.dry_run},
+                                 {"watch", 'w', FLAG_VALUE, &application.watch},
+                                 {"json", 'j', FLAG_SWITCH, &application.json},
+                                 {NULL, 0, FLAG_SWITCH, NULL}};
+    double pause = 0;
+    size_t count;
+    pid_t *pids;
+    int status = 0;
+    int first = parse_flags(argc, argv, flags, OPERANDS_ANYWHERE, &status);
+
+    if (first < 0)
+        return status;
+    count = (size_t)(argc - first);
+    if ((count > 0) + application.all + !!application.program != 1)
+        return command_misuse("expected processes, or --program, or --all");
+    if (application.watch && !read_pause(application.watch, &pause))
+        return command_misuse("\"%s\": --watch takes seconds, 0.1 to 86400", application.watch);
+    if (!application.rules)
+        application.rules = default_rules();
+    if (!application.rules)
+        return command_misuse("which rules? Name them with -c");
+    pids = calloc(count + 1, sizeof *pids);
+    if (!pids)
+        return command_failure("%s", strerror(errno));
+    for (size_t i = 0; i < count && !status; i++)
+        if (!read_pid(argv[(size_t)first + i], &pids[i]))
+            status = command_misuse("\"%s\" is no process ID", argv[(size_t)first + i]);
+    if (!status)
+        status = apply(&application, count ? pids : NULL, count, pause);
+    free(pids);
+    return status;
+}

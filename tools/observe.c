@@ -1,0 +1,103 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * SO_DOMAIN, SO_TYPE, SO_PROTOCOL, SO_ACCEPTCONN, SO_COOKIE, TCP_INFO, getsockname, getpeername.
+ */
+#include "observe.h"
+#include "names.h"
+
+#include <errno.h>
+#include <netinet/in.h>
+#include <stdio.h>
+#include <string.h>
+
+static int ask(int fd, int optname)
+{
+    int value = -1;
+    socklen_t length = sizeof value;
+
+    return getsockopt(fd, SOL_SOCKET, optname, &value, &length) == 0 ? value : -1;
+}
+
+/* Give the subject an address that was read. Ports of unix sockets are 0 and never asked for. */
+static void add_address(struct subject *subject, const struct sockaddr_storage *from,
+                        socklen_t length, enum fact_bit fact)
+{
+    bool local = fact == FACT_LOCAL;
+
+    if (length && address_read((const struct sockaddr *)from, length,
+                               local ? &subject->local : &subject->remote,
+                               local ? &subject->local_port : &subject->remote_port))
+        subject->known |= (uint8_t)fact;
+    else
+        subject->unobtainable |= (uint8_t)fact;
+}
+
+int observe(int fd, struct observed *observed)
+{
+    socklen_t length = sizeof observed->cookie;
+
+    memset(observed, 0, sizeof *observed);
+    observed->domain = ask(fd, SO_DOMAIN);
+    if (observed->domain < 0)
+        return -1;
+    observed->type = ask(fd, SO_TYPE);
+    observed->protocol = ask(fd, SO_PROTOCOL);
+    observed->listens = ask(fd, SO_ACCEPTCONN) == 1;
+    if (getsockopt(fd, SOL_SOCKET, SO_COOKIE, &observed->cookie, &length) != 0)
+        observed->cookie = 0;
+    observed->local_length = sizeof observed->local;
+    if (getsockname(fd, (struct sockaddr *)&observed->local, &observed->local_length) != 0)
+        observed->local_length = 0;
+    observed->remote_length = sizeof observed->remote;
+    if (getpeername(fd, (struct sockaddr *)&observed->remote, &observed->remote_length) != 0)
+        observed->remote_length = 0;
+    if (!learn_history(fd, &observed->subject)) {
+        observed->subject.families = 0;
+        return 0;
+    }
+    tcp_info_read(fd, &observed->tcp_info);
+    add_address(&observed->subject, &observed->local, observed->local_length, FACT_LOCAL);
+    add_address(&observed->subject, &observed->remote, observed->remote_length, FACT_REMOTE);
+    return 0;
+}
+
+const char *observed_protocol(const struct observed *observed, char text[32])
+{
+    static const struct {
+        int domain;
+        const char *name;
+    } others[] = {{AF_NETLINK, "netlink"}, {AF_PACKET, "packet"},
+                  {AF_VSOCK, "vsock"},     {AF_BLUETOOTH, "bluetooth"},
+                  {AF_ALG, "alg"},         {AF_KEY, "key"},
+                  {AF_CAN, "can"},         {AF_XDP, "xdp"},
+                  {AF_TIPC, "tipc"},       {AF_QIPCRTR, "qipcrtr"},
+                  {AF_SMC, "smc"}};
+
+    if (observed->subject.families)
+        return name_of_bits(observed->subject.protocols, protocol_names);
+    for (size_t i = 0; i < sizeof others / sizeof *others; i++)
+        if (others[i].domain == observed->domain)
+            return others[i].name;
+    snprintf(text, 32, "family %d", observed->domain);
+    return text;
+}
+
+const char *observed_role(const struct observed *observed)
+{
+    if (observed->listens)
+        return "listen";
+    if (!(observed->subject.known & FACT_ROLE))
+        return NULL;
+    return name_of_bits(observed->subject.roles, role_names);
+}
+
+const char *observed_state(const struct observed *observed)
+{
+    uint64_t state;
+
+    if (!observed->subject.families)
+        return NULL;
+    if (tcp_info_get(tcp_info_find("state"), &observed->tcp_info, &state) == TCP_INFO_VALUE)
+        return tcp_state_name((unsigned)state);
+    return observed->listens ? "listen" : observed->remote_length ? "connected" : "unconnected";
+}

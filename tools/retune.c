@@ -1,0 +1,330 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Theory of operation: match_subject() decides as in the preloaded object, from all moments that
+ * lie behind the socket. For each winner the current value is read and compared with what the
+ * kernel would answer had it been set (config/value.h foretells that; it is worked out beforehand,
+ * since it reads sysctls). Equal: done. Else the option is set and read again.
+ */
+#include "retune.h"
+#include "action.h"
+#include "names.h"
+
+#include <errno.h>
+#include <netinet/in.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#ifndef SO_BUF_LOCK /* Linux 5.15 */
+#define SO_BUF_LOCK 72
+#endif
+#ifndef SOCK_SNDBUF_LOCK
+#define SOCK_SNDBUF_LOCK 1
+#define SOCK_RCVBUF_LOCK 2
+#endif
+
+/* What getsockopt() answers once an action's value is set. */
+struct expectation {
+    bool foretold;
+    struct value value;
+};
+
+/* --- reading ---------------------------------------------------------------------------------- */
+
+/* Buffers: those that getsockopt() tells under another number, and the bit of SO_BUF_LOCK that
+ * tells whether someone has set them. */
+static const struct buffer {
+    int optname;
+    int reads;
+    int lock;
+} buffers[] = {{SO_RCVBUF, SO_RCVBUF, SOCK_RCVBUF_LOCK},
+               {SO_RCVBUFFORCE, SO_RCVBUF, SOCK_RCVBUF_LOCK},
+               {SO_SNDBUF, SO_SNDBUF, SOCK_SNDBUF_LOCK},
+               {SO_SNDBUFFORCE, SO_SNDBUF, SOCK_SNDBUF_LOCK}};
+
+static const struct buffer *buffer_of(int level, int optname)
+{
+    for (size_t i = 0; i < sizeof buffers / sizeof *buffers; i++)
+        if (level == SOL_SOCKET && buffers[i].optname == optname)
+            return &buffers[i];
+    return NULL;
+}
+
+bool read_option(int fd, int level, int optname, const struct option *row, struct value *value,
+                 bool *unset)
+{
+    const struct buffer *buffer = buffer_of(level, optname);
+    socklen_t length = sizeof value->bytes, lock_length = sizeof(int);
+    int lock;
+
+    *unset = false;
+    value->length = 0;
+    if (row && !row->readable && !buffer)
+        return false;
+    if (getsockopt(fd, level, buffer ? buffer->reads : optname, value->bytes, &length) != 0)
+        return false;
+    value->length = length;
+    if (buffer && getsockopt(fd, SOL_SOCKET, SO_BUF_LOCK, &lock, &lock_length) == 0)
+        *unset = !(lock & buffer->lock);
+    return true;
+}
+
+bool option_floats(const struct option *row, const struct subject *subject, bool unset)
+{
+    return unset || row->echo == ECHO_UNCERTAIN ||
+           (row->when == WHEN_HANDSHAKE && row->echo == ECHO_SAME && is_connection(subject));
+}
+
+static bool same_bytes(const struct value *one, const struct value *other)
+{
+    return one->length == other->length && memcmp(one->bytes, other->bytes, one->length) == 0;
+}
+
+/* --- preparing -------------------------------------------------------------------------------- */
+
+/* The kernel doubles buffers, and does not cap those set by force. */
+static bool expect_forced_buffer(const struct option *row, struct value *value)
+{
+    const struct buffer *buffer = row ? buffer_of(row->level, row->optname) : NULL;
+    int bytes;
+
+    if (!buffer || buffer->optname == buffer->reads || value->length != sizeof bytes)
+        return false;
+    memcpy(&bytes, value->bytes, sizeof bytes);
+    bytes = (int)((unsigned)bytes * 2u);
+    memcpy(value->bytes, &bytes, sizeof bytes);
+    return true;
+}
+
+static void expect(const struct policy *policy, const struct policy_action *action,
+                   struct expectation *expected)
+{
+    const struct option *row = action_option(policy, action);
+    struct value value = {.length = action->length};
+
+    memcpy(value.bytes, policy->data + action->value, action->length);
+    expected->value = value;
+    if (action->op != OP_SET)
+        expected->foretold = false;
+    else if (!row)
+        expected->foretold = true; /* a raw one: as good as any guess */
+    else
+        expected->foretold = expect_forced_buffer(row, &expected->value) ||
+                             value_read_back(row, &value, &expected->value);
+    if (!expected->foretold)
+        expected->value = value;
+}
+
+int retuner_make(struct retuner *retuner, const struct policy *policy, bool dry_run)
+{
+    *retuner = (struct retuner){.policy = policy, .dry_run = dry_run};
+    retuner->expected = calloc(policy->action_count + 1u, sizeof *retuner->expected);
+    if (!retuner->expected)
+        return -1;
+    for (uint32_t i = 0; i < policy->action_count; i++) {
+        expect(policy, &policy->actions[i], &retuner->expected[i]);
+        retuner->wants_fresh |= policy->actions[i].mode == MODE_DEFAULT;
+    }
+    return 0;
+}
+
+void retuner_free(struct retuner *retuner)
+{
+    free(retuner->expected);
+    *retuner = (struct retuner){.policy = NULL};
+}
+
+/* --- deciding --------------------------------------------------------------------------------- */
+
+/* All facts have been observed; what is missing cannot be had. */
+static void decide(const struct retuner *retuner, const struct active *active,
+                   struct subject *subject, struct decision *decision)
+{
+    unsigned moments = moments_behind(subject), missing;
+
+    while ((missing = match_subject(retuner->policy, active, subject, moments, decision)))
+        subject->unobtainable |= (uint8_t)missing;
+}
+
+/* Does the option mean anything in the socket's role? */
+static bool has_use(const struct option *row, const struct subject *subject)
+{
+    return !row || !(subject->known & FACT_ROLE) || row->roles & subject->roles;
+}
+
+static const char *too_late(const struct policy *policy, const struct policy_action *action,
+                            const struct option *row, const struct observed *observed)
+{
+    if (action->op == OP_TRANSPORT)
+        return "too late: the protocol is chosen when a socket is made";
+    if (action->op == OP_SOURCE)
+        return "too late: the source address is chosen when a socket connects";
+    if (is_connection(&observed->subject) &&
+        (policy->options[action->option].flags & OPTION_EARLY ||
+         (row && row->when == WHEN_CONNECT)))
+        return row && row->when == WHEN_BIND ? "too late: the connection is bound to its address"
+                                             : "too late: the connection is past its handshake";
+    return NULL;
+}
+
+/* Options that are no option of the kernel: does the socket have it? */
+static bool has_special(const struct policy_action *action, const struct value *wanted,
+                        const struct observed *observed)
+{
+    int32_t protocol;
+
+    if (action->op == OP_SOURCE)
+        return memcmp(observed->subject.local.bytes, wanted->bytes,
+                      sizeof observed->subject.local.bytes) == 0;
+    memcpy(&protocol, wanted->bytes, sizeof protocol);
+    return observed->protocol == protocol;
+}
+
+/* --- setting ---------------------------------------------------------------------------------- */
+
+/* What is to be set: OP_MERGE keeps the other bits of the current value. False if those cannot be
+ * told. */
+static bool wanted_value(const struct policy *policy, const struct policy_action *action,
+                         const struct value *before, struct value *wanted)
+{
+    unsigned now, bits;
+
+    wanted->length = action->length;
+    memcpy(wanted->bytes, policy->data + action->value, action->length);
+    if (action->op != OP_MERGE)
+        return true;
+    if (before->length != sizeof now)
+        return false;
+    memcpy(&now, before->bytes, sizeof now);
+    memcpy(&bits, wanted->bytes, sizeof bits);
+    now = (now & ~action->mask) | (bits & action->mask);
+    memcpy(wanted->bytes, &now, sizeof now);
+    return true;
+}
+
+/* Has the program left the option as it was? */
+static bool is_untouched(const struct policy_option *option, const struct option *row, int fresh,
+                         const struct retuned_option *result)
+{
+    struct value pristine;
+    bool unset;
+
+    if (result->unset)
+        return true;
+    return fresh >= 0 &&
+           read_option(fresh, option->level, option->optname, row, &pristine, &unset) &&
+           same_bytes(&pristine, &result->before);
+}
+
+static void set_option(int fd, const struct policy_option *option, const struct option *row,
+                       const struct value *wanted, const struct expectation *expected,
+                       struct retuned_option *result)
+{
+    bool told = result->before.length != 0, unset;
+
+    if (setsockopt(fd, option->level, option->optname, wanted->bytes, wanted->length) != 0) {
+        result->error = errno;
+        result->result = RETUNED_FAILED;
+        return;
+    }
+    if (!told || !read_option(fd, option->level, option->optname, row, &result->after, &unset))
+        result->result = RETUNED_BLIND;
+    else if (!same_bytes(&result->before, &result->after) || result->unset != unset)
+        result->result = RETUNED_CHANGED;
+    else if (expected->foretold && !same_bytes(&expected->value, &result->after)) {
+        result->late = "the kernel took it, and kept its value";
+        result->result = RETUNED_FAILED;
+    } else
+        result->result = RETUNED_SAME;
+}
+
+/* One option that was decided. */
+static void retune_option(int fd, const struct observed *observed, int fresh,
+                          const struct retuner *retuner, struct retuned_option *result)
+{
+    const struct policy *policy = retuner->policy;
+    const struct policy_action *action = &policy->actions[result->action];
+    const struct policy_option *option = &policy->options[action->option];
+    const struct option *row = action_option(policy, action);
+    struct expectation expected = retuner->expected[result->action];
+    struct value wanted;
+    bool special = action->op == OP_TRANSPORT || action->op == OP_SOURCE;
+
+    if (!special)
+        read_option(fd, option->level, option->optname, row, &result->before, &result->unset);
+    if (!wanted_value(policy, action, &result->before, &wanted)) {
+        result->error = ENOPROTOOPT;
+        result->result = RETUNED_FAILED;
+        return;
+    }
+    if (action->op == OP_MERGE)
+        expected.value = wanted;
+    result->after = expected.value;
+    if (special ? has_special(action, &wanted, observed)
+                : !result->unset && same_bytes(&expected.value, &result->before)) {
+        result->result = RETUNED_SAME;
+    } else if (action->mode == MODE_DEFAULT && !is_untouched(option, row, fresh, result)) {
+        result->result = RETUNED_KEPT;
+    } else if ((result->late = too_late(policy, action, row, observed))) {
+        result->result = RETUNED_FAILED;
+    } else if (retuner->dry_run) {
+        result->result = result->before.length ? RETUNED_CHANGED : RETUNED_BLIND;
+    } else {
+        set_option(fd, option, row, &wanted, &expected, result);
+    }
+}
+
+void retune(int fd, const struct observed *observed, int fresh, const struct retuner *retuner,
+            const struct active *active, struct retuned_socket *result)
+{
+    const struct policy *policy = retuner->policy;
+    struct subject subject = observed->subject;
+    struct decision decision;
+    unsigned moments = moments_behind(&subject);
+
+    result->count = 0;
+    if (!subject.families)
+        return;
+    decide(retuner, active, &subject, &decision);
+    for (uint32_t i = 0; i < policy->option_count; i++) {
+        const struct policy_action *action;
+
+        if (decision.action[i] == NO_ACTION)
+            continue;
+        action = &policy->actions[decision.action[i]];
+        if (!(action->moments & moments) || !has_use(action_option(policy, action), &subject))
+            continue;
+        result->options[result->count] = (struct retuned_option){.action = decision.action[i]};
+        retune_option(fd, observed, fresh, retuner, &result->options[result->count++]);
+    }
+}
+
+/* --- telling ---------------------------------------------------------------------------------- */
+
+void retuned_reason(const struct policy *policy, const struct retuned_option *option, char *text,
+                    size_t size)
+{
+    const struct policy_action *action = &policy->actions[option->action];
+    const struct option *row = action_option(policy, action);
+    char privilege[64] = "";
+
+    if (row)
+        privilege_name(row, privilege, sizeof privilege);
+    if (option->late)
+        snprintf(text, size, "%s", option->late);
+    else if ((option->error == EPERM || option->error == EACCES) && *privilege)
+        snprintf(text, size, "not permitted: it takes %s in the socket's network namespace",
+                 privilege);
+    else if (option->error == EPERM)
+        snprintf(text, size,
+                 "not permitted: this value takes CAP_NET_ADMIN in the socket's network "
+                 "namespace");
+    else if (option->error == ENOPROTOOPT || option->error == EOPNOTSUPP)
+        snprintf(text, size, "not supported by this kernel, or not on such a socket");
+    else if (option->error == ENOENT && row && row->kind == KIND_STRING)
+        snprintf(text, size, "this kernel does not have that one");
+    else if (option->error == EINVAL && row && row->when == WHEN_BIND)
+        snprintf(text, size, "too late: the socket is bound");
+    else
+        snprintf(text, size, "%s", strerror(option->error));
+}
