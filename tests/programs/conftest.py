@@ -61,11 +61,14 @@ def build():
 
 @pytest.fixture
 def directory():
-    """A directory of the test's own that every user may enter: servers drop their privileges."""
-    path = pathlib.Path(tempfile.mkdtemp(prefix="socktune-test-"))
-    path.chmod(0o755)
+    """A directory of the test's own that every user may enter: servers drop their privileges. So
+    is the one above it, where the policy of a directory of rules is kept."""
+    above = pathlib.Path(tempfile.mkdtemp(prefix="socktune-test-"))
+    above.chmod(0o755)
+    path = above / "here"
+    path.mkdir(mode=0o755)
     yield path
-    shutil.rmtree(path, ignore_errors=True)
+    shutil.rmtree(above, ignore_errors=True)
 
 
 @pytest.fixture
