@@ -47,7 +47,7 @@ TOOLS_SRC   := $(wildcard tools/*.c)
 MAN_PAGES   := tools/socktune.1 $(B)/socktune.conf.5 preload/libsocktune.so.8
 
 CONFIG_LIBS := -lconfig
-TOOLS_LIBS  := -ljansson -lelf
+TOOLS_LIBS  := -ljansson -lelf -lseccomp -pthread
 
 TOOLS_CFLAGS := $(STD) $(WARNINGS) $(CFLAGS) -D_GNU_SOURCE -MMD -MP
 # Own headers are found by #include "" alone, so that they never hide the system's (elf.h, glob.h).

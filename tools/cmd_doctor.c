@@ -102,6 +102,9 @@ static void report_obstacles(struct report *report, unsigned obstacles)
 static void report_outside(struct report *report)
 {
     static const char *const ways[] = {
+        "`socktune run --supervise`: the same rules, applied from outside at connect, listen and "
+        "bind (not at accept: accepted sockets have what they inherit). Needs no root, but without "
+        "it programs that it starts gain no privileges by set-user-ID.",
         "listeners that a parent makes and passes on: accepted sockets inherit their options. A "
         "parent that preloading reaches can be tuned as usual; a systemd .socket unit sets "
         "KeepAlive=, NoDelay=, SendBuffer=, ReceiveBuffer=, IPTOS=, Mark= and others itself.",
@@ -362,9 +365,10 @@ static void report_confinement(struct report *report, const struct process *proc
              "reaches them too");
     if (process->uring_open)
         find(report, FINDING_WARNING, "io-uring-open",
-             "Most programs have a setting that switches io_uring off.",
+             "Most programs have a setting that switches io_uring off, or do without it under "
+             "`socktune run --supervise --no-io-uring`.",
              "it has an io_uring open: sockets made, connected or accepted through it pass the "
-             "library by; accepted ones still inherit their listener's options");
+             "library and --supervise by; accepted ones still inherit their listener's options");
     else if (process->uring_loaded)
         find(report, FINDING_NOTE, "io-uring-loaded", NULL,
              "liburing is loaded, but no io_uring is open");

@@ -1,12 +1,14 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * socktune run: checks the rules, and becomes the program, with the library preloaded.
+ * socktune run: checks the rules, and becomes the program, with the library preloaded or under
+ * supervision.
  */
 #include "commands.h"
 #include "elf.h"
 #include "flags.h"
 #include "library.h"
 #include "policy_store.h"
+#include "supervise.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -28,25 +30,19 @@ static int set_variable(const char *name, char *value)
     return failed;
 }
 
-/* Checks the rules and points SOCKTUNE_RULES at them. Returns 0 or an exit status. */
-static int set_rules(const char *rules, bool verbose)
+/* Reads and checks the rules. Returns 0 with `*loaded`, or an exit status. */
+static int read_rules(const char *rules, bool verbose, struct loaded *loaded)
 {
     struct diagnostics diagnostics = {.report = verbose ? print_diagnostic : print_error,
                                       .context = stderr};
     struct check_context context = current_context();
-    struct loaded loaded;
-    int failed;
 
     if (!rules) {
         command_failure("no rules: name some with -c, set SOCKTUNE_RULES, or write "
                         "/etc/socktune.d/NAME.conf or /etc/socktune.conf");
         return EXIT_RULES;
     }
-    if (load_rules(rules, verbose ? &context : NULL, &diagnostics, &loaded) != 0)
-        return EXIT_RULES;
-    failed = set_variable("SOCKTUNE_RULES", policy_store(rules, &loaded));
-    loaded_free(&loaded);
-    return failed ? EXIT_OWN_FAILURE : 0;
+    return load_rules(rules, verbose ? &context : NULL, &diagnostics, loaded) ? EXIT_RULES : 0;
 }
 
 /* What stands between the library and the program; 0 too if the program cannot be looked into, for
@@ -132,8 +128,16 @@ static int set_preload(const char *program, bool verbose)
     return status;
 }
 
-/* `file` NULL: not asked for; "" or "stderr": to standard error; a file: by its absolute path,
- * since the program may change its directory. */
+/* What was asked for on the command line. */
+struct request {
+    const char *rules;
+    const char *trace; /* NULL: no; "" or "stderr": to standard error; or a file */
+    bool supervise;
+    bool no_io_uring;
+    bool verbose;
+};
+
+/* A trace file is named by its absolute path, since the program may change its directory. */
 static int set_trace(const char *file)
 {
     bool is_stderr = file && (!*file || strcmp(file, "stderr") == 0);
@@ -145,6 +149,26 @@ static int set_trace(const char *file)
                : 0;
 }
 
+/* From inside: the program loads the library. */
+static int prepare_preload(const struct request *request, const struct loaded *loaded, char **argv)
+{
+    if (set_variable("SOCKTUNE_RULES", policy_store(request->rules, loaded)) != 0)
+        return EXIT_OWN_FAILURE;
+    return set_preload(argv[0], request->verbose);
+}
+
+/* From outside: the program is supervised. */
+static int prepare_supervision(const struct request *request, const struct loaded *loaded,
+                               char **argv)
+{
+    const struct supervision supervision = {.policy = &loaded->policy,
+                                            .trace = getenv("SOCKTUNE_TRACE"),
+                                            .refuse_uring = request->no_io_uring,
+                                            .argv = argv};
+
+    return supervise_self(&supervision) ? EXIT_OWN_FAILURE : 0;
+}
+
 /* Returns only if the program cannot be run. */
 static int become(char **argv)
 {
@@ -153,13 +177,29 @@ static int become(char **argv)
     return errno == ENOENT ? EXIT_NOT_FOUND : EXIT_CANNOT_RUN;
 }
 
+static int run(const struct request *request, char **argv)
+{
+    struct loaded loaded;
+    int status = read_rules(request->rules, request->verbose, &loaded);
+
+    if (status)
+        return status;
+    status = set_trace(request->trace);
+    if (!status)
+        status = request->supervise ? prepare_supervision(request, &loaded, argv)
+                                    : prepare_preload(request, &loaded, argv);
+    loaded_free(&loaded);
+    return status ? status : become(argv);
+}
+
 int cmd_run(int argc, char **argv)
 {
-    const char *rules = NULL, *trace = NULL;
-    bool verbose = false;
-    const struct flag flags[] = {{"config", 'c', FLAG_VALUE, &rules},
-                                 {"trace", 0, FLAG_OPTIONAL, &trace},
-                                 {"verbose", 'v', FLAG_SWITCH, &verbose},
+    struct request request = {0};
+    const struct flag flags[] = {{"config", 'c', FLAG_VALUE, &request.rules},
+                                 {"trace", 0, FLAG_OPTIONAL, &request.trace},
+                                 {"supervise", 0, FLAG_SWITCH, &request.supervise},
+                                 {"no-io-uring", 0, FLAG_SWITCH, &request.no_io_uring},
+                                 {"verbose", 'v', FLAG_SWITCH, &request.verbose},
                                  {NULL, 0, FLAG_SWITCH, NULL}};
     int status;
     int first = parse_flags(argc, argv, flags, OPERANDS_LAST, &status);
@@ -168,10 +208,9 @@ int cmd_run(int argc, char **argv)
         return status;
     if (first == argc)
         return command_misuse("expected the program to run");
-    status = set_rules(rules ? rules : default_rules(), verbose);
-    if (!status)
-        status = set_preload(argv[first], verbose);
-    if (!status)
-        status = set_trace(trace);
-    return status ? status : become(argv + first);
+    if (request.no_io_uring && !request.supervise)
+        return command_misuse("--no-io-uring needs --supervise");
+    if (!request.rules)
+        request.rules = default_rules();
+    return run(&request, argv + first);
 }

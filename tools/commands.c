@@ -11,11 +11,15 @@
 
 static const struct command commands[] = {
     {"run", cmd_run, "run a program under rules",
-     "[-c RULES] [--trace[=FILE]] [--verbose] [--] PROGRAM [ARGUMENT...]\n"
+     "[-c RULES] [--trace[=FILE]] [--supervise [--no-io-uring]] [--verbose] [--] PROGRAM "
+     "[ARGUMENT...]\n"
      "\n"
      "  -c, --config RULES  rule file, directory of *.conf files or compiled policy\n"
      "                      [SOCKTUNE_RULES, /etc/socktune.d, /etc/socktune.conf]\n"
      "      --trace[=FILE]  tell every decision on standard error or in FILE\n"
+     "      --supervise     tune it from outside, not by a preloaded library: for static, Go and\n"
+     "                      other programs that preloading does not reach\n"
+     "      --no-io-uring   answer io_uring_setup with ENOSYS, so that programs do without it\n"
      "  -v, --verbose       print warnings about the rules too\n"
      "\n"
      "Exits as the program does; with 78 if the rules are wrong, 126 if the program cannot be\n"

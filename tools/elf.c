@@ -30,22 +30,20 @@ static const char *const no_libraries[] = {NULL};
 static const struct obstacle obstacles[] = {
     {OBSTACLE_STATIC, "static",
      "it is statically linked: there is no dynamic loader that would read LD_PRELOAD",
-     "Take a dynamically linked build of it, if there is one; else tune it from outside: "
-     "`socktune doctor` tells how."},
+     "Run it by `socktune run --supervise`, which tunes it from outside; or take a dynamically "
+     "linked build of it, if there is one."},
     {OBSTACLE_GO, "go",
      "it has the Go runtime in it, which makes system calls itself and calls no socket functions "
      "of libc",
-     "If you build it, set the options in net.ListenConfig.Control and net.Dialer.Control (Go "
-     "itself "
-     "sets TCP_NODELAY and keepalive on every connection); else tune it from outside: `socktune "
-     "doctor` tells how."},
+     "Run it by `socktune run --supervise`, which tunes it from outside (Go itself sets "
+     "TCP_NODELAY and keepalive on every connection: use `force` for those)."},
     {OBSTACLE_NO_LIBC, "no-libc",
      "it needs no library, not even libc: it makes its system calls itself",
-     "Tune it from outside: `socktune doctor` tells how."},
+     "Run it by `socktune run --supervise`, which tunes it from outside."},
     {OBSTACLE_LOADER, "loader",
      "its dynamic loader is neither glibc's nor musl's, and is not known to load the library",
-     "Take a build of it for glibc or musl, if there is one; else tune it from outside: "
-     "`socktune doctor` tells how."},
+     "Run it by `socktune run --supervise`, which tunes it from outside; or take a build of it for "
+     "glibc or musl, if there is one."},
     {OBSTACLE_ARCHITECTURE, "architecture",
      "no library for its machine or word size is installed: the loader ignores the one that is "
      "there",

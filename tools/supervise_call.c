@@ -1,0 +1,261 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Theory of operation: the notification names a thread, a call and its arguments. The thread's
+ * program is looked up (supervise_peer.c), and what the arguments point to is read, once. If a rule
+ * for that program may concern the call, the socket is duplicated by pidfd_getfd(); then the
+ * kernel is asked whether the call still waits (SECCOMP_IOCTL_NOTIF_ID_VALID), for if it does, all
+ * that was read came from the thread that waits and not from a later one of the same number. Only
+ * then is the socket touched. The duplicate is closed before the call goes on, so the program's own
+ * close() is always the last one.
+ *
+ * A signal may repeat a call and so its notification: everything here may be done twice.
+ */
+#include "supervise_call.h"
+#include "learn.h"
+#include "option.h"
+#include "supervise_filter.h"
+#include "supervise_trace.h"
+
+#include <errno.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#define BIT(moment) MOMENT_BIT(MOMENT_##moment)
+
+/* A call, with what belongs to it. */
+struct handling {
+    const struct guide *guide;
+    struct peer *peer;
+    int listener;
+    uint64_t id;
+    int fd; /* of the program */
+    const char *name;
+};
+
+/* --- reading ---------------------------------------------------------------------------------- */
+
+/* Where in the caller's memory the address is that the call names, if it names one. */
+struct remote_address {
+    uint64_t at;
+    uint64_t length;
+};
+
+/* Everything that is read of a caller: one address. */
+struct seen {
+    struct sockaddr_storage address;
+    socklen_t length; /* 0: none, or not readable */
+};
+
+/* Of a msghdr only the head is wanted. */
+struct message_head {
+    uint64_t name;
+    uint32_t name_length;
+};
+
+static enum peer_step meet_caller(const struct guide *guide, struct peers *peers, pid_t tid,
+                                  struct remote_address from, struct seen *seen, struct peer **peer)
+{
+    size_t got, size = from.length <= sizeof seen->address ? (size_t)from.length : 0;
+    enum peer_step step =
+        peer_find(peers, guide, tid, false, from.at, &seen->address, size, &got, peer);
+
+    seen->length = got == size ? (socklen_t)size : 0;
+    return step;
+}
+
+/* Find the caller, and read the address that the call is about. */
+static enum peer_step read_caller(const struct guide *guide, struct peers *peers, pid_t tid,
+                                  const struct notified_call *call, struct seen *seen,
+                                  struct peer **peer)
+{
+    struct remote_address from = {0, 0};
+    struct message_head head = {0};
+    size_t got;
+
+    if (call->kind == NOTIFIED_BIND || call->kind == NOTIFIED_CONNECT)
+        from = (struct remote_address){call->arguments[1], (uint32_t)call->arguments[2]};
+    else if (call->kind == NOTIFIED_SENDTO)
+        from = (struct remote_address){call->arguments[4], (uint32_t)call->arguments[5]};
+    else if (call->kind == NOTIFIED_SENDMSG) {
+        enum peer_step step =
+            peer_find(peers, guide, tid, false, call->arguments[1], &head, sizeof head, &got, peer);
+        if (step != PEER_OK)
+            return step;
+        if (got == sizeof head)
+            from = (struct remote_address){head.name, head.name_length};
+    }
+    return meet_caller(guide, peers, tid, from, seen, peer);
+}
+
+/* --- the socket ------------------------------------------------------------------------------- */
+
+/* A duplicate of the socket, the call still waiting; -1 if not. */
+static int borrow_socket(const struct handling *handling)
+{
+    int fd = peer_borrow(handling->peer, handling->fd);
+
+    if (fd < 0) {
+        if (errno != EBADF && errno != ESRCH)
+            supervise_say("%s[%d]: its sockets are out of reach, and stay untuned: %s",
+                          handling->peer->name, handling->peer->pid, strerror(errno));
+        return -1;
+    }
+    if (ioctl(handling->listener, SECCOMP_IOCTL_NOTIF_ID_VALID, &handling->id) == 0)
+        return fd;
+    close(fd);
+    return -1;
+}
+
+/* --- calls ------------------------------------------------------------------------------------ */
+
+static void tune(const struct handling *handling, struct subject *subject, unsigned moments)
+{
+    struct traced_call traced = {handling->peer, handling->name, handling->fd};
+    struct applier *applier = &handling->peer->applier;
+    int fd;
+
+    if (!(handling->peer->moments & (moments | BIT(SOCKET))) ||
+        !(handling->peer->families & subject->families))
+        return;
+    fd = borrow_socket(handling);
+    if (fd < 0)
+        return;
+    applier->tell = supervise_tracing() ? supervise_tell : NULL;
+    if (!(handling->peer->moments & BIT(SOCKET)) || apply_socket_late(applier, fd, &traced))
+        apply_moments(applier, fd, subject, moments, &traced);
+    close(fd);
+}
+
+static enum verdict handle_address(const struct handling *handling, enum moment moment,
+                                   const struct seen *seen)
+{
+    struct subject subject;
+
+    if (seen->length &&
+        subject_at_address(&subject, moment, (const struct sockaddr *)&seen->address, seen->length))
+        tune(handling, &subject, MOMENT_BIT(moment));
+    return VERDICT_CONTINUE;
+}
+
+static enum verdict handle_listen(const struct handling *handling)
+{
+    struct subject subject;
+
+    subject_at_listen(&subject);
+    tune(handling, &subject, BIT(LISTEN));
+    return VERDICT_CONTINUE;
+}
+
+/* --- setsockopt ------------------------------------------------------------------------------- */
+
+static bool is_number_of(const struct policy_option *option, int level, int optname)
+{
+    const struct option *row;
+
+    if (option->level != level)
+        return false;
+    if (option->optname == optname)
+        return true;
+    row = option_find_number(option->level, option->optname);
+    return row && row->other_optname == optname;
+}
+
+/* Is the program's own setting of this option to have no effect on this socket? */
+static bool is_guarded(const struct handling *handling, int fd, uint32_t option)
+{
+    struct traced_call traced = {handling->peer, handling->name, handling->fd};
+    struct subject subject;
+    bool swallow = false;
+    unsigned missing;
+
+    if (!learn_history(fd, &subject))
+        return false;
+    while ((missing = match_guard(handling->guide->policy, &handling->peer->active, &subject,
+                                  option, &swallow)) != 0)
+        learn(fd, &subject, missing, MOMENT_CONNECT);
+    if (swallow && supervise_tracing())
+        supervise_tell_swallowed(&traced, &subject, option);
+    return swallow;
+}
+
+static enum verdict handle_setsockopt(const struct handling *handling, int level, int optname)
+{
+    const struct policy *policy = handling->guide->policy;
+    bool swallow = false;
+    uint32_t option = 0;
+    int fd;
+
+    while (option < policy->option_count && !is_number_of(&policy->options[option], level, optname))
+        option++;
+    if (option == policy->option_count || handling->peer->active.count == 0)
+        return VERDICT_CONTINUE;
+    fd = borrow_socket(handling);
+    if (fd < 0)
+        return VERDICT_CONTINUE;
+    swallow = is_guarded(handling, fd, option);
+    close(fd);
+    return swallow ? VERDICT_SUCCESS : VERDICT_CONTINUE;
+}
+
+/* --- all of them ------------------------------------------------------------------------------ */
+
+static void warn_of_uring(const struct peer *peer)
+{
+    supervise_say("%s[%d] uses io_uring: sockets that it connects or makes listen through it are "
+                  "not seen; `run --supervise --no-io-uring` makes programs do without",
+                  peer->name, peer->pid);
+}
+
+static enum verdict dispatch(const struct handling *handling, const struct notified_call *call,
+                             const struct seen *seen)
+{
+    switch (call->kind) {
+    case NOTIFIED_BIND:
+        return handle_address(handling, MOMENT_BIND, seen);
+    case NOTIFIED_CONNECT:
+    case NOTIFIED_SENDTO:
+    case NOTIFIED_SENDMSG:
+        return handle_address(handling, MOMENT_CONNECT, seen);
+    case NOTIFIED_LISTEN:
+        return handle_listen(handling);
+    case NOTIFIED_SETSOCKOPT:
+        return handle_setsockopt(handling, (int)call->arguments[1], (int)call->arguments[2]);
+    case NOTIFIED_URING:
+        warn_of_uring(handling->peer);
+        break;
+    case NOTIFIED_COUNT:
+        break;
+    }
+    return VERDICT_CONTINUE;
+}
+
+enum verdict handle_call(const struct guide *guide, struct peers *peers, int listener,
+                         const struct seccomp_notif *notification)
+{
+    static const char *const names[NOTIFIED_COUNT] = {
+        [NOTIFIED_BIND] = "bind",       [NOTIFIED_CONNECT] = "connect",
+        [NOTIFIED_LISTEN] = "listen",   [NOTIFIED_SENDTO] = "sendto",
+        [NOTIFIED_SENDMSG] = "sendmsg", [NOTIFIED_SETSOCKOPT] = "setsockopt",
+        [NOTIFIED_URING] = "io_uring",
+    };
+    struct handling handling = {.guide = guide, .listener = listener, .id = notification->id};
+    struct notified_call call;
+    struct seen seen;
+    enum peer_step step;
+
+    if (notified_identify(&notification->data, &call) != 0)
+        return VERDICT_CONTINUE;
+    step = read_caller(guide, peers, (pid_t)notification->pid, &call, &seen, &handling.peer);
+    if (step == PEER_REFUSED)
+        supervise_say("process of thread %u may not be looked into, and stays untuned: %s",
+                      notification->pid, strerror(errno));
+    if (step != PEER_OK)
+        return VERDICT_CONTINUE;
+    handling.fd = (int)call.arguments[0];
+    handling.name = names[call.kind];
+    return dispatch(&handling, &call, &seen);
+}

@@ -1,0 +1,52 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Which system calls the supervisor is to be asked about, and the seccomp filter that asks.
+ */
+#ifndef SOCKTUNE_SUPERVISE_FILTER_H
+#define SOCKTUNE_SUPERVISE_FILTER_H
+
+#include "policy.h"
+
+#include <linux/seccomp.h>
+
+/* The calls that can be asked about. */
+enum notified {
+    NOTIFIED_BIND,
+    NOTIFIED_CONNECT,
+    NOTIFIED_LISTEN,
+    NOTIFIED_SENDTO,     /* only with MSG_FASTOPEN, which connects */
+    NOTIFIED_SENDMSG,    /* the same */
+    NOTIFIED_SETSOCKOPT, /* only of guarded options */
+    NOTIFIED_URING,      /* io_uring_setup: to warn */
+    NOTIFIED_COUNT
+};
+
+/* Which of them a policy needs, whatever the program: it may start others. */
+struct needs {
+    bool calls[NOTIFIED_COUNT];
+    bool guards[POLICY_OPTIONS_MAX]; /* options that some rule forces or ignores */
+};
+
+void needs_of(const struct policy *policy, struct needs *needs);
+
+/* True if nothing is to be asked about at all. */
+bool needs_nothing(const struct needs *needs);
+
+/*
+ * Install the filter in this process, for it and all that it starts; `refuse_uring` answers
+ * io_uring_setup with ENOSYS. Returns the descriptor of notifications (close-on-exec), -1 with
+ * errno: EBUSY when somebody else is asked already, EACCES when neither privileged nor
+ * no_new_privs. With needs_nothing(), returns 0 and there is no descriptor.
+ */
+int filter_install(const struct policy *policy, const struct needs *needs, bool refuse_uring);
+
+/* A call that was asked about. */
+struct notified_call {
+    enum notified kind;
+    uint64_t arguments[6];
+};
+
+/* Tell which call it is. Returns 0, or -1 if it is none of ours. */
+int notified_identify(const struct seccomp_data *data, struct notified_call *call);
+
+#endif

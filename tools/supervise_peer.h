@@ -1,0 +1,65 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The thread that made a notified call: its memory, its descriptors, and which rules are for its
+ * program.
+ *
+ * A thread is known again by two things, each of which no other thread or program can have: a
+ * pidfd, which stops answering when the thread has ended, so that a number used again is noticed;
+ * and the 16 random bytes that the kernel lays onto the stack at every execve() (AT_RANDOM of
+ * getauxval(3)), at a random address, so that a program that has replaced itself by another is
+ * noticed. The bytes are read in the same system call as what the call is about.
+ */
+#ifndef SOCKTUNE_SUPERVISE_PEER_H
+#define SOCKTUNE_SUPERVISE_PEER_H
+
+#include "apply_options.h"
+
+#include <sys/types.h>
+
+#define RANDOM_BYTES 16u
+#define PEERS_MAX    64u /* threads that a worker remembers; a power of two */
+
+/* What all peers are looked at by; the same for all threads of the supervisor. */
+struct guide {
+    const struct policy *policy;
+    struct pristines fresh;
+};
+
+struct peer {
+    pid_t tid; /* 0: nobody */
+    pid_t pid;
+    int pidfd;
+    uint64_t random_at;
+    uint8_t random[RANDOM_BYTES];
+    char name[64]; /* of the program, for messages */
+    struct applier applier;
+    struct active active; /* what applier.active points to */
+    unsigned moments;     /* union of the active rules' moments, MOMENT_BIT()s */
+    unsigned families;    /* and of the families they are for */
+};
+
+/* The peers of one worker, so that no lock is needed. Zero it to begin. */
+struct peers {
+    struct peer slots[PEERS_MAX];
+};
+
+/* What went wrong: `errno` of the step that failed. */
+enum peer_step { PEER_OK, PEER_GONE, PEER_REFUSED };
+
+/*
+ * Find the peer of a call, and read `size` bytes of its memory at `address` into `buffer` at the
+ * same time, as one reading; with size 0, nothing. `compat`: it is a 32-bit program. What is not
+ * mapped there leaves `*got` at 0, which is no error here. Returns PEER_OK with `*peer`, valid
+ * until the next call; PEER_GONE when it ended or does not stay the same; PEER_REFUSED with errno.
+ */
+enum peer_step peer_find(struct peers *peers, const struct guide *guide, pid_t tid, bool compat,
+                         uint64_t address, void *buffer, size_t size, size_t *got,
+                         struct peer **peer);
+
+/* A duplicate of the peer's descriptor, to be closed at once; -1 with errno. */
+int peer_borrow(const struct peer *peer, int fd);
+
+/* Forget all peers. */
+void peers_clear(struct peers *peers);
+
+#endif

@@ -1,0 +1,29 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The supervisor itself: a background process whose threads answer notified calls, and a second one
+ * that stands by.
+ */
+#ifndef SOCKTUNE_SUPERVISE_SERVER_H
+#define SOCKTUNE_SUPERVISE_SERVER_H
+
+#include "policy.h"
+
+#include <sys/types.h>
+
+/* How the program and the supervisor come to know each other. */
+struct server_link {
+    int socket; /* to the supervisor; close-on-exec */
+};
+
+/*
+ * Start the supervisor of this process, which is going to be the program. It is no child of this
+ * process, nor in its session, and holds none of its descriptors but standard error. `trace` is as
+ * SOCKTUNE_TRACE. Returns 0, or -1 with errno.
+ */
+int server_start(const struct policy *policy, const char *trace, struct server_link *link);
+
+/* Hand over the descriptor of notifications, which is closed, and wait until calls are answered.
+ * Returns 0, or -1 with errno. Ends the link. */
+int server_hand_over(struct server_link *link, int listener);
+
+#endif

@@ -1,0 +1,135 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Lines of the supervisor, each built in a buffer and written at once.
+ */
+#include "supervise_trace.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#define LINE_BYTES 1024
+
+static const char *destination;
+
+void supervise_trace_to(const char *where)
+{
+    destination = where && *where ? where : NULL;
+}
+
+bool supervise_tracing(void)
+{
+    return destination != NULL;
+}
+
+/* A line of `size` bytes including its end; what did not fit into a buffer was cut off. */
+static void write_line(int fd, char *line, size_t size)
+{
+    size_t length = strnlen(line, size - 2);
+
+    line[length++] = '\n';
+    /* Nobody can be told that nothing can be told. */
+    if (write(fd, line, length) < 0)
+        return;
+}
+
+static void trace(char *line, size_t size)
+{
+    int fd = strcmp(destination, "stderr") == 0
+                 ? STDERR_FILENO
+                 : open(destination, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NOCTTY, 0666);
+
+    if (fd < 0)
+        return;
+    write_line(fd, line, size);
+    if (fd != STDERR_FILENO)
+        close(fd);
+}
+
+/* "127.0.0.1:80" or "[::1]:80" */
+static void format_end(const struct address *address, uint16_t port, char *text, size_t size)
+{
+    char host[INET6_ADDRSTRLEN];
+    bool v4 = address_is_v4(address);
+
+    inet_ntop(v4 ? AF_INET : AF_INET6, address->bytes + (v4 ? 12 : 0), host, sizeof host);
+    snprintf(text, size, v4 ? "%s:%u" : "[%s]:%u", host, port);
+}
+
+/* "socktune[PID] NAME: connect fd 5 127.0.0.1:40000 -> 10.0.0.1:80: ", as far as it is known. */
+static int begin(char *line, size_t size, const struct traced_call *call,
+                 const struct subject *subject)
+{
+    char local[80] = "", remote[80] = "";
+
+    if (subject->known & FACT_LOCAL)
+        format_end(&subject->local, subject->local_port, local, sizeof local);
+    if (subject->known & FACT_REMOTE)
+        format_end(&subject->remote, subject->remote_port, remote, sizeof remote);
+    return snprintf(line, size, "socktune[%d] %s: %s fd %d%s%s%s%s: ", call->peer->pid,
+                    call->peer->name, call->name, call->fd, *local ? " " : "", local,
+                    *remote ? " -> " : "", remote);
+}
+
+static const struct policy_rule *rule_of(const struct applier *applier,
+                                         const struct policy_action *action)
+{
+    const struct policy *policy = applier->policy;
+    uint32_t index = (uint32_t)(action - policy->actions);
+    const struct policy_rule *rule = policy->rules;
+
+    while (index - rule->actions.first >= rule->actions.count)
+        rule++;
+    return rule;
+}
+
+void supervise_tell(void *context, const struct subject *subject,
+                    const struct policy_action *action, enum applied result, int error)
+{
+    static const char *const words[] = {[APPLIED_SET] = "set",
+                                        [APPLIED_FAILED] = "failed: ",
+                                        [APPLIED_KEPT] = "left as the program set it"};
+    const struct traced_call *call = context;
+    const struct applier *applier = &call->peer->applier;
+    const struct policy *policy = applier->policy;
+    char line[LINE_BYTES];
+    int length = begin(line, sizeof line, call, subject);
+
+    snprintf(line + length, sizeof line - (size_t)length, "%s = %s (rule %s, %s:%u): %s%s%s%s",
+             policy_string(policy, policy->options[action->option].name),
+             policy_string(policy, action->text),
+             policy_string(policy, rule_of(applier, action)->name),
+             policy_string(policy, action->file), action->line, words[result],
+             error ? strerrorname_np(error) : "", error ? ", " : "",
+             error ? strerrordesc_np(error) : "");
+    trace(line, sizeof line);
+}
+
+void supervise_tell_swallowed(const struct traced_call *call, const struct subject *subject,
+                              uint32_t option)
+{
+    const struct policy *policy = call->peer->applier.policy;
+    char line[LINE_BYTES];
+    int length = begin(line, sizeof line, call, subject);
+
+    snprintf(line + length, sizeof line - (size_t)length,
+             "%s: the program's own setting is ignored",
+             policy_string(policy, policy->options[option].name));
+    trace(line, sizeof line);
+}
+
+void supervise_say(const char *format, ...)
+{
+    char line[LINE_BYTES] = "socktune: ";
+    size_t length = strlen(line);
+    va_list arguments;
+
+    va_start(arguments, format);
+    vsnprintf(line + length, sizeof line - length, format, arguments);
+    va_end(arguments);
+    write_line(STDERR_FILENO, line, sizeof line);
+}
