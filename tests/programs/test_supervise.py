@@ -8,12 +8,14 @@ import contextlib
 import os
 import pathlib
 import pwd
+import shutil
 import signal
 import subprocess
+import tempfile
 
 import kernel
 import pytest
-from conftest import program
+from conftest import BUILD, program
 
 SOURCES = pathlib.Path(__file__).resolve().parents[1] / "hosts"
 
@@ -53,14 +55,12 @@ def supervisors(pid):
 
 
 @pytest.fixture(scope="session")
-def built(tmp_path_factory):
-    """Build a program of tests/hosts once: built("server.go"), built("plain.c", "musl-gcc")."""
-    directory = pathlib.Path(tmp_path_factory.mktemp("supervised"))
-    for parent in (directory, *directory.parents):
-        with contextlib.suppress(OSError):
-            parent.chmod(parent.stat().st_mode | 0o055)
-        if parent == pathlib.Path("/tmp"):
-            break
+def built():
+    """Build a program of tests/hosts once: built("talk.go"), built("raw_talk.c", "musl-gcc").
+
+    Every user may run it. Go's compiled packages are kept in the build directory."""
+    directory = pathlib.Path(tempfile.mkdtemp(prefix="socktune-built-"))
+    directory.chmod(0o755)
 
     def build(source, compiler="gcc", *flags):
         path = directory / f"{source}-{compiler}{'-'.join(flags)}".replace("/", "_")
@@ -68,8 +68,8 @@ def built(tmp_path_factory):
             return path
         environment = dict(os.environ)
         if source.endswith(".go"):
-            environment.update(CGO_ENABLED="0", GOCACHE=str(directory / "cache"), GO111MODULE="off",
-                               GOFLAGS="", GOPROXY="off", GOTOOLCHAIN="local", HOME=str(directory))
+            environment.update(CGO_ENABLED="0", GOCACHE=str(BUILD / "tests" / "go-cache"),
+                               GO111MODULE="off", GOFLAGS="", GOPROXY="off", GOTOOLCHAIN="local", HOME=str(directory))
             command = [program("go"), "build", "-o", path, SOURCES / source]
         else:
             command = [program(compiler), "-static", "-O1", "-D_GNU_SOURCE", *flags, "-o", path,
@@ -78,7 +78,8 @@ def built(tmp_path_factory):
                               check=False, timeout=180)
         assert done.returncode == 0, done.stderr
         return path
-    return build
+    yield build
+    shutil.rmtree(directory, ignore_errors=True)
 
 
 @pytest.fixture(params=USERS)
