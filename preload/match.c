@@ -107,25 +107,45 @@ uint32_t active_rules(const struct policy *policy, const struct identity *identi
     return count;
 }
 
-/* An address as two numbers, so that a prefix is compared in one step. */
-struct halves {
-    uint64_t high, low;
+/* One end of the connection, in the form in which every rule wants it. */
+struct end {
+    struct halves address;
+    enum fact_bit fact; /* FACT_LOCAL or FACT_REMOTE */
+    uint16_t port;
+    bool known;
+    bool v4;
+    bool unspecified;
 };
 
-static struct halves halve(const uint8_t bytes[16])
+/* A subject and its ends. */
+struct view {
+    const struct subject *subject;
+    struct end local;
+    struct end remote;
+};
+
+static struct end view_end(const struct subject *subject, enum fact_bit fact,
+                           const struct address *address, uint16_t port)
 {
-    struct halves halves;
-    __builtin_memcpy(&halves, bytes, sizeof halves);
-#if __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
-    halves.high = __builtin_bswap64(halves.high);
-    halves.low = __builtin_bswap64(halves.low);
-#endif
-    return halves;
+    return (struct end){.address = address_halves(address->bytes),
+                        .fact = fact,
+                        .port = port,
+                        .known = (subject->known & fact) != 0,
+                        .v4 = address_is_v4(address),
+                        .unspecified = address_is_unspecified(address)};
+}
+
+static struct view view_of(const struct subject *subject)
+{
+    return (struct view){
+        .subject = subject,
+        .local = view_end(subject, FACT_LOCAL, &subject->local, subject->local_port),
+        .remote = view_end(subject, FACT_REMOTE, &subject->remote, subject->remote_port)};
 }
 
 static bool in_prefix(const struct policy_prefix *prefix, struct halves address)
 {
-    struct halves wanted = halve(prefix->address);
+    struct halves wanted = address_halves(prefix->address);
     if (prefix->length == 0)
         return true;
     if (prefix->length <= 64)
@@ -136,16 +156,15 @@ static bool in_prefix(const struct policy_prefix *prefix, struct halves address)
 /* 0.0.0.0 and :: stand for all addresses of the machine, so only prefixes that hold all of them
  * match, and none that excludes some does. */
 static bool address_matches(const struct policy *policy, struct policy_range range,
-                            const struct address *address)
+                            const struct end *end)
 {
-    struct halves halves = halve(address->bytes);
-    bool v4 = address_is_v4(address), unspecified = address_is_unspecified(address);
     bool positive = false, found = false;
     for (uint32_t i = 0; i < range.count; i++) {
         const struct policy_prefix *prefix = &policy->prefixes[range.first + i];
         bool all = prefix->length == (prefix->v4 ? 96 : 0);
-        bool in = v4 == (prefix->v4 != 0) && in_prefix(prefix, halves) && (!unspecified || all);
-        if (prefix->negate && (in || unspecified))
+        bool in = end->v4 == (prefix->v4 != 0) && in_prefix(prefix, end->address) &&
+                  (!end->unspecified || all);
+        if (prefix->negate && (in || end->unspecified))
             return false;
         positive = positive || !prefix->negate;
         found = found || (!prefix->negate && in);
@@ -167,21 +186,20 @@ static bool port_matches(const struct policy *policy, struct policy_range range,
     return found || !positive;
 }
 
-/* Criteria on one end of the connection: 0, NO_MATCH, or `fact` when it is missing. */
-static uint32_t end_matches(const struct policy *policy, const struct subject *subject,
-                            enum fact_bit fact, struct policy_range addresses,
+/* Criteria on one end of the connection: 0, NO_MATCH, or its fact when it is missing. */
+static uint32_t end_matches(const struct policy *policy, const struct view *view,
+                            const struct end *end, struct policy_range addresses,
                             struct policy_range ports)
 {
     if (addresses.count == 0 && ports.count == 0)
         return 0;
-    if (subject->families == FAMILY_UNIX)
+    if (view->subject->families == FAMILY_UNIX)
         return NO_MATCH;
-    if ((subject->known & fact) == 0)
-        return fact;
-    bool local = fact == FACT_LOCAL;
-    bool matches = address_matches(policy, addresses, local ? &subject->local : &subject->remote) &&
-                   port_matches(policy, ports, local ? subject->local_port : subject->remote_port);
-    return matches ? 0 : NO_MATCH;
+    if (!end->known)
+        return end->fact;
+    return address_matches(policy, addresses, end) && port_matches(policy, ports, end->port)
+               ? 0
+               : NO_MATCH;
 }
 
 /* What it may be against what the rule accepts: 0, NO_MATCH, or `fact` when it depends. */
@@ -201,17 +219,18 @@ static uint32_t role_matches(const struct subject *subject, unsigned accepted)
 
 /* The rule's criteria on the socket: NO_MATCH, or the facts it depends on; 0: it matches. */
 static uint32_t rule_matches(const struct policy *policy, const struct policy_rule *rule,
-                             const struct subject *subject)
+                             const struct view *view)
 {
+    const struct subject *subject = view->subject;
     uint32_t missing = role_matches(subject, rule->roles) |
                        set_matches(subject->families, rule->families, FACT_FAMILY) |
                        set_matches(subject->protocols, rule->protocols, FACT_PROTOCOL);
     if (missing == NO_MATCH) /* it has all bits */
         return NO_MATCH;
-    missing |= end_matches(policy, subject, FACT_REMOTE, rule->remote, rule->remote_port);
+    missing |= end_matches(policy, view, &view->remote, rule->remote, rule->remote_port);
     if (missing == NO_MATCH)
         return NO_MATCH;
-    return missing | end_matches(policy, subject, FACT_LOCAL, rule->local, rule->local_port);
+    return missing | end_matches(policy, view, &view->local, rule->local, rule->local_port);
 }
 
 /* Can the option exist for what the subject may be? A statement may become several actions, for
@@ -225,12 +244,13 @@ static bool action_concerns(const struct policy_action *action, const struct sub
 unsigned match_subject(const struct policy *policy, const struct active *active,
                        const struct subject *subject, unsigned moments, struct decision *decision)
 {
+    struct view view = view_of(subject);
     unsigned needed = 0, relevant = 0;
     for (uint32_t i = 0; i < policy->option_count; i++)
         decision->action[i] = NO_ACTION;
     for (uint32_t i = 0; i < active->count; i++) {
         const struct policy_rule *rule = &policy->rules[active->rules[i]];
-        uint32_t missing = rule_matches(policy, rule, subject);
+        uint32_t missing = rule_matches(policy, rule, &view);
         if (missing == NO_MATCH || (missing & subject->unobtainable) != 0)
             continue;
         relevant |= rule->moments & moments;
@@ -278,6 +298,7 @@ static struct say rule_says(const struct policy *policy, const struct policy_rul
 unsigned match_guard(const struct policy *policy, const struct active *active,
                      const struct subject *subject, uint32_t option, bool *swallow)
 {
+    struct view view = view_of(subject);
     bool ignored = false, forced = false;
     unsigned needed = 0;
     for (uint32_t i = 0; i < active->count; i++) {
@@ -286,7 +307,7 @@ unsigned match_guard(const struct policy *policy, const struct active *active,
         bool final = (rule->flags & RULE_FINAL) != 0;
         if (!say.gives && !say.ignores && !final)
             continue;
-        uint32_t missing = rule_matches(policy, rule, subject);
+        uint32_t missing = rule_matches(policy, rule, &view);
         if (missing == NO_MATCH)
             continue;
         needed |= missing & ~(uint32_t)subject->unobtainable;

@@ -4,8 +4,6 @@
  */
 #include "subject.h"
 
-#include "bytes.h"
-
 #include <netinet/in.h>
 
 #ifndef IPPROTO_MPTCP
@@ -76,18 +74,6 @@ static uint16_t protocols_of_families(unsigned families)
 }
 
 static const uint8_t v4_mapped[12] = {0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff};
-
-bool address_is_v4(const struct address *address)
-{
-    return bytes_equal(address->bytes, v4_mapped, sizeof v4_mapped);
-}
-
-bool address_is_unspecified(const struct address *address)
-{
-    static const uint8_t zeros[16];
-    size_t from = address_is_v4(address) ? sizeof v4_mapped : 0;
-    return bytes_equal(address->bytes + from, zeros, sizeof zeros - from);
-}
 
 /* A kernel's sockaddr of a user need not be aligned, so fields are copied out byte by byte. */
 static void copy(uint8_t *to, const void *from, size_t count)

@@ -66,11 +66,35 @@ void subject_narrow_type(struct subject *subject, enum moment moment, int type);
 void subject_learn_type(struct subject *subject, enum moment moment, int domain, int type,
                         int protocol);
 
+/* An address as two numbers, so that it is compared in one or two steps. */
+struct halves {
+    uint64_t high, low;
+};
+
+static inline struct halves address_halves(const uint8_t bytes[16])
+{
+    struct halves halves;
+    __builtin_memcpy(&halves, bytes, sizeof halves);
+#if __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
+    halves.high = __builtin_bswap64(halves.high);
+    halves.low = __builtin_bswap64(halves.low);
+#endif
+    return halves;
+}
+
 /* True for an IPv4 address (v4-mapped). */
-bool address_is_v4(const struct address *address);
+static inline bool address_is_v4(const struct address *address)
+{
+    struct halves halves = address_halves(address->bytes);
+    return halves.high == 0 && halves.low >> 32 == 0xffff;
+}
 
 /* True for 0.0.0.0 and ::, which stand for every address of the machine. */
-bool address_is_unspecified(const struct address *address);
+static inline bool address_is_unspecified(const struct address *address)
+{
+    struct halves halves = address_halves(address->bytes);
+    return halves.high == 0 && (halves.low == 0 || halves.low == (uint64_t)0xffff << 32);
+}
 
 /*
  * Read an IP socket address of `length` bytes. Returns FAMILY_INET, FAMILY_INET6 or, for a unix
