@@ -28,6 +28,9 @@ static bool swallows(int fd, uint32_t option)
     struct subject subject;
     if (!learn_history(fd, &subject))
         return false;
+    /* What connect() could not know when the rule was to act, it did not act on. */
+    if ((subject.known & FACT_ROLE) != 0 && subject.roles == ROLE_CONNECT)
+        subject.unobtainable |= FACT_LOCAL;
     bool swallow = false;
     unsigned missing;
     while ((missing = match_guard(&state.policy, &state.active, &subject, option, &swallow)) != 0)

@@ -287,8 +287,6 @@ rules = ( { match = { role = "connect"; local_port = "1-65535"; };
 
 
 @pytest.mark.representative
-@pytest.mark.xfail(strict=True, reason="a forced option that was never given swallows the "
-                   "program's own all the same")
 def test_what_is_swallowed_was_given(host, compiled, silent_listener):
     """A client's local port is known only after connect(), too late for the rule to be applied."""
     one = host(compiled(FORCED_BY_LOCAL_PORT))
