@@ -107,7 +107,7 @@ static bool is_fresh(const struct policy *policy, const struct statx *root)
 static bool is_trusted(const struct settings *settings, const struct statx *file,
                        const struct statx *root)
 {
-    return (file->stx_mode & S_IFMT) == S_IFREG && (file->stx_mode & S_IWOTH) == 0 &&
+    return (file->stx_mode & S_IFMT) == S_IFREG && (file->stx_mode & (S_IWGRP | S_IWOTH)) == 0 &&
            (file->stx_uid == 0 || file->stx_uid == settings->uid || file->stx_uid == root->stx_uid);
 }
 

@@ -535,13 +535,14 @@ def test_policy_of_another_user(build, plain, rule_file, socktune, sealed):
     assert seen.options["plain.connect"]["idle"] == 999
 
 
-def test_policy_that_others_may_write(build, plain, rule_file, socktune, sealed):
+@pytest.mark.parametrize("mode", [0o666, 0o664])
+def test_policy_that_others_may_write(mode, build, plain, rule_file, socktune, sealed):
     rules = rule_file(RULES)
     kept = pathlib.Path(f"{rules}.policy")
     assert socktune("compile", rules, "-o", kept).returncode == 0
     kept.write_bytes(sealed(kept.read_bytes().replace(struct.pack("i", 111),
                                                       struct.pack("i", 666))))
-    kept.chmod(0o666)
+    kept.chmod(mode)
     seen = tuned_by(build, rules)
     assert_unharmed(plain, seen)
     assert_tuned(seen)
