@@ -131,8 +131,8 @@ static void print_result(const struct application *application, const struct pro
         if (!is_worth_telling(application, option))
             continue;
         if (!headed) {
-            printf("%s%s[%d] fd %d  ", colour(stdout, COLOUR_BOLD), process_title(process),
-                   process->pid, sockets->fd);
+            printf("%s%s[%d] fd %d  ", colour(stdout, COLOUR_BOLD), process->name, process->pid,
+                   sockets->fd);
             print_socket(&application->observed);
             printf("%s\n", colour(stdout, COLOUR_NONE));
         }
@@ -177,7 +177,7 @@ static json_t *json_result(const struct application *application, const struct p
     for (uint32_t i = 0; i < application->result->count; i++)
         json_array_append_new(options, json_option(application, &application->result->options[i]));
     json_object_set_new(object, "pid", json_integer(process->pid));
-    json_object_set_new(object, "program", json_text(process_title(process)));
+    json_object_set_new(object, "program", json_text(process->name));
     json_object_set_new(object, "options", options);
     return object;
 }
@@ -210,9 +210,9 @@ static void tell_refused(struct application *application, const struct process *
     if (application->json)
         json_array_append_new(application->json_refused,
                               json_pack("{s:i, s:o, s:s}", "pid", process->pid, "program",
-                                        json_text(process_title(process)), "reason", reason));
+                                        json_text(process->name), "reason", reason));
     else if (application->round == 1)
-        fprintf(stderr, "%s[%d]: %s\n", process_title(process), process->pid, reason);
+        fprintf(stderr, "%s[%d]: %s\n", process->name, process->pid, reason);
 }
 
 static void tell_round(struct application *application)
@@ -371,25 +371,30 @@ static bool is_asked_for(const char *glob, const struct process *process)
     return false;
 }
 
-/* Returns 0, or -1 with errno ESRCH when there is no such process. */
+/* Which rules are for it, and its sockets. */
+static void apply_identified(struct application *application, const struct process *process)
+{
+    const struct identity identity = process_identity(process);
+    struct active active = {application->active_rules, 0};
+
+    active.count = active_rules(&application->loaded.policy, &identity, application->active_rules);
+    application->tally.processes += active.count != 0;
+    if (active.count && apply_sockets(application, process, &active) != 0 && !is_gone(errno))
+        tell_refused(application, process, errno);
+    if (!active.count && !application->all && application->round == 1 && !application->json)
+        fprintf(stderr, "%s[%d]: no rule is for it\n", process->name, process->pid);
+}
+
+/* Returns 0, or -1 when there is no such process, or it runs no program (any more). */
 static int apply_process(struct application *application, pid_t pid)
 {
     struct process process;
-    struct active active = {application->active_rules, 0};
     int result = process_identify(pid, &process);
-    struct identity identity = {.executable = process.exe,
-                                .argv = (const char *const *)process.argv,
-                                .uid = process.effective_uid};
 
-    if (result == 0 && (!application->program || is_asked_for(application->program, &process))) {
-        active.count =
-            active_rules(&application->loaded.policy, &identity, application->active_rules);
-        application->tally.processes += active.count != 0;
-        if (active.count && apply_sockets(application, &process, &active) != 0 && !is_gone(errno))
-            tell_refused(application, &process, errno);
-        if (!active.count && !application->all && application->round == 1 && !application->json)
-            fprintf(stderr, "%s[%d]: no rule is for it\n", process_title(&process), pid);
-    }
+    if (result == 0 && !process_is_program(&process))
+        result = -1;
+    else if (result == 0 && (!application->program || is_asked_for(application->program, &process)))
+        apply_identified(application, &process);
     process_free(&process);
     return result;
 }
@@ -410,7 +415,7 @@ static size_t apply_round(struct application *application, const pid_t *named, s
             alive++;
         } else if (named && application->round == 1) {
             application->failed = true;
-            command_failure("%d: no such process", pids[i]);
+            command_failure("%d: no such process, or it runs no program", pids[i]);
         }
     }
     tell_round(application);

@@ -450,9 +450,7 @@ static const char *rules_of(const struct process *process, const char *named)
 
 static void report_process(struct report *report, const struct process *process, const char *rules)
 {
-    const struct identity identity = {.executable = process->exe,
-                                      .argv = (const char *const *)process->argv,
-                                      .uid = process->effective_uid};
+    const struct identity identity = process_identity(process);
     char *library = find_library(report);
 
     json_object_set_new(report->root, "program",

@@ -247,8 +247,8 @@ static void print_inspected(const struct inspection *inspection, const struct op
 static json_t *json_process(const struct process *process)
 {
     return json_pack("{s:i, s:o, s:o, s:i, s:[]}", "pid", (int)process->pid, "program",
-                     json_text(process_title(process)), "executable", json_text(process->exe),
-                     "uid", (int)process->effective_uid, "sockets");
+                     json_text(process->name), "executable", json_text(process->exe), "uid",
+                     (int)process->effective_uid, "sockets");
 }
 
 static bool is_asked_for(const struct inspection *inspection, const struct open_socket *sockets,
@@ -286,8 +286,8 @@ static int inspect_sockets(struct inspection *inspection, const struct lender *l
         if (array)
             json_array_append_new(array, json_inspected(inspection, sockets, count, fresh));
         else if (shown == 0)
-            printf("%s%s[%d]%s\n", colour(stdout, COLOUR_BOLD), process_title(process),
-                   process->pid, colour(stdout, COLOUR_NONE));
+            printf("%s%s[%d]%s\n", colour(stdout, COLOUR_BOLD), process->name, process->pid,
+                   colour(stdout, COLOUR_NONE));
         if (!array)
             print_inspected(inspection, sockets, count, fresh);
         shown++;
@@ -338,12 +338,12 @@ static int inspect_process(struct inspection *inspection, pid_t pid)
         inspection->refused += !is_gone(errno);
     } else if (shown < 0) {
         refusal_text(&process, errno, reason, sizeof reason);
-        status = command_failure("%s[%d]: %s", process_title(&process), pid, reason);
+        status = command_failure("%s[%d]: %s", process.name, pid, reason);
     } else if (shown == 0 && inspection->fd) {
-        status = command_failure("%s[%d]: descriptor %s is no socket", process_title(&process), pid,
+        status = command_failure("%s[%d]: descriptor %s is no socket", process.name, pid,
                                  inspection->fd);
     } else if (shown == 0 && !inspection->all && !inspection->json) {
-        printf("%s[%d] has no sockets\n", process_title(&process), pid);
+        printf("%s[%d] has no sockets\n", process.name, pid);
     }
     lender_close(&lender);
     process_free(&process);

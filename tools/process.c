@@ -101,6 +101,30 @@ static char **without_padding(char **words)
     return words;
 }
 
+/* A title is one string: its words then, for it begins with the program's name. Joined by spaces
+ * they read as before. */
+static char **without_title(char **words)
+{
+    size_t count = 1;
+    char **larger;
+
+    if (!words[0] || words[1] || !strchr(words[0], ' '))
+        return words;
+    for (const char *at = words[0]; *at; at++)
+        count += *at == ' ';
+    larger = reallocarray(words, count + 1, sizeof *words);
+    if (!larger)
+        return words;
+    for (size_t i = 1; i <= count; i++) {
+        larger[i] = strchr(larger[i - 1], ' ');
+        if (larger[i])
+            *larger[i]++ = '\0';
+        else
+            break;
+    }
+    return larger;
+}
+
 static void free_words(char **words)
 {
     if (!words || !words[0])
@@ -464,8 +488,22 @@ int process_identify(pid_t pid, struct process *process)
         return -1;
     words = read_words(pid, "cmdline");
     if (words)
-        process->argv = without_padding(words);
+        process->argv = without_title(without_padding(words));
     return 0;
+}
+
+struct identity process_identity(const struct process *process)
+{
+    bool hidden = !process->exe && process->unknown & UNKNOWN_EXE;
+
+    return (struct identity){.executable = hidden ? process->name : process->exe,
+                             .argv = (const char *const *)process->argv,
+                             .uid = process->effective_uid};
+}
+
+bool process_is_program(const struct process *process)
+{
+    return process->exe || process->argv[0];
 }
 
 int process_read(pid_t pid, struct process *process)

@@ -6,6 +6,8 @@
 #ifndef SOCKTUNE_PROCESS_H
 #define SOCKTUNE_PROCESS_H
 
+#include "match.h"
+
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -37,7 +39,8 @@ struct process {
     char name[64];    /* of its main thread; kernel threads have no other */
     char *exe;        /* path of the executable as the process's mount namespace has it, or NULL */
     bool exe_deleted; /* the file has been removed or replaced since */
-    char **argv;      /* ended by NULL, never NULL itself; what the process shows as its own */
+    char **argv;      /* ended by NULL, never NULL itself; what the process shows as its own; the
+                         words of its title, if it shows one ("nginx: worker process") */
     char **environment; /* as it was at the start; ended by NULL, never NULL itself */
     uid_t real_uid, effective_uid;
     gid_t real_gid;
@@ -67,6 +70,13 @@ void process_free(struct process *process);
  * empty. Cheap. Returns and is released as process_read().
  */
 int process_identify(pid_t pid, struct process *process);
+
+/* What the matchers of rules are compared with; borrowed from `process`. Where the executable may
+ * not be seen, it is the process's own name, which mostly is the executable's. */
+struct identity process_identity(const struct process *process);
+
+/* False for kernel threads, and for processes that have ended and wait for their parent. */
+bool process_is_program(const struct process *process);
 
 /* A descriptor of a process that is a socket, of whatever family. */
 struct open_socket {

@@ -14,13 +14,6 @@
 #include <string.h>
 #include <unistd.h>
 
-const char *process_title(const struct process *process)
-{
-    const char *slash = process->exe ? strrchr(process->exe, '/') : NULL;
-
-    return slash ? slash + 1 : process->name;
-}
-
 void print_socket(const struct observed *observed)
 {
     char protocol[32], local[ENDPOINT_SIZE], remote[ENDPOINT_SIZE];

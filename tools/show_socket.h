@@ -11,9 +11,6 @@
 
 #include <jansson.h>
 
-/* The name of a process: its executable's, or its own. Borrowed. */
-const char *process_title(const struct process *process);
-
 /* "tcp listen 0.0.0.0:80", "tcp established 192.0.2.1:80 from 192.0.2.9:5000" on standard output.
  */
 void print_socket(const struct observed *observed);

@@ -13,7 +13,7 @@ import subprocess
 import pytest
 from conftest import needs_root, program
 
-COMMANDS = ("run", "check", "compile", "explain", "inspect", "apply", "options", "doctor")
+COMMANDS = ("run", "check", "compile", "explain", "options", "inspect", "apply", "doctor")
 
 RULES = """\
 program = "python3*";
