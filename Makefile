@@ -44,10 +44,14 @@ ENGINE      := preload/glob.c preload/learn.c preload/match.c preload/policy.c p
 PRELOAD_SRC := $(wildcard preload/*.c)
 CONFIG_SRC  := $(wildcard config/*.c)
 TOOLS_SRC   := $(wildcard tools/*.c)
+HELPER_SRC  := $(wildcard tools/helper/*.c)
+# What the helper shares with the command.
+HELPER_TOOLS := tools/names.c tools/tcp_info.c
 MAN_PAGES   := tools/socktune.1 $(B)/socktune.conf.5 preload/libsocktune.so.8
 
 CONFIG_LIBS := -lconfig
 TOOLS_LIBS  := -ljansson -lelf -lseccomp -pthread
+HELPER_LIBS := -lmnl -lmicrohttpd -ljansson
 
 TOOLS_CFLAGS := $(STD) $(WARNINGS) $(CFLAGS) -D_GNU_SOURCE -MMD -MP
 # Own headers are found by #include "" alone, so that they never hide the system's (elf.h, glob.h).
@@ -71,6 +75,12 @@ tools_obj = $(patsubst %.c,$(B)/obj/%.o,$(ENGINE) $(CONFIG_SRC) $(TOOLS_SRC))
 $(B)/socktune: $(tools_obj)
 	$(call say,LD,$@)
 	$(Q)$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(CONFIG_LIBS) $(TOOLS_LIBS)
+
+helper_obj = $(patsubst %.c,$(B)/obj/%.o,$(ENGINE) $(CONFIG_SRC) $(HELPER_TOOLS) $(HELPER_SRC))
+
+$(B)/socktuned: $(helper_obj)
+	$(call say,LD,$@)
+	$(Q)$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(CONFIG_LIBS) $(HELPER_LIBS)
 
 $(B)/obj/preload/%.o: preload/%.c Makefile
 	$(call say,CC,$<)

@@ -12,7 +12,8 @@ TEST_CFLAGS := -Wno-shadow -Wno-conversion -Wno-missing-prototypes \
 
 # The unit tests link all but the hooks and the main program.
 unit_obj := $(patsubst %.c,$(B)/san/%.o,$(ENGINE) $(CONFIG_SRC) \
-              $(filter-out tools/main.c,$(TOOLS_SRC)) $(wildcard tests/unit/*.c))
+              $(filter-out tools/main.c tools/helper/main.c,$(TOOLS_SRC) $(HELPER_SRC)) \
+              $(wildcard tests/unit/*.c))
 platform_obj := $(patsubst %.c,$(B)/san/%.o,$(ENGINE) $(CONFIG_SRC) $(wildcard tests/platform/*.c))
 
 # $(call sanitized,part,more flags)
@@ -28,7 +29,7 @@ $(eval $(call sanitized,tests,$$(TEST_CFLAGS)))
 
 $(B)/tests/unit: $(unit_obj)
 	$(call say,LD,$@)
-	$(Q)mkdir -p $(@D) && $(CC) $(SANITIZE) -o $@ $^ -lcriterion $(CONFIG_LIBS) $(TOOLS_LIBS)
+	$(Q)mkdir -p $(@D) && $(CC) $(SANITIZE) -o $@ $^ -lcriterion $(CONFIG_LIBS) $(TOOLS_LIBS) $(HELPER_LIBS)
 $(B)/tests/platform: $(platform_obj)
 	$(call say,LD,$@)
 	$(Q)mkdir -p $(@D) && $(CC) $(SANITIZE) -o $@ $^ -lcriterion $(CONFIG_LIBS)
@@ -74,7 +75,7 @@ check:
 
 ## make lint             clang-format, clang-tidy, cppcheck, shellcheck, mandoc
 C_FILES := $(shell git ls-files '*.c' '*.h' 2>/dev/null)
-TIDY_SRC := $(PRELOAD_SRC) $(CONFIG_SRC) $(TOOLS_SRC)
+TIDY_SRC := $(PRELOAD_SRC) $(CONFIG_SRC) $(TOOLS_SRC) $(HELPER_SRC)
 .PHONY: lint
 lint:
 	$(packages) $(PACKAGES_LINT)

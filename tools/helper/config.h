@@ -1,0 +1,46 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What the helper was told by its command line and its configuration file (libconfig).
+ */
+#ifndef SOCKTUNE_HELPER_CONFIG_H
+#define SOCKTUNE_HELPER_CONFIG_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+/* A name for remote addresses of a prefix: what of a peer may appear in metrics. */
+struct peer_class {
+    char *name;
+    uint8_t address[16]; /* IPv4 as v4-mapped */
+    unsigned length;     /* bits of `address`, 0..128 */
+};
+
+struct helper_config {
+    char *directory;
+    char *file;    /* --config; NULL: none */
+    char *metrics; /* ADDR:PORT, "[ADDR]:PORT"; NULL: no TCP */
+    char *group;   /* whose members see all; "" for none */
+    bool foreground;
+    bool show_peers;           /* the status page over TCP may show peers' addresses */
+    unsigned history;          /* closed connections that are kept */
+    unsigned interval;         /* seconds between two samples of a connection */
+    unsigned user_processes;   /* the most that one user may have registered */
+    unsigned user_connections; /* tracked */
+    size_t ring_bytes;         /* the largest ring that is taken */
+    struct peer_class *classes;
+    size_t class_count;
+};
+
+/* Defaults, then the file (`--config`), then the command line, which wins. Returns -1 to go on, or
+ * the exit status: 0 after --help and --version, 2 for a bad command line, 78 for a bad file;
+ * errors are written to standard error with file and line. */
+int config_start(struct helper_config *config, int argc, char **argv);
+
+/* Read the file once more. On an error `config` is unchanged, the error was written, and -1
+ * returned. What cannot be changed while running (directory, metrics) is kept. */
+int config_reload(struct helper_config *config, int argc, char **argv);
+
+void config_free(struct helper_config *config);
+
+#endif

@@ -1,0 +1,45 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The helper's loop: descriptors that become ready and timers that run out call functions, one at
+ * a time, in one thread. A function does a bounded amount of work and returns.
+ */
+#ifndef SOCKTUNE_HELPER_LOOP_H
+#define SOCKTUNE_HELPER_LOOP_H
+
+#include <stdint.h>
+
+struct loop;
+struct loop_source;
+
+/* `events`: EPOLLIN and so on. */
+typedef void loop_ready(void *context, uint32_t events);
+typedef void loop_tick(void *context);
+
+/* NULL with errno. */
+struct loop *loop_new(void);
+void loop_free(struct loop *loop);
+
+/* Watch `fd` (level-triggered). The descriptor stays the caller's. NULL with errno. */
+struct loop_source *loop_watch(struct loop *loop, int fd, uint32_t events, loop_ready *ready,
+                               void *context);
+
+/* Call `tick` every `interval` nanoseconds (0: not until loop_timer_set()). NULL with errno. */
+struct loop_source *loop_timer(struct loop *loop, uint64_t interval, loop_tick *tick,
+                               void *context);
+
+/* Another distance from now on; `first`: nanoseconds from now until the first call (0: one
+ * `interval`). Both 0: the timer rests. */
+void loop_timer_set(struct loop_source *timer, uint64_t first, uint64_t interval);
+
+/* Stop watching or timing; also from within its own function. NULL does nothing. */
+void loop_remove(struct loop *loop, struct loop_source *source);
+
+/* Run until loop_stop(). Returns 0, or -1 with errno. */
+int loop_run(struct loop *loop);
+void loop_stop(struct loop *loop);
+
+/* CLOCK_MONOTONIC and CLOCK_REALTIME, nanoseconds. */
+uint64_t now_monotonic(void);
+uint64_t now_real(void);
+
+#endif
