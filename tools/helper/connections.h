@@ -141,6 +141,7 @@ struct group {
     uint64_t opened;
     uint64_t closed_final; /* with the kernel's last word */
     uint64_t closed_lost;
+    uint64_t rejected; /* turned out to be another user's: counted as opened, not as closed */
     uint64_t sums[SUM_COUNT];
     struct histogram histograms[HISTOGRAM_COUNT];
     uint64_t applied;             /* options set */

@@ -1,0 +1,270 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Sums, and histograms of times.
+ */
+#include "groups.h"
+#include "policy.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#define USER_GROUPS_MAX (GROUPS_MAX / 4)
+/* Distinct {option, errno} of a group: an option fails in few ways. */
+#define REFUSED_MAX 128u
+#define NANO        1e-9
+#define MICRO       1e-6
+
+static const char *const sum_fields[] = {
+    [SUM_BYTES_SENT] = "bytes_sent",
+    [SUM_BYTES_ACKED] = "bytes_acked",
+    [SUM_BYTES_RECEIVED] = "bytes_received",
+    [SUM_BYTES_RETRANS] = "bytes_retrans",
+    [SUM_SEGS_OUT] = "segs_out",
+    [SUM_SEGS_IN] = "segs_in",
+    [SUM_DATA_SEGS_OUT] = "data_segs_out",
+    [SUM_DATA_SEGS_IN] = "data_segs_in",
+    [SUM_TOTAL_RETRANS] = "total_retrans",
+    [SUM_DSACK_DUPS] = "dsack_dups",
+    [SUM_REORD_SEEN] = "reord_seen",
+    [SUM_RCV_OOOPACK] = "rcv_ooopack",
+    [SUM_TOTAL_RTO] = "total_rto",
+    [SUM_DELIVERED] = "delivered",
+    [SUM_DELIVERED_CE] = "delivered_ce",
+    [SUM_BUSY_TIME] = "busy_time",
+    [SUM_RWND_LIMITED] = "rwnd_limited",
+    [SUM_SNDBUF_LIMITED] = "sndbuf_limited",
+};
+_Static_assert(sizeof sum_fields / sizeof *sum_fields == SUM_COUNT, "a name for each sum");
+
+static const double bounds[HISTOGRAM_COUNT][HISTOGRAM_BUCKETS] = {
+    [HISTOGRAM_DURATION] = {0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1, 5, 10, 30, 60, 300, 900, 3600,
+                            14400, 86400},
+    [HISTOGRAM_RTT] = {0.00005, 0.0001, 0.0002, 0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1,
+                       0.2, 0.3, 0.5, 1, 2},
+    [HISTOGRAM_MIN_RTT] = {0.00005, 0.0001, 0.0002, 0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05,
+                           0.1, 0.2, 0.3, 0.5, 1, 2},
+};
+
+const char *group_sum_field(enum group_sum sum)
+{
+    return sum_fields[sum];
+}
+
+const double *histogram_bounds(enum histogram_kind kind)
+{
+    return bounds[kind];
+}
+
+static int compare(const struct group *group, const char *program, const char *rule, unsigned role,
+                   uid_t uid)
+{
+    int order = strcmp(group->program, program);
+
+    if (order == 0)
+        order = strcmp(group->rule, rule);
+    if (order == 0)
+        order = (group->role > role) - (group->role < role);
+    if (order == 0)
+        order = (group->uid > uid) - (group->uid < uid);
+    return order;
+}
+
+static bool may_have_more(const struct groups *groups, uid_t uid)
+{
+    size_t own = 0;
+
+    if (groups->count >= GROUPS_MAX)
+        return false;
+    for (size_t i = 0; i < groups->count; i++)
+        own += groups->sorted[i]->uid == uid;
+    return uid == 0 || own < USER_GROUPS_MAX;
+}
+
+static struct group *make(struct groups *groups, const char *program, const char *rule)
+{
+    size_t size = sizeof(struct group) + strlen(program) + strlen(rule) + 2;
+    struct group *group;
+    char *text;
+
+    if (!groups->sorted)
+        groups->sorted = calloc(GROUPS_MAX, sizeof(struct group *));
+    if (!groups->sorted)
+        return NULL;
+    group = calloc(1, size);
+    if (!group)
+        return NULL;
+    text = (char *)(group + 1);
+    group->program = strcpy(text, program);
+    group->rule = strcpy(text + strlen(program) + 1, rule);
+    groups->memory += size;
+    return group;
+}
+
+static struct group *other(struct groups *groups)
+{
+    groups->other.program = "other";
+    groups->other.rule = "other";
+    groups->other.uid = (uid_t)-1;
+    groups->other.other = true;
+    groups->other_used = true;
+    return &groups->other;
+}
+
+struct group *groups_get(struct groups *groups, const char *program, const char *rule,
+                         unsigned role, uid_t uid)
+{
+    size_t low = 0, high = groups->count;
+    struct group *group;
+
+    while (low < high) {
+        size_t middle = (low + high) / 2;
+        int order = compare(groups->sorted[middle], program, rule, role, uid);
+
+        if (order == 0)
+            return groups->sorted[middle];
+        if (order < 0)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    group = may_have_more(groups, uid) ? make(groups, program, rule) : NULL;
+    if (!group)
+        return other(groups);
+    group->role = role;
+    group->uid = uid;
+    memmove(groups->sorted + low + 1, groups->sorted + low,
+            (groups->count - low) * sizeof(struct group *));
+    groups->sorted[low] = group;
+    groups->count++;
+    return group;
+}
+
+void groups_free(struct groups *groups)
+{
+    for (size_t i = 0; i < groups->count; i++) {
+        free(groups->sorted[i]->refused);
+        free(groups->sorted[i]);
+    }
+    free(groups->other.refused);
+    free(groups->sorted);
+    *groups = (struct groups){0};
+}
+
+static void observe(struct group *group, enum histogram_kind kind, double value)
+{
+    struct histogram *histogram = &group->histograms[kind];
+    unsigned bucket = 0;
+
+    while (bucket < HISTOGRAM_BUCKETS && value > bounds[kind][bucket])
+        bucket++;
+    histogram->counts[bucket]++;
+    histogram->sum += value;
+}
+
+static void refused(struct group *group, struct option_failure failure)
+{
+    struct option_count *more;
+
+    for (size_t i = 0; i < group->refused_count; i++) {
+        struct option_count *known = &group->refused[i];
+
+        if (known->option == failure.option && known->error == failure.error) {
+            known->count++;
+            return;
+        }
+    }
+    if (group->refused_count == REFUSED_MAX)
+        return;
+    more = reallocarray(group->refused, group->refused_count + 1, sizeof *more);
+    if (!more)
+        return;
+    group->refused = more;
+    more[group->refused_count++] = (struct option_count){failure.option, failure.error, 1};
+}
+
+void group_options(struct group *group, const struct connection *connection)
+{
+    group->applied += connection->applied;
+    for (unsigned i = 0; i < connection->failure_count; i++)
+        refused(group, connection_failure(connection, i));
+}
+
+void group_opened(struct group *group, const struct connection *connection)
+{
+    group->open++;
+    group->opened++;
+    group_options(group, connection);
+}
+
+/* What a counter of `width` bytes rose by. One that fell has wrapped around if it fell far, and
+ * else was reset. */
+static uint64_t rise(uint64_t old, uint64_t new, unsigned width)
+{
+    if (new >= old)
+        return new - old;
+    if (width == 4 && old - new > UINT32_MAX / 2)
+        return new + (UINT64_C(1) << 32) - old;
+    return 0;
+}
+
+static const struct tcp_info_field *summed[SUM_COUNT];
+static const struct tcp_info_field *rtt_field, *min_rtt_field;
+
+/* The rows of the table that are looked at over and over. */
+static void find_fields(void)
+{
+    if (rtt_field)
+        return;
+    for (unsigned i = 0; i < SUM_COUNT; i++)
+        summed[i] = tcp_info_find(sum_fields[i]);
+    rtt_field = tcp_info_find("rtt");
+    min_rtt_field = tcp_info_find("min_rtt");
+}
+
+void group_sampled(struct group *group, const struct tcp_info_bytes *old,
+                   const struct tcp_info_bytes *new)
+{
+    uint64_t before, after;
+
+    find_fields();
+    for (unsigned i = 0; i < SUM_COUNT; i++) {
+        if (tcp_info_get(summed[i], new, &after) != TCP_INFO_VALUE)
+            continue;
+        if (tcp_info_get(summed[i], old, &before) != TCP_INFO_VALUE)
+            before = 0;
+        group->sums[i] += rise(before, after, summed[i]->width);
+    }
+    if (tcp_info_get(rtt_field, new, &after) == TCP_INFO_VALUE && after > 0)
+        observe(group, HISTOGRAM_RTT, (double)after * MICRO);
+}
+
+void group_queue(struct group *group, const struct connection *listener, uint32_t queue,
+                 uint32_t limit)
+{
+    group->accept_queue += (uint64_t)queue - listener->accept_queue;
+    group->accept_limit += (uint64_t)limit - listener->accept_limit;
+}
+
+void group_closed(struct group *group, const struct connection *connection)
+{
+    struct tcp_info_bytes info;
+    uint64_t min_rtt;
+
+    find_fields();
+    group->open--;
+    if (connection->data == DATA_LOST)
+        group->closed_lost++;
+    else
+        group->closed_final++;
+    group_queue(group, connection, 0, 0);
+    if (connection->role == ROLE_LISTEN)
+        return;
+    if (connection->closed > connection->opened)
+        observe(group, HISTOGRAM_DURATION,
+                (double)(connection->closed - connection->opened) * NANO);
+    else
+        observe(group, HISTOGRAM_DURATION, 0);
+    connection_info(connection, &info);
+    if (tcp_info_get(min_rtt_field, &info, &min_rtt) == TCP_INFO_VALUE && min_rtt > 0)
+        observe(group, HISTOGRAM_MIN_RTT, (double)min_rtt * MICRO);
+}

@@ -1,0 +1,38 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The sums by user, program, rule and role. See struct group in connections.h.
+ */
+#ifndef SOCKTUNE_HELPER_GROUPS_H
+#define SOCKTUNE_HELPER_GROUPS_H
+
+#include "connections.h"
+
+/* Begins as {0}. Groups are never let go, and at most GROUPS_MAX are made, of which one user has at
+ * most a quarter unless it is root; what is above goes under "other". */
+struct groups {
+    struct group **sorted; /* by program, rule, role, user */
+    size_t count;
+    struct group other;
+    bool other_used;
+    size_t memory;
+};
+
+/* The group of these, made when new. Never NULL: without memory it is "other". */
+struct group *groups_get(struct groups *groups, const char *program, const char *rule,
+                         unsigned role, uid_t uid);
+void groups_free(struct groups *groups);
+
+/* A connection begins; its options count. */
+void group_opened(struct group *group, const struct connection *connection);
+/* Options of a further call on the same socket. */
+void group_options(struct group *group, const struct connection *connection);
+/* What rose from `old` to `new` (old->length may be 0), and the round-trip time. */
+void group_sampled(struct group *group, const struct tcp_info_bytes *old,
+                   const struct tcp_info_bytes *new);
+/* The accept queue of a listener changes from what `listener` says to these. */
+void group_queue(struct group *group, const struct connection *listener, uint32_t queue,
+                 uint32_t limit);
+/* It is over; connection->closed, data and info are set. */
+void group_closed(struct group *group, const struct connection *connection);
+
+#endif

@@ -1,0 +1,76 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Counted strings in a hash table. A held string is found again from its text pointer alone, since
+ * that lies in the table's own record.
+ */
+#include "intern.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+/* uthash gives the item back instead of ending the program when memory is out. */
+#define HASH_NONFATAL_OOM         1
+#define uthash_nonfatal_oom(item) ((item)->holders = 0)
+#include <uthash.h>
+
+struct intern_name {
+    UT_hash_handle hh;
+    size_t holders;
+    char text[];
+};
+
+static struct intern_name *name_of(const char *text)
+{
+    return (struct intern_name *)(void *)((char *)(uintptr_t)text -
+                                          offsetof(struct intern_name, text));
+}
+
+const char *intern_hold(struct intern *set, const char *text)
+{
+    size_t length = strlen(text);
+    struct intern_name *name;
+
+    HASH_FIND(hh, set->names, text, length, name);
+    if (name) {
+        name->holders++;
+        return name->text;
+    }
+    name = malloc(sizeof *name + length + 1);
+    if (!name)
+        return NULL;
+    name->holders = 1;
+    memcpy(name->text, text, length + 1);
+    HASH_ADD_KEYPTR(hh, set->names, name->text, length, name);
+    if (name->holders == 0) {
+        free(name);
+        return NULL;
+    }
+    set->memory += sizeof *name + length + 1;
+    return name->text;
+}
+
+void intern_release(struct intern *set, const char *text)
+{
+    struct intern_name *name;
+
+    if (!text)
+        return;
+    name = name_of(text);
+    if (--name->holders > 0)
+        return;
+    set->memory -= sizeof *name + strlen(name->text) + 1;
+    HASH_DELETE(hh, set->names, name);
+    free(name);
+}
+
+void intern_clear(struct intern *set)
+{
+    struct intern_name *name, *next;
+
+    HASH_ITER(hh, set->names, name, next)
+    {
+        HASH_DELETE(hh, set->names, name);
+        free(name);
+    }
+    set->memory = 0;
+}
