@@ -1,0 +1,41 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Registration: the one message that a program sends to the helper, over a SOCK_SEQPACKET Unix
+ * socket, before it closes everything again but its mapping of the ring. No answer comes.
+ *
+ *   struct registration | program NUL | rule NUL | rule NUL | ...
+ *
+ * with exactly two descriptors (SCM_RIGHTS), in this order:
+ *
+ *   [0] the ring: a memfd of `ring_size` bytes, sealed with F_SEAL_SHRINK, F_SEAL_GROW, F_SEAL_SEAL
+ *   [1] a NETLINK_SOCK_DIAG socket of the program's network namespace, unbound and unused
+ *
+ * A process may register again (preload/report.c says when); records are then to be expected from
+ * both rings, from the older one only such as were under way.
+ */
+#ifndef SOCKTUNE_REGISTRATION_H
+#define SOCKTUNE_REGISTRATION_H
+
+#include <stdint.h>
+
+#define REGISTRATION_MAGIC       "STREGIST"
+#define REGISTRATION_VERSION     1u
+#define REGISTRATION_SIZE_MAX    16384u /* bytes of the message */
+#define REGISTRATION_RULES_MAX   256u
+#define REGISTRATION_DESCRIPTORS 2
+/* Without SOCKTUNE_HELPER, the helper of the machine, then that of the user. */
+#define REGISTRATION_SOCKET      "/run/socktune/helper.sock"
+#define REGISTRATION_USER_SOCKET "socktune/helper.sock" /* below XDG_RUNTIME_DIR */
+
+struct registration {
+    char magic[8];
+    uint32_t version;
+    uint32_t size; /* of the message, this struct included */
+    uint32_t pid;  /* in the program's pid namespace; SO_PEERCRED has the helper's view */
+    uint32_t ring_size;
+    uint32_t rule_count; /* names behind the program's: record.rule is an index into them */
+    uint32_t reserved;   /* 0 */
+};
+_Static_assert(sizeof(struct registration) == 32, "the same on every architecture");
+
+#endif

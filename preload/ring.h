@@ -1,0 +1,134 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The ring: memory that a program shares with the helper (a sealed memfd), through which it reports
+ * its connections. Many writers (threads, forked children, signal handlers), one reader, no system
+ * call, no lock, and nobody ever waits for anybody.
+ *
+ * A writer takes a ticket by advancing `head`, fills slot[ticket % slots] and commits it by storing
+ * `sequence` = ticket + 1. The reader takes the slots in order and stores in `tail` how far it is.
+ *
+ * - Full (head - tail == slots): the writer counts the record in `dropped` and goes on.
+ * - A writer that is killed, or stopped, between ticket and commit leaves a hole. The reader passes
+ *   over it after a while and counts it. The late writer may then overwrite what a later one has
+ *   put into the same slot; the checksum, which covers the ticket, tells.
+ * - `head` and `tail` of a new ring begin at RING_GENERATION times a random number: a program may
+ *   put a new ring in the place of the old (same address) while one of its threads is writing, and
+ *   what that thread leaves in the new ring then fits no ticket.
+ * - `heartbeat` tells the writers that somebody reads. A reader that will read no more stores 0:
+ *   the program's next connection then registers anew.
+ *
+ * The reader must take nothing in here for granted: whoever can write it can write anything, at any
+ * time (tools/helper/ring_reader.c). Writers take nothing from it but numbers.
+ */
+#ifndef SOCKTUNE_RING_H
+#define SOCKTUNE_RING_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#define RING_MAGIC      "STRING01"
+#define RING_VERSION    1u
+#define RING_SLOTS      8192u               /* what writers make; a power of two */
+#define RING_SLOTS_MIN  64u                 /* what readers take */
+#define RING_SLOTS_MAX  65536u              /* what readers take */
+#define RING_GENERATION ((uint64_t)1 << 32) /* tickets of two rings differ by more than a ring */
+/* A heartbeat older than this is a helper that is gone. */
+#define RING_HEARTBEAT_MAX_NS ((uint64_t)30 * 1000000000u)
+
+enum record_kind {
+    RECORD_CONNECT = 1, /* connect() succeeded or is under way */
+    RECORD_ACCEPT,      /* accept() returned the connection */
+    RECORD_LISTEN,      /* listen() succeeded */
+};
+
+#define RECORD_FAILURES_MAX 8u
+/* The rule is one that the registration had no room to name. */
+#define RECORD_RULE_UNNAMED 0xffffu
+
+/* An option that a rule gives and the kernel refused. */
+struct record_failure {
+    int32_t level;
+    int32_t optname;
+    int32_t error; /* errno, positive */
+};
+
+/* What is reported of a connection or a listener. Addresses are in network order, IPv4 as
+ * v4-mapped, also on an AF_INET6 socket that speaks IPv4; ports in host byte order. */
+struct record {
+    uint64_t cookie;  /* SO_COOKIE */
+    uint64_t time_ns; /* CLOCK_REALTIME, when the call returned */
+    uint8_t local[16];
+    uint8_t remote[16];   /* 0 for a listener */
+    uint32_t pid;         /* of the process that made the call, in its own pid namespace */
+    uint32_t interface;   /* the socket is bound to this interface (idiag_if), 0: to none */
+    uint16_t local_port;  /* 0: not known */
+    uint16_t remote_port; /* 0 for a listener */
+    uint16_t family;      /* of the socket: AF_INET or AF_INET6 */
+    uint16_t protocol;    /* IPPROTO_TCP or IPPROTO_MPTCP */
+    uint16_t rule;        /* index into the rules of the registration, or RECORD_RULE_UNNAMED */
+    uint16_t applied;     /* options that rules gave it, refused ones not counted */
+    uint8_t kind;         /* enum record_kind */
+    uint8_t failed;       /* options refused; the first RECORD_FAILURES_MAX are in `failures` */
+    uint8_t reserved[2];  /* 0 */
+    struct record_failure failures[RECORD_FAILURES_MAX];
+};
+
+struct ring_slot {
+    uint64_t sequence __attribute__((aligned(8))); /* ticket + 1: committed */
+    uint64_t checksum;                             /* ring_checksum(record, ticket) */
+    struct record record;
+    uint8_t reserved[256 - 16 - sizeof(struct record)];
+};
+_Static_assert(sizeof(struct record) == 168, "the same on every architecture");
+_Static_assert(sizeof(struct ring_slot) == 256, "the same on every architecture");
+
+/* What different parties write lies in different cache lines. */
+struct ring_header {
+    char magic[8];
+    uint32_t version;
+    uint32_t slot_size; /* sizeof(struct ring_slot) */
+    uint32_t slots;     /* a power of two */
+    uint32_t slots_at;  /* offset of the first slot: sizeof(struct ring_header) */
+    uint8_t reserved1[40];
+    uint64_t head __attribute__((aligned(64))); /* writers: the next ticket */
+    uint64_t dropped;                           /* writers: records for which there was no room */
+    uint64_t tail __attribute__((aligned(64))); /* the reader: the next ticket to read */
+    uint64_t heartbeat; /* the reader: CLOCK_REALTIME ns, renewed at least every 10 s; 0: gone */
+    uint8_t reserved2[4096 - 144];
+} __attribute__((aligned(64)));
+_Static_assert(sizeof(struct ring_header) == 4096, "one page, the same on every architecture");
+
+struct ring {
+    struct ring_header header;
+    struct ring_slot slot[];
+};
+
+#define RING_SIZE(slots) (sizeof(struct ring_header) + (size_t)(slots) * sizeof(struct ring_slot))
+
+/* Covers every byte of the record, and the ticket. Guards against two writers in one slot, not
+ * against malice. Pure. */
+static inline uint64_t ring_checksum(const struct record *record, uint64_t ticket)
+{
+    uint64_t words[sizeof *record / sizeof(uint64_t)];
+    uint64_t sum = ticket ^ 0x9e3779b97f4a7c15u;
+    __builtin_memcpy(words, record, sizeof words);
+    for (size_t i = 0; i < sizeof words / sizeof words[0]; i++) {
+        sum = (sum ^ words[i]) * 0xff51afd7ed558ccdu;
+        sum ^= sum >> 32;
+    }
+    return sum;
+}
+
+/* Make RING_SIZE(RING_SLOTS) zeroed bytes an empty ring. `first` is its first ticket (a multiple of
+ * RING_GENERATION), `now_ns` its first heartbeat. */
+void ring_init(struct ring *ring, uint64_t first, uint64_t now_ns);
+
+/* Is there no room? One that is, so that a record need not be gathered first, is counted. */
+bool ring_is_full(struct ring *ring);
+
+/* Put a record into a ring of RING_SLOTS. False: it was full; that is counted. Async-signal-safe,
+ * thread-safe, makes no system call, never waits. */
+bool ring_put(struct ring *ring, const struct record *record);
+
+#endif

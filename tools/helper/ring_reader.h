@@ -1,0 +1,61 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The reader's end of a ring (preload/ring.h). The memory belongs to a program that may write
+ * anything into it at any time: nothing is read twice, nothing is followed, every record is
+ * checked.
+ */
+#ifndef SOCKTUNE_RING_READER_H
+#define SOCKTUNE_RING_READER_H
+
+#include "ring.h"
+
+/* A ticket whose record does not come is passed over after this long. */
+#define RING_READER_PATIENCE_NS ((uint64_t)1000000000u)
+
+struct ring_counts {
+    uint64_t records;   /* delivered */
+    uint64_t dropped;   /* by the writers, since the ring was full (their word) */
+    uint64_t abandoned; /* tickets whose writer did not commit in time */
+    uint64_t torn;      /* committed, but the checksum is wrong: two writers in one slot */
+    uint64_t refused;   /* whole, but with values that no record has */
+};
+
+struct ring_reader {
+    struct ring *ring;
+    size_t size;
+    uint32_t slots;
+    uint64_t tail;       /* the next ticket; `tail` in the ring is only told */
+    uint64_t hole_since; /* when the reader first waited for `tail`; 0: does not */
+    uint64_t dropped_seen;
+    struct ring_counts counts;
+};
+
+/*
+ * Check and map the memfd `fd`, announced as `size` bytes. The descriptor stays the caller's and
+ * may be closed at once. Returns NULL, or a static English phrase that says what is wrong; the
+ * reader is then empty.
+ */
+const char *ring_reader_open(struct ring_reader *reader, int fd, size_t size);
+
+/* Tell the writers that nobody reads any more (they will register anew), and unmap. Harmless on an
+ * empty reader. */
+void ring_reader_close(struct ring_reader *reader);
+
+/* Tell the writers that somebody reads: at least every 10 s. `now_ns`: CLOCK_REALTIME. */
+void ring_reader_beat(struct ring_reader *reader, uint64_t now_ns);
+
+/* The record is the reader's copy, borrowed for the call; its values are within their ranges. */
+typedef void ring_take(void *context, const struct record *record);
+
+/*
+ * Take up to `limit` records, oldest first, with ring_reader_pending() telling whether there are
+ * more. Returns how many tickets were passed; -1: the ring lies (its head went backwards, or too
+ * far): close it. `now_ns`: CLOCK_MONOTONIC, for the patience alone.
+ */
+int ring_reader_read(struct ring_reader *reader, uint64_t now_ns, unsigned limit, ring_take *take,
+                     void *context);
+
+/* Has the ring tickets that were not read? Also true while it waits for a slow writer. */
+bool ring_reader_pending(const struct ring_reader *reader);
+
+#endif
