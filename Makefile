@@ -40,7 +40,8 @@ say = @:
 endif
 
 # What the preloaded object and the tools share: pure code, no hooks.
-ENGINE      := preload/glob.c preload/learn.c preload/match.c preload/policy.c preload/subject.c
+ENGINE      := preload/glob.c preload/learn.c preload/match.c preload/policy.c \
+               preload/ring.c preload/subject.c
 PRELOAD_SRC := $(wildcard preload/*.c)
 CONFIG_SRC  := $(wildcard config/*.c)
 TOOLS_SRC   := $(wildcard tools/*.c)

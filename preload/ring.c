@@ -1,0 +1,51 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The writers' end of the ring. Nothing that is read from the shared memory is followed: a slot is
+ * found by masking a ticket with a constant, so a helper that lies can make records be lost, and no
+ * more.
+ */
+#include "ring.h"
+
+void ring_init(struct ring *ring, uint64_t first, uint64_t now_ns)
+{
+    struct ring_header *header = &ring->header;
+    header->version = RING_VERSION;
+    header->slot_size = sizeof(struct ring_slot);
+    header->slots = RING_SLOTS;
+    header->slots_at = sizeof(struct ring_header);
+    header->head = header->tail = first;
+    header->heartbeat = now_ns;
+    __builtin_memcpy(header->magic, RING_MAGIC, sizeof header->magic);
+}
+
+static bool has_room(const struct ring *ring, uint64_t head)
+{
+    /* The tail may be ahead of a head that was read a while ago. */
+    uint64_t tail = __atomic_load_n(&ring->header.tail, __ATOMIC_ACQUIRE);
+    return (int64_t)(head - tail) < (int64_t)RING_SLOTS;
+}
+
+bool ring_is_full(struct ring *ring)
+{
+    if (has_room(ring, __atomic_load_n(&ring->header.head, __ATOMIC_RELAXED)))
+        return false;
+    __atomic_fetch_add(&ring->header.dropped, 1, __ATOMIC_RELAXED);
+    return true;
+}
+
+bool ring_put(struct ring *ring, const struct record *record)
+{
+    uint64_t ticket = __atomic_load_n(&ring->header.head, __ATOMIC_RELAXED);
+    do {
+        if (!has_room(ring, ticket)) {
+            __atomic_fetch_add(&ring->header.dropped, 1, __ATOMIC_RELAXED);
+            return false;
+        }
+    } while (!__atomic_compare_exchange_n(&ring->header.head, &ticket, ticket + 1, true,
+                                          __ATOMIC_RELAXED, __ATOMIC_RELAXED));
+    struct ring_slot *slot = &ring->slot[ticket & (RING_SLOTS - 1)];
+    slot->record = *record;
+    slot->checksum = ring_checksum(record, ticket);
+    __atomic_store_n(&slot->sequence, ticket + 1, __ATOMIC_RELEASE);
+    return true;
+}

@@ -1,0 +1,104 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Decoding registrations: what is in them, and whatever else somebody may send.
+ */
+#include "helper/registration_parse.h"
+
+#include <criterion/criterion.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* A message as it is sent. */
+struct message {
+    struct registration head;
+    char names[REGISTRATION_SIZE_MAX];
+};
+
+static size_t make(struct message *message, uint32_t rules, const char *names, size_t size)
+{
+    message->head = (struct registration){.version = REGISTRATION_VERSION,
+                                          .size = (uint32_t)(sizeof message->head + size),
+                                          .pid = 7,
+                                          .ring_size = 4096,
+                                          .rule_count = rules};
+    memcpy(message->head.magic, REGISTRATION_MAGIC, sizeof message->head.magic);
+    memcpy(message->names, names, size);
+    return sizeof message->head + size;
+}
+
+/* In memory that ends with the message, so that a read behind it is seen. */
+static const char *parse(const struct message *message, size_t size)
+{
+    static struct registration_names names;
+    void *copy = malloc(size);
+
+    memcpy(copy, message, size);
+    const char *wrong = registration_parse(copy, size, &names);
+    free(copy);
+    return wrong;
+}
+
+Test(registration, names_are_found)
+{
+    static struct registration_names names;
+    struct message message;
+    size_t size = make(&message, 2, "nginx\0clients\0#2", 17);
+
+    cr_assert_null(registration_parse(&message, size, &names));
+    cr_assert_str_eq(names.program, "nginx");
+    cr_assert_str_eq(names.rules[0], "clients");
+    cr_assert_str_eq(names.rules[1], "#2");
+    cr_assert_eq(names.head.pid, 7);
+}
+
+Test(registration, names_that_are_none)
+{
+    static const struct {
+        uint32_t rules;
+        const char *names;
+        size_t size;
+    } bad[] = {
+        {0, "", 0},          {0, "nginx", 5},          {0, "\0", 1},        {1, "nginx\0", 6},
+        {1, "nginx\0a", 7},  {1, "nginx\0a\0b\0", 10}, {0, "ngi\nnx\0", 7}, {0, "\033[2J\0", 5},
+        {1, "nginx\0\0", 7}, {257, "nginx\0", 6},
+    };
+
+    for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
+        struct message message;
+        size_t size = make(&message, bad[i].rules, bad[i].names, bad[i].size);
+        cr_assert_not_null(parse(&message, size), "case %zu", i);
+    }
+}
+
+Test(registration, heads_that_lie)
+{
+    struct message message;
+    size_t size = make(&message, 0, "nginx", 6);
+
+    cr_assert_null(parse(&message, size));
+    cr_assert_not_null(parse(&message, size - 1), "shorter than it says");
+    for (size_t shorter = 0; shorter < sizeof message.head; shorter++)
+        cr_assert_not_null(parse(&message, shorter), "%zu bytes", shorter);
+    message.head.version++;
+    cr_assert_str_eq(parse(&message, size), "a registration of another version");
+    make(&message, UINT32_MAX, "nginx", 6);
+    cr_assert_not_null(parse(&message, size));
+    make(&message, 0, "nginx", 6);
+    message.head.magic[0]++;
+    cr_assert_str_eq(parse(&message, size), "not a registration");
+}
+
+Test(registration, the_longest_names)
+{
+    struct message message;
+    char names[300];
+
+    memset(names, 'a', sizeof names);
+    names[REGISTRATION_NAME_MAX] = 0;
+    size_t size = make(&message, 0, names, REGISTRATION_NAME_MAX + 1);
+    cr_assert_null(parse(&message, size));
+    names[REGISTRATION_NAME_MAX] = 'a';
+    names[REGISTRATION_NAME_MAX + 1] = 0;
+    size = make(&message, 0, names, REGISTRATION_NAME_MAX + 2);
+    cr_assert_not_null(parse(&message, size));
+}

@@ -1,0 +1,27 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Decoding the message of preload/registration.h, which anybody may have sent.
+ */
+#ifndef SOCKTUNE_REGISTRATION_PARSE_H
+#define SOCKTUNE_REGISTRATION_PARSE_H
+
+#include "registration.h"
+
+#include <stddef.h>
+
+#define REGISTRATION_NAME_MAX 255u /* bytes of a name; file names are no longer */
+
+/* Names are borrowed from the message, NUL-terminated, and hold no control characters. */
+struct registration_names {
+    struct registration head;
+    const char *program;
+    const char *rules[REGISTRATION_RULES_MAX]; /* head.rule_count of them */
+};
+
+/*
+ * Check a whole message of `size` bytes (not cut off by recvmsg) and find its names. Returns NULL,
+ * or a static English phrase that says what is wrong. Pure; `message` need not be aligned.
+ */
+const char *registration_parse(const void *message, size_t size, struct registration_names *names);
+
+#endif

@@ -1,0 +1,181 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Reading a ring that others write. What could be turned against the reader:
+ *
+ * - a mapping that faults: the file must be a memfd in ordinary memory (hugetlbfs raises SIGBUS for
+ *   want of huge pages) that can never shrink (F_SEAL_SHRINK, checked with the size at hand);
+ * - indices and counts: the reader keeps its own, and masks them by the number of slots that it
+ *   read once and checked;
+ * - records that change while they are looked at: each is copied first, the copy is checked;
+ * - a head that claims what cannot be: the reader gives up on the ring;
+ * - a writer that never finishes: passed over.
+ */
+#include "ring_reader.h"
+
+#include <fcntl.h>
+#include <linux/magic.h>
+#include <netinet/in.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <sys/vfs.h>
+
+/* NULL, or what is wrong with the file. */
+static const char *check_file(int fd, size_t size)
+{
+    const int needed = F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL;
+    struct statfs filesystem;
+    struct stat status;
+    int seals = fcntl(fd, F_GET_SEALS);
+    if (seals < 0)
+        return "the ring is not a memfd";
+    if ((seals & needed) != needed)
+        return "the ring is not sealed";
+    if (fstatfs(fd, &filesystem) != 0 || filesystem.f_type != TMPFS_MAGIC)
+        return "the ring is not in ordinary memory";
+    if (fstat(fd, &status) != 0 || status.st_size < 0 || (size_t)status.st_size != size)
+        return "the ring has not the size that was announced";
+    if (size < RING_SIZE(RING_SLOTS_MIN) || size > RING_SIZE(RING_SLOTS_MAX))
+        return "the ring is too small or too large";
+    return NULL;
+}
+
+static const char *check_header(const struct ring_header *header, size_t size)
+{
+    if (memcmp(header->magic, RING_MAGIC, sizeof header->magic) != 0)
+        return "the ring is not one";
+    if (header->version != RING_VERSION)
+        return "the ring is of another version";
+    if (header->slot_size != sizeof(struct ring_slot) ||
+        header->slots_at != sizeof(struct ring_header) ||
+        (header->slots & (header->slots - 1)) != 0 || RING_SIZE(header->slots) != size)
+        return "the ring's header does not fit its size";
+    return NULL;
+}
+
+const char *ring_reader_open(struct ring_reader *reader, int fd, size_t size)
+{
+    struct ring_header header;
+    *reader = (struct ring_reader){0};
+    const char *wrong = check_file(fd, size);
+    if (wrong != NULL)
+        return wrong;
+    void *memory = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+    if (memory == MAP_FAILED)
+        return "the ring cannot be mapped";
+    memcpy(&header, memory, sizeof header);
+    wrong = check_header(&header, size);
+    if (wrong != NULL) {
+        munmap(memory, size);
+        return wrong;
+    }
+    reader->ring = memory;
+    reader->size = size;
+    reader->slots = header.slots;
+    reader->tail = header.tail;
+    return NULL;
+}
+
+void ring_reader_close(struct ring_reader *reader)
+{
+    if (reader->ring == NULL)
+        return;
+    ring_reader_beat(reader, 0);
+    munmap(reader->ring, reader->size);
+    reader->ring = NULL;
+}
+
+void ring_reader_beat(struct ring_reader *reader, uint64_t now_ns)
+{
+    __atomic_store_n(&reader->ring->header.heartbeat, now_ns, __ATOMIC_RELAXED);
+}
+
+static bool record_is_sane(const struct record *record)
+{
+    bool has_peer = record->kind == RECORD_CONNECT || record->kind == RECORD_ACCEPT;
+    if (!has_peer && record->kind != RECORD_LISTEN)
+        return false;
+    if (record->family != AF_INET && record->family != AF_INET6)
+        return false;
+    if (record->protocol != IPPROTO_TCP && record->protocol != IPPROTO_MPTCP)
+        return false;
+    return record->cookie != 0 && (!has_peer || record->remote_port != 0);
+}
+
+enum slot_state { SLOT_OPEN, SLOT_WHOLE, SLOT_TORN };
+
+static enum slot_state copy_slot(const struct ring_slot *slot, uint64_t ticket,
+                                 struct record *record)
+{
+    if (__atomic_load_n(&slot->sequence, __ATOMIC_ACQUIRE) != ticket + 1)
+        return SLOT_OPEN;
+    /* The copy may race with a late writer, or a hostile one: the checksum is that of the copy. */
+    memcpy(record, &slot->record, sizeof *record);
+    uint64_t checksum = __atomic_load_n(&slot->checksum, __ATOMIC_RELAXED);
+    return checksum == ring_checksum(record, ticket) ? SLOT_WHOLE : SLOT_TORN;
+}
+
+/* The ticket at the tail has no record yet. Is it time to pass over it? */
+static bool out_of_patience(struct ring_reader *reader, uint64_t now_ns)
+{
+    if (reader->hole_since == 0)
+        reader->hole_since = now_ns;
+    return now_ns - reader->hole_since >= RING_READER_PATIENCE_NS;
+}
+
+static void deliver(struct ring_reader *reader, enum slot_state state, const struct record *record,
+                    ring_take *take, void *context)
+{
+    if (state == SLOT_OPEN) {
+        reader->counts.abandoned++;
+    } else if (state == SLOT_TORN) {
+        reader->counts.torn++;
+    } else if (!record_is_sane(record)) {
+        reader->counts.refused++;
+    } else {
+        reader->counts.records++;
+        take(context, record);
+    }
+}
+
+/* The writers' count only grows; one that does not is not believed. */
+static void count_dropped(struct ring_reader *reader)
+{
+    uint64_t dropped = __atomic_load_n(&reader->ring->header.dropped, __ATOMIC_RELAXED);
+    if (dropped > reader->dropped_seen) {
+        reader->counts.dropped += dropped - reader->dropped_seen;
+        reader->dropped_seen = dropped;
+    }
+}
+
+int ring_reader_read(struct ring_reader *reader, uint64_t now_ns, unsigned limit, ring_take *take,
+                     void *context)
+{
+    struct ring *ring = reader->ring;
+    uint64_t ready = __atomic_load_n(&ring->header.head, __ATOMIC_ACQUIRE) - reader->tail;
+    if (ready > reader->slots)
+        return -1;
+    count_dropped(reader);
+    unsigned passed = 0;
+    for (; passed < ready && passed < limit; passed++) {
+        struct record record;
+        const struct ring_slot *slot = &ring->slot[reader->tail & (reader->slots - 1)];
+        enum slot_state state = copy_slot(slot, reader->tail, &record);
+        if (state == SLOT_OPEN && !out_of_patience(reader, now_ns))
+            break;
+        if (state != SLOT_OPEN)
+            reader->hole_since = 0;
+        deliver(reader, state, &record, take, context);
+        reader->tail++;
+    }
+    if (passed == ready)
+        reader->hole_since = 0;
+    if (passed != 0)
+        __atomic_store_n(&ring->header.tail, reader->tail, __ATOMIC_RELEASE);
+    return (int)passed;
+}
+
+bool ring_reader_pending(const struct ring_reader *reader)
+{
+    return __atomic_load_n(&reader->ring->header.head, __ATOMIC_RELAXED) != reader->tail;
+}
