@@ -443,8 +443,9 @@ static struct connection *open_new(struct connections *all, const struct connect
     fill(connection, start);
     all->table[at] = place;
     all->open++;
-    connection->group =
-        groups_get(&all->groups, start->program, start->rule, start->role, start->uid);
+    connection->group = groups_get(
+        &all->groups, start->program, start->rule, start->role,
+        start->role == ROLE_CONNECT ? start->remote_port : start->local_port, start->uid);
     group_opened(connection->group, connection);
     return connection;
 }

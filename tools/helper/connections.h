@@ -19,8 +19,12 @@
 #define CONNECTION_FAILURES_MAX 8u
 #define CONNECTION_INFO_ROOM    288u /* bytes of tcp_info that are kept; Linux 6.18 gives 280 */
 #define CONGESTION_NAME_SIZE    16u  /* TCP_CA_NAME_MAX */
-/* Sums are kept for so many {user, program, rule, role}; all others go under "other". */
+/* Sums are kept for so many {user, program, rule, role, port}; all others go under "other". */
 #define GROUPS_MAX 1000u
+/* A user's program has so many ports for one rule and role; its further ports go under one. */
+#define GROUP_PORTS_MAX 16u
+/* struct group: stands for the further ports. Above any port. */
+#define GROUP_PORT_OTHER 65536u
 
 /* What the figures of a connection are. */
 enum connection_data {
@@ -93,6 +97,7 @@ enum group_sum {
     SUM_REORD_SEEN,
     SUM_RCV_OOOPACK,
     SUM_TOTAL_RTO,
+    SUM_TOTAL_RTO_TIME,
     SUM_DELIVERED,
     SUM_DELIVERED_CE,
     SUM_BUSY_TIME,
@@ -110,6 +115,8 @@ enum histogram_kind {
     HISTOGRAM_DURATION, /* seconds, of closed connections */
     HISTOGRAM_RTT,      /* seconds, at every sample and final that has one */
     HISTOGRAM_MIN_RTT,  /* seconds, once a connection: when it closes */
+    /* bytes a second, at every sample and final that the program did not leave short of data */
+    HISTOGRAM_DELIVERY_RATE,
     HISTOGRAM_COUNT
 };
 
@@ -120,7 +127,7 @@ struct histogram {
     double sum;
 };
 
-/* HISTOGRAM_BUCKETS upper bounds in seconds, rising, each inclusive. */
+/* HISTOGRAM_BUCKETS upper bounds in the histogram's unit, rising, each inclusive. */
 const double *histogram_bounds(enum histogram_kind kind);
 
 struct option_count {
@@ -129,19 +136,21 @@ struct option_count {
     uint64_t count;
 };
 
-/* The sums of one {program, rule, role} of one user. */
+/* The sums of one {program, rule, role, port} of one user. */
 struct group {
     const char *program;
     const char *rule;
     unsigned role; /* enum role_bit */
+    unsigned port; /* of the service: where it connects to, or listens; or GROUP_PORT_OTHER */
     uid_t uid;     /* (uid_t)-1 in the group "other", whose program and rule are "other" */
     bool other;
 
     uint64_t open; /* now; all others never fall */
     uint64_t opened;
-    uint64_t closed_final; /* with the kernel's last word */
-    uint64_t closed_lost;
-    uint64_t rejected; /* turned out to be another user's: counted as opened, not as closed */
+    uint64_t closed_final;   /* with the kernel's last word */
+    uint64_t closed_aborted; /* the kernel told of the end, but wiped the figures (SO_LINGER 0) */
+    uint64_t closed_lost;    /* without any figures, or the end was not seen */
+    uint64_t rejected;       /* turned out to be another user's: counted as opened, not as closed */
     uint64_t sums[SUM_COUNT];
     struct histogram histograms[HISTOGRAM_COUNT];
     uint64_t applied;             /* options set */
@@ -192,8 +201,9 @@ const struct connection *connections_next_closed(const struct connections *all,
 const struct connection *connections_find(const struct connections *all, uint64_t netns,
                                           uint64_t cookie);
 
-/* The n-th group in the order of program, rule, role, user; NULL at the end. Groups that differ in
- * nothing but the user are neighbours, so that they can be added up for those who see all. */
+/* The n-th group in the order of program, rule, role, port, user; NULL at the end. Groups that
+ * differ in nothing but the user are neighbours, so that they can be added up for those who see
+ * all. */
 const struct group *connections_group(const struct connections *all, size_t n);
 
 struct connections_size {

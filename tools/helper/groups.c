@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Sums, and histograms of times.
+ * Sums, and histograms of times and rates.
  */
 #include "groups.h"
 #include "policy.h"
@@ -28,6 +28,7 @@ static const char *const sum_fields[] = {
     [SUM_REORD_SEEN] = "reord_seen",
     [SUM_RCV_OOOPACK] = "rcv_ooopack",
     [SUM_TOTAL_RTO] = "total_rto",
+    [SUM_TOTAL_RTO_TIME] = "total_rto_time",
     [SUM_DELIVERED] = "delivered",
     [SUM_DELIVERED_CE] = "delivered_ce",
     [SUM_BUSY_TIME] = "busy_time",
@@ -43,6 +44,8 @@ static const double bounds[HISTOGRAM_COUNT][HISTOGRAM_BUCKETS] = {
                        0.2, 0.3, 0.5, 1, 2},
     [HISTOGRAM_MIN_RTT] = {0.00005, 0.0001, 0.0002, 0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05,
                            0.1, 0.2, 0.3, 0.5, 1, 2},
+    [HISTOGRAM_DELIVERY_RATE] = {1e4, 2.5e4, 1e5, 2.5e5, 1e6, 2.5e6, 5e6, 1e7, 2.5e7, 5e7, 1e8,
+                                 2.5e8, 5e8, 1e9, 2.5e9, 1e10},
 };
 
 const char *group_sum_field(enum group_sum sum)
@@ -55,18 +58,62 @@ const double *histogram_bounds(enum histogram_kind kind)
     return bounds[kind];
 }
 
-static int compare(const struct group *group, const char *program, const char *rule, unsigned role,
-                   uid_t uid)
+/* What tells groups apart, in the order in which they lie. */
+struct key {
+    const char *program;
+    const char *rule;
+    unsigned role;
+    unsigned port;
+    uid_t uid;
+};
+
+static bool same_but_port(const struct group *group, const struct key *key)
 {
-    int order = strcmp(group->program, program);
+    return group->uid == key->uid && group->role == key->role &&
+           strcmp(group->rule, key->rule) == 0 && strcmp(group->program, key->program) == 0;
+}
+
+static int compare(const struct group *group, const struct key *key)
+{
+    int order = strcmp(group->program, key->program);
 
     if (order == 0)
-        order = strcmp(group->rule, rule);
+        order = strcmp(group->rule, key->rule);
     if (order == 0)
-        order = (group->role > role) - (group->role < role);
+        order = (group->role > key->role) - (group->role < key->role);
     if (order == 0)
-        order = (group->uid > uid) - (group->uid < uid);
+        order = (group->port > key->port) - (group->port < key->port);
+    if (order == 0)
+        order = (group->uid > key->uid) - (group->uid < key->uid);
     return order;
+}
+
+/* Where the group is, or where it would go. */
+static size_t seek(const struct groups *groups, const struct key *key, bool *found)
+{
+    size_t low = 0, high = groups->count;
+
+    *found = false;
+    while (low < high) {
+        size_t middle = (low + high) / 2;
+        int order = compare(groups->sorted[middle], key);
+
+        *found |= order == 0;
+        if (order < 0)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    return low;
+}
+
+static bool has_all_ports(const struct groups *groups, const struct key *key)
+{
+    size_t ports = 0;
+
+    for (size_t i = 0; i < groups->count; i++)
+        ports += same_but_port(groups->sorted[i], key);
+    return ports >= GROUP_PORTS_MAX;
 }
 
 static bool may_have_more(const struct groups *groups, uid_t uid)
@@ -80,9 +127,9 @@ static bool may_have_more(const struct groups *groups, uid_t uid)
     return uid == 0 || own < USER_GROUPS_MAX;
 }
 
-static struct group *make(struct groups *groups, const char *program, const char *rule)
+static struct group *make(struct groups *groups, const struct key *key)
 {
-    size_t size = sizeof(struct group) + strlen(program) + strlen(rule) + 2;
+    size_t size = sizeof(struct group) + strlen(key->program) + strlen(key->rule) + 2;
     struct group *group;
     char *text;
 
@@ -94,8 +141,11 @@ static struct group *make(struct groups *groups, const char *program, const char
     if (!group)
         return NULL;
     text = (char *)(group + 1);
-    group->program = strcpy(text, program);
-    group->rule = strcpy(text + strlen(program) + 1, rule);
+    group->program = strcpy(text, key->program);
+    group->rule = strcpy(text + strlen(key->program) + 1, key->rule);
+    group->role = key->role;
+    group->port = key->port;
+    group->uid = key->uid;
     groups->memory += size;
     return group;
 }
@@ -104,39 +154,42 @@ static struct group *other(struct groups *groups)
 {
     groups->other.program = "other";
     groups->other.rule = "other";
+    groups->other.port = GROUP_PORT_OTHER;
     groups->other.uid = (uid_t)-1;
     groups->other.other = true;
     groups->other_used = true;
     return &groups->other;
 }
 
-struct group *groups_get(struct groups *groups, const char *program, const char *rule,
-                         unsigned role, uid_t uid)
+static struct group *add(struct groups *groups, const struct key *key, size_t at)
 {
-    size_t low = 0, high = groups->count;
-    struct group *group;
+    struct group *group = may_have_more(groups, key->uid) ? make(groups, key) : NULL;
 
-    while (low < high) {
-        size_t middle = (low + high) / 2;
-        int order = compare(groups->sorted[middle], program, rule, role, uid);
-
-        if (order == 0)
-            return groups->sorted[middle];
-        if (order < 0)
-            low = middle + 1;
-        else
-            high = middle;
-    }
-    group = may_have_more(groups, uid) ? make(groups, program, rule) : NULL;
     if (!group)
         return other(groups);
-    group->role = role;
-    group->uid = uid;
-    memmove(groups->sorted + low + 1, groups->sorted + low,
-            (groups->count - low) * sizeof(struct group *));
-    groups->sorted[low] = group;
+    memmove(groups->sorted + at + 1, groups->sorted + at,
+            (groups->count - at) * sizeof(struct group *));
+    groups->sorted[at] = group;
     groups->count++;
     return group;
+}
+
+struct group *groups_get(struct groups *groups, const char *program, const char *rule,
+                         unsigned role, unsigned port, uid_t uid)
+{
+    struct key key = {program, rule, role, port, uid};
+    struct key rest = {program, rule, role, GROUP_PORT_OTHER, uid};
+    size_t at, at_rest;
+    bool found;
+
+    at = seek(groups, &key, &found);
+    if (found)
+        return groups->sorted[at];
+    /* Where there is a rest, the ports have run out, and need not be counted again. */
+    at_rest = seek(groups, &rest, &found);
+    if (found)
+        return groups->sorted[at_rest];
+    return has_all_ports(groups, &key) ? add(groups, &rest, at_rest) : add(groups, &key, at);
 }
 
 void groups_free(struct groups *groups)
@@ -200,15 +253,15 @@ void group_opened(struct group *group, const struct connection *connection)
  * else was reset. */
 static uint64_t rise(uint64_t old, uint64_t new, unsigned width)
 {
+    uint64_t range = width < sizeof range ? UINT64_C(1) << (8 * width) : 0;
+
     if (new >= old)
         return new - old;
-    if (width == 4 && old - new > UINT32_MAX / 2)
-        return new + (UINT64_C(1) << 32) - old;
-    return 0;
+    return old - new > range / 2 && range ? new + range - old : 0;
 }
 
 static const struct tcp_info_field *summed[SUM_COUNT];
-static const struct tcp_info_field *rtt_field, *min_rtt_field;
+static const struct tcp_info_field *rtt_field, *min_rtt_field, *rate_field, *app_limited_field;
 
 /* The rows of the table that are looked at over and over. */
 static void find_fields(void)
@@ -219,6 +272,18 @@ static void find_fields(void)
         summed[i] = tcp_info_find(sum_fields[i]);
     rtt_field = tcp_info_find("rtt");
     min_rtt_field = tcp_info_find("min_rtt");
+    rate_field = tcp_info_find("delivery_rate");
+    app_limited_field = tcp_info_find("app_limited");
+}
+
+/* The rate says something of the path only where the program had more to send. */
+static void observe_rate(struct group *group, const struct tcp_info_bytes *info)
+{
+    uint64_t rate, limited;
+
+    if (tcp_info_get(rate_field, info, &rate) == TCP_INFO_VALUE && rate > 0 &&
+        tcp_info_get(app_limited_field, info, &limited) == TCP_INFO_VALUE && !limited)
+        observe(group, HISTOGRAM_DELIVERY_RATE, (double)rate);
 }
 
 void group_sampled(struct group *group, const struct tcp_info_bytes *old,
@@ -236,6 +301,7 @@ void group_sampled(struct group *group, const struct tcp_info_bytes *old,
     }
     if (tcp_info_get(rtt_field, new, &after) == TCP_INFO_VALUE && after > 0)
         observe(group, HISTOGRAM_RTT, (double)after * MICRO);
+    observe_rate(group, new);
 }
 
 void group_queue(struct group *group, const struct connection *listener, uint32_t queue,
@@ -252,10 +318,16 @@ void group_closed(struct group *group, const struct connection *connection)
 
     find_fields();
     group->open--;
-    if (connection->data == DATA_LOST)
-        group->closed_lost++;
-    else
+    switch (connection->data) {
+    case DATA_FINAL:
         group->closed_final++;
+        break;
+    case DATA_SAMPLE:
+        group->closed_aborted++;
+        break;
+    default:
+        group->closed_lost++;
+    }
     group_queue(group, connection, 0, 0);
     if (connection->role == ROLE_LISTEN)
         return;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The sums by user, program, rule and role. See struct group in connections.h.
+ * The sums by user, program, rule, role and port. See struct group in connections.h.
  */
 #ifndef SOCKTUNE_HELPER_GROUPS_H
 #define SOCKTUNE_HELPER_GROUPS_H
@@ -10,16 +10,17 @@
 /* Begins as {0}. Groups are never let go, and at most GROUPS_MAX are made, of which one user has at
  * most a quarter unless it is root; what is above goes under "other". */
 struct groups {
-    struct group **sorted; /* by program, rule, role, user */
+    struct group **sorted; /* by program, rule, role, port, user */
     size_t count;
     struct group other;
     bool other_used;
     size_t memory;
 };
 
-/* The group of these, made when new. Never NULL: without memory it is "other". */
+/* The group of these, made when new: that of the port, or of all further ports. Never NULL: without
+ * memory it is "other". */
 struct group *groups_get(struct groups *groups, const char *program, const char *rule,
-                         unsigned role, uid_t uid);
+                         unsigned role, unsigned port, uid_t uid);
 void groups_free(struct groups *groups);
 
 /* A connection begins; its options count. */
