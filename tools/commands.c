@@ -116,6 +116,24 @@ static const struct command commands[] = {
      "\n"
      "Exits with 0 if preloading reaches it, with 1 if not or if that cannot be told, with 127 if\n"
      "there is no such program or process.\n"},
+    {"stats", cmd_stats, "show the connections that the helper watches",
+     "[--closed] [--program GLOB] [--rule NAME] [--sort KEY] [--wide | --json]\n"
+     "\n"
+     "Prints a line for each connection and listener of the programs whose rules say `report =\n"
+     "true`, as socktuned(8) knows them: your own, or everyone's for root and the group socktune.\n"
+     "A terminal gets the columns that fit; a pipe gets all.\n"
+     "\n"
+     "      --closed        those that closed last, with their final figures\n"
+     "  -p, --program GLOB  of programs of that name\n"
+     "  -r, --rule NAME     of that rule\n"
+     "  -s, --sort KEY      by a column: numbers from the largest, texts from A to Z; -KEY the\n"
+     "                      other way round [the newest first]. Keys: program, pid, rule, role,\n"
+     "                      local, remote, state, age, rtt, rttvar, min_rtt, retransmits, loss,\n"
+     "                      congestion, cwnd, rate, sent, received, queue, refused, limit, data\n"
+     "  -w, --wide          all columns, also at a terminal\n"
+     "  -j, --json          the helper's answer: every field of tcp_info, in base units\n"
+     "\n"
+     "Exits with 1 if the helper does not answer.\n"},
 };
 
 static const struct command *running;

@@ -13,7 +13,7 @@ import subprocess
 import pytest
 from conftest import needs_root, program
 
-COMMANDS = ("run", "check", "compile", "explain", "options", "inspect", "apply", "doctor")
+COMMANDS = ("run", "check", "compile", "explain", "options", "inspect", "apply", "doctor", "stats")
 
 RULES = """\
 program = "python3*";
@@ -533,6 +533,8 @@ def complete_in_bash(build, line):
     ("socktune explain --lis", ["--listen"]),
     ("socktune explain --family inet", ["inet", "inet6"]),
     ("socktune compile --pre", ["--preload"]),
+    ("socktune stats --sort re", ["remote", "retransmits", "received", "refused"]),
+    ("socktune stats --cl", ["--closed"]),
 ])
 def test_completion_in_bash(build, line, expected):
     assert complete_in_bash(build, line) == expected
@@ -543,10 +545,14 @@ def test_completion_in_zsh_is_sound(build):
     if not shutil.which("zsh"):
         pytest.skip("zsh is not installed")
     script = (f"_describe() {{ print -l ${{(P)@[-1]}} }}; socktune={build.socktune}; "
-              f'eval "$(sed \'$d\' "{COMPLETION}/_socktune")"; _socktune_commands; _socktune_options')
+              'compadd() { shift; print -l -- sorted-by "$@" }; '
+              f'eval "$(sed \'$d\' "{COMPLETION}/_socktune")"; '
+              "_socktune_commands; _socktune_options; _socktune_sort_keys")
     result = subprocess.run(["zsh", "-f", "-c", script], text=True, capture_output=True, check=True,
                             timeout=30)
     assert result.stderr == ""
     lines = result.stdout.splitlines()
     assert [line.split(":")[0] for line in lines[:len(COMMANDS)]] == list(COMMANDS)
     assert "TCP_KEEPIDLE" in lines
+    keys = lines[lines.index("sorted-by") + 1:]
+    assert (keys[0], keys[-1]) == ("program", "data") and all(keys)

@@ -23,6 +23,13 @@ _socktune_processes()
     done
 }
 
+# The keys of `stats --sort`, from its help.
+_socktune_sort_keys()
+{
+    "$1" stats --help 2>/dev/null |
+        sed -n '/Keys: /,/^  -w/{s/.*Keys: //;/^  -w/d;s/,/ /gp}'
+}
+
 # The place of the program in the line of `run`, or nothing.
 _socktune_program()
 {
@@ -74,17 +81,23 @@ _socktune()
         mapfile -t COMPREPLY < <(compgen -c -- "$current")
         return
         ;;
+    -s | --sort) words=$(_socktune_sort_keys "$socktune") ;;
     --family) words='inet inet6 unix' ;;
     --protocol)
         words='tcp mptcp sctp dccp udp udplite icmp raw unix-stream unix-dgram'
         ;;
-    --listen | --connect | --accept | --fd | -w | --watch) return ;;
+    --listen | --connect | --accept | --fd | --watch | -r | --rule) return ;;
+    -w)
+        [[ $command == apply ]] && return
+        words=$(_socktune_flags "$socktune" "$command")
+        ;;
     *)
         if [[ $current == -* ]]; then
             words=$(_socktune_flags "$socktune" "$command")
         else
             case $command in
             options) words=$("$socktune" options --names 2>/dev/null) ;;
+            stats) ;;
             inspect | apply) words=$(_socktune_processes) ;;
             run | doctor)
                 mapfile -t COMPREPLY < <(compgen -c -- "$current")

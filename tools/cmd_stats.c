@@ -1,0 +1,131 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * socktune stats: what the helper knows of connections, as a table or as its JSON.
+ */
+#include "columns.h"
+#include "commands.h"
+#include "console.h"
+#include "flags.h"
+#include "human.h"
+#include "reported_fetch.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <unistd.h>
+
+#define PATIENCE  10u /* seconds */
+#define LINE_ROOM 1024
+
+/* The helper's own bytes: what curl would print, whatever there is. */
+static int print_answer(struct reported_fetch *fetch)
+{
+    struct query_target target;
+    struct query query;
+    char buffer[16384];
+    ssize_t got = -1;
+
+    if (!reported_target(fetch, &target))
+        return command_failure("%s", fetch->error);
+    if (query_open(&query, target.text, fetch->patience) == 0)
+        while ((got = query_read(&query, buffer, sizeof buffer)) > 0)
+            if (fwrite(buffer, 1, (size_t)got, stdout) != (size_t)got)
+                break; /* main() tells of it */
+    query_close(&query);
+    return got < 0 ? command_failure("%s", query.error) : 0;
+}
+
+/* How many columns the terminal has; 0: it is none. */
+static unsigned terminal_width(void)
+{
+    struct winsize size;
+
+    return ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) == 0 ? size.ws_col : 0;
+}
+
+static void print_totals(const struct reported_list *list, const struct reported_fetch *fetch)
+{
+    struct reported_totals totals = reported_list_total(list);
+    char sent[HUMAN_SIZE], received[HUMAN_SIZE], loss[HUMAN_SIZE], losses[256];
+
+    human_bytes(totals.sent, sent);
+    human_bytes(totals.received, received);
+    human_percent(totals.sent > 0 ? totals.retransmitted / totals.sent : 0, loss);
+    if (list->count)
+        putchar('\n');
+    if (fetch->filter.closed)
+        printf("%zu closed", totals.count);
+    else
+        printf("%zu open, %zu listening", totals.open, totals.listening);
+    printf("; sent %s, received %s, retransmitted %s%%\n", sent, received, loss);
+    if (totals.lost)
+        printf("%zu of them without final figures: the last sample stands\n", totals.lost);
+    reported_losses(fetch->patience, losses, sizeof losses);
+    if (*losses)
+        printf("Not reported since the helper started: %s\n", losses);
+}
+
+static void print_table(const struct reported_list *list, double now, bool wide,
+                        const struct column *wanted)
+{
+    struct layout layout;
+    char line[LINE_ROOM];
+
+    if (!list->count)
+        return;
+    columns_layout(&layout, list, now, wide ? 0 : terminal_width(), wanted);
+    columns_line(&layout, NULL, now, line, sizeof line);
+    printf("%s%s%s\n", colour(stdout, COLOUR_BOLD), line, colour(stdout, COLOUR_NONE));
+    for (size_t i = 0; i < list->count; i++) {
+        columns_line(&layout, &list->items[i], now, line, sizeof line);
+        puts(line);
+    }
+}
+
+static int show(struct reported_fetch *fetch, struct column_order *order, bool wide)
+{
+    struct reported_list list = {.items = NULL};
+    int status = 0;
+
+    if (reported_fetch(fetch, &list) == 0) {
+        order->now = reported_now();
+        columns_sort(&list, order);
+        print_table(&list, order->now, wide, order->column);
+        print_totals(&list, fetch);
+    } else {
+        status = command_failure("%s", fetch->error);
+    }
+    reported_list_free(&list);
+    return status;
+}
+
+int cmd_stats(int argc, char **argv)
+{
+    struct reported_fetch fetch = {.patience = PATIENCE};
+    struct column_order order = {.column = NULL};
+    const char *sort = NULL;
+    bool json = false, wide = false;
+    const struct flag flags[] = {{"closed", 0, FLAG_SWITCH, &fetch.filter.closed},
+                                 {"json", 'j', FLAG_SWITCH, &json},
+                                 {"program", 'p', FLAG_VALUE, &fetch.filter.program},
+                                 {"rule", 'r', FLAG_VALUE, &fetch.filter.rule},
+                                 {"sort", 's', FLAG_VALUE, &sort},
+                                 {"wide", 'w', FLAG_SWITCH, &wide},
+                                 {NULL, 0, FLAG_SWITCH, NULL}};
+    char keys[256];
+    int status;
+    int first = parse_flags(argc, argv, flags, OPERANDS_ANYWHERE, &status);
+
+    if (first < 0)
+        return status;
+    if (first < argc)
+        return command_misuse("unexpected argument \"%s\"", argv[first]);
+    if (json && (sort || wide))
+        return command_misuse("--json prints the helper's own order and all fields: leave out %s",
+                              sort ? "--sort" : "--wide");
+    column_keys(keys, sizeof keys);
+    if (sort && !column_order_read(&order, sort))
+        return command_misuse("no sort key \"%s\"; expected one of %s, or -KEY for the reverse",
+                              sort, keys);
+    return json ? print_answer(&fetch) : show(&fetch, &order, wide);
+}

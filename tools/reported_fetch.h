@@ -1,0 +1,43 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Getting the helper's connections, page by page, so that neither side holds them all as JSON.
+ */
+#ifndef SOCKTUNE_REPORTED_FETCH_H
+#define SOCKTUNE_REPORTED_FETCH_H
+
+#include "query_client.h"
+#include "reported.h"
+
+/* What is asked for; NULL: any. */
+struct reported_filter {
+    const char *program; /* glob */
+    const char *rule;
+    bool closed; /* those that have closed, in place of those that are open */
+};
+
+/* A list being fetched. */
+struct reported_fetch {
+    struct reported_filter filter;
+    size_t most;       /* no more than these; 0: all */
+    unsigned patience; /* seconds that the helper may keep silent */
+    /* Called with each connection's JSON, which is gone when it returns; NULL: nothing is. */
+    void (*see)(const json_t *connection, void *context);
+    void *context;
+    bool cut; /* out: there are more than `most` */
+    char error[QUERY_ERROR_SIZE];
+};
+
+/* "/v1/connections" with the filter; false, with `error`, if a pattern is too long. */
+bool reported_target(struct reported_fetch *fetch, struct query_target *target);
+
+/* Append to `list`. Returns 0, or -1 with `error`. */
+int reported_fetch(struct reported_fetch *fetch, struct reported_list *list);
+
+/* Who the helper says loses records: "ring 3, netlink 17" of /v1/status, "" if nothing is lost or
+ * the helper does not say. */
+void reported_losses(unsigned patience, char *text, size_t size);
+
+/* Now, in seconds of the epoch, as the helper's times are. */
+double reported_now(void);
+
+#endif
