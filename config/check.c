@@ -234,9 +234,10 @@ static void check_purpose(const struct checker *checker, const struct rule *rule
     if (rule->setting_count == 0 && !rule->final && !rule->report)
         warn(checker, rule->at, "rule \"%s\" does nothing: it has no set, default, force or ignore",
              rule->name);
-    if (rule->report)
+    if (rule->handoff_socket)
         warn(checker, rule->at,
-             "rule \"%s\": this version of socktune does not report connections yet", rule->name);
+             "rule \"%s\": this version of socktune hands nothing over by socket; the ring is used",
+             rule->name);
 }
 
 /* --- options that cannot reach the sockets of their rule ------------------------------------- */

@@ -51,13 +51,12 @@ static void read_report(struct reader *reader, const config_setting_t *setting, 
     parse_bool(reader, setting, &rule->report);
 }
 
-/* Only checked: how a connection is handed over matters once something is reported. */
 static void read_handoff(struct reader *reader, const config_setting_t *setting, struct rule *rule)
 {
     static const char *const ways[] = {"ring", "socket", "auto", NULL};
     const char *way = parse_string(reader, setting, "handoff");
 
-    (void)rule;
+    rule->handoff_socket = way != NULL && strcmp(way, "socket") == 0;
     for (size_t i = 0; way != NULL && ways[i] != NULL; i++)
         if (strcmp(way, ways[i]) == 0)
             return;

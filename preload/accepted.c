@@ -11,6 +11,7 @@
 
 #include "adopt.h"
 #include "learn.h"
+#include "report.h"
 #include "tune.h"
 #include "waiting.h"
 
@@ -42,12 +43,14 @@ void tune_accepted(int listener, int fd)
 {
     unsigned moments =
         state.moments & (MOMENT_BIT(MOMENT_ACCEPT) | MOMENT_BIT(MOMENT_ACCEPT_WILDCARD));
-    if (fd < 0 || (moments == 0 && !waiting_any()))
+    if (fd < 0 || (moments == 0 && !waiting_any() && !reports(ROLE_ACCEPT)))
         return;
     int saved = errno;
     if (waiting_any() && waiting_accepted(listener))
         adopt_accepted(fd);
     else
         tune_by_peer(listener, fd, moments);
+    if (reports(ROLE_ACCEPT))
+        report_accept(fd);
     errno = saved;
 }

@@ -9,6 +9,7 @@
 #include "bytes.h"
 #include "kernel.h"
 #include "learn.h"
+#include "report.h"
 #include "tune.h"
 #include "waiting.h"
 
@@ -36,6 +37,7 @@ static void adopt(int fd)
     tune_apply(fd, &subject, &decision, moments);
     if ((subject.roles & ROLE_LISTEN) != 0)
         waiting_count(fd);
+    report_adopted(fd, &subject);
 }
 
 void adopt_accepted(int fd)

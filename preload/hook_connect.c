@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * connect(): the rules on the remote address and on connecting sockets, before the call; `source`;
- * and what the kernel forgets when it is set before the connection exists.
+ * what the kernel forgets when it is set before the connection exists; and the report of it.
  */
 #include "kernel.h"
 #include "learn.h"
 #include "real.h"
+#include "report.h"
 #include "trace.h"
 #include "tune.h"
 
@@ -60,8 +61,7 @@ static void tune_after(int fd, const struct subject *subject, const struct decis
     errno = saved;
 }
 
-__attribute__((visibility("default"))) int connect(int fd, const struct sockaddr *address,
-                                                   socklen_t length)
+static int connect_tuned(int fd, const struct sockaddr *address, socklen_t length)
 {
     struct subject subject;
     struct decision decision;
@@ -72,5 +72,15 @@ __attribute__((visibility("default"))) int connect(int fd, const struct sockaddr
     int result = real.connect(fd, address, length);
     if (tunes_at(MOMENT_BIT(MOMENT_CONNECTED)) && (result == 0 || errno == EINPROGRESS))
         tune_after(fd, &subject, &decision);
+    return result;
+}
+
+__attribute__((visibility("default"))) int connect(int fd, const struct sockaddr *address,
+                                                   socklen_t length)
+{
+    int result = connect_tuned(fd, address, length);
+    /* An interrupted connect() goes on without the caller. */
+    if (reports(ROLE_CONNECT) && (result == 0 || errno == EINPROGRESS || errno == EINTR))
+        report_connect(fd, address, length);
     return result;
 }

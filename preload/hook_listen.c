@@ -4,6 +4,7 @@
  * call, since a connection that is made meanwhile inherits nothing set later.
  */
 #include "real.h"
+#include "report.h"
 #include "tune.h"
 
 __attribute__((visibility("default"))) int listen(int fd, int backlog)
@@ -15,5 +16,7 @@ __attribute__((visibility("default"))) int listen(int fd, int backlog)
     int result = real.listen(fd, backlog);
     if (result == 0 && tunes_at(MOMENT_BIT(MOMENT_LISTENING)))
         tune(fd, &subject, MOMENT_LISTENING);
+    if (result == 0 && reports(ROLE_LISTEN))
+        report_listen(fd);
     return result;
 }

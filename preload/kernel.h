@@ -69,18 +69,29 @@ static inline int kernel_statx(int fd, const char *path, int flags, struct statx
     return (int)kernel_call(SYS_statx, fd, path, flags, STATX_BASIC_STATS, status);
 }
 
+/* The offset is 0 wherever this is used, so that its unit does not matter. */
+#ifdef SYS_mmap2
+#define KERNEL_MMAP SYS_mmap2
+#else
+#define KERNEL_MMAP SYS_mmap
+#endif
+
 /* `size` bytes of zeros, private, or NULL. Populated at once: a page fault for each page would cost
  * more than all the rest. */
 static inline void *kernel_map(size_t size)
 {
-#ifdef SYS_mmap2
-    const long number = SYS_mmap2;
-#else
-    const long number = SYS_mmap;
-#endif
-    long at = kernel_call(number, 0L, size, PROT_READ | PROT_WRITE,
+    long at = kernel_call(KERNEL_MMAP, 0L, size, PROT_READ | PROT_WRITE,
                           MAP_PRIVATE | MAP_ANONYMOUS | MAP_POPULATE, -1L, 0L);
     return at == -1 ? NULL : (void *)at;
+}
+
+/* The first `size` bytes of a file, shared: anywhere, or in the place of what is mapped at `at`.
+ * NULL if that failed. */
+static inline void *kernel_map_shared(void *at, size_t size, int fd)
+{
+    long mapped = kernel_call(KERNEL_MMAP, at, size, PROT_READ | PROT_WRITE,
+                              MAP_SHARED | (at != NULL ? MAP_FIXED : 0), fd, 0L);
+    return mapped == -1 ? NULL : (void *)mapped;
 }
 
 #endif

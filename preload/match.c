@@ -322,3 +322,28 @@ unsigned match_guard(const struct policy *policy, const struct active *active,
     *swallow = ignored || forced;
     return needed;
 }
+
+unsigned match_report(const struct policy *policy, const struct active *active,
+                      const struct subject *subject, uint32_t *number)
+{
+    struct view view = view_of(subject);
+    uint32_t numbered = 0;
+    unsigned needed = 0;
+    *number = NO_REPORT;
+    for (uint32_t i = 0; i < active->count; i++) {
+        const struct policy_rule *rule = &policy->rules[active->rules[i]];
+        bool reports = (rule->flags & RULE_REPORT) != 0, final = (rule->flags & RULE_FINAL) != 0;
+        if (!reports && !final)
+            continue;
+        uint32_t missing = rule_matches(policy, rule, &view);
+        if (missing != NO_MATCH && (missing & subject->unobtainable) == 0) {
+            needed |= missing;
+            if (missing == 0 && reports)
+                *number = numbered;
+            if (missing == 0 && final)
+                break;
+        }
+        numbered += reports;
+    }
+    return needed;
+}

@@ -66,4 +66,14 @@ bool action_applies(const struct policy_action *action, const struct subject *su
 unsigned match_guard(const struct policy *policy, const struct active *active,
                      const struct subject *subject, uint32_t option, bool *swallow);
 
+#define NO_REPORT UINT32_MAX
+
+/*
+ * Which rule wants the socket reported? The last matching one of those with RULE_REPORT; `number`
+ * is its number among all active rules with RULE_REPORT, or NO_REPORT.
+ * Returns 0 and the answer, or the missing facts as match_subject() does.
+ */
+unsigned match_report(const struct policy *policy, const struct active *active,
+                      const struct subject *subject, uint32_t *number);
+
 #endif

@@ -9,6 +9,7 @@
 #include "call.h"
 
 #include <dlfcn.h>
+#include <stdarg.h>
 #include <stddef.h>
 
 static int early_socket(int domain, int type, int protocol)
@@ -45,6 +46,17 @@ static int early_connect(int fd, const struct sockaddr *address, socklen_t lengt
 static int early_setsockopt(int fd, int level, int optname, const void *value, socklen_t length)
 {
     return (int)kernel_call(SYS_setsockopt, fd, level, optname, value, length);
+}
+
+static int early_prctl(int option, ...)
+{
+    unsigned long argument[4];
+    va_list arguments;
+    va_start(arguments, option);
+    for (unsigned i = 0; i < 4; i++)
+        argument[i] = va_arg(arguments, unsigned long);
+    va_end(arguments);
+    return (int)kernel_call(SYS_prctl, option, argument[0], argument[1], argument[2], argument[3]);
 }
 
 struct real real = {

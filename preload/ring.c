@@ -25,14 +25,6 @@ static bool has_room(const struct ring *ring, uint64_t head)
     return (int64_t)(head - tail) < (int64_t)RING_SLOTS;
 }
 
-bool ring_is_full(struct ring *ring)
-{
-    if (has_room(ring, __atomic_load_n(&ring->header.head, __ATOMIC_RELAXED)))
-        return false;
-    __atomic_fetch_add(&ring->header.dropped, 1, __ATOMIC_RELAXED);
-    return true;
-}
-
 bool ring_put(struct ring *ring, const struct record *record)
 {
     uint64_t ticket = __atomic_load_n(&ring->header.head, __ATOMIC_RELAXED);

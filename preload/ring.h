@@ -59,11 +59,11 @@ struct record {
     uint64_t cookie;  /* SO_COOKIE */
     uint64_t time_ns; /* CLOCK_REALTIME, when the call returned */
     uint8_t local[16];
-    uint8_t remote[16];   /* 0 for a listener */
+    uint8_t remote[16];   /* 0 for a listener, and where the port is 0 */
     uint32_t pid;         /* of the process that made the call, in its own pid namespace */
     uint32_t interface;   /* the socket is bound to this interface (idiag_if), 0: to none */
     uint16_t local_port;  /* 0: not known */
-    uint16_t remote_port; /* 0 for a listener */
+    uint16_t remote_port; /* 0: not known, since the peer had gone; and for a listener */
     uint16_t family;      /* of the socket: AF_INET or AF_INET6 */
     uint16_t protocol;    /* IPPROTO_TCP or IPPROTO_MPTCP */
     uint16_t rule;        /* index into the rules of the registration, or RECORD_RULE_UNNAMED */
@@ -123,9 +123,6 @@ static inline uint64_t ring_checksum(const struct record *record, uint64_t ticke
 /* Make RING_SIZE(RING_SLOTS) zeroed bytes an empty ring. `first` is its first ticket (a multiple of
  * RING_GENERATION), `now_ns` its first heartbeat. */
 void ring_init(struct ring *ring, uint64_t first, uint64_t now_ns);
-
-/* Is there no room? One that is, so that a record need not be gathered first, is counted. */
-bool ring_is_full(struct ring *ring);
 
 /* Put a record into a ring of RING_SLOTS. False: it was full; that is counted. Async-signal-safe,
  * thread-safe, makes no system call, never waits. */

@@ -18,6 +18,7 @@
 #include "kernel.h"
 #include "load.h"
 #include "real.h"
+#include "report.h"
 #include "text.h"
 #include "trace.h"
 #include "tune.h"
@@ -100,7 +101,8 @@ static unsigned moments_of_active_rules(void)
 
 /* Everything that depends on which rules are for this program. `extra` is the room behind the
  * policy: active rules first, then guards. */
-static void publish(const struct identity *identity, void *extra)
+static void publish(const struct identity *identity, void *extra,
+                    const struct report_settings *report)
 {
     uint32_t *rules = extra;
     state.active.rules = rules;
@@ -110,8 +112,10 @@ static void publish(const struct identity *identity, void *extra)
     collect_guards((uint16_t *)(rules + state.active.count));
     baseline_take();
     unsigned moments = moments_of_active_rules();
-    if (moments != 0)
+    unsigned reported = report_start(report);
+    if (moments != 0 || reported != 0)
         adopt_sockets();
+    __atomic_store_n(&state.reports, reported, __ATOMIC_RELEASE);
     __atomic_store_n(&state.moments, moments, __ATOMIC_RELEASE);
 }
 
@@ -161,7 +165,12 @@ static void tune_program(const struct start *start)
         return;
     identity.executable =
         find_executable(&state.policy, start->argv[0], executable, sizeof executable);
-    publish(&identity, extra);
+    struct report_settings report = {0};
+    if (!settings.secure) {
+        report.helper = text_getenv(start->environment, "SOCKTUNE_HELPER");
+        report.runtime = text_getenv(start->environment, "XDG_RUNTIME_DIR");
+    }
+    publish(&identity, extra, &report);
     trace_start(rules);
 }
 

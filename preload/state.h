@@ -24,6 +24,8 @@ struct state {
     struct active active;
     /* Union of the active rules' moments: a hook with none of its moments here passes through. */
     unsigned moments;
+    /* Roles of sockets that active rules want reported (enum role_bit). */
+    unsigned reports;
     /* Options that a force or ignore is about: indices into policy.options. */
     const uint16_t *guards;
     uint32_t guard_count;

@@ -8,6 +8,7 @@
 #include "bytes.h"
 #include "kernel.h"
 #include "learn.h"
+#include "report.h"
 #include "trace.h"
 
 #include <errno.h>
@@ -103,6 +104,7 @@ static void apply_action(int fd, const struct subject *subject, const struct pol
         return; /* socket() and connect() see to these */
     if (yields(fd, subject, action, moment)) {
         trace_kept(fd, subject, moment, action);
+        report_option(action->option, REPORT_KEPT);
         return;
     }
     errno = 0;
@@ -111,6 +113,7 @@ static void apply_action(int fd, const struct subject *subject, const struct pol
     else
         kernel_setsockopt(fd, option->level, option->optname,
                           policy_string(&state.policy, action->value), action->length);
+    report_option(action->option, (unsigned)errno);
     trace_action(fd, subject, moment, action, errno);
 }
 

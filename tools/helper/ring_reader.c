@@ -92,14 +92,13 @@ void ring_reader_beat(struct ring_reader *reader, uint64_t now_ns)
 
 static bool record_is_sane(const struct record *record)
 {
-    bool has_peer = record->kind == RECORD_CONNECT || record->kind == RECORD_ACCEPT;
-    if (!has_peer && record->kind != RECORD_LISTEN)
+    if (record->kind < RECORD_CONNECT || record->kind > RECORD_LISTEN)
         return false;
     if (record->family != AF_INET && record->family != AF_INET6)
         return false;
     if (record->protocol != IPPROTO_TCP && record->protocol != IPPROTO_MPTCP)
         return false;
-    return record->cookie != 0 && (!has_peer || record->remote_port != 0);
+    return record->cookie != 0;
 }
 
 enum slot_state { SLOT_OPEN, SLOT_WHOLE, SLOT_TORN };

@@ -1,0 +1,117 @@
+# SPDX-License-Identifier: MIT
+"""A helper of the tests' own: takes registrations and reads rings, as preload/ring.h and
+preload/registration.h say, and no more."""
+import contextlib
+import fcntl
+import ipaddress
+import mmap
+import os
+import socket
+import struct
+import time
+import types
+
+HEADER = struct.Struct("=8sIIIIII")       # struct registration
+RING = struct.Struct("=8sIIII")           # the head of struct ring_header
+HEAD, DROPPED, TAIL, HEARTBEAT = 64, 72, 128, 136
+RECORD = struct.Struct("=QQ16s16sIIHHHHHHBB2s")
+FAILURE = struct.Struct("=iii")
+KINDS = {1: "connect", 2: "accept", 3: "listen"}
+SEALS = 0x2 | 0x4 | 0x1  # F_SEAL_SHRINK, F_SEAL_GROW, F_SEAL_SEAL
+
+
+def address(packed):
+    found = ipaddress.IPv6Address(packed)
+    return str(found.ipv4_mapped or found)
+
+
+class Ring:
+    """One registration and the ring that came with it."""
+
+    def __init__(self, message, descriptors, credentials):
+        magic, self.version, size, self.pid, self.ring_size, rules, _ = HEADER.unpack_from(message)
+        assert (magic, size) == (b"STREGIST", len(message))
+        names = message[HEADER.size:].split(b"\0")
+        assert names.pop() == b"" and len(names) == 1 + rules
+        self.program, *self.rules = (name.decode() for name in names)
+        self.peer_pid, self.peer_uid, _ = credentials
+        memory, self.diag = descriptors
+        with contextlib.closing(os.fdopen(memory, "r+b", buffering=0)):
+            assert os.fstat(memory).st_size == self.ring_size
+            assert fcntl.fcntl(memory, fcntl.F_GET_SEALS) & SEALS == SEALS
+            self.memory = mmap.mmap(memory, self.ring_size)
+        magic, _, self.slot_size, self.slots, self.slots_at = RING.unpack_from(self.memory)
+        assert magic == b"STRING01"
+        self.tail = self.get(TAIL)
+
+    def close(self):
+        os.close(self.diag)
+        self.memory.close()
+
+    def get(self, offset):
+        return struct.unpack_from("=Q", self.memory, offset)[0]
+
+    def put(self, offset, value):
+        struct.pack_into("=Q", self.memory, offset, value)
+
+    def beat(self, when=None):
+        self.put(HEARTBEAT, int((time.time() if when is None else when) * 1e9))
+
+    def read(self):
+        """The records that came since."""
+        records = []
+        while self.tail != self.get(HEAD):
+            at = self.slots_at + self.tail % self.slots * self.slot_size
+            if self.get(at) != self.tail + 1:
+                break
+            records.append(self.record(at + 16))
+            self.tail += 1
+            self.put(TAIL, self.tail)
+        return records
+
+    def record(self, at):
+        (cookie, when, local, remote, pid, interface, local_port, remote_port, family, protocol,
+         rule, applied, kind, failed, _) = RECORD.unpack_from(self.memory, at)
+        failures = [FAILURE.unpack_from(self.memory, at + RECORD.size + i * FAILURE.size)
+                    for i in range(min(failed, 8))]
+        return types.SimpleNamespace(
+            cookie=cookie, time=when / 1e9, pid=pid, interface=interface,
+            local=(address(local), local_port), remote=(address(remote), remote_port),
+            family=family, protocol=protocol, rule=self.rules[rule], applied=applied,
+            kind=KINDS[kind], failed=failed, failures=failures)
+
+
+class Helper:
+    """Listens at `path`; registrations wait there until they are taken."""
+
+    def __init__(self, path):
+        self.path = path
+        self.listener = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        self.listener.bind(str(path))
+        os.chmod(path, 0o666)
+        self.listener.listen(128)
+        self.rings = []
+
+    def close(self):
+        self.listener.close()
+        self.path.unlink(missing_ok=True)
+        for ring in self.rings:
+            ring.close()
+
+    def take(self, timeout=5):
+        """The next registration; None if none comes in time."""
+        self.listener.settimeout(timeout)
+        try:
+            client, _ = self.listener.accept()
+        except TimeoutError:
+            return None
+        with client:
+            credentials = struct.unpack("=iII", client.getsockopt(
+                socket.SOL_SOCKET, socket.SO_PEERCRED, 12))
+            message, descriptors, flags, _ = socket.recv_fds(client, 65536, 16)
+            assert not flags & (socket.MSG_TRUNC | socket.MSG_CTRUNC)
+            assert client.recv(1) == b""  # it hung up
+        ring = Ring(message, descriptors, credentials)
+        ring.beat()
+        self.rings.append(ring)
+        return ring
