@@ -1,0 +1,178 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * epoll, with a timerfd a timer.
+ */
+#include "loop.h"
+
+#include <errno.h>
+#include <stdbool.h>
+#include <stdlib.h>
+#include <sys/epoll.h>
+#include <sys/timerfd.h>
+#include <time.h>
+#include <unistd.h>
+
+#define EVENTS_AT_ONCE 64
+#define SECOND         UINT64_C(1000000000)
+
+struct loop_source {
+    int fd;
+    loop_ready *ready; /* NULL: a timer, whose descriptor is its own */
+    loop_tick *tick;
+    void *context;
+    bool removed;
+    struct loop_source *next_removed;
+};
+
+struct loop {
+    int epoll;
+    bool running;
+    /* Removed in this round: events that were already fetched may still point to them. */
+    struct loop_source *removed;
+};
+
+static uint64_t now(clockid_t clock)
+{
+    struct timespec time;
+
+    (void)clock_gettime(clock, &time);
+    return (uint64_t)time.tv_sec * SECOND + (uint64_t)time.tv_nsec;
+}
+
+uint64_t now_monotonic(void)
+{
+    return now(CLOCK_MONOTONIC);
+}
+
+uint64_t now_real(void)
+{
+    return now(CLOCK_REALTIME);
+}
+
+struct loop *loop_new(void)
+{
+    struct loop *loop = calloc(1, sizeof *loop);
+
+    if (!loop)
+        return NULL;
+    loop->epoll = epoll_create1(EPOLL_CLOEXEC);
+    if (loop->epoll < 0) {
+        free(loop);
+        return NULL;
+    }
+    return loop;
+}
+
+static void free_removed(struct loop *loop)
+{
+    while (loop->removed) {
+        struct loop_source *source = loop->removed;
+
+        loop->removed = source->next_removed;
+        free(source);
+    }
+}
+
+void loop_free(struct loop *loop)
+{
+    if (!loop)
+        return;
+    free_removed(loop);
+    (void)close(loop->epoll);
+    free(loop);
+}
+
+static struct loop_source *add(struct loop *loop, const struct loop_source *like, uint32_t events)
+{
+    struct loop_source *source = malloc(sizeof *source);
+    struct epoll_event event = {.events = events, .data.ptr = source};
+
+    if (!source)
+        return NULL;
+    *source = *like;
+    if (epoll_ctl(loop->epoll, EPOLL_CTL_ADD, source->fd, &event) != 0) {
+        free(source);
+        return NULL;
+    }
+    return source;
+}
+
+struct loop_source *loop_watch(struct loop *loop, int fd, uint32_t events, loop_ready *ready,
+                               void *context)
+{
+    return add(loop, &(struct loop_source){.fd = fd, .ready = ready, .context = context}, events);
+}
+
+struct loop_source *loop_timer(struct loop *loop, uint64_t interval, loop_tick *tick, void *context)
+{
+    int fd = timerfd_create(CLOCK_MONOTONIC, TFD_NONBLOCK | TFD_CLOEXEC);
+    struct loop_source *timer;
+
+    if (fd < 0)
+        return NULL;
+    timer = add(loop, &(struct loop_source){.fd = fd, .tick = tick, .context = context}, EPOLLIN);
+    if (!timer) {
+        (void)close(fd);
+        return NULL;
+    }
+    loop_timer_set(timer, 0, interval);
+    return timer;
+}
+
+static struct timespec to_timespec(uint64_t nanoseconds)
+{
+    return (struct timespec){(time_t)(nanoseconds / SECOND), (long)(nanoseconds % SECOND)};
+}
+
+void loop_timer_set(struct loop_source *timer, uint64_t first, uint64_t interval)
+{
+    struct itimerspec setting = {to_timespec(interval), to_timespec(first ? first : interval)};
+
+    (void)timerfd_settime(timer->fd, 0, &setting, NULL);
+}
+
+void loop_remove(struct loop *loop, struct loop_source *source)
+{
+    if (!source)
+        return;
+    (void)epoll_ctl(loop->epoll, EPOLL_CTL_DEL, source->fd, NULL);
+    if (!source->ready)
+        (void)close(source->fd);
+    source->removed = true;
+    source->next_removed = loop->removed;
+    loop->removed = source;
+}
+
+static void call(const struct loop_source *source, uint32_t events)
+{
+    uint64_t ticks;
+
+    if (source->removed)
+        return;
+    if (source->ready)
+        source->ready(source->context, events);
+    else if (read(source->fd, &ticks, sizeof ticks) == (ssize_t)sizeof ticks)
+        source->tick(source->context);
+}
+
+int loop_run(struct loop *loop)
+{
+    struct epoll_event events[EVENTS_AT_ONCE];
+
+    loop->running = true;
+    while (loop->running) {
+        int count = epoll_wait(loop->epoll, events, EVENTS_AT_ONCE, -1);
+
+        if (count < 0 && errno != EINTR)
+            return -1;
+        for (int i = 0; i < count; i++)
+            call(events[i].data.ptr, events[i].events);
+        free_removed(loop);
+    }
+    return 0;
+}
+
+void loop_stop(struct loop *loop)
+{
+    loop->running = false;
+}
