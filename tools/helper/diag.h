@@ -1,0 +1,86 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * sock_diag(7) of one network namespace, through one netlink socket: lookups by cookie, dumps, and
+ * the multicast by which the kernel tells of each TCP socket that it destroys.
+ *
+ * The socket may come from a program that keeps a duplicate. That program can make it fall silent
+ * or lose messages, which costs it its own reports; it cannot put words into the kernel's mouth:
+ * what was not sent by the kernel is passed over. Nothing here ever waits.
+ */
+#ifndef SOCKTUNE_HELPER_DIAG_H
+#define SOCKTUNE_HELPER_DIAG_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#define DIAG_BATCH 32u /* lookups in one system call; more gain nothing */
+
+enum diag_event {
+    DIAG_FOUND,    /* a socket, by lookup or dump */
+    DIAG_MISSING,  /* a lookup found nothing; only `target` is set */
+    DIAG_DESTROYED /* a TCP socket is gone; state and tcp_info are its last */
+};
+
+/* A socket whose cookie and ends are known. Addresses as in struct connection. */
+struct diag_target {
+    uint64_t cookie;
+    uint8_t local[16];
+    uint8_t remote[16];
+    uint16_t local_port;
+    uint16_t remote_port;
+    uint32_t ifindex;
+    uint8_t family;
+};
+
+struct diag_answer {
+    enum diag_event event;
+    struct diag_target target;
+    unsigned state;
+    uid_t uid;
+    bool owned;             /* some process has it open, so `uid` means something */
+    uint32_t receive_queue; /* listeners: connections that wait, and how many may */
+    uint32_t send_queue;
+    const uint8_t *info; /* NULL: none came. Borrowed for the call. */
+    size_t info_length;
+    const char *congestion; /* NULL: none came */
+};
+
+typedef void diag_take(void *context, const struct diag_answer *answer);
+
+struct diag;
+
+/* A socket of our own network namespace. -1 with errno. */
+int diag_socket(void);
+
+/* Why `fd`, which somebody passed, is not what diag_open() needs; NULL if it is. `netns` gets the
+ * cookie of its network namespace. */
+const char *diag_check(int fd, uint64_t *netns);
+
+/* Join the destroy groups. The descriptor becomes the diag's, also on an error: NULL with errno. */
+struct diag *diag_open(int fd, diag_take *take, void *context);
+void diag_close(struct diag *diag);
+
+int diag_fd(const struct diag *diag);
+
+/* Ask for up to DIAG_BATCH sockets and hand over the answers; destroy events that lie in between
+ * are handed over too. -1: the socket is dead. */
+int diag_lookup(struct diag *diag, const struct diag_target *targets, unsigned count);
+
+/*
+ * Begin a dump of the sockets of a family and protocol (IPPROTO_TCP, IPPROTO_MPTCP) in these states
+ * (bits of 1 << state). The answers come with diag_read(); those of MPTCP without `info`, which
+ * would not be a tcp_info. -1 with errno, EBUSY while another one is under way.
+ */
+int diag_dump(struct diag *diag, uint8_t family, uint16_t protocol, uint32_t states);
+bool diag_is_dumping(const struct diag *diag);
+
+/* Take what has arrived, at most about `limit` messages; more makes the descriptor ready again.
+ * -1: the socket is dead. */
+int diag_read(struct diag *diag, unsigned limit);
+
+/* Messages that the kernel could not deliver since the last call: exact, as it counts them. */
+uint64_t diag_overruns(struct diag *diag);
+
+#endif
