@@ -27,7 +27,7 @@ struct helper_config {
     unsigned interval;         /* seconds between two samples of a connection */
     unsigned user_processes;   /* the most that one user may have registered */
     unsigned user_connections; /* tracked */
-    size_t ring_bytes;         /* the largest ring that is taken */
+    unsigned ring_kib;         /* the largest ring that is taken */
     struct peer_class *classes;
     size_t class_count;
 };

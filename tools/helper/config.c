@@ -1,0 +1,423 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Options of socktuned and settings of its file: one table, since most are both.
+ */
+#include "config.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <getopt.h>
+#include <libconfig.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#define EXIT_USAGE  2
+#define EXIT_CONFIG 78
+
+/* Where a numeric setting goes, and between which bounds. */
+struct number {
+    const char *name; /* in the file; with a dot: in a group */
+    size_t offset;
+    unsigned low;
+    unsigned high;
+};
+
+static const struct number numbers[] = {
+    {"history", offsetof(struct helper_config, history), 0, 1000000},
+    {"interval", offsetof(struct helper_config, interval), 1, 86400},
+    {"limits.processes", offsetof(struct helper_config, user_processes), 1, 65536},
+    {"limits.connections", offsetof(struct helper_config, user_connections), 1, 10000000},
+    {"limits.ring_kib", offsetof(struct helper_config, ring_kib), 20, 65536},
+};
+
+static const struct text {
+    const char *name;
+    size_t offset;
+} texts[] = {
+    {"directory", offsetof(struct helper_config, directory)},
+    {"metrics", offsetof(struct helper_config, metrics)},
+    {"group", offsetof(struct helper_config, group)},
+};
+
+/* Settings that are neither, and those that hold others. */
+static const char *const others[] = {"show_peers", "limits", "peer_classes"};
+
+#define COUNT(table) (sizeof(table) / sizeof *(table))
+
+static unsigned *number_at(struct helper_config *config, const struct number *number)
+{
+    return (unsigned *)(void *)((char *)config + number->offset);
+}
+
+/* Replaces what is there. False without memory. */
+static bool put_text(char **at, const char *value)
+{
+    char *copy = strdup(value);
+
+    if (!copy)
+        return false;
+    free(*at);
+    *at = copy;
+    return true;
+}
+
+static bool put_defaults(struct helper_config *config)
+{
+    const char *runtime = getenv("XDG_RUNTIME_DIR"), *helper = getenv("SOCKTUNE_HELPER");
+    char path[PATH_MAX] = "/run/socktune";
+
+    *config = (struct helper_config){.history = 1000,
+                                     .interval = 10,
+                                     .user_processes = 1024,
+                                     .user_connections = 200000,
+                                     .ring_kib = 16 * 1024};
+    if (helper && strrchr(helper, '/') && strrchr(helper, '/') != helper)
+        snprintf(path, sizeof path, "%.*s", (int)(strrchr(helper, '/') - helper), helper);
+    else if (geteuid() != 0 && access(path, W_OK) != 0 && runtime && runtime[0] == '/')
+        snprintf(path, sizeof path, "%s/socktune", runtime);
+    return put_text(&config->directory, path) && put_text(&config->group, "socktune");
+}
+
+void config_free(struct helper_config *config)
+{
+    for (size_t i = 0; i < config->class_count; i++)
+        free(config->classes[i].name);
+    free(config->classes);
+    free(config->directory);
+    free(config->file);
+    free(config->metrics);
+    free(config->group);
+    *config = (struct helper_config){0};
+}
+
+/* --- the file ------------------------------------------------------------------------------- */
+
+static int complain(const config_setting_t *setting, const char *file, const char *what)
+{
+    fprintf(stderr, "%s:%u: error: %s%s%s\n", file, config_setting_source_line(setting),
+            config_setting_name(setting) ? config_setting_name(setting) : "",
+            config_setting_name(setting) ? ": " : "", what);
+    return -1;
+}
+
+static int check_names(const config_setting_t *group, const char *prefix, const char *file)
+{
+    for (int i = 0; i < config_setting_length(group); i++) {
+        const config_setting_t *setting = config_setting_get_elem(group, (unsigned)i);
+        char name[128];
+        bool known = false;
+
+        snprintf(name, sizeof name, "%s%s", prefix, config_setting_name(setting));
+        for (size_t n = 0; n < COUNT(numbers); n++)
+            known |= strcmp(numbers[n].name, name) == 0;
+        for (size_t n = 0; n < COUNT(texts); n++)
+            known |= strcmp(texts[n].name, name) == 0;
+        for (size_t n = 0; n < COUNT(others); n++)
+            known |= strcmp(others[n], name) == 0;
+        if (!known)
+            return complain(setting, file,
+                            "no such setting; there are directory, metrics, group, history, "
+                            "interval, show_peers, limits = { processes, connections, ring_kib } "
+                            "and peer_classes");
+    }
+    return 0;
+}
+
+static int read_number(struct helper_config *config, const config_t *from,
+                       const struct number *number, const char *file)
+{
+    const config_setting_t *setting = config_lookup(from, number->name);
+    long long value;
+    char range[96];
+
+    if (!setting)
+        return 0;
+    value = config_setting_get_int64(setting);
+    if (!config_setting_is_number(setting) || config_setting_type(setting) == CONFIG_TYPE_FLOAT ||
+        value < number->low || value > number->high) {
+        snprintf(range, sizeof range, "must be a whole number from %u to %u", number->low,
+                 number->high);
+        return complain(setting, file, range);
+    }
+    *number_at(config, number) = (unsigned)value;
+    return 0;
+}
+
+static int read_text(struct helper_config *config, const config_t *from, const struct text *text,
+                     const char *file)
+{
+    const config_setting_t *setting = config_lookup(from, text->name);
+
+    if (!setting)
+        return 0;
+    if (config_setting_type(setting) != CONFIG_TYPE_STRING)
+        return complain(setting, file, "must be a string");
+    if (!put_text((char **)(void *)((char *)config + text->offset),
+                  config_setting_get_string(setting)))
+        return complain(setting, file, "memory is out");
+    return 0;
+}
+
+/* "10.0.0.0/8", "fd00::/8", an address alone. */
+static bool read_prefix(struct peer_class *class, const char *text)
+{
+    static const uint8_t mapped[12] = {[10] = 0xff, [11] = 0xff};
+    char address[INET6_ADDRSTRLEN + 1], *end = NULL;
+    const char *slash = strchr(text, '/');
+    size_t length = slash ? (size_t)(slash - text) : strlen(text);
+    unsigned long bits = 128;
+
+    if (length >= sizeof address)
+        return false;
+    memcpy(address, text, length);
+    address[length] = 0;
+    if (slash) {
+        errno = 0;
+        bits = strtoul(slash + 1, &end, 10);
+        if (errno || end == slash + 1 || *end || slash[1] < '0' || slash[1] > '9')
+            return false;
+    }
+    if (inet_pton(AF_INET, address, class->address + 12) == 1) {
+        memcpy(class->address, mapped, sizeof mapped);
+        bits = slash ? bits + 96 : 128;
+    } else if (inet_pton(AF_INET6, address, class->address) != 1) {
+        return false;
+    }
+    class->length = (unsigned)bits;
+    return bits <= 128;
+}
+
+static int read_class(struct helper_config *config, const config_setting_t *entry, const char *file)
+{
+    struct peer_class *class = &config->classes[config->class_count];
+    const char *name, *prefix;
+
+    if (!config_setting_is_group(entry) || !config_setting_lookup_string(entry, "name", &name) ||
+        !name[0] || !config_setting_lookup_string(entry, "prefix", &prefix))
+        return complain(entry, file, "must be { name = \"...\"; prefix = \"10.0.0.0/8\"; }");
+    if (!read_prefix(class, prefix))
+        return complain(entry, file,
+                        "prefix must be an address or a prefix as 10.0.0.0/8 or fd00::/8");
+    class->name = strdup(name);
+    if (!class->name)
+        return complain(entry, file, "memory is out");
+    config->class_count++;
+    return 0;
+}
+
+static int read_classes(struct helper_config *config, const config_t *from, const char *file)
+{
+    const config_setting_t *list = config_lookup(from, "peer_classes");
+
+    if (!list)
+        return 0;
+    if (!config_setting_is_list(list) || config_setting_length(list) > 64)
+        return complain(list, file, "must be a list of at most 64 { name; prefix; }");
+    config->classes = calloc((size_t)config_setting_length(list) + 1, sizeof *config->classes);
+    if (!config->classes)
+        return complain(list, file, "memory is out");
+    for (int i = 0; i < config_setting_length(list); i++)
+        if (read_class(config, config_setting_get_elem(list, (unsigned)i), file) != 0)
+            return -1;
+    return 0;
+}
+
+static int read_settings(struct helper_config *config, const config_t *from, const char *file)
+{
+    const config_setting_t *limits = config_lookup(from, "limits");
+    const config_setting_t *peers = config_lookup(from, "show_peers");
+
+    if (check_names(config_root_setting(from), "", file) != 0)
+        return -1;
+    if (limits && !config_setting_is_group(limits))
+        return complain(limits, file, "must be a group: { ... }");
+    if (limits && check_names(limits, "limits.", file) != 0)
+        return -1;
+    for (size_t i = 0; i < COUNT(numbers); i++)
+        if (read_number(config, from, &numbers[i], file) != 0)
+            return -1;
+    for (size_t i = 0; i < COUNT(texts); i++)
+        if (read_text(config, from, &texts[i], file) != 0)
+            return -1;
+    if (peers && config_setting_type(peers) != CONFIG_TYPE_BOOL)
+        return complain(peers, file, "must be true or false");
+    config->show_peers = peers && config_setting_get_bool(peers);
+    return read_classes(config, from, file);
+}
+
+static int read_file(struct helper_config *config, const char *file)
+{
+    config_t from;
+    int result = -1;
+
+    config_init(&from);
+    if (config_read_file(&from, file) == CONFIG_TRUE)
+        result = read_settings(config, &from, file);
+    else if (config_error_type(&from) == CONFIG_ERR_FILE_IO)
+        fprintf(stderr, "%s: error: %s\n", file, strerror(errno));
+    else
+        fprintf(stderr, "%s:%d: error: %s\n",
+                config_error_file(&from) ? config_error_file(&from) : file,
+                config_error_line(&from), config_error_text(&from));
+    config_destroy(&from);
+    return result;
+}
+
+/* --- the command line ----------------------------------------------------------------------- */
+
+static const struct option options[] = {{"foreground", no_argument, NULL, 'f'},
+                                        {"directory", required_argument, NULL, 'd'},
+                                        {"history", required_argument, NULL, 'n'},
+                                        {"interval", required_argument, NULL, 'i'},
+                                        {"metrics", required_argument, NULL, 'm'},
+                                        {"config", required_argument, NULL, 'c'},
+                                        {"version", no_argument, NULL, 'V'},
+                                        {"help", no_argument, NULL, 'h'},
+                                        {NULL, 0, NULL, 0}};
+
+static void print_help(FILE *to)
+{
+    fputs("Usage: socktuned [OPTION...]\n"
+          "\n"
+          "Reports TCP_INFO of every connection of the programs that socktune tunes.\n"
+          "\n"
+          "  -f, --foreground         stay in the foreground\n"
+          "  -d, --directory=DIR      where helper.sock and query.sock are (/run/socktune)\n"
+          "  -n, --history=N          closed connections that are kept (1000)\n"
+          "  -i, --interval=SECONDS   between two samples of a connection (10)\n"
+          "  -m, --metrics=ADDR:PORT  serve metrics and a status page over TCP too\n"
+          "  -c, --config=FILE        read settings from FILE; options win over it\n"
+          "  -V, --version            print the version\n"
+          "  -h, --help               print this\n"
+          "\n"
+          "SIGHUP reads FILE again; SIGTERM ends. socktuned(8) tells more.\n",
+          to);
+}
+
+static int usage_error(void)
+{
+    fputs("Try `socktuned --help'.\n", stderr);
+    return EXIT_USAGE;
+}
+
+static int parse_number(struct helper_config *config, const char *name, const char *text)
+{
+    const struct number *number = numbers;
+    unsigned long value;
+    char *end = NULL;
+
+    while (strcmp(number->name, name) != 0)
+        number++;
+    errno = 0;
+    value = strtoul(text, &end, 10);
+    if (errno || text[0] < '0' || text[0] > '9' || *end || value < number->low ||
+        value > number->high) {
+        fprintf(stderr, "socktuned: --%s: \"%s\" is no whole number from %u to %u\n", name, text,
+                number->low, number->high);
+        return usage_error();
+    }
+    *number_at(config, number) = (unsigned)value;
+    return -1;
+}
+
+static int take_text(char **at, const char *text)
+{
+    if (put_text(at, text))
+        return -1;
+    fputs("socktuned: memory is out\n", stderr);
+    return EXIT_FAILURE;
+}
+
+/* What --config names is read before the other options are taken. */
+static int take_option(struct helper_config *config, int letter, bool file_only)
+{
+    if (letter == '?')
+        return usage_error();
+    if (letter == 'c')
+        return file_only ? take_text(&config->file, optarg) : -1;
+    if (file_only && letter != 'h' && letter != 'V')
+        return -1;
+    switch (letter) {
+    case 'f':
+        config->foreground = true;
+        return -1;
+    case 'd':
+        return take_text(&config->directory, optarg);
+    case 'n':
+        return parse_number(config, "history", optarg);
+    case 'i':
+        return parse_number(config, "interval", optarg);
+    case 'm':
+        return take_text(&config->metrics, optarg);
+    case 'V':
+        puts("socktuned " SOCKTUNE_VERSION);
+        return EXIT_SUCCESS;
+    default:
+        print_help(stdout);
+        return EXIT_SUCCESS;
+    }
+}
+
+static int take_options(struct helper_config *config, int argc, char **argv, bool file_only)
+{
+    int letter, status = -1;
+
+    optind = 1;
+    opterr = file_only;
+    while (status < 0 && (letter = getopt_long(argc, argv, "fd:n:i:m:c:Vh", options, NULL)) != -1)
+        status = take_option(config, letter, file_only);
+    if (status < 0 && optind < argc) {
+        fprintf(stderr, "socktuned: unexpected argument \"%s\"\n", argv[optind]);
+        status = usage_error();
+    }
+    return status;
+}
+
+static int take_all(struct helper_config *config, int argc, char **argv)
+{
+    int status = take_options(config, argc, argv, true);
+
+    if (status < 0 && config->file && read_file(config, config->file) != 0)
+        status = EXIT_CONFIG;
+    return status < 0 ? take_options(config, argc, argv, false) : status;
+}
+
+int config_start(struct helper_config *config, int argc, char **argv)
+{
+    int status;
+
+    if (!put_defaults(config)) {
+        config_free(config);
+        fputs("socktuned: memory is out\n", stderr);
+        return EXIT_FAILURE;
+    }
+    status = take_all(config, argc, argv);
+    if (status >= 0)
+        config_free(config);
+    return status;
+}
+
+static void swap_text(char **one, char **other)
+{
+    char *kept = *one;
+
+    *one = *other;
+    *other = kept;
+}
+
+int config_reload(struct helper_config *config, int argc, char **argv)
+{
+    struct helper_config fresh;
+
+    if (config_start(&fresh, argc, argv) >= 0)
+        return -1;
+    swap_text(&fresh.directory, &config->directory);
+    swap_text(&fresh.metrics, &config->metrics);
+    config_free(config);
+    *config = fresh;
+    return 0;
+}
