@@ -334,6 +334,11 @@ static bool passes(const struct connection_filter *filter, const struct connecti
     return !filter->program || glob_match(filter->program, connection->program);
 }
 
+size_t connections_places(const struct connections *all)
+{
+    return all->chunk_count * CHUNK;
+}
+
 struct connection *connections_walk(struct connections *all, uint64_t *cursor, size_t *budget)
 {
     uint64_t end = (uint64_t)all->chunk_count * CHUNK;

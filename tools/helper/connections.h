@@ -283,4 +283,7 @@ void connections_reject(struct connections *all, struct connection *connection);
 struct connection *connections_get(struct connections *all, uint64_t netns, uint64_t cookie);
 struct connection *connections_walk(struct connections *all, uint64_t *cursor, size_t *budget);
 
+/* Where a walk ends: its cursor is then at least this. */
+size_t connections_places(const struct connections *all);
+
 #endif

@@ -1,0 +1,220 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * socktuned, the helper: starts its parts, ends them, and listens to signals.
+ */
+#include "helper.h"
+#include "listen.h"
+#include "processes.h"
+#include "registration_server.h"
+#include "sampler.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/resource.h>
+#include <sys/signalfd.h>
+#include <sys/wait.h>
+#include <syslog.h>
+#include <unistd.h>
+
+struct daemon {
+    struct helper helper;
+    struct listeners listeners;
+    struct registration_server *registration;
+    struct loop_source *signals;
+    int signal_fd;
+    int argc;
+    char **argv;
+};
+
+/* --- signals -------------------------------------------------------------------------------- */
+
+static void reload(struct daemon *daemon)
+{
+    struct helper *helper = &daemon->helper;
+
+    service_notify("RELOADING=1");
+    if (config_reload(&helper->config, daemon->argc, daemon->argv) == 0) {
+        if (connections_set_history(helper->connections, helper->config.history) != 0)
+            helper_log(LOG_ERR, "no memory for a history of %u", helper->config.history);
+        query_reload(helper->query);
+        helper_log(LOG_NOTICE, "settings read again");
+    } else {
+        helper_log(LOG_ERR, "the settings stay as they were");
+    }
+    service_notify("READY=1");
+}
+
+static void take_signal(void *context, uint32_t events)
+{
+    struct daemon *daemon = context;
+    struct signalfd_siginfo signal;
+
+    (void)events;
+    if (read(daemon->signal_fd, &signal, sizeof signal) != (ssize_t)sizeof signal)
+        return;
+    if (signal.ssi_signo == SIGHUP)
+        reload(daemon);
+    else
+        loop_stop(daemon->helper.loop);
+}
+
+/* SIGPIPE must not end the helper when a client hangs up. */
+static int watch_signals(struct daemon *daemon)
+{
+    sigset_t set;
+
+    sigemptyset(&set);
+    sigaddset(&set, SIGHUP);
+    sigaddset(&set, SIGTERM);
+    sigaddset(&set, SIGINT);
+    if (sigprocmask(SIG_BLOCK, &set, NULL) != 0 || signal(SIGPIPE, SIG_IGN) == SIG_ERR)
+        return -1;
+    daemon->signal_fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
+    if (daemon->signal_fd < 0)
+        return -1;
+    daemon->signals =
+        loop_watch(daemon->helper.loop, daemon->signal_fd, EPOLLIN, take_signal, daemon);
+    return daemon->signals ? 0 : -1;
+}
+
+/* --- the background ------------------------------------------------------------------------- */
+
+/* Every registered process takes a descriptor. */
+static void raise_descriptor_limit(void)
+{
+    struct rlimit limit;
+
+    if (getrlimit(RLIMIT_NOFILE, &limit) == 0) {
+        limit.rlim_cur = limit.rlim_max;
+        (void)setrlimit(RLIMIT_NOFILE, &limit);
+    }
+}
+
+/* In the parent: wait until the child is ready, or has ended. */
+static int await_child(int ready, pid_t child)
+{
+    char byte;
+    ssize_t got;
+    int status = EXIT_FAILURE;
+
+    while ((got = read(ready, &byte, 1)) < 0 && errno == EINTR)
+        continue;
+    if (got == 1)
+        return EXIT_SUCCESS;
+    if (waitpid(child, &status, 0) == child && WIFEXITED(status))
+        return WEXITSTATUS(status);
+    return EXIT_FAILURE;
+}
+
+/* Go on in a child; the parent ends once that is ready, so that who started it can rely on the
+ * sockets. Returns the descriptor to write to when ready. */
+static int go_to_background(void)
+{
+    int ends[2];
+    pid_t child;
+
+    if (pipe2(ends, O_CLOEXEC) != 0 || (child = fork()) < 0) {
+        perror("socktuned");
+        exit(EXIT_FAILURE);
+    }
+    if (child > 0) {
+        (void)close(ends[1]);
+        exit(await_child(ends[0], child));
+    }
+    (void)close(ends[0]);
+    (void)setsid();
+    return ends[1];
+}
+
+static void leave_terminal(int ready)
+{
+    int null;
+
+    if (ready < 0)
+        return;
+    null = open("/dev/null", O_RDWR | O_CLOEXEC);
+    if (null < 0 || dup2(null, STDIN_FILENO) < 0 || dup2(null, STDOUT_FILENO) < 0)
+        helper_log(LOG_WARNING, "cannot leave the terminal: %s", strerror(errno));
+    if (write(ready, "", 1) != 1)
+        helper_log(LOG_WARNING, "whoever started this is gone");
+    (void)close(ready);
+    if (null >= 0 && isatty(STDERR_FILENO))
+        (void)dup2(null, STDERR_FILENO);
+    if (null > STDERR_FILENO)
+        (void)close(null);
+}
+
+/* --- parts ---------------------------------------------------------------------------------- */
+
+static int start_parts(struct daemon *daemon)
+{
+    struct helper *helper = &daemon->helper;
+
+    helper->started = now_real();
+    helper->loop = loop_new();
+    helper->connections = connections_new(helper->config.history);
+    helper->registry = registry_new(helper);
+    if (!helper->loop || !helper->connections || !helper->registry || watch_signals(daemon) != 0) {
+        helper_log(LOG_ERR, "cannot start: %s", strerror(errno));
+        return -1;
+    }
+    helper->sampler = sampler_new(helper);
+    if (!helper->sampler || listeners_open(&daemon->listeners, &helper->config) != 0)
+        return -1;
+    helper->query = query_start(helper, daemon->listeners.query, daemon->listeners.metrics);
+    daemon->registration = registration_start(helper, daemon->listeners.registration);
+    return helper->query && daemon->registration ? 0 : -1;
+}
+
+static void stop_parts(struct daemon *daemon)
+{
+    struct helper *helper = &daemon->helper;
+
+    listeners_unlink(&daemon->listeners, &helper->config);
+    query_stop(helper->query);
+    registration_stop(daemon->registration);
+    registry_free(helper->registry);
+    sampler_free(helper->sampler);
+    connections_free(helper->connections);
+    if (daemon->signals)
+        loop_remove(helper->loop, daemon->signals);
+    if (daemon->signal_fd >= 0)
+        (void)close(daemon->signal_fd);
+    loop_free(helper->loop);
+    config_free(&helper->config);
+}
+
+static int run(struct daemon *daemon, int ready)
+{
+    int status = EXIT_FAILURE;
+
+    if (start_parts(daemon) == 0) {
+        leave_terminal(ready);
+        service_notify("READY=1");
+        if (loop_run(daemon->helper.loop) == 0)
+            status = EXIT_SUCCESS;
+        else
+            helper_log(LOG_ERR, "epoll: %s", strerror(errno));
+        service_notify("STOPPING=1");
+    }
+    stop_parts(daemon);
+    return status;
+}
+
+int main(int argc, char **argv)
+{
+    static struct daemon daemon = {.signal_fd = -1};
+    int status = config_start(&daemon.helper.config, argc, argv);
+
+    if (status >= 0)
+        return status;
+    daemon.argc = argc;
+    daemon.argv = argv;
+    raise_descriptor_limit();
+    return run(&daemon, daemon.helper.config.foreground ? -1 : go_to_background());
+}

@@ -1,0 +1,489 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Registered processes, their rings and their users.
+ *
+ * A ring is let go in two steps: first its heartbeat becomes 0, which sends writers that still
+ * have it to register anew; a second later what they had begun to write is read, and then it is
+ * unmapped. The entry stays as long as connections belong to it.
+ */
+#include "processes.h"
+#include "option.h"
+#include "policy.h"
+#include "ring_reader.h"
+#include "sampler.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/socket.h>
+#include <syslog.h>
+#include <unistd.h>
+#define HASH_NONFATAL_OOM         1
+#define uthash_nonfatal_oom(item) ((item)->user.uid = (uid_t)-1)
+#include <uthash.h>
+
+#define SECOND          UINT64_C(1000000000)
+#define RECORDS_AT_ONCE 4096u
+#define IDLE_AFTER      (2 * SECOND) /* an ended process's ring without records */
+#define CLOCK_TOLERANCE (60 * SECOND)
+
+struct known_user {
+    UT_hash_handle hh;
+    struct user user;
+};
+
+struct entry {
+    struct process process;
+    struct tracker tracker;
+    struct registry *registry;
+    struct ring_reader ring;
+    struct ring_counts told; /* as last added to the helper's counts */
+    struct loop_source *end; /* of the process */
+    int pidfd;
+    uint64_t number;
+    uint64_t last_record; /* CLOCK_MONOTONIC */
+    bool same_pids;       /* the program's pids are the helper's */
+    bool closing;         /* its heartbeat is 0 */
+    bool read;            /* the ring is mapped */
+    const char *rules[];
+};
+
+struct registry {
+    struct helper *helper;
+    struct entry **entries; /* by number */
+    size_t count;
+    size_t room;
+    uint64_t last_number;
+    struct known_user *users;
+};
+
+static const char *const drop_names[] = {
+    [DROP_RING_FULL] = "ring_full",
+    [DROP_ABANDONED] = "abandoned",
+    [DROP_MALFORMED] = "malformed",
+    [DROP_FOREIGN] = "foreign",
+    [DROP_LIMIT] = "limit",
+    [DROP_OVERRUN] = "overrun",
+    [DROP_REGISTRATION] = "registration",
+};
+_Static_assert(sizeof drop_names / sizeof *drop_names == DROP_COUNT, "a name for each");
+
+const char *drop_name(enum drop drop)
+{
+    return drop_names[drop];
+}
+
+size_t registry_count(const struct registry *registry)
+{
+    return registry->count;
+}
+
+const struct process *registry_next(const struct registry *registry, uint64_t *cursor)
+{
+    size_t low = 0, high = registry->count;
+
+    while (low < high) {
+        size_t middle = (low + high) / 2;
+
+        if (registry->entries[middle]->number <= *cursor)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    if (low == registry->count)
+        return NULL;
+    *cursor = registry->entries[low]->number;
+    return &registry->entries[low]->process;
+}
+
+/* --- users ---------------------------------------------------------------------------------- */
+
+static struct user *user_of(struct registry *registry, uid_t uid)
+{
+    struct known_user *known;
+
+    HASH_FIND(hh, registry->users, &uid, sizeof uid, known);
+    if (known)
+        return &known->user;
+    known = calloc(1, sizeof *known);
+    if (!known)
+        return NULL;
+    known->user.uid = uid;
+    HASH_ADD(hh, registry->users, user.uid, sizeof uid, known);
+    if (known->user.uid != uid) {
+        free(known);
+        return NULL;
+    }
+    return &known->user;
+}
+
+static void leave_user(struct registry *registry, struct user *user)
+{
+    struct known_user *known;
+
+    if (--user->processes > 0)
+        return;
+    HASH_FIND(hh, registry->users, &user->uid, sizeof user->uid, known);
+    HASH_DEL(registry->users, known);
+    free(known);
+}
+
+/* --- records -------------------------------------------------------------------------------- */
+
+static const char *option_label(const struct record_failure *failure)
+{
+    const struct option *option = option_find_number(failure->level, failure->optname);
+
+    return option ? option->name : "raw";
+}
+
+static uint8_t role_of(uint8_t kind)
+{
+    static const uint8_t roles[] = {[RECORD_CONNECT] = ROLE_CONNECT,
+                                    [RECORD_ACCEPT] = ROLE_ACCEPT,
+                                    [RECORD_LISTEN] = ROLE_LISTEN};
+
+    return roles[kind];
+}
+
+/* The program's word, where it can be. */
+static uint64_t opened_at(const struct entry *entry, uint64_t told)
+{
+    uint64_t now = now_real();
+
+    return told <= now && told + CLOCK_TOLERANCE >= entry->process.registered ? told : now;
+}
+
+static void take_record(void *context, const struct record *record)
+{
+    struct entry *entry = context;
+    struct helper *helper = entry->registry->helper;
+    struct connection_start start = {
+        .netns = space_netns(entry->tracker.space),
+        .cookie = record->cookie,
+        .opened = opened_at(entry, record->time_ns),
+        .program = entry->process.program,
+        .rule = record->rule < entry->process.rule_count ? entry->rules[record->rule] : "",
+        .owner = &entry->tracker,
+        .local_port = record->local_port,
+        .remote_port = record->remote_port,
+        .ifindex = record->interface,
+        .pid = entry->same_pids ? (pid_t)record->pid : entry->process.pid,
+        .uid = entry->process.uid,
+        .protocol = record->protocol,
+        .family = (uint8_t)record->family,
+        .role = role_of(record->kind),
+        .applied = record->applied};
+
+    entry->process.records++;
+    helper->records++;
+    if (entry->tracker.user->connections >= helper->config.user_connections) {
+        helper->dropped[DROP_LIMIT]++;
+        entry->process.dropped++;
+        return;
+    }
+    memcpy(start.local, record->local, sizeof start.local);
+    memcpy(start.remote, record->remote, sizeof start.remote);
+    while (start.failure_count < record->failed && start.failure_count < RECORD_FAILURES_MAX) {
+        const struct record_failure *failure = &record->failures[start.failure_count];
+
+        start.failures[start.failure_count++] =
+            (struct option_failure){option_label(failure), failure->error};
+    }
+    if (!sampler_open(helper->sampler, &start))
+        entry->process.dropped++;
+}
+
+static void count_losses(struct entry *entry)
+{
+    const struct ring_counts *now = &entry->ring.counts, *told = &entry->told;
+    uint64_t full = now->dropped - told->dropped;
+    uint64_t abandoned = now->abandoned - told->abandoned;
+    uint64_t malformed = now->torn - told->torn + (now->refused - told->refused);
+    uint64_t *dropped = entry->registry->helper->dropped;
+
+    dropped[DROP_RING_FULL] += full;
+    dropped[DROP_ABANDONED] += abandoned;
+    dropped[DROP_MALFORMED] += malformed;
+    entry->process.dropped += full + abandoned + malformed;
+    entry->told = *now;
+}
+
+static void stop_reading(struct entry *entry)
+{
+    if (!entry->read)
+        return;
+    entry->read = false;
+    ring_reader_close(&entry->ring);
+}
+
+static void read_ring(struct entry *entry, uint64_t now)
+{
+    int passed;
+
+    if (!entry->read || !ring_reader_pending(&entry->ring))
+        return;
+    passed = ring_reader_read(&entry->ring, now, RECORDS_AT_ONCE, take_record, entry);
+    count_losses(entry);
+    if (passed > 0)
+        entry->last_record = now;
+    if (passed < 0) {
+        helper_log(LOG_WARNING, "process %d of user %u is dropped: its ring lies",
+                   (int)entry->process.pid, (unsigned)entry->process.uid);
+        entry->process.dropped++;
+        stop_reading(entry);
+    }
+}
+
+void registry_read(struct registry *registry)
+{
+    uint64_t now = now_monotonic();
+
+    for (size_t i = 0; i < registry->count; i++)
+        read_ring(registry->entries[i], now);
+}
+
+/* --- coming and going ----------------------------------------------------------------------- */
+
+static void forget_process(struct entry *entry)
+{
+    loop_remove(entry->registry->helper->loop, entry->end);
+    entry->end = NULL;
+    if (entry->pidfd >= 0)
+        (void)close(entry->pidfd);
+    entry->pidfd = -1;
+}
+
+static void free_entry(struct entry *entry)
+{
+    struct registry *registry = entry->registry;
+
+    stop_reading(entry);
+    forget_process(entry);
+    if (entry->tracker.space)
+        sampler_leave(registry->helper->sampler, entry->tracker.space);
+    if (entry->tracker.user)
+        leave_user(registry, entry->tracker.user);
+    free(entry);
+}
+
+static void ended(void *context, uint32_t events)
+{
+    struct entry *entry = context;
+
+    (void)events;
+    entry->process.ended = true;
+    entry->last_record = now_monotonic();
+    forget_process(entry);
+}
+
+/* An ended process of which nothing is open. */
+static bool is_idle(const struct entry *entry, uint64_t now)
+{
+    return entry->process.ended && entry->tracker.tracked == 0 &&
+           !(entry->read && ring_reader_pending(&entry->ring)) &&
+           now - entry->last_record > IDLE_AFTER;
+}
+
+static bool is_over(const struct entry *entry)
+{
+    return !entry->read && entry->tracker.tracked == 0;
+}
+
+static void age(struct entry *entry, uint64_t now)
+{
+    if (!entry->read)
+        return;
+    /* The writers' count of what found no room changes without a record. */
+    (void)ring_reader_read(&entry->ring, now, 0, take_record, entry);
+    count_losses(entry);
+    if (!is_idle(entry, now)) {
+        if (!entry->closing)
+            ring_reader_beat(&entry->ring, now_real());
+    } else if (entry->closing) {
+        stop_reading(entry);
+    } else {
+        entry->closing = true;
+        ring_reader_beat(&entry->ring, 0);
+    }
+}
+
+void registry_each_second(struct registry *registry)
+{
+    uint64_t now = now_monotonic();
+    size_t kept = 0;
+
+    for (size_t i = 0; i < registry->count; i++) {
+        struct entry *entry = registry->entries[i];
+
+        read_ring(entry, now);
+        age(entry, now);
+        if (is_over(entry))
+            free_entry(entry);
+        else
+            registry->entries[kept++] = entry;
+    }
+    registry->count = kept;
+}
+
+/* Programs that come and go quickly must not keep new ones out. */
+static void evict_ended(struct registry *registry, uid_t uid)
+{
+    for (size_t i = 0; i < registry->count; i++) {
+        struct entry *entry = registry->entries[i];
+
+        if (entry->process.uid != uid || !entry->process.ended || entry->tracker.tracked > 0)
+            continue;
+        read_ring(entry, now_monotonic());
+        if (entry->tracker.tracked > 0)
+            continue;
+        free_entry(entry);
+        registry->count--;
+        memmove(registry->entries + i, registry->entries + i + 1,
+                (registry->count - i) * sizeof(struct entry *));
+        return;
+    }
+}
+
+bool registry_has_room(struct registry *registry, uid_t uid)
+{
+    const struct user *user = user_of(registry, uid);
+
+    if (user && user->processes >= registry->helper->config.user_processes)
+        evict_ended(registry, uid);
+    user = user_of(registry, uid);
+    return user && user->processes < registry->helper->config.user_processes;
+}
+
+static struct entry *new_entry(const struct registration_names *names)
+{
+    size_t length = strlen(names->program) + 1;
+    struct entry *entry;
+    char *text;
+
+    for (uint32_t i = 0; i < names->head.rule_count; i++)
+        length += strlen(names->rules[i]) + 1;
+    entry = calloc(1, sizeof *entry + names->head.rule_count * sizeof(char *) + length);
+    if (!entry)
+        return NULL;
+    text = (char *)(entry->rules + names->head.rule_count);
+    entry->process.program = strcpy(text, names->program);
+    text += strlen(text) + 1;
+    for (uint32_t i = 0; i < names->head.rule_count; i++) {
+        entry->rules[i] = strcpy(text, names->rules[i]);
+        text += strlen(text) + 1;
+    }
+    entry->process.rules = entry->rules;
+    entry->process.rule_count = names->head.rule_count;
+    entry->pidfd = -1;
+    return entry;
+}
+
+static int put(struct registry *registry, struct entry *entry)
+{
+    struct entry **more;
+
+    if (registry->count == registry->room) {
+        more = reallocarray(registry->entries, registry->room + 64, sizeof(struct entry *));
+        if (!more)
+            return -1;
+        registry->entries = more;
+        registry->room += 64;
+    }
+    entry->number = ++registry->last_number;
+    registry->entries[registry->count++] = entry;
+    return 0;
+}
+
+/* What the process is, apart from what it passed. */
+static const char *settle(struct registry *registry, struct entry *entry,
+                          const struct registrant *who)
+{
+    entry->registry = registry;
+    entry->process.pid = who->pid;
+    entry->process.uid = who->uid;
+    entry->process.registered = now_real();
+    entry->last_record = now_monotonic();
+    entry->tracker.user = user_of(registry, who->uid);
+    if (!entry->tracker.user)
+        return "memory is out";
+    entry->tracker.user->processes++;
+    entry->pidfd = who->pidfd;
+    if (who->pidfd >= 0)
+        entry->end = loop_watch(registry->helper->loop, who->pidfd, EPOLLIN, ended, entry);
+    /* It ended before it could be watched. */
+    entry->process.ended = !entry->end;
+    return NULL;
+}
+
+/* What it passed. Takes over the descriptors. */
+static const char *join(struct registry *registry, struct entry *entry, size_t ring_size,
+                        const int fds[2])
+{
+    uint64_t netns;
+    const char *wrong = ring_size > (size_t)registry->helper->config.ring_kib * 1024
+                            ? "its ring is too large"
+                            : ring_reader_open(&entry->ring, fds[0], ring_size);
+
+    (void)close(fds[0]);
+    entry->read = !wrong;
+    if (!wrong)
+        wrong = diag_check(fds[1], &netns);
+    if (wrong) {
+        (void)close(fds[1]);
+        return wrong;
+    }
+    entry->tracker.space =
+        sampler_join(registry->helper->sampler, fds[1], netns, entry->process.uid);
+    if (!entry->tracker.space)
+        return "its network namespace cannot be watched";
+    ring_reader_beat(&entry->ring, now_real());
+    return NULL;
+}
+
+const char *registry_add(struct registry *registry, const struct registrant *who,
+                         const struct registration_names *names, const int fds[2])
+{
+    struct entry *entry = new_entry(names);
+    const char *wrong;
+
+    if (!entry) {
+        if (who->pidfd >= 0)
+            (void)close(who->pidfd);
+        (void)close(fds[0]);
+        (void)close(fds[1]);
+        return "memory is out";
+    }
+    entry->same_pids = names->head.pid == (uint32_t)who->pid;
+    wrong = settle(registry, entry, who);
+    if (wrong) {
+        (void)close(fds[0]);
+        (void)close(fds[1]);
+    } else {
+        wrong = join(registry, entry, names->head.ring_size, fds);
+    }
+    if (!wrong && put(registry, entry) != 0)
+        wrong = "memory is out";
+    if (wrong)
+        free_entry(entry);
+    return wrong;
+}
+
+struct registry *registry_new(struct helper *helper)
+{
+    struct registry *registry = calloc(1, sizeof *registry);
+
+    if (registry)
+        registry->helper = helper;
+    return registry;
+}
+
+void registry_free(struct registry *registry)
+{
+    if (!registry)
+        return;
+    for (size_t i = 0; i < registry->count; i++)
+        free_entry(registry->entries[i]);
+    free(registry->entries);
+    free(registry);
+}

@@ -1,0 +1,294 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Registrations are taken one at a time. A client that has connected but not sent waits in
+ * `waiting` for WAIT_NS at most; there are few places, and one user has few of these.
+ */
+#include "registration_server.h"
+#include "processes.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+#include <syslog.h>
+#include <unistd.h>
+
+#define SECOND         UINT64_C(1000000000)
+#define WAITING_MAX    64u
+#define USER_WAITING   16u
+#define WAIT_NS        (2 * SECOND)
+#define ACCEPT_AT_ONCE 32
+#define LINES_A_WINDOW 20u
+#define WINDOW         (10 * SECOND)
+#ifndef SO_PEERPIDFD
+#define SO_PEERPIDFD 77
+#endif
+
+struct client {
+    struct registration_server *server;
+    struct loop_source *source;
+    int fd; /* -1: the place is free */
+    struct ucred who;
+    uint64_t since;
+};
+
+struct registration_server {
+    struct helper *helper;
+    int fd;
+    struct loop_source *source;
+    struct loop_source *timer;
+    struct client waiting[WAITING_MAX];
+    uint64_t window; /* CLOCK_MONOTONIC: when the lines of this window began */
+    unsigned lines;
+    uint64_t unlogged;
+};
+
+/* --- what is refused ------------------------------------------------------------------------ */
+
+/* A line for each, up to a rate; then one that counts the rest. */
+static void refuse(struct registration_server *server, const struct ucred *who, const char *why)
+{
+    uint64_t now = now_monotonic();
+
+    server->helper->dropped[DROP_REGISTRATION]++;
+    if (now - server->window > WINDOW) {
+        if (server->unlogged > 0)
+            helper_log(LOG_WARNING, "%llu more registrations were refused",
+                       (unsigned long long)server->unlogged);
+        server->window = now;
+        server->lines = 0;
+        server->unlogged = 0;
+    }
+    if (server->lines++ < LINES_A_WINDOW)
+        helper_log(LOG_WARNING, "registration of process %d of user %u is refused: %s",
+                   (int)who->pid, (unsigned)who->uid, why);
+    else
+        server->unlogged++;
+}
+
+static void hang_up(struct client *client)
+{
+    loop_remove(client->server->helper->loop, client->source);
+    (void)close(client->fd);
+    client->fd = -1;
+    client->source = NULL;
+}
+
+/* --- the message ---------------------------------------------------------------------------- */
+
+struct parcel {
+    char bytes[REGISTRATION_SIZE_MAX];
+    size_t length;
+    int fds[REGISTRATION_DESCRIPTORS];
+    unsigned fd_count;
+    bool more; /* other or more ancillary data than these descriptors */
+};
+
+static void take_descriptors(struct parcel *parcel, struct msghdr *message)
+{
+    for (struct cmsghdr *part = CMSG_FIRSTHDR(message); part; part = CMSG_NXTHDR(message, part)) {
+        size_t count = (part->cmsg_len - CMSG_LEN(0)) / sizeof(int);
+
+        if (part->cmsg_level != SOL_SOCKET || part->cmsg_type != SCM_RIGHTS) {
+            parcel->more = true;
+            continue;
+        }
+        for (size_t i = 0; i < count; i++) {
+            int fd;
+
+            memcpy(&fd, CMSG_DATA(part) + i * sizeof fd, sizeof fd);
+            if (parcel->fd_count < REGISTRATION_DESCRIPTORS) {
+                parcel->fds[parcel->fd_count++] = fd;
+            } else {
+                parcel->more = true;
+                (void)close(fd);
+            }
+        }
+    }
+}
+
+/* -1 with errno. All descriptors that came are in `parcel`, or closed. */
+static int receive(int fd, struct parcel *parcel)
+{
+    union {
+        struct cmsghdr header;
+        char bytes[CMSG_SPACE(REGISTRATION_DESCRIPTORS * sizeof(int))];
+    } control;
+    struct iovec room = {parcel->bytes, sizeof parcel->bytes};
+    struct msghdr message = {.msg_iov = &room,
+                             .msg_iovlen = 1,
+                             .msg_control = &control,
+                             .msg_controllen = sizeof control};
+    ssize_t length = recvmsg(fd, &message, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
+
+    parcel->fd_count = 0;
+    parcel->more = false;
+    if (length < 0)
+        return -1;
+    parcel->length = (size_t)length;
+    take_descriptors(parcel, &message);
+    if (message.msg_flags & (MSG_TRUNC | MSG_CTRUNC))
+        parcel->more = true;
+    return 0;
+}
+
+/* The process itself, which its number alone would not tell for long. */
+static int pidfd_of(int fd, pid_t pid)
+{
+    int pidfd = -1;
+    socklen_t length = sizeof pidfd;
+
+    if (getsockopt(fd, SOL_SOCKET, SO_PEERPIDFD, &pidfd, &length) == 0)
+        return pidfd;
+    return (int)syscall(SYS_pidfd_open, pid, 0);
+}
+
+static const char *take_in(struct client *client, struct parcel *parcel)
+{
+    struct registration_names names;
+    const char *wrong = NULL;
+
+    if (parcel->length == 0)
+        wrong = "it hung up without a word";
+    else if (parcel->more || parcel->fd_count != REGISTRATION_DESCRIPTORS)
+        wrong = "it did not pass exactly two descriptors";
+    if (!wrong)
+        wrong = registration_parse(parcel->bytes, parcel->length, &names);
+    if (wrong) {
+        for (unsigned i = 0; i < parcel->fd_count; i++)
+            (void)close(parcel->fds[i]);
+        return wrong;
+    }
+    return registry_add(client->server->helper->registry,
+                        &(struct registrant){client->who.pid, client->who.uid,
+                                             pidfd_of(client->fd, client->who.pid)},
+                        &names, parcel->fds);
+}
+
+static void ready(void *context, uint32_t events)
+{
+    static struct parcel parcel; /* one thread; too large for the stack's taste */
+    struct client *client = context;
+    const char *wrong;
+
+    (void)events;
+    if (receive(client->fd, &parcel) != 0) {
+        if (errno == EAGAIN || errno == EINTR)
+            return;
+        wrong = strerror(errno);
+    } else {
+        wrong = take_in(client, &parcel);
+    }
+    if (wrong)
+        refuse(client->server, &client->who, wrong);
+    hang_up(client);
+}
+
+/* --- clients -------------------------------------------------------------------------------- */
+
+static struct client *free_place(struct registration_server *server, uid_t uid)
+{
+    struct client *free_one = NULL;
+    unsigned own = 0;
+
+    for (unsigned i = 0; i < WAITING_MAX; i++) {
+        struct client *client = &server->waiting[i];
+
+        if (client->fd < 0)
+            free_one = client;
+        else
+            own += client->who.uid == uid;
+    }
+    return own < USER_WAITING || uid == 0 ? free_one : NULL;
+}
+
+static void welcome(struct registration_server *server, int fd)
+{
+    struct client *client;
+    struct ucred who = {.pid = 0, .uid = (uid_t)-1};
+    socklen_t length = sizeof who;
+    const char *wrong = NULL;
+
+    if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &who, &length) != 0)
+        wrong = strerror(errno);
+    else if (!registry_has_room(server->helper->registry, who.uid))
+        wrong = "its user has registered as many processes as one may";
+    client = wrong ? NULL : free_place(server, who.uid);
+    if (!client) {
+        refuse(server, &who, wrong ? wrong : "too many others have connected and sent nothing");
+        (void)close(fd);
+        return;
+    }
+    *client = (struct client){.server = server, .fd = fd, .who = who, .since = now_monotonic()};
+    client->source = loop_watch(server->helper->loop, fd, EPOLLIN, ready, client);
+    if (!client->source)
+        hang_up(client);
+    else
+        ready(client, 0); /* it has mostly sent by now */
+}
+
+static void knock(void *context, uint32_t events)
+{
+    struct registration_server *server = context;
+
+    (void)events;
+    for (int i = 0; i < ACCEPT_AT_ONCE; i++) {
+        int fd = accept4(server->fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+
+        if (fd < 0)
+            return;
+        welcome(server, fd);
+    }
+}
+
+static void tick(void *context)
+{
+    struct registration_server *server = context;
+    uint64_t now = now_monotonic();
+
+    for (unsigned i = 0; i < WAITING_MAX; i++) {
+        struct client *client = &server->waiting[i];
+
+        if (client->fd < 0 || now - client->since < WAIT_NS)
+            continue;
+        refuse(server, &client->who, "it connected and sent nothing");
+        hang_up(client);
+    }
+}
+
+struct registration_server *registration_start(struct helper *helper, int fd)
+{
+    struct registration_server *server = calloc(1, sizeof *server);
+
+    if (!server) {
+        (void)close(fd);
+        return NULL;
+    }
+    server->helper = helper;
+    server->fd = fd;
+    for (unsigned i = 0; i < WAITING_MAX; i++)
+        server->waiting[i].fd = -1;
+    server->source = loop_watch(helper->loop, fd, EPOLLIN, knock, server);
+    server->timer = loop_timer(helper->loop, SECOND, tick, server);
+    if (!server->source || !server->timer) {
+        helper_log(LOG_ERR, "the registration socket cannot be watched: %s", strerror(errno));
+        registration_stop(server);
+        return NULL;
+    }
+    return server;
+}
+
+void registration_stop(struct registration_server *server)
+{
+    if (!server)
+        return;
+    for (unsigned i = 0; i < WAITING_MAX; i++)
+        if (server->waiting[i].fd >= 0)
+            hang_up(&server->waiting[i]);
+    loop_remove(server->helper->loop, server->source);
+    loop_remove(server->helper->loop, server->timer);
+    (void)close(server->fd);
+    free(server);
+}

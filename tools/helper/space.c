@@ -1,0 +1,462 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * From sock_diag to the model.
+ */
+#include "space.h"
+#include "policy.h"
+#include "sampler.h"
+
+#include <errno.h>
+#include <netinet/in.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/socket.h>
+#include <syslog.h>
+#include <unistd.h>
+
+#define STATE_LISTEN 10u
+#define ALL_STATES   0xfffu
+/* Cookies are numbered, so that events of the last EARLY sockets hardly ever share a place. */
+#define EARLY        4096u
+#define READ_AT_ONCE 256u
+#define DUMP_KINDS   6u
+#define NO_FAMILY    0u
+
+/* The end of a connection of which no record is known (yet). */
+struct early_end {
+    uint64_t cookie; /* 0: none */
+    uint64_t when;
+    uint16_t local_port;
+    uint16_t remote_port;
+    uint16_t info_length;
+    uint8_t info[CONNECTION_INFO_ROOM];
+};
+
+struct dump_kind {
+    uint8_t family;
+    uint16_t protocol;
+    uint32_t states;
+};
+
+struct space {
+    struct helper *helper;
+    struct diag *diag;
+    struct loop_source *source;
+    uint64_t netns;
+    uid_t uid;
+    bool own;
+    bool dead;
+    struct space_counts counts;
+    struct early_end *early;
+    struct diag_target batch[DIAG_BATCH];
+    unsigned batched;
+    struct dump_kind plan[DUMP_KINDS]; /* dumps still to be made, from the end */
+    unsigned planned;
+    bool dumps;            /* the plan is being carried out */
+    bool dumps_all;        /* it includes all connections */
+    uint64_t dumps_since;  /* when the plan began */
+    size_t sockets_so_far; /* that the plan has met */
+    size_t sockets;
+    uint64_t last_overrun;
+};
+
+uint64_t space_netns(const struct space *space)
+{
+    return space->netns;
+}
+
+uid_t space_uid(const struct space *space)
+{
+    return space->uid;
+}
+
+bool space_is_own(const struct space *space)
+{
+    return space->own;
+}
+
+struct space_counts space_counts(const struct space *space)
+{
+    return space->counts;
+}
+
+bool space_is_dead(const struct space *space)
+{
+    return space->dead;
+}
+
+size_t space_sockets(const struct space *space)
+{
+    return space->sockets;
+}
+
+bool space_is_dumping(const struct space *space)
+{
+    return space->dumps;
+}
+
+uint64_t space_last_overrun(const struct space *space)
+{
+    return space->last_overrun;
+}
+
+uint64_t space_count_overruns(struct space *space)
+{
+    uint64_t lost = diag_overruns(space->diag);
+
+    if (lost > 0)
+        space->last_overrun = now_real();
+    return lost;
+}
+
+/* --- what becomes of a connection ----------------------------------------------------------- */
+
+static bool is_mptcp(const struct connection *connection)
+{
+    return connection->protocol == IPPROTO_MPTCP;
+}
+
+/* Connections are counted by whom they belong to: +1 or -1. */
+static void count(const struct connection *connection, size_t by)
+{
+    struct tracker *tracker = (struct tracker *)(uintptr_t)connection->owner;
+
+    tracker->tracked += by;
+    tracker->user->connections += by;
+    tracker->space->counts.tracked += by;
+    tracker->space->counts.listeners += connection->role == ROLE_LISTEN ? by : 0;
+    tracker->space->counts.mptcp += is_mptcp(connection) ? by : 0;
+}
+
+static void finish(struct helper *helper, struct connection *connection, enum connection_data data,
+                   const struct connection_reading *reading)
+{
+    count(connection, (size_t)-1);
+    connections_close(helper->connections, connection, data, reading);
+}
+
+void space_lost(struct helper *helper, struct connection *connection)
+{
+    finish(helper, connection, DATA_LOST, NULL);
+}
+
+/* A record that names somebody else's socket. */
+static void reject(struct helper *helper, struct connection *connection)
+{
+    struct tracker *tracker = (struct tracker *)(uintptr_t)connection->owner;
+
+    tracker->foreign++;
+    helper->dropped[DROP_FOREIGN]++;
+    count(connection, (size_t)-1);
+    connections_reject(helper->connections, connection);
+}
+
+/* Ports that both sides know. A reset socket has forgotten its peer. */
+static bool ports_agree(uint16_t local, uint16_t remote, uint16_t told_local, uint16_t told_remote)
+{
+    return (local == told_local || !local || !told_local) &&
+           (remote == told_remote || !remote || !told_remote);
+}
+
+static void remember_end(struct space *space, const struct diag_answer *answer)
+{
+    struct early_end *end = &space->early[answer->target.cookie % EARLY];
+
+    end->cookie = answer->target.cookie;
+    end->when = now_real();
+    end->local_port = answer->target.local_port;
+    end->remote_port = answer->target.remote_port;
+    end->info_length = 0;
+    if (answer->info) {
+        end->info_length = (uint16_t)(answer->info_length < sizeof end->info ? answer->info_length
+                                                                             : sizeof end->info);
+        memcpy(end->info, answer->info, end->info_length);
+    }
+}
+
+static void destroyed(struct space *space, const struct diag_answer *answer)
+{
+    struct helper *helper = space->helper;
+    struct connection *connection =
+        connections_get(helper->connections, space->netns, answer->target.cookie);
+    struct connection_reading reading = {.when = now_real(),
+                                         .state = answer->state,
+                                         .info = answer->info,
+                                         .info_length = answer->info_length};
+
+    if (connection && !ports_agree(connection->local_port, connection->remote_port,
+                                   answer->target.local_port, answer->target.remote_port)) {
+        reject(helper, connection);
+        connection = NULL;
+    }
+    if (connection)
+        finish(helper, connection, DATA_FINAL, &reading);
+    else
+        remember_end(space, answer);
+}
+
+static void found(struct space *space, const struct diag_answer *answer)
+{
+    struct helper *helper = space->helper;
+    struct connection *connection =
+        connections_get(helper->connections, space->netns, answer->target.cookie);
+
+    space->sockets_so_far++;
+    if (!connection)
+        return;
+    /* What root's programs open may belong to the users that they became. */
+    if (answer->owned && connection->uid != 0 && answer->uid != connection->uid) {
+        reject(helper, connection);
+        return;
+    }
+    if (answer->owned)
+        connection->verified = true;
+    helper->samples++;
+    connections_sample(helper->connections, connection,
+                       &(struct connection_reading){.when = now_real(),
+                                                    .state = answer->state,
+                                                    .info = answer->info,
+                                                    .info_length = answer->info_length,
+                                                    .congestion = answer->congestion,
+                                                    .accept_queue = answer->receive_queue,
+                                                    .accept_limit = answer->send_queue});
+}
+
+static void missing(struct helper *helper, struct connection *connection)
+{
+    if (connection && connection->missing_since == 0) {
+        connection->missing_since = now_real();
+        sampler_misses(helper->sampler);
+    }
+}
+
+/* Nothing more will be learnt of what is tracked here. */
+static void die(struct space *space)
+{
+    struct connection *connection;
+    uint64_t cursor = 0;
+    size_t budget = SIZE_MAX;
+
+    if (!space->dead)
+        helper_log(LOG_WARNING, "sock_diag of network namespace %llu failed: %s",
+                   (unsigned long long)space->netns, strerror(errno));
+    space->dead = true;
+    space->dumps = false;
+    loop_remove(space->helper->loop, space->source);
+    space->source = NULL;
+    while ((connection = connections_walk(space->helper->connections, &cursor, &budget)))
+        if (((const struct tracker *)connection->owner)->space == space)
+            missing(space->helper, connection);
+}
+
+static void take_answer(void *context, const struct diag_answer *answer)
+{
+    struct space *space = context;
+
+    switch (answer->event) {
+    case DIAG_DESTROYED:
+        destroyed(space, answer);
+        break;
+    case DIAG_FOUND:
+        found(space, answer);
+        break;
+    case DIAG_MISSING:
+        missing(space->helper,
+                connections_get(space->helper->connections, space->netns, answer->target.cookie));
+        break;
+    }
+}
+
+/* --- records -------------------------------------------------------------------------------- */
+
+/* Two users claim one socket. The claim that the kernel confirmed stands, else the newer. */
+static bool may_claim(struct space *space, const struct connection_start *start)
+{
+    struct connection *known =
+        connections_get(space->helper->connections, start->netns, start->cookie);
+
+    if (!known || known->uid == start->uid)
+        return true;
+    if (known->verified) {
+        space->helper->dropped[DROP_FOREIGN]++;
+        return false;
+    }
+    reject(space->helper, known);
+    return true;
+}
+
+static bool ended_early(struct space *space, struct connection *connection)
+{
+    struct early_end *end = &space->early[connection->cookie % EARLY];
+    struct connection_reading reading = {
+        .when = end->when, .info = end->info, .info_length = end->info_length};
+
+    if (end->cookie != connection->cookie)
+        return false;
+    end->cookie = 0;
+    if (!ports_agree(connection->local_port, connection->remote_port, end->local_port,
+                     end->remote_port))
+        reject(space->helper, connection);
+    else
+        finish(space->helper, connection, DATA_FINAL, &reading);
+    return true;
+}
+
+struct connection *space_open(struct space *space, const struct connection_start *start)
+{
+    struct connections *all = space->helper->connections;
+    struct connection *connection;
+
+    if (!may_claim(space, start))
+        return NULL;
+    connection = connections_get(all, start->netns, start->cookie);
+    if (connection)
+        count(connection, (size_t)-1);
+    connection = connections_open(all, start);
+    if (!connection) {
+        space->helper->dropped[DROP_LIMIT]++;
+        return NULL;
+    }
+    count(connection, 1);
+    return ended_early(space, connection) ? NULL : connection;
+}
+
+/* --- looking -------------------------------------------------------------------------------- */
+
+void space_flush(struct space *space)
+{
+    unsigned batched = space->batched;
+
+    space->batched = 0;
+    if (batched > 0 && !space->dead && diag_lookup(space->diag, space->batch, batched) != 0)
+        die(space);
+}
+
+void space_look(struct space *space, const struct connection *connection)
+{
+    struct diag_target *target;
+
+    /* A lookup would carry the dump on to its end; and listeners that share a port are not found
+     * by lookup, nor is MPTCP. */
+    if (space->dumps || space->dead || connection->role == ROLE_LISTEN || is_mptcp(connection))
+        return;
+    target = &space->batch[space->batched++];
+    target->cookie = connection->cookie;
+    memcpy(target->local, connection->local, sizeof target->local);
+    memcpy(target->remote, connection->remote, sizeof target->remote);
+    target->local_port = connection->local_port;
+    target->remote_port = connection->remote_port;
+    target->ifindex = connection->ifindex;
+    target->family = connection->family;
+    if (space->batched == DIAG_BATCH)
+        space_flush(space);
+}
+
+/* Did the plan that was carried out look for such a connection? */
+static bool was_looked_for(const struct space *space, const struct connection *connection)
+{
+    return space->dumps_all || connection->role == ROLE_LISTEN || is_mptcp(connection);
+}
+
+/* What a dump should have met and did not is missing. */
+static void end_dumps(struct space *space)
+{
+    struct connection *connection;
+    uint64_t cursor = 0;
+    size_t budget = SIZE_MAX;
+
+    space->dumps = false;
+    if (space->dumps_all)
+        space->sockets = space->sockets_so_far;
+    while ((connection = connections_walk(space->helper->connections, &cursor, &budget))) {
+        const struct tracker *tracker = connection->owner;
+
+        if (tracker->space == space && connection->opened < space->dumps_since &&
+            connection->sampled < space->dumps_since && was_looked_for(space, connection))
+            missing(space->helper, connection);
+    }
+}
+
+static void next_dump(struct space *space)
+{
+    while (space->planned > 0) {
+        const struct dump_kind *kind = &space->plan[--space->planned];
+
+        if (diag_dump(space->diag, kind->family, kind->protocol, kind->states) == 0)
+            return;
+    }
+    end_dumps(space);
+}
+
+static void plan(struct space *space, uint16_t protocol, uint32_t states)
+{
+    space->plan[space->planned++] = (struct dump_kind){AF_INET, protocol, states};
+    space->plan[space->planned++] = (struct dump_kind){AF_INET6, protocol, states};
+}
+
+void space_dump(struct space *space, bool all)
+{
+    if (space->dumps || space->dead)
+        return;
+    if (all)
+        plan(space, IPPROTO_TCP, ALL_STATES);
+    else if (space->counts.listeners > 0)
+        plan(space, IPPROTO_TCP, 1u << STATE_LISTEN);
+    if (space->counts.mptcp > 0)
+        plan(space, IPPROTO_MPTCP, ALL_STATES);
+    if (space->planned == 0)
+        return;
+    space->dumps = true;
+    space->dumps_all = all;
+    space->dumps_since = now_real();
+    space->sockets_so_far = 0;
+    next_dump(space);
+}
+
+static void ready(void *context, uint32_t events)
+{
+    struct space *space = context;
+    uint64_t begin = now_monotonic();
+
+    (void)events;
+    /* Before the ends, the beginnings. */
+    sampler_take_records(space->helper->sampler);
+    if (diag_read(space->diag, READ_AT_ONCE) != 0)
+        die(space);
+    else if (space->dumps && !diag_is_dumping(space->diag))
+        next_dump(space);
+    space->helper->sampling_time += now_monotonic() - begin;
+}
+
+struct space *space_new(struct helper *helper, int fd, uint64_t netns, uid_t uid, bool own)
+{
+    struct space *space = calloc(1, sizeof *space);
+
+    if (!space) {
+        (void)close(fd);
+        return NULL;
+    }
+    *space = (struct space){.helper = helper, .netns = netns, .uid = uid, .own = own};
+    space->early = calloc(EARLY, sizeof *space->early);
+    space->diag = diag_open(fd, take_answer, space);
+    if (space->diag)
+        space->source = loop_watch(helper->loop, diag_fd(space->diag), EPOLLIN, ready, space);
+    if (!space->early || !space->source) {
+        helper_log(LOG_ERR, "cannot watch network namespace %llu: %s", (unsigned long long)netns,
+                   strerror(errno));
+        space_free(space);
+        return NULL;
+    }
+    return space;
+}
+
+void space_free(struct space *space)
+{
+    if (!space)
+        return;
+    loop_remove(space->helper->loop, space->source);
+    diag_close(space->diag);
+    free(space->early);
+    free(space);
+}
