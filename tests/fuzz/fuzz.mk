@@ -16,6 +16,13 @@ $(B)/fuzz/fuzz_policy: tests/fuzz/fuzz_policy.c $(ENGINE)
 	$(call say,LD,$@)
 	$(Q)mkdir -p $(@D) && clang $(FUZZ_CFLAGS) $(INC_preload) -o $@ $^
 
+$(B)/fuzz/fuzz_ring: tests/fuzz/fuzz_ring.c tools/helper/ring_reader.c preload/ring.c
+	$(call say,LD,$@)
+	$(Q)mkdir -p $(@D) && clang $(FUZZ_CFLAGS) $(INC_tools) -o $@ $^
+$(B)/fuzz/fuzz_registration: tests/fuzz/fuzz_registration.c tools/helper/registration_parse.c
+	$(call say,LD,$@)
+	$(Q)mkdir -p $(@D) && clang $(FUZZ_CFLAGS) $(INC_tools) -o $@ $^
+
 $(B)/fuzz/rules: $(FUZZ_RULES) $(wildcard tests/fixtures/bad/*.conf)
 	$(Q)mkdir -p $@ && cp $^ $@ && touch $@
 # A policy behind the 42 bytes of a subject that may be anything.
@@ -29,10 +36,14 @@ fuzz = $(Q)mkdir -p $(B)/fuzz/$(1).found && cd $(B)/fuzz && \
        ./$(1) -max_total_time=$(FUZZ_SECONDS) -timeout=20 -max_len=$(3) -print_final_stats=1 -print_funcs=0 \
            -verbosity=0 $(1).found $(2)
 
-## make fuzz             the parser and the policy loader, FUZZ_SECONDS=60 each
+## make fuzz             the parser, the policy loader, the readers of rings and registrations,
+##                       FUZZ_SECONDS=60 each
 .PHONY: fuzz
 fuzz:
 	$(packages) $(PACKAGES_FUZZ)
-	$(MAKE) $(B)/fuzz/fuzz_parse $(B)/fuzz/fuzz_policy $(B)/fuzz/rules $(B)/fuzz/policies
+	$(MAKE) $(B)/fuzz/fuzz_parse $(B)/fuzz/fuzz_policy $(B)/fuzz/fuzz_ring \
+	    $(B)/fuzz/fuzz_registration $(B)/fuzz/rules $(B)/fuzz/policies
 	$(call fuzz,fuzz_parse,rules,4096)
 	$(call fuzz,fuzz_policy,policies,8192)
+	$(call fuzz,fuzz_ring,,4096)
+	$(call fuzz,fuzz_registration,,4096)

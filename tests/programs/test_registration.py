@@ -1,0 +1,502 @@
+# SPDX-License-Identifier: MIT
+"""What a program under a rule with report = true tells the helper, and how it finds it. The helper
+here is the tests' own (ring.py), so that this is about the program's side alone."""
+import errno
+import os
+import signal
+import socket
+import subprocess
+import sys
+import textwrap
+import time
+
+import kernel
+import pytest
+from conftest import preloaded, program
+from hostile import assert_unharmed, run
+from ring import Helper
+
+EVERYTHING = 'rules = ( { name = "all"; report = true; } );'
+# What the programs below begin with. cookie() is the kernel's name for a socket.
+PRELUDE = """
+import ctypes, os, socket, struct, sys, time
+def cookie(fd):
+    return struct.unpack("=Q", fd.getsockopt(socket.SOL_SOCKET, 57, 8))[0]
+def listener(family=socket.AF_INET, address="127.0.0.1"):
+    made = socket.socket(family)
+    made.bind((address, 0))
+    made.listen(64)
+    return made
+def pair(listening, address=None):
+    port = listening.getsockname()[1]
+    client = socket.socket(listening.family)
+    client.connect((address or listening.getsockname()[0], port))
+    return client, listening.accept()[0]
+def say(*words):
+    print(*words, flush=True)
+"""
+
+
+@pytest.fixture
+def helper(directory):
+    made = Helper(directory / "helper.sock")
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def start(build, compiled, directory):
+    """Start a Python program, given as text, under rules: start(code, rules, **environment)."""
+    started = []
+
+    def begin(code, rules=EVERYTHING, **extra):
+        environment = preloaded(build, compiled(rules), **{
+            "SOCKTUNE_HELPER": str(directory / "helper.sock"), **extra})
+        process = subprocess.Popen(
+            [program("python3"), "-c", PRELUDE + textwrap.dedent(code)], env=environment,
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        started.append(process)
+        return process
+    yield begin
+    for process in started:
+        kernel.kill_all([pid for pid in kernel.tree(process.pid) if kernel.alive(pid)])
+        process.communicate()
+
+
+def finish(process):
+    output, _ = process.communicate(timeout=30)
+    assert process.returncode == 0
+    return output.splitlines()
+
+
+def tell(process, line=""):
+    """Let it go on; its answer."""
+    process.stdin.write(line + "\n")
+    process.stdin.flush()
+    return process.stdout.readline().rstrip("\n")
+
+
+def test_registration(helper, start):
+    process = start("say('ready'); input()")
+    ring = helper.take()
+    assert (ring.program, ring.rules, ring.version) == ("python3", ["all"], 1)
+    assert ring.pid == ring.peer_pid == process.pid
+    assert ring.peer_uid == os.geteuid()
+    diag = socket.socket(fileno=os.dup(ring.diag))
+    with diag:
+        assert diag.family == socket.AF_NETLINK
+        assert diag.getsockopt(socket.SOL_SOCKET, socket.SO_PROTOCOL) == 4  # NETLINK_SOCK_DIAG
+        assert diag.getsockname() == (0, 0)
+    assert helper.take(timeout=0.2) is None
+
+
+def test_nothing_without_such_a_rule(helper, start):
+    finish(start("pair(listener())", 'rules = ( { set = { SO_KEEPALIVE = true; }; } );'))
+    finish(start("pair(listener())", 'rules = ( { match = { protocol = "udp"; }; report = true; } );'))
+    finish(start("pair(listener())", 'rules = ( { match = { program = "no"; }; report = true; } );'))
+    assert helper.take(timeout=0.2) is None
+
+
+def test_no_descriptor_stays(build, compiled, helper):
+    rules = compiled(EVERYTHING)
+    plain = run([build.hosts / "plain"], preloaded(build, None))
+    told = run([build.hosts / "plain"], preloaded(build, rules, SOCKTUNE_HELPER=str(helper.path)))
+    assert_unharmed(plain, told)
+    assert len(helper.take().read()) == 6
+
+
+CASES = {
+    "inet": ("socket.AF_INET", "127.0.0.1", "127.0.0.1", "127.0.0.1", socket.AF_INET),
+    "inet6": ("socket.AF_INET6", "::1", "::1", "::1", socket.AF_INET6),
+    "mapped": ("socket.AF_INET6", "::", "::ffff:127.0.0.1", "127.0.0.1", socket.AF_INET6),
+    "any": ("socket.AF_INET", "0.0.0.0", "0.0.0.0", "127.0.0.1", socket.AF_INET),
+    "any6": ("socket.AF_INET6", "::", "::", "::1", socket.AF_INET6),
+}
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_records(helper, start, case):
+    family, bound, target, seen, number = CASES[case]
+    process = start(f"""
+        l = listener({family}, "{bound}")
+        c, a = pair(l, "{target}")
+        say(cookie(l), l.getsockname()[1])
+        say(cookie(c), c.getsockname()[1])
+        say(cookie(a), a.getsockname()[1])
+        """)
+    before = time.time()
+    lines = [tuple(map(int, line.split())) for line in finish(process)]
+    listening, connected, accepted = helper.take().read()
+    assert [(one.cookie, one.local[1]) for one in (listening, connected, accepted)] == lines
+    assert (listening.kind, connected.kind, accepted.kind) == ("listen", "connect", "accept")
+    assert listening.remote == ("::", 0)
+    assert connected.remote == (seen, lines[0][1]) and connected.local == (seen, lines[1][1])
+    assert accepted.local == connected.remote and accepted.remote == connected.local
+    for one in (listening, connected, accepted):
+        assert (one.family, one.protocol, one.rule) == (number, socket.IPPROTO_TCP, "all")
+        assert (one.pid, one.interface) == (process.pid, 0)
+        assert before - 5 < one.time < time.time() + 1
+
+
+def test_connections_under_way(helper, start):
+    """Not blocking, and refused: the one is reported, the other is no connection."""
+    finish(start("""
+        l = listener()
+        c = socket.socket()
+        c.setblocking(False)
+        c.connect_ex(l.getsockname())
+        gone = listener()
+        where = gone.getsockname()
+        gone.close()
+        refused = socket.socket()
+        assert refused.connect_ex(where) == 111
+        """))
+    assert [one.kind for one in helper.take().read()] == ["listen", "connect", "listen"]
+
+
+def test_other_sockets_are_not_reported(helper, start, directory):
+    finish(start(f"""
+        u = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        u.connect(("127.0.0.1", 9))
+        x = socket.socket(socket.AF_UNIX)
+        x.bind({str(directory / "unix.sock")!r})
+        x.listen()
+        c = socket.socket(socket.AF_UNIX)
+        c.connect({str(directory / "unix.sock")!r})
+        x.accept()
+        """))
+    assert helper.take().read() == []
+
+
+def test_mptcp(helper, start):
+    if not os.path.exists("/proc/sys/net/mptcp"):
+        pytest.skip("no MPTCP in this kernel")
+    finish(start("""
+        try:
+            l = socket.socket(socket.AF_INET, socket.SOCK_STREAM, 262)
+        except OSError:
+            sys.exit()
+        l.bind(("127.0.0.1", 0)); l.listen()
+        c = socket.socket(socket.AF_INET, socket.SOCK_STREAM, 262)
+        c.connect(l.getsockname()); l.accept()
+        """))
+    records = helper.take().read()
+    if not records:
+        pytest.skip("MPTCP is switched off")
+    assert [(one.kind, one.protocol) for one in records] == [
+        ("listen", 262), ("connect", 262), ("accept", 262)]
+
+
+def test_bound_to_an_interface(helper, start):
+    finish(start("""
+        l = socket.socket(); l.bind(("127.0.0.1", 0)); l.listen()
+        c = socket.socket()
+        try:
+            c.setsockopt(socket.SOL_SOCKET, 62, 1)  # SO_BINDTOIFINDEX, lo
+        except PermissionError:
+            pass
+        say(c.getsockopt(socket.SOL_SOCKET, 62))
+        c.connect(l.getsockname())
+        """))
+    assert [one.interface for one in helper.take().read()] == [0, 1]
+
+
+def test_which_rule(helper, start):
+    """The last one that matches and reports; `final` ends it; others give options only."""
+    rules = """rules = (
+        { name = "any"; report = true; },
+        { name = "quiet"; set = { SO_KEEPALIVE = true; }; },
+        { name = "in"; match = { role = "accept"; }; report = true; final = true; },
+        { name = "never"; match = { role = "accept"; }; report = true; },
+        { name = "out"; match = { role = "connect"; remote = "127.0.0.2"; }; report = true; }
+    );"""
+    finish(start("""
+        l = listener(address="0.0.0.0")
+        pair(l, "127.0.0.1")
+        pair(l, "127.0.0.2")
+        """, rules))
+    ring = helper.take()
+    assert ring.rules == ["any", "in", "never", "out"]
+    assert [(one.kind, one.rule) for one in ring.read()] == [
+        ("listen", "in"), ("connect", "any"), ("accept", "in"), ("connect", "out"),
+        ("accept", "in")]
+
+
+def test_only_what_a_rule_asks_for(helper, start):
+    rules = 'rules = ( { match = { role = "connect"; remote = "127.0.0.2"; }; report = true; } );'
+    finish(start("""
+        l = listener(address="0.0.0.0")
+        pair(l, "127.0.0.1")
+        pair(l, "127.0.0.2")
+        """, rules))
+    record, = helper.take().read()
+    assert record.kind == "connect" and record.remote[0] == "127.0.0.2"
+
+
+def test_options_and_their_errors(helper, start):
+    rules = """rules = ( { name = "r"; report = true;
+        set = { SO_KEEPALIVE = true; TCP_NODELAY = true;
+                raw = ( { level = 6; option = 9999; value = 1; } ); }; } );"""
+    finish(start("pair(listener())", rules))
+    for record in helper.take().read():
+        assert (record.applied, record.failed) == (2, 1)
+        assert record.failures == [(6, 9999, errno.ENOPROTOOPT)]
+
+
+# --- finding the helper -------------------------------------------------------------------------
+
+SPEAKS_ON = """
+l = listener()
+for line in sys.stdin:
+    pair(l)
+    say("made")
+"""
+
+
+def until_registered(helper, process):
+    """Have it make connections until it has registered; the ring."""
+    for _ in range(100):
+        assert tell(process) == "made"
+        ring = helper.take(timeout=0.05)
+        if ring:
+            return ring
+    raise AssertionError("it did not register within 5 s")
+
+
+def test_a_helper_that_comes_late(directory, start):
+    process = start(SPEAKS_ON)
+    assert tell(process) == "made"
+    late = Helper(directory / "helper.sock")
+    try:
+        ring = until_registered(late, process)
+        kinds = [one.kind for one in ring.read()]
+        assert kinds in (["connect", "accept"], ["accept"])  # either end may have found it
+        assert tell(process) == "made"
+        assert len(ring.read()) == 2
+    finally:
+        late.close()
+
+
+def test_a_helper_that_lets_go(helper, start):
+    """A heartbeat of 0, or one that has stopped: the next connection registers anew. Nothing of
+    the old ring turns up in the new."""
+    process = start(SPEAKS_ON)
+    ring = helper.take()
+    for gone in (0, time.time() - 31):
+        time.sleep(1.1)  # tries are at least so far apart
+        tell(process)
+        assert {one.kind for one in ring.read()} >= {"connect", "accept"}
+        ring.beat(gone)
+        new = until_registered(helper, process)
+        assert ring.read() == []
+        assert new.pid == process.pid and new.tail != ring.tail
+        assert tell(process) == "made"
+        ring = new
+
+
+def test_a_living_helper_is_not_bothered(helper, start):
+    process = start(SPEAKS_ON)
+    ring = helper.take()
+    time.sleep(1.1)
+    for _ in range(20):
+        ring.beat()
+        tell(process)
+    assert helper.take(timeout=0.2) is None
+    assert len(ring.read()) == 41
+
+
+def test_a_helper_that_is_stopped(helper, start):
+    """It accepts nothing and reads nothing. The program registers again, at growing distances, and
+    each of its calls is as fast as ever."""
+    process = start("""
+        l = listener()
+        worst = 0
+        for _ in range(3000):
+            begin = time.monotonic(); pair(l); worst = max(worst, time.monotonic() - begin)
+        say(worst)
+        """)
+    assert float(finish(process)[0]) < 1
+    ring = helper.take()
+    assert len(ring.read()) == 6001 and helper.take(timeout=0.1) is None
+
+
+def test_a_full_ring_counts(helper, start):
+    finish(start("""
+        l = listener()
+        for _ in range(10000):
+            l.listen(64)
+        """))
+    ring = helper.take()
+    assert ring.get(72) == 10001 - ring.slots
+    assert len(ring.read()) == ring.slots
+
+
+@pytest.mark.parametrize("queue", ["full", "refused", "datagram", "file", "long"])
+def test_no_helper_where_it_should_be(directory, start, queue):
+    path, made = directory / "helper.sock", None
+    extra = {}
+    if queue == "file":
+        path.write_text("")
+    elif queue == "long":
+        extra["SOCKTUNE_HELPER"] = "/" + "a" * 4000
+    else:
+        made = socket.socket(socket.AF_UNIX,
+                             socket.SOCK_DGRAM if queue == "datagram" else socket.SOCK_SEQPACKET)
+        made.bind(str(path))
+    waiting = []
+    if queue == "full":
+        made.listen(0)
+        for _ in range(2):
+            client = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+            client.setblocking(False)
+            client.connect_ex(str(path))
+            waiting.append(client)
+    assert finish(start("say(len([pair(listener()) for _ in range(3)]))", **extra)) == ["3"]
+    for one in waiting + [made]:
+        if one:
+            one.close()
+
+
+def test_the_users_own_helper(directory, start):
+    if os.path.exists("/run/socktune/helper.sock"):
+        pytest.skip("this machine has a helper")
+    (directory / "socktune").mkdir()
+    helper = Helper(directory / "socktune" / "helper.sock")
+    try:
+        finish(start("pair(listener())", SOCKTUNE_HELPER="", XDG_RUNTIME_DIR=str(directory)))
+        assert len(helper.take().read()) == 3
+    finally:
+        helper.close()
+
+
+# --- processes ----------------------------------------------------------------------------------
+
+def test_forked_children_share_the_ring(helper, start):
+    lines = finish(start("""
+        l = listener()
+        for _ in range(4):
+            child = os.fork()
+            if child == 0:
+                pair(l)
+                os._exit(0)
+            say(child)
+            os.waitpid(child, 0)
+        pair(l)
+        say(os.getpid())
+        """))
+    records = helper.take().read()
+    assert [one.pid for one in records if one.kind == "connect"] == list(map(int, lines))
+    assert helper.take(timeout=0.1) is None
+
+
+def test_a_forked_child_registers_for_itself(helper, start):
+    """When the ring is let go while the parent has ended, as with a daemon."""
+    process = start("""
+        l = listener()
+        if os.fork():
+            os._exit(0)
+        for line in sys.stdin:
+            pair(l)
+            say("made")
+        """)
+    ring = helper.take()
+    process.wait(10)
+    time.sleep(1.1)
+    assert tell(process) == "made"
+    daemon = [one.pid for one in ring.read() if one.kind == "connect"][0]
+    ring.beat(0)
+    new = until_registered(helper, process)
+    assert new.pid == new.peer_pid == daemon != ring.pid
+    os.kill(daemon, signal.SIGKILL)
+
+
+def test_exec_registers_anew(helper, start):
+    process = start("""
+        os.execv(sys.executable, [sys.executable, "-c", "import socket; socket.socket().listen()"])
+        """)
+    finish(process)
+    first, second = helper.take(), helper.take()
+    assert first.pid == second.pid == process.pid
+    assert first.read() == [] and len(second.read()) == 1
+
+
+def test_children_of_vfork(build, compiled, helper):
+    """They borrow their parent's memory; their connections are reported as its own."""
+    told = run([build.hosts / "vforked"], preloaded(build, compiled(EVERYTHING),
+                                                    SOCKTUNE_HELPER=str(helper.path)))
+    plain = run([build.hosts / "vforked"], preloaded(build, None))
+    assert_unharmed(plain, told)
+    ring = helper.take()
+    assert len([one for one in ring.read() if one.kind == "connect"]) >= 50
+
+
+def test_sockets_it_was_started_with(helper, start, build, compiled, directory):
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        client = socket.create_connection(listening.getsockname())
+        server, _ = listening.accept()
+        wanted = {(sock.getsockopt(socket.SOL_SOCKET, 57, 8), kind) for sock, kind in
+                  ((listening, "listen"), (client, "connect"), (server, "accept"))}
+        environment = preloaded(build, compiled(EVERYTHING),
+                                SOCKTUNE_HELPER=str(directory / "helper.sock"))
+        with client, server:
+            subprocess.run(["/bin/true"], env=environment, check=True,
+                           pass_fds=[one.fileno() for one in (listening, client, server)])
+    records = helper.take().read()
+    assert {(one.cookie.to_bytes(8, sys.byteorder), one.kind) for one in records} == wanted
+
+
+def test_a_connection_reset_before_accept(helper, start):
+    finish(start("""
+        l = listener()
+        c = socket.socket()
+        c.connect(l.getsockname())
+        c.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("=ii", 1, 0))
+        c.close()
+        say(cookie(l.accept()[0]))
+        """))
+    accepted = [one for one in helper.take().read() if one.kind == "accept"]
+    assert len(accepted) == 1 and accepted[0].cookie != 0
+
+
+@pytest.mark.parametrize("option", [22, 38])  # PR_SET_SECCOMP, PR_SET_NO_NEW_PRIVS
+def test_not_once_the_program_confines_itself(helper, start, option):
+    """From there on it may be killed for a system call that it did not foresee: no registration;
+    the ring that there is goes on."""
+    process = start(f"""
+        l = listener()
+        ctypes.CDLL(None).prctl({option}, {0 if option == 22 else 1}, 0, 0, 0)
+        for line in sys.stdin:
+            pair(l)
+            say("made")
+        """)
+    ring = helper.take()
+    tell(process)
+    assert len(ring.read()) == 3
+    ring.beat(0)
+    time.sleep(1.1)
+    tell(process)
+    assert helper.take(timeout=0.3) is None
+    assert len(ring.read()) == 2
+
+
+def test_threads_lose_nothing(helper, start):
+    finish(start("""
+        import threading
+        def work():
+            l = listener()
+            for _ in range(200):
+                for end in pair(l):
+                    end.close()
+        threads = [threading.Thread(target=work) for _ in range(8)]
+        [t.start() for t in threads]; [t.join() for t in threads]
+        """))
+    records = helper.take().read()
+    assert len(records) == 8 * 401
+    assert len({one.cookie for one in records}) == len(records)
+
+
+def test_errno_and_results_are_the_kernels(build, compiled, helper):
+    environment = preloaded(build, compiled(EVERYTHING), SOCKTUNE_HELPER=str(helper.path))
+    plain = run([build.hosts / "errnos"], preloaded(build, None))
+    told = run([build.hosts / "errnos"], environment)
+    assert_unharmed(plain, told)
