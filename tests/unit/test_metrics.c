@@ -1,0 +1,268 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Metrics as text: what is summed, how often a family's head comes, escapes, formats, bounds.
+ */
+#include "helper/metrics.h"
+#include "tracked.h"
+
+#include <criterion/criterion.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+static const struct metrics_health health[] = {
+    {"helper_processes", "", "Processes.", false, NULL, NULL, 3},
+    {"helper_dropped", "", "Lost.", true, "reason", "ring_full", 7},
+    {"helper_dropped", "", "Lost.", true, "reason", "limit", 0},
+};
+
+static char *write_for(const struct connections *all, bool one_user, uid_t uid,
+                       enum metrics_format format)
+{
+    struct metrics *metrics =
+        metrics_take(all, one_user, uid, health, sizeof health / sizeof *health);
+    char *text = NULL;
+    size_t length;
+    FILE *to = open_memstream(&text, &length);
+
+    cr_assert(metrics && to);
+    while (metrics_write(metrics, format, to))
+        ;
+    fclose(to);
+    metrics_free(metrics);
+    return text;
+}
+
+static char *written(const struct connections *all, enum metrics_format format)
+{
+    return write_for(all, false, 0, format);
+}
+
+static size_t occurrences(const char *text, const char *what)
+{
+    size_t count = 0;
+
+    for (const char *at = text; (at = strstr(at, what)) != NULL; at += strlen(what))
+        count++;
+    return count;
+}
+
+/* The text has this line. */
+static void expect_line(const char *text, const char *line)
+{
+    char whole[512];
+
+    snprintf(whole, sizeof whole, "\n%s\n", line);
+    cr_expect(strstr(text, whole), "no line `%s` in:\n%s", line, text);
+}
+
+#define WEB  "{program=\"web\",rule=\"out\",role=\"connect\",port=\"443\""
+#define MORE "{program=\"web\",rule=\"out\",role=\"connect\",port=\"other\""
+
+static struct connections *one_connection(void)
+{
+    struct connections *all = connections_new(10);
+    struct connection_start start = tracked_start("web", "out", 1);
+
+    start.applied = 3;
+    start.failure_count = 1;
+    start.failures[0] = (struct option_failure){"SO_MARK", EPERM};
+    tracked_sample(all, tracked(all, &start), "bytes_sent", 1000, "rtt", 1500, "busy_time", 2500000,
+                   "total_rto_time", 1250, "delivery_rate", 2000000, NULL);
+    return all;
+}
+
+Test(metrics, sums_in_base_units)
+{
+    struct connections *all = one_connection();
+    char *text = written(all, METRICS_PROMETHEUS);
+
+    expect_line(text, "socktune_connections_open" WEB "} 1");
+    expect_line(text, "socktune_connections_opened_total" WEB "} 1");
+    expect_line(text, "socktune_sent_bytes_total" WEB "} 1000");
+    expect_line(text, "socktune_busy_seconds_total" WEB "} 2.500000");
+    expect_line(text, "socktune_timeout_seconds_total" WEB "} 1.250");
+    expect_line(text, "socktune_rtt_seconds_bucket" WEB ",le=\"0.001\"} 0");
+    expect_line(text, "socktune_rtt_seconds_bucket" WEB ",le=\"0.002\"} 1");
+    expect_line(text, "socktune_rtt_seconds_bucket" WEB ",le=\"1.0\"} 1");
+    expect_line(text, "socktune_rtt_seconds_bucket" WEB ",le=\"+Inf\"} 1");
+    expect_line(text, "socktune_rtt_seconds_count" WEB "} 1");
+    expect_line(text, "socktune_delivery_rate_bytes_per_second_sum" WEB "} 2000000");
+    expect_line(text, "socktune_options_applied_total" WEB "} 3");
+    expect_line(text,
+                "socktune_options_refused_total" WEB ",option=\"SO_MARK\",error=\"EPERM\"} 1");
+    expect_line(text, "socktune_helper_processes 3");
+    expect_line(text, "socktune_helper_dropped_total{reason=\"ring_full\"} 7");
+    free(text);
+    connections_free(all);
+}
+
+Test(metrics, counters_stay_when_connections_close)
+{
+    struct connections *all = one_connection();
+    char *text;
+
+    tracked_close(all, connections_get(all, 1, 1), "bytes_sent", 1400, "min_rtt", 900, NULL);
+    text = written(all, METRICS_PROMETHEUS);
+    expect_line(text, "socktune_connections_open" WEB "} 0");
+    expect_line(text, "socktune_connections_closed_total" WEB ",reason=\"final\"} 1");
+    expect_line(text, "socktune_connections_closed_total" WEB ",reason=\"lost\"} 0");
+    expect_line(text, "socktune_sent_bytes_total" WEB "} 1400");
+    expect_line(text, "socktune_min_rtt_seconds_bucket" WEB ",le=\"0.001\"} 1");
+    expect_line(text, "socktune_connection_duration_seconds_bucket" WEB ",le=\"1.0\"} 0");
+    expect_line(text, "socktune_connection_duration_seconds_bucket" WEB ",le=\"5.0\"} 1");
+    expect_line(text, "socktune_connection_duration_seconds_sum" WEB "} 2");
+    free(text);
+    connections_free(all);
+}
+
+/* Where the program left nothing to send, its rate says nothing of the path. */
+Test(metrics, rates_of_idle_programs_do_not_count)
+{
+    struct connections *all = connections_new(0);
+    struct connection_start start = tracked_start("web", "out", 1);
+    char *text;
+
+    tracked_sample(all, tracked(all, &start), "delivery_rate", 2000000, "app_limited", 1, NULL);
+    text = written(all, METRICS_PROMETHEUS);
+    expect_line(text, "socktune_delivery_rate_bytes_per_second_count" WEB "} 0");
+    free(text);
+    connections_free(all);
+}
+
+Test(metrics, heads_come_once_and_as_the_format_wants)
+{
+    struct connections *all = one_connection();
+    char *plain = written(all, METRICS_PROMETHEUS), *open = written(all, METRICS_OPENMETRICS);
+
+    cr_expect_eq(occurrences(plain, "# TYPE socktune_connections_closed_total counter\n"), 1);
+    cr_expect_eq(occurrences(plain, "# TYPE socktune_helper_dropped_total counter\n"), 1);
+    cr_expect_eq(occurrences(plain, "# TYPE socktune_rtt_seconds histogram\n"), 1);
+    cr_expect_eq(occurrences(plain, "# UNIT"), 0);
+    cr_expect_eq(occurrences(plain, "# EOF"), 0);
+    cr_expect_eq(occurrences(open, "# TYPE socktune_connections_closed counter\n"), 1);
+    cr_expect_eq(occurrences(open, "# UNIT socktune_sent_bytes bytes\n"), 1);
+    cr_expect_str_eq(open + strlen(open) - strlen("\n# EOF\n"), "\n# EOF\n");
+    free(plain);
+    free(open);
+    connections_free(all);
+}
+
+/* Each family's lines follow one another, although they are written a few series at a time. */
+Test(metrics, families_hold_together_with_many_series)
+{
+    struct connections *all = connections_new(0);
+    char *text;
+
+    for (unsigned i = 0; i < 40; i++) {
+        char name[16];
+        struct connection_start start;
+
+        snprintf(name, sizeof name, "program%u", i);
+        start = tracked_start(name, "out", i + 1);
+        tracked(all, &start);
+    }
+    text = written(all, METRICS_PROMETHEUS);
+    cr_expect_eq(occurrences(text, "\nsocktune_connections_open{"), 40);
+    cr_expect_eq(occurrences(text, "\nsocktune_rtt_seconds_count{"), 40);
+    cr_expect_eq(occurrences(text, "# TYPE socktune_connections_open gauge\n"), 1);
+    cr_expect_eq(occurrences(text, "# TYPE socktune_rtt_seconds histogram\n"), 1);
+    free(text);
+    connections_free(all);
+}
+
+Test(metrics, ports_beyond_the_bound_share_a_series)
+{
+    struct connections *all = connections_new(0);
+    char *text;
+
+    for (unsigned i = 0; i < GROUP_PORTS_MAX + 5; i++) {
+        struct connection_start start = tracked_start("web", "out", i + 1);
+
+        start.remote_port = (uint16_t)(8000 + i);
+        tracked(all, &start);
+    }
+    text = written(all, METRICS_PROMETHEUS);
+    cr_expect_eq(occurrences(text, "\nsocktune_connections_open{"), GROUP_PORTS_MAX + 1);
+    expect_line(text, "socktune_connections_open" MORE "} 5");
+    free(text);
+    connections_free(all);
+}
+
+Test(metrics, series_are_bounded)
+{
+    struct connections *all = connections_new(0);
+    char *text;
+
+    for (unsigned i = 0; i < GROUPS_MAX + 100; i++) {
+        char name[16];
+        struct connection_start start;
+
+        snprintf(name, sizeof name, "p%u", i);
+        start = tracked_start(name, "out", i + 1);
+        start.uid = i % 50; /* one user alone has a bound of its own */
+        tracked(all, &start);
+    }
+    text = written(all, METRICS_PROMETHEUS);
+    cr_expect_eq(occurrences(text, "\nsocktune_connections_open{"), GROUPS_MAX + 1);
+    expect_line(text, "socktune_connections_open{program=\"other\",rule=\"other\",role=\"other\","
+                      "port=\"other\"} 100");
+    free(text);
+    connections_free(all);
+}
+
+Test(metrics, users_are_added_up_or_kept_apart)
+{
+    struct connections *all = connections_new(0);
+    struct connection_start mine = tracked_start("web", "out", 1), theirs = mine;
+    char *text;
+
+    theirs.cookie = 2;
+    theirs.uid = 2000;
+    tracked_sample(all, tracked(all, &mine), "bytes_sent", 10, NULL);
+    tracked_sample(all, tracked(all, &theirs), "bytes_sent", 32, NULL);
+    text = written(all, METRICS_PROMETHEUS);
+    expect_line(text, "socktune_sent_bytes_total" WEB "} 42");
+    free(text);
+    text = write_for(all, true, 2000, METRICS_PROMETHEUS);
+    expect_line(text, "socktune_sent_bytes_total" WEB "} 32");
+    free(text);
+    connections_free(all);
+}
+
+Test(metrics, labels_are_escaped_utf8)
+{
+    struct connections *all = connections_new(0);
+    struct connection_start start = tracked_start("a\"b\\c\nd\xff\xc3\xa9", "out", 1);
+    char *text;
+
+    tracked(all, &start);
+    text = written(all, METRICS_OPENMETRICS);
+    expect_line(text, "socktune_connections_open{program=\"a\\\"b\\\\c\\nd\xef\xbf\xbd\xc3\xa9\","
+                      "rule=\"out\",role=\"connect\",port=\"443\"} 1");
+    free(text);
+    connections_free(all);
+}
+
+Test(metrics, format_is_the_accept_headers)
+{
+    static const struct {
+        const char *accept;
+        enum metrics_format format;
+    } cases[] = {
+        {NULL, METRICS_PROMETHEUS},
+        {"*/*", METRICS_PROMETHEUS},
+        {"text/plain", METRICS_PROMETHEUS},
+        {"application/openmetrics-text", METRICS_OPENMETRICS},
+        /* As Prometheus 2.42 sends it. */
+        {"application/openmetrics-text;version=1.0.0,application/openmetrics-text;version=0.0.1;"
+         "q=0.75,text/plain;version=0.0.4;q=0.5,*/*;q=0.1",
+         METRICS_OPENMETRICS},
+        {"text/plain;version=0.0.4;q=0.8, application/openmetrics-text;q=0.5", METRICS_PROMETHEUS},
+        {"application/openmetrics-text;q=0", METRICS_PROMETHEUS},
+        {"application/openmetrics-textual", METRICS_PROMETHEUS},
+    };
+
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++)
+        cr_expect_eq(metrics_accepted(cases[i].accept), cases[i].format, "%s", cases[i].accept);
+}

@@ -1,0 +1,54 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Metrics for Prometheus and its like: the sums by program, rule, role and port, and the helper's
+ * numbers about itself, as text.
+ *
+ * A snapshot of the sums is taken first and written a few lines at a time, so that one scrape is
+ * consistent however slowly it is read and whatever happens meanwhile.
+ */
+#ifndef SOCKTUNE_HELPER_METRICS_H
+#define SOCKTUNE_HELPER_METRICS_H
+
+#include "connections.h"
+
+#include <stdio.h>
+
+enum metrics_format {
+    METRICS_PROMETHEUS, /* text format 0.0.4 */
+    METRICS_OPENMETRICS /* 1.0.0 */
+};
+
+/* The format that an Accept header asks for; NULL, no header, is METRICS_PROMETHEUS. */
+enum metrics_format metrics_accepted(const char *accept);
+
+/* The Content-Type of the format. Static. */
+const char *metrics_content_type(enum metrics_format format);
+
+/* A number of the helper about itself. Rows of one name follow one another. */
+struct metrics_health {
+    const char *name; /* without the prefix and "_total"; ends with the unit, if there is one */
+    const char *unit; /* "" for none */
+    const char *help;
+    bool counter;
+    const char *label; /* NULL: no label */
+    const char *label_value;
+    double value;
+};
+
+struct metrics;
+
+/*
+ * Take a snapshot of what this viewer may see: all users' sums, added up, or (`one_user`) those of
+ * `uid`. The `health` rows are copied, the strings in them must be static or outlive the snapshot.
+ * Free with metrics_free(). NULL: no memory.
+ */
+struct metrics *metrics_take(const struct connections *connections, bool one_user, uid_t uid,
+                             const struct metrics_health *health, size_t health_count);
+
+/* NULL does nothing. */
+void metrics_free(struct metrics *metrics);
+
+/* Write the next lines, at most some thousand bytes. Returns false when all is written. */
+bool metrics_write(struct metrics *metrics, enum metrics_format format, FILE *to);
+
+#endif
