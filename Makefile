@@ -62,9 +62,9 @@ INC_tools    := $(INC_config) -iquote tools -DSOCKTUNE_VERSION='"$(VERSION)"' -D
                 -DLIBDIR='"$(LIBDIR)"' -DLIBDIR32='"$(LIBDIR32)"'
 INC_tests    := $(INC_tools) -iquote tests
 
-## make                  build/libsocktune.so and build/socktune
+## make                  build/libsocktune.so, build/socktune and build/socktuned
 .PHONY: all
-all: $(B)/libsocktune.so $(B)/socktune $(B)/socktune.conf.5
+all: $(B)/libsocktune.so $(B)/socktune $(B)/socktuned $(B)/socktune.conf.5
 
 include .ci/packages.mk
 include preload/preload.mk
@@ -92,6 +92,8 @@ $(B)/obj/config/%.o: config/%.c Makefile
 $(B)/obj/tools/%.o: tools/%.c Makefile tools/VERSION
 	$(call say,CC,$<)
 	$(Q)mkdir -p $(@D) && $(CC) $(TOOLS_CFLAGS) $(INC_tools) -c -o $@ $<
+# The status page lies in the object as it is.
+$(B)/obj/tools/helper/page.o $(B)/san/tools/helper/page.o: tools/helper/page.html
 
 -include tests/tests.mk
 
@@ -125,6 +127,8 @@ install: all
 	$(if $(wildcard $(B)/i386/libsocktune.so),$(call install_preload,$(B)/i386/libsocktune.so,$(LIBDIR32)))
 	$(if $(wildcard $(B)/i386/libsocktune.so),$(call install_preload,$(B)/i386/libsocktune.so,$(LIBDIR32_PLAIN)))
 	$(INSTALL) -m 644 config/examples/*.conf '$(DESTDIR)$(DATADIR)/examples'
+	$(INSTALL) -m 644 -D -t '$(DESTDIR)$(DATADIR)/prometheus' tools/prometheus/scrape.yml \
+	    tools/prometheus/alerts.yml tools/prometheus/grafana-dashboard.json
 	for page in $(MAN_PAGES); do section=$${page##*.}; \
 	    $(INSTALL) -D -m 644 $$page '$(DESTDIR)$(MANDIR)'/man$$section/$${page##*/} || exit 1; done
 	$(INSTALL) -m 644 tools/completion/socktune.bash '$(DESTDIR)$(BASH_COMPLETION_DIR)/socktune'

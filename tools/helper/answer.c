@@ -1,0 +1,354 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * An answer is a source of pieces: libmicrohttpd asks for bytes, the source writes its next piece
+ * into memory, and the piece is handed over as far as there is room. A source looks at a bounded
+ * number of connections a piece, and keeps nothing of the model between pieces but a cursor or a
+ * snapshot.
+ */
+#include "answer.h"
+#include "answer_json.h"
+#include "health.h"
+#include "totals.h"
+
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+#include <uthash.h>
+
+/* libmicrohttpd's buffer, a connection each. */
+#define PIECE_BYTES 16384u
+/* Places of the table that one piece looks at, and connections that it writes, at the most. */
+#define PLACES_AT_ONCE 8192u
+#define ITEMS_AT_ONCE  16u
+
+struct source {
+    /* Write the next piece. Returns false when this was the last. */
+    bool (*next)(struct source *source, FILE *to);
+    void (*free)(struct source *source);
+    char *piece; /* being sent */
+    size_t length, sent;
+    bool ended, failed;
+};
+
+static void fetch_piece(struct source *source)
+{
+    FILE *to;
+
+    free(source->piece);
+    source->piece = NULL;
+    source->length = source->sent = 0;
+    to = open_memstream(&source->piece, &source->length);
+    if (!to) {
+        source->failed = true;
+        return;
+    }
+    source->ended = !source->next(source, to);
+    source->failed = (ferror(to) | fclose(to)) != 0;
+}
+
+static ssize_t read_source(void *context, uint64_t position, char *to, size_t room)
+{
+    struct source *source = context;
+    size_t part;
+
+    (void)position;
+    if (source->sent == source->length && !source->ended && !source->failed)
+        fetch_piece(source);
+    if (source->failed)
+        return MHD_CONTENT_READER_END_WITH_ERROR;
+    part = source->length - source->sent;
+    if (part == 0)
+        return source->ended ? MHD_CONTENT_READER_END_OF_STREAM : 0;
+    part = part < room ? part : room;
+    memcpy(to, source->piece + source->sent, part);
+    source->sent += part;
+    return (ssize_t)part;
+}
+
+static void free_source(void *context)
+{
+    struct source *source = context;
+
+    free(source->piece);
+    source->free(source);
+}
+
+/* The response owns the source, which is freed at once without memory. */
+static struct MHD_Response *respond(struct source *source, const char *type)
+{
+    struct MHD_Response *response = MHD_create_response_from_callback(
+        MHD_SIZE_UNKNOWN, PIECE_BYTES, read_source, source, free_source);
+
+    if (!response)
+        free_source(source);
+    else
+        MHD_add_response_header(response, MHD_HTTP_HEADER_CONTENT_TYPE, type);
+    return response;
+}
+
+/* --- lists of JSON ---------------------------------------------------------------------------- */
+
+/* Write an object of a list, with a comma before it unless it is the first. */
+static void put_item(json_t *item, bool *first, FILE *to)
+{
+    if (!*first)
+        fputs(",\n", to);
+    *first = false;
+    /* Without memory a part would be missing unseen: spoil the answer. */
+    if (!item || json_dumpf(item, to, ANSWER_JSON_FLAGS) != 0)
+        fputs("out of memory", to);
+    json_decref(item);
+}
+
+struct connections_source {
+    struct source source;
+    const struct connections *all;
+    struct query_filter filter;
+    uint64_t cursor, count;
+    bool begun, first;
+};
+
+static const struct connection *next_connection(struct connections_source *source, size_t *budget)
+{
+    return (source->filter.closed ? connections_next_closed : connections_next)(
+        source->all, &source->filter.connections, &source->cursor, budget);
+}
+
+/* The end of the list; `more` connections may follow those that were asked for. */
+static bool end_connections(const struct connections_source *source, bool more, FILE *to)
+{
+    if (more)
+        fprintf(to, "],\"next\":\"%" PRIu64 "\"}\n", source->cursor);
+    else
+        fputs("],\"next\":null}\n", to);
+    return false;
+}
+
+static bool put_connections(struct source *context, FILE *to)
+{
+    struct connections_source *source = (struct connections_source *)context;
+    size_t budget = PLACES_AT_ONCE;
+
+    /* A line feed a piece: where nothing passes the filter, there must be a byte all the same. */
+    fputs(source->begun ? "\n" : "{\"connections\":[\n", to);
+    source->begun = true;
+    for (unsigned i = 0; i < ITEMS_AT_ONCE; i++) {
+        const struct connection *connection = next_connection(source, &budget);
+
+        if (!connection)
+            return budget == 0 || end_connections(source, false, to);
+        put_item(answer_connection(connection), &source->first, to);
+        if (++source->count == source->filter.limit)
+            return end_connections(source, true, to);
+    }
+    return true;
+}
+
+static void free_plain(struct source *source)
+{
+    free(source);
+}
+
+struct MHD_Response *answer_connections(const struct helper *helper,
+                                        const struct query_filter *filter)
+{
+    struct connections_source *source = calloc(1, sizeof *source);
+
+    if (!source)
+        return NULL;
+    source->source.next = put_connections;
+    source->source.free = free_plain;
+    source->all = helper->connections;
+    source->filter = *filter;
+    source->cursor = filter->after;
+    source->first = true;
+    return respond(&source->source, "application/json");
+}
+
+/* --- rules ------------------------------------------------------------------------------------ */
+
+struct rules_source {
+    struct source source;
+    struct totals totals;
+    size_t at;
+    bool first;
+};
+
+static bool put_rules(struct source *context, FILE *to)
+{
+    struct rules_source *source = (struct rules_source *)context;
+
+    if (source->at == 0)
+        fputs("{\"rules\":[\n", to);
+    for (unsigned i = 0; i < ITEMS_AT_ONCE && source->at < source->totals.count; i++)
+        put_item(answer_rule(&source->totals.groups[source->at++]), &source->first, to);
+    if (source->at < source->totals.count)
+        return true;
+    fputs("]}\n", to);
+    return false;
+}
+
+static void free_rules(struct source *context)
+{
+    struct rules_source *source = (struct rules_source *)context;
+
+    totals_free(&source->totals);
+    free(source);
+}
+
+struct MHD_Response *answer_rules(const struct helper *helper, bool one_user, uid_t uid)
+{
+    struct rules_source *source = calloc(1, sizeof *source);
+
+    if (!source || totals_take(&source->totals, helper->connections, one_user, uid) != 0) {
+        free(source);
+        return NULL;
+    }
+    source->source.next = put_rules;
+    source->source.free = free_rules;
+    source->first = true;
+    return respond(&source->source, "application/json");
+}
+
+/* --- processes -------------------------------------------------------------------------------- */
+
+/* How many open connections a process made. */
+struct tally {
+    pid_t pid;
+    size_t count;
+    UT_hash_handle hh;
+};
+
+struct processes_source {
+    struct source source;
+    const struct registry *registry;
+    struct tally *tallies;
+    uint64_t cursor;
+    bool one_user, begun, first;
+    uid_t uid;
+};
+
+static void count_connection(struct tally **tallies, pid_t pid)
+{
+    struct tally *tally;
+
+    HASH_FIND_INT(*tallies, &pid, tally);
+    if (!tally) {
+        tally = calloc(1, sizeof *tally);
+        if (!tally)
+            return;
+        tally->pid = pid;
+        HASH_ADD_INT(*tallies, pid, tally);
+    }
+    tally->count++;
+}
+
+static void count_connections(struct processes_source *source, const struct connections *all)
+{
+    struct connection_filter filter = {.one_user = source->one_user, .uid = source->uid};
+    const struct connection *connection;
+    uint64_t cursor = 0;
+    size_t budget = SIZE_MAX;
+
+    while ((connection = connections_next(all, &filter, &cursor, &budget)) != NULL)
+        count_connection(&source->tallies, connection->pid);
+}
+
+static json_t *process_json(const struct processes_source *source, const struct process *process)
+{
+    const struct tally *tally;
+
+    HASH_FIND_INT(source->tallies, &process->pid, tally);
+    return answer_process(process, tally ? tally->count : 0);
+}
+
+static bool put_processes(struct source *context, FILE *to)
+{
+    struct processes_source *source = (struct processes_source *)context;
+
+    fputs(source->begun ? "\n" : "{\"processes\":[\n", to);
+    source->begun = true;
+    for (unsigned i = 0; i < ITEMS_AT_ONCE; i++) {
+        const struct process *process = registry_next(source->registry, &source->cursor);
+
+        if (!process) {
+            fputs("]}\n", to);
+            return false;
+        }
+        if (!source->one_user || process->uid == source->uid)
+            put_item(process_json(source, process), &source->first, to);
+    }
+    return true;
+}
+
+static void free_processes(struct source *context)
+{
+    struct processes_source *source = (struct processes_source *)context;
+    struct tally *tally, *next;
+
+    HASH_ITER(hh, source->tallies, tally, next)
+    {
+        HASH_DEL(source->tallies, tally);
+        free(tally);
+    }
+    free(source);
+}
+
+struct MHD_Response *answer_processes(const struct helper *helper, bool one_user, uid_t uid)
+{
+    struct processes_source *source = calloc(1, sizeof *source);
+
+    if (!source)
+        return NULL;
+    source->source.next = put_processes;
+    source->source.free = free_processes;
+    source->registry = helper->registry;
+    source->one_user = one_user;
+    source->uid = uid;
+    source->first = true;
+    count_connections(source, helper->connections);
+    return respond(&source->source, "application/json");
+}
+
+/* --- metrics ---------------------------------------------------------------------------------- */
+
+struct metrics_source {
+    struct source source;
+    struct metrics *metrics;
+    enum metrics_format format;
+};
+
+static bool put_metrics(struct source *context, FILE *to)
+{
+    const struct metrics_source *source = (const struct metrics_source *)context;
+
+    return metrics_write(source->metrics, source->format, to);
+}
+
+static void free_metrics(struct source *context)
+{
+    struct metrics_source *source = (struct metrics_source *)context;
+
+    metrics_free(source->metrics);
+    free(source);
+}
+
+struct MHD_Response *answer_metrics(const struct helper *helper, bool one_user, uid_t uid,
+                                    enum metrics_format format)
+{
+    struct metrics_source *source = calloc(1, sizeof *source);
+    struct metrics_health health[HEALTH_ROWS_MAX];
+    size_t count = health_rows(helper, health);
+
+    if (!source)
+        return NULL;
+    source->source.next = put_metrics;
+    source->source.free = free_metrics;
+    source->format = format;
+    source->metrics = metrics_take(helper->connections, one_user, uid, health, count);
+    if (!source->metrics) {
+        free(source);
+        return NULL;
+    }
+    return respond(&source->source, metrics_content_type(format));
+}

@@ -1,0 +1,254 @@
+/* SPDX-License-Identifier: MIT */
+#include "answer_json.h"
+#include "names.h"
+#include "tcp_info.h"
+#include "utf8.h"
+
+#include <arpa/inet.h>
+#include <inttypes.h>
+#include <net/if.h>
+#include <netinet/in.h>
+#include <string.h>
+
+#define NANOSECONDS 1e9
+
+/* Text from outside as JSON: what is no UTF-8 becomes U+FFFD. */
+static json_t *text_json(const char *text)
+{
+    json_t *value = json_string(text);
+    char *clean;
+    size_t used = 0;
+
+    if (value)
+        return value;
+    clean = malloc(strlen(text) * strlen(UTF8_REPLACEMENT) + 1);
+    if (!clean)
+        return NULL;
+    while (*text) {
+        size_t length = utf8_length(text);
+        const char *from = length ? text : UTF8_REPLACEMENT;
+        size_t size = length ? length : strlen(UTF8_REPLACEMENT);
+
+        memcpy(clean + used, from, size);
+        used += size;
+        text += length ? length : 1;
+    }
+    value = json_stringn(clean, used);
+    free(clean);
+    return value;
+}
+
+static json_t *seconds_json(uint64_t nanoseconds)
+{
+    return json_real((double)nanoseconds / NANOSECONDS);
+}
+
+static json_t *count_json(uint64_t count)
+{
+    return json_integer((json_int_t)count);
+}
+
+/* --- a connection ----------------------------------------------------------------------------- */
+
+static json_t *endpoint_json(const struct connection *connection, const uint8_t address[16],
+                             uint16_t port)
+{
+    char text[INET6_ADDRSTRLEN];
+
+    /* The model has IPv4 addresses as v4-mapped. */
+    if (connection->family == AF_INET)
+        inet_ntop(AF_INET, address + 12, text, sizeof text);
+    else
+        inet_ntop(AF_INET6, address, text, sizeof text);
+    return json_pack("{s:s, s:i}", "address", text, "port", (int)port);
+}
+
+static const char *protocol_text(unsigned protocol)
+{
+    return protocol == IPPROTO_MPTCP ? "mptcp" : "tcp";
+}
+
+static const char *data_text(enum connection_data data)
+{
+    static const char *const texts[] = {
+        [DATA_NONE] = "none",
+        [DATA_SAMPLE] = "sample",
+        [DATA_FINAL] = "final",
+        [DATA_LOST] = "lost",
+    };
+
+    return texts[data];
+}
+
+static json_t *options_json(const struct connection *connection)
+{
+    json_t *failed = json_object();
+
+    for (unsigned i = 0; i < connection->failure_count; i++) {
+        struct option_failure failure = connection_failure(connection, i);
+        const char *error = strerrorname_np(failure.error);
+
+        json_object_set_new(failed, failure.option,
+                            error ? json_string(error) : json_integer(failure.error));
+    }
+    return json_pack("{s:i, s:o}", "applied", (int)connection->applied, "failed", failed);
+}
+
+/* A field that the kernel did not return is absent; one without a value yet is null. */
+static json_t *tcp_info_json(const struct tcp_info_bytes *info)
+{
+    size_t count;
+    const struct tcp_info_field *fields = tcp_info_table(&count);
+    json_t *object = json_object();
+    uint64_t number;
+
+    for (size_t i = 0; i < count; i++) {
+        enum tcp_info_answer answer = tcp_info_get(&fields[i], info, &number);
+
+        if (answer != TCP_INFO_ABSENT)
+            json_object_set_new(object, fields[i].name,
+                                answer == TCP_INFO_UNSET ? json_null() : count_json(number));
+    }
+    return object;
+}
+
+static void set_figures(json_t *object, const struct connection *connection)
+{
+    struct tcp_info_bytes info;
+
+    connection_info(connection, &info);
+    if (connection->sampled)
+        json_object_set_new(object, "sampled", seconds_json(connection->sampled));
+    if (info.length)
+        json_object_set_new(object, "tcp_info", tcp_info_json(&info));
+    if (*connection->congestion)
+        json_object_set_new(object, "congestion", text_json(connection->congestion));
+    if (connection->role == ROLE_LISTEN)
+        json_object_set_new(object, "accept_queue",
+                            json_pack("{s:I, s:I}", "length", (json_int_t)connection->accept_queue,
+                                      "limit", (json_int_t)connection->accept_limit));
+}
+
+json_t *answer_connection(const struct connection *connection)
+{
+    char id[2 * 20 + 2];
+    json_t *object;
+
+    snprintf(id, sizeof id, "%" PRIu64 "-%" PRIu64, connection->netns, connection->cookie);
+    object = json_pack("{s:s, s:o, s:I, s:I, s:o, s:s, s:s, s:s}", "id", id, "program",
+                       text_json(connection->program), "pid", (json_int_t)connection->pid, "uid",
+                       (json_int_t)connection->uid, "rule", text_json(connection->rule), "role",
+                       name_of_bits(connection->role, role_names), "family",
+                       connection->family == AF_INET ? "inet" : "inet6", "protocol",
+                       protocol_text(connection->protocol));
+    if (!object)
+        return NULL;
+    json_object_set_new(object, "local",
+                        endpoint_json(connection, connection->local, connection->local_port));
+    if (connection->role != ROLE_LISTEN)
+        json_object_set_new(object, "remote",
+                            endpoint_json(connection, connection->remote, connection->remote_port));
+    if (connection->ifindex)
+        json_object_set_new(object, "ifindex", count_json(connection->ifindex));
+    json_object_set_new(object, "state",
+                        connection->state ? json_string(tcp_state_name(connection->state))
+                                          : json_null());
+    json_object_set_new(object, "opened", seconds_json(connection->opened));
+    if (connection->closed)
+        json_object_set_new(object, "closed", seconds_json(connection->closed));
+    json_object_set_new(object, "data", json_string(data_text(connection->data)));
+    json_object_set_new(object, "options", options_json(connection));
+    set_figures(object, connection);
+    return object;
+}
+
+/* --- processes and rules
+ * -------------------------------------------------------------------------- */
+
+json_t *answer_process(const struct process *process, size_t connections)
+{
+    json_t *rules = json_array();
+
+    for (size_t i = 0; i < process->rule_count; i++)
+        json_array_append_new(rules, text_json(process->rules[i]));
+    return json_pack("{s:I, s:I, s:o, s:o, s:o, s:b, s:I, s:I, s:I}", "pid",
+                     (json_int_t)process->pid, "uid", (json_int_t)process->uid, "program",
+                     text_json(process->program), "rules", rules, "registered",
+                     seconds_json(process->registered), "ended", process->ended, "records",
+                     (json_int_t)process->records, "dropped", (json_int_t)process->dropped,
+                     "connections", (json_int_t)connections);
+}
+
+/* {"SO_MARK": {"EPERM": 3}} */
+static json_t *refused_json(const struct group *group)
+{
+    json_t *object = json_object();
+
+    for (size_t i = 0; i < group->refused_count; i++) {
+        const struct option_count *refused = &group->refused[i];
+        const char *error = strerrorname_np(refused->error);
+        json_t *errors = json_object_get(object, refused->option);
+
+        if (!errors) {
+            errors = json_object();
+            json_object_set_new(object, refused->option, errors);
+        }
+        json_object_set_new(errors, error ? error : "other", count_json(refused->count));
+    }
+    return object;
+}
+
+static json_t *port_json(const struct group *group)
+{
+    return group->port == GROUP_PORT_OTHER ? json_string("other") : count_json(group->port);
+}
+
+/* How its connections ended. */
+static json_t *ends_json(const struct group *group)
+{
+    return json_pack("{s:I, s:I, s:I, s:I}", "final", (json_int_t)group->closed_final, "aborted",
+                     (json_int_t)group->closed_aborted, "lost", (json_int_t)group->closed_lost,
+                     "rejected", (json_int_t)group->rejected);
+}
+
+static json_t *sums_json(const struct group *group)
+{
+    json_t *sums = json_object();
+
+    for (unsigned i = 0; i < SUM_COUNT; i++)
+        json_object_set_new(sums, group_sum_field((enum group_sum)i), count_json(group->sums[i]));
+    return sums;
+}
+
+/* Means are left to who asks: over the time between two answers, they say more. */
+static json_t *distribution_json(const struct histogram *histogram)
+{
+    uint64_t count = 0;
+
+    for (size_t i = 0; i <= HISTOGRAM_BUCKETS; i++)
+        count += histogram->counts[i];
+    return json_pack("{s:I, s:f}", "count", (json_int_t)count, "sum", histogram->sum);
+}
+
+json_t *answer_rule(const struct group *group)
+{
+    const char *role = name_of_bits(group->role, role_names);
+    uint64_t closed =
+        group->closed_final + group->closed_aborted + group->closed_lost + group->rejected;
+
+    return json_pack(
+        "{s:o, s:o, s:s, s:o, s:I, s:I, s:I, s:o, s:{s:I, s:o}, s:{s:I, s:I}, s:o, s:o, s:o}",
+        "program", text_json(group->program), "rule", text_json(group->rule), "role",
+        group->other || !role ? "other" : role, "port", port_json(group), "open",
+        (json_int_t)group->open, "opened", (json_int_t)group->opened, "closed", (json_int_t)closed,
+        "ends", ends_json(group), "options", "applied", (json_int_t)group->applied, "failed",
+        refused_json(group), "accept_queue", "length", (json_int_t)group->accept_queue, "limit",
+        (json_int_t)group->accept_limit, "rtt",
+        distribution_json(&group->histograms[HISTOGRAM_RTT]), "duration",
+        distribution_json(&group->histograms[HISTOGRAM_DURATION]), "tcp_info", sums_json(group));
+}
+
+json_t *answer_error(const char *text)
+{
+    return json_pack("{s:o}", "error", text_json(text));
+}

@@ -1,0 +1,28 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What the helper answers, as JSON. Names are the kernel's, figures of TCP_INFO in the kernel's
+ * units, times in seconds. Each returns a new object that the caller frees, NULL without memory.
+ */
+#ifndef SOCKTUNE_HELPER_ANSWER_JSON_H
+#define SOCKTUNE_HELPER_ANSWER_JSON_H
+
+#include "helper.h"
+
+#include <jansson.h>
+
+/* How answers are dumped: one line, times to the microsecond. */
+#define ANSWER_JSON_FLAGS (JSON_COMPACT | JSON_REAL_PRECISION(16))
+
+/* A member of /v1/connections. */
+json_t *answer_connection(const struct connection *connection);
+
+/* A member of /v1/processes; `connections` of them are open. */
+json_t *answer_process(const struct process *process, size_t connections);
+
+/* A member of /v1/rules. */
+json_t *answer_rule(const struct group *group);
+
+/* {"error": text}. */
+json_t *answer_error(const char *text);
+
+#endif

@@ -1,0 +1,88 @@
+/* SPDX-License-Identifier: MIT */
+#include "health.h"
+
+#include <assert.h>
+#include <stdio.h>
+#include <unistd.h>
+
+#define NANOSECONDS 1e9
+
+/* Bytes of memory in use; 0 where /proc does not tell. */
+static uint64_t resident_bytes(void)
+{
+    unsigned long long pages = 0;
+    FILE *statm = fopen("/proc/self/statm", "re");
+
+    if (!statm)
+        return 0;
+    if (fscanf(statm, "%*u %llu", &pages) != 1)
+        pages = 0;
+    (void)fclose(statm);
+    return (uint64_t)pages * (uint64_t)sysconf(_SC_PAGESIZE);
+}
+
+size_t health_rows(const struct helper *helper, struct metrics_health rows[HEALTH_ROWS_MAX])
+{
+    struct connections_size size = connections_size(helper->connections);
+    const struct metrics_health fixed[] = {
+        {"helper_build_info", "", "The helper's version.", false, "version", SOCKTUNE_VERSION, 1},
+        {"helper_start_time_seconds", "seconds", "When the helper started, since the epoch.", false,
+         NULL, NULL, (double)helper->started / NANOSECONDS},
+        {"helper_processes", "", "Processes that are registered.", false, NULL, NULL,
+         (double)registry_count(helper->registry)},
+        {"helper_tracked_connections", "", "Open connections and listeners that are tracked.",
+         false, NULL, NULL, (double)size.open},
+        {"helper_history_connections", "", "Closed connections that are kept.", false, NULL, NULL,
+         (double)size.closed},
+        {"helper_namespaces", "", "Network namespaces that are watched.", false, NULL, NULL,
+         (double)helper->namespaces},
+        {"helper_groups", "", "Sums that are kept, by user, program, rule and role.", false, NULL,
+         NULL, (double)size.groups},
+        {"helper_tracked_memory_bytes", "bytes", "Memory that connections and sums take.", false,
+         NULL, NULL, (double)size.memory},
+        {"helper_resident_memory_bytes", "bytes", "Memory of the helper as a whole.", false, NULL,
+         NULL, (double)resident_bytes()},
+        {"helper_records", "", "Records taken from programs.", true, NULL, NULL,
+         (double)helper->records},
+        {"helper_samples", "", "Looks at connections.", true, NULL, NULL, (double)helper->samples},
+        {"helper_sampling_seconds", "seconds", "Time spent looking at connections.", true, NULL,
+         NULL, (double)helper->sampling_time / NANOSECONDS},
+    };
+    size_t count = sizeof fixed / sizeof *fixed;
+
+    static_assert(sizeof fixed / sizeof *fixed + DROP_COUNT <= HEALTH_ROWS_MAX, "rows do not fit");
+    for (size_t i = 0; i < count; i++)
+        rows[i] = fixed[i];
+    for (unsigned i = 0; i < DROP_COUNT; i++)
+        rows[count++] = (struct metrics_health){
+            .name = "helper_dropped",
+            .unit = "",
+            .help = "What was lost or refused, by the reason.",
+            .counter = true,
+            .label = "reason",
+            .label_value = drop_name((enum drop)i),
+            .value = (double)helper->dropped[i],
+        };
+    return count;
+}
+
+json_t *health_json(const struct helper *helper)
+{
+    struct connections_size size = connections_size(helper->connections);
+    json_t *dropped = json_object();
+
+    for (unsigned i = 0; i < DROP_COUNT; i++)
+        json_object_set_new(dropped, drop_name((enum drop)i),
+                            json_integer((json_int_t)helper->dropped[i]));
+    return json_pack(
+        "{s:s, s:f, s:f, s:I, s:I, s:{s:I, s:I}, s:I, s:o, s:I, s:f, s:I, s:I, s:I, s:{s:I, s:I}}",
+        "version", SOCKTUNE_VERSION, "started", (double)helper->started / NANOSECONDS, "uptime",
+        (double)(now_real() - helper->started) / NANOSECONDS, "clients",
+        (json_int_t)registry_count(helper->registry), "connections", (json_int_t)size.open,
+        "history", "kept", (json_int_t)size.closed, "limit", (json_int_t)size.history, "records",
+        (json_int_t)helper->records, "dropped", dropped, "samples", (json_int_t)helper->samples,
+        "sampling_seconds", (double)helper->sampling_time / NANOSECONDS, "interval",
+        (json_int_t)helper->config.interval, "namespaces", (json_int_t)helper->namespaces, "groups",
+        (json_int_t)size.groups, "memory", "tracked", (json_int_t)size.memory, "resident",
+        (json_int_t)resident_bytes());
+}
