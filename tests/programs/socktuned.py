@@ -1,0 +1,154 @@
+# SPDX-License-Identifier: MIT
+"""A helper for a test: socktuned in a directory of its own, programs that report to it, HTTP."""
+import contextlib
+import http.client
+import json
+import os
+import pathlib
+import shutil
+import socket
+import subprocess
+import tempfile
+
+import kernel
+from conftest import BUILD, needs_root, preloaded
+
+RULES = """program = "python3";
+rules = ( { name = "all"; match = { protocol = "tcp"; }; set = { SO_KEEPALIVE = true; };
+            report = true; } );
+"""
+
+# Serves itself: COUNT connections, a request of 1000 bytes and an answer of 500 on each. Tells when
+# they are open, closes them on the next line from standard input, then waits for another.
+TALKER = """
+import socket, sys
+count, host = int(sys.argv[1]), sys.argv[2]
+family = socket.AF_INET6 if ":" in host else socket.AF_INET
+listener = socket.create_server((host, 0), family=family, backlog=64)
+pairs = []
+for _ in range(count):
+    client = socket.create_connection(listener.getsockname()[:2])
+    server = listener.accept()[0]
+    client.sendall(b"q" * 1000)
+    assert len(server.recv(1000, socket.MSG_WAITALL)) == 1000
+    server.sendall(b"a" * 500)
+    assert len(client.recv(500, socket.MSG_WAITALL)) == 500
+    pairs.append((client, server))
+print("open", listener.getsockname()[1], flush=True)
+sys.stdin.readline()
+for client, server in pairs:
+    client.close()
+    server.recv(1)
+    server.close()
+print("closed", flush=True)
+sys.stdin.readline()
+"""
+
+
+class UnixConnection(http.client.HTTPConnection):
+    def __init__(self, path):
+        super().__init__("localhost", timeout=20)
+        self.path = path
+
+    def connect(self):
+        self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        self.sock.settimeout(self.timeout)
+        self.sock.connect(str(self.path))
+
+
+class Answer:
+    def __init__(self, response):
+        self.status, self.headers, self.body = response.status, response.headers, response.read()
+        self.text = self.body.decode()
+
+    @property
+    def json(self):
+        return json.loads(self.text)
+
+
+class Helper:
+    """A running socktuned."""
+
+    def __init__(self, directory, port, *options):
+        self.directory, self.port = directory, port
+        self.log = directory / "log"
+        command = [BUILD / "socktuned", "--foreground", "--directory", directory, "--interval", "1",
+                   "--metrics", f"127.0.0.1:{port}", *options]
+        with open(self.log, "wb") as sink:
+            self.process = subprocess.Popen([str(word) for word in command], stderr=sink,
+                                            stdout=sink, env=preloaded(None, None),
+                                            start_new_session=True)
+        self.socket = directory / "query.sock"
+        kernel.until(self.answers, lambda: f"socktuned does not answer: {self.log.read_text()}")
+
+    def answers(self):
+        assert self.process.poll() is None, self.log.read_text()
+        with contextlib.suppress(OSError):
+            return self.get("/healthz").text == "ok\n"
+        return False
+
+    def request(self, method, path, headers=None, tcp=False):
+        connection = (http.client.HTTPConnection("127.0.0.1", self.port, timeout=20) if tcp
+                      else UnixConnection(self.socket))
+        with contextlib.closing(connection):
+            connection.request(method, path, headers=headers or {})
+            return Answer(connection.getresponse())
+
+    def get(self, path, **keywords):
+        return self.request("GET", path, **keywords)
+
+    def connections(self, parameters=""):
+        return self.get("/v1/connections" + (f"?{parameters}" if parameters else "")).json[
+            "connections"]
+
+    def until(self, condition, what):
+        return kernel.until(condition, lambda: f"{what}\n{self.get('/v1/status').text}\n"
+                                               f"{self.log.read_text()}")
+
+    def stop(self):
+        self.process.terminate()
+        try:
+            return self.process.wait(20)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.process.wait(10)
+            raise
+
+
+@contextlib.contextmanager
+def running(port, *options):
+    """A helper whose sockets other users reach too."""
+    place = tempfile.mkdtemp(prefix="socktuned-")
+    os.chmod(place, 0o755)
+    try:
+        helper = Helper(pathlib.Path(place), port, *options)
+        try:
+            yield helper
+        finally:
+            helper.stop()
+    finally:
+        shutil.rmtree(place, ignore_errors=True)
+
+
+def talk(start, rules, helper, count, host="127.0.0.1", **keywords):
+    """A program with `count` connections to itself, open; and the port that it listens on."""
+    program = start(["/usr/bin/python3", "-c", TALKER, str(count), host], rules,
+                    env={"SOCKTUNE_HELPER": helper.directory / "helper.sock"},
+                    stdin=subprocess.PIPE, **keywords)
+    program.until(lambda: "open" in program.output, "connections open")
+    return program, int(program.output.split()[1])
+
+
+def next_step(program):
+    program.process.stdin.write(b"\n")
+    program.process.stdin.flush()
+
+
+def as_user(uid, groups, command):
+    """What a command writes when another user runs it."""
+    needs_root("runs a command as another user")
+    chosen = ["--groups", ",".join(map(str, groups))] if groups else ["--clear-groups"]
+    result = subprocess.run(["setpriv", "--reuid", str(uid), "--regid", str(uid), *chosen,
+                             *map(str, command)], capture_output=True, text=True, timeout=30,
+                            check=True)
+    return result.stdout

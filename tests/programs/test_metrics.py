@@ -1,0 +1,197 @@
+# SPDX-License-Identifier: MIT
+"""/metrics as Prometheus sees it, the files for Prometheus and Grafana, and the page in a browser."""
+import contextlib
+import json
+import re
+import subprocess
+import tempfile
+import urllib.error
+import urllib.parse
+import urllib.request
+
+import kernel
+import pytest
+from conftest import ROOT, program
+from socktuned import RULES, next_step, running, talk
+
+COUNT = 8
+FILES = ROOT / "tools" / "prometheus"
+OPENMETRICS = {"Accept": "application/openmetrics-text; version=1.0.0"}
+
+
+@pytest.fixture
+def helper(free_port):
+    with running(free_port()) as one:
+        yield one
+
+
+def value(text, name, **labels):
+    """The sum of a metric's samples that have these labels."""
+    total = 0.0
+    for line in text.splitlines():
+        found = re.fullmatch(re.escape(name) + r"(?:\{(.*)\})? (\S+)", line)
+        if found and all(f'{key}="{wanted}"' in (found[1] or "") for key, wanted in labels.items()):
+            total += float(found[2])
+    return total
+
+
+def scrape(helper, **keywords):
+    answer = helper.get("/metrics", tcp=True, **keywords)
+    assert answer.status == 200
+    return answer.text
+
+
+@pytest.fixture
+def closed(start, rule_file, helper):
+    """A program whose connections closed, all reported."""
+    one, port = talk(start, rule_file(RULES), helper, COUNT)
+    next_step(one)
+    helper.until(lambda: value(scrape(helper), "socktune_connections_closed_total",
+                               role="accept") == COUNT, "closed connections")
+    helper.until(lambda: value(scrape(helper), "socktune_connections_closed_total",
+                               role="connect") == COUNT, "closed connections")
+    return port
+
+
+def test_sums_are_exact(helper, closed):
+    text = scrape(helper)
+    assert value(text, "socktune_sent_bytes_total", role="connect") == 1000 * COUNT
+    assert value(text, "socktune_sent_bytes_total", role="accept") == 500 * COUNT
+    assert value(text, "socktune_connections_opened_total", role="connect") == COUNT
+    assert value(text, "socktune_connections_open", role="connect") == 0
+    assert value(text, "socktune_connections_open", role="listen", port=closed) == 1
+    assert value(text, "socktune_connections_closed_total", reason="final") == 2 * COUNT
+    assert value(text, "socktune_connection_duration_seconds_count", role="connect") == COUNT
+    assert value(text, "socktune_min_rtt_seconds_count", role="connect") == COUNT
+    assert value(text, "socktune_helper_dropped_total") == 0
+    # Listeners are looked at a moment later.
+    helper.until(lambda: value(scrape(helper), "socktune_accept_queue_limit", role="listen",
+                               port=closed) == 64, "the listener's queue")
+
+
+def test_promtool_has_nothing_to_say(helper, closed):
+    result = subprocess.run([program("promtool"), "check", "metrics"], input=scrape(helper),
+                            capture_output=True, text=True, timeout=30, check=False)
+    assert (result.returncode, result.stdout, result.stderr) == (0, "", "")
+
+
+def test_both_formats_tell_the_same(helper, closed):
+    plain, rich = scrape(helper), scrape(helper, headers=OPENMETRICS)
+    assert rich.endswith("\n# EOF\n")
+    def samples(text):
+        return {line.rpartition(" ")[0] for line in text.splitlines() if not line.startswith("#")}
+    assert samples(plain) == samples(rich)
+    answer = helper.get("/metrics", tcp=True, headers=OPENMETRICS)
+    assert answer.headers["Content-Type"].startswith("application/openmetrics-text; version=1.0.0")
+    assert helper.get("/metrics").headers["Content-Type"].startswith("text/plain; version=0.0.4")
+
+
+def test_counters_never_fall(start, rule_file, helper):
+    """While connections come and go, twice over."""
+    last = {}
+    rules = rule_file(RULES)
+    for _ in range(2):
+        one, _ = talk(start, rules, helper, COUNT)
+        for step in range(2):
+            text = scrape(helper)
+            counters = {line.rpartition(" ")[0]: float(line.rpartition(" ")[2])
+                        for line in text.splitlines()
+                        if re.match(r"socktune_\w+_(total|count|bucket)\b", line)}
+            assert all(counters[key] >= number for key, number in last.items())
+            last = counters
+            if step == 0:
+                next_step(one)
+                one.until(lambda: "closed" in one.output, "closed")
+        one.stop()
+
+
+def test_promtool_accepts_the_files():
+    promtool = program("promtool")
+    for arguments in (["check", "config", "scrape.yml"], ["check", "rules", "alerts.yml"],
+                      ["test", "rules", "alerts_test.yml"]):
+        result = subprocess.run([promtool, *arguments], cwd=FILES, capture_output=True, text=True,
+                                timeout=60, check=False)
+        assert result.returncode == 0, result.stdout + result.stderr
+
+
+def expressions():
+    """What the dashboard and the alerts ask, the dashboard's variables filled in."""
+    dashboard = json.loads((FILES / "grafana-dashboard.json").read_text())
+    for panel in dashboard["panels"]:
+        for target in panel["targets"]:
+            text = target["expr"].replace("$__rate_interval", "1m")
+            yield re.sub(r"\$(instance|program|rule)\b", ".*", text)
+
+
+def test_files_name_metrics_that_exist(helper, closed):
+    known = set(re.findall(r"^# TYPE (\w+)", scrape(helper), re.MULTILINE))
+    text = "\n".join(expressions()) + (FILES / "alerts.yml").read_text()
+    used = {re.sub(r"_bucket$", "", name) for name in re.findall(r"\bsocktune_\w+", text)}
+    assert used and used <= known
+
+
+class Prometheus:
+    def __init__(self, start, directory, port, targets):
+        config = directory / "prometheus.yml"
+        config.write_text("global: { scrape_interval: 1s }\nscrape_configs:\n"
+                          f"- {{ job_name: socktune, static_configs: [ {{ targets: {targets} }} ] }}\n")
+        self.url = f"http://127.0.0.1:{port}/api/v1/"
+        self.server = start([program("prometheus"), f"--config.file={config}",
+                             f"--storage.tsdb.path={directory / 'tsdb'}",
+                             f"--web.listen-address=127.0.0.1:{port}", "--log.level=warn"])
+        self.server.until_listening(port)
+        self.server.until(self.is_ready, "Prometheus being ready")
+
+    def is_ready(self):
+        with contextlib.suppress(urllib.error.HTTPError):
+            return bool(self.ask("query", query="1"))
+        return False
+
+    def ask(self, what, **parameters):
+        url = self.url + what + "?" + urllib.parse.urlencode(parameters)
+        with urllib.request.urlopen(url, timeout=20) as answer:
+            return json.load(answer)["data"]
+
+    def query(self, expression):
+        """A scalar, or None where there is no such series."""
+        result = self.ask("query", query=expression)["result"]
+        return float(result[0]["value"][1]) if result else None
+
+
+def test_prometheus_has_the_right_sums(start, helper, closed, directory, free_port):
+    server = Prometheus(start, directory, free_port(), [f"127.0.0.1:{helper.port}"])
+    expected = {
+        'sum(socktune_sent_bytes_total{rule="all", role="connect"})': 1000 * COUNT,
+        'sum(socktune_sent_bytes_total{rule="all"})': 1500 * COUNT,
+        f'socktune_connections_open{{role="listen", port="{closed}"}}': 1,
+        'sum(socktune_connections_closed_total{reason="final"})': 2 * COUNT,
+        'sum(socktune_connection_duration_seconds_bucket{le="+Inf"})': 2 * COUNT,
+        "count(socktune_helper_build_info)": 1,
+        'up{job="socktune"}': 1,
+    }
+    for expression, number in expected.items():
+        kernel.until(lambda expression=expression, number=number:
+                     server.query(expression) == number,
+                     lambda expression=expression: f"{expression} is {server.query(expression)}")
+    target, = server.ask("targets")["activeTargets"]
+    assert target["health"] == "up" and target["lastError"] == ""
+    for expression in expressions():
+        server.ask("query", query=expression)
+
+
+def test_page_in_a_browser(helper, closed):
+    """Headless Chromium runs the page: the table has the program, and the charts have points."""
+    browser = program("chromium")
+    with tempfile.TemporaryDirectory() as profile:
+        result = subprocess.run(
+            [browser, "--headless", "--no-sandbox", "--disable-gpu", f"--user-data-dir={profile}",
+             "--virtual-time-budget=8000", "--dump-dom", f"http://127.0.0.1:{helper.port}/"],
+            capture_output=True, text=True, timeout=120, check=False)
+    page = result.stdout
+    body = re.search(r'<tbody id="rows">(.*?)</tbody>', page, re.DOTALL)
+    assert body, result.stderr[-2000:]
+    assert body[1].count("<tr>") == 3 and 'class="text">all</td>' in body[1]
+    assert str(closed) in body[1]
+    assert re.search(r'id="trouble" role="alert"></span>', page)
+    points = re.findall(r'<polyline class="one" points="([\d., ]+)"', page)
+    assert len(points) == 4 and all(len(line.split()) >= 2 for line in points)

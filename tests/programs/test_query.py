@@ -1,0 +1,211 @@
+# SPDX-License-Identifier: MIT
+"""What socktuned answers over HTTP, to whom, and what it does with clients that misbehave."""
+import grp
+import json
+import os
+import socket
+import time
+
+import pytest
+from conftest import needs_root, program
+from socktuned import RULES, as_user, next_step, running, talk
+
+COUNT = 12
+
+
+@pytest.fixture
+def helper(free_port):
+    with running(free_port()) as one:
+        yield one
+
+
+@pytest.fixture
+def talker(start, rule_file, helper):
+    return talk(start, rule_file(RULES), helper, COUNT)
+
+
+def sampled(helper, parameters, count):
+    """The connections once there are so many of them, each with figures."""
+    def ready():
+        found = helper.connections(parameters)
+        return len(found) == count and all("tcp_info" in one for one in found) and found
+    return helper.until(ready, f"{count} connections with figures ({parameters})")
+
+
+def test_open_connections(helper, talker):
+    client, port = talker
+    helper.until(lambda: all(one["tcp_info"]["bytes_sent"] == 1000
+                             for one in sampled(helper, "role=connect", COUNT)), "bytes sent")
+    for one in helper.connections("role=connect"):
+        assert one["program"].startswith("python3") and one["rule"] == "all"
+        assert (one["pid"], one["uid"]) == (client.pid, os.geteuid())
+        assert (one["family"], one["protocol"], one["state"]) == ("inet", "tcp", "established")
+        assert one["remote"] == {"address": "127.0.0.1", "port": port}
+        assert one["data"] == "sample" and "closed" not in one
+        assert abs(one["opened"] - time.time()) < 120
+        assert one["options"]["failed"] == {}
+        assert one["tcp_info"]["rtt"] > 0 and one["congestion"]
+    assert {one["local"]["port"] for one in sampled(helper, "role=accept", COUNT)} == {port}
+    listener, = helper.connections("role=listen")
+    assert listener["local"]["port"] == port and "remote" not in listener
+    helper.until(lambda: [one["accept_queue"] for one in helper.connections("state=listen")]
+                 == [{"length": 0, "limit": 64}], "the listener's queue")
+
+
+def test_closed_connections_have_their_last_figures(helper, talker):
+    client, _ = talker
+    next_step(client)
+    client.until(lambda: "closed" in client.output, "closed")
+    def ended():
+        found = helper.connections("closed=1&role=accept")
+        return len(found) == COUNT and found
+    for one in helper.until(ended, "all closed"):
+        assert one["state"] == "close" and one["data"] == "final"
+        assert one["closed"] >= one["opened"]
+        assert one["tcp_info"]["bytes_sent"] == 500
+    helper.until(lambda: not helper.connections("role=accept"), "none open")
+
+
+def test_paging_meets_each_once(helper, talker):
+    sampled(helper, "role=connect", COUNT)
+    seen, after = [], "0"
+    while after is not None:
+        answer = helper.get(f"/v1/connections?limit=5&after={after}").json
+        assert len(answer["connections"]) <= 5
+        seen += [one["id"] for one in answer["connections"]]
+        after = answer["next"]
+    assert len(seen) == len(set(seen)) == 2 * COUNT + 1
+    assert set(seen) == {one["id"] for one in helper.connections()}
+
+
+@pytest.mark.parametrize("parameters, count", [
+    ("program=python*", 2 * COUNT + 1), ("program=nginx", 0), ("rule=all", 2 * COUNT + 1),
+    ("rule=al", 0), ("role=accept&state=established", COUNT), ("state=syn-sent", 0),
+    (f"uid={os.geteuid()}", 2 * COUNT + 1), ("uid=4242", 0), ("closed=0&role=listen", 1),
+    ("program=pyth%6fn*&role=listen", 1)])
+def test_filters(helper, talker, parameters, count):
+    sampled(helper, "role=connect", COUNT)
+    assert len(helper.until(lambda: helper.connections(parameters) or not count and [None],
+                            parameters)) == max(count, 1)
+    assert len(helper.connections(parameters)) == count
+
+
+def test_processes_rules_and_status(helper, talker):
+    client, port = talker
+    sampled(helper, "role=connect", COUNT)
+    process, = helper.get("/v1/processes").json["processes"]
+    assert (process["pid"], process["rules"]) == (client.pid, ["all"])
+    assert process["connections"] == 2 * COUNT + 1
+    assert process["records"] >= process["connections"] and process["dropped"] == 0
+    rules = {rule["role"]: rule for rule in helper.get("/v1/rules").json["rules"]}
+    assert rules["connect"]["port"] == port
+    assert rules["connect"]["open"] == rules["connect"]["opened"] == COUNT
+    assert rules["connect"]["tcp_info"]["bytes_sent"] == 1000 * COUNT
+    status = helper.get("/v1/status").json
+    assert (status["clients"], status["connections"]) == (1, 2 * COUNT + 1)
+    assert status["records"] >= 2 * COUNT + 1 and not any(status["dropped"].values())
+
+
+def test_curl_gives_the_same(helper, talker):
+    sampled(helper, "role=connect", COUNT)
+    text = as_user(0, [], [program("curl"), "--silent", "--fail", "--unix-socket", helper.socket,
+                           "http://localhost/v1/connections?role=listen"])
+    assert json.loads(text)["connections"][0]["id"] == helper.connections("role=listen")[0]["id"]
+
+
+def test_users_see_their_own_alone(helper, talker):
+    needs_root("asks as another user")
+    sampled(helper, "role=connect", COUNT)
+    curl = [program("curl"), "--silent", "--unix-socket", helper.socket]
+    assert json.loads(as_user(65534, [], [*curl, "http://localhost/v1/connections"])) == {
+        "connections": [], "next": None}
+    assert json.loads(as_user(65534, [], [*curl, "http://localhost/v1/rules"])) == {"rules": []}
+    assert json.loads(as_user(65534, [], [*curl, "http://localhost/v1/processes"])) == {
+        "processes": []}
+    assert "python3" not in as_user(65534, [], [*curl, "http://localhost/metrics"])
+    assert "only root" in as_user(65534, [], [*curl, "http://localhost/v1/connections?uid=0"])
+
+
+def test_own_connections_of_a_user(start, rule_file, helper):
+    needs_root("runs a program as another user")
+    # Python's -c needs no file that the user could not read.
+    talk(start, rule_file(RULES), helper, 2, user=65534)
+    curl = [program("curl"), "--silent", "--unix-socket", helper.socket]
+    def seen():
+        text = as_user(65534, [], [*curl, "http://localhost/v1/connections"])
+        return [one["uid"] for one in json.loads(text)["connections"]]
+    helper.until(lambda: seen() == [65534] * 5, "the user's connections")
+
+
+def test_members_of_the_group_see_all(start, rule_file, free_port, tmp_path):
+    needs_root("asks as another user")
+    group = grp.getgrgid(12)
+    config = tmp_path / "socktuned.conf"
+    config.write_text(f'group = "{group.gr_name}";\n')
+    with running(free_port(), "--config", config) as helper:
+        talk(start, rule_file(RULES), helper, 1)
+        sampled(helper, "role=connect", 1)
+        curl = [program("curl"), "--silent", "--unix-socket", helper.socket,
+                "http://localhost/v1/connections"]
+        assert len(json.loads(as_user(65534, [group.gr_gid], curl))["connections"]) == 3
+        assert not json.loads(as_user(65534, [], curl))["connections"]
+
+
+@pytest.mark.parametrize("path, status, says", [
+    ("/nothing", 404, "/v1/connections"), ("/v1/connections?colour=red", 400, "parameters are"),
+    ("/v1/connections?state=up", 400, "established"), ("/v1/connections?role", 400, "listen"),
+    ("/v1/connections?limit=-1", 400, "limit"), ("/v1/connections?after=x", 400, "next")])
+def test_errors_say_what_would_be_right(helper, path, status, says):
+    answer = helper.get(path)
+    assert answer.status == status and says in answer.json["error"]
+
+
+def test_only_get_and_head(helper):
+    for method in ("POST", "DELETE", "PUT"):
+        answer = helper.request(method, "/v1/status")
+        assert answer.status == 405 and answer.headers["Allow"] == "GET, HEAD"
+    head = helper.request("HEAD", "/v1/status")
+    assert head.status == 200 and head.body == b""
+
+
+def test_tcp_gives_sums_alone(helper, talker):
+    sampled(helper, "role=connect", COUNT)
+    for path in ("/", "/metrics", "/healthz", "/v1/status", "/v1/rules"):
+        answer = helper.get(path, tcp=True)
+        assert answer.status == 200 and "127.0.0.1" not in answer.text
+    for path in ("/v1/connections", "/v1/processes"):
+        assert helper.get(path, tcp=True).status == 403
+
+
+def test_page_asks_nobody_else(helper):
+    answer = helper.get("/", tcp=True)
+    assert answer.headers["Content-Type"] == "text/html; charset=utf-8"
+    policy = answer.headers["Content-Security-Policy"]
+    assert "default-src 'none'" in policy and "connect-src 'self'" in policy
+    for word in ("src=", "@import", "url("):
+        assert word not in answer.text
+
+
+def test_sleeping_and_greedy_clients_do_not_hold_up_others(helper, talker):
+    """Half a request, an answer that nobody reads, and more clients than one user may have."""
+    clients = []
+    for text in [b"GET /metrics HTTP/1.1\r\nHo", b"GET /v1/rules HTTP/1.1\r\nHost: x\r\n\r\n" * 50,
+                 b"\0\xff garbage\r\n\r\n"] + [b""] * 20:
+        one = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        one.connect(str(helper.socket))
+        one.sendall(text)
+        clients.append(one)
+    started = time.monotonic()
+    sampled(helper, "role=connect", COUNT)
+    assert helper.get("/healthz").text == "ok\n" and time.monotonic() - started < 10
+    for _ in range(40):
+        one = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        one.connect(str(helper.socket))
+        clients.append(one)
+    # Above its bound a user's further clients are hung up; over TCP, nothing of that is felt.
+    clients[-1].settimeout(10)
+    assert clients[-1].recv(1) == b""
+    assert helper.get("/healthz", tcp=True).text == "ok\n"
+    for one in clients:
+        one.close()
+    helper.until(helper.answers, "an answer after they left")
