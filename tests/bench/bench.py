@@ -19,19 +19,22 @@ from collections import namedtuple
 
 import measure
 import report
+from drain import Drain
 from measure import Bench, Effort, Refused, Sample, Variant
 from policies import PROBE, TIMED, Policies, elsewhere, others, rule
 
 ATTEMPTS = 3
 PROGRAM = "/bin/true"
+REPORT_NS = 2500
 COUNTS = (1, 10, 100, 1000, 10000)
 
 # Whose costs are shown beside those of the alternatives.
 SHOWN = ("socktune: no rule matches", "socktune: 4 options, program",
          "socktune: 4 options, listener")
 
-# One line of the table: a sample against its baseline; bar None: for information.
-Row = namedtuple("Row", "what sample baseline bar", defaults=(None,))
+# One line of the table: a sample against its baseline; bar None: for information. `extra`: a bar on
+# the difference, in nanoseconds.
+Row = namedtuple("Row", "what sample baseline bar extra", defaults=(None, None))
 
 # Rows whose samples are taken together, round by round.
 Group = namedtuple("Group", "title subject effort rows")
@@ -45,7 +48,7 @@ def preload(name, *objects, **environment):
 class Setup:
     """Everything that is preloaded: yardsticks, socktune under several policies, alternatives."""
 
-    def __init__(self, build, directory, settings):
+    def __init__(self, build, directory, settings, helper):
         empty = os.path.join(build, "bench", "empty.so")
         again = shutil.copy(empty, os.path.join(directory, "again.so"))
         self.library = os.path.join(build, "libsocktune.so")
@@ -55,12 +58,16 @@ class Setup:
         self.nothing = Variant("no preload", (("LC_ALL", "C"),))
         self.empty = preload("empty object", empty)
         self.again = preload("empty object again", again)
+        self.helper = helper
         self.expected = {}
+        self.policies_of = {}
 
     def socktune(self, name, rules, client=0, accepted=0, make=Policies.compile):
         """Socktune under these rules, which give the timed program's ends so many options."""
         path = make(self.policies, name.replace(" ", "-"), rules, self.settings(8))
-        variant = preload("socktune: " + name, self.library, SOCKTUNE_RULES=path)
+        variant = preload("socktune: " + name, self.library, SOCKTUNE_RULES=path,
+                          SOCKTUNE_HELPER=self.helper)
+        self.policies_of[variant] = path
         self.expected[variant] = (client, accepted)
         return variant
 
@@ -137,6 +144,23 @@ def plan_bars(setup):
              [row._replace(what="accept(): " + row.what) for row in accept.rows])
     for count in (1, 4, 8):
         yield plan_client(setup, count)
+    yield plan_reports(setup)
+
+
+def plan_reports(setup):
+    """What the program's part of reporting costs, with a helper and without."""
+    told = setup.socktune("reported", [f'  {{ match = {{ program = "{TIMED}"; }}; report = true; }}'])
+    alone = preload("socktune: reported to nobody", setup.library,
+                    SOCKTUNE_RULES=setup.policies_of[told],
+                    SOCKTUNE_HELPER="/nonexistent/helper.sock")
+    setup.expected[alone] = (0, 0)
+    rows = []
+    for call, phase in (("connect()", 0), ("accept()", 1)):
+        baseline = Sample(setup.empty, "connection", phase)
+        rows += [Row(f"{call}: reported, at most {REPORT_NS} ns", Sample(told, "connection", phase),
+                     baseline, extra=REPORT_NS),
+                 Row(f"{call}: no helper", Sample(alone, "connection", phase), baseline)]
+    return Group("reporting a connection", "connection", Effort(150, 12), rows)
 
 
 def connecting(settings):
@@ -208,8 +232,9 @@ def print_row(group, row, results, attempt):
     rows, baseline = ([[number * scale for number in line] for line in results[sample]]
                       for sample in (row.sample, row.baseline))
     ratio = report.compare(rows, baseline)
-    falls_short = row.bar is not None and round(ratio.value, 3) > row.bar
-    verdict = "" if row.bar is None else "SHORT" if falls_short else "pass"
+    falls_short = ((row.bar is not None and round(ratio.value, 3) > row.bar) or
+                   (row.extra is not None and ratio.extra > row.extra))
+    verdict = "" if row.bar is None and row.extra is None else "SHORT" if falls_short else "pass"
     if verdict and attempt > 1:
         verdict += f" (run {attempt})"
     report.print_ratio(row.what, ratio, row.bar, verdict)
@@ -303,14 +328,17 @@ def main(build):
     bench = Bench(build, PROGRAM, measure.last_processor())
     measure.keep_clear(bench.processor)
     print_machine(bench)
-    with tempfile.TemporaryDirectory(prefix="socktune-bench-") as directory:
-        setup = Setup(build, directory, settings_of(bench))
+    with (tempfile.TemporaryDirectory(prefix="socktune-bench-") as directory,
+          Drain(directory) as drain):
+        setup = Setup(build, directory, settings_of(bench), drain.path)
         groups = list(plan_bars(setup)) + list(plan_curves(setup))
         check_rules_in_force(bench, setup)
         report.print_heading()
         lost = run_bars(bench, groups)
         own = [variant for variant in setup.expected if variant.name in SHOWN]
         run_matrix(bench, setup, own)
+        if drain.records == 0:
+            raise Refused("nothing was reported")
     for name in lost:
         print(f"fell short {ATTEMPTS} times: {name}")
     return 1 if lost else 0

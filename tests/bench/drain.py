@@ -1,0 +1,45 @@
+# SPDX-License-Identifier: MIT
+"""
+The helper of the benchmarks: takes registrations and empties the rings, so that the timed programs
+put each record where it belongs. It does nothing else, so that what is timed is the program's part.
+"""
+import os
+import pathlib
+import sys
+import threading
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "programs"))
+
+from ring import HEAD, TAIL, Helper  # noqa: E402  pylint: disable=wrong-import-position
+
+PAUSE = 0.02  # seconds; a ring holds what a processor can make in some 100 ms
+
+
+class Drain(threading.Thread):
+    """Runs in a `with`; `path` is what SOCKTUNE_HELPER is to say, `records` how many came."""
+
+    def __init__(self, directory):
+        super().__init__(daemon=True)
+        self.path = os.path.join(directory, "helper.sock")
+        self.helper = Helper(pathlib.Path(self.path))
+        self.ended = threading.Event()
+        self.records = 0
+
+    def __enter__(self):
+        self.start()
+        return self
+
+    def __exit__(self, *exception):
+        self.ended.set()
+        self.join()
+        self.helper.close()
+
+    def run(self):
+        while not self.ended.is_set():
+            self.helper.take(PAUSE)
+            for ring in self.helper.rings:
+                head = ring.get(HEAD)
+                self.records += head - ring.tail
+                ring.tail = head
+                ring.put(TAIL, head)
+                ring.beat()
