@@ -362,8 +362,10 @@ static bool put_name(struct register_plan *plan, const char *name)
         return false;
     char *to = plan->names + plan->names_size;
     for (size_t i = 0; i < length; i++) {
-        unsigned char byte = (unsigned char)name[i];
-        to[i] = byte < ' ' || byte == 0x7f ? '?' : name[i];
+        bool control = (unsigned char)name[i] < ' ' || name[i] == 0x7f;
+        to[i] = name[i];
+        if (control)
+            to[i] = '?';
     }
     if (length == 0)
         to[length++] = '?';
