@@ -120,7 +120,7 @@ static uint32_t take_place(struct connections *all)
 
             chunk->used[word] |= UINT64_C(1) << bit;
             chunk->count++;
-            return (uint32_t)(index * CHUNK + word * 64 + bit);
+            return (uint32_t)(index * CHUNK + (size_t)word * 64 + bit);
         }
     }
     return NO_PLACE;
@@ -339,7 +339,7 @@ size_t connections_places(const struct connections *all)
     return all->chunk_count * CHUNK;
 }
 
-struct connection *connections_walk(struct connections *all, uint64_t *cursor, size_t *budget)
+static struct connection *walk(const struct connections *all, uint64_t *cursor, size_t *budget)
 {
     uint64_t end = (uint64_t)all->chunk_count * CHUNK;
 
@@ -359,14 +359,18 @@ struct connection *connections_walk(struct connections *all, uint64_t *cursor, s
     return NULL;
 }
 
+struct connection *connections_walk(struct connections *all, uint64_t *cursor, size_t *budget)
+{
+    return walk(all, cursor, budget);
+}
+
 const struct connection *connections_next(const struct connections *all,
                                           const struct connection_filter *filter, uint64_t *cursor,
                                           size_t *budget)
 {
-    struct connection *found;
+    const struct connection *found;
 
-    /* The walk changes nothing itself. */
-    while ((found = connections_walk((struct connections *)(uintptr_t)all, cursor, budget)))
+    while ((found = walk(all, cursor, budget)))
         if (passes(filter, found))
             return found;
     return NULL;

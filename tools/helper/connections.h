@@ -54,7 +54,7 @@ struct connection {
     const char *program; /* interned */
     const char *rule;    /* interned; "" where no rule is known */
     struct group *group; /* where its sums are */
-    const void *owner;   /* the namespace, as the sampler knows it; NULL once closed */
+    void *owner;         /* the namespace, as the sampler knows it; NULL once closed */
     uint8_t local[16];
     uint8_t remote[16]; /* all 0 for a listener */
     uint16_t local_port;
@@ -230,7 +230,7 @@ struct connection_start {
     uint64_t opened;
     const char *program;
     const char *rule;
-    const void *owner;
+    void *owner;
     uint8_t local[16];
     uint8_t remote[16];
     uint16_t local_port;

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Counted strings in a hash table. A held string is found again from its text pointer alone, since
- * that lies in the table's own record.
+ * Counted strings in a hash table.
  */
 #include "intern.h"
 
@@ -18,12 +17,6 @@ struct intern_name {
     size_t holders;
     char text[];
 };
-
-static struct intern_name *name_of(const char *text)
-{
-    return (struct intern_name *)(void *)((char *)(uintptr_t)text -
-                                          offsetof(struct intern_name, text));
-}
 
 const char *intern_hold(struct intern *set, const char *text)
 {
@@ -55,8 +48,8 @@ void intern_release(struct intern *set, const char *text)
 
     if (!text)
         return;
-    name = name_of(text);
-    if (--name->holders > 0)
+    HASH_FIND(hh, set->names, text, strlen(text), name);
+    if (!name || --name->holders > 0)
         return;
     set->memory -= sizeof *name + strlen(name->text) + 1;
     HASH_DELETE(hh, set->names, name);
@@ -65,12 +58,14 @@ void intern_release(struct intern *set, const char *text)
 
 void intern_clear(struct intern *set)
 {
-    struct intern_name *name, *next;
+    struct intern_name *name = set->names;
 
-    HASH_ITER(hh, set->names, name, next)
-    {
-        HASH_DELETE(hh, set->names, name);
+    HASH_CLEAR(hh, set->names);
+    while (name) {
+        struct intern_name *next = name->hh.next;
+
         free(name);
+        name = next;
     }
     set->memory = 0;
 }

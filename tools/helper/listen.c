@@ -254,7 +254,7 @@ int listeners_open(struct listeners *listeners, const struct helper_config *conf
 
 void listeners_unlink(const struct listeners *listeners, const struct helper_config *config)
 {
-    struct sockaddr_un address;
+    struct sockaddr_un address = {0};
 
     if (listeners->own_registration &&
         unix_address(&address, config->directory, "helper.sock") == 0)

@@ -124,6 +124,8 @@ static void leave_user(struct registry *registry, struct user *user)
     if (--user->processes > 0)
         return;
     HASH_FIND(hh, registry->users, &user->uid, sizeof user->uid, known);
+    if (!known)
+        return;
     HASH_DEL(registry->users, known);
     free(known);
 }

@@ -326,8 +326,13 @@ struct sampler *sampler_new(struct helper *helper)
     struct sampler *sampler = calloc(1, sizeof *sampler);
     int fd = diag_socket();
 
-    if (sampler && fd >= 0) {
-        sampler->helper = helper;
+    if (!sampler) {
+        if (fd >= 0)
+            (void)close(fd);
+        return NULL;
+    }
+    sampler->helper = helper;
+    if (fd >= 0) {
         sampler->timer = loop_timer(helper->loop, SAMPLER_TICK_NS, tick, sampler);
         if (diag_check(fd, &sampler->own_netns) == NULL && sampler->timer) {
             (void)close(fd);

@@ -120,7 +120,7 @@ static bool is_mptcp(const struct connection *connection)
 /* Connections are counted by whom they belong to: +1 or -1. */
 static void count(const struct connection *connection, size_t by)
 {
-    struct tracker *tracker = (struct tracker *)(uintptr_t)connection->owner;
+    struct tracker *tracker = connection->owner;
 
     tracker->tracked += by;
     tracker->user->connections += by;
@@ -144,7 +144,7 @@ void space_lost(struct helper *helper, struct connection *connection)
 /* A record that names somebody else's socket. */
 static void reject(struct helper *helper, struct connection *connection)
 {
-    struct tracker *tracker = (struct tracker *)(uintptr_t)connection->owner;
+    struct tracker *tracker = connection->owner;
 
     tracker->foreign++;
     helper->dropped[DROP_FOREIGN]++;
