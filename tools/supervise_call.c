@@ -17,8 +17,7 @@
 #include "supervise_trace.h"
 
 #include <errno.h>
-#include <stddef.h>
-#include <stdio.h>
+#include <stdatomic.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
@@ -93,6 +92,16 @@ static enum peer_step read_caller(const struct guide *guide, struct peers *peers
 
 /* --- the socket ------------------------------------------------------------------------------- */
 
+/* Say that a process is out of reach: once, unless others are meanwhile. */
+static void say_refused(pid_t pid, const char *name, int error)
+{
+    static _Atomic pid_t last;
+
+    if (atomic_exchange(&last, pid) != pid)
+        supervise_say("%s[%d] may not be looked into, and its sockets stay untuned: %s", name, pid,
+                      strerror(error));
+}
+
 /* A duplicate of the socket, the call still waiting; -1 if not. */
 static int borrow_socket(const struct handling *handling)
 {
@@ -100,8 +109,7 @@ static int borrow_socket(const struct handling *handling)
 
     if (fd < 0) {
         if (errno != EBADF && errno != ESRCH)
-            supervise_say("%s[%d]: its sockets are out of reach, and stay untuned: %s",
-                          handling->peer->name, handling->peer->pid, strerror(errno));
+            say_refused(handling->peer->pid, handling->peer->name, errno);
         return -1;
     }
     if (ioctl(handling->listener, SECCOMP_IOCTL_NOTIF_ID_VALID, &handling->id) == 0)
@@ -251,8 +259,7 @@ enum verdict handle_call(const struct guide *guide, struct peers *peers, int lis
         return VERDICT_CONTINUE;
     step = read_caller(guide, peers, (pid_t)notification->pid, &call, &seen, &handling.peer);
     if (step == PEER_REFUSED)
-        supervise_say("process of thread %u may not be looked into, and stays untuned: %s",
-                      notification->pid, strerror(errno));
+        say_refused((pid_t)notification->pid, "thread", errno);
     if (step != PEER_OK)
         return VERDICT_CONTINUE;
     handling.fd = (int)call.arguments[0];

@@ -10,6 +10,7 @@ import pathlib
 import pwd
 import shutil
 import signal
+import socket
 import subprocess
 import tempfile
 
@@ -223,3 +224,109 @@ def test_second_listener(supervised, build, compiled):
                       "/bin/true"])
     assert one.wait() == 125
     assert "supervised already" in one.output
+
+
+def test_inherited_listener(supervised):
+    """A listener that the program is started with is tuned before: no call about it will follow."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        one = supervised([program("python3"), "-c", f"""
+import socket
+listener = socket.socket(fileno={listener.fileno()})
+accepted, _ = listener.accept()
+accepted.recv(1)
+"""], pass_fds=[listener.fileno()])
+        one.until(lambda: supervisors(one.pid), "a supervisor")
+        with socket.create_connection(listener.getsockname()) as client:
+            accepted = one.until(lambda: [each for each in one.tcp() if each.remote], "a connection")
+            has(accepted[0], ACCEPTED)
+            client.send(b"x")
+            assert one.wait() == 0
+
+
+def test_no_descriptor_is_held(supervised, silent_listener):
+    """The program's close() is the last: the peer has the end of file at once."""
+    listener = silent_listener("inet")
+    one = supervised([program("python3"), "-c", f"""
+import socket, time
+for _ in range(20):
+    client = socket.create_connection(("127.0.0.1", {listener.getsockname()[1]}))
+    client.close()
+time.sleep(30)
+"""])
+    for _ in range(20):
+        accepted, _ = listener.accept()
+        accepted.settimeout(5)
+        assert accepted.recv(1) == b""
+        accepted.close()
+    for pid in supervisors(one.pid):
+        links = [os.readlink(f"/proc/{pid}/fd/{fd}") for fd in os.listdir(f"/proc/{pid}/fd")]
+        assert not [link for link in links if link.startswith(("socket:", "pipe:"))]
+
+
+def test_threads_connecting_at_once(supervised, silent_listener):
+    """Each of 32 threads has its own connection tuned, blocking or not."""
+    listener = silent_listener("inet")
+    one = supervised([program("python3"), "-c", f"""
+import errno, select, socket, threading, time
+start = threading.Barrier(32)
+def work(number):
+    client = socket.socket()
+    client.setblocking(number % 2 == 0)
+    start.wait()
+    error = client.connect_ex(("127.0.0.1", {listener.getsockname()[1]}))
+    assert error in (0, errno.EINPROGRESS), error
+    kept.append(client)
+kept = []
+threads = [threading.Thread(target=work, args=[number]) for number in range(32)]
+[thread.start() for thread in threads]
+[thread.join() for thread in threads]
+print("ready", len(kept), flush=True)
+time.sleep(60)
+"""])
+    one.until(lambda: "ready" in one.output, "ready")
+    assert "ready 32" in one.output
+    clients = [each for each in one.tcp() if each.remote]
+    assert len(clients) == 32
+    for each in clients:
+        has(each, CLIENT)
+
+
+def test_a_slow_step_delays_nobody_else(supervised, silent_listener):
+    """Reading the address of one thread never ends: the page is somebody's who does not answer
+    (userfaultfd). The others go on."""
+    if os.geteuid() != 0 and pathlib.Path("/proc/sys/vm/unprivileged_userfaultfd").read_text() != "1\n":
+        pytest.skip("userfaultfd is for root here")
+    listener = silent_listener("inet")
+    one = supervised([program("python3"), SOURCES.parent / "programs" / "stuck.py",
+                      str(listener.getsockname()[1])])
+    one.until(lambda: "ready" in one.output or "skip" in one.output, "ready")
+    if "skip" in one.output:
+        pytest.skip(one.output)
+    assert "ready 100" in one.output
+
+
+def test_fork_and_exec(supervised, silent_listener):
+    """Rules go by the program that makes the call, also after fork and exec, also in the same
+    process."""
+    listener = silent_listener("inet")
+    code = ("import socket, sys; c = socket.create_connection(('127.0.0.1', "
+            f"{listener.getsockname()[1]})); "
+            "print(sys.argv[1], c.getsockopt(6, socket.TCP_USER_TIMEOUT), flush=True)")
+    rules = """
+rules = ( { match = { command = "* one"; }; set = { TCP_USER_TIMEOUT = "1s"; }; },
+          { match = { command = "* two"; }; set = { TCP_USER_TIMEOUT = "2s"; }; } );
+"""
+    one = supervised([program("python3"), "-c", f"""
+import os, sys
+code = {code!r}
+def run(name):
+    os.execv(sys.executable, [sys.executable, "-c", code, name])
+if os.fork() == 0:
+    run("one")
+os.wait()
+sys.argv = ["-c", "none"]
+exec(code)
+run("two")
+"""], rules)
+    assert one.wait() == 0
+    assert one.output.splitlines() == ["one 1000", "none 0", "two 2000"]
