@@ -169,6 +169,15 @@ static int identify(struct peer *peer, const struct guide *guide, uint32_t uid)
     return failed;
 }
 
+/* --- its memory ------------------------------------------------------------------------------- */
+
+/* Memory of another process, as process_vm_readv() wants it named. */
+static struct iovec at_peer(uint64_t address, size_t size)
+{
+    /* NOLINTNEXTLINE(performance-no-int-to-ptr): no pointer of ours */
+    return (struct iovec){(void *)(uintptr_t)address, size};
+}
+
 /* --- one peer --------------------------------------------------------------------------------- */
 
 static void forget(struct peer *peer)
@@ -210,7 +219,7 @@ static enum peer_step meet(struct peer *peer, const struct guide *guide, pid_t t
     peer->tid = tid;
     if (read_start(tid, compat, &start) == 0 && start.random_at) {
         peer->random_at = start.random_at;
-        remote = (struct iovec){(void *)(uintptr_t)start.random_at, sizeof peer->random};
+        remote = at_peer(start.random_at, sizeof peer->random);
         if (process_vm_readv(tid, &local, 1, &remote, 1, 0) == (ssize_t)sizeof peer->random &&
             identify(peer, guide, start.uid) == 0)
             return PEER_OK;
@@ -227,8 +236,7 @@ static bool read_known(const struct peer *peer, uint64_t address, void *buffer, 
 {
     uint8_t random[RANDOM_BYTES];
     const struct iovec local[] = {{random, sizeof random}, {buffer, size}};
-    const struct iovec remote[] = {{(void *)(uintptr_t)peer->random_at, sizeof random},
-                                   {(void *)(uintptr_t)address, size}};
+    const struct iovec remote[] = {at_peer(peer->random_at, sizeof random), at_peer(address, size)};
     unsigned long count = size ? 2 : 1;
     ssize_t length = process_vm_readv(peer->tid, local, count, remote, count, 0);
 
