@@ -73,8 +73,10 @@ def built():
                                GO111MODULE="off", GOFLAGS="", GOPROXY="off", GOTOOLCHAIN="local", HOME=str(directory))
             command = [program("go"), "build", "-o", path, SOURCES / source]
         else:
-            command = [program(compiler), "-static", "-O1", "-D_GNU_SOURCE", *flags, "-o", path,
-                       SOURCES / source, "-pthread"]
+            libraries = [flag for flag in flags if flag.startswith("-l")]
+            command = [program(compiler), *(["-static"] if not libraries else []), "-O1",
+                       "-D_GNU_SOURCE", *(flag for flag in flags if flag not in libraries), "-o",
+                       path, SOURCES / source, "-pthread", *libraries]
         done = subprocess.run(command, env=environment, capture_output=True, text=True,
                               check=False, timeout=180)
         assert done.returncode == 0, done.stderr
@@ -330,3 +332,201 @@ run("two")
 """], rules)
     assert one.wait() == 0
     assert one.output.splitlines() == ["one 1000", "none 0", "two 2000"]
+
+
+def test_io_uring_passes_by_but_is_told(supervised, built):
+    """What it connects is missed, and a line says so; what it accepts inherits."""
+    if not os.path.exists("/usr/include/liburing.h"):
+        pytest.skip("liburing-dev is not installed")
+    one = supervised([built("shared/uring.c", "gcc", "-luring")])
+    one.until(lambda: "ready" in one.output or "error" in one.output, "ready")
+    if "io_uring_queue_init" in one.output:
+        pytest.skip(f"io_uring is not allowed here: {one.output}")
+    assert "ready, by io_uring" in one.output
+    port = one.until_listening()
+    listeners, clients, accepted = ends(one, port)
+    has(listeners[0], LISTENER)
+    has(accepted[0], ACCEPTED)
+    assert clients[0].option("TCP_USER_TIMEOUT") == 0
+    assert "uses io_uring" in one.output and "--no-io-uring" in one.output
+
+
+def test_no_io_uring(supervised, built):
+    """The program does without, and all is tuned."""
+    if not os.path.exists("/usr/include/liburing.h"):
+        pytest.skip("liburing-dev is not installed")
+    one = supervised([built("shared/uring.c", "gcc", "-luring")], options=["--no-io-uring"])
+    one.until(lambda: "ready" in one.output or "error" in one.output, "ready")
+    assert one.output == "ready, without io_uring\n"
+    port = one.until_listening()
+    listeners, clients, accepted = ends(one, port)
+    has(listeners[0], LISTENER)
+    has(clients[0], CLIENT)
+    has(accepted[0], ACCEPTED)
+
+
+def test_no_io_uring_needs_supervision(socktune, rule_file):
+    result = socktune("run", "-c", rule_file(RULES), "--no-io-uring", "/bin/true")
+    assert result.returncode == 2 and "--no-io-uring needs --supervise" in result.stderr
+
+
+@pytest.mark.parametrize("restart", [True, False])
+def test_signals_in_calls(restart, supervised, silent_listener):
+    """A timer fires all the time. Behind SA_RESTART no call ends early. Without it, a call may end
+    with EINTR before the supervisor has received it (see socktune(1)), and then works when it is
+    repeated."""
+    listener = silent_listener("inet")
+    one = supervised([program("python3"), "-c", f"""
+import ctypes, errno, os, signal, socket
+signal.signal(signal.SIGALRM, lambda *_: None)
+signal.siginterrupt(signal.SIGALRM, {not restart})
+libc = ctypes.CDLL(None, use_errno=True)
+def address(port):
+    return (2).to_bytes(2, "little") + port.to_bytes(2, "big") + socket.inet_aton("127.0.0.1") + bytes(8)
+interrupted = 0
+def call(function, *arguments):
+    global interrupted
+    while function(*arguments) != 0:
+        error = ctypes.get_errno()
+        if error == errno.EINPROGRESS:
+            return
+        if error != errno.EINTR:
+            raise OSError(error, os.strerror(error))
+        interrupted += 1
+signal.setitimer(signal.ITIMER_REAL, 0.0005, 0.0005)
+for number in range(400):
+    client, server = socket.socket(), socket.socket()
+    client.setblocking(False)
+    call(libc.bind, server.fileno(), address(0), 16)
+    call(libc.listen, server.fileno(), 1)
+    call(libc.connect, client.fileno(), address({listener.getsockname()[1]}), 16)
+    assert client.getsockopt(6, socket.TCP_USER_TIMEOUT) == 33000
+    assert server.getsockopt(6, socket.TCP_USER_TIMEOUT) == 44000
+    client.close()
+    server.close()
+print("interrupted", interrupted, flush=True)
+os._exit(0)
+"""])
+    assert one.wait(40) == 0, one.output
+    if restart:
+        assert one.output == "interrupted 0\n"
+
+
+def test_stopped_and_continued(supervised, built):
+    """SIGSTOP and SIGCONT reach the program, whose parent sees it stop."""
+    one = supervised([built("reconnect.go")])
+    one.until(lambda: one.output.count("tuned") > 3, "connections")
+    os.kill(one.pid, signal.SIGSTOP)
+    _, status = os.waitpid(one.pid, os.WUNTRACED)
+    assert os.WIFSTOPPED(status)
+    seen = one.output.count("tuned")
+    os.kill(one.pid, signal.SIGCONT)
+    one.until(lambda: one.output.count("tuned") > seen + 5, "more connections")
+    assert "error" not in one.output
+
+
+def test_datagrams(supervised, silent_listener):
+    """A datagram socket is tuned when it is bound or connected."""
+    one = supervised([program("python3"), "-c", """
+import socket, time
+bound, connected, neither = (socket.socket(socket.AF_INET, socket.SOCK_DGRAM) for _ in range(3))
+bound.bind(("127.0.0.1", 0))
+connected.connect(bound.getsockname())
+neither.sendto(b"x", bound.getsockname())
+print(*(each.getsockopt(socket.SOL_SOCKET, socket.SO_PRIORITY) for each in (bound, connected, neither)))
+"""], 'rules = ( { match = { role = "datagram"; }; set = { SO_PRIORITY = 4; }; } );')
+    assert one.wait() == 0
+    assert one.output == "4 4 0\n"
+
+
+def test_fast_open(supervised, silent_listener):
+    """sendto() with MSG_FASTOPEN connects."""
+    listener = silent_listener("inet")
+    one = supervised([program("python3"), "-c", f"""
+import socket, struct
+to = ("127.0.0.1", {listener.getsockname()[1]})
+one = socket.socket()
+one.sendto(b"x", socket.MSG_FASTOPEN, to)
+other = socket.socket()
+other.sendmsg([b"x"], [], socket.MSG_FASTOPEN, to)
+print(*(each.getsockopt(6, socket.TCP_USER_TIMEOUT) for each in (one, other)))
+"""])
+    assert one.wait() == 0
+    assert one.output == "33000 33000\n"
+
+
+def test_unix_sockets(supervised):
+    """They are tuned where a rule says so, and let alone otherwise."""
+    code = """
+import os, socket
+one = socket.socket(socket.AF_UNIX)
+before = one.getsockopt(1, 7)
+one.bind(b"\\0socktune-test-%d" % os.getpid())
+one.listen(1)
+print(one.getsockopt(1, 7) - before)
+"""
+    one = supervised([program("python3"), "-c", code])
+    assert one.wait() == 0 and one.output == "0\n"
+    one = supervised([program("python3"), "-c", code], """
+rules = ( { match = { family = "unix"; role = "listen"; }; set = { SO_SNDBUF = "32K"; }; } );
+""")
+    assert one.wait() == 0 and int(one.output) != 0
+
+
+def test_source(supervised, silent_listener):
+    listener = silent_listener("inet")
+    one = supervised([program("python3"), "-c", f"""
+import socket
+client = socket.create_connection(("127.0.0.1", {listener.getsockname()[1]}))
+print(client.getsockname()[0])
+"""], 'rules = ( { match = { role = "connect"; }; set = { source = "127.0.0.9"; }; } );')
+    assert one.wait() == 0
+    assert one.output == "127.0.0.9\n"
+
+
+def test_what_cannot_be_given_is_warned_of(supervised):
+    one = supervised(["/bin/true"], """
+rules = ( { match = { protocol = [ "tcp", "mptcp" ]; };
+            set = { SO_PRIORITY = 3; transport = "mptcp"; TCP_NODELAY = true; }; },
+          { match = { program = "other"; }; set = { SO_INCOMING_CPU = 1; }; } );
+""")
+    assert one.wait() == 0
+    assert sorted(line.split(": ", 2)[1:] for line in one.output.splitlines()) == [
+        ["warning", "under --supervise, SO_PRIORITY is not had from the listener, and accept() is "
+                    "not supervised: accepted sockets will be without it"],
+        ["warning", "under --supervise, transport is decided at socket(), which is not supervised"]]
+
+
+def test_no_rules_need_no_supervisor(supervised):
+    one = supervised([program("python3"), "-c", """
+print(open("/proc/self/status").read().split("Seccomp:")[1].split()[0])
+"""], "rules = ();")
+    assert one.wait() == 0 and one.output == "0\n"
+
+
+def test_both_killed(supervised, built):
+    """Nothing can serve then: calls fail, and at once; they do not hang."""
+    one = supervised([built("reconnect.go")])
+    one.until(lambda: len(supervisors(one.pid)) == 2, "two supervisors")
+    found = supervisors(one.pid)
+    for pid in found:
+        os.kill(pid, signal.SIGSTOP)
+    for pid in found:
+        os.kill(pid, signal.SIGKILL)
+    one.until(lambda: "function not implemented" in one.output, "ENOSYS")
+    assert one.wait() == 0
+
+
+def test_trace(supervised, directory):
+    directory.chmod(0o777)
+    log = directory / "trace"
+    one = supervised([program("python3"), "-c", "import socket; s = socket.create_server(('', 0))"],
+                     options=[f"--trace={log}"])
+    assert one.wait() == 0
+    text = log.read_text()
+    assert f"socktune[{one.pid}] python3: listen fd 3: TCP_KEEPCNT = 7 (rule servers, " in text
+
+
+def test_disabled(supervised):
+    one = supervised(["/bin/true"], env={"SOCKTUNE_DISABLE": "1"})
+    assert one.wait() == 0 and one.output == ""
