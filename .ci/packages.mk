@@ -13,7 +13,7 @@ PACKAGES_CHECK := libcriterion-dev python3 python3-pytest python3-pytest-xdist p
     musl-tools ?gcc-$(GCC_VERSION)-multilib ?libc6-dev-i386 \
     ?gcc-aarch64-linux-gnu ?libc6-dev-arm64-cross ?qemu-user \
     g++ libjemalloc2 golang-go liburing-dev bash zsh mandoc busybox
-PACKAGES_LINT  := clang-format clang-tidy cppcheck mandoc shellcheck libcriterion-dev
+PACKAGES_LINT  := clang-format clang-tidy cppcheck mandoc shellcheck zsh libcriterion-dev
 PACKAGES_BENCH := python3 strace golang-go wrk ?torsocks ?proxychains4 ?libkeepalive0 ?mptcpize
 PACKAGES_FUZZ  := clang ?libclang-rt-14-dev
 

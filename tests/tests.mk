@@ -72,20 +72,6 @@ check:
 	$(MAKE) all i386 aarch64
 	$(MAKE) unit platform programs
 
-## make lint             clang-format, clang-tidy, cppcheck, shellcheck, mandoc
-C_FILES := $(shell git ls-files '*.c' '*.h' 2>/dev/null)
-TIDY_SRC := $(PRELOAD_SRC) $(CONFIG_SRC) $(TOOLS_SRC)
-.PHONY: lint
-lint:
-	$(packages) $(PACKAGES_LINT)
-	clang-format --dry-run -Werror $(C_FILES)
-	printf '%s\n' $(TIDY_SRC) | xargs -P 2 -n 1 sh -c 'clang-tidy --quiet "$$@" -- $(STD) -D_GNU_SOURCE \
-	    $(INC_tests) -DFIXTURES=0 -DEXAMPLES=0 2>/dev/null' tidy
-	cppcheck --quiet --error-exitcode=1 --std=c11 --inline-suppr --enable=warning,performance,portability \
-	    --suppress=missingIncludeSystem --suppressions-list=.cppcheck -D__x86_64__ -D_GNU_SOURCE \
-	    $(INC_tests) $(TIDY_SRC)
-	shellcheck .ci/run .ci/install-packages
-	mandoc -Tlint -Wwarning $(MAN_PAGES)
-
+include tests/lint/lint.mk
 include tests/fuzz/fuzz.mk
 include tests/bench/bench.mk
