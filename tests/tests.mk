@@ -44,9 +44,9 @@ $(B)/tests/hosts/%: tests/hosts/%.c $(wildcard tests/hosts/*.h)
 unit: $(B)/tests/unit
 	$< --jobs 2
 platform: $(B)/tests/platform
-	$< --jobs 1
+	tests/in-memory-group $< --jobs 1
 hosts: $(hosts)
-run_pytest = SOCKTUNE_BUILD=$(CURDIR)/$(B) $(PYTHON) -m pytest -q -n 2 -p no:cacheprovider \
+run_pytest = SOCKTUNE_BUILD=$(CURDIR)/$(B) tests/in-memory-group $(PYTHON) -m pytest -q -n 2 -p no:cacheprovider \
              tests/programs $(PYTEST_ARGS)
 programs: all hosts
 	$(run_pytest) -m 'not full'
