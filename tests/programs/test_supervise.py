@@ -145,6 +145,19 @@ def test_static_and_raw(compiler, supervised, built):
     check_talk(supervised([built("raw_talk.c", compiler)]))
 
 
+@pytest.mark.parametrize("way", ["direct", "socketcall"])
+def test_32_bits(way, supervised, built):
+    """By the calls of today, and by socketcall(2) as older libraries do."""
+    if os.uname().machine != "x86_64":
+        pytest.skip("32-bit x86 programs run on x86-64 alone")
+    library = subprocess.run([program("gcc"), "-m32", "-print-file-name=libc.a"], timeout=30,
+                             check=True, capture_output=True, text=True).stdout.strip()
+    if not os.path.isabs(library):
+        pytest.skip("gcc makes no 32-bit programs here")
+    check_talk(supervised([built("raw_talk.c", "gcc", "-m32", f"-DBY_{way.upper()}",
+                                 "-idirafter/usr/include/x86_64-linux-gnu")]))
+
+
 def test_dynamic_program(supervised):
     check_talk(supervised([program("python3"), SOURCES.parent / "programs" / "talk.py"]))
 
