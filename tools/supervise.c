@@ -156,6 +156,29 @@ static int install(const struct supervision *supervision, const struct needs *ne
     return 0;
 }
 
+/* A program that gains privileges could be led astray by a filter, so whoever is not privileged
+ * must renounce such gains first. Returns 0, or -1 after saying why not. */
+static int renounce_privileges(const char *program)
+{
+    char *path = executable_find(program);
+    struct launch launch = launch_of_self("");
+    struct executable executable;
+
+    if (path && executable_read(path, &executable) == 0 &&
+        executable_obstacles(&executable, &launch) & OBSTACLE_SECURE)
+        fprintf(stderr,
+                "socktune run: warning: %s will not gain the privileges that its file gives: "
+                "supervision by other users than root excludes that (no_new_privs)\n",
+                program);
+    if (path)
+        executable_free(&executable);
+    free(path);
+    if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0)
+        return 0;
+    command_failure("cannot set no_new_privs: %s", strerror(errno));
+    return -1;
+}
+
 int supervise_self(const struct supervision *supervision)
 {
     struct needs needs;
@@ -167,10 +190,7 @@ int supervise_self(const struct supervision *supervision)
     needs_of(supervision->policy, &needs);
     if (needs_nothing(&needs) && !supervision->refuse_uring)
         return 0;
-    /* Else a program that gains privileges could be led astray by the filter. */
-    if (!may_filter() && prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0) {
-        command_failure("cannot set no_new_privs: %s", strerror(errno));
+    if (!may_filter() && renounce_privileges(supervision->argv[0]) != 0)
         return -1;
-    }
     return install(supervision, &needs);
 }

@@ -8,11 +8,13 @@ import contextlib
 import os
 import pathlib
 import pwd
+import select
 import shutil
 import signal
 import socket
 import subprocess
 import tempfile
+import time
 
 import kernel
 import pytest
@@ -543,3 +545,79 @@ def test_trace(supervised, directory):
 def test_disabled(supervised):
     one = supervised(["/bin/true"], env={"SOCKTUNE_DISABLE": "1"})
     assert one.wait() == 0 and one.output == ""
+
+
+def test_privileges_are_not_gained_and_that_is_told(build, compiled, start, directory):
+    """By a user without privileges; root's programs may still start others that gain some."""
+    if os.geteuid() != 0:
+        pytest.skip("needs root: to make a set-user-ID program")
+    path = directory / "id"
+    shutil.copy(program("id"), path)
+    path.chmod(0o4755)
+    nobody = pwd.getpwnam("nobody")
+    command = [build.socktune, "run", "-c", compiled(RULES), "--supervise", path, "-u"]
+    one = start(command, user=nobody.pw_uid, group=nobody.pw_gid, extra_groups=[])
+    assert one.wait() == 0
+    warning, told = one.output.splitlines()
+    assert "will not gain the privileges" in warning and told == str(nobody.pw_uid)
+    rooted = [*command[:-2], program("setpriv"), f"--reuid={nobody.pw_uid}", "--clear-groups", path,
+              "-u"]
+    one = start(rooted)
+    assert one.wait() == 0 and one.output == "0\n"
+
+
+def test_a_daemon(supervised, directory):
+    """The caller has the end of file when the first process ends; the daemon is still tuned."""
+    directory.chmod(0o777)
+    report = directory / "report"
+    one = supervised([program("python3"), "-c", f"""
+import os, socket, time
+if os.fork():
+    os._exit(3)
+os.setsid()
+null = os.open("/dev/null", os.O_RDWR)
+for fd in range(3):
+    os.dup2(null, fd)
+time.sleep(0.5)
+listener = socket.create_server(("127.0.0.1", 0))
+with open("{report}", "w") as file:
+    file.write(str(listener.getsockopt(6, socket.TCP_KEEPCNT)))
+"""], stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+    out, _ = one.process.communicate(timeout=10)
+    assert (out, one.process.returncode) == (b"", 3)
+    assert not report.exists()
+    kernel.until(lambda: report.exists() and report.read_text() == "7", "the daemon's report")
+
+
+def test_job_control(build, compiled):
+    """In a terminal: ^C and ^Z reach the program, which is in the foreground; the shell's `fg` works."""
+    pid, terminal = os.forkpty()
+    if pid == 0:
+        os.environ["PS1"] = "$ "
+        os.execv("/bin/bash", ["bash", "--norc", "-i"])
+    def read_until(word, seen=b""):
+        while word not in seen:
+            ready, _, _ = select.select([terminal], [], [], 10)
+            assert ready, seen
+            seen += os.read(terminal, 4096)
+        return seen
+    try:
+        command = f"{build.socktune} run -c {compiled(RULES)} --supervise /bin/cat\n"
+        os.write(terminal, command.encode())
+        time.sleep(0.5)
+        os.write(terminal, b"hello\n")
+        read_until(b"hello\r\nhello")
+        os.write(terminal, b"\x1a")
+        read_until(b"Stopped")
+        os.write(terminal, b"fg\n")
+        time.sleep(0.3)
+        os.write(terminal, b"again\n")
+        read_until(b"again\r\nagain")
+        os.write(terminal, b"\x03")  # whatever has been typed already is lost by it
+        read_until(b"$ ")
+        os.write(terminal, b"echo last=$?\n")
+        read_until(b"last=130")
+    finally:
+        os.kill(pid, signal.SIGKILL)
+        os.waitpid(pid, 0)
+        os.close(terminal)
