@@ -7,7 +7,7 @@ GCC_VERSION := $(shell $(CC) -dumpversion 2>/dev/null || echo 12)
 PACKAGES_BUILD := gcc make libc6-dev libconfig-dev libjansson-dev libelf-dev uthash-dev libseccomp-dev
 PACKAGES_DEMO  := python3 curl iproute2
 PACKAGES_CHECK := libcriterion-dev python3 python3-pytest python3-pytest-xdist python3-pytest-timeout \
-    strace iproute2 procps binutils libcap2-bin \
+    strace valgrind iproute2 procps binutils libcap2-bin \
     nginx-light redis-server redis-tools haproxy curl wget iperf3 socat memcached perl \
     openssh-server openssh-client postgresql ?nodejs \
     musl-tools ?gcc-$(GCC_VERSION)-multilib ?libc6-dev-i386 \
