@@ -181,6 +181,18 @@ static const struct policy_action *due(const struct application *application,
                : NULL;
 }
 
+/* Late, the rule's own value may be what is found: a socket is bound first and listens then. */
+static bool has_it(const struct application *application, const struct policy_action *action)
+{
+    const struct policy *policy = application->applier->policy;
+    const struct policy_option *option = &policy->options[action->option];
+    uint8_t now[PRISTINE_BYTES];
+    socklen_t length = sizeof now;
+
+    return getsockopt(application->fd, option->level, option->optname, now, &length) == 0 &&
+           length == action->length && memcmp(now, policy->data + action->value, length) == 0;
+}
+
 /* Strike out what the program has set itself, before anything is set: one option may alter another
  * (IP_TOS sets SO_PRIORITY). */
 static void strike_out_kept(const struct application *application, struct decision *decision,
@@ -190,7 +202,8 @@ static void strike_out_kept(const struct application *application, struct decisi
         const struct policy_action *action = due(application, decision, moments, i);
         if (!action || action->op == OP_SOURCE || !yields(application, action))
             continue;
-        tell(application, action, APPLIED_KEPT, 0);
+        if (application->applier->tell && !has_it(application, action))
+            tell(application, action, APPLIED_KEPT, 0);
         decision->action[i] = NO_ACTION;
     }
 }

@@ -1,10 +1,12 @@
 # SPDX-License-Identifier: MIT
-"""The same rules, from inside (the preloaded library) and from outside (--supervise): the same sockets.
+"""The same rules, from inside (the preloaded library) and from outside (--supervise, apply): the same
+sockets.
 
 Random rules are put to the program of test_twin.py, which opens sockets of every role, and the kernel
 must hold the same for both front ends: for connecting sockets, listeners and datagram sockets in every
 option; for accepted sockets in what they inherit. Then the program sets options itself, and what is
-swallowed of that must be the same.
+swallowed of that must be the same. `apply` comes when all is open: what is not too late then must be
+the same.
 
 Environment: SOCKTUNE_SEED, the first seed (default 1); SOCKTUNE_ROUNDS, how many (default 12).
 """
@@ -19,6 +21,9 @@ from test_twin import (CONNECTOR, FIRST, HOST, LIVES, ROUNDS, BUFFERS,  # pylint
 
 # What --supervise says it cannot give; see socktune(1).
 BEYOND = "under --supervise"
+
+# Tells which buffers have been set, for which it may be too late.
+FOLLOWS = {"SO_BUF_LOCK"}
 
 # Of an accepted socket, these depend on how the handshake went as well.
 NEGOTIATED = {*BUFFERS, "TCP_MAXSEG"}
@@ -56,6 +61,71 @@ def comparable(table, life, inside, outside):  # pylint: disable=redefined-outer
 def asks_for_peers(rules):
     """Do rules give accepted sockets something by their addresses, which only accept() knows?"""
     return "remote = " in rules or "local = " in rules or "remote_port" in rules
+
+
+# Opens the sockets of the tasks and holds them open until a line comes; then tells what they have.
+HOLDER = HOST[:HOST.index("print(json.dumps(")].replace("json.load(sys.stdin)",
+                                                       "json.loads(sys.stdin.readline())") + """
+held = []
+for life in task["lives"]:
+    if life["life"] == "connect":
+        sock = opened(life, ())
+        sock.connect(read(life["remote"], life["family"]))
+    else:
+        # Each has a port of its own: they are open at the same time.
+        sock = opened(life, ())
+        sock.bind(read(life["local"], life["family"]))
+        if life["protocol"] == "tcp":
+            sock.listen()
+    held.append(sock)
+print("ready", flush=True)
+sys.stdin.readline()
+print(json.dumps([values(sock) for sock in held]))
+"""
+
+
+def apply_to_held(socktune, rules, task):
+    """What the sockets have once `apply` has been there."""
+    with subprocess.Popen([program("python3"), "-c", HOLDER], stdin=subprocess.PIPE,
+                          stdout=subprocess.PIPE, text=True) as holder:
+        holder.stdin.write(json.dumps(task) + "\n")
+        holder.stdin.flush()
+        assert holder.stdout.readline() == "ready\n"
+        result = socktune("apply", "-c", rules, holder.pid)
+        assert "error" not in result.stderr, result.stderr
+        out, _ = holder.communicate("go\n", timeout=30)
+    return json.loads(out)
+
+
+@pytest.mark.parametrize("seed", range(FIRST, FIRST + ROUNDS))
+def test_inside_and_afterwards_agree(build, socktune, rule_file, free_port, peer, table,
+                                     seed):  # noqa: F811
+    rng = random.Random(seed)
+    ports = {}
+    text = random_rules(rng, free_port())
+    rules = rule_file(text)
+    lives = []
+    for life in lives_at(0, peer):
+        if life["life"] == "accept":
+            continue
+        if life["life"] == "listen":
+            ports[len(lives)] = free_port()
+            life["local"] = life["local"].replace(":0", f":{ports[len(lives)]}")
+        lives.append(life)
+    task = {"lives": lives, "own": [], "connector": CONNECTOR,
+            "options": [(row["name"], row["level"], row["number"]) for row in table.values()]}
+    inside = live([build.socktune, "run", "-c", rules, "--", program("python3"), "-c", HOST], task)
+    afterwards = apply_to_held(socktune, rules, task)
+    for life, one, other in zip(lives, inside, afterwards):
+        # Which address a socket connects from is not known before it does.
+        if life["life"] == "connect" and "local" in text:
+            continue
+        different = {name: (one["tuned"][name], other[name])
+                     for name in comparable(table, life, one["tuned"], other)
+                     if table[name]["when"] == "any time" and name not in FOLLOWS and
+                     one["tuned"][name] != other[name]}
+        assert not different, (f"inside, but afterwards: {different}\n{life}\n{text}\n"
+                               f"SOCKTUNE_SEED={seed} SOCKTUNE_ROUNDS=1")
 
 
 @pytest.mark.parametrize("seed", range(FIRST, FIRST + ROUNDS))
