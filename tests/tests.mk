@@ -69,7 +69,7 @@ demo:
 .PHONY: check
 check:
 	$(packages) $(PACKAGES_CHECK)
-	$(MAKE) all i386 aarch64
+	$(MAKE) -j$$(nproc) all i386 aarch64 $(B)/tests/unit $(B)/tests/platform hosts
 	$(MAKE) unit platform programs
 
 include tests/lint/lint.mk
