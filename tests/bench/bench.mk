@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
 #
-# Benchmarks; see bench.py.
+# Benchmarks; see bench.py and apply.py.
 
 bench_programs := $(B)/bench/calls $(B)/bench/start $(B)/bench/notified
 $(bench_programs): $(B)/bench/%: tests/bench/%.c tests/bench/bench.mk
@@ -18,8 +18,10 @@ $(B)/bench/server: tests/bench/server.go
 	$(Q)mkdir -p $(@D) && CGO_ENABLED=0 GO111MODULE=off GOFLAGS= GOPROXY=off GOTOOLCHAIN=local \
 	    GOCACHE=$(CURDIR)/$(B)/tests/go-cache go build -o $@ $<
 
-## make bench            what preloading costs, in ratios, against an empty object
+## make bench            what preloading costs, in ratios, against an empty object;
+##                       what supervising costs; and what apply takes a socket
 .PHONY: bench
 bench: all $(bench_programs) $(B)/bench/empty.so $(if $(shell command -v go),$(B)/bench/server)
 	$(PYTHON) -B tests/bench/bench.py $(B)
 	$(PYTHON) -B tests/bench/supervise.py $(B)
+	$(PYTHON) -B tests/bench/apply.py $(B)

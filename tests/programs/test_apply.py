@@ -16,6 +16,8 @@ import time
 import kernel
 import pytest
 from conftest import LOOPBACK, needs_root, program
+from options import live, samples
+from test_inheritance import table
 from test_programs import SERVERS, Place
 
 pytestmark = pytest.mark.representative
@@ -667,3 +669,69 @@ def test_an_unprivileged_users_server_under_load(start, directory, free_port, ru
         listener = next(told for told in one.tcp() if told.listens)
         assert listener.options(LOAD_EXPECTED) == LOAD_EXPECTED
     assert not load.failures, load.failures
+
+
+# --- the whole table ------------------------------------------------------------------------------
+
+# Where reading back does not show what was set: the packets that come overwrite it.
+MOVES = {"SO_INCOMING_CPU", "TCP_QUICKACK"}
+# Would alter the listener's own calls: given to what it accepts.
+NOT_FOR_LISTENERS = {"SO_RCVTIMEO"}
+
+
+def table_cases():
+    """Rows of the option table, with the families to try them on."""
+    for row in table():
+        for family in sorted(set(row["families"]) & set(DOMAINS)):
+            yield pytest.param(row, family, id=f"{row['name']}-{family}")
+
+
+def asked_for(row, role):
+    """Does the option mean something to a socket that plays `role` in live()?"""
+    if row["name"] in NOT_FOR_LISTENERS and role == "listen":
+        return False
+    roles = {"listen", "accept"} if role == "listen" else {role}
+    return bool(roles & set(row["roles"]))
+
+
+def read_all(one, sample, life):
+    return {role: sample.read_of(one.pid, fd) for role, (fd, _) in life.items()}
+
+
+@pytest.mark.parametrize("row, family", table_cases())
+def test_every_option_of_the_table(row, family, host, rules_for, apply):
+    """Each is given to open sockets of every role, and what apply tells is what the kernel says: what
+    it calls changed is as a program that had set it itself would have it, what it calls failed is
+    untouched, and to apply it again changes nothing."""
+    if row["kernel"] is False:
+        pytest.skip("this kernel lacks it")
+    if row["privilege"] and os.geteuid() != 0:
+        pytest.skip(f"needs {row['privilege']}")
+    sample = samples(row)[0]
+    one = host()
+    life = live(one, family, sample)
+    by_hand = {role: value for role, (_, value) in live(host(), family, sample, True).items()}
+    before = read_all(one, sample, life)
+    rules = rules_for("calls", f"{sample.name} = {sample.text};")
+    first = apply(rules, one.pid)
+    after = read_all(one, sample, life)
+    for role, (fd, _) in life.items():
+        told = first.options.get((fd, sample.name))
+        protocol = "udp" if role == "datagram" else "tcp"
+        if not asked_for(row, role) or protocol not in row["protocols"]:
+            assert told is None and (after[role] == before[role] or sample.name in MOVES), role
+            continue
+        assert told, role
+        if told["result"] == "failed":
+            assert told["reason"] and first.status == 1
+            assert after[role] == before[role] or sample.name in MOVES, (role, told)
+        elif told["result"] in ("changed", "same") and sample.name not in MOVES:
+            assert (after[role] != before[role]) is (told["result"] == "changed") or (
+                told["autotuned"]), (role, told)
+            if not row["when"].startswith("before"):
+                assert after[role] == by_hand[role], (role, told)
+    if sample.name in MOVES:
+        return
+    again = apply(rules, one.pid).results()
+    assert "changed" not in again.values(), again
+    assert set(again) == set(first.results())
