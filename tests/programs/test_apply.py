@@ -110,11 +110,11 @@ def test_open_sockets_are_tuned(connected, rules_for, socktune, apply, family):
 
 def test_json(connected, rules_for, apply):
     one, fds = connected()
-    rules = rules_for("calls", 'TCP_KEEPIDLE = "10min";', match='role = "listen";')
+    rules = rules_for("calls", 'TCP_KEEPIDLE = "10min";', match='role = "connect";')
     result = apply(rules, one.pid)
     told, = result.told["sockets"]
-    assert (told["pid"], told["program"], told["role"]) == (one.pid, "calls", "listen")
-    assert result.options[fds["listen"], "TCP_KEEPIDLE"] == {
+    assert (told["pid"], told["program"], told["role"]) == (one.pid, "calls", "connect")
+    assert result.options[fds["connect"], "TCP_KEEPIDLE"] == {
         "option": "TCP_KEEPIDLE", "level": 6, "number": 4, "mode": "set", "rule": "all",
         "file": str(rules), "line": 3, "result": "changed", "wanted": 600, "before": 7200,
         "autotuned": False, "after": 600}
@@ -157,6 +157,21 @@ def test_each_socket_by_its_own_rule(connected, rule_file, apply):
                                 (fds["listen"], "TCP_DEFER_ACCEPT"): "changed"}
     assert one.look(fds["connect"]).option("TCP_KEEPIDLE") == 11
     assert one.look(fds["accept"]).option("TCP_KEEPIDLE") == 12
+
+
+def test_later_rules_stand_in_the_order_of_a_life(connected, rule_file, apply):
+    """As in a program that was started under them: what a listener got at socket() stays where the
+    rule that wins is one for accepted sockets, and they are spared what a listener alone is
+    given."""
+    one, fds = connected()
+    rules = rule_file("""program = "calls"; rules = (
+        { match = { }; set = { SO_PRIORITY = 3; TCP_KEEPIDLE = 11; }; },
+        { match = { role = "accept"; }; set = { SO_PRIORITY = 5; }; },
+        { match = { role = "listen"; }; set = { TCP_KEEPIDLE = 12; }; } );""")
+    assert apply(rules, one.pid).status == 0
+    got = {role: tuple(one.look(fd).options(["SO_PRIORITY", "TCP_KEEPIDLE"]).values())
+           for role, fd in fds.items()}
+    assert got == {"listen": (3, 12), "accept": (5, 11), "connect": (3, 11)}
 
 
 def test_a_listener_passes_it_on(connected, rules_for, apply):
@@ -266,13 +281,13 @@ def test_dscp_leaves_the_ecn_bits_alone(host, rules_for, apply):
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="needs root: CAP_NET_ADMIN")
-def test_forced_buffers_are_read_back(connected, rules_for, apply):
-    one, fds = connected()
-    rules = rules_for("calls", 'SO_SNDBUFFORCE = "20M"; SO_RCVBUFFORCE = "16M";',
-                      match='role = "listen";')
+def test_forced_buffers_are_read_back(host, rules_for, apply):
+    one = host()
+    fd, _ = one.listener(socket.AF_INET, "127.0.0.1")
+    rules = rules_for("calls", 'SO_SNDBUFFORCE = "20M"; SO_RCVBUFFORCE = "16M";')
     first = apply(rules, one.pid)
     assert set(first.results().values()) == {"changed"} and len(first.options) == 2
-    assert one.look(fds["listen"]).option("SO_RCVBUF") == 32 << 20
+    assert one.look(fd).option("SO_RCVBUF") == 32 << 20
     assert set(apply(rules, one.pid).results().values()) == {"same"}
 
 
