@@ -129,6 +129,18 @@ def test_every_option_decided_by_the_peer(row, family, host, compiled):
     assert got["listen"] == default["listen"]
 
 
+def test_a_buffer_by_local_address_of_any_socket(host, compiled):
+    """bind() does not tell a datagram socket, to be set now, from a stream socket, to be set at
+    connect() or listen()."""
+    one = host(compiled('rules = ( { match = { local = "127.0.0.1"; };'
+                        ' set = { SO_RCVBUF = "128K"; }; } );'))
+    datagram = one.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    one.bind(datagram, socket.AF_INET, "127.0.0.1")
+    assert one.look(datagram).option("SO_RCVBUF") == 2 * 131072
+    listener, _ = one.listener(socket.AF_INET, "127.0.0.1")
+    assert one.look(listener).option("SO_RCVBUF") == 2 * 131072
+
+
 @pytest.mark.parametrize("own, wanted", [(None, 2 * 98304), (65536, 2 * 65536)])
 def test_a_default_of_a_buffer_that_the_kernel_sizes(own, wanted, host, compiled):
     """The kernel makes the send buffer of a connection larger by itself; only a size that the
