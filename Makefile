@@ -134,7 +134,7 @@ i386 aarch64: %: $(B)/%/libsocktune.so
 help:
 	@cat $(MAKEFILE_LIST) | sed -n 's/^## //p'
 
-## make clean
+## make clean            away with build/
 .PHONY: clean
 clean:
 	rm -rf $(B)

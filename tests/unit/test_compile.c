@@ -516,7 +516,7 @@ static void compile_files(const char *pattern, size_t least)
 
 Test(compile, good_files)
 {
-    compile_files(FIXTURES "/good/*.conf", 8);
+    compile_files(FIXTURES "/good/*.conf", 9);
     compile_files(FIXTURES "/warn/*.conf", 30);
 }
 
