@@ -98,13 +98,13 @@ def test_open_sockets_are_tuned(connected, rules_for, socktune, apply, family):
     assert one.look(datagram).option("SO_KEEPALIVE") == 0
     told = [" ".join(line.split()) for line in result.stdout.splitlines()]
     assert told.count(f"TCP_KEEPIDLE 7200s -> 600s (all, {rules}:3)") == 3
-    assert told[-1] == ("4 sockets of 1 processes: 10 options changed, 0 were so, 0 could not be"
+    assert told[-1] == ("4 sockets of 1 process: 10 options changed, 0 were so, 0 could not be"
                         " set")
     assert f"calls[{one.pid}] fd {fds['listen']} tcp listen" in " ".join(told)
 
     again = socktune("apply", "-c", rules, one.pid)
     assert (again.returncode, again.stdout) == (
-        0, "4 sockets of 1 processes: 0 options changed, 10 were so, 0 could not be set\n")
+        0, "4 sockets of 1 process: 0 options changed, 10 were so, 0 could not be set\n")
     assert set(apply(rules, one.pid).results().values()) == {"same"}
 
 
@@ -344,7 +344,7 @@ def test_identity_is_executable_arguments_and_user(start, rule_file, socktune, d
                          (f'program = "{os.path.realpath("/usr/bin/python3")}";', True)):
         rules = rule_file(f"rules = ( {{ match = {{ {match} }}; set = {{ IP_TTL = 65; }}; }} );")
         result = socktune("apply", "-n", "-c", rules, one.pid)
-        assert ("1 options would change" in result.stdout) is right, match
+        assert ("1 option would change" in result.stdout) is right, match
         assert ("no rule is for it" in result.stderr) is not right, match
         assert result.returncode == 0
 
@@ -445,7 +445,7 @@ def test_a_process_that_is_not_dumpable(start, rules_for, socktune):
     result = socktune("apply", "-c", rules, one.pid, **as_nobody())
     assert result.returncode == 1 and "it is not dumpable" in result.stderr
     if os.geteuid() == 0:
-        assert "1 options changed" in socktune("apply", "-c", rules, one.pid).stdout
+        assert "1 option changed" in socktune("apply", "-c", rules, one.pid).stdout
 
 
 # --- network namespaces ---------------------------------------------------------------------------
@@ -524,7 +524,7 @@ def test_watch_waits_for_the_role(host, rules_for, build):
     with subprocess.Popen([build.socktune, "apply", "-c", rules, "-w", "0.1", str(one.pid)],
                           stdout=subprocess.PIPE, text=True) as watcher:
         try:
-            assert "1 processes" in watcher.stdout.readline()
+            assert "1 process" in watcher.stdout.readline()
             one.connect(fd, socket.AF_INET, "127.0.0.1", port)
             kernel.until(lambda: one.look(fd).option("TCP_KEEPIDLE") == 611, "a later round")
             assert one.look(target).option("TCP_KEEPIDLE") == 7200
