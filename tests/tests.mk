@@ -53,7 +53,9 @@ programs: all hosts
 
 ## make check-programs   the longer list of real programs
 .PHONY: check-programs
-check-programs: all hosts
+check-programs:
+	$(packages) $(PACKAGES_CHECK) $(PACKAGES_PROGRAMS)
+	$(MAKE) all hosts
 	$(run_pytest) -m full
 
 ## make demo             an unmodified program, without rules and with
