@@ -89,17 +89,23 @@ $(B)/obj/preload/%.o: preload/%.c Makefile
 $(B)/obj/config/%.o: config/%.c Makefile
 	$(call say,CC,$<)
 	$(Q)mkdir -p $(@D) && $(CC) $(TOOLS_CFLAGS) $(INC_config) -c -o $@ $<
-$(B)/obj/tools/%.o: tools/%.c Makefile tools/VERSION
+$(B)/obj/tools/%.o: tools/%.c Makefile tools/VERSION $(B)/places
 	$(call say,CC,$<)
 	$(Q)mkdir -p $(@D) && $(CC) $(TOOLS_CFLAGS) $(INC_tools) -c -o $@ $<
 # The status page lies in the object as it is.
 $(B)/obj/tools/helper/page.o $(B)/san/tools/helper/page.o: tools/helper/page.html
 
+# Where things are installed is compiled in, and made anew when `make install` is told otherwise.
+places := $(foreach place,PREFIX LIBDIR LIBDIR32 DATADIR,$(place)=$($(place)))
+.PHONY: places
+$(B)/places: places
+	$(Q)mkdir -p $(@D) && echo '$(places)' | cmp -s - $@ || echo '$(places)' >$@
+
 -include tests/tests.mk
 
 # The manual's list of options comes from the option table.
 lint: $(B)/socktune.conf.5
-$(B)/socktune.conf.5: config/socktune.conf.5.in $(B)/socktune
+$(B)/socktune.conf.5: config/socktune.conf.5.in $(B)/socktune $(B)/places
 	$(call say,MAN,$@)
 	$(Q)$(B)/socktune options --man >$(B)/options.mdoc
 	$(Q)sed -e '/^@OPTIONS@$$/r $(B)/options.mdoc' -e '/^@OPTIONS@$$/d' -e 's|@DATADIR@|$(DATADIR)|' \
@@ -143,7 +149,7 @@ i386 aarch64: %: $(B)/%/libsocktune.so
 help:
 	@cat $(MAKEFILE_LIST) | sed -n 's/^## //p'
 
-## make clean
+## make clean            away with build/
 .PHONY: clean
 clean:
 	rm -rf $(B)

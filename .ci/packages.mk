@@ -8,14 +8,17 @@ PACKAGES_BUILD := gcc make libc6-dev libconfig-dev libjansson-dev libelf-dev uth
     libmnl-dev libmicrohttpd-dev
 PACKAGES_DEMO  := python3 curl iproute2
 PACKAGES_CHECK := libcriterion-dev python3 python3-pytest python3-pytest-xdist python3-pytest-timeout \
-    strace iproute2 procps binutils libcap2-bin \
+    strace valgrind iproute2 procps binutils libcap2-bin \
     nginx-light redis-server redis-tools haproxy curl wget iperf3 socat memcached perl \
     openssh-server openssh-client postgresql ?nodejs \
     musl-tools ?gcc-$(GCC_VERSION)-multilib ?libc6-dev-i386 \
     ?gcc-aarch64-linux-gnu ?libc6-dev-arm64-cross ?qemu-user \
-    g++ libjemalloc2 golang-go bash zsh mandoc busybox prometheus
-PACKAGES_LINT  := clang-format clang-tidy cppcheck mandoc shellcheck libcriterion-dev
-PACKAGES_BENCH := python3 strace ?torsocks ?proxychains4 ?libkeepalive0 ?mptcpize
+    g++ libjemalloc2 golang-go liburing-dev bash zsh mandoc busybox systemd prometheus \
+    ?torsocks ?proxychains4 ?libkeepalive0
+PACKAGES_PROGRAMS = ?default-jre-headless ?libpython$(shell $(PYTHON) -c \
+    'import sys; print("%d.%d" % sys.version_info[:2])' 2>/dev/null)-testsuite
+PACKAGES_LINT  := clang-format clang-tidy cppcheck mandoc shellcheck zsh libcriterion-dev
+PACKAGES_BENCH := python3 strace golang-go wrk ?torsocks ?proxychains4 ?libkeepalive0 ?mptcpize
 PACKAGES_FUZZ  := clang ?libclang-rt-14-dev
 
 packages = .ci/install-packages $(PACKAGES_BUILD)
@@ -23,4 +26,4 @@ packages = .ci/install-packages $(PACKAGES_BUILD)
 ## make deps             install the Debian packages that building, tests and benchmarks need
 .PHONY: deps
 deps:
-	$(packages) $(PACKAGES_DEMO) $(PACKAGES_CHECK) $(PACKAGES_LINT) $(PACKAGES_BENCH) $(PACKAGES_FUZZ)
+	$(packages) $(PACKAGES_DEMO) $(PACKAGES_CHECK) $(PACKAGES_PROGRAMS) $(PACKAGES_LINT) $(PACKAGES_BENCH) $(PACKAGES_FUZZ)

@@ -50,17 +50,6 @@ struct builder {
     size_t size;
 };
 
-static const size_t record_size[SECTION_COUNT] = {
-    [SECTION_SOURCES] = sizeof(struct policy_source),
-    [SECTION_MATCHERS] = sizeof(struct policy_matcher),
-    [SECTION_RULES] = sizeof(struct policy_rule),
-    [SECTION_OPTIONS] = sizeof(struct policy_option),
-    [SECTION_ACTIONS] = sizeof(struct policy_action),
-    [SECTION_PREFIXES] = sizeof(struct policy_prefix),
-    [SECTION_PORTS] = sizeof(struct policy_port),
-    [SECTION_DATA] = 1,
-};
-
 /* --- sections ------------------------------------------------------------------------------- */
 
 /* Append records; returns the index of the first. */
@@ -68,7 +57,7 @@ static uint32_t append(struct builder *builder, enum policy_section_id id, const
                        size_t length)
 {
     struct section *section = &builder->sections[id];
-    size_t first = section->length / record_size[id];
+    size_t first = section->length / policy_record_size[id];
 
     if (section->length + length > section->room) {
         size_t room = 2 * (section->length + length) + 64;
@@ -111,7 +100,7 @@ static struct policy_range range(struct builder *builder, enum policy_section_id
 {
     if (count == 0)
         return (struct policy_range){0, 0};
-    return (struct policy_range){intern(builder, id, records, count * record_size[id]),
+    return (struct policy_range){intern(builder, id, records, count * policy_record_size[id]),
                                  (uint32_t)count};
 }
 
@@ -427,7 +416,7 @@ static bool assemble(struct builder *builder)
     memcpy(header.magic, POLICY_MAGIC, sizeof header.magic);
     for (size_t i = 0; i < SECTION_COUNT; i++) {
         header.sections[i].offset = (uint32_t)size;
-        header.sections[i].count = (uint32_t)(builder->sections[i].length / record_size[i]);
+        header.sections[i].count = (uint32_t)(builder->sections[i].length / policy_record_size[i]);
         size += aligned(builder->sections[i].length);
     }
     if (size > POLICY_SIZE_MAX) {

@@ -88,7 +88,8 @@ void parse_source(struct reader *reader);
 #define parse_error(reader, setting, ...)                                                          \
     diagnose((reader)->diagnostics, SEVERITY_ERROR, setting_at(reader, setting), __VA_ARGS__)
 
-/* "there is no `kind` \"word\": did you mean \"right\"?"; `words` ends with NULL. */
+/* "there is no `kind` \"word\": did you mean \"right\"?", or which `words` there are. They end with
+ * NULL. */
 void parse_unknown(struct reader *reader, const config_setting_t *setting, const char *kind,
                    const char *word, const char *const *words);
 

@@ -241,23 +241,12 @@ static void unknown_word(struct reader *reader, const struct operand *operand,
                          const struct word_bit *words)
 {
     const char *names[WORDS_MAX + 1];
-    char all[256] = "";
-    size_t count = 0, used = 0;
-    const char *right;
+    size_t count = 0;
 
-    for (; count < WORDS_MAX && words[count].word != NULL; count++) {
+    for (; count < WORDS_MAX && words[count].word != NULL; count++)
         names[count] = words[count].word;
-        used += (size_t)snprintf(all + used, sizeof all - used, "%s%s", count == 0 ? "" : ", ",
-                                 names[count]);
-    }
     names[count] = NULL;
-    right = nearest_word(operand->word, names);
-    if (right != NULL)
-        parse_error(reader, operand->setting, "there is no %s \"%s\": did you mean \"%s\"?",
-                    operand->name, operand->word, right);
-    else
-        parse_error(reader, operand->setting, "there is no %s \"%s\": expected %s", operand->name,
-                    operand->word, all);
+    parse_unknown(reader, operand->setting, operand->name, operand->word, names);
 }
 
 /* The set that the words name; excluded ones are taken from what is named, or else from `usual`.

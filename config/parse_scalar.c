@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <inttypes.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -44,12 +45,18 @@ void parse_unknown(struct reader *reader, const config_setting_t *setting, const
                    const char *word, const char *const *words)
 {
     const char *right = nearest_word(word, words);
+    char all[256] = "";
+    size_t used = 0;
 
-    if (right != NULL)
+    if (right != NULL) {
         parse_error(reader, setting, "there is no %s \"%s\": did you mean \"%s\"?", kind, word,
                     right);
-    else
-        parse_error(reader, setting, "there is no %s \"%s\"", kind, word);
+        return;
+    }
+    for (size_t i = 0; words[i] != NULL && used < sizeof all; i++)
+        used +=
+            (size_t)snprintf(all + used, sizeof all - used, "%s%s", i == 0 ? "" : ", ", words[i]);
+    parse_error(reader, setting, "there is no %s \"%s\": expected %s", kind, word, all);
 }
 
 /* libconfig cuts integers to their type in silence, so they are read from the text. */

@@ -372,6 +372,12 @@ static bool scan_frame(struct scan *scan, struct frame *frame, struct location f
 
 /* --- files ---------------------------------------------------------------------------------- */
 
+/* The length of the mark that some editors put before UTF-8 text. */
+static size_t byte_order_mark(const char *text, size_t size)
+{
+    return size >= 3 && memcmp(text, "\xEF\xBB\xBF", 3) == 0 ? 3 : 0;
+}
+
 /* Read the opened file whole into the frame. Returns NULL, or what is wrong with it. */
 static const char *load(struct reader *reader, struct frame *frame, struct stat *status)
 {
@@ -396,7 +402,7 @@ static const char *load(struct reader *reader, struct frame *frame, struct stat 
             break;
         size += (size_t)got;
     }
-    frame->text = text;
+    frame->text = text + byte_order_mark(text, size);
     frame->end = text + size;
     return NULL;
 }

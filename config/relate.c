@@ -40,8 +40,22 @@ static bool patterns_cover(const struct pattern_list *outer, const struct patter
     return inner_includes;
 }
 
-static bool prefix_holds(const struct policy_prefix *outer, const struct policy_prefix *inner)
+/* What prefixes and ports are compared by. */
+struct range_kind {
+    size_t size;
+    bool (*negates)(const void *item);
+    bool (*holds)(const void *outer, const void *inner);
+};
+
+static bool prefix_negates(const void *item)
 {
+    return ((const struct policy_prefix *)item)->negate;
+}
+
+static bool prefix_holds(const void *outer_item, const void *inner_item)
+{
+    const struct policy_prefix *outer = outer_item, *inner = inner_item;
+
     if (outer->v4 != inner->v4 || outer->length > inner->length)
         return false;
     for (unsigned bit = 0; bit < outer->length; bit++)
@@ -50,61 +64,55 @@ static bool prefix_holds(const struct policy_prefix *outer, const struct policy_
     return true;
 }
 
-static bool in_some_prefix(const struct prefix_list *list, const struct policy_prefix *prefix)
+static bool port_negates(const void *item)
 {
-    for (size_t i = 0; i < list->count; i++)
-        if (!list->items[i].negate && prefix_holds(&list->items[i], prefix))
+    return ((const struct policy_port *)item)->negate;
+}
+
+static bool port_holds(const void *outer_item, const void *inner_item)
+{
+    const struct policy_port *outer = outer_item, *inner = inner_item;
+
+    return outer->low <= inner->low && inner->high <= outer->high;
+}
+
+static const struct range_kind prefixes = {sizeof(struct policy_prefix), prefix_negates,
+                                           prefix_holds};
+static const struct range_kind ports = {sizeof(struct policy_port), port_negates, port_holds};
+
+static bool in_some(const struct range_kind *kind, const char *list, size_t count, const void *item)
+{
+    for (size_t i = 0; i < count; i++)
+        if (kind->holds(list + i * kind->size, item))
             return true;
     return false;
 }
 
 /* Lists with exclusions are compared only with the empty one. */
-static bool prefixes_cover(const struct prefix_list *outer, const struct prefix_list *inner)
+static bool ranges_cover(const struct range_kind *kind, const void *outer, size_t outer_count,
+                         const void *inner, size_t inner_count)
 {
+    const char *item = outer;
     bool inner_includes = false;
 
-    if (outer->count == 0)
+    if (outer_count == 0)
         return true;
-    for (size_t i = 0; i < outer->count; i++)
-        if (outer->items[i].negate)
+    for (size_t i = 0; i < outer_count; i++, item += kind->size)
+        if (kind->negates(item))
             return false;
-    for (size_t i = 0; i < inner->count; i++) {
-        if (inner->items[i].negate)
+    item = inner;
+    for (size_t i = 0; i < inner_count; i++, item += kind->size) {
+        if (kind->negates(item))
             continue;
         inner_includes = true;
-        if (!in_some_prefix(outer, &inner->items[i]))
+        if (!in_some(kind, outer, outer_count, item))
             return false;
     }
     return inner_includes;
 }
 
-static bool in_some_range(const struct port_list *list, const struct policy_port *port)
-{
-    for (size_t i = 0; i < list->count; i++)
-        if (!list->items[i].negate && list->items[i].low <= port->low &&
-            port->high <= list->items[i].high)
-            return true;
-    return false;
-}
-
-static bool ports_cover(const struct port_list *outer, const struct port_list *inner)
-{
-    bool inner_includes = false;
-
-    if (outer->count == 0)
-        return true;
-    for (size_t i = 0; i < outer->count; i++)
-        if (outer->items[i].negate)
-            return false;
-    for (size_t i = 0; i < inner->count; i++) {
-        if (inner->items[i].negate)
-            continue;
-        inner_includes = true;
-        if (!in_some_range(outer, &inner->items[i]))
-            return false;
-    }
-    return inner_includes;
-}
+#define RANGES_COVER(kind, outer, inner)                                                           \
+    ranges_cover(&(kind), (outer).items, (outer).count, (inner).items, (inner).count)
 
 /* --- rules ---------------------------------------------------------------------------------- */
 
@@ -121,10 +129,10 @@ bool rule_covers(const struct rule *outer, const struct rule *inner)
            patterns_cover(&outer->program, &inner->program) &&
            patterns_cover(&outer->command, &inner->command) &&
            patterns_cover(&outer->user, &inner->user) &&
-           prefixes_cover(&outer->local, &inner->local) &&
-           prefixes_cover(&outer->remote, &inner->remote) &&
-           ports_cover(&outer->local_port, &inner->local_port) &&
-           ports_cover(&outer->remote_port, &inner->remote_port);
+           RANGES_COVER(prefixes, outer->local, inner->local) &&
+           RANGES_COVER(prefixes, outer->remote, inner->remote) &&
+           RANGES_COVER(ports, outer->local_port, inner->local_port) &&
+           RANGES_COVER(ports, outer->remote_port, inner->remote_port);
 }
 
 /* Users are numbers and a process has one, so lists of them can be told apart. */

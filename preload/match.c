@@ -241,6 +241,31 @@ static bool action_concerns(const struct policy_action *action, const struct sub
            (action->protocols & subject->protocols) != 0;
 }
 
+/*
+ * Take the actions of a matching rule into the decision. One statement may have an action for each
+ * kind of socket that wants it at moments of its own; as long as it is open which kind the subject
+ * is, the last one stands, and the fact that would tell is returned, if it matters at `moments`.
+ */
+static unsigned take_actions(const struct policy *policy, const struct policy_rule *rule,
+                             const struct subject *subject, unsigned moments,
+                             struct decision *decision)
+{
+    unsigned needed = 0;
+    for (uint32_t a = rule->actions.first; a < rule->actions.first + rule->actions.count; a++) {
+        const struct policy_action *action = &policy->actions[a];
+        if (action->mode == MODE_IGNORE || !action_concerns(action, subject))
+            continue;
+        uint32_t before = decision->action[action->option];
+        if (before != NO_ACTION && before >= rule->actions.first) {
+            const struct policy_action *other = &policy->actions[before];
+            if (((action->moments ^ other->moments) & moments) != 0)
+                needed |= action->families != other->families ? FACT_FAMILY : FACT_ROLE;
+        }
+        decision->action[action->option] = a;
+    }
+    return needed & ~(unsigned)(subject->known | subject->unobtainable);
+}
+
 unsigned match_subject(const struct policy *policy, const struct active *active,
                        const struct subject *subject, unsigned moments, struct decision *decision)
 {
@@ -257,10 +282,7 @@ unsigned match_subject(const struct policy *policy, const struct active *active,
         needed |= missing;
         if (missing != 0)
             continue;
-        for (uint32_t a = rule->actions.first; a < rule->actions.first + rule->actions.count; a++)
-            if (policy->actions[a].mode != MODE_IGNORE &&
-                action_concerns(&policy->actions[a], subject))
-                decision->action[policy->actions[a].option] = a;
+        needed |= take_actions(policy, rule, subject, moments, decision);
         if ((rule->flags & RULE_FINAL) != 0)
             break;
     }

@@ -7,8 +7,7 @@
 
 #include "bytes.h"
 
-/* Bytes of one record of each section. */
-static const uint32_t record_size[SECTION_COUNT] = {
+const uint32_t policy_record_size[SECTION_COUNT] = {
     [SECTION_SOURCES] = sizeof(struct policy_source),
     [SECTION_MATCHERS] = sizeof(struct policy_matcher),
     [SECTION_RULES] = sizeof(struct policy_rule),
@@ -65,7 +64,7 @@ static bool sections_fit(const struct policy_header *header)
         const struct policy_section *s = &header->sections[i];
         if (s->offset % 8 != 0 || s->offset < sizeof *header || s->offset > header->size)
             return false;
-        if (s->count > (header->size - s->offset) / record_size[i])
+        if (s->count > (header->size - s->offset) / policy_record_size[i])
             return false;
     }
     return true;

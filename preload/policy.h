@@ -103,6 +103,9 @@ enum policy_section_id {
     SECTION_COUNT
 };
 
+/* Bytes of one record of each section. */
+extern const uint32_t policy_record_size[SECTION_COUNT];
+
 struct policy_header {
     char magic[8];
     uint32_t version;

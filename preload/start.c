@@ -135,7 +135,8 @@ static bool asks_for_path(const struct policy *policy)
 static const char *find_executable(const struct policy *policy, const char *argv0, char *buffer,
                                    size_t size)
 {
-    const char *executed = (const char *)getauxval(AT_EXECFN);
+    const char *executed =
+        (const char *)getauxval(AT_EXECFN); /* NOLINT(performance-no-int-to-ptr) */
     if (executed != NULL && argv0 != NULL && !asks_for_path(policy) &&
         text_equal(text_basename(executed), text_basename(argv0)) &&
         kernel_call(SYS_readlinkat, AT_FDCWD, executed, buffer, size) < 0 && errno == EINVAL)

@@ -49,7 +49,7 @@ void waiting_count(int fd)
 }
 
 /* Take one from a count, unless it is 0. */
-static bool take(uint32_t *count)
+static bool take(uint32_t *count) /* NOLINT(readability-non-const-parameter): it is written to */
 {
     uint32_t left = __atomic_load_n(count, __ATOMIC_RELAXED);
     while (left != 0)

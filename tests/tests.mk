@@ -45,16 +45,18 @@ $(B)/tests/hosts/%: tests/hosts/%.c $(wildcard tests/hosts/*.h)
 unit: $(B)/tests/unit
 	$< --jobs 2
 platform: $(B)/tests/platform
-	$< --jobs 1
+	tests/in-memory-group $< --jobs 1
 hosts: $(hosts)
-run_pytest = SOCKTUNE_BUILD=$(CURDIR)/$(B) $(PYTHON) -m pytest -q -n 2 -p no:cacheprovider \
+run_pytest = SOCKTUNE_BUILD=$(CURDIR)/$(B) tests/in-memory-group $(PYTHON) -m pytest -q -n 2 -p no:cacheprovider \
              tests/programs $(PYTEST_ARGS)
 programs: all hosts
 	$(run_pytest) -m 'not full'
 
 ## make check-programs   the longer list of real programs
 .PHONY: check-programs
-check-programs: all hosts
+check-programs:
+	$(packages) $(PACKAGES_CHECK) $(PACKAGES_PROGRAMS)
+	$(MAKE) all hosts
 	$(run_pytest) -m full
 
 ## make demo             an unmodified program, without rules and with
@@ -64,29 +66,24 @@ demo:
 	$(MAKE) all
 	$(PYTHON) tests/demo/demo.py
 
+# The preloaded object for those other machines for which there is a compiler.
+ifneq ($(filter other-machines,$(MAKECMDGOALS)),)
+compiles = $(shell echo | $(1) $(PRELOAD_CFLAGS) -MF /dev/null -include preload/state.h -x c -c -o /dev/null - \
+    >/dev/null 2>&1 && echo yes)
+.PHONY: other-machines
+other-machines: $(if $(call compiles,$(CC) -m32 -idirafter /usr/include/$(MULTIARCH)),i386) \
+                $(if $(call compiles,$(CC_AARCH64)),aarch64)
+endif
+
 # --- everything ---------------------------------------------------------------------------------
 
 ## make check            all tests; installs the packages they need first
 .PHONY: check
 check:
 	$(packages) $(PACKAGES_CHECK)
-	$(MAKE) all i386 aarch64
+	$(MAKE) -j$$(nproc) all other-machines $(B)/tests/unit $(B)/tests/platform hosts
 	$(MAKE) unit platform programs
 
-## make lint             clang-format, clang-tidy, cppcheck, shellcheck, mandoc
-C_FILES := $(shell git ls-files '*.c' '*.h' 2>/dev/null)
-TIDY_SRC := $(PRELOAD_SRC) $(CONFIG_SRC) $(TOOLS_SRC) $(HELPER_SRC)
-.PHONY: lint
-lint:
-	$(packages) $(PACKAGES_LINT)
-	clang-format --dry-run -Werror $(C_FILES)
-	printf '%s\n' $(TIDY_SRC) | xargs -P 2 -n 1 sh -c 'clang-tidy --quiet "$$@" -- $(STD) -D_GNU_SOURCE \
-	    $(INC_tests) -DFIXTURES=0 -DEXAMPLES=0 2>/dev/null' tidy
-	cppcheck --quiet --error-exitcode=1 --std=c11 --inline-suppr --enable=warning,performance,portability \
-	    --suppress=missingIncludeSystem --suppressions-list=.cppcheck -D__x86_64__ -D_GNU_SOURCE \
-	    $(INC_tests) $(TIDY_SRC)
-	shellcheck .ci/run .ci/install-packages
-	mandoc -Tlint -Wwarning $(MAN_PAGES)
-
+include tests/lint/lint.mk
 include tests/fuzz/fuzz.mk
 include tests/bench/bench.mk

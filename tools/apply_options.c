@@ -7,6 +7,7 @@
 #include "learn.h"
 
 #include <errno.h>
+#include <linux/socket.h>
 #include <netinet/in.h>
 #include <stdlib.h>
 #include <string.h>
@@ -48,6 +49,19 @@ static unsigned kind_of(int fd)
 
 enum comparison { SAME, DIFFERS, UNKNOWN };
 
+/* A buffer whose size nobody has set: the kernel alters such a one by itself (autotuning), so its
+ * size tells nothing. Before Linux 5.15 nothing tells. */
+static bool is_unset_buffer(int fd, const struct policy_option *option)
+{
+    bool send = option->optname == SO_SNDBUF;
+    int locks;
+
+    if (option->level != SOL_SOCKET || (!send && option->optname != SO_RCVBUF))
+        return false;
+    locks = get_int(fd, SOL_SOCKET, SO_BUF_LOCK);
+    return locks >= 0 && !(locks & (send ? SOCK_SNDBUF_LOCK : SOCK_RCVBUF_LOCK));
+}
+
 static enum comparison compare(const struct application *application,
                                const struct pristines *pristines,
                                const struct policy_action *action)
@@ -59,6 +73,8 @@ static enum comparison compare(const struct application *application,
 
     if (!pristines->values)
         return UNKNOWN;
+    if (is_unset_buffer(application->fd, option))
+        return SAME;
     const struct pristine *pristine =
         &pristines->values[application->kind * policy->option_count + action->option];
     if (!pristine->length ||
@@ -133,14 +149,9 @@ static void apply_action(const struct application *application, const struct pol
     const char *bytes = policy->data + action->value;
     int failed = 0;
 
-    if (action->op == OP_TRANSPORT)
-        return; /* only socket() could */
     if (action->op == OP_SOURCE) {
         if (!bind_source(application, bytes, &failed))
             return;
-    } else if (yields(application, action)) {
-        tell(application, action, APPLIED_KEPT, 0);
-        return;
     } else if (action->op == OP_MERGE) {
         failed = set_merged(application->fd, option, action, bytes);
     } else {
@@ -151,17 +162,101 @@ static void apply_action(const struct application *application, const struct pol
 
 /* --- a decision ------------------------------------------------------------------------------- */
 
-static void apply_decision(const struct application *application, const struct decision *decision,
-                           unsigned moments)
+/* The action for option `i` that is due now, or NULL. */
+static const struct policy_action *due(const struct application *application,
+                                       const struct decision *decision, unsigned moments,
+                                       uint32_t i)
+{
+    const struct policy_action *action;
+    unsigned now;
+
+    if (decision->action[i] == NO_ACTION)
+        return NULL;
+    action = &application->applier->policy->actions[decision->action[i]];
+    now = action->moments & moments;
+    /* Only socket() could see to a transport. */
+    return now && action->op != OP_TRANSPORT &&
+                   action_applies(action, application->subject, (enum moment)__builtin_ctz(now))
+               ? action
+               : NULL;
+}
+
+/* Late, the rule's own value may be what is found: a socket is bound first and listens then. */
+static bool has_it(const struct application *application, const struct policy_action *action)
+{
+    const struct policy *policy = application->applier->policy;
+    const struct policy_option *option = &policy->options[action->option];
+    uint8_t now[PRISTINE_BYTES];
+    socklen_t length = sizeof now;
+
+    return getsockopt(application->fd, option->level, option->optname, now, &length) == 0 &&
+           length == action->length && memcmp(now, policy->data + action->value, length) == 0;
+}
+
+/* Strike out what the program has set itself, before anything is set: one option may alter another
+ * (IP_TOS sets SO_PRIORITY). */
+static void strike_out_kept(const struct application *application, struct decision *decision,
+                            unsigned moments)
+{
+    for (uint32_t i = 0; i < application->applier->policy->option_count; i++) {
+        const struct policy_action *action = due(application, decision, moments, i);
+        if (!action || action->op == OP_SOURCE || !yields(application, action))
+            continue;
+        if (application->applier->tell && !has_it(application, action))
+            tell(application, action, APPLIED_KEPT, 0);
+        decision->action[i] = NO_ACTION;
+    }
+}
+
+static bool is_option(const struct application *application, uint32_t index, int level, int optname)
+{
+    const struct policy_option *option = &application->applier->policy->options[index];
+
+    return option->level == level && option->optname == optname;
+}
+
+/*
+ * IP_TOS has the kernel alter SO_PRIORITY. Is a priority to be kept that stands already? One that a
+ * rule has given at an earlier call, or gives only where the program has left it alone, or, when
+ * IP_TOS comes late, the program's own.
+ */
+static bool priority_stands(const struct application *application, const struct decision *decision,
+                            unsigned moments)
 {
     const struct policy *policy = application->applier->policy;
 
+    if (application->late && get_int(application->fd, SOL_SOCKET, SO_PRIORITY) != 0)
+        return true;
     for (uint32_t i = 0; i < policy->option_count; i++) {
-        if (decision->action[i] == NO_ACTION)
+        if (decision->action[i] == NO_ACTION || !is_option(application, i, SOL_SOCKET, SO_PRIORITY))
             continue;
         const struct policy_action *action = &policy->actions[decision->action[i]];
-        unsigned now = action->moments & moments;
-        if (now && action_applies(action, application->subject, (enum moment)__builtin_ctz(now)))
+        return !(action->moments & moments) || action->mode == MODE_DEFAULT;
+    }
+    return false;
+}
+
+static void apply_tos(const struct application *application, const struct policy_action *action,
+                      bool keep_priority)
+{
+    int priority = keep_priority ? get_int(application->fd, SOL_SOCKET, SO_PRIORITY) : -1;
+
+    apply_action(application, action);
+    if (priority >= 0)
+        setsockopt(application->fd, SOL_SOCKET, SO_PRIORITY, &priority, sizeof priority);
+}
+
+static void apply_decision(const struct application *application, struct decision *decision,
+                           unsigned moments)
+{
+    bool keep_priority = priority_stands(application, decision, moments);
+
+    strike_out_kept(application, decision, moments);
+    for (uint32_t i = 0; i < application->applier->policy->option_count; i++) {
+        const struct policy_action *action = due(application, decision, moments, i);
+        if (action && is_option(application, i, IPPROTO_IP, IP_TOS))
+            apply_tos(application, action, keep_priority);
+        else if (action)
             apply_action(application, action);
     }
 }
@@ -209,6 +304,33 @@ void apply_moments(const struct applier *applier, int fd, struct subject *subjec
                    void *context)
 {
     apply(applier, fd, subject, moments, false, context);
+}
+
+/* On a connection it is too late for buffers and the like: SO_RCVBUF can clamp the window for good
+ * there. */
+static void drop_early_options(const struct policy *policy, struct decision *decision)
+{
+    for (uint32_t i = 0; i < policy->option_count; i++)
+        if (policy->options[i].flags & OPTION_EARLY)
+            decision->action[i] = NO_ACTION;
+}
+
+void apply_to_opened(const struct applier *applier, int fd, void *context)
+{
+    struct subject subject;
+    struct decision decision;
+    struct application application = {.applier = applier, .context = context, .fd = fd};
+    unsigned moments;
+
+    if (!learn_history(fd, &subject))
+        return;
+    application.subject = &subject;
+    application.kind = kind_of(fd);
+    moments = moments_behind(&subject);
+    decide(applier, fd, &subject, moments, &decision);
+    if (is_connection(&subject))
+        drop_early_options(applier->policy, &decision);
+    apply_decision(&application, &decision, moments);
 }
 
 /* --- fresh sockets ---------------------------------------------------------------------------- */

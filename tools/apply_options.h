@@ -62,4 +62,8 @@ bool apply_socket_late(const struct applier *applier, int fd, void *context);
 void apply_moments(const struct applier *applier, int fd, struct subject *subject, unsigned moments,
                    void *context);
 
+/* Give a socket that was opened before anybody watched all that it should have by now, as far as it
+ * is not too late for it. */
+void apply_to_opened(const struct applier *applier, int fd, void *context);
+
 #endif

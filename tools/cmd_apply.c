@@ -221,9 +221,11 @@ static void tell_round(struct application *application)
     bool news = tally->options[RETUNED_CHANGED] || tally->options[RETUNED_FAILED];
 
     if (!application->json && (application->round == 1 || news)) {
-        printf("%u sockets of %u processes: %u options %s, %u were so", tally->sockets,
-               tally->processes, tally->options[RETUNED_CHANGED],
-               application->dry_run ? "would change" : "changed", tally->options[RETUNED_SAME]);
+        printf("%u socket%s of %u process%s: %u option%s %s, %u %s so", tally->sockets,
+               plural(tally->sockets), tally->processes, tally->processes == 1 ? "" : "es",
+               tally->options[RETUNED_CHANGED], plural(tally->options[RETUNED_CHANGED]),
+               application->dry_run ? "would change" : "changed", tally->options[RETUNED_SAME],
+               tally->options[RETUNED_SAME] == 1 ? "was" : "were");
         if (tally->options[RETUNED_KEPT])
             printf(", %u left as the program set them", tally->options[RETUNED_KEPT]);
         if (tally->options[RETUNED_BLIND])

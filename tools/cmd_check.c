@@ -15,11 +15,6 @@ static void collect(void *context, enum severity severity, struct location at, c
                                              "message", json_text(message)));
 }
 
-static const char *plural(size_t count)
-{
-    return count == 1 ? "" : "s";
-}
-
 /* Returns how many rules there are in the file; 0 after an error. */
 static size_t check_one(const char *path, struct diagnostics *diagnostics)
 {

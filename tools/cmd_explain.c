@@ -223,7 +223,8 @@ static void print_guards(const struct policy *policy, const struct outcome *outc
 static void print_answer(const struct policy *policy, const struct active *active,
                          const struct outcome *outcome)
 {
-    printf("%u of %u rules are for this program.\n", active->count, policy->rule_count);
+    printf("%u of %u rule%s %s for this program.\n", active->count, policy->rule_count,
+           plural(policy->rule_count), active->count == 1 ? "is" : "are");
     if (outcome->effect_count)
         print_effects(policy, outcome);
     else

@@ -157,15 +157,20 @@ static int prepare_preload(const struct request *request, const struct loaded *l
     return set_preload(argv[0], request->verbose);
 }
 
-/* From outside: the program is supervised. */
+/* From outside: the program is supervised. A trace file of the environment may be named by a
+ * relative path, and the supervisor has another directory. */
 static int prepare_supervision(const struct request *request, const struct loaded *loaded,
                                char **argv)
 {
-    const struct supervision supervision = {.policy = &loaded->policy,
-                                            .trace = getenv("SOCKTUNE_TRACE"),
-                                            .refuse_uring = request->no_io_uring,
-                                            .argv = argv};
+    const char *disable = getenv("SOCKTUNE_DISABLE"), *trace = getenv("SOCKTUNE_TRACE");
+    struct supervision supervision = {
+        .policy = &loaded->policy, .refuse_uring = request->no_io_uring, .argv = argv};
 
+    if (disable && *disable && strcmp(disable, "0") != 0)
+        return 0;
+    if (trace && *trace && set_trace(trace) != 0)
+        return EXIT_OWN_FAILURE;
+    supervision.trace = getenv("SOCKTUNE_TRACE");
     return supervise_self(&supervision) ? EXIT_OWN_FAILURE : 0;
 }
 

@@ -27,6 +27,11 @@ const char *colour(FILE *to, enum colour which)
     return colours_wanted(to) ? sequences[which] : "";
 }
 
+const char *plural(size_t count)
+{
+    return count == 1 ? "" : "s";
+}
+
 json_t *json_text(const char *text)
 {
     json_t *value;

@@ -6,6 +6,7 @@
 #define SOCKTUNE_CONSOLE_H
 
 #include <jansson.h>
+#include <stddef.h>
 #include <stdio.h>
 
 enum colour { COLOUR_NONE, COLOUR_BOLD, COLOUR_DIM, COLOUR_RED, COLOUR_YELLOW, COLOUR_GREEN };
@@ -13,6 +14,9 @@ enum colour { COLOUR_NONE, COLOUR_BOLD, COLOUR_DIM, COLOUR_RED, COLOUR_YELLOW, C
 /* The escape sequence for the colour (COLOUR_NONE: back to normal), or "" where `to` is no
  * terminal, or NO_COLOR (no-color.org) or TERM=dumb asks for none. */
 const char *colour(FILE *to, enum colour which);
+
+/* What follows a noun behind a number: "" for one, "s" for any other. */
+const char *plural(size_t count);
 
 /* Text from outside (a path, a name, what a rule says) as a JSON string; null for NULL. JSON has no
  * bytes: in what is not UTF-8, all but ASCII is shown as `?`. NULL when memory ends. */

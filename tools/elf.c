@@ -129,12 +129,14 @@ unsigned executable_obstacles(const struct executable *executable, const struct 
         found |= OBSTACLE_NO_LIBC;
     if (executable->loader_kind == LOADER_OTHER)
         found |= OBSTACLE_LOADER;
+    if (asan_hindered(executable, launch))
+        found |= OBSTACLE_ASAN;
+    if (!launch->library)
+        return found;
     if (executable->loader_kind == LOADER_MUSL && strchr(launch->library, '$'))
         found |= OBSTACLE_MUSL_TOKEN;
     else if (!library_fits(launch->library, executable))
         found |= OBSTACLE_ARCHITECTURE;
-    if (asan_hindered(executable, launch))
-        found |= OBSTACLE_ASAN;
     return found;
 }
 

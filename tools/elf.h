@@ -72,7 +72,9 @@ const char *executable_needs(const struct executable *executable, const char *pr
 
 /* How the program is going to be started. */
 struct launch {
-    const char *library;      /* what LD_PRELOAD names; `$LIB` and `${LIB}` may be in it */
+    /* What LD_PRELOAD names; `$LIB` and `${LIB}` may be in it. NULL: no library was found, and
+     * nothing is said of whether it would fit. */
+    const char *library;
     const char *preload;      /* LD_PRELOAD before `library` was added, or NULL */
     const char *asan_options; /* ASAN_OPTIONS, or NULL */
     uid_t uid;                /* real ids of the starting process */

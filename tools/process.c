@@ -368,7 +368,7 @@ void open_sockets_free(struct open_sockets *open)
 /* "0100007F:1F90" of /proc/net/tcp: 32-bit words in the machine's byte order, the port in hex. */
 static void format_address(const char *hex, char text[64])
 {
-    uint32_t words[4];
+    uint32_t words[4] = {0};
     char address[INET6_ADDRSTRLEN];
     size_t digits = strcspn(hex, ":");
     size_t count = digits == 32 ? 4 : 1;

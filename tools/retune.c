@@ -1,13 +1,15 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Theory of operation: match_subject() decides as in the preloaded object, from all moments that
- * lie behind the socket. For each winner the current value is read and compared with what the
- * kernel would answer had it been set (config/value.h foretells that; it is worked out beforehand,
- * since it reads sysctls). Equal: done. Else the option is set and read again.
+ * Theory of operation: simulate() lives through the life that lies behind the socket, and tells
+ * which action stands for each option at its end, just as `explain` does. For each,  the current
+ * value is read and compared with what the kernel would answer had it been set (config/value.h
+ * foretells that; it is worked out beforehand, since it reads sysctls). Equal: done. Else the
+ * option is set and read again.
  */
 #include "retune.h"
 #include "action.h"
 #include "names.h"
+#include "simulate.h"
 
 #include <errno.h>
 #include <netinet/in.h>
@@ -136,14 +138,54 @@ void retuner_free(struct retuner *retuner)
 
 /* --- deciding --------------------------------------------------------------------------------- */
 
-/* All facts have been observed; what is missing cannot be had. */
-static void decide(const struct retuner *retuner, const struct active *active,
-                   struct subject *subject, struct decision *decision)
+/* Which life lies behind the socket. */
+static enum life life_of(const struct observed *observed)
 {
-    unsigned moments = moments_behind(subject), missing;
+    const struct subject *subject = &observed->subject;
 
-    while ((missing = match_subject(retuner->policy, active, subject, moments, decision)))
-        subject->unobtainable |= (uint8_t)missing;
+    if (observed->listens)
+        return LIFE_LISTEN;
+    if (!(subject->known & FACT_ROLE))
+        return LIFE_SOCKET;
+    if (subject->roles == ROLE_ACCEPT)
+        return LIFE_ACCEPT;
+    if (subject->roles == ROLE_CONNECT || observed->remote_length)
+        return LIFE_CONNECT;
+    return subject->local_port || !address_is_unspecified(&subject->local) ? LIFE_LISTEN
+                                                                           : LIFE_SOCKET;
+}
+
+/* What must be set before bind() is set in the program whatever the rule's role, for that is not
+ * known there. Here it is. */
+static bool is_meant(const struct policy *policy, const struct effect *effect,
+                     const struct subject *subject)
+{
+    return effect->inherited || !(subject->known & FACT_ROLE) ||
+           action_rule(policy, effect->action)->roles & subject->roles;
+}
+
+/* The winning action of each option. */
+static void decide(const struct retuner *retuner, const struct active *active,
+                   const struct observed *observed, struct decision *decision)
+{
+    const struct scenario scenario = {.life = life_of(observed),
+                                      .domain = observed->domain,
+                                      .type = observed->type,
+                                      .protocol = observed->protocol,
+                                      .local = observed->local,
+                                      .remote = observed->remote,
+                                      .open = true};
+    struct outcome outcome;
+
+    for (uint32_t i = 0; i < retuner->policy->option_count; i++)
+        decision->action[i] = NO_ACTION;
+    simulate_effects(retuner->policy, active, &scenario, &outcome);
+    for (uint32_t i = 0; i < outcome.effect_count; i++) {
+        uint32_t action = outcome.effects[i].action;
+
+        if (is_meant(retuner->policy, &outcome.effects[i], &observed->subject))
+            decision->action[retuner->policy->actions[action].option] = action;
+    }
 }
 
 /* Does the option mean anything in the socket's role? */
@@ -278,21 +320,19 @@ void retune(int fd, const struct observed *observed, int fresh, const struct ret
             const struct active *active, struct retuned_socket *result)
 {
     const struct policy *policy = retuner->policy;
-    struct subject subject = observed->subject;
     struct decision decision;
-    unsigned moments = moments_behind(&subject);
 
     result->count = 0;
-    if (!subject.families)
+    if (!observed->subject.families)
         return;
-    decide(retuner, active, &subject, &decision);
+    decide(retuner, active, observed, &decision);
     for (uint32_t i = 0; i < policy->option_count; i++) {
         const struct policy_action *action;
 
         if (decision.action[i] == NO_ACTION)
             continue;
         action = &policy->actions[decision.action[i]];
-        if (!(action->moments & moments) || !has_use(action_option(policy, action), &subject))
+        if (!has_use(action_option(policy, action), &observed->subject))
             continue;
         result->options[result->count] = (struct retuned_option){.action = decision.action[i]};
         retune_option(fd, observed, fresh, retuner, &result->options[result->count++]);
@@ -325,6 +365,8 @@ void retuned_reason(const struct policy *policy, const struct retuned_option *op
         snprintf(text, size, "this kernel does not have that one");
     else if (option->error == EINVAL && row && row->when == WHEN_BIND)
         snprintf(text, size, "too late: the socket is bound");
+    else if (option->error == EINVAL)
+        snprintf(text, size, "the kernel does not take this value on such a socket");
     else
         snprintf(text, size, "%s", strerror(option->error));
 }

@@ -143,7 +143,8 @@ static bool source_fits(const struct living *living, const struct policy_action 
     struct address source;
 
     memcpy(&source, living->policy->data + action->value, sizeof source);
-    return !living->local && address_is_v4(&source) == address_is_v4(&subject->remote);
+    return (!living->local || living->scenario->open) &&
+           address_is_v4(&source) == address_is_v4(&subject->remote);
 }
 
 /* Carries out what was decided for any of `moments`, each action once, at the first of its own. */
@@ -281,6 +282,8 @@ static void live(struct living *living)
     case LIFE_SOCKET:
         break;
     case LIFE_CONNECT:
+        if (scenario->open)
+            do_bind(living, &scenario->local);
         do_connect(living, &scenario->remote);
         break;
     case LIFE_LISTEN:
@@ -364,24 +367,47 @@ static int by_order(const void *one, const void *other)
     return (a->order > b->order) - (a->order < b->order);
 }
 
+static void begin(struct living *living, const struct policy *policy, const struct active *active,
+                  const struct scenario *scenario)
+{
+    *living = (struct living){
+        .policy = policy, .active = active, .scenario = scenario, .protocol = scenario->protocol};
+    for (uint32_t i = 0; i < policy->option_count; i++)
+        living->given[i].effect.action = living->pristine[i] = NO_ACTION;
+}
+
+static void tell_effects(struct living *living, struct outcome *outcome)
+{
+    uint32_t count = living->policy->option_count;
+
+    outcome->effect_count = 0;
+    qsort(living->given, count, sizeof *living->given, by_order);
+    for (uint32_t i = 0; i < count; i++)
+        if (living->given[i].effect.action != NO_ACTION)
+            outcome->effects[outcome->effect_count++] = living->given[i].effect;
+}
+
 void simulate(const struct policy *policy, const struct active *active,
               const struct scenario *scenario, struct outcome *outcome)
 {
-    struct living living = {
-        .policy = policy, .active = active, .scenario = scenario, .protocol = scenario->protocol};
+    struct living living;
 
-    for (uint32_t i = 0; i < policy->option_count; i++)
-        living.given[i].effect.action = living.pristine[i] = NO_ACTION;
+    begin(&living, policy, active, scenario);
     live(&living);
-
     outcome->guard_count = 0;
     for (uint32_t i = 0; i < policy->option_count; i++)
         if (is_guarded(&living, active, i))
             outcome->guards[outcome->guard_count++] = (struct guard){i, reason(&living, i)};
+    tell_effects(&living, outcome);
+}
 
-    outcome->effect_count = 0;
-    qsort(living.given, policy->option_count, sizeof *living.given, by_order);
-    for (uint32_t i = 0; i < policy->option_count; i++)
-        if (living.given[i].effect.action != NO_ACTION)
-            outcome->effects[outcome->effect_count++] = living.given[i].effect;
+void simulate_effects(const struct policy *policy, const struct active *active,
+                      const struct scenario *scenario, struct outcome *outcome)
+{
+    struct living living;
+
+    begin(&living, policy, active, scenario);
+    live(&living);
+    outcome->guard_count = 0;
+    tell_effects(&living, outcome);
 }

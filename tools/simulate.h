@@ -24,6 +24,9 @@ struct scenario {
     /* Of the domain, IPv4 within AF_INET6 v4-mapped; where `life` has no use for one: unread. */
     struct sockaddr_storage local;
     struct sockaddr_storage remote;
+    /* It is there: its protocol is settled, whatever a `transport` says, and the local address of
+     * one that connected is known, bound or not. */
+    bool open;
 };
 
 /* An option given to the socket. */
@@ -51,5 +54,9 @@ struct outcome {
  * itself, and the kernel to refuse nothing. */
 void simulate(const struct policy *policy, const struct active *active,
               const struct scenario *scenario, struct outcome *outcome);
+
+/* The effects alone; there will be no guards. */
+void simulate_effects(const struct policy *policy, const struct active *active,
+                      const struct scenario *scenario, struct outcome *outcome);
 
 #endif

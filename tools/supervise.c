@@ -4,18 +4,21 @@
  * cannot be taken off again.
  */
 #include "supervise.h"
+#include "apply_options.h"
 #include "commands.h"
 #include "elf.h"
 #include "match.h"
 #include "supervise_filter.h"
 #include "supervise_server.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <linux/capability.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -51,18 +54,62 @@ static void warn_of_rule(const struct policy *policy, const struct policy_rule *
     }
 }
 
-static void warn_of_rules(const struct policy *policy, char *const *argv)
+/* --- sockets that the program is started with ------------------------------------------------- */
+
+static void tune_opened(const struct applier *applier)
+{
+    DIR *directory = opendir("/proc/self/fd");
+    const struct dirent *entry;
+
+    while (directory && (entry = readdir(directory))) {
+        struct stat status;
+        int fd = (int)strtol(entry->d_name, NULL, 10);
+        if (*entry->d_name != '.' && fstat(fd, &status) == 0 && S_ISSOCK(status.st_mode))
+            apply_to_opened(applier, fd, NULL);
+    }
+    if (directory)
+        closedir(directory);
+}
+
+/* --- the first program ------------------------------------------------------------------------ */
+
+/* Sockets that this process passes on, such as a listener of systemd's, are ones that the program
+ * will make no call about. */
+static int adopt(const struct policy *policy, const struct active *active)
+{
+    struct applier applier = {.policy = policy, .active = active};
+    int failed = pristines_take(&applier, false);
+
+    if (!failed && defaults_later(policy, active))
+        failed = pristines_take(&applier, true);
+    if (!failed)
+        tune_opened(&applier);
+    free(applier.fresh.values);
+    free(applier.after_socket.values);
+    return failed;
+}
+
+/* What depends on which rules are for the program that is going to run. */
+static int prepare_program(const struct policy *policy, char *const *argv)
 {
     char *path = executable_find(argv[0]);
     char *file = path ? realpath(path, NULL) : NULL;
     const struct identity identity = {
         .executable = file, .argv = (const char *const *)argv, .uid = geteuid()};
+    uint32_t *rules = calloc(policy->rule_count + 1, sizeof *rules);
+    struct active active = {rules, 0};
+    int failed = rules ? 0 : -1;
 
-    for (uint32_t i = 0; i < policy->rule_count; i++)
-        if (rule_is_for(policy, &policy->rules[i], &identity))
-            warn_of_rule(policy, &policy->rules[i]);
+    if (!failed) {
+        active.count = active_rules(policy, &identity, rules);
+        for (uint32_t i = 0; i < active.count; i++)
+            warn_of_rule(policy, &policy->rules[rules[i]]);
+        failed = adopt(policy, &active);
+    }
+    free(rules);
     free(file);
     free(path);
+    return failed;
 }
 
 /* --- starting --------------------------------------------------------------------------------- */
@@ -109,18 +156,41 @@ static int install(const struct supervision *supervision, const struct needs *ne
     return 0;
 }
 
+/* A program that gains privileges could be led astray by a filter, so whoever is not privileged
+ * must renounce such gains first. Returns 0, or -1 after saying why not. */
+static int renounce_privileges(const char *program)
+{
+    char *path = executable_find(program);
+    struct launch launch = launch_of_self("");
+    struct executable executable;
+
+    if (path && executable_read(path, &executable) == 0 &&
+        executable_obstacles(&executable, &launch) & OBSTACLE_SECURE)
+        fprintf(stderr,
+                "socktune run: warning: %s will not gain the privileges that its file gives: "
+                "supervision by other users than root excludes that (no_new_privs)\n",
+                program);
+    if (path)
+        executable_free(&executable);
+    free(path);
+    if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0)
+        return 0;
+    command_failure("cannot set no_new_privs: %s", strerror(errno));
+    return -1;
+}
+
 int supervise_self(const struct supervision *supervision)
 {
     struct needs needs;
 
-    warn_of_rules(supervision->policy, supervision->argv);
+    if (prepare_program(supervision->policy, supervision->argv) != 0) {
+        command_failure("%s", strerror(errno));
+        return -1;
+    }
     needs_of(supervision->policy, &needs);
     if (needs_nothing(&needs) && !supervision->refuse_uring)
         return 0;
-    /* Else a program that gains privileges could be led astray by the filter. */
-    if (!may_filter() && prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0) {
-        command_failure("cannot set no_new_privs: %s", strerror(errno));
+    if (!may_filter() && renounce_privileges(supervision->argv[0]) != 0)
         return -1;
-    }
     return install(supervision, &needs);
 }

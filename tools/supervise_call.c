@@ -17,8 +17,7 @@
 #include "supervise_trace.h"
 
 #include <errno.h>
-#include <stddef.h>
-#include <stdio.h>
+#include <stdatomic.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
@@ -51,47 +50,87 @@ struct seen {
 };
 
 /* Of a msghdr only the head is wanted. */
-struct message_head {
-    uint64_t name;
-    uint32_t name_length;
+union message_head {
+    struct {
+        uint64_t name;
+        uint32_t name_length;
+    } own;
+    struct {
+        uint32_t name;
+        uint32_t name_length;
+    } compat;
 };
 
 static enum peer_step meet_caller(const struct guide *guide, struct peers *peers, pid_t tid,
                                   struct remote_address from, struct seen *seen, struct peer **peer)
 {
     size_t got, size = from.length <= sizeof seen->address ? (size_t)from.length : 0;
-    enum peer_step step =
-        peer_find(peers, guide, tid, false, from.at, &seen->address, size, &got, peer);
+    enum peer_step step = peer_find(peers, guide, tid, from.at, &seen->address, size, &got, peer);
 
     seen->length = got == size ? (socklen_t)size : 0;
     return step;
 }
 
+/* Unpack the arguments of a packed call. */
+static enum peer_step read_arguments(const struct guide *guide, struct peers *peers, pid_t tid,
+                                     struct notified_call *call)
+{
+    uint32_t words[6] = {0};
+    struct peer *peer;
+    size_t got;
+    enum peer_step step =
+        peer_find(peers, guide, tid, call->packed, words, sizeof words, &got, &peer);
+
+    /* The shortest call has two; the rest may be behind the end of a page. */
+    notified_unpack(call, words);
+    return step;
+}
+
+static enum peer_step read_message(const struct guide *guide, struct peers *peers, pid_t tid,
+                                   const struct notified_call *call, struct remote_address *from)
+{
+    union message_head head = {0};
+    size_t got, size = call->compat ? sizeof head.compat : sizeof head.own;
+    struct peer *peer;
+    enum peer_step step =
+        peer_find(peers, guide, tid, call->arguments[1], &head, size, &got, &peer);
+
+    if (got == size && call->compat)
+        *from = (struct remote_address){head.compat.name, head.compat.name_length};
+    else if (got == size)
+        *from = (struct remote_address){head.own.name, head.own.name_length};
+    return step;
+}
+
 /* Find the caller, and read the address that the call is about. */
 static enum peer_step read_caller(const struct guide *guide, struct peers *peers, pid_t tid,
-                                  const struct notified_call *call, struct seen *seen,
-                                  struct peer **peer)
+                                  struct notified_call *call, struct seen *seen, struct peer **peer)
 {
     struct remote_address from = {0, 0};
-    struct message_head head = {0};
-    size_t got;
+    enum peer_step step = PEER_OK;
 
+    if (call->packed)
+        step = read_arguments(guide, peers, tid, call);
     if (call->kind == NOTIFIED_BIND || call->kind == NOTIFIED_CONNECT)
         from = (struct remote_address){call->arguments[1], (uint32_t)call->arguments[2]};
     else if (call->kind == NOTIFIED_SENDTO)
         from = (struct remote_address){call->arguments[4], (uint32_t)call->arguments[5]};
-    else if (call->kind == NOTIFIED_SENDMSG) {
-        enum peer_step step =
-            peer_find(peers, guide, tid, false, call->arguments[1], &head, sizeof head, &got, peer);
-        if (step != PEER_OK)
-            return step;
-        if (got == sizeof head)
-            from = (struct remote_address){head.name, head.name_length};
-    }
-    return meet_caller(guide, peers, tid, from, seen, peer);
+    else if (call->kind == NOTIFIED_SENDMSG && step == PEER_OK)
+        step = read_message(guide, peers, tid, call, &from);
+    return step == PEER_OK ? meet_caller(guide, peers, tid, from, seen, peer) : step;
 }
 
 /* --- the socket ------------------------------------------------------------------------------- */
+
+/* Say that a process is out of reach: once, unless others are meanwhile. */
+static void say_refused(pid_t pid, const char *name, int error)
+{
+    static _Atomic pid_t last;
+
+    if (atomic_exchange(&last, pid) != pid)
+        supervise_say("%s[%d] may not be looked into, and its sockets stay untuned: %s", name, pid,
+                      strerror(error));
+}
 
 /* A duplicate of the socket, the call still waiting; -1 if not. */
 static int borrow_socket(const struct handling *handling)
@@ -100,8 +139,7 @@ static int borrow_socket(const struct handling *handling)
 
     if (fd < 0) {
         if (errno != EBADF && errno != ESRCH)
-            supervise_say("%s[%d]: its sockets are out of reach, and stay untuned: %s",
-                          handling->peer->name, handling->peer->pid, strerror(errno));
+            say_refused(handling->peer->pid, handling->peer->name, errno);
         return -1;
     }
     if (ioctl(handling->listener, SECCOMP_IOCTL_NOTIF_ID_VALID, &handling->id) == 0)
@@ -251,9 +289,8 @@ enum verdict handle_call(const struct guide *guide, struct peers *peers, int lis
         return VERDICT_CONTINUE;
     step = read_caller(guide, peers, (pid_t)notification->pid, &call, &seen, &handling.peer);
     if (step == PEER_REFUSED)
-        supervise_say("process of thread %u may not be looked into, and stays untuned: %s",
-                      notification->pid, strerror(errno));
-    if (step != PEER_OK)
+        say_refused((pid_t)notification->pid, "thread", errno);
+    if (step != PEER_OK || !notified_matters(&call))
         return VERDICT_CONTINUE;
     handling.fd = (int)call.arguments[0];
     handling.name = names[call.kind];

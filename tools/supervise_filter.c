@@ -22,10 +22,11 @@
 #define SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV (1UL << 5) /* Linux 5.19 */
 #endif
 
-/* A call by its name, and by its number in socketcall(2), which 32-bit x86 programs may use. */
+/* A call by its name, and by its number in socketcall(2), by which 32-bit x86 programs may make it
+ * (linux/net.h); 0: not in there. */
 static const struct {
     const char *name;
-    unsigned socketcall; /* linux/net.h; 0: none */
+    uint32_t socketcall;
 } calls[NOTIFIED_COUNT] = {
     [NOTIFIED_BIND] = {"bind", 2},
     [NOTIFIED_CONNECT] = {"connect", 3},
@@ -121,10 +122,12 @@ static int add_guards(scmp_filter_ctx filter, int number, const struct policy *p
     return failed;
 }
 
-static int add_call(scmp_filter_ctx filter, uint32_t arch, enum notified call,
-                    const struct policy *policy, const struct needs *needs)
+/* libseccomp translates our own numbers to those of other architectures, and, where there are no
+ * conditions on the arguments, to socketcall(). */
+static int add_call(scmp_filter_ctx filter, enum notified call, const struct policy *policy,
+                    const struct needs *needs)
 {
-    int number = seccomp_syscall_resolve_name_arch(arch, calls[call].name);
+    int number = seccomp_syscall_resolve_name(calls[call].name);
 
     switch (call) {
     case NOTIFIED_SENDTO:
@@ -138,19 +141,39 @@ static int add_call(scmp_filter_ctx filter, uint32_t arch, enum notified call,
     }
 }
 
-/* All rules for one architecture. Returns 0 or a negative errno, as libseccomp does. */
-static int fill(scmp_filter_ctx filter, uint32_t arch, const struct policy *policy,
-                const struct needs *needs, bool refuse_uring)
+/* A call with conditions, by way of socketcall(2), whose arguments lie in memory, out of the
+ * filter's sight: so all sendto(), sendmsg() and setsockopt() there. Nothing where it does not
+ * exist. */
+static int add_socketcall(scmp_filter_ctx filter, enum notified call)
+{
+    return seccomp_rule_add(filter, SCMP_ACT_NOTIFY, seccomp_syscall_resolve_name("socketcall"), 1,
+                            INT_IS(0, calls[call].socketcall));
+}
+
+static bool is_conditional(enum notified call)
+{
+    return call == NOTIFIED_SENDTO || call == NOTIFIED_SENDMSG || call == NOTIFIED_SETSOCKOPT;
+}
+
+/* All rules. Returns 0 or a negative errno, as libseccomp does. */
+static int fill(scmp_filter_ctx filter, const struct policy *policy, const struct needs *needs,
+                bool refuse_uring)
 {
     int failed = 0;
 
-    for (unsigned i = 0; i < NOTIFIED_COUNT && !failed; i++)
-        if (needs->calls[i] && (i != NOTIFIED_URING || !refuse_uring))
-            failed = add_call(filter, arch, (enum notified)i, policy, needs);
+#if defined(__x86_64__)
+    failed = seccomp_arch_add(filter, SCMP_ARCH_X86);
+#endif
+    for (unsigned i = 0; i < NOTIFIED_COUNT && !failed; i++) {
+        enum notified call = (enum notified)i;
+        if (!needs->calls[i] || (call == NOTIFIED_URING && refuse_uring))
+            continue;
+        failed = add_call(filter, call, policy, needs);
+        if (!failed && is_conditional(call))
+            failed = add_socketcall(filter, call);
+    }
     if (!failed && refuse_uring)
-        failed = seccomp_rule_add(
-            filter, SCMP_ACT_ERRNO(ENOSYS),
-            seccomp_syscall_resolve_name_arch(arch, calls[NOTIFIED_URING].name), 0);
+        failed = seccomp_rule_add(filter, SCMP_ACT_ERRNO(ENOSYS), SYS_io_uring_setup, 0);
     return failed;
 }
 
@@ -196,11 +219,11 @@ int filter_install(const struct policy *policy, const struct needs *needs, bool 
     scmp_filter_ctx filter = seccomp_init(SCMP_ACT_ALLOW);
     int failed = filter ? 0 : -ENOMEM;
 
-    /* Programs of other word sizes are let alone, not killed. */
+    /* Programs of yet other word sizes (x32) are let alone, not killed. */
     if (!failed)
         failed = seccomp_attr_set(filter, SCMP_FLTATR_ACT_BADARCH, SCMP_ACT_ALLOW);
     if (!failed)
-        failed = fill(filter, seccomp_arch_native(), policy, needs, refuse_uring);
+        failed = fill(filter, policy, needs, refuse_uring);
     if (!failed)
         failed = export_program(filter, code, BPF_MAXINSNS, &program);
     if (filter)
@@ -214,24 +237,71 @@ int filter_install(const struct policy *policy, const struct needs *needs, bool 
 
 /* --- what is asked about ---------------------------------------------------------------------- */
 
-/* Own numbers, without the cost of looking names up. */
-static const int numbers[NOTIFIED_COUNT] = {
-    [NOTIFIED_BIND] = SYS_bind,
-    [NOTIFIED_CONNECT] = SYS_connect,
-    [NOTIFIED_LISTEN] = SYS_listen,
-    [NOTIFIED_SENDTO] = SYS_sendto,
-    [NOTIFIED_SENDMSG] = SYS_sendmsg,
-    [NOTIFIED_SETSOCKOPT] = SYS_setsockopt,
-    [NOTIFIED_URING] = SYS_io_uring_setup,
+/* Numbers of an architecture, without the cost of looking names up at each call. */
+struct numbers {
+    uint32_t arch;
+    int socketcall; /* -1: none */
+    int calls[NOTIFIED_COUNT];
+};
+
+static const struct numbers own_numbers = {
+#if defined(__x86_64__)
+    .arch = SCMP_ARCH_X86_64,
+#elif defined(__aarch64__)
+    .arch = SCMP_ARCH_AARCH64,
+#endif
+    .socketcall = -1,
+    .calls = {[NOTIFIED_BIND] = SYS_bind,
+              [NOTIFIED_CONNECT] = SYS_connect,
+              [NOTIFIED_LISTEN] = SYS_listen,
+              [NOTIFIED_SENDTO] = SYS_sendto,
+              [NOTIFIED_SENDMSG] = SYS_sendmsg,
+              [NOTIFIED_SETSOCKOPT] = SYS_setsockopt,
+              [NOTIFIED_URING] = SYS_io_uring_setup},
+};
+
+/* arch/x86/entry/syscalls/syscall_32.tbl */
+static const struct numbers x86_numbers = {
+    .arch = SCMP_ARCH_X86,
+    .socketcall = 102,
+    .calls = {[NOTIFIED_BIND] = 361,
+              [NOTIFIED_CONNECT] = 362,
+              [NOTIFIED_LISTEN] = 363,
+              [NOTIFIED_SENDTO] = 369,
+              [NOTIFIED_SENDMSG] = 370,
+              [NOTIFIED_SETSOCKOPT] = 366,
+              [NOTIFIED_URING] = 425},
 };
 
 int notified_identify(const struct seccomp_data *data, struct notified_call *call)
 {
+    call->compat = data->arch == x86_numbers.arch && own_numbers.arch != x86_numbers.arch;
+    const struct numbers *numbers = call->compat ? &x86_numbers : &own_numbers;
+    bool packed = data->nr == numbers->socketcall;
+
+    call->packed = packed ? data->args[1] : 0;
+    memcpy(call->arguments, data->args, sizeof call->arguments);
     for (unsigned i = 0; i < NOTIFIED_COUNT; i++)
-        if (data->nr == numbers[i]) {
+        if (packed ? calls[i].socketcall && calls[i].socketcall == (uint32_t)data->args[0]
+                   : data->nr == numbers->calls[i]) {
             call->kind = (enum notified)i;
-            memcpy(call->arguments, data->args, sizeof call->arguments);
             return 0;
         }
     return -1;
+}
+
+void notified_unpack(struct notified_call *call, const uint32_t words[6])
+{
+    for (size_t i = 0; i < 6; i++)
+        call->arguments[i] = words[i];
+    call->packed = 0;
+}
+
+bool notified_matters(const struct notified_call *call)
+{
+    if (call->kind == NOTIFIED_SENDTO)
+        return call->arguments[3] & MSG_FASTOPEN;
+    if (call->kind == NOTIFIED_SENDMSG)
+        return call->arguments[2] & MSG_FASTOPEN;
+    return true;
 }

@@ -44,9 +44,17 @@ int filter_install(const struct policy *policy, const struct needs *needs, bool 
 struct notified_call {
     enum notified kind;
     uint64_t arguments[6];
+    uint64_t packed; /* where in the caller's memory the arguments are, six of 32 bits; 0: here */
+    bool compat;     /* of a 32-bit program: pointers in its memory have 4 bytes */
 };
 
 /* Tell which call it is. Returns 0, or -1 if it is none of ours. */
 int notified_identify(const struct seccomp_data *data, struct notified_call *call);
+
+/* The arguments, read from where `packed` says. */
+void notified_unpack(struct notified_call *call, const uint32_t words[6]);
+
+/* False for one that the filter would not have asked about, had it seen the arguments. */
+bool notified_matters(const struct notified_call *call);
 
 #endif

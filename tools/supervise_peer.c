@@ -84,12 +84,19 @@ static uint64_t word_at(const char *bytes, size_t size)
     return large;
 }
 
-/* Returns 0, or -1 with errno. */
-static int read_start(pid_t tid, bool compat, struct start *start)
+/* Words of 4 bytes, read as one of 8, make a type far beyond any that there is: the first value is
+ * an address. */
+static size_t word_size(const char *bytes)
 {
-    char bytes[4096];
-    const size_t size = compat ? 4 : 8;
+    return word_at(bytes, 8) > UINT32_MAX ? 4 : 8;
+}
+
+/* Returns 0, or -1 with errno. */
+static int read_start(pid_t tid, struct start *start)
+{
+    char bytes[4096] = {0};
     ssize_t length = read_proc(tid, "auxv", bytes, sizeof bytes);
+    const size_t size = word_size(bytes);
 
     memset(start, 0, sizeof *start);
     for (ssize_t at = 0; at + 2 * (ssize_t)size <= length; at += 2 * (ssize_t)size) {
@@ -169,6 +176,15 @@ static int identify(struct peer *peer, const struct guide *guide, uint32_t uid)
     return failed;
 }
 
+/* --- its memory ------------------------------------------------------------------------------- */
+
+/* Memory of another process, as process_vm_readv() wants it named. */
+static struct iovec at_peer(uint64_t address, size_t size)
+{
+    /* NOLINTNEXTLINE(performance-no-int-to-ptr): no pointer of ours */
+    return (struct iovec){(void *)(uintptr_t)address, size};
+}
+
 /* --- one peer --------------------------------------------------------------------------------- */
 
 static void forget(struct peer *peer)
@@ -195,7 +211,7 @@ static enum peer_step failure(void)
 }
 
 /* Get to know whoever has this number now. */
-static enum peer_step meet(struct peer *peer, const struct guide *guide, pid_t tid, bool compat)
+static enum peer_step meet(struct peer *peer, const struct guide *guide, pid_t tid)
 {
     struct start start;
     struct iovec local = {peer->random, sizeof peer->random}, remote;
@@ -208,9 +224,9 @@ static enum peer_step meet(struct peer *peer, const struct guide *guide, pid_t t
     if (peer->pidfd < 0)
         return failure();
     peer->tid = tid;
-    if (read_start(tid, compat, &start) == 0 && start.random_at) {
+    if (read_start(tid, &start) == 0 && start.random_at) {
         peer->random_at = start.random_at;
-        remote = (struct iovec){(void *)(uintptr_t)start.random_at, sizeof peer->random};
+        remote = at_peer(start.random_at, sizeof peer->random);
         if (process_vm_readv(tid, &local, 1, &remote, 1, 0) == (ssize_t)sizeof peer->random &&
             identify(peer, guide, start.uid) == 0)
             return PEER_OK;
@@ -227,8 +243,7 @@ static bool read_known(const struct peer *peer, uint64_t address, void *buffer, 
 {
     uint8_t random[RANDOM_BYTES];
     const struct iovec local[] = {{random, sizeof random}, {buffer, size}};
-    const struct iovec remote[] = {{(void *)(uintptr_t)peer->random_at, sizeof random},
-                                   {(void *)(uintptr_t)address, size}};
+    const struct iovec remote[] = {at_peer(peer->random_at, sizeof random), at_peer(address, size)};
     unsigned long count = size ? 2 : 1;
     ssize_t length = process_vm_readv(peer->tid, local, count, remote, count, 0);
 
@@ -244,7 +259,7 @@ static bool is_alive(const struct peer *peer)
     return syscall(SYS_pidfd_send_signal, peer->pidfd, 0, NULL, 0) == 0 || errno == EPERM;
 }
 
-enum peer_step peer_find(struct peers *peers, const struct guide *guide, pid_t tid, bool compat,
+enum peer_step peer_find(struct peers *peers, const struct guide *guide, pid_t tid,
                          uint64_t address, void *buffer, size_t size, size_t *got,
                          struct peer **peer)
 {
@@ -256,7 +271,7 @@ enum peer_step peer_find(struct peers *peers, const struct guide *guide, pid_t t
     if (slot->tid == tid && read_known(slot, address, buffer, size, got) && is_alive(slot))
         return PEER_OK;
     for (int i = 0; i < TRIES; i++) {
-        step = meet(slot, guide, tid, compat);
+        step = meet(slot, guide, tid);
         if (step != PEER_OK)
             return step;
         if (read_known(slot, address, buffer, size, got))

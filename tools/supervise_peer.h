@@ -48,11 +48,11 @@ enum peer_step { PEER_OK, PEER_GONE, PEER_REFUSED };
 
 /*
  * Find the peer of a call, and read `size` bytes of its memory at `address` into `buffer` at the
- * same time, as one reading; with size 0, nothing. `compat`: it is a 32-bit program. What is not
+ * same time, as one reading; with size 0, nothing. What is not
  * mapped there leaves `*got` at 0, which is no error here. Returns PEER_OK with `*peer`, valid
  * until the next call; PEER_GONE when it ended or does not stay the same; PEER_REFUSED with errno.
  */
-enum peer_step peer_find(struct peers *peers, const struct guide *guide, pid_t tid, bool compat,
+enum peer_step peer_find(struct peers *peers, const struct guide *guide, pid_t tid,
                          uint64_t address, void *buffer, size_t size, size_t *got,
                          struct peer **peer);
 

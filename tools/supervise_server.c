@@ -228,12 +228,14 @@ static pid_t start_standby(void)
     return child;
 }
 
-static void run_workers(void)
+/* False if not one thread can be started. */
+static bool run_workers(void)
 {
     atomic_store(&server.idle, 0);
     atomic_store(&server.workers, 0);
     for (int i = 0; i < WORKERS_FIRST; i++)
         start_worker();
+    return atomic_load(&server.workers) > 0;
 }
 
 /* Serve for ever, with somebody standing by. */
@@ -254,7 +256,10 @@ static void serve(void)
 {
     pid_t standby = start_standby();
 
-    run_workers();
+    while (!run_workers()) {
+        supervise_say("no thread can be started, and calls wait: %s", strerror(EAGAIN));
+        sleep(1);
+    }
     watch_over(standby);
     _exit(1);
 }
@@ -366,8 +371,7 @@ static void supervise(pid_t program, int link)
     keep_as(listener, FD_LISTENER);
     ioctl(FD_LISTENER, SECCOMP_IOCTL_NOTIF_SET_FLAGS, flags);
     standby = start_standby();
-    run_workers();
-    if (write(FD_FIRST_OTHER, &self, sizeof self) != (ssize_t)sizeof self)
+    if (!run_workers() || write(FD_FIRST_OTHER, &self, sizeof self) != (ssize_t)sizeof self)
         _exit(1);
     close(FD_FIRST_OTHER);
     watch_over(standby);

@@ -9,6 +9,7 @@
 #include <fcntl.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -124,12 +125,14 @@ void supervise_tell_swallowed(const struct traced_call *call, const struct subje
 
 void supervise_say(const char *format, ...)
 {
-    char line[LINE_BYTES] = "socktune: ";
-    size_t length = strlen(line);
+    char line[LINE_BYTES], *text = NULL;
     va_list arguments;
 
     va_start(arguments, format);
-    vsnprintf(line + length, sizeof line - length, format, arguments);
+    if (vasprintf(&text, format, arguments) < 0)
+        text = NULL;
     va_end(arguments);
+    snprintf(line, sizeof line, "socktune: %s", text ? text : strerror(ENOMEM));
+    free(text);
     write_line(STDERR_FILENO, line, sizeof line);
 }

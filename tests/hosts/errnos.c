@@ -58,7 +58,7 @@ static void sockets_of_all_kinds(void)
 static void calls_that_succeed(void)
 {
     struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
-    struct sockaddr_in peer;
+    struct sockaddr_in peer = {0};
     socklen_t length = sizeof address;
     int on = 1;
     errno = MARK;
@@ -147,7 +147,7 @@ static void other_families(void)
     struct sockaddr_un name = {.sun_family = AF_UNIX};
     struct sockaddr_in nobody = {.sin_family = AF_UNSPEC};
     struct sockaddr_in address;
-    struct sockaddr_storage peer;
+    struct sockaddr_storage peer = {0};
     socklen_t length = sizeof peer;
     snprintf(name.sun_path + 1, sizeof name.sun_path - 1, "host-errnos-%d", (int)getpid());
     int listener = socket(AF_UNIX, SOCK_STREAM, 0);

@@ -21,7 +21,7 @@ int main(void)
     while ((filler[count] = open("/dev/null", O_RDONLY)) >= 0) {
         count++;
     }
-    check(errno == EMFILE);
+    check(errno == EMFILE && count > 0);
     say("filled with %d\n", count);
     check(connect(client, (struct sockaddr *)&address, sizeof address) == 0);
     any = (struct sockaddr_in){.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};

@@ -56,9 +56,9 @@ long syscall(long number, ...)
 }
 
 /* Data of the size of a table, which must stay as it is. */
-#define DATA(name)                                                                                 \
+#define DATA(name) /* NOLINTBEGIN(bugprone-macro-parentheses) */                                   \
     extern unsigned char name[256];                                                                \
-    unsigned char name[256];
+    unsigned char name[256]; /* NOLINTEND(bugprone-macro-parentheses) */
 #define DATAS(of)                                                                                  \
     of(real) of(policy) of(state) of(rules) of(active) of(options) of(identity) of(tuning)         \
         of(process) of(config) of(context)

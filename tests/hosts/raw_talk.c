@@ -2,6 +2,7 @@
 /*
  * Listens and connects to itself by syscall(2), past libc's functions, sets options as programs do,
  * and keeps it all open. With musl, or linked statically, no preloaded library sees it either way.
+ * With -m32 -DBY_SOCKETCALL, by the one call that older 32-bit x86 kernels have.
  */
 #include <arpa/inet.h>
 #include <netinet/in.h>
@@ -11,6 +12,22 @@
 #include <sys/socket.h>
 #include <sys/syscall.h>
 #include <unistd.h>
+
+#ifdef BY_SOCKETCALL
+/* The numbers of linux/net.h. */
+enum {
+    CALL_socket = 1,
+    CALL_bind,
+    CALL_connect,
+    CALL_listen,
+    CALL_getsockname = 6,
+    CALL_setsockopt = 14,
+    CALL_accept4 = 18
+};
+#define CALL(name, ...) syscall(SYS_socketcall, CALL_##name, (long[]){__VA_ARGS__})
+#else
+#define CALL(name, ...) syscall(SYS_##name, __VA_ARGS__)
+#endif
 
 static long must(long result, const char *what)
 {
@@ -23,7 +40,7 @@ static long must(long result, const char *what)
 
 static void set(long fd, int optname, int value)
 {
-    must(syscall(SYS_setsockopt, fd, IPPROTO_TCP, optname, &value, sizeof value), "setsockopt");
+    must(CALL(setsockopt, fd, IPPROTO_TCP, optname, (long)&value, sizeof value), "setsockopt");
 }
 
 int main(void)
@@ -31,13 +48,13 @@ int main(void)
     struct sockaddr_in address = {.sin_family = AF_INET};
     socklen_t length = sizeof address;
     address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-    long listener = must(syscall(SYS_socket, AF_INET, SOCK_STREAM, 0), "socket");
-    must(syscall(SYS_bind, listener, &address, sizeof address), "bind");
-    must(syscall(SYS_listen, listener, 8), "listen");
-    must(syscall(SYS_getsockname, listener, &address, &length), "getsockname");
-    long client = must(syscall(SYS_socket, AF_INET, SOCK_STREAM, 0), "socket");
-    must(syscall(SYS_connect, client, &address, sizeof address), "connect");
-    long accepted = must(syscall(SYS_accept4, listener, NULL, NULL, 0), "accept");
+    long listener = must(CALL(socket, AF_INET, SOCK_STREAM, 0), "socket");
+    must(CALL(bind, listener, (long)&address, sizeof address), "bind");
+    must(CALL(listen, listener, 8), "listen");
+    must(CALL(getsockname, listener, (long)&address, (long)&length), "getsockname");
+    long client = must(CALL(socket, AF_INET, SOCK_STREAM, 0), "socket");
+    must(CALL(connect, client, (long)&address, sizeof address), "connect");
+    long accepted = must(CALL(accept4, listener, 0L, 0L, 0), "accept");
     set(client, TCP_NODELAY, 1);
     set(client, TCP_KEEPINTVL, 15);
     set(accepted, TCP_NODELAY, 1);

@@ -16,6 +16,8 @@ import time
 import kernel
 import pytest
 from conftest import LOOPBACK, needs_root, program
+from options import live, samples
+from test_inheritance import table
 from test_programs import SERVERS, Place
 
 pytestmark = pytest.mark.representative
@@ -96,23 +98,23 @@ def test_open_sockets_are_tuned(connected, rules_for, socktune, apply, family):
     assert one.look(datagram).option("SO_KEEPALIVE") == 0
     told = [" ".join(line.split()) for line in result.stdout.splitlines()]
     assert told.count(f"TCP_KEEPIDLE 7200s -> 600s (all, {rules}:3)") == 3
-    assert told[-1] == ("4 sockets of 1 processes: 10 options changed, 0 were so, 0 could not be"
+    assert told[-1] == ("4 sockets of 1 process: 10 options changed, 0 were so, 0 could not be"
                         " set")
     assert f"calls[{one.pid}] fd {fds['listen']} tcp listen" in " ".join(told)
 
     again = socktune("apply", "-c", rules, one.pid)
     assert (again.returncode, again.stdout) == (
-        0, "4 sockets of 1 processes: 0 options changed, 10 were so, 0 could not be set\n")
+        0, "4 sockets of 1 process: 0 options changed, 10 were so, 0 could not be set\n")
     assert set(apply(rules, one.pid).results().values()) == {"same"}
 
 
 def test_json(connected, rules_for, apply):
     one, fds = connected()
-    rules = rules_for("calls", 'TCP_KEEPIDLE = "10min";', match='role = "listen";')
+    rules = rules_for("calls", 'TCP_KEEPIDLE = "10min";', match='role = "connect";')
     result = apply(rules, one.pid)
     told, = result.told["sockets"]
-    assert (told["pid"], told["program"], told["role"]) == (one.pid, "calls", "listen")
-    assert result.options[fds["listen"], "TCP_KEEPIDLE"] == {
+    assert (told["pid"], told["program"], told["role"]) == (one.pid, "calls", "connect")
+    assert result.options[fds["connect"], "TCP_KEEPIDLE"] == {
         "option": "TCP_KEEPIDLE", "level": 6, "number": 4, "mode": "set", "rule": "all",
         "file": str(rules), "line": 3, "result": "changed", "wanted": 600, "before": 7200,
         "autotuned": False, "after": 600}
@@ -155,6 +157,21 @@ def test_each_socket_by_its_own_rule(connected, rule_file, apply):
                                 (fds["listen"], "TCP_DEFER_ACCEPT"): "changed"}
     assert one.look(fds["connect"]).option("TCP_KEEPIDLE") == 11
     assert one.look(fds["accept"]).option("TCP_KEEPIDLE") == 12
+
+
+def test_later_rules_stand_in_the_order_of_a_life(connected, rule_file, apply):
+    """As in a program that was started under them: what a listener got at socket() stays where the
+    rule that wins is one for accepted sockets, and they are spared what a listener alone is
+    given."""
+    one, fds = connected()
+    rules = rule_file("""program = "calls"; rules = (
+        { match = { }; set = { SO_PRIORITY = 3; TCP_KEEPIDLE = 11; }; },
+        { match = { role = "accept"; }; set = { SO_PRIORITY = 5; }; },
+        { match = { role = "listen"; }; set = { TCP_KEEPIDLE = 12; }; } );""")
+    assert apply(rules, one.pid).status == 0
+    got = {role: tuple(one.look(fd).options(["SO_PRIORITY", "TCP_KEEPIDLE"]).values())
+           for role, fd in fds.items()}
+    assert got == {"listen": (3, 12), "accept": (5, 11), "connect": (3, 11)}
 
 
 def test_a_listener_passes_it_on(connected, rules_for, apply):
@@ -264,13 +281,13 @@ def test_dscp_leaves_the_ecn_bits_alone(host, rules_for, apply):
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="needs root: CAP_NET_ADMIN")
-def test_forced_buffers_are_read_back(connected, rules_for, apply):
-    one, fds = connected()
-    rules = rules_for("calls", 'SO_SNDBUFFORCE = "20M"; SO_RCVBUFFORCE = "16M";',
-                      match='role = "listen";')
+def test_forced_buffers_are_read_back(host, rules_for, apply):
+    one = host()
+    fd, _ = one.listener(socket.AF_INET, "127.0.0.1")
+    rules = rules_for("calls", 'SO_SNDBUFFORCE = "20M"; SO_RCVBUFFORCE = "16M";')
     first = apply(rules, one.pid)
     assert set(first.results().values()) == {"changed"} and len(first.options) == 2
-    assert one.look(fds["listen"]).option("SO_RCVBUF") == 32 << 20
+    assert one.look(fd).option("SO_RCVBUF") == 32 << 20
     assert set(apply(rules, one.pid).results().values()) == {"same"}
 
 
@@ -327,7 +344,7 @@ def test_identity_is_executable_arguments_and_user(start, rule_file, socktune, d
                          (f'program = "{os.path.realpath("/usr/bin/python3")}";', True)):
         rules = rule_file(f"rules = ( {{ match = {{ {match} }}; set = {{ IP_TTL = 65; }}; }} );")
         result = socktune("apply", "-n", "-c", rules, one.pid)
-        assert ("1 options would change" in result.stdout) is right, match
+        assert ("1 option would change" in result.stdout) is right, match
         assert ("no rule is for it" in result.stderr) is not right, match
         assert result.returncode == 0
 
@@ -428,7 +445,7 @@ def test_a_process_that_is_not_dumpable(start, rules_for, socktune):
     result = socktune("apply", "-c", rules, one.pid, **as_nobody())
     assert result.returncode == 1 and "it is not dumpable" in result.stderr
     if os.geteuid() == 0:
-        assert "1 options changed" in socktune("apply", "-c", rules, one.pid).stdout
+        assert "1 option changed" in socktune("apply", "-c", rules, one.pid).stdout
 
 
 # --- network namespaces ---------------------------------------------------------------------------
@@ -507,7 +524,7 @@ def test_watch_waits_for_the_role(host, rules_for, build):
     with subprocess.Popen([build.socktune, "apply", "-c", rules, "-w", "0.1", str(one.pid)],
                           stdout=subprocess.PIPE, text=True) as watcher:
         try:
-            assert "1 processes" in watcher.stdout.readline()
+            assert "1 process" in watcher.stdout.readline()
             one.connect(fd, socket.AF_INET, "127.0.0.1", port)
             kernel.until(lambda: one.look(fd).option("TCP_KEEPIDLE") == 611, "a later round")
             assert one.look(target).option("TCP_KEEPIDLE") == 7200
@@ -667,3 +684,69 @@ def test_an_unprivileged_users_server_under_load(start, directory, free_port, ru
         listener = next(told for told in one.tcp() if told.listens)
         assert listener.options(LOAD_EXPECTED) == LOAD_EXPECTED
     assert not load.failures, load.failures
+
+
+# --- the whole table ------------------------------------------------------------------------------
+
+# Where reading back does not show what was set: the packets that come overwrite it.
+MOVES = {"SO_INCOMING_CPU", "TCP_QUICKACK"}
+# Would alter the listener's own calls: given to what it accepts.
+NOT_FOR_LISTENERS = {"SO_RCVTIMEO"}
+
+
+def table_cases():
+    """Rows of the option table, with the families to try them on."""
+    for row in table():
+        for family in sorted(set(row["families"]) & set(DOMAINS)):
+            yield pytest.param(row, family, id=f"{row['name']}-{family}")
+
+
+def asked_for(row, role):
+    """Does the option mean something to a socket that plays `role` in live()?"""
+    if row["name"] in NOT_FOR_LISTENERS and role == "listen":
+        return False
+    roles = {"listen", "accept"} if role == "listen" else {role}
+    return bool(roles & set(row["roles"]))
+
+
+def read_all(one, sample, life):
+    return {role: sample.read_of(one.pid, fd) for role, (fd, _) in life.items()}
+
+
+@pytest.mark.parametrize("row, family", table_cases())
+def test_every_option_of_the_table(row, family, host, rules_for, apply):
+    """Each is given to open sockets of every role, and what apply tells is what the kernel says: what
+    it calls changed is as a program that had set it itself would have it, what it calls failed is
+    untouched, and to apply it again changes nothing."""
+    if row["kernel"] is False:
+        pytest.skip("this kernel lacks it")
+    if row["privilege"] and os.geteuid() != 0:
+        pytest.skip(f"needs {row['privilege']}")
+    sample = samples(row)[0]
+    one = host()
+    life = live(one, family, sample)
+    by_hand = {role: value for role, (_, value) in live(host(), family, sample, True).items()}
+    before = read_all(one, sample, life)
+    rules = rules_for("calls", f"{sample.name} = {sample.text};")
+    first = apply(rules, one.pid)
+    after = read_all(one, sample, life)
+    for role, (fd, _) in life.items():
+        told = first.options.get((fd, sample.name))
+        protocol = "udp" if role == "datagram" else "tcp"
+        if not asked_for(row, role) or protocol not in row["protocols"]:
+            assert told is None and (after[role] == before[role] or sample.name in MOVES), role
+            continue
+        assert told, role
+        if told["result"] == "failed":
+            assert told["reason"] and first.status == 1
+            assert after[role] == before[role] or sample.name in MOVES, (role, told)
+        elif told["result"] in ("changed", "same") and sample.name not in MOVES:
+            assert (after[role] != before[role]) is (told["result"] == "changed") or (
+                told["autotuned"]), (role, told)
+            if not row["when"].startswith("before"):
+                assert after[role] == by_hand[role], (role, told)
+    if sample.name in MOVES:
+        return
+    again = apply(rules, one.pid).results()
+    assert "changed" not in again.values(), again
+    assert set(again) == set(first.results())

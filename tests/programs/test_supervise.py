@@ -8,10 +8,13 @@ import contextlib
 import os
 import pathlib
 import pwd
+import select
 import shutil
 import signal
+import socket
 import subprocess
 import tempfile
+import time
 
 import kernel
 import pytest
@@ -72,8 +75,10 @@ def built():
                                GO111MODULE="off", GOFLAGS="", GOPROXY="off", GOTOOLCHAIN="local", HOME=str(directory))
             command = [program("go"), "build", "-o", path, SOURCES / source]
         else:
-            command = [program(compiler), "-static", "-O1", "-D_GNU_SOURCE", *flags, "-o", path,
-                       SOURCES / source, "-pthread"]
+            libraries = [flag for flag in flags if flag.startswith("-l")]
+            command = [program(compiler), *(["-static"] if not libraries else []), "-O1",
+                       "-D_GNU_SOURCE", *(flag for flag in flags if flag not in libraries), "-o",
+                       path, SOURCES / source, "-pthread", *libraries]
         done = subprocess.run(command, env=environment, capture_output=True, text=True,
                               check=False, timeout=180)
         assert done.returncode == 0, done.stderr
@@ -140,6 +145,19 @@ def test_go_unsupervised_is_otherwise(start, built):
 @pytest.mark.parametrize("compiler", ["gcc", "musl-gcc"])
 def test_static_and_raw(compiler, supervised, built):
     check_talk(supervised([built("raw_talk.c", compiler)]))
+
+
+@pytest.mark.parametrize("way", ["direct", "socketcall"])
+def test_32_bits(way, supervised, built):
+    """By the calls of today, and by socketcall(2) as older libraries do."""
+    if os.uname().machine != "x86_64":
+        pytest.skip("32-bit x86 programs run on x86-64 alone")
+    library = subprocess.run([program("gcc"), "-m32", "-print-file-name=libc.a"], timeout=30,
+                             check=True, capture_output=True, text=True).stdout.strip()
+    if not os.path.isabs(library):
+        pytest.skip("gcc makes no 32-bit programs here")
+    check_talk(supervised([built("raw_talk.c", "gcc", "-m32", f"-DBY_{way.upper()}",
+                                 "-idirafter/usr/include/x86_64-linux-gnu")]))
 
 
 def test_dynamic_program(supervised):
@@ -223,3 +241,383 @@ def test_second_listener(supervised, build, compiled):
                       "/bin/true"])
     assert one.wait() == 125
     assert "supervised already" in one.output
+
+
+def test_inherited_listener(supervised):
+    """A listener that the program is started with is tuned before: no call about it will follow."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        one = supervised([program("python3"), "-c", f"""
+import socket
+listener = socket.socket(fileno={listener.fileno()})
+accepted, _ = listener.accept()
+accepted.recv(1)
+"""], pass_fds=[listener.fileno()])
+        one.until(lambda: supervisors(one.pid), "a supervisor")
+        with socket.create_connection(listener.getsockname()) as client:
+            accepted = one.until(lambda: [each for each in one.tcp() if each.remote], "a connection")
+            has(accepted[0], ACCEPTED)
+            client.send(b"x")
+            assert one.wait() == 0
+
+
+def test_no_descriptor_is_held(supervised, silent_listener):
+    """The program's close() is the last: the peer has the end of file at once."""
+    listener = silent_listener("inet")
+    one = supervised([program("python3"), "-c", f"""
+import socket, time
+for _ in range(20):
+    client = socket.create_connection(("127.0.0.1", {listener.getsockname()[1]}))
+    client.close()
+time.sleep(30)
+"""])
+    for _ in range(20):
+        accepted, _ = listener.accept()
+        accepted.settimeout(5)
+        assert accepted.recv(1) == b""
+        accepted.close()
+    for pid in supervisors(one.pid):
+        links = [os.readlink(f"/proc/{pid}/fd/{fd}") for fd in os.listdir(f"/proc/{pid}/fd")]
+        assert not [link for link in links if link.startswith(("socket:", "pipe:"))]
+
+
+def test_threads_connecting_at_once(supervised, silent_listener):
+    """Each of 32 threads has its own connection tuned, blocking or not."""
+    listener = silent_listener("inet")
+    one = supervised([program("python3"), "-c", f"""
+import errno, select, socket, threading, time
+start = threading.Barrier(32)
+def work(number):
+    client = socket.socket()
+    client.setblocking(number % 2 == 0)
+    start.wait()
+    error = client.connect_ex(("127.0.0.1", {listener.getsockname()[1]}))
+    assert error in (0, errno.EINPROGRESS), error
+    kept.append(client)
+kept = []
+threads = [threading.Thread(target=work, args=[number]) for number in range(32)]
+[thread.start() for thread in threads]
+[thread.join() for thread in threads]
+print("ready", len(kept), flush=True)
+time.sleep(60)
+"""])
+    one.until(lambda: "ready" in one.output, "ready")
+    assert "ready 32" in one.output
+    clients = [each for each in one.tcp() if each.remote]
+    assert len(clients) == 32
+    for each in clients:
+        has(each, CLIENT)
+
+
+def test_a_slow_step_delays_nobody_else(supervised, silent_listener):
+    """Reading the address of one thread never ends: the page is somebody's who does not answer
+    (userfaultfd). The others go on."""
+    if os.geteuid() != 0 and pathlib.Path("/proc/sys/vm/unprivileged_userfaultfd").read_text() != "1\n":
+        pytest.skip("userfaultfd is for root here")
+    listener = silent_listener("inet")
+    one = supervised([program("python3"), SOURCES.parent / "programs" / "stuck.py",
+                      str(listener.getsockname()[1])])
+    one.until(lambda: "ready" in one.output or "skip" in one.output, "ready")
+    if "skip" in one.output:
+        pytest.skip(one.output)
+    assert "ready 100" in one.output
+
+
+def test_fork_and_exec(supervised, silent_listener):
+    """Rules go by the program that makes the call, also after fork and exec, also in the same
+    process."""
+    listener = silent_listener("inet")
+    code = ("import socket, sys; c = socket.create_connection(('127.0.0.1', "
+            f"{listener.getsockname()[1]})); "
+            "print(sys.argv[1], c.getsockopt(6, socket.TCP_USER_TIMEOUT), flush=True)")
+    rules = """
+rules = ( { match = { command = "* one"; }; set = { TCP_USER_TIMEOUT = "1s"; }; },
+          { match = { command = "* two"; }; set = { TCP_USER_TIMEOUT = "2s"; }; } );
+"""
+    one = supervised([program("python3"), "-c", f"""
+import os, sys
+code = {code!r}
+def run(name):
+    os.execv(sys.executable, [sys.executable, "-c", code, name])
+if os.fork() == 0:
+    run("one")
+os.wait()
+sys.argv = ["-c", "none"]
+exec(code)
+run("two")
+"""], rules)
+    assert one.wait() == 0
+    assert one.output.splitlines() == ["one 1000", "none 0", "two 2000"]
+
+
+def test_io_uring_passes_by_but_is_told(supervised, built):
+    """What it connects is missed, and a line says so; what it accepts inherits."""
+    if not os.path.exists("/usr/include/liburing.h"):
+        pytest.skip("liburing-dev is not installed")
+    one = supervised([built("shared/uring.c", "gcc", "-luring")])
+    one.until(lambda: "ready" in one.output or "error" in one.output, "ready")
+    if "io_uring_queue_init" in one.output:
+        pytest.skip(f"io_uring is not allowed here: {one.output}")
+    assert "ready, by io_uring" in one.output
+    port = one.until_listening()
+    listeners, clients, accepted = ends(one, port)
+    has(listeners[0], LISTENER)
+    has(accepted[0], ACCEPTED)
+    assert clients[0].option("TCP_USER_TIMEOUT") == 0
+    assert "uses io_uring" in one.output and "--no-io-uring" in one.output
+
+
+def test_no_io_uring(supervised, built):
+    """The program does without, and all is tuned."""
+    if not os.path.exists("/usr/include/liburing.h"):
+        pytest.skip("liburing-dev is not installed")
+    one = supervised([built("shared/uring.c", "gcc", "-luring")], options=["--no-io-uring"])
+    one.until(lambda: "ready" in one.output or "error" in one.output, "ready")
+    assert one.output == "ready, without io_uring\n"
+    port = one.until_listening()
+    listeners, clients, accepted = ends(one, port)
+    has(listeners[0], LISTENER)
+    has(clients[0], CLIENT)
+    has(accepted[0], ACCEPTED)
+
+
+def test_no_io_uring_needs_supervision(socktune, rule_file):
+    result = socktune("run", "-c", rule_file(RULES), "--no-io-uring", "/bin/true")
+    assert result.returncode == 2 and "--no-io-uring needs --supervise" in result.stderr
+
+
+@pytest.mark.parametrize("restart", [True, False])
+def test_signals_in_calls(restart, supervised, silent_listener):
+    """A timer fires all the time. Behind SA_RESTART no call ends early. Without it, a call may end
+    with EINTR before the supervisor has received it (see socktune(1)), and then works when it is
+    repeated."""
+    listener = silent_listener("inet")
+    one = supervised([program("python3"), "-c", f"""
+import ctypes, errno, os, signal, socket
+signal.signal(signal.SIGALRM, lambda *_: None)
+signal.siginterrupt(signal.SIGALRM, {not restart})
+libc = ctypes.CDLL(None, use_errno=True)
+def address(port):
+    return (2).to_bytes(2, "little") + port.to_bytes(2, "big") + socket.inet_aton("127.0.0.1") + bytes(8)
+interrupted = 0
+def call(function, *arguments):
+    global interrupted
+    while function(*arguments) != 0:
+        error = ctypes.get_errno()
+        if error == errno.EINPROGRESS:
+            return
+        if error != errno.EINTR:
+            raise OSError(error, os.strerror(error))
+        interrupted += 1
+signal.setitimer(signal.ITIMER_REAL, 0.0005, 0.0005)
+for number in range(400):
+    client, server = socket.socket(), socket.socket()
+    client.setblocking(False)
+    call(libc.bind, server.fileno(), address(0), 16)
+    call(libc.listen, server.fileno(), 1)
+    call(libc.connect, client.fileno(), address({listener.getsockname()[1]}), 16)
+    assert client.getsockopt(6, socket.TCP_USER_TIMEOUT) == 33000
+    assert server.getsockopt(6, socket.TCP_USER_TIMEOUT) == 44000
+    client.close()
+    server.close()
+print("interrupted", interrupted, flush=True)
+os._exit(0)
+"""])
+    assert one.wait(40) == 0, one.output
+    if restart:
+        assert one.output == "interrupted 0\n"
+
+
+def test_stopped_and_continued(supervised, built):
+    """SIGSTOP and SIGCONT reach the program, whose parent sees it stop."""
+    one = supervised([built("reconnect.go")])
+    one.until(lambda: one.output.count("tuned") > 3, "connections")
+    os.kill(one.pid, signal.SIGSTOP)
+    _, status = os.waitpid(one.pid, os.WUNTRACED)
+    assert os.WIFSTOPPED(status)
+    seen = one.output.count("tuned")
+    os.kill(one.pid, signal.SIGCONT)
+    one.until(lambda: one.output.count("tuned") > seen + 5, "more connections")
+    assert "error" not in one.output
+
+
+def test_datagrams(supervised, silent_listener):
+    """A datagram socket is tuned when it is bound or connected."""
+    one = supervised([program("python3"), "-c", """
+import socket, time
+bound, connected, neither = (socket.socket(socket.AF_INET, socket.SOCK_DGRAM) for _ in range(3))
+bound.bind(("127.0.0.1", 0))
+connected.connect(bound.getsockname())
+neither.sendto(b"x", bound.getsockname())
+print(*(each.getsockopt(socket.SOL_SOCKET, socket.SO_PRIORITY) for each in (bound, connected, neither)))
+"""], 'rules = ( { match = { role = "datagram"; }; set = { SO_PRIORITY = 4; }; } );')
+    assert one.wait() == 0
+    assert one.output == "4 4 0\n"
+
+
+def test_fast_open(supervised, silent_listener):
+    """sendto() with MSG_FASTOPEN connects."""
+    listener = silent_listener("inet")
+    one = supervised([program("python3"), "-c", f"""
+import socket, struct
+to = ("127.0.0.1", {listener.getsockname()[1]})
+one = socket.socket()
+one.sendto(b"x", socket.MSG_FASTOPEN, to)
+other = socket.socket()
+other.sendmsg([b"x"], [], socket.MSG_FASTOPEN, to)
+print(*(each.getsockopt(6, socket.TCP_USER_TIMEOUT) for each in (one, other)))
+"""])
+    assert one.wait() == 0
+    assert one.output == "33000 33000\n"
+
+
+def test_unix_sockets(supervised):
+    """They are tuned where a rule says so, and let alone otherwise."""
+    code = """
+import os, socket
+one = socket.socket(socket.AF_UNIX)
+before = one.getsockopt(1, 7)
+one.bind(b"\\0socktune-test-%d" % os.getpid())
+one.listen(1)
+print(one.getsockopt(1, 7) - before)
+"""
+    one = supervised([program("python3"), "-c", code])
+    assert one.wait() == 0 and one.output == "0\n"
+    one = supervised([program("python3"), "-c", code], """
+rules = ( { match = { family = "unix"; role = "listen"; }; set = { SO_SNDBUF = "32K"; }; } );
+""")
+    assert one.wait() == 0 and int(one.output) != 0
+
+
+def test_source(supervised, silent_listener):
+    listener = silent_listener("inet")
+    one = supervised([program("python3"), "-c", f"""
+import socket
+client = socket.create_connection(("127.0.0.1", {listener.getsockname()[1]}))
+print(client.getsockname()[0])
+"""], 'rules = ( { match = { role = "connect"; }; set = { source = "127.0.0.9"; }; } );')
+    assert one.wait() == 0
+    assert one.output == "127.0.0.9\n"
+
+
+def test_what_cannot_be_given_is_warned_of(supervised):
+    one = supervised(["/bin/true"], """
+rules = ( { match = { protocol = [ "tcp", "mptcp" ]; };
+            set = { SO_PRIORITY = 3; transport = "mptcp"; TCP_NODELAY = true; }; },
+          { match = { program = "other"; }; set = { SO_INCOMING_CPU = 1; }; } );
+""")
+    assert one.wait() == 0
+    assert sorted(line.split(": ", 2)[1:] for line in one.output.splitlines()) == [
+        ["warning", "under --supervise, SO_PRIORITY is not had from the listener, and accept() is "
+                    "not supervised: accepted sockets will be without it"],
+        ["warning", "under --supervise, transport is decided at socket(), which is not supervised"]]
+
+
+def test_no_rules_need_no_supervisor(supervised):
+    one = supervised([program("python3"), "-c", """
+print(open("/proc/self/status").read().split("Seccomp:")[1].split()[0])
+"""], "rules = ();")
+    assert one.wait() == 0 and one.output == "0\n"
+
+
+def test_both_killed(supervised, built):
+    """Nothing can serve then: calls fail, and at once; they do not hang."""
+    one = supervised([built("reconnect.go")])
+    one.until(lambda: len(supervisors(one.pid)) == 2, "two supervisors")
+    found = supervisors(one.pid)
+    for pid in found:
+        os.kill(pid, signal.SIGSTOP)
+    for pid in found:
+        os.kill(pid, signal.SIGKILL)
+    one.until(lambda: "function not implemented" in one.output, "ENOSYS")
+    assert one.wait() == 0
+
+
+def test_trace(supervised, directory):
+    directory.chmod(0o777)
+    log = directory / "trace"
+    one = supervised([program("python3"), "-c", "import socket; s = socket.create_server(('', 0))"],
+                     options=[f"--trace={log}"])
+    assert one.wait() == 0
+    text = log.read_text()
+    assert f"socktune[{one.pid}] python3: listen fd 3: TCP_KEEPCNT = 7 (rule servers, " in text
+
+
+def test_disabled(supervised):
+    one = supervised(["/bin/true"], env={"SOCKTUNE_DISABLE": "1"})
+    assert one.wait() == 0 and one.output == ""
+
+
+def test_privileges_are_not_gained_and_that_is_told(build, compiled, start, directory):
+    """By a user without privileges; root's programs may still start others that gain some."""
+    if os.geteuid() != 0:
+        pytest.skip("needs root: to make a set-user-ID program")
+    path = directory / "id"
+    shutil.copy(program("id"), path)
+    path.chmod(0o4755)
+    nobody = pwd.getpwnam("nobody")
+    command = [build.socktune, "run", "-c", compiled(RULES), "--supervise", path, "-u"]
+    one = start(command, user=nobody.pw_uid, group=nobody.pw_gid, extra_groups=[])
+    assert one.wait() == 0
+    warning, told = one.output.splitlines()
+    assert "will not gain the privileges" in warning and told == str(nobody.pw_uid)
+    rooted = [*command[:-2], program("setpriv"), f"--reuid={nobody.pw_uid}", "--clear-groups", path,
+              "-u"]
+    one = start(rooted)
+    assert one.wait() == 0 and one.output == "0\n"
+
+
+def test_a_daemon(supervised, directory):
+    """The caller has the end of file when the first process ends; the daemon is still tuned."""
+    directory.chmod(0o777)
+    report = directory / "report"
+    one = supervised([program("python3"), "-c", f"""
+import os, socket, time
+if os.fork():
+    os._exit(3)
+os.setsid()
+null = os.open("/dev/null", os.O_RDWR)
+for fd in range(3):
+    os.dup2(null, fd)
+time.sleep(0.5)
+listener = socket.create_server(("127.0.0.1", 0))
+with open("{report}", "w") as file:
+    file.write(str(listener.getsockopt(6, socket.TCP_KEEPCNT)))
+"""], stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+    out, _ = one.process.communicate(timeout=10)
+    assert (out, one.process.returncode) == (b"", 3)
+    assert not report.exists()
+    kernel.until(lambda: report.exists() and report.read_text() == "7", "the daemon's report")
+
+
+def test_job_control(build, compiled):
+    """In a terminal: ^C and ^Z reach the program, which is in the foreground; the shell's `fg` works."""
+    pid, terminal = os.forkpty()
+    if pid == 0:
+        os.environ["PS1"] = "$ "
+        os.execv("/bin/bash", ["bash", "--norc", "-i"])
+    def read_until(word, seen=b""):
+        while word not in seen:
+            ready, _, _ = select.select([terminal], [], [], 10)
+            assert ready, seen
+            seen += os.read(terminal, 4096)
+        return seen
+    try:
+        command = f"{build.socktune} run -c {compiled(RULES)} --supervise /bin/cat\n"
+        os.write(terminal, command.encode())
+        time.sleep(0.5)
+        os.write(terminal, b"hello\n")
+        read_until(b"hello\r\nhello")
+        os.write(terminal, b"\x1a")
+        read_until(b"Stopped")
+        os.write(terminal, b"fg\n")
+        time.sleep(0.3)
+        os.write(terminal, b"again\n")
+        read_until(b"again\r\nagain")
+        os.write(terminal, b"\x03")  # whatever has been typed already is lost by it
+        read_until(b"$ ")
+        os.write(terminal, b"echo last=$?\n")
+        read_until(b"last=130")
+    finally:
+        os.kill(pid, signal.SIGKILL)
+        os.waitpid(pid, 0)
+        os.close(terminal)

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: MIT */
+/* Rules that stand in a test, compiled and opened. */
 #include "compiled.h"
 
 #include <criterion/criterion.h>

@@ -464,7 +464,7 @@ Test(compile, too_many_options)
 {
     struct transcript found;
     struct diagnostics diagnostics = transcript_start(&found);
-    char *text = malloc(300 * 80);
+    char *text = malloc((size_t)300 * 80);
     size_t used = (size_t)sprintf(text, "rules = ( { set = { raw = (\n");
     struct ruleset *ruleset;
     void *blob;
@@ -516,7 +516,7 @@ static void compile_files(const char *pattern, size_t least)
 
 Test(compile, good_files)
 {
-    compile_files(FIXTURES "/good/*.conf", 8);
+    compile_files(FIXTURES "/good/*.conf", 9);
     compile_files(FIXTURES "/warn/*.conf", 30);
 }
 

@@ -6,6 +6,7 @@
  */
 #include "option.h"
 #include "policy.h"
+#include "rows.h"
 
 #include <criterion/criterion.h>
 #include <criterion/parameterized.h>
@@ -13,11 +14,6 @@
 #include <linux/in.h>
 #include <string.h>
 #include <sys/socket.h>
-
-#define EACH_ROW(row)                                                                              \
-    size_t row_count_;                                                                             \
-    const struct option *row = option_table(&row_count_);                                          \
-    for (const struct option *end_ = row + row_count_; row < end_; row++)
 
 Test(option, rows_are_whole)
 {

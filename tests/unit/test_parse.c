@@ -64,7 +64,7 @@ static void expect_no_finding(const char *pattern, unsigned findings)
 
 Test(parse, good_files)
 {
-    expect_no_finding(FIXTURES "/good/*.conf", 8);
+    expect_no_finding(FIXTURES "/good/*.conf", 9);
 }
 
 Test(parse, examples)

@@ -4,6 +4,7 @@
  * row of the table where that can be said of all, by example where it cannot.
  */
 #include "option.h"
+#include "rows.h"
 #include "value.h"
 
 #include <criterion/criterion.h>
@@ -16,11 +17,6 @@
 #include <strings.h>
 #include <sys/socket.h>
 #include <time.h>
-
-#define EACH_ROW(row)                                                                              \
-    size_t row_count_;                                                                             \
-    const struct option *row = option_table(&row_count_);                                          \
-    for (const struct option *end_ = row + row_count_; row < end_; row++)
 
 static int parse_text(const struct option *option, const char *text, struct value *value,
                       char error[512])

@@ -1,0 +1,133 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: MIT
+"""
+What `socktune apply` and `inspect` take a socket, over 10,000 of them.
+
+    apply.py BUILD
+
+A few programs hold connections to themselves. apply gives each socket four options; then it finds
+that all have them. A `socktune apply` that finds no rule for the programs is the yardstick: what
+starting and reading the rules take. The least of a few runs is told, since whatever else runs only
+adds. What a duplicate is held for is less than the time a socket takes, which has the listing, the
+matching and the printing in it besides.
+"""
+import os
+import resource
+import subprocess
+import sys
+import tempfile
+import time
+
+SOCKETS = 10000
+PROGRAMS = 8  # each below the usual limit of descriptors that an unprivileged user may raise
+ROUNDS = 3
+LIMIT = 100.0  # microseconds a socket: ten times what is usual, for a machine at work
+
+HOLDER = """
+import resource, socket, sys
+count = int(sys.argv[1])
+resource.setrlimit(resource.RLIMIT_NOFILE, (count + 64, resource.getrlimit(resource.RLIMIT_NOFILE)[1]))
+listener = socket.create_server(("127.0.0.1", 0), backlog=64)
+held = []
+while len(held) < count:
+    held.append(socket.create_connection(listener.getsockname()))
+    held.append(listener.accept()[0])
+listener.close()
+print(len(held), flush=True)
+sys.stdin.read()
+"""
+
+# Four options, each another value.
+ONE = 'SO_KEEPALIVE = true; TCP_KEEPIDLE = 600; TCP_KEEPINTVL = 60; TCP_USER_TIMEOUT = "90s";'
+OTHER = 'SO_KEEPALIVE = false; TCP_KEEPIDLE = 700; TCP_KEEPINTVL = 70; TCP_USER_TIMEOUT = "80s";'
+
+
+class Bench:
+    """The programs, and rule files."""
+
+    def __init__(self, build, directory):
+        self.socktune = os.path.join(build, "socktune")
+        self.directory = directory
+        self.holders = []
+
+    def start(self):
+        each = SOCKETS // PROGRAMS
+        for _ in range(PROGRAMS):
+            self.holders.append(subprocess.Popen(
+                [sys.executable, "-c", HOLDER, str(each)], stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE, text=True))
+        return sum(int(holder.stdout.readline()) for holder in self.holders)
+
+    def stop(self):
+        for holder in self.holders:
+            holder.stdin.close()
+            holder.stdout.close()
+            holder.wait(30)
+
+    def rules(self, name, settings, program="*"):
+        path = os.path.join(self.directory, name)
+        with open(path, "w", encoding="ascii") as file:
+            file.write(f'program = "{program}";\nrules = ( {{ name = "bench"; match = {{ }}; '
+                       f'set = {{ {settings} }}; }} );\n')
+        return path
+
+    def pids(self):
+        return [str(holder.pid) for holder in self.holders]
+
+    def run(self, *arguments):
+        """Seconds, and what was printed last."""
+        with open(os.path.join(self.directory, "output"), "w+", encoding="utf-8") as output:
+            begin = time.perf_counter()
+            subprocess.run([self.socktune, *arguments], stdout=output, stderr=subprocess.DEVNULL,
+                           check=True)
+            seconds = time.perf_counter() - begin
+            output.seek(max(0, output.tell() - 200))
+            return seconds, output.read().splitlines()[-1]
+
+    def apply(self, rules, expected):
+        seconds, said = self.run("apply", "-c", rules, *self.pids())
+        if expected not in said:
+            sys.exit(f"apply said \"{said}\", not \"{expected}\"")
+        return seconds
+
+
+def measure(bench, count):
+    """Lines of the table: what, seconds."""
+    nobody = bench.rules("nobody.conf", ONE, program="no-such-program")
+    either = [bench.rules("one.conf", ONE), bench.rules("other.conf", OTHER)]
+    nothing, change, same, inspect = [], [], [], []
+    for number in range(ROUNDS):
+        rules = either[number % 2]
+        nothing.append(bench.apply(nobody, "0 sockets of 0 processes"))
+        change.append(bench.apply(rules, f"{4 * count} options changed"))
+        same.append(bench.apply(rules, f" 0 options changed, {4 * count} were so"))
+        inspect.append(sum(bench.run("inspect", "--json", pid)[0] for pid in bench.pids()))
+    return [("apply, no rule is for them", min(nothing)),
+            ("apply, four options change", min(change)),
+            ("apply, all four were so", min(same)), ("inspect --json", min(inspect))]
+
+
+def main(build):
+    with tempfile.TemporaryDirectory(prefix="socktune-bench-") as directory:
+        bench = Bench(build, directory)
+        try:
+            count = bench.start()
+            print(f"\n{count} sockets of {PROGRAMS} running programs")
+            table = measure(bench, count)
+        finally:
+            bench.stop()
+    for what, seconds in table:
+        print(f"  {what:<28} {1e3 * seconds:9.1f} ms {1e6 * seconds / count:8.2f} us a socket")
+    slow = [what for what, seconds in table
+            if what.startswith("apply") and 1e6 * seconds / count > LIMIT]
+    for what in slow:
+        print(f"  {what}: more than {LIMIT:g} us a socket")
+    return 1 if slow else 0
+
+
+if __name__ == "__main__":
+    if len(sys.argv) != 2:
+        sys.exit(__doc__)
+    if resource.getrlimit(resource.RLIMIT_NOFILE)[1] < SOCKETS // PROGRAMS + 64:
+        sys.exit("the limit of descriptors is too low")
+    sys.exit(main(sys.argv[1]))

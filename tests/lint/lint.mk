@@ -1,0 +1,34 @@
+# SPDX-License-Identifier: MIT
+#
+# Linters over everything that is written by hand: C, C++, shell, manual pages, and how files open.
+
+LINT_C      := $(shell find preload config tools tests -name '*.c')
+LINT_LAYOUT := $(shell find preload config tools tests -name '*.[ch]' -o -name '*.cc')
+LINT_SHELL  := .ci/run .ci/install-packages tests/lint/openings tests/in-memory-group tools/completion/socktune.bash
+LINT_FLAGS  := $(STD) -D_GNU_SOURCE $(INC_tests) -iquote tests/unit -DFIXTURES='""' -DEXAMPLES='""'
+
+# Criterion's macros, for cppcheck: a test is a function, and ends where an assertion fails.
+LINT_CRITERION := '-Dcr_assert(condition,...)=if(!(condition))abort()' \
+    '-DTest(suite,name,...)=void suite\#\#_\#\#name(void)' '-DTestSuite(...)=' \
+    '-DParameterizedTest(type,suite,name,...)=void suite\#\#_\#\#name(type)' \
+    '-DParameterizedTestParameters(suite,name)=struct criterion_test_params suite\#\#_\#\#name\#\#_of(void)'
+
+## make lint             clang-format, clang-tidy, cppcheck, shellcheck, mandoc, opening comments
+.PHONY: lint
+lint:
+	$(packages) $(PACKAGES_LINT)
+	$(call say,LINT,openings)
+	$(Q)tests/lint/openings
+	$(call say,LINT,clang-format)
+	$(Q)clang-format --dry-run -Werror $(LINT_LAYOUT)
+	$(call say,LINT,shell)
+	$(Q)shellcheck $(LINT_SHELL)
+	$(Q)zsh -n tools/completion/_socktune
+	$(call say,LINT,manual pages)
+	$(Q)mandoc -Tlint -Wwarning $(MAN_PAGES)
+	$(call say,LINT,cppcheck)
+	$(Q)cppcheck --quiet --error-exitcode=1 --std=c11 --inline-suppr --enable=warning,performance,portability \
+	    --suppress=missingIncludeSystem --suppressions-list=.cppcheck -D__x86_64__ \
+	    $(filter-out -std=%,$(LINT_FLAGS)) $(LINT_CRITERION) $(LINT_C)
+	$(call say,LINT,clang-tidy)
+	$(Q)printf '%s\n' $(LINT_C) | xargs -P 2 -I FILE clang-tidy --quiet FILE -- $(LINT_FLAGS) 2>/dev/null

@@ -1,0 +1,129 @@
+# SPDX-License-Identifier: MIT
+"""What `make install` puts where, and that it works from there."""
+import os
+import shutil
+import subprocess
+
+import pytest
+from conftest import BUILD, ROOT, program
+
+pytestmark = pytest.mark.representative
+
+RULES = 'rules = ( { set = { TCP_KEEPIDLE = 123; }; } );\n'
+# Prints the word size and what a new socket has.
+SHOW = """
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <stdio.h>
+#include <sys/socket.h>
+int main(void)
+{
+    int value = 0, fd = socket(AF_INET, SOCK_STREAM, 0);
+    socklen_t length = sizeof value;
+    getsockopt(fd, IPPROTO_TCP, TCP_KEEPIDLE, &value, &length);
+    printf("%zu %d\\n", 8 * sizeof(long), value);
+}
+"""
+
+
+@pytest.fixture(scope="module")
+def multiarch():
+    return subprocess.run(["gcc", "-print-multiarch"], check=True, capture_output=True,
+                          text=True).stdout.strip()
+
+
+@pytest.fixture
+def install(directory):
+    """install(PREFIX=..., ...): what is built already is copied, and made anew where it must be."""
+    def run(*goals, **variables):
+        made = directory / "build"
+        if not made.exists():
+            shutil.copytree(BUILD, made, symlinks=True, ignore=shutil.ignore_patterns(
+                "san", "tests", "bench", "fuzz"))
+        words = [f"{name}={value}" for name, value in variables.items()]
+        subprocess.run([program("make"), "-C", ROOT, f"B={made}", *goals, "install", *words],
+                       check=True, capture_output=True, timeout=120)
+    return run
+
+
+@pytest.fixture
+def show(directory, multiarch):
+    """A program for this machine, or for its 32-bit mode: show("-m32")."""
+    def build(*flags):
+        source = directory / "show.c"
+        source.write_text(SHOW, encoding="ascii")
+        result = directory / f"show{''.join(flags)}"
+        made = subprocess.run([program("gcc"), *flags, "-idirafter", f"/usr/include/{multiarch}",
+                               "-o", result, source], check=False, capture_output=True, text=True)
+        if flags and made.returncode != 0:
+            pytest.skip(f"gcc cannot build with {flags}: {made.stderr.splitlines()[-1]}")
+        assert made.returncode == 0, made.stderr
+        return result
+    return build
+
+
+def clean(**more):
+    return {"PATH": os.environ["PATH"], "HOME": "/nowhere", **more}
+
+
+def told(command, **environment):
+    result = subprocess.run(list(map(str, command)), env=clean(**environment), check=False,
+                            capture_output=True, text=True, timeout=30)
+    assert (result.returncode, result.stderr) == (0, ""), result
+    return result.stdout
+
+
+def test_another_prefix_than_it_was_built_for(install, directory, rule_file, show, multiarch):
+    """`make`, and only then `make install PREFIX=...`."""
+    prefix = directory / "prefix"
+    install(PREFIX=prefix)
+    rules = rule_file(RULES)
+    assert told([prefix / "bin" / "socktune", "run", "-c", rules, show()]) == "64 123\n"
+    library = prefix / "lib" / multiarch / "socktune" / "libsocktune.so"
+    compiled = directory / "rules.conf.policy"
+    compiled.unlink(missing_ok=True)
+    # The library alone finds the compiler by the link beside it.
+    assert told([show()], LD_PRELOAD=str(library), SOCKTUNE_RULES=str(rules)) == "64 123\n"
+    assert compiled.exists()
+    page = (prefix / "share" / "man" / "man5" / "socktune.conf.5").read_text(encoding="utf-8")
+    assert f"{prefix}/share/socktune/examples" in page
+    examples = sorted((prefix / "share" / "socktune" / "examples").glob("*.conf"))
+    assert len(examples) >= 6
+    told([prefix / "bin" / "socktune", "check", *examples])
+
+
+def test_staged(install, directory, multiarch, rule_file, show):
+    """With DESTDIR, nothing says where the stage was, and its links hold inside it."""
+    stage = directory / "stage"
+    install(DESTDIR=stage, PREFIX="/usr")
+    where = stage / "usr" / "lib" / multiarch / "socktune"
+    link = where / "socktune"
+    assert not os.readlink(link).startswith("/")
+    assert link.resolve() == stage / "usr" / "bin" / "socktune"
+    assert str(stage).encode() not in link.read_bytes()
+    assert told([show()], LD_PRELOAD=str(where / "libsocktune.so"),
+                SOCKTUNE_RULES=str(rule_file(RULES))) == "64 123\n"
+
+
+def test_both_word_sizes(install, directory, rule_file, show):
+    """`$LIB` in LD_PRELOAD is the one or the other to each program's ld.so; `run` writes it."""
+    small = show("-m32")
+    prefix = directory / "prefix"
+    install("i386", PREFIX=prefix)
+    rules = rule_file(RULES)
+    for shown, expected in ((show(), "64 123\n"), (small, "32 123\n")):
+        assert told([shown], LD_PRELOAD=f"{prefix}/$LIB/socktune/libsocktune.so",
+                    SOCKTUNE_RULES=str(rules)) == expected
+        assert told([prefix / "bin" / "socktune", "run", "-c", rules, shown]) == expected
+
+
+def test_a_command_without_its_library(build, directory, rule_file):
+    """Copied somewhere alone: it says what is missing."""
+    lonely = directory / "socktune"
+    shutil.copy(build.socktune, lonely)
+    for command, status in ((["run", "-c", rule_file(RULES), "/bin/true"], 125),
+                            (["doctor", "/bin/true"], 1)):
+        result = subprocess.run([lonely, *command], env=clean(), check=False, capture_output=True,
+                                text=True, timeout=30)
+        assert result.returncode == status, result
+        assert "libsocktune.so" in result.stdout + result.stderr

@@ -1,0 +1,128 @@
+# SPDX-License-Identifier: MIT
+"""Valgrind, where sanitizers cannot go: into the preloaded object, inside unmodified programs.
+
+Only what has our object on its stack counts: hosts and programs have findings of their own (hand
+made stacks, for one). The command is run too, as it is installed, and must have none at all.
+"""
+import http.server
+import subprocess
+import threading
+import xml.etree.ElementTree as xml
+
+import pytest
+from conftest import ROOT, preloaded, program
+from hostile import RULES, assert_tuned, parse
+
+pytestmark = pytest.mark.representative
+
+HOSTS = ["children", "interrupt", "cancel", "signals", "threads"]
+EXAMPLES = sorted((ROOT / "config" / "examples").glob("*.conf"))
+EVERYTHING = ROOT / "tests" / "fixtures" / "good" / "everything.conf"
+# Rules of each mode, so that both setsockopt() and the calls before it look at all there is.
+ALL_MODES = """
+rules = (
+  { set = { SO_KEEPALIVE = true; SO_PRIORITY = 3; dscp = "EF"; }; },
+  { match = { role = "connect"; remote = "127.0.0.0/8"; }; force = { TCP_NODELAY = false; }; },
+  { match = { role = "accept"; remote = "127.0.0.0/8"; }; default = { TCP_KEEPIDLE = 77; }; },
+  { match = { program = "curl"; remote_port = "1024-65535"; }; ignore = [ "TCP_KEEPINTVL" ]; }
+);
+"""
+
+
+@pytest.fixture
+def memcheck(directory):
+    """memcheck(command, environment) -> (the finished process, errors as lists of frames)."""
+    valgrind = program("valgrind")
+
+    def run(command, environment, **keywords):
+        report = directory / "valgrind-%p.xml"
+        result = subprocess.run(
+            [valgrind, "-q", "--xml=yes", f"--xml-file={report}", "--track-fds=no",
+             *map(str, command)], env=environment, capture_output=True, text=True, check=False,
+            timeout=120, stdin=subprocess.DEVNULL, **keywords)
+        reports = sorted(directory.glob("valgrind-*.xml"))
+        assert reports, f"valgrind did not run: {result.stderr}"
+        found = []
+        for path in reports:
+            # A process that ends by exec() or _exit() in vfork() leaves its report open.
+            text = path.read_text(encoding="utf-8")
+            text += "" if "</valgrindoutput>" in text else "</valgrindoutput>"
+            for error in xml.fromstring(text).iter("error"):
+                found.append([f"{frame.findtext('obj')}: {frame.findtext('fn')}"
+                              for frame in error.iter("frame")])
+        return result, found
+    return run
+
+
+def ours(errors):
+    return [frames for frames in errors if any("libsocktune" in frame for frame in frames)]
+
+
+@pytest.fixture(params=["compiled", "kept", "to be compiled"])
+def policy(request, rule_file, compiled, socktune):
+    """A function that makes a file for SOCKTUNE_RULES: a policy; rules with a policy beside them;
+    rules alone, for which the object calls the compiler."""
+    def make(text):
+        if request.param == "compiled":
+            return compiled(text)
+        rules = rule_file(text)
+        if request.param == "kept":
+            assert socktune("compile", rules, "-o", f"{rules}.policy").returncode == 0
+        return rules
+    return make
+
+
+@pytest.mark.parametrize("host", HOSTS)
+def test_hosts(host, build, compiled, memcheck):
+    result, errors = memcheck([build.hosts / host], preloaded(build, compiled(RULES)))
+    assert result.returncode == 0, result.stderr
+    assert ours(errors) == []
+
+
+def test_a_plain_host(build, policy, memcheck):
+    result, errors = memcheck([build.hosts / "plain"], preloaded(build, policy(RULES)))
+    assert ours(errors) == []
+    assert_tuned(parse(result.returncode, result.stdout, result.stderr))
+
+
+class Page(http.server.BaseHTTPRequestHandler):
+    """Answers each request with one line."""
+
+    def do_GET(self):
+        self.send_response(200)
+        self.end_headers()
+        self.wfile.write(b"under valgrind\n")
+
+    def log_message(self, *_):
+        """Not into the test's output."""
+
+
+def test_a_real_program(build, policy, memcheck):
+    with http.server.HTTPServer(("127.0.0.1", 0), Page) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        result, errors = memcheck(
+            [program("curl"), "--silent", f"http://127.0.0.1:{server.server_port}/"],
+            preloaded(build, policy(ALL_MODES)))
+        server.shutdown()
+    assert (result.returncode, result.stdout) == (0, "under valgrind\n"), result.stderr
+    assert ours(errors) == []
+
+
+@pytest.mark.parametrize("command", [
+    ["check", *EXAMPLES],
+    ["compile", EVERYTHING, "-o", "policy"],
+    ["explain", "-c", EVERYTHING, "--program", "nginx", "--connect", "192.0.2.1:5432", "--json"],
+    ["options", "--json"],
+], ids=lambda words: words[0])
+def test_the_command(command, build, directory, memcheck):
+    result, errors = memcheck([build.socktune, *command], preloaded(build, None), cwd=directory)
+    assert result.returncode == 0, result.stderr
+    assert errors == []
+
+
+def test_the_command_on_bad_rules(build, directory, memcheck):
+    """All fixtures at once: the ways out of the parser that good rules do not take."""
+    bad = sorted((ROOT / "tests" / "fixtures" / "bad").glob("*.conf"))
+    result, errors = memcheck([build.socktune, "check", *bad], preloaded(build, None))
+    assert result.returncode == 1, result.stderr
+    assert errors == []
