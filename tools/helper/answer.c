@@ -284,11 +284,11 @@ static bool put_processes(struct source *context, FILE *to)
 static void free_processes(struct source *context)
 {
     struct processes_source *source = (struct processes_source *)context;
-    struct tally *tally, *next;
+    struct tally *tally = source->tallies, *next;
 
-    HASH_ITER(hh, source->tallies, tally, next)
-    {
-        HASH_DEL(source->tallies, tally);
+    HASH_CLEAR(hh, source->tallies); /* the table alone; the chain of its members stays */
+    for (; tally; tally = next) {
+        next = tally->hh.next;
         free(tally);
     }
     free(source);

@@ -1,20 +1,16 @@
 /* SPDX-License-Identifier: MIT */
+/*
+ * The assembler takes the file in; it finds it from the top of the source tree, where make runs.
+ */
 #include "page.h"
 
-/* The assembler finds the file from the top of the source tree, where make runs. */
-__asm__(".section .rodata\n"
+__asm__(".pushsection .rodata\n"
         ".global page_html\n"
-        ".global page_html_end\n"
-        ".type page_html, %object\n"
+        ".global page_html_size\n"
         "page_html:\n"
         ".incbin \"tools/helper/page.html\"\n"
         "page_html_end:\n"
-        ".byte 0\n"
-        ".previous\n");
-
-extern const char page_html_end[];
-
-size_t page_length(void)
-{
-    return (size_t)(page_html_end - page_html);
-}
+        ".balign 8\n"
+        "page_html_size:\n"
+        ".quad page_html_end - page_html\n"
+        ".popsection\n");

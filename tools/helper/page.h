@@ -5,9 +5,9 @@
 #ifndef SOCKTUNE_HELPER_PAGE_H
 #define SOCKTUNE_HELPER_PAGE_H
 
-#include <stddef.h>
+#include <stdint.h>
 
 extern const char page_html[];
-size_t page_length(void);
+extern const uint64_t page_html_size; /* bytes of it; no NUL follows */
 
 #endif

@@ -23,7 +23,7 @@
 #define CLIENTS_MAX      256u
 #define USER_CLIENTS_MAX 32u
 #define CLIENT_PATIENCE  30u
-#define CLIENT_MEMORY    (32u * 1024u)
+#define CLIENT_MEMORY    32768u
 #define LISTEN_BACKLOG   64u
 
 /* One listening socket. */
@@ -101,7 +101,7 @@ static enum MHD_Result send_static(struct MHD_Connection *connection, const char
                                    const char *text, size_t length)
 {
     struct MHD_Response *response =
-        MHD_create_response_from_buffer(length, (void *)(uintptr_t)text, MHD_RESPMEM_PERSISTENT);
+        MHD_create_response_from_buffer(length, (void *)text, MHD_RESPMEM_PERSISTENT);
 
     if (response)
         MHD_add_response_header(response, MHD_HTTP_HEADER_CONTENT_TYPE, type);
@@ -115,8 +115,8 @@ static enum MHD_Result get_health(const struct request *request)
 
 static enum MHD_Result get_page(const struct request *request)
 {
-    struct MHD_Response *response = MHD_create_response_from_buffer(
-        page_length(), (void *)(uintptr_t)page_html, MHD_RESPMEM_PERSISTENT);
+    struct MHD_Response *response =
+        MHD_create_response_from_buffer(page_html_size, (void *)page_html, MHD_RESPMEM_PERSISTENT);
 
     if (response) {
         MHD_add_response_header(response, MHD_HTTP_HEADER_CONTENT_TYPE, "text/html; charset=utf-8");
@@ -236,8 +236,8 @@ static bool reaches(const struct resource *resource, const struct request *reque
 static enum MHD_Result send_not_allowed(struct MHD_Connection *connection)
 {
     static const char text[] = "{\"error\":\"only GET and HEAD\"}\n";
-    struct MHD_Response *response = MHD_create_response_from_buffer(
-        sizeof text - 1, (void *)(uintptr_t)text, MHD_RESPMEM_PERSISTENT);
+    struct MHD_Response *response =
+        MHD_create_response_from_buffer(sizeof text - 1, (void *)text, MHD_RESPMEM_PERSISTENT);
 
     if (response) {
         MHD_add_response_header(response, MHD_HTTP_HEADER_ALLOW, "GET, HEAD");
@@ -268,7 +268,7 @@ static enum MHD_Result handle(void *context, struct MHD_Connection *connection, 
     /* An answer to the headers alone would end the connection. What is sent to us is thrown away.
      */
     if (!*state || *upload_size) {
-        *state = (void *)(uintptr_t)server;
+        *state = (void *)server;
         *upload_size = 0;
         return MHD_YES;
     }

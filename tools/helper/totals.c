@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #include "totals.h"
 
-#include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -97,7 +96,7 @@ int totals_take(struct totals *totals, const struct connections *connections, bo
 /* The snapshot's strings are its own, though the struct declares them as the model's. */
 static void free_text(const char *text)
 {
-    free((void *)(uintptr_t)text);
+    free((void *)text);
 }
 
 void totals_free(struct totals *totals)
