@@ -49,12 +49,20 @@ static void match(const struct policy *policy, const struct active *active, stru
     struct decision decision;
     bool swallow;
     unsigned missing;
+    uint32_t number;
 
     while ((missing = match_subject(policy, active, &subject, MOMENT_ALL, &decision)) != 0) {
         if ((missing & ~(unsigned)FACT_ALL) != 0 || (missing & subject.unobtainable) != 0)
             abort(); /* asking twice for the same would never end */
         subject.unobtainable |= (uint8_t)missing;
     }
+    while ((missing = match_report(policy, active, &subject, &number)) != 0) {
+        if ((missing & subject.unobtainable) != 0)
+            abort();
+        subject.unobtainable |= (uint8_t)missing;
+    }
+    if (number != NO_REPORT && number >= active->count)
+        abort();
     for (uint32_t i = 0; i < policy->option_count; i++) {
         if (decision.action[i] != NO_ACTION)
             use_action(policy, &subject, decision.action[i]);

@@ -421,13 +421,71 @@ def test_exec_registers_anew(helper, start):
 
 
 def test_children_of_vfork(build, compiled, helper):
-    """They borrow their parent's memory; their connections are reported as its own."""
+    """They borrow their parent's memory, and what they connect is reported."""
     told = run([build.hosts / "vforked"], preloaded(build, compiled(EVERYTHING),
                                                     SOCKTUNE_HELPER=str(helper.path)))
     plain = run([build.hosts / "vforked"], preloaded(build, None))
     assert_unharmed(plain, told)
     ring = helper.take()
     assert len([one for one in ring.read() if one.kind == "connect"]) >= 50
+
+
+@pytest.fixture
+def connector(build, compiled, directory):
+    """The host of that name, under a rule about connect() alone, with no helper there yet."""
+    rules = 'rules = ( { match = { role = "connect"; }; report = true; } );'
+    process = subprocess.Popen(
+        [build.hosts / "connector"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
+        env=preloaded(build, compiled(rules), SOCKTUNE_HELPER=str(directory / "helper.sock")))
+    assert int(tell(process, "self")) == process.pid
+    time.sleep(1.1)  # tries are at least so far apart
+    yield process
+    process.communicate(timeout=10)
+
+
+def test_children_of_vfork_do_not_register(connector, directory):
+    """It would be in their parent's memory, under a pid that is soon gone."""
+    late = Helper(directory / "helper.sock")
+    try:
+        tell(connector, "vfork")
+        assert late.take(timeout=0.2) is None
+        time.sleep(2.1)
+        tell(connector, "self")
+        assert late.take().pid == connector.pid
+    finally:
+        late.close()
+
+
+def test_children_of_fork_do(connector, directory):
+    late = Helper(directory / "helper.sock")
+    try:
+        child = int(tell(connector, "fork"))
+        ring = late.take()
+        assert (ring.pid, [one.pid for one in ring.read()]) == (child, [child])
+        parent = int(tell(connector, "self"))
+        ring = late.take()
+        assert (ring.pid, [one.pid for one in ring.read()]) == (parent, [parent])
+    finally:
+        late.close()
+
+
+def test_system_calls_of_a_report(build, compiled, helper):
+    """What a confined program has to allow, and what each connection pays: questions about the
+    socket, and none at close()."""
+    words = program("strace"), "-f", "-qq", "-o", "/dev/stderr"
+    environment = preloaded(build, compiled(EVERYTHING), SOCKTUNE_HELPER=str(helper.path))
+    settings = [word for name in ("LD_PRELOAD", "SOCKTUNE_RULES", "SOCKTUNE_HELPER")
+                for word in ("-E", f"{name}={environment.pop(name)}")]
+    traced = subprocess.run([*words, *settings, build.hosts / "connector"], input="self\nself\n",
+                            env=environment, capture_output=True, text=True, check=True)
+    names = [line.split()[1].partition("(")[0] for line in traced.stderr.splitlines()]
+    first, second = [i for i, name in enumerate(names) if name == "connect"][-2:]
+    own = ("read", "write", "newfstatat", "fstat", "lseek", "getpid")  # the host's
+    between = [name for name in names[first:second] if name not in own]
+    asked = ["getsockopt", "getsockname", "getsockopt", "getsockopt"]
+    assert between == ["connect", *asked, "close", "accept",
+                       "getsockopt", "getpeername", "getsockname", "getsockopt", "getsockopt",
+                       "close", "socket"], between
 
 
 def test_sockets_it_was_started_with(helper, start, build, compiled, directory):

@@ -1,0 +1,50 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Connects to itself, once for each word on standard input, in the process that the word names:
+ * "self", a child of "fork" or of "vfork". Answers the pid of the process that connected.
+ */
+#include "host.h"
+
+#include <sys/wait.h>
+
+static struct sockaddr_in address;
+
+/* In a vfork() child: nothing but system calls and the calls under test. */
+static void connect_and_exit(void)
+{
+    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    _exit(fd < 0 || connect(fd, (struct sockaddr *)&address, sizeof address) != 0);
+}
+
+static pid_t connect_in(const char *who)
+{
+    pid_t child;
+    if (strcmp(who, "self") == 0) {
+        close(connect_to(&address));
+        return getpid();
+    }
+    if (strcmp(who, "vfork") == 0) {
+        child = vfork();
+    } else {
+        child = fork();
+    }
+    if (child == 0) {
+        connect_and_exit();
+    }
+    int status = 0;
+    check(child > 0 && waitpid(child, &status, 0) == child);
+    check(WIFEXITED(status) && WEXITSTATUS(status) == 0);
+    return child;
+}
+
+int main(void)
+{
+    char who[16];
+    int listener = listen_on_loopback(&address, 128);
+    while (scanf("%15s", who) == 1) {
+        pid_t pid = connect_in(who);
+        close(accept(listener, NULL, NULL));
+        say("%d\n", (int)pid);
+    }
+    return 0;
+}
