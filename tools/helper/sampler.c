@@ -44,7 +44,6 @@ struct sampler {
     struct loop_source *timer;
     struct joined spaces[SPACES_MAX];
     size_t space_count;
-    uint64_t own_netns;
     struct new_one *new; /* a ring */
     size_t new_size;     /* a power of two */
     size_t new_first;
@@ -90,22 +89,6 @@ static struct joined *add_space(struct sampler *sampler, int fd, uint64_t netns,
     return joined;
 }
 
-/* Of the helper's own namespace, the helper has a socket that no program can spoil. */
-static struct joined *add_passed(struct sampler *sampler, int fd, uint64_t netns, uid_t uid)
-{
-    bool own = netns == sampler->own_netns;
-
-    if (own) {
-        (void)close(fd);
-        fd = diag_socket();
-        if (fd < 0) {
-            helper_log(LOG_ERR, "no sock_diag socket: %s", strerror(errno));
-            return NULL;
-        }
-    }
-    return add_space(sampler, fd, netns, uid, own);
-}
-
 struct space *sampler_join(struct sampler *sampler, int fd, uint64_t netns, uid_t uid)
 {
     struct joined *joined = find_space(sampler, netns, uid);
@@ -113,7 +96,7 @@ struct space *sampler_join(struct sampler *sampler, int fd, uint64_t netns, uid_
     if (joined)
         (void)close(fd);
     else
-        joined = add_passed(sampler, fd, netns, uid);
+        joined = add_space(sampler, fd, netns, uid, false);
     if (!joined)
         return NULL;
     joined->programs++;
@@ -127,7 +110,7 @@ void sampler_leave(struct sampler *sampler, struct space *space)
 
         if (joined->space != space)
             continue;
-        if (--joined->programs == 0) {
+        if (--joined->programs == 0 && !space_is_own(space)) {
             space_free(space);
             *joined = sampler->spaces[--sampler->space_count];
             sampler->helper->namespaces = sampler->space_count;
@@ -321,27 +304,32 @@ static void tick(void *context)
     sampler->helper->sampling_time += now_monotonic() - begin;
 }
 
+/* The helper's own namespace is watched all the time, so that a program's first connection is not
+ * over before it is; with a socket that no program can spoil. */
+static bool join_own(struct sampler *sampler)
+{
+    int fd = diag_socket();
+    uint64_t netns;
+
+    if (fd < 0 || diag_check(fd, &netns) != NULL) {
+        helper_log(LOG_ERR, "sock_diag cannot be had: %s", strerror(errno));
+        if (fd >= 0)
+            (void)close(fd);
+        return false;
+    }
+    return add_space(sampler, fd, netns, 0, true) != NULL;
+}
+
 struct sampler *sampler_new(struct helper *helper)
 {
     struct sampler *sampler = calloc(1, sizeof *sampler);
-    int fd = diag_socket();
 
-    if (!sampler) {
-        if (fd >= 0)
-            (void)close(fd);
+    if (!sampler)
         return NULL;
-    }
     sampler->helper = helper;
-    if (fd >= 0) {
-        sampler->timer = loop_timer(helper->loop, SAMPLER_TICK_NS, tick, sampler);
-        if (diag_check(fd, &sampler->own_netns) == NULL && sampler->timer) {
-            (void)close(fd);
-            return sampler;
-        }
-    }
-    helper_log(LOG_ERR, "sock_diag cannot be had: %s", strerror(errno));
-    if (fd >= 0)
-        (void)close(fd);
+    sampler->timer = loop_timer(helper->loop, SAMPLER_TICK_NS, tick, sampler);
+    if (sampler->timer && join_own(sampler))
+        return sampler;
     sampler_free(sampler);
     return NULL;
 }

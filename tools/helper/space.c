@@ -268,22 +268,73 @@ static void take_answer(void *context, const struct diag_answer *answer)
     }
 }
 
+/* --- looking -------------------------------------------------------------------------------- */
+
+void space_flush(struct space *space)
+{
+    unsigned batched = space->batched;
+
+    space->batched = 0;
+    if (batched > 0 && !space->dead && diag_lookup(space->diag, space->batch, batched) != 0)
+        die(space);
+}
+
+static void look_at(struct space *space, const struct diag_target *target)
+{
+    space->batch[space->batched++] = *target;
+    if (space->batched == DIAG_BATCH)
+        space_flush(space);
+}
+
+void space_look(struct space *space, const struct connection *connection)
+{
+    struct diag_target target = {.cookie = connection->cookie,
+                                 .local_port = connection->local_port,
+                                 .remote_port = connection->remote_port,
+                                 .ifindex = connection->ifindex,
+                                 .family = connection->family};
+
+    /* A lookup would carry the dump on to its end; and listeners that share a port are not found
+     * by lookup, nor is MPTCP. */
+    if (space->dumps || space->dead || connection->role == ROLE_LISTEN || is_mptcp(connection))
+        return;
+    memcpy(target.local, connection->local, sizeof target.local);
+    memcpy(target.remote, connection->remote, sizeof target.remote);
+    look_at(space, &target);
+}
+
 /* --- records -------------------------------------------------------------------------------- */
 
-/* Two users claim one socket. The claim that the kernel confirmed stands, else the newer. */
+/* Two users claim one socket: the kernel knows whose it is. Both say where to look for it; where it
+ * is in neither place, the newer claim stands. */
 static bool may_claim(struct space *space, const struct connection_start *start)
 {
-    struct connection *known =
-        connections_get(space->helper->connections, start->netns, start->cookie);
+    struct connections *all = space->helper->connections;
+    struct connection *known = connections_get(all, start->netns, start->cookie);
 
     if (!known || known->uid == start->uid)
         return true;
-    if (known->verified) {
-        space->helper->dropped[DROP_FOREIGN]++;
-        return false;
+    if (!known->verified && !space->dumps) {
+        struct diag_target claimed = {.cookie = start->cookie,
+                                      .local_port = start->local_port,
+                                      .remote_port = start->remote_port,
+                                      .ifindex = start->ifindex,
+                                      .family = start->family};
+
+        memcpy(claimed.local, start->local, sizeof claimed.local);
+        memcpy(claimed.remote, start->remote, sizeof claimed.remote);
+        space_look(space, known);
+        look_at(space, &claimed);
+        space_flush(space);
+        known = connections_get(all, start->netns, start->cookie);
     }
-    reject(space->helper, known);
-    return true;
+    if (known && !known->verified && known->missing_since) {
+        reject(space->helper, known);
+        known = NULL;
+    }
+    if (known)
+        space->helper->dropped[DROP_FOREIGN]++;
+    return !known;
 }
 
 static bool ended_early(struct space *space, struct connection *connection)
@@ -322,36 +373,7 @@ struct connection *space_open(struct space *space, const struct connection_start
     return ended_early(space, connection) ? NULL : connection;
 }
 
-/* --- looking -------------------------------------------------------------------------------- */
-
-void space_flush(struct space *space)
-{
-    unsigned batched = space->batched;
-
-    space->batched = 0;
-    if (batched > 0 && !space->dead && diag_lookup(space->diag, space->batch, batched) != 0)
-        die(space);
-}
-
-void space_look(struct space *space, const struct connection *connection)
-{
-    struct diag_target *target;
-
-    /* A lookup would carry the dump on to its end; and listeners that share a port are not found
-     * by lookup, nor is MPTCP. */
-    if (space->dumps || space->dead || connection->role == ROLE_LISTEN || is_mptcp(connection))
-        return;
-    target = &space->batch[space->batched++];
-    target->cookie = connection->cookie;
-    memcpy(target->local, connection->local, sizeof target->local);
-    memcpy(target->remote, connection->remote, sizeof target->remote);
-    target->local_port = connection->local_port;
-    target->remote_port = connection->remote_port;
-    target->ifindex = connection->ifindex;
-    target->family = connection->family;
-    if (space->batched == DIAG_BATCH)
-        space_flush(space);
-}
+/* --- dumps ----------------------------------------------------------------------------------- */
 
 /* Did the plan that was carried out look for such a connection? */
 static bool was_looked_for(const struct space *space, const struct connection *connection)

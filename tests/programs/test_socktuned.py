@@ -1,0 +1,677 @@
+# SPDX-License-Identifier: MIT
+"""socktuned: registration, rings, limits, signals; and clients that mean harm.
+
+The hostile clients write registrations and rings byte by byte, as preload/registration.h and
+preload/ring.h lay them out."""
+import array
+import contextlib
+import fcntl
+import http.client
+import json
+import mmap
+import os
+import signal
+import socket
+import struct
+import subprocess
+import time
+
+import pytest
+from conftest import BUILD
+
+SEALS = 0x0001 | 0x0002 | 0x0004  # F_SEAL_SEAL, F_SEAL_SHRINK, F_SEAL_GROW
+HEADER = 4096
+SLOTS = 64
+RING_SIZE = HEADER + SLOTS * 256
+HEAD, DROPPED, TAIL, HEARTBEAT = 64, 72, 128, 136
+SO_COOKIE = 57
+CONNECT, ACCEPT, LISTEN = 1, 2, 3
+MASK = (1 << 64) - 1
+
+
+class UnixHTTP(http.client.HTTPConnection):
+    def __init__(self, path):
+        super().__init__("localhost", timeout=10)
+        self.path = str(path)
+
+    def connect(self):
+        self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        self.sock.settimeout(self.timeout)
+        self.sock.connect(self.path)
+
+
+class Helper:
+    """A running socktuned, what it answers and what it writes."""
+
+    def __init__(self, directory, *options, **keywords):
+        self.directory = directory
+        self.log_path = directory / "log"
+        with open(self.log_path, "ab") as log:
+            self.process = subprocess.Popen(
+                [BUILD / "socktuned", "--foreground", "--directory", directory, *options],
+                stderr=log, stdin=subprocess.DEVNULL, start_new_session=True, **keywords)
+        self.pid = self.process.pid
+        wait_for((directory / "query.sock").exists)
+        wait_for(self.answers)
+        time.sleep(0.1)  # that answer's connection is closed
+
+    def get(self, path):
+        connection = UnixHTTP(self.directory / "query.sock")
+        with contextlib.closing(connection):
+            connection.request("GET", path)
+            answer = connection.getresponse()
+            assert answer.status == 200, answer.read()
+            return json.loads(answer.read())
+
+    def answers(self):
+        """A socket file that a killed helper left is not enough."""
+        try:
+            return bool(self.status())
+        except (FileNotFoundError, ConnectionRefusedError):
+            return False
+
+    def status(self):
+        return self.get("/v1/status")
+
+    def connections(self, query=""):
+        return self.get("/v1/connections" + query)["connections"]
+
+    def descriptors(self):
+        return len(os.listdir(f"/proc/{self.pid}/fd"))
+
+    def resident(self):
+        with open(f"/proc/{self.pid}/status", encoding="ascii") as status:
+            return next(int(line.split()[1]) for line in status if line.startswith("RssAnon"))
+
+    def log(self):
+        return self.log_path.read_text(encoding="utf-8", errors="replace")
+
+    def stop(self):
+        self.process.terminate()
+        return self.process.wait(timeout=10)
+
+
+def wait_for(condition, seconds=10.0):
+    end = time.monotonic() + seconds
+    while True:
+        result = condition()
+        if result:
+            return result
+        assert time.monotonic() < end, f"still not after {seconds} s"
+        time.sleep(0.02)
+
+
+@pytest.fixture
+def helper(directory):
+    started = []
+
+    def start(*options, **keywords):
+        started.append(Helper(directory, *options, **keywords))
+        return started[-1]
+    start.directory = directory
+    yield start
+    for one in started:
+        if one.process.poll() is None:
+            one.process.kill()
+            one.process.wait()
+
+
+# --- what a client sends ----------------------------------------------------------------------
+
+def checksum(record, ticket):
+    total = ticket ^ 0x9e3779b97f4a7c15
+    for (word,) in struct.iter_unpack("<Q", record):
+        total = ((total ^ word) * 0xff51afd7ed558ccd) & MASK
+        total ^= total >> 32
+    return total
+
+
+class Ring:
+    def __init__(self, size=RING_SIZE, seals=SEALS):
+        self.fd = os.memfd_create("ring", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
+        os.ftruncate(self.fd, size)
+        self.memory = mmap.mmap(self.fd, size)
+        self.memory[:24] = struct.pack("<8sIIII", b"STRING01", 1, 256, SLOTS, HEADER)
+        if seals:
+            fcntl.fcntl(self.fd, 1033, seals)
+        self.head = 0
+
+    def put(self, *, cookie, kind=CONNECT, local=("127.0.0.1", 1), remote=("127.0.0.1", 2),
+            time_ns=None, sum_up=checksum, rule=0, protocol=6):
+        def mapped(address):
+            return b"\0" * 10 + b"\xff\xff" + socket.inet_aton(address)
+        record = struct.pack("<QQ16s16sIIHHHHHHBB2x96x", cookie, time_ns or time.time_ns(),
+                             mapped(local[0]), mapped(remote[0]), os.getpid(), 0, local[1],
+                             remote[1], socket.AF_INET, protocol, rule, 0, kind, 0)
+        assert len(record) == 168
+        at = HEADER + self.head % SLOTS * 256
+        self.memory[at:at + 184] = struct.pack("<QQ", self.head + 1,
+                                               sum_up(record, self.head)) + record
+        self.head += 1
+        self.memory[HEAD:HEAD + 8] = struct.pack("<Q", self.head)
+
+    def set(self, at, value):
+        self.memory[at:at + 8] = struct.pack("<Q", value)
+
+    def get(self, at):
+        return struct.unpack("<Q", self.memory[at:at + 8])[0]
+
+    def close(self):
+        self.memory.close()
+        os.close(self.fd)
+
+
+def diag_socket():
+    return socket.socket(socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_CLOEXEC, 4)
+
+
+def message(program=b"victim", rules=(b"all",), ring_size=RING_SIZE, magic=b"STREGIST", version=1,
+            size=None, count=None, tail=b""):
+    names = b"".join(name + b"\0" for name in (program, *rules)) + tail
+    return struct.pack("<8sIIIIII", magic, version, size if size is not None else 32 + len(names),
+                       os.getpid(), ring_size, len(rules) if count is None else count, 0) + names
+
+
+def send(helper, data, descriptors):
+    client = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    with contextlib.closing(client):
+        client.settimeout(5)
+        client.connect(str(helper.directory / "helper.sock"))
+        rights = array.array("i", descriptors)
+        with contextlib.suppress(BrokenPipeError, ConnectionResetError):
+            client.sendmsg([data], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, rights)]
+                           if descriptors else [])
+
+
+def register(helper, ring, **keywords):
+    with contextlib.closing(diag_socket()) as diag:
+        send(helper, message(**keywords), [ring.fd, diag.fileno()])
+
+
+@contextlib.contextmanager
+def pair():
+    """A connection over the loopback: both ends."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        client = socket.create_connection(listener.getsockname())
+        server, _ = listener.accept()
+    with client, server:
+        yield client, server
+
+
+def cookie_of(end):
+    return struct.unpack("<Q", end.getsockopt(socket.SOL_SOCKET, SO_COOKIE, 8))[0]
+
+
+def put_end(ring, end, kind=CONNECT):
+    ring.put(cookie=cookie_of(end), kind=kind, local=end.getsockname(), remote=end.getpeername())
+
+
+def refused(helper):
+    return helper.status()["dropped"]["registration"]
+
+
+# --- a client as it should be -------------------------------------------------------------------
+
+def test_connection_from_record_to_final(helper):
+    """A record becomes a connection with figures, and its end has the kernel's last word."""
+    daemon = helper("--interval", "1")
+    ring = Ring()
+    register(daemon, ring)
+    with pair() as (client, server):
+        put_end(ring, client)
+        client.sendall(b"x" * 5000)
+        server.recv(5000, socket.MSG_WAITALL)
+        (seen,) = wait_for(lambda: [one for one in daemon.connections()
+                                    if one.get("tcp_info", {}).get("bytes_sent") == 5000])
+        assert seen["data"] == "sample" and seen["state"] == "established"
+        assert seen["program"] == "victim" and seen["rule"] == "all" and seen["uid"] == os.geteuid()
+        assert seen["remote"]["port"] == client.getpeername()[1]
+        client.sendall(b"y" * 7)
+        server.recv(7, socket.MSG_WAITALL)
+    (closed,) = wait_for(lambda: daemon.connections("?closed=1"))
+    assert closed["data"] == "final" and closed["tcp_info"]["bytes_sent"] == 5007
+    assert daemon.connections() == []
+
+
+def test_end_before_the_record_is_read(helper):
+    """A connection that was over before its record was written is complete all the same."""
+    daemon = helper()
+    ring = Ring()
+    register(daemon, ring)
+    with pair() as (client, server):
+        known = cookie_of(client), client.getsockname(), client.getpeername()
+        client.sendall(b"x" * 321)
+        server.recv(321, socket.MSG_WAITALL)
+    time.sleep(0.2)
+    ring.put(cookie=known[0], local=known[1], remote=known[2])
+    (closed,) = wait_for(lambda: daemon.connections("?closed=1"))
+    assert closed["data"] == "final" and closed["tcp_info"]["bytes_sent"] == 321
+
+
+def test_many_short_connections(helper):
+    """Each of 1,000 connections that live for a moment is reported with its bytes."""
+    daemon = helper("--history", "2000")
+    ring = Ring()
+    register(daemon, ring)
+    sent = {}
+    with socket.create_server(("127.0.0.1", 0), backlog=64) as listener:
+        for i in range(1000):
+            wait_for(lambda: ring.head - ring.get(TAIL) < SLOTS)
+            with socket.create_connection(listener.getsockname()) as client:
+                server, _ = listener.accept()
+                with server:
+                    put_end(ring, client)
+                    client.sendall(b"z" * (i + 1))
+                    server.recv(i + 1, socket.MSG_WAITALL)
+                    sent[client.getsockname()[1], cookie_of(client)] = i + 1
+    wait_for(lambda: len(daemon.connections("?closed=1&limit=5000")) == 1000)
+    for one in daemon.connections("?closed=1&limit=5000"):
+        key = one["local"]["port"], int(one["id"].split("-")[1])
+        assert one["data"] == "final" and one["tcp_info"]["bytes_sent"] == sent.pop(key)
+    assert not sent
+    assert not any(daemon.status()["dropped"].values())
+
+
+def test_listener_and_its_queue(helper):
+    daemon = helper("--interval", "1")
+    ring = Ring()
+    register(daemon, ring)
+    with socket.create_server(("127.0.0.1", 0), backlog=9) as listener:
+        ring.put(cookie=cookie_of(listener), kind=LISTEN, local=listener.getsockname(),
+                 remote=("0.0.0.0", 0))
+        with socket.create_connection(listener.getsockname()):
+            (seen,) = wait_for(lambda: [one for one in daemon.connections("?role=listen")
+                                        if one.get("accept_queue", {}).get("length") == 1])
+            assert seen["state"] == "listen" and seen["accept_queue"]["limit"] == 9
+    wait_for(lambda: daemon.connections("?role=listen") == [])
+
+
+def test_namespace_and_ring_are_let_go(helper):
+    """When a program has ended and nothing of it is open, nothing of it stays; its ring is told."""
+    daemon = helper()
+    before = daemon.descriptors()
+    ring = Ring()
+    child = os.fork()
+    if child == 0:
+        register(daemon, ring)
+        os._exit(0)
+    os.waitpid(child, 0)
+    wait_for(lambda: ring.get(HEARTBEAT) != 0)
+    wait_for(lambda: ring.get(HEARTBEAT) == 0)
+    wait_for(lambda: daemon.status()["namespaces"] == 1 and daemon.status()["clients"] == 0)
+    wait_for(lambda: daemon.descriptors() == before)
+
+
+def test_ring_of_a_program_that_ended_is_read_on(helper):
+    """Children share the ring: as long as something is open, it is read."""
+    daemon = helper()
+    ring = Ring()
+    with pair() as (client, server):
+        child = os.fork()
+        if child == 0:
+            put_end(ring, client)
+            register(daemon, ring)
+            os._exit(0)
+        os.waitpid(child, 0)
+        ring.head = 1
+        time.sleep(4)
+        assert ring.get(HEARTBEAT) != 0
+        put_end(ring, server, ACCEPT)
+        wait_for(lambda: len(daemon.connections()) == 2)
+
+
+def test_dead_holder_is_lost_not_final(helper):
+    """A record whose socket does not exist never becomes anything but lost, and is let go."""
+    daemon = helper()
+    ring = Ring()
+    register(daemon, ring)
+    ring.put(cookie=0x7fffffff12345)
+    wait_for(lambda: daemon.status()["records"] == 1)
+    assert all("tcp_info" not in one for one in daemon.connections())
+
+
+# --- clients that mean harm ----------------------------------------------------------------------
+
+@pytest.mark.parametrize("data", [
+    b"x", b"\0" * 32, b"\xa5\0\xff\n" * 1000, message(magic=b"STREGISX"), message(version=9),
+    message(size=31), message(size=4096), message(count=200), message(count=0xffffffff),
+    message(program=b""), message(tail=b"more"), message()[:-1], message()[:20],
+    message(ring_size=0), message(ring_size=RING_SIZE + 4096), message(ring_size=0xfffff000),
+], ids=lambda data: f"{len(data)}-{data[:12]!r}")
+def test_malformed_messages(helper, data):
+    daemon = helper()
+    before = daemon.descriptors()
+    ring = Ring()
+    with contextlib.closing(diag_socket()) as diag:
+        send(daemon, data, [ring.fd, diag.fileno()])
+    wait_for(lambda: refused(daemon) == 1)
+    assert daemon.log().count("is refused") == 1
+    assert daemon.status()["clients"] == 0
+    wait_for(lambda: daemon.descriptors() == before)
+
+
+def test_wrong_descriptors(helper):
+    """None, one, three, two hundred, in the wrong order, of the wrong kind: none is kept."""
+    daemon = helper()
+    before = daemon.descriptors()
+    ring, ends = Ring(), socket.socketpair()
+    inet = socket.socket()
+    bound = diag_socket()
+    bound.bind((0, 0))
+    with contextlib.closing(diag_socket()) as diag, open("/dev/zero", "rb") as zero:
+        fd = diag.fileno()
+        wrong = [[], [ring.fd], [fd], [ring.fd, fd, fd], [ring.fd] * 200, [fd, ring.fd],
+                 [zero.fileno(), fd], [ring.fd, zero.fileno()], [ring.fd, inet.fileno()],
+                 [ring.fd, ends[0].fileno()], [ring.fd, bound.fileno()]]
+        for number, descriptors in enumerate(wrong, 1):
+            send(daemon, message(), descriptors)
+            wait_for(lambda: refused(daemon) == number)
+    assert daemon.status()["clients"] == 0
+    wait_for(lambda: daemon.descriptors() == before)
+    register(daemon, ring)
+    wait_for(lambda: daemon.status()["clients"] == 1)
+
+
+@pytest.mark.parametrize("seals", [0, 0x2, 0x4, 0x2 | 0x4], ids=hex)
+def test_unsealed_ring_is_refused(helper, seals):
+    """A ring that could shrink under the helper's feet would be its end."""
+    daemon = helper()
+    ring = Ring(seals=seals)
+    register(daemon, ring)
+    if seals & 0x2 and seals & 0x4:  # cannot change its size, which is what matters
+        wait_for(lambda: refused(daemon) + daemon.status()["clients"] == 1)
+    else:
+        wait_for(lambda: refused(daemon) == 1)
+    with contextlib.suppress(OSError):
+        os.ftruncate(ring.fd, 0)
+    time.sleep(0.3)
+    daemon.status()
+
+
+def test_lying_ring(helper):
+    """A head that runs ahead or back costs the client its ring; the helper and others go on."""
+    daemon = helper()
+    good = Ring()
+    register(daemon, good)
+    for head in (SLOTS + 1, 1 << 63, MASK):
+        ring = Ring()
+        register(daemon, ring)
+        wait_for(lambda: ring.get(HEARTBEAT) != 0)
+        ring.set(HEAD, head)
+        wait_for(lambda: ring.get(HEARTBEAT) == 0)
+    assert daemon.log().count("its ring lies") == 3
+    with pair() as (client, _server):
+        put_end(good, client)
+        wait_for(lambda: len(daemon.connections()) == 1)
+
+
+def test_rubbish_in_the_ring(helper):
+    """Records with a wrong checksum, and slots never filled, are counted and passed over."""
+    daemon = helper()
+    ring = Ring()
+    register(daemon, ring)
+    for _ in range(20):
+        ring.put(cookie=99, sum_up=lambda record, ticket: 1)
+    ring.put(cookie=99, kind=77)
+    ring.put(cookie=99, protocol=17)
+    ring.head += 3
+    ring.set(HEAD, ring.head)
+    with pair() as (client, _server):
+        put_end(ring, client)
+        wait_for(lambda: len(daemon.connections()) == 1)
+        dropped = daemon.status()["dropped"]
+        assert dropped["malformed"] == 22 and dropped["abandoned"] == 3
+
+
+def test_forged_cookie(helper):
+    """A record with a right cookie and wrong ends gets no figures of that socket."""
+    daemon = helper("--interval", "1")
+    ring = Ring()
+    register(daemon, ring)
+    with pair() as (client, server):
+        ring.put(cookie=cookie_of(client), local=("127.0.0.1", 9), remote=("127.0.0.1", 9))
+        client.sendall(b"secret")
+        wait_for(lambda: daemon.status()["records"] == 1)
+        time.sleep(1.5)
+        assert all("tcp_info" not in one for one in daemon.connections())
+        server.recv(6)
+    wait_for(lambda: daemon.status()["dropped"]["foreign"] == 1)
+    assert daemon.connections("?closed=1") == []
+
+
+def as_nobody(call):
+    """In a child that is user 65534; returns its exit status."""
+    child = os.fork()
+    if child == 0:
+        status = 1
+        try:
+            os.setgroups([])
+            os.setgid(65534)
+            os.setuid(65534)
+            status = call() or 0
+        finally:
+            os._exit(status)
+    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs root: becomes another user")
+def test_sockets_of_other_users(helper):
+    """Who names another user's socket gets nothing of it; and users see their own alone."""
+    daemon = helper("--interval", "1")
+    with pair() as (client, _server):
+        own = Ring()
+        register(daemon, own, program=b"mine")
+        put_end(own, client)
+        wait_for(lambda: len(daemon.connections()) == 1)
+
+        def steal():
+            ring = Ring()
+            register(daemon, ring, program=b"thief")
+            with pair() as (theirs, _):
+                put_end(ring, theirs)
+                put_end(ring, client)
+                wait_for(lambda: len(daemon.connections()) == 1)
+                wait_for(lambda: "tcp_info" in daemon.connections()[0])
+                seen = daemon.connections()
+                assert [one["program"] for one in seen] == ["thief"]
+                assert seen[0]["local"]["port"] == theirs.getsockname()[1]
+                time.sleep(0.5)
+        assert as_nobody(steal) == 0
+        assert "mine" in [one["program"] for one in daemon.connections()]
+        assert daemon.status()["dropped"]["foreign"] >= 1
+
+
+def test_ten_thousand_registrations(helper):
+    """Beyond the limit they are refused; memory, descriptors and the log stay bounded."""
+    daemon = helper("--config", config_file(helper, daemon_limit=200))
+    ring = Ring()
+    register(daemon, ring)
+    wait_for(lambda: daemon.status()["clients"] == 1)
+    before = daemon.resident()
+    with contextlib.closing(diag_socket()) as diag:
+        for _ in range(10000):
+            send(daemon, message(), [ring.fd, diag.fileno()])
+    wait_for(lambda: refused(daemon) == 10000 - 199, 20)
+    assert daemon.status()["clients"] == 200
+    assert daemon.descriptors() < 250
+    assert daemon.resident() - before < 8 * 1024
+    assert len(daemon.log().splitlines()) < 200
+
+
+def config_file(helper, daemon_limit):
+    path = helper.directory / "socktuned.conf"
+    path.write_text(f"limits = {{ processes = {daemon_limit}; connections = 50; }};\n")
+    return path
+
+
+def test_limit_of_connections(helper):
+    """Records above a user's limit are counted, not tracked."""
+    daemon = helper("--config", config_file(helper, 10))
+    ring = Ring()
+    register(daemon, ring)
+    for cookie in range(1, 61):
+        ring.put(cookie=cookie << 40)
+        time.sleep(0.002)
+    wait_for(lambda: daemon.status()["records"] == 60)
+    status = daemon.status()
+    assert status["connections"] == 50 and status["dropped"]["limit"] == 10
+
+
+def test_clients_that_say_nothing(helper):
+    """They take places of their own, lose them soon, and keep nobody out for long."""
+    daemon = helper()
+    before = daemon.descriptors()
+    silent = []
+    for _ in range(300):
+        client = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        client.settimeout(5)
+        with contextlib.suppress(OSError):
+            client.connect(str(daemon.directory / "helper.sock"))
+        silent.append(client)
+    assert daemon.descriptors() - before < 80
+    wait_for(lambda: daemon.descriptors() == before)
+    ring = Ring()
+    register(daemon, ring)
+    wait_for(lambda: daemon.status()["clients"] == 1)
+    for client in silent:
+        client.close()
+
+
+# --- the daemon's own manners ----------------------------------------------------------------------
+
+def test_sigterm_is_a_clean_end(helper):
+    daemon = helper()
+    ring = Ring()
+    register(daemon, ring)
+    wait_for(lambda: ring.get(HEARTBEAT) != 0)
+    assert daemon.stop() == 0
+    assert ring.get(HEARTBEAT) == 0
+    assert not list(daemon.directory.glob("*.sock"))
+
+
+def test_second_helper_and_stale_socket(helper):
+    daemon = helper()
+    second = subprocess.run([BUILD / "socktuned", "--foreground", "--directory", daemon.directory],
+                            capture_output=True, text=True, timeout=10, check=False)
+    assert second.returncode == 1 and "another socktuned" in second.stderr
+    daemon.status()
+    daemon.process.kill()
+    daemon.process.wait()
+    helper().status()
+
+
+def test_sighup_reads_the_file_again(helper):
+    path = helper.directory / "socktuned.conf"
+    path.write_text("history = 5;\n")
+    daemon = helper("--config", path)
+    assert daemon.status()["history"]["limit"] == 5
+    path.write_text("history = 7;\n")
+    os.kill(daemon.pid, signal.SIGHUP)
+    wait_for(lambda: daemon.status()["history"]["limit"] == 7)
+    path.write_text("history = -1;\n")
+    os.kill(daemon.pid, signal.SIGHUP)
+    wait_for(lambda: "stay as they were" in daemon.log())
+    assert f"{path}:1: error: history" in daemon.log()
+    assert daemon.status()["history"]["limit"] == 7
+
+
+def test_background(directory):
+    """Without --foreground it returns when the sockets are there."""
+    subprocess.run([BUILD / "socktuned", "--directory", directory], check=True, timeout=10,
+                   stderr=subprocess.DEVNULL)
+    assert (directory / "helper.sock").exists()
+    with socket.socket(socket.AF_UNIX) as client:
+        client.connect(str(directory / "query.sock"))
+        pid = struct.unpack("3i", client.getsockopt(socket.SOL_SOCKET, 17, 12))[0]
+    os.kill(pid, signal.SIGTERM)
+    wait_for(lambda: not (directory / "helper.sock").exists())
+
+
+def test_systemd_passes_sockets_and_is_told(helper):
+    directory = helper.directory
+    sockets = [socket.socket(socket.AF_UNIX, kind)
+               for kind in (socket.SOCK_SEQPACKET, socket.SOCK_STREAM)]
+    for one, name in zip(sockets, ("helper.sock", "query.sock")):
+        one.bind(str(directory / name))
+        one.listen(10)
+    notify = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+    notify.settimeout(5)
+    notify.bind(str(directory / "notify"))
+    child = os.fork()
+    if child == 0:
+        os.dup2(sockets[0].detach(), 100)
+        os.dup2(sockets[1].detach(), 101)
+        os.dup2(100, 3)
+        os.dup2(101, 4)
+        environment = {**os.environ, "LISTEN_PID": str(os.getpid()), "LISTEN_FDS": "2",
+                       "LISTEN_FDNAMES": "helper:query", "NOTIFY_SOCKET": str(directory / "notify")}
+        os.execve(BUILD / "socktuned", ["socktuned", "--foreground", "--directory", "/nowhere"],
+                  environment)
+    try:
+        assert notify.recv(100) == b"READY=1"
+        connection = UnixHTTP(directory / "query.sock")
+        connection.request("GET", "/healthz")
+        assert connection.getresponse().read().strip() == b"ok"
+    finally:
+        os.kill(child, signal.SIGTERM)
+        assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+    assert notify.recv(100) == b"STOPPING=1"
+    assert (directory / "helper.sock").exists()  # systemd's, not ours
+
+
+@pytest.mark.parametrize("arguments, status, text", [
+    (["--help"], 0, ""), (["--version"], 0, ""), (["--nonsense"], 2, "nonsense"),
+    (["--interval", "0"], 2, "from 1 to"), (["--history", "x"], 2, "from 0 to"),
+    (["extra"], 2, "extra"), (["--config", "/nonexistent"], 78, "/nonexistent"),
+    (["--metrics", "nowhere", "--foreground"], 1, "ADDR:PORT"),
+])
+def test_command_line(directory, arguments, status, text):
+    run = subprocess.run([BUILD / "socktuned", "--directory", directory, *arguments], check=False,
+                         capture_output=True, text=True, timeout=10)
+    assert run.returncode == status and text in run.stderr
+
+
+@pytest.mark.parametrize("text, error", [
+    ("histry = 5;", "1: error: histry: no such setting"),
+    ("interval = \"soon\";", "1: error: interval: must be a whole number"),
+    ("\nlimits = 5;", "2: error: limits: must be a group"),
+    ("limits = { processes = 0; };", "1: error: processes"),
+    ("peer_classes = ( { name = \"a\"; prefix = \"10.0.0.0/33\"; } );", "prefix must be"),
+    ("history = ;", "1: error: syntax error"),
+])
+def test_bad_configuration(directory, text, error):
+    path = directory / "bad.conf"
+    path.write_text(text)
+    run = subprocess.run([BUILD / "socktuned", "--directory", directory, "--config", path],
+                         check=False, capture_output=True, text=True, timeout=10)
+    assert run.returncode == 78 and error in run.stderr, run.stderr
+
+
+def test_soak(helper):
+    """Thirty seconds of churn end with the memory and the descriptors of the beginning."""
+    daemon = helper("--interval", "1", "--history", "100")
+
+    def churn(seconds):
+        end = time.monotonic() + seconds
+        while time.monotonic() < end:
+            ring = Ring()
+            child = os.fork()
+            if child == 0:
+                with contextlib.suppress(Exception):
+                    register(daemon, ring, program=b"soak")
+                    for _ in range(10):
+                        with pair() as (client, server):
+                            put_end(ring, client)
+                            put_end(ring, server, ACCEPT)
+                os._exit(0)
+            os.waitpid(child, 0)
+            ring.close()
+            daemon.connections("?closed=1")
+            send(daemon, b"rubbish", [])
+    churn(8)
+    wait_for(lambda: daemon.status()["clients"] == 0)
+    memory, descriptors = daemon.resident(), daemon.descriptors()
+    churn(22)
+    wait_for(lambda: daemon.status()["clients"] == 0)
+    wait_for(lambda: daemon.descriptors() == descriptors)
+    assert daemon.resident() - memory < 1024
