@@ -9,6 +9,7 @@
 
 #include <criterion/criterion.h>
 #include <errno.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 
@@ -69,6 +70,22 @@ static json_int_t number_at(const json_t *object, const char *name)
     return json_integer_value(number);
 }
 
+/* The connection as it is answered, read again. */
+static json_t *answered(const struct connection *connection)
+{
+    char *text = NULL;
+    size_t length;
+    FILE *to = open_memstream(&text, &length);
+    json_t *json;
+
+    cr_assert(to && answer_connection(connection, to) == 0);
+    fclose(to);
+    json = json_loads(text, JSON_REJECT_DUPLICATES, NULL);
+    cr_assert_not_null(json, "%s", text);
+    free(text);
+    return json;
+}
+
 Test(query, connection)
 {
     struct connections *all = connections_new(1);
@@ -82,7 +99,7 @@ Test(query, connection)
     start.failures[0] = (struct option_failure){"SO_MARK", EPERM};
     connection = tracked(all, &start);
     tracked_sample(all, connection, "rtt", 1234, "snd_ssthresh", 0x7fffffff, "bytes_sent", 5, NULL);
-    json = answer_connection(connection);
+    json = answered(connection);
     cr_assert_not_null(json);
     cr_expect_str_eq(text_at(json, "id"), "1-99");
     cr_expect_str_eq(text_at(json, "program"), "web");
@@ -119,7 +136,7 @@ Test(query, absent_fields_are_absent)
     connections_sample(
         all, connection,
         &(struct connection_reading){.when = 1, .state = 1, .info = bytes, .info_length = 104});
-    json = answer_connection(connection);
+    json = answered(connection);
     info = json_object_get(json, "tcp_info");
     cr_expect_eq(number_at(info, "rtt"), 7);
     cr_expect_null(json_object_get(info, "bytes_sent"));
@@ -135,7 +152,7 @@ Test(query, v4_mapped_and_listeners)
 
     start.family = AF_INET6;
     start.role = ROLE_LISTEN;
-    json = answer_connection(tracked(all, &start));
+    json = answered(tracked(all, &start));
     cr_assert_not_null(json);
     cr_expect_str_eq(text_at(json, "program"), "web" UTF8_REPLACEMENT);
     cr_expect_str_eq(text_at(json_object_get(json, "local"), "address"), "::ffff:127.0.0.1");

@@ -88,15 +88,26 @@ static struct MHD_Response *respond(struct source *source, const char *type)
 
 /* --- lists of JSON ---------------------------------------------------------------------------- */
 
-/* Write an object of a list, with a comma before it unless it is the first. */
-static void put_item(json_t *item, bool *first, FILE *to)
+/* A comma before each object of a list but the first. */
+static void put_comma(bool *first, FILE *to)
 {
     if (!*first)
         fputs(",\n", to);
     *first = false;
-    /* Without memory a part would be missing unseen: spoil the answer. */
+}
+
+/* Where memory ran out, a part would be missing unseen: the answer is spoilt on purpose. */
+static void spoil(FILE *to)
+{
+    fputs("out of memory", to);
+}
+
+/* Write an object of a list. Steals it. */
+static void put_item(json_t *item, bool *first, FILE *to)
+{
+    put_comma(first, to);
     if (!item || json_dumpf(item, to, ANSWER_JSON_FLAGS) != 0)
-        fputs("out of memory", to);
+        spoil(to);
     json_decref(item);
 }
 
@@ -137,7 +148,9 @@ static bool put_connections(struct source *context, FILE *to)
 
         if (!connection)
             return budget == 0 || end_connections(source, false, to);
-        put_item(answer_connection(connection), &source->first, to);
+        put_comma(&source->first, to);
+        if (answer_connection(connection, to) != 0)
+            spoil(to);
         if (++source->count == source->filter.limit)
             return end_connections(source, true, to);
     }

@@ -94,33 +94,33 @@ static json_t *options_json(const struct connection *connection)
     return json_pack("{s:i, s:o}", "applied", (int)connection->applied, "failed", failed);
 }
 
-/* A field that the kernel did not return is absent; one without a value yet is null. */
-static json_t *tcp_info_json(const struct tcp_info_bytes *info)
+/* A field that the kernel did not return is absent; one without a value yet is null. Written at
+ * once: to build an object of some 70 members takes ten times as long. */
+static void put_tcp_info(const struct tcp_info_bytes *info, FILE *to)
 {
     size_t count;
     const struct tcp_info_field *fields = tcp_info_table(&count);
-    json_t *object = json_object();
+    const char *comma = "";
     uint64_t number;
 
+    fputs(",\"tcp_info\":{", to);
     for (size_t i = 0; i < count; i++) {
         enum tcp_info_answer answer = tcp_info_get(&fields[i], info, &number);
 
+        if (answer == TCP_INFO_VALUE)
+            fprintf(to, "%s\"%s\":%" PRIu64, comma, fields[i].name, number);
+        else if (answer == TCP_INFO_UNSET)
+            fprintf(to, "%s\"%s\":null", comma, fields[i].name);
         if (answer != TCP_INFO_ABSENT)
-            json_object_set_new(object, fields[i].name,
-                                answer == TCP_INFO_UNSET ? json_null() : count_json(number));
+            comma = ",";
     }
-    return object;
+    putc('}', to);
 }
 
 static void set_figures(json_t *object, const struct connection *connection)
 {
-    struct tcp_info_bytes info;
-
-    connection_info(connection, &info);
     if (connection->sampled)
         json_object_set_new(object, "sampled", seconds_json(connection->sampled));
-    if (info.length)
-        json_object_set_new(object, "tcp_info", tcp_info_json(&info));
     if (*connection->congestion)
         json_object_set_new(object, "congestion", text_json(connection->congestion));
     if (connection->role == ROLE_LISTEN)
@@ -129,7 +129,8 @@ static void set_figures(json_t *object, const struct connection *connection)
                                       "limit", (json_int_t)connection->accept_limit));
 }
 
-json_t *answer_connection(const struct connection *connection)
+/* All but the figures of TCP_INFO. */
+static json_t *connection_json(const struct connection *connection)
 {
     char id[2 * 20 + 2];
     json_t *object;
@@ -160,6 +161,24 @@ json_t *answer_connection(const struct connection *connection)
     json_object_set_new(object, "options", options_json(connection));
     set_figures(object, connection);
     return object;
+}
+
+int answer_connection(const struct connection *connection, FILE *to)
+{
+    json_t *object = connection_json(connection);
+    struct tcp_info_bytes info;
+    int failed;
+
+    if (!object)
+        return -1;
+    putc('{', to);
+    failed = json_dumpf(object, to, ANSWER_JSON_FLAGS | JSON_EMBED);
+    json_decref(object);
+    connection_info(connection, &info);
+    if (info.length)
+        put_tcp_info(&info, to);
+    putc('}', to);
+    return failed;
 }
 
 /* --- processes and rules

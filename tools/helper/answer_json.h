@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * What the helper answers, as JSON. Names are the kernel's, figures of TCP_INFO in the kernel's
- * units, times in seconds. Each returns a new object that the caller frees, NULL without memory.
+ * units, times in seconds. What returns an object returns a new one that the caller frees, NULL
+ * without memory.
  */
 #ifndef SOCKTUNE_HELPER_ANSWER_JSON_H
 #define SOCKTUNE_HELPER_ANSWER_JSON_H
@@ -13,8 +14,9 @@
 /* How answers are dumped: one line, times to the microsecond. */
 #define ANSWER_JSON_FLAGS (JSON_COMPACT | JSON_REAL_PRECISION(16))
 
-/* A member of /v1/connections. */
-json_t *answer_connection(const struct connection *connection);
+/* Write a member of /v1/connections. Returns 0, or -1 without memory, when a part may be missing.
+ */
+int answer_connection(const struct connection *connection, FILE *to);
 
 /* A member of /v1/processes; `connections` of them are open. */
 json_t *answer_process(const struct process *process, size_t connections);
