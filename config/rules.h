@@ -64,7 +64,7 @@ struct rule {
                            are left alone unless a rule names them */
     bool final;
     bool report;
-    bool handoff_socket; /* handoff = "socket" */
+    bool handoff_socket;      /* handoff = "socket" */
     struct setting *settings; /* in the order written */
     size_t setting_count;
 };
