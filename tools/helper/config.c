@@ -4,7 +4,6 @@
  */
 #include "config.h"
 
-#include <arpa/inet.h>
 #include <errno.h>
 #include <getopt.h>
 #include <libconfig.h>
@@ -12,7 +11,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/socket.h>
 #include <unistd.h>
 
 #define EXIT_USAGE  2
@@ -44,7 +42,7 @@ static const struct text {
 };
 
 /* Settings that are neither, and those that hold others. */
-static const char *const others[] = {"show_peers", "limits", "peer_classes"};
+static const char *const others[] = {"show_peers", "limits"};
 
 #define COUNT(table) (sizeof(table) / sizeof *(table))
 
@@ -84,9 +82,6 @@ static bool put_defaults(struct helper_config *config)
 
 void config_free(struct helper_config *config)
 {
-    for (size_t i = 0; i < config->class_count; i++)
-        free(config->classes[i].name);
-    free(config->classes);
     free(config->directory);
     free(config->file);
     free(config->metrics);
@@ -119,10 +114,10 @@ static int check_names(const config_setting_t *group, const char *prefix, const 
         for (size_t n = 0; n < COUNT(others); n++)
             known |= strcmp(others[n], name) == 0;
         if (!known)
-            return complain(setting, file,
-                            "no such setting; there are directory, metrics, group, history, "
-                            "interval, show_peers, limits = { processes, connections, ring_kib } "
-                            "and peer_classes");
+            return complain(
+                setting, file,
+                "no such setting; there are directory, metrics, group, history, "
+                "interval, show_peers and limits = { processes, connections, ring_kib }");
     }
     return 0;
 }
@@ -162,70 +157,6 @@ static int read_text(struct helper_config *config, const config_t *from, const s
     return 0;
 }
 
-/* "10.0.0.0/8", "fd00::/8", an address alone. */
-static bool read_prefix(struct peer_class *class, const char *text)
-{
-    static const uint8_t mapped[12] = {[10] = 0xff, [11] = 0xff};
-    char address[INET6_ADDRSTRLEN + 1], *end = NULL;
-    const char *slash = strchr(text, '/');
-    size_t length = slash ? (size_t)(slash - text) : strlen(text);
-    unsigned long bits = 128;
-
-    if (length >= sizeof address)
-        return false;
-    memcpy(address, text, length);
-    address[length] = 0;
-    if (slash) {
-        errno = 0;
-        bits = strtoul(slash + 1, &end, 10);
-        if (errno || end == slash + 1 || *end || slash[1] < '0' || slash[1] > '9')
-            return false;
-    }
-    if (inet_pton(AF_INET, address, class->address + 12) == 1) {
-        memcpy(class->address, mapped, sizeof mapped);
-        bits = slash ? bits + 96 : 128;
-    } else if (inet_pton(AF_INET6, address, class->address) != 1) {
-        return false;
-    }
-    class->length = (unsigned)bits;
-    return bits <= 128;
-}
-
-static int read_class(struct helper_config *config, const config_setting_t *entry, const char *file)
-{
-    struct peer_class *class = &config->classes[config->class_count];
-    const char *name, *prefix;
-
-    if (!config_setting_is_group(entry) || !config_setting_lookup_string(entry, "name", &name) ||
-        !name[0] || !config_setting_lookup_string(entry, "prefix", &prefix))
-        return complain(entry, file, "must be { name = \"...\"; prefix = \"10.0.0.0/8\"; }");
-    if (!read_prefix(class, prefix))
-        return complain(entry, file,
-                        "prefix must be an address or a prefix as 10.0.0.0/8 or fd00::/8");
-    class->name = strdup(name);
-    if (!class->name)
-        return complain(entry, file, "memory is out");
-    config->class_count++;
-    return 0;
-}
-
-static int read_classes(struct helper_config *config, const config_t *from, const char *file)
-{
-    const config_setting_t *list = config_lookup(from, "peer_classes");
-
-    if (!list)
-        return 0;
-    if (!config_setting_is_list(list) || config_setting_length(list) > 64)
-        return complain(list, file, "must be a list of at most 64 { name; prefix; }");
-    config->classes = calloc((size_t)config_setting_length(list) + 1, sizeof *config->classes);
-    if (!config->classes)
-        return complain(list, file, "memory is out");
-    for (int i = 0; i < config_setting_length(list); i++)
-        if (read_class(config, config_setting_get_elem(list, (unsigned)i), file) != 0)
-            return -1;
-    return 0;
-}
-
 static int read_settings(struct helper_config *config, const config_t *from, const char *file)
 {
     const config_setting_t *limits = config_lookup(from, "limits");
@@ -246,7 +177,7 @@ static int read_settings(struct helper_config *config, const config_t *from, con
     if (peers && config_setting_type(peers) != CONFIG_TYPE_BOOL)
         return complain(peers, file, "must be true or false");
     config->show_peers = peers && config_setting_get_bool(peers);
-    return read_classes(config, from, file);
+    return 0;
 }
 
 static int read_file(struct helper_config *config, const char *file)

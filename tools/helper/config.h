@@ -9,13 +9,6 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* A name for remote addresses of a prefix: what of a peer may appear in metrics. */
-struct peer_class {
-    char *name;
-    uint8_t address[16]; /* IPv4 as v4-mapped */
-    unsigned length;     /* bits of `address`, 0..128 */
-};
-
 struct helper_config {
     char *directory;
     char *file;    /* --config; NULL: none */
@@ -28,8 +21,6 @@ struct helper_config {
     unsigned user_processes;   /* the most that one user may have registered */
     unsigned user_connections; /* tracked */
     unsigned ring_kib;         /* the largest ring that is taken */
-    struct peer_class *classes;
-    size_t class_count;
 };
 
 /* Defaults, then the file (`--config`), then the command line, which wins. Returns -1 to go on, or
