@@ -10,6 +10,7 @@ BINDIR   ?= $(PREFIX)/bin
 SBINDIR  ?= $(PREFIX)/sbin
 MANDIR   ?= $(PREFIX)/share/man
 DATADIR  ?= $(PREFIX)/share/socktune
+UNITDIR  ?= $(PREFIX)/lib/systemd/system
 BASH_COMPLETION_DIR ?= $(PREFIX)/share/bash-completion/completions
 ZSH_COMPLETION_DIR  ?= $(PREFIX)/share/zsh/site-functions
 # $LIB of ld.so: the part of a library path that depends on the word size.
@@ -48,7 +49,7 @@ TOOLS_SRC   := $(wildcard tools/*.c)
 HELPER_SRC  := $(wildcard tools/helper/*.c)
 # What the helper shares with the command.
 HELPER_TOOLS := tools/names.c tools/tcp_info.c
-MAN_PAGES   := tools/socktune.1 $(B)/socktune.conf.5 preload/libsocktune.so.8
+MAN_PAGES   := tools/socktune.1 $(B)/socktune.conf.5 preload/libsocktune.so.8 tools/socktuned.8
 
 CONFIG_LIBS := -lconfig
 TOOLS_LIBS  := -ljansson -lelf -lseccomp -lm -pthread
@@ -129,6 +130,10 @@ install: all
 	$(INSTALL) -d '$(DESTDIR)$(BINDIR)' '$(DESTDIR)$(DATADIR)/examples' \
 	    '$(DESTDIR)$(BASH_COMPLETION_DIR)' '$(DESTDIR)$(ZSH_COMPLETION_DIR)'
 	$(INSTALL) -m 755 $(B)/socktune '$(DESTDIR)$(BINDIR)/socktune'
+	$(INSTALL) -D -m 755 $(B)/socktuned '$(DESTDIR)$(SBINDIR)/socktuned'
+	$(INSTALL) -d '$(DESTDIR)$(UNITDIR)'
+	sed 's|@SBINDIR@|$(SBINDIR)|' tools/socktuned.service.in >'$(DESTDIR)$(UNITDIR)/socktuned.service'
+	$(INSTALL) -m 644 tools/socktuned.socket '$(DESTDIR)$(UNITDIR)/socktuned.socket'
 	$(call install_preload,$(B)/libsocktune.so,$(LIBDIR))
 	$(if $(wildcard $(B)/i386/libsocktune.so),$(call install_preload,$(B)/i386/libsocktune.so,$(LIBDIR32)))
 	$(if $(wildcard $(B)/i386/libsocktune.so),$(call install_preload,$(B)/i386/libsocktune.so,$(LIBDIR32_PLAIN)))
