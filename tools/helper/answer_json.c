@@ -94,8 +94,8 @@ static json_t *options_json(const struct connection *connection)
     return json_pack("{s:i, s:o}", "applied", (int)connection->applied, "failed", failed);
 }
 
-/* A field that the kernel did not return is absent; one without a value yet is null. Written at
- * once: to build an object of some 70 members takes ten times as long. */
+/* A field that the kernel did not return is absent; one without a value yet is null. Written
+ * without building an object of some 70 members first, as lists have many connections. */
 static void put_tcp_info(const struct tcp_info_bytes *info, FILE *to)
 {
     size_t count;
