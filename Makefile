@@ -52,7 +52,7 @@ HELPER_TOOLS := tools/names.c tools/tcp_info.c
 MAN_PAGES   := tools/socktune.1 $(B)/socktune.conf.5 preload/libsocktune.so.8 tools/socktuned.8
 
 CONFIG_LIBS := -lconfig
-TOOLS_LIBS  := -ljansson -lelf -lseccomp -lm -pthread
+TOOLS_LIBS  := -ljansson -lelf -lseccomp -lncursesw -ltinfo -lm -pthread
 HELPER_LIBS := -lmnl -lmicrohttpd -ljansson
 
 TOOLS_CFLAGS := $(STD) $(WARNINGS) $(CFLAGS) -D_GNU_SOURCE -MMD -MP

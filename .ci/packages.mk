@@ -5,7 +5,7 @@
 GCC_VERSION := $(shell $(CC) -dumpversion 2>/dev/null || echo 12)
 
 PACKAGES_BUILD := gcc make libc6-dev libconfig-dev libjansson-dev libelf-dev uthash-dev libseccomp-dev \
-    libmnl-dev libmicrohttpd-dev
+    libmnl-dev libmicrohttpd-dev libncurses-dev
 PACKAGES_DEMO  := python3 curl iproute2
 PACKAGES_CHECK := libcriterion-dev python3 python3-pytest python3-pytest-xdist python3-pytest-timeout \
     strace valgrind iproute2 procps binutils libcap2-bin \
@@ -13,7 +13,7 @@ PACKAGES_CHECK := libcriterion-dev python3 python3-pytest python3-pytest-xdist p
     openssh-server openssh-client postgresql ?nodejs \
     musl-tools ?gcc-$(GCC_VERSION)-multilib ?libc6-dev-i386 \
     ?gcc-aarch64-linux-gnu ?libc6-dev-arm64-cross ?qemu-user \
-    g++ libjemalloc2 golang-go liburing-dev bash zsh mandoc busybox systemd prometheus \
+    g++ libjemalloc2 golang-go liburing-dev bash zsh mandoc busybox systemd prometheus tmux \
     ?torsocks ?proxychains4 ?libkeepalive0
 PACKAGES_PROGRAMS = ?default-jre-headless ?libpython$(shell $(PYTHON) -c \
     'import sys; print("%d.%d" % sys.version_info[:2])' 2>/dev/null)-testsuite

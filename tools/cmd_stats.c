@@ -6,7 +6,6 @@
 #include "commands.h"
 #include "console.h"
 #include "flags.h"
-#include "human.h"
 #include "reported_fetch.h"
 
 #include <stdlib.h>
@@ -46,18 +45,10 @@ static unsigned terminal_width(void)
 static void print_totals(const struct reported_list *list, const struct reported_fetch *fetch)
 {
     struct reported_totals totals = reported_list_total(list);
-    char sent[HUMAN_SIZE], received[HUMAN_SIZE], loss[HUMAN_SIZE], losses[256];
+    char line[LINE_ROOM], losses[256];
 
-    human_bytes(totals.sent, sent);
-    human_bytes(totals.received, received);
-    human_percent(totals.sent > 0 ? totals.retransmitted / totals.sent : 0, loss);
-    if (list->count)
-        putchar('\n');
-    if (fetch->filter.closed)
-        printf("%zu closed", totals.count);
-    else
-        printf("%zu open, %zu listening", totals.open, totals.listening);
-    printf("; sent %s, received %s, retransmitted %s%%\n", sent, received, loss);
+    columns_totals(&totals, fetch->filter.closed, line, sizeof line);
+    printf("%s%s\n", list->count ? "\n" : "", line);
     if (totals.lost)
         printf("%zu of them without final figures: the last sample stands\n", totals.lost);
     reported_losses(fetch->patience, losses, sizeof losses);

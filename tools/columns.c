@@ -337,3 +337,18 @@ size_t columns_line(const struct layout *layout, const struct reported *connecti
         line[--length] = '\0';
     return length;
 }
+
+void columns_totals(const struct reported_totals *totals, bool closed, char *line, size_t size)
+{
+    char sent[HUMAN_SIZE], received[HUMAN_SIZE], loss[HUMAN_SIZE], counts[64];
+
+    human_bytes(totals->sent, sent);
+    human_bytes(totals->received, received);
+    human_percent(totals->sent > 0 ? totals->retransmitted / totals->sent : 0, loss);
+    if (closed)
+        snprintf(counts, sizeof counts, "%zu closed", totals->count);
+    else
+        snprintf(counts, sizeof counts, "%zu open, %zu listening", totals->open, totals->listening);
+    snprintf(line, size, "%s; sent %s, received %s, retransmitted %s%%", counts, sent, received,
+             loss);
+}

@@ -62,6 +62,9 @@ void columns_layout(struct layout *layout, const struct reported_list *connectio
 size_t columns_line(const struct layout *layout, const struct reported *connection, double now,
                     char *line, size_t size);
 
+/* One line with the totals, "2 open, 1 listening; sent 1.00M, ..." */
+void columns_totals(const struct reported_totals *totals, bool closed, char *line, size_t size);
+
 /* All keys into `text`, separated by ", ". */
 void column_keys(char *text, size_t size);
 

@@ -134,6 +134,22 @@ static const struct command commands[] = {
      "  -j, --json          the helper's answer: every field of tcp_info, in base units\n"
      "\n"
      "Exits with 1 if the helper does not answer.\n"},
+    {"top", cmd_top, "watch the connections that the helper watches, on the full screen",
+     "[--program GLOB] [--rule NAME] [--sort KEY] [--interval SECONDS]\n"
+     "\n"
+     "Shows the table of `socktune stats`, again and again, and of one connection all figures and\n"
+     "how they changed.\n"
+     "\n"
+     "  -p, --program GLOB      of programs of that name\n"
+     "  -r, --rule NAME         of that rule\n"
+     "  -s, --sort KEY          as in `socktune stats`\n"
+     "  -i, --interval SECONDS  ask the helper that often, 1 to 3600 [2]\n"
+     "\n"
+     "Keys: arrows, PgUp, PgDn, Home, End choose; Enter shows the chosen one, left and right "
+     "scroll\n"
+     "its figures; s and S sort by the next or the previous column, i the other way round; p and "
+     "r\n"
+     "filter by program or rule; c shows closed connections; space stops and goes on; q ends.\n"},
 };
 
 static const struct command *running;

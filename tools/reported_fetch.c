@@ -38,12 +38,12 @@ static int take_page(struct reported_fetch *fetch, const json_t *page, struct re
             fetch->cut = true;
             return 0;
         }
-        if (fetch->see)
-            fetch->see(one, fetch->context);
         if (!reported_list_add(list, one)) {
             snprintf(fetch->error, sizeof fetch->error, "%s", strerror(ENOMEM));
             return -1;
         }
+        if (fetch->see)
+            fetch->see(&list->items[list->count - 1], one, fetch->context);
     }
     return 0;
 }

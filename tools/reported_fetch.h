@@ -20,8 +20,8 @@ struct reported_fetch {
     struct reported_filter filter;
     size_t most;       /* no more than these; 0: all */
     unsigned patience; /* seconds that the helper may keep silent */
-    /* Called with each connection's JSON, which is gone when it returns; NULL: nothing is. */
-    void (*see)(const json_t *connection, void *context);
+    /* Called with each connection and its JSON, which is gone when it returns; NULL: nothing is. */
+    void (*see)(const struct reported *connection, const json_t *object, void *context);
     void *context;
     bool cut; /* out: there are more than `most` */
     char error[QUERY_ERROR_SIZE];

@@ -13,7 +13,8 @@ import subprocess
 import pytest
 from conftest import needs_root, program
 
-COMMANDS = ("run", "check", "compile", "explain", "options", "inspect", "apply", "doctor", "stats")
+COMMANDS = ("run", "check", "compile", "explain", "options", "inspect", "apply", "doctor", "stats",
+            "top")
 
 RULES = """\
 program = "python3*";
@@ -535,6 +536,7 @@ def complete_in_bash(build, line):
     ("socktune compile --pre", ["--preload"]),
     ("socktune stats --sort re", ["remote", "retransmits", "received", "refused"]),
     ("socktune stats --cl", ["--closed"]),
+    ("socktune top -s rt", ["rtt", "rttvar"]),
 ])
 def test_completion_in_bash(build, line, expected):
     assert complete_in_bash(build, line) == expected

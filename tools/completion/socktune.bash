@@ -86,7 +86,7 @@ _socktune()
     --protocol)
         words='tcp mptcp sctp dccp udp udplite icmp raw unix-stream unix-dgram'
         ;;
-    --listen | --connect | --accept | --fd | --watch | -r | --rule) return ;;
+    --listen | --connect | --accept | --fd | --watch | -r | --rule | -i | --interval) return ;;
     -w)
         [[ $command == apply ]] && return
         words=$(_socktune_flags "$socktune" "$command")
@@ -97,7 +97,7 @@ _socktune()
         else
             case $command in
             options) words=$("$socktune" options --names 2>/dev/null) ;;
-            stats) ;;
+            stats | top) ;;
             inspect | apply) words=$(_socktune_processes) ;;
             run | doctor)
                 mapfile -t COMPREPLY < <(compgen -c -- "$current")

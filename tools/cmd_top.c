@@ -1,0 +1,358 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * socktune top: the helper's connections on the full screen, followed as they change.
+ *
+ * One thread: it asks the helper, draws, and waits for a key until it is time to ask again. While
+ * the helper is silent, keys wait for it (PATIENCE at most).
+ */
+#include "commands.h"
+#include "flags.h"
+#include "top.h"
+
+#include <errno.h>
+#include <langinfo.h>
+#include <locale.h>
+#include <ncurses.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#define PATIENCE     3u    /* seconds */
+#define MOST         5000u /* connections; more are for filters */
+#define INTERVAL_MAX 3600
+#define ESCAPE       27
+
+static volatile sig_atomic_t ended;
+
+static void end(int signal)
+{
+    (void)signal;
+    ended = 1;
+}
+
+/* --- what is shown ---------------------------------------------------------------------------- */
+
+static void choose(struct top *top, size_t index)
+{
+    char *id;
+
+    if (!top->list.count)
+        return;
+    top->selected = index < top->list.count ? index : top->list.count - 1;
+    id = strdup(top->list.items[top->selected].texts[TEXT_ID]);
+    if (!id)
+        return;
+    free(top->chosen);
+    top->chosen = id;
+    top->gone = false;
+}
+
+/* After the list changed: the chosen one is chosen still, wherever it is now. One that is looked
+ * at in the pane stays there when it is gone; else its neighbour is chosen. */
+static void choose_again(struct top *top)
+{
+    for (size_t i = 0; top->chosen && i < top->list.count; i++)
+        if (strcmp(top->list.items[i].texts[TEXT_ID], top->chosen) == 0) {
+            top->selected = i;
+            top->gone = false;
+            return;
+        }
+    if (top->chosen && top->detailed)
+        top->gone = true;
+    else
+        choose(top, top->selected);
+    if (top->selected >= top->list.count)
+        top->selected = top->list.count ? top->list.count - 1 : 0;
+}
+
+static void sort(struct top *top)
+{
+    top->order.now = reported_now();
+    columns_sort(&top->list, &top->order);
+    choose_again(top);
+}
+
+static void note(const struct reported *connection, const json_t *object, void *histories)
+{
+    history_note(histories, connection, object);
+}
+
+/* Ask the helper. What there was stays where it does not answer. */
+static int fetch(struct top *top)
+{
+    struct reported_list list = {.items = NULL};
+    int result;
+
+    top->fetch.filter.program = *top->program ? top->program : NULL;
+    top->fetch.filter.rule = *top->rule ? top->rule : NULL;
+    result = reported_fetch(&top->fetch, &list);
+    snprintf(top->error, sizeof top->error, "%s", result ? top->fetch.error : "");
+    if (result) {
+        reported_list_free(&list);
+        return -1;
+    }
+    histories_sweep(&top->histories, top->chosen);
+    reported_list_free(&top->list);
+    top->list = list;
+    sort(top);
+    return 0;
+}
+
+/* --- keys ------------------------------------------------------------------------------------- */
+
+/* The next column, or the previous one; between the last and the first, none: the newest first. */
+static void sort_by_next(struct top *top, bool backwards)
+{
+    size_t count, at;
+    const struct column *columns = column_table(&count);
+
+    at = top->order.column ? (size_t)(top->order.column - columns) : count;
+    at = (at + (backwards ? count : 1)) % (count + 1);
+    top->order.column = at < count ? &columns[at] : NULL;
+    sort(top);
+}
+
+static void move_by(struct top *top, long rows)
+{
+    if (rows < 0 && top->selected < (size_t)-rows)
+        choose(top, 0);
+    else
+        choose(top, top->selected + (size_t)rows);
+    top->scrolled = 0;
+}
+
+static void ask(struct top *top, const char *question, const char *text)
+{
+    top->question = question;
+    snprintf(top->typed, sizeof top->typed, "%s", text);
+}
+
+/* A key for the line that is being typed. Returns whether the helper is to be asked. */
+static bool type(struct top *top, int key)
+{
+    size_t length = strlen(top->typed);
+
+    if (key == '\n' || key == '\r' || key == KEY_ENTER) {
+        char *filter = strcmp(top->question, "program") == 0 ? top->program : top->rule;
+
+        memcpy(filter, top->typed, TOP_TYPED_SIZE);
+        top->question = NULL;
+        return true;
+    }
+    if (key == ESCAPE)
+        top->question = NULL;
+    else if ((key == KEY_BACKSPACE || key == '\b' || key == 127) && length)
+        top->typed[length - 1] = '\0';
+    else if (key >= ' ' && key < 127 && length + 1 < sizeof top->typed) {
+        top->typed[length] = (char)key;
+        top->typed[length + 1] = '\0';
+    }
+    return false;
+}
+
+/* Keys that move in the table or the pane. */
+static bool navigate(struct top *top, int key)
+{
+    long page = (long)top->rows;
+
+    switch (key) {
+    case KEY_UP:
+        move_by(top, -1);
+        break;
+    case KEY_DOWN:
+        move_by(top, 1);
+        break;
+    case KEY_PPAGE:
+        move_by(top, -page);
+        break;
+    case KEY_NPAGE:
+        move_by(top, page);
+        break;
+    case KEY_HOME:
+        choose(top, 0);
+        break;
+    case KEY_END:
+        choose(top, top->list.count);
+        break;
+    case KEY_RIGHT:
+        top->scrolled++;
+        break;
+    case KEY_LEFT:
+        top->scrolled -= top->scrolled > 0;
+        break;
+    default:
+        return false;
+    }
+    return true;
+}
+
+static void open_pane(struct top *top, bool open)
+{
+    top->detailed = open && top->chosen;
+    top->scrolled = 0;
+    if (!open && top->gone)
+        choose(top, top->selected);
+}
+
+/* Returns whether the helper is to be asked at once. */
+static bool act(struct top *top, int key)
+{
+    if (top->question)
+        return type(top, key);
+    if (navigate(top, key))
+        return false;
+    switch (key) {
+    case 'q':
+        ended = 1;
+        break;
+    case ' ':
+        top->paused = !top->paused;
+        return !top->paused;
+    case 's':
+        sort_by_next(top, false);
+        break;
+    case 'S':
+        sort_by_next(top, true);
+        break;
+    case 'i':
+        top->order.reverse = !top->order.reverse;
+        sort(top);
+        break;
+    case 'p':
+        ask(top, "program", top->program);
+        break;
+    case 'r':
+        ask(top, "rule", top->rule);
+        break;
+    case 'c':
+        top->fetch.filter.closed = !top->fetch.filter.closed;
+        return true;
+    case '\n':
+    case '\r':
+    case KEY_ENTER:
+        open_pane(top, !top->detailed);
+        break;
+    case ESCAPE:
+        open_pane(top, false);
+        break;
+    default:
+        break;
+    }
+    return false;
+}
+
+/* --- the loop --------------------------------------------------------------------------------- */
+
+static void watch(struct top *top, double interval)
+{
+    double due = reported_now() + interval;
+
+    while (!ended) {
+        double left;
+        int key;
+
+        top_draw(top);
+        left = due - reported_now();
+        /* A clock that was set back does not make it wait longer. */
+        left = left < 0 ? 0 : left > interval ? interval : left;
+        /* A second at most: ages grow, and a signal that comes just before getch() ends it, too. */
+        timeout(top->paused || left > 1 ? 1000 : (int)(left * 1000) + 1);
+        key = getch();
+        /* Keys that came together, as when one is held down, are drawn once. */
+        timeout(0);
+        for (bool now = false; !ended; key = getch()) {
+            now = key != ERR && act(top, key);
+            if (now || (key == ERR && !top->paused && reported_now() >= due)) {
+                (void)fetch(top);
+                due = reported_now() + interval;
+            }
+            if (key == ERR)
+                break;
+        }
+    }
+}
+
+static bool prepare_terminal(struct top *top)
+{
+    struct sigaction action = {.sa_handler = end};
+    SCREEN *screen;
+
+    (void)setlocale(LC_CTYPE, "");
+    top->utf8 = strcmp(nl_langinfo(CODESET), "UTF-8") == 0;
+    sigaction(SIGINT, &action, NULL);
+    sigaction(SIGTERM, &action, NULL);
+    sigaction(SIGHUP, &action, NULL);
+    screen = newterm(NULL, stdout, stdin);
+    if (!screen)
+        return false;
+    set_term(screen);
+    cbreak();
+    noecho();
+    keypad(stdscr, TRUE);
+    set_escdelay(50);
+    (void)curs_set(0);
+    return true;
+}
+
+static int run(struct top *top, double interval)
+{
+    const char *terminal = getenv("TERM");
+
+    /* Said where it can be read. */
+    if (fetch(top) != 0)
+        return command_failure("%s", top->error);
+    if (!prepare_terminal(top))
+        return command_failure("nothing is known of terminals of the type \"%s\" (TERM)",
+                               terminal ? terminal : "");
+    watch(top, interval);
+    endwin();
+    return 0;
+}
+
+static bool read_interval(const char *text, double *interval)
+{
+    char *rest;
+
+    errno = 0;
+    *interval = strtod(text, &rest);
+    return rest != text && !*rest && *interval >= 1 && *interval <= INTERVAL_MAX;
+}
+
+int cmd_top(int argc, char **argv)
+{
+    struct top top = {.fetch = {.patience = PATIENCE, .most = MOST, .see = note}};
+    const char *program = "", *rule = "", *sort_key = NULL, *every = "2";
+    const struct flag flags[] = {{"interval", 'i', FLAG_VALUE, &every},
+                                 {"program", 'p', FLAG_VALUE, &program},
+                                 {"rule", 'r', FLAG_VALUE, &rule},
+                                 {"sort", 's', FLAG_VALUE, &sort_key},
+                                 {NULL, 0, FLAG_SWITCH, NULL}};
+    char keys[256];
+    double interval;
+    int status;
+    int first = parse_flags(argc, argv, flags, OPERANDS_ANYWHERE, &status);
+
+    if (first < 0)
+        return status;
+    if (first < argc)
+        return command_misuse("unexpected argument \"%s\"", argv[first]);
+    column_keys(keys, sizeof keys);
+    if (sort_key && !column_order_read(&top.order, sort_key))
+        return command_misuse("no sort key \"%s\"; expected one of %s, or -KEY for the reverse",
+                              sort_key, keys);
+    if (!read_interval(every, &interval))
+        return command_misuse("--interval is 1 to %d seconds, not \"%s\"", INTERVAL_MAX, every);
+    if (strlen(program) >= sizeof top.program || strlen(rule) >= sizeof top.rule)
+        return command_misuse("the pattern is too long");
+    if (!isatty(STDIN_FILENO) || !isatty(STDOUT_FILENO))
+        return command_failure("it needs a terminal; elsewhere, use `socktune stats`");
+    snprintf(top.program, sizeof top.program, "%s", program);
+    snprintf(top.rule, sizeof top.rule, "%s", rule);
+    top.fetch.context = &top.histories;
+    status = run(&top, interval);
+    reported_list_free(&top.list);
+    histories_free(&top.histories);
+    free(top.chosen);
+    return status;
+}

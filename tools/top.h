@@ -1,0 +1,39 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The state of `top`: what cmd_top.c changes and top_screen.c draws.
+ */
+#ifndef SOCKTUNE_TOP_H
+#define SOCKTUNE_TOP_H
+
+#include "columns.h"
+#include "reported_fetch.h"
+#include "top_history.h"
+
+#define TOP_TYPED_SIZE 128
+
+struct top {
+    struct reported_fetch fetch;
+    struct reported_list list; /* as it was fetched last, sorted */
+    struct histories histories;
+    struct column_order order;
+    char program[TOP_TYPED_SIZE], rule[TOP_TYPED_SIZE]; /* filters; "": none */
+    char error[QUERY_ERROR_SIZE];                       /* of the last fetch, "" if it went well */
+
+    size_t selected; /* index into `list` */
+    size_t first;    /* the first that is drawn */
+    size_t rows;     /* how many are drawn */
+    char *chosen;    /* own; id of the one that was selected, NULL: none yet */
+    bool gone;       /* it is no longer in `list`; its details stay */
+    bool detailed;   /* the pane is open */
+    size_t scrolled; /* lines of figures that were scrolled off */
+    bool paused;
+
+    const char *question; /* what is being typed, NULL: nothing is */
+    char typed[TOP_TYPED_SIZE];
+    bool utf8; /* what the terminal shows */
+};
+
+/* Draw all of it. Sets `rows`, and `first` and `scrolled` so that there is something to see. */
+void top_draw(struct top *top);
+
+#endif

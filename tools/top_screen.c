@@ -1,0 +1,218 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Drawing `top` with ncurses. Lines that have no room on a small terminal are cut off.
+ */
+#include "top.h"
+
+#include "human.h"
+
+#include <math.h>
+#include <ncurses.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define LINE_ROOM   1024
+#define HEAD_LINES  3 /* totals, what is shown, headings */
+#define FOOT_LINES  1
+#define FIELD_WIDTH 38 /* of a figure in the pane: its name, its value and a gap */
+
+/* One line, cleared to its end. */
+static void put_line(int y, int attributes, const char *text)
+{
+    attr_set((attr_t)attributes, 0, NULL);
+    mvaddnstr(y, 0, text, COLS);
+    for (int x = getcurx(stdscr); getcury(stdscr) == y && x < COLS; x++)
+        if (addch(' ') == ERR)
+            break;
+    attr_set(A_NORMAL, 0, NULL);
+}
+
+/* --- above and below -------------------------------------------------------------------------- */
+
+static void draw_head(const struct top *top)
+{
+    struct reported_totals totals = reported_list_total(&top->list);
+    char line[LINE_ROOM], cut[64] = "";
+
+    columns_totals(&totals, top->fetch.filter.closed, line, sizeof line);
+    put_line(0, A_NORMAL, line);
+    if (top->fetch.cut)
+        snprintf(cut, sizeof cut, "; the first %zu alone: filter", top->fetch.most);
+    snprintf(line, sizeof line, "sorted by %s%s%s%s%s%s%s%s",
+             top->order.column ? top->order.column->key : "newest",
+             top->order.reverse ? ", reversed" : "", *top->program ? "; program " : "",
+             top->program, *top->rule ? "; rule " : "", top->rule, cut,
+             top->paused ? "; PAUSED" : "");
+    put_line(1, *top->error ? A_BOLD : A_NORMAL, *top->error ? top->error : line);
+}
+
+static void draw_foot(const struct top *top)
+{
+    char line[LINE_ROOM];
+
+    if (top->question)
+        snprintf(line, sizeof line, "%s: %s_", top->question, top->typed);
+    else
+        snprintf(line, sizeof line, "%s",
+                 top->detailed
+                     ? "Esc back  left/right more figures  arrows another  space pause  q end"
+                     : "Enter view  s S sort  i invert  p program  r rule  c closed  space pause  "
+                       "q end");
+    put_line(LINES - 1, A_REVERSE, line);
+}
+
+/* --- the table -------------------------------------------------------------------------------- */
+
+static void draw_table(struct top *top, double now)
+{
+    struct layout layout;
+    char line[LINE_ROOM];
+
+    columns_layout(&layout, &top->list, now, (unsigned)COLS, top->order.column);
+    columns_line(&layout, NULL, now, line, sizeof line);
+    put_line(HEAD_LINES - 1, A_BOLD | A_UNDERLINE, line);
+    if (top->selected < top->first)
+        top->first = top->selected;
+    if (top->selected >= top->first + top->rows)
+        top->first = top->selected - top->rows + 1;
+    for (size_t i = 0; i < top->rows && top->first + i < top->list.count; i++) {
+        bool selected = top->first + i == top->selected && !top->gone;
+
+        columns_line(&layout, &top->list.items[top->first + i], now, line, sizeof line);
+        put_line(HEAD_LINES + (int)i, selected ? A_REVERSE : A_NORMAL, line);
+    }
+}
+
+/* --- the pane --------------------------------------------------------------------------------- */
+
+static void bytes_a_second(double number, char *text)
+{
+    human_bytes(number, text);
+    strcat(text, "/s"); /* NOLINT(clang-analyzer-security.insecureAPI.strcpy) */
+}
+
+static void whole_number(double number, char *text)
+{
+    snprintf(text, HUMAN_SIZE, "%.0f", number);
+}
+
+static const struct {
+    const char *name;
+    void (*format)(double number, char *text);
+} series_table[SERIES_COUNT] = {
+    [SERIES_RTT] = {"RTT", human_microseconds},
+    [SERIES_CWND] = {"CWND", whole_number},
+    [SERIES_SENT] = {"SENT", bytes_a_second},
+    [SERIES_RECEIVED] = {"RECEIVED", bytes_a_second},
+    [SERIES_RETRANSMITTED] = {"RESENT", bytes_a_second},
+};
+
+static int draw_series(const struct top *top, const struct history *history, int y)
+{
+    for (unsigned i = 0; i < SERIES_COUNT && y < LINES - FOOT_LINES; i++, y++) {
+        float last = history->count ? history->points[i][history->count - 1] : NAN;
+        char bars[SPARKLINE_SIZE], value[HUMAN_SIZE + 2] = "-", line[LINE_ROOM];
+
+        if (!isnan(last))
+            series_table[i].format(last, value);
+        sparkline(history, i, COLS > 20 ? (unsigned)COLS - 20 : 0, top->utf8, bars);
+        snprintf(line, sizeof line, "%-8s %10s %s", series_table[i].name, value, bars);
+        put_line(y, A_NORMAL, line);
+    }
+    return y;
+}
+
+/* Figures in the pane, one after the other in rows and columns. */
+struct fields {
+    size_t index;
+    size_t scrolled, columns;
+    int top, bottom; /* lines */
+};
+
+static void draw_field(struct fields *fields, const char *name, const char *value)
+{
+    size_t row = fields->index / fields->columns, column = fields->index % fields->columns;
+    int y = fields->top + (int)row - (int)fields->scrolled;
+
+    fields->index++;
+    if (row >= fields->scrolled && y < fields->bottom)
+        mvprintw(y, (int)column * FIELD_WIDTH, "%-22.22s %.13s", name, value);
+}
+
+/* Options that were refused, and all of tcp_info that is not 0. */
+static size_t draw_fields(struct fields *fields, const json_t *connection)
+{
+    json_t *options = json_object_get(connection, "options"), *value;
+    const char *name;
+    char text[32];
+
+    json_object_foreach(json_object_get(options, "failed"), name, value)
+    {
+        if (json_is_string(value))
+            draw_field(fields, name, json_string_value(value));
+        else
+            draw_field(fields, name, "refused");
+    }
+    json_object_foreach(json_object_get(connection, "tcp_info"), name, value)
+    {
+        if (!json_is_number(value) || json_number_value(value) == 0)
+            continue;
+        snprintf(text, sizeof text, "%.0f", json_number_value(value));
+        draw_field(fields, name, text);
+    }
+    return fields->columns ? (fields->index + fields->columns - 1) / fields->columns : 0;
+}
+
+static void draw_title(const struct top *top, const json_t *connection, int y)
+{
+    struct reported one;
+    char line[LINE_ROOM];
+
+    if (!reported_read(&one, connection))
+        return;
+    snprintf(line, sizeof line, "%s%s (%ld) %s %s -> %s %s", top->gone ? "GONE: " : "",
+             one.texts[TEXT_PROGRAM], one.pid, one.texts[TEXT_ROLE], one.texts[TEXT_LOCAL],
+             *one.texts[TEXT_REMOTE] ? one.texts[TEXT_REMOTE] : "-", one.texts[TEXT_STATE]);
+    put_line(y, A_BOLD, line);
+    reported_free(&one);
+}
+
+static void draw_pane(struct top *top, int y)
+{
+    const struct history *history = top->chosen ? history_find(&top->histories, top->chosen) : NULL;
+    json_t *connection = history ? json_loads(history->json, 0, NULL) : NULL;
+    struct fields fields = {.columns = COLS >= FIELD_WIDTH ? (size_t)(COLS / FIELD_WIDTH) : 1,
+                            .bottom = LINES - FOOT_LINES};
+    size_t lines;
+
+    if (!connection)
+        return;
+    draw_title(top, connection, y);
+    fields.top = draw_series(top, history, y + 1);
+    fields.scrolled = top->scrolled;
+    lines = draw_fields(&fields, connection);
+    json_decref(connection);
+    /* Scrolling ends when the last line has come in sight; drawn so the next time. */
+    if (fields.top < fields.bottom && lines > (size_t)(fields.bottom - fields.top))
+        lines -= (size_t)(fields.bottom - fields.top);
+    else
+        lines = 0;
+    top->scrolled = top->scrolled > lines ? lines : top->scrolled;
+}
+
+/* --- all -------------------------------------------------------------------------------------- */
+
+void top_draw(struct top *top)
+{
+    int room = LINES - HEAD_LINES - FOOT_LINES;
+    int table = top->detailed ? (room > 30 ? room / 2 : 3) : room;
+
+    top->rows = table > 0 ? (size_t)table : 1;
+    erase();
+    draw_head(top);
+    draw_table(top, top->paused ? top->order.now : reported_now());
+    if (top->detailed)
+        draw_pane(top, HEAD_LINES + (int)top->rows);
+    draw_foot(top);
+    refresh();
+}
