@@ -59,8 +59,8 @@ TOOLS_CFLAGS := $(STD) $(WARNINGS) $(CFLAGS) -D_GNU_SOURCE -MMD -MP
 # Own headers are found by #include "" alone, so that they never hide the system's (elf.h, glob.h).
 INC_preload  := -iquote preload
 INC_config   := $(INC_preload) -iquote config
-INC_tools    := $(INC_config) -iquote tools -DSOCKTUNE_VERSION='"$(VERSION)"' -DPREFIX='"$(PREFIX)"' \
-                -DLIBDIR='"$(LIBDIR)"' -DLIBDIR32='"$(LIBDIR32)"'
+INC_tools    := $(INC_config) -iquote tools -DSOCKTUNE_VERSION='"$(VERSION)"'
+PLACES       := -DPREFIX='"$(PREFIX)"' -DLIBDIR='"$(LIBDIR)"' -DLIBDIR32='"$(LIBDIR32)"'
 INC_tests    := $(INC_tools) -iquote tests
 
 ## make                  build/libsocktune.so, build/socktune and build/socktuned
@@ -90,13 +90,15 @@ $(B)/obj/preload/%.o: preload/%.c Makefile
 $(B)/obj/config/%.o: config/%.c Makefile
 	$(call say,CC,$<)
 	$(Q)mkdir -p $(@D) && $(CC) $(TOOLS_CFLAGS) $(INC_config) -c -o $@ $<
-$(B)/obj/tools/%.o: tools/%.c Makefile tools/VERSION $(B)/places
+$(B)/obj/tools/%.o: tools/%.c Makefile tools/VERSION
 	$(call say,CC,$<)
 	$(Q)mkdir -p $(@D) && $(CC) $(TOOLS_CFLAGS) $(INC_tools) -c -o $@ $<
 # The status page lies in the object as it is.
 $(B)/obj/tools/helper/page.o $(B)/san/tools/helper/page.o: tools/helper/page.html
 
 # Where things are installed is compiled in, and made anew when `make install` is told otherwise.
+$(B)/obj/tools/library.o: $(B)/places
+%/tools/library.o: INC_tools += $(PLACES)
 places := $(foreach place,PREFIX LIBDIR LIBDIR32 DATADIR,$(place)=$($(place)))
 .PHONY: places
 $(B)/places: places

@@ -152,7 +152,7 @@ static char *find_library(struct report *report)
     if (!named)
         find(report, FINDING_OBSTACLE, "library-missing",
              "Install it with `make install`, or build it with `make`.",
-             LIBRARY_NAME " is neither beside this command nor in " LIBDIR "/socktune");
+             LIBRARY_NAME " is neither beside this command nor in %s", library_directory);
     json_object_set_new(report->root, "library", json_text(named));
     return named;
 }

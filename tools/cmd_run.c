@@ -119,8 +119,8 @@ static int set_preload(const char *program, bool verbose)
     int status;
 
     if (!path) {
-        command_failure("cannot find " LIBRARY_NAME " beside the socktune command or in " LIBDIR
-                        "/socktune");
+        command_failure("cannot find " LIBRARY_NAME " beside the socktune command or in %s",
+                        library_directory);
         return EXIT_OWN_FAILURE;
     }
     status = preload(program, path, verbose);

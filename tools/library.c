@@ -12,8 +12,11 @@
 #include <string.h>
 #include <unistd.h>
 
-#define INSTALLED "/socktune/" LIBRARY_NAME
+#define DIRECTORY "/socktune"
+#define INSTALLED DIRECTORY "/" LIBRARY_NAME
 #define LIB_TOKEN "$LIB" /* what ld.so(8) replaces: lib/x86_64-linux-gnu, lib64 ... */
+
+const char library_directory[] = LIBDIR DIRECTORY;
 
 char *library_path(void)
 {

@@ -7,6 +7,9 @@
 
 #define LIBRARY_NAME "libsocktune.so"
 
+/* Where it is installed: LIBDIR/socktune. */
+extern const char library_directory[];
+
 /*
  * The path of the library: beside this executable (a build tree), else LIBDIR/socktune. malloc()ed;
  * NULL with errno, ENOENT if there is none at either place.

@@ -5,7 +5,7 @@
 LINT_C      := $(shell find preload config tools tests -name '*.c')
 LINT_LAYOUT := $(shell find preload config tools tests -name '*.[ch]' -o -name '*.cc')
 LINT_SHELL  := .ci/run .ci/install-packages tests/lint/openings tests/in-memory-group tools/completion/socktune.bash
-LINT_FLAGS  := $(STD) -D_GNU_SOURCE $(INC_tests) -iquote tests/unit -DFIXTURES='""' -DEXAMPLES='""'
+LINT_FLAGS  := $(STD) -D_GNU_SOURCE $(INC_tests) $(PLACES) -iquote tests/unit -DFIXTURES='""' -DEXAMPLES='""'
 
 # Criterion's macros, for cppcheck: a test is a function, and ends where an assertion fails.
 LINT_CRITERION := '-Dcr_assert(condition,...)=if(!(condition))abort()' \

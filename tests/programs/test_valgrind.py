@@ -15,7 +15,7 @@ from hostile import RULES, assert_tuned, parse
 
 pytestmark = pytest.mark.representative
 
-HOSTS = ["children", "interrupt", "cancel", "signals", "threads"]
+HOSTS = ["children", "interrupt", "cancel", "signals", "threads 25"]
 EXAMPLES = sorted((ROOT / "config" / "examples").glob("*.conf"))
 EVERYTHING = ROOT / "tests" / "fixtures" / "good" / "everything.conf"
 # Rules of each mode, so that both setsockopt() and the calls before it look at all there is.
@@ -74,7 +74,8 @@ def policy(request, rule_file, compiled, socktune):
 
 @pytest.mark.parametrize("host", HOSTS)
 def test_hosts(host, build, compiled, memcheck):
-    result, errors = memcheck([build.hosts / host], preloaded(build, compiled(RULES)))
+    name, *arguments = host.split()
+    result, errors = memcheck([build.hosts / name, *arguments], preloaded(build, compiled(RULES)))
     assert result.returncode == 0, result.stderr
     assert ours(errors) == []
 
