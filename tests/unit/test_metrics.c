@@ -68,7 +68,7 @@ static struct connections *one_connection(void)
     start.failure_count = 1;
     start.failures[0] = (struct option_failure){"SO_MARK", EPERM};
     tracked_sample(all, tracked(all, &start), "bytes_sent", 1000, "rtt", 1500, "busy_time", 2500000,
-                   "total_rto_time", 1250, "delivery_rate", 2000000, NULL);
+                   "total_rto_time", 1250, "delivery_rate", 2000000, (char *)NULL);
     return all;
 }
 
@@ -102,7 +102,8 @@ Test(metrics, counters_stay_when_connections_close)
     struct connections *all = one_connection();
     char *text;
 
-    tracked_close(all, connections_get(all, 1, 1), "bytes_sent", 1400, "min_rtt", 900, NULL);
+    tracked_close(all, connections_get(all, 1, 1), "bytes_sent", 1400, "min_rtt", 900,
+                  (char *)NULL);
     text = written(all, METRICS_PROMETHEUS);
     expect_line(text, "socktune_connections_open" WEB "} 0");
     expect_line(text, "socktune_connections_closed_total" WEB ",reason=\"final\"} 1");
@@ -123,7 +124,8 @@ Test(metrics, rates_of_idle_programs_do_not_count)
     struct connection_start start = tracked_start("web", "out", 1);
     char *text;
 
-    tracked_sample(all, tracked(all, &start), "delivery_rate", 2000000, "app_limited", 1, NULL);
+    tracked_sample(all, tracked(all, &start), "delivery_rate", 2000000, "app_limited", 1,
+                   (char *)NULL);
     text = written(all, METRICS_PROMETHEUS);
     expect_line(text, "socktune_delivery_rate_bytes_per_second_count" WEB "} 0");
     free(text);
@@ -219,8 +221,8 @@ Test(metrics, users_are_added_up_or_kept_apart)
 
     theirs.cookie = 2;
     theirs.uid = 2000;
-    tracked_sample(all, tracked(all, &mine), "bytes_sent", 10, NULL);
-    tracked_sample(all, tracked(all, &theirs), "bytes_sent", 32, NULL);
+    tracked_sample(all, tracked(all, &mine), "bytes_sent", 10, (char *)NULL);
+    tracked_sample(all, tracked(all, &theirs), "bytes_sent", 32, (char *)NULL);
     text = written(all, METRICS_PROMETHEUS);
     expect_line(text, "socktune_sent_bytes_total" WEB "} 42");
     free(text);

@@ -98,7 +98,8 @@ Test(query, connection)
     start.failure_count = 1;
     start.failures[0] = (struct option_failure){"SO_MARK", EPERM};
     connection = tracked(all, &start);
-    tracked_sample(all, connection, "rtt", 1234, "snd_ssthresh", 0x7fffffff, "bytes_sent", 5, NULL);
+    tracked_sample(all, connection, "rtt", 1234, "snd_ssthresh", 0x7fffffff, "bytes_sent", 5,
+                   (char *)NULL);
     json = answered(connection);
     cr_assert_not_null(json);
     cr_expect_str_eq(text_at(json, "id"), "1-99");

@@ -134,10 +134,10 @@ Test(ring, counts_what_does_not_fit)
             cr_assert_eq(ring_put(ends.ring, &record), i < RING_SLOTS);
         }
         cr_assert_eq(read_all(&ends, 1, &seen), RING_SLOTS);
-        cr_assert_eq(ends.reader.counts.dropped, 10 * (unsigned)(round + 1));
+        cr_assert_eq(ends.reader.counts.dropped, UINT64_C(10) * (unsigned)(round + 1));
     }
-    cr_assert_eq(seen.count, 5 * RING_SLOTS);
-    cr_assert_eq(ends.reader.counts.records, 5 * RING_SLOTS);
+    cr_assert_eq(seen.count, (size_t)5 * RING_SLOTS);
+    cr_assert_eq(ends.reader.counts.records, (size_t)5 * RING_SLOTS);
     close_ends(&ends);
 }
 
@@ -185,7 +185,7 @@ Test(ring, threads_write_together, .timeout = 60)
         threads[i] = (struct thread){ends.ring, i};
         cr_assert_eq(pthread_create(&ids[i], NULL, thread_main, &threads[i]), 0);
     }
-    read_until(&ends, &seen, THREADS * EACH);
+    read_until(&ends, &seen, (uint64_t)THREADS * EACH);
     for (unsigned i = 0; i < THREADS; i++)
         pthread_join(ids[i], NULL);
     cr_assert_not(ring_reader_pending(&ends.reader));
@@ -203,7 +203,7 @@ Test(ring, processes_write_together, .timeout = 60)
             write_records(ends.ring, i);
             _exit(0);
         }
-    read_until(&ends, &seen, PROCESSES * EACH);
+    read_until(&ends, &seen, (uint64_t)PROCESSES * EACH);
     for (unsigned i = 0; i < PROCESSES; i++)
         wait(NULL);
     cr_assert_not(ring_reader_pending(&ends.reader));
