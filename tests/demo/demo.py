@@ -4,10 +4,12 @@
 
 python3's http.server serves a file, curl fetches it slowly enough to be looked at. Meanwhile the
 kernel is asked, past the library and its bookkeeping, what each socket has (pidfd_getfd and
-getsockopt). Exit status 0 means that without rules no socket had the rules' values and that under
-rules each has all of them.
+getsockopt). At the end the helper reports what TCP did on those connections. Exit status 0 means
+that without rules no socket had the rules' values, that under rules each has all of them, and that
+both ends of the connection were reported.
 """
 import contextlib
+import json
 import os
 import pathlib
 import shlex
@@ -58,10 +60,11 @@ def shown(command):
 
 
 @contextlib.contextmanager
-def running(command, directory):
+def running(command, directory, **environment):
     print(f"  $ {shown(command)}", flush=True)
     process = subprocess.Popen(command, cwd=directory, stdin=subprocess.DEVNULL,
-                               stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+                               stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+                               env={**os.environ, **environment})
     try:
         yield process
     finally:
@@ -76,20 +79,50 @@ def found(process, wanted):
                         f"the socket of process {process.pid}", timeout=5)
 
 
-def look(prefix, directory):
+def look(prefix, directory, **environment):
     """Run both programs behind `prefix`; the options of each of SOCKETS."""
     with running([*prefix, PYTHON, "-m", "http.server", "0", "--bind", "127.0.0.1"],
-                 directory) as server:
+                 directory, **environment) as server:
         listener = found(server, lambda one: one.listens)
         url = f"http://127.0.0.1:{listener.local[1]}/file"
         with running([*prefix, "curl", "-s", "--noproxy", "*", "--limit-rate", "64K", "-o",
-                      "/dev/null", url], directory) as client:
+                      "/dev/null", url], directory, **environment) as client:
             accepted = found(server, lambda one: one.state == "ESTABLISHED")
             connected = found(client, lambda one: one.remote == listener.local)
             # curl sets options of its own as it connects; once it has an answer it is done.
             kernel.until(lambda: any(connected.raw(kernel.IPPROTO_TCP, TCP_INFO, 136)[RECEIVED]),
                          "the server's answer", timeout=5)
             return [one.options(EXPECTED) for one in (listener, accepted, connected)]
+
+
+@contextlib.contextmanager
+def helper(directory):
+    """A helper of the demo's own; the environment by which programs and `socktune` find it."""
+    socket = pathlib.Path(directory, "helper.sock")
+    with running([BUILD / "socktuned", "--foreground", "--directory", directory, "--interval", "1"],
+                 directory):
+        kernel.until(socket.exists, "the helper's socket", timeout=5)
+        yield {"SOCKTUNE_HELPER": str(socket)}
+
+
+def stats(environment, *options):
+    return subprocess.run([BUILD / "socktune", "stats", "--closed", *options], check=True, text=True,
+                          stdout=subprocess.PIPE, env={**os.environ, **environment}).stdout
+
+
+def reported(environment):
+    """Wait for the report of both ends of the connection; print it. Returns what is wrong with it."""
+    def ends():
+        connections = json.loads(stats(environment, "--json"))["connections"]
+        return {one["role"] for one in connections} >= {"accept", "connect"}
+    command = ["socktune", "stats", "--closed"]
+    print(f"\nWhat TCP did on that connection, as the kernel counted it at either end:\n\n  $ {shown(command)}")
+    try:
+        kernel.until(ends, "the report of both ends", timeout=5)
+    except AssertionError as error:
+        return [str(error)]
+    print("".join(f"  {line}".rstrip() + "\n" for line in stats(environment).splitlines()), end="")
+    return []
 
 
 def table(before, after):
@@ -132,16 +165,18 @@ def main():
         print("Two programs as they are:")
         before = look([], directory)
         print_rules()
-        print("\nThe same programs under these rules:")
-        after = look([BUILD / "socktune", "run", "-c", RULES, "--"], directory)
-    print("\nWhat the kernel says of each socket, without rules -> under rules:\n")
-    rows, wrong = table(before, after)
-    print_table(rows)
+        print("\nThe same programs under these rules, and the helper to which they report:")
+        with helper(directory) as environment:
+            after = look([BUILD / "socktune", "run", "-c", RULES, "--"], directory, **environment)
+            print("\nWhat the kernel says of each socket, without rules -> under rules:\n")
+            rows, wrong = table(before, after)
+            print_table(rows)
+            wrong += reported(environment)
     print()
     for line in wrong:
         print(f"demo: {line}", file=sys.stderr)
     if not wrong:
-        print("Every socket has what the rules say.")
+        print("Every socket has what the rules say, and both ends were reported.")
     return 1 if wrong else 0
 
 

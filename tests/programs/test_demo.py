@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 """The demonstration succeeds, and would not if the rules came to nothing."""
 import os
+import re
 import subprocess
 
 import pytest
@@ -21,6 +22,7 @@ def test_the_demonstration(build):
     result = demonstrate(build)
     assert result.returncode == 0, result.stderr
     assert "7200 s -> 600 s" in result.stdout
+    assert re.search(r"^  curl +\d+  behind a NAT  connect ", result.stdout, re.MULTILINE)
     assert result.stderr == ""
 
 
@@ -29,3 +31,4 @@ def test_the_demonstration_is_no_show(build):
     assert result.returncode == 1
     assert "http.server, accepted: TCP_KEEPIDLE was 7200 s, is 7200 s, should be 600 s" \
         in result.stderr
+    assert "waited 5 s in vain: the report of both ends" in result.stderr
