@@ -106,17 +106,19 @@ def helper(directory):
 
 
 def stats(environment, *options):
-    return subprocess.run([BUILD / "socktune", "stats", "--closed", *options], check=True, text=True,
-                          stdout=subprocess.PIPE, env={**os.environ, **environment}).stdout
+    return subprocess.run([BUILD / "socktune", "stats", "--closed", *options], check=True,
+                          text=True, stdout=subprocess.PIPE,
+                          env={**os.environ, **environment}).stdout
 
 
 def reported(environment):
-    """Wait for the report of both ends of the connection; print it. Returns what is wrong with it."""
+    """Wait for the report of both ends of the connection; print it. Returns what is wrong."""
     def ends():
         connections = json.loads(stats(environment, "--json"))["connections"]
         return {one["role"] for one in connections} >= {"accept", "connect"}
     command = ["socktune", "stats", "--closed"]
-    print(f"\nWhat TCP did on that connection, as the kernel counted it at either end:\n\n  $ {shown(command)}")
+    print("\nWhat TCP did on that connection, as the kernel counted it at either end:\n")
+    print(f"  $ {shown(command)}")
     try:
         kernel.until(ends, "the report of both ends", timeout=5)
     except AssertionError as error:
