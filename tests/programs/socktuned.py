@@ -11,7 +11,7 @@ import subprocess
 import tempfile
 
 import kernel
-from conftest import BUILD, needs_root, preloaded
+from started import BUILD, preloaded
 
 RULES = """program = "python3";
 rules = ( { name = "all"; match = { protocol = "tcp"; }; set = { SO_KEEPALIVE = true; };
@@ -135,7 +135,7 @@ def talk(start, rules, helper, count, host="127.0.0.1", **keywords):
     program = start(["/usr/bin/python3", "-c", TALKER, str(count), host], rules,
                     env={"SOCKTUNE_HELPER": helper.directory / "helper.sock"},
                     stdin=subprocess.PIPE, **keywords)
-    program.until(lambda: "open" in program.output, "connections open")
+    program.until(lambda: program.output.endswith("\n"), "connections open")
     return program, int(program.output.split()[1])
 
 
@@ -146,6 +146,8 @@ def next_step(program):
 
 def as_user(uid, groups, command):
     """What a command writes when another user runs it."""
+    # Here, since this file also serves measurements that run without pytest.
+    from conftest import needs_root  # pylint: disable=import-outside-toplevel
     needs_root("runs a command as another user")
     chosen = ["--groups", ",".join(map(str, groups))] if groups else ["--clear-groups"]
     result = subprocess.run(["setpriv", "--reuid", str(uid), "--regid", str(uid), *chosen,
