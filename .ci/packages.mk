@@ -13,12 +13,14 @@ PACKAGES_CHECK := libcriterion-dev python3 python3-pytest python3-pytest-xdist p
     openssh-server openssh-client postgresql ?nodejs \
     musl-tools ?gcc-$(GCC_VERSION)-multilib ?libc6-dev-i386 \
     ?gcc-aarch64-linux-gnu ?libc6-dev-arm64-cross ?qemu-user \
-    g++ libjemalloc2 golang-go liburing-dev bash zsh mandoc busybox systemd prometheus tmux \
+    g++ libjemalloc2 golang-go liburing-dev bash zsh mandoc busybox systemd prometheus tmux gnuplot-nox \
     ?torsocks ?proxychains4 ?libkeepalive0
 PACKAGES_PROGRAMS = ?default-jre-headless ?libpython$(shell $(PYTHON) -c \
     'import sys; print("%d.%d" % sys.version_info[:2])' 2>/dev/null)-testsuite
 PACKAGES_LINT  := clang-format clang-tidy cppcheck mandoc shellcheck zsh libcriterion-dev
-PACKAGES_BENCH := python3 strace golang-go wrk ?torsocks ?proxychains4 ?libkeepalive0 ?mptcpize
+PACKAGES_BENCH := python3 strace golang-go wrk nginx-light redis-server redis-tools \
+    ?torsocks ?proxychains4 ?libkeepalive0 ?mptcpize ?libsocket-wrapper
+PACKAGES_PROOF := $(PACKAGES_BENCH) gnuplot-nox fonts-dejavu-core iproute2
 PACKAGES_FUZZ  := clang ?libclang-rt-14-dev
 
 packages = .ci/install-packages $(PACKAGES_BUILD)
@@ -26,4 +28,4 @@ packages = .ci/install-packages $(PACKAGES_BUILD)
 ## make deps             install the Debian packages that building, tests and benchmarks need
 .PHONY: deps
 deps:
-	$(packages) $(PACKAGES_DEMO) $(PACKAGES_CHECK) $(PACKAGES_PROGRAMS) $(PACKAGES_LINT) $(PACKAGES_BENCH) $(PACKAGES_FUZZ)
+	$(packages) $(PACKAGES_DEMO) $(PACKAGES_CHECK) $(PACKAGES_PROGRAMS) $(PACKAGES_LINT) $(PACKAGES_PROOF) $(PACKAGES_FUZZ)

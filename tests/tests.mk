@@ -87,3 +87,4 @@ check:
 include tests/lint/lint.mk
 include tests/fuzz/fuzz.mk
 include tests/bench/bench.mk
+include tests/proof/proof.mk
