@@ -17,7 +17,7 @@ import subprocess
 import time
 
 import pytest
-from conftest import BUILD
+from conftest import BUILD, enter_network_namespace, needs_root
 
 SEALS = 0x0001 | 0x0002 | 0x0004  # F_SEAL_SEAL, F_SEAL_SHRINK, F_SEAL_GROW
 HEADER = 4096
@@ -284,6 +284,33 @@ def test_listener_and_its_queue(helper):
                                         if one.get("accept_queue", {}).get("length") == 1])
             assert seen["state"] == "listen" and seen["accept_queue"]["limit"] == 9
     wait_for(lambda: daemon.connections("?role=listen") == [])
+
+
+def test_sampling_goes_on_where_nothing_happens(helper):
+    """In a namespace where no socket is made or closed, each interval brings its sample: the end of
+    a dump of the listeners, met amid lookups, is not waited for."""
+    needs_root("makes a network namespace")
+    daemon = helper("--interval", "1")
+    ring = Ring()
+    until, done = os.pipe()
+    child = os.fork()
+    if child == 0:
+        os.close(done)
+        enter_network_namespace()
+        with socket.create_server(("127.0.0.1", 0)) as listener, \
+                socket.create_connection(listener.getsockname()) as client:
+            ring.put(cookie=cookie_of(listener), kind=LISTEN, local=listener.getsockname(),
+                     remote=("0.0.0.0", 0))
+            put_end(ring, client)
+            register(daemon, ring)
+            os.read(until, 1)
+        os._exit(0)
+    os.close(until)
+    (first,) = wait_for(lambda: [one for one in daemon.connections("?role=connect")
+                                 if one["data"] == "sample"])
+    wait_for(lambda: daemon.connections("?role=connect")[0]["sampled"] > first["sampled"] + 2)
+    os.close(done)
+    assert os.waitpid(child, 0)[1] == 0
 
 
 def test_namespace_and_ring_are_let_go(helper):

@@ -421,6 +421,11 @@ void space_dump(struct space *space, bool all)
 {
     if (space->dumps || space->dead)
         return;
+    /* What is batched goes first: a lookup would carry the dump on to its end, and take that end
+     * away from ready(), which then nothing may wake. */
+    space_flush(space);
+    if (space->dead)
+        return;
     if (all)
         plan(space, IPPROTO_TCP, ALL_STATES);
     else if (space->counts.listeners > 0)
