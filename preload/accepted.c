@@ -35,7 +35,7 @@ static void tune_by_peer(int listener, int fd, unsigned moments)
     struct subject subject;
     struct decision decision;
     subject_at_accept(&subject);
-    tune_decide(fd, &subject, moments, &decision);
+    tune_decide(fd, &subject, MOMENT_ACCEPT, moments, &decision);
     tune_apply(fd, &subject, &decision, moments);
 }
 

@@ -31,7 +31,7 @@ static void adopt(int fd)
     if (!learn_history(fd, &subject))
         return;
     unsigned moments = moments_behind(&subject);
-    tune_decide(fd, &subject, moments, &decision);
+    tune_decide(fd, &subject, MOMENT_SOCKET, moments, &decision);
     if (is_connection(&subject))
         drop_early_options(&decision);
     tune_apply(fd, &subject, &decision, moments);
@@ -46,7 +46,7 @@ void adopt_accepted(int fd)
     struct decision decision;
     subject_at_accept(&subject);
     unsigned moments = moments_behind(&subject);
-    tune_decide(fd, &subject, moments, &decision);
+    tune_decide(fd, &subject, MOMENT_ACCEPT, moments, &decision);
     drop_early_options(&decision);
     tune_apply(fd, &subject, &decision, moments);
 }

@@ -43,10 +43,11 @@ static void bind_source(int fd, const struct subject *subject, const struct poli
     trace_action(fd, subject, MOMENT_CONNECT, action, errno);
 }
 
-static void tune_before(int fd, struct subject *subject, struct decision *decision)
+static void tune_before(int fd, struct subject *subject, unsigned moments,
+                        struct decision *decision)
 {
     int saved = errno;
-    tune_decide(fd, subject, MOMENT_BIT(MOMENT_CONNECT) | MOMENT_BIT(MOMENT_CONNECTED), decision);
+    tune_decide(fd, subject, MOMENT_CONNECT, moments, decision);
     tune_apply(fd, subject, decision, MOMENT_BIT(MOMENT_CONNECT));
     const struct policy_action *source = tune_special(decision, subject, OP_SOURCE, MOMENT_CONNECT);
     if (source != NULL)
@@ -61,26 +62,34 @@ static void tune_after(int fd, const struct subject *subject, const struct decis
     errno = saved;
 }
 
-static int connect_tuned(int fd, const struct sockaddr *address, socklen_t length)
+/* Not in line, so that other connections pass through with a small frame. */
+static __attribute__((noinline)) int connect_tuned(int fd, const struct sockaddr *address,
+                                                   socklen_t length)
 {
     struct subject subject;
     struct decision decision;
-    if (!tunes_at(MOMENT_BIT(MOMENT_CONNECT) | MOMENT_BIT(MOMENT_CONNECTED)) ||
-        !subject_at_address(&subject, MOMENT_CONNECT, address, length))
+    unsigned moments = MOMENT_BIT(MOMENT_CONNECT) | MOMENT_BIT(MOMENT_CONNECTED);
+    if (!subject_at_address(&subject, MOMENT_CONNECT, address, length))
         return real.connect(fd, address, length);
-    tune_before(fd, &subject, &decision);
+    bool reported = reports(ROLE_CONNECT) && (subject.families & FAMILY_IP) != 0;
+    /* A report tells what it has from earlier calls, too. */
+    if (reported)
+        moments |= MOMENT_BIT(MOMENT_SOCKET) | MOMENT_BIT(MOMENT_BIND);
+    tune_before(fd, &subject, moments, &decision);
     int result = real.connect(fd, address, length);
     if (tunes_at(MOMENT_BIT(MOMENT_CONNECTED)) && (result == 0 || errno == EINPROGRESS))
         tune_after(fd, &subject, &decision);
+    /* An interrupted connect() goes on without the caller. */
+    if (reported && (result == 0 || errno == EINPROGRESS || errno == EINTR))
+        report_connect(fd, &subject, &decision);
     return result;
 }
 
 __attribute__((visibility("default"))) int connect(int fd, const struct sockaddr *address,
                                                    socklen_t length)
 {
-    int result = connect_tuned(fd, address, length);
-    /* An interrupted connect() goes on without the caller. */
-    if (reports(ROLE_CONNECT) && (result == 0 || errno == EINPROGRESS || errno == EINTR))
-        report_connect(fd, address, length);
-    return result;
+    if (tunes_at(MOMENT_BIT(MOMENT_CONNECT) | MOMENT_BIT(MOMENT_CONNECTED)) ||
+        reports(ROLE_CONNECT))
+        return connect_tuned(fd, address, length);
+    return real.connect(fd, address, length);
 }

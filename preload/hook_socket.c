@@ -31,7 +31,7 @@ __attribute__((visibility("default"))) int socket(int domain, int type, int prot
         !subject_at_socket(&subject, domain, type, protocol))
         return real.socket(domain, type, protocol);
     struct decision decision;
-    tune_decide(-1, &subject, MOMENT_BIT(MOMENT_SOCKET), &decision);
+    tune_decide(-1, &subject, MOMENT_SOCKET, MOMENT_BIT(MOMENT_SOCKET), &decision);
     const struct policy_action *transport =
         tune_special(&decision, &subject, OP_TRANSPORT, MOMENT_SOCKET);
     int fd = open_socket(domain, type, protocol, &subject, transport);

@@ -93,6 +93,16 @@ void learn(int fd, struct subject *subject, unsigned wanted, enum moment moment)
     subject->unobtainable |= (uint8_t)(wanted & ~got);
 }
 
+void learn_decision(const struct policy *policy, const struct active *active, int fd,
+                    struct subject *subject, enum moment moment, unsigned moments,
+                    struct decision *decision)
+{
+    /* Each round makes a fact known or unobtainable, so this ends. */
+    unsigned missing;
+    while ((missing = match_subject(policy, active, subject, moments, decision)) != 0)
+        learn(fd, subject, missing, moment);
+}
+
 /* Has this side sent its FIN? It takes a sequence number too. */
 static bool sent_fin(uint8_t state)
 {

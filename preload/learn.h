@@ -5,7 +5,7 @@
 #ifndef SOCKTUNE_LEARN_H
 #define SOCKTUNE_LEARN_H
 
-#include "subject.h"
+#include "match.h"
 
 /*
  * Obtain the `wanted` facts of `fd` for a subject in a call at `moment`, one system call for each
@@ -13,6 +13,12 @@
  * Changes errno. Async-signal-safe.
  */
 void learn(int fd, struct subject *subject, unsigned wanted, enum moment moment);
+
+/* match_subject() with the facts that it asks for, for a subject in a call at `moment`. Changes
+ * errno. Async-signal-safe. */
+void learn_decision(const struct policy *policy, const struct active *active, int fd,
+                    struct subject *subject, enum moment moment, unsigned moments,
+                    struct decision *decision);
 
 /*
  * What a socket of unknown history is, from the kernel's word alone: family, protocol, and the

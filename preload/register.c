@@ -6,6 +6,7 @@
 #include "register.h"
 
 #include "kernel.h"
+#include "text.h"
 
 #include <linux/memfd.h>
 #include <linux/netlink.h>
@@ -15,6 +16,80 @@
 #endif
 
 #define DESCRIPTOR_FLAGS (SOCK_CLOEXEC | SOCK_NONBLOCK)
+
+/* The ends of names that the helper takes (registration_parse.h). */
+#define NAME_MAX_BYTES 255u
+
+/* --- the plan -----------------------------------------------------------------------------------
+ */
+
+/* A path that is too long for a socket cannot be that of a helper. */
+static void set_helper(struct sockaddr_un *helper, const char *directory, const char *name)
+{
+    struct text path = TEXT(helper->sun_path);
+    text_put(&path, directory);
+    if (directory[0] != 0)
+        text_put(&path, "/");
+    text_put(&path, name);
+    if (path.length + 1 < path.size)
+        helper->sun_family = AF_UNIX;
+}
+
+static void find_helpers(struct register_plan *plan, const struct register_where *where)
+{
+    if (where->socket != NULL && where->socket[0] != 0) {
+        set_helper(&plan->helpers[0], "", where->socket);
+        return;
+    }
+    set_helper(&plan->helpers[0], "", REGISTRATION_SOCKET);
+    if (where->runtime != NULL && where->runtime[0] == '/')
+        set_helper(&plan->helpers[1], where->runtime, REGISTRATION_USER_SOCKET);
+}
+
+/* False: no room. */
+static bool put_name(struct register_plan *plan, const char *name)
+{
+    size_t length = text_length(name);
+    if (length > NAME_MAX_BYTES)
+        length = NAME_MAX_BYTES;
+    if (sizeof plan->names - plan->names_size < length + 2)
+        return false;
+    char *to = plan->names + plan->names_size;
+    for (size_t i = 0; i < length; i++) {
+        bool control = (unsigned char)name[i] < ' ' || name[i] == 0x7f;
+        to[i] = name[i];
+        if (control)
+            to[i] = '?';
+    }
+    if (length == 0)
+        to[length++] = '?';
+    to[length] = 0;
+    plan->names_size += (uint32_t)length + 1;
+    return true;
+}
+
+void register_prepare(struct register_plan *plan, const struct register_where *where,
+                      const char *program, const struct policy *policy, const struct active *active)
+{
+    find_helpers(plan, where);
+    plan->head = (struct registration){.version = REGISTRATION_VERSION,
+                                       .ring_size = (uint32_t)RING_SIZE(RING_SLOTS)};
+    __builtin_memcpy(plan->head.magic, REGISTRATION_MAGIC, sizeof plan->head.magic);
+    put_name(plan, program);
+    for (uint32_t i = 0; i < active->count; i++) {
+        const struct policy_rule *rule = &policy->rules[active->rules[i]];
+        if ((rule->flags & RULE_REPORT) == 0)
+            continue;
+        if (plan->head.rule_count == REGISTRATION_RULES_MAX ||
+            !put_name(plan, policy_string(policy, rule->name)))
+            break;
+        plan->head.rule_count++;
+    }
+    plan->head.size = (uint32_t)sizeof plan->head + plan->names_size;
+}
+
+/* --- the message --------------------------------------------------------------------------------
+ */
 
 /* A connection to the first helper that there is, or -1. One whose queue is full is none. */
 static int connect_helper(const struct register_plan *plan)

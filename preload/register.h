@@ -5,12 +5,19 @@
 #ifndef SOCKTUNE_REGISTER_H
 #define SOCKTUNE_REGISTER_H
 
+#include "match.h"
 #include "registration.h"
 #include "ring.h"
 
 #include <sys/un.h>
 
-/* What is needed for registering at any time. Made once, in the constructor. */
+/* Where the helper is looked for; NULL: not said. */
+struct register_where {
+    const char *socket;  /* SOCKTUNE_HELPER */
+    const char *runtime; /* XDG_RUNTIME_DIR */
+};
+
+/* What is needed for registering at any time. Made once, at the start of the program. */
 struct register_plan {
     struct sockaddr_un helpers[2]; /* tried in order; sun_family 0: none */
     /* The message is `head`, with the pid put in, and then `names`. */
@@ -18,6 +25,14 @@ struct register_plan {
     uint32_t names_size;
     char names[REGISTRATION_SIZE_MAX - sizeof(struct registration)];
 };
+
+/*
+ * Fill a zeroed plan: where the helper may be, and the names of the program and of those of its
+ * active rules that report. Names are cut, and what a log could not show is replaced. Pure.
+ */
+void register_prepare(struct register_plan *plan, const struct register_where *where,
+                      const char *program, const struct policy *policy,
+                      const struct active *active);
 
 /*
  * Make a ring, hand it to the helper, and keep nothing but its mapping: in the place of `old`, or

@@ -20,32 +20,15 @@
 #include "report.h"
 
 #include "kernel.h"
-#include "learn.h"
-#include "register.h"
-#include "text.h"
-#include "tune.h"
+#include "record.h"
 
 #include <dlfcn.h>
 #include <errno.h>
-#include <netinet/in.h>
 #include <time.h>
-
-#ifndef IPPROTO_MPTCP
-#define IPPROTO_MPTCP 262 /* include/uapi/linux/in.h */
-#endif
-#ifndef SO_COOKIE
-#define SO_COOKIE 57 /* include/uapi/asm-generic/socket.h */
-#endif
-#ifndef SO_BINDTOIFINDEX
-#define SO_BINDTOIFINDEX 62 /* include/uapi/asm-generic/socket.h */
-#endif
 
 #define SECOND_NS       ((uint64_t)1000000000u)
 #define DISTANCE_MAX_NS (60 * SECOND_NS)
 #define UNANSWERED_MAX  16u
-
-/* The ends of names that the helper takes (registration_parse.h). */
-#define NAME_MAX_BYTES 255u
 
 /* Wiped by fork(). */
 struct own {
@@ -63,6 +46,7 @@ struct reporter {
     bool confined;
     /* By option of the policy: what report_option() was told last. */
     uint16_t results[POLICY_OPTIONS_MAX];
+    struct record_maker maker;
     struct register_plan plan;
 };
 
@@ -153,119 +137,23 @@ static struct ring *find_ring(uint64_t now)
 /* --- records -----------------------------------------------------------------------------------
  */
 
-/* Only sockets that sock_diag's TCP part knows. Settles protocol and role. */
-static bool learn_protocol(int fd, struct subject *subject, struct record *record)
-{
-    int protocol = kernel_get_int(fd, SOL_SOCKET, SO_PROTOCOL);
-    if (protocol != IPPROTO_TCP && protocol != IPPROTO_MPTCP)
-        return false;
-    record->protocol = (uint16_t)protocol;
-    subject->protocols = protocol == IPPROTO_TCP ? PROTOCOL_TCP : PROTOCOL_MPTCP;
-    subject->roles &= (uint8_t)~ROLE_DATAGRAM;
-    subject->known |= FACT_ROLE;
-    return true;
-}
-
-/* connect() to "any" goes to this machine. */
-static void settle_remote(struct address *remote)
-{
-    if (address_is_unspecified(remote)) {
-        bool v4 = address_is_v4(remote);
-        remote->bytes[12] = v4 ? 127 : 0;
-        remote->bytes[15] = 1;
-    }
-}
-
-static void put_addresses(const struct subject *subject, struct record *record)
-{
-    record->family = subject->families == FAMILY_INET ? AF_INET : AF_INET6;
-    __builtin_memcpy(record->local, subject->local.bytes, sizeof record->local);
-    record->local_port = subject->local_port;
-    if (record->kind == RECORD_LISTEN || (subject->known & FACT_REMOTE) == 0)
-        return;
-    struct address remote = subject->remote;
-    settle_remote(&remote);
-    __builtin_memcpy(record->remote, remote.bytes, sizeof record->remote);
-    record->remote_port = subject->remote_port;
-}
-
-static void put_failure(struct record *record, uint32_t option, unsigned error)
-{
-    if (record->failed < RECORD_FAILURES_MAX)
-        record->failures[record->failed] =
-            (struct record_failure){.level = state.policy.options[option].level,
-                                    .optname = state.policy.options[option].optname,
-                                    .error = (int32_t)error};
-    if (record->failed < UINT8_MAX)
-        record->failed++;
-}
-
-/* What the rules gave it in its life up to here. An option set at an earlier call, on the listener
- * for example, has the result that it had last in this process. */
-static void put_options(int fd, struct subject *subject, struct record *record)
-{
-    struct decision decision;
-    unsigned moments = moments_behind(subject);
-    tune_decide(fd, subject, moments, &decision);
-    for (uint32_t i = 0; i < state.policy.option_count; i++) {
-        if (decision.action[i] == NO_ACTION || state.policy.options[i].level == LEVEL_SOCKTUNE ||
-            (state.policy.actions[decision.action[i]].moments & moments) == 0)
-            continue;
-        unsigned result = __atomic_load_n(&reporter->results[i], __ATOMIC_RELAXED);
-        if (result == 0)
-            record->applied++;
-        else if (result != REPORT_KEPT)
-            put_failure(record, i, result);
-    }
-}
-
-static bool find_rule(int fd, struct subject *subject, enum moment moment, struct record *record)
-{
-    unsigned missing;
-    uint32_t number;
-    while ((missing = match_report(&state.policy, &state.active, subject, &number)) != 0)
-        learn(fd, subject, missing, moment);
-    if (number == NO_REPORT)
-        return false;
-    record->rule = number < reporter->plan.head.rule_count ? (uint16_t)number : RECORD_RULE_UNNAMED;
-    return true;
-}
-
-static bool learn_identity(int fd, struct record *record)
-{
-    socklen_t length = sizeof record->cookie;
-    if (kernel_getsockopt(fd, SOL_SOCKET, SO_COOKIE, &record->cookie, &length) != 0)
-        return false;
-    int interface = kernel_get_int(fd, SOL_SOCKET, SO_BINDTOIFINDEX);
-    record->interface = interface > 0 ? (uint32_t)interface : 0;
-    record->pid = own_pid();
-    return true;
-}
-
 /* Not in line, so that the hooks' frames stay small. */
-static __attribute__((noinline)) void report(int fd, struct subject *subject, enum moment moment,
-                                             enum record_kind kind)
+static __attribute__((noinline)) void report(int fd, struct subject *subject,
+                                             const struct decision *decided, enum record_kind kind)
 {
     struct record record = {.kind = (uint8_t)kind, .time_ns = now_ns()};
-    const unsigned ends = kind == RECORD_ACCEPT ? FACT_LOCAL | FACT_REMOTE : FACT_LOCAL;
     struct ring *ring = find_ring(record.time_ns);
-    if (ring == NULL || !learn_protocol(fd, subject, &record))
+    if (ring == NULL)
         return;
-    learn(fd, subject, ends & ~(unsigned)subject->known, moment);
-    if (!find_rule(fd, subject, moment, &record) || !learn_identity(fd, &record))
-        return;
-    put_addresses(subject, &record);
-    put_options(fd, subject, &record);
-    ring_put(ring, &record);
+    record.pid = own_pid();
+    if (record_fill(&reporter->maker, fd, subject, decided, &record))
+        ring_put(ring, &record);
 }
 
-void report_connect(int fd, const struct sockaddr *address, socklen_t length)
+void report_connect(int fd, struct subject *subject, const struct decision *decided)
 {
     int saved = errno;
-    struct subject subject;
-    if (subject_at_address(&subject, MOMENT_CONNECT, address, length) &&
-        (subject.families & FAMILY_IP) != 0)
-        report(fd, &subject, MOMENT_CONNECTED, RECORD_CONNECT);
+    report(fd, subject, decided, RECORD_CONNECT);
     errno = saved;
 }
 
@@ -274,7 +162,7 @@ void report_accept(int fd)
     int saved = errno;
     struct subject subject;
     subject_at_accept(&subject);
-    report(fd, &subject, MOMENT_ACCEPT, RECORD_ACCEPT);
+    report(fd, &subject, NULL, RECORD_ACCEPT);
     errno = saved;
 }
 
@@ -283,7 +171,7 @@ void report_listen(int fd)
     int saved = errno;
     struct subject subject;
     subject_at_listen(&subject);
-    report(fd, &subject, MOMENT_LISTENING, RECORD_LISTEN);
+    report(fd, &subject, NULL, RECORD_LISTEN);
     errno = saved;
 }
 
@@ -293,12 +181,10 @@ void report_adopted(int fd, const struct subject *history)
     unsigned roles = subject.roles;
     if (reporter == NULL || (subject.known & FACT_ROLE) == 0 || (roles & ROLE_STREAM) == 0)
         return;
-    if ((roles & ROLE_LISTEN) != 0)
-        report(fd, &subject, MOMENT_LISTENING, RECORD_LISTEN);
-    else if ((roles & ROLE_ACCEPT) != 0)
-        report(fd, &subject, MOMENT_ACCEPT, RECORD_ACCEPT);
-    else
-        report(fd, &subject, MOMENT_CONNECTED, RECORD_CONNECT);
+    report(fd, &subject, NULL,
+           (roles & ROLE_LISTEN) != 0   ? RECORD_LISTEN
+           : (roles & ROLE_ACCEPT) != 0 ? RECORD_ACCEPT
+                                        : RECORD_CONNECT);
 }
 
 void report_option(uint32_t option, unsigned result)
@@ -316,82 +202,6 @@ void report_confine(void)
 /* --- start -------------------------------------------------------------------------------------
  */
 
-static unsigned reported_roles(void)
-{
-    unsigned roles = 0;
-    for (uint32_t i = 0; i < state.active.count; i++) {
-        const struct policy_rule *rule = &state.policy.rules[state.active.rules[i]];
-        if ((rule->flags & RULE_REPORT) != 0 &&
-            (rule->protocols & (PROTOCOL_TCP | PROTOCOL_MPTCP)) != 0 &&
-            (rule->families & FAMILY_IP) != 0)
-            roles |= rule->roles & (unsigned)ROLE_STREAM;
-    }
-    return roles;
-}
-
-/* A path that is too long for a socket cannot be that of a helper. */
-static void set_helper(struct sockaddr_un *helper, const char *directory, const char *name)
-{
-    struct text path = TEXT(helper->sun_path);
-    text_put(&path, directory);
-    if (directory[0] != 0)
-        text_put(&path, "/");
-    text_put(&path, name);
-    if (path.length + 1 < path.size)
-        helper->sun_family = AF_UNIX;
-}
-
-static void find_helpers(struct register_plan *plan, const struct report_settings *settings)
-{
-    if (settings->helper != NULL && settings->helper[0] != 0) {
-        set_helper(&plan->helpers[0], "", settings->helper);
-        return;
-    }
-    set_helper(&plan->helpers[0], "", REGISTRATION_SOCKET);
-    if (settings->runtime != NULL && settings->runtime[0] == '/')
-        set_helper(&plan->helpers[1], settings->runtime, REGISTRATION_USER_SOCKET);
-}
-
-/* Names are cut, and what a log could not show replaced. False: no room. */
-static bool put_name(struct register_plan *plan, const char *name)
-{
-    size_t length = text_length(name);
-    if (length > NAME_MAX_BYTES)
-        length = NAME_MAX_BYTES;
-    if (sizeof plan->names - plan->names_size < length + 2)
-        return false;
-    char *to = plan->names + plan->names_size;
-    for (size_t i = 0; i < length; i++) {
-        bool control = (unsigned char)name[i] < ' ' || name[i] == 0x7f;
-        to[i] = name[i];
-        if (control)
-            to[i] = '?';
-    }
-    if (length == 0)
-        to[length++] = '?';
-    to[length] = 0;
-    plan->names_size += (uint32_t)length + 1;
-    return true;
-}
-
-static void make_message(struct register_plan *plan)
-{
-    plan->head = (struct registration){.version = REGISTRATION_VERSION,
-                                       .ring_size = (uint32_t)RING_SIZE(RING_SLOTS)};
-    __builtin_memcpy(plan->head.magic, REGISTRATION_MAGIC, sizeof plan->head.magic);
-    put_name(plan, state.program);
-    for (uint32_t i = 0; i < state.active.count; i++) {
-        const struct policy_rule *rule = &state.policy.rules[state.active.rules[i]];
-        if ((rule->flags & RULE_REPORT) == 0)
-            continue;
-        if (plan->head.rule_count == REGISTRATION_RULES_MAX ||
-            !put_name(plan, policy_string(&state.policy, rule->name)))
-            break;
-        plan->head.rule_count++;
-    }
-    plan->head.size = (uint32_t)sizeof plan->head + plan->names_size;
-}
-
 /* Looked up here and not imported: few programs report. */
 static bool find_clock(struct reporter *made)
 {
@@ -403,9 +213,9 @@ static bool find_clock(struct reporter *made)
     return found.symbol != NULL;
 }
 
-unsigned report_start(const struct report_settings *settings)
+unsigned report_start(const struct register_where *where)
 {
-    unsigned roles = reported_roles();
+    unsigned roles = record_roles(&state.policy, &state.active);
     if (roles == 0)
         return 0;
     struct reporter *made = kernel_map(sizeof *made);
@@ -416,9 +226,12 @@ unsigned report_start(const struct report_settings *settings)
         return 0;
     made->own = own;
     made->distance = SECOND_NS;
-    find_helpers(&made->plan, settings);
+    register_prepare(&made->plan, where, state.program, &state.policy, &state.active);
+    made->maker = (struct record_maker){.policy = &state.policy,
+                                        .active = &state.active,
+                                        .results = made->results,
+                                        .rules_named = made->plan.head.rule_count};
     reporter = made;
-    make_message(&made->plan);
     find_ring(now_ns());
     return roles;
 }

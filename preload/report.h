@@ -8,6 +8,7 @@
 #ifndef SOCKTUNE_REPORT_H
 #define SOCKTUNE_REPORT_H
 
+#include "register.h"
 #include "state.h"
 
 /* Does an active rule want sockets of one of these roles (enum role_bit) reported? The hooks' first
@@ -17,29 +18,23 @@ static inline bool reports(unsigned roles)
     return __builtin_expect((state.reports & roles) != 0, 0);
 }
 
-/* Where the helper is looked for; NULL: not said. */
-struct report_settings {
-    const char *helper;  /* SOCKTUNE_HELPER */
-    const char *runtime; /* XDG_RUNTIME_DIR */
-};
-
 /*
  * If an active rule has `report = true`, prepare for it and register with the helper, if there is
  * one. For the constructor alone. Returns the roles for state.reports. Changes errno.
  */
-unsigned report_start(const struct report_settings *settings);
+unsigned report_start(const struct register_where *where);
 
-/* connect() to `address` succeeded or is under way. */
-void report_connect(int fd, const struct sockaddr *address, socklen_t length);
+/* connect() succeeded or is under way: `subject` as it was before the call, to which facts are
+ * added, and what was decided for all moments up to MOMENT_CONNECTED. */
+void report_connect(int fd, struct subject *subject, const struct decision *decided);
 void report_accept(int fd);
 void report_listen(int fd);
 
 /* A socket that the program was started with, as learn_history() found it. For the constructor. */
 void report_adopted(int fd, const struct subject *subject);
 
-/* What became of setting policy.options[option] just now: 0 or errno, or that `default` left it
- * alone. Kept for the records to come. */
-#define REPORT_KEPT 0xffffu
+/* What became of setting policy.options[option] just now: 0 or errno, or RECORD_KEPT
+ * (record.h). Kept for the records to come. */
 void report_option(uint32_t option, unsigned result);
 
 /* The program begins to confine itself: from now on nothing but getsockopt() and the like. */

@@ -102,7 +102,7 @@ static unsigned moments_of_active_rules(void)
 /* Everything that depends on which rules are for this program. `extra` is the room behind the
  * policy: active rules first, then guards. */
 static void publish(const struct identity *identity, void *extra,
-                    const struct report_settings *report)
+                    const struct register_where *helper)
 {
     uint32_t *rules = extra;
     state.active.rules = rules;
@@ -112,7 +112,7 @@ static void publish(const struct identity *identity, void *extra,
     collect_guards((uint16_t *)(rules + state.active.count));
     baseline_take();
     unsigned moments = moments_of_active_rules();
-    unsigned reported = report_start(report);
+    unsigned reported = report_start(helper);
     if (moments != 0 || reported != 0)
         adopt_sockets();
     __atomic_store_n(&state.reports, reported, __ATOMIC_RELEASE);
@@ -166,12 +166,12 @@ static void tune_program(const struct start *start)
         return;
     identity.executable =
         find_executable(&state.policy, start->argv[0], executable, sizeof executable);
-    struct report_settings report = {0};
+    struct register_where helper = {0};
     if (!settings.secure) {
-        report.helper = text_getenv(start->environment, "SOCKTUNE_HELPER");
-        report.runtime = text_getenv(start->environment, "XDG_RUNTIME_DIR");
+        helper.socket = text_getenv(start->environment, "SOCKTUNE_HELPER");
+        helper.runtime = text_getenv(start->environment, "XDG_RUNTIME_DIR");
     }
-    publish(&identity, extra, &report);
+    publish(&identity, extra, &helper);
     trace_start(rules);
 }
 

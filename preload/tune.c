@@ -8,6 +8,7 @@
 #include "bytes.h"
 #include "kernel.h"
 #include "learn.h"
+#include "record.h"
 #include "report.h"
 #include "trace.h"
 
@@ -21,13 +22,10 @@
 
 struct state state;
 
-void tune_decide(int fd, struct subject *subject, unsigned moments, struct decision *decision)
+void tune_decide(int fd, struct subject *subject, enum moment moment, unsigned moments,
+                 struct decision *decision)
 {
-    /* Each round makes a fact known or unobtainable, so this ends. */
-    unsigned missing;
-    enum moment moment = (enum moment)__builtin_ctz(moments);
-    while ((missing = match_subject(&state.policy, &state.active, subject, moments, decision)) != 0)
-        learn(fd, subject, missing, moment);
+    learn_decision(&state.policy, &state.active, fd, subject, moment, moments, decision);
 }
 
 /* Which of state.baselines is for this socket. What the call left open (subjects know no more than
@@ -104,7 +102,7 @@ static void apply_action(int fd, const struct subject *subject, const struct pol
         return; /* socket() and connect() see to these */
     if (yields(fd, subject, action, moment)) {
         trace_kept(fd, subject, moment, action);
-        report_option(action->option, REPORT_KEPT);
+        report_option(action->option, RECORD_KEPT);
         return;
     }
     errno = 0;
@@ -186,7 +184,7 @@ void tune(int fd, struct subject *subject, enum moment moment)
 {
     int saved = errno;
     struct decision decision;
-    tune_decide(fd, subject, MOMENT_BIT(moment), &decision);
+    tune_decide(fd, subject, moment, MOMENT_BIT(moment), &decision);
     tune_apply(fd, subject, &decision, MOMENT_BIT(moment));
     errno = saved;
 }

@@ -21,8 +21,10 @@ static inline bool tunes_at(unsigned moments)
  */
 void tune(int fd, struct subject *subject, enum moment moment);
 
-/* The same in two steps, where a call lies between decision and application. */
-void tune_decide(int fd, struct subject *subject, unsigned moments, struct decision *decision);
+/* The same in two steps, where a call lies between decision and application, or more moments than
+ * that of the call are to be decided for. */
+void tune_decide(int fd, struct subject *subject, enum moment moment, unsigned moments,
+                 struct decision *decision);
 void tune_apply(int fd, const struct subject *subject, const struct decision *decision,
                 unsigned moments);
 

@@ -261,17 +261,6 @@ static void apply_decision(const struct application *application, struct decisio
     }
 }
 
-static void decide(const struct applier *applier, int fd, struct subject *subject, unsigned moments,
-                   struct decision *decision)
-{
-    unsigned missing;
-
-    /* Each round makes a fact known or unobtainable, so this ends. */
-    while ((missing =
-                match_subject(applier->policy, applier->active, subject, moments, decision)) != 0)
-        learn(fd, subject, missing, (enum moment)__builtin_ctz(moments));
-}
-
 static void apply(const struct applier *applier, int fd, struct subject *subject, unsigned moments,
                   bool late, void *context)
 {
@@ -283,7 +272,8 @@ static void apply(const struct applier *applier, int fd, struct subject *subject
                                       .kind = kind_of(fd),
                                       .late = late};
 
-    decide(applier, fd, subject, moments, &decision);
+    learn_decision(applier->policy, applier->active, fd, subject,
+                   (enum moment)__builtin_ctz(moments), moments, &decision);
     apply_decision(&application, &decision, moments);
 }
 
@@ -327,7 +317,8 @@ void apply_to_opened(const struct applier *applier, int fd, void *context)
     application.subject = &subject;
     application.kind = kind_of(fd);
     moments = moments_behind(&subject);
-    decide(applier, fd, &subject, moments, &decision);
+    learn_decision(applier->policy, applier->active, fd, &subject, MOMENT_SOCKET, moments,
+                   &decision);
     if (is_connection(&subject))
         drop_early_options(applier->policy, &decision);
     apply_decision(&application, &decision, moments);

@@ -1,0 +1,168 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * From a socket to its record: the rule that wants it, who it is, both its ends, and what became of
+ * the options that the rules give it.
+ */
+#include "record.h"
+
+#include "kernel.h"
+#include "learn.h"
+
+#include <netinet/in.h>
+
+#ifndef IPPROTO_MPTCP
+#define IPPROTO_MPTCP 262 /* include/uapi/linux/in.h */
+#endif
+#ifndef SO_COOKIE
+#define SO_COOKIE 57 /* include/uapi/asm-generic/socket.h */
+#endif
+#ifndef SO_BINDTOIFINDEX
+#define SO_BINDTOIFINDEX 62 /* include/uapi/asm-generic/socket.h */
+#endif
+
+unsigned record_roles(const struct policy *policy, const struct active *active)
+{
+    unsigned roles = 0;
+    for (uint32_t i = 0; i < active->count; i++) {
+        const struct policy_rule *rule = &policy->rules[active->rules[i]];
+        if ((rule->flags & RULE_REPORT) != 0 &&
+            (rule->protocols & (PROTOCOL_TCP | PROTOCOL_MPTCP)) != 0 &&
+            (rule->families & FAMILY_IP) != 0)
+            roles |= rule->roles & (unsigned)ROLE_STREAM;
+    }
+    return roles;
+}
+
+static enum moment moment_of(const struct record *record)
+{
+    return record->kind == RECORD_CONNECT  ? MOMENT_CONNECTED
+           : record->kind == RECORD_ACCEPT ? MOMENT_ACCEPT
+                                           : MOMENT_LISTENING;
+}
+
+/* Only sockets that sock_diag's TCP part knows. Settles protocol and role. */
+static bool learn_protocol(int fd, struct subject *subject, struct record *record)
+{
+    int protocol = subject->protocols == PROTOCOL_TCP ? IPPROTO_TCP
+                   : subject->protocols == PROTOCOL_MPTCP
+                       ? IPPROTO_MPTCP
+                       : kernel_get_int(fd, SOL_SOCKET, SO_PROTOCOL);
+    if (protocol != IPPROTO_TCP && protocol != IPPROTO_MPTCP)
+        return false;
+    record->protocol = (uint16_t)protocol;
+    subject->protocols = protocol == IPPROTO_TCP ? PROTOCOL_TCP : PROTOCOL_MPTCP;
+    subject->roles &= (uint8_t)~ROLE_DATAGRAM;
+    subject->known |= FACT_ROLE;
+    return true;
+}
+
+/* The call may have given it an address, or another one: a connection's is never "any". */
+static void learn_ends(int fd, struct subject *subject, const struct record *record)
+{
+    unsigned wanted = FACT_LOCAL;
+    if (record->kind == RECORD_ACCEPT)
+        wanted |= FACT_REMOTE & ~(unsigned)subject->known;
+    subject->known &= (uint8_t)~FACT_LOCAL;
+    subject->unobtainable &= (uint8_t)~FACT_LOCAL;
+    learn(fd, subject, wanted, moment_of(record));
+}
+
+static bool find_rule(const struct record_maker *maker, int fd, struct subject *subject,
+                      struct record *record)
+{
+    unsigned missing;
+    uint32_t number;
+    while ((missing = match_report(maker->policy, maker->active, subject, &number)) != 0)
+        learn(fd, subject, missing, moment_of(record));
+    if (number == NO_REPORT)
+        return false;
+    record->rule = number < maker->rules_named ? (uint16_t)number : RECORD_RULE_UNNAMED;
+    return true;
+}
+
+static bool learn_identity(int fd, struct record *record)
+{
+    socklen_t length = sizeof record->cookie;
+    if (kernel_getsockopt(fd, SOL_SOCKET, SO_COOKIE, &record->cookie, &length) != 0)
+        return false;
+    int interface = kernel_get_int(fd, SOL_SOCKET, SO_BINDTOIFINDEX);
+    record->interface = interface > 0 ? (uint32_t)interface : 0;
+    return true;
+}
+
+/* connect() to "any" goes to this machine. */
+static void settle_remote(struct address *remote)
+{
+    if (address_is_unspecified(remote)) {
+        bool v4 = address_is_v4(remote);
+        remote->bytes[12] = v4 ? 127 : 0;
+        remote->bytes[15] = 1;
+    }
+}
+
+static void put_addresses(const struct subject *subject, struct record *record)
+{
+    record->family = subject->families == FAMILY_INET ? AF_INET : AF_INET6;
+    __builtin_memcpy(record->local, subject->local.bytes, sizeof record->local);
+    record->local_port = subject->local_port;
+    if (record->kind == RECORD_LISTEN || (subject->known & FACT_REMOTE) == 0)
+        return;
+    struct address remote = subject->remote;
+    settle_remote(&remote);
+    __builtin_memcpy(record->remote, remote.bytes, sizeof record->remote);
+    record->remote_port = subject->remote_port;
+}
+
+static void put_failure(const struct policy_option *option, unsigned error, struct record *record)
+{
+    if (record->failed < RECORD_FAILURES_MAX)
+        record->failures[record->failed] = (struct record_failure){
+            .level = option->level, .optname = option->optname, .error = (int32_t)error};
+    if (record->failed < UINT8_MAX)
+        record->failed++;
+}
+
+/* An option set at an earlier call, on the listener for example, has the result that it had last in
+ * this process. */
+static void put_options(const struct record_maker *maker, const struct decision *decided,
+                        unsigned moments, struct record *record)
+{
+    const struct policy *policy = maker->policy;
+    for (uint32_t i = 0; i < policy->option_count; i++) {
+        if (decided->action[i] == NO_ACTION || policy->options[i].level == LEVEL_SOCKTUNE ||
+            (policy->actions[decided->action[i]].moments & moments) == 0)
+            continue;
+        unsigned result = __atomic_load_n(&maker->results[i], __ATOMIC_RELAXED);
+        if (result == 0)
+            record->applied++;
+        else if (result != RECORD_KEPT)
+            put_failure(&policy->options[i], result, record);
+    }
+}
+
+/* Not in line: a caller that has decided needs no second decision in its frame. */
+static __attribute__((noinline)) void decide_options(const struct record_maker *maker, int fd,
+                                                     struct subject *subject, struct record *record)
+{
+    struct decision decision;
+    unsigned moments = moments_behind(subject);
+    learn_decision(maker->policy, maker->active, fd, subject, moment_of(record), moments,
+                   &decision);
+    put_options(maker, &decision, moments, record);
+}
+
+bool record_fill(const struct record_maker *maker, int fd, struct subject *subject,
+                 const struct decision *decided, struct record *record)
+{
+    if (!learn_protocol(fd, subject, record))
+        return false;
+    learn_ends(fd, subject, record);
+    if (!find_rule(maker, fd, subject, record) || !learn_identity(fd, record))
+        return false;
+    put_addresses(subject, record);
+    if (decided != NULL)
+        put_options(maker, decided, moments_behind(subject), record);
+    else
+        decide_options(maker, fd, subject, record);
+    return true;
+}
