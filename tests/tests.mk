@@ -13,7 +13,7 @@ TEST_CFLAGS := -Wno-shadow -Wno-conversion -Wno-missing-prototypes \
 # The unit tests link all but the hooks and the main program.
 unit_obj := $(patsubst %.c,$(B)/san/%.o,$(ENGINE) $(CONFIG_SRC) \
               $(filter-out tools/main.c tools/helper/main.c,$(TOOLS_SRC) $(HELPER_SRC)) \
-              $(wildcard tests/unit/*.c))
+              $(filter-out tests/link/main.c,$(wildcard tests/link/*.c)) $(wildcard tests/unit/*.c))
 platform_obj := $(patsubst %.c,$(B)/san/%.o,$(ENGINE) $(CONFIG_SRC) $(wildcard tests/platform/*.c))
 
 # $(call sanitized,part,more flags)
@@ -46,7 +46,7 @@ unit: $(B)/tests/unit
 	$< --jobs 2
 platform: $(B)/tests/platform
 	tests/in-memory-group $< --jobs 1
-hosts: $(hosts)
+hosts: $(hosts) $(B)/tests/link
 run_pytest = SOCKTUNE_BUILD=$(CURDIR)/$(B) tests/in-memory-group $(PYTHON) -m pytest -q -n 2 -p no:cacheprovider \
              tests/programs $(PYTEST_ARGS)
 programs: all hosts
@@ -84,6 +84,7 @@ check:
 	$(MAKE) -j$$(nproc) all other-machines $(B)/tests/unit $(B)/tests/platform hosts
 	$(MAKE) unit platform programs
 
+include tests/link/link.mk
 include tests/lint/lint.mk
 include tests/fuzz/fuzz.mk
 include tests/bench/bench.mk

@@ -1,0 +1,137 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Forwarding: packets are taken from one device, and written to the other when they are due.
+ */
+#include "link/forward.h"
+
+#include "link/capture.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <stdio.h>
+#include <time.h>
+#include <unistd.h>
+
+#define BATCH        32        /* packets taken before those that are due are looked after */
+#define TURNS        64        /* before input is looked at */
+#define SPIN_NS      100000ULL /* the end of a sleep that is spun */
+#define SPIN_SHARE   4         /* of that, the time from one spin to the next */
+#define HEARTBEAT_NS 1000000   /* the longest sleep: a standstill is seen even when idle */
+#define BILLION      1000000000ULL
+
+static uint64_t now_ns(void)
+{
+    struct timespec now;
+
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (uint64_t)now.tv_sec * BILLION + (uint64_t)now.tv_nsec;
+}
+
+/* What the kernel says to groups of its own accord is not forwarded: it would shift the numbers of
+ * all packets behind it, and with them what is lost. */
+static bool is_multicast(const unsigned char *packet, size_t size)
+{
+    return size && (packet[0] >> 4 == 4 ? size > 16 && packet[16] >> 4 == 14
+                                        : size > 24 && packet[24] == 0xff);
+}
+
+/* Write what is due. A device that takes no more drops it, as an interface does. */
+static void deliver(struct link *link, struct way *way)
+{
+    struct flown first;
+    uint64_t now = now_ns();
+
+    while (flight_first(way->flight, &first) && first.due_ns <= now) {
+        link_be_late(link, first.due_ns, now);
+        if (write(way->to, first.bytes, first.size) < 0 && errno == EBADFD)
+            link_die("the device is gone");
+        flight_remove_first(way->flight);
+        now = now_ns();
+    }
+}
+
+/* Take a packet from a device, if one is there. Returns false if not. */
+static bool take(struct link *link, struct way *way)
+{
+    static unsigned char overflow[FLIGHT_PACKET_SIZE];
+    unsigned char *bytes = flight_room(way->flight);
+    ssize_t size = read(way->from, bytes ? bytes : overflow, FLIGHT_PACKET_SIZE);
+    struct timespec wall;
+    uint64_t due;
+
+    if (size <= 0)
+        return false;
+    if (is_multicast(bytes ? bytes : overflow, (size_t)size))
+        return true;
+    if (link->capture) {
+        clock_gettime(CLOCK_REALTIME, &wall);
+        capture_packet(link->capture, wall, bytes ? bytes : overflow, (size_t)size);
+    }
+    if (!bytes)
+        way->no_room++;
+    else if (link_schedule(&way->direction, now_ns(), (size_t)size, &due) == LINK_PASSES)
+        flight_add(way->flight, (size_t)size, due);
+    return true;
+}
+
+/* One turn over all ways. Returns true if packets came; *next is when the first one is due. */
+static bool turn(struct link *link, uint64_t *next)
+{
+    bool came = false;
+    struct flown first;
+
+    *next = UINT64_MAX;
+    for (size_t i = 0; i < 2 * link->path_count; i++) {
+        struct way *way = link_way(link, i);
+
+        for (int n = 0; n < BATCH && take(link, way); n++)
+            came = true;
+        deliver(link, way);
+        if (flight_first(way->flight, &first) && first.due_ns < *next)
+            *next = first.due_ns;
+    }
+    return came;
+}
+
+/*
+ * Sleep until something comes or `next`. Returns true if input is there.
+ *
+ * The last bit of a sleep is spun, for a timer wakes late; but not where sleeps follow on one
+ * another closely. Who never sleeps has all others of his processor starve, and the kernel's way to
+ * feed them (fair_server of sched/deadline.c) is to keep us away for 50 ms.
+ */
+static bool rest(struct link *link, uint64_t next)
+{
+    struct pollfd polled[2 * PATHS_MAX + 1] = {{.fd = STDIN_FILENO, .events = POLLIN}};
+    uint64_t now = now_ns(), heartbeat = now + HEARTBEAT_NS;
+    uint64_t until = next < heartbeat ? next : heartbeat;
+    bool spins = until == next && now > link->spun_ns + SPIN_NS * SPIN_SHARE;
+    uint64_t timer = until - (spins ? SPIN_NS : 0);
+    struct timespec timeout = {.tv_nsec = timer > now ? (long)(timer - now) : 0};
+
+    for (size_t i = 0; i < 2 * link->path_count; i++)
+        polled[i + 1] = (struct pollfd){.fd = link_way(link, i)->from, .events = POLLIN};
+    if (ppoll(polled, 2 * link->path_count + 1, &timeout, NULL) == 0 && spins)
+        while ((link->spun_ns = now_ns()) < until)
+            ;
+    link_be_late(link, until, now_ns());
+    return polled[0].revents;
+}
+
+void link_forward(struct link *link)
+{
+    char line[1024];
+    uint64_t next;
+
+    for (unsigned turns = 0;; turns++) {
+        /* Orders are not kept waiting by a link that is never idle. */
+        if (turn(link, &next) && turns % TURNS)
+            continue;
+        if (rest(link, next)) {
+            if (!fgets(line, sizeof line, stdin))
+                return;
+            link_answer(link, line);
+            fflush(stdout);
+        }
+    }
+}
