@@ -10,6 +10,7 @@
 #include <netinet/in.h>
 #include <pthread.h>
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -138,6 +139,45 @@ Test(ring, counts_what_does_not_fit)
     }
     cr_assert_eq(seen.count, (size_t)5 * RING_SLOTS);
     cr_assert_eq(ends.reader.counts.records, (size_t)5 * RING_SLOTS);
+    close_ends(&ends);
+}
+
+/* KiB of the mapping at `address` that are mapped into this process, by /proc/self/smaps. */
+static long resident(const void *address)
+{
+    FILE *smaps = fopen("/proc/self/smaps", "r");
+    char line[256], start[32];
+    bool here = false;
+    long kib = -1;
+
+    cr_assert_not_null(smaps);
+    snprintf(start, sizeof start, "%lx-", (unsigned long)(uintptr_t)address);
+    while (kib < 0 && fgets(line, sizeof line, smaps)) {
+        here |= strncmp(line, start, strlen(start)) == 0;
+        if (here && strncmp(line, "Rss:", 4) == 0)
+            kib = strtol(line + 4, NULL, 10);
+    }
+    fclose(smaps);
+    return kib;
+}
+
+/* A ring at rest takes no memory of the reader's, and nothing is lost by it. */
+Test(ring, rests)
+{
+    struct ends ends = open_ends();
+    struct seen seen = {.next = {1}};
+    struct record record;
+
+    for (uint64_t number = 1; number <= RING_SLOTS; number++) {
+        record = make_record(0, number);
+        cr_assert(ring_put(ends.ring, &record));
+    }
+    cr_assert_gt(ring_reader_read(&ends.reader, 1, RING_SLOTS / 2, see, &seen), 0);
+    cr_assert_gt(resident(ends.reader.ring), 64);
+    ring_reader_rest(&ends.reader);
+    cr_assert_leq(resident(ends.reader.ring), 64);
+    cr_assert_eq(read_all(&ends, 1, &seen), RING_SLOTS / 2);
+    cr_assert_eq(seen.count, RING_SLOTS);
     close_ends(&ends);
 }
 

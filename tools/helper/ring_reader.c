@@ -90,6 +90,16 @@ void ring_reader_beat(struct ring_reader *reader, uint64_t now_ns)
     __atomic_store_n(&reader->ring->header.heartbeat, now_ns, __ATOMIC_RELAXED);
 }
 
+void ring_reader_rest(struct ring_reader *reader)
+{
+    if (!reader->touched)
+        return;
+    /* madvise(2): of a shared mapping, the contents are not lost. The header is in use all the
+     * time. */
+    (void)madvise(reader->ring->slot, reader->size - sizeof reader->ring->header, MADV_DONTNEED);
+    reader->touched = false;
+}
+
 static bool record_is_sane(const struct record *record)
 {
     if (record->kind < RECORD_CONNECT || record->kind > RECORD_LISTEN)
@@ -169,8 +179,10 @@ int ring_reader_read(struct ring_reader *reader, uint64_t now_ns, unsigned limit
     }
     if (passed == ready)
         reader->hole_since = 0;
-    if (passed != 0)
+    if (passed != 0) {
+        reader->touched = true;
         __atomic_store_n(&ring->header.tail, reader->tail, __ATOMIC_RELEASE);
+    }
     return (int)passed;
 }
 

@@ -27,6 +27,7 @@ struct ring_reader {
     uint64_t tail;       /* the next ticket; `tail` in the ring is only told */
     uint64_t hole_since; /* when the reader first waited for `tail`; 0: does not */
     uint64_t dropped_seen;
+    bool touched; /* slots were read since ring_reader_rest() */
     struct ring_counts counts;
 };
 
@@ -54,6 +55,10 @@ typedef void ring_take(void *context, const struct record *record);
  */
 int ring_reader_read(struct ring_reader *reader, uint64_t now_ns, unsigned limit, ring_take *take,
                      void *context);
+
+/* Unmap the pages of the slots until they are read again. They are the program's memory and stay as
+ * they are; but mapped, they count as the helper's too. */
+void ring_reader_rest(struct ring_reader *reader);
 
 /* Has the ring tickets that were not read? Also true while it waits for a slow writer. */
 bool ring_reader_pending(const struct ring_reader *reader);
