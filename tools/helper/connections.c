@@ -78,13 +78,19 @@ void connection_info(const struct connection *connection, struct tcp_info_bytes 
 
 /* --- places --------------------------------------------------------------------------------- */
 
+/* Of a place that is used. */
 static struct connection *at_place(const struct connections *all, uint32_t place)
 {
-    struct chunk *chunk = all->chunks[place / CHUNK];
+    return &all->chunks[place / CHUNK]->places[place % CHUNK];
+}
 
-    return chunk && chunk->used[place % CHUNK / 64] >> (place % 64) & 1
-               ? &chunk->places[place % CHUNK]
-               : NULL;
+/* NULL: the place, of a chunk that is there, is free. */
+static struct connection *look_into(const struct connections *all, uint32_t place)
+{
+    const struct chunk *chunk = all->chunks[place / CHUNK];
+    bool used = chunk->used[place % CHUNK / 64] >> (place % 64) & 1;
+
+    return used ? at_place(all, place) : NULL;
 }
 
 static struct chunk *chunk_with_room(struct connections *all, size_t *index)
@@ -352,7 +358,7 @@ static struct connection *walk(const struct connections *all, uint64_t *cursor, 
             *cursor = (place / CHUNK + 1) * CHUNK;
             continue;
         }
-        found = at_place(all, (uint32_t)place);
+        found = look_into(all, (uint32_t)place);
         if (found)
             return found;
     }

@@ -127,6 +127,7 @@ static void count(const struct connection *connection, size_t by)
     tracker->space->counts.tracked += by;
     tracker->space->counts.listeners += connection->role == ROLE_LISTEN ? by : 0;
     tracker->space->counts.mptcp += is_mptcp(connection) ? by : 0;
+    tracker->space->counts.inet6 += connection->family == AF_INET6 ? by : 0;
 }
 
 static void finish(struct helper *helper, struct connection *connection, enum connection_data data,
@@ -411,10 +412,13 @@ static void next_dump(struct space *space)
     end_dumps(space);
 }
 
+/* Of a family of which nothing is tracked, the kernel need not walk over all sockets. */
 static void plan(struct space *space, uint16_t protocol, uint32_t states)
 {
-    space->plan[space->planned++] = (struct dump_kind){AF_INET, protocol, states};
-    space->plan[space->planned++] = (struct dump_kind){AF_INET6, protocol, states};
+    if (space->counts.tracked > space->counts.inet6)
+        space->plan[space->planned++] = (struct dump_kind){AF_INET, protocol, states};
+    if (space->counts.inet6 > 0)
+        space->plan[space->planned++] = (struct dump_kind){AF_INET6, protocol, states};
 }
 
 void space_dump(struct space *space, bool all)

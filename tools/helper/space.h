@@ -40,6 +40,7 @@ struct space_counts {
     size_t tracked;
     size_t listeners;
     size_t mptcp;
+    size_t inet6; /* sockets of AF_INET6 */
 };
 
 /* `fd`: from diag_socket() or diag_check(), becomes the space's. NULL with a message logged. */
@@ -70,7 +71,7 @@ void space_lost(struct helper *helper, struct connection *connection);
  * is under way. `all`: established connections too. */
 void space_dump(struct space *space, bool all);
 bool space_is_dumping(const struct space *space);
-/* Sockets in the namespace, as the last dump of all counted; 0: none was made. */
+/* Sockets of the namespace that the last dump of all met; 0: none was made. */
 size_t space_sockets(const struct space *space);
 
 /* Ends that the kernel could not deliver: since the last call, and when that last happened
