@@ -41,8 +41,9 @@ say = @:
 endif
 
 # What the preloaded object and the tools share: pure code, no hooks.
-ENGINE      := preload/glob.c preload/learn.c preload/match.c preload/policy.c \
-               preload/record.c preload/register.c preload/ring.c preload/subject.c preload/text.c
+ENGINE      := preload/apply.c preload/baseline.c preload/glob.c preload/learn.c preload/match.c \
+               preload/policy.c preload/record.c preload/register.c preload/ring.c \
+               preload/subject.c preload/text.c
 PRELOAD_SRC := $(wildcard preload/*.c)
 CONFIG_SRC  := $(wildcard config/*.c)
 TOOLS_SRC   := $(wildcard tools/*.c)

@@ -6,6 +6,7 @@
  */
 #include "adopt.h"
 
+#include "apply.h"
 #include "bytes.h"
 #include "kernel.h"
 #include "learn.h"
@@ -14,15 +15,6 @@
 #include "waiting.h"
 
 #include <dirent.h>
-
-/* On a connection it is too late for buffers and the like: SO_RCVBUF can clamp the window for good
- * there. */
-static void drop_early_options(struct decision *decision)
-{
-    for (uint32_t i = 0; i < state.policy.option_count; i++)
-        if ((state.policy.options[i].flags & OPTION_EARLY) != 0)
-            decision->action[i] = NO_ACTION;
-}
 
 static void adopt(int fd)
 {
@@ -33,7 +25,7 @@ static void adopt(int fd)
     unsigned moments = moments_behind(&subject);
     tune_decide(fd, &subject, MOMENT_SOCKET, moments, &decision);
     if (is_connection(&subject))
-        drop_early_options(&decision);
+        apply_drop_early(&state.policy, &decision);
     tune_apply(fd, &subject, &decision, moments);
     if ((subject.roles & ROLE_LISTEN) != 0)
         waiting_count(fd);
@@ -47,7 +39,7 @@ void adopt_accepted(int fd)
     subject_at_accept(&subject);
     unsigned moments = moments_behind(&subject);
     tune_decide(fd, &subject, MOMENT_ACCEPT, moments, &decision);
-    drop_early_options(&decision);
+    apply_drop_early(&state.policy, &decision);
     tune_apply(fd, &subject, &decision, moments);
 }
 

@@ -32,8 +32,7 @@ __attribute__((visibility("default"))) int socket(int domain, int type, int prot
         return real.socket(domain, type, protocol);
     struct decision decision;
     tune_decide(-1, &subject, MOMENT_SOCKET, MOMENT_BIT(MOMENT_SOCKET), &decision);
-    const struct policy_action *transport =
-        tune_special(&decision, &subject, OP_TRANSPORT, MOMENT_SOCKET);
+    const struct policy_action *transport = tune_transport(&decision, &subject);
     int fd = open_socket(domain, type, protocol, &subject, transport);
     if (fd >= 0) {
         int saved = errno;

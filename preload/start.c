@@ -14,7 +14,6 @@
  * descriptor stay open. errno is kept.
  */
 #include "adopt.h"
-#include "baseline.h"
 #include "kernel.h"
 #include "load.h"
 #include "real.h"
@@ -91,6 +90,19 @@ static void collect_guards(uint16_t *guards)
     state.guards = guards;
 }
 
+/* At a time when making and closing sockets disturbs nobody. */
+static const struct baseline *take_baselines(void)
+{
+    unsigned families = baseline_families(&state.policy, &state.active);
+    struct baseline *baselines = NULL;
+    if (families != 0)
+        baselines =
+            kernel_map((size_t)BASELINE_KINDS * state.policy.option_count * sizeof *baselines);
+    if (baselines != NULL)
+        baseline_take(&state.policy, &state.active, families, baselines);
+    return baselines;
+}
+
 static unsigned moments_of_active_rules(void)
 {
     unsigned moments = 0;
@@ -110,7 +122,7 @@ static void publish(const struct identity *identity, void *extra,
     if (state.active.count == 0)
         return;
     collect_guards((uint16_t *)(rules + state.active.count));
-    baseline_take();
+    state.baselines = take_baselines();
     unsigned moments = moments_of_active_rules();
     unsigned reported = report_start(helper);
     if (moments != 0 || reported != 0)

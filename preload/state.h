@@ -7,17 +7,7 @@
 #ifndef SOCKTUNE_STATE_H
 #define SOCKTUNE_STATE_H
 
-#include "match.h"
-
-/* The kinds of socket whose options have pristine values of their own. */
-enum { BASELINE_KINDS = 6 };
-#define BASELINE_BYTES 16u
-
-/* What getsockopt() said of one option of a socket fresh from socket(), after MOMENT_SOCKET. */
-struct baseline {
-    uint8_t length; /* 0: not known */
-    uint8_t bytes[BASELINE_BYTES];
-};
+#include "baseline.h"
 
 struct state {
     struct policy policy;
@@ -29,7 +19,7 @@ struct state {
     /* Options that a force or ignore is about: indices into policy.options. */
     const uint16_t *guards;
     uint32_t guard_count;
-    /* For `default` after socket(): [kind * option_count + option], or NULL where no rule asks. */
+    /* For `default` after socket(): baseline_take(), or NULL where no rule asks. */
     const struct baseline *baselines;
     /* SOCKTUNE_TRACE: NULL, or a path, or "stderr". */
     const char *trace;

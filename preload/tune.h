@@ -28,9 +28,8 @@ void tune_decide(int fd, struct subject *subject, enum moment moment, unsigned m
 void tune_apply(int fd, const struct subject *subject, const struct decision *decision,
                 unsigned moments);
 
-/* The winning action for a pseudo option (OP_TRANSPORT, OP_SOURCE) at this moment, or NULL. */
-const struct policy_action *tune_special(const struct decision *decision,
-                                         const struct subject *subject, enum action_op op,
-                                         enum moment moment);
+/* The `transport` that socket() is to ask for (OP_TRANSPORT), or NULL. */
+const struct policy_action *tune_transport(const struct decision *decision,
+                                           const struct subject *subject);
 
 #endif

@@ -40,7 +40,8 @@ struct tally {
     unsigned options[RETUNED_COUNT];
 };
 
-struct application {
+/* All rounds. */
+struct tour {
     /* the command line */
     const char *rules, *program, *watch;
     bool all, dry_run, json;
@@ -80,15 +81,14 @@ static void format_side(const struct option *row, const struct value *value, cha
 }
 
 /* TCP sizes the buffers that nobody has sized. */
-static bool is_autotuned(const struct application *application, const struct retuned_option *option)
+static bool is_autotuned(const struct tour *tour, const struct retuned_option *option)
 {
-    return option->unset &&
-           application->observed.subject.protocols & (PROTOCOL_TCP | PROTOCOL_MPTCP);
+    return option->unset && tour->observed.subject.protocols & (PROTOCOL_TCP | PROTOCOL_MPTCP);
 }
 
-static void print_option(const struct application *application, const struct retuned_option *option)
+static void print_option(const struct tour *tour, const struct retuned_option *option)
 {
-    const struct policy *policy = application->retuner.policy;
+    const struct policy *policy = tour->retuner.policy;
     const struct policy_action *action = &policy->actions[option->action];
     const struct option *row = action_option(policy, action);
     char before[2 * POLICY_VALUE_MAX + 3] = "unknown", after[sizeof before], reason[160];
@@ -102,7 +102,7 @@ static void print_option(const struct application *application, const struct ret
         action_format(policy, action, after, sizeof after);
     printf("  %s%-22s  %s%s %s %s", failed ? colour(stdout, COLOUR_RED) : "",
            policy_string(policy, policy->options[action->option].name), before,
-           is_autotuned(application, option) ? " (autotuned)" : "", failed ? "-/->" : "->", after);
+           is_autotuned(tour, option) ? " (autotuned)" : "", failed ? "-/->" : "->", after);
     printf("%s  (", failed ? colour(stdout, COLOUR_NONE) : "");
     action_print_where(policy, option->action);
     putchar(')');
@@ -113,31 +113,30 @@ static void print_option(const struct application *application, const struct ret
     putchar('\n');
 }
 
-static bool is_worth_telling(const struct application *application,
-                             const struct retuned_option *option)
+static bool is_worth_telling(const struct tour *tour, const struct retuned_option *option)
 {
     return option->result == RETUNED_CHANGED ||
-           (option->result == RETUNED_FAILED && !application->seen_before);
+           (option->result == RETUNED_FAILED && !tour->seen_before);
 }
 
-static void print_result(const struct application *application, const struct process *process,
+static void print_result(const struct tour *tour, const struct process *process,
                          const struct open_socket *sockets)
 {
     bool headed = false;
 
-    for (uint32_t i = 0; i < application->result->count; i++) {
-        const struct retuned_option *option = &application->result->options[i];
+    for (uint32_t i = 0; i < tour->result->count; i++) {
+        const struct retuned_option *option = &tour->result->options[i];
 
-        if (!is_worth_telling(application, option))
+        if (!is_worth_telling(tour, option))
             continue;
         if (!headed) {
             printf("%s%s[%d] fd %d  ", colour(stdout, COLOUR_BOLD), process->name, process->pid,
                    sockets->fd);
-            print_socket(&application->observed);
+            print_socket(&tour->observed);
             printf("%s\n", colour(stdout, COLOUR_NONE));
         }
         headed = true;
-        print_option(application, option);
+        print_option(tour, option);
     }
 }
 
@@ -146,10 +145,9 @@ static json_t *json_side(const struct option *row, const struct value *value)
     return value->length ? bytes_json(row, value->bytes, value->length) : json_null();
 }
 
-static json_t *json_option(const struct application *application,
-                           const struct retuned_option *option)
+static json_t *json_option(const struct tour *tour, const struct retuned_option *option)
 {
-    const struct policy *policy = application->retuner.policy;
+    const struct policy *policy = tour->retuner.policy;
     const struct policy_action *action = &policy->actions[option->action];
     const struct option *row = action_option(policy, action);
     bool failed = option->result == RETUNED_FAILED;
@@ -159,7 +157,7 @@ static json_t *json_option(const struct application *application,
     json_object_set_new(object, "result", json_string(result_names[option->result]));
     json_object_set_new(object, "wanted", action_json_value(policy, action));
     json_object_set_new(object, "before", json_side(row, &option->before));
-    json_object_set_new(object, "autotuned", json_boolean(is_autotuned(application, option)));
+    json_object_set_new(object, "autotuned", json_boolean(is_autotuned(tour, option)));
     json_object_set_new(object, "after", json_side(row, failed ? &option->before : &option->after));
     if (failed) {
         retuned_reason(policy, option, reason, sizeof reason);
@@ -168,72 +166,71 @@ static json_t *json_option(const struct application *application,
     return object;
 }
 
-static json_t *json_result(const struct application *application, const struct process *process,
+static json_t *json_result(const struct tour *tour, const struct process *process,
                            const struct open_socket *sockets, size_t count)
 {
-    json_t *object = json_socket(&application->observed, sockets, count);
+    json_t *object = json_socket(&tour->observed, sockets, count);
     json_t *options = json_array();
 
-    for (uint32_t i = 0; i < application->result->count; i++)
-        json_array_append_new(options, json_option(application, &application->result->options[i]));
+    for (uint32_t i = 0; i < tour->result->count; i++)
+        json_array_append_new(options, json_option(tour, &tour->result->options[i]));
     json_object_set_new(object, "pid", json_integer(process->pid));
     json_object_set_new(object, "program", json_text(process->name));
     json_object_set_new(object, "options", options);
     return object;
 }
 
-static void tell(struct application *application, const struct process *process,
+static void tell(struct tour *tour, const struct process *process,
                  const struct open_socket *sockets, size_t count)
 {
-    application->tally.sockets++;
-    for (uint32_t i = 0; i < application->result->count; i++) {
-        enum retuned result = application->result->options[i].result;
+    tour->tally.sockets++;
+    for (uint32_t i = 0; i < tour->result->count; i++) {
+        enum retuned result = tour->result->options[i].result;
 
-        application->tally.options[result]++;
-        application->failed |= result == RETUNED_FAILED;
+        tour->tally.options[result]++;
+        tour->failed |= result == RETUNED_FAILED;
     }
-    if (application->json && application->result->count)
-        json_array_append_new(application->json_sockets,
-                              json_result(application, process, sockets, count));
-    else if (!application->json)
-        print_result(application, process, sockets);
+    if (tour->json && tour->result->count)
+        json_array_append_new(tour->json_sockets, json_result(tour, process, sockets, count));
+    else if (!tour->json)
+        print_result(tour, process, sockets);
 }
 
 /* A process that a rule is for and that may not be looked into. */
-static void tell_refused(struct application *application, const struct process *process, int error)
+static void tell_refused(struct tour *tour, const struct process *process, int error)
 {
     char reason[256];
 
     refusal_text(process, error, reason, sizeof reason);
-    application->failed = true;
-    application->tally.refused++;
-    if (application->json)
-        json_array_append_new(application->json_refused,
+    tour->failed = true;
+    tour->tally.refused++;
+    if (tour->json)
+        json_array_append_new(tour->json_refused,
                               json_pack("{s:i, s:o, s:s}", "pid", process->pid, "program",
                                         json_text(process->name), "reason", reason));
-    else if (application->round == 1)
+    else if (tour->round == 1)
         fprintf(stderr, "%s[%d]: %s\n", process->name, process->pid, reason);
 }
 
-static void tell_round(struct application *application)
+static void tell_round(struct tour *tour)
 {
-    const struct tally *tally = &application->tally;
+    const struct tally *tally = &tour->tally;
     bool news = tally->options[RETUNED_CHANGED] || tally->options[RETUNED_FAILED];
 
-    if (!application->json && (application->round == 1 || news)) {
+    if (!tour->json && (tour->round == 1 || news)) {
         printf("%u socket%s of %u process%s: %u option%s %s, %u %s so", tally->sockets,
                plural(tally->sockets), tally->processes, tally->processes == 1 ? "" : "es",
                tally->options[RETUNED_CHANGED], plural(tally->options[RETUNED_CHANGED]),
-               application->dry_run ? "would change" : "changed", tally->options[RETUNED_SAME],
+               tour->dry_run ? "would change" : "changed", tally->options[RETUNED_SAME],
                tally->options[RETUNED_SAME] == 1 ? "was" : "were");
         if (tally->options[RETUNED_KEPT])
             printf(", %u left as the program set them", tally->options[RETUNED_KEPT]);
         if (tally->options[RETUNED_BLIND])
             printf(", %u given that cannot be read back", tally->options[RETUNED_BLIND]);
         printf(", %u could not be set\n", tally->options[RETUNED_FAILED]);
-    } else if (application->json && (application->round == 1 || tally->sockets)) {
-        print_json(json_pack("{s:b, s:O, s:O}", "dry_run", application->dry_run, "sockets",
-                             application->json_sockets, "refused", application->json_refused));
+    } else if (tour->json && (tour->round == 1 || tally->sockets)) {
+        print_json(json_pack("{s:b, s:O, s:O}", "dry_run", tour->dry_run, "sockets",
+                             tour->json_sockets, "refused", tour->json_refused));
     }
     fflush(stdout);
 }
@@ -248,22 +245,22 @@ static int by_inode(const void *left, const void *right)
 }
 
 /* Note that a socket is there; NULL if it needs no treatment. */
-static struct seen *meet(struct application *application, uint64_t inode)
+static struct seen *meet(struct tour *tour, uint64_t inode)
 {
     struct seen *seen;
     struct seen *const *last;
 
-    if (tfind(&(struct seen){.inode = inode}, &application->seen, by_inode))
+    if (tfind(&(struct seen){.inode = inode}, &tour->seen, by_inode))
         return NULL;
     seen = malloc(sizeof *seen);
     if (!seen)
         return NULL;
     *seen = (struct seen){.inode = inode};
-    last = tfind(seen, &application->seen_last, by_inode);
-    application->seen_before = last != NULL;
+    last = tfind(seen, &tour->seen_last, by_inode);
+    tour->seen_before = last != NULL;
     if (last)
         seen->settled = (*last)->settled;
-    if (!tsearch(seen, &application->seen, by_inode)) {
+    if (!tsearch(seen, &tour->seen, by_inode)) {
         free(seen);
         return NULL;
     }
@@ -271,11 +268,11 @@ static struct seen *meet(struct application *application, uint64_t inode)
 }
 
 /* This round is the last one now. What was gone in it is forgotten. */
-static void forget(struct application *application)
+static void forget(struct tour *tour)
 {
-    tdestroy(application->seen_last, free);
-    application->seen_last = application->seen;
-    application->seen = NULL;
+    tdestroy(tour->seen_last, free);
+    tour->seen_last = tour->seen;
+    tour->seen = NULL;
 }
 
 static bool is_settled(const struct observed *observed)
@@ -290,57 +287,55 @@ static bool is_settled(const struct observed *observed)
  * Borrow a socket, retune it and give it back. Returns 0; 1 if a fresh socket of its kind is needed
  * first; -1 with errno.
  */
-static int treat(struct application *application, const struct lender *lender,
-                 const struct active *active, const struct open_socket *sockets, size_t count)
+static int treat(struct tour *tour, const struct lender *lender, const struct active *active,
+                 const struct open_socket *sockets, size_t count)
 {
     int fd = borrow(lender, sockets, count);
-    struct observed *observed = &application->observed;
+    struct observed *observed = &tour->observed;
     const struct fresh *fresh = NULL;
     int result;
 
     if (fd < 0)
         return -1;
-    application->result->count = 0;
+    tour->result->count = 0;
     result = observe(fd, observed); /* does not fail: borrow() saw that it is a socket */
-    if (result == 0 && observed->subject.families && application->retuner.wants_fresh) {
-        fresh = fresh_find(&application->fresh, lender->network, observed->domain, observed->type,
+    if (result == 0 && observed->subject.families && tour->retuner.wants_fresh) {
+        fresh = fresh_find(&tour->fresh, lender->network, observed->domain, observed->type,
                            observed->protocol);
         result = !fresh;
     }
     if (result == 0)
-        retune(fd, observed, fresh ? fresh->fd : -1, &application->retuner, active,
-               application->result);
+        retune(fd, observed, fresh ? fresh->baselines : NULL, &tour->retuner, active, tour->result);
     close(fd);
     return result;
 }
 
 /* Returns 0, or -1 with errno. */
-static int apply_socket(struct application *application, const struct lender *lender,
+static int apply_socket(struct tour *tour, const struct lender *lender,
                         const struct process *process, const struct active *active,
                         const struct open_socket *sockets, size_t count)
 {
-    struct seen *seen = meet(application, sockets->inode);
-    const struct observed *observed = &application->observed;
+    struct seen *seen = meet(tour, sockets->inode);
+    const struct observed *observed = &tour->observed;
     int result;
 
     if (!seen)
         return 0;
-    while ((result = treat(application, lender, active, sockets, count)) == 1)
-        if (!fresh_get(&application->fresh, lender, observed->domain, observed->type,
-                       observed->protocol))
+    while ((result = treat(tour, lender, active, sockets, count)) == 1)
+        if (!fresh_get(&tour->fresh, lender, observed->domain, observed->type, observed->protocol))
             return -1;
     if (result != 0)
         return is_gone(errno) ? 0 : -1;
     seen->settled = is_settled(observed);
     if (observed->subject.families)
-        tell(application, process, sockets, count);
+        tell(tour, process, sockets, count);
     return 0;
 }
 
 /* --- processes -------------------------------------------------------------------------------- */
 
 /* Returns 0, or -1 with errno when its sockets may not be borrowed. */
-static int apply_sockets(struct application *application, const struct process *process,
+static int apply_sockets(struct tour *tour, const struct process *process,
                          const struct active *active)
 {
     struct open_sockets open = {0};
@@ -351,7 +346,7 @@ static int apply_sockets(struct application *application, const struct process *
         result = open_sockets_read(process->pid, &open);
     for (size_t i = 0, count; result == 0 && i < open.count && !stopped; i += count) {
         count = descriptors_of_one(&open, i);
-        result = apply_socket(application, &lender, process, active, &open.items[i], count);
+        result = apply_socket(tour, &lender, process, active, &open.items[i], count);
     }
     error = errno;
     open_sockets_free(&open);
@@ -374,56 +369,56 @@ static bool is_asked_for(const char *glob, const struct process *process)
 }
 
 /* Which rules are for it, and its sockets. */
-static void apply_identified(struct application *application, const struct process *process)
+static void apply_identified(struct tour *tour, const struct process *process)
 {
     const struct identity identity = process_identity(process);
-    struct active active = {application->active_rules, 0};
+    struct active active = {tour->active_rules, 0};
 
-    active.count = active_rules(&application->loaded.policy, &identity, application->active_rules);
-    application->tally.processes += active.count != 0;
-    if (active.count && apply_sockets(application, process, &active) != 0 && !is_gone(errno))
-        tell_refused(application, process, errno);
-    if (!active.count && !application->all && application->round == 1 && !application->json)
+    active.count = active_rules(&tour->loaded.policy, &identity, tour->active_rules);
+    tour->tally.processes += active.count != 0;
+    if (active.count && apply_sockets(tour, process, &active) != 0 && !is_gone(errno))
+        tell_refused(tour, process, errno);
+    if (!active.count && !tour->all && tour->round == 1 && !tour->json)
         fprintf(stderr, "%s[%d]: no rule is for it\n", process->name, process->pid);
 }
 
 /* Returns 0, or -1 when there is no such process, or it runs no program (any more). */
-static int apply_process(struct application *application, pid_t pid)
+static int apply_process(struct tour *tour, pid_t pid)
 {
     struct process process;
     int result = process_identify(pid, &process);
 
     if (result == 0 && !process_is_program(&process))
         result = -1;
-    else if (result == 0 && (!application->program || is_asked_for(application->program, &process)))
-        apply_identified(application, &process);
+    else if (result == 0 && (!tour->program || is_asked_for(tour->program, &process)))
+        apply_identified(tour, &process);
     process_free(&process);
     return result;
 }
 
 /* Returns how many of the named processes there are. */
-static size_t apply_round(struct application *application, const pid_t *named, size_t count)
+static size_t apply_round(struct tour *tour, const pid_t *named, size_t count)
 {
     pid_t *every = named ? NULL : all_processes(&count);
     const pid_t *pids = named ? named : every;
     size_t alive = 0;
 
-    application->round++;
-    application->tally = (struct tally){.processes = 0};
-    application->json_sockets = json_array();
-    application->json_refused = json_array();
+    tour->round++;
+    tour->tally = (struct tally){.processes = 0};
+    tour->json_sockets = json_array();
+    tour->json_refused = json_array();
     for (size_t i = 0; pids && i < count && !stopped; i++) {
-        if (apply_process(application, pids[i]) == 0) {
+        if (apply_process(tour, pids[i]) == 0) {
             alive++;
-        } else if (named && application->round == 1) {
-            application->failed = true;
+        } else if (named && tour->round == 1) {
+            tour->failed = true;
             command_failure("%d: no such process, or it runs no program", pids[i]);
         }
     }
-    tell_round(application);
-    json_decref(application->json_sockets);
-    json_decref(application->json_refused);
-    forget(application);
+    tell_round(tour);
+    json_decref(tour->json_sockets);
+    json_decref(tour->json_refused);
+    forget(tour);
     free(every);
     return alive;
 }
@@ -444,8 +439,7 @@ static void wait_for(double seconds)
     nanosleep(&pause, NULL); /* a signal ends it */
 }
 
-static void run_rounds(struct application *application, const pid_t *named, size_t count,
-                       double pause)
+static void run_rounds(struct tour *tour, const pid_t *named, size_t count, double pause)
 {
     struct sigaction action = {.sa_handler = stop};
 
@@ -453,33 +447,34 @@ static void run_rounds(struct application *application, const pid_t *named, size
         sigaction(SIGINT, &action, NULL);
         sigaction(SIGTERM, &action, NULL);
     }
-    while (apply_round(application, named, count) > 0 && pause > 0 && !stopped)
+    while (apply_round(tour, named, count) > 0 && pause > 0 && !stopped)
         wait_for(pause);
-    forget(application);
+    forget(tour);
 }
 
-static int apply(struct application *application, const pid_t *named, size_t count, double pause)
+static int make_tour(struct tour *tour, const pid_t *named, size_t count, double pause)
 {
     struct diagnostics diagnostics = {.report = print_error, .context = stderr};
-    const struct policy *policy = &application->loaded.policy;
+    const struct policy *policy = &tour->loaded.policy;
     int status = 0;
 
-    if (load_rules(application->rules, NULL, &diagnostics, &application->loaded) != 0)
+    if (load_rules(tour->rules, NULL, &diagnostics, &tour->loaded) != 0)
         return EXIT_RULES;
-    application->active_rules = calloc(policy->rule_count + 1u, sizeof(uint32_t));
-    application->result = malloc(sizeof *application->result);
-    if (!application->active_rules || !application->result ||
-        retuner_make(&application->retuner, policy, application->dry_run) != 0) {
+    tour->fresh.policy = policy;
+    tour->active_rules = calloc(policy->rule_count + 1u, sizeof(uint32_t));
+    tour->result = malloc(sizeof *tour->result);
+    if (!tour->active_rules || !tour->result ||
+        retuner_make(&tour->retuner, policy, tour->dry_run) != 0) {
         status = command_failure("%s", strerror(errno));
     } else {
-        run_rounds(application, named, count, pause);
-        status = application->failed;
+        run_rounds(tour, named, count, pause);
+        status = tour->failed;
     }
-    retuner_free(&application->retuner);
-    fresh_free(&application->fresh);
-    free(application->result);
-    free(application->active_rules);
-    loaded_free(&application->loaded);
+    retuner_free(&tour->retuner);
+    fresh_free(&tour->fresh);
+    free(tour->result);
+    free(tour->active_rules);
+    loaded_free(&tour->loaded);
     return status;
 }
 
@@ -494,13 +489,13 @@ static bool read_pause(const char *word, double *seconds)
 
 int cmd_apply(int argc, char **argv)
 {
-    struct application application = {.rules = NULL};
-    const struct flag flags[] = {{"config", 'c', FLAG_VALUE, &application.rules},
-                                 {"program", 'p', FLAG_VALUE, &application.program},
-                                 {"all", 'a', FLAG_SWITCH, &application.all},
-                                 {"dry-run", 'n', FLAG_SWITCH, &application.dry_run},
-                                 {"watch", 'w', FLAG_VALUE, &application.watch},
-                                 {"json", 'j', FLAG_SWITCH, &application.json},
+    struct tour tour = {.rules = NULL};
+    const struct flag flags[] = {{"config", 'c', FLAG_VALUE, &tour.rules},
+                                 {"program", 'p', FLAG_VALUE, &tour.program},
+                                 {"all", 'a', FLAG_SWITCH, &tour.all},
+                                 {"dry-run", 'n', FLAG_SWITCH, &tour.dry_run},
+                                 {"watch", 'w', FLAG_VALUE, &tour.watch},
+                                 {"json", 'j', FLAG_SWITCH, &tour.json},
                                  {NULL, 0, FLAG_SWITCH, NULL}};
     double pause = 0;
     size_t count;
@@ -511,13 +506,13 @@ int cmd_apply(int argc, char **argv)
     if (first < 0)
         return status;
     count = (size_t)(argc - first);
-    if ((count > 0) + application.all + !!application.program != 1)
+    if ((count > 0) + tour.all + !!tour.program != 1)
         return command_misuse("expected processes, or --program, or --all");
-    if (application.watch && !read_pause(application.watch, &pause))
-        return command_misuse("\"%s\": --watch takes seconds, 0.1 to 86400", application.watch);
-    if (!application.rules)
-        application.rules = default_rules();
-    if (!application.rules)
+    if (tour.watch && !read_pause(tour.watch, &pause))
+        return command_misuse("\"%s\": --watch takes seconds, 0.1 to 86400", tour.watch);
+    if (!tour.rules)
+        tour.rules = default_rules();
+    if (!tour.rules)
         return command_misuse("which rules? Name them with -c");
     pids = calloc(count + 1, sizeof *pids);
     if (!pids)
@@ -526,7 +521,7 @@ int cmd_apply(int argc, char **argv)
         if (!read_pid(argv[(size_t)first + i], &pids[i]))
             status = command_misuse("\"%s\" is no process ID", argv[(size_t)first + i]);
     if (!status)
-        status = apply(&application, count ? pids : NULL, count, pause);
+        status = make_tour(&tour, count ? pids : NULL, count, pause);
     free(pids);
     return status;
 }

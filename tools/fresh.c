@@ -69,7 +69,7 @@ static int make_elsewhere(const struct lender *lender, const struct fresh *fresh
     return -1;
 }
 
-static void make(const struct lender *lender, struct fresh *fresh)
+static void open_fresh(const struct lender *lender, struct fresh *fresh)
 {
     if (lender->network && lender->network != own_network()) {
         fresh->fd = make_elsewhere(lender, fresh);
@@ -78,6 +78,20 @@ static void make(const struct lender *lender, struct fresh *fresh)
             return;
     }
     fresh->fd = socket(fresh->domain, fresh->type | SOCK_CLOEXEC, fresh->protocol);
+}
+
+/* Returns 0, or -1 with errno. */
+static int make(const struct policy *policy, const struct lender *lender, struct fresh *fresh)
+{
+    if (policy) {
+        fresh->baselines = calloc(policy->option_count + 1u, sizeof *fresh->baselines);
+        if (!fresh->baselines)
+            return -1;
+    }
+    open_fresh(lender, fresh);
+    if (policy && fresh->fd >= 0)
+        baseline_note(fresh->fd, policy, fresh->baselines);
+    return 0;
 }
 
 const struct fresh *fresh_get(struct fresh_sockets *sockets, const struct lender *lender,
@@ -95,17 +109,21 @@ const struct fresh *fresh_get(struct fresh_sockets *sockets, const struct lender
         sockets->items = larger;
         sockets->room = 2 * sockets->room + 8;
     }
-    larger = &sockets->items[sockets->count++];
-    *larger = (struct fresh){lender->network, domain, type, protocol, -1, false};
-    make(lender, larger);
+    larger = &sockets->items[sockets->count];
+    *larger = (struct fresh){lender->network, domain, type, protocol, -1, false, NULL};
+    if (make(sockets->policy, lender, larger) != 0)
+        return NULL;
+    sockets->count++;
     return larger;
 }
 
 void fresh_free(struct fresh_sockets *sockets)
 {
-    for (size_t i = 0; i < sockets->count; i++)
+    for (size_t i = 0; i < sockets->count; i++) {
         if (sockets->items[i].fd >= 0)
             close(sockets->items[i].fd);
+        free(sockets->items[i].baselines);
+    }
     free(sockets->items);
     *sockets = (struct fresh_sockets){0};
 }

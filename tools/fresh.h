@@ -7,6 +7,7 @@
 #ifndef SOCKTUNE_FRESH_H
 #define SOCKTUNE_FRESH_H
 
+#include "baseline.h"
 #include "borrow.h"
 
 /* One of them. It is bound to nothing and connected to nothing. */
@@ -15,10 +16,12 @@ struct fresh {
     int domain, type, protocol;
     int fd;         /* -1: none could be made */
     bool elsewhere; /* made in our own network namespace, since the other may not be entered */
+    struct baseline *baselines; /* its options by policy->options; NULL without a policy */
 };
 
-/* Those made so far. Zero it to begin; release with fresh_free(). */
+/* Those made so far. Zero all but `policy` to begin; release with fresh_free(). */
 struct fresh_sockets {
+    const struct policy *policy; /* whose options are noted; may be NULL */
     struct fresh *items;
     size_t count, room;
 };

@@ -224,119 +224,119 @@ static bool has_special(const struct policy_action *action, const struct value *
 
 /* --- setting ---------------------------------------------------------------------------------- */
 
-/* What is to be set: OP_MERGE keeps the other bits of the current value. False if those cannot be
- * told. */
-static bool wanted_value(const struct policy *policy, const struct policy_action *action,
-                         const struct value *before, struct value *wanted)
-{
-    unsigned now, bits;
+/* Of one socket, for the engine's questions and answers. */
+struct retuning {
+    const struct retuner *retuner;
+    const struct observed *observed;
+    struct retuned_socket *result;
+};
 
-    wanted->length = action->length;
-    memcpy(wanted->bytes, policy->data + action->value, action->length);
-    if (action->op != OP_MERGE)
-        return true;
-    if (before->length != sizeof now)
-        return false;
-    memcpy(&now, before->bytes, sizeof now);
-    memcpy(&bits, wanted->bytes, sizeof bits);
-    now = (now & ~action->mask) | (bits & action->mask);
-    memcpy(wanted->bytes, &now, sizeof now);
-    return true;
+/* What getsockopt() should answer once the option is set. Empty if that depends on what it answers
+ * now, and it does not. */
+static struct value expected_value(const struct retuner *retuner,
+                                   const struct retuned_option *result)
+{
+    const struct policy_action *action = &retuner->policy->actions[result->action];
+    struct value expected = retuner->expected[result->action].value;
+
+    if (action->op == OP_MERGE)
+        expected.length = apply_value(retuner->policy, action, result->before.bytes,
+                                      result->before.length, expected.bytes);
+    return expected;
 }
 
-/* Has the program left the option as it was? */
-static bool is_untouched(const struct policy_option *option, const struct option *row, int fresh,
-                         const struct retuned_option *result)
+/* Whether an option that was decided is to be set. */
+static bool judge(const struct application *application, const struct policy_action *action,
+                  enum moment moment)
 {
-    struct value pristine;
-    bool unset;
-
-    if (result->unset)
-        return true;
-    return fresh >= 0 &&
-           read_option(fresh, option->level, option->optname, row, &pristine, &unset) &&
-           same_bytes(&pristine, &result->before);
-}
-
-static void set_option(int fd, const struct policy_option *option, const struct option *row,
-                       const struct value *wanted, const struct expectation *expected,
-                       struct retuned_option *result)
-{
-    bool told = result->before.length != 0, unset;
-
-    if (setsockopt(fd, option->level, option->optname, wanted->bytes, wanted->length) != 0) {
-        result->error = errno;
-        result->result = RETUNED_FAILED;
-        return;
-    }
-    if (!told || !read_option(fd, option->level, option->optname, row, &result->after, &unset))
-        result->result = RETUNED_BLIND;
-    else if (!same_bytes(&result->before, &result->after) || result->unset != unset)
-        result->result = RETUNED_CHANGED;
-    else if (expected->foretold && !same_bytes(&expected->value, &result->after)) {
-        result->late = "the kernel took it, and kept its value";
-        result->result = RETUNED_FAILED;
-    } else
-        result->result = RETUNED_SAME;
-}
-
-/* One option that was decided. */
-static void retune_option(int fd, const struct observed *observed, int fresh,
-                          const struct retuner *retuner, struct retuned_option *result)
-{
-    const struct policy *policy = retuner->policy;
-    const struct policy_action *action = &policy->actions[result->action];
-    const struct policy_option *option = &policy->options[action->option];
-    const struct option *row = action_option(policy, action);
-    struct expectation expected = retuner->expected[result->action];
-    struct value wanted;
+    const struct retuning *retuning = application->context;
+    const struct retuner *retuner = retuning->retuner;
+    const struct policy_option *option = &retuner->policy->options[action->option];
+    const struct option *row = action_option(retuner->policy, action);
     bool special = action->op == OP_TRANSPORT || action->op == OP_SOURCE;
+    struct retuned_option *result;
 
+    if (!has_use(row, &retuning->observed->subject))
+        return false;
+    result = &retuning->result->options[retuning->result->count++];
+    *result = (struct retuned_option){.action = (uint32_t)(action - retuner->policy->actions)};
     if (!special)
-        read_option(fd, option->level, option->optname, row, &result->before, &result->unset);
-    if (!wanted_value(policy, action, &result->before, &wanted)) {
+        read_option(application->fd, option->level, option->optname, row, &result->before,
+                    &result->unset);
+    result->after = expected_value(retuner, result);
+    if (!result->after.length) {
         result->error = ENOPROTOOPT;
         result->result = RETUNED_FAILED;
-        return;
-    }
-    if (action->op == OP_MERGE)
-        expected.value = wanted;
-    result->after = expected.value;
-    if (special ? has_special(action, &wanted, observed)
-                : !result->unset && same_bytes(&expected.value, &result->before)) {
+    } else if (special ? has_special(action, &result->after, retuning->observed)
+                       : !result->unset && same_bytes(&result->after, &result->before)) {
         result->result = RETUNED_SAME;
-    } else if (action->mode == MODE_DEFAULT && !is_untouched(option, row, fresh, result)) {
+    } else if (!result->unset && apply_yields(application, action, moment)) {
         result->result = RETUNED_KEPT;
-    } else if ((result->late = too_late(policy, action, row, observed))) {
+    } else if ((result->late = too_late(retuner->policy, action, row, retuning->observed))) {
         result->result = RETUNED_FAILED;
     } else if (retuner->dry_run) {
         result->result = result->before.length ? RETUNED_CHANGED : RETUNED_BLIND;
     } else {
-        set_option(fd, option, row, &wanted, &expected, result);
+        return true;
+    }
+    return false;
+}
+
+/* What the kernel has made of it. */
+static void note_set(const struct application *application, const struct policy_action *action,
+                     enum moment moment, enum applied applied, int error)
+{
+    const struct retuning *retuning = application->context;
+    const struct policy *policy = application->policy;
+    const struct policy_option *option = &policy->options[action->option];
+    struct retuned_option *result = retuning->result->options;
+    struct value expected;
+    bool unset;
+
+    (void)moment;
+    while (&policy->actions[result->action] != action)
+        result++;
+    expected = result->after;
+    if (applied == APPLIED_FAILED) {
+        result->error = error;
+        result->result = RETUNED_FAILED;
+    } else if (!result->before.length ||
+               !read_option(application->fd, option->level, option->optname,
+                            action_option(policy, action), &result->after, &unset)) {
+        result->result = RETUNED_BLIND;
+    } else if (!same_bytes(&result->before, &result->after) || result->unset != unset) {
+        result->result = RETUNED_CHANGED;
+    } else if (retuning->retuner->expected[result->action].foretold &&
+               !same_bytes(&expected, &result->after)) {
+        result->late = "the kernel took it, and kept its value";
+        result->result = RETUNED_FAILED;
+    } else {
+        result->result = RETUNED_SAME;
     }
 }
 
-void retune(int fd, const struct observed *observed, int fresh, const struct retuner *retuner,
-            const struct active *active, struct retuned_socket *result)
+void retune(int fd, const struct observed *observed, const struct baseline *fresh,
+            const struct retuner *retuner, const struct active *active,
+            struct retuned_socket *result)
 {
-    const struct policy *policy = retuner->policy;
+    struct retuning retuning = {retuner, observed, result};
+    const struct application application = {.policy = retuner->policy,
+                                            .subject = &observed->subject,
+                                            .fd = fd,
+                                            .moments = MOMENT_ALL,
+                                            .timing = APPLY_AFTERWARDS,
+                                            .baselines = fresh,
+                                            .one_kind = true,
+                                            .judge = judge,
+                                            .tell = note_set,
+                                            .context = &retuning};
     struct decision decision;
 
     result->count = 0;
     if (!observed->subject.families)
         return;
     decide(retuner, active, observed, &decision);
-    for (uint32_t i = 0; i < policy->option_count; i++) {
-        const struct policy_action *action;
-
-        if (decision.action[i] == NO_ACTION)
-            continue;
-        action = &policy->actions[decision.action[i]];
-        if (!has_use(action_option(policy, action), &observed->subject))
-            continue;
-        result->options[result->count] = (struct retuned_option){.action = decision.action[i]};
-        retune_option(fd, observed, fresh, retuner, &result->options[result->count++]);
-    }
+    apply(&application, &decision);
 }
 
 /* --- telling ---------------------------------------------------------------------------------- */

@@ -6,7 +6,7 @@
 #ifndef SOCKTUNE_RETUNE_H
 #define SOCKTUNE_RETUNE_H
 
-#include "match.h"
+#include "apply.h"
 #include "observe.h"
 #include "value.h"
 
@@ -50,12 +50,14 @@ int retuner_make(struct retuner *retuner, const struct policy *policy, bool dry_
 void retuner_free(struct retuner *retuner);
 
 /*
- * Match an observed socket against the active rules and give it what is missing. `fresh` is a fresh
- * socket of its kind, with which a `default` compares; -1: there is none, and a `default` changes
- * nothing but what autotuning chose. Makes system calls on `fd` and `fresh` and nothing else.
+ * Match an observed socket against the active rules and give it what is missing. `fresh` is what a
+ * fresh socket of its kind has (by policy->options), with which a `default` compares; NULL: that is
+ * not known, and a `default` changes nothing but what autotuning chose. Makes system calls on `fd`
+ * and nothing else.
  */
-void retune(int fd, const struct observed *observed, int fresh, const struct retuner *retuner,
-            const struct active *active, struct retuned_socket *result);
+void retune(int fd, const struct observed *observed, const struct baseline *fresh,
+            const struct retuner *retuner, const struct active *active,
+            struct retuned_socket *result);
 
 /* Why RETUNED_FAILED, and what would be needed: one line, no full stop. */
 void retuned_reason(const struct policy *policy, const struct retuned_option *option, char *text,

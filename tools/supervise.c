@@ -4,11 +4,12 @@
  * cannot be taken off again.
  */
 #include "supervise.h"
-#include "apply_options.h"
+#include "apply.h"
 #include "commands.h"
 #include "elf.h"
-#include "match.h"
+#include "learn.h"
 #include "supervise_filter.h"
+#include "supervise_peer.h"
 #include "supervise_server.h"
 
 #include <dirent.h>
@@ -56,7 +57,30 @@ static void warn_of_rule(const struct policy *policy, const struct policy_rule *
 
 /* --- sockets that the program is started with ------------------------------------------------- */
 
-static void tune_opened(const struct applier *applier)
+/* Sockets that this process passes on, such as a listener of systemd's, are ones that the program
+ * will make no call about. */
+static void tune_opened(const struct policy *policy, const struct active *active,
+                        const struct baseline *fresh, int fd)
+{
+    struct subject subject;
+    struct decision decision;
+    struct application application = {.policy = policy,
+                                      .subject = &subject,
+                                      .fd = fd,
+                                      .timing = APPLY_AFTERWARDS,
+                                      .baselines = fresh};
+
+    if (!learn_history(fd, &subject))
+        return;
+    application.moments = moments_behind(&subject);
+    learn_decision(policy, active, fd, &subject, MOMENT_SOCKET, application.moments, &decision);
+    if (is_connection(&subject))
+        apply_drop_early(policy, &decision);
+    apply(&application, &decision);
+}
+
+static void tune_all_opened(const struct policy *policy, const struct active *active,
+                            const struct baseline *fresh)
 {
     DIR *directory = opendir("/proc/self/fd");
     const struct dirent *entry;
@@ -65,7 +89,7 @@ static void tune_opened(const struct applier *applier)
         struct stat status;
         int fd = (int)strtol(entry->d_name, NULL, 10);
         if (*entry->d_name != '.' && fstat(fd, &status) == 0 && S_ISSOCK(status.st_mode))
-            apply_to_opened(applier, fd, NULL);
+            tune_opened(policy, active, fresh, fd);
     }
     if (directory)
         closedir(directory);
@@ -73,20 +97,15 @@ static void tune_opened(const struct applier *applier)
 
 /* --- the first program ------------------------------------------------------------------------ */
 
-/* Sockets that this process passes on, such as a listener of systemd's, are ones that the program
- * will make no call about. */
 static int adopt(const struct policy *policy, const struct active *active)
 {
-    struct applier applier = {.policy = policy, .active = active};
-    int failed = pristines_take(&applier, false);
+    struct baseline *fresh = fresh_baselines(policy);
 
-    if (!failed && defaults_later(policy, active))
-        failed = pristines_take(&applier, true);
-    if (!failed)
-        tune_opened(&applier);
-    free(applier.fresh.values);
-    free(applier.after_socket.values);
-    return failed;
+    if (!fresh)
+        return -1;
+    tune_all_opened(policy, active, fresh);
+    free(fresh);
+    return 0;
 }
 
 /* What depends on which rules are for the program that is going to run. */

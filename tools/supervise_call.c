@@ -11,6 +11,7 @@
  * A signal may repeat a call and so its notification: everything here may be done twice.
  */
 #include "supervise_call.h"
+#include "kernel.h"
 #include "learn.h"
 #include "option.h"
 #include "supervise_filter.h"
@@ -150,10 +151,62 @@ static int borrow_socket(const struct handling *handling)
 
 /* --- calls ------------------------------------------------------------------------------------ */
 
+/* What is given, by whom, and to which call it belongs. */
+static struct application application_of(const struct handling *handling, int fd,
+                                         struct subject *subject, struct traced_call *traced)
+{
+    *traced =
+        (struct traced_call){handling->guide->policy, handling->peer, handling->name, handling->fd};
+    return (struct application){.policy = handling->guide->policy,
+                                .subject = subject,
+                                .fd = fd,
+                                .tell = supervise_tracing() ? supervise_tell : NULL,
+                                .context = traced};
+}
+
+static void apply_to(const struct handling *handling, const struct application *application,
+                     struct subject *subject)
+{
+    struct decision decision;
+
+    learn_decision(application->policy, &handling->peer->active, application->fd, subject,
+                   (enum moment)__builtin_ctz(application->moments), application->moments,
+                   &decision);
+    apply(application, &decision);
+}
+
+/* What socket() would have given. False if it is no socket that concerns us. */
+static bool make_up_for_socket(const struct handling *handling, int fd)
+{
+    struct subject subject;
+    struct traced_call traced;
+    struct application application = application_of(handling, fd, &subject, &traced);
+
+    application.moments = BIT(SOCKET);
+    application.timing = APPLY_LATE;
+    application.baselines = handling->guide->fresh;
+    if (!subject_at_socket(&subject, kernel_get_int(fd, SOL_SOCKET, SO_DOMAIN),
+                           kernel_get_int(fd, SOL_SOCKET, SO_TYPE),
+                           kernel_get_int(fd, SOL_SOCKET, SO_PROTOCOL)))
+        return false;
+    apply_to(handling, &application, &subject);
+    return true;
+}
+
+static void tune_borrowed(const struct handling *handling, int fd, struct subject *subject,
+                          unsigned moments)
+{
+    struct traced_call traced;
+    struct application application = application_of(handling, fd, subject, &traced);
+
+    application.moments = moments;
+    application.baselines = handling->peer->baselines;
+    if (!(handling->peer->moments & BIT(SOCKET)) || make_up_for_socket(handling, fd))
+        apply_to(handling, &application, subject);
+}
+
 static void tune(const struct handling *handling, struct subject *subject, unsigned moments)
 {
-    struct traced_call traced = {handling->peer, handling->name, handling->fd};
-    struct applier *applier = &handling->peer->applier;
     int fd;
 
     if (!(handling->peer->moments & (moments | BIT(SOCKET))) ||
@@ -162,9 +215,7 @@ static void tune(const struct handling *handling, struct subject *subject, unsig
     fd = borrow_socket(handling);
     if (fd < 0)
         return;
-    applier->tell = supervise_tracing() ? supervise_tell : NULL;
-    if (!(handling->peer->moments & BIT(SOCKET)) || apply_socket_late(applier, fd, &traced))
-        apply_moments(applier, fd, subject, moments, &traced);
+    tune_borrowed(handling, fd, subject, moments);
     close(fd);
 }
 
@@ -205,7 +256,8 @@ static bool is_number_of(const struct policy_option *option, int level, int optn
 /* Is the program's own setting of this option to have no effect on this socket? */
 static bool is_guarded(const struct handling *handling, int fd, uint32_t option)
 {
-    struct traced_call traced = {handling->peer, handling->name, handling->fd};
+    struct traced_call traced = {handling->guide->policy, handling->peer, handling->name,
+                                 handling->fd};
     struct subject subject;
     bool swallow = false;
     unsigned missing;

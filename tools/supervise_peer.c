@@ -137,6 +137,21 @@ static void name_peer(struct peer *peer, const char *executable, const char *arg
     snprintf(peer->name, sizeof peer->name, "%.63s", slash ? slash + 1 : path);
 }
 
+/* Returns 0, or -1 with errno. */
+static int take_baselines(struct peer *peer, const struct policy *policy)
+{
+    unsigned families = baseline_families(policy, &peer->active);
+
+    if (!families)
+        return 0;
+    peer->baselines =
+        calloc((size_t)BASELINE_KINDS * policy->option_count, sizeof *peer->baselines);
+    if (!peer->baselines)
+        return -1;
+    baseline_take(policy, &peer->active, families, peer->baselines);
+    return 0;
+}
+
 static int take_rules(struct peer *peer, const struct guide *guide, const struct identity *identity)
 {
     const struct policy *policy = guide->policy;
@@ -146,14 +161,12 @@ static int take_rules(struct peer *peer, const struct guide *guide, const struct
         return -1;
     peer->active.rules = rules;
     peer->active.count = active_rules(policy, identity, rules);
-    peer->applier = (struct applier){
-        .policy = policy, .active = &peer->active, .fresh = guide->fresh, .tell = NULL};
     peer->moments = peer->families = 0;
     for (uint32_t i = 0; i < peer->active.count; i++) {
         peer->moments |= policy->rules[rules[i]].moments;
         peer->families |= policy->rules[rules[i]].families;
     }
-    return defaults_later(policy, &peer->active) ? pristines_take(&peer->applier, true) : 0;
+    return take_baselines(peer, policy);
 }
 
 static int identify(struct peer *peer, const struct guide *guide, uint32_t uid)
@@ -192,7 +205,7 @@ static void forget(struct peer *peer)
     if (!peer->tid)
         return;
     close(peer->pidfd);
-    free(peer->applier.after_socket.values);
+    free(peer->baselines);
     free((void *)peer->active.rules);
     memset(peer, 0, sizeof *peer);
 }
@@ -285,8 +298,13 @@ int peer_borrow(const struct peer *peer, int fd)
     return (int)syscall(SYS_pidfd_getfd, peer->pidfd, fd, 0);
 }
 
-void peers_clear(struct peers *peers)
+struct baseline *fresh_baselines(const struct policy *policy)
 {
-    for (unsigned i = 0; i < PEERS_MAX; i++)
-        forget(&peers->slots[i]);
+    const struct active none = {NULL, 0};
+    struct baseline *fresh =
+        calloc((size_t)BASELINE_KINDS * policy->option_count + 1, sizeof *fresh);
+
+    if (fresh)
+        baseline_take(policy, &none, FAMILY_ALL, fresh);
+    return fresh;
 }

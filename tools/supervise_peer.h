@@ -12,7 +12,7 @@
 #ifndef SOCKTUNE_SUPERVISE_PEER_H
 #define SOCKTUNE_SUPERVISE_PEER_H
 
-#include "apply_options.h"
+#include "apply.h"
 
 #include <sys/types.h>
 
@@ -22,7 +22,7 @@
 /* What all peers are looked at by; the same for all threads of the supervisor. */
 struct guide {
     const struct policy *policy;
-    struct pristines fresh;
+    const struct baseline *fresh; /* of sockets as the kernel makes them */
 };
 
 struct peer {
@@ -32,10 +32,10 @@ struct peer {
     uint64_t random_at;
     uint8_t random[RANDOM_BYTES];
     char name[64]; /* of the program, for messages */
-    struct applier applier;
-    struct active active; /* what applier.active points to */
-    unsigned moments;     /* union of the active rules' moments, MOMENT_BIT()s */
-    unsigned families;    /* and of the families they are for */
+    struct active active;
+    struct baseline *baselines; /* for `default` after socket(); NULL where no rule asks */
+    unsigned moments;           /* union of the active rules' moments, MOMENT_BIT()s */
+    unsigned families;          /* and of the families they are for */
 };
 
 /* The peers of one worker, so that no lock is needed. Zero it to begin. */
@@ -59,7 +59,7 @@ enum peer_step peer_find(struct peers *peers, const struct guide *guide, pid_t t
 /* A duplicate of the peer's descriptor, to be closed at once; -1 with errno. */
 int peer_borrow(const struct peer *peer, int fd);
 
-/* Forget all peers. */
-void peers_clear(struct peers *peers);
+/* For struct guide, in the network namespace of this thread; malloc()ed. NULL with errno. */
+struct baseline *fresh_baselines(const struct policy *policy);
 
 #endif

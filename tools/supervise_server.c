@@ -339,8 +339,7 @@ static int receive_listener(int link)
 static int prepare(const struct policy *policy)
 {
     struct seccomp_notif_sizes sizes;
-    struct active none = {NULL, 0};
-    struct applier applier = {.policy = policy, .active = &none};
+    const struct baseline *fresh = fresh_baselines(policy);
 
     if (syscall(SYS_seccomp, SECCOMP_GET_NOTIF_SIZES, 0, &sizes) != 0)
         return -1;
@@ -350,9 +349,9 @@ static int prepare(const struct policy *policy)
     }
     server.slots = mmap(NULL, WORKERS_MAX * sizeof *server.slots, PROT_READ | PROT_WRITE,
                         MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-    if (server.slots == MAP_FAILED || pristines_take(&applier, false) != 0)
+    if (server.slots == MAP_FAILED || !fresh)
         return -1;
-    server.guide = (struct guide){policy, applier.fresh};
+    server.guide = (struct guide){policy, fresh};
     return 0;
 }
 

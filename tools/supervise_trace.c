@@ -3,6 +3,7 @@
  * Lines of the supervisor, each built in a buffer and written at once.
  */
 #include "supervise_trace.h"
+#include "action.h"
 
 #include <arpa/inet.h>
 #include <errno.h>
@@ -76,34 +77,36 @@ static int begin(char *line, size_t size, const struct traced_call *call,
                     *remote ? " -> " : "", remote);
 }
 
-static const struct policy_rule *rule_of(const struct applier *applier,
-                                         const struct policy_action *action)
+/* Late, the rule's own value may be what is found: a socket is bound first and listens then. */
+static bool has_it(const struct application *application, const struct policy_action *action)
 {
-    const struct policy *policy = applier->policy;
-    uint32_t index = (uint32_t)(action - policy->actions);
-    const struct policy_rule *rule = policy->rules;
+    const struct policy *policy = application->policy;
+    const struct policy_option *option = &policy->options[action->option];
+    uint8_t now[POLICY_VALUE_MAX];
+    socklen_t length = sizeof now;
 
-    while (index - rule->actions.first >= rule->actions.count)
-        rule++;
-    return rule;
+    return getsockopt(application->fd, option->level, option->optname, now, &length) == 0 &&
+           length == action->length && memcmp(now, policy->data + action->value, length) == 0;
 }
 
-void supervise_tell(void *context, const struct subject *subject,
-                    const struct policy_action *action, enum applied result, int error)
+void supervise_tell(const struct application *application, const struct policy_action *action,
+                    enum moment moment, enum applied result, int error)
 {
     static const char *const words[] = {[APPLIED_SET] = "set",
                                         [APPLIED_FAILED] = "failed: ",
                                         [APPLIED_KEPT] = "left as the program set it"};
-    const struct traced_call *call = context;
-    const struct applier *applier = &call->peer->applier;
-    const struct policy *policy = applier->policy;
+    const struct policy *policy = application->policy;
     char line[LINE_BYTES];
-    int length = begin(line, sizeof line, call, subject);
+    int length;
 
+    (void)moment;
+    if (result == APPLIED_KEPT && has_it(application, action))
+        return;
+    length = begin(line, sizeof line, application->context, application->subject);
     snprintf(line + length, sizeof line - (size_t)length, "%s = %s (rule %s, %s:%u): %s%s%s%s",
              policy_string(policy, policy->options[action->option].name),
              policy_string(policy, action->text),
-             policy_string(policy, rule_of(applier, action)->name),
+             policy_string(policy, action_rule(policy, (uint32_t)(action - policy->actions))->name),
              policy_string(policy, action->file), action->line, words[result],
              error ? strerrorname_np(error) : "", error ? ", " : "",
              error ? strerrordesc_np(error) : "");
@@ -113,7 +116,7 @@ void supervise_tell(void *context, const struct subject *subject,
 void supervise_tell_swallowed(const struct traced_call *call, const struct subject *subject,
                               uint32_t option)
 {
-    const struct policy *policy = call->peer->applier.policy;
+    const struct policy *policy = call->policy;
     char line[LINE_BYTES];
     int length = begin(line, sizeof line, call, subject);
 

@@ -6,11 +6,11 @@
 #ifndef SOCKTUNE_SUPERVISE_TRACE_H
 #define SOCKTUNE_SUPERVISE_TRACE_H
 
-#include "apply_options.h"
 #include "supervise_peer.h"
 
 /* A call in the making. */
 struct traced_call {
+    const struct policy *policy;
     const struct peer *peer;
     const char *name; /* "connect" */
     int fd;           /* as the program numbers it */
@@ -21,9 +21,9 @@ void supervise_trace_to(const char *where);
 
 bool supervise_tracing(void);
 
-/* The `tell` of an applier; `context` is a struct traced_call. */
-void supervise_tell(void *context, const struct subject *subject,
-                    const struct policy_action *action, enum applied result, int error);
+/* For struct application, whose context is a struct traced_call. */
+void supervise_tell(const struct application *application, const struct policy_action *action,
+                    enum moment moment, enum applied result, int error);
 
 /* The program's own setsockopt of policy->options[option] is swallowed. */
 void supervise_tell_swallowed(const struct traced_call *call, const struct subject *subject,

@@ -262,6 +262,24 @@ def test_default_leaves_alone_what_the_program_set(connected, rules_for, apply):
     assert set(again.results().values()) == {"same", "kept"}
 
 
+def test_priority_survives_the_type_of_service(connected, rules_for, apply):
+    """IP_TOS has the kernel alter SO_PRIORITY, which the program, or a rule, may have set."""
+    one, fds = connected()
+    one.setsockopt(fds["connect"], socket.SOL_SOCKET, socket.SO_PRIORITY, 3)
+    one.setsockopt(fds["accept"], socket.SOL_SOCKET, socket.SO_PRIORITY, 5)
+    rules = rules_for("calls", "IP_TOS = 0x48;")
+    assert set(apply(rules, one.pid).results().values()) == {"changed"}
+    assert [one.look(fds[end]).option("SO_PRIORITY") for end in ("connect", "accept")] == [3, 5]
+    rules = rules_for("calls", "IP_TOS = 0x10; SO_PRIORITY = 5;", mode="default")
+    one.setsockopt(fds["accept"], socket.IPPROTO_IP, socket.IP_TOS, 0)
+    one.setsockopt(fds["accept"], socket.SOL_SOCKET, socket.SO_PRIORITY, 2)
+    again = apply(rules, one.pid)
+    assert again.options[fds["accept"], "SO_PRIORITY"]["result"] == "kept"
+    assert again.options[fds["accept"], "SO_PRIORITY"]["before"] == 2
+    assert one.look(fds["accept"]).options(["IP_TOS", "SO_PRIORITY"]) == {"IP_TOS": 0x10,
+                                                                          "SO_PRIORITY": 2}
+
+
 def test_force_gives_and_ignore_does_nothing(connected, rule_file, apply):
     one, fds = connected()
     rules = rule_file("""program = "calls"; rules = ( { match = { role = "accept"; };

@@ -17,7 +17,7 @@ import sys
 import kernel
 import pytest
 import strace
-from conftest import BUILD, LOOPBACK, preloaded, program
+from conftest import BUILD, LOOPBACK, needs_root, preloaded, program
 from options import DOMAINS, live, samples
 
 pytestmark = pytest.mark.representative
@@ -141,11 +141,14 @@ def test_a_buffer_by_local_address_of_any_socket(host, compiled):
     assert one.look(listener).option("SO_RCVBUF") == 2 * 131072
 
 
+@pytest.mark.parametrize("name", ["SO_SNDBUF", "SO_SNDBUFFORCE"])
 @pytest.mark.parametrize("own, wanted", [(None, 2 * 98304), (65536, 2 * 65536)])
-def test_a_default_of_a_buffer_that_the_kernel_sizes(own, wanted, host, compiled):
+def test_a_default_of_a_buffer_that_the_kernel_sizes(own, wanted, name, host, compiled):
     """The kernel makes the send buffer of a connection larger by itself; only a size that the
     program has set is the program's."""
-    rules = f'rules = ( {{ {PEERS} default = {{ SO_SNDBUF = "96K"; }}; }} );'
+    if name == "SO_SNDBUFFORCE":
+        needs_root("CAP_NET_ADMIN")
+    rules = f'rules = ( {{ {PEERS} default = {{ {name} = "96K"; }}; }} );'
     one = host(compiled(rules))
     listener, port = one.listener(socket.AF_INET, "127.0.0.1")
     if own:
