@@ -14,7 +14,8 @@ TEST_CFLAGS := -Wno-shadow -Wno-conversion -Wno-missing-prototypes \
 unit_obj := $(patsubst %.c,$(B)/san/%.o,$(ENGINE) $(CONFIG_SRC) \
               $(filter-out tools/main.c tools/helper/main.c,$(TOOLS_SRC) $(HELPER_SRC)) \
               $(filter-out tests/link/main.c,$(wildcard tests/link/*.c)) $(wildcard tests/unit/*.c))
-platform_obj := $(patsubst %.c,$(B)/san/%.o,$(ENGINE) $(CONFIG_SRC) $(wildcard tests/platform/*.c))
+platform_obj := $(patsubst %.c,$(B)/san/%.o,$(ENGINE) $(CONFIG_SRC) tools/tcp_info.c tools/helper/diag.c \
+                  tools/helper/ending.c $(wildcard tests/platform/*.c))
 
 # $(call sanitized,part,more flags)
 define sanitized
@@ -32,7 +33,7 @@ $(B)/tests/unit: $(unit_obj)
 	$(Q)mkdir -p $(@D) && $(CC) $(SANITIZE) -o $@ $^ -lcriterion $(CONFIG_LIBS) $(TOOLS_LIBS) $(HELPER_LIBS)
 $(B)/tests/platform: $(platform_obj)
 	$(call say,LD,$@)
-	$(Q)mkdir -p $(@D) && $(CC) $(SANITIZE) -o $@ $^ -lcriterion $(CONFIG_LIBS)
+	$(Q)mkdir -p $(@D) && $(CC) $(SANITIZE) -o $@ $^ -lcriterion $(CONFIG_LIBS) -lmnl
 
 # Small programs that the whole-program tests run, one a file.
 hosts := $(patsubst tests/hosts/%.c,$(B)/tests/hosts/%,$(wildcard tests/hosts/*.c))

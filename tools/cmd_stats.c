@@ -96,10 +96,14 @@ int cmd_stats(int argc, char **argv)
     struct column_order order = {.column = NULL};
     const char *sort = NULL;
     bool json = false, wide = false;
+    const char **choices = fetch.filter.choices;
     const struct flag flags[] = {{"closed", 0, FLAG_SWITCH, &fetch.filter.closed},
                                  {"json", 'j', FLAG_SWITCH, &json},
-                                 {"program", 'p', FLAG_VALUE, &fetch.filter.program},
-                                 {"rule", 'r', FLAG_VALUE, &fetch.filter.rule},
+                                 {"program", 'p', FLAG_VALUE, &choices[CHOICE_PROGRAM]},
+                                 {"rule", 'r', FLAG_VALUE, &choices[CHOICE_RULE]},
+                                 {"role", 0, FLAG_VALUE, &choices[CHOICE_ROLE]},
+                                 {"state", 0, FLAG_VALUE, &choices[CHOICE_STATE]},
+                                 {"reason", 0, FLAG_VALUE, &choices[CHOICE_REASON]},
                                  {"sort", 's', FLAG_VALUE, &sort},
                                  {"wide", 'w', FLAG_SWITCH, &wide},
                                  {NULL, 0, FLAG_SWITCH, NULL}};

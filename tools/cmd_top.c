@@ -22,6 +22,7 @@
 #define MOST         5000u /* connections; more are for filters */
 #define INTERVAL_MAX 3600
 #define ESCAPE       27
+#define CONTROL_U    21 /* takes the line away, as at a shell */
 
 static volatile sig_atomic_t ended;
 
@@ -84,8 +85,8 @@ static int fetch(struct top *top)
     struct reported_list list = {.items = NULL};
     int result;
 
-    top->fetch.filter.program = *top->program ? top->program : NULL;
-    top->fetch.filter.rule = *top->rule ? top->rule : NULL;
+    for (unsigned i = 0; i < CHOICE_COUNT; i++)
+        top->fetch.filter.choices[i] = *top->choices[i] ? top->choices[i] : NULL;
     result = reported_fetch(&top->fetch, &list);
     snprintf(top->error, sizeof top->error, "%s", result ? top->fetch.error : "");
     if (result) {
@@ -122,10 +123,27 @@ static void move_by(struct top *top, long rows)
     top->scrolled = 0;
 }
 
-static void ask(struct top *top, const char *question, const char *text)
+static void ask(struct top *top, enum reported_choice choice)
 {
-    top->question = question;
-    snprintf(top->typed, sizeof top->typed, "%s", text);
+    top->asking = true;
+    top->asked = choice;
+    memcpy(top->typed, top->choices[choice], TOP_TYPED_SIZE);
+}
+
+/* Keys that filter. */
+static bool ask_by_key(struct top *top, int key)
+{
+    static const char keys[CHOICE_COUNT] = {
+        [CHOICE_PROGRAM] = 'p', [CHOICE_RULE] = 'r',   [CHOICE_ROLE] = 'o',
+        [CHOICE_STATE] = 't',   [CHOICE_REASON] = 'e',
+    };
+
+    for (unsigned i = 0; i < CHOICE_COUNT; i++)
+        if (keys[i] == key) {
+            ask(top, (enum reported_choice)i);
+            return true;
+        }
+    return false;
 }
 
 /* A key for the line that is being typed. Returns whether the helper is to be asked. */
@@ -134,14 +152,14 @@ static bool type(struct top *top, int key)
     size_t length = strlen(top->typed);
 
     if (key == '\n' || key == '\r' || key == KEY_ENTER) {
-        char *filter = strcmp(top->question, "program") == 0 ? top->program : top->rule;
-
-        memcpy(filter, top->typed, TOP_TYPED_SIZE);
-        top->question = NULL;
+        memcpy(top->choices[top->asked], top->typed, TOP_TYPED_SIZE);
+        top->asking = false;
         return true;
     }
     if (key == ESCAPE)
-        top->question = NULL;
+        top->asking = false;
+    else if (key == CONTROL_U)
+        top->typed[0] = '\0';
     else if ((key == KEY_BACKSPACE || key == '\b' || key == 127) && length)
         top->typed[length - 1] = '\0';
     else if (key >= ' ' && key < 127 && length + 1 < sizeof top->typed) {
@@ -198,9 +216,13 @@ static void open_pane(struct top *top, bool open)
 /* Returns whether the helper is to be asked at once. */
 static bool act(struct top *top, int key)
 {
-    if (top->question)
+    if (top->asking)
         return type(top, key);
-    if (navigate(top, key))
+    if (top->helping) {
+        top->helping = false;
+        return false;
+    }
+    if (navigate(top, key) || ask_by_key(top, key))
         return false;
     switch (key) {
     case 'q':
@@ -219,12 +241,6 @@ static bool act(struct top *top, int key)
         top->order.reverse = !top->order.reverse;
         sort(top);
         break;
-    case 'p':
-        ask(top, "program", top->program);
-        break;
-    case 'r':
-        ask(top, "rule", top->rule);
-        break;
     case 'c':
         top->fetch.filter.closed = !top->fetch.filter.closed;
         return true;
@@ -235,6 +251,10 @@ static bool act(struct top *top, int key)
         break;
     case ESCAPE:
         open_pane(top, false);
+        break;
+    case 'h':
+    case '?':
+        top->helping = true;
         break;
     default:
         break;
@@ -319,13 +339,28 @@ static bool read_interval(const char *text, double *interval)
     return rest != text && !*rest && *interval >= 1 && *interval <= INTERVAL_MAX;
 }
 
+/* False if one is too long to be typed. */
+static bool take_choices(struct top *top, const char *const choices[CHOICE_COUNT])
+{
+    for (unsigned i = 0; i < CHOICE_COUNT; i++) {
+        if (choices[i] && strlen(choices[i]) >= TOP_TYPED_SIZE)
+            return false;
+        snprintf(top->choices[i], TOP_TYPED_SIZE, "%s", choices[i] ? choices[i] : "");
+    }
+    return true;
+}
+
 int cmd_top(int argc, char **argv)
 {
     struct top top = {.fetch = {.patience = PATIENCE, .most = MOST, .see = note}};
-    const char *program = "", *rule = "", *sort_key = NULL, *every = "2";
+    const char *choices[CHOICE_COUNT] = {NULL}, *sort_key = NULL, *every = "2";
     const struct flag flags[] = {{"interval", 'i', FLAG_VALUE, &every},
-                                 {"program", 'p', FLAG_VALUE, &program},
-                                 {"rule", 'r', FLAG_VALUE, &rule},
+                                 {"program", 'p', FLAG_VALUE, &choices[CHOICE_PROGRAM]},
+                                 {"rule", 'r', FLAG_VALUE, &choices[CHOICE_RULE]},
+                                 {"role", 0, FLAG_VALUE, &choices[CHOICE_ROLE]},
+                                 {"state", 0, FLAG_VALUE, &choices[CHOICE_STATE]},
+                                 {"reason", 0, FLAG_VALUE, &choices[CHOICE_REASON]},
+                                 {"closed", 0, FLAG_SWITCH, &top.fetch.filter.closed},
                                  {"sort", 's', FLAG_VALUE, &sort_key},
                                  {NULL, 0, FLAG_SWITCH, NULL}};
     char keys[256];
@@ -343,12 +378,10 @@ int cmd_top(int argc, char **argv)
                               sort_key, keys);
     if (!read_interval(every, &interval))
         return command_misuse("--interval is 1 to %d seconds, not \"%s\"", INTERVAL_MAX, every);
-    if (strlen(program) >= sizeof top.program || strlen(rule) >= sizeof top.rule)
+    if (!take_choices(&top, choices))
         return command_misuse("the pattern is too long");
     if (!isatty(STDIN_FILENO) || !isatty(STDOUT_FILENO))
         return command_failure("it needs a terminal; elsewhere, use `socktune stats`");
-    snprintf(top.program, sizeof top.program, "%s", program);
-    snprintf(top.rule, sizeof top.rule, "%s", rule);
     top.fetch.context = &top.histories;
     status = run(&top, interval);
     reported_list_free(&top.list);

@@ -118,7 +118,8 @@ static const struct column columns[] = {
     {"local",       "LOCAL",     TEXT_LOCAL,      NULL,           NULL,               48,  9},
     {"remote",      "REMOTE",    TEXT_REMOTE,     NULL,           NULL,               48,  2},
     {"state",       "STATE",     TEXT_STATE,      NULL,           NULL,               12,  7},
-    {"age",         "AGE",       -1,              reported_age, human_age,          8,   8},
+    {"reason",      "REASON",    TEXT_REASON,     NULL,           NULL,               12,  7},
+    {"age",         "AGE",       -1,              reported_age,   human_age,          8,   8},
     {"rtt",         "RTT",       -1,              rtt_of,         human_microseconds, 8,   3},
     {"rttvar",      "VAR",       -1,              rttvar_of,      human_microseconds, 8,  13},
     {"min_rtt",     "MIN",       -1,              min_rtt_of,     human_microseconds, 8,  14},
@@ -189,6 +190,7 @@ static void number_cell(const struct column *column, const struct reported *conn
         snprintf(text + strlen(text), CELL_SIZE - strlen(text), "/%.0f", connection->queue_limit);
 }
 
+/* All that are closed have the same state, and a reason instead. */
 void column_cell(const struct column *column, const struct reported *connection, double now,
                  char text[CELL_SIZE])
 {
@@ -197,7 +199,7 @@ void column_cell(const struct column *column, const struct reported *connection,
     *text = '\0';
     if (column->number == limit_of)
         limit_cell(connection, now, text);
-    else if (column->text >= 0)
+    else if (column->text >= 0 && !(column->text == TEXT_STATE && *connection->texts[TEXT_REASON]))
         snprintf(text, CELL_SIZE, "%s", connection->texts[column->text]);
     else if (!isnan(number))
         number_cell(column, connection, number, text);
@@ -340,13 +342,14 @@ size_t columns_line(const struct layout *layout, const struct reported *connecti
 
 void columns_totals(const struct reported_totals *totals, bool closed, char *line, size_t size)
 {
-    char sent[HUMAN_SIZE], received[HUMAN_SIZE], loss[HUMAN_SIZE], counts[64];
+    char sent[HUMAN_SIZE], received[HUMAN_SIZE], loss[HUMAN_SIZE], counts[192];
 
     human_bytes(totals->sent, sent);
     human_bytes(totals->received, received);
     human_percent(totals->sent > 0 ? totals->retransmitted / totals->sent : 0, loss);
     if (closed)
-        snprintf(counts, sizeof counts, "%zu closed", totals->count);
+        snprintf(counts, sizeof counts, *totals->reasons ? "%zu closed: %s" : "%zu closed",
+                 totals->count, totals->reasons);
     else
         snprintf(counts, sizeof counts, "%zu open, %zu listening", totals->open, totals->listening);
     snprintf(line, size, "%s; sent %s, received %s, retransmitted %s%%", counts, sent, received,

@@ -117,7 +117,8 @@ static const struct command commands[] = {
      "Exits with 0 if preloading reaches it, with 1 if not or if that cannot be told, with 127 if\n"
      "there is no such program or process.\n"},
     {"stats", cmd_stats, "show the connections that the helper watches",
-     "[--closed] [--program GLOB] [--rule NAME] [--sort KEY] [--wide | --json]\n"
+     "[--closed] [--program GLOB] [--rule NAME] [--role ROLE] [--state STATE] [--reason WHY]\n"
+     "[--sort KEY] [--wide | --json]\n"
      "\n"
      "Prints a line for each connection and listener of the programs whose rules say `report =\n"
      "true`, as socktuned(8) knows them: your own, or everyone's for root and the group socktune.\n"
@@ -126,30 +127,37 @@ static const struct command commands[] = {
      "      --closed        those that closed last, with their final figures\n"
      "  -p, --program GLOB  of programs of that name\n"
      "  -r, --rule NAME     of that rule\n"
+     "      --role ROLE     connect, accept or listen\n"
+     "      --state STATE   in that state of TCP: established, close-wait, ...\n"
+     "      --reason WHY    closed for that reason: fin, reset, timeout, refused, unanswered,\n"
+     "                      aborted, unknown, listener or lost\n"
      "  -s, --sort KEY      by a column: numbers from the largest, texts from A to Z; -KEY the\n"
      "                      other way round [the newest first]. Keys: program, pid, rule, role,\n"
-     "                      local, remote, state, age, rtt, rttvar, min_rtt, retransmits, loss,\n"
-     "                      congestion, cwnd, rate, sent, received, queue, refused, limit, data\n"
+     "                      local, remote, state, reason, age, rtt, rttvar, min_rtt,\n"
+     "                      retransmits, loss, congestion, cwnd, rate, sent, received, queue,\n"
+     "                      refused, limit, data\n"
      "  -w, --wide          all columns, also at a terminal\n"
      "  -j, --json          the helper's answer: every field of tcp_info, in base units\n"
      "\n"
      "Exits with 1 if the helper does not answer.\n"},
     {"top", cmd_top, "watch the connections that the helper watches, on the full screen",
-     "[--program GLOB] [--rule NAME] [--sort KEY] [--interval SECONDS]\n"
+     "[--closed] [--program GLOB] [--rule NAME] [--role ROLE] [--state STATE] [--reason WHY]\n"
+     "[--sort KEY] [--interval SECONDS]\n"
      "\n"
      "Shows the table of `socktune stats`, again and again, and of one connection all figures and\n"
      "how they changed.\n"
      "\n"
+     "      --closed            those that closed last\n"
      "  -p, --program GLOB      of programs of that name\n"
      "  -r, --rule NAME         of that rule\n"
-     "  -s, --sort KEY          as in `socktune stats`\n"
+     "      --role, --state, --reason, -s, --sort\n"
+     "                          as in `socktune stats`\n"
      "  -i, --interval SECONDS  ask the helper that often, 1 to 3600 [2]\n"
      "\n"
-     "Keys: arrows, PgUp, PgDn, Home, End choose; Enter shows the chosen one, left and right "
-     "scroll\n"
-     "its figures; s and S sort by the next or the previous column, i the other way round; p and "
-     "r\n"
-     "filter by program or rule; c shows closed connections; space stops and goes on; q ends.\n"},
+     "Keys: arrows, PgUp, PgDn, Home, End choose; Enter shows the chosen one, left and right\n"
+     "scroll its figures; s and S sort by the next or the previous column, i the other way round;\n"
+     "p, r, o, t, e filter by program, rule, role, state, reason; c shows closed connections;\n"
+     "space stops and goes on; h lists the keys; q ends.\n"},
 };
 
 static const struct command *running;

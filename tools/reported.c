@@ -9,6 +9,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+/* The helper knows fewer. */
+#define REASONS_MAX 16u
+
 static const char *const figure_names[FIGURE_COUNT] = {
     [FIGURE_RTT] = "rtt",
     [FIGURE_RTTVAR] = "rttvar",
@@ -27,9 +30,10 @@ static const char *const figure_names[FIGURE_COUNT] = {
 
 /* Texts that are members of the object; the addresses are made of two each. */
 static const char *const text_names[TEXT_COUNT] = {
-    [TEXT_ID] = "id",     [TEXT_PROGRAM] = "program",       [TEXT_RULE] = "rule",
-    [TEXT_ROLE] = "role", [TEXT_STATE] = "state",           [TEXT_LOCAL] = NULL,
-    [TEXT_REMOTE] = NULL, [TEXT_CONGESTION] = "congestion", [TEXT_DATA] = "data",
+    [TEXT_ID] = "id",         [TEXT_PROGRAM] = "program",       [TEXT_RULE] = "rule",
+    [TEXT_ROLE] = "role",     [TEXT_STATE] = "state",           [TEXT_LOCAL] = NULL,
+    [TEXT_REMOTE] = NULL,     [TEXT_CONGESTION] = "congestion", [TEXT_DATA] = "data",
+    [TEXT_REASON] = "reason",
 };
 
 static char *printable_copy(const char *text)
@@ -158,6 +162,32 @@ static double known(double figure)
     return isnan(figure) ? 0 : figure;
 }
 
+/* How often each reason is there. */
+struct tally {
+    const char *reason;
+    size_t count;
+};
+
+static void put_reasons(const struct reported_list *connections, char *text, size_t size)
+{
+    struct tally tallies[REASONS_MAX] = {{NULL, 0}};
+    size_t length = 0;
+
+    for (size_t i = 0; i < connections->count; i++) {
+        const char *reason = connections->items[i].texts[TEXT_REASON];
+        size_t at = 0;
+
+        while (at < REASONS_MAX && tallies[at].reason && strcmp(tallies[at].reason, reason) != 0)
+            at++;
+        if (*reason && at < REASONS_MAX)
+            tallies[at] = (struct tally){reason, tallies[at].count + 1};
+    }
+    *text = '\0';
+    for (size_t i = 0; i < REASONS_MAX && tallies[i].reason && length < size; i++)
+        length += (size_t)snprintf(text + length, size - length, "%s%zu %.16s", i ? ", " : "",
+                                   tallies[i].count, tallies[i].reason);
+}
+
 struct reported_totals reported_list_total(const struct reported_list *connections)
 {
     struct reported_totals totals = {.count = connections->count};
@@ -174,5 +204,6 @@ struct reported_totals reported_list_total(const struct reported_list *connectio
         else
             totals.open += isnan(one->closed) ? 1 : 0;
     }
+    put_reasons(connections, totals.reasons, sizeof totals.reasons);
     return totals;
 }

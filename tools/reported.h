@@ -21,7 +21,8 @@ enum reported_text {
     TEXT_LOCAL,
     TEXT_REMOTE,
     TEXT_CONGESTION,
-    TEXT_DATA, /* "sample", "final" or "lost" */
+    TEXT_DATA,   /* "sample", "final" or "lost" */
+    TEXT_REASON, /* how it ended, "fin", ...; "" while it is open */
     TEXT_COUNT
 };
 
@@ -82,6 +83,7 @@ void reported_list_free(struct reported_list *connections);
 struct reported_totals {
     size_t count, open, listening, lost;
     double sent, retransmitted, received; /* bytes */
+    char reasons[128];                    /* "7 fin, 2 timeout"; "" where all are open */
 };
 struct reported_totals reported_list_total(const struct reported_list *connections);
 

@@ -11,11 +11,16 @@
 
 #define PAGE "1000"
 
+const char *const reported_choice_names[CHOICE_COUNT] = {
+    [CHOICE_PROGRAM] = "program", [CHOICE_RULE] = "rule",     [CHOICE_ROLE] = "role",
+    [CHOICE_STATE] = "state",     [CHOICE_REASON] = "reason",
+};
+
 bool reported_target(struct reported_fetch *fetch, struct query_target *target)
 {
     query_target_begin(target, "/v1/connections");
-    query_target_add(target, "program", fetch->filter.program);
-    query_target_add(target, "rule", fetch->filter.rule);
+    for (unsigned i = 0; i < CHOICE_COUNT; i++)
+        query_target_add(target, reported_choice_names[i], fetch->filter.choices[i]);
     query_target_add(target, "closed", fetch->filter.closed ? "1" : NULL);
     if (target->too_long)
         snprintf(fetch->error, sizeof fetch->error, "the pattern is too long");

@@ -8,11 +8,23 @@
 #include "query_client.h"
 #include "reported.h"
 
-/* What is asked for; NULL: any. */
+/* What a connection may be chosen by. */
+enum reported_choice {
+    CHOICE_PROGRAM, /* a glob; the others are names */
+    CHOICE_RULE,
+    CHOICE_ROLE,
+    CHOICE_STATE,
+    CHOICE_REASON,
+    CHOICE_COUNT
+};
+
+/* "program": the parameter of /v1/connections, and the flag. */
+extern const char *const reported_choice_names[CHOICE_COUNT];
+
+/* What is asked for. */
 struct reported_filter {
-    const char *program; /* glob */
-    const char *rule;
-    bool closed; /* those that have closed, in place of those that are open */
+    const char *choices[CHOICE_COUNT]; /* NULL: any */
+    bool closed;                       /* those that have closed, in place of those that are open */
 };
 
 /* A list being fetched. */

@@ -16,8 +16,8 @@ struct top {
     struct reported_list list; /* as it was fetched last, sorted */
     struct histories histories;
     struct column_order order;
-    char program[TOP_TYPED_SIZE], rule[TOP_TYPED_SIZE]; /* filters; "": none */
-    char error[QUERY_ERROR_SIZE];                       /* of the last fetch, "" if it went well */
+    char choices[CHOICE_COUNT][TOP_TYPED_SIZE]; /* filters; "": none */
+    char error[QUERY_ERROR_SIZE];               /* of the last fetch, "" if it went well */
 
     size_t selected; /* index into `list` */
     size_t first;    /* the first that is drawn */
@@ -27,8 +27,10 @@ struct top {
     bool detailed;   /* the pane is open */
     size_t scrolled; /* lines of figures that were scrolled off */
     bool paused;
+    bool helping; /* the list of keys is shown */
 
-    const char *question; /* what is being typed, NULL: nothing is */
+    bool asking; /* what is being typed becomes choices[asked] */
+    enum reported_choice asked;
     char typed[TOP_TYPED_SIZE];
     bool utf8; /* what the terminal shows */
 };

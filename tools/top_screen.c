@@ -32,17 +32,21 @@ static void put_line(int y, int attributes, const char *text)
 static void draw_head(const struct top *top)
 {
     struct reported_totals totals = reported_list_total(&top->list);
-    char line[LINE_ROOM], cut[64] = "";
+    char line[LINE_ROOM];
+    size_t length;
 
     columns_totals(&totals, top->fetch.filter.closed, line, sizeof line);
     put_line(0, A_NORMAL, line);
+    length = (size_t)snprintf(line, sizeof line, "%ssorted by %s%s", top->paused ? "PAUSED; " : "",
+                              top->order.column ? top->order.column->key : "newest",
+                              top->order.reverse ? ", reversed" : "");
+    for (unsigned i = 0; i < CHOICE_COUNT; i++)
+        if (*top->choices[i])
+            length += (size_t)snprintf(line + length, sizeof line - length, "; %s %s",
+                                       reported_choice_names[i], top->choices[i]);
     if (top->fetch.cut)
-        snprintf(cut, sizeof cut, "; the first %zu alone: filter", top->fetch.most);
-    snprintf(line, sizeof line, "sorted by %s%s%s%s%s%s%s%s",
-             top->order.column ? top->order.column->key : "newest",
-             top->order.reverse ? ", reversed" : "", *top->program ? "; program " : "",
-             top->program, *top->rule ? "; rule " : "", top->rule, cut,
-             top->paused ? "; PAUSED" : "");
+        snprintf(line + length, sizeof line - length, "; the first %zu alone: filter",
+                 top->fetch.most);
     put_line(1, *top->error ? A_BOLD : A_NORMAL, *top->error ? top->error : line);
 }
 
@@ -50,13 +54,13 @@ static void draw_foot(const struct top *top)
 {
     char line[LINE_ROOM];
 
-    if (top->question)
-        snprintf(line, sizeof line, "%s: %s_", top->question, top->typed);
+    if (top->asking)
+        snprintf(line, sizeof line, "%s: %s_", reported_choice_names[top->asked], top->typed);
     else
         snprintf(line, sizeof line, "%s",
                  top->detailed
                      ? "Esc back  left/right more figures  arrows another  space pause  q end"
-                     : "Enter view  s S sort  i invert  p program  r rule  c closed  space pause  "
+                     : "Enter view  s S sort  i invert  p program  c closed  space pause  h keys  "
                        "q end");
     put_line(LINES - 1, A_REVERSE, line);
 }
@@ -172,7 +176,8 @@ static void draw_title(const struct top *top, const json_t *connection, int y)
         return;
     snprintf(line, sizeof line, "%s%s (%ld) %s %s -> %s %s", top->gone ? "GONE: " : "",
              one.texts[TEXT_PROGRAM], one.pid, one.texts[TEXT_ROLE], one.texts[TEXT_LOCAL],
-             *one.texts[TEXT_REMOTE] ? one.texts[TEXT_REMOTE] : "-", one.texts[TEXT_STATE]);
+             *one.texts[TEXT_REMOTE] ? one.texts[TEXT_REMOTE] : "-",
+             one.texts[*one.texts[TEXT_REASON] ? TEXT_REASON : TEXT_STATE]);
     put_line(y, A_BOLD, line);
     reported_free(&one);
 }
@@ -200,6 +205,34 @@ static void draw_pane(struct top *top, int y)
     top->scrolled = top->scrolled > lines ? lines : top->scrolled;
 }
 
+/* --- help ------------------------------------------------------------------------------------- */
+
+static void draw_help(void)
+{
+    static const char *const lines[] = {
+        "arrows, PgUp, PgDn, Home, End   choose a connection",
+        "Enter                           show the chosen one: its history and all its figures",
+        "left, right                     scroll its figures",
+        "Esc                             back to the table alone",
+        "",
+        "s, S                            sort by the next, the previous column",
+        "i                               the other way round",
+        "p                               only programs of a name, * and ? standing for others",
+        "r                               only those of a rule",
+        "o                               only those of a role: connect, accept, listen",
+        "t                               only those in a state: established, close-wait, ...",
+        "e                               only those closed for a reason: fin, reset, timeout, ...",
+        "                                (an empty line takes a filter away)",
+        "c                               those that closed last, or open ones",
+        "space                           stop, go on",
+        "q                               end",
+    };
+
+    for (size_t i = 0; i < sizeof lines / sizeof *lines && (int)i < LINES - HEAD_LINES; i++)
+        put_line((int)i + HEAD_LINES - 1, A_NORMAL, lines[i]);
+    put_line(LINES - 1, A_REVERSE, "any key: back");
+}
+
 /* --- all -------------------------------------------------------------------------------------- */
 
 void top_draw(struct top *top)
@@ -210,6 +243,11 @@ void top_draw(struct top *top)
     top->rows = table > 0 ? (size_t)table : 1;
     erase();
     draw_head(top);
+    if (top->helping) {
+        draw_help();
+        refresh();
+        return;
+    }
     draw_table(top, top->paused ? top->order.now : reported_now());
     if (top->detailed)
         draw_pane(top, HEAD_LINES + (int)top->rows);

@@ -90,7 +90,8 @@ class FakeHelper(socketserver.ThreadingMixIn, socketserver.UnixStreamServer):
         chosen = [one for one in self.connections
                   if ("closed" in one) == (parameters.get("closed") == "1")
                   and fnmatch.fnmatch(one["program"], parameters.get("program", "*"))
-                  and parameters.get("rule") in (None, one.get("rule"))]
+                  and all(parameters.get(name) in (None, one.get(name))
+                          for name in ("rule", "role", "state", "reason"))]
         first = int(parameters.get("after", 0))
         after = first + min(self.page, int(parameters.get("limit", 1 << 30)))
         answer = {"connections": chosen[first:after]}

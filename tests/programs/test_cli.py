@@ -534,7 +534,7 @@ def complete_in_bash(build, line):
     ("socktune explain --lis", ["--listen"]),
     ("socktune explain --family inet", ["inet", "inet6"]),
     ("socktune compile --pre", ["--preload"]),
-    ("socktune stats --sort re", ["remote", "retransmits", "received", "refused"]),
+    ("socktune stats --sort re", ["remote", "reason", "retransmits", "received", "refused"]),
     ("socktune stats --cl", ["--closed"]),
     ("socktune top -s rt", ["rtt", "rttvar"]),
 ])

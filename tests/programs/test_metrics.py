@@ -60,7 +60,7 @@ def test_sums_are_exact(helper, closed):
     assert value(text, "socktune_connections_opened_total", role="connect") == COUNT
     assert value(text, "socktune_connections_open", role="connect") == 0
     assert value(text, "socktune_connections_open", role="listen", port=closed) == 1
-    assert value(text, "socktune_connections_closed_total", reason="final") == 2 * COUNT
+    assert value(text, "socktune_connections_closed_total", reason="fin") == 2 * COUNT
     assert value(text, "socktune_connection_duration_seconds_count", role="connect") == COUNT
     assert value(text, "socktune_min_rtt_seconds_count", role="connect") == COUNT
     assert value(text, "socktune_helper_dropped_total") == 0
@@ -164,7 +164,7 @@ def test_prometheus_has_the_right_sums(start, helper, closed, directory, free_po
         'sum(socktune_sent_bytes_total{rule="all", role="connect"})': 1000 * COUNT,
         'sum(socktune_sent_bytes_total{rule="all"})': 1500 * COUNT,
         f'socktune_connections_open{{role="listen", port="{closed}"}}': 1,
-        'sum(socktune_connections_closed_total{reason="final"})': 2 * COUNT,
+        'sum(socktune_connections_closed_total{reason="fin"})': 2 * COUNT,
         'sum(socktune_connection_duration_seconds_bucket{le="+Inf"})': 2 * COUNT,
         "count(socktune_helper_build_info)": 1,
         'up{job="socktune"}': 1,

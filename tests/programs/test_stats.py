@@ -132,13 +132,15 @@ def test_losses_are_told(stats, helper):
 def test_closed_ones(stats, helper):
     now = time.time()
     helper.connections = [
-        connection(1), connection(2, opened=now - 300, closed=now - 60, data="final", state="close"),
-        connection(3, opened=now - 30, closed=now - 29, data="lost", state="close")]
+        connection(1), connection(2, opened=now - 300, closed=now - 60, data="final", state="close",
+                                  reason="fin"),
+        connection(3, opened=now - 30, closed=now - 29, data="lost", state="close", reason="lost")]
     assert column(stats(), "PID") == ["1001"]
     result = stats("--closed", "--sort", "age")
-    assert [(row["PID"], row["DATA"], row["AGE"]) for row in table(result)] == \
-        [("1002", "final", "4m00s"), ("1003", "lost", "1s")]
-    assert "2 closed; " in result.stdout
+    assert [(row["PID"], row["REASON"], row["DATA"], row["AGE"]) for row in table(result)] == \
+        [("1002", "fin", "final", "4m00s"), ("1003", "lost", "lost", "1s")]
+    assert "STATE" not in result.stdout, "they are all closed"
+    assert "2 closed: 1 fin, 1 lost; " in result.stdout
     assert "1 of them without final figures" in result.stdout
 
 
@@ -147,6 +149,9 @@ def test_filters_are_the_helpers(stats, helper):
     assert column(stats("--program", "redis*", "--rule", "a b&c=d%"), "PID") == ["1001"]
     parameters = helper.asked[0][1]
     assert (parameters["program"], parameters["rule"]) == ("redis*", "a b&c=d%")
+    assert stats("--role", "listen", "--state", "x", "--reason", "y").stdout.startswith("0 open")
+    asked = [parameters for path, parameters in helper.asked if path == "/v1/connections"][-1]
+    assert asked.items() >= {"role": "listen", "state": "x", "reason": "y"}.items()
 
 
 @pytest.mark.parametrize("key, expected", [

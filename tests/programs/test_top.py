@@ -135,19 +135,47 @@ def test_filters(top, helper):
     terminal.has("0 open")
     terminal.keys("r", "x", "Escape")
     terminal.has("rule none")
+    terminal.keys("o", "listen", "Enter", "t", "x", "Enter")
+    terminal.has("; role listen; state x")
     assert ("program", "red*") in helper.asked[-1][1].items()
     assert ("rule", "none") in helper.asked[-1][1].items()
 
 
 def test_closed_ones(top, helper):
     now = time.time()
-    helper.connections.append(connection(4, program="gone", closed=now - 5, data="final"))
+    for number, reason in enumerate(("fin", "timeout", "fin")):
+        helper.connections.append(connection(4 + number, program=f"gone{number}", closed=now - 5,
+                                             data="final", state="close", reason=reason))
+    terminal = top("-s", "program")
+    terminal.has("3 open")
+    terminal.keys("c")
+    assert rows(terminal.has("3 closed: 2 fin, 1 timeout; ")) == ["gone0", "gone1", "gone2"]
+    terminal.keys("e", "timeout", "Enter")
+    assert rows(terminal.has("1 closed: 1 timeout; ")) == ["gone1"]
+    terminal.has("; reason timeout")
+    terminal.keys("Enter")
+    terminal.has("198.51.100.7:40005 timeout")
+    terminal.keys("Escape", "e", "C-u", "Enter", "c")
+    terminal.has("3 open")
+
+
+def test_help(top):
     terminal = top()
     terminal.has("3 open")
-    terminal.keys("c")
-    assert rows(terminal.has("1 closed; ")) == ["gone"]
-    terminal.keys("c")
-    terminal.has("3 open")
+    terminal.keys("h")
+    lines = terminal.has("any key: back")
+    assert len(lines) == 24 and max(map(len, lines)) <= 80
+    terminal.keys("q")  # does no more than go back
+    terminal.has("Enter view")
+    terminal.keys("?")
+    terminal.has("any key: back")
+
+
+def test_filters_from_the_command_line(top, helper):
+    helper.connections.append(connection(4, program="old", closed=time.time(), reason="reset"))
+    terminal = top("--closed", "--reason", "reset", "--role", "accept", "--state", "established")
+    assert rows(terminal.has("1 closed")) == ["old"]
+    terminal.has("sorted by newest; role accept; state established; reason reset")
 
 
 def test_it_follows_and_pauses(top, helper):

@@ -52,6 +52,7 @@ static struct connection_reading reading_of(uint8_t info[280], uint64_t when, ui
 {
     memset(info, 0, 280);
     put(info, "bytes_sent", sent);
+    put(info, "bytes_acked", sent + 2);
     put(info, "segs_out", segments);
     put(info, "segs_in", segments);
     put(info, "rtt", 1500);
@@ -214,7 +215,7 @@ Test(connections, sums_add_what_rose)
     connections_close(all, connection, DATA_FINAL, &reading);
     cr_assert_eq(group->sums[SUM_BYTES_SENT], 300);
     cr_assert_eq(group->open, 0);
-    cr_assert_eq(group->closed_final, 1);
+    cr_assert_eq(group->closed[ENDING_FIN], 1);
     cr_assert_eq(group->applied, 2);
     connections_free(all);
 }
@@ -252,6 +253,7 @@ Test(connections, wiped_finals_leave_the_last_sample)
     connections_close(all, connection, DATA_FINAL, &reading);
     closed = connections_next_closed(all, &filter, &cursor, &budget);
     cr_assert_eq(closed->data, DATA_SAMPLE);
+    cr_assert_eq(closed->ending, ENDING_ABORTED);
     cr_assert_eq(closed->closed, 3000);
     connection_info(closed, &kept);
     cr_assert_eq(tcp_info_get(tcp_info_find("bytes_sent"), &kept, &sent), TCP_INFO_VALUE);
@@ -268,7 +270,7 @@ Test(connections, a_rejected_one_leaves_no_trace_but_its_count)
     cr_assert_eq(connections_size(all).open, 0);
     cr_assert_eq(connections_size(all).closed, 0);
     cr_assert_eq(connections_group(all, 0)->open, 0);
-    cr_assert_eq(connections_group(all, 0)->rejected, 1);
+    cr_assert_eq(connections_group(all, 0)->closed[ENDING_REJECTED], 1);
     connections_free(all);
 }
 

@@ -102,11 +102,11 @@ Test(metrics, counters_stay_when_connections_close)
     struct connections *all = one_connection();
     char *text;
 
-    tracked_close(all, connections_get(all, 1, 1), "bytes_sent", 1400, "min_rtt", 900,
-                  (char *)NULL);
+    tracked_close(all, connections_get(all, 1, 1), "bytes_sent", 1400, "bytes_acked", 1402,
+                  "min_rtt", 900, (char *)NULL);
     text = written(all, METRICS_PROMETHEUS);
     expect_line(text, "socktune_connections_open" WEB "} 0");
-    expect_line(text, "socktune_connections_closed_total" WEB ",reason=\"final\"} 1");
+    expect_line(text, "socktune_connections_closed_total" WEB ",reason=\"fin\"} 1");
     expect_line(text, "socktune_connections_closed_total" WEB ",reason=\"lost\"} 0");
     expect_line(text, "socktune_sent_bytes_total" WEB "} 1400");
     expect_line(text, "socktune_min_rtt_seconds_bucket" WEB ",le=\"0.001\"} 1");

@@ -83,6 +83,12 @@ _socktune()
         ;;
     -s | --sort) words=$(_socktune_sort_keys "$socktune") ;;
     --family) words='inet inet6 unix' ;;
+    --role) words='connect accept listen' ;;
+    --state)
+        words='established syn-sent syn-recv fin-wait-1 fin-wait-2 time-wait close close-wait'
+        words+=' last-ack listen closing'
+        ;;
+    --reason) words='fin reset timeout refused unanswered aborted unknown listener lost' ;;
     --protocol)
         words='tcp mptcp sctp dccp udp udplite icmp raw unix-stream unix-dgram'
         ;;

@@ -158,6 +158,8 @@ static json_t *connection_json(const struct connection *connection)
     if (connection->closed)
         json_object_set_new(object, "closed", seconds_json(connection->closed));
     json_object_set_new(object, "data", json_string(data_text(connection->data)));
+    if (connection->ending != ENDING_NONE)
+        json_object_set_new(object, "reason", json_string(ending_name(connection->ending)));
     json_object_set_new(object, "options", options_json(connection));
     set_figures(object, connection);
     return object;
@@ -225,9 +227,11 @@ static json_t *port_json(const struct group *group)
 /* How its connections ended. */
 static json_t *ends_json(const struct group *group)
 {
-    return json_pack("{s:I, s:I, s:I, s:I}", "final", (json_int_t)group->closed_final, "aborted",
-                     (json_int_t)group->closed_aborted, "lost", (json_int_t)group->closed_lost,
-                     "rejected", (json_int_t)group->rejected);
+    json_t *ends = json_object();
+
+    for (unsigned i = ENDING_NONE + 1; i < ENDING_COUNT; i++)
+        json_object_set_new(ends, ending_name((enum ending)i), count_json(group->closed[i]));
+    return ends;
 }
 
 static json_t *sums_json(const struct group *group)
@@ -252,9 +256,10 @@ static json_t *distribution_json(const struct histogram *histogram)
 json_t *answer_rule(const struct group *group)
 {
     const char *role = name_of_bits(group->role, role_names);
-    uint64_t closed =
-        group->closed_final + group->closed_aborted + group->closed_lost + group->rejected;
+    uint64_t closed = 0;
 
+    for (unsigned i = 0; i < ENDING_COUNT; i++)
+        closed += group->closed[i];
     return json_pack(
         "{s:o, s:o, s:s, s:o, s:I, s:I, s:I, s:o, s:{s:I, s:o}, s:{s:I, s:I}, s:o, s:o, s:o}",
         "program", text_json(group->program), "rule", text_json(group->rule), "role",

@@ -333,6 +333,8 @@ static bool passes(const struct connection_filter *filter, const struct connecti
         return false;
     if (filter->roles && !(filter->roles & connection->role))
         return false;
+    if (filter->endings && !(filter->endings >> connection->ending & 1))
+        return false;
     if (filter->rule && strcmp(filter->rule, connection->rule) != 0)
         return false;
     if (filter->state && strcmp(filter->state, tcp_state_name(connection->state)) != 0)
@@ -489,6 +491,16 @@ static bool is_wiped(const struct tcp_info_bytes *old, const struct tcp_info_byt
     return (sent == 0 && received == 0) || (sent < before && before - sent < UINT32_MAX / 2);
 }
 
+static void read_info(const struct connection_reading *reading, struct tcp_info_bytes *info)
+{
+    info->length = 0;
+    if (!reading->info)
+        return;
+    info->length =
+        reading->info_length < CONNECTION_INFO_ROOM ? reading->info_length : CONNECTION_INFO_ROOM;
+    memcpy(info->bytes, reading->info, info->length);
+}
+
 static void take_figures(struct connection *connection, const struct connection_reading *reading,
                          const struct tcp_info_bytes *old, struct tcp_info_bytes *new)
 {
@@ -502,15 +514,11 @@ static void take_figures(struct connection *connection, const struct connection_
 static bool take_reading(struct connection *connection, const struct connection_reading *reading,
                          bool end)
 {
-    struct tcp_info_bytes old, new = {.length = 0};
+    struct tcp_info_bytes old, new;
 
+    read_info(reading, &new);
     if (reading->congestion && reading->congestion[0])
         strncpy(connection->congestion, reading->congestion, sizeof connection->congestion - 1);
-    if (reading->info) {
-        new.length = reading->info_length < CONNECTION_INFO_ROOM ? reading->info_length
-                                                                 : CONNECTION_INFO_ROOM;
-        memcpy(new.bytes, reading->info, new.length);
-    }
     if (connection->role == ROLE_LISTEN || new.length == 0)
         return false;
     connection_info(connection, &old);
@@ -560,10 +568,30 @@ static void remember(struct connections *all, const struct connection *closed)
     *in_history(all, all->closed++) = *closed;
 }
 
+/* Before the last figures take the place of the sample's. */
+static enum ending find_ending(const struct connection *connection, enum connection_data data,
+                               const struct connection_reading *reading)
+{
+    struct tcp_info_bytes sample, last;
+
+    if (data == DATA_LOST || !reading)
+        return ENDING_LOST;
+    if (connection->role == ROLE_LISTEN)
+        return ENDING_LISTENER;
+    connection_info(connection, &sample);
+    read_info(reading, &last);
+    if (last.length == 0)
+        return ENDING_UNKNOWN;
+    if (is_wiped(&sample, &last))
+        return ENDING_ABORTED;
+    return ending_of(connection->role == ROLE_CONNECT, &last, reading->unacknowledged, &sample);
+}
+
 void connections_close(struct connections *all, struct connection *connection,
                        enum connection_data data, const struct connection_reading *reading)
 {
     struct connection closed;
+    enum ending ending = find_ending(connection, data, reading);
     bool told = reading && take_reading(connection, reading, true);
 
     connection->closed = reading ? reading->when : connection->missing_since;
@@ -572,6 +600,7 @@ void connections_close(struct connections *all, struct connection *connection,
     if (data == DATA_FINAL && !told && connection->role != ROLE_LISTEN)
         data = connection->info_length ? DATA_SAMPLE : DATA_LOST;
     connection->data = (uint8_t)data;
+    connection->ending = (uint8_t)ending;
     connection->state = STATE_CLOSE;
     group_closed(connection->group, connection);
     closed = *connection;
@@ -586,7 +615,7 @@ void connections_reject(struct connections *all, struct connection *connection)
 
     group_queue(gone.group, &gone, 0, 0);
     gone.group->open--;
-    gone.group->rejected++;
+    gone.group->closed[ENDING_REJECTED]++;
     forget(all, connection);
     release(all, &gone);
 }

@@ -10,6 +10,7 @@
 #ifndef SOCKTUNE_HELPER_CONNECTIONS_H
 #define SOCKTUNE_HELPER_CONNECTIONS_H
 
+#include "ending.h"
 #include "tcp_info.h"
 
 #include <stdbool.h>
@@ -67,6 +68,7 @@ struct connection {
     uint8_t role;      /* enum role_bit */
     uint8_t state;     /* as tcp_state_name() wants it; 0: not known yet */
     uint8_t data;      /* enum connection_data */
+    uint8_t ending;    /* enum ending */
     uint8_t verified;  /* the kernel said that it belongs to `uid` */
     uint8_t failure_count;
     uint16_t applied;       /* options that were set */
@@ -147,10 +149,7 @@ struct group {
 
     uint64_t open; /* now; all others never fall */
     uint64_t opened;
-    uint64_t closed_final;   /* with the kernel's last word */
-    uint64_t closed_aborted; /* the kernel told of the end, but wiped the figures (SO_LINGER 0) */
-    uint64_t closed_lost;    /* without any figures, or the end was not seen */
-    uint64_t rejected;       /* turned out to be another user's: counted as opened, not as closed */
+    uint64_t closed[ENDING_COUNT];
     uint64_t sums[SUM_COUNT];
     struct histogram histograms[HISTOGRAM_COUNT];
     uint64_t applied;             /* options set */
@@ -166,6 +165,7 @@ struct connection_filter {
     const char *rule;    /* exact; NULL: any */
     const char *state;   /* as tcp_state_name() writes it; NULL: any */
     unsigned roles;      /* enum role_bit; 0: any */
+    unsigned endings;    /* bits of 1 << enum ending; 0: any */
     bool one_user;       /* only those of `uid` */
     uid_t uid;
 };
@@ -262,6 +262,7 @@ struct connection_reading {
     const char *congestion; /* NULL: none came */
     uint32_t accept_queue;
     uint32_t accept_limit;
+    uint32_t unacknowledged; /* of a final: bytes that waited for the peer's word (idiag_wqueue) */
 };
 
 /* Take over a sample. What rose since the last one goes into the group's sums. */

@@ -41,8 +41,8 @@ struct diag_answer {
     uid_t uid;
     bool owned;             /* some process has it open, so `uid` means something */
     uint32_t receive_queue; /* listeners: connections that wait, and how many may */
-    uint32_t send_queue;
-    const uint8_t *info; /* NULL: none came. Borrowed for the call. */
+    uint32_t send_queue;    /* others: bytes unread, and not acknowledged by the peer */
+    const uint8_t *info;    /* NULL: none came. Borrowed for the call. */
     size_t info_length;
     const char *congestion; /* NULL: none came */
 };

@@ -318,16 +318,7 @@ void group_closed(struct group *group, const struct connection *connection)
 
     find_fields();
     group->open--;
-    switch (connection->data) {
-    case DATA_FINAL:
-        group->closed_final++;
-        break;
-    case DATA_SAMPLE:
-        group->closed_aborted++;
-        break;
-    default:
-        group->closed_lost++;
-    }
+    group->closed[connection->ending]++;
     group_queue(group, connection, 0, 0);
     if (connection->role == ROLE_LISTEN)
         return;

@@ -74,21 +74,17 @@ static_assert(sizeof distributions / sizeof *distributions == HISTOGRAM_COUNT,
 
 static const struct number {
     struct head head;
-    size_t offset;        /* of a uint64_t in struct group */
-    const char *label;    /* rows of one name differ in it; NULL: none */
-    bool listeners;       /* only groups of this kind have it */
+    size_t offset;  /* of a uint64_t in struct group */
+    bool listeners; /* only groups of this kind have it */
 } numbers[] = {
-    {{"connections_open", "", "gauge", "Connections and listeners that are open."}, offsetof(struct group, open), NULL, false},
-    {{"connections_opened", "", "counter", "Connections and listeners that were opened."}, offsetof(struct group, opened), NULL, false},
-    {{"connections_closed", "", "counter", "Connections and listeners that closed: with the kernel's last figures (final), with those of the last sample as the kernel wiped its own (aborted), with none or unseen (lost), or as they were not the program's (rejected)."}, offsetof(struct group, closed_final), "reason=\"final\"", false},
-    {{"connections_closed", "", "counter", ""}, offsetof(struct group, closed_aborted), "reason=\"aborted\"", false},
-    {{"connections_closed", "", "counter", ""}, offsetof(struct group, closed_lost), "reason=\"lost\"", false},
-    {{"connections_closed", "", "counter", ""}, offsetof(struct group, rejected), "reason=\"rejected\"", false},
-    {{"accept_queue", "", "gauge", "Connections that wait for accept() at the open listeners."}, offsetof(struct group, accept_queue), NULL, true},
-    {{"accept_queue_limit", "", "gauge", "How many may wait for accept() at the open listeners."}, offsetof(struct group, accept_limit), NULL, true},
-    {{"options_applied", "", "counter", "Socket options set on connections."}, offsetof(struct group, applied), NULL, false},
+    {{"connections_open", "", "gauge", "Connections and listeners that are open."}, offsetof(struct group, open), false},
+    {{"connections_opened", "", "counter", "Connections and listeners that were opened."}, offsetof(struct group, opened), false},
+    {{"accept_queue", "", "gauge", "Connections that wait for accept() at the open listeners."}, offsetof(struct group, accept_queue), true},
+    {{"accept_queue_limit", "", "gauge", "How many may wait for accept() at the open listeners."}, offsetof(struct group, accept_limit), true},
+    {{"options_applied", "", "counter", "Socket options set on connections."}, offsetof(struct group, applied), false},
 };
 
+static const struct head endings = {"connections_closed", "", "counter", "Connections and listeners that closed, by how: in order (fin), broken off (reset), without an answer (timeout), never connected (refused, unanswered), figures wiped (aborted), not to be told (unknown), listeners (listener), end not seen (lost), not the program's (rejected)."};
 static const struct head refusals = {"options_refused", "", "counter", "Socket options that the kernel refused, by option and error."};
 /* clang-format on */
 
@@ -144,9 +140,8 @@ static void put_value(const char *text, FILE *to)
     }
 }
 
-/* "{program=...,rule=...,role=..." and one more label as it is to be written, if there is one. The
- * brace stays open. */
-static void put_labels(const struct group *group, const char *more, FILE *to)
+/* "{program=...,rule=...,role=...,port=..."; the brace stays open for more. */
+static void put_labels(const struct group *group, FILE *to)
 {
     const char *role = name_of_bits(group->role, role_names);
 
@@ -159,8 +154,6 @@ static void put_labels(const struct group *group, const char *more, FILE *to)
         fputs("other\"", to);
     else
         fprintf(to, "%u\"", group->port);
-    if (more)
-        fprintf(to, ",%s", more);
 }
 
 /* OpenMetrics names a counter's family without "_total", and knows units. */
@@ -200,7 +193,7 @@ static void put_sum(const struct group *group, size_t sum, FILE *to)
     const struct tcp_info_field *field = tcp_info_find(group_sum_field((enum group_sum)sum));
 
     fprintf(to, "socktune_%s_total", sums[sum].name);
-    put_labels(group, NULL, to);
+    put_labels(group, to);
     fputs("} ", to);
     put_scaled(group->sums[sum], field ? field->unit : UNIT_NONE, to);
 }
@@ -209,7 +202,7 @@ static void put_bucket(const struct group *group, const char *name, const char *
                        uint64_t count, FILE *to)
 {
     fprintf(to, "socktune_%s_bucket", name);
-    put_labels(group, NULL, to);
+    put_labels(group, to);
     fprintf(to, ",le=\"%s\"} %" PRIu64 "\n", bound, count);
 }
 
@@ -237,9 +230,9 @@ static void put_histogram(const struct group *group, size_t kind, FILE *to)
     count += histogram->counts[HISTOGRAM_BUCKETS];
     put_bucket(group, name, "+Inf", count, to);
     fprintf(to, "socktune_%s_sum", name);
-    put_labels(group, NULL, to);
+    put_labels(group, to);
     fprintf(to, "} %.17g\nsocktune_%s_count", histogram->sum, name);
-    put_labels(group, NULL, to);
+    put_labels(group, to);
     fprintf(to, "} %" PRIu64 "\n", count);
 }
 
@@ -251,9 +244,19 @@ static void put_number(const struct group *group, size_t number, FILE *to)
     if (row->listeners && group->role != ROLE_LISTEN && !group->other)
         return;
     fprintf(to, "socktune_%s%s", row->head.name, suffix(&row->head));
-    put_labels(group, row->label, to);
+    put_labels(group, to);
     fprintf(to, "} %" PRIu64 "\n",
             *(const uint64_t *)(const void *)((const char *)group + row->offset));
+}
+
+static void put_endings(const struct group *group, size_t unused, FILE *to)
+{
+    (void)unused;
+    for (unsigned i = ENDING_NONE + 1; i < ENDING_COUNT; i++) {
+        fprintf(to, "socktune_%s_total", endings.name);
+        put_labels(group, to);
+        fprintf(to, ",reason=\"%s\"} %" PRIu64 "\n", ending_name((enum ending)i), group->closed[i]);
+    }
 }
 
 static void put_refusals(const struct group *group, size_t unused, FILE *to)
@@ -264,7 +267,7 @@ static void put_refusals(const struct group *group, size_t unused, FILE *to)
         const char *error = strerrorname_np(refused->error);
 
         fprintf(to, "socktune_%s_total", refusals.name);
-        put_labels(group, NULL, to);
+        put_labels(group, to);
         fputs(",option=\"", to);
         put_value(refused->option, to);
         fprintf(to, "\",error=\"%s\"} %" PRIu64 "\n", error ? error : "other", refused->count);
@@ -291,15 +294,14 @@ static struct family family_of(size_t number)
     if (number < HISTOGRAM_COUNT)
         return (struct family){&distributions[number], put_histogram, number};
     number -= HISTOGRAM_COUNT;
-    if (number == 0)
+    switch (number) {
+    case 0:
+        return (struct family){&endings, put_endings, 0};
+    case 1:
         return (struct family){&refusals, put_refusals, 0};
-    return (struct family){NULL, NULL, 0};
-}
-
-/* A row that carries on the family before it has no help of its own. */
-static bool begins_family(const struct head *head)
-{
-    return *head->help != '\0';
+    default:
+        return (struct family){NULL, NULL, 0};
+    }
 }
 
 static void put_health(const struct metrics *metrics, enum metrics_format format, FILE *to)
@@ -336,7 +338,7 @@ bool metrics_write(struct metrics *metrics, enum metrics_format format, FILE *to
         metrics->ended = true;
         return false;
     }
-    if (metrics->at == 0 && begins_family(family.head))
+    if (metrics->at == 0)
         put_head(family.head, format, to);
     for (size_t i = 0; i < SERIES_AT_ONCE && metrics->at < metrics->totals.count; i++)
         family.put(&metrics->totals.groups[metrics->at++], family.row, to);

@@ -58,6 +58,17 @@ static const char *set_role(struct query_filter *filter, const char *value)
     return "role is connect, accept or listen";
 }
 
+static const char *set_reason(struct query_filter *filter, const char *value)
+{
+    for (unsigned ending = ENDING_NONE + 1; ending < ENDING_REJECTED; ending++)
+        if (strcmp(ending_name((enum ending)ending), value) == 0) {
+            filter->connections.endings = 1u << ending;
+            return NULL;
+        }
+    return "reason is one of fin, reset, timeout, refused, unanswered, aborted, unknown, listener, "
+           "lost";
+}
+
 static const char *set_closed(struct query_filter *filter, const char *value)
 {
     uint64_t number;
@@ -99,12 +110,13 @@ const char *query_filter_set(struct query_filter *filter, const char *name, cons
         const char *name;
         const char *(*set)(struct query_filter *filter, const char *value);
     } parameters[] = {
-        {"program", set_program}, {"rule", set_rule}, {"state", set_state}, {"role", set_role},
-        {"closed", set_closed},   {"uid", set_uid},   {"limit", set_limit}, {"after", set_after},
+        {"program", set_program}, {"rule", set_rule},     {"state", set_state},
+        {"role", set_role},       {"reason", set_reason}, {"closed", set_closed},
+        {"uid", set_uid},         {"limit", set_limit},   {"after", set_after},
     };
 
     for (size_t i = 0; i < sizeof parameters / sizeof *parameters; i++)
         if (strcmp(name, parameters[i].name) == 0)
             return parameters[i].set(filter, value ? value : "");
-    return "parameters are program, rule, state, role, closed, uid, limit and after";
+    return "parameters are program, rule, state, role, reason, closed, uid, limit and after";
 }

@@ -29,6 +29,7 @@ struct early_end {
     uint64_t when;
     uint16_t local_port;
     uint16_t remote_port;
+    uint32_t unacknowledged;
     uint16_t info_length;
     uint8_t info[CONNECTION_INFO_ROOM];
 };
@@ -168,6 +169,7 @@ static void remember_end(struct space *space, const struct diag_answer *answer)
     end->when = now_real();
     end->local_port = answer->target.local_port;
     end->remote_port = answer->target.remote_port;
+    end->unacknowledged = answer->send_queue;
     end->info_length = 0;
     if (answer->info) {
         end->info_length = (uint16_t)(answer->info_length < sizeof end->info ? answer->info_length
@@ -184,7 +186,8 @@ static void destroyed(struct space *space, const struct diag_answer *answer)
     struct connection_reading reading = {.when = now_real(),
                                          .state = answer->state,
                                          .info = answer->info,
-                                         .info_length = answer->info_length};
+                                         .info_length = answer->info_length,
+                                         .unacknowledged = answer->send_queue};
 
     if (connection && !ports_agree(connection->local_port, connection->remote_port,
                                    answer->target.local_port, answer->target.remote_port)) {
@@ -341,8 +344,10 @@ static bool may_claim(struct space *space, const struct connection_start *start)
 static bool ended_early(struct space *space, struct connection *connection)
 {
     struct early_end *end = &space->early[connection->cookie % EARLY];
-    struct connection_reading reading = {
-        .when = end->when, .info = end->info, .info_length = end->info_length};
+    struct connection_reading reading = {.when = end->when,
+                                         .info = end->info,
+                                         .info_length = end->info_length,
+                                         .unacknowledged = end->unacknowledged};
 
     if (end->cookie != connection->cookie)
         return false;

@@ -40,13 +40,11 @@ static int add_group(struct group *to, const struct group *from)
 {
     to->open += from->open;
     to->opened += from->opened;
-    to->closed_final += from->closed_final;
-    to->closed_aborted += from->closed_aborted;
-    to->closed_lost += from->closed_lost;
-    to->rejected += from->rejected;
     to->applied += from->applied;
     to->accept_queue += from->accept_queue;
     to->accept_limit += from->accept_limit;
+    for (size_t i = 0; i < ENDING_COUNT; i++)
+        to->closed[i] += from->closed[i];
     for (size_t i = 0; i < SUM_COUNT; i++)
         to->sums[i] += from->sums[i];
     for (size_t i = 0; i < HISTOGRAM_COUNT; i++)
