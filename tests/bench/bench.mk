@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
 #
-# Benchmarks; see bench.py and apply.py.
+# Benchmarks; see bars.py.
 
 bench_programs := $(B)/bench/calls $(B)/bench/start $(B)/bench/notified
 $(bench_programs): $(B)/bench/%: tests/bench/%.c tests/bench/bench.mk
@@ -18,10 +18,11 @@ $(B)/bench/server: tests/bench/server.go
 	$(Q)mkdir -p $(@D) && CGO_ENABLED=0 GO111MODULE=off GOFLAGS= GOPROXY=off GOTOOLCHAIN=local \
 	    GOCACHE=$(CURDIR)/$(B)/tests/go-cache go build -o $@ $<
 
-## make bench            what preloading costs, in ratios, against an empty object;
-##                       what supervising costs; and what apply takes a socket
+# In this order; bars.py ends with one table of all their bars.
+benchmarks := bench.py supervise.py apply.py throughput.py
+
+## make bench            what preloading costs, in ratios, against an empty object; what supervising
+##                       costs; what apply takes a socket; and what servers lose
 .PHONY: bench
 bench: all $(bench_programs) $(B)/bench/empty.so $(if $(shell command -v go),$(B)/bench/server)
-	$(PYTHON) -B tests/bench/bench.py $(B)
-	$(PYTHON) -B tests/bench/supervise.py $(B)
-	$(PYTHON) -B tests/bench/apply.py $(B)
+	$(PYTHON) -B tests/bench/bars.py $(B) $(benchmarks:%=tests/bench/%)

@@ -17,13 +17,13 @@ import sys
 import tempfile
 from collections import namedtuple
 
+import bars
 import measure
 import report
 from drain import Drain
 from measure import Bench, Effort, Refused, Sample, Variant
 from policies import PROBE, TIMED, Policies, elsewhere, others, rule
 
-ATTEMPTS = 3
 PROGRAM = "/bin/true"
 REPORT_NS = 2500
 COUNTS = (1, 10, 100, 1000, 10000)
@@ -207,38 +207,41 @@ def plan_curves(setup):
                 "start", Effort(100, 4), foreign, {})
 
 
-def run_bars(bench, groups):
+def run_bars(build, bench, groups):
     """
-    Measure and print every group; rows that fall short again, up to ATTEMPTS. Returns the names of
-    those that fell short each time.
+    Measure and print every group; rows that fall short again, up to bars.ATTEMPTS. True if none fell
+    short each time.
     """
-    lost = []
+    kept = True
     for group in groups:
         print("\n" + group.title)
         pending = group.rows
-        for attempt in range(1, ATTEMPTS + 1):
+        for attempt in range(1, bars.ATTEMPTS + 1):
             samples = [sample for row in pending for sample in (row.sample, row.baseline)]
             results = bench.measure(group.subject, samples, group.effort)
-            pending = [row for row in pending if not print_row(group, row, results, attempt)]
+            pending = [row for row in pending
+                       if not print_row(build, group, row, results, attempt)]
             if not pending:
                 break
-        lost += [f"{group.title}: {row.what}" for row in pending]
-    return lost
+        kept &= not pending
+    return kept
 
 
-def print_row(group, row, results, attempt):
-    """Print one result. False when it falls short of its bar."""
+def print_row(build, group, row, results, attempt):
+    """Print one result, and note it where it has a bar. False when it falls short of that."""
     scale = 1000 if group.subject == "start" else 1
     rows, baseline = ([[number * scale for number in line] for line in results[sample]]
                       for sample in (row.sample, row.baseline))
     ratio = report.compare(rows, baseline)
-    falls_short = ((row.bar is not None and round(ratio.value, 3) > row.bar) or
-                   (row.extra is not None and ratio.extra > row.extra))
-    verdict = "" if row.bar is None and row.extra is None else "SHORT" if falls_short else "pass"
-    if verdict and attempt > 1:
-        verdict += f" (run {attempt})"
+    name, verdict, kept = f"{group.title}: {row.what}", "", True
+    if row.bar is not None:
+        kept = bars.note(build, name, ratio.value, row.bar, attempt=attempt)
+    elif row.extra is not None:
+        kept = bars.note(build, name, ratio.extra, row.extra, "ns", attempt=attempt)
+    if row.bar is not None or row.extra is not None:
+        verdict = ("pass" if kept else "SHORT") + (f" (run {attempt})" if attempt > 1 else "")
     report.print_ratio(row.what, ratio, row.bar, verdict)
-    return not falls_short
+    return kept
 
 
 def usable(bench, variants):
@@ -334,14 +337,12 @@ def main(build):
         groups = list(plan_bars(setup)) + list(plan_curves(setup))
         check_rules_in_force(bench, setup)
         report.print_heading()
-        lost = run_bars(bench, groups)
+        kept = run_bars(build, bench, groups)
         own = [variant for variant in setup.expected if variant.name in SHOWN]
         run_matrix(bench, setup, own)
         if drain.records == 0:
             raise Refused("nothing was reported")
-    for name in lost:
-        print(f"fell short {ATTEMPTS} times: {name}")
-    return 1 if lost else 0
+    return 0 if kept else 1
 
 
 if __name__ == "__main__":

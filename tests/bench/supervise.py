@@ -18,7 +18,8 @@ import subprocess
 import sys
 import tempfile
 
-ATTEMPTS = 3
+import bars
+
 BAR = 0.95
 ROUNDS = 12
 
@@ -124,19 +125,20 @@ def bench_server(lab, header, rounds):
 
 def keep_bar(lab, what, header):
     """True if the ratio keeps the bar in one of some attempts, each longer than the one before."""
-    for attempt in range(1, ATTEMPTS + 1):
+    for attempt in range(1, bars.ATTEMPTS + 1):
         plain, ratios = bench_server(lab, header, ROUNDS * attempt)
         ratio, spread = statistics.median(ratios), statistics.pstdev(ratios)
-        verdict = "kept" if ratio >= BAR else "missed"
+        kept = bars.note(lab.build, f"requests a second of a Go server, {what}: --supervise, 4 options",
+                         ratio, BAR, at_least=True, attempt=attempt)
         print(f"  {what:<42}{plain:>10.0f}/s{ratio:>8.3f}  +- {spread / len(ratios) ** 0.5 * 2:.3f}"
-              f"   bar {BAR}  {verdict}", flush=True)
-        if ratio >= BAR:
+              f"   bar {BAR}  {'pass' if kept else 'SHORT'}", flush=True)
+        if kept:
             return True
     return False
 
 
 def main():
-    build = sys.argv[1]
+    build = os.path.abspath(sys.argv[1])
     kept = True
     with tempfile.TemporaryDirectory(prefix="socktune-bench-") as directory:
         lab = Lab(build, directory)

@@ -1,18 +1,22 @@
 # SPDX-License-Identifier: MIT
 """
-Where an experiment works: a directory, rule files, ports, programs without rules and with, the
-helper, and runs taken in turn. All that it started has ended when the lab closes.
+Where real programs are measured: a directory, rule files, ports, programs without rules and with,
+the helper, and runs taken in turn. All that it started has ended when the lab closes.
 """
 import contextlib
 import os
 import pathlib
 import shutil
 import subprocess
+import sys
 import tempfile
 import types
 
-import socktuned
-from started import BUILD, Program, pick_port, preloaded
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "programs"))
+
+# pylint: disable=wrong-import-position
+import socktuned  # noqa: E402
+from started import BUILD, Program, pick_port, preloaded  # noqa: E402
 
 
 class Lab(contextlib.ExitStack):
@@ -23,7 +27,7 @@ class Lab(contextlib.ExitStack):
         self.build = types.SimpleNamespace(path=BUILD, library=BUILD / "libsocktune.so",
                                            socktune=BUILD / "socktune")
         # Servers give up their privileges: every user may enter it.
-        self.directory = pathlib.Path(tempfile.mkdtemp(prefix="socktune-proof-"))
+        self.directory = pathlib.Path(tempfile.mkdtemp(prefix="socktune-lab-"))
         self.directory.chmod(0o755)
         self.callback(shutil.rmtree, self.directory, ignore_errors=True)
         self.rule_texts = {}
@@ -79,6 +83,13 @@ class Lab(contextlib.ExitStack):
         """A running socktuned (see programs/socktuned.py); programs that are to report to it are
         started with env={"SOCKTUNE_HELPER": helper.directory / "helper.sock"}."""
         return self.enter_context(socktuned.running(self.port(), *options))
+
+
+def come_first():
+    """Have this process, and all that it starts from now on, go before whatever else the machine
+    does, as far as we may."""
+    with contextlib.suppress(PermissionError):
+        os.setpriority(os.PRIO_PROCESS, 0, -20)
 
 
 def in_turn(rounds, variants):
