@@ -50,10 +50,12 @@ TOOLS_SRC   := $(wildcard tools/*.c)
 HELPER_SRC  := $(wildcard tools/helper/*.c)
 # What the helper shares with the command.
 HELPER_TOOLS := tools/names.c tools/tcp_info.c
+# And the command with the helper.
+COMMAND_HELPER := tools/helper/diag.c
 MAN_PAGES   := tools/socktune.1 $(B)/socktune.conf.5 preload/libsocktune.so.8 tools/socktuned.8
 
 CONFIG_LIBS := -lconfig
-TOOLS_LIBS  := -ljansson -lelf -lseccomp -lncursesw -ltinfo -lm -pthread
+TOOLS_LIBS  := -ljansson -lelf -lseccomp -lmnl -lncursesw -ltinfo -lm -pthread
 HELPER_LIBS := -lmnl -lmicrohttpd -ljansson
 
 TOOLS_CFLAGS := $(STD) $(WARNINGS) $(CFLAGS) -D_GNU_SOURCE -MMD -MP
@@ -73,7 +75,7 @@ include preload/preload.mk
 
 # --- tools ------------------------------------------------------------------------------------
 
-tools_obj = $(patsubst %.c,$(B)/obj/%.o,$(ENGINE) $(CONFIG_SRC) $(TOOLS_SRC))
+tools_obj = $(patsubst %.c,$(B)/obj/%.o,$(ENGINE) $(CONFIG_SRC) $(TOOLS_SRC) $(COMMAND_HELPER))
 
 $(B)/socktune: $(tools_obj)
 	$(call say,LD,$@)

@@ -166,3 +166,14 @@ bool record_fill(const struct record_maker *maker, int fd, struct subject *subje
         decide_options(maker, fd, subject, record);
     return true;
 }
+
+bool record_fill_known(const struct record_maker *maker, struct subject *subject,
+                       struct record *record)
+{
+    /* A descriptor of nothing: there is no fact that it would be asked for. */
+    if (!find_rule(maker, -1, subject, record))
+        return false;
+    put_addresses(subject, record);
+    decide_options(maker, -1, subject, record);
+    return true;
+}

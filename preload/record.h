@@ -37,4 +37,11 @@ unsigned record_roles(const struct policy *policy, const struct active *active);
 bool record_fill(const struct record_maker *maker, int fd, struct subject *subject,
                  const struct decision *decided, struct record *record);
 
+/*
+ * The same for a socket of which everything is known already: type, role and both addresses in
+ * `subject`; `cookie`, `interface` and `protocol` in `record` besides. Makes no system call.
+ */
+bool record_fill_known(const struct record_maker *maker, struct subject *subject,
+                       struct record *record);
+
 #endif

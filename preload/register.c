@@ -2,6 +2,12 @@
 /*
  * Making the ring and the sock_diag socket and passing both to the helper. Every descriptor is
  * closed on exec and gone when this returns.
+ *
+ * If there is no helper at first, or its heartbeat has stopped (it ended, or it let go of the
+ * ring), a later connection tries again: after 1 s, then at twice the distance each time up to once
+ * a minute, so that a helper that comes late or restarts is found. Registrations that no helper has
+ * taken up are given up after UNANSWERED_MAX: each holds descriptors in the queue of a helper that
+ * is stopped. Between tries a connection costs no system call for it.
  */
 #include "register.h"
 
@@ -16,6 +22,9 @@
 #endif
 
 #define DESCRIPTOR_FLAGS (SOCK_CLOEXEC | SOCK_NONBLOCK)
+
+#define DISTANCE_MAX_NS (60 * REGISTER_DISTANCE_NS)
+#define UNANSWERED_MAX  16u
 
 /* The ends of names that the helper takes (registration_parse.h). */
 #define NAME_MAX_BYTES 255u
@@ -191,4 +200,58 @@ struct ring *register_ring(const struct register_plan *plan, struct ring *old, u
         kernel_close(memory);
     kernel_close(to);
     return ring;
+}
+
+/* --- when ---------------------------------------------------------------------------------------
+ */
+
+static bool is_alive(const struct ring *ring, uint64_t now)
+{
+    uint64_t beat = __atomic_load_n(&ring->header.heartbeat, __ATOMIC_RELAXED);
+    return beat != 0 && (now < beat || now - beat < RING_HEARTBEAT_MAX_NS);
+}
+
+/* A helper that wrote its heartbeat has taken the ring up: begin the counting anew. */
+static void note_answer(struct register_state *state, const struct ring *ring)
+{
+    if (ring == NULL || state->unanswered == 0 ||
+        __atomic_load_n(&ring->header.heartbeat, __ATOMIC_RELAXED) == state->given)
+        return;
+    state->unanswered = 0;
+    state->distance = REGISTER_DISTANCE_NS;
+}
+
+/* Is it time for another try, and for this thread to make it? */
+static bool claim_try(struct register_state *state, uint64_t now)
+{
+    uint64_t due = __atomic_load_n(&state->next_try, __ATOMIC_RELAXED);
+    uint64_t distance = state->distance;
+    /* A clock that was set back must not put it off for long. */
+    if (now < due && due - now <= DISTANCE_MAX_NS)
+        return false;
+    if (!__atomic_compare_exchange_n(&state->next_try, &due, now + distance, false,
+                                     __ATOMIC_RELAXED, __ATOMIC_RELAXED))
+        return false;
+    state->distance = distance * 2 < DISTANCE_MAX_NS ? distance * 2 : DISTANCE_MAX_NS;
+    return true;
+}
+
+bool register_is_due(struct register_state *state, uint64_t now_ns)
+{
+    const struct ring *ring = __atomic_load_n(&state->ring, __ATOMIC_ACQUIRE);
+    if (ring != NULL && is_alive(ring, now_ns))
+        return false;
+    note_answer(state, ring);
+    return state->unanswered < UNANSWERED_MAX && claim_try(state, now_ns);
+}
+
+void register_again(struct register_state *state, const struct register_plan *plan, uint32_t pid,
+                    uint64_t now_ns)
+{
+    struct ring *ring = register_ring(plan, state->ring, pid, now_ns);
+    if (ring == NULL)
+        return;
+    state->given = __atomic_load_n(&ring->header.heartbeat, __ATOMIC_RELAXED);
+    state->unanswered++;
+    __atomic_store_n(&state->ring, ring, __ATOMIC_RELEASE);
 }

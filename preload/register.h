@@ -43,4 +43,26 @@ void register_prepare(struct register_plan *plan, const struct register_where *w
 struct ring *register_ring(const struct register_plan *plan, struct ring *old, uint32_t pid,
                            uint64_t now_ns);
 
+/*
+ * When to register. Zero all but `distance`, which begins at REGISTER_DISTANCE_NS. Several threads
+ * may use one; whoever is told that a try is due makes it.
+ */
+struct register_state {
+    struct ring *ring; /* NULL: never registered. Read and written atomically */
+    uint64_t next_try; /* CLOCK_REALTIME ns */
+    uint64_t distance; /* to the try after that */
+    uint64_t given;    /* the heartbeat that the ring was made with */
+    uint32_t unanswered;
+};
+
+#define REGISTER_DISTANCE_NS ((uint64_t)1000000000u)
+
+/* Is it time for this thread to call register_again()? Not while a helper keeps the ring's
+ * heartbeat going. Makes no system call. Async-signal-safe. */
+bool register_is_due(struct register_state *state, uint64_t now_ns);
+
+/* register_ring() in the place of the last one. */
+void register_again(struct register_state *state, const struct register_plan *plan, uint32_t pid,
+                    uint64_t now_ns);
+
 #endif

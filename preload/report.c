@@ -2,13 +2,8 @@
 /*
  * Records, and when to register. Theory of operation:
  *
- * The constructor registers once. If there is no helper then, or its heartbeat has stopped (it
- * ended, or it let go of the ring), a later connection tries again: after 1 s, then at twice the
- * distance each time up to once a minute, so that a helper that comes late or restarts is found.
- * Registrations that no helper has taken up are given up after UNANSWERED_MAX: each holds
- * descriptors in the queue of a helper that is stopped. Between tries a connection costs no system
- * call for it. A new ring takes the very place of the old one (ring.h), so that no thread holds a
- * pointer to what is gone.
+ * The constructor registers once, and a later connection again when register.c says so. A new ring
+ * takes the very place of the old one (ring.h), so that no thread holds a pointer to what is gone.
  *
  * A forked child goes on with its parent's ring, and registers for itself, in its own memory, when
  * that goes stale. A vfork()ed child borrows its parent's memory and must not: a page that fork()
@@ -26,9 +21,7 @@
 #include <errno.h>
 #include <time.h>
 
-#define SECOND_NS       ((uint64_t)1000000000u)
-#define DISTANCE_MAX_NS (60 * SECOND_NS)
-#define UNANSWERED_MAX  16u
+#define SECOND_NS ((uint64_t)1000000000u)
 
 /* Wiped by fork(). */
 struct own {
@@ -36,13 +29,9 @@ struct own {
 };
 
 struct reporter {
-    struct ring *ring; /* NULL: never registered */
+    struct register_state registered;
     struct own *own;
     int (*clock_gettime)(clockid_t, struct timespec *);
-    uint64_t next_try; /* CLOCK_REALTIME ns */
-    uint64_t distance; /* to the try after that */
-    uint64_t given;    /* the heartbeat that the ring was made with */
-    uint32_t unanswered;
     bool confined;
     /* By option of the policy: what report_option() was told last. */
     uint16_t results[POLICY_OPTIONS_MAX];
@@ -77,61 +66,14 @@ static uint32_t own_pid(void)
 /* --- registration ------------------------------------------------------------------------------
  */
 
-static void try_registration(uint64_t now)
-{
-    struct ring *ring = register_ring(&reporter->plan, reporter->ring, own_pid(), now);
-    if (ring == NULL)
-        return;
-    reporter->given = __atomic_load_n(&ring->header.heartbeat, __ATOMIC_RELAXED);
-    reporter->unanswered++;
-    __atomic_store_n(&reporter->ring, ring, __ATOMIC_RELEASE);
-}
-
-/* A helper that wrote its heartbeat has taken the ring up: begin the counting anew. */
-static void note_answer(const struct ring *ring)
-{
-    if (ring == NULL || reporter->unanswered == 0 ||
-        __atomic_load_n(&ring->header.heartbeat, __ATOMIC_RELAXED) == reporter->given)
-        return;
-    reporter->unanswered = 0;
-    reporter->distance = SECOND_NS;
-}
-
-/* Is it time for another try, and for this thread to make it? */
-static bool claim_try(uint64_t now)
-{
-    uint64_t due = __atomic_load_n(&reporter->next_try, __ATOMIC_RELAXED);
-    uint64_t distance = reporter->distance;
-    /* A clock that was set back must not put it off for long. */
-    if (now < due && due - now <= DISTANCE_MAX_NS)
-        return false;
-    if (!__atomic_compare_exchange_n(&reporter->next_try, &due, now + distance, false,
-                                     __ATOMIC_RELAXED, __ATOMIC_RELAXED))
-        return false;
-    reporter->distance = distance * 2 < DISTANCE_MAX_NS ? distance * 2 : DISTANCE_MAX_NS;
-    return true;
-}
-
-static bool is_alive(const struct ring *ring, uint64_t now)
-{
-    uint64_t beat = __atomic_load_n(&ring->header.heartbeat, __ATOMIC_RELAXED);
-    return beat != 0 && (now < beat || now - beat < RING_HEARTBEAT_MAX_NS);
-}
-
 /* The ring to write to, or NULL. */
 static struct ring *find_ring(uint64_t now)
 {
-    struct ring *ring = __atomic_load_n(&reporter->ring, __ATOMIC_ACQUIRE);
-    if (ring != NULL && is_alive(ring, now))
-        return ring;
-    if (reporter->confined)
-        return ring;
-    note_answer(ring);
-    if (reporter->unanswered >= UNANSWERED_MAX || !claim_try(now) ||
-        own_pid() != (uint32_t)kernel_call(SYS_getpid))
-        return ring;
-    try_registration(now);
-    return __atomic_load_n(&reporter->ring, __ATOMIC_ACQUIRE);
+    struct register_state *registered = &reporter->registered;
+    if (!reporter->confined && register_is_due(registered, now) &&
+        own_pid() == (uint32_t)kernel_call(SYS_getpid))
+        register_again(registered, &reporter->plan, own_pid(), now);
+    return __atomic_load_n(&registered->ring, __ATOMIC_ACQUIRE);
 }
 
 /* --- records -----------------------------------------------------------------------------------
@@ -225,7 +167,7 @@ unsigned report_start(const struct register_where *where)
         kernel_call(SYS_madvise, own, sizeof *own, MADV_WIPEONFORK) != 0)
         return 0;
     made->own = own;
-    made->distance = SECOND_NS;
+    made->registered.distance = REGISTER_DISTANCE_NS;
     register_prepare(&made->plan, where, state.program, &state.policy, &state.active);
     made->maker = (struct record_maker){.policy = &state.policy,
                                         .active = &state.active,

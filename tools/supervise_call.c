@@ -14,6 +14,7 @@
 #include "kernel.h"
 #include "learn.h"
 #include "option.h"
+#include "record.h"
 #include "supervise_filter.h"
 #include "supervise_trace.h"
 
@@ -151,6 +152,18 @@ static int borrow_socket(const struct handling *handling)
 
 /* --- calls ------------------------------------------------------------------------------------ */
 
+static void note_applied(const struct application *application, const struct policy_action *action,
+                         enum moment moment, enum applied result, int error)
+{
+    const struct traced_call *traced = application->context;
+
+    if (traced->peer->reporter)
+        reporter_note(traced->peer->reporter, action->option,
+                      result == APPLIED_KEPT ? RECORD_KEPT : (unsigned)error);
+    if (supervise_tracing())
+        supervise_tell(application, action, moment, result, error);
+}
+
 /* What is given, by whom, and to which call it belongs. */
 static struct application application_of(const struct handling *handling, int fd,
                                          struct subject *subject, struct traced_call *traced)
@@ -160,7 +173,7 @@ static struct application application_of(const struct handling *handling, int fd
     return (struct application){.policy = handling->guide->policy,
                                 .subject = subject,
                                 .fd = fd,
-                                .tell = supervise_tracing() ? supervise_tell : NULL,
+                                .tell = note_applied,
                                 .context = traced};
 }
 
@@ -205,17 +218,33 @@ static void tune_borrowed(const struct handling *handling, int fd, struct subjec
         apply_to(handling, &application, subject);
 }
 
+/* What the call is reported as, if it is: a listener for what it accepts, too. */
+static bool is_reported(const struct peer *peer, unsigned moments, enum record_kind *kind)
+{
+    bool listens = moments & BIT(LISTEN);
+    unsigned roles = listens ? ROLE_LISTEN | ROLE_ACCEPT : ROLE_CONNECT;
+
+    *kind = listens ? RECORD_LISTEN : RECORD_CONNECT;
+    return peer->reporter && peer->reports & roles && moments & (BIT(LISTEN) | BIT(CONNECT));
+}
+
 static void tune(const struct handling *handling, struct subject *subject, unsigned moments)
 {
+    const struct peer *peer = handling->peer;
+    enum record_kind kind;
+    bool tuned = peer->moments & (moments | BIT(SOCKET));
+    bool reported = is_reported(peer, moments, &kind);
     int fd;
 
-    if (!(handling->peer->moments & (moments | BIT(SOCKET))) ||
-        !(handling->peer->families & subject->families))
+    if (!(tuned || reported) || !(peer->families & subject->families))
         return;
     fd = borrow_socket(handling);
     if (fd < 0)
         return;
-    tune_borrowed(handling, fd, subject, moments);
+    if (tuned)
+        tune_borrowed(handling, fd, subject, moments);
+    if (reported)
+        reporter_expect(peer->reporter, fd, subject, kind, peer->pid);
     close(fd);
 }
 

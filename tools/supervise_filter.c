@@ -73,6 +73,18 @@ static void add_action(struct needs *needs, const struct policy *policy,
     needs->calls[NOTIFIED_BIND] |= moments && needs_bind(policy, rule, action);
 }
 
+/* What is reported must be noticed, whether a rule gives it something or not. */
+static void add_report(struct needs *needs, const struct policy_rule *rule)
+{
+    if (!(rule->flags & RULE_REPORT))
+        return;
+    if (rule->roles & (ROLE_LISTEN | ROLE_ACCEPT))
+        needs->calls[NOTIFIED_LISTEN] = true;
+    if (rule->roles & ROLE_CONNECT)
+        needs->calls[NOTIFIED_CONNECT] = needs->calls[NOTIFIED_SENDTO] =
+            needs->calls[NOTIFIED_SENDMSG] = true;
+}
+
 void needs_of(const struct policy *policy, struct needs *needs)
 {
     memset(needs, 0, sizeof *needs);
@@ -80,6 +92,7 @@ void needs_of(const struct policy *policy, struct needs *needs)
         const struct policy_rule *rule = &policy->rules[i];
         for (uint32_t a = 0; a < rule->actions.count; a++)
             add_action(needs, policy, rule, &policy->actions[rule->actions.first + a]);
+        add_report(needs, rule);
     }
     needs->calls[NOTIFIED_URING] = !needs_nothing(needs);
 }

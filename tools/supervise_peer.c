@@ -166,6 +166,7 @@ static int take_rules(struct peer *peer, const struct guide *guide, const struct
         peer->moments |= policy->rules[rules[i]].moments;
         peer->families |= policy->rules[rules[i]].families;
     }
+    peer->reporter = reporter_of(peer->name, &peer->active, &peer->reports);
     return take_baselines(peer, policy);
 }
 

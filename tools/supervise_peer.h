@@ -13,6 +13,7 @@
 #define SOCKTUNE_SUPERVISE_PEER_H
 
 #include "apply.h"
+#include "supervise_report.h"
 
 #include <sys/types.h>
 
@@ -36,6 +37,8 @@ struct peer {
     struct baseline *baselines; /* for `default` after socket(); NULL where no rule asks */
     unsigned moments;           /* union of the active rules' moments, MOMENT_BIT()s */
     unsigned families;          /* and of the families they are for */
+    struct reporter *reporter;  /* NULL: nothing of it is reported */
+    unsigned reports;           /* else: the roles of what is, enum role_bit */
 };
 
 /* The peers of one worker, so that no lock is needed. Zero it to begin. */

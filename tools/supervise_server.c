@@ -23,6 +23,7 @@
 #include "supervise_server.h"
 #include "supervise_call.h"
 #include "supervise_peer.h"
+#include "supervise_report.h"
 #include "supervise_trace.h"
 
 #include <errno.h>
@@ -189,8 +190,10 @@ static void watch(void)
     for (;;) {
         if (poll(watched, 3, -1) < 0)
             continue;
-        if (watched[0].revents & (POLLHUP | POLLERR | POLLNVAL))
+        if (watched[0].revents & (POLLHUP | POLLERR | POLLNVAL)) {
+            reports_finish();
             _exit(0);
+        }
         if (watched[2].revents) {
             drop_standard_error();
             watched[2].fd = -1;
@@ -204,6 +207,7 @@ static void watch(void)
 static void stand_by(void)
 {
     close_range(FD_FIRST_OTHER, ~0u, 0);
+    reports_forget();
     watch();
     supervise_say("the supervisor has died; another one takes over");
     answer_for_predecessor();
@@ -233,6 +237,7 @@ static bool run_workers(void)
 {
     atomic_store(&server.idle, 0);
     atomic_store(&server.workers, 0);
+    reports_start(server.guide.policy);
     for (int i = 0; i < WORKERS_FIRST; i++)
         start_worker();
     return atomic_load(&server.workers) > 0;
