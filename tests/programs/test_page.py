@@ -1,0 +1,77 @@
+# SPDX-License-Identifier: MIT
+"""The status page, run by headless Chromium against a helper with connections."""
+import json
+import re
+import subprocess
+
+import pytest
+from conftest import program
+from test_metrics import COUNT, closed, helper  # noqa: F401
+
+# As root; and nothing that Chromium would ask the network for by itself.
+FLAGS = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
+         "--disable-background-networking", "--disable-component-update", "--disable-sync",
+         "--disable-default-apps", "--disable-dev-shm-usage"]
+
+
+def requests_of(origin, log):
+    """What the page of that origin asked for, by Chromium's log of the network: an event a line.
+    (What the browser asks for by itself has no such initiator.)"""
+    for line in log.read_text(encoding="utf-8", errors="replace").splitlines():
+        try:
+            parameters = json.loads(line.rstrip(",")).get("params", {})
+        except (ValueError, AttributeError):
+            continue
+        if isinstance(parameters, dict) and parameters.get("initiator") == origin:
+            yield parameters["url"]
+
+
+class Page:
+    """The document as it was after some asking, and the addresses that it asked."""
+
+    def __init__(self, directory, origin):
+        log = directory / "net.json"
+        result = subprocess.run(
+            [program("chromium"), *FLAGS, f"--user-data-dir={directory / 'profile'}",
+             f"--log-net-log={log}", "--enable-logging=stderr", "--virtual-time-budget=9000",
+             "--dump-dom", f"{origin}/"], capture_output=True, text=True, timeout=120, check=False)
+        self.text, self.messages = result.stdout, result.stderr
+        self.asked = set(requests_of(origin, log))
+
+    def inside(self, name, identity):
+        found = re.search(rf'<{name} id="{identity}"[^>]*>(.*?)</{name}>', self.text, re.DOTALL)
+        assert found, self.text + self.messages[-2000:]
+        return found[1]
+
+    def rows(self):
+        """The table's rows as dictionaries by heading."""
+        heads = re.findall(r"<button>(.*?)</button>", self.inside("tr", "heads"))
+        cells = [re.findall(r"<td[^>]*>(.*?)</td>", row)
+                 for row in re.findall(r"<tr>(.*?)</tr>", self.inside("tbody", "rows"))]
+        assert all(len(row) == len(heads) for row in cells)
+        return [dict(zip(heads, row)) for row in cells]
+
+
+@pytest.fixture
+def page(directory, helper, closed):  # noqa: F811
+    return Page(directory, f"http://127.0.0.1:{helper.port}")
+
+
+def test_the_page(page, helper, closed):  # noqa: F811
+    rows = {row["role"]: row for row in page.rows()}
+    assert set(rows) == {"connect", "accept", "listen"}
+    for role in "connect", "accept":
+        wanted = {"rule": "all", "port": str(closed), "open": "0", "opened": str(COUNT),
+                  "ended badly": "0", "timeouts": "0"}
+        assert rows[role].items() >= wanted.items()
+    assert rows["listen"]["open"] == "1" and rows["listen"]["queue"] == "0"
+    assert page.inside("span", "trouble") == ""
+    assert json.loads(helper.get("/v1/status").text)["version"] in page.inside("span", "about")
+    # Four charts, two of them with two lines, each with a point for each answer.
+    lines = re.findall(r'<polyline class="(?:one|two)" points="([-\d., ]+)"', page.text)
+    assert len(lines) == 6 and all(len(line.split()) >= 2 for line in lines)
+    # Nobody but the helper was asked, and nothing was refused to the page.
+    assert page.asked == {
+        f"http://127.0.0.1:{helper.port}/v1/{what}" for what in ("rules", "status")}
+    for word in "Content Security Policy", "Uncaught":
+        assert word not in page.messages
