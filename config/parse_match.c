@@ -4,6 +4,7 @@
  * with `!` excludes. One row a criterion: what it is called and what reads one value of it.
  */
 #include "parse.h"
+#include "prefix.h"
 
 #include <arpa/inet.h>
 #include <ctype.h>
@@ -296,135 +297,18 @@ static void read_family(struct reader *reader, const config_setting_t *setting, 
 
 /* --- addresses ------------------------------------------------------------------------------ */
 
-enum { V4_OFFSET = 96 }; /* bits before an IPv4 address that is mapped into IPv6 */
-
-static void address_error(struct reader *reader, const struct operand *operand, const char *right)
-{
-    parse_error(reader, operand->setting, "%s: \"%s\" is not an address or prefix: %s",
-                operand->name, operand->word, right);
-}
-
-/* What could be meant by a word that is no address. */
-static const char *address_hint(const char *word)
-{
-    size_t digits = strspn(word, "0123456789");
-    const char *colon = strchr(word, ':');
-
-    if (word[0] == '[')
-        return "write it without brackets";
-    if (strchr(word, '%') != NULL)
-        return "write it without an interface";
-    if (strchr(word, '*') != NULL)
-        return "for a range of addresses write a prefix, \"10.1.0.0/16\"";
-    if (digits != 0 && word[digits] == '.' && colon != NULL && strchr(colon + 1, ':') == NULL)
-        return "a port belongs in local_port or remote_port";
-    if (word[digits] == '\0')
-        return "a port belongs in local_port or remote_port";
-    return "write \"10.1.2.3\", \"10.0.0.0/8\", \"fd00::1\" or \"fd00::/8\"; names are not looked "
-           "up";
-}
-
-/* The address part of `word`, which is `length` long, as v4-mapped or v6. */
-static bool read_address(const char *word, size_t length, struct policy_prefix *prefix)
-{
-    char text[INET6_ADDRSTRLEN + 1];
-    struct in6_addr mapped;
-
-    if (length >= sizeof text)
-        return false;
-    memcpy(text, word, length);
-    text[length] = '\0';
-    memset(prefix->address, 0, sizeof prefix->address);
-    prefix->v4 = inet_pton(AF_INET, text, prefix->address + 12) == 1;
-    if (prefix->v4) {
-        memset(prefix->address + 10, 0xff, 2);
-        return true;
-    }
-    if (inet_pton(AF_INET6, text, &mapped) != 1)
-        return false;
-    memcpy(prefix->address, &mapped, sizeof mapped);
-    return true;
-}
-
-static void print_prefix(const struct policy_prefix *prefix, char *text, size_t size)
-{
-    char address[INET6_ADDRSTRLEN] = "";
-
-    inet_ntop(prefix->v4 ? AF_INET : AF_INET6, prefix->address + (prefix->v4 ? 12 : 0), address,
-              sizeof address);
-    snprintf(text, size, "%s/%d", address, prefix->length - (prefix->v4 ? V4_OFFSET : 0));
-}
-
-/* Clear the bits behind the prefix's length; true if there were any. */
-static bool clear_host_bits(struct policy_prefix *prefix)
-{
-    bool any = false;
-
-    for (unsigned bit = prefix->length; bit < 128; bit++) {
-        uint8_t mask = (uint8_t)(0x80u >> bit % 8);
-
-        any = any || (prefix->address[bit / 8] & mask) != 0;
-        prefix->address[bit / 8] &= (uint8_t)~mask;
-    }
-    return any;
-}
-
-/* "/8", or nothing: the one address. */
-static bool read_length(struct reader *reader, const struct operand *operand, const char *slash,
+static bool want_prefix(struct reader *reader, const struct operand *operand,
                         struct policy_prefix *prefix)
 {
-    unsigned long most = prefix->v4 ? 32 : 128, length = most;
-    char *end;
-
-    if (slash != NULL) {
-        length = strtoul(slash + 1, &end, 10);
-        if (!isdigit((unsigned char)slash[1]) || *end != '\0' || length > most) {
-            parse_error(reader, operand->setting,
-                        "%s: the prefix length of \"%s\" must be a number from 0 to %lu",
-                        operand->name, operand->word, most);
-            return false;
-        }
-    }
-    prefix->length = (uint8_t)(length + (prefix->v4 ? V4_OFFSET : 0));
-    return true;
-}
-
-/* An IPv4 address in IPv6 clothes: sockets are matched by what they really speak. */
-static bool is_mapped(const struct policy_prefix *prefix)
-{
-    struct in6_addr address;
-
-    memcpy(&address, prefix->address, sizeof address);
-    return !prefix->v4 && prefix->length >= V4_OFFSET && IN6_IS_ADDR_V4MAPPED(&address);
-}
-
-static bool read_prefix(struct reader *reader, const struct operand *operand,
-                        struct policy_prefix *prefix)
-{
-    const char *slash;
-    char right[INET6_ADDRSTRLEN + 8];
+    char problem[PREFIX_PROBLEM_SIZE];
 
     if (!want_word(reader, operand))
         return false;
-    slash = strchr(operand->word, '/');
-    *prefix = (struct policy_prefix){.negate = operand->negate};
-    if (!read_address(operand->word,
-                      slash != NULL ? (size_t)(slash - operand->word) : strlen(operand->word),
-                      prefix)) {
-        address_error(reader, operand, address_hint(operand->word));
+    if (!prefix_read(operand->word, prefix, problem)) {
+        parse_error(reader, operand->setting, "%s: %s", operand->name, problem);
         return false;
     }
-    if (!read_length(reader, operand, slash, prefix))
-        return false;
-    if (clear_host_bits(prefix)) {
-        print_prefix(prefix, right, sizeof right);
-        parse_error(reader, operand->setting,
-                    "%s: \"%s\" has bits set behind its prefix length: write \"%s\"", operand->name,
-                    operand->word, right);
-        return false;
-    }
-    if (is_mapped(prefix))
-        prefix->v4 = 1;
+    prefix->negate = operand->negate;
     return true;
 }
 
@@ -439,7 +323,7 @@ static void read_prefixes(struct reader *reader, const config_setting_t *setting
         struct policy_prefix prefix;
 
         if (!read_operand(reader, config_setting_name(setting), value_at(setting, i), &operand) ||
-            !read_prefix(reader, &operand, &prefix))
+            !want_prefix(reader, &operand, &prefix))
             continue;
         list->items = arena_grow(reader->arena, list->items, list->count, sizeof *list->items);
         list->items[list->count++] = prefix;

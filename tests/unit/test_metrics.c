@@ -191,6 +191,26 @@ Test(metrics, ports_beyond_the_bound_share_a_series)
     connections_free(all);
 }
 
+Test(metrics, classes_of_peers_have_series_of_their_own)
+{
+    struct connections *all = connections_new(0);
+    struct connection_start start = tracked_start("web", "out", 1);
+    char *text;
+
+    tracked(all, &start);
+    for (unsigned i = 2; i < 5; i++) {
+        start.cookie = i;
+        start.peer = i == 2 ? "office" : "other";
+        tracked(all, &start);
+    }
+    text = written(all, METRICS_PROMETHEUS);
+    expect_line(text, "socktune_connections_open" WEB "} 1");
+    expect_line(text, "socktune_connections_open" WEB ",peer=\"office\"} 1");
+    expect_line(text, "socktune_connections_open" WEB ",peer=\"other\"} 2");
+    free(text);
+    connections_free(all);
+}
+
 Test(metrics, series_are_bounded)
 {
     struct connections *all = connections_new(0);

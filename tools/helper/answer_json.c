@@ -160,6 +160,8 @@ static json_t *connection_json(const struct connection *connection)
     json_object_set_new(object, "data", json_string(data_text(connection->data)));
     if (connection->ending != ENDING_NONE)
         json_object_set_new(object, "reason", json_string(ending_name(connection->ending)));
+    if (*connection->group->peer)
+        json_object_set_new(object, "peer", text_json(connection->group->peer));
     json_object_set_new(object, "options", options_json(connection));
     set_figures(object, connection);
     return object;
@@ -257,10 +259,11 @@ json_t *answer_rule(const struct group *group)
 {
     const char *role = name_of_bits(group->role, role_names);
     uint64_t closed = 0;
+    json_t *object;
 
     for (unsigned i = 0; i < ENDING_COUNT; i++)
         closed += group->closed[i];
-    return json_pack(
+    object = json_pack(
         "{s:o, s:o, s:s, s:o, s:I, s:I, s:I, s:o, s:{s:I, s:o}, s:{s:I, s:I}, s:o, s:o, s:o}",
         "program", text_json(group->program), "rule", text_json(group->rule), "role",
         group->other || !role ? "other" : role, "port", port_json(group), "open",
@@ -270,6 +273,9 @@ json_t *answer_rule(const struct group *group)
         (json_int_t)group->accept_limit, "rtt",
         distribution_json(&group->histograms[HISTOGRAM_RTT]), "duration",
         distribution_json(&group->histograms[HISTOGRAM_DURATION]), "tcp_info", sums_json(group));
+    if (*group->peer)
+        json_object_set_new(object, "peer", text_json(group->peer));
+    return object;
 }
 
 json_t *answer_error(const char *text)

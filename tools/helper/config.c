@@ -42,7 +42,7 @@ static const struct text {
 };
 
 /* Settings that are neither, and those that hold others. */
-static const char *const others[] = {"show_peers", "limits"};
+static const char *const others[] = {"show_peers", "peers", "limits"};
 
 #define COUNT(table) (sizeof(table) / sizeof *(table))
 
@@ -86,6 +86,7 @@ void config_free(struct helper_config *config)
     free(config->file);
     free(config->metrics);
     free(config->group);
+    peers_free(&config->peers);
     *config = (struct helper_config){0};
 }
 
@@ -117,7 +118,7 @@ static int check_names(const config_setting_t *group, const char *prefix, const 
             return complain(
                 setting, file,
                 "no such setting; there are directory, metrics, group, history, "
-                "interval, show_peers and limits = { processes, connections, ring_kib }");
+                "interval, peers, show_peers and limits = { processes, connections, ring_kib }");
     }
     return 0;
 }
@@ -157,6 +158,47 @@ static int read_text(struct helper_config *config, const config_t *from, const s
     return 0;
 }
 
+static int read_prefix(struct peers *peers, const config_setting_t *setting,
+                       const config_setting_t *class, const char *file)
+{
+    const char *word = config_setting_get_string(setting), *wrong;
+    char problem[PREFIX_PROBLEM_SIZE];
+
+    if (!word)
+        return complain(class, file, "prefixes are strings, as [ \"10.0.0.0/8\", \"fd00::/8\" ]");
+    wrong = peers_add_prefix(peers, word, problem);
+    return wrong ? complain(class, file, wrong) : 0;
+}
+
+/* office = "10.0.0.0/8"; or [ "10.0.0.0/8", "fd00::/8" ]; */
+static int read_class(struct peers *peers, const config_setting_t *class, const char *file)
+{
+    const char *wrong = peers_add_class(peers, config_setting_name(class));
+
+    if (wrong)
+        return complain(class, file, wrong);
+    if (!config_setting_is_array(class) && !config_setting_is_list(class))
+        return read_prefix(peers, class, class, file);
+    for (int i = 0; i < config_setting_length(class); i++)
+        if (read_prefix(peers, config_setting_get_elem(class, (unsigned)i), class, file) != 0)
+            return -1;
+    return 0;
+}
+
+static int read_peers(struct peers *peers, const config_t *from, const char *file)
+{
+    const config_setting_t *setting = config_lookup(from, "peers");
+
+    if (!setting)
+        return 0;
+    if (!config_setting_is_group(setting))
+        return complain(setting, file, "must be a group of classes: { office = \"10.0.0.0/8\"; }");
+    for (int i = 0; i < config_setting_length(setting); i++)
+        if (read_class(peers, config_setting_get_elem(setting, (unsigned)i), file) != 0)
+            return -1;
+    return 0;
+}
+
 static int read_settings(struct helper_config *config, const config_t *from, const char *file)
 {
     const config_setting_t *limits = config_lookup(from, "limits");
@@ -177,7 +219,7 @@ static int read_settings(struct helper_config *config, const config_t *from, con
     if (peers && config_setting_type(peers) != CONFIG_TYPE_BOOL)
         return complain(peers, file, "must be true or false");
     config->show_peers = peers && config_setting_get_bool(peers);
-    return 0;
+    return read_peers(&config->peers, from, file);
 }
 
 static int read_file(struct helper_config *config, const char *file)

@@ -5,15 +5,18 @@
 #ifndef SOCKTUNE_HELPER_CONFIG_H
 #define SOCKTUNE_HELPER_CONFIG_H
 
+#include "peers.h"
+
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
 struct helper_config {
     char *directory;
-    char *file;    /* --config; NULL: none */
-    char *metrics; /* ADDR:PORT, "[ADDR]:PORT"; NULL: no TCP */
-    char *group;   /* whose members see all; "" for none */
+    char *file;         /* --config; NULL: none */
+    char *metrics;      /* ADDR:PORT, "[ADDR]:PORT"; NULL: no TCP */
+    char *group;        /* whose members see all; "" for none */
+    struct peers peers; /* classes of peers */
     bool foreground;
     bool show_peers;           /* the status page over TCP may show peers' addresses */
     unsigned history;          /* closed connections that are kept */

@@ -461,8 +461,13 @@ static struct connection *open_new(struct connections *all, const struct connect
     all->table[at] = place;
     all->open++;
     connection->group = groups_get(
-        &all->groups, start->program, start->rule, start->role,
-        start->role == ROLE_CONNECT ? start->remote_port : start->local_port, start->uid);
+        &all->groups, &(struct group_key){.program = start->program,
+                                          .rule = start->rule,
+                                          .role = start->role,
+                                          .port = start->role == ROLE_CONNECT ? start->remote_port
+                                                                              : start->local_port,
+                                          .peer = start->peer ? start->peer : "",
+                                          .uid = start->uid});
     group_opened(connection->group, connection);
     return connection;
 }

@@ -20,7 +20,8 @@
 #define CONNECTION_FAILURES_MAX 8u
 #define CONNECTION_INFO_ROOM    288u /* bytes of tcp_info that are kept; Linux 6.18 gives 280 */
 #define CONGESTION_NAME_SIZE    16u  /* TCP_CA_NAME_MAX */
-/* Sums are kept for so many {user, program, rule, role, port}; all others go under "other". */
+/* Sums are kept for so many {user, program, rule, role, port, class of peers}; all others go under
+ * "other". */
 #define GROUPS_MAX 1000u
 /* A user's program has so many ports for one rule and role; its further ports go under one. */
 #define GROUP_PORTS_MAX 16u
@@ -138,13 +139,16 @@ struct option_count {
     uint64_t count;
 };
 
-/* The sums of one {program, rule, role, port} of one user. */
+/* The sums of one {program, rule, role, port, class of peers} of one user. */
 struct group {
     const char *program;
     const char *rule;
     unsigned role; /* enum role_bit */
     unsigned port; /* of the service: where it connects to, or listens; or GROUP_PORT_OTHER */
-    uid_t uid;     /* (uid_t)-1 in the group "other", whose program and rule are "other" */
+    /* The class of the peers, as configured when the connection began; "" where there were no
+     * classes, and of listeners. */
+    const char *peer;
+    uid_t uid; /* (uid_t)-1 in the group "other", whose program and rule are "other" */
     bool other;
 
     uint64_t open; /* now; all others never fall */
@@ -201,9 +205,9 @@ const struct connection *connections_next_closed(const struct connections *all,
 const struct connection *connections_find(const struct connections *all, uint64_t netns,
                                           uint64_t cookie);
 
-/* The n-th group in the order of program, rule, role, port, user; NULL at the end. Groups that
- * differ in nothing but the user are neighbours, so that they can be added up for those who see
- * all. */
+/* The n-th group in the order of program, rule, role, port, peer, user; NULL at the end. Groups
+ * that differ in nothing but the user are neighbours, so that they can be added up for those who
+ * see all. */
 const struct group *connections_group(const struct connections *all, size_t n);
 
 struct connections_size {
@@ -230,6 +234,7 @@ struct connection_start {
     uint64_t opened;
     const char *program;
     const char *rule;
+    const char *peer; /* see struct group; NULL is "" */
     void *owner;
     uint8_t local[16];
     uint8_t remote[16];

@@ -58,22 +58,14 @@ const double *histogram_bounds(enum histogram_kind kind)
     return bounds[kind];
 }
 
-/* What tells groups apart, in the order in which they lie. */
-struct key {
-    const char *program;
-    const char *rule;
-    unsigned role;
-    unsigned port;
-    uid_t uid;
-};
-
-static bool same_but_port(const struct group *group, const struct key *key)
+static bool same_but_port(const struct group *group, const struct group_key *key)
 {
     return group->uid == key->uid && group->role == key->role &&
-           strcmp(group->rule, key->rule) == 0 && strcmp(group->program, key->program) == 0;
+           strcmp(group->rule, key->rule) == 0 && strcmp(group->program, key->program) == 0 &&
+           strcmp(group->peer, key->peer) == 0;
 }
 
-static int compare(const struct group *group, const struct key *key)
+static int compare(const struct group *group, const struct group_key *key)
 {
     int order = strcmp(group->program, key->program);
 
@@ -84,12 +76,14 @@ static int compare(const struct group *group, const struct key *key)
     if (order == 0)
         order = (group->port > key->port) - (group->port < key->port);
     if (order == 0)
+        order = strcmp(group->peer, key->peer);
+    if (order == 0)
         order = (group->uid > key->uid) - (group->uid < key->uid);
     return order;
 }
 
 /* Where the group is, or where it would go. */
-static size_t seek(const struct groups *groups, const struct key *key, bool *found)
+static size_t seek(const struct groups *groups, const struct group_key *key, bool *found)
 {
     size_t low = 0, high = groups->count;
 
@@ -107,7 +101,7 @@ static size_t seek(const struct groups *groups, const struct key *key, bool *fou
     return low;
 }
 
-static bool has_all_ports(const struct groups *groups, const struct key *key)
+static bool has_all_ports(const struct groups *groups, const struct group_key *key)
 {
     size_t ports = 0;
 
@@ -127,9 +121,10 @@ static bool may_have_more(const struct groups *groups, uid_t uid)
     return uid == 0 || own < USER_GROUPS_MAX;
 }
 
-static struct group *make(struct groups *groups, const struct key *key)
+static struct group *make(struct groups *groups, const struct group_key *key)
 {
-    size_t size = sizeof(struct group) + strlen(key->program) + strlen(key->rule) + 2;
+    size_t size =
+        sizeof(struct group) + strlen(key->program) + strlen(key->rule) + strlen(key->peer) + 3;
     struct group *group;
     char *text;
 
@@ -142,7 +137,10 @@ static struct group *make(struct groups *groups, const struct key *key)
         return NULL;
     text = (char *)(group + 1);
     group->program = strcpy(text, key->program);
-    group->rule = strcpy(text + strlen(key->program) + 1, key->rule);
+    text += strlen(key->program) + 1;
+    group->rule = strcpy(text, key->rule);
+    text += strlen(key->rule) + 1;
+    group->peer = strcpy(text, key->peer);
     group->role = key->role;
     group->port = key->port;
     group->uid = key->uid;
@@ -154,6 +152,7 @@ static struct group *other(struct groups *groups)
 {
     groups->other.program = "other";
     groups->other.rule = "other";
+    groups->other.peer = "";
     groups->other.port = GROUP_PORT_OTHER;
     groups->other.uid = (uid_t)-1;
     groups->other.other = true;
@@ -161,7 +160,7 @@ static struct group *other(struct groups *groups)
     return &groups->other;
 }
 
-static struct group *add(struct groups *groups, const struct key *key, size_t at)
+static struct group *add(struct groups *groups, const struct group_key *key, size_t at)
 {
     struct group *group = may_have_more(groups, key->uid) ? make(groups, key) : NULL;
 
@@ -174,22 +173,21 @@ static struct group *add(struct groups *groups, const struct key *key, size_t at
     return group;
 }
 
-struct group *groups_get(struct groups *groups, const char *program, const char *rule,
-                         unsigned role, unsigned port, uid_t uid)
+struct group *groups_get(struct groups *groups, const struct group_key *key)
 {
-    struct key key = {program, rule, role, port, uid};
-    struct key rest = {program, rule, role, GROUP_PORT_OTHER, uid};
+    struct group_key rest = *key;
     size_t at, at_rest;
     bool found;
 
-    at = seek(groups, &key, &found);
+    rest.port = GROUP_PORT_OTHER;
+    at = seek(groups, key, &found);
     if (found)
         return groups->sorted[at];
     /* Where there is a rest, the ports have run out, and need not be counted again. */
     at_rest = seek(groups, &rest, &found);
     if (found)
         return groups->sorted[at_rest];
-    return has_all_ports(groups, &key) ? add(groups, &rest, at_rest) : add(groups, &key, at);
+    return has_all_ports(groups, key) ? add(groups, &rest, at_rest) : add(groups, key, at);
 }
 
 void groups_free(struct groups *groups)

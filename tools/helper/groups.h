@@ -10,17 +10,26 @@
 /* Begins as {0}. Groups are never let go, and at most GROUPS_MAX are made, of which one user has at
  * most a quarter unless it is root; what is above goes under "other". */
 struct groups {
-    struct group **sorted; /* by program, rule, role, port, user */
+    struct group **sorted; /* by program, rule, role, port, peer, user */
     size_t count;
     struct group other;
     bool other_used;
     size_t memory;
 };
 
-/* The group of these, made when new: that of the port, or of all further ports. Never NULL: without
- * memory it is "other". */
-struct group *groups_get(struct groups *groups, const char *program, const char *rule,
-                         unsigned role, unsigned port, uid_t uid);
+/* What tells groups apart, in the order in which they lie. */
+struct group_key {
+    const char *program;
+    const char *rule;
+    unsigned role;
+    unsigned port;
+    const char *peer;
+    uid_t uid;
+};
+
+/* The group of that key, made when new: that of the port, or of all further ports. Never NULL:
+ * without memory it is "other". The key's texts are copied. */
+struct group *groups_get(struct groups *groups, const struct group_key *key);
 void groups_free(struct groups *groups);
 
 /* A connection begins; its options count. */

@@ -154,6 +154,11 @@ static void put_labels(const struct group *group, FILE *to)
         fputs("other\"", to);
     else
         fprintf(to, "%u\"", group->port);
+    if (*group->peer) {
+        fputs(",peer=\"", to);
+        put_value(group->peer, to);
+        putc('"', to);
+    }
 }
 
 /* OpenMetrics names a counter's family without "_total", and knows units. */

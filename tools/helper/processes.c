@@ -166,6 +166,8 @@ static void take_record(void *context, const struct record *record)
         .opened = opened_at(entry, record->time_ns),
         .program = entry->process.program,
         .rule = record->rule < entry->process.rule_count ? entry->rules[record->rule] : "",
+        .peer =
+            record->kind == RECORD_LISTEN ? "" : peers_class(&helper->config.peers, record->remote),
         .owner = &entry->tracker,
         .local_port = record->local_port,
         .remote_port = record->remote_port,

@@ -7,7 +7,8 @@
 static bool same_series(const struct group *a, const struct group *b)
 {
     return a->role == b->role && a->port == b->port && a->other == b->other &&
-           strcmp(a->program, b->program) == 0 && strcmp(a->rule, b->rule) == 0;
+           strcmp(a->program, b->program) == 0 && strcmp(a->rule, b->rule) == 0 &&
+           strcmp(a->peer, b->peer) == 0;
 }
 
 static int add_refused(struct group *to, const struct option_count *from)
@@ -63,7 +64,8 @@ static int append_group(struct totals *totals, const struct group *from)
         .role = from->role, .port = from->port, .uid = from->uid, .other = from->other};
     to->program = strdup(from->program);
     to->rule = strdup(from->rule);
-    return to->program && to->rule ? add_group(to, from) : -1;
+    to->peer = strdup(from->peer);
+    return to->program && to->rule && to->peer ? add_group(to, from) : -1;
 }
 
 int totals_take(struct totals *totals, const struct connections *connections, bool one_user,
@@ -107,6 +109,7 @@ void totals_free(struct totals *totals)
         free(group->refused);
         free_text(group->program);
         free_text(group->rule);
+        free_text(group->peer);
     }
     free(totals->groups);
     *totals = (struct totals){0};

@@ -10,7 +10,7 @@
 #include "connections.h"
 
 struct totals {
-    struct group *groups; /* `program`, `rule` and `refused` are the snapshot's own */
+    struct group *groups; /* texts and `refused` are the snapshot's own */
     size_t count;
 };
 
