@@ -8,17 +8,21 @@
  *   read once and checked;
  * - records that change while they are looked at: each is copied first, the copy is checked;
  * - a head that claims what cannot be: the reader gives up on the ring;
- * - a writer that never finishes: passed over.
+ * - a writer that never finishes: those behind it are taken, and it is passed over in time.
  */
 #include "ring_reader.h"
 
 #include <fcntl.h>
 #include <linux/magic.h>
 #include <netinet/in.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <sys/vfs.h>
+
+/* No program has more writers than these that are held up in the middle of a record. */
+#define OPEN_MAX 64u
 
 /* NULL, or what is wrong with the file. */
 static const char *check_file(int fd, size_t size)
@@ -69,6 +73,11 @@ const char *ring_reader_open(struct ring_reader *reader, int fd, size_t size)
         munmap(memory, size);
         return wrong;
     }
+    reader->beyond = calloc(header.slots / 8, 1);
+    if (reader->beyond == NULL) {
+        munmap(memory, size);
+        return "memory is out";
+    }
     reader->ring = memory;
     reader->size = size;
     reader->slots = header.slots;
@@ -82,7 +91,9 @@ void ring_reader_close(struct ring_reader *reader)
         return;
     ring_reader_beat(reader, 0);
     munmap(reader->ring, reader->size);
+    free(reader->beyond);
     reader->ring = NULL;
+    reader->beyond = NULL;
 }
 
 void ring_reader_beat(struct ring_reader *reader, uint64_t now_ns)
@@ -132,6 +143,19 @@ static bool out_of_patience(struct ring_reader *reader, uint64_t now_ns)
     return now_ns - reader->hole_since >= RING_READER_PATIENCE_NS;
 }
 
+static bool was_taken(const struct ring_reader *reader, uint64_t ticket)
+{
+    uint64_t slot = ticket & (reader->slots - 1);
+    return (reader->beyond[slot / 8] >> slot % 8 & 1) != 0;
+}
+
+static void note_taken(struct ring_reader *reader, uint64_t ticket, bool taken)
+{
+    uint64_t slot = ticket & (reader->slots - 1);
+    reader->beyond[slot / 8] =
+        (uint8_t)((reader->beyond[slot / 8] & ~(1u << slot % 8)) | (unsigned)taken << slot % 8);
+}
+
 static void deliver(struct ring_reader *reader, enum slot_state state, const struct record *record,
                     ring_take *take, void *context)
 {
@@ -157,32 +181,55 @@ static void count_dropped(struct ring_reader *reader)
     }
 }
 
+enum passing { WAITED_FOR, TAKEN_BEFORE, TAKEN, GIVEN_UP };
+
+static enum passing pass(struct ring_reader *reader, uint64_t ticket, uint64_t now_ns,
+                         ring_take *take, void *context)
+{
+    struct record record;
+    if (was_taken(reader, ticket))
+        return TAKEN_BEFORE;
+    enum slot_state state =
+        copy_slot(&reader->ring->slot[ticket & (reader->slots - 1)], ticket, &record);
+    if (state == SLOT_OPEN && (ticket != reader->tail || !out_of_patience(reader, now_ns)))
+        return WAITED_FOR;
+    deliver(reader, state, &record, take, context);
+    return state == SLOT_OPEN ? GIVEN_UP : TAKEN;
+}
+
+/* The tail moves over what is done with; holes on end are given up together. */
+static void move_tail(struct ring_reader *reader, enum passing passing)
+{
+    reader->tail++;
+    if (passing != GIVEN_UP)
+        reader->hole_since = 0;
+}
+
 int ring_reader_read(struct ring_reader *reader, uint64_t now_ns, unsigned limit, ring_take *take,
                      void *context)
 {
     struct ring *ring = reader->ring;
-    uint64_t ready = __atomic_load_n(&ring->header.head, __ATOMIC_ACQUIRE) - reader->tail;
-    if (ready > reader->slots)
+    const uint64_t head = __atomic_load_n(&ring->header.head, __ATOMIC_ACQUIRE);
+    const uint64_t tail = reader->tail;
+    if (head - tail > reader->slots)
         return -1;
     count_dropped(reader);
-    unsigned passed = 0;
-    for (; passed < ready && passed < limit; passed++) {
-        struct record record;
-        const struct ring_slot *slot = &ring->slot[reader->tail & (reader->slots - 1)];
-        enum slot_state state = copy_slot(slot, reader->tail, &record);
-        if (state == SLOT_OPEN && !out_of_patience(reader, now_ns))
-            break;
-        if (state != SLOT_OPEN)
-            reader->hole_since = 0;
-        deliver(reader, state, &record, take, context);
-        reader->tail++;
+    unsigned passed = 0, open = 0;
+    for (uint64_t ticket = tail; ticket != head && passed < limit && open <= OPEN_MAX; ticket++) {
+        enum passing passing = pass(reader, ticket, now_ns, take, context);
+        bool first = ticket == reader->tail;
+        passed += passing == TAKEN || passing == GIVEN_UP;
+        open += passing == WAITED_FOR;
+        note_taken(reader, ticket, passing != WAITED_FOR && !first);
+        if (passing != WAITED_FOR && first)
+            move_tail(reader, passing);
     }
-    if (passed == ready)
+    if (reader->tail == head)
         reader->hole_since = 0;
-    if (passed != 0) {
+    if (head != tail)
         reader->touched = true;
+    if (reader->tail != tail)
         __atomic_store_n(&ring->header.tail, reader->tail, __ATOMIC_RELEASE);
-    }
     return (int)passed;
 }
 

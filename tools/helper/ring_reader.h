@@ -26,6 +26,7 @@ struct ring_reader {
     uint32_t slots;
     uint64_t tail;       /* the next ticket; `tail` in the ring is only told */
     uint64_t hole_since; /* when the reader first waited for `tail`; 0: does not */
+    uint8_t *beyond;     /* a bit a slot: taken, though a ticket before it is still open */
     uint64_t dropped_seen;
     bool touched; /* slots were read since ring_reader_rest() */
     struct ring_counts counts;
@@ -50,8 +51,9 @@ typedef void ring_take(void *context, const struct record *record);
 
 /*
  * Take up to `limit` records, oldest first, with ring_reader_pending() telling whether there are
- * more. Returns how many tickets were passed; -1: the ring lies (its head went backwards, or too
- * far): close it. `now_ns`: CLOCK_MONOTONIC, for the patience alone.
+ * more. While a writer has not finished its record, those behind it are taken all the same. Returns
+ * how many were taken or given up; -1: the ring lies (its head went backwards, or too far): close
+ * it. `now_ns`: CLOCK_MONOTONIC, for the patience alone.
  */
 int ring_reader_read(struct ring_reader *reader, uint64_t now_ns, unsigned limit, ring_take *take,
                      void *context);
