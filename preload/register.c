@@ -163,14 +163,27 @@ static bool send_message(const struct register_plan *plan, int to, uint32_t pid,
            (long)plan->head.size;
 }
 
+/* A sock_diag socket, or -1. From here on it hears of the sockets that are destroyed, so that no
+ * end is missed until the helper reads it; were this refused, the helper would try. Its address is
+ * none that the program would give to a socket of its own, as its pid is. */
+static int make_diag(uint32_t number)
+{
+    const struct sockaddr_nl ends = {
+        .nl_family = AF_NETLINK, .nl_pid = 0x80000000u | number, .nl_groups = REGISTRATION_GROUPS};
+    int fd =
+        (int)kernel_call(SYS_socket, AF_NETLINK, SOCK_DGRAM | DESCRIPTOR_FLAGS, NETLINK_SOCK_DIAG);
+    if (fd >= 0)
+        kernel_call(SYS_bind, fd, &ends, sizeof ends);
+    return fd;
+}
+
 static struct ring *pass_ring(const struct register_plan *plan, int to, int memory,
                               struct ring *old, uint32_t pid)
 {
     struct ring *ring = kernel_map_shared(old, RING_SIZE(RING_SLOTS), memory);
     if (ring == NULL)
         return NULL;
-    int diag =
-        (int)kernel_call(SYS_socket, AF_NETLINK, SOCK_DGRAM | DESCRIPTOR_FLAGS, NETLINK_SOCK_DIAG);
+    int diag = make_diag((uint32_t)(ring->header.head / RING_GENERATION));
     bool sent = diag >= 0 && send_message(plan, to, pid, memory, diag);
     if (diag >= 0)
         kernel_close(diag);

@@ -8,7 +8,8 @@
  * with exactly two descriptors (SCM_RIGHTS), in this order:
  *
  *   [0] the ring: a memfd of `ring_size` bytes, sealed with F_SEAL_SHRINK, F_SEAL_GROW, F_SEAL_SEAL
- *   [1] a NETLINK_SOCK_DIAG socket of the program's network namespace, unbound and unused
+ *   [1] a NETLINK_SOCK_DIAG socket of the program's network namespace, unused, and best bound to
+ *       REGISTRATION_GROUPS: then what ends before the helper reads it is not missed
  *
  * A process may register again (preload/report.c says when); records are then to be expected from
  * both rings, from the older one only such as were under way.
@@ -23,6 +24,9 @@
 #define REGISTRATION_SIZE_MAX    16384u /* bytes of the message */
 #define REGISTRATION_RULES_MAX   256u
 #define REGISTRATION_DESCRIPTORS 2
+/* Groups 1 << (SKNLGRP_INET_TCP_DESTROY - 1) and of SKNLGRP_INET6_TCP_DESTROY (linux/sock_diag.h),
+ * as nl_groups of struct sockaddr_nl has them. */
+#define REGISTRATION_GROUPS (1u << 0 | 1u << 2)
 /* Without SOCKTUNE_HELPER, the helper of the machine, then that of the user. */
 #define REGISTRATION_SOCKET      "/run/socktune/helper.sock"
 #define REGISTRATION_USER_SOCKET "socktune/helper.sock" /* below XDG_RUNTIME_DIR */

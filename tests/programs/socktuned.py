@@ -69,7 +69,7 @@ class Answer:
 class Helper:
     """A running socktuned."""
 
-    def __init__(self, directory, port, *options):
+    def __init__(self, directory, port, *options, **keywords):
         self.directory, self.port = directory, port
         self.log = directory / "log"
         command = [BUILD / "socktuned", "--foreground", "--directory", directory, "--interval", "1",
@@ -77,7 +77,7 @@ class Helper:
         with open(self.log, "wb") as sink:
             self.process = subprocess.Popen([str(word) for word in command], stderr=sink,
                                             stdout=sink, env=preloaded(None, None),
-                                            start_new_session=True)
+                                            start_new_session=True, **keywords)
         self.socket = directory / "query.sock"
         kernel.until(self.answers, lambda: f"socktuned does not answer: {self.log.read_text()}")
 
@@ -116,12 +116,20 @@ class Helper:
 
 
 @contextlib.contextmanager
-def running(port, *options):
-    """A helper whose sockets other users reach too."""
+def running(port, *options, user=None, urgent=False):
+    """A helper whose sockets other users reach too. It can be another user's. One that is urgent
+    gets the CPU when it wants it, where that may be asked for: tests that run beside this one would
+    otherwise keep it waiting, for a second and more, while rings run full."""
     place = tempfile.mkdtemp(prefix="socktuned-")
     os.chmod(place, 0o755)
+    whose = {} if user is None else {"user": user, "group": user, "extra_groups": []}
+    if user is not None:
+        os.chown(place, user, user)
     try:
-        helper = Helper(pathlib.Path(place), port, *options)
+        helper = Helper(pathlib.Path(place), port, *options, **whose)
+        if urgent:
+            with contextlib.suppress(PermissionError):
+                os.sched_setscheduler(helper.process.pid, os.SCHED_RR, os.sched_param(1))
         try:
             yield helper
         finally:

@@ -383,13 +383,12 @@ def test_wrong_descriptors(helper):
     before = daemon.descriptors()
     ring, ends = Ring(), socket.socketpair()
     inet = socket.socket()
-    bound = diag_socket()
-    bound.bind((0, 0))
+    other = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, 0)  # NETLINK_ROUTE
     with contextlib.closing(diag_socket()) as diag, open("/dev/zero", "rb") as zero:
         fd = diag.fileno()
         wrong = [[], [ring.fd], [fd], [ring.fd, fd, fd], [ring.fd] * 200, [fd, ring.fd],
                  [zero.fileno(), fd], [ring.fd, zero.fileno()], [ring.fd, inet.fileno()],
-                 [ring.fd, ends[0].fileno()], [ring.fd, bound.fileno()]]
+                 [ring.fd, ends[0].fileno()], [ring.fd, other.fileno()]]
         for number, descriptors in enumerate(wrong, 1):
             send(daemon, message(), descriptors)
             wait_for(lambda: refused(daemon) == number)

@@ -4,6 +4,7 @@
  * SEQUENCE_DUMP; destroy events bear 0.
  */
 #include "diag.h"
+#include "registration.h"
 
 #include <arpa/inet.h>
 #include <errno.h>
@@ -27,6 +28,9 @@
 #define EXTENSION(number) (1u << ((number)-1))
 #define EXTENSIONS        (EXTENSION(INET_DIAG_INFO) | EXTENSION(INET_DIAG_CONG))
 #define GROUP(number)     (1u << ((number)-1))
+_Static_assert(REGISTRATION_GROUPS ==
+                   (GROUP(SKNLGRP_INET_TCP_DESTROY) | GROUP(SKNLGRP_INET6_TCP_DESTROY)),
+               "the groups have these numbers");
 
 struct diag {
     int fd;
@@ -56,28 +60,34 @@ static int socket_fact(int fd, int option)
 
 const char *diag_check(int fd, uint64_t *netns)
 {
-    struct sockaddr_nl address = {0};
-    socklen_t length = sizeof *netns, size = sizeof address;
+    socklen_t length = sizeof *netns;
 
     if (socket_fact(fd, SO_DOMAIN) != AF_NETLINK ||
         socket_fact(fd, SO_PROTOCOL) != NETLINK_SOCK_DIAG)
         return "the second descriptor is no sock_diag socket";
-    if (getsockname(fd, (struct sockaddr *)&address, &size) != 0 || address.nl_pid != 0)
-        return "the sock_diag socket is bound";
     if (getsockopt(fd, SOL_SOCKET, SO_NETNS_COOKIE, netns, &length) != 0)
         return "the kernel does not tell the sock_diag socket's network namespace";
     return NULL;
 }
 
+/* One that is bound keeps its address, and its groups become these. */
+static int join_groups(int fd)
+{
+    struct sockaddr_nl address;
+    socklen_t length = sizeof address;
+
+    if (getsockname(fd, (struct sockaddr *)&address, &length) != 0)
+        return -1;
+    address.nl_groups = REGISTRATION_GROUPS;
+    return bind(fd, (struct sockaddr *)&address, sizeof address);
+}
+
 struct diag *diag_open(int fd, diag_take *take, void *context)
 {
-    struct sockaddr_nl address = {.nl_family = AF_NETLINK,
-                                  .nl_groups = GROUP(SKNLGRP_INET_TCP_DESTROY) |
-                                               GROUP(SKNLGRP_INET6_TCP_DESTROY)};
     struct diag *diag = calloc(1, sizeof *diag);
     int size = RECEIVE_BUFFER;
 
-    if (!diag || bind(fd, (struct sockaddr *)&address, sizeof address) != 0) {
+    if (!diag || join_groups(fd) != 0) {
         int error = errno;
 
         free(diag);
@@ -91,7 +101,6 @@ struct diag *diag_open(int fd, diag_take *take, void *context)
     diag->fd = fd;
     diag->take = take;
     diag->context = context;
-    (void)diag_overruns(diag);
     return diag;
 }
 
@@ -180,7 +189,8 @@ static void take_socket(const struct diag *diag, const struct nlmsghdr *header)
     answer.receive_queue = message->idiag_rqueue;
     answer.send_queue = message->idiag_wqueue;
     (void)mnl_attr_parse(header, sizeof *message, take_attribute, &answer);
-    if (header->nlmsg_seq == SEQUENCE_MPTCP)
+    answer.mptcp = header->nlmsg_seq == SEQUENCE_MPTCP;
+    if (answer.mptcp)
         answer.info = NULL;
     diag->take(diag->context, &answer);
 }
@@ -251,7 +261,7 @@ int diag_read(struct diag *diag, unsigned limit)
             return -1;
         taken += (unsigned)count;
     } while (count == (int)MESSAGES && taken < limit);
-    return 0;
+    return count == (int)MESSAGES;
 }
 
 /* --- requests ------------------------------------------------------------------------------- */
@@ -291,8 +301,10 @@ static void put_target(struct inet_diag_req_v2 *request, const struct diag_targe
     put_address(request->id.idiag_src, target->local, family);
     put_address(request->id.idiag_dst, target->remote, family);
     request->id.idiag_if = target->ifindex;
-    request->id.idiag_cookie[0] = (uint32_t)target->cookie;
-    request->id.idiag_cookie[1] = (uint32_t)(target->cookie >> 32);
+    request->id.idiag_cookie[0] =
+        target->any_cookie ? INET_DIAG_NOCOOKIE : (uint32_t)target->cookie;
+    request->id.idiag_cookie[1] =
+        target->any_cookie ? INET_DIAG_NOCOOKIE : (uint32_t)(target->cookie >> 32);
 }
 
 static int send_to_kernel(const struct diag *diag, const void *bytes, size_t length)

@@ -32,10 +32,12 @@ struct diag_target {
     uint16_t remote_port;
     uint32_t ifindex;
     uint8_t family;
+    bool any_cookie; /* in a lookup: whatever TCP socket has these ends; it may be a listener */
 };
 
 struct diag_answer {
     enum diag_event event;
+    bool mptcp; /* the socket's protocol is MPTCP, not TCP */
     struct diag_target target;
     unsigned state;
     uid_t uid;
@@ -77,7 +79,7 @@ int diag_dump(struct diag *diag, uint8_t family, uint16_t protocol, uint32_t sta
 bool diag_is_dumping(const struct diag *diag);
 
 /* Take what has arrived, at most about `limit` messages; more makes the descriptor ready again.
- * -1: the socket is dead. */
+ * Returns 1 where there may be more, else 0; -1: the socket is dead. */
 int diag_read(struct diag *diag, unsigned limit);
 
 /* Messages that the kernel could not deliver since the last call: exact, as it counts them. */

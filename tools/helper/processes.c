@@ -7,11 +7,13 @@
  * unmapped. The entry stays as long as connections belong to it.
  */
 #include "processes.h"
+#include "multipath.h"
 #include "option.h"
 #include "policy.h"
 #include "ring_reader.h"
 #include "sampler.h"
 
+#include <netinet/in.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
@@ -23,7 +25,7 @@
 #include <uthash.h>
 
 #define SECOND          UINT64_C(1000000000)
-#define RECORDS_AT_ONCE 4096u
+#define RECORDS_AT_ONCE RING_SLOTS
 #define IDLE_AFTER      (2 * SECOND) /* an ended process's ring without records */
 #define CLOCK_TOLERANCE (60 * SECOND)
 
@@ -188,6 +190,8 @@ static void take_record(void *context, const struct record *record)
     }
     memcpy(start.local, record->local, sizeof start.local);
     memcpy(start.remote, record->remote, sizeof start.remote);
+    if (record->protocol == IPPROTO_MPTCP && record->kind == RECORD_ACCEPT)
+        start.cookie = multipath_identity(&start);
     while (start.failure_count < record->failed && start.failure_count < RECORD_FAILURES_MAX) {
         const struct record_failure *failure = &record->failures[start.failure_count];
 
@@ -279,6 +283,18 @@ static void ended(void *context, uint32_t events)
     entry->process.ended = true;
     entry->last_record = now_monotonic();
     forget_process(entry);
+}
+
+/* A process that registers anew, for one when it has executed another program, writes no more to
+ * its older rings; its children may. */
+static void supersede(const struct registry *registry, const struct entry *newest)
+{
+    for (size_t i = 0; i < registry->count; i++) {
+        struct entry *entry = registry->entries[i];
+
+        if (entry != newest && entry->process.pid == newest->process.pid && !entry->process.ended)
+            ended(entry, 0);
+    }
 }
 
 /* An ended process of which nothing is open. */
@@ -471,6 +487,8 @@ const char *registry_add(struct registry *registry, const struct registrant *who
         wrong = "memory is out";
     if (wrong)
         free_entry(entry);
+    else
+        supersede(registry, entry);
     return wrong;
 }
 

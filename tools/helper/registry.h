@@ -43,7 +43,7 @@ struct process {
     uint64_t registered; /* CLOCK_REALTIME ns */
     uint64_t records;    /* taken from the ring */
     uint64_t dropped;    /* of DROP_RING_FULL, _ABANDONED, _MALFORMED, _FOREIGN, _LIMIT */
-    bool ended;          /* the process is gone; its children may go on */
+    bool ended;          /* the process is gone or has registered anew; its children may go on */
 };
 
 /* Registered processes one after the other: begin with *cursor 0. NULL: the end. */

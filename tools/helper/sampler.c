@@ -277,6 +277,8 @@ static void each_second(struct sampler *sampler)
         sampler->helper->dropped[DROP_OVERRUN] += space_count_overruns(joined->space);
         if (dump)
             choose(joined);
+        else if (space_wants_dump(joined->space))
+            space_dump(joined->space, false);
     }
     if (dump)
         sampler->last_dump = sampler->ticks;
@@ -289,14 +291,26 @@ void sampler_take_records(struct sampler *sampler)
     registry_read(sampler->helper->registry);
 }
 
+/* Returns whether all that the kernel has told was taken. */
+static bool catch_up(struct sampler *sampler)
+{
+    bool all = true;
+
+    for (size_t i = 0; i < sampler->space_count; i++)
+        all &= space_catch_up(sampler->spaces[i].space);
+    return all;
+}
+
 static void tick(void *context)
 {
     struct sampler *sampler = context;
     uint64_t begin = now_monotonic();
 
     registry_read(sampler->helper->registry);
-    look_at_new(sampler, begin);
-    look_at_share(sampler);
+    if (catch_up(sampler)) {
+        look_at_new(sampler, begin);
+        look_at_share(sampler);
+    }
     for (size_t i = 0; i < sampler->space_count; i++)
         space_flush(sampler->spaces[i].space);
     if (++sampler->ticks % TICKS_A_SECOND == 0)

@@ -3,6 +3,8 @@
  * From sock_diag to the model.
  */
 #include "space.h"
+#include "early.h"
+#include "multipath.h"
 #include "policy.h"
 #include "sampler.h"
 
@@ -17,22 +19,12 @@
 
 #define STATE_LISTEN 10u
 #define ALL_STATES   0xfffu
-/* Cookies are numbered, so that events of the last EARLY sockets hardly ever share a place. */
-#define EARLY        4096u
 #define READ_AT_ONCE 256u
+#define CATCH_UP     64u /* times that */
 #define DUMP_KINDS   6u
-#define NO_FAMILY    0u
-
-/* The end of a connection of which no record is known (yet). */
-struct early_end {
-    uint64_t cookie; /* 0: none */
-    uint64_t when;
-    uint16_t local_port;
-    uint16_t remote_port;
-    uint32_t unacknowledged;
-    uint16_t info_length;
-    uint8_t info[CONNECTION_INFO_ROOM];
-};
+/* A Multipath TCP socket is over when so many dumps on end have not met it: one alone may pass it
+ * by while the kernel's table changes. */
+#define MISSED_MAX 2u
 
 struct dump_kind {
     uint8_t family;
@@ -49,7 +41,9 @@ struct space {
     bool own;
     bool dead;
     struct space_counts counts;
-    struct early_end *early;
+    struct early_ends *early;
+    struct multipath *multipath;
+    bool multipath_changes; /* one seems to be over: look soon */
     struct diag_target batch[DIAG_BATCH];
     unsigned batched;
     struct dump_kind plan[DUMP_KINDS]; /* dumps still to be made, from the end */
@@ -127,8 +121,14 @@ static void count(const struct connection *connection, size_t by)
     tracker->user->connections += by;
     tracker->space->counts.tracked += by;
     tracker->space->counts.listeners += connection->role == ROLE_LISTEN ? by : 0;
-    tracker->space->counts.mptcp += is_mptcp(connection) ? by : 0;
     tracker->space->counts.inet6 += connection->family == AF_INET6 ? by : 0;
+    if (!is_mptcp(connection))
+        return;
+    tracker->space->counts.mptcp += by;
+    if (by == 1)
+        multipath_add(tracker->space->multipath, connection);
+    else
+        multipath_remove(tracker->space->multipath, connection);
 }
 
 static void finish(struct helper *helper, struct connection *connection, enum connection_data data,
@@ -161,22 +161,70 @@ static bool ports_agree(uint16_t local, uint16_t remote, uint16_t told_local, ui
            (remote == told_remote || !remote || !told_remote);
 }
 
-static void remember_end(struct space *space, const struct diag_answer *answer)
-{
-    struct early_end *end = &space->early[answer->target.cookie % EARLY];
+/* --- Multipath TCP -------------------------------------------------------------------------- */
 
-    end->cookie = answer->target.cookie;
-    end->when = now_real();
-    end->local_port = answer->target.local_port;
-    end->remote_port = answer->target.remote_port;
-    end->unacknowledged = answer->send_queue;
-    end->info_length = 0;
-    if (answer->info) {
-        end->info_length = (uint16_t)(answer->info_length < sizeof end->info ? answer->info_length
-                                                                             : sizeof end->info);
-        memcpy(end->info, answer->info, end->info_length);
-    }
+/* The socket is over. Its figures are the last ones of its first path, or older ones. */
+static void end_multipath(struct space *space, const struct multipath_socket *socket)
+{
+    struct connection *connection =
+        connections_get(space->helper->connections, space->netns, socket->cookie);
+    struct tcp_info_bytes info;
+
+    if (!connection)
+        return;
+    connection_info(connection, &info);
+    if (socket->has_last_word || connection->role == ROLE_LISTEN)
+        finish(space->helper, connection, DATA_FINAL,
+               &(struct connection_reading){.when = connection->sampled,
+                                            .info = info.bytes,
+                                            .info_length = info.length,
+                                            .unacknowledged = socket->unacknowledged});
+    else
+        finish(space->helper, connection, DATA_LOST, NULL);
 }
+
+/* A TCP socket that no connection is known by is gone: perhaps it was a path. One that the kernel
+ * has reset by then does not tell whose. */
+static void path_destroyed(struct space *space, const struct diag_answer *answer)
+{
+    struct multipath_socket *socket = multipath_find(space->multipath, &answer->target);
+    struct connection *connection =
+        socket ? connections_get(space->helper->connections, space->netns, socket->cookie) : NULL;
+
+    if (connection || answer->target.remote_port == 0)
+        space->multipath_changes = true;
+    if (!connection || !answer->info)
+        return;
+    socket->has_last_word = true;
+    socket->unacknowledged = answer->send_queue;
+    connections_sample(space->helper->connections, connection,
+                       &(struct connection_reading){.when = now_real(),
+                                                    .state = answer->state,
+                                                    .info = answer->info,
+                                                    .info_length = answer->info_length});
+}
+
+static void find_missed(void *context, struct multipath_socket *socket)
+{
+    struct space *space = context;
+    const struct connection *connection =
+        connections_find(space->helper->connections, space->netns, socket->cookie);
+
+    if (socket->met >= space->dumps_since ||
+        (connection && connection->opened >= space->dumps_since))
+        return;
+    if (++socket->missed >= MISSED_MAX)
+        end_multipath(space, socket);
+    else
+        space->multipath_changes = true;
+}
+
+bool space_wants_dump(const struct space *space)
+{
+    return space->multipath_changes && !space->dumps && !space->dead;
+}
+
+/* -------------------------------------------------------------------------------------------- */
 
 static void destroyed(struct space *space, const struct diag_answer *answer)
 {
@@ -194,17 +242,44 @@ static void destroyed(struct space *space, const struct diag_answer *answer)
         reject(helper, connection);
         connection = NULL;
     }
+    early_add(space->early, answer, reading.when, connection != NULL);
     if (connection)
         finish(helper, connection, DATA_FINAL, &reading);
-    else
-        remember_end(space, answer);
+    else if (space->counts.mptcp > 0)
+        path_destroyed(space, answer);
+}
+
+static void missing(struct helper *helper, struct connection *connection)
+{
+    /* That the first path is not there says nothing of the whole. */
+    if (connection && connection->missing_since == 0 && !is_mptcp(connection)) {
+        connection->missing_since = now_real();
+        sampler_misses(helper->sampler);
+    }
+}
+
+/* The tracked socket that an answer is about, or NULL. */
+static struct connection *connection_of(struct space *space, const struct diag_answer *answer)
+{
+    struct multipath_socket *socket = NULL;
+
+    if (space->counts.mptcp > 0)
+        socket = multipath_find(space->multipath, &answer->target);
+    if (socket && answer->mptcp) {
+        socket->met = now_real();
+        socket->missed = 0;
+    }
+    /* A path that is over is found for a while yet, without figures (TIME_WAIT). */
+    if (socket && !answer->mptcp && !answer->info)
+        return NULL;
+    return connections_get(space->helper->connections, space->netns,
+                           socket ? socket->cookie : answer->target.cookie);
 }
 
 static void found(struct space *space, const struct diag_answer *answer)
 {
     struct helper *helper = space->helper;
-    struct connection *connection =
-        connections_get(helper->connections, space->netns, answer->target.cookie);
+    struct connection *connection = connection_of(space, answer);
 
     space->sockets_so_far++;
     if (!connection)
@@ -212,6 +287,11 @@ static void found(struct space *space, const struct diag_answer *answer)
     /* What root's programs open may belong to the users that they became. */
     if (answer->owned && connection->uid != 0 && answer->uid != connection->uid) {
         reject(helper, connection);
+        return;
+    }
+    /* In TIME_WAIT the kernel keeps but a stub, and has told of the socket's end. */
+    if (!answer->info && !is_mptcp(connection) && connection->role != ROLE_LISTEN) {
+        missing(helper, connection);
         return;
     }
     if (answer->owned)
@@ -225,14 +305,6 @@ static void found(struct space *space, const struct diag_answer *answer)
                                                     .congestion = answer->congestion,
                                                     .accept_queue = answer->receive_queue,
                                                     .accept_limit = answer->send_queue});
-}
-
-static void missing(struct helper *helper, struct connection *connection)
-{
-    if (connection && connection->missing_since == 0) {
-        connection->missing_since = now_real();
-        sampler_misses(helper->sampler);
-    }
 }
 
 /* Nothing more will be learnt of what is tracked here. */
@@ -299,9 +371,10 @@ void space_look(struct space *space, const struct connection *connection)
                                  .family = connection->family};
 
     /* A lookup would carry the dump on to its end; and listeners that share a port are not found
-     * by lookup, nor is MPTCP. */
-    if (space->dumps || space->dead || connection->role == ROLE_LISTEN || is_mptcp(connection))
+     * by lookup. Of MPTCP, the first path is. */
+    if (space->dumps || space->dead || connection->role == ROLE_LISTEN)
         return;
+    target.any_cookie = is_mptcp(connection);
     memcpy(target.local, connection->local, sizeof target.local);
     memcpy(target.remote, connection->remote, sizeof target.remote);
     look_at(space, &target);
@@ -341,17 +414,30 @@ static bool may_claim(struct space *space, const struct connection_start *start)
     return !known;
 }
 
+static struct early_end *early_end_of(struct space *space, const struct connection *connection)
+{
+    struct diag_target target = {.local_port = connection->local_port,
+                                 .remote_port = connection->remote_port};
+
+    if (!is_mptcp(connection))
+        return early_find(space->early, connection->cookie);
+    memcpy(target.local, connection->local, sizeof target.local);
+    memcpy(target.remote, connection->remote, sizeof target.remote);
+    return early_find_ends(space->early, &target, connection->opened);
+}
+
 static bool ended_early(struct space *space, struct connection *connection)
 {
-    struct early_end *end = &space->early[connection->cookie % EARLY];
-    struct connection_reading reading = {.when = end->when,
-                                         .info = end->info,
-                                         .info_length = end->info_length,
-                                         .unacknowledged = end->unacknowledged};
+    struct early_end *end = early_end_of(space, connection);
+    struct connection_reading reading;
 
-    if (end->cookie != connection->cookie)
+    if (!end || end->known)
         return false;
-    end->cookie = 0;
+    end->known = true;
+    reading = (struct connection_reading){.when = end->when,
+                                          .info = end->info,
+                                          .info_length = end->info_length,
+                                          .unacknowledged = end->unacknowledged};
     if (!ports_agree(connection->local_port, connection->remote_port, end->local_port,
                      end->remote_port))
         reject(space->helper, connection);
@@ -360,13 +446,40 @@ static bool ended_early(struct space *space, struct connection *connection)
     return true;
 }
 
+/* A record of what is over already. Programs that are started with a connection report it too, and
+ * that record may come late. */
+static bool is_over(const struct space *space, const struct connection_start *start)
+{
+    const struct early_end *end = early_find(space->early, start->cookie);
+
+    return end && end->known;
+}
+
+/* Two have never the same ends: an older one with those of a new one is over. */
+static void end_predecessor(struct space *space, const struct connection_start *start)
+{
+    struct diag_target target = {.cookie = start->cookie,
+                                 .local_port = start->local_port,
+                                 .remote_port = start->remote_port};
+    const struct multipath_socket *socket;
+
+    if (start->protocol != IPPROTO_MPTCP)
+        return;
+    memcpy(target.local, start->local, sizeof target.local);
+    memcpy(target.remote, start->remote, sizeof target.remote);
+    socket = multipath_find(space->multipath, &target);
+    if (socket && socket->cookie != start->cookie)
+        end_multipath(space, socket);
+}
+
 struct connection *space_open(struct space *space, const struct connection_start *start)
 {
     struct connections *all = space->helper->connections;
     struct connection *connection;
 
-    if (!may_claim(space, start))
+    if (is_over(space, start) || !may_claim(space, start))
         return NULL;
+    end_predecessor(space, start);
     connection = connections_get(all, start->netns, start->cookie);
     if (connection)
         count(connection, (size_t)-1);
@@ -384,7 +497,7 @@ struct connection *space_open(struct space *space, const struct connection_start
 /* Did the plan that was carried out look for such a connection? */
 static bool was_looked_for(const struct space *space, const struct connection *connection)
 {
-    return space->dumps_all || connection->role == ROLE_LISTEN || is_mptcp(connection);
+    return space->dumps_all || connection->role == ROLE_LISTEN;
 }
 
 /* What a dump should have met and did not is missing. */
@@ -395,6 +508,7 @@ static void end_dumps(struct space *space)
     size_t budget = SIZE_MAX;
 
     space->dumps = false;
+    multipath_each(space->multipath, find_missed, space);
     if (space->dumps_all)
         space->sockets = space->sockets_so_far;
     while ((connection = connections_walk(space->helper->connections, &cursor, &budget))) {
@@ -446,8 +560,23 @@ void space_dump(struct space *space, bool all)
     space->dumps = true;
     space->dumps_all = all;
     space->dumps_since = now_real();
+    space->multipath_changes = false;
     space->sockets_so_far = 0;
     next_dump(space);
+}
+
+/* Take a number of messages; before the ends, the beginnings. Returns whether more are waiting. */
+static bool take_some(struct space *space)
+{
+    int more;
+
+    sampler_take_records(space->helper->sampler);
+    more = diag_read(space->diag, READ_AT_ONCE);
+    if (more < 0)
+        die(space);
+    else if (space->dumps && !diag_is_dumping(space->diag))
+        next_dump(space);
+    return more > 0;
 }
 
 static void ready(void *context, uint32_t events)
@@ -456,13 +585,16 @@ static void ready(void *context, uint32_t events)
     uint64_t begin = now_monotonic();
 
     (void)events;
-    /* Before the ends, the beginnings. */
-    sampler_take_records(space->helper->sampler);
-    if (diag_read(space->diag, READ_AT_ONCE) != 0)
-        die(space);
-    else if (space->dumps && !diag_is_dumping(space->diag))
-        next_dump(space);
+    (void)take_some(space);
     space->helper->sampling_time += now_monotonic() - begin;
+}
+
+bool space_catch_up(struct space *space)
+{
+    for (unsigned i = 0; i < CATCH_UP && !space->dead; i++)
+        if (!take_some(space))
+            return true;
+    return space->dead;
 }
 
 struct space *space_new(struct helper *helper, int fd, uint64_t netns, uid_t uid, bool own)
@@ -474,11 +606,12 @@ struct space *space_new(struct helper *helper, int fd, uint64_t netns, uid_t uid
         return NULL;
     }
     *space = (struct space){.helper = helper, .netns = netns, .uid = uid, .own = own};
-    space->early = calloc(EARLY, sizeof *space->early);
+    space->early = early_new();
+    space->multipath = multipath_new();
     space->diag = diag_open(fd, take_answer, space);
     if (space->diag)
         space->source = loop_watch(helper->loop, diag_fd(space->diag), EPOLLIN, ready, space);
-    if (!space->early || !space->source) {
+    if (!space->early || !space->multipath || !space->source) {
         helper_log(LOG_ERR, "cannot watch network namespace %llu: %s", (unsigned long long)netns,
                    strerror(errno));
         space_free(space);
@@ -493,6 +626,7 @@ void space_free(struct space *space)
         return;
     loop_remove(space->helper->loop, space->source);
     diag_close(space->diag);
-    free(space->early);
+    early_free(space->early);
+    multipath_free(space->multipath);
     free(space);
 }

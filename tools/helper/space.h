@@ -59,6 +59,13 @@ bool space_is_dead(const struct space *space);
  * is counted why), and where the connection is over already. */
 struct connection *space_open(struct space *space, const struct connection_start *start);
 
+/*
+ * Take what the kernel has told, up to a bound. A lookup takes all of it besides its answer, so
+ * this comes first: read on end, the ends could be many more than are remembered until the records
+ * of their beginnings are read. Returns whether all was taken.
+ */
+bool space_catch_up(struct space *space);
+
 /* Look at a connection with the next batch. */
 void space_look(struct space *space, const struct connection *connection);
 /* Look at those of the batch now. */
@@ -70,6 +77,8 @@ void space_lost(struct helper *helper, struct connection *connection);
 /* Look at all sockets that can only be, or are cheaper, looked at by a dump: begins one unless one
  * is under way. `all`: established connections too. */
 void space_dump(struct space *space, bool all);
+/* Is it worth one before the next interval? */
+bool space_wants_dump(const struct space *space);
 bool space_is_dumping(const struct space *space);
 /* Sockets of the namespace that the last dump of all met; 0: none was made. */
 size_t space_sockets(const struct space *space);

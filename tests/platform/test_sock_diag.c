@@ -1,0 +1,179 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What the helper takes for granted of sock_diag(7): that the kernel tells of each TCP socket that
+ * it destroys, to a socket that is bound to the groups for it, from the moment it is bound; and
+ * that the first path of a Multipath TCP connection is a TCP socket with the connection's ends.
+ */
+#include "sockets.h"
+
+#include <criterion/criterion.h>
+#include <criterion/parameterized.h>
+#include <errno.h>
+#include <linux/inet_diag.h>
+#include <linux/netlink.h>
+#include <linux/sock_diag.h>
+#include <linux/tcp.h>
+#include <netinet/in.h>
+#include <poll.h>
+#include <string.h>
+#include <unistd.h>
+
+#define GROUP(number) (1u << ((number)-1))
+
+/* A destroyed socket, as the kernel tells of it. */
+struct end {
+    uint64_t cookie;
+    uint16_t local_port;
+    uint16_t remote_port;
+    uint64_t sent;
+    uint64_t received;
+};
+
+static int open_ends(uint32_t address, unsigned groups)
+{
+    struct sockaddr_nl name = {.nl_family = AF_NETLINK, .nl_pid = address, .nl_groups = groups};
+    int fd = socket(AF_NETLINK, SOCK_DGRAM | SOCK_CLOEXEC, NETLINK_SOCK_DIAG);
+
+    cr_assert(fd >= 0);
+    if (groups)
+        cr_assert_eq(bind(fd, (struct sockaddr *)&name, sizeof name), 0, "%s", strerror(errno));
+    return fd;
+}
+
+static const unsigned both = GROUP(SKNLGRP_INET_TCP_DESTROY) | GROUP(SKNLGRP_INET6_TCP_DESTROY);
+
+static void take_figures(const struct inet_diag_msg *message, size_t length, struct end *end)
+{
+    const char *at = (const char *)(message + 1), *stop = (const char *)message + length;
+
+    while (at + sizeof(struct nlattr) <= stop) {
+        const struct nlattr *attribute = (const void *)at;
+        struct tcp_info info = {0};
+
+        if (attribute->nla_len < sizeof *attribute)
+            break;
+        if (attribute->nla_type == INET_DIAG_INFO) {
+            memcpy(&info, attribute + 1,
+                   attribute->nla_len - sizeof *attribute < sizeof info
+                       ? attribute->nla_len - sizeof *attribute
+                       : sizeof info);
+            end->sent = info.tcpi_bytes_sent;
+            end->received = info.tcpi_bytes_received;
+        }
+        at += (attribute->nla_len + 3u) & ~3u;
+    }
+}
+
+/* The end of the socket with this local port; other tests have ends of theirs. */
+static struct end await_end(int fd, uint16_t local_port)
+{
+    for (;;) {
+        char bytes[8192] __attribute__((aligned(8)));
+        const struct nlmsghdr *header = (const void *)bytes;
+        const struct inet_diag_msg *message = NLMSG_DATA(header);
+        struct end end = {0};
+
+        await(fd, POLLIN);
+        cr_assert(recv(fd, bytes, sizeof bytes, 0) > 0, "%s", strerror(errno));
+        cr_assert_eq(header->nlmsg_seq, 0);
+        end.local_port = ntohs(message->id.idiag_sport);
+        end.remote_port = ntohs(message->id.idiag_dport);
+        end.cookie = (uint64_t)message->id.idiag_cookie[1] << 32 | message->id.idiag_cookie[0];
+        if (end.local_port != local_port)
+            continue;
+        cr_expect_eq(message->idiag_state, 7, "CLOSE");
+        take_figures(message, header->nlmsg_len - NLMSG_LENGTH(0), &end);
+        return end;
+    }
+}
+
+static uint64_t cookie_of(int fd)
+{
+    uint64_t cookie = 0;
+    socklen_t length = sizeof cookie;
+
+    cr_assert_eq(getsockopt(fd, SOL_SOCKET, SO_COOKIE, &cookie, &length), 0);
+    return cookie;
+}
+
+static uint16_t port_of(int fd)
+{
+    struct sockaddr_storage name = {0};
+    socklen_t length = sizeof name;
+
+    cr_assert_eq(getsockname(fd, (struct sockaddr *)&name, &length), 0);
+    return name.ss_family == AF_INET ? ntohs(((struct sockaddr_in *)&name)->sin_port)
+                                     : ntohs(((struct sockaddr_in6 *)&name)->sin6_port);
+}
+
+/* 1000 bytes there, 500 back. */
+static void talk(const int pair[2])
+{
+    char bytes[1000] = {0};
+
+    cr_assert_eq(send(pair[0], bytes, 1000, 0), 1000);
+    cr_assert_eq(recv(pair[1], bytes, 1000, MSG_WAITALL), 1000);
+    cr_assert_eq(send(pair[1], bytes, 500, 0), 500);
+    cr_assert_eq(recv(pair[0], bytes, 500, MSG_WAITALL), 500);
+}
+
+ParameterizedTestParameters(sock_diag, tells_of_each_end)
+{
+    return cr_make_param_array(struct transport, (struct transport *)transports, 2);
+}
+
+/* From the bind(), with an address that was chosen; and a second bind() may give it other groups.
+ */
+ParameterizedTest(struct transport *transport, sock_diag, tells_of_each_end)
+{
+    const uint32_t address = 0xc0000000u | (uint32_t)getpid();
+    int ends = open_ends(address, both), pair[2];
+    struct sockaddr_nl name = {.nl_family = AF_NETLINK, .nl_pid = address, .nl_groups = both};
+    struct end end;
+    uint64_t cookie;
+    uint16_t port;
+
+    cr_assert(is_stream(transport));
+    if (!transport_exists(transport))
+        cr_skip("no such protocol");
+    open_pair(transport, pair);
+    talk(pair);
+    cookie = cookie_of(pair[0]);
+    port = port_of(pair[0]);
+    close(pair[0]);
+    close(pair[1]);
+    cr_assert_eq(bind(ends, (struct sockaddr *)&name, sizeof name), 0, "%s", strerror(errno));
+    end = await_end(ends, port);
+    cr_expect_eq(end.cookie, cookie);
+    cr_expect_eq(end.sent, 1000);
+    cr_expect(end.received == 500 || end.received == 501, "the peer's FIN may have come");
+    close(ends);
+}
+
+/* Who ends an MPTCP connection: its first path is told of with the connection's ends and figures,
+ * and with a cookie of its own. */
+Test(sock_diag, first_path_of_mptcp_is_tcp_with_the_same_ends)
+{
+    const struct transport *mptcp = transport_named("mptcp4");
+    int ends = open_ends(0, both), pair[2];
+    uint16_t port, remote_port;
+    uint64_t cookie;
+    struct end end;
+
+    if (!transport_exists(mptcp))
+        cr_skip("no MPTCP");
+    open_pair(mptcp, pair);
+    talk(pair);
+    port = port_of(pair[0]);
+    remote_port = port_of(pair[1]);
+    cookie = cookie_of(pair[0]);
+    close(pair[0]);
+    usleep(20000);
+    close(pair[1]);
+    end = await_end(ends, port);
+    cr_expect_neq(end.cookie, cookie);
+    cr_expect_eq(end.remote_port, remote_port);
+    cr_expect_eq(end.sent, 1000);
+    cr_expect(end.received == 500 || end.received == 501);
+    close(ends);
+}

@@ -1,0 +1,204 @@
+# SPDX-License-Identifier: MIT
+"""The helper knows every connection, to its last byte: however short it was, however it ended, and
+whatever process had it. Where something must be lost, it is counted."""
+import collections
+import os
+import signal
+import time
+
+import churn
+import kernel
+import pytest
+import socktuned
+from conftest import enter_network_namespace, needs_root
+
+HISTORY = "50000"
+
+
+@pytest.fixture
+def helper(free_port):
+    with socktuned.running(free_port(), "--history", HISTORY, urgent=True) as one:
+        yield one
+
+
+@pytest.fixture
+def crowd(start, build, compiled):
+    """crowd(helper, rules=..., preexec_fn=..., **what churn.command() takes) -> the program."""
+    def begin(helper, rules=churn.REPORT, preexec_fn=None, **what):
+        return start(churn.command(build, **what), compiled(rules), preexec_fn=preexec_fn,
+                     env={"SOCKTUNE_HELPER": helper.directory / "helper.sock"})
+    return begin
+
+
+def finish(program):
+    """The ends that it told of, when it is through."""
+    assert program.wait(60) == 0, program.output[-2000:]
+    return churn.ends(program.output)
+
+
+def assert_nothing_missed(helper, told):
+    churn.all_closed(helper, len(told) + 1)  # and the listener
+    assert churn.lost(helper) == {}
+    churn.assert_complete(helper, told)
+
+
+def test_twenty_thousand_at_full_speed(helper, crowd):
+    told = finish(crowd(helper, clients=8, count=20000))
+    assert len(told) == 40000 + 8  # and four that tell the servers to end
+    assert_nothing_missed(helper, told)
+    assert churn.sums(helper)["final"] == len(told) + 1
+
+
+@pytest.mark.parametrize("closer", ["server", "client-resets", "server-resets"])
+def test_whoever_ends_it(helper, crowd, closer):
+    told = finish(crowd(helper, closer=closer))
+    assert_nothing_missed(helper, told)
+    resets = 1000 if closer.endswith("resets") else 0
+    assert churn.sums(helper)["final"] == len(told) + 1 - resets
+
+
+@pytest.mark.parametrize("server, count", [("fork", 500), ("exec", 150), ("pass", 2000)])
+def test_through_other_processes(helper, crowd, server, count):
+    """By fork, by exec, and by SCM_RIGHTS from a master to one of four workers."""
+    told = finish(crowd(helper, server=server, count=count))
+    assert len(told) == 2 * count + 2
+    assert_nothing_missed(helper, told)
+
+
+@pytest.mark.parametrize("family", ["inet6", "mapped"])
+def test_families(helper, crowd, family):
+    assert_nothing_missed(helper, finish(crowd(helper, family=family)))
+
+
+def bag(connections):
+    return collections.Counter(connections)
+
+
+@pytest.mark.parametrize("rules, family", [
+    (churn.REPORT, "mptcp"),
+    ('rules = ( { name = "all"; set = { transport = "mptcp"; }; report = true; } );', "inet"),
+], ids=["asked for", "by rule"])
+@pytest.mark.parametrize("closer", ["client", "server"])
+def test_multipath_tcp(helper, crowd, rules, family, closer):
+    """Every connection is known, both ends. Who ends it has the figures to the last byte; the
+    kernel forgets those of the other before it tells of the end. (Accepted sockets can have one
+    cookie, so they are told apart by their figures here.)"""
+    if not os.path.exists("/proc/sys/net/mptcp/enabled"):
+        pytest.skip("no MPTCP in this kernel")
+    told = finish(crowd(helper, rules=rules, family=family, closer=closer))
+    churn.all_closed(helper, len(told) + 1)
+    assert churn.lost(helper) == {}
+    known = list(churn.closed(helper).values())
+    assert {one["protocol"] for one in known} == {"mptcp"}
+    first = "connect" if closer == "client" else "accept"
+    assert bag(churn.figures(one)[0] for one in known
+               if one["role"] == first and one["data"] == "final"
+               and one["tcp_info"]["bytes_sent"]) == bag(
+                   one.sent for one in told if one.role == first and one.how == "closed"
+                   and one.sent)
+    other = [one for one in known if one["role"] not in (first, "listen") and one["data"] != "final"]
+    assert len(other) >= 1000 and {one["data"] for one in other} <= {"lost", "sample"}
+
+
+def test_multipath_tcp_while_it_lives(start, build, compiled, helper):
+    """The figures are those of its first path."""
+    if not os.path.exists("/proc/sys/net/mptcp/enabled"):
+        pytest.skip("no MPTCP in this kernel")
+    rules = 'rules = ( { name = "all"; set = { transport = "mptcp"; }; report = true; } );'
+    program, _ = socktuned.talk(start, compiled(rules), helper, 5)
+
+    def figures():
+        return bag((one["role"], *churn.figures(one)) for one in helper.connections()
+                   if one["protocol"] == "mptcp" and "tcp_info" in one)
+    helper.until(lambda: figures() == {("connect", 1000, 500): 5, ("accept", 500, 1000): 5},
+                 "figures of each end")
+    socktuned.next_step(program)
+    helper.until(lambda: [one["role"] for one in helper.connections()] == ["listen"],
+                 "all closed but the listener")
+
+
+def test_another_network_namespace(helper, crowd):
+    """From the first connection of the first program there, which ends before the helper has taken
+    its registration."""
+    needs_root("makes network namespaces")
+    told = []
+    for _ in range(3):
+        told += finish(crowd(helper, count=100, clients=1, preexec_fn=enter_network_namespace))
+    churn.all_closed(helper, len(told) + 3)
+    assert churn.lost(helper) == {}
+    churn.assert_complete(helper, told)
+    helper.until(lambda: helper.get("/v1/status").json["namespaces"] == 1,
+                 "the namespaces of the programs that ended are let go")
+
+
+# --- programs that are killed -------------------------------------------------------------------
+
+def test_killed_with_open_connections(start, compiled, helper):
+    program, _ = socktuned.talk(start, compiled(churn.REPORT), helper, 100)
+    os.kill(program.pid, signal.SIGKILL)
+    churn.all_closed(helper, 201)
+    ends = bag((one["role"], churn.figures(one)[0], one["data"])
+               for one in churn.closed(helper).values() if one["role"] != "listen")
+    assert ends == {("connect", 1000, "final"): 100, ("accept", 500, "final"): 100}
+
+
+def test_killed_in_full_career(helper, crowd):
+    program = crowd(helper, count=1000000, clients=8)
+    program.until(lambda: program.output.count("\n") > 2000, "connections")
+    os.killpg(program.pid, signal.SIGKILL)
+    helper.until(lambda: churn.sums(helper)["opened"] >= 2000 and not churn.sums(helper)["open"],
+                 "all closed")
+    told = [one for one in churn.ends(program.output) if one.how != "closed"]
+    assert len(told) > 900
+    churn.assert_complete(helper, told[:-20])  # the last may have been killed before they read all
+    total = churn.sums(helper)
+    assert total["opened"] == total["closed"] == total["final"]
+    assert set(churn.lost(helper)) <= {"abandoned"}  # killed while it wrote its record
+
+
+# --- what must be lost --------------------------------------------------------------------------
+
+def test_losses_are_counted(free_port, crowd):
+    """A helper that does not run while more happens than the kernel and the ring can hold. It runs
+    without privileges, and so with a smaller receive buffer."""
+    needs_root("starts the helper as another user")
+    with socktuned.running(free_port(), "--history", HISTORY, user=65534, urgent=True) as helper:
+        program = crowd(helper, count=8000, clients=2)
+        program.until(lambda: "end" in program.output, "its first connection")
+        helper.process.send_signal(signal.SIGSTOP)
+        try:
+            told = finish(program)
+        finally:
+            helper.process.send_signal(signal.SIGCONT)
+        helper.until(lambda: churn.lost(helper).get("ring_full"), "records that found no room")
+        tracked = len(told) + 1 - churn.lost(helper)["ring_full"]
+        churn.all_closed(helper, tracked)
+        known, losses = churn.closed(helper), churn.lost(helper)
+        assert len(known) == tracked
+        kinds = bag(one["data"] for one in known.values())
+        assert set(kinds) <= {"final", "lost", "sample"} and kinds["final"] > 0
+        assert set(losses) <= {"ring_full", "overrun"}
+        assert losses.get("overrun", 0) >= tracked - kinds["final"]
+        # What is called final is.
+        by_cookie = {one.cookie: one for one in told}
+        assert all(by_cookie[cookie].agrees(one) for cookie, one in known.items()
+                   if one["role"] != "listen" and one["data"] == "final")
+        # And from then on, nothing is missed again.
+        time.sleep(1.1)
+        again = finish(crowd(helper, count=200))
+        churn.all_closed(helper, tracked + len(again) + 1)
+        churn.assert_complete(helper, again)
+        assert churn.lost(helper) == losses
+
+
+def test_executing_again_and_again(start, compiled, helper):
+    """Each program that a process executes registers; the rings of those before are let go."""
+    again = ("import os, socket, sys, time; n = int(sys.argv[1]); "
+             "socket.create_server(('127.0.0.1', 0)); n or time.sleep(60); "
+             "os.execv(sys.executable, sys.orig_argv[:-1] + [str(n - 1)])")
+    start(["/usr/bin/python3", "-c", again, "20"], compiled(churn.REPORT),
+          env={"SOCKTUNE_HELPER": helper.directory / "helper.sock"})
+    helper.until(lambda: helper.get("/v1/status").json["records"] == 21, "a listener of each")
+    helper.until(lambda: helper.get("/v1/status").json["clients"] == 1, "one ring")
+    assert kernel.until(lambda: len(os.listdir(f"/proc/{helper.process.pid}/fd")) < 30,
+                        lambda: "its descriptors are closed")
