@@ -64,8 +64,8 @@ def sums(helper):
     """What /v1/rules counts, all rules and roles together."""
     total = collections.Counter()
     for group in helper.get("/v1/rules").json["rules"]:
-        total.update({"opened": group["opened"], "open": group["open"], "closed": group["closed"],
-                      "final": group["ends"]["final"]})
+        total.update({word: group[word] for word in ("opened", "open", "closed")})
+        total.update(group["ends"])
     return total
 
 
@@ -85,10 +85,12 @@ def lost(helper):
 
 def assert_complete(helper, told):
     """Of each end that was told of, the helper has the kernel's last word, and it is right; of a
-    connection that was reset by its own end, the kernel forgets the figures."""
+    connection that was reset by its own end, the kernel forgets the figures. Returns what the
+    helper has."""
     known = closed(helper)
     wrong = [(one, known.get(one.cookie)) for one in told if one.how != "aborted"
              and not (one.cookie in known and one.agrees(known[one.cookie]))]
     assert not wrong, f"{len(wrong)} of {len(told)}, such as {wrong[0]}"
     aborted = [one.cookie for one in told if one.how == "aborted"]
     assert {known[one]["data"] for one in aborted} <= {"lost", "sample"}
+    return known

@@ -175,8 +175,8 @@ def message(program=b"victim", rules=(b"all",), ring_size=RING_SIZE, magic=b"STR
 def send(helper, data, descriptors):
     client = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     with contextlib.closing(client):
+        client.connect(str(helper.directory / "helper.sock"))  # waits where its queue is full
         client.settimeout(5)
-        client.connect(str(helper.directory / "helper.sock"))
         rights = array.array("i", descriptors)
         with contextlib.suppress(BrokenPipeError, ConnectionResetError):
             client.sendmsg([data], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, rights)]
@@ -445,8 +445,8 @@ def test_rubbish_in_the_ring(helper):
     with pair() as (client, _server):
         put_end(ring, client)
         wait_for(lambda: len(daemon.connections()) == 1)
-        dropped = daemon.status()["dropped"]
-        assert dropped["malformed"] == 22 and dropped["abandoned"] == 3
+        wait_for(lambda: daemon.status()["dropped"]["abandoned"] == 3)
+        assert daemon.status()["dropped"]["malformed"] == 22
 
 
 def test_forged_cookie(helper):
@@ -508,20 +508,47 @@ def test_sockets_of_other_users(helper):
 
 
 def test_ten_thousand_registrations(helper):
-    """Beyond the limit they are refused; memory, descriptors and the log stay bounded."""
+    """Of a process that registers again and again, the newest stand; memory, descriptors and the
+    log stay bounded."""
     daemon = helper("--config", config_file(helper, daemon_limit=200))
     ring = Ring()
     register(daemon, ring)
     wait_for(lambda: daemon.status()["clients"] == 1)
     before = daemon.resident()
     with contextlib.closing(diag_socket()) as diag:
-        for _ in range(10000):
-            send(daemon, message(), [ring.fd, diag.fileno()])
-    wait_for(lambda: refused(daemon) == 10000 - 199, 20)
-    assert daemon.status()["clients"] == 200
+        for number in range(10001):
+            send(daemon, message(program=b"last" if number == 10000 else b"many"),
+                 [ring.fd, diag.fileno()])
+    wait_for(lambda: "last" in [one["program"] for one in
+                                daemon.get("/v1/processes")["processes"]], 60)
+    assert daemon.status()["clients"] <= 200
     assert daemon.descriptors() < 250
     assert daemon.resident() - before < 8 * 1024
     assert len(daemon.log().splitlines()) < 200
+    wait_for(lambda: daemon.status()["clients"] == 1)
+
+
+def test_limit_of_processes(helper):
+    """Beyond a user's limit they are refused, and there is a line for it."""
+    daemon = helper("--config", config_file(helper, daemon_limit=5))
+    children = []
+    try:
+        for _ in range(8):
+            children.append(os.fork())
+            if children[-1] == 0:
+                register(daemon, Ring())
+                signal.pause()
+        wait_for(lambda: refused(daemon) == 3)
+        assert daemon.status()["clients"] == 5
+        assert daemon.log().count("as many processes as one may") == 3
+    finally:
+        for child in children:
+            os.kill(child, signal.SIGKILL)
+            os.waitpid(child, 0)
+    wait_for(lambda: all(one["ended"] for one in daemon.get("/v1/processes")["processes"]))
+    ring = Ring()
+    register(daemon, ring)  # one that ended makes room
+    wait_for(lambda: ring.get(HEARTBEAT) != 0)
 
 
 def config_file(helper, daemon_limit):
