@@ -21,7 +21,7 @@ import subprocess
 CLONE_NEWNET = 0x40000000
 MTU = 1500
 LATEST_US = 5000  # a run during which the link was later than this is worth nothing
-PUNCTUAL_ATTEMPTS = 4
+PUNCTUAL_ATTEMPTS = 8
 LIBC = ctypes.CDLL(None, use_errno=True)
 
 # What the link's figures depend on, and a host may have otherwise: set in both namespaces. Reno is
@@ -145,6 +145,7 @@ class Link:
         if reason:
             raise Unavailable(reason)
         self.paths = list(paths)
+        self.repeated = 0  # runs of punctually() that were thrown away
         self.processor = link_processor()
         self.command = [str(build / "tests" / "link"), f"--seed={seed}"]
         if capture:
@@ -199,6 +200,11 @@ class Link:
         """Change settings: "PATH out|back|both NAME=NUMBER,..."; settings.h."""
         self._ask(line)
 
+    def restart(self, seed):
+        """Begin chance anew: from now on packets are numbered, lost and delayed as by a new link of
+        that seed."""
+        self._ask(f"restart {seed}")
+
     def report(self):
         """What became of packets so far, and .late_us since the last report."""
         return json.loads(self._ask("report"))
@@ -219,4 +225,5 @@ class Link:
             worst.append(self.report()["late_us"])
             if worst[-1] <= LATEST_US:
                 return result
+            self.repeated += 1
         raise Late(f"the link was late by {worst} us; more than {LATEST_US} is too much")

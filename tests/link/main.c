@@ -8,7 +8,8 @@
  * name in either namespace. Once all are there, one line of JSON on standard output tells
  * descriptors of the namespaces, to be opened in /proc/PID/fd. From then on orders are taken from
  * standard input, and each answered by a line ("ok" or "error: ..."); "report" is answered by what
- * link_report() writes. At the end of the input there is a last report, and nothing is left behind.
+ * link_report() writes, and "restart SEED" begins chance anew, with packet 0. At the end of the
+ * input there is a last report, and nothing is left behind.
  *
  * The link is punctual or worthless: it runs under SCHED_FIFO if it may, on one processor if told,
  * and keeps account of the worst that it was late.

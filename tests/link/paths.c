@@ -13,7 +13,8 @@
 #include <string.h>
 
 #define PACKETS_MAX 16384 /* in flight in one direction */
-#define WAY_BITS    48    /* where the way's number comes into its seed */
+#define RESTART     "restart "
+#define WAY_BITS    48 /* where the way's number comes into its seed */
 
 void link_die(const char *format, ...)
 {
@@ -42,6 +43,11 @@ void link_be_late(struct link *link, uint64_t due, uint64_t now)
         link->worst_late_ns = late;
 }
 
+static void seed_way(struct link *link, size_t number)
+{
+    link_way(link, number)->direction.seed = link->seed + ((uint64_t)(number + 1) << WAY_BITS);
+}
+
 static void open_way(struct link *link, size_t number, int from, int to)
 {
     struct way *way = link_way(link, number);
@@ -50,7 +56,7 @@ static void open_way(struct link *link, size_t number, int from, int to)
     if (!way->flight)
         link_die("out of memory");
     way->direction.settings = link_default_settings;
-    way->direction.seed = link->seed + ((uint64_t)(number + 1) << WAY_BITS);
+    seed_way(link, number);
 }
 
 static int open_end(int namespace, const char *name)
@@ -84,6 +90,16 @@ static struct path *find_path(struct link *link, const char *name)
         if (strcmp(link->paths[i].name, name) == 0)
             return &link->paths[i];
     return NULL;
+}
+
+/* All ways begin anew with a seed: with packet 0. */
+static void restart(struct link *link, uint64_t seed)
+{
+    link->seed = seed;
+    for (size_t i = 0; i < 2 * link->path_count; i++) {
+        seed_way(link, i);
+        link_way(link, i)->direction.packets = 0;
+    }
 }
 
 /* NULL, or what is wrong with the order: then at most one of both directions is changed. */
@@ -128,6 +144,11 @@ void link_answer(struct link *link, const char *line)
 
     if (strcmp(line, "report\n") == 0) {
         link_report(link);
+        return;
+    }
+    if (strncmp(line, RESTART, strlen(RESTART)) == 0) {
+        restart(link, strtoull(line + strlen(RESTART), NULL, 10));
+        puts("ok");
         return;
     }
     wrong = link_parse_order(line, &order);

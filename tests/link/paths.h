@@ -55,7 +55,7 @@ struct way *link_way(struct link *link, size_t i);
 /* Something due at `due` was done at `now`. */
 void link_be_late(struct link *link, uint64_t due, uint64_t now);
 
-/* Answer a line of input on standard output: an order, or "report". */
+/* Answer a line of input on standard output: an order, "report", or "restart SEED". */
 void link_answer(struct link *link, const char *line);
 
 /* One line of JSON: what became of packets, and the worst lateness since the last report. */

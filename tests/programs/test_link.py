@@ -156,6 +156,17 @@ def test_loss_is_as_asked_and_by_the_seed():
     assert lost(5) != one
 
 
+def test_a_seed_begins_anew_on_a_link_in_use():
+    with Link(BUILD, [Path("p0", loss_ppm=100_000)], seed=4) as link, Lane(link, size=100) as lane:
+        seen = []
+        for seed in (4, 5, 4):
+            link.restart(seed)
+            first = lane.sent
+            seen.append([number - first for number, _ in lane.pass_all(200)])
+    assert seen[0] == seen[2]
+    assert seen[0] != seen[1]
+
+
 def test_jitter_spreads_the_delay():
     def measure():
         times = []
