@@ -40,6 +40,9 @@ def outcome(**keywords):
 def test_the_spread_is_that_of_the_middle_half():
     assert quantities.spread([5.0]) == (5.0, 5.0, 5.0, 1)
     assert quantities.spread([1, 2, 3, 4, 100]) == (3, 2, 4, 5)
+    assert quantities.spread([4, 1, 3, 2]) == (2.5, 1.75, 3.25, 4)
+    assert quantities.spread([math.inf] * 3) == (math.inf, math.inf, math.inf, 3)
+    assert quantities.spread([1, 2, math.inf]) == (2, 1.5, math.inf, 3)
 
 
 def test_ratios_are_taken_run_by_run():

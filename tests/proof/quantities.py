@@ -15,10 +15,15 @@ median = statistics.median
 
 
 def spread(numbers):
-    """The Spread of some numbers: median and quartiles."""
-    if len(numbers) == 1:
-        return Spread(numbers[0], numbers[0], numbers[0], 1)
-    low, middle, high = statistics.quantiles(numbers, n=4, method="inclusive")
+    """The Spread of some numbers, of which some may be infinite: median and quartiles."""
+    ordered = sorted(numbers)
+    quartiles = []
+    for quarter in (1, 2, 3):
+        place, rest = divmod((len(ordered) - 1) * quarter, 4)
+        low, high = ordered[place], ordered[place + (rest > 0)]
+        # Between two infinite ones lies no difference.
+        quartiles.append(low if low == high else low + (high - low) * rest / 4)
+    low, middle, high = quartiles
     return Spread(middle, low, high, len(numbers))
 
 
