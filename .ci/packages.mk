@@ -21,7 +21,8 @@ PACKAGES_PROGRAMS = ?default-jre-headless ?libpython$(shell $(PYTHON) -c \
 PACKAGES_LINT  := clang-format clang-tidy cppcheck mandoc shellcheck zsh libcriterion-dev
 PACKAGES_BENCH := python3 strace golang-go wrk nginx-light redis-server redis-tools \
     ?torsocks ?proxychains4 ?libkeepalive0 ?mptcpize ?libsocket-wrapper
-PACKAGES_PROOF := $(PACKAGES_BENCH) gnuplot-nox fonts-dejavu-core iproute2
+PACKAGES_PROOF := $(PACKAGES_BENCH) gnuplot-nox fonts-dejavu-core iproute2 \
+    perl nginx-light curl wget iperf3 openssh-server openssh-client
 PACKAGES_FUZZ  := clang ?libclang-rt-14-dev
 
 packages = .ci/install-packages $(PACKAGES_BUILD)

@@ -9,12 +9,14 @@ import sys
 import pytest
 from conftest import BUILD, ROOT, program
 
-sys.path.insert(0, str(ROOT / "tests" / "proof"))
+sys.path[:0] = [str(ROOT / "tests" / part) for part in ("proof", "link")]
 # pylint: disable=wrong-import-position
 import document  # noqa: E402
+import link as emulator  # noqa: E402
 import plot  # noqa: E402
 import quantities  # noqa: E402
 from document import Result  # noqa: E402
+from experiments import marking, vanished  # noqa: E402
 from experiment import Experiment, Figure, Needs, Outcome, Table  # noqa: E402
 
 PROOF = ROOT / "tests" / "proof" / "proof.py"
@@ -134,7 +136,7 @@ def run_proof(directory, *names, timeout=100):
     """Run proof.py over a build directory of the test's own, whose report is its own then."""
     here = directory / "build"
     here.mkdir()
-    for one in ("libsocktune.so", "socktune", "socktuned"):
+    for one in ("libsocktune.so", "socktune", "socktuned", "tests"):
         (here / one).symlink_to(BUILD / one)
     done = subprocess.run(["/usr/bin/python3", "-B", PROOF, here, *names], capture_output=True,
                           text=True, timeout=timeout, check=False)
@@ -155,6 +157,34 @@ def test_an_experiment_from_end_to_end(directory):
     assert {row["variant"] for row in rows} == {"without", "TCP_DEFER_ACCEPT by a rule"}
     for kind in ("svg", "png"):
         assert (proof / f"defer_accept.{kind}").stat().st_size > 1000
+
+
+def test_marks_are_seen_on_a_link(directory):
+    if emulator.why_unavailable():
+        pytest.skip(emulator.why_unavailable())
+    program("curl")
+    done, proof = run_proof(directory, "marking")
+    assert done.returncode == 0, done.stdout + done.stderr
+    text = (proof / "report.md").read_text(encoding="utf-8")
+    for family in ("IPv4", "IPv6"):
+        for who, mark in (("curl", "AF21"), ("python3 -m http.server", "EF")):
+            row, = (line for line in text.splitlines() if line.startswith(f"| {family}, {who} sends, DSCP"))
+            without, tuned = row.split("|")[2:4]
+            assert without.split()[0] == "CS0" and tuned.split()[0] == mark, row
+            assert "," not in without + tuned, row
+
+
+def test_the_dscp_of_a_packet():
+    ipv4 = bytes([0x45, 0xB8]) + bytes(7) + bytes([6, 0, 0, 10, 0, 0, 1]) + bytes(24)
+    ipv6 = bytes([0x64, 0x8F]) + bytes(4) + bytes([6, 64]) + bytes(15) + b"\1" + bytes(36)
+    assert marking.fields(ipv4) == ("inet", 46, bytes([10, 0, 0, 1]))
+    assert marking.fields(ipv6) == ("inet6", 18, bytes(15) + b"\1")
+    assert marking.fields(ipv4[:9] + b"\x11" + ipv4[10:]) is None
+
+
+def test_when_tcp_gives_up():
+    # What ip-sysctl.rst says of tcp_retries2 = 15.
+    assert vanished.give_up_time(15) == pytest.approx(924.6)
 
 
 def test_an_unknown_experiment_is_refused(directory):
