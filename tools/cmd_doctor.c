@@ -134,7 +134,8 @@ static void report_executable(struct report *report, const struct executable *ex
              "nothing, but for users who gain by it the loader ignores LD_PRELOAD (AT_SECURE)");
     if (executable_needs(executable, "liburing.so"))
         find(report, FINDING_WARNING, "io-uring",
-             "Most programs have a setting that switches io_uring off.",
+             "Most programs have a setting that switches io_uring off, or do without it under "
+             "`socktune run --supervise --no-io-uring`.",
              "it is linked to liburing: sockets that it makes, connects or accepts through "
              "io_uring pass the library by; those accepted from a listener that it opened with "
              "listen() still inherit the listener's options");
@@ -327,9 +328,13 @@ static void report_loaded(struct report *report, const struct process *process)
     else
         find(report, FINDING_NOTE, "not-loaded",
              "Start it again by `socktune run`, or with LD_PRELOAD and SOCKTUNE_RULES in its "
-             "environment (Environment= in its systemd unit). The sockets that it has now stay as "
-             "they are.",
+             "environment (Environment= in its systemd unit).",
              "it runs without " LIBRARY_NAME);
+    find(report, FINDING_INSTEAD, "apply", NULL,
+         "`socktune apply -c RULES %d`: gives the sockets that it has open what the rules say, as "
+         "it runs; with --watch SECONDS also those to come. A listener so tuned passes its options "
+         "on to what it accepts. Needs the rights of its user.",
+         process->pid);
 }
 
 /*
@@ -357,8 +362,9 @@ static void report_confinement(struct report *report, const struct process *proc
         find(report, FINDING_WARNING, "seccomp",
              "Let the filter allow setsockopt and getsockopt, or keep to rules on listeners: those "
              "are applied before listen(), as a rule before the program confines itself.",
-             "it confines itself by seccomp: options given after that, which its filter did not "
-             "foresee, may fail or, if the filter kills, end the program");
+             "a seccomp filter confines it (its own, a container's, or the one of `socktune run "
+             "--supervise`, which lets everything pass): options that a filter did not foresee may "
+             "fail or, if it kills, end the program");
     if (process->no_new_privs)
         find(report, FINDING_NOTE, "no-new-privs", NULL,
              "no_new_privs is set: set-user-ID programs that it starts gain nothing, so preloading "

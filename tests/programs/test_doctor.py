@@ -529,6 +529,17 @@ def test_a_process_without_the_library(start, socktune):
     assert report["executable"]["path"] == os.path.realpath(PYTHON)
 
 
+def test_a_running_process_can_be_tuned_as_it_is(start, socktune, rule_file):
+    """What doctor says instead of a new start is true."""
+    pid, _ = python(start, "import socket, time\n"
+                           "held = socket.create_server(('127.0.0.1', 0))\n"
+                           "print('ready', flush=True)\ntime.sleep(60)")
+    said = [one["text"] for one in diagnosis(socktune, pid)["findings"] if one["id"] == "apply"]
+    assert len(said) == 1 and f"`socktune apply -c RULES {pid}`" in said[0]
+    rules = rule_file("rules = ( { set = { SO_KEEPALIVE = true; }; } );")
+    assert "SO_KEEPALIVE" in socktune("apply", "-c", rules, pid).stdout
+
+
 def test_many_sockets(start, socktune):
     pid, _ = python(start, """
 import socket, time
