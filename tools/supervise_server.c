@@ -14,7 +14,8 @@
  * does nothing but watch the server. When the server dies, the standby answers the calls that the
  * server was about to answer (they are told in shared memory), becomes the server and starts a new
  * standby. When the standby dies, the server starts another one. Both end when no process is left
- * that the filter concerns, which the descriptor tells (POLLHUP).
+ * that the filter concerns, which the descriptor tells (POLLHUP). The standby bears another name,
+ * so that whoever kills all processes of the command's name leaves it to take over.
  *
  * Each thread of the server receives, handles and answers one call at a time. When the last idle
  * thread has received a call, another thread is started, so that a call never waits for the slow
@@ -149,6 +150,43 @@ static void answer_for_predecessor(void)
             answer(server.slots[i].notification.id, VERDICT_CONTINUE);
 }
 
+/* --- names ------------------------------------------------------------------------------------ */
+
+#define TITLE_BYTES 4096
+
+/* As ps(1) shows the process: its name, and its command line, which lies where it was started with
+ * (proc_pid_cmdline(5)). */
+static struct title {
+    char name[16];
+    char line[TITLE_BYTES];
+    size_t size;
+} own_title;
+
+static void note_title(struct title *title)
+{
+    int fd = open("/proc/self/cmdline", O_RDONLY | O_CLOEXEC);
+    ssize_t size = fd < 0 ? -1 : read(fd, title->line, sizeof title->line);
+
+    title->size = size > 0 ? (size_t)size : 0;
+    prctl(PR_GET_NAME, title->name);
+    if (fd >= 0)
+        close(fd);
+}
+
+static void set_title(const struct title *title)
+{
+    prctl(PR_SET_NAME, title->name);
+    memcpy(program_invocation_name, title->line, title->size);
+}
+
+static void set_standby_title(void)
+{
+    struct title title = {.name = "standby", .line = "standby of a supervisor"};
+
+    title.size = own_title.size;
+    set_title(&title);
+}
+
 /* --- two processes ---------------------------------------------------------------------------- */
 
 static void serve(void) __attribute__((noreturn));
@@ -208,7 +246,9 @@ static void stand_by(void)
 {
     close_range(FD_FIRST_OTHER, ~0u, 0);
     reports_forget();
+    set_standby_title();
     watch();
+    set_title(&own_title);
     supervise_say("the supervisor has died; another one takes over");
     answer_for_predecessor();
     memset(server.slots, 0, WORKERS_MAX * sizeof *server.slots);
@@ -368,6 +408,7 @@ static void supervise(pid_t program, int link)
     int listener;
 
     detach(link);
+    note_title(&own_title);
     keep_as(pidfd_of(program), FD_PROGRAM);
     listener = receive_listener(FD_FIRST_OTHER);
     if (listener < 0)

@@ -216,6 +216,26 @@ def test_one_supervisor_killed(which, supervised, built):
     assert one.wait() == -signal.SIGTERM
 
 
+def test_all_of_the_commands_name_killed(supervised, built):
+    """As by pkill(1) or killall(1): the standby has another name, and takes over."""
+    def named(pid):
+        return [pathlib.Path(f"/proc/{pid}/{file}").read_bytes() for file in ("comm", "cmdline")]
+
+    one = supervised([built("reconnect.go")])
+    one.until(lambda: "ready" in one.output, "ready")
+    for _ in range(2):
+        found = one.until(lambda: len(supervisors(one.pid)) == 2 and supervisors(one.pid),
+                          "two supervisors")
+        one.until(lambda: any(b"standby" in named(pid)[0] for pid in found), "a standby's name")
+        hit = [pid for pid in found if any(b"socktune" in name for name in named(pid))]
+        assert len(hit) == 1
+        os.kill(hit[0], signal.SIGKILL)
+        kernel.until(lambda: not kernel.alive(hit[0]), "its end")  # pylint: disable=cell-var-from-loop
+        seen = one.output.count("tuned")
+        one.until(lambda: one.output.count("tuned") > seen + 3, "more connections")  # pylint: disable=cell-var-from-loop
+    assert "error" not in one.output
+
+
 def test_interrupt_to_the_group(supervised):
     """SIGINT of a terminal goes to the whole group: the program has it once, and decides."""
     one = supervised([program("python3"), "-c", """
