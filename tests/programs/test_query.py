@@ -3,11 +3,14 @@
 import grp
 import json
 import os
+import re
 import socket
+import subprocess
 import time
 
 import pytest
-from conftest import needs_root, program
+from conftest import ROOT, needs_root, program
+from test_manual import displays, rendered
 from socktuned import RULES, as_user, next_step, running, talk
 
 COUNT = 12
@@ -106,11 +109,74 @@ def test_processes_rules_and_status(helper, talker):
     assert status["records"] >= 2 * COUNT + 1 and not any(status["dropped"].values())
 
 
-def test_curl_gives_the_same(helper, talker):
+def test_curl_gives_what_stats_prints(helper, talker, socktune):
+    """Byte for byte, of connections that change no more."""
+    client, _ = talker
+    next_step(client)
+    helper.until(lambda: len(helper.connections("closed=1")) == 2 * COUNT, "all closed")
+    for flags, parameters in ([], ""), (["--role", "accept"], "&role=accept"), (
+            ["--program", "python*", "--rule", "all", "--reason", "fin"],
+            "&program=python*&rule=all&reason=fin"):
+        text = subprocess.run(
+            [program("curl"), "--silent", "--fail", "--unix-socket", helper.socket,
+             "http://localhost/v1/connections?closed=1" + parameters],
+            capture_output=True, text=True, timeout=30, check=True).stdout
+        assert json.loads(text)["connections"]
+        result = socktune("stats", "--closed", "--json", *flags,
+                          env={"SOCKTUNE_HELPER": str(helper.directory / "helper.sock")})
+        assert (result.returncode, result.stdout) == (0, text)
+
+
+# --- the manual -----------------------------------------------------------------------------------
+
+def names_of(answer):
+    """The names of all members, but for those that are no names of the helper's."""
+    if isinstance(answer, list):
+        return {name for one in answer for name in names_of(one)}
+    if not isinstance(answer, dict):
+        return set()
+    return set(answer) | {name for key, one in answer.items()
+                          if key not in ("tcp_info", "failed") for name in names_of(one)}
+
+
+def test_the_manual_tells_of_every_member(helper, talker):
+    client, _ = talker
     sampled(helper, "role=connect", COUNT)
-    text = as_user(0, [], [program("curl"), "--silent", "--fail", "--unix-socket", helper.socket,
-                           "http://localhost/v1/connections?role=listen"])
-    assert json.loads(text)["connections"][0]["id"] == helper.connections("role=listen")[0]["id"]
+    answers = [helper.get(path).json for path in
+               ("/v1/connections", "/v1/processes", "/v1/rules", "/v1/status")]
+    next_step(client)
+    helper.until(lambda: helper.connections("closed=1"), "closed connections")
+    answers.append(helper.get("/v1/connections?closed=1").json)
+    page = rendered(ROOT / "tools" / "socktuned.8")
+    assert {name for name in names_of(answers) if not re.search(rf"\b{name}\b", page)} == set()
+    for path in ("/v1/connections", "/v1/processes", "/v1/rules", "/v1/status", "/metrics",
+                 "/healthz", "closed", "limit", "after"):
+        assert path in page
+
+
+def test_the_examples_of_the_manual(helper, talker):
+    client, _ = talker
+    program("jq")
+    next_step(client)
+    helper.until(lambda: len(helper.connections("closed=1")) == 2 * COUNT, "all closed")
+    examples = [text for text in displays(ROOT / "tools" / "socktuned.8") if "curl" in text]
+    assert len(examples) >= 5
+    for text in examples:
+        # What they look for is another's: it is put in the place of what there is here.
+        script = "set -eo pipefail\n" + text.replace("/run/socktune", str(helper.directory)) \
+            .replace("program=nginx", "program=python*")
+        result = subprocess.run(["bash", "-c", script], capture_output=True, text=True, timeout=30,
+                                check=False)
+        assert (result.returncode, result.stderr) == (0, ""), script
+        assert result.stdout or "total_retrans > 0" in text, script
+
+
+def test_the_configuration_of_the_manual(free_port, tmp_path):
+    text, = [text for text in displays(ROOT / "tools" / "socktuned.8") if "interval" in text]
+    port, config = free_port(), tmp_path / "socktuned.conf"
+    config.write_text(text.replace("9117", str(port)))
+    with running(port, "--config", config) as helper:
+        assert helper.get("/v1/status").json["history"]["limit"] == 5000
 
 
 def test_users_see_their_own_alone(helper, talker):
