@@ -167,6 +167,25 @@ static size_t draw_fields(struct fields *fields, const json_t *connection)
     return fields->columns ? (fields->index + fields->columns - 1) / fields->columns : 0;
 }
 
+/* What the columns make of it, as far as they have something to tell. */
+static void draw_summary(const struct reported *one, double now, int y)
+{
+    static const char *const keys[] = {"rule", "age",     "limit",     "rate",
+                                       "loss", "min_rtt", "congestion"};
+    char line[LINE_ROOM] = "", cell[CELL_SIZE];
+    size_t length = 0;
+
+    for (size_t i = 0; i < sizeof keys / sizeof *keys; i++) {
+        const struct column *column = column_find(keys[i]);
+
+        column_cell(column, one, now, cell);
+        if (strcmp(cell, "-") != 0)
+            length += (size_t)snprintf(line + length, sizeof line - length, "%s%s %s",
+                                       length ? "  " : "", column->heading, cell);
+    }
+    put_line(y, A_NORMAL, line);
+}
+
 static void draw_title(const struct top *top, const json_t *connection, int y)
 {
     struct reported one;
@@ -179,6 +198,7 @@ static void draw_title(const struct top *top, const json_t *connection, int y)
              *one.texts[TEXT_REMOTE] ? one.texts[TEXT_REMOTE] : "-",
              one.texts[*one.texts[TEXT_REASON] ? TEXT_REASON : TEXT_STATE]);
     put_line(y, A_BOLD, line);
+    draw_summary(&one, top->order.now, y + 1);
     reported_free(&one);
 }
 
@@ -193,7 +213,7 @@ static void draw_pane(struct top *top, int y)
     if (!connection)
         return;
     draw_title(top, connection, y);
-    fields.top = draw_series(top, history, y + 1);
+    fields.top = draw_series(top, history, y + 2);
     fields.scrolled = top->scrolled;
     lines = draw_fields(&fields, connection);
     json_decref(connection);
@@ -210,22 +230,22 @@ static void draw_pane(struct top *top, int y)
 static void draw_help(void)
 {
     static const char *const lines[] = {
-        "arrows, PgUp, PgDn, Home, End   choose a connection",
-        "Enter                           show the chosen one: its history and all its figures",
-        "left, right                     scroll its figures",
-        "Esc                             back to the table alone",
+        "arrows, PgUp, PgDn   choose a connection; Home and End the first and the last",
+        "Enter                show its history and all its figures",
+        "left, right          scroll its figures",
+        "Esc                  back to the table alone",
         "",
-        "s, S                            sort by the next, the previous column",
-        "i                               the other way round",
-        "p                               only programs of a name, * and ? standing for others",
-        "r                               only those of a rule",
-        "o                               only those of a role: connect, accept, listen",
-        "t                               only those in a state: established, close-wait, ...",
-        "e                               only those closed for a reason: fin, reset, timeout, ...",
-        "                                (an empty line takes a filter away)",
-        "c                               those that closed last, or open ones",
-        "space                           stop, go on",
-        "q                               end",
+        "s, S                 sort by the next, the previous column",
+        "i                    the other way round",
+        "p                    only programs of a name; * and ? stand for others",
+        "r                    only those of a rule",
+        "o                    only those in a role: connect, accept, listen",
+        "t                    only those in a state: established, close-wait ...",
+        "e                    only those that ended so: fin, reset, timeout ...",
+        "                     (an empty line takes a filter away)",
+        "c                    those that closed last, or open ones",
+        "space                stop, go on",
+        "q                    end",
     };
 
     for (size_t i = 0; i < sizeof lines / sizeof *lines && (int)i < LINES - HEAD_LINES; i++)
