@@ -2,10 +2,10 @@
 #
 # Benchmarks; see bars.py.
 
-bench_programs := $(B)/bench/calls $(B)/bench/start $(B)/bench/notified
+bench_programs := $(addprefix $(B)/bench/,calls start notified holder waits ends)
 $(bench_programs): $(B)/bench/%: tests/bench/%.c tests/bench/bench.mk
 	$(call say,CC,$@)
-	$(Q)mkdir -p $(@D) && $(CC) $(STD) $(WARNINGS) $(CFLAGS) -D_GNU_SOURCE -o $@ $<
+	$(Q)mkdir -p $(@D) && $(CC) $(STD) $(WARNINGS) $(CFLAGS) -D_GNU_SOURCE -iquote preload -o $@ $<
 
 # The yardstick is what gcc makes of nothing by default: no flags of ours.
 $(B)/bench/empty.so: tests/bench/empty.c tests/bench/bench.mk
@@ -19,10 +19,11 @@ $(B)/bench/server: tests/bench/server.go
 	    GOCACHE=$(CURDIR)/$(B)/tests/go-cache go build -o $@ $<
 
 # In this order; bars.py ends with one table of all their bars.
-benchmarks := bench.py supervise.py apply.py throughput.py
+benchmarks := bench.py supervise.py apply.py throughput.py helper.py ends.py
 
 ## make bench            what preloading costs, in ratios, against an empty object; what supervising
-##                       costs; what apply takes a socket; and what servers lose
+##                       costs; what apply takes a socket; what servers lose; what the helper costs for
+##                       100,000 connections; and whether it delays a connection's end
 .PHONY: bench
 bench: all $(bench_programs) $(B)/bench/empty.so $(if $(shell command -v go),$(B)/bench/server)
 	$(PYTHON) -B tests/bench/bars.py $(B) $(benchmarks:%=tests/bench/%)
