@@ -28,9 +28,10 @@ PROGRAM = "/bin/true"
 REPORT_NS = 2500
 COUNTS = (1, 10, 100, 1000, 10000)
 
-# Whose costs are shown beside those of the alternatives.
-SHOWN = ("socktune: no rule matches", "socktune: 4 options, program",
-         "socktune: 4 options, listener")
+# The columns of the table of all preloads: subject, phase, effort.
+COLUMNS = {"start": ("start", 0, Effort(100, 6)), "socket": ("socket", 0, Effort(100, 8)),
+           "connect": ("connection", 0, Effort(80, 8)), "accept": ("connection", 1, Effort(80, 8)),
+           "setsockopt": ("setsockopt", 0, Effort(100, 8)), "client": ("client", 0, Effort(100, 8))}
 
 # One line of the table: a sample against its baseline; bar None: for information. `extra`: a bar on
 # the difference, in nanoseconds.
@@ -54,6 +55,7 @@ class Setup:
         self.library = os.path.join(build, "libsocktune.so")
         self.policies = Policies(build, directory)
         self.directory = directory
+        self.wrapper = os.path.join(directory, "socket-wrapper")
         self.settings = settings
         self.nothing = Variant("no preload", (("LC_ALL", "C"),))
         self.empty = preload("empty object", empty)
@@ -83,6 +85,7 @@ class Setup:
         proxychains = self.write("proxychains.conf",
                                  "strict_chain\nquiet_mode\nlocalnet 127.0.0.0/255.0.0.0\n"
                                  "[ProxyList]\nsocks5 127.0.0.1 9\n")
+        os.mkdir(self.wrapper)
         known = (
             ("libkeepalive0 (4 options)", "libkeepalive.so.0",
              {"KEEPIDLE": "600", "KEEPINTVL": "60", "KEEPCNT": "5"}),
@@ -90,6 +93,8 @@ class Setup:
              {"TORSOCKS_CONF_FILE": torsocks, "TORSOCKS_LOG_LEVEL": "1"}),
             ("proxychains4", "libproxychains.so.4",
              {"PROXYCHAINS_CONF_FILE": proxychains, "PROXYCHAINS_QUIET_MODE": "1"}),
+            ("socket_wrapper (Unix-domain)", "libsocket_wrapper.so",
+             {"SOCKET_WRAPPER_DIR": self.wrapper, "SOCKET_WRAPPER_DEFAULT_IFACE": "1"}),
             ("mptcpize (makes MPTCP sockets)", "mptcpize/libmptcpwrap.so.0", {}),
         )
         for name, path, environment in known:
@@ -266,37 +271,71 @@ def system_calls(variant):
     return len(trace.stdout.splitlines()) if trace.returncode == 0 else None
 
 
+def plan_matrix(setup):
+    """The rows of the table of all preloads that are ours."""
+    four = setup.settings(4)
+    yield setup.socktune("no rule for it", others(50, four))
+    for count in (1, 4, 8):
+        yield setup.socktune(f"{count} options, by program".replace("1 options", "1 option"),
+                             others(49, four) + [rule(f'program = "{TIMED}";', setup.settings(count))],
+                             count, count)
+    yield setup.socktune(
+        "4 options, on the listener",
+        others(49, four) + [rule(f'program = "{TIMED}"; role = "accept";', four)], 0, 4)
+    yield setup.socktune(
+        "8 options, reporting",
+        others(49, four) + [f'  {{ match = {{ program = "{TIMED}"; }}; '
+                            f'set = {{ {setup.settings(8)} }}; report = true; }}'], 8, 8)
+
+
+def measure_matrix(bench, setup, own):
+    """
+    All preloads, all calls: {name: {column: Ratio against the empty object}}. The rows of a program
+    that sets the options itself have what it does so for, socket() to connect(), alone.
+    """
+    variants = [setup.nothing, setup.again] + own + list(usable(bench, setup.alternatives()))
+    cells = {variant.name: {} for variant in variants}
+    for column, (subject, phase, effort) in COLUMNS.items():
+        samples = {variant.name: Sample(variant, subject, phase) for variant in variants}
+        if subject == "client":
+            samples.update({f"the program sets {count} itself": Sample(setup.empty, subject, own=count)
+                            for count in (1, 4, 8)})
+        baseline = Sample(setup.empty, subject, phase)
+        results = bench.measure(subject, [baseline, *samples.values()], effort)
+        for name, sample in samples.items():
+            cells.setdefault(name, {})[column] = report.compare(results[sample], results[baseline])
+    add_counts(bench, setup, variants, cells)
+    return cells
+
+
 def run_matrix(bench, setup, own):
-    """All preloads, all calls: ratios against the empty object."""
-    variants = [setup.nothing] + own + list(usable(bench, setup.alternatives()))
-    columns = (("start", "start", 0, Effort(100, 6)), ("socket", "socket", 0, Effort(100, 8)),
-               ("connect", "connection", 0, Effort(80, 8)),
-               ("accept", "connection", 1, Effort(80, 8)),
-               ("setsockopt", "setsockopt", 0, Effort(100, 8)))
-    cells = {variant: [] for variant in variants}
-    for _, subject, phase, effort in columns:
-        samples = [Sample(variant, subject, phase) for variant in [setup.empty] + variants]
-        results = bench.measure(subject, samples, effort)
-        for sample in samples[1:]:
-            ratio = report.compare(results[sample], results[samples[0]])
-            cells[sample.variant].append(f"{ratio.value:.3f}")
-    add_counts(bench, setup, cells)
-    report.print_matrix("against the empty object",
-                        [name for name, *_ in columns] + ["faults", "calls"],
-                        [(variant.name, row) for variant, row in cells.items()])
-    print("  faults, calls: page faults and system calls of a start, beyond the empty object's")
+    columns = [*COLUMNS, "faults", "calls"]
+    report.print_matrix("against the empty object", columns, [
+        (name, [matrix_cell(row, column) for column in columns])
+        for name, row in measure_matrix(bench, setup, own).items()])
+    print("  client: socket(), options, connect(); faults, calls: page faults and system calls of a start, "
+          "beyond the empty object's")
 
 
-def add_counts(bench, setup, cells):
-    samples = [Sample(variant, "start", phase=1) for variant in [setup.empty, *cells]]
+def matrix_cell(row, column):
+    """The text of a cell: a ratio, or a count more or less."""
+    found = row.get(column)
+    if found is None:
+        return ""
+    return f"{found:+.0f}" if column in ("faults", "calls") else f"{found.value:.3f}"
+
+
+def add_counts(bench, setup, variants, cells):
+    """Page faults and system calls of a start, beyond those under the empty object."""
+    samples = [Sample(variant, "start", phase=1) for variant in [setup.empty, *variants]]
     faults = bench.measure("start", samples, Effort(20, 1))
     base_calls = system_calls(setup.empty)
     for sample in samples[1:]:
-        extra = report.compare(faults[sample], faults[samples[0]]).extra
+        row = cells[sample.variant.name]
+        row["faults"] = report.compare(faults[sample], faults[samples[0]]).extra
         calls = system_calls(sample.variant)
-        cells[sample.variant].append(f"{extra:+.0f}")
-        cells[sample.variant].append("" if None in (calls, base_calls)
-                                     else f"{calls - base_calls:+d}")
+        if None not in (calls, base_calls):
+            row["calls"] = calls - base_calls
 
 
 def settings_of(bench):
@@ -335,10 +374,10 @@ def main(build):
           Drain(directory) as drain):
         setup = Setup(build, directory, settings_of(bench), drain.path)
         groups = list(plan_bars(setup)) + list(plan_curves(setup))
+        own = list(plan_matrix(setup))
         check_rules_in_force(bench, setup)
         report.print_heading()
         kept = run_bars(build, bench, groups)
-        own = [variant for variant in setup.expected if variant.name in SHOWN]
         run_matrix(bench, setup, own)
         if drain.records == 0:
             raise Refused("nothing was reported")

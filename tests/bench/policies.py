@@ -61,6 +61,8 @@ class Policies:
         return source
 
     def _compile(self, source, target):
-        subprocess.run([self.socktune, "compile", source, "-o", target], check=True,
-                       stdout=subprocess.DEVNULL)
+        done = subprocess.run([self.socktune, "compile", source, "-o", target], text=True,
+                              capture_output=True, check=False)
+        if done.returncode != 0:  # warnings are known: the values are to be none that is usual
+            raise RuntimeError(done.stderr)
         return target
