@@ -7,7 +7,6 @@ directory, its ports are reserved, and it ends every process that it started.
 Environment: SOCKTUNE_BUILD, the build directory (see started.py).
 """
 import contextlib
-import ctypes
 import os
 import pathlib
 import shutil
@@ -19,7 +18,8 @@ import types
 import kernel
 import pytest
 from host import Host
-from started import BUILD, ROOT, Program, pick_port, preloaded
+from started import (  # noqa: F401  pylint: disable=unused-import
+    BUILD, ROOT, Program, enter_network_namespace, pick_port, preloaded)
 
 LOOPBACK = {"inet": "127.0.0.1", "inet6": "::1"}
 
@@ -140,17 +140,6 @@ def silent_listener():
             listener.settimeout(20)
             return opened.enter_context(listener)
         yield listen
-
-
-CLONE_NEWNET = 0x40000000
-
-
-def enter_network_namespace():
-    """A preexec_fn: gives the child a network namespace of its own, with its loopback up."""
-    libc = ctypes.CDLL(None, use_errno=True)
-    if libc.unshare(CLONE_NEWNET) != 0:
-        raise OSError(ctypes.get_errno(), "unshare(CLONE_NEWNET)")
-    subprocess.run(["ip", "link", "set", "lo", "up"], check=True)
 
 
 @pytest.fixture

@@ -5,6 +5,7 @@ what they write, and that they end.
 Environment: SOCKTUNE_BUILD, the build directory (default: build/ of this source tree).
 """
 import contextlib
+import ctypes
 import os
 import pathlib
 import random
@@ -15,6 +16,16 @@ import kernel
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 BUILD = pathlib.Path(os.environ.get("SOCKTUNE_BUILD", ROOT / "build")).resolve()
+CLONE_NEWNET = 0x40000000
+
+
+def enter_network_namespace():
+    """Gives this process (as a preexec_fn the child) a network namespace of its own, with its
+    loopback up."""
+    libc = ctypes.CDLL(None, use_errno=True)
+    if libc.unshare(CLONE_NEWNET) != 0:
+        raise OSError(ctypes.get_errno(), "unshare(CLONE_NEWNET)")
+    subprocess.run(["ip", "link", "set", "lo", "up"], check=True)
 
 
 def pick_port(reserved):

@@ -62,7 +62,7 @@ def csv_text(outcome):
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(CSV_HEADING)
-    for figure in outcome.figures:
+    for figure in outcome.figures + outcome.unshown:
         for variant, numbers in figure.runs.items():
             for run, number in enumerate(numbers, 1):
                 writer.writerow((figure.what, figure.unit, variant, run, f"{number:.9g}"))

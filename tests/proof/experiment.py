@@ -67,8 +67,9 @@ class Table:
 
 @dataclass
 class Outcome:
-    """What a run brought: all of it goes into the report, in this order."""
+    """What a run brought."""
     figures: list = field(default_factory=list)
+    unshown: list = field(default_factory=list)     # figures for the CSV file alone
     tables: list = field(default_factory=list)
     plots: list = field(default_factory=list)       # of plot.Plot
     sentences: list = field(default_factory=list)   # computed from the figures

@@ -7,6 +7,7 @@ has no rules is grey.
 """
 import math
 import subprocess
+import textwrap
 from dataclasses import dataclass, field
 
 import quantities
@@ -85,9 +86,9 @@ def _head(plot):
              f"set title {quoted(plot.title)} noenhanced offset 0,-0.3",
              f"set xlabel {quoted(plot.xlabel)} noenhanced",
              f"set ylabel {quoted(plot.ylabel)} noenhanced",
-             f"set key {plot.key or 'outside bottom center horizontal'} noenhanced",
+             f"set key {plot.key or 'outside bottom center horizontal'} noenhanced samplen 2 spacing 1.15",
              'set border 3 lc rgb "#404040"', "set tics nomirror",
-             'set grid ytics lc rgb "#dddddd" lw 1 lt 1', "set bars small", "set style fill solid 1.0"]
+             'set grid ytics lc rgb "#dddddd" lw 1 lt 1', "set bars small", "set pointintervalbox 0", "set style fill solid 1.0"]
     if plot.logx:
         lines.append("set logscale x")
     if plot.logy:
@@ -116,7 +117,10 @@ def _draw_bars(plot, index, name):
 
 
 def _ticks(categories):
-    return ", ".join(f"{quoted(text)} {place}" for place, text in enumerate(categories))
+    """The names of the categories, broken so that they stand side by side."""
+    width = max(10, 66 // len(categories))
+    return ", ".join(f"{quoted(textwrap.fill(text, width))} {place}"
+                     for place, text in enumerate(categories))
 
 
 def _script_ranking(plot):
@@ -126,12 +130,14 @@ def _script_ranking(plot):
     rows = [f"{value:.9g} {count - 1 - place}" for place, value in enumerate(values)]
     ticks = ", ".join(f"{quoted(text)} {count - 1 - place}"
                       for place, text in enumerate(plot.categories))
-    low = min(0.5, min(values) / 1.5)
+    # Room at the right for the labels, in proportion to what is shown.
+    low, high = min(0.95, min(values) / 1.1), max(1.05, max(values))
+    high *= (high / low) ** 0.2
     labels = [f"set label {quoted(quantities.times(value))} at {max(value, 1):.9g},{count - 1 - place}"
               f' left offset 0.6,0 textcolor rgb "#303030"' for place, value in enumerate(values)]
     return [*_head(plot), "set logscale x", "unset grid", 'set grid xtics lc rgb "#dddddd" lt 1',
             f"set ytics ({ticks}) noenhanced", "set border 1", "set tics scale 0.5", "unset key",
-            f"set yrange [-0.7:{count - 0.3}]", f"set xrange [{low:.3g}:{max(values) * 6:.3g}]",
+            f"set yrange [-0.7:{count - 0.3}]", f"set xrange [{low:.3g}:{high:.3g}]",
             "set arrow from 1, graph 0 to 1, graph 1 nohead lc rgb '#404040'", *labels,
             "$d0 << EOD", *rows, "EOD",
             "plot $d0 using (1):2:($1<1?$1:1):($1<1?1:$1):($2-0.32):($2+0.32) with boxxyerror "

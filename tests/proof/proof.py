@@ -55,7 +55,9 @@ def all_experiments():
 
 def run_here(experiment):
     """Run an experiment in this process: the Outcome."""
-    from lab import Lab  # pylint: disable=import-outside-toplevel  # it asks for the build directory
+    # pylint: disable=import-outside-toplevel  # it asks for the build directory
+    from lab import Lab, come_first
+    come_first()
     with Lab() as lab:
         outcome = experiment.run(lab)
         outcome.rules = lab.rule_texts
@@ -169,6 +171,8 @@ def main(build, names):
 if __name__ == "__main__":
     if len(sys.argv) < 2 or sys.argv[1].startswith("-"):
         sys.exit(__doc__.strip())
+    # What was started is ended in any case.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     build_directory = pathlib.Path(sys.argv[1]).resolve()
     os.environ["SOCKTUNE_BUILD"] = str(build_directory)
     if sys.argv[2:3] == ["--into"]:
