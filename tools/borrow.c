@@ -101,10 +101,9 @@ static int ptrace_scope(void)
     return scope;
 }
 
-void refusal_text(const struct process *process, int error, char *text, size_t size)
+void refusal_reason(const struct refusal *refusal, char *text, size_t size)
 {
-    char user[64];
-    int scope = ptrace_scope();
+    int error = refusal->error, scope = refusal->ptrace_scope;
 
     if (error == ENOSYS)
         snprintf(text, size, "this kernel has no pidfd_getfd: it takes Linux 5.6");
@@ -114,14 +113,14 @@ void refusal_text(const struct process *process, int error, char *text, size_t s
         snprintf(text, size,
                  "kernel.yama.ptrace_scope is 3: nobody may look into processes until "
                  "the next boot");
-    else if (geteuid() == 0)
+    else if (refusal->root)
         snprintf(text, size,
                  "this root may not look into it: that takes CAP_SYS_PTRACE in its "
                  "user namespace, and no seccomp filter or security module against it");
-    else if (process->real_uid != getuid() || process->effective_uid != getuid())
+    else if (refusal->user)
         snprintf(text, size, "it is run by %s: be that user, or root (CAP_SYS_PTRACE)",
-                 user_name(process->effective_uid, user));
-    else if (!is_dumpable(process))
+                 refusal->user);
+    else if (!refusal->dumpable)
         snprintf(text, size,
                  "it is not dumpable (it gained or gave up privileges, or called "
                  "prctl(PR_SET_DUMPABLE)): that takes root (CAP_SYS_PTRACE)");
@@ -134,4 +133,18 @@ void refusal_text(const struct process *process, int error, char *text, size_t s
         snprintf(text, size,
                  "it has other groups or capabilities than you, or a security module "
                  "forbids it: that takes root (CAP_SYS_PTRACE)");
+}
+
+void refusal_text(const struct process *process, int error, char *text, size_t size)
+{
+    char name[64];
+    bool foreign = process->real_uid != getuid() || process->effective_uid != getuid();
+    const struct refusal refusal = {.error = error,
+                                    .ptrace_scope = ptrace_scope(),
+                                    .root = geteuid() == 0,
+                                    .user =
+                                        foreign ? user_name(process->effective_uid, name) : NULL,
+                                    .dumpable = is_dumpable(process)};
+
+    refusal_reason(&refusal, text, size);
 }

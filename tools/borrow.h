@@ -39,6 +39,18 @@ int borrow(const struct lender *lender, const struct open_socket *sockets, size_
  */
 bool is_gone(int error);
 
+/* What decides about looking into a process: ptrace(2), "Ptrace access mode checking". */
+struct refusal {
+    int error;        /* errno */
+    int ptrace_scope; /* kernel.yama.ptrace_scope; 0 where there is no Yama */
+    bool root;        /* we are */
+    const char *user; /* who runs it, if that is another one than we are; else NULL */
+    bool dumpable;    /* PR_SET_DUMPABLE of prctl(2) */
+};
+
+/* The reason, and what would be needed: one line, no full stop. Pure. */
+void refusal_reason(const struct refusal *refusal, char *text, size_t size);
+
 /* Why sockets of the process cannot be borrowed, and what would be needed: one line, no full stop.
  * `error` is the errno of borrow(), lender_open() or open_sockets_read(). */
 void refusal_text(const struct process *process, int error, char *text, size_t size);

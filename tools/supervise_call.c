@@ -11,6 +11,7 @@
  * A signal may repeat a call and so its notification: everything here may be done twice.
  */
 #include "supervise_call.h"
+#include "borrow.h"
 #include "kernel.h"
 #include "learn.h"
 #include "option.h"
@@ -20,6 +21,7 @@
 
 #include <errno.h>
 #include <stdatomic.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
@@ -128,10 +130,18 @@ static enum peer_step read_caller(const struct guide *guide, struct peers *peers
 static void say_refused(pid_t pid, const char *name, int error)
 {
     static _Atomic pid_t last;
+    struct process process;
+    char reason[256];
 
-    if (atomic_exchange(&last, pid) != pid)
-        supervise_say("%s[%d] may not be looked into, and its sockets stay untuned: %s", name, pid,
-                      strerror(error));
+    if (atomic_exchange(&last, pid) == pid)
+        return;
+    if (process_identify(pid, &process) == 0)
+        refusal_text(&process, error, reason, sizeof reason);
+    else
+        snprintf(reason, sizeof reason, "%s", strerror(error));
+    process_free(&process);
+    supervise_say("%s[%d] may not be looked into, and its sockets stay untuned: %s", name, pid,
+                  reason);
 }
 
 /* A duplicate of the socket, the call still waiting; -1 if not. */

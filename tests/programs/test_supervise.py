@@ -519,6 +519,24 @@ print(client.getsockname()[0])
     assert one.output == "127.0.0.9\n"
 
 
+def test_out_of_reach(supervised, silent_listener, request):
+    """A process that made itself undumpable is for root alone, and the message says so."""
+    listener = silent_listener("inet")
+    one = supervised([program("python3"), "-c", f"""
+import ctypes, signal, socket
+ctypes.CDLL(None).prctl(4, 0, 0, 0, 0)  # PR_SET_DUMPABLE
+held = socket.create_connection({listener.getsockname()})
+print(held.getsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT))
+"""])
+    assert one.wait() == 0
+    if "root" in request.node.callspec.params.values():
+        assert one.output.split() == ["33000"]
+    else:
+        assert one.output.splitlines()[-1] == "0"
+        assert "may not be looked into" in one.output
+        assert "it is not dumpable" in one.output and "that takes root" in one.output
+
+
 def test_what_cannot_be_given_is_warned_of(supervised):
     one = supervised(["/bin/true"], """
 rules = ( { match = { protocol = [ "tcp", "mptcp" ]; };
