@@ -8,7 +8,9 @@ HTTP server under load.
 
 Programs live side by side, with supervision and without, and are measured in turn, for a second or
 less, so that what disturbs the machine disturbs both. Numbers of one round alone are
-compared. Exit status 1 when a bar is missed three times, 2 when nothing could be measured.
+compared. The servers have one processor and their load another, so that the server is what limits
+and neither is moved about. Exit status 1 when a bar is missed three times, 2 when nothing could be
+measured.
 """
 import os
 import re
@@ -39,6 +41,14 @@ SERVER_RULES = (f'rules = ({{ match = {{ role = "accept"; }}; set = {{ {FOUR} }}
 PHASES = ("connect", "bind", "listen", "getppid")
 
 
+def keep_to(processor):
+    """For preexec_fn: the first or the last processor that we may use; None: any."""
+    if processor is None:
+        return None
+    chosen = {sorted(os.sched_getaffinity(0))[processor]}
+    return lambda: os.sched_setaffinity(0, chosen)
+
+
 class Lab:
     """Where rules and programs are, and how they are started."""
 
@@ -52,12 +62,13 @@ class Lab:
             file.write(text + "\n")
         return path
 
-    def start(self, command, rules):
+    def start(self, command, rules, processor=None):
         if rules:
             command = [os.path.join(self.build, "socktune"), "run", "-c", rules, "--supervise",
                        *command]
         process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
-                                   stderr=subprocess.DEVNULL, text=True, bufsize=1)
+                                   stderr=subprocess.DEVNULL, text=True, bufsize=1,
+                                   preexec_fn=keep_to(processor))
         self.started.append(process)
         return process
 
@@ -99,7 +110,8 @@ def load(port, header):
     """Requests a second, by wrk for one second."""
     command = ["wrk", "-t1", "-c16", "-d1", *(["-H", header] if header else []),
                f"http://127.0.0.1:{port}/"]
-    done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=30)
+    done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=30,
+                          preexec_fn=keep_to(-1))
     if re.search(r"Socket errors|Non-2xx", done.stdout):
         raise RuntimeError(done.stdout)
     return float(re.search(r"Requests/sec:\s+([\d.]+)", done.stdout).group(1))
@@ -108,7 +120,7 @@ def load(port, header):
 def bench_server(lab, header, rounds):
     """Requests a second without supervision, and the ratios with it, round by round."""
     program = [os.path.join(lab.build, "bench", "server")]
-    ports = [int(lab.start(program, rules).stdout.readline())
+    ports = [int(lab.start(program, rules, 0).stdout.readline())
              for rules in (None, lab.rules("server", SERVER_RULES))]
     plain, ratios = [], []
     for port in ports:
