@@ -425,7 +425,7 @@ static int take_messages(void)
 {
     bool dumped = diag_is_dumping(reports.diag);
 
-    if (diag_read(reports.diag, READ_AT_ONCE) != 0)
+    if (diag_read(reports.diag, READ_AT_ONCE) < 0)
         return -1;
     if (!dumped || diag_is_dumping(reports.diag))
         return 0;
