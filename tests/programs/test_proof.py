@@ -115,6 +115,13 @@ def test_bars_stand_side_by_side():
     assert 'set xtics ("time of a request" 0)' in drawn
 
 
+@pytest.mark.parametrize("kind", ["bars", "ranking"])
+def test_a_percent_sign_stays_one(kind):
+    series = {"bars": {"a": [[1]]}, "ranking": {"a": [1]}}[kind]
+    drawn = plot.script(plot.Plot("p", "t", kind=kind, series=series, categories=("1 % loss",)))
+    assert '("1 %% loss" 0)' in drawn  # a tick's text is a format
+
+
 @pytest.mark.parametrize("kind", ["lines", "bars", "ranking"])
 def test_gnuplot_draws_every_kind(directory, kind):
     program("gnuplot")

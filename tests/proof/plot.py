@@ -119,7 +119,8 @@ def _draw_bars(plot, index, name):
 def _ticks(categories):
     """The names of the categories, broken so that they stand side by side."""
     width = max(10, 66 // len(categories))
-    return ", ".join(f"{quoted(textwrap.fill(text, width))} {place}"
+    # A tick's text is a format, to which its place is given.
+    return ", ".join(f"{quoted(textwrap.fill(text, width).replace('%', '%%'))} {place}"
                      for place, text in enumerate(categories))
 
 
@@ -128,7 +129,7 @@ def _script_ranking(plot):
     (name, values), = plot.series.items()
     count = len(values)
     rows = [f"{value:.9g} {count - 1 - place}" for place, value in enumerate(values)]
-    ticks = ", ".join(f"{quoted(text)} {count - 1 - place}"
+    ticks = ", ".join(f"{quoted(text.replace('%', '%%'))} {count - 1 - place}"
                       for place, text in enumerate(plot.categories))
     # Room at the right for the labels, in proportion to what is shown.
     low, high = min(0.95, min(values) / 1.1), max(1.05, max(values))

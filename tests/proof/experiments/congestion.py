@@ -23,7 +23,7 @@ def available():
 
 
 def told_loss(loss):
-    return f"{loss / 1e4:g} % loss"
+    return f"throughput at {loss / 1e4:g} % loss"
 
 
 class Congestion(Experiment):
@@ -53,12 +53,12 @@ others.
             for seed in range(1, ROUNDS + 1):
                 for name, rules in policies.items():
                     runs[name].append(iperf(lab, link, port, rules, omit=0, seed=seed))
-            figures.append(Figure(f"throughput, {told_loss(loss)}", "bit/s", runs,
+            figures.append(Figure(told_loss(loss), "bit/s", runs,
                                   more_is_better=True))
         missing = [name for name in ALGORITHMS if name not in present]
         return Outcome(
-            figures, plots=[plot.bars(self.name, "iperf3 by congestion control and loss", figures,
-                                      "Mbit/s", scale=1e-6)],
+            figures, plots=[plot.bars(self.name, "Throughput of iperf3 by congestion control",
+                                      figures, "Mbit/s", scale=1e-6)],
             sentences=[*map(self.sentence, figures), *told_repeated([link]),
                        *(f"Skipped: this kernel has no {name}." for name in missing)],
             headline=figures[-1] if "bbr" in present else None)

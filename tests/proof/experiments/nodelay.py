@@ -130,9 +130,10 @@ HTTP::Tiny, that sends a PUT to nginx), once the server (python3's http.server, 
                        headline=figures[0])
 
     def plot(self, figures):
-        short = [Figure(one.what.replace(", ", "\n"), one.unit, one.runs) for one in figures]
+        short = [Figure(one.what.split()[0] + ", " + one.what.rpartition(", ")[2], one.unit, one.runs)
+                 for one in figures]
         return plot.bars(self.name, "Time of a request that is written in two pieces", short, "ms",
-                         scale=1e3, logy=True, yrange="[0.01:200]")
+                         scale=1e3, logy=True, yrange="[0.1:200]")
 
     @staticmethod
     def sentences(figures):
