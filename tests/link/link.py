@@ -11,6 +11,7 @@ Namespaces and devices are held by the emulator's descriptors: they have no name
 it. It ends when its standard input does, thus with this process too, however that ends.
 """
 import ctypes
+import functools
 import itertools
 import json
 import os
@@ -46,14 +47,22 @@ def set_namespace(fd):
         raise OSError(ctypes.get_errno(), "setns")
 
 
+@functools.cache
 def why_unavailable():
     """The reason why there can be no link on this machine, or None."""
     if os.geteuid() != 0:
         return "a link needs root: it makes network namespaces"
-    if not os.path.exists("/dev/net/tun"):
-        return "a link needs /dev/net/tun"
     if not shutil.which("ip"):
         return "a link needs ip(8) of iproute2"
+    if not os.path.exists("/proc/net/if_inet6"):
+        return "a link has IPv6 addresses too: this kernel has none"
+    # Root of a container may be denied either.
+    if subprocess.run(["unshare", "--net", "true"], capture_output=True, check=False).returncode != 0:
+        return "a link needs network namespaces: unshare(CLONE_NEWNET) is denied"
+    try:
+        os.close(os.open("/dev/net/tun", os.O_RDWR))
+    except OSError as error:
+        return f"a link needs /dev/net/tun: {error.strerror}"
     return None
 
 

@@ -9,6 +9,7 @@ import os
 import shutil
 from dataclasses import dataclass, field
 
+import link
 import quantities
 
 
@@ -26,12 +27,12 @@ class Needs:
         lacking = [f"{name} is not installed" for name in self.programs if not shutil.which(name)]
         lacking += [f"{path} is missing" for path in self.files
                     if not os.path.exists(os.path.join(build, path))]
-        if (self.root or self.netns or self.link) and os.geteuid() != 0:
+        if (self.root or self.netns) and os.geteuid() != 0:
             lacking.append("it needs root")
-        if (self.netns or self.link) and not shutil.which("ip"):
+        if self.netns and not shutil.which("ip"):
             lacking.append("ip (iproute2) is not installed")
-        if self.link and not os.path.exists("/dev/net/tun"):
-            lacking.append("/dev/net/tun is missing")
+        if self.link and link.why_unavailable():
+            lacking.append(link.why_unavailable())
         return lacking
 
 
