@@ -88,7 +88,8 @@ def _head(plot):
              f"set ylabel {quoted(plot.ylabel)} noenhanced",
              f"set key {plot.key or 'outside bottom center horizontal'} noenhanced samplen 2 spacing 1.15",
              'set border 3 lc rgb "#404040"', "set tics nomirror",
-             'set grid ytics lc rgb "#dddddd" lw 1 lt 1', "set bars small", "set pointintervalbox 0", "set style fill solid 1.0"]
+             'set grid ytics lc rgb "#dddddd" lw 1 lt 1', "set bars small",
+             "set style fill solid 1.0"]
     if plot.logx:
         lines.append("set logscale x")
     if plot.logy:
@@ -113,15 +114,20 @@ def _draw_bars(plot, index, name):
     width = 0.72 / len(plot.series)
     return [f'$d{index} using 1:2:({width:.4f}) with boxes lc rgb "{COLOURS[index % len(COLOURS)]}" '
             f"title {quoted(name)}",
-            f'$d{index} using 1:2:3:4 with yerrorbars lc rgb "#202020" lw 1.2 ps 0 notitle']
+            # Error bars with no point at the median: where the box ends tells it.
+            f'$d{index} using 1:3:(0):($4-$3) with vectors nohead lc rgb "#202020" lw 2 notitle']
 
 
 def _ticks(categories):
-    """The names of the categories, broken so that they stand side by side."""
+    """Commands: the names of the categories, broken so that they stand side by side, and room for
+    them above the legend."""
     width = max(10, 66 // len(categories))
+    names = [textwrap.fill(text, width) for text in categories]
     # A tick's text is a format, to which its place is given.
-    return ", ".join(f"{quoted(textwrap.fill(text, width).replace('%', '%%'))} {place}"
-                     for place, text in enumerate(categories))
+    ticks = ", ".join(f"{quoted(name.replace('%', '%%'))} {place}"
+                      for place, name in enumerate(names))
+    return [f"set xtics ({ticks}) noenhanced scale 0",
+            f"set bmargin {max(name.count(chr(10)) for name in names) + 4}"]
 
 
 def _script_ranking(plot):
@@ -136,7 +142,9 @@ def _script_ranking(plot):
     high *= (high / low) ** 0.2
     labels = [f"set label {quoted(quantities.times(value))} at {max(value, 1):.9g},{count - 1 - place}"
               f' left offset 0.6,0 textcolor rgb "#303030"' for place, value in enumerate(values)]
-    return [*_head(plot), "set logscale x", "unset grid", 'set grid xtics lc rgb "#dddddd" lt 1',
+    # Over the whole picture: the bars alone are narrow beside their names.
+    title = f"set label {quoted(plot.title)} noenhanced at screen 0.5, graph 1 center offset 0,1.2"
+    return [*_head(plot), 'set title " "', title, "set logscale x", "unset grid", 'set grid xtics lc rgb "#dddddd" lt 1',
             f"set ytics ({ticks}) noenhanced", "set border 1", "set tics scale 0.5", "unset key",
             f"set yrange [-0.7:{count - 0.3}]", f"set xrange [{low:.3g}:{high:.3g}]",
             "set arrow from 1, graph 0 to 1, graph 1 nohead lc rgb '#404040'", *labels,
@@ -152,8 +160,7 @@ def script(plot):
     lines = _head(plot)
     draw = _draw_lines if plot.kind == "lines" else _draw_bars
     if plot.kind == "bars":
-        lines += [f"set xtics ({_ticks(plot.categories)}) noenhanced scale 0",
-                  f"set xrange [-0.6:{len(plot.categories) - 0.4}]"]
+        lines += [*_ticks(plot.categories), f"set xrange [-0.6:{len(plot.categories) - 0.4}]"]
     drawn = []
     for index, (name, data) in enumerate(_blocks(plot)):
         lines += [f"$d{index} << EOD", *data, "EOD"]
