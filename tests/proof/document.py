@@ -104,7 +104,7 @@ def anchor(title):
 
 
 def gains(results):
-    """(what, factor) for each headline that is finite: how many times better, below 1: worse."""
+    """(title, factor) for each headline that is finite: how many times better, below 1: worse."""
     found = []
     for result in results:
         if result.status != "ran" or result.outcome.headline is None:
@@ -113,7 +113,7 @@ def gains(results):
         first, last = figure.median(list(figure.runs)[0]), figure.median(list(figure.runs)[-1])
         better, worse = (last, first) if figure.more_is_better else (first, last)
         if worse > 0 and better > 0 and better != float("inf"):
-            found.append((f"{result.experiment.name}: {figure.what}", better / worse))
+            found.append((result.experiment.title, better / worse))
     return found
 
 
@@ -131,7 +131,7 @@ def report(results, facts, seconds, summary_plot=None):
         lines += [f"![{summary_plot.title}]({summary_plot.name}.svg)", ""]
     lines += [f"Of {len(results)} experiments {len(counts['ran'])} ran, {len(counts['failed'])} failed "
               f"and {len(counts['skipped'])} were skipped; that took {seconds:.0f} s.", ""]
-    lines += [f"- {status}: {one.experiment.name}: {one.reason}"
+    lines += [f"- {status}: {one.experiment.name}: {cell(one.reason)}"
               for status in ("failed", "skipped") for one in counts[status]]
     lines += [*([""] if lines[-1] else []), *markdown_table(("this run", ""), facts), ""]
     for result in results:

@@ -8,7 +8,7 @@ import subprocess
 
 # How a program tells its version; others than these are asked by --version.
 ASK = {"nginx": ["-v"], "wrk": ["-v"], "ip": ["-V"], "socat": ["-V"], "go": ["version"],
-       "ss": ["-V"], "memcached": ["-h"], "haproxy": ["-v"]}
+       "ss": ["-V"], "ssh": ["-V"], "memcached": ["-h"], "haproxy": ["-v"]}
 
 
 def first_match(path, pattern, otherwise="unknown"):
@@ -47,4 +47,6 @@ def facts(socktune, programs):
         ("user", "root" if os.geteuid() == 0 else "not root"),
         ("socktune", version(str(socktune))),
     ]
-    return found + [(name, version(name)) for name in programs]
+    # Experiments run Debian's python3, not one that stands before it in PATH; ssh-keygen is ssh's.
+    return found + [(name, version("/usr/bin/python3" if name == "python3" else name))
+                    for name in programs if name != "ssh-keygen"]

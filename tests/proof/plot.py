@@ -122,7 +122,7 @@ def _ticks(categories):
     """Commands: the names of the categories, broken so that they stand side by side, and room for
     them above the legend."""
     width = max(10, 66 // len(categories))
-    names = [textwrap.fill(text, width) for text in categories]
+    names = [textwrap.fill(text, width, break_on_hyphens=False) for text in categories]
     # A tick's text is a format, to which its place is given.
     ticks = ", ".join(f"{quoted(name.replace('%', '%%'))} {place}"
                       for place, name in enumerate(names))

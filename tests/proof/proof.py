@@ -133,7 +133,7 @@ def summary_plot(results, directory):
         return None
     found.sort(key=lambda one: -one[1])
     summary = plot.Plot("summary", "Unmodified programs under a rule file",
-                        xlabel="times better than without (log scale)", kind="ranking",
+                        xlabel="times better (log scale)", kind="ranking",
                         categories=tuple(what for what, _ in found),
                         series={"times better": [factor for _, factor in found]})
     plot.draw(summary, directory)
