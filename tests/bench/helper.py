@@ -127,12 +127,12 @@ def measure_curve(build, counts=COUNTS):
         for count in counts:
             try:
                 lab.hold(count)
+                lab.settle()
+                points.append(lab.point())
             except Refused as reason:
                 print(f"no more than {points[-1].connections if points else 0}: {reason}",
                       file=sys.stderr)
                 break
-            lab.settle()
-            points.append(lab.point())
     return points
 
 

@@ -185,8 +185,17 @@ def point_of(helper, started, untuned, start_times):
     time.sleep(WINDOW)
     spent = (processor_seconds(pid) - before) / WINDOW
     base = median(untuned)
-    return {"memory": [resident(pid)], "processor": [spent], "start": start_times,
+    scrapes = [scrape(helper) for _ in range(5)]
+    return {"scrape": [seconds for seconds, _ in scrapes], "size": [size for _, size in scrapes],
+            "memory": [resident(pid)], "processor": [spent], "start": start_times,
             "own": [own_memory(one.pid) - base for one in started[-20:]]}
+
+
+def scrape(helper):
+    """Seconds and bytes of what Prometheus asks for."""
+    begin = time.monotonic()
+    answer = helper.get("/metrics", tcp=True)
+    return time.monotonic() - begin, len(answer.body)
 
 
 def processes_outcome(name, points, told):
@@ -199,6 +208,8 @@ def processes_outcome(name, points, told):
 
     figures = [figure("memory of the helper", "B", "memory"),
                figure("the helper's processor time a second", "s", "processor"),
+               figure("a scrape of /metrics", "s", "scrape"),
+               figure("its size", "B", "size"),
                figure("start of one more, from fork to running", "s", "start"),
                figure("memory of its own that a process has more than untuned", "B", "own")]
     return Outcome(
@@ -210,6 +221,9 @@ def processes_outcome(name, points, told):
             f"A registered process takes {quantity(grows('memory'), 'B')} of the helper's memory and "
             f"{quantity(grows('processor'), 's')} of its processor time a second (idle processes), and "
             f"{quantity(median(points[max(points)]['own']), 'B')} of its own.",
+            f"A scrape of all {digits(max(points))} took {quantity(median(points[max(points)]['scrape']), 's')} "
+            f"and {quantity(median(points[max(points)]['size']), 'B')}: series are by program, rule and role, "
+            "not by process.",
             f"Starting one more took {quantity(median(points[min(points)]['start']), 's')} beside "
             f"{digits(min(points))} and {quantity(median(points[max(points)]['start']), 's')} beside "
             f"{digits(max(points))}. {digits(told[0])} of {digits(told[1])} processes were registered in "
