@@ -144,7 +144,8 @@ def _script_ranking(plot):
               f' left offset 0.6,0 textcolor rgb "#303030"' for place, value in enumerate(values)]
     # Over the whole picture: the bars alone are narrow beside their names.
     title = f"set label {quoted(plot.title)} noenhanced at screen 0.5, graph 1 center offset 0,1.2"
-    return [*_head(plot), 'set title " "', title, "set logscale x", "unset grid", 'set grid xtics lc rgb "#dddddd" lt 1',
+    return [*_head(plot), 'set title " "', title, "set logscale x", "unset grid",
+            'set grid xtics lc rgb "#dddddd" lt 1',
             f"set ytics ({ticks}) noenhanced", "set border 1", "set tics scale 0.5", "unset key",
             f"set yrange [-0.7:{count - 0.3}]", f"set xrange [{low:.3g}:{high:.3g}]",
             "set arrow from 1, graph 0 to 1, graph 1 nohead lc rgb '#404040'", *labels,

@@ -221,9 +221,9 @@ def processes_outcome(name, points, told):
             f"A registered process takes {quantity(grows('memory'), 'B')} of the helper's memory and "
             f"{quantity(grows('processor'), 's')} of its processor time a second (idle processes), and "
             f"{quantity(median(points[max(points)]['own']), 'B')} of its own.",
-            f"A scrape of all {digits(max(points))} took {quantity(median(points[max(points)]['scrape']), 's')} "
-            f"and {quantity(median(points[max(points)]['size']), 'B')}: series are by program, rule and role, "
-            "not by process.",
+            f"A scrape with {digits(max(points))} took {quantity(median(points[max(points)]['scrape']), 's')} "
+            f"and {quantity(median(points[max(points)]['size']), 'B')}: series are by program, rule and "
+            "role, not by process.",
             f"Starting one more took {quantity(median(points[min(points)]['start']), 's')} beside "
             f"{digits(min(points))} and {quantity(median(points[max(points)]['start']), 's')} beside "
             f"{digits(max(points))}. {digits(told[0])} of {digits(told[1])} processes were registered in "
