@@ -60,6 +60,14 @@ check-programs:
 	$(MAKE) all hosts
 	$(run_pytest) -m full
 
+## make soak             SOAK_SECONDS=600 of churn, after which the helper has grown by nothing
+SOAK_SECONDS ?= 600
+.PHONY: soak
+soak:
+	$(packages) $(PACKAGES_CHECK)
+	$(MAKE) all hosts
+	SOCKTUNE_BUILD=$(CURDIR)/$(B) $(PYTHON) tests/programs/soak.py $(SOAK_SECONDS)
+
 ## make demo             an unmodified program, without rules and with
 .PHONY: demo
 demo:

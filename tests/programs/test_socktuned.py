@@ -698,33 +698,3 @@ def test_bad_configuration(directory, text, error):
     run = subprocess.run([BUILD / "socktuned", "--directory", directory, "--config", path],
                          check=False, capture_output=True, text=True, timeout=10)
     assert run.returncode == 78 and error in run.stderr, run.stderr
-
-
-def test_soak(helper):
-    """Thirty seconds of churn end with the memory and the descriptors of the beginning."""
-    daemon = helper("--interval", "1", "--history", "100")
-
-    def churn(seconds):
-        end = time.monotonic() + seconds
-        while time.monotonic() < end:
-            ring = Ring()
-            child = os.fork()
-            if child == 0:
-                with contextlib.suppress(Exception):
-                    register(daemon, ring, program=b"soak")
-                    for _ in range(10):
-                        with pair() as (client, server):
-                            put_end(ring, client)
-                            put_end(ring, server, ACCEPT)
-                os._exit(0)
-            os.waitpid(child, 0)
-            ring.close()
-            daemon.connections("?closed=1")
-            send(daemon, b"rubbish", [])
-    churn(8)
-    wait_for(lambda: daemon.status()["clients"] == 0)
-    memory, descriptors = daemon.resident(), daemon.descriptors()
-    churn(22)
-    wait_for(lambda: daemon.status()["clients"] == 0)
-    wait_for(lambda: daemon.descriptors() == descriptors)
-    assert daemon.resident() - memory < 1024

@@ -10,6 +10,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <malloc.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -20,6 +21,10 @@
 #include <sys/wait.h>
 #include <syslog.h>
 #include <unistd.h>
+
+/* Bytes of memory that go back to the kernel when they are freed: tables that come with network
+ * namespaces, and grow with connections. */
+#define LARGE (128 * 1024)
 
 struct daemon {
     struct helper helper;
@@ -216,5 +221,7 @@ int main(int argc, char **argv)
     daemon.argc = argc;
     daemon.argv = argv;
     raise_descriptor_limit();
+    /* glibc would raise it when the first large table goes, and keep all later ones. */
+    (void)mallopt(M_MMAP_THRESHOLD, LARGE);
     return run(&daemon, daemon.helper.config.foreground ? -1 : go_to_background());
 }
