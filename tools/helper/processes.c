@@ -100,13 +100,22 @@ const struct process *registry_next(const struct registry *registry, uint64_t *c
 
 /* --- users ---------------------------------------------------------------------------------- */
 
-static struct user *user_of(struct registry *registry, uid_t uid)
+static struct user *find_user(const struct registry *registry, uid_t uid)
 {
     struct known_user *known;
 
     HASH_FIND(hh, registry->users, &uid, sizeof uid, known);
-    if (known)
-        return &known->user;
+    return known ? &known->user : NULL;
+}
+
+/* The user, who must be left again: known from now on. NULL without memory. */
+static struct user *enter_user(struct registry *registry, uid_t uid)
+{
+    struct user *user = find_user(registry, uid);
+    struct known_user *known;
+
+    if (user)
+        return user;
     known = calloc(1, sizeof *known);
     if (!known)
         return NULL;
@@ -368,12 +377,13 @@ static void evict_ended(struct registry *registry, uid_t uid)
 
 bool registry_has_room(struct registry *registry, uid_t uid)
 {
-    const struct user *user = user_of(registry, uid);
+    const struct user *user = find_user(registry, uid);
 
-    if (user && user->processes >= registry->helper->config.user_processes)
-        evict_ended(registry, uid);
-    user = user_of(registry, uid);
-    return user && user->processes < registry->helper->config.user_processes;
+    if (!user || user->processes < registry->helper->config.user_processes)
+        return true;
+    evict_ended(registry, uid);
+    user = find_user(registry, uid);
+    return !user || user->processes < registry->helper->config.user_processes;
 }
 
 static struct entry *new_entry(const struct registration_names *names)
@@ -425,7 +435,7 @@ static const char *settle(struct registry *registry, struct entry *entry,
     entry->process.uid = who->uid;
     entry->process.registered = now_real();
     entry->last_record = now_monotonic();
-    entry->tracker.user = user_of(registry, who->uid);
+    entry->tracker.user = enter_user(registry, who->uid);
     if (!entry->tracker.user)
         return "memory is out";
     entry->tracker.user->processes++;

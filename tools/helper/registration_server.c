@@ -76,6 +76,8 @@ static void hang_up(struct client *client)
     client->source = NULL;
 }
 
+static const char no_room[] = "its user has registered as many processes as one may";
+
 /* --- the message ---------------------------------------------------------------------------- */
 
 struct parcel {
@@ -156,6 +158,9 @@ static const char *take_in(struct client *client, struct parcel *parcel)
         wrong = "it did not pass exactly two descriptors";
     if (!wrong)
         wrong = registration_parse(parcel->bytes, parcel->length, &names);
+    /* Others may have come since it connected. */
+    if (!wrong && !registry_has_room(client->server->helper->registry, client->who.uid))
+        wrong = no_room;
     if (wrong) {
         for (unsigned i = 0; i < parcel->fd_count; i++)
             (void)close(parcel->fds[i]);
@@ -214,7 +219,7 @@ static void welcome(struct registration_server *server, int fd)
     if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &who, &length) != 0)
         wrong = strerror(errno);
     else if (!registry_has_room(server->helper->registry, who.uid))
-        wrong = "its user has registered as many processes as one may";
+        wrong = no_room;
     client = wrong ? NULL : free_place(server, who.uid);
     if (!client) {
         refuse(server, &who, wrong ? wrong : "too many others have connected and sent nothing");
