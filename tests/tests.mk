@@ -60,6 +60,22 @@ check-programs:
 	$(MAKE) all hosts
 	$(run_pytest) -m full
 
+# The helper, instrumented; all else is as it is.
+sanitized_helper_obj := $(patsubst %.c,$(B)/san/%.o,$(ENGINE) $(CONFIG_SRC) $(HELPER_TOOLS) $(HELPER_SRC))
+$(B)/sanitized/socktuned: $(sanitized_helper_obj)
+	$(call say,LD,$@)
+	$(Q)mkdir -p $(@D) && $(CC) $(SANITIZE) -o $@ $^ $(CONFIG_LIBS) $(HELPER_LIBS)
+	$(Q)ln -sfn ../libsocktune.so ../socktune ../tests $(@D)
+SANITIZED_TESTS := $(patsubst %,tests/programs/test_%.py,socktuned nothing_missed no_harm query metrics)
+
+## make check-sanitized  tests of the helper once more, with the helper under ASan and UBSan
+.PHONY: check-sanitized
+check-sanitized:
+	$(packages) $(PACKAGES_CHECK)
+	$(MAKE) all hosts $(B)/sanitized/socktuned
+	ASAN_OPTIONS=quarantine_size_mb=1 SOCKTUNE_BUILD=$(CURDIR)/$(B)/sanitized tests/in-memory-group \
+	    $(PYTHON) -m pytest -q -n 2 -p no:cacheprovider $(SANITIZED_TESTS) $(PYTEST_ARGS)
+
 ## make soak             SOAK_SECONDS=600 of churn, after which the helper has grown by nothing
 SOAK_SECONDS ?= 600
 .PHONY: soak

@@ -6,6 +6,7 @@ import json
 import os
 import pathlib
 import shutil
+import signal
 import socket
 import subprocess
 import tempfile
@@ -69,10 +70,10 @@ class Answer:
 class Helper:
     """A running socktuned."""
 
-    def __init__(self, directory, port, *options, **keywords):
+    def __init__(self, directory, port, *options, wrapper=(), **keywords):
         self.directory, self.port = directory, port
         self.log = directory / "log"
-        command = [BUILD / "socktuned", "--foreground", "--directory", directory, "--interval", "1",
+        command = [*wrapper, BUILD / "socktuned", "--foreground", "--directory", directory, "--interval", "1",
                    "--metrics", f"127.0.0.1:{port}", *options]
         with open(self.log, "wb") as sink:
             self.process = subprocess.Popen([str(word) for word in command], stderr=sink,
@@ -116,8 +117,9 @@ class Helper:
 
 
 @contextlib.contextmanager
-def running(port, *options, user=None, urgent=False):
-    """A helper whose sockets other users reach too. It can be another user's. One that is urgent
+def running(port, *options, user=None, urgent=False, wrapper=()):
+    """A helper whose sockets other users reach too. It can be another user's, or run by a wrapper
+    that becomes it. One that is urgent
     gets the CPU when it wants it, where that may be asked for: tests that run beside this one would
     otherwise keep it waiting, for a second and more, while rings run full."""
     place = tempfile.mkdtemp(prefix="socktuned-")
@@ -126,14 +128,15 @@ def running(port, *options, user=None, urgent=False):
     if user is not None:
         os.chown(place, user, user)
     try:
-        helper = Helper(pathlib.Path(place), port, *options, **whose)
+        helper = Helper(pathlib.Path(place), port, *options, wrapper=wrapper, **whose)
         if urgent:
             with contextlib.suppress(PermissionError):
                 os.sched_setscheduler(helper.process.pid, os.SCHED_RR, os.sched_param(1))
         try:
             yield helper
         finally:
-            helper.stop()
+            # A sanitizer would end it with another status.
+            assert helper.stop() in (0, -signal.SIGKILL), helper.log.read_text()
     finally:
         shutil.rmtree(place, ignore_errors=True)
 

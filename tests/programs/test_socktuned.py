@@ -112,8 +112,7 @@ def helper(directory):
     yield start
     for one in started:
         if one.process.poll() is None:
-            one.process.kill()
-            one.process.wait()
+            assert one.stop() == 0, one.log()  # a sanitizer would end it with another status
 
 
 # --- what a client sends ----------------------------------------------------------------------

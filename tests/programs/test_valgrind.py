@@ -5,11 +5,14 @@ Only what has our object on its stack counts: hosts and programs have findings o
 made stacks, for one). The command is run too, as it is installed, and must have none at all.
 """
 import http.server
+import signal
 import subprocess
 import threading
 import xml.etree.ElementTree as xml
 
+import churn
 import pytest
+import socktuned
 from conftest import ROOT, preloaded, program
 from hostile import RULES, assert_tuned, parse
 
@@ -42,16 +45,21 @@ def memcheck(directory):
             timeout=120, stdin=subprocess.DEVNULL, **keywords)
         reports = sorted(directory.glob("valgrind-*.xml"))
         assert reports, f"valgrind did not run: {result.stderr}"
-        found = []
-        for path in reports:
-            # A process that ends by exec() or _exit() in vfork() leaves its report open.
-            text = path.read_text(encoding="utf-8")
-            text += "" if "</valgrindoutput>" in text else "</valgrindoutput>"
-            for error in xml.fromstring(text).iter("error"):
-                found.append([f"{frame.findtext('obj')}: {frame.findtext('fn')}"
-                              for frame in error.iter("frame")])
-        return result, found
+        return result, errors_in(reports)
     return run
+
+
+def errors_in(reports):
+    """Lists of frames."""
+    found = []
+    for path in reports:
+        # A process that ends by exec() or _exit() in vfork() leaves its report open.
+        text = path.read_text(encoding="utf-8")
+        text += "" if "</valgrindoutput>" in text else "</valgrindoutput>"
+        for error in xml.fromstring(text).iter("error"):
+            found.append([f"{frame.findtext('obj')}: {frame.findtext('fn')}"
+                          for frame in error.iter("frame")])
+    return found
 
 
 def ours(errors):
@@ -127,3 +135,24 @@ def test_the_command_on_bad_rules(build, directory, memcheck):
     result, errors = memcheck([build.socktune, "check", *bad], preloaded(build, None))
     assert result.returncode == 1, result.stderr
     assert errors == []
+
+
+def test_the_helper(build, compiled, directory, free_port):
+    """A session of the helper, to its clean end: it loses no memory either."""
+    report = directory / "helper.xml"
+    wrapper = [program("valgrind"), "-q", "--leak-check=full", "--errors-for-leak-kinds=definite",
+               "--xml=yes", f"--xml-file={report}"]
+    with socktuned.running(free_port(), "--history", "20", wrapper=wrapper) as helper:
+        for how in (["several", "inet"], ["exec", "inet6"], ["pass", "mptcp"]):
+            told = subprocess.run(
+                [build.hosts / "churn", *how, "client", "1", "20"], capture_output=True, text=True,
+                timeout=60, check=True, env=preloaded(
+                    build, compiled(churn.REPORT), SOCKTUNE_HELPER=helper.directory / "helper.sock"))
+            assert told.stderr == ""
+        for path in ("/v1/connections", "/v1/connections?closed=1&limit=7", "/v1/processes",
+                     "/v1/rules", "/v1/status", "/metrics", "/", "/nowhere"):
+            helper.get(path)
+        helper.process.send_signal(signal.SIGHUP)
+        helper.until(lambda: not churn.sums(helper)["open"], "all closed")
+        assert helper.stop() == 0
+    assert errors_in([report]) == []
