@@ -39,10 +39,10 @@ static void expect_refusal(const struct sockaddr_in *address)
 /* Connections to the listener, both ends, which stay open. */
 static void open_some(int listener, const struct sockaddr_in *address, int ends[2 * CLIENTS])
 {
-    for (int i = 0; i < CLIENTS; i++) {
-        ends[2 * i] = connect_to(address);
-        ends[2 * i + 1] = accept(listener, NULL, NULL);
-        check(ends[2 * i + 1] >= 0);
+    for (int i = 0; i < 2 * CLIENTS; i += 2) {
+        ends[i] = connect_to(address);
+        ends[i + 1] = accept(listener, NULL, NULL);
+        check(ends[i + 1] >= 0);
     }
 }
 
