@@ -108,27 +108,30 @@ static int adopt(const struct policy *policy, const struct active *active)
     return 0;
 }
 
-/* What depends on which rules are for the program that is going to run. */
-static int prepare_program(const struct policy *policy, char *const *argv)
+/* Which rules are for the program that is going to run. The rules are malloc()ed; returns 0, or -1
+ * with errno. */
+static int identify_program(const struct policy *policy, char *const *argv, struct program *program)
 {
     char *path = executable_find(argv[0]);
     char *file = path ? realpath(path, NULL) : NULL;
     const struct identity identity = {
         .executable = file, .argv = (const char *const *)argv, .uid = geteuid()};
     uint32_t *rules = calloc(policy->rule_count + 1, sizeof *rules);
-    struct active active = {rules, 0};
-    int failed = rules ? 0 : -1;
+    const char *slash = strrchr(argv[0], '/');
 
-    if (!failed) {
-        active.count = active_rules(policy, &identity, rules);
-        for (uint32_t i = 0; i < active.count; i++)
-            warn_of_rule(policy, &policy->rules[rules[i]]);
-        failed = adopt(policy, &active);
-    }
-    free(rules);
+    program->name = slash ? slash + 1 : argv[0];
+    program->active.rules = rules;
+    program->active.count = rules ? active_rules(policy, &identity, rules) : 0;
     free(file);
     free(path);
-    return failed;
+    return rules ? 0 : -1;
+}
+
+static int prepare_program(const struct policy *policy, const struct active *active)
+{
+    for (uint32_t i = 0; i < active->count; i++)
+        warn_of_rule(policy, &policy->rules[active->rules[i]]);
+    return adopt(policy, active);
 }
 
 /* --- starting --------------------------------------------------------------------------------- */
@@ -152,7 +155,8 @@ static int fail_to_filter(void)
     return -1;
 }
 
-static int install(const struct supervision *supervision, const struct needs *needs)
+static int install(const struct supervision *supervision, const struct program *program,
+                   const struct needs *needs)
 {
     struct server_link link;
     int listener;
@@ -161,7 +165,7 @@ static int install(const struct supervision *supervision, const struct needs *ne
         return filter_install(supervision->policy, needs, supervision->refuse_uring) < 0
                    ? fail_to_filter()
                    : 0;
-    if (server_start(supervision->policy, supervision->trace, &link) != 0) {
+    if (server_start(supervision->policy, program, supervision->trace, &link) != 0) {
         command_failure("cannot start the supervisor: %s", strerror(errno));
         return -1;
     }
@@ -198,11 +202,11 @@ static int renounce_privileges(const char *program)
     return -1;
 }
 
-int supervise_self(const struct supervision *supervision)
+static int begin(const struct supervision *supervision, const struct program *program)
 {
     struct needs needs;
 
-    if (prepare_program(supervision->policy, supervision->argv) != 0) {
+    if (prepare_program(supervision->policy, &program->active) != 0) {
         command_failure("%s", strerror(errno));
         return -1;
     }
@@ -211,5 +215,18 @@ int supervise_self(const struct supervision *supervision)
         return 0;
     if (!may_filter() && renounce_privileges(supervision->argv[0]) != 0)
         return -1;
-    return install(supervision, &needs);
+    return install(supervision, program, &needs);
+}
+
+int supervise_self(const struct supervision *supervision)
+{
+    struct program program;
+    int result = identify_program(supervision->policy, supervision->argv, &program);
+
+    if (result != 0)
+        command_failure("%s", strerror(errno));
+    else
+        result = begin(supervision, &program);
+    free((void *)program.active.rules);
+    return result;
 }

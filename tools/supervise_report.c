@@ -19,6 +19,7 @@
 #include "supervise_trace.h"
 #include "tcp_info.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
@@ -40,16 +41,22 @@
 #define SO_BINDTOIFINDEX 62
 #endif
 
-#define SECOND       UINT64_C(1000000000)
-#define MILLISECOND  UINT64_C(1000000)
-#define SOON_MS      250
-#define IDLE_MS      1000
-#define FINISH_MS    2000u
+#define SECOND      UINT64_C(1000000000)
+#define MILLISECOND UINT64_C(1000000)
+#define SOON_MS     250
+#define IDLE_MS     1000
+/* What closes by itself gets so long, and so long if there is a throng. */
+#define FINISH_NS    (4 * SECOND)
+#define DRAIN_NS     (10 * SECOND)
 #define READ_AT_ONCE 16u /* messages, while callers wait for the lock */
-#define DUMP_SHARE   20u /* of the time that a dump takes must pass before the next */
+/* Times the time that a dump takes must pass before the next; but no longer than that, for what it
+ * takes is mostly waiting where much else goes on. */
+#define DUMP_SHARE   20u
+#define PAUSE_MAX_NS (2 * SECOND)
 /* SYN retries end before that (tcp_syn_retries of ip-sysctl). */
 #define GIVE_UP_NS    (300 * SECOND)
 #define REPORTERS_MAX 64u
+#define OPENED_MAX    64u
 #define STATE(number) (1u << (number))
 
 enum { FAMILIES = 2 };
@@ -66,6 +73,7 @@ struct reporter {
 /* A socket that is, or may become, one to report. */
 struct socket_entry {
     uint64_t cookie;
+    uint64_t netns;
     uint64_t when; /* CLOCK_REALTIME ns, of the call */
     struct reporter *reporter;
     struct subject subject;
@@ -224,31 +232,90 @@ static bool get_cookie(int fd, int option, uint64_t *cookie)
     return getsockopt(fd, SOL_SOCKET, option, cookie, &length) == 0;
 }
 
+/* What is asked of the socket itself. False if it is none that sock_diag tells us about. */
+static bool fill_entry(int fd, const struct subject *subject, enum record_kind kind,
+                       struct socket_entry *entry)
+{
+    int interface = kernel_get_int(fd, SOL_SOCKET, SO_BINDTOIFINDEX);
+
+    *entry =
+        (struct socket_entry){.subject = *subject, .when = now_ns(CLOCK_REALTIME), .kind = kind};
+    if (kernel_get_int(fd, SOL_SOCKET, SO_PROTOCOL) != IPPROTO_TCP ||
+        !get_cookie(fd, SO_COOKIE, &entry->cookie) ||
+        !get_cookie(fd, SO_NETNS_COOKIE, &entry->netns))
+        return false;
+    subject_learn_type(&entry->subject, kind == RECORD_LISTEN ? MOMENT_LISTEN : MOMENT_CONNECT,
+                       kernel_get_int(fd, SOL_SOCKET, SO_DOMAIN), SOCK_STREAM, IPPROTO_TCP);
+    entry->interface = interface > 0 ? (uint32_t)interface : 0;
+    /* The first connections of a listener may be over before it is seen by a dump. */
+    if (kind == RECORD_LISTEN)
+        learn(fd, &entry->subject, FACT_LOCAL, MOMENT_LISTEN);
+    return true;
+}
+
+static void expect(struct socket_entry *entry, struct reporter *reporter, pid_t pid)
+{
+    if (entry->netns != reports.netns)
+        return;
+    entry->reporter = reporter;
+    entry->pid = pid;
+    pthread_mutex_lock(&reports.lock);
+    ring_of(reporter);
+    add_socket(entry);
+    pthread_mutex_unlock(&reports.lock);
+}
+
 void reporter_expect(struct reporter *reporter, int fd, const struct subject *subject,
                      enum record_kind kind, pid_t pid)
 {
-    struct socket_entry entry = {.reporter = reporter,
-                                 .subject = *subject,
-                                 .when = now_ns(CLOCK_REALTIME),
-                                 .pid = pid,
-                                 .kind = kind};
-    uint64_t netns;
-    int interface = kernel_get_int(fd, SOL_SOCKET, SO_BINDTOIFINDEX);
+    struct socket_entry entry;
 
-    if (kernel_get_int(fd, SOL_SOCKET, SO_PROTOCOL) != IPPROTO_TCP ||
-        !get_cookie(fd, SO_COOKIE, &entry.cookie) || !get_cookie(fd, SO_NETNS_COOKIE, &netns) ||
-        netns != reports.netns)
+    if (fill_entry(fd, subject, kind, &entry))
+        expect(&entry, reporter, pid);
+}
+
+/* --- sockets that the program is started with ------------------------------------------------- */
+
+static struct {
+    struct socket_entry entries[OPENED_MAX];
+    size_t count;
+} opened;
+
+static void note_opened(int fd)
+{
+    struct subject subject;
+
+    if (opened.count == OPENED_MAX || !learn_history(fd, &subject) ||
+        !(subject.known & FACT_ROLE) || subject.roles & ROLE_DATAGRAM)
         return;
-    subject_learn_type(&entry.subject, kind == RECORD_LISTEN ? MOMENT_LISTEN : MOMENT_CONNECT,
-                       kernel_get_int(fd, SOL_SOCKET, SO_DOMAIN), SOCK_STREAM, IPPROTO_TCP);
-    entry.interface = interface > 0 ? (uint32_t)interface : 0;
-    /* The first connections of a listener may be over before it is seen by a dump. */
-    if (kind == RECORD_LISTEN)
-        learn(fd, &entry.subject, FACT_LOCAL, MOMENT_LISTEN);
-    pthread_mutex_lock(&reports.lock);
-    ring_of(reporter);
-    add_socket(&entry);
-    pthread_mutex_unlock(&reports.lock);
+    learn(fd, &subject, FACT_LOCAL | FACT_REMOTE, MOMENT_ACCEPT);
+    if (fill_entry(fd, &subject,
+                   subject.roles & ROLE_LISTEN   ? RECORD_LISTEN
+                   : subject.roles & ROLE_ACCEPT ? RECORD_ACCEPT
+                                                 : RECORD_CONNECT,
+                   &opened.entries[opened.count]))
+        opened.count++;
+}
+
+void reports_note_opened(void)
+{
+    DIR *directory = opendir("/proc/self/fd");
+    const struct dirent *entry;
+
+    while (directory && (entry = readdir(directory)))
+        if (*entry->d_name != '.')
+            note_opened((int)strtol(entry->d_name, NULL, 10));
+    if (directory)
+        closedir(directory);
+}
+
+void reports_adopt(const char *program, const struct active *active, pid_t pid)
+{
+    unsigned roles;
+    struct reporter *reporter = reporter_of(program, active, &roles);
+
+    for (size_t i = 0; reporter && i < opened.count; i++)
+        expect(&opened.entries[i], reporter, pid);
 }
 
 /* --- records ---------------------------------------------------------------------------------- */
@@ -348,6 +415,15 @@ static bool was_connected(const struct diag_answer *answer)
     return tcp_info_get(tcp_info_find("bytes_acked"), &info, &acked) == TCP_INFO_VALUE && acked > 0;
 }
 
+/* A program that ends closes its listener first. What that accepted is known by it until a dump
+ * that began later has met those that go on. */
+static void close_listener(struct socket_entry *listener)
+{
+    reports.expected -= !listener->told;
+    listener->told = true;
+    listener->dump = reports.dumps;
+}
+
 static void destroyed(const struct diag_answer *answer)
 {
     struct socket_entry *entry = find_socket(answer->target.cookie);
@@ -357,7 +433,9 @@ static void destroyed(const struct diag_answer *answer)
     if (entry && !entry->told &&
         (entry->kind == RECORD_ACCEPT || (entry->kind == RECORD_CONNECT && was_connected(answer))))
         report(entry, &answer->target);
-    if (entry)
+    if (entry && entry->kind == RECORD_LISTEN)
+        close_listener(entry);
+    else if (entry)
         forget(entry);
 }
 
@@ -414,25 +492,25 @@ static bool begin_dump(unsigned family)
 
 static void end_dump(void)
 {
-    uint64_t now = now_ns(CLOCK_MONOTONIC);
+    uint64_t now = now_ns(CLOCK_MONOTONIC), pause = DUMP_SHARE * (now - reports.began);
 
     forget_lost();
-    reports.next = now + DUMP_SHARE * (now - reports.began);
+    reports.next = now + (pause < PAUSE_MAX_NS ? pause : PAUSE_MAX_NS);
 }
 
-/* Take what has come, and go on with a dump. Returns -1 when sock_diag fails. */
+/* Take what has come, and go on with a dump. Returns 1 where there may be more, else 0; -1 when
+ * sock_diag fails. */
 static int take_messages(void)
 {
     bool dumped = diag_is_dumping(reports.diag);
+    int more = diag_read(reports.diag, READ_AT_ONCE);
 
-    if (diag_read(reports.diag, READ_AT_ONCE) < 0)
-        return -1;
-    if (!dumped || diag_is_dumping(reports.diag))
-        return 0;
+    if (more < 0 || !dumped || diag_is_dumping(reports.diag))
+        return more;
     if (reports.family + 1 < FAMILIES)
-        return begin_dump(reports.family + 1) ? 0 : -1;
+        return begin_dump(reports.family + 1) ? 1 : -1;
     end_dump();
-    return 0;
+    return more;
 }
 
 /* Is there something to look for? Listeners may have accepted. */
@@ -445,30 +523,30 @@ static bool is_dump_due(uint64_t now)
             (reports.listeners && since >= IDLE_MS * MILLISECOND));
 }
 
+/* Returns as take_messages(). */
 static int watch_once(void)
 {
     uint64_t now = now_ns(CLOCK_MONOTONIC);
+    int more = take_messages();
 
-    if (take_messages() != 0)
-        return -1;
-    if (!is_dump_due(now))
-        return 0;
+    if (more < 0 || !is_dump_due(now))
+        return more;
     reports.began = now;
     reports.dumps++;
-    return begin_dump(0) ? 0 : -1;
+    return begin_dump(0) ? 1 : -1;
 }
 
 static void *watch(void *context)
 {
-    int failed = 0, pause = IDLE_MS;
+    int more = 0, pause = IDLE_MS;
 
     (void)context;
-    while (!failed) {
+    while (more >= 0) {
         struct pollfd ready = {.fd = diag_fd(reports.diag), .events = POLLIN};
 
         (void)poll(&ready, 1, pause);
         pthread_mutex_lock(&reports.lock);
-        failed = watch_once();
+        more = watch_once();
         pause = reports.expected ? SOON_MS : IDLE_MS;
         pthread_mutex_unlock(&reports.lock);
     }
@@ -478,23 +556,34 @@ static void *watch(void *context)
 
 /* --- beginning and end ------------------------------------------------------------------------ */
 
+/* Returns as take_messages(), but -1 also when all is told. */
+static int finish_once(unsigned last)
+{
+    int more = watch_once();
+
+    return !reports.sockets && reports.dumps >= last && !diag_is_dumping(reports.diag) && more == 0
+               ? -1
+               : more;
+}
+
 /* What was open at the end goes on closing by itself, and may not have been met by a dump. */
 void reports_finish(void)
 {
     const struct timespec pause = {.tv_nsec = 10 * (long)MILLISECOND};
-    bool done = !reports.policy;
+    uint64_t begin = now_ns(CLOCK_MONOTONIC), passed = 0;
     unsigned last = 0;
+    int more = reports.policy ? 0 : -1;
 
-    for (unsigned waited = 0; !done && waited < FINISH_MS; waited += 10) {
+    while (more >= 0 && passed < (more > 0 ? DRAIN_NS : FINISH_NS)) {
+        if (more == 0)
+            nanosleep(&pause, NULL);
         pthread_mutex_lock(&reports.lock);
         if (!reports.finishing)
             last = reports.dumps + 1;
         reports.finishing = true;
-        done = watch_once() != 0 ||
-               (!reports.sockets && reports.dumps >= last && !diag_is_dumping(reports.diag));
+        more = finish_once(last);
         pthread_mutex_unlock(&reports.lock);
-        if (!done)
-            nanosleep(&pause, NULL);
+        passed = now_ns(CLOCK_MONOTONIC) - begin;
     }
 }
 

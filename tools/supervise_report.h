@@ -6,7 +6,7 @@
  * outlive the notification. So what a call is about to open is noted by the socket's cookie, and a
  * thread that listens to sock_diag, as the helper does, tells what came of it.
  *
- * All but reports_start() and reports_forget() are thread-safe.
+ * What is told to a reporter may be told by any thread.
  */
 #ifndef SOCKTUNE_SUPERVISE_REPORT_H
 #define SOCKTUNE_SUPERVISE_REPORT_H
@@ -19,8 +19,14 @@
 /* A program, as it is registered with the helper. */
 struct reporter;
 
+/* Before it begins: note the sockets that this process has open, for reports_adopt(). */
+void reports_note_opened(void);
+
 /* Begin, if a rule of the policy reports. The helper is looked for as the environment says. */
 void reports_start(const struct policy *policy);
+
+/* The sockets noted are those of a process with these active rules. */
+void reports_adopt(const char *program, const struct active *active, pid_t pid);
 
 /* All programs have ended: tell what is left to tell. Takes up to some seconds. */
 void reports_finish(void);

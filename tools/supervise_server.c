@@ -401,30 +401,35 @@ static int prepare(const struct policy *policy)
 }
 
 /* The first server. Tells its process number once it answers calls. */
-static void supervise(pid_t program, int link)
+static void supervise(const struct program *program, pid_t pid, int link)
 {
     const uint64_t flags = SECCOMP_USER_NOTIF_FD_SYNC_WAKE_UP;
     pid_t self = getpid(), standby;
     int listener;
 
+    reports_note_opened();
     detach(link);
     note_title(&own_title);
-    keep_as(pidfd_of(program), FD_PROGRAM);
+    keep_as(pidfd_of(pid), FD_PROGRAM);
     listener = receive_listener(FD_FIRST_OTHER);
     if (listener < 0)
         _exit(1);
     keep_as(listener, FD_LISTENER);
     ioctl(FD_LISTENER, SECCOMP_IOCTL_NOTIF_SET_FLAGS, flags);
     standby = start_standby();
-    if (!run_workers() || write(FD_FIRST_OTHER, &self, sizeof self) != (ssize_t)sizeof self)
+    if (!run_workers())
+        _exit(1);
+    reports_adopt(program->name, &program->active, pid);
+    if (write(FD_FIRST_OTHER, &self, sizeof self) != (ssize_t)sizeof self)
         _exit(1);
     close(FD_FIRST_OTHER);
     watch_over(standby);
 }
 
-int server_start(const struct policy *policy, const char *trace, struct server_link *link)
+int server_start(const struct policy *policy, const struct program *program, const char *trace,
+                 struct server_link *link)
 {
-    pid_t program = getpid(), child;
+    pid_t self = getpid(), child;
     int pair[2];
 
     supervise_trace_to(trace);
@@ -433,7 +438,7 @@ int server_start(const struct policy *policy, const char *trace, struct server_l
     child = fork();
     if (child == 0) {
         if (fork() == 0)
-            supervise(program, pair[1]);
+            supervise(program, self, pair[1]);
         _exit(0);
     }
     close(pair[1]);

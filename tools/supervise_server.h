@@ -6,9 +6,15 @@
 #ifndef SOCKTUNE_SUPERVISE_SERVER_H
 #define SOCKTUNE_SUPERVISE_SERVER_H
 
-#include "policy.h"
+#include "match.h"
 
 #include <sys/types.h>
+
+/* The program that this process is going to be. */
+struct program {
+    const char *name;     /* as it is reported */
+    struct active active; /* the rules that are for it */
+};
 
 /* How the program and the supervisor come to know each other. */
 struct server_link {
@@ -20,7 +26,8 @@ struct server_link {
  * process, nor in its session, and holds none of its descriptors but standard error. `trace` is as
  * SOCKTUNE_TRACE. Returns 0, or -1 with errno.
  */
-int server_start(const struct policy *policy, const char *trace, struct server_link *link);
+int server_start(const struct policy *policy, const struct program *program, const char *trace,
+                 struct server_link *link);
 
 /* Hand over the descriptor of notifications, which is closed, and wait until calls are answered.
  * Returns 0, or -1 with errno. Ends the link. */

@@ -6,7 +6,10 @@ same program, so each is the other's witness.
 """
 import collections
 import json
+import os
+import pwd
 import signal
+import socket
 
 import pytest
 import socktuned
@@ -128,6 +131,25 @@ def test_a_listener_on_all_addresses(reported, helper):
     accepted = by_role(helper.connections())["accept"]
     assert sorted(each["local"]["address"] for each in accepted) == ["::1", "::ffff:127.0.0.1"]
     assert {each["family"] for each in accepted} == {"inet6"}
+    one.process.kill()
+
+
+ACTIVATED = """
+import signal, socket
+listener = socket.socket(fileno=0)
+kept = [socket.create_connection(listener.getsockname()), listener.accept()[0]]
+signal.pause()
+"""
+
+
+def test_a_listener_that_the_program_was_started_with(reported, helper, request):
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        if request.node.callspec.params["supervised"] == "user" and os.geteuid() == 0:
+            # The helper takes nobody's word for a socket of another user.
+            os.fchown(listener.fileno(), pwd.getpwnam("nobody").pw_uid, -1)
+        one = reported([program("python3"), "-c", ACTIVATED], stdin=listener)
+    helper.until(lambda: len(helper.connections()) == 3, "listener and both ends")
+    assert {each["role"] for each in helper.connections()} == {"listen", "connect", "accept"}
     one.process.kill()
 
 
