@@ -57,7 +57,8 @@ def test_whoever_ends_it(helper, crowd, closer):
     told = finish(crowd(helper, closer=closer))
     resets = 1000 if closer.endswith("resets") else 0
     ends = assert_nothing_missed(helper, told)
-    assert ends["aborted"] == ends["reset"] == resets
+    assert ends["aborted"] == resets
+    assert resets <= ends["reset"] <= resets + 8  # those that end the servers send nothing at all
 
 
 @pytest.mark.parametrize("server, count", [("fork", 500), ("exec", 150), ("pass", 2000)])
