@@ -122,6 +122,15 @@ static void put_failure(const struct policy_option *option, unsigned error, stru
         record->failed++;
 }
 
+static void put_applied(const struct policy_option *option, struct record *record)
+{
+    record->applied++;
+    if (record->named < RECORD_NAMED_MAX && option->level >= 0 && option->level <= UINT16_MAX &&
+        option->optname >= 0 && option->optname <= UINT16_MAX)
+        record->options[record->named++] = (struct record_option){
+            .level = (uint16_t)option->level, .optname = (uint16_t)option->optname};
+}
+
 /* An option set at an earlier call, on the listener for example, has the result that it had last in
  * this process. */
 static void put_options(const struct record_maker *maker, const struct decision *decided,
@@ -134,7 +143,7 @@ static void put_options(const struct record_maker *maker, const struct decision 
             continue;
         unsigned result = __atomic_load_n(&maker->results[i], __ATOMIC_RELAXED);
         if (result == 0)
-            record->applied++;
+            put_applied(&policy->options[i], record);
         else if (result != RECORD_KEPT)
             put_failure(&policy->options[i], result, record);
     }

@@ -28,7 +28,7 @@
 #include <stdint.h>
 
 #define RING_MAGIC      "STRING01"
-#define RING_VERSION    1u
+#define RING_VERSION    2u
 #define RING_SLOTS      8192u               /* what writers make; a power of two */
 #define RING_SLOTS_MIN  64u                 /* what readers take */
 #define RING_SLOTS_MAX  65536u              /* what readers take */
@@ -43,6 +43,7 @@ enum record_kind {
 };
 
 #define RECORD_FAILURES_MAX 8u
+#define RECORD_NAMED_MAX    16u
 /* The rule is one that the registration had no room to name. */
 #define RECORD_RULE_UNNAMED 0xffffu
 
@@ -51,6 +52,12 @@ struct record_failure {
     int32_t level;
     int32_t optname;
     int32_t error; /* errno, positive */
+};
+
+/* An option that was set. One whose numbers do not fit is only counted. */
+struct record_option {
+    uint16_t level;
+    uint16_t optname;
 };
 
 /* What is reported of a connection or a listener. Addresses are in network order, IPv4 as
@@ -70,8 +77,10 @@ struct record {
     uint16_t applied;     /* options that rules gave it, refused ones not counted */
     uint8_t kind;         /* enum record_kind */
     uint8_t failed;       /* options refused; the first RECORD_FAILURES_MAX are in `failures` */
-    uint8_t reserved[2];  /* 0 */
+    uint8_t named;        /* of `options`: the first ones that were applied */
+    uint8_t reserved;     /* 0 */
     struct record_failure failures[RECORD_FAILURES_MAX];
+    struct record_option options[RECORD_NAMED_MAX];
 };
 
 struct ring_slot {
@@ -80,7 +89,7 @@ struct ring_slot {
     struct record record;
     uint8_t reserved[256 - 16 - sizeof(struct record)];
 };
-_Static_assert(sizeof(struct record) == 168, "the same on every architecture");
+_Static_assert(sizeof(struct record) == 232, "the same on every architecture");
 _Static_assert(sizeof(struct ring_slot) == 256, "the same on every architecture");
 
 /* What different parties write lies in different cache lines. */

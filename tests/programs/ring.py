@@ -14,8 +14,9 @@ import types
 HEADER = struct.Struct("=8sIIIIII")       # struct registration
 RING = struct.Struct("=8sIIII")           # the head of struct ring_header
 HEAD, DROPPED, TAIL, HEARTBEAT = 64, 72, 128, 136
-RECORD = struct.Struct("=QQ16s16sIIHHHHHHBB2s")
+RECORD = struct.Struct("=QQ16s16sIIHHHHHHBBBB")
 FAILURE = struct.Struct("=iii")
+OPTION = struct.Struct("=HH")
 KINDS = {1: "connect", 2: "accept", 3: "listen"}
 SEALS = 0x2 | 0x4 | 0x1  # F_SEAL_SHRINK, F_SEAL_GROW, F_SEAL_SEAL
 
@@ -71,14 +72,17 @@ class Ring:
 
     def record(self, at):
         (cookie, when, local, remote, pid, interface, local_port, remote_port, family, protocol,
-         rule, applied, kind, failed, _) = RECORD.unpack_from(self.memory, at)
+         rule, applied, kind, failed, named, _) = RECORD.unpack_from(self.memory, at)
         failures = [FAILURE.unpack_from(self.memory, at + RECORD.size + i * FAILURE.size)
                     for i in range(min(failed, 8))]
+        behind = at + RECORD.size + 8 * FAILURE.size
+        options = [OPTION.unpack_from(self.memory, behind + i * OPTION.size) for i in range(named)]
         return types.SimpleNamespace(
             cookie=cookie, time=when / 1e9, pid=pid, interface=interface,
             local=(address(local), local_port), remote=(address(remote), remote_port),
             family=family, protocol=protocol, rule=self.rules[rule], applied=applied,
-            kind=KINDS[kind], failed=failed, failures=failures)
+            kind=KINDS[kind], failed=failed, failures=failures,
+            options=options)
 
 
 class Helper:

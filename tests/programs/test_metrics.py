@@ -62,6 +62,9 @@ def test_sums_are_exact(helper, closed):
     assert value(text, "socktune_connections_closed_total", reason="fin") == 2 * COUNT
     assert value(text, "socktune_connection_duration_seconds_count", role="connect") == COUNT
     assert value(text, "socktune_min_rtt_seconds_count", role="connect") == COUNT
+    assert value(text, "socktune_options_applied_total", role="connect",
+                 option="SO_KEEPALIVE") == COUNT
+    assert value(text, "socktune_options_applied_total", option="other") == 0
     assert value(text, "socktune_helper_dropped_total") == 0
     # Listeners are looked at a moment later.
     helper.until(lambda: value(scrape(helper), "socktune_accept_queue_limit", role="listen",

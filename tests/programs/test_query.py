@@ -104,6 +104,8 @@ def test_processes_rules_and_status(helper, talker):
     assert rules["connect"]["port"] == port
     assert rules["connect"]["open"] == rules["connect"]["opened"] == COUNT
     assert rules["connect"]["tcp_info"]["bytes_sent"] == 1000 * COUNT
+    assert rules["connect"]["options"] == {"applied": COUNT, "set": {"SO_KEEPALIVE": COUNT},
+                                           "failed": {}}
     status = helper.get("/v1/status").json
     assert (status["clients"], status["connections"]) == (1, 2 * COUNT + 1)
     assert status["records"] >= 2 * COUNT + 1 and not any(status["dropped"].values())
@@ -136,7 +138,7 @@ def names_of(answer):
     if not isinstance(answer, dict):
         return set()
     return set(answer) | {name for key, one in answer.items()
-                          if key not in ("tcp_info", "failed") for name in names_of(one)}
+                          if key not in ("tcp_info", "failed", "set") for name in names_of(one)}
 
 
 def test_the_manual_tells_of_every_member(helper, talker):

@@ -243,6 +243,8 @@ def test_options_and_their_errors(helper, start):
     for record in helper.take().read():
         assert (record.applied, record.failed) == (2, 1)
         assert record.failures == [(6, 9999, errno.ENOPROTOOPT)]
+        assert set(record.options) == {(socket.SOL_SOCKET, socket.SO_KEEPALIVE),
+                                       (socket.IPPROTO_TCP, socket.TCP_NODELAY)}
 
 
 # --- finding the helper -------------------------------------------------------------------------

@@ -130,7 +130,7 @@ class Ring:
         self.fd = os.memfd_create("ring", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
         os.ftruncate(self.fd, size)
         self.memory = mmap.mmap(self.fd, size)
-        self.memory[:24] = struct.pack("<8sIIII", b"STRING01", 1, 256, SLOTS, HEADER)
+        self.memory[:24] = struct.pack("<8sIIII", b"STRING01", 2, 256, SLOTS, HEADER)
         if seals:
             fcntl.fcntl(self.fd, 1033, seals)
         self.head = 0
@@ -139,12 +139,12 @@ class Ring:
             time_ns=None, sum_up=checksum, rule=0, protocol=6):
         def mapped(address):
             return b"\0" * 10 + b"\xff\xff" + socket.inet_aton(address)
-        record = struct.pack("<QQ16s16sIIHHHHHHBB2x96x", cookie, time_ns or time.time_ns(),
+        record = struct.pack("<QQ16s16sIIHHHHHHBB2x160x", cookie, time_ns or time.time_ns(),
                              mapped(local[0]), mapped(remote[0]), os.getpid(), 0, local[1],
                              remote[1], socket.AF_INET, protocol, rule, 0, kind, 0)
-        assert len(record) == 168
+        assert len(record) == 232
         at = HEADER + self.head % SLOTS * 256
-        self.memory[at:at + 184] = struct.pack("<QQ", self.head + 1,
+        self.memory[at:at + 248] = struct.pack("<QQ", self.head + 1,
                                                sum_up(record, self.head)) + record
         self.head += 1
         self.memory[HEAD:HEAD + 8] = struct.pack("<Q", self.head)

@@ -65,6 +65,9 @@ static struct connections *one_connection(void)
     struct connection_start start = tracked_start("web", "out", 1);
 
     start.applied = 3;
+    start.named = 2;
+    start.options[0] = "TCP_NODELAY";
+    start.options[1] = "SO_KEEPALIVE";
     start.failure_count = 1;
     start.failures[0] = (struct option_failure){"SO_MARK", EPERM};
     tracked_sample(all, tracked(all, &start), "bytes_sent", 1000, "rtt", 1500, "busy_time", 2500000,
@@ -88,7 +91,9 @@ Test(metrics, sums_in_base_units)
     expect_line(text, "socktune_rtt_seconds_bucket" WEB ",le=\"+Inf\"} 1");
     expect_line(text, "socktune_rtt_seconds_count" WEB "} 1");
     expect_line(text, "socktune_delivery_rate_bytes_per_second_sum" WEB "} 2000000");
-    expect_line(text, "socktune_options_applied_total" WEB "} 3");
+    expect_line(text, "socktune_options_applied_total" WEB ",option=\"TCP_NODELAY\"} 1");
+    expect_line(text, "socktune_options_applied_total" WEB ",option=\"SO_KEEPALIVE\"} 1");
+    expect_line(text, "socktune_options_applied_total" WEB ",option=\"other\"} 1");
     expect_line(text,
                 "socktune_options_refused_total" WEB ",option=\"SO_MARK\",error=\"EPERM\"} 1");
     expect_line(text, "socktune_helper_processes 3");

@@ -11,6 +11,7 @@
 #include <arpa/inet.h>
 #include <criterion/criterion.h>
 #include <errno.h>
+#include <netinet/tcp.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -136,6 +137,9 @@ Test(record, what_became_of_options)
     subject_at_accept(&subject);
     cr_assert(record_fill(&scene.maker, scene.accepted, &subject, NULL, &record));
     cr_expect_eq(record.applied, 1, "TCP_NODELAY");
+    cr_assert_eq(record.named, 1);
+    cr_expect_eq(record.options[0].level, IPPROTO_TCP);
+    cr_expect_eq(record.options[0].optname, TCP_NODELAY);
     cr_assert_eq(record.failed, 1);
     cr_expect_eq(record.failures[0].level, SOL_SOCKET);
     cr_expect_eq(record.failures[0].optname, SO_KEEPALIVE);

@@ -207,17 +207,31 @@ static json_t *refused_json(const struct group *group)
 {
     json_t *object = json_object();
 
-    for (size_t i = 0; i < group->refused_count; i++) {
-        const struct option_count *refused = &group->refused[i];
+    for (size_t i = 0; i < group->outcome_count; i++) {
+        const struct option_count *refused = &group->outcomes[i];
         const char *error = strerrorname_np(refused->error);
         json_t *errors = json_object_get(object, refused->option);
 
+        if (!refused->error)
+            continue;
         if (!errors) {
             errors = json_object();
             json_object_set_new(object, refused->option, errors);
         }
         json_object_set_new(errors, error ? error : "other", count_json(refused->count));
     }
+    return object;
+}
+
+/* {"TCP_NODELAY": 7} */
+static json_t *set_json(const struct group *group)
+{
+    json_t *object = json_object();
+
+    for (size_t i = 0; i < group->outcome_count; i++)
+        if (!group->outcomes[i].error)
+            json_object_set_new(object, group->outcomes[i].option,
+                                count_json(group->outcomes[i].count));
     return object;
 }
 
@@ -264,13 +278,13 @@ json_t *answer_rule(const struct group *group)
     for (unsigned i = 0; i < ENDING_COUNT; i++)
         closed += group->closed[i];
     object = json_pack(
-        "{s:o, s:o, s:s, s:o, s:I, s:I, s:I, s:o, s:{s:I, s:o}, s:{s:I, s:I}, s:o, s:o, s:o}",
+        "{s:o, s:o, s:s, s:o, s:I, s:I, s:I, s:o, s:{s:I, s:o, s:o}, s:{s:I, s:I}, s:o, s:o, s:o}",
         "program", text_json(group->program), "rule", text_json(group->rule), "role",
         group->other || !role ? "other" : role, "port", port_json(group), "open",
         (json_int_t)group->open, "opened", (json_int_t)group->opened, "closed", (json_int_t)closed,
-        "ends", ends_json(group), "options", "applied", (json_int_t)group->applied, "failed",
-        refused_json(group), "accept_queue", "length", (json_int_t)group->accept_queue, "limit",
-        (json_int_t)group->accept_limit, "rtt",
+        "ends", ends_json(group), "options", "applied", (json_int_t)group->applied, "set",
+        set_json(group), "failed", refused_json(group), "accept_queue", "length",
+        (json_int_t)group->accept_queue, "limit", (json_int_t)group->accept_limit, "rtt",
         distribution_json(&group->histograms[HISTOGRAM_RTT]), "duration",
         distribution_json(&group->histograms[HISTOGRAM_DURATION]), "tcp_info", sums_json(group));
     if (*group->peer)

@@ -429,7 +429,7 @@ static void open_again(struct connection *connection, const struct connection_st
 {
     fill(connection, start);
     connection->state = 0;
-    group_options(connection->group, connection);
+    group_options(connection->group, start);
 }
 
 static struct connection *open_new(struct connections *all, const struct connection_start *start)
@@ -468,7 +468,7 @@ static struct connection *open_new(struct connections *all, const struct connect
                                                                               : start->local_port,
                                           .peer = start->peer ? start->peer : "",
                                           .uid = start->uid});
-    group_opened(connection->group, connection);
+    group_opened(connection->group, start);
     return connection;
 }
 

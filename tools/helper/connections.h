@@ -18,6 +18,7 @@
 #include <sys/types.h>
 
 #define CONNECTION_FAILURES_MAX 8u
+#define CONNECTION_NAMED_MAX    16u
 #define CONNECTION_INFO_ROOM    288u /* bytes of tcp_info that are kept; Linux 6.18 gives 280 */
 #define CONGESTION_NAME_SIZE    16u  /* TCP_CA_NAME_MAX */
 /* Sums are kept for so many {user, program, rule, role, port, class of peers}; all others go under
@@ -135,7 +136,7 @@ const double *histogram_bounds(enum histogram_kind kind);
 
 struct option_count {
     const char *option;
-    int error; /* errno */
+    int error; /* errno; 0: it was set */
     uint64_t count;
 };
 
@@ -156,9 +157,9 @@ struct group {
     uint64_t closed[ENDING_COUNT];
     uint64_t sums[SUM_COUNT];
     struct histogram histograms[HISTOGRAM_COUNT];
-    uint64_t applied;             /* options set */
-    struct option_count *refused; /* refused_count of them: {option, errno} */
-    size_t refused_count;
+    uint64_t applied;              /* options set, those below and others */
+    struct option_count *outcomes; /* outcome_count of them: {option, errno} */
+    size_t outcome_count;
     uint64_t accept_queue; /* of its open listeners, now */
     uint64_t accept_limit;
 };
@@ -247,6 +248,8 @@ struct connection_start {
     uint8_t family;
     uint8_t role;
     uint16_t applied;
+    unsigned named; /* of those that were applied, these */
+    const char *options[CONNECTION_NAMED_MAX];
     unsigned failure_count;
     struct option_failure failures[CONNECTION_FAILURES_MAX];
 };

@@ -10,9 +10,9 @@
 
 #define USER_GROUPS_MAX (GROUPS_MAX / 4)
 /* Distinct {option, errno} of a group: an option fails in few ways. */
-#define REFUSED_MAX 128u
-#define NANO        1e-9
-#define MICRO       1e-6
+#define OUTCOMES_MAX 256u
+#define NANO         1e-9
+#define MICRO        1e-6
 
 static const char *const sum_fields[] = {
     [SUM_BYTES_SENT] = "bytes_sent",
@@ -193,10 +193,10 @@ struct group *groups_get(struct groups *groups, const struct group_key *key)
 void groups_free(struct groups *groups)
 {
     for (size_t i = 0; i < groups->count; i++) {
-        free(groups->sorted[i]->refused);
+        free(groups->sorted[i]->outcomes);
         free(groups->sorted[i]);
     }
-    free(groups->other.refused);
+    free(groups->other.outcomes);
     free(groups->sorted);
     *groups = (struct groups){0};
 }
@@ -212,39 +212,42 @@ static void observe(struct group *group, enum histogram_kind kind, double value)
     histogram->sum += value;
 }
 
-static void refused(struct group *group, struct option_failure failure)
+static void count_outcome(struct group *group, const char *option, int error)
 {
     struct option_count *more;
 
-    for (size_t i = 0; i < group->refused_count; i++) {
-        struct option_count *known = &group->refused[i];
+    for (size_t i = 0; i < group->outcome_count; i++) {
+        struct option_count *known = &group->outcomes[i];
 
-        if (known->option == failure.option && known->error == failure.error) {
+        if (known->error == error &&
+            (known->option == option || strcmp(known->option, option) == 0)) {
             known->count++;
             return;
         }
     }
-    if (group->refused_count == REFUSED_MAX)
+    if (group->outcome_count == OUTCOMES_MAX)
         return;
-    more = reallocarray(group->refused, group->refused_count + 1, sizeof *more);
+    more = reallocarray(group->outcomes, group->outcome_count + 1, sizeof *more);
     if (!more)
         return;
-    group->refused = more;
-    more[group->refused_count++] = (struct option_count){failure.option, failure.error, 1};
+    group->outcomes = more;
+    more[group->outcome_count++] = (struct option_count){option, error, 1};
 }
 
-void group_options(struct group *group, const struct connection *connection)
+void group_options(struct group *group, const struct connection_start *start)
 {
-    group->applied += connection->applied;
-    for (unsigned i = 0; i < connection->failure_count; i++)
-        refused(group, connection_failure(connection, i));
+    group->applied += start->applied;
+    for (unsigned i = 0; i < start->named && i < CONNECTION_NAMED_MAX; i++)
+        count_outcome(group, start->options[i], 0);
+    for (unsigned i = 0; i < start->failure_count && i < CONNECTION_FAILURES_MAX; i++)
+        count_outcome(group, start->failures[i].option, start->failures[i].error);
 }
 
-void group_opened(struct group *group, const struct connection *connection)
+void group_opened(struct group *group, const struct connection_start *start)
 {
     group->open++;
     group->opened++;
-    group_options(group, connection);
+    group_options(group, start);
 }
 
 /* What a counter of `width` bytes rose by. One that fell has wrapped around if it fell far, and

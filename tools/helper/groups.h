@@ -33,9 +33,9 @@ struct group *groups_get(struct groups *groups, const struct group_key *key);
 void groups_free(struct groups *groups);
 
 /* A connection begins; its options count. */
-void group_opened(struct group *group, const struct connection *connection);
+void group_opened(struct group *group, const struct connection_start *start);
 /* Options of a further call on the same socket. */
-void group_options(struct group *group, const struct connection *connection);
+void group_options(struct group *group, const struct connection_start *start);
 /* What rose from `old` to `new` (old->length may be 0), and the round-trip time. */
 void group_sampled(struct group *group, const struct tcp_info_bytes *old,
                    const struct tcp_info_bytes *new);

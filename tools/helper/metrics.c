@@ -81,10 +81,10 @@ static const struct number {
     {{"connections_opened", "", "counter", "Connections and listeners that were opened."}, offsetof(struct group, opened), false},
     {{"accept_queue", "", "gauge", "Connections that wait for accept() at the open listeners."}, offsetof(struct group, accept_queue), true},
     {{"accept_queue_limit", "", "gauge", "How many may wait for accept() at the open listeners."}, offsetof(struct group, accept_limit), true},
-    {{"options_applied", "", "counter", "Socket options set on connections."}, offsetof(struct group, applied), false},
 };
 
 static const struct head endings = {"connections_closed", "", "counter", "Connections and listeners that closed, by how: in order (fin), broken off (reset), without an answer (timeout), never connected (refused, unanswered), figures wiped (aborted), not to be told (unknown), listeners (listener), end not seen (lost), not the program's (rejected)."};
+static const struct head applications = {"options_applied", "", "counter", "Socket options that were set, by option; those that were not told one by one are \"other\"."};
 static const struct head refusals = {"options_refused", "", "counter", "Socket options that the kernel refused, by option and error."};
 /* clang-format on */
 
@@ -264,13 +264,41 @@ static void put_endings(const struct group *group, size_t unused, FILE *to)
     }
 }
 
+static void put_applied(const struct group *group, const char *option, uint64_t count, FILE *to)
+{
+    fprintf(to, "socktune_%s_total", applications.name);
+    put_labels(group, to);
+    fputs(",option=\"", to);
+    put_value(option, to);
+    fprintf(to, "\"} %" PRIu64 "\n", count);
+}
+
+static void put_applications(const struct group *group, size_t unused, FILE *to)
+{
+    uint64_t others = group->applied;
+
+    (void)unused;
+    for (size_t i = 0; i < group->outcome_count; i++) {
+        const struct option_count *outcome = &group->outcomes[i];
+
+        if (outcome->error)
+            continue;
+        put_applied(group, outcome->option, outcome->count, to);
+        others -= outcome->count < others ? outcome->count : others;
+    }
+    if (others)
+        put_applied(group, "other", others, to);
+}
+
 static void put_refusals(const struct group *group, size_t unused, FILE *to)
 {
     (void)unused;
-    for (size_t i = 0; i < group->refused_count; i++) {
-        const struct option_count *refused = &group->refused[i];
+    for (size_t i = 0; i < group->outcome_count; i++) {
+        const struct option_count *refused = &group->outcomes[i];
         const char *error = strerrorname_np(refused->error);
 
+        if (!refused->error)
+            continue;
         fprintf(to, "socktune_%s_total", refusals.name);
         put_labels(group, to);
         fputs(",option=\"", to);
@@ -303,6 +331,8 @@ static struct family family_of(size_t number)
     case 0:
         return (struct family){&endings, put_endings, 0};
     case 1:
+        return (struct family){&applications, put_applications, 0};
+    case 2:
         return (struct family){&refusals, put_refusals, 0};
     default:
         return (struct family){NULL, NULL, 0};

@@ -143,9 +143,9 @@ static void leave_user(struct registry *registry, struct user *user)
 
 /* --- records -------------------------------------------------------------------------------- */
 
-static const char *option_label(const struct record_failure *failure)
+static const char *option_label(int level, int optname)
 {
-    const struct option *option = option_find_number(failure->level, failure->optname);
+    const struct option *option = option_find_number(level, optname);
 
     return option ? option->name : "raw";
 }
@@ -201,11 +201,16 @@ static void take_record(void *context, const struct record *record)
     memcpy(start.remote, record->remote, sizeof start.remote);
     if (record->protocol == IPPROTO_MPTCP && record->kind == RECORD_ACCEPT)
         start.cookie = multipath_identity(&start);
+    while (start.named < record->named && start.named < RECORD_NAMED_MAX) {
+        const struct record_option *option = &record->options[start.named];
+
+        start.options[start.named++] = option_label(option->level, option->optname);
+    }
     while (start.failure_count < record->failed && start.failure_count < RECORD_FAILURES_MAX) {
         const struct record_failure *failure = &record->failures[start.failure_count];
 
         start.failures[start.failure_count++] =
-            (struct option_failure){option_label(failure), failure->error};
+            (struct option_failure){option_label(failure->level, failure->optname), failure->error};
     }
     if (!sampler_open(helper->sampler, &start))
         entry->process.dropped++;

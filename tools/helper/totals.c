@@ -11,23 +11,23 @@ static bool same_series(const struct group *a, const struct group *b)
            strcmp(a->peer, b->peer) == 0;
 }
 
-static int add_refused(struct group *to, const struct option_count *from)
+static int add_outcome(struct group *to, const struct option_count *from)
 {
     struct option_count *more;
 
-    for (size_t i = 0; i < to->refused_count; i++)
-        if (to->refused[i].error == from->error &&
-            strcmp(to->refused[i].option, from->option) == 0) {
-            to->refused[i].count += from->count;
+    for (size_t i = 0; i < to->outcome_count; i++)
+        if (to->outcomes[i].error == from->error &&
+            strcmp(to->outcomes[i].option, from->option) == 0) {
+            to->outcomes[i].count += from->count;
             return 0;
         }
-    more = reallocarray(to->refused, to->refused_count + 1, sizeof *more);
+    more = reallocarray(to->outcomes, to->outcome_count + 1, sizeof *more);
     if (!more)
         return -1;
-    to->refused = more;
-    more[to->refused_count] = *from;
-    more[to->refused_count].option = strdup(from->option);
-    return more[to->refused_count++].option ? 0 : -1;
+    to->outcomes = more;
+    more[to->outcome_count] = *from;
+    more[to->outcome_count].option = strdup(from->option);
+    return more[to->outcome_count++].option ? 0 : -1;
 }
 
 static void add_histogram(struct histogram *to, const struct histogram *from)
@@ -50,8 +50,8 @@ static int add_group(struct group *to, const struct group *from)
         to->sums[i] += from->sums[i];
     for (size_t i = 0; i < HISTOGRAM_COUNT; i++)
         add_histogram(&to->histograms[i], &from->histograms[i]);
-    for (size_t i = 0; i < from->refused_count; i++)
-        if (add_refused(to, &from->refused[i]) != 0)
+    for (size_t i = 0; i < from->outcome_count; i++)
+        if (add_outcome(to, &from->outcomes[i]) != 0)
             return -1;
     return 0;
 }
@@ -104,9 +104,9 @@ void totals_free(struct totals *totals)
     for (size_t i = 0; i < totals->count; i++) {
         struct group *group = &totals->groups[i];
 
-        for (size_t j = 0; j < group->refused_count; j++)
-            free_text(group->refused[j].option);
-        free(group->refused);
+        for (size_t j = 0; j < group->outcome_count; j++)
+            free_text(group->outcomes[j].option);
+        free(group->outcomes);
         free_text(group->program);
         free_text(group->rule);
         free_text(group->peer);
