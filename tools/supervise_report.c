@@ -350,12 +350,17 @@ static void take_ends(struct socket_entry *entry, const struct diag_target *targ
     subject->known |= FACT_REMOTE;
 }
 
-static void report(struct socket_entry *entry, const struct diag_target *target)
+static void tell(struct socket_entry *entry)
 {
     entry->told = true;
     reports.expected--;
-    take_ends(entry, target);
     put_record(entry);
+}
+
+static void report(struct socket_entry *entry, const struct diag_target *target)
+{
+    take_ends(entry, target);
+    tell(entry);
 }
 
 /* --- accepted sockets ------------------------------------------------------------------------- */
@@ -372,9 +377,9 @@ static bool accepts(const struct socket_entry *listener, const struct diag_answe
            memcmp(subject->local.bytes, answer->target.local, sizeof answer->target.local) == 0;
 }
 
-static const struct socket_entry *listener_of(const struct diag_answer *answer)
+static struct socket_entry *listener_of(const struct diag_answer *answer)
 {
-    const struct socket_entry *listener = reports.listeners;
+    struct socket_entry *listener = reports.listeners;
 
     while (listener && !accepts(listener, answer))
         listener = listener->next;
@@ -384,11 +389,14 @@ static const struct socket_entry *listener_of(const struct diag_answer *answer)
 /* A connection that no call was notified of: did a listener accept it? */
 static struct socket_entry *adopt(const struct diag_answer *answer)
 {
-    const struct socket_entry *listener = listener_of(answer);
+    struct socket_entry *listener = listener_of(answer);
     struct socket_entry entry = {.kind = RECORD_ACCEPT};
 
     if (!listener || !answer->target.remote_port)
         return NULL;
+    /* It may be gone before a dump meets it, but has listened, as this proves. */
+    if (!listener->told)
+        tell(listener);
     entry.cookie = answer->target.cookie;
     entry.when = now_ns(CLOCK_REALTIME);
     entry.reporter = listener->reporter;
