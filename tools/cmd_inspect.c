@@ -12,6 +12,7 @@
 #include "flags.h"
 #include "fresh.h"
 #include "names.h"
+#include "read_option.h"
 #include "retune.h"
 #include "show_socket.h"
 
@@ -42,14 +43,6 @@ struct inspection {
 
 /* --- the snapshot ----------------------------------------------------------------------------- */
 
-/* Is the option one of such a socket? */
-static bool concerns(const struct option *row, const struct subject *subject)
-{
-    return row->readable && row->families & subject->families &&
-           row->protocols & subject->protocols &&
-           (!(subject->known & FACT_ROLE) || row->roles & subject->roles);
-}
-
 static int take(const struct lender *lender, const struct open_socket *sockets, size_t count,
                 struct inspection *inspection)
 {
@@ -64,7 +57,7 @@ static int take(const struct lender *lender, const struct open_socket *sockets, 
         struct reading *reading = &inspection->readings[i];
 
         reading->told =
-            concerns(row, &inspection->observed.subject) &&
+            option_concerns(row, &inspection->observed.subject) &&
             read_option(fd, row->level, row->optname, row, &reading->value, &reading->unset);
     }
     close(fd);

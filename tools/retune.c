@@ -9,6 +9,7 @@
 #include "retune.h"
 #include "action.h"
 #include "names.h"
+#include "read_option.h"
 #include "simulate.h"
 
 #include <errno.h>
@@ -17,59 +18,11 @@
 #include <stdlib.h>
 #include <string.h>
 
-#ifndef SO_BUF_LOCK /* Linux 5.15 */
-#define SO_BUF_LOCK 72
-#endif
-#ifndef SOCK_SNDBUF_LOCK
-#define SOCK_SNDBUF_LOCK 1
-#define SOCK_RCVBUF_LOCK 2
-#endif
-
 /* What getsockopt() answers once an action's value is set. */
 struct expectation {
     bool foretold;
     struct value value;
 };
-
-/* --- reading ---------------------------------------------------------------------------------- */
-
-/* Buffers: those that getsockopt() tells under another number, and the bit of SO_BUF_LOCK that
- * tells whether someone has set them. */
-static const struct buffer {
-    int optname;
-    int reads;
-    int lock;
-} buffers[] = {{SO_RCVBUF, SO_RCVBUF, SOCK_RCVBUF_LOCK},
-               {SO_RCVBUFFORCE, SO_RCVBUF, SOCK_RCVBUF_LOCK},
-               {SO_SNDBUF, SO_SNDBUF, SOCK_SNDBUF_LOCK},
-               {SO_SNDBUFFORCE, SO_SNDBUF, SOCK_SNDBUF_LOCK}};
-
-static const struct buffer *buffer_of(int level, int optname)
-{
-    for (size_t i = 0; i < sizeof buffers / sizeof *buffers; i++)
-        if (level == SOL_SOCKET && buffers[i].optname == optname)
-            return &buffers[i];
-    return NULL;
-}
-
-bool read_option(int fd, int level, int optname, const struct option *row, struct value *value,
-                 bool *unset)
-{
-    const struct buffer *buffer = buffer_of(level, optname);
-    socklen_t length = sizeof value->bytes, lock_length = sizeof(int);
-    int lock;
-
-    *unset = false;
-    value->length = 0;
-    if (row && !row->readable && !buffer)
-        return false;
-    if (getsockopt(fd, level, buffer ? buffer->reads : optname, value->bytes, &length) != 0)
-        return false;
-    value->length = length;
-    if (buffer && getsockopt(fd, SOL_SOCKET, SO_BUF_LOCK, &lock, &lock_length) == 0)
-        *unset = !(lock & buffer->lock);
-    return true;
-}
 
 bool option_floats(const struct option *row, const struct subject *subject, bool unset)
 {
@@ -87,10 +40,10 @@ static bool same_bytes(const struct value *one, const struct value *other)
 /* The kernel doubles buffers, and does not cap those set by force. */
 static bool expect_forced_buffer(const struct option *row, struct value *value)
 {
-    const struct buffer *buffer = row ? buffer_of(row->level, row->optname) : NULL;
     int bytes;
 
-    if (!buffer || buffer->optname == buffer->reads || value->length != sizeof bytes)
+    if (!row || option_reads(row->level, row->optname) == row->optname ||
+        value->length != sizeof bytes)
         return false;
     memcpy(&bytes, value->bytes, sizeof bytes);
     bytes = (int)((unsigned)bytes * 2u);

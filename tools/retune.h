@@ -63,14 +63,6 @@ void retune(int fd, const struct observed *observed, const struct baseline *fres
 void retuned_reason(const struct policy *policy, const struct retuned_option *option, char *text,
                     size_t size);
 
-/*
- * Read an option's current value; false if it cannot be told. `row` may be NULL. `unset` is
- * true for a buffer that nobody has sized, so that the kernel chooses, and alters, its size. System
- * calls alone. Also for `inspect`.
- */
-bool read_option(int fd, int level, int optname, const struct option *row, struct value *value,
-                 bool *unset);
-
 /* True if the kernel alters the value by itself while such a socket is in use, or in its handshake.
  */
 bool option_floats(const struct option *row, const struct subject *subject, bool unset);
