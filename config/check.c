@@ -234,9 +234,18 @@ static void check_purpose(const struct checker *checker, const struct rule *rule
     if (rule->setting_count == 0 && !rule->final && !rule->report)
         warn(checker, rule->at, "rule \"%s\" does nothing: it has no set, default, force or ignore",
              rule->name);
-    if (rule->handoff_socket)
+    if (rule->handoff_said && !rule->report)
+        warn(checker, rule->at, "rule \"%s\": handoff means nothing without report = true",
+             rule->name);
+    else if (rule->handoff != 0 && (rule_roles(rule) & (ROLE_CONNECT | ROLE_ACCEPT)) == 0)
         warn(checker, rule->at,
-             "rule \"%s\": this version of socktune hands nothing over by socket; the ring is used",
+             "rule \"%s\": handoff means nothing for listeners, which are never passed",
+             rule->name);
+    else if (rule->handoff == RULE_HANDOFF_SOCKET)
+        warn(checker, rule->at,
+             "rule \"%s\": handoff = \"socket\" can delay the end of a connection, as its peer "
+             "sees it, while socktuned reads from it; \"auto\" does so only where sock_diag cannot "
+             "be had",
              rule->name);
 }
 

@@ -53,13 +53,18 @@ static void read_report(struct reader *reader, const config_setting_t *setting, 
 
 static void read_handoff(struct reader *reader, const config_setting_t *setting, struct rule *rule)
 {
-    static const char *const ways[] = {"ring", "socket", "auto", NULL};
+    static const struct {
+        const char *name;
+        uint8_t flag;
+    } ways[] = {{"ring", 0}, {"socket", RULE_HANDOFF_SOCKET}, {"auto", RULE_HANDOFF_AUTO}};
     const char *way = parse_string(reader, setting, "handoff");
 
-    rule->handoff_socket = way != NULL && strcmp(way, "socket") == 0;
-    for (size_t i = 0; way != NULL && ways[i] != NULL; i++)
-        if (strcmp(way, ways[i]) == 0)
+    rule->handoff_said = true;
+    for (size_t i = 0; way != NULL && i < sizeof ways / sizeof *ways; i++) {
+        rule->handoff = ways[i].flag;
+        if (strcmp(way, ways[i].name) == 0)
             return;
+    }
     if (way != NULL)
         parse_error(reader, setting,
                     "handoff: expected \"ring\", \"socket\" or \"auto\", not \"%s\"", way);

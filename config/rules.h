@@ -64,7 +64,8 @@ struct rule {
                            are left alone unless a rule names them */
     bool final;
     bool report;
-    bool handoff_socket;      /* handoff = "socket" */
+    uint8_t handoff;          /* enum rule_flag: RULE_HANDOFF_SOCKET, RULE_HANDOFF_AUTO, or 0 */
+    bool handoff_said;        /* the rule has a handoff */
     struct setting *settings; /* in the order written */
     size_t setting_count;
 };

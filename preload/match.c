@@ -369,3 +369,11 @@ unsigned match_report(const struct policy *policy, const struct active *active,
     }
     return needed;
 }
+
+uint32_t report_rule(const struct policy *policy, const struct active *active, uint32_t number)
+{
+    for (uint32_t i = 0; i < active->count; i++)
+        if ((policy->rules[active->rules[i]].flags & RULE_REPORT) != 0 && number-- == 0)
+            return active->rules[i];
+    return NO_REPORT;
+}

@@ -76,4 +76,7 @@ unsigned match_guard(const struct policy *policy, const struct active *active,
 unsigned match_report(const struct policy *policy, const struct active *active,
                       const struct subject *subject, uint32_t *number);
 
+/* The rule of that number: an index into policy->rules, or NO_REPORT if there are not so many. */
+uint32_t report_rule(const struct policy *policy, const struct active *active, uint32_t number);
+
 #endif

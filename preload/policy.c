@@ -96,7 +96,8 @@ static bool matcher_ok(const struct policy_header *h, const struct policy_matche
 static bool rule_ok(const struct policy_header *h, const struct policy_rule *rule)
 {
     return is_string(h, rule->name) && is_string(h, rule->file) &&
-           (rule->flags & ~(uint32_t)(RULE_FINAL | RULE_REPORT)) == 0 && rule->protocols != 0 &&
+           (rule->flags & ~(uint32_t)(RULE_FINAL | RULE_REPORT | RULE_HANDOFF)) == 0 &&
+           (rule->flags & RULE_HANDOFF) != RULE_HANDOFF && rule->protocols != 0 &&
            (rule->protocols & ~(unsigned)PROTOCOL_ALL) == 0 && rule->roles != 0 &&
            (rule->roles & ~(unsigned)ROLE_ALL) == 0 && rule->families != 0 &&
            (rule->families & ~(unsigned)FAMILY_ALL) == 0 && (rule->moments & ~MOMENT_ALL) == 0 &&

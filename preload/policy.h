@@ -21,7 +21,7 @@
 #include <stdint.h>
 
 #define POLICY_MAGIC       "SOCKTUNE"
-#define POLICY_VERSION     1u
+#define POLICY_VERSION     2u
 #define POLICY_SUFFIX      ".policy"
 #define POLICY_SIZE_MAX    (64u << 20) /* bytes; a larger file is refused unread */
 #define POLICY_OPTIONS_MAX 256u /* distinct options in one policy: bounds the stack of a hook */
@@ -169,7 +169,15 @@ struct policy_port {
     uint16_t reserved; /* 0 */
 };
 
-enum rule_flag { RULE_FINAL = 1, RULE_REPORT = 2 };
+enum rule_flag {
+    RULE_FINAL = 1,
+    RULE_REPORT = 2,
+    /* How: beside the record, the connection itself is passed to the helper; always, or only where
+     * the program cannot have sock_diag. At most one of them. */
+    RULE_HANDOFF_SOCKET = 4,
+    RULE_HANDOFF_AUTO = 8
+};
+#define RULE_HANDOFF (RULE_HANDOFF_SOCKET | RULE_HANDOFF_AUTO)
 
 struct policy_rule {
     uint32_t name;                  /* string; never empty: an unnamed rule is called "#N" */

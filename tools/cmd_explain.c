@@ -220,8 +220,32 @@ static void print_guards(const struct policy *policy, const struct outcome *outc
     }
 }
 
+static const char *handoff_name(const struct policy_rule *rule)
+{
+    return rule->flags & RULE_HANDOFF_SOCKET ? "socket"
+           : rule->flags & RULE_HANDOFF_AUTO ? "auto"
+                                             : "ring";
+}
+
+/* Listeners are never passed. */
+static void print_report(const struct policy *policy, const struct outcome *outcome, bool listens)
+{
+    const struct policy_rule *rule;
+
+    if (outcome->report == NO_REPORT)
+        return;
+    rule = &policy->rules[outcome->report];
+    printf("It is reported by %s, %s:%u", policy_string(policy, rule->name),
+           policy_string(policy, rule->file), rule->line);
+    if (!listens && (rule->flags & RULE_HANDOFF_SOCKET))
+        printf(", and passed to the helper");
+    else if (!listens && (rule->flags & RULE_HANDOFF_AUTO))
+        printf(", and passed to the helper where sock_diag cannot be had");
+    puts(".");
+}
+
 static void print_answer(const struct policy *policy, const struct active *active,
-                         const struct outcome *outcome)
+                         const struct outcome *outcome, bool listens)
 {
     printf("%u of %u rule%s %s for this program.\n", active->count, policy->rule_count,
            plural(policy->rule_count), active->count == 1 ? "is" : "are");
@@ -230,6 +254,19 @@ static void print_answer(const struct policy *policy, const struct active *activ
     else
         puts("They give such a socket nothing.");
     print_guards(policy, outcome);
+    print_report(policy, outcome, listens);
+}
+
+static json_t *json_report(const struct policy *policy, uint32_t index)
+{
+    const struct policy_rule *rule;
+
+    if (index == NO_REPORT)
+        return json_null();
+    rule = &policy->rules[index];
+    return json_pack("{s:o, s:o, s:i, s:s}", "rule", json_text(policy_string(policy, rule->name)),
+                     "file", json_text(policy_string(policy, rule->file)), "line", (int)rule->line,
+                     "handoff", handoff_name(rule));
 }
 
 static json_t *json_bytes(const struct policy *policy, const struct policy_action *action)
@@ -273,8 +310,8 @@ static int print_json_answer(const struct policy *policy, const struct active *a
         json_array_append_new(effects, json_effect(policy, &outcome->effects[i]));
     for (uint32_t i = 0; i < outcome->guard_count; i++)
         json_array_append_new(guards, action_json_where(policy, outcome->guards[i].action));
-    return print_json(
-        json_pack("{s:o, s:o, s:o}", "rules", rules, "options", effects, "guarded", guards));
+    return print_json(json_pack("{s:o, s:o, s:o, s:o}", "rules", rules, "options", effects,
+                                "guarded", guards, "report", json_report(policy, outcome->report)));
 }
 
 static int answer(const struct policy *policy, const struct answer_for *whom, bool json)
@@ -293,7 +330,7 @@ static int answer(const struct policy *policy, const struct answer_for *whom, bo
     if (json)
         status = print_json_answer(policy, &active, outcome);
     else
-        print_answer(policy, &active, outcome);
+        print_answer(policy, &active, outcome, whom->scenario.life == LIFE_LISTEN);
 out:
     free(outcome);
     free(rules);

@@ -358,6 +358,23 @@ static uint32_t reason(const struct living *living, uint32_t option)
     return NO_ACTION;
 }
 
+/* --- its report ------------------------------------------------------------------------------- */
+
+/* Of TCP and MPTCP, once there is a connection or a listener: preload/record.c. */
+static uint32_t reporting_rule(const struct living *living)
+{
+    struct subject subject = subject_at_end(living);
+    uint32_t number;
+    unsigned missing;
+
+    if (living->scenario->life == LIFE_SOCKET || (subject.families & FAMILY_IP) == 0 ||
+        (subject.protocols & (PROTOCOL_TCP | PROTOCOL_MPTCP)) == 0)
+        return NO_REPORT;
+    while ((missing = match_report(living->policy, living->active, &subject, &number)))
+        learn(living, &subject, missing, MOMENT_CONNECT);
+    return number == NO_REPORT ? NO_REPORT : report_rule(living->policy, living->active, number);
+}
+
 /* --- the result ------------------------------------------------------------------------------- */
 
 static int by_order(const void *one, const void *other)
@@ -398,6 +415,7 @@ void simulate(const struct policy *policy, const struct active *active,
     for (uint32_t i = 0; i < policy->option_count; i++)
         if (is_guarded(&living, active, i))
             outcome->guards[outcome->guard_count++] = (struct guard){i, reason(&living, i)};
+    outcome->report = reporting_rule(&living);
     tell_effects(&living, outcome);
 }
 
@@ -409,5 +427,6 @@ void simulate_effects(const struct policy *policy, const struct active *active,
     begin(&living, policy, active, scenario);
     live(&living);
     outcome->guard_count = 0;
+    outcome->report = NO_REPORT;
     tell_effects(&living, outcome);
 }

@@ -48,6 +48,7 @@ struct outcome {
     uint32_t effect_count;
     struct guard guards[POLICY_OPTIONS_MAX];
     uint32_t guard_count;
+    uint32_t report; /* index into policy->rules of the rule that has it reported; or NO_REPORT */
 };
 
 /* Live through `scenario` under the active rules. Pure. The program is supposed to set nothing
@@ -55,7 +56,7 @@ struct outcome {
 void simulate(const struct policy *policy, const struct active *active,
               const struct scenario *scenario, struct outcome *outcome);
 
-/* The effects alone; there will be no guards. */
+/* The effects alone; there will be no guards and no report. */
 void simulate_effects(const struct policy *policy, const struct active *active,
                       const struct scenario *scenario, struct outcome *outcome);
 

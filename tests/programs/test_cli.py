@@ -348,6 +348,23 @@ def test_explain_says_what_the_program_cannot_set(socktune, rules):
     assert f"SO_SNDBUF has no effect: ignore by upstreams, {rules}:9" in text
 
 
+@pytest.mark.parametrize("way, tail", [
+    ("ring", "."), ("socket", ", and passed to the helper."),
+    ("auto", ", and passed to the helper where sock_diag cannot be had.")])
+def test_explain_tells_who_reports_and_how(socktune, rule_file, way, tail):
+    path = rule_file('rules = ( { name = "first"; report = true; },\n'
+                     f'  {{ name = "told"; report = true; handoff = "{way}"; }} );\n')
+
+    def explain(*arguments):
+        return socktune("explain", "-c", path, "-p", "nginx", *arguments).stdout
+    assert f"It is reported by told, {path}:2{tail}\n" in explain("--connect", "127.0.0.1:1")
+    assert f"It is reported by told, {path}:2.\n" in explain("--listen", "127.0.0.1:1")
+    assert "reported" not in explain("--socket")
+    assert "reported" not in explain("--connect", "127.0.0.1:1", "--protocol", "udp")
+    report = json.loads(explain("--accept", "10.0.0.1:80,10.0.0.2:5", "--json"))["report"]
+    assert report == {"rule": "told", "file": str(path), "line": 2, "handoff": way}
+
+
 @pytest.mark.parametrize("arguments, names", [
     (["-p", "nginx", "--connect", "127.0.0.1:1"], []),
     (["-p", "python3", "--connect", "192.0.2.1:1"], []),

@@ -611,3 +611,18 @@ Test(compile, unix_sockets_inherit_nothing_and_are_never_late)
     cr_expect_eq(action_for(&c, "SO_SNDBUF", FAMILY_UNIX, PROTOCOL_UNIX_STREAM)->moments, ACCEPT);
     compiled_free(&c);
 }
+
+Test(compile, ways_of_handing_over)
+{
+    struct compiled compiled =
+        compiled_from("rules = ( { report = true; handoff = \"socket\"; }, { report = true; "
+                      "handoff = \"auto\"; },"
+                      "          { report = true; handoff = \"ring\"; }, { report = true; } );");
+    const struct policy_rule *rules = compiled.policy.rules;
+
+    cr_assert_eq(rules[0].flags, RULE_REPORT | RULE_HANDOFF_SOCKET);
+    cr_assert_eq(rules[1].flags, RULE_REPORT | RULE_HANDOFF_AUTO);
+    cr_assert_eq(rules[2].flags, RULE_REPORT);
+    cr_assert_eq(rules[3].flags, RULE_REPORT);
+    compiled_free(&compiled);
+}
