@@ -49,7 +49,7 @@ CONFIG_SRC  := $(wildcard config/*.c)
 TOOLS_SRC   := $(wildcard tools/*.c)
 HELPER_SRC  := $(wildcard tools/helper/*.c)
 # What the helper shares with the command.
-HELPER_TOOLS := tools/names.c tools/tcp_info.c
+HELPER_TOOLS := tools/action.c tools/console.c tools/names.c tools/read_option.c tools/tcp_info.c
 # And the command with the helper.
 COMMAND_HELPER := tools/helper/diag.c
 MAN_PAGES   := tools/socktune.1 $(B)/socktune.conf.5 preload/libsocktune.so.8 tools/socktuned.8

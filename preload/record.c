@@ -40,7 +40,8 @@ static enum moment moment_of(const struct record *record)
                                            : MOMENT_LISTENING;
 }
 
-/* Only sockets that sock_diag's TCP part knows. Settles protocol and role. */
+/* Only sockets that sock_diag's TCP part knows. Settles
+ * protocol and role. */
 static bool learn_protocol(int fd, struct subject *subject, struct record *record)
 {
     int protocol = subject->protocols == PROTOCOL_TCP ? IPPROTO_TCP
@@ -185,4 +186,11 @@ bool record_fill_known(const struct record_maker *maker, struct subject *subject
     put_addresses(subject, record);
     decide_options(maker, -1, subject, record);
     return true;
+}
+
+const struct policy_rule *record_rule(const struct record_maker *maker, const struct record *record)
+{
+    uint32_t rule = report_rule(maker->policy, maker->active, record->rule);
+    return record->rule == RECORD_RULE_UNNAMED || rule == NO_REPORT ? NULL
+                                                                    : &maker->policy->rules[rule];
 }

@@ -44,4 +44,8 @@ bool record_fill(const struct record_maker *maker, int fd, struct subject *subje
 bool record_fill_known(const struct record_maker *maker, struct subject *subject,
                        struct record *record);
 
+/* The rule that a record names, or NULL. Pure. */
+const struct policy_rule *record_rule(const struct record_maker *maker,
+                                      const struct record *record);
+
 #endif

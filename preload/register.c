@@ -16,6 +16,7 @@
 
 #include <linux/memfd.h>
 #include <linux/netlink.h>
+#include <sys/random.h>
 
 #ifndef MFD_NOEXEC_SEAL
 #define MFD_NOEXEC_SEAL 0x0008U /* include/uapi/linux/memfd.h, Linux 6.3 */
@@ -129,38 +130,51 @@ static int make_memory(void)
     return -1;
 }
 
+/* What a new ring begins with. */
+struct ring_start {
+    uint64_t id, first, now_ns;
+    uint64_t in_flight; /* what the process's last ring had handed over, and nobody has taken */
+};
+
 /* The header is written before anybody sees it as a ring. */
-static bool fill_header(int fd, uint64_t first, uint64_t now_ns)
+static bool fill_header(int fd, const struct ring_start *start)
 {
-    void *header = kernel_map_shared(NULL, sizeof(struct ring_header), fd);
-    if (header == NULL)
+    struct ring *ring = kernel_map_shared(NULL, sizeof(struct ring_header), fd);
+    if (ring == NULL)
         return false;
-    ring_init(header, first, now_ns);
-    kernel_call(SYS_munmap, header, sizeof(struct ring_header));
+    ring_init(ring, start->id, start->first, start->now_ns);
+    ring->header.handed = start->in_flight;
+    kernel_call(SYS_munmap, ring, sizeof(struct ring_header));
     return true;
 }
 
-static bool send_message(const struct register_plan *plan, int to, uint32_t pid, int memory,
-                         int diag)
+/* One message, with `count` descriptors. */
+static bool send_message(int to, struct iovec *parts, size_t part_count, size_t size,
+                         const int *descriptors, size_t count)
 {
-    struct registration head = plan->head;
-    head.pid = pid;
-    struct iovec parts[] = {{&head, sizeof head}, {(void *)plan->names, plan->names_size}};
     union {
         struct cmsghdr header;
         uint8_t bytes[CMSG_SPACE(REGISTRATION_DESCRIPTORS * sizeof(int))];
     } control = {{0}};
     struct msghdr message = {.msg_iov = parts,
-                             .msg_iovlen = 2,
+                             .msg_iovlen = part_count,
                              .msg_control = &control,
-                             .msg_controllen = sizeof control};
-    const int descriptors[REGISTRATION_DESCRIPTORS] = {memory, diag};
+                             .msg_controllen = CMSG_SPACE(count * sizeof(int))};
     control.header.cmsg_level = SOL_SOCKET;
     control.header.cmsg_type = SCM_RIGHTS;
-    control.header.cmsg_len = CMSG_LEN(sizeof descriptors);
-    __builtin_memcpy(CMSG_DATA(&control.header), descriptors, sizeof descriptors);
-    return kernel_call(SYS_sendmsg, to, &message, MSG_DONTWAIT | MSG_NOSIGNAL) ==
-           (long)plan->head.size;
+    control.header.cmsg_len = CMSG_LEN(count * sizeof(int));
+    __builtin_memcpy(CMSG_DATA(&control.header), descriptors, count * sizeof(int));
+    return kernel_call(SYS_sendmsg, to, &message, MSG_DONTWAIT | MSG_NOSIGNAL) == (long)size;
+}
+
+static bool send_registration(const struct register_plan *plan, int to, uint32_t pid, int memory,
+                              int diag)
+{
+    struct registration head = plan->head;
+    head.pid = pid;
+    struct iovec parts[] = {{&head, sizeof head}, {(void *)plan->names, plan->names_size}};
+    const int descriptors[REGISTRATION_DESCRIPTORS] = {memory, diag};
+    return send_message(to, parts, 2, head.size, descriptors, diag >= 0 ? 2 : 1);
 }
 
 /* A sock_diag socket, or -1. From here on it hears of the sockets that are destroyed, so that no
@@ -178,13 +192,15 @@ static int make_diag(uint32_t number)
 }
 
 static struct ring *pass_ring(const struct register_plan *plan, int to, int memory,
-                              struct ring *old, uint32_t pid)
+                              struct ring *old, uint32_t pid, bool *diagnosed)
 {
     struct ring *ring = kernel_map_shared(old, RING_SIZE(RING_SLOTS), memory);
     if (ring == NULL)
         return NULL;
+    /* Where the kernel has no sock_diag, or something forbids it, the helper does without. */
     int diag = make_diag((uint32_t)(ring->header.head / RING_GENERATION));
-    bool sent = diag >= 0 && send_message(plan, to, pid, memory, diag);
+    bool sent = send_registration(plan, to, pid, memory, diag);
+    *diagnosed = diag >= 0;
     if (diag >= 0)
         kernel_close(diag);
     if (sent)
@@ -197,18 +213,31 @@ static struct ring *pass_ring(const struct register_plan *plan, int to, int memo
     return NULL;
 }
 
+/* A name that no other ring has. Without randomness, time and process make it. */
+static uint64_t make_id(uint32_t pid, uint64_t now_ns)
+{
+    uint64_t id = 0;
+    if (kernel_call(SYS_getrandom, &id, sizeof id, GRND_NONBLOCK) != sizeof id)
+        id = now_ns ^ (uint64_t)pid << 40;
+    return id;
+}
+
 struct ring *register_ring(const struct register_plan *plan, struct ring *old, uint32_t pid,
-                           uint64_t now_ns)
+                           uint64_t now_ns, bool *diagnosed)
 {
     /* Time and process make the generation one that none of the process's other rings had. */
     const uint64_t first = ((now_ns >> 20 ^ (uint64_t)pid << 20) & 0x7fffffff) * RING_GENERATION;
+    const struct ring_start start = {.id = make_id(pid, now_ns),
+                                     .first = first,
+                                     .now_ns = now_ns,
+                                     .in_flight = old != NULL ? ring_in_flight(old) : 0};
     struct ring *ring = NULL;
     int to = connect_helper(plan);
     if (to < 0)
         return NULL;
     int memory = make_memory();
-    if (memory >= 0 && fill_header(memory, first, now_ns))
-        ring = pass_ring(plan, to, memory, old, pid);
+    if (memory >= 0 && fill_header(memory, &start))
+        ring = pass_ring(plan, to, memory, old, pid, diagnosed);
     if (memory >= 0)
         kernel_close(memory);
     kernel_close(to);
@@ -217,12 +246,6 @@ struct ring *register_ring(const struct register_plan *plan, struct ring *old, u
 
 /* --- when ---------------------------------------------------------------------------------------
  */
-
-static bool is_alive(const struct ring *ring, uint64_t now)
-{
-    uint64_t beat = __atomic_load_n(&ring->header.heartbeat, __ATOMIC_RELAXED);
-    return beat != 0 && (now < beat || now - beat < RING_HEARTBEAT_MAX_NS);
-}
 
 /* A helper that wrote its heartbeat has taken the ring up: begin the counting anew. */
 static void note_answer(struct register_state *state, const struct ring *ring)
@@ -252,7 +275,7 @@ static bool claim_try(struct register_state *state, uint64_t now)
 bool register_is_due(struct register_state *state, uint64_t now_ns)
 {
     const struct ring *ring = __atomic_load_n(&state->ring, __ATOMIC_ACQUIRE);
-    if (ring != NULL && is_alive(ring, now_ns))
+    if (ring != NULL && ring_is_read(ring, now_ns))
         return false;
     note_answer(state, ring);
     return state->unanswered < UNANSWERED_MAX && claim_try(state, now_ns);
@@ -261,10 +284,54 @@ bool register_is_due(struct register_state *state, uint64_t now_ns)
 void register_again(struct register_state *state, const struct register_plan *plan, uint32_t pid,
                     uint64_t now_ns)
 {
-    struct ring *ring = register_ring(plan, state->ring, pid, now_ns);
+    bool diagnosed = false;
+    struct ring *ring = register_ring(plan, state->ring, pid, now_ns, &diagnosed);
     if (ring == NULL)
         return;
     state->given = __atomic_load_n(&ring->header.heartbeat, __ATOMIC_RELAXED);
     state->unanswered++;
+    state->blind = !diagnosed;
     __atomic_store_n(&state->ring, ring, __ATOMIC_RELEASE);
+}
+
+/* --- handing over -------------------------------------------------------------------------------
+ */
+
+/* close() of a socket that lingers waits for its data to be sent, or resets it, and does neither
+ * while somebody else has it. */
+static bool lingers(int fd)
+{
+    struct linger linger = {0, 0};
+    socklen_t length = sizeof linger;
+    return kernel_getsockopt(fd, SOL_SOCKET, SO_LINGER, &linger, &length) != 0 ||
+           linger.l_onoff != 0;
+}
+
+static bool pass_connection(const struct register_plan *plan, const struct ring *ring, int fd,
+                            const struct record *record)
+{
+    struct handoff message = {.version = HANDOFF_VERSION,
+                              .size = sizeof message,
+                              .ring = ring->header.id,
+                              .record = *record};
+    struct iovec part = {&message, sizeof message};
+    int to = connect_helper(plan);
+    if (to < 0)
+        return false;
+    __builtin_memcpy(message.magic, HANDOFF_MAGIC, sizeof message.magic);
+    bool sent = send_message(to, &part, 1, sizeof message, &fd, 1);
+    kernel_close(to);
+    return sent;
+}
+
+void hand_off(const struct register_plan *plan, struct ring *ring, int fd,
+              const struct record *record)
+{
+    struct ring_header *header = &ring->header;
+    uint64_t handed = __atomic_fetch_add(&header->handed, 1, __ATOMIC_RELAXED);
+    uint64_t taken = __atomic_load_n(&header->taken, __ATOMIC_RELAXED);
+    if (handed - taken < RING_HANDED_MAX && !lingers(fd) && pass_connection(plan, ring, fd, record))
+        return;
+    __atomic_fetch_sub(&header->handed, 1, __ATOMIC_RELAXED);
+    ring_withhold(ring);
 }

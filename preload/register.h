@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Registering with the helper: registration.h is the message.
+ * Registering with the helper, and handing over connections: registration.h is the messages.
  */
 #ifndef SOCKTUNE_REGISTER_H
 #define SOCKTUNE_REGISTER_H
@@ -37,11 +37,19 @@ void register_prepare(struct register_plan *plan, const struct register_where *w
 /*
  * Make a ring, hand it to the helper, and keep nothing but its mapping: in the place of `old`, or
  * anywhere if that is NULL. Returns it; NULL: there is no helper, or no room. A failure after the
- * old ring was replaced returns the new one with a heartbeat of 0. Never waits. Async-signal-safe;
- * changes errno.
+ * old ring was replaced returns the new one with a heartbeat of 0. `diagnosed` tells whether
+ * sock_diag could be had. Never waits. Async-signal-safe; changes errno.
  */
 struct ring *register_ring(const struct register_plan *plan, struct ring *old, uint32_t pid,
-                           uint64_t now_ns);
+                           uint64_t now_ns, bool *diagnosed);
+
+/*
+ * Pass the connection `fd` itself to the helper that reads `ring`, with its record. It is withheld,
+ * and counted as that, where it lingers (SO_LINGER), where RING_HANDED_MAX are on their way, and on
+ * any error. Never waits; leaves no descriptor. Async-signal-safe, thread-safe; changes errno.
+ */
+void hand_off(const struct register_plan *plan, struct ring *ring, int fd,
+              const struct record *record);
 
 /*
  * When to register. Zero all but `distance`, which begins at REGISTER_DISTANCE_NS. Several threads
@@ -53,6 +61,7 @@ struct register_state {
     uint64_t distance; /* to the try after that */
     uint64_t given;    /* the heartbeat that the ring was made with */
     uint32_t unanswered;
+    bool blind; /* sock_diag could not be had */
 };
 
 #define REGISTER_DISTANCE_NS ((uint64_t)1000000000u)

@@ -1,32 +1,44 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Registration: the one message that a program sends to the helper, over a SOCK_SEQPACKET Unix
- * socket, before it closes everything again but its mapping of the ring. No answer comes.
+ * The messages that a program sends to the helper, each over a SOCK_SEQPACKET Unix socket of its
+ * own, of which nothing stays open. No answer comes. The first eight bytes tell which it is.
+ *
+ * Registration: the program closes everything again but its mapping of the ring.
  *
  *   struct registration | program NUL | rule NUL | rule NUL | ...
  *
- * with exactly two descriptors (SCM_RIGHTS), in this order:
+ * with one or two descriptors (SCM_RIGHTS), in this order:
  *
  *   [0] the ring: a memfd of `ring_size` bytes, sealed with F_SEAL_SHRINK, F_SEAL_GROW, F_SEAL_SEAL
  *   [1] a NETLINK_SOCK_DIAG socket of the program's network namespace, unused, and best bound to
- *       REGISTRATION_GROUPS: then what ends before the helper reads it is not missed
+ *       REGISTRATION_GROUPS: then what ends before the helper reads it is not missed; absent where
+ *       the program could not have one (in version 1 it has to be there)
  *
  * A process may register again (preload/report.c says when); records are then to be expected from
  * both rings, from the older one only such as were under way.
+ *
+ * Handing over a connection (handoff = "socket"): the record, which is in the ring as well, with
+ * exactly one descriptor, that of the connection itself.
+ *
+ *   struct handoff
  */
 #ifndef SOCKTUNE_REGISTRATION_H
 #define SOCKTUNE_REGISTRATION_H
 
+#include "ring.h"
+
 #include <stdint.h>
 
 #define REGISTRATION_MAGIC       "STREGIST"
-#define REGISTRATION_VERSION     1u
+#define REGISTRATION_VERSION     2u
 #define REGISTRATION_SIZE_MAX    16384u /* bytes of the message */
 #define REGISTRATION_RULES_MAX   256u
-#define REGISTRATION_DESCRIPTORS 2
+#define REGISTRATION_DESCRIPTORS 2 /* at most */
 /* Groups 1 << (SKNLGRP_INET_TCP_DESTROY - 1) and of SKNLGRP_INET6_TCP_DESTROY (linux/sock_diag.h),
  * as nl_groups of struct sockaddr_nl has them. */
 #define REGISTRATION_GROUPS (1u << 0 | 1u << 2)
+#define HANDOFF_MAGIC       "STHANDOF"
+#define HANDOFF_VERSION     1u
 /* Without SOCKTUNE_HELPER, the helper of the machine, then that of the user. */
 #define REGISTRATION_SOCKET      "/run/socktune/helper.sock"
 #define REGISTRATION_USER_SOCKET "socktune/helper.sock" /* below XDG_RUNTIME_DIR */
@@ -41,5 +53,14 @@ struct registration {
     uint32_t reserved;   /* 0 */
 };
 _Static_assert(sizeof(struct registration) == 32, "the same on every architecture");
+
+struct handoff {
+    char magic[8];
+    uint32_t version;
+    uint32_t size; /* of the message */
+    uint64_t ring; /* `id` of the ring that the process writes to */
+    struct record record;
+};
+_Static_assert(sizeof(struct handoff) == 256, "the same on every architecture");
 
 #endif

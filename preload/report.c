@@ -10,7 +10,8 @@
  * wipes and vfork() does not tells the one from the other, and spares getpid() besides.
  *
  * A program that confines itself (seccomp) may be killed for a system call that it did not foresee,
- * so after prctl(PR_SET_NO_NEW_PRIVS or PR_SET_SECCOMP) nothing is registered any more.
+ * so after prctl(PR_SET_NO_NEW_PRIVS or PR_SET_SECCOMP) nothing is registered and nothing handed
+ * over any more.
  */
 #include "report.h"
 
@@ -79,6 +80,15 @@ static struct ring *find_ring(uint64_t now)
 /* --- records -----------------------------------------------------------------------------------
  */
 
+/* Does its rule want the connection itself passed to the helper? */
+static bool wants_handoff(const struct record *record)
+{
+    const struct policy_rule *rule = record_rule(&reporter->maker, record);
+    return rule != NULL && record->kind != RECORD_LISTEN &&
+           ((rule->flags & RULE_HANDOFF_SOCKET) != 0 ||
+            ((rule->flags & RULE_HANDOFF_AUTO) != 0 && reporter->registered.blind));
+}
+
 /* Not in line, so that the hooks' frames stay small. */
 static __attribute__((noinline)) void report(int fd, struct subject *subject,
                                              const struct decision *decided, enum record_kind kind)
@@ -88,8 +98,15 @@ static __attribute__((noinline)) void report(int fd, struct subject *subject,
     if (ring == NULL)
         return;
     record.pid = own_pid();
-    if (record_fill(&reporter->maker, fd, subject, decided, &record))
-        ring_put(ring, &record);
+    if (!record_fill(&reporter->maker, fd, subject, decided, &record))
+        return;
+    ring_put(ring, &record);
+    if (!wants_handoff(&record))
+        return;
+    if (reporter->confined || !ring_is_read(ring, record.time_ns))
+        ring_withhold(ring);
+    else
+        hand_off(&reporter->plan, ring, fd, &record);
 }
 
 void report_connect(int fd, struct subject *subject, const struct decision *decided)

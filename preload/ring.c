@@ -6,13 +6,14 @@
  */
 #include "ring.h"
 
-void ring_init(struct ring *ring, uint64_t first, uint64_t now_ns)
+void ring_init(struct ring *ring, uint64_t id, uint64_t first, uint64_t now_ns)
 {
     struct ring_header *header = &ring->header;
     header->version = RING_VERSION;
     header->slot_size = sizeof(struct ring_slot);
     header->slots = RING_SLOTS;
     header->slots_at = sizeof(struct ring_header);
+    header->id = id;
     header->head = header->tail = first;
     header->heartbeat = now_ns;
     __builtin_memcpy(header->magic, RING_MAGIC, sizeof header->magic);

@@ -14,6 +14,9 @@
  * - `head` and `tail` of a new ring begin at RING_GENERATION times a random number: a program may
  *   put a new ring in the place of the old (same address) while one of its threads is writing, and
  *   what that thread leaves in the new ring then fits no ticket.
+ * - `handed` and `taken` count descriptors on their way to the helper (hand_off() in register.h):
+ *   never more than RING_HANDED_MAX. The helper sets `taken` to `handed` when none that is missing
+ *   will come any more, since a writer was killed on the way.
  * - `heartbeat` tells the writers that somebody reads. A reader that will read no more stores 0:
  *   the program's next connection then registers anew.
  *
@@ -35,6 +38,9 @@
 #define RING_GENERATION ((uint64_t)1 << 32) /* tickets of two rings differ by more than a ring */
 /* A heartbeat older than this is a helper that is gone. */
 #define RING_HEARTBEAT_MAX_NS ((uint64_t)30 * 1000000000u)
+/* So many connections may be on their way to the helper, whose ends are not the program's alone
+ * meanwhile. */
+#define RING_HANDED_MAX 8u
 
 enum record_kind {
     RECORD_CONNECT = 1, /* connect() succeeded or is under way */
@@ -99,12 +105,16 @@ struct ring_header {
     uint32_t slot_size; /* sizeof(struct ring_slot) */
     uint32_t slots;     /* a power of two */
     uint32_t slots_at;  /* offset of the first slot: sizeof(struct ring_header) */
-    uint8_t reserved1[40];
+    uint64_t id;        /* random: names the ring in the messages that hand something over */
+    uint8_t reserved1[32];
     uint64_t head __attribute__((aligned(64))); /* writers: the next ticket */
     uint64_t dropped;                           /* writers: records for which there was no room */
+    uint64_t handed;                            /* writers: connections passed to the helper */
+    uint64_t withheld; /* writers: connections not passed (why: hand_off()) */
     uint64_t tail __attribute__((aligned(64))); /* the reader: the next ticket to read */
     uint64_t heartbeat; /* the reader: CLOCK_REALTIME ns, renewed at least every 10 s; 0: gone */
-    uint8_t reserved2[4096 - 144];
+    uint64_t taken;     /* the reader: of `handed`, those that it has closed again */
+    uint8_t reserved2[4096 - 152];
 } __attribute__((aligned(64)));
 _Static_assert(sizeof(struct ring_header) == 4096, "one page, the same on every architecture");
 
@@ -131,7 +141,27 @@ static inline uint64_t ring_checksum(const struct record *record, uint64_t ticke
 
 /* Make RING_SIZE(RING_SLOTS) zeroed bytes an empty ring. `first` is its first ticket (a multiple of
  * RING_GENERATION), `now_ns` its first heartbeat. */
-void ring_init(struct ring *ring, uint64_t first, uint64_t now_ns);
+void ring_init(struct ring *ring, uint64_t id, uint64_t first, uint64_t now_ns);
+
+/* Does a helper keep the heartbeat going? `now_ns`: CLOCK_REALTIME. */
+static inline bool ring_is_read(const struct ring *ring, uint64_t now_ns)
+{
+    uint64_t beat = __atomic_load_n(&ring->header.heartbeat, __ATOMIC_RELAXED);
+    return beat != 0 && (now_ns < beat || now_ns - beat < RING_HEARTBEAT_MAX_NS);
+}
+
+/* Count a connection that is not handed over, though a rule says so. */
+static inline void ring_withhold(struct ring *ring)
+{
+    __atomic_fetch_add(&ring->header.withheld, 1, __ATOMIC_RELAXED);
+}
+
+/* Connections on their way to the helper. */
+static inline uint64_t ring_in_flight(const struct ring *ring)
+{
+    return __atomic_load_n(&ring->header.handed, __ATOMIC_RELAXED) -
+           __atomic_load_n(&ring->header.taken, __ATOMIC_RELAXED);
+}
 
 /* Put a record into a ring of RING_SLOTS. False: it was full; that is counted. Async-signal-safe,
  * thread-safe, makes no system call, never waits. */

@@ -8,6 +8,7 @@ What socktune costs: ratios against an empty preloaded object, and what the alte
 BUILD is the directory that the Makefile builds in. A bar that a ratio does not keep is measured up
 to three times; exit status 1 when it fell short each time, 2 when nothing could be measured.
 """
+import contextlib
 import glob
 import os
 import platform
@@ -15,6 +16,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import time
 from collections import namedtuple
 
 import bars
@@ -49,7 +51,7 @@ def preload(name, *objects, **environment):
 class Setup:
     """Everything that is preloaded: yardsticks, socktune under several policies, alternatives."""
 
-    def __init__(self, build, directory, settings, helper):
+    def __init__(self, build, directory, settings, helper, daemon):
         empty = os.path.join(build, "bench", "empty.so")
         again = shutil.copy(empty, os.path.join(directory, "again.so"))
         self.library = os.path.join(build, "libsocktune.so")
@@ -60,7 +62,7 @@ class Setup:
         self.nothing = Variant("no preload", (("LC_ALL", "C"),))
         self.empty = preload("empty object", empty)
         self.again = preload("empty object again", again)
-        self.helper = helper
+        self.helper, self.daemon = helper, daemon
         self.expected = {}
         self.policies_of = {}
 
@@ -158,13 +160,20 @@ def plan_reports(setup):
     alone = preload("socktune: reported to nobody", setup.library,
                     SOCKTUNE_RULES=setup.policies_of[told],
                     SOCKTUNE_HELPER="/nonexistent/helper.sock")
-    setup.expected[alone] = (0, 0)
+    handed = preload("socktune: handed over", setup.library,
+                     SOCKTUNE_RULES=setup.policies.compile(
+                         "handed", [f'  {{ match = {{ program = "{TIMED}"; }}; report = true; '
+                                    'handoff = "socket"; }'], setup.settings(8)),
+                     SOCKTUNE_HELPER=setup.daemon)
+    setup.expected[alone] = setup.expected[handed] = (0, 0)
     rows = []
     for call, phase in (("connect()", 0), ("accept()", 1)):
         baseline = Sample(setup.empty, "connection", phase)
         rows += [Row(f"{call}: reported, at most {REPORT_NS} ns", Sample(told, "connection", phase),
                      baseline, extra=REPORT_NS),
-                 Row(f"{call}: no helper", Sample(alone, "connection", phase), baseline)]
+                 Row(f"{call}: no helper", Sample(alone, "connection", phase), baseline),
+                 Row(f'{call}: reported, handoff = "socket"',
+                     Sample(handed, "connection", phase), baseline)]
     return Group("reporting a connection", "connection", Effort(150, 12), rows)
 
 
@@ -366,13 +375,29 @@ def print_machine(bench):
           f"processor {bench.processor} of {os.cpu_count()}, {fifo}")
 
 
+@contextlib.contextmanager
+def daemon(build):
+    """A socktuned for connections that are handed over; what SOCKTUNE_HELPER is to say."""
+    with tempfile.TemporaryDirectory(prefix="socktune-bench-") as directory:
+        path = os.path.join(directory, "helper.sock")
+        process = subprocess.Popen([os.path.join(build, "socktuned"), "-f", "-d", directory],
+                                   stderr=subprocess.DEVNULL)
+        try:
+            while not os.path.exists(path) and process.poll() is None:
+                time.sleep(0.02)
+            yield path
+        finally:
+            process.terminate()
+            process.wait(10)
+
+
 def main(build):
     bench = Bench(build, PROGRAM, measure.last_processor())
     measure.keep_clear(bench.processor)
     print_machine(bench)
     with (tempfile.TemporaryDirectory(prefix="socktune-bench-") as directory,
-          Drain(directory) as drain):
-        setup = Setup(build, directory, settings_of(bench), drain.path)
+          Drain(directory) as drain, daemon(build) as handed_to):
+        setup = Setup(build, directory, settings_of(bench), drain.path, handed_to)
         groups = list(plan_bars(setup)) + list(plan_curves(setup))
         own = list(plan_matrix(setup))
         check_rules_in_force(bench, setup)

@@ -19,7 +19,8 @@ $(B)/fuzz/fuzz_policy: tests/fuzz/fuzz_policy.c $(ENGINE)
 $(B)/fuzz/fuzz_ring: tests/fuzz/fuzz_ring.c tools/helper/ring_reader.c preload/ring.c
 	$(call say,LD,$@)
 	$(Q)mkdir -p $(@D) && clang $(FUZZ_CFLAGS) $(INC_tools) -o $@ $^
-$(B)/fuzz/fuzz_registration: tests/fuzz/fuzz_registration.c tools/helper/registration_parse.c
+$(B)/fuzz/fuzz_registration: tests/fuzz/fuzz_registration.c tools/helper/registration_parse.c \
+                             tools/helper/handoff.c tools/helper/ring_reader.c tools/read_option.c config/option.c
 	$(call say,LD,$@)
 	$(Q)mkdir -p $(@D) && clang $(FUZZ_CFLAGS) $(INC_tools) -o $@ $^
 

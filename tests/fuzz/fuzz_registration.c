@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Fuzzing the decoder of registrations: whatever is accepted has its names inside the message, and
- * they use it up.
+ * Fuzzing the decoders of what programs send: whatever registration is accepted has its names
+ * inside the message, and they use it up; whatever is taken for handed over has a proper record.
  */
+#include "helper/handoff.h"
 #include "helper/registration_parse.h"
+#include "helper/ring_reader.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -38,6 +40,7 @@ static void check_names(const struct registration_names *names, size_t size)
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     static struct registration_names names;
+    struct handoff handoff;
     uint8_t *message;
 
     if (size == 0)
@@ -48,8 +51,11 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     memcpy(message, data, size);
     if ((data[size - 1] & 1) == 0)
         correct(message, size);
-    if (registration_parse(message, size, &names) == NULL)
+    if (registration_parse(message, size, data[size - 1] % 4, &names) == NULL)
         check_names(&names, size);
+    if (handoff_parse(message, size, &handoff) == NULL &&
+        (!ring_record_is_sane(&handoff.record) || handoff.record.kind == RECORD_LISTEN))
+        abort();
     free(message);
     return 0;
 }

@@ -97,7 +97,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     if (memory < 0)
         make_ring();
     memset(ring, 0, sizeof ring->header + 64 * sizeof *ring->slot);
-    ring_init(ring, RING_GENERATION, now);
+    ring_init(ring, 1, RING_GENERATION, now);
     /* With `data` begun by an odd byte, the lies come before the ring is opened. */
     if (size > 0 && data[0] % 2 == 0 && ring_reader_open(&reader, memory, SIZE) != NULL)
         abort();

@@ -36,7 +36,8 @@ class Ring:
         assert names.pop() == b"" and len(names) == 1 + rules
         self.program, *self.rules = (name.decode() for name in names)
         self.peer_pid, self.peer_uid, _ = credentials
-        memory, self.diag = descriptors
+        memory, *diag = descriptors
+        self.diag = diag[0] if diag else None
         with contextlib.closing(os.fdopen(memory, "r+b", buffering=0)):
             assert os.fstat(memory).st_size == self.ring_size
             assert fcntl.fcntl(memory, fcntl.F_GET_SEALS) & SEALS == SEALS
@@ -46,7 +47,8 @@ class Ring:
         self.tail = self.get(TAIL)
 
     def close(self):
-        os.close(self.diag)
+        if self.diag is not None:
+            os.close(self.diag)
         self.memory.close()
 
     def get(self, offset):

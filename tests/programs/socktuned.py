@@ -141,9 +141,9 @@ def running(port, *options, user=None, urgent=False, wrapper=()):
         shutil.rmtree(place, ignore_errors=True)
 
 
-def talk(start, rules, helper, count, host="127.0.0.1", **keywords):
+def talk(start, rules, helper, count, host="127.0.0.1", wrapper=(), **keywords):
     """A program with `count` connections to itself, open; and the port that it listens on."""
-    program = start(["/usr/bin/python3", "-c", TALKER, str(count), host], rules,
+    program = start([*wrapper, "/usr/bin/python3", "-c", TALKER, str(count), host], rules,
                     env={"SOCKTUNE_HELPER": helper.directory / "helper.sock"},
                     stdin=subprocess.PIPE, **keywords)
     program.until(lambda: program.output.endswith("\n"), "connections open")

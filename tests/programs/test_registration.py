@@ -79,7 +79,7 @@ def tell(process, line=""):
 def test_registration(helper, start):
     process = start("say('ready'); input()")
     ring = helper.take()
-    assert (ring.program, ring.rules, ring.version) == ("python3", ["all"], 1)
+    assert (ring.program, ring.rules, ring.version) == ("python3", ["all"], 2)
     assert ring.pid == ring.peer_pid == process.pid
     assert ring.peer_uid == os.geteuid()
     diag = socket.socket(fileno=os.dup(ring.diag))

@@ -23,7 +23,7 @@ SEALS = 0x0001 | 0x0002 | 0x0004  # F_SEAL_SEAL, F_SEAL_SHRINK, F_SEAL_GROW
 HEADER = 4096
 SLOTS = 64
 RING_SIZE = HEADER + SLOTS * 256
-HEAD, DROPPED, TAIL, HEARTBEAT = 64, 72, 128, 136
+ID, HEAD, DROPPED, HANDED, WITHHELD, TAIL, HEARTBEAT, TAKEN = 24, 64, 72, 80, 88, 128, 136, 144
 SO_COOKIE = 57
 CONNECT, ACCEPT, LISTEN = 1, 2, 3
 MASK = (1 << 64) - 1
@@ -125,24 +125,31 @@ def checksum(record, ticket):
     return total
 
 
+def make_record(*, cookie, kind=CONNECT, local=("127.0.0.1", 1), remote=("127.0.0.1", 2),
+                time_ns=None, rule=0, protocol=6):
+    def mapped(address):
+        return b"\0" * 10 + b"\xff\xff" + socket.inet_aton(address)
+    record = struct.pack("<QQ16s16sIIHHHHHHBB2x160x", cookie, time_ns or time.time_ns(),
+                         mapped(local[0]), mapped(remote[0]), os.getpid(), 0, local[1],
+                         remote[1], socket.AF_INET, protocol, rule, 0, kind, 0)
+    assert len(record) == 232
+    return record
+
+
 class Ring:
     def __init__(self, size=RING_SIZE, seals=SEALS):
         self.fd = os.memfd_create("ring", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
         os.ftruncate(self.fd, size)
         self.memory = mmap.mmap(self.fd, size)
         self.memory[:24] = struct.pack("<8sIIII", b"STRING01", 2, 256, SLOTS, HEADER)
+        self.id = int.from_bytes(os.urandom(8), "little")
+        self.set(ID, self.id)
         if seals:
             fcntl.fcntl(self.fd, 1033, seals)
         self.head = 0
 
-    def put(self, *, cookie, kind=CONNECT, local=("127.0.0.1", 1), remote=("127.0.0.1", 2),
-            time_ns=None, sum_up=checksum, rule=0, protocol=6):
-        def mapped(address):
-            return b"\0" * 10 + b"\xff\xff" + socket.inet_aton(address)
-        record = struct.pack("<QQ16s16sIIHHHHHHBB2x160x", cookie, time_ns or time.time_ns(),
-                             mapped(local[0]), mapped(remote[0]), os.getpid(), 0, local[1],
-                             remote[1], socket.AF_INET, protocol, rule, 0, kind, 0)
-        assert len(record) == 232
+    def put(self, *, sum_up=checksum, **members):
+        record = make_record(**members)
         at = HEADER + self.head % SLOTS * 256
         self.memory[at:at + 248] = struct.pack("<QQ", self.head + 1,
                                                sum_up(record, self.head)) + record
@@ -201,8 +208,26 @@ def cookie_of(end):
     return struct.unpack("<Q", end.getsockopt(socket.SOL_SOCKET, SO_COOKIE, 8))[0]
 
 
+def ends_of(end, kind=CONNECT):
+    return {"cookie": cookie_of(end), "kind": kind, "local": end.getsockname(),
+            "remote": end.getpeername()}
+
+
 def put_end(ring, end, kind=CONNECT):
-    ring.put(cookie=cookie_of(end), kind=kind, local=end.getsockname(), remote=end.getpeername())
+    ring.put(**ends_of(end, kind))
+
+
+def handoff(ring, record, magic=b"STHANDOF", version=1, size=256):
+    return struct.pack("<8sIIQ", magic, version, size, ring) + record
+
+
+def hand_over(helper, ring, end, **members):
+    """As a program does; `members` differ from what is right."""
+    send(helper, handoff(ring.id, make_record(**{**ends_of(end), **members})), [end.fileno()])
+
+
+def refused_handoffs(helper):
+    return helper.status()["dropped"]["handoff"]
 
 
 def refused(helper):
@@ -462,6 +487,158 @@ def test_forged_cookie(helper):
         server.recv(6)
     wait_for(lambda: daemon.status()["dropped"]["foreign"] == 1)
     assert daemon.connections("?closed=1") == []
+
+
+# --- connections that are handed over -------------------------------------------------------------
+
+@pytest.fixture
+def registered(helper):
+    """A helper, and a ring that it reads."""
+    daemon = helper()
+    ring = Ring()
+    register(daemon, ring, version=2)
+    wait_for(lambda: daemon.status()["clients"] == 1)
+    return daemon, ring
+
+
+def test_handed_over(registered):
+    """With the record in the ring, and where the ring was full, with that of the message alone."""
+    daemon, ring = registered
+    before = daemon.descriptors()
+    ring.set(HANDED, 2)
+    with pair() as (client, server):
+        put_end(ring, client)
+        hand_over(daemon, ring, client)
+        hand_over(daemon, ring, server, kind=ACCEPT)
+        wait_for(lambda: ring.get(TAKEN) == 2)
+        wait_for(lambda: daemon.descriptors() <= before)
+        found = daemon.connections()
+        assert [one["role"] for one in found] == ["connect", "accept"]
+        assert all(one["data"] == "sample" and one["options"]["values"]["SO_KEEPALIVE"] == 0
+                   for one in found)
+        client.close()
+        assert server.recv(1) == b""
+    assert daemon.status()["handoffs"] == {"taken": 2, "withheld": 0}
+
+
+def test_one_that_was_killed_on_the_way(registered):
+    """A writer that counted and never sent does not hold up the others for good."""
+    _, ring = registered
+    ring.set(HANDED, 8)
+    wait_for(lambda: ring.get(TAKEN) == 8)
+
+
+def test_registration_without_sock_diag(helper):
+    """Where the helper's own serves; version 1 had to bring its own."""
+    daemon = helper()
+    ring = Ring()
+    send(daemon, message(version=1), [ring.fd])
+    wait_for(lambda: refused(daemon) == 1)
+    send(daemon, message(version=2), [ring.fd])
+    wait_for(lambda: daemon.status()["clients"] == 1)
+    with pair() as (client, _server):
+        put_end(ring, client)
+        wait_for(lambda: [one["data"] for one in daemon.connections()] == ["sample"])
+    wait_for(lambda: [one["data"] for one in daemon.connections("?closed=1")] == ["final"])
+
+
+def test_what_is_no_connection(registered):
+    """A listener, UDP, a pipe, a Unix socket, another socket than the record says, another ring."""
+    daemon, ring = registered
+    before = daemon.descriptors()
+    reading, writing = os.pipe()
+    udp, unix = socket.socket(type=socket.SOCK_DGRAM), socket.socket(socket.AF_UNIX)
+    listener = socket.create_server(("127.0.0.1", 0))
+    with pair() as (client, server), udp, unix, listener:
+        right = make_record(**ends_of(client))
+        wrong = [
+            (handoff(ring.id, make_record(cookie=cookie_of(listener))), [listener.fileno()]),
+            (handoff(ring.id, make_record(cookie=cookie_of(udp))), [udp.fileno()]),
+            (handoff(ring.id, make_record(cookie=cookie_of(udp), protocol=17)), [udp.fileno()]),
+            (handoff(ring.id, right), [unix.fileno()]), (handoff(ring.id, right), [reading]),
+            (handoff(ring.id, right), [server.fileno()]), (handoff(ring.id, right), []),
+            (handoff(ring.id, right), [client.fileno()] * 2),
+            (handoff(ring.id, right), [client.fileno()] * 9),
+            (handoff(ring.id, make_record(**ends_of(client, LISTEN))), [client.fileno()]),
+            (handoff(ring.id ^ 1, right), [client.fileno()]),
+            (handoff(ring.id, right, version=9), [client.fileno()]),
+            (handoff(ring.id, right, size=255), [client.fileno()]),
+            (handoff(ring.id, right)[:-1], [client.fileno()]),
+            (handoff(ring.id, right) + b"x", [client.fileno()]), (b"STHANDOF", [client.fileno()]),
+            (handoff(ring.id, b"\xff" * 232), [client.fileno()])]
+        for number, (data, descriptors) in enumerate(wrong, 1):
+            send(daemon, data, descriptors)
+            wait_for(lambda: refused_handoffs(daemon) == number)
+        assert daemon.connections() == [] and refused(daemon) == 0
+        assert daemon.log().count("handoff of process") == len(wrong)
+        wait_for(lambda: daemon.descriptors() <= before)
+        hand_over(daemon, ring, client)
+        wait_for(lambda: len(daemon.connections()) == 1)
+    os.close(reading)
+    os.close(writing)
+
+
+def test_flood_of_handoffs(registered):
+    """2000 wrong and right ones in turn: answers go on, the log is bounded, nothing stays open."""
+    daemon, ring = registered
+    before = daemon.descriptors()
+    with pair() as (client, server):
+        for _ in range(1000):
+            hand_over(daemon, ring, client)
+            hand_over(daemon, ring, server, cookie=7)
+        wait_for(lambda: refused_handoffs(daemon) == 1000)
+        assert len(daemon.connections()) == 1
+        assert daemon.status()["handoffs"]["taken"] == 1000
+    assert daemon.log().count("handoff of process") <= 25
+    wait_for(lambda: daemon.descriptors() <= before)
+
+
+@pytest.mark.parametrize("read", [True, False], ids=["read", "unread"])
+def test_socket_that_lingers_does_not_stop_the_helper(registered, read):
+    """The last close() of such a socket waits until its data is sent: here, for ever."""
+    daemon, ring = registered
+    with pair() as (client, server):
+        server.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 2048)
+        client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 600))
+        client.setblocking(False)
+        with contextlib.suppress(BlockingIOError):
+            while True:
+                client.send(b"x" * 65536)
+        data = handoff(ring.id, make_record(**ends_of(client)))
+        os.kill(daemon.pid, signal.SIGSTOP)
+        send(daemon, data, [client.fileno()] * (1 if read else 9))
+        client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 600))
+        client.close()
+        os.kill(daemon.pid, signal.SIGCONT)
+        wait_for(lambda: daemon.status()["handoffs"]["taken"] == read)
+        assert refused_handoffs(daemon) == (not read)
+
+
+def test_handed_over_by_another_user(registered):
+    """The ring of somebody else cannot be used, even with its name."""
+    needs_root("becomes another user")
+    daemon, ring = registered
+    child_ring = ring.id
+    nobodys = Ring()
+    os.chmod(daemon.directory / "helper.sock", 0o666)
+    with pair() as (client, _server):
+        send_as = handoff(child_ring, make_record(**ends_of(client)))
+        # root's ring may be used by users that root's programs became, but not with root's socket
+        assert as_nobody(lambda: send(daemon, send_as, [client.fileno()])) == 0
+        wait_for(lambda: daemon.status()["handoffs"]["taken"] == 1)
+        assert as_nobody(lambda: register(daemon, nobodys, version=2)) == 0
+        wait_for(lambda: daemon.status()["clients"] == 2)
+        theirs = handoff(nobodys.id, make_record(**ends_of(client)))
+        assert as_nobody(lambda: send(daemon, theirs, [client.fileno()])) == 0
+        wait_for(lambda: refused_handoffs(daemon) == 1)
+        send(daemon, theirs, [client.fileno()])
+        wait_for(lambda: refused_handoffs(daemon) == 2)
+    with pair() as (client, _server):
+        theirs = handoff(nobodys.id, make_record(**ends_of(client)))
+        assert as_nobody(lambda: send(daemon, theirs, [client.fileno()])) == 0
+        wait_for(lambda: daemon.status()["dropped"]["foreign"] >= 1)
+        assert len(daemon.connections()) <= 1
 
 
 def as_nobody(call):

@@ -305,3 +305,27 @@ Test(connections, groups_are_bounded)
     cr_assert_eq(connections_group(all, GROUPS_MAX / 4)->open, 2000 - GROUPS_MAX / 4);
     connections_free(all);
 }
+
+Test(connections, options_read_back_go_with_it)
+{
+    struct connections *all = connections_new(1);
+    struct connection *connection = open_one(all, 5);
+    const size_t before = connections_size(all).memory;
+    const uint8_t options[] = {3, 1, 9}, more[] = {3, 1, 9, 4, 2, 1, 1};
+
+    cr_assert_null(connection->options);
+    connections_set_options(all, connection, options, sizeof options);
+    connections_set_options(all, connection, more, sizeof more);
+    cr_assert_eq(connection->options->length, sizeof more);
+    cr_assert_arr_eq(connection->options->bytes, more, sizeof more);
+    cr_assert_gt(connections_size(all).memory, before);
+    connections_close(all, connection, DATA_LOST, NULL);
+    open_one(all, 6);
+    connections_close(all, connections_get(all, 1, 6), DATA_LOST, NULL);
+    cr_assert_eq(connections_size(all).memory, before, "gone with the history");
+    connection = open_one(all, 7);
+    connections_set_options(all, connection, options, sizeof options);
+    connections_reject(all, connection);
+    connections_set_options(all, open_one(all, 8), options, sizeof options);
+    connections_free(all);
+}

@@ -2,9 +2,11 @@
 /*
  * Decoding registrations: what is in them, and whatever else somebody may send.
  */
+#include "helper/handoff.h"
 #include "helper/registration_parse.h"
 
 #include <criterion/criterion.h>
+#include <netinet/in.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -33,7 +35,7 @@ static const char *parse(const struct message *message, size_t size)
     void *copy = malloc(size); /* NOLINT(clang-analyzer-optin.portability.UnixAPI): 0 is a case */
 
     memcpy(copy, message, size);
-    const char *wrong = registration_parse(copy, size, &names);
+    const char *wrong = registration_parse(copy, size, 2, &names);
     free(copy);
     return wrong;
 }
@@ -44,7 +46,7 @@ Test(registration, names_are_found)
     struct message message;
     size_t size = make(&message, 2, "nginx\0clients\0#2", 17);
 
-    cr_assert_null(registration_parse(&message, size, &names));
+    cr_assert_null(registration_parse(&message, size, 2, &names));
     cr_assert_str_eq(names.program, "nginx");
     cr_assert_str_eq(names.rules[0], "clients");
     cr_assert_str_eq(names.rules[1], "#2");
@@ -101,4 +103,67 @@ Test(registration, the_longest_names)
     names[REGISTRATION_NAME_MAX + 1] = 0;
     size = make(&message, 0, names, REGISTRATION_NAME_MAX + 2);
     cr_assert_not_null(parse(&message, size));
+}
+
+Test(registration, descriptors_that_come_with_it)
+{
+    static struct registration_names names;
+    struct message message;
+    size_t size = make(&message, 0, "nginx", 6);
+
+    cr_expect_null(registration_parse(&message, size, 1, &names), "without sock_diag");
+    cr_expect_null(registration_parse(&message, size, 2, &names));
+    cr_expect_not_null(registration_parse(&message, size, 0, &names));
+    cr_expect_not_null(registration_parse(&message, size, 3, &names));
+    message.head.version = 1;
+    cr_expect_null(registration_parse(&message, size, 2, &names));
+    cr_expect_not_null(registration_parse(&message, size, 1, &names), "there it had to come");
+}
+
+/* --- handing over -------------------------------------------------------------------------------
+ */
+
+static struct handoff make_handoff(void)
+{
+    struct handoff handoff = {
+        .version = HANDOFF_VERSION,
+        .size = sizeof handoff,
+        .ring = 5,
+        .record = {
+            .cookie = 7, .kind = RECORD_CONNECT, .family = AF_INET, .protocol = IPPROTO_TCP}};
+
+    memcpy(handoff.magic, HANDOFF_MAGIC, sizeof handoff.magic);
+    return handoff;
+}
+
+Test(registration, handoff_is_found)
+{
+    struct handoff message = make_handoff(), found;
+
+    cr_assert(handoff_is(&message, sizeof message));
+    cr_assert_not(handoff_is(&message, 7));
+    cr_assert_null(handoff_parse(&message, sizeof message, &found));
+    cr_assert_eq(found.ring, 5);
+    cr_assert_eq(found.record.cookie, 7);
+}
+
+Test(registration, handoffs_that_lie)
+{
+    struct handoff message = make_handoff(), found;
+
+    cr_expect_not_null(handoff_parse(&message, sizeof message - 1, &found));
+    message.version++;
+    cr_expect_str_eq(handoff_parse(&message, sizeof message, &found),
+                     "a handoff of another version");
+    message = make_handoff();
+    message.size--;
+    cr_expect_not_null(handoff_parse(&message, sizeof message, &found));
+    message = make_handoff();
+    message.record.kind = RECORD_LISTEN;
+    cr_expect_not_null(handoff_parse(&message, sizeof message, &found), "never a listener");
+    message = make_handoff();
+    message.record.cookie = 0;
+    cr_expect_not_null(handoff_parse(&message, sizeof message, &found));
+    message.magic[0]++;
+    cr_expect_not_null(handoff_parse(&message, sizeof message, &found));
 }

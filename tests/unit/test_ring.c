@@ -19,6 +19,7 @@
 
 #define SEALS (F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL)
 #define FIRST (3 * RING_GENERATION)
+#define ID    UINT64_C(0x123456789abcdef)
 
 /* Both ends of a ring. */
 struct ends {
@@ -51,7 +52,7 @@ static struct ends open_ends(void)
     const char *wrong;
 
     ends.ring = map(ends.fd, RING_SIZE(RING_SLOTS));
-    ring_init(ends.ring, FIRST, 1);
+    ring_init(ends.ring, ID, FIRST, 1);
     wrong = ring_reader_open(&ends.reader, ends.fd, RING_SIZE(RING_SLOTS));
     cr_assert_null(wrong, "%s", wrong);
     return ends;
@@ -423,7 +424,7 @@ Test(ring, a_new_ring_in_the_place_of_the_old)
     struct ends new = {.fd = fd, .ring = map(fd, RING_SIZE(RING_SLOTS))};
     struct seen seen = {.next = {1}};
 
-    ring_init(new.ring, FIRST + RING_GENERATION, 1);
+    ring_init(new.ring, ID + 1, FIRST + RING_GENERATION, 1);
     cr_assert_null(ring_reader_open(&new.reader, fd, RING_SIZE(RING_SLOTS)));
     commit(new.ring, late, make_record(1, 7));
     cr_assert_eq(read_all(&new, 1, &seen), 0);
@@ -492,7 +493,7 @@ static int make_lying(void (*lie)(struct ring_header *))
     int fd = make_memfd(RING_SIZE(RING_SLOTS), SEALS);
     struct ring *ring = map(fd, RING_SIZE(RING_SLOTS));
 
-    ring_init(ring, FIRST, 1);
+    ring_init(ring, ID, FIRST, 1);
     lie(&ring->header);
     munmap(ring, RING_SIZE(RING_SLOTS));
     return fd;
@@ -576,5 +577,49 @@ Test(ring, refuses_records_that_are_none)
     cr_assert_eq(read_all(&ends, 1, &seen), 5);
     cr_assert_eq(seen.count, 0);
     cr_assert_eq(ends.reader.counts.refused, 5);
+    close_ends(&ends);
+}
+
+/* --- what is on its way to the reader --------------------------------------------------------- */
+
+Test(ring, counts_what_is_handed_over)
+{
+    struct ends ends = open_ends();
+
+    cr_assert_eq(ends.reader.id, ID);
+    ends.ring->header.handed = 3;
+    cr_assert_eq(ring_in_flight(ends.ring), 3);
+    ring_reader_took(&ends.reader);
+    cr_assert_eq(ring_in_flight(ends.ring), 2);
+    for (unsigned i = 0; i < 5; i++)
+        ring_reader_took(&ends.reader);
+    cr_assert_eq(ring_in_flight(ends.ring), 0, "never less than none");
+    close_ends(&ends);
+}
+
+Test(ring, what_never_comes_is_settled)
+{
+    struct ends ends = open_ends();
+
+    ends.ring->header.handed = 3;
+    ring_reader_settle(&ends.reader);
+    cr_assert_eq(ring_in_flight(ends.ring), 3, "it may be on its way");
+    ends.ring->header.handed = 4;
+    ring_reader_settle(&ends.reader);
+    cr_assert_eq(ring_in_flight(ends.ring), 4, "more is coming");
+    ring_reader_settle(&ends.reader);
+    cr_assert_eq(ring_in_flight(ends.ring), 0);
+    close_ends(&ends);
+}
+
+Test(ring, what_is_withheld_is_told)
+{
+    struct ends ends = open_ends();
+    struct seen seen = {0};
+
+    ring_withhold(ends.ring);
+    ring_withhold(ends.ring);
+    cr_assert_eq(read_all(&ends, 1, &seen), 0);
+    cr_assert_eq(ends.reader.counts.withheld, 2);
     close_ends(&ends);
 }

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #include "answer_json.h"
+#include "action.h"
 #include "names.h"
 #include "tcp_info.h"
 #include "utf8.h"
@@ -80,6 +81,22 @@ static const char *data_text(enum connection_data data)
     return texts[data];
 }
 
+/* What was read back of a connection that was handed over; NULL of others. */
+static json_t *values_json(const struct connection_options *options)
+{
+    size_t count;
+    const struct option *rows = option_table(&count);
+    json_t *values = options ? json_object() : NULL;
+
+    for (size_t at = 0; values && at + 2 <= options->length; at += 2u + options->bytes[at + 1]) {
+        const struct option *row = &rows[options->bytes[at]];
+
+        json_object_set_new(values, row->name,
+                            bytes_json(row, options->bytes + at + 2, options->bytes[at + 1]));
+    }
+    return values;
+}
+
 static json_t *options_json(const struct connection *connection)
 {
     json_t *failed = json_object();
@@ -91,7 +108,8 @@ static json_t *options_json(const struct connection *connection)
         json_object_set_new(failed, failure.option,
                             error ? json_string(error) : json_integer(failure.error));
     }
-    return json_pack("{s:i, s:o}", "applied", (int)connection->applied, "failed", failed);
+    return json_pack("{s:i, s:o, s:o*}", "applied", (int)connection->applied, "failed", failed,
+                     "values", values_json(connection->options));
 }
 
 /* A field that the kernel did not return is absent; one without a value yet is null. Written
@@ -194,12 +212,13 @@ json_t *answer_process(const struct process *process, size_t connections)
 
     for (size_t i = 0; i < process->rule_count; i++)
         json_array_append_new(rules, text_json(process->rules[i]));
-    return json_pack("{s:I, s:I, s:o, s:o, s:o, s:b, s:I, s:I, s:I}", "pid",
+    return json_pack("{s:I, s:I, s:o, s:o, s:o, s:b, s:I, s:I, s:I, s:{s:I, s:I}}", "pid",
                      (json_int_t)process->pid, "uid", (json_int_t)process->uid, "program",
                      text_json(process->program), "rules", rules, "registered",
                      seconds_json(process->registered), "ended", process->ended, "records",
                      (json_int_t)process->records, "dropped", (json_int_t)process->dropped,
-                     "connections", (json_int_t)connections);
+                     "connections", (json_int_t)connections, "handoffs", "taken",
+                     (json_int_t)process->handed, "withheld", (json_int_t)process->withheld);
 }
 
 /* {"SO_MARK": {"EPERM": 3}} */

@@ -41,6 +41,7 @@ struct connections {
     size_t history_count;
     struct groups groups;
     struct intern names;
+    size_t options_memory;
 };
 
 /* Names of options that were refused. They are few (the table of options), shared by all and kept
@@ -244,10 +245,24 @@ struct connections *connections_new(size_t history)
     return all;
 }
 
+/* Of all that are open or remembered. */
+static void free_all_options(struct connections *all)
+{
+    struct connection *found;
+    uint64_t cursor = 0;
+    size_t budget = SIZE_MAX;
+
+    while ((found = connections_walk(all, &cursor, &budget)))
+        free(found->options);
+    for (uint64_t number = all->closed - all->history_count; number != all->closed; number++)
+        free(all->history[number % all->history_size].options);
+}
+
 void connections_free(struct connections *all)
 {
     if (!all)
         return;
+    free_all_options(all);
     for (size_t i = 0; i < all->chunk_count; i++)
         free(all->chunks[i]);
     free(all->chunks);
@@ -258,8 +273,16 @@ void connections_free(struct connections *all)
     free(all);
 }
 
+static void free_options(struct connections *all, struct connection_options *options)
+{
+    if (options)
+        all->options_memory -= sizeof *options + options->length;
+    free(options);
+}
+
 static void release(struct connections *all, const struct connection *connection)
 {
+    free_options(all, connection->options);
     intern_release(&all->names, connection->program);
     intern_release(&all->names, connection->rule);
 }
@@ -299,7 +322,7 @@ struct connections_size connections_size(const struct connections *all)
     size.memory += sizeof *all + all->chunk_count * sizeof(struct chunk *) +
                    all->table_size * sizeof *all->table +
                    all->history_size * sizeof(struct connection) + all->groups.memory +
-                   all->names.memory;
+                   all->names.memory + all->options_memory;
     return size;
 }
 
@@ -547,6 +570,20 @@ void connections_sample(struct connections *all, struct connection *connection,
         connection->accept_queue = reading->accept_queue;
         connection->accept_limit = reading->accept_limit;
     }
+}
+
+void connections_set_options(struct connections *all, struct connection *connection,
+                             const uint8_t *bytes, size_t length)
+{
+    struct connection_options *options = malloc(sizeof *options + length);
+
+    free_options(all, connection->options);
+    connection->options = options;
+    if (!options)
+        return;
+    options->length = length;
+    memcpy(options->bytes, bytes, length);
+    all->options_memory += sizeof *options + length;
 }
 
 static void forget(struct connections *all, const struct connection *connection)

@@ -45,6 +45,13 @@ struct option_failure {
     int error;          /* errno */
 };
 
+/* Options that were read back from a connection: for each, the number of its row in the table of
+ * options, the length of its value, and so many bytes. */
+struct connection_options {
+    size_t length;
+    uint8_t bytes[];
+};
+
 struct group;
 
 /* Read only for all but connections.c. Valid until control returns to the loop. */
@@ -52,12 +59,13 @@ struct connection {
     uint64_t netns;
     uint64_t cookie;
     uint64_t opened;
-    uint64_t closed;     /* 0: open */
-    uint64_t sampled;    /* when `info` was read; 0: never */
-    const char *program; /* interned */
-    const char *rule;    /* interned; "" where no rule is known */
-    struct group *group; /* where its sums are */
-    void *owner;         /* the namespace, as the sampler knows it; NULL once closed */
+    uint64_t closed;                    /* 0: open */
+    uint64_t sampled;                   /* when `info` was read; 0: never */
+    const char *program;                /* interned */
+    const char *rule;                   /* interned; "" where no rule is known */
+    struct group *group;                /* where its sums are */
+    struct connection_options *options; /* NULL: it was not handed over */
+    void *owner; /* the namespace, as the sampler knows it; NULL once closed */
     uint8_t local[16];
     uint8_t remote[16]; /* all 0 for a listener */
     uint16_t local_port;
@@ -276,6 +284,11 @@ struct connection_reading {
 /* Take over a sample. What rose since the last one goes into the group's sums. */
 void connections_sample(struct connections *all, struct connection *connection,
                         const struct connection_reading *reading);
+
+/* The options that were read back of it, in place of earlier ones. Without memory there are none.
+ */
+void connections_set_options(struct connections *all, struct connection *connection,
+                             const uint8_t *bytes, size_t length);
 
 /*
  * The connection is over: it goes into the history, and `connection` is invalid. `data` is

@@ -74,15 +74,17 @@ json_t *health_json(const struct helper *helper)
     for (unsigned i = 0; i < DROP_COUNT; i++)
         json_object_set_new(dropped, drop_name((enum drop)i),
                             json_integer((json_int_t)helper->dropped[i]));
-    return json_pack(
-        "{s:s, s:f, s:f, s:I, s:I, s:{s:I, s:I}, s:I, s:o, s:I, s:f, s:I, s:I, s:I, s:{s:I, s:I}}",
-        "version", SOCKTUNE_VERSION, "started", (double)helper->started / NANOSECONDS, "uptime",
-        (double)(now_real() - helper->started) / NANOSECONDS, "clients",
-        (json_int_t)registry_count(helper->registry), "connections", (json_int_t)size.open,
-        "history", "kept", (json_int_t)size.closed, "limit", (json_int_t)size.history, "records",
-        (json_int_t)helper->records, "dropped", dropped, "samples", (json_int_t)helper->samples,
-        "sampling_seconds", (double)helper->sampling_time / NANOSECONDS, "interval",
-        (json_int_t)helper->config.interval, "namespaces", (json_int_t)helper->namespaces, "groups",
-        (json_int_t)size.groups, "memory", "tracked", (json_int_t)size.memory, "resident",
-        (json_int_t)resident_bytes());
+    return json_pack("{s:s, s:f, s:f, s:I, s:I, s:{s:I, s:I}, s:I, s:o, s:{s:I, s:I}, s:I, s:f, "
+                     "s:I, s:I, s:I, s:{s:I, s:I}}",
+                     "version", SOCKTUNE_VERSION, "started", (double)helper->started / NANOSECONDS,
+                     "uptime", (double)(now_real() - helper->started) / NANOSECONDS, "clients",
+                     (json_int_t)registry_count(helper->registry), "connections",
+                     (json_int_t)size.open, "history", "kept", (json_int_t)size.closed, "limit",
+                     (json_int_t)size.history, "records", (json_int_t)helper->records, "dropped",
+                     dropped, "handoffs", "taken", (json_int_t)helper->handed, "withheld",
+                     (json_int_t)helper->withheld, "samples", (json_int_t)helper->samples,
+                     "sampling_seconds", (double)helper->sampling_time / NANOSECONDS, "interval",
+                     (json_int_t)helper->config.interval, "namespaces",
+                     (json_int_t)helper->namespaces, "groups", (json_int_t)size.groups, "memory",
+                     "tracked", (json_int_t)size.memory, "resident", (json_int_t)resident_bytes());
 }

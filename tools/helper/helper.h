@@ -20,8 +20,10 @@ struct helper {
     struct registry *registry;
     struct sampler *sampler;
     struct query *query;
-    uint64_t started; /* CLOCK_REALTIME ns */
-    uint64_t records; /* taken from all rings */
+    uint64_t started;  /* CLOCK_REALTIME ns */
+    uint64_t records;  /* taken from all rings */
+    uint64_t handed;   /* connections that were handed over and read */
+    uint64_t withheld; /* connections that programs could not hand over */
     uint64_t dropped[DROP_COUNT];
     uint64_t samples;       /* readings of connections */
     uint64_t sampling_time; /* ns spent on them */

@@ -9,6 +9,7 @@
 #include "processes.h"
 #include "multipath.h"
 #include "option.h"
+#include "part.h"
 #include "policy.h"
 #include "ring_reader.h"
 #include "sampler.h"
@@ -21,7 +22,7 @@
 #include <syslog.h>
 #include <unistd.h>
 #define HASH_NONFATAL_OOM         1
-#define uthash_nonfatal_oom(item) ((item)->user.uid = (uid_t)-1)
+#define uthash_nonfatal_oom(item) ((item)->hh.tbl = NULL)
 #include <uthash.h>
 
 #define SECOND          UINT64_C(1000000000)
@@ -35,6 +36,7 @@ struct known_user {
 };
 
 struct entry {
+    UT_hash_handle hh; /* by ring.id */
     struct process process;
     struct tracker tracker;
     struct registry *registry;
@@ -57,6 +59,7 @@ struct registry {
     size_t room;
     uint64_t last_number;
     struct known_user *users;
+    struct entry *rings; /* those that have an id */
 };
 
 static const char *const drop_names[] = {
@@ -67,6 +70,7 @@ static const char *const drop_names[] = {
     [DROP_LIMIT] = "limit",
     [DROP_OVERRUN] = "overrun",
     [DROP_REGISTRATION] = "registration",
+    [DROP_HANDOFF] = "handoff",
 };
 _Static_assert(sizeof drop_names / sizeof *drop_names == DROP_COUNT, "a name for each");
 
@@ -121,7 +125,7 @@ static struct user *enter_user(struct registry *registry, uid_t uid)
         return NULL;
     known->user.uid = uid;
     HASH_ADD(hh, registry->users, user.uid, sizeof uid, known);
-    if (known->user.uid != uid) {
+    if (!known->hh.tbl) {
         free(known);
         return NULL;
     }
@@ -167,10 +171,10 @@ static uint64_t opened_at(const struct entry *entry, uint64_t told)
     return told <= now && told + CLOCK_TOLERANCE >= entry->process.registered ? told : now;
 }
 
-static void take_record(void *context, const struct record *record)
+/* All but the options that were refused. */
+static struct connection_start start_of(struct entry *entry, const struct record *record)
 {
-    struct entry *entry = context;
-    struct helper *helper = entry->registry->helper;
+    const struct helper *helper = entry->registry->helper;
     struct connection_start start = {
         .netns = space_netns(entry->tracker.space),
         .cookie = record->cookie,
@@ -190,6 +194,19 @@ static void take_record(void *context, const struct record *record)
         .role = role_of(record->kind),
         .applied = record->applied};
 
+    memcpy(start.local, record->local, sizeof start.local);
+    memcpy(start.remote, record->remote, sizeof start.remote);
+    if (record->protocol == IPPROTO_MPTCP && record->kind == RECORD_ACCEPT)
+        start.cookie = multipath_identity(&start);
+    return start;
+}
+
+static void take_record(void *context, const struct record *record)
+{
+    struct entry *entry = context;
+    struct helper *helper = entry->registry->helper;
+    struct connection_start start = start_of(entry, record);
+
     entry->process.records++;
     helper->records++;
     if (entry->tracker.user->connections >= helper->config.user_connections) {
@@ -197,10 +214,6 @@ static void take_record(void *context, const struct record *record)
         entry->process.dropped++;
         return;
     }
-    memcpy(start.local, record->local, sizeof start.local);
-    memcpy(start.remote, record->remote, sizeof start.remote);
-    if (record->protocol == IPPROTO_MPTCP && record->kind == RECORD_ACCEPT)
-        start.cookie = multipath_identity(&start);
     while (start.named < record->named && start.named < RECORD_NAMED_MAX) {
         const struct record_option *option = &record->options[start.named];
 
@@ -228,6 +241,8 @@ static void count_losses(struct entry *entry)
     dropped[DROP_ABANDONED] += abandoned;
     dropped[DROP_MALFORMED] += malformed;
     entry->process.dropped += full + abandoned + malformed;
+    entry->process.withheld += now->withheld - told->withheld;
+    entry->registry->helper->withheld += now->withheld - told->withheld;
     entry->told = *now;
 }
 
@@ -236,6 +251,9 @@ static void stop_reading(struct entry *entry)
     if (!entry->read)
         return;
     entry->read = false;
+    if (entry->hh.tbl)
+        HASH_DEL(entry->registry->rings, entry);
+    entry->hh.tbl = NULL;
     ring_reader_close(&entry->ring);
 }
 
@@ -324,10 +342,23 @@ static bool is_over(const struct entry *entry)
     return !entry->read && entry->tracker.tracked == 0;
 }
 
+/* Nothing else tells that they are over; children that live on register anew. */
+static void end_blind(struct entry *entry)
+{
+    space_lose(entry->registry->helper, &entry->tracker);
+    if (!entry->read || entry->closing)
+        return;
+    entry->closing = true;
+    ring_reader_beat(&entry->ring, 0);
+}
+
 static void age(struct entry *entry, uint64_t now)
 {
+    if (entry->process.ended && space_is_blind(entry->tracker.space))
+        end_blind(entry);
     if (!entry->read)
         return;
+    ring_reader_settle(&entry->ring);
     /* The writers' count of what found no room changes without a record. */
     (void)ring_reader_read(&entry->ring, now, 0, take_record, entry);
     count_losses(entry);
@@ -452,23 +483,43 @@ static const char *settle(struct registry *registry, struct entry *entry,
     return NULL;
 }
 
+/* So that what is handed over finds it. An id that is there already is forged. */
+static void remember_ring(struct registry *registry, struct entry *entry)
+{
+    struct entry *other;
+
+    if (entry->ring.id == 0)
+        return;
+    HASH_FIND(hh, registry->rings, &entry->ring.id, sizeof entry->ring.id, other);
+    if (!other)
+        HASH_ADD(hh, registry->rings, ring.id, sizeof entry->ring.id, entry);
+}
+
+/* The second may be -1. */
+static void part_with_all(const int *fds, size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        if (fds[i] >= 0)
+            part_with(fds[i]);
+}
+
 /* What it passed. Takes over the descriptors. */
 static const char *join(struct registry *registry, struct entry *entry, size_t ring_size,
-                        const int fds[2])
+                        uint64_t netns, const int fds[2])
 {
-    uint64_t netns;
     const char *wrong = ring_size > (size_t)registry->helper->config.ring_kib * 1024
                             ? "its ring is too large"
                             : ring_reader_open(&entry->ring, fds[0], ring_size);
 
-    (void)close(fds[0]);
+    part_with_all(fds, 1);
     entry->read = !wrong;
-    if (!wrong)
+    if (!wrong && fds[1] >= 0)
         wrong = diag_check(fds[1], &netns);
     if (wrong) {
-        (void)close(fds[1]);
+        part_with_all(fds + 1, 1);
         return wrong;
     }
+    remember_ring(registry, entry);
     entry->tracker.space =
         sampler_join(registry->helper->sampler, fds[1], netns, entry->process.uid);
     if (!entry->tracker.space)
@@ -486,17 +537,15 @@ const char *registry_add(struct registry *registry, const struct registrant *who
     if (!entry) {
         if (who->pidfd >= 0)
             (void)close(who->pidfd);
-        (void)close(fds[0]);
-        (void)close(fds[1]);
+        part_with_all(fds, 2);
         return "memory is out";
     }
     entry->same_pids = names->head.pid == (uint32_t)who->pid;
     wrong = settle(registry, entry, who);
     if (wrong) {
-        (void)close(fds[0]);
-        (void)close(fds[1]);
+        part_with_all(fds, 2);
     } else {
-        wrong = join(registry, entry, names->head.ring_size, fds);
+        wrong = join(registry, entry, names->head.ring_size, who->netns, fds);
     }
     if (!wrong && put(registry, entry) != 0)
         wrong = "memory is out";
@@ -505,6 +554,51 @@ const char *registry_add(struct registry *registry, const struct registrant *who
     else
         supersede(registry, entry);
     return wrong;
+}
+
+/* The process whose ring it is. What root's programs register may be used by the users that they
+ * became; the id is told to no one else. */
+static struct entry *find_ring(struct registry *registry, uid_t uid, uint64_t id)
+{
+    struct entry *entry;
+
+    HASH_FIND(hh, registry->rings, &id, sizeof id, entry);
+    return entry && (entry->process.uid == uid || entry->process.uid == 0) ? entry : NULL;
+}
+
+void registry_handed(struct registry *registry, uid_t uid, const struct handoff *handoff)
+{
+    struct entry *entry = find_ring(registry, uid, handoff->ring);
+
+    if (entry)
+        ring_reader_took(&entry->ring);
+}
+
+const char *registry_hand(struct registry *registry, uid_t uid, const struct handoff *handoff,
+                          const struct handed *handed)
+{
+    struct entry *entry = find_ring(registry, uid, handoff->ring);
+    struct connections *all = registry->helper->connections;
+    struct connection *connection;
+    struct connection_start start;
+
+    if (!entry)
+        return "it names no ring of its user";
+    start = start_of(entry, &handoff->record);
+    if (handed->netns && handed->netns != start.netns)
+        return "what was handed over is of another network namespace";
+    read_ring(entry, now_monotonic());
+    connection = connections_get(all, start.netns, start.cookie);
+    /* The ring may have been full. */
+    if (!connection)
+        take_record(entry, &handoff->record);
+    connection = connections_get(all, start.netns, start.cookie);
+    if (!connection || connection->owner != &entry->tracker)
+        return "what was handed over is tracked for somebody else, or may not be tracked";
+    entry->process.handed++;
+    registry->helper->handed++;
+    space_take(registry->helper, connection, handed);
+    return NULL;
 }
 
 struct registry *registry_new(struct helper *helper)

@@ -8,6 +8,9 @@
 #include <stdint.h>
 #include <string.h>
 
+/* One whose second descriptor has to be there. */
+#define REGISTRATION_VERSION_OLD 1u
+
 /* Names go into logs and onto terminals: no control characters. Above ASCII anything goes, as in
  * file names. */
 static bool is_printable(const char *name)
@@ -34,7 +37,7 @@ static const char *check_head(const struct registration *head, size_t size)
 {
     if (memcmp(head->magic, REGISTRATION_MAGIC, sizeof head->magic) != 0)
         return "not a registration";
-    if (head->version != REGISTRATION_VERSION)
+    if (head->version != REGISTRATION_VERSION && head->version != REGISTRATION_VERSION_OLD)
         return "a registration of another version";
     if (head->size != size)
         return "a registration of another size than it says";
@@ -43,7 +46,8 @@ static const char *check_head(const struct registration *head, size_t size)
     return NULL;
 }
 
-const char *registration_parse(const void *message, size_t size, struct registration_names *names)
+const char *registration_parse(const void *message, size_t size, size_t descriptors,
+                               struct registration_names *names)
 {
     if (size < sizeof names->head || size > REGISTRATION_SIZE_MAX)
         return "a registration too short or too long";
@@ -61,5 +65,11 @@ const char *registration_parse(const void *message, size_t size, struct registra
         if (names->rules[i] == NULL)
             return "a registration without a proper rule name";
     }
-    return at == end ? NULL : "a registration with something behind its names";
+    if (at != end)
+        return "a registration with something behind its names";
+    if (descriptors != REGISTRATION_DESCRIPTORS &&
+        (descriptors == 0 || descriptors > REGISTRATION_DESCRIPTORS ||
+         names->head.version == REGISTRATION_VERSION_OLD))
+        return "a registration with too few or too many descriptors";
+    return NULL;
 }

@@ -19,9 +19,11 @@ struct registration_names {
 };
 
 /*
- * Check a whole message of `size` bytes (not cut off by recvmsg) and find its names. Returns NULL,
+ * Check a whole message of `size` bytes (not cut off by recvmsg), with which so many descriptors
+ * came, and find its names. Returns NULL,
  * or a static English phrase that says what is wrong. Pure; `message` need not be aligned.
  */
-const char *registration_parse(const void *message, size_t size, struct registration_names *names);
+const char *registration_parse(const void *message, size_t size, size_t descriptors,
+                               struct registration_names *names);
 
 #endif

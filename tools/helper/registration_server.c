@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Registrations are taken one at a time. A client that has connected but not sent waits in
+ * Messages are taken one at a time. A client that has connected but not sent waits in
  * `waiting` for WAIT_NS at most; there are few places, and one user has few of these.
  */
 #include "registration_server.h"
+#include "part.h"
 #include "processes.h"
 
 #include <errno.h>
@@ -22,6 +23,9 @@
 #define ACCEPT_AT_ONCE 32
 #define LINES_A_WINDOW 20u
 #define WINDOW         (10 * SECOND)
+#ifndef SO_NETNS_COOKIE
+#define SO_NETNS_COOKIE 71
+#endif
 #ifndef SO_PEERPIDFD
 #define SO_PEERPIDFD 77
 #endif
@@ -48,21 +52,22 @@ struct registration_server {
 /* --- what is refused ------------------------------------------------------------------------ */
 
 /* A line for each, up to a rate; then one that counts the rest. */
-static void refuse(struct registration_server *server, const struct ucred *who, const char *why)
+static void refuse(struct registration_server *server, const struct ucred *who, enum drop what,
+                   const char *why)
 {
     uint64_t now = now_monotonic();
 
-    server->helper->dropped[DROP_REGISTRATION]++;
+    server->helper->dropped[what]++;
     if (now - server->window > WINDOW) {
         if (server->unlogged > 0)
-            helper_log(LOG_WARNING, "%llu more registrations were refused",
+            helper_log(LOG_WARNING, "%llu more messages of programs were refused",
                        (unsigned long long)server->unlogged);
         server->window = now;
         server->lines = 0;
         server->unlogged = 0;
     }
     if (server->lines++ < LINES_A_WINDOW)
-        helper_log(LOG_WARNING, "registration of process %d of user %u is refused: %s",
+        helper_log(LOG_WARNING, "%s of process %d of user %u is refused: %s", drop_name(what),
                    (int)who->pid, (unsigned)who->uid, why);
     else
         server->unlogged++;
@@ -71,7 +76,7 @@ static void refuse(struct registration_server *server, const struct ucred *who, 
 static void hang_up(struct client *client)
 {
     loop_remove(client->server->helper->loop, client->source);
-    (void)close(client->fd);
+    part_with(client->fd);
     client->fd = -1;
     client->source = NULL;
 }
@@ -105,7 +110,7 @@ static void take_descriptors(struct parcel *parcel, struct msghdr *message)
                 parcel->fds[parcel->fd_count++] = fd;
             } else {
                 parcel->more = true;
-                (void)close(fd);
+                part_with(fd);
             }
         }
     }
@@ -147,35 +152,69 @@ static int pidfd_of(int fd, pid_t pid)
     return (int)syscall(SYS_pidfd_open, pid, 0);
 }
 
-static const char *take_in(struct client *client, struct parcel *parcel)
+/* That of the process: a connected Unix socket is in the namespace of the one who connected
+ * (unix_stream_connect() in net/unix/af_unix.c). 0: the kernel does not tell. */
+static uint64_t netns_of(int fd)
 {
-    struct registration_names names;
-    const char *wrong = NULL;
+    uint64_t netns = 0;
+    socklen_t length = sizeof netns;
 
-    if (parcel->length == 0)
-        wrong = "it hung up without a word";
-    else if (parcel->more || parcel->fd_count != REGISTRATION_DESCRIPTORS)
-        wrong = "it did not pass exactly two descriptors";
-    if (!wrong)
-        wrong = registration_parse(parcel->bytes, parcel->length, &names);
-    /* Others may have come since it connected. */
-    if (!wrong && !registry_has_room(client->server->helper->registry, client->who.uid))
+    return getsockopt(fd, SOL_SOCKET, SO_NETNS_COOKIE, &netns, &length) == 0 ? netns : 0;
+}
+
+static void drop_descriptors(struct parcel *parcel)
+{
+    while (parcel->fd_count > 0)
+        part_with(parcel->fds[--parcel->fd_count]);
+}
+
+static const char *take_registration(struct client *client, struct parcel *parcel)
+{
+    struct registry *registry = client->server->helper->registry;
+    struct registration_names names;
+    const char *wrong =
+        parcel->more ? "it passed something else than descriptors, or too many"
+                     : registration_parse(parcel->bytes, parcel->length, parcel->fd_count, &names);
+
+    if (!wrong && !registry_has_room(registry, client->who.uid))
         wrong = no_room;
     if (wrong) {
-        for (unsigned i = 0; i < parcel->fd_count; i++)
-            (void)close(parcel->fds[i]);
+        drop_descriptors(parcel);
         return wrong;
     }
-    return registry_add(client->server->helper->registry,
+    if (parcel->fd_count < REGISTRATION_DESCRIPTORS)
+        parcel->fds[1] = -1;
+    return registry_add(registry,
                         &(struct registrant){client->who.pid, client->who.uid,
-                                             pidfd_of(client->fd, client->who.pid)},
+                                             pidfd_of(client->fd, client->who.pid),
+                                             netns_of(client->fd)},
                         &names, parcel->fds);
+}
+
+/* The connection is open here no longer than it takes to read it. */
+static const char *take_handoff(struct client *client, struct parcel *parcel)
+{
+    static struct handed handed; /* one thread; too large for the stack's taste */
+    struct registry *registry = client->server->helper->registry;
+    struct handoff handoff;
+    const char *wrong = parcel->more || parcel->fd_count != 1
+                            ? "it did not pass exactly one descriptor"
+                            : handoff_parse(parcel->bytes, parcel->length, &handoff);
+    bool parsed = !wrong;
+
+    if (parsed)
+        wrong = handoff_read(parcel->fds[0], &handoff.record, &handed);
+    drop_descriptors(parcel);
+    if (parsed)
+        registry_handed(registry, client->who.uid, &handoff);
+    return wrong ? wrong : registry_hand(registry, client->who.uid, &handoff, &handed);
 }
 
 static void ready(void *context, uint32_t events)
 {
     static struct parcel parcel; /* one thread; too large for the stack's taste */
     struct client *client = context;
+    enum drop what = DROP_REGISTRATION;
     const char *wrong;
 
     (void)events;
@@ -183,11 +222,17 @@ static void ready(void *context, uint32_t events)
         if (errno == EAGAIN || errno == EINTR)
             return;
         wrong = strerror(errno);
+    } else if (parcel.length == 0) {
+        drop_descriptors(&parcel);
+        wrong = "it hung up without a word";
+    } else if (handoff_is(parcel.bytes, parcel.length)) {
+        what = DROP_HANDOFF;
+        wrong = take_handoff(client, &parcel);
     } else {
-        wrong = take_in(client, &parcel);
+        wrong = take_registration(client, &parcel);
     }
     if (wrong)
-        refuse(client->server, &client->who, wrong);
+        refuse(client->server, &client->who, what, wrong);
     hang_up(client);
 }
 
@@ -218,12 +263,11 @@ static void welcome(struct registration_server *server, int fd)
 
     if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &who, &length) != 0)
         wrong = strerror(errno);
-    else if (!registry_has_room(server->helper->registry, who.uid))
-        wrong = no_room;
     client = wrong ? NULL : free_place(server, who.uid);
     if (!client) {
-        refuse(server, &who, wrong ? wrong : "too many others have connected and sent nothing");
-        (void)close(fd);
+        refuse(server, &who, DROP_REGISTRATION,
+               wrong ? wrong : "too many others have connected and sent nothing");
+        part_with(fd);
         return;
     }
     *client = (struct client){.server = server, .fd = fd, .who = who, .since = now_monotonic()};
@@ -253,12 +297,13 @@ static void tick(void *context)
     struct registration_server *server = context;
     uint64_t now = now_monotonic();
 
+    part_rest();
     for (unsigned i = 0; i < WAITING_MAX; i++) {
         struct client *client = &server->waiting[i];
 
         if (client->fd < 0 || now - client->since < WAIT_NS)
             continue;
-        refuse(server, &client->who, "it connected and sent nothing");
+        refuse(server, &client->who, DROP_REGISTRATION, "it connected and sent nothing");
         hang_up(client);
     }
 }

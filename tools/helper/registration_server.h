@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The socket at which programs register.
+ * The socket at which programs register and hand over connections.
  *
  * Who is there is asked before anything is read (SO_PEERCRED); then one message with exactly its
- * two descriptors is taken, without waiting, and the connection is closed. Whatever is wrong costs
- * that client its registration and the log one line.
+ * descriptors is taken, without waiting, and the connection is closed. Whatever is wrong costs
+ * that client its message and the log one line.
  */
 #ifndef SOCKTUNE_HELPER_REGISTRATION_SERVER_H
 #define SOCKTUNE_HELPER_REGISTRATION_SERVER_H

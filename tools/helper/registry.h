@@ -27,6 +27,7 @@ enum drop {
     DROP_LIMIT,        /* records above the limit of connections */
     DROP_OVERRUN,      /* ends of connections that the kernel could not deliver */
     DROP_REGISTRATION, /* registrations refused */
+    DROP_HANDOFF,      /* connections refused that were handed over */
     DROP_COUNT
 };
 
@@ -42,6 +43,8 @@ struct process {
     size_t rule_count;
     uint64_t registered; /* CLOCK_REALTIME ns */
     uint64_t records;    /* taken from the ring */
+    uint64_t handed;     /* connections that it handed over, and that were read */
+    uint64_t withheld;   /* connections that it could not hand over, by its own count */
     uint64_t dropped;    /* of DROP_RING_FULL, _ABANDONED, _MALFORMED, _FOREIGN, _LIMIT */
     bool ended;          /* the process is gone or has registered anew; its children may go on */
 };

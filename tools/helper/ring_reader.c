@@ -82,6 +82,7 @@ const char *ring_reader_open(struct ring_reader *reader, int fd, size_t size)
     reader->size = size;
     reader->slots = header.slots;
     reader->tail = header.tail;
+    reader->id = header.id;
     return NULL;
 }
 
@@ -111,7 +112,7 @@ void ring_reader_rest(struct ring_reader *reader)
     reader->touched = false;
 }
 
-static bool record_is_sane(const struct record *record)
+bool ring_record_is_sane(const struct record *record)
 {
     if (record->kind < RECORD_CONNECT || record->kind > RECORD_LISTEN)
         return false;
@@ -163,7 +164,7 @@ static void deliver(struct ring_reader *reader, enum slot_state state, const str
         reader->counts.abandoned++;
     } else if (state == SLOT_TORN) {
         reader->counts.torn++;
-    } else if (!record_is_sane(record)) {
+    } else if (!ring_record_is_sane(record)) {
         reader->counts.refused++;
     } else {
         reader->counts.records++;
@@ -171,14 +172,21 @@ static void deliver(struct ring_reader *reader, enum slot_state state, const str
     }
 }
 
-/* The writers' count only grows; one that does not is not believed. */
-static void count_dropped(struct ring_reader *reader)
+/* A count of the writers' only grows; one that does not is not believed. */
+static void take_count(const uint64_t *from, uint64_t *seen, uint64_t *count)
 {
-    uint64_t dropped = __atomic_load_n(&reader->ring->header.dropped, __ATOMIC_RELAXED);
-    if (dropped > reader->dropped_seen) {
-        reader->counts.dropped += dropped - reader->dropped_seen;
-        reader->dropped_seen = dropped;
+    uint64_t now = __atomic_load_n(from, __ATOMIC_RELAXED);
+    if (now > *seen) {
+        *count += now - *seen;
+        *seen = now;
     }
+}
+
+static void take_counts(struct ring_reader *reader)
+{
+    const struct ring_header *header = &reader->ring->header;
+    take_count(&header->dropped, &reader->dropped_seen, &reader->counts.dropped);
+    take_count(&header->withheld, &reader->withheld_seen, &reader->counts.withheld);
 }
 
 enum passing { WAITED_FOR, TAKEN_BEFORE, TAKEN, GIVEN_UP };
@@ -213,7 +221,7 @@ int ring_reader_read(struct ring_reader *reader, uint64_t now_ns, unsigned limit
     const uint64_t tail = reader->tail;
     if (head - tail > reader->slots)
         return -1;
-    count_dropped(reader);
+    take_counts(reader);
     unsigned passed = 0, open = 0;
     for (uint64_t ticket = tail; ticket != head && passed < limit && open <= OPEN_MAX; ticket++) {
         enum passing passing = pass(reader, ticket, now_ns, take, context);
@@ -236,4 +244,22 @@ int ring_reader_read(struct ring_reader *reader, uint64_t now_ns, unsigned limit
 bool ring_reader_pending(const struct ring_reader *reader)
 {
     return __atomic_load_n(&reader->ring->header.head, __ATOMIC_RELAXED) != reader->tail;
+}
+
+void ring_reader_took(struct ring_reader *reader)
+{
+    struct ring_header *header = &reader->ring->header;
+    if (reader->taken != __atomic_load_n(&header->handed, __ATOMIC_RELAXED))
+        __atomic_store_n(&header->taken, ++reader->taken, __ATOMIC_RELAXED);
+}
+
+void ring_reader_settle(struct ring_reader *reader)
+{
+    struct ring_header *header = &reader->ring->header;
+    uint64_t handed = __atomic_load_n(&header->handed, __ATOMIC_RELAXED);
+    if (handed == reader->handed_seen && handed != reader->taken) {
+        reader->taken = handed;
+        __atomic_store_n(&header->taken, handed, __ATOMIC_RELAXED);
+    }
+    reader->handed_seen = handed;
 }

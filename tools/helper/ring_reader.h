@@ -18,6 +18,7 @@ struct ring_counts {
     uint64_t abandoned; /* tickets whose writer did not commit in time */
     uint64_t torn;      /* committed, but the checksum is wrong: two writers in one slot */
     uint64_t refused;   /* whole, but with values that no record has */
+    uint64_t withheld;  /* connections that the writers would have handed over (their word) */
 };
 
 struct ring_reader {
@@ -29,6 +30,10 @@ struct ring_reader {
     uint8_t *beyond;     /* a bit a slot: taken, though a ticket before it is still open */
     uint64_t dropped_seen;
     bool touched; /* slots were read since ring_reader_rest() */
+    uint64_t withheld_seen;
+    uint64_t id;    /* the ring's; 0: it has none, and nothing is handed over */
+    uint64_t taken; /* handed over and taken; that in the ring is only told */
+    uint64_t handed_seen;
     struct ring_counts counts;
 };
 
@@ -61,6 +66,16 @@ int ring_reader_read(struct ring_reader *reader, uint64_t now_ns, unsigned limit
 /* Unmap the pages of the slots until they are read again. They are the program's memory and stay as
  * they are; but mapped, they count as the helper's too. */
 void ring_reader_rest(struct ring_reader *reader);
+
+/* A connection that a writer has handed over is closed again. */
+void ring_reader_took(struct ring_reader *reader);
+
+/* Once a second: what has been on its way since the last time will not come any more, since a
+ * writer was killed. */
+void ring_reader_settle(struct ring_reader *reader);
+
+/* Are the values of a record within their ranges? Pure. */
+bool ring_record_is_sane(const struct record *record);
 
 /* Has the ring tickets that were not read? Also true while it waits for a slow writer. */
 bool ring_reader_pending(const struct ring_reader *reader);

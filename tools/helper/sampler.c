@@ -56,12 +56,13 @@ struct sampler {
 
 /* --- namespaces ----------------------------------------------------------------------------- */
 
-static struct joined *find_space(struct sampler *sampler, uint64_t netns, uid_t uid)
+static struct joined *find_space(struct sampler *sampler, uint64_t netns, uid_t uid, bool blind)
 {
     for (size_t i = 0; i < sampler->space_count; i++) {
         struct joined *joined = &sampler->spaces[i];
 
         if (space_netns(joined->space) == netns && !space_is_dead(joined->space) &&
+            space_is_blind(joined->space) == blind &&
             (space_is_own(joined->space) || space_uid(joined->space) == uid))
             return joined;
     }
@@ -77,7 +78,8 @@ static struct joined *add_space(struct sampler *sampler, int fd, uint64_t netns,
     if (sampler->space_count == SPACES_MAX) {
         helper_log(LOG_WARNING, "more than %u network namespaces are more than is watched",
                    SPACES_MAX);
-        (void)close(fd);
+        if (fd >= 0)
+            (void)close(fd);
         return NULL;
     }
     space = space_new(sampler->helper, fd, netns, uid, own);
@@ -91,11 +93,13 @@ static struct joined *add_space(struct sampler *sampler, int fd, uint64_t netns,
 
 struct space *sampler_join(struct sampler *sampler, int fd, uint64_t netns, uid_t uid)
 {
-    struct joined *joined = find_space(sampler, netns, uid);
+    struct joined *joined = find_space(sampler, netns, uid, false);
 
-    if (joined)
+    if (joined && fd >= 0)
         (void)close(fd);
-    else
+    if (!joined && fd < 0)
+        joined = find_space(sampler, netns, uid, true);
+    if (!joined)
         joined = add_space(sampler, fd, netns, uid, false);
     if (!joined)
         return NULL;
@@ -326,10 +330,13 @@ static bool join_own(struct sampler *sampler)
     uint64_t netns;
 
     if (fd < 0 || diag_check(fd, &netns) != NULL) {
-        helper_log(LOG_ERR, "sock_diag cannot be had: %s", strerror(errno));
+        helper_log(LOG_WARNING,
+                   "sock_diag cannot be had (%s): only what programs hand over is known of their "
+                   "connections",
+                   strerror(errno));
         if (fd >= 0)
             (void)close(fd);
-        return false;
+        return true;
     }
     return add_space(sampler, fd, netns, 0, true) != NULL;
 }

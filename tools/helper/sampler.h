@@ -20,7 +20,8 @@ struct sampler *sampler_new(struct helper *helper);
 void sampler_free(struct sampler *sampler);
 
 /* The namespace of a sock_diag socket that a program of `uid` passed; the descriptor becomes the
- * sampler's. Each must be left again. NULL with a message logged. */
+ * sampler's. -1: it could have none; then one that others have serves, or none. Each must be left
+ * again. NULL with a message logged. */
 struct space *sampler_join(struct sampler *sampler, int fd, uint64_t netns, uid_t uid);
 void sampler_leave(struct sampler *sampler, struct space *space);
 

@@ -4,6 +4,7 @@
  */
 #include "space.h"
 #include "early.h"
+#include "handoff.h"
 #include "multipath.h"
 #include "policy.h"
 #include "sampler.h"
@@ -81,6 +82,11 @@ bool space_is_dead(const struct space *space)
     return space->dead;
 }
 
+bool space_is_blind(const struct space *space)
+{
+    return !space->diag;
+}
+
 size_t space_sockets(const struct space *space)
 {
     return space->sockets;
@@ -98,7 +104,7 @@ uint64_t space_last_overrun(const struct space *space)
 
 uint64_t space_count_overruns(struct space *space)
 {
-    uint64_t lost = diag_overruns(space->diag);
+    uint64_t lost = space->diag ? diag_overruns(space->diag) : 0;
 
     if (lost > 0)
         space->last_overrun = now_real();
@@ -141,6 +147,21 @@ static void finish(struct helper *helper, struct connection *connection, enum co
 void space_lost(struct helper *helper, struct connection *connection)
 {
     finish(helper, connection, DATA_LOST, NULL);
+}
+
+void space_lose(struct helper *helper, const struct tracker *tracker)
+{
+    struct connection *connection;
+    uint64_t cursor = 0;
+    size_t budget = SIZE_MAX;
+
+    while (tracker->tracked > 0 &&
+           (connection = connections_walk(helper->connections, &cursor, &budget))) {
+        if (connection->owner != tracker)
+            continue;
+        connection->missing_since = now_real();
+        space_lost(helper, connection);
+    }
 }
 
 /* A record that names somebody else's socket. */
@@ -307,6 +328,25 @@ static void found(struct space *space, const struct diag_answer *answer)
                                                     .accept_limit = answer->send_queue});
 }
 
+void space_take(struct helper *helper, struct connection *connection, const struct handed *handed)
+{
+    const struct connection_reading reading = {.when = now_real(),
+                                               .state = handed->state,
+                                               .info = handed->info,
+                                               .info_length = handed->info_length,
+                                               .congestion = handed->congestion};
+
+    if (connection->uid != 0 && handed->owner != connection->uid) {
+        reject(helper, connection);
+        return;
+    }
+    connection->verified = true;
+    helper->samples++;
+    connections_sample(helper->connections, connection, &reading);
+    connections_set_options(helper->connections, connection, handed->options,
+                            handed->options_length);
+}
+
 /* Nothing more will be learnt of what is tracked here. */
 static void die(struct space *space)
 {
@@ -372,7 +412,7 @@ void space_look(struct space *space, const struct connection *connection)
 
     /* A lookup would carry the dump on to its end; and listeners that share a port are not found
      * by lookup. Of MPTCP, the first path is. */
-    if (space->dumps || space->dead || connection->role == ROLE_LISTEN)
+    if (space->dumps || space->dead || !space->diag || connection->role == ROLE_LISTEN)
         return;
     target.any_cookie = is_mptcp(connection);
     memcpy(target.local, connection->local, sizeof target.local);
@@ -391,7 +431,7 @@ static bool may_claim(struct space *space, const struct connection_start *start)
 
     if (!known || known->uid == start->uid)
         return true;
-    if (!known->verified && !space->dumps) {
+    if (!known->verified && !space->dumps && space->diag) {
         struct diag_target claimed = {.cookie = start->cookie,
                                       .local_port = start->local_port,
                                       .remote_port = start->remote_port,
@@ -542,7 +582,7 @@ static void plan(struct space *space, uint16_t protocol, uint32_t states)
 
 void space_dump(struct space *space, bool all)
 {
-    if (space->dumps || space->dead)
+    if (space->dumps || space->dead || !space->diag)
         return;
     /* What is batched goes first: a lookup would carry the dump on to its end, and take that end
      * away from ready(), which then nothing may wake. */
@@ -591,10 +631,10 @@ static void ready(void *context, uint32_t events)
 
 bool space_catch_up(struct space *space)
 {
-    for (unsigned i = 0; i < CATCH_UP && !space->dead; i++)
+    for (unsigned i = 0; i < CATCH_UP && !space->dead && space->diag; i++)
         if (!take_some(space))
             return true;
-    return space->dead;
+    return space->dead || !space->diag;
 }
 
 struct space *space_new(struct helper *helper, int fd, uint64_t netns, uid_t uid, bool own)
@@ -608,6 +648,8 @@ struct space *space_new(struct helper *helper, int fd, uint64_t netns, uid_t uid
     *space = (struct space){.helper = helper, .netns = netns, .uid = uid, .own = own};
     space->early = early_new();
     space->multipath = multipath_new();
+    if (fd < 0 && space->early && space->multipath)
+        return space;
     space->diag = diag_open(fd, take_answer, space);
     if (space->diag)
         space->source = loop_watch(helper->loop, diag_fd(space->diag), EPOLLIN, ready, space);
@@ -625,7 +667,8 @@ void space_free(struct space *space)
     if (!space)
         return;
     loop_remove(space->helper->loop, space->source);
-    diag_close(space->diag);
+    if (space->diag)
+        diag_close(space->diag);
     early_free(space->early);
     multipath_free(space->multipath);
     free(space);

@@ -9,6 +9,8 @@
  * How ends are told:
  * - A record comes before its connection's end, since rings are read before destroy events are.
  *   Where the writer was slow, the event waits for it in `early`.
+ * - Where there is no sock_diag at all (a blind space), connections are lost when the process that
+ *   registered ends.
  * - A lookup that finds nothing means that the event is under way, that it was lost, or that the
  *   socket is reset but still open; so a missing connection is given time.
  */
@@ -43,7 +45,8 @@ struct space_counts {
     size_t inet6; /* sockets of AF_INET6 */
 };
 
-/* `fd`: from diag_socket() or diag_check(), becomes the space's. NULL with a message logged. */
+/* `fd`: from diag_socket() or diag_check(), becomes the space's; -1: sock_diag cannot be had. NULL
+ * with a message logged. */
 struct space *space_new(struct helper *helper, int fd, uint64_t netns, uid_t uid, bool own);
 void space_free(struct space *space);
 
@@ -54,6 +57,18 @@ struct space_counts space_counts(const struct space *space);
 
 /* The socket has failed: nothing more will be learnt. */
 bool space_is_dead(const struct space *space);
+
+/* There is no sock_diag: what is known comes from records and handed over connections, and no end
+ * is told. */
+bool space_is_blind(const struct space *space);
+
+/* Connections of a tracker whose processes have ended are lost: in a blind space nothing else
+ * tells. */
+void space_lose(struct helper *helper, const struct tracker *tracker);
+
+/* What was read from a connection that was handed over. */
+struct handed;
+void space_take(struct helper *helper, struct connection *connection, const struct handed *handed);
 
 /* Track what a record tells; start->owner is the tracker. Returns NULL where it was not taken (it
  * is counted why), and where the connection is over already. */

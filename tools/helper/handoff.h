@@ -1,0 +1,38 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * A connection that a program has handed over (struct handoff of preload/registration.h): checked,
+ * read, and to be closed at once. As long as it is open here, the program's close() does not end
+ * the connection.
+ */
+#ifndef SOCKTUNE_HELPER_HANDOFF_H
+#define SOCKTUNE_HELPER_HANDOFF_H
+
+#include "connections.h"
+#include "registration.h"
+
+#define HANDED_OPTIONS_ROOM 4096u /* bytes; the whole table takes some 600 */
+
+/* What was read of it. */
+struct handed {
+    uint64_t netns; /* 0: not told */
+    uid_t owner;
+    uint8_t state;
+    size_t info_length;
+    uint8_t info[CONNECTION_INFO_ROOM];
+    char congestion[CONGESTION_NAME_SIZE];
+    size_t options_length; /* as struct connection_options has them */
+    uint8_t options[HANDED_OPTIONS_ROOM];
+};
+
+/* Is it this kind of message, going by its first bytes? Pure. */
+bool handoff_is(const void *message, size_t size);
+
+/* Check a whole message. Returns NULL, or a static English phrase that says what is wrong. Pure;
+ * `message` need not be aligned. */
+const char *handoff_parse(const void *message, size_t size, struct handoff *handoff);
+
+/* Check that `fd` is the connection of the record, and read it: system calls and nothing else.
+ * Returns as handoff_parse() does. The descriptor stays the caller's. */
+const char *handoff_read(int fd, const struct record *record, struct handed *handed);
+
+#endif

@@ -1,0 +1,17 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Closing a descriptor that somebody else made. close() of a TCP socket that lingers (SO_LINGER)
+ * waits until its data is sent, however long, if ours is the last descriptor of it; so does that of
+ * a Unix socket in whose queue such a descriptor lies. Nothing may stop the helper for that.
+ */
+#ifndef SOCKTUNE_HELPER_PART_H
+#define SOCKTUNE_HELPER_PART_H
+
+/* Close it, within some milliseconds; what the kernel has yet to do for it goes on without us. For
+ * one thread. */
+void part_with(int fd);
+
+/* Once a second: without this, part_with() costs a wake-up every few milliseconds for good. */
+void part_rest(void);
+
+#endif
