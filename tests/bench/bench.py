@@ -51,7 +51,7 @@ def preload(name, *objects, **environment):
 class Setup:
     """Everything that is preloaded: yardsticks, socktune under several policies, alternatives."""
 
-    def __init__(self, build, directory, settings, helper, daemon):
+    def __init__(self, build, directory, settings, helper, handed_to=None):
         empty = os.path.join(build, "bench", "empty.so")
         again = shutil.copy(empty, os.path.join(directory, "again.so"))
         self.library = os.path.join(build, "libsocktune.so")
@@ -62,7 +62,7 @@ class Setup:
         self.nothing = Variant("no preload", (("LC_ALL", "C"),))
         self.empty = preload("empty object", empty)
         self.again = preload("empty object again", again)
-        self.helper, self.daemon = helper, daemon
+        self.helper, self.handed_to = helper, handed_to
         self.expected = {}
         self.policies_of = {}
 
@@ -164,7 +164,7 @@ def plan_reports(setup):
                      SOCKTUNE_RULES=setup.policies.compile(
                          "handed", [f'  {{ match = {{ program = "{TIMED}"; }}; report = true; '
                                     'handoff = "socket"; }'], setup.settings(8)),
-                     SOCKTUNE_HELPER=setup.daemon)
+                     SOCKTUNE_HELPER=setup.handed_to)
     setup.expected[alone] = setup.expected[handed] = (0, 0)
     rows = []
     for call, phase in (("connect()", 0), ("accept()", 1)):
