@@ -40,8 +40,7 @@ static enum moment moment_of(const struct record *record)
                                            : MOMENT_LISTENING;
 }
 
-/* Only sockets that sock_diag's TCP part knows. Settles
- * protocol and role. */
+/* Only sockets that sock_diag's TCP part knows. Settles protocol and role. */
 static bool learn_protocol(int fd, struct subject *subject, struct record *record)
 {
     int protocol = subject->protocols == PROTOCOL_TCP ? IPPROTO_TCP
