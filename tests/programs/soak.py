@@ -212,7 +212,8 @@ def soak(seconds, ports, tell=print):
         restarter = threading.Thread(target=one.again_and_again, args=(survivor.restart,))
         for count in itertools.repeat(3000, 4):  # every table has its size
             one.connect(count)
-        one.trouble(min(seconds / 4, 30))
+        warm_up = min(seconds / 4, 30)
+        one.trouble(warm_up)
         begin = one.rest()
         tell(f"at rest: {begin[0]} KiB, {begin[1]} descriptors")
         started = time.monotonic()
@@ -226,7 +227,7 @@ def soak(seconds, ports, tell=print):
                  f"descriptors; {one.done} things done, {survivor.restarts} restarts")
         one.over.clear()
         restarter.start()
-        one.trouble(seconds * 3 / 4, line)
+        one.trouble(seconds - warm_up, line)
         restarter.join(100)
         end = one.rest()
         tell(f"at rest: {end[0]} KiB, {end[1]} descriptors")
