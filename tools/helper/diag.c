@@ -4,6 +4,7 @@
  * SEQUENCE_DUMP; destroy events bear 0.
  */
 #include "diag.h"
+#include "kernel.h"
 #include "registration.h"
 
 #include <arpa/inet.h>
@@ -50,20 +51,12 @@ int diag_socket(void)
     return socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_SOCK_DIAG);
 }
 
-static int socket_fact(int fd, int option)
-{
-    int value = -1;
-    socklen_t length = sizeof value;
-
-    return getsockopt(fd, SOL_SOCKET, option, &value, &length) == 0 ? value : -1;
-}
-
 const char *diag_check(int fd, uint64_t *netns)
 {
     socklen_t length = sizeof *netns;
 
-    if (socket_fact(fd, SO_DOMAIN) != AF_NETLINK ||
-        socket_fact(fd, SO_PROTOCOL) != NETLINK_SOCK_DIAG)
+    if (kernel_get_int(fd, SOL_SOCKET, SO_DOMAIN) != AF_NETLINK ||
+        kernel_get_int(fd, SOL_SOCKET, SO_PROTOCOL) != NETLINK_SOCK_DIAG)
         return "the second descriptor is no sock_diag socket";
     if (getsockopt(fd, SOL_SOCKET, SO_NETNS_COOKIE, netns, &length) != 0)
         return "the kernel does not tell the sock_diag socket's network namespace";

@@ -4,6 +4,7 @@
  * MPTCP connection are what the kernel gives: TCP's are those of its first subflow.
  */
 #include "handoff.h"
+#include "kernel.h"
 #include "read_option.h"
 #include "ring_reader.h"
 
@@ -42,14 +43,6 @@ const char *handoff_parse(const void *message, size_t size, struct handoff *hand
     return NULL;
 }
 
-static int socket_fact(int fd, int optname)
-{
-    int value;
-    socklen_t length = sizeof value;
-
-    return getsockopt(fd, SOL_SOCKET, optname, &value, &length) == 0 ? value : -1;
-}
-
 static uint64_t socket_cookie(int fd, int optname)
 {
     uint64_t cookie = 0;
@@ -60,12 +53,12 @@ static uint64_t socket_cookie(int fd, int optname)
 
 static const char *check_socket(int fd, const struct record *record)
 {
-    int domain = socket_fact(fd, SO_DOMAIN);
+    int domain = kernel_get_int(fd, SOL_SOCKET, SO_DOMAIN);
 
     if ((domain != AF_INET && domain != AF_INET6) ||
-        socket_fact(fd, SO_PROTOCOL) != record->protocol)
+        kernel_get_int(fd, SOL_SOCKET, SO_PROTOCOL) != record->protocol)
         return "what was handed over is no TCP or MPTCP socket, or not that of the record";
-    if (socket_fact(fd, SO_ACCEPTCONN) != 0)
+    if (kernel_get_int(fd, SOL_SOCKET, SO_ACCEPTCONN) != 0)
         return "what was handed over is a listener";
     if (socket_cookie(fd, SO_COOKIE) != record->cookie)
         return "what was handed over is another socket than that of the record";
