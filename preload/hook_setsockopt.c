@@ -40,7 +40,8 @@ static bool swallows(int fd, uint32_t option)
     return swallow;
 }
 
-static bool guarded(int fd, int level, int optname)
+/* Not in line: what hardly any call needs is to cost no call the saving of registers. */
+static __attribute__((noinline)) bool guarded(int fd, int level, int optname)
 {
     optname = canonical(level, optname);
     for (uint32_t i = 0; i < state.guard_count; i++) {

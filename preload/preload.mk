@@ -4,11 +4,10 @@
 #
 # Lean on purpose, since every start of a program pays for it: no start files, no DT_NEEDED (libc is
 # there in any case; so the same object loads under musl), two segments, no lazy binding, one page
-# of data. -fno-optimize-sibling-calls: dlsym(RTLD_NEXT) goes by its return address. -fexceptions:
-# cancellation and C++ exceptions unwind through the hooks.
+# of data. -fexceptions: cancellation and C++ exceptions unwind through the hooks.
 
 PRELOAD_CFLAGS := $(STD) $(WARNINGS) -O2 -g -D_GNU_SOURCE -U_FORTIFY_SOURCE -MMD -MP $(INC_preload) \
-                  -fPIC -fvisibility=hidden -fexceptions -fno-optimize-sibling-calls \
+                  -fPIC -fvisibility=hidden -fexceptions \
                   -fno-stack-protector -fno-plt -ffreestanding -fno-tree-loop-distribute-patterns \
                   -fcf-protection=none
 PRELOAD_LDFLAGS := -shared -nostdlib -Wl,-z,initfirst -Wl,-z,now -Wl,-z,norelro \
