@@ -36,6 +36,14 @@ static inline int kernel_get_int(int fd, int level, int optname)
     return kernel_getsockopt(fd, level, optname, &value, &length) == 0 ? value : -1;
 }
 
+/* SO_COOKIE or SO_NETNS_COOKIE, which are never 0; 0: it has none, or the kernel does not tell. */
+static inline uint64_t kernel_get_cookie(int fd, int optname)
+{
+    uint64_t cookie = 0;
+    socklen_t length = sizeof cookie;
+    return kernel_getsockopt(fd, SOL_SOCKET, optname, &cookie, &length) == 0 ? cookie : 0;
+}
+
 static inline int kernel_open(const char *path, int flags)
 {
     return (int)kernel_call(SYS_openat, AT_FDCWD, path, flags | O_CLOEXEC, 0666);

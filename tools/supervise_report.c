@@ -225,13 +225,6 @@ static struct socket_entry *add_socket(const struct socket_entry *like)
     return entry;
 }
 
-static bool get_cookie(int fd, int option, uint64_t *cookie)
-{
-    socklen_t length = sizeof *cookie;
-
-    return getsockopt(fd, SOL_SOCKET, option, cookie, &length) == 0;
-}
-
 /* What is asked of the socket itself. False if it is none that sock_diag tells us about. */
 static bool fill_entry(int fd, const struct subject *subject, enum record_kind kind,
                        struct socket_entry *entry)
@@ -241,8 +234,8 @@ static bool fill_entry(int fd, const struct subject *subject, enum record_kind k
     *entry =
         (struct socket_entry){.subject = *subject, .when = now_ns(CLOCK_REALTIME), .kind = kind};
     if (kernel_get_int(fd, SOL_SOCKET, SO_PROTOCOL) != IPPROTO_TCP ||
-        !get_cookie(fd, SO_COOKIE, &entry->cookie) ||
-        !get_cookie(fd, SO_NETNS_COOKIE, &entry->netns))
+        !(entry->cookie = kernel_get_cookie(fd, SO_COOKIE)) ||
+        !(entry->netns = kernel_get_cookie(fd, SO_NETNS_COOKIE)))
         return false;
     subject_learn_type(&entry->subject, kind == RECORD_LISTEN ? MOMENT_LISTEN : MOMENT_CONNECT,
                        kernel_get_int(fd, SOL_SOCKET, SO_DOMAIN), SOCK_STREAM, IPPROTO_TCP);
@@ -611,7 +604,7 @@ void reports_start(const struct policy *policy)
     if (!any_reports(policy))
         return;
     fd = diag_socket();
-    if (fd < 0 || !get_cookie(fd, SO_NETNS_COOKIE, &reports.netns) ||
+    if (fd < 0 || !(reports.netns = kernel_get_cookie(fd, SO_NETNS_COOKIE)) ||
         !(reports.diag = diag_open(fd, take_answer, NULL)) ||
         pthread_create(&thread, NULL, watch, NULL) != 0) {
         supervise_say("connections are not reported: sock_diag: %s", strerror(errno));

@@ -43,14 +43,6 @@ const char *handoff_parse(const void *message, size_t size, struct handoff *hand
     return NULL;
 }
 
-static uint64_t socket_cookie(int fd, int optname)
-{
-    uint64_t cookie = 0;
-    socklen_t length = sizeof cookie;
-
-    return getsockopt(fd, SOL_SOCKET, optname, &cookie, &length) == 0 ? cookie : 0;
-}
-
 static const char *check_socket(int fd, const struct record *record)
 {
     int domain = kernel_get_int(fd, SOL_SOCKET, SO_DOMAIN);
@@ -60,7 +52,7 @@ static const char *check_socket(int fd, const struct record *record)
         return "what was handed over is no TCP or MPTCP socket, or not that of the record";
     if (kernel_get_int(fd, SOL_SOCKET, SO_ACCEPTCONN) != 0)
         return "what was handed over is a listener";
-    if (socket_cookie(fd, SO_COOKIE) != record->cookie)
+    if (kernel_get_cookie(fd, SO_COOKIE) != record->cookie)
         return "what was handed over is another socket than that of the record";
     return NULL;
 }
@@ -99,7 +91,7 @@ const char *handoff_read(int fd, const struct record *record, struct handed *han
     socklen_t info_length = sizeof handed->info, name_length = sizeof handed->congestion;
     struct stat status;
 
-    *handed = (struct handed){.netns = socket_cookie(fd, SO_NETNS_COOKIE)};
+    *handed = (struct handed){.netns = kernel_get_cookie(fd, SO_NETNS_COOKIE)};
     if (wrong)
         return wrong;
     if (fstat(fd, &status) != 0 ||

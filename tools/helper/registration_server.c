@@ -4,6 +4,7 @@
  * `waiting` for WAIT_NS at most; there are few places, and one user has few of these.
  */
 #include "registration_server.h"
+#include "kernel.h"
 #include "part.h"
 #include "processes.h"
 
@@ -152,16 +153,6 @@ static int pidfd_of(int fd, pid_t pid)
     return (int)syscall(SYS_pidfd_open, pid, 0);
 }
 
-/* That of the process: a connected Unix socket is in the namespace of the one who connected
- * (unix_stream_connect() in net/unix/af_unix.c). 0: the kernel does not tell. */
-static uint64_t netns_of(int fd)
-{
-    uint64_t netns = 0;
-    socklen_t length = sizeof netns;
-
-    return getsockopt(fd, SOL_SOCKET, SO_NETNS_COOKIE, &netns, &length) == 0 ? netns : 0;
-}
-
 static void drop_descriptors(struct parcel *parcel)
 {
     while (parcel->fd_count > 0)
@@ -184,10 +175,12 @@ static const char *take_registration(struct client *client, struct parcel *parce
     }
     if (parcel->fd_count < REGISTRATION_DESCRIPTORS)
         parcel->fds[1] = -1;
+    /* A connected Unix socket is in the namespace of the one who connected (unix_stream_connect()
+     * in net/unix/af_unix.c). */
     return registry_add(registry,
                         &(struct registrant){client->who.pid, client->who.uid,
                                              pidfd_of(client->fd, client->who.pid),
-                                             netns_of(client->fd)},
+                                             kernel_get_cookie(client->fd, SO_NETNS_COOKIE)},
                         &names, parcel->fds);
 }
 
