@@ -5,6 +5,9 @@
  * The constructor registers once, and a later connection again when register.c says so. A new ring
  * takes the very place of the old one (ring.h), so that no thread holds a pointer to what is gone.
  *
+ * A helper that starts while the program runs is told of the sockets that there are by then, a few
+ * descriptors at each call that is reported: many at once would keep the program waiting.
+ *
  * A forked child goes on with its parent's ring, and registers for itself, in its own memory, when
  * that goes stale. A vfork()ed child borrows its parent's memory and must not: a page that fork()
  * wipes and vfork() does not tells the one from the other, and spares getpid() besides.
@@ -16,13 +19,16 @@
 #include "report.h"
 
 #include "kernel.h"
+#include "learn.h"
 #include "record.h"
 
 #include <dlfcn.h>
 #include <errno.h>
 #include <time.h>
 
-#define SECOND_NS ((uint64_t)1000000000u)
+#define SECOND_NS   ((uint64_t)1000000000u)
+#define OLD_AT_ONCE 8u         /* descriptors */
+#define OLD_NONE    UINT32_MAX /* none is left */
 
 /* Wiped by fork(). */
 struct own {
@@ -34,6 +40,8 @@ struct reporter {
     struct own *own;
     int (*clock_gettime)(clockid_t, struct timespec *);
     bool confined;
+    /* The first descriptor that the helper has still to be told of, or OLD_NONE. */
+    uint32_t next_old;
     /* By option of the policy: what report_option() was told last. */
     uint16_t results[POLICY_OPTIONS_MAX];
     struct record_maker maker;
@@ -72,8 +80,11 @@ static struct ring *find_ring(uint64_t now)
 {
     struct register_state *registered = &reporter->registered;
     if (!reporter->confined && register_is_due(registered, now) &&
-        own_pid() == (uint32_t)kernel_call(SYS_getpid))
+        own_pid() == (uint32_t)kernel_call(SYS_getpid)) {
         register_again(registered, &reporter->plan, own_pid(), now);
+        if (registered->ring != NULL && ring_is_read(registered->ring, now))
+            __atomic_store_n(&reporter->next_old, 0, __ATOMIC_RELAXED);
+    }
     return __atomic_load_n(&registered->ring, __ATOMIC_ACQUIRE);
 }
 
@@ -109,31 +120,6 @@ static __attribute__((noinline)) void report(int fd, struct subject *subject,
         hand_off(&reporter->plan, ring, fd, &record);
 }
 
-void report_connect(int fd, struct subject *subject, const struct decision *decided)
-{
-    int saved = errno;
-    report(fd, subject, decided, RECORD_CONNECT);
-    errno = saved;
-}
-
-void report_accept(int fd)
-{
-    int saved = errno;
-    struct subject subject;
-    subject_at_accept(&subject);
-    report(fd, &subject, NULL, RECORD_ACCEPT);
-    errno = saved;
-}
-
-void report_listen(int fd)
-{
-    int saved = errno;
-    struct subject subject;
-    subject_at_listen(&subject);
-    report(fd, &subject, NULL, RECORD_LISTEN);
-    errno = saved;
-}
-
 void report_adopted(int fd, const struct subject *history)
 {
     struct subject subject = *history;
@@ -146,6 +132,58 @@ void report_adopted(int fd, const struct subject *history)
                                         : RECORD_CONNECT);
 }
 
+/* The next few descriptors, but for `newest`, which is reported already. The kernel gives out the
+ * lowest number that is free: where a whole row behind the newest is, there are no more. */
+static __attribute__((noinline)) void report_old(int newest)
+{
+    uint32_t first = __atomic_load_n(&reporter->next_old, __ATOMIC_RELAXED);
+    if (first == OLD_NONE ||
+        !__atomic_compare_exchange_n(&reporter->next_old, &first, first + OLD_AT_ONCE, false,
+                                     __ATOMIC_RELAXED, __ATOMIC_RELAXED))
+        return; /* another thread does it */
+    bool any = (int)first <= newest;
+    for (int fd = (int)first; fd < (int)(first + OLD_AT_ONCE); fd++) {
+        struct subject subject;
+        if (fd == newest)
+            continue;
+        errno = 0;
+        if (learn_history(fd, &subject))
+            report_adopted(fd, &subject);
+        any |= errno != EBADF;
+    }
+    if (!any)
+        __atomic_store_n(&reporter->next_old, OLD_NONE, __ATOMIC_RELAXED);
+}
+
+static void report_new(int fd, struct subject *subject, const struct decision *decided,
+                       enum record_kind kind)
+{
+    int saved = errno;
+    report(fd, subject, decided, kind);
+    if (__builtin_expect(__atomic_load_n(&reporter->next_old, __ATOMIC_RELAXED) != OLD_NONE, 0))
+        report_old(fd);
+    errno = saved;
+}
+
+void report_connect(int fd, struct subject *subject, const struct decision *decided)
+{
+    report_new(fd, subject, decided, RECORD_CONNECT);
+}
+
+void report_accept(int fd)
+{
+    struct subject subject;
+    subject_at_accept(&subject);
+    report_new(fd, &subject, NULL, RECORD_ACCEPT);
+}
+
+void report_listen(int fd)
+{
+    struct subject subject;
+    subject_at_listen(&subject);
+    report_new(fd, &subject, NULL, RECORD_LISTEN);
+}
+
 void report_option(uint32_t option, unsigned result)
 {
     if (reporter != NULL)
@@ -154,8 +192,10 @@ void report_option(uint32_t option, unsigned result)
 
 void report_confine(void)
 {
-    if (reporter != NULL)
-        reporter->confined = true;
+    if (reporter == NULL)
+        return;
+    reporter->confined = true;
+    __atomic_store_n(&reporter->next_old, OLD_NONE, __ATOMIC_RELAXED);
 }
 
 /* --- start -------------------------------------------------------------------------------------
@@ -192,5 +232,6 @@ unsigned report_start(const struct register_where *where)
                                         .rules_named = made->plan.head.rule_count};
     reporter = made;
     find_ring(now_ns());
+    made->next_old = OLD_NONE; /* adopt_sockets() tells of them all */
     return roles;
 }

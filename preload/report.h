@@ -30,7 +30,10 @@ void report_connect(int fd, struct subject *subject, const struct decision *deci
 void report_accept(int fd);
 void report_listen(int fd);
 
-/* A socket that the program was started with, as learn_history() found it. For the constructor. */
+/* Is there somebody to report to? May register. Changes errno. */
+bool report_finds_ring(void);
+
+/* A socket that was there before, as learn_history() found it. */
 void report_adopted(int fd, const struct subject *subject);
 
 /* What became of setting policy.options[option] just now: 0 or errno, or RECORD_KEPT

@@ -273,12 +273,73 @@ def test_a_helper_that_comes_late(directory, start):
     late = Helper(directory / "helper.sock")
     try:
         ring = until_registered(late, process)
-        kinds = [one.kind for one in ring.read()]
+        kinds = [one.kind for one in ring.read() if one.kind != "listen"]
         assert kinds in (["connect", "accept"], ["accept"])  # either end may have found it
         assert tell(process) == "made"
         assert len(ring.read()) == 2
     finally:
         late.close()
+
+
+def test_a_helper_that_comes_late_is_told_of_what_there_is(directory, start):
+    """Listeners and connections that are older than the helper, a few at each call; each once, with
+    the role that it has. Of what is no such socket, nothing."""
+    process = start("""
+        l = listener()
+        other = listener(socket.AF_INET6, "::1")
+        kept = [pair(one) for one in (l, other) * 8]
+        beside = socket.socketpair(), socket.socket(), socket.socket(type=socket.SOCK_DGRAM)
+        for role, one in [("listen", l), ("listen", other)] + [
+                (role, end) for ends in kept for role, end in zip(("connect", "accept"), ends)]:
+            say(role, cookie(one), one.getsockname()[1])
+        say("that is all")
+        for line in sys.stdin:
+            pair(l)
+            say("made")
+        """)
+    wanted = [line.split() for line in iter(lambda: process.stdout.readline().rstrip("\n"),
+                                            "that is all")]
+    assert len(wanted) == 34
+    late = Helper(directory / "helper.sock")
+    try:
+        ring = until_registered(late, process)
+        calls = 2 * 10
+        for _ in range(calls // 2):
+            assert tell(process) == "made"
+        told = [(one.kind, str(one.cookie), str(one.local[1])) for one in ring.read()]
+    finally:
+        late.close()
+    for one in wanted:
+        assert told.count(tuple(one)) == 1, one
+    assert 34 + calls <= len(told) <= 34 + calls + 8  # of the newest, some come twice
+
+
+def test_a_helper_that_comes_late_costs_a_call_little(directory, start):
+    """However many sockets there are: a call tells of a few, and after the last one of none."""
+    process = start("""
+        import resource
+        resource.setrlimit(resource.RLIMIT_NOFILE, (4096, 4096))
+        l = listener()
+        l.listen(600)
+        kept = [pair(l) for _ in range(500)]
+        say("ready")
+        for line in sys.stdin:
+            pair(l)
+            say("made")
+        """)
+    assert process.stdout.readline() == "ready\n"
+    late = Helper(directory / "helper.sock")
+    try:
+        ring = until_registered(late, process)
+        counts = []
+        for _ in range(100):
+            ring.read()
+            assert tell(process) == "made"
+            counts.append(len(ring.read()))
+    finally:
+        late.close()
+    assert max(counts) <= 2 + 2 * 8 and sum(counts) > 1000
+    assert set(counts[-20:]) == {2}
 
 
 def test_a_helper_that_lets_go(helper, start):
