@@ -16,9 +16,6 @@
 #ifndef SO_COOKIE
 #define SO_COOKIE 57 /* include/uapi/asm-generic/socket.h */
 #endif
-#ifndef SO_BINDTOIFINDEX
-#define SO_BINDTOIFINDEX 62 /* include/uapi/asm-generic/socket.h */
-#endif
 
 unsigned record_roles(const struct policy *policy, const struct active *active)
 {
@@ -77,16 +74,6 @@ static bool find_rule(const struct record_maker *maker, int fd, struct subject *
     if (number == NO_REPORT)
         return false;
     record->rule = number < maker->rules_named ? (uint16_t)number : RECORD_RULE_UNNAMED;
-    return true;
-}
-
-static bool learn_identity(int fd, struct record *record)
-{
-    socklen_t length = sizeof record->cookie;
-    if (kernel_getsockopt(fd, SOL_SOCKET, SO_COOKIE, &record->cookie, &length) != 0)
-        return false;
-    int interface = kernel_get_int(fd, SOL_SOCKET, SO_BINDTOIFINDEX);
-    record->interface = interface > 0 ? (uint32_t)interface : 0;
     return true;
 }
 
@@ -166,7 +153,10 @@ bool record_fill(const struct record_maker *maker, int fd, struct subject *subje
     if (!learn_protocol(fd, subject, record))
         return false;
     learn_ends(fd, subject, record);
-    if (!find_rule(maker, fd, subject, record) || !learn_identity(fd, record))
+    if (!find_rule(maker, fd, subject, record))
+        return false;
+    record->cookie = kernel_get_cookie(fd, SO_COOKIE);
+    if (record->cookie == 0)
         return false;
     put_addresses(subject, record);
     if (decided != NULL)

@@ -74,7 +74,7 @@ struct record {
     uint8_t local[16];
     uint8_t remote[16];   /* 0 for a listener, and where the port is 0 */
     uint32_t pid;         /* of the process that made the call, in its own pid namespace */
-    uint32_t interface;   /* the socket is bound to this interface (idiag_if), 0: to none */
+    uint32_t interface;   /* the socket is bound to this interface (idiag_if), 0: not told */
     uint16_t local_port;  /* 0: not known */
     uint16_t remote_port; /* 0: not known, since the peer had gone; and for a listener */
     uint16_t family;      /* of the socket: AF_INET or AF_INET6 */

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * What the helper takes for granted of sock_diag(7): that the kernel tells of each TCP socket that
- * it destroys, to a socket that is bound to the groups for it, from the moment it is bound; and
+ * it destroys, to a socket that is bound to the groups for it, from the moment it is bound; that a
+ * socket that is bound to an interface is looked up by that interface only, and a dump names it; and
  * that the first path of a Multipath TCP connection is a TCP socket with the connection's ends.
  */
 #include "sockets.h"
@@ -176,4 +177,71 @@ Test(sock_diag, first_path_of_mptcp_is_tcp_with_the_same_ends)
     cr_expect_eq(end.sent, 1000);
     cr_expect(end.received == 500 || end.received == 501);
     close(ends);
+}
+
+/* --- looking up --------------------------------------------------------------------------------
+ */
+
+/* Ask for the socket with these IPv4 ends, for all sockets that look so (dump), or for one. Returns
+ * the idiag_if of the answer that has the local port, or -1: there is none. */
+static int ask(uint16_t local_port, uint16_t remote_port, unsigned interface, bool dump)
+{
+    int fd = open_ends(0, 0), found = -1;
+    struct {
+        struct nlmsghdr header;
+        struct inet_diag_req_v2 request;
+    } asked = {
+        .header = {.nlmsg_len = sizeof asked,
+                   .nlmsg_type = SOCK_DIAG_BY_FAMILY,
+                   .nlmsg_flags = (uint16_t)(NLM_F_REQUEST | (dump ? NLM_F_DUMP : 0))},
+        .request = {.sdiag_family = AF_INET,
+                    .sdiag_protocol = IPPROTO_TCP,
+                    .idiag_states = 1 << 1, /* ESTABLISHED */
+                    .id = {.idiag_sport = htons(local_port),
+                           .idiag_dport = htons(remote_port),
+                           .idiag_src = {htonl(INADDR_LOOPBACK)},
+                           .idiag_dst = {htonl(INADDR_LOOPBACK)},
+                           .idiag_if = interface,
+                           .idiag_cookie = {INET_DIAG_NOCOOKIE, INET_DIAG_NOCOOKIE}}}};
+    bool more = true;
+
+    cr_assert_eq(send(fd, &asked, sizeof asked, 0), (ssize_t)sizeof asked);
+    while (more) {
+        char bytes[32768] __attribute__((aligned(8)));
+        int left = (int)recv(fd, bytes, sizeof bytes, 0);
+        const struct nlmsghdr *header = (const void *)bytes;
+
+        cr_assert(left > 0, "%s", strerror(errno));
+        more = dump;
+        for (; NLMSG_OK(header, (unsigned)left); header = NLMSG_NEXT(header, left)) {
+            const struct inet_diag_msg *message = NLMSG_DATA(header);
+
+            if (header->nlmsg_type == NLMSG_DONE || header->nlmsg_type == NLMSG_ERROR)
+                more = false;
+            else if (ntohs(message->id.idiag_sport) == local_port)
+                found = (int)message->id.idiag_if;
+        }
+    }
+    close(fd);
+    return found;
+}
+
+Test(sock_diag, a_bound_socket_is_found_by_its_interface_only)
+{
+    const int loopback = 1;
+    uint16_t port, remote_port;
+    int pair[2];
+
+    open_pair(transport_named("tcp4"), pair);
+    port = port_of(pair[0]);
+    remote_port = port_of(pair[1]);
+    cr_expect_eq(ask(port, remote_port, 0, false), 0);
+    if (setsockopt(pair[0], SOL_SOCKET, SO_BINDTOIFINDEX, &loopback, sizeof loopback) != 0)
+        cr_skip("may not bind to an interface");
+    cr_expect_eq(ask(port, remote_port, 0, false), -1);
+    cr_expect_eq(ask(port, remote_port, 1, false), 1);
+    cr_expect_eq(ask(port, remote_port, 0, true), 1);
+    cr_expect_eq(ask(remote_port, port, 1, false), 0, "one that is bound to none, by any");
+    close(pair[0]);
+    close(pair[1]);
 }

@@ -310,6 +310,33 @@ def test_listener_and_its_queue(helper):
     wait_for(lambda: daemon.connections("?role=listen") == [])
 
 
+def test_bound_to_an_interface(helper):
+    """A lookup does not find a socket that is bound to an interface, unless it names that, which the
+    record does not: a dump is made, which does; and from then on lookups name it."""
+    needs_root("binds a connection to an interface")
+    daemon = helper("--interval", "1")
+    ring = Ring()
+    register(daemon, ring)
+    with pair() as (client, server):
+        client.setsockopt(socket.SOL_SOCKET, 62, 1)  # SO_BINDTOIFINDEX, lo
+        put_end(ring, client)
+        put_end(ring, server, ACCEPT)
+
+        def sampled(role):
+            return [one for one in daemon.connections("?role=" + role) if one["data"] == "sample"]
+        (bound,) = wait_for(lambda: sampled("connect"))
+        (free,) = wait_for(lambda: sampled("accept"))
+        assert bound["ifindex"] == 1 and "ifindex" not in free
+        wait_for(lambda: sampled("connect")[0]["sampled"] > bound["sampled"] + 2)
+        # What the connection is bound to may change under way.
+        client.setsockopt(socket.SOL_SOCKET, 62, 0)
+        wait_for(lambda: "ifindex" not in sampled("connect")[0])
+        before = sampled("connect")[0]["sampled"]
+        client.setsockopt(socket.SOL_SOCKET, 62, 1)
+        wait_for(lambda: "ifindex" in sampled("connect")[0])
+        assert sampled("connect")[0]["sampled"] > before
+
+
 def test_ends_in_quick_succession_are_taken_together(helper):
     """Not one by one: the helper would wake for each, on a processor that a program wants."""
     daemon = helper("--interval", "60")

@@ -70,7 +70,7 @@ struct connection {
     uint8_t remote[16]; /* all 0 for a listener */
     uint16_t local_port;
     uint16_t remote_port;
-    uint32_t ifindex; /* bound to this interface; 0: none */
+    uint32_t ifindex; /* bound to this interface; 0: none, or not known yet */
     pid_t pid;        /* that made the call */
     uid_t uid;
     uint16_t protocol; /* IPPROTO_TCP, IPPROTO_MPTCP */
@@ -80,6 +80,7 @@ struct connection {
     uint8_t data;      /* enum connection_data */
     uint8_t ending;    /* enum ending */
     uint8_t verified;  /* the kernel said that it belongs to `uid` */
+    uint8_t sought;    /* it was looked for by a dump, since it was not where it should be */
     uint8_t failure_count;
     uint16_t applied;       /* options that were set */
     uint16_t info_length;   /* bytes of `info`; 0: none */

@@ -25,7 +25,8 @@
 #define DUMP_KINDS   6u
 /* A Multipath TCP socket is over when so many dumps on end have not met it: one alone may pass it
  * by while the kernel's table changes. */
-#define MISSED_MAX 2u
+#define MISSED_MAX    2u
+#define SEEKING_SHARE 20u
 
 struct dump_kind {
     uint8_t family;
@@ -45,6 +46,8 @@ struct space {
     struct early_ends *early;
     struct multipath *multipath;
     bool multipath_changes; /* one seems to be over: look soon */
+    bool seeking;           /* the dump under way is for `seeks` */
+    bool seeks;             /* one that may be bound to an interface: look among all, soon */
     struct diag_target batch[DIAG_BATCH];
     unsigned batched;
     struct dump_kind plan[DUMP_KINDS]; /* dumps still to be made, from the end */
@@ -52,6 +55,8 @@ struct space {
     bool dumps;            /* the plan is being carried out */
     bool dumps_all;        /* it includes all connections */
     uint64_t dumps_since;  /* when the plan began */
+    uint64_t sought_until; /* when the last one for `seeks` ended, */
+    uint64_t seeking_took; /* and how long it took */
     size_t sockets_so_far; /* that the plan has met */
     size_t sockets;
     uint64_t last_overrun;
@@ -182,6 +187,25 @@ static bool ports_agree(uint16_t local, uint16_t remote, uint16_t told_local, ui
            (remote == told_remote || !remote || !told_remote);
 }
 
+/* --- interfaces ----------------------------------------------------------------------------- */
+
+/* The kernel finds a socket that is bound to an interface only if it is asked for that interface
+ * (inet_lookup() in net/ipv4/inet_hashtables.c), which programs do not tell: it would cost each
+ * connection a system call. A dump names it. */
+static void seek(struct space *space, struct connection *connection)
+{
+    if (!connection || connection->sought || connection->ifindex != 0 || is_mptcp(connection))
+        return;
+    connection->sought = true;
+    space->seeks = true;
+}
+
+/* Seeking takes at most one part in so many of the time. */
+static bool may_seek(const struct space *space)
+{
+    return now_real() - space->sought_until >= space->seeking_took * SEEKING_SHARE;
+}
+
 /* --- Multipath TCP -------------------------------------------------------------------------- */
 
 /* The socket is over. Its figures are the last ones of its first path, or older ones. */
@@ -242,7 +266,8 @@ static void find_missed(void *context, struct multipath_socket *socket)
 
 bool space_wants_dump(const struct space *space)
 {
-    return space->multipath_changes && !space->dumps && !space->dead;
+    return (space->multipath_changes || (space->seeks && may_seek(space))) && !space->dumps &&
+           !space->dead;
 }
 
 /* -------------------------------------------------------------------------------------------- */
@@ -306,7 +331,10 @@ static void found(struct space *space, const struct diag_answer *answer)
     if (!connection)
         return;
     /* What root's programs open may belong to the users that they became. */
-    if (answer->owned && connection->uid != 0 && answer->uid != connection->uid) {
+    if ((answer->owned && connection->uid != 0 && answer->uid != connection->uid) ||
+        (!is_mptcp(connection) &&
+         !ports_agree(connection->local_port, connection->remote_port, answer->target.local_port,
+                      answer->target.remote_port))) {
         reject(helper, connection);
         return;
     }
@@ -317,6 +345,9 @@ static void found(struct space *space, const struct diag_answer *answer)
     }
     if (answer->owned)
         connection->verified = true;
+    if (!is_mptcp(connection))
+        connection->ifindex = answer->target.ifindex;
+    connection->sought = false;
     helper->samples++;
     connections_sample(helper->connections, connection,
                        &(struct connection_reading){.when = now_real(),
@@ -369,6 +400,7 @@ static void die(struct space *space)
 static void take_answer(void *context, const struct diag_answer *answer)
 {
     struct space *space = context;
+    struct connection *connection;
 
     switch (answer->event) {
     case DIAG_DESTROYED:
@@ -378,8 +410,10 @@ static void take_answer(void *context, const struct diag_answer *answer)
         found(space, answer);
         break;
     case DIAG_MISSING:
-        missing(space->helper,
-                connections_get(space->helper->connections, space->netns, answer->target.cookie));
+        connection =
+            connections_get(space->helper->connections, space->netns, answer->target.cookie);
+        missing(space->helper, connection);
+        seek(space, connection);
         break;
     }
 }
@@ -548,6 +582,11 @@ static void end_dumps(struct space *space)
     size_t budget = SIZE_MAX;
 
     space->dumps = false;
+    if (space->seeking) {
+        space->sought_until = now_real();
+        space->seeking_took = space->sought_until - space->dumps_since;
+        space->seeking = false;
+    }
     multipath_each(space->multipath, find_missed, space);
     if (space->dumps_all)
         space->sockets = space->sockets_so_far;
@@ -589,6 +628,11 @@ void space_dump(struct space *space, bool all)
     space_flush(space);
     if (space->dead)
         return;
+    if (space->seeks && may_seek(space)) {
+        all = true;
+        space->seeks = false;
+        space->seeking = true;
+    }
     if (all)
         plan(space, IPPROTO_TCP, ALL_STATES);
     else if (space->counts.listeners > 0)
