@@ -25,13 +25,30 @@ static bool listener_is_wildcard(int listener)
     return (subject.known & FACT_LOCAL) == 0 || address_is_unspecified(&subject.local);
 }
 
-static void tune_by_peer(int listener, int fd, unsigned moments)
+/* Which of these moments the accepted socket has. */
+static unsigned moments_of(int listener, unsigned moments)
 {
     const unsigned wildcard = MOMENT_BIT(MOMENT_ACCEPT_WILDCARD);
-    if ((moments & wildcard) != 0 && !listener_is_wildcard(listener))
-        moments &= ~wildcard;
-    if (moments == 0)
-        return;
+    return (moments & wildcard) != 0 && !listener_is_wildcard(listener) ? moments & ~wildcard
+                                                                        : moments;
+}
+
+/* One decision for both. The report asks for the peer in any case, and the peer tells the family,
+ * of which the options would ask in its place. */
+static void tune_and_report(int fd, unsigned moments)
+{
+    struct subject subject;
+    struct decision decision;
+    subject_at_accept(&subject);
+    learn(fd, &subject, FACT_REMOTE, MOMENT_ACCEPT);
+    tune_decide(fd, &subject, MOMENT_ACCEPT, moments | moments_behind(&subject), &decision);
+    if (moments != 0)
+        tune_apply(fd, &subject, &decision, moments);
+    report_accept(fd, &subject, &decision);
+}
+
+static void tune_by_peer(int fd, unsigned moments)
+{
     struct subject subject;
     struct decision decision;
     subject_at_accept(&subject);
@@ -39,18 +56,33 @@ static void tune_by_peer(int listener, int fd, unsigned moments)
     tune_apply(fd, &subject, &decision, moments);
 }
 
+static void adopt_and_report(int fd)
+{
+    struct subject subject;
+    subject_at_accept(&subject);
+    adopt_accepted(fd);
+    if (reports(ROLE_ACCEPT))
+        report_accept(fd, &subject, NULL);
+}
+
+/* Not in line, so that other connections pass through with a small frame. */
+static __attribute__((noinline)) void tune_inherited(int listener, int fd, unsigned moments)
+{
+    int saved = errno;
+    moments = moments_of(listener, moments);
+    if (waiting_any() && waiting_accepted(listener))
+        adopt_and_report(fd);
+    else if (reports(ROLE_ACCEPT) && report_finds_ring())
+        tune_and_report(fd, moments);
+    else if (moments != 0)
+        tune_by_peer(fd, moments);
+    errno = saved;
+}
+
 void tune_accepted(int listener, int fd)
 {
     unsigned moments =
         state.moments & (MOMENT_BIT(MOMENT_ACCEPT) | MOMENT_BIT(MOMENT_ACCEPT_WILDCARD));
-    if (fd < 0 || (moments == 0 && !waiting_any() && !reports(ROLE_ACCEPT)))
-        return;
-    int saved = errno;
-    if (waiting_any() && waiting_accepted(listener))
-        adopt_accepted(fd);
-    else
-        tune_by_peer(listener, fd, moments);
-    if (reports(ROLE_ACCEPT))
-        report_accept(fd);
-    errno = saved;
+    if (fd >= 0 && (moments != 0 || waiting_any() || reports(ROLE_ACCEPT)))
+        tune_inherited(listener, fd, moments);
 }

@@ -53,15 +53,19 @@ static bool learn_protocol(int fd, struct subject *subject, struct record *recor
     return true;
 }
 
-/* The call may have given it an address, or another one: a connection's is never "any". */
+/* connect() and listen() may have given it an address, or another one: a connection's is never
+ * "any". */
 static void learn_ends(int fd, struct subject *subject, const struct record *record)
 {
     unsigned wanted = FACT_LOCAL;
-    if (record->kind == RECORD_ACCEPT)
-        wanted |= FACT_REMOTE & ~(unsigned)subject->known;
-    subject->known &= (uint8_t)~FACT_LOCAL;
-    subject->unobtainable &= (uint8_t)~FACT_LOCAL;
-    learn(fd, subject, wanted, moment_of(record));
+    if (record->kind == RECORD_ACCEPT) {
+        wanted |= FACT_REMOTE;
+    } else {
+        subject->known &= (uint8_t)~FACT_LOCAL;
+        subject->unobtainable &= (uint8_t)~FACT_LOCAL;
+    }
+    learn(fd, subject, wanted & ~(unsigned)(subject->known | subject->unobtainable),
+          moment_of(record));
 }
 
 static bool find_rule(const struct record_maker *maker, int fd, struct subject *subject,

@@ -165,16 +165,19 @@ static void report_new(int fd, struct subject *subject, const struct decision *d
     errno = saved;
 }
 
+bool report_finds_ring(void)
+{
+    return find_ring(now_ns()) != NULL;
+}
+
 void report_connect(int fd, struct subject *subject, const struct decision *decided)
 {
     report_new(fd, subject, decided, RECORD_CONNECT);
 }
 
-void report_accept(int fd)
+void report_accept(int fd, struct subject *subject, const struct decision *decided)
 {
-    struct subject subject;
-    subject_at_accept(&subject);
-    report_new(fd, &subject, NULL, RECORD_ACCEPT);
+    report_new(fd, subject, decided, RECORD_ACCEPT);
 }
 
 void report_listen(int fd)

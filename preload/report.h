@@ -27,7 +27,8 @@ unsigned report_start(const struct register_where *where);
 /* connect() succeeded or is under way: `subject` as it was before the call, to which facts are
  * added, and what was decided for all moments up to MOMENT_CONNECTED. */
 void report_connect(int fd, struct subject *subject, const struct decision *decided);
-void report_accept(int fd);
+/* The same of accept(), with what was decided for moments_behind(), or NULL. */
+void report_accept(int fd, struct subject *subject, const struct decision *decided);
 void report_listen(int fd);
 
 /* Is there somebody to report to? May register. Changes errno. */

@@ -520,11 +520,10 @@ def test_children_of_fork_do(connector, directory):
         late.close()
 
 
-def test_system_calls_of_a_report(build, compiled, helper):
-    """What a confined program has to allow, and what each connection pays: questions about the
-    socket, and none at close()."""
+def calls_of_a_pair(build, rules, helper):
+    """The system calls from one connect() to itself to the next socket()."""
     words = program("strace"), "-f", "-qq", "-o", "/dev/stderr"
-    environment = preloaded(build, compiled(EVERYTHING), SOCKTUNE_HELPER=str(helper.path))
+    environment = preloaded(build, rules, SOCKTUNE_HELPER=str(helper.path))
     settings = [word for name in ("LD_PRELOAD", "SOCKTUNE_RULES", "SOCKTUNE_HELPER")
                 for word in ("-E", f"{name}={environment.pop(name)}")]
     traced = subprocess.run([*words, *settings, build.hosts / "connector"], input="self\nself\n",
@@ -532,10 +531,24 @@ def test_system_calls_of_a_report(build, compiled, helper):
     names = [line.split()[1].partition("(")[0] for line in traced.stderr.splitlines()]
     first, second = [i for i, name in enumerate(names) if name == "connect"][-2:]
     own = ("read", "write", "newfstatat", "fstat", "lseek", "getpid")  # the host's
-    between = [name for name in names[first:second] if name not in own]
-    assert between == ["connect", "getsockopt", "getsockname", "getsockopt", "close",
-                       "accept", "getsockopt", "getpeername", "getsockname", "getsockopt", "close",
-                       "socket"], between
+    return [name for name in names[first:second] if name not in own]
+
+
+def test_system_calls_of_a_report(build, compiled, helper):
+    """What a confined program has to allow, and what each connection pays: questions about the
+    socket, and none at close()."""
+    assert calls_of_a_pair(build, compiled(EVERYTHING), helper) == [
+        "connect", "getsockopt", "getsockname", "getsockopt", "close",
+        "accept", "getpeername", "getsockopt", "getsockname", "getsockopt", "close", "socket"]
+
+
+def test_system_calls_of_options_and_a_report(build, compiled, helper):
+    """What the report asks is not asked for the options again."""
+    rules = """rules = ( { match = { role = "accept"; remote = "127.0.0.0/8"; };
+                           set = { SO_PRIORITY = 3; }; report = true; } );"""
+    assert calls_of_a_pair(build, compiled(rules), helper) == [
+        "connect", "close", "accept", "getpeername", "setsockopt", "getsockopt", "getsockname",
+        "getsockopt", "close", "socket"]
 
 
 def test_sockets_it_was_started_with(helper, start, build, compiled, directory):
