@@ -46,7 +46,7 @@ static void choose(struct top *top, size_t index)
         return;
     free(top->chosen);
     top->chosen = id;
-    top->gone = false;
+    top->gone = top->final = false;
 }
 
 /* After the list changed: the chosen one is chosen still, wherever it is now. One that is looked
@@ -79,6 +79,27 @@ static void note(const struct reported *connection, const json_t *object, void *
     history_note(histories, connection, object);
 }
 
+static void note_end(const struct reported *connection, const json_t *object, void *context)
+{
+    struct top *top = context;
+
+    if (strcmp(connection->texts[TEXT_ID], top->chosen) != 0)
+        return;
+    history_note(&top->histories, connection, object);
+    top->final = true;
+}
+
+/* How the chosen one ended, if the helper still knows. */
+static void fetch_end(struct top *top)
+{
+    struct reported_fetch fetch = {
+        .filter.closed = true, .most = MOST, .patience = PATIENCE, .see = note_end, .context = top};
+    struct reported_list list = {.items = NULL};
+
+    (void)reported_fetch(&fetch, &list);
+    reported_list_free(&list);
+}
+
 /* Ask the helper. What there was stays where it does not answer. */
 static int fetch(struct top *top)
 {
@@ -97,6 +118,8 @@ static int fetch(struct top *top)
     reported_list_free(&top->list);
     top->list = list;
     sort(top);
+    if (top->gone && !top->final && !top->fetch.filter.closed)
+        fetch_end(top);
     return 0;
 }
 

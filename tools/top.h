@@ -23,7 +23,8 @@ struct top {
     size_t first;    /* the first that is drawn */
     size_t rows;     /* how many are drawn */
     char *chosen;    /* own; id of the one that was selected, NULL: none yet */
-    bool gone;       /* it is no longer in `list`; its details stay */
+    bool gone;       /* it is no longer in `list`; its details stay, */
+    bool final;      /* and are those of its end */
     bool detailed;   /* the pane is open */
     size_t scrolled; /* lines of figures that were scrolled off */
     bool paused;

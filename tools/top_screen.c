@@ -193,8 +193,9 @@ static void draw_title(const struct top *top, const json_t *connection, int y)
 
     if (!reported_read(&one, connection))
         return;
-    snprintf(line, sizeof line, "%s%s (%ld) %s %s -> %s %s", top->gone ? "GONE: " : "",
-             one.texts[TEXT_PROGRAM], one.pid, one.texts[TEXT_ROLE], one.texts[TEXT_LOCAL],
+    snprintf(line, sizeof line, "%s%s (%ld) %s %s -> %s %s",
+             top->gone && !top->final ? "GONE: " : "", one.texts[TEXT_PROGRAM], one.pid,
+             one.texts[TEXT_ROLE], one.texts[TEXT_LOCAL],
              *one.texts[TEXT_REMOTE] ? one.texts[TEXT_REMOTE] : "-",
              one.texts[*one.texts[TEXT_REASON] ? TEXT_REASON : TEXT_STATE]);
     put_line(y, A_BOLD, line);

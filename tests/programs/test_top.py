@@ -215,11 +215,18 @@ def test_the_pane_follows_one_connection(top, helper):
     helper.connections[1]["sampled"] = before + 10
     terminal.until(lambda lines: re.search(r"^RTT +15\.0ms █▄", "\n".join(lines), re.M) and
                    re.search(r"^SENT +2\.00K/s +█", "\n".join(lines), re.M))
-    # It is gone: its last figures stay until another one is chosen.
-    del helper.connections[1]
+    # It is gone, and the helper does not say how: its figures stay until another one is chosen.
+    gone = helper.connections.pop(1)
     terminal.has("GONE: redis (1002)")
+    # Now it does.
+    now = time.time()
+    helper.connections.append({**gone, "closed": now, "sampled": now, "state": "close",
+                               "reason": "reset", "data": "final",
+                               "tcp_info": {**gone["tcp_info"], "bytes_sent": 4321}})
+    terminal.has("redis (1002) accept 192.0.2.1:80 -> 198.51.100.7:40002 reset")
+    assert re.search(r"bytes_sent +4321\b", "\n".join(terminal.lacks("GONE")))
     terminal.keys("Down")
-    assert "redis" not in "\n".join(terminal.lacks("GONE"))
+    assert "redis" not in "\n".join(terminal.lacks("redis"))
     terminal.keys("Escape")
     terminal.has("Enter view")
 
