@@ -76,10 +76,10 @@ class Soak:
 
     # --- what is done again and again ---------------------------------------------------------
 
-    def connect(self, count=300):
-        how = (random.choice(["several", "fork", "pass"]),
-               random.choice(["inet", "inet6", "mapped", "mptcp"]),
-               random.choice(["client", "server", "client-resets", "server-resets"]))
+    def connect(self, count=300, how=None):
+        how = how or (random.choice(["several", "fork", "pass"]),
+                      random.choice(["inet", "inet6", "mapped", "mptcp"]),
+                      random.choice(["client", "server", "client-resets", "server-resets"]))
         assert self.start([BUILD / "tests/hosts/churn", *how, 2, count]).wait(60) == 0, how
 
     def be_killed(self):
@@ -164,7 +164,7 @@ class Survivor:
     """A program that lives on, while the helper that it reports to ends and starts anew."""
 
     def __init__(self, soak, port):
-        self.port, self.place = port, soak.directory / "other"
+        self.port, self.place, self.over = port, soak.directory / "other", soak.over
         self.place.mkdir()
         self.helper = socktuned.Helper(self.place, port)
         self.program = subprocess.Popen(["/usr/bin/python3", "-c", CONNECTS], text=True,
@@ -182,13 +182,15 @@ class Survivor:
         return self.helper.get("/v1/status").json["records"] > 0
 
     def until_reported(self):
-        kernel.until(self.reported, "a program that finds its helper again", 90, 0.1)
+        """The tries of a program whose helper comes and goes are up to a minute apart."""
+        kernel.until(lambda: self.reported() or self.over.is_set(),
+                     "a program that finds its helper again", 90, 0.1)
 
     def restart(self):
         assert self.helper.stop() == 0
         self.helper = socktuned.Helper(self.place, self.port)
         self.until_reported()
-        self.restarts += 1
+        self.restarts += not self.over.is_set()
 
     def end(self):
         """What has grown in the program, as text; "" for nothing."""
@@ -212,6 +214,8 @@ def soak(seconds, ports, tell=print):
         restarter = threading.Thread(target=one.again_and_again, args=(survivor.restart,))
         for count in itertools.repeat(3000, 4):  # every table has its size
             one.connect(count)
+        # More at a time than later: of MPTCP, the helper learns of an end seconds afterwards.
+        one.connect(8000, ("several", "mptcp", "client"))
         warm_up = min(seconds / 4, 30)
         one.trouble(warm_up)
         begin = one.rest()
