@@ -2,8 +2,8 @@
 /*
  * What the helper takes for granted of sock_diag(7): that the kernel tells of each TCP socket that
  * it destroys, to a socket that is bound to the groups for it, from the moment it is bound; that a
- * socket that is bound to an interface is looked up by that interface only, and a dump names it; and
- * that the first path of a Multipath TCP connection is a TCP socket with the connection's ends.
+ * socket that is bound to an interface is looked up by that interface only, and a dump names it;
+ * and that the first path of a Multipath TCP connection is a TCP socket with the connection's ends.
  */
 #include "sockets.h"
 
@@ -190,19 +190,18 @@ static int ask(uint16_t local_port, uint16_t remote_port, unsigned interface, bo
     struct {
         struct nlmsghdr header;
         struct inet_diag_req_v2 request;
-    } asked = {
-        .header = {.nlmsg_len = sizeof asked,
-                   .nlmsg_type = SOCK_DIAG_BY_FAMILY,
-                   .nlmsg_flags = (uint16_t)(NLM_F_REQUEST | (dump ? NLM_F_DUMP : 0))},
-        .request = {.sdiag_family = AF_INET,
-                    .sdiag_protocol = IPPROTO_TCP,
-                    .idiag_states = 1 << 1, /* ESTABLISHED */
-                    .id = {.idiag_sport = htons(local_port),
-                           .idiag_dport = htons(remote_port),
-                           .idiag_src = {htonl(INADDR_LOOPBACK)},
-                           .idiag_dst = {htonl(INADDR_LOOPBACK)},
-                           .idiag_if = interface,
-                           .idiag_cookie = {INET_DIAG_NOCOOKIE, INET_DIAG_NOCOOKIE}}}};
+    } asked = {.header = {.nlmsg_len = sizeof asked,
+                          .nlmsg_type = SOCK_DIAG_BY_FAMILY,
+                          .nlmsg_flags = (uint16_t)(NLM_F_REQUEST | (dump ? NLM_F_DUMP : 0))},
+               .request = {.sdiag_family = AF_INET,
+                           .sdiag_protocol = IPPROTO_TCP,
+                           .idiag_states = 1 << 1, /* ESTABLISHED */
+                           .id = {.idiag_sport = htons(local_port),
+                                  .idiag_dport = htons(remote_port),
+                                  .idiag_src = {htonl(INADDR_LOOPBACK)},
+                                  .idiag_dst = {htonl(INADDR_LOOPBACK)},
+                                  .idiag_if = interface,
+                                  .idiag_cookie = {INET_DIAG_NOCOOKIE, INET_DIAG_NOCOOKIE}}}};
     bool more = true;
 
     cr_assert_eq(send(fd, &asked, sizeof asked, 0), (ssize_t)sizeof asked);
