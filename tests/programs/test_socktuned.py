@@ -337,26 +337,6 @@ def test_bound_to_an_interface(helper):
         assert sampled("connect")[0]["sampled"] > before
 
 
-def test_ends_in_quick_succession_are_taken_together(helper):
-    """Not one by one: the helper would wake for each, on a processor that a program wants."""
-    daemon = helper("--interval", "60")
-    ring = Ring()
-    register(daemon, ring)
-    slept = f"/proc/{daemon.pid}/status"
-    def sleeps():
-        with open(slept, encoding="ascii") as status:
-            return int(next(line for line in status
-                            if line.startswith("voluntary_ctxt_switches")).split()[1])
-    with socket.create_server(("127.0.0.1", 0), backlog=64) as listener:
-        before, begin = sleeps(), time.monotonic()
-        for _ in range(3000):
-            with socket.create_connection(listener.getsockname()):
-                listener.accept()[0].close()
-        took = time.monotonic() - begin
-    # 6,000 ends; a rest is a millisecond at least, and 20 times a second the clock ticks.
-    assert sleeps() - before <= took * 1100 + 50
-
-
 def test_sampling_goes_on_where_nothing_happens(helper):
     """In a namespace where no socket is made or closed, each interval brings its sample: the end of
     a dump of the listeners, met amid lookups, is not waited for."""

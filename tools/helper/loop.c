@@ -14,16 +14,12 @@
 
 #define EVENTS_AT_ONCE 64
 #define SECOND         UINT64_C(1000000000)
-#define MILLISECOND    UINT64_C(1000000)
 
 struct loop_source {
     int fd;
     loop_ready *ready; /* NULL: a timer, whose descriptor is its own */
     loop_tick *tick;
     void *context;
-    uint32_t events;
-    uint64_t rests_until; /* CLOCK_MONOTONIC; 0: it is watched */
-    struct loop_source *next_resting;
     bool removed;
     struct loop_source *next_removed;
 };
@@ -31,7 +27,6 @@ struct loop_source {
 struct loop {
     int epoll;
     bool running;
-    struct loop_source *resting; /* not watched, in any order */
     /* Removed in this round: events that were already fetched may still point to them. */
     struct loop_source *removed;
 };
@@ -95,7 +90,6 @@ static struct loop_source *add(struct loop *loop, const struct loop_source *like
     if (!source)
         return NULL;
     *source = *like;
-    source->events = events;
     if (epoll_ctl(loop->epoll, EPOLL_CTL_ADD, source->fd, &event) != 0) {
         free(source);
         return NULL;
@@ -137,38 +131,10 @@ void loop_timer_set(struct loop_source *timer, uint64_t first, uint64_t interval
     (void)timerfd_settime(timer->fd, 0, &setting, NULL);
 }
 
-static void watch_for(const struct loop *loop, struct loop_source *source, uint32_t events)
-{
-    struct epoll_event event = {.events = events, .data.ptr = source};
-
-    (void)epoll_ctl(loop->epoll, EPOLL_CTL_MOD, source->fd, &event);
-}
-
-void loop_rest(struct loop *loop, struct loop_source *source)
-{
-    if (source->rests_until == 0) {
-        watch_for(loop, source, 0);
-        source->next_resting = loop->resting;
-        loop->resting = source;
-    }
-    source->rests_until = now_monotonic() + LOOP_REST_NS;
-}
-
-static void forget_rest(struct loop *loop, const struct loop_source *source)
-{
-    struct loop_source **at = &loop->resting;
-
-    while (*at && *at != source)
-        at = &(*at)->next_resting;
-    if (*at)
-        *at = source->next_resting;
-}
-
 void loop_remove(struct loop *loop, struct loop_source *source)
 {
     if (!source)
         return;
-    forget_rest(loop, source);
     (void)epoll_ctl(loop->epoll, EPOLL_CTL_DEL, source->fd, NULL);
     if (!source->ready)
         (void)close(source->fd);
@@ -189,36 +155,13 @@ static void call(const struct loop_source *source, uint32_t events)
         source->tick(source->context);
 }
 
-/* Watch those that have rested. Returns the milliseconds until the next one has, rounded up; -1:
- * none rests. */
-static int end_rests(struct loop *loop)
-{
-    uint64_t begin = loop->resting ? now_monotonic() : 0, least = UINT64_MAX;
-    struct loop_source **at = &loop->resting;
-
-    while (*at) {
-        struct loop_source *source = *at;
-        uint64_t until = source->rests_until;
-
-        if (until > begin) {
-            least = until - begin < least ? until - begin : least;
-            at = &source->next_resting;
-            continue;
-        }
-        *at = source->next_resting;
-        source->rests_until = 0;
-        watch_for(loop, source, source->events);
-    }
-    return least == UINT64_MAX ? -1 : (int)((least + MILLISECOND - 1) / MILLISECOND);
-}
-
 int loop_run(struct loop *loop)
 {
     struct epoll_event events[EVENTS_AT_ONCE];
 
     loop->running = true;
     while (loop->running) {
-        int count = epoll_wait(loop->epoll, events, EVENTS_AT_ONCE, end_rests(loop));
+        int count = epoll_wait(loop->epoll, events, EVENTS_AT_ONCE, -1);
 
         if (count < 0 && errno != EINTR)
             return -1;

@@ -8,8 +8,6 @@
 
 #include <stdint.h>
 
-#define LOOP_REST_NS UINT64_C(1000000)
-
 struct loop;
 struct loop_source;
 
@@ -24,10 +22,6 @@ void loop_free(struct loop *loop);
 /* Watch `fd` (level-triggered). The descriptor stays the caller's. NULL with errno. */
 struct loop_source *loop_watch(struct loop *loop, int fd, uint32_t events, loop_ready *ready,
                                void *context);
-
-/* For the function of a source that was ready: do not call it again before LOOP_REST_NS have
- * passed. What comes in quick succession is then taken together; what comes alone, at once. */
-void loop_rest(struct loop *loop, struct loop_source *source);
 
 /* Call `tick` every `interval` nanoseconds (0: not until loop_timer_set()). NULL with errno. */
 struct loop_source *loop_timer(struct loop *loop, uint64_t interval, loop_tick *tick,

@@ -669,9 +669,7 @@ static void ready(void *context, uint32_t events)
     uint64_t begin = now_monotonic();
 
     (void)events;
-    /* To wake for each end would cost more than all the rest where thousands end in a second. */
-    if (!take_some(space) && space->source)
-        loop_rest(space->helper->loop, space->source);
+    (void)take_some(space);
     space->helper->sampling_time += now_monotonic() - begin;
 }
 
