@@ -19,24 +19,27 @@ void ring_init(struct ring *ring, uint64_t id, uint64_t first, uint64_t now_ns)
     __builtin_memcpy(header->magic, RING_MAGIC, sizeof header->magic);
 }
 
-static bool has_room(const struct ring *ring, uint64_t head)
+/* Negative: the tail is ahead of a head that was read a while ago. */
+static int64_t unread(const struct ring *ring, uint64_t head)
 {
-    /* The tail may be ahead of a head that was read a while ago. */
-    uint64_t tail = __atomic_load_n(&ring->header.tail, __ATOMIC_ACQUIRE);
-    return (int64_t)(head - tail) < (int64_t)RING_SLOTS;
+    return (int64_t)(head - __atomic_load_n(&ring->header.tail, __ATOMIC_ACQUIRE));
 }
 
 bool ring_put(struct ring *ring, const struct record *record)
 {
     uint64_t ticket = __atomic_load_n(&ring->header.head, __ATOMIC_RELAXED);
+    int64_t before;
     do {
-        if (!has_room(ring, ticket)) {
+        before = unread(ring, ticket);
+        if (before >= (int64_t)RING_SLOTS) {
             __atomic_fetch_add(&ring->header.dropped, 1, __ATOMIC_RELAXED);
             return false;
         }
     } while (!__atomic_compare_exchange_n(&ring->header.head, &ticket, ticket + 1, true,
                                           __ATOMIC_RELAXED, __ATOMIC_RELAXED));
-    struct ring_slot *slot = &ring->slot[ticket & (RING_SLOTS - 1)];
+    struct ring_slot *slot = before < (int64_t)RING_FRONT
+                                 ? ring_front_slot(ring, ticket)
+                                 : ring_backlog_slot(ring, ticket, RING_SLOTS);
     slot->record = *record;
     slot->checksum = ring_checksum(record, ticket);
     __atomic_store_n(&slot->sequence, ticket + 1, __ATOMIC_RELEASE);

@@ -4,9 +4,14 @@
  * its connections. Many writers (threads, forked children, signal handlers), one reader, no system
  * call, no lock, and nobody ever waits for anybody.
  *
- * A writer takes a ticket by advancing `head`, fills slot[ticket % slots] and commits it by storing
- * `sequence` = ticket + 1. The reader takes the slots in order and stores in `tail` how far it is.
+ * A writer takes a ticket by advancing `head`, fills a slot and commits it by storing `sequence` =
+ * ticket + 1. The reader takes the slots in order and stores in `tail` how far it is.
  *
+ * - Few records are unread where a reader keeps up. While they are fewer than RING_FRONT, the slot
+ *   is front slot ticket % RING_FRONT, else backlog slot ticket % slots. A slot is free again when
+ *   the tail has passed it. The reader looks at both. The front is 64 KiB; what lies behind it the
+ *   kernel then never has to find memory for: the first touch of a page costs as much as some 10
+ *   system calls.
  * - Full (head - tail == slots): the writer counts the record in `dropped` and goes on.
  * - A writer that is killed, or stopped, between ticket and commit leaves a hole. The reader passes
  *   over it after a while and counts it. The late writer may then overwrite what a later one has
@@ -31,10 +36,11 @@
 #include <stdint.h>
 
 #define RING_MAGIC      "STRING01"
-#define RING_VERSION    2u
-#define RING_SLOTS      8192u               /* what writers make; a power of two */
-#define RING_SLOTS_MIN  64u                 /* what readers take */
-#define RING_SLOTS_MAX  65536u              /* what readers take */
+#define RING_VERSION    3u
+#define RING_FRONT      256u                /* front slots; a power of two */
+#define RING_SLOTS      8192u               /* backlog slots that writers make; a power of two */
+#define RING_SLOTS_MIN  64u                 /* that readers take */
+#define RING_SLOTS_MAX  65536u              /* that readers take */
 #define RING_GENERATION ((uint64_t)1 << 32) /* tickets of two rings differ by more than a ring */
 /* A heartbeat older than this is a helper that is gone. */
 #define RING_HEARTBEAT_MAX_NS ((uint64_t)30 * 1000000000u)
@@ -103,8 +109,8 @@ struct ring_header {
     char magic[8];
     uint32_t version;
     uint32_t slot_size; /* sizeof(struct ring_slot) */
-    uint32_t slots;     /* a power of two */
-    uint32_t slots_at;  /* offset of the first slot: sizeof(struct ring_header) */
+    uint32_t slots;     /* backlog slots, and how many records have room; a power of two */
+    uint32_t slots_at;  /* offset of the first front slot: sizeof(struct ring_header) */
     uint64_t id;        /* random: names the ring in the messages that hand something over */
     uint8_t reserved1[32];
     uint64_t head __attribute__((aligned(64))); /* writers: the next ticket */
@@ -120,10 +126,23 @@ _Static_assert(sizeof(struct ring_header) == 4096, "one page, the same on every 
 
 struct ring {
     struct ring_header header;
-    struct ring_slot slot[];
+    struct ring_slot slot[]; /* RING_FRONT, and behind them those of the backlog */
 };
 
-#define RING_SIZE(slots) (sizeof(struct ring_header) + (size_t)(slots) * sizeof(struct ring_slot))
+#define RING_SIZE(slots)                                                                           \
+    (sizeof(struct ring_header) + (RING_FRONT + (size_t)(slots)) * sizeof(struct ring_slot))
+
+static inline struct ring_slot *ring_front_slot(struct ring *ring, uint64_t ticket)
+{
+    return &ring->slot[ticket & (RING_FRONT - 1)];
+}
+
+/* `slots`: backlog slots of the ring. */
+static inline struct ring_slot *ring_backlog_slot(struct ring *ring, uint64_t ticket,
+                                                  uint64_t slots)
+{
+    return &ring->slot[RING_FRONT + (ticket & (slots - 1))];
+}
 
 /* Covers every byte of the record, and the ticket. Guards against two writers in one slot, not
  * against malice. Pure. */

@@ -51,11 +51,11 @@ static void put_proper(uint8_t seed)
 /* A few bytes in the header's numbers or in one of the slots that will be read next. */
 static void write_bytes(const uint8_t *order, const uint8_t *bytes, size_t count)
 {
-    size_t at = order[0] % 2 == 0
-                    ? order[1] % 200u
-                    : sizeof ring->header +
-                          (ring->header.tail + order[0] / 2u) % RING_SLOTS * sizeof *ring->slot +
-                          order[1];
+    uint64_t ticket = ring->header.tail + order[0] / 4u;
+    const struct ring_slot *slot = order[0] % 4 == 1 ? ring_front_slot(ring, ticket)
+                                                     : ring_backlog_slot(ring, ticket, RING_SLOTS);
+    size_t at = order[0] % 2 == 0 ? order[1] % 200u
+                                  : (size_t)((const uint8_t *)slot - (uint8_t *)ring) + order[1];
 
     if (at + count <= SIZE)
         memcpy((uint8_t *)ring + at, bytes, count);
@@ -98,6 +98,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         make_ring();
     memset(ring, 0, sizeof ring->header + 64 * sizeof *ring->slot);
     ring_init(ring, 1, RING_GENERATION, now);
+    for (unsigned i = 0; size > 0 && data[0] & 2 && i < RING_FRONT + 4; i++)
+        put_proper((uint8_t)i); /* the next goes to the backlog */
     /* With `data` begun by an odd byte, the lies come before the ring is opened. */
     if (size > 0 && data[0] % 2 == 0 && ring_reader_open(&reader, memory, SIZE) != NULL)
         abort();

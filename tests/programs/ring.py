@@ -14,6 +14,7 @@ import types
 HEADER = struct.Struct("=8sIIIIII")       # struct registration
 RING = struct.Struct("=8sIIII")           # the head of struct ring_header
 HEAD, DROPPED, TAIL, HEARTBEAT = 64, 72, 128, 136
+FRONT = 256                               # front slots; those of the backlog are behind them
 RECORD = struct.Struct("=QQ16s16sIIHHHHHHBBBB")
 FAILURE = struct.Struct("=iii")
 OPTION = struct.Struct("=HH")
@@ -64,10 +65,12 @@ class Ring:
         """The records that came since."""
         records = []
         while self.tail != self.get(HEAD):
-            at = self.slots_at + self.tail % self.slots * self.slot_size
-            if self.get(at) != self.tail + 1:
+            places = self.tail % FRONT, FRONT + self.tail % self.slots
+            committed = [at for at in (self.slots_at + place * self.slot_size for place in places)
+                         if self.get(at) == self.tail + 1]
+            if not committed:
                 break
-            records.append(self.record(at + 16))
+            records.append(self.record(committed[0] + 16))
             self.tail += 1
             self.put(TAIL, self.tail)
         return records

@@ -382,6 +382,28 @@ def test_a_full_ring_counts(helper, start):
     assert len(ring.read()) == ring.slots
 
 
+def test_a_ring_that_is_read_stays_small(helper, start):
+    """However many connections a program makes: 64 KiB of it are used over and over."""
+    process = start("""
+        def kept():  # KiB of the ring that the program has touched
+            with open("/proc/self/smaps") as smaps:
+                lines = iter(smaps)
+                for line in lines:
+                    if "memfd:" in line:
+                        return next(int(below.split()[1]) for below in lines if below[:4] == "Rss:")
+        l = listener()
+        while input() == "more":
+            for _ in range(100):
+                pair(l)
+            say(kept())
+        """)
+    ring = helper.take()
+    for round_ in range(60):
+        kept = int(tell(process, "more"))
+        assert len(ring.read()) == 200 + (round_ == 0)
+    assert kept <= 4 + 64
+
+
 @pytest.mark.parametrize("queue", ["full", "refused", "datagram", "file", "long"])
 def test_no_helper_where_it_should_be(directory, start, queue):
     path, made = directory / "helper.sock", None

@@ -21,8 +21,9 @@ from conftest import BUILD, enter_network_namespace, needs_root
 
 SEALS = 0x0001 | 0x0002 | 0x0004  # F_SEAL_SEAL, F_SEAL_SHRINK, F_SEAL_GROW
 HEADER = 4096
+FRONT = 256
 SLOTS = 64
-RING_SIZE = HEADER + SLOTS * 256
+RING_SIZE = HEADER + (FRONT + SLOTS) * 256
 ID, HEAD, DROPPED, HANDED, WITHHELD, TAIL, HEARTBEAT, TAKEN = 24, 64, 72, 80, 88, 128, 136, 144
 SO_COOKIE = 57
 CONNECT, ACCEPT, LISTEN = 1, 2, 3
@@ -141,7 +142,7 @@ class Ring:
         self.fd = os.memfd_create("ring", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
         os.ftruncate(self.fd, size)
         self.memory = mmap.mmap(self.fd, size)
-        self.memory[:24] = struct.pack("<8sIIII", b"STRING01", 2, 256, SLOTS, HEADER)
+        self.memory[:24] = struct.pack("<8sIIII", b"STRING01", 3, 256, SLOTS, HEADER)
         self.id = int.from_bytes(os.urandom(8), "little")
         self.set(ID, self.id)
         if seals:
@@ -150,7 +151,7 @@ class Ring:
 
     def put(self, *, sum_up=checksum, **members):
         record = make_record(**members)
-        at = HEADER + self.head % SLOTS * 256
+        at = HEADER + self.head % FRONT * 256
         self.memory[at:at + 248] = struct.pack("<QQ", self.head + 1,
                                                sum_up(record, self.head)) + record
         self.head += 1

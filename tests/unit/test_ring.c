@@ -143,6 +143,48 @@ Test(ring, counts_what_does_not_fit)
     close_ends(&ends);
 }
 
+/* Whose reader keeps up needs but the front of its ring, however many records pass through. */
+Test(ring, stays_small_where_it_is_read)
+{
+    struct ends ends = open_ends();
+    struct seen seen = {.next = {1}};
+
+    for (uint64_t number = 1; number <= UINT64_C(2) * RING_SLOTS; number++) {
+        struct record record = make_record(0, number);
+        cr_assert(ring_put(ends.ring, &record));
+        if (number % RING_FRONT == 0)
+            read_all(&ends, 1, &seen);
+    }
+    cr_assert_eq(seen.count, UINT64_C(2) * RING_SLOTS);
+    for (unsigned i = 0; i < RING_SLOTS; i++)
+        cr_assert_eq(ring_backlog_slot(ends.ring, i, RING_SLOTS)->sequence, 0);
+    close_ends(&ends);
+}
+
+/* What finds the front full goes to the backlog until the reader has passed the front's, and all
+ * comes in order. */
+Test(ring, keeps_a_backlog_behind_the_front)
+{
+    struct ends ends = open_ends();
+    struct seen seen = {.next = {1}};
+    uint64_t number = 1;
+
+    for (int round = 0; round < 100; round++) {
+        uint64_t first = ends.ring->header.head;
+        for (unsigned i = 0; i < RING_FRONT + 10; i++, number++) {
+            struct record record = make_record(0, number);
+            cr_assert(ring_put(ends.ring, &record));
+            const struct ring_slot *slot =
+                i < RING_FRONT ? ring_front_slot(ends.ring, first + i)
+                               : ring_backlog_slot(ends.ring, first + i, RING_SLOTS);
+            cr_assert_eq(slot->sequence, first + i + 1);
+        }
+        cr_assert_eq(read_all(&ends, 1, &seen), RING_FRONT + 10);
+    }
+    cr_assert_eq(ends.reader.counts.abandoned + ends.reader.counts.torn, 0);
+    close_ends(&ends);
+}
+
 /* KiB of the mapping at `address` that are mapped into this process, by /proc/self/smaps. */
 static long resident(const void *address)
 {
@@ -294,7 +336,7 @@ static uint64_t take_ticket(struct ring *ring)
 
 static void commit(struct ring *ring, uint64_t ticket, struct record record)
 {
-    struct ring_slot *slot = &ring->slot[ticket % RING_SLOTS];
+    struct ring_slot *slot = ring_front_slot(ring, ticket);
 
     slot->record = record;
     slot->checksum = ring_checksum(&record, ticket);
@@ -408,7 +450,7 @@ Test(ring, a_late_writer_is_caught)
     }
     /* It wrote half of its record, and no sequence number. */
     struct record stray = make_record(1, 99);
-    memcpy(&ends.ring->slot[late % RING_SLOTS].record, &stray, 8);
+    memcpy(&ring_front_slot(ends.ring, late)->record, &stray, 8);
     read_all(&ends, 2, &seen);
     cr_assert_eq(ends.reader.counts.torn, 1);
     cr_assert_eq(seen.next[1], 0);

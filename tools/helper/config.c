@@ -29,7 +29,7 @@ static const struct number numbers[] = {
     {"interval", offsetof(struct helper_config, interval), 1, 86400},
     {"limits.processes", offsetof(struct helper_config, user_processes), 1, 65536},
     {"limits.connections", offsetof(struct helper_config, user_connections), 1, 10000000},
-    {"limits.ring_kib", offsetof(struct helper_config, ring_kib), 20, 65536},
+    {"limits.ring_kib", offsetof(struct helper_config, ring_kib), 84, 65536},
 };
 
 static const struct text {

@@ -197,8 +197,9 @@ static enum passing pass(struct ring_reader *reader, uint64_t ticket, uint64_t n
     struct record record;
     if (was_taken(reader, ticket))
         return TAKEN_BEFORE;
-    enum slot_state state =
-        copy_slot(&reader->ring->slot[ticket & (reader->slots - 1)], ticket, &record);
+    enum slot_state state = copy_slot(ring_front_slot(reader->ring, ticket), ticket, &record);
+    if (state == SLOT_OPEN)
+        state = copy_slot(ring_backlog_slot(reader->ring, ticket, reader->slots), ticket, &record);
     if (state == SLOT_OPEN && (ticket != reader->tail || !out_of_patience(reader, now_ns)))
         return WAITED_FOR;
     deliver(reader, state, &record, take, context);
