@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: MIT
 """TCP_NOTSENT_LOWAT: an urgent message behind bulk, on the same connection."""
+import os
 import shutil
 import subprocess
 import time
@@ -43,6 +44,7 @@ class Ssh:
             PidFile none
             IPQoS none
             """, encoding="utf-8")
+        os.makedirs("/run/sshd", exist_ok=True)  # it insists, as the service's unit makes it
         server = start(lab, link.far, [shutil.which("sshd", path="/usr/sbin:/usr/local/sbin"), "-D",
                                        "-e", "-f", self.directory / "sshd_config"], rules)
         server.until_listening(port)
