@@ -164,3 +164,24 @@ Test(multipath, identities_differ_from_each_other_and_from_cookies)
     cr_assert(first != later && first != other && later != other);
     cr_assert(first >> 63 && later >> 63 && other >> 63);
 }
+
+/* Of connections that are accepted within microseconds, time and port differ in the same few bits.
+ */
+Test(multipath, identities_of_one_moment_differ)
+{
+    const struct connection_start start = {
+        .opened = UINT64_C(1795765907456616123), .local_port = 80, .remote_port = 40000};
+    const uint64_t identity = multipath_identity(&start);
+
+    for (unsigned bits = 1; bits <= UINT16_MAX; bits++) {
+        struct connection_start other = start;
+
+        other.opened ^= bits;
+        other.remote_port ^= (uint16_t)bits;
+        cr_assert_neq(multipath_identity(&other), identity);
+        other = start;
+        other.opened ^= (uint64_t)bits << 16;
+        other.local_port ^= (uint16_t)bits;
+        cr_assert_neq(multipath_identity(&other), identity);
+    }
+}

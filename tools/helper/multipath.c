@@ -33,10 +33,11 @@ struct multipath {
 
 uint64_t multipath_identity(const struct connection_start *start)
 {
-    uint64_t words[4], sum = start->opened ^ (uint64_t)start->local_port << 16 ^ start->remote_port;
+    uint64_t words[6] = {start->opened, (uint64_t)start->local_port << 16 | start->remote_port};
+    uint64_t sum = 0;
 
-    memcpy(words, start->local, sizeof start->local);
-    memcpy(words + 2, start->remote, sizeof start->remote);
+    memcpy(words + 2, start->local, sizeof start->local);
+    memcpy(words + 4, start->remote, sizeof start->remote);
     for (size_t i = 0; i < sizeof words / sizeof *words; i++) {
         sum = (sum ^ words[i]) * 0xff51afd7ed558ccdu;
         sum ^= sum >> 32;
