@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: MIT
 """Threads that connect from an address in memory that nobody provides, so that reading it never ends;
-then 100 ordinary connections. stuck.py PORT"""
+then 100 ordinary connections. stuck.py PORT [DESCRIPTOR of /dev/userfaultfd]"""
 import ctypes
+import fcntl
 import mmap
 import os
 import platform
@@ -12,10 +13,14 @@ import threading
 
 SYS_USERFAULTFD = {"x86_64": 323, "aarch64": 282}[platform.machine()]
 UFFDIO_API, UFFDIO_REGISTER = 0xC018AA3F, 0xC020AA00
+USERFAULTFD_IOC_NEW = 0xAA00
 STUCK = 12
 
 libc = ctypes.CDLL(None, use_errno=True)
-faults = libc.syscall(SYS_USERFAULTFD, os.O_CLOEXEC)
+if len(sys.argv) > 2:
+    faults = fcntl.ioctl(int(sys.argv[2]), USERFAULTFD_IOC_NEW, os.O_CLOEXEC)
+else:
+    faults = libc.syscall(SYS_USERFAULTFD, os.O_CLOEXEC)
 if faults < 0:
     print("skip: no userfaultfd", flush=True)
     sys.exit()
