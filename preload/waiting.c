@@ -28,22 +28,19 @@ static struct {
 static uint32_t listener_count;
 uint32_t waiting_left;
 
-static bool cookie_of(int fd, uint64_t *cookie)
-{
-    socklen_t length = sizeof *cookie;
-    return kernel_getsockopt(fd, SOL_SOCKET, SO_COOKIE, cookie, &length) == 0;
-}
-
 void waiting_count(int fd)
 {
     struct tcp_info info = {0};
     socklen_t length = sizeof info;
     if (listener_count == LISTENERS_MAX ||
         kernel_getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &length) != 0 ||
-        info.tcpi_state != TCP_LISTEN || info.tcpi_unacked == 0 ||
-        !cookie_of(fd, &listeners[listener_count].cookie))
+        info.tcpi_state != TCP_LISTEN || info.tcpi_unacked == 0)
+        return;
+    uint64_t cookie = kernel_get_cookie(fd, SO_COOKIE);
+    if (cookie == 0)
         return;
     /* A listener's tcpi_unacked is the length of its queue (tcp_get_info() in net/ipv4/tcp.c). */
+    listeners[listener_count].cookie = cookie;
     listeners[listener_count++].left = info.tcpi_unacked;
     waiting_left += info.tcpi_unacked;
 }
@@ -61,8 +58,8 @@ static bool take(uint32_t *count) /* NOLINT(readability-non-const-parameter): it
 
 bool waiting_accepted(int listener)
 {
-    uint64_t cookie;
-    if (!cookie_of(listener, &cookie))
+    uint64_t cookie = kernel_get_cookie(listener, SO_COOKIE);
+    if (cookie == 0)
         return false;
     for (uint32_t i = 0; i < listener_count; i++)
         if (listeners[i].cookie == cookie && take(&listeners[i].left))

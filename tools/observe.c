@@ -3,20 +3,13 @@
  * SO_DOMAIN, SO_TYPE, SO_PROTOCOL, SO_ACCEPTCONN, SO_COOKIE, TCP_INFO, getsockname, getpeername.
  */
 #include "observe.h"
+#include "kernel.h"
 #include "names.h"
 
 #include <errno.h>
 #include <netinet/in.h>
 #include <stdio.h>
 #include <string.h>
-
-static int ask(int fd, int optname)
-{
-    int value = -1;
-    socklen_t length = sizeof value;
-
-    return getsockopt(fd, SOL_SOCKET, optname, &value, &length) == 0 ? value : -1;
-}
 
 /* Give the subject an address that was read. Ports of unix sockets are 0 and never asked for. */
 static void add_address(struct subject *subject, const struct sockaddr_storage *from,
@@ -34,17 +27,14 @@ static void add_address(struct subject *subject, const struct sockaddr_storage *
 
 int observe(int fd, struct observed *observed)
 {
-    socklen_t length = sizeof observed->cookie;
-
     memset(observed, 0, sizeof *observed);
-    observed->domain = ask(fd, SO_DOMAIN);
+    observed->domain = kernel_get_int(fd, SOL_SOCKET, SO_DOMAIN);
     if (observed->domain < 0)
         return -1;
-    observed->type = ask(fd, SO_TYPE);
-    observed->protocol = ask(fd, SO_PROTOCOL);
-    observed->listens = ask(fd, SO_ACCEPTCONN) == 1;
-    if (getsockopt(fd, SOL_SOCKET, SO_COOKIE, &observed->cookie, &length) != 0)
-        observed->cookie = 0;
+    observed->type = kernel_get_int(fd, SOL_SOCKET, SO_TYPE);
+    observed->protocol = kernel_get_int(fd, SOL_SOCKET, SO_PROTOCOL);
+    observed->listens = kernel_get_int(fd, SOL_SOCKET, SO_ACCEPTCONN) == 1;
+    observed->cookie = kernel_get_cookie(fd, SO_COOKIE);
     observed->local_length = sizeof observed->local;
     if (getsockname(fd, (struct sockaddr *)&observed->local, &observed->local_length) != 0)
         observed->local_length = 0;
