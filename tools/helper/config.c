@@ -3,6 +3,7 @@
  * Options of socktuned and settings of its file: one table, since most are both.
  */
 #include "config.h"
+#include "ring.h"
 
 #include <errno.h>
 #include <getopt.h>
@@ -29,7 +30,8 @@ static const struct number numbers[] = {
     {"interval", offsetof(struct helper_config, interval), 1, 86400},
     {"limits.processes", offsetof(struct helper_config, user_processes), 1, 65536},
     {"limits.connections", offsetof(struct helper_config, user_connections), 1, 10000000},
-    {"limits.ring_kib", offsetof(struct helper_config, ring_kib), 84, 65536},
+    {"limits.ring_kib", offsetof(struct helper_config, ring_kib),
+     (unsigned)(RING_SIZE(RING_SLOTS_MIN) / 1024), 65536},
 };
 
 static const struct text {
