@@ -98,8 +98,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         make_ring();
     memset(ring, 0, sizeof ring->header + 64 * sizeof *ring->slot);
     ring_init(ring, 1, RING_GENERATION, now);
-    for (unsigned i = 0; size > 0 && data[0] & 2 && i < RING_FRONT + 4; i++)
-        put_proper((uint8_t)i); /* the next goes to the backlog */
+    if (size > 0 && data[0] & 2) /* there is a backlog already */
+        for (unsigned i = 0; i < RING_FRONT + 4; i++)
+            put_proper((uint8_t)i);
     /* With `data` begun by an odd byte, the lies come before the ring is opened. */
     if (size > 0 && data[0] % 2 == 0 && ring_reader_open(&reader, memory, SIZE) != NULL)
         abort();

@@ -331,19 +331,25 @@ time.sleep(60)
         has(each, CLIENT)
 
 
-def test_a_slow_step_delays_nobody_else(supervised, silent_listener):
+@pytest.fixture
+def userfaults():
+    """The descriptor of the device by which whoever has it may make memory that nobody provides, in
+    a list; none where there is no such device (before Linux 6.1), or it is for root."""
+    try:
+        device = os.open("/dev/userfaultfd", os.O_RDWR | os.O_CLOEXEC)
+    except OSError:
+        yield []
+        return
+    yield [device]
+    os.close(device)
+
+
+def test_a_slow_step_delays_nobody_else(supervised, silent_listener, userfaults):
     """Reading the address of one thread never ends: the page is somebody's who does not answer
     (userfaultfd). The others go on."""
     listener = silent_listener("inet")
-    command = [program("python3"), SOURCES.parent / "programs" / "stuck.py",
-               str(listener.getsockname()[1])]
-    # The system call is for root; but whom root gives the device, since Linux 6.1, may do the same.
-    with contextlib.ExitStack() as kept:
-        devices = []
-        with contextlib.suppress(OSError):
-            devices = [os.open("/dev/userfaultfd", os.O_RDWR | os.O_CLOEXEC)]
-            kept.callback(os.close, *devices)
-        one = supervised([*command, *devices], pass_fds=devices)
+    one = supervised([program("python3"), SOURCES.parent / "programs" / "stuck.py",
+                      listener.getsockname()[1], *userfaults], pass_fds=userfaults)
     one.until(lambda: "ready" in one.output or "skip" in one.output, "ready")
     if "skip" in one.output:
         pytest.skip(one.output)
