@@ -40,18 +40,38 @@ else
 say = @:
 endif
 
-# What the preloaded object and the tools share: pure code, no hooks.
-ENGINE      := preload/apply.c preload/baseline.c preload/glob.c preload/learn.c preload/match.c \
-               preload/policy.c preload/record.c preload/register.c preload/ring.c \
-               preload/subject.c preload/text.c
-PRELOAD_SRC := $(wildcard preload/*.c)
-CONFIG_SRC  := $(wildcard config/*.c)
-TOOLS_SRC   := $(wildcard tools/*.c)
-HELPER_SRC  := $(wildcard tools/helper/*.c)
-# What the helper shares with the command.
-HELPER_TOOLS := tools/action.c tools/console.c tools/names.c tools/read_option.c tools/tcp_info.c
-# And the command with the helper.
-COMMAND_HELPER := tools/helper/diag.c
+# The rooms. Each names those that it may include from; the compiler enforces it, since own headers
+# are found by #include "" along these paths alone (so they never hide the system's elf.h, glob.h).
+# A room's sources are its *.c.
+ROOMS := preload/engine preload/wire config config/compiler tools/lib tools/process tools/supervise \
+         tools/cli/view tools/cli tools/helper/conntrack tools/helper/stats tools/helper/clients tools/helper/http tools/helper
+sees_preload/engine   :=
+sees_preload/wire     := preload/engine
+sees_preload          := preload/engine preload/wire
+sees_config           := preload/engine preload/wire
+sees_config/compiler  := $(sees_config) config
+sees_tools/lib        := $(sees_config) config
+sees_tools/process    := $(sees_tools/lib) tools/lib
+sees_tools/supervise  := $(sees_tools/process) tools/process
+sees_tools/cli/view   := $(sees_tools/lib) tools/lib tools/cli
+sees_tools/cli        := $(sees_tools/supervise) tools/supervise tools/cli/view
+helper_rooms          := tools/helper tools/helper/conntrack tools/helper/stats tools/helper/clients tools/helper/http
+sees_tools/helper     := $(sees_tools/lib) tools/lib $(helper_rooms)
+sees_tools/helper/conntrack := $(sees_tools/helper)
+sees_tools/helper/stats     := $(sees_tools/helper)
+sees_tools/helper/clients   := $(sees_tools/helper)
+sees_tools/helper/http      := $(sees_tools/helper)
+# $(call includes,room)
+includes = $(addprefix -iquote ,$(1) $(sees_$(1))) $(if $(filter tools/%,$(1)),-DSOCKTUNE_VERSION='"$(VERSION)"')
+# $(call sources,rooms)
+sources  = $(foreach room,$(1),$(wildcard $(room)/*.c))
+
+# What the three programs are made of.
+ENGINE      := $(call sources,preload/engine preload/wire)
+PRELOAD_SRC := $(ENGINE) $(call sources,preload)
+LANGUAGE    := $(ENGINE) $(call sources,config tools/lib)
+COMMAND_SRC := $(LANGUAGE) $(call sources,tools/process tools/supervise tools/cli tools/cli/view)
+HELPER_SRC  := $(LANGUAGE) $(call sources,$(helper_rooms))
 MAN_PAGES   := tools/socktune.1 $(B)/socktune.conf.5 preload/libsocktune.so.8 tools/socktuned.8
 
 CONFIG_LIBS := -lconfig
@@ -59,12 +79,8 @@ TOOLS_LIBS  := -ljansson -lelf -lseccomp -lmnl -lncursesw -ltinfo -lm -pthread
 HELPER_LIBS := -lmnl -lmicrohttpd -ljansson
 
 TOOLS_CFLAGS := $(STD) $(WARNINGS) $(CFLAGS) -D_GNU_SOURCE -MMD -MP
-# Own headers are found by #include "" alone, so that they never hide the system's (elf.h, glob.h).
-INC_preload  := -iquote preload
-INC_config   := $(INC_preload) -iquote config
-INC_tools    := $(INC_config) -iquote tools -DSOCKTUNE_VERSION='"$(VERSION)"'
 PLACES       := -DPREFIX='"$(PREFIX)"' -DLIBDIR='"$(LIBDIR)"' -DLIBDIR32='"$(LIBDIR32)"'
-INC_tests    := $(INC_tools) -iquote tests
+INC_tests    := $(addprefix -iquote ,$(ROOMS)) -DSOCKTUNE_VERSION='"$(VERSION)"' -iquote tests
 
 ## make                  build/libsocktune.so, build/socktune and build/socktuned
 .PHONY: all
@@ -73,35 +89,31 @@ all: $(B)/libsocktune.so $(B)/socktune $(B)/socktuned $(B)/socktune.conf.5
 include .ci/packages.mk
 include preload/preload.mk
 
-# --- tools ------------------------------------------------------------------------------------
+# --- programs ---------------------------------------------------------------------------------
 
-tools_obj = $(patsubst %.c,$(B)/obj/%.o,$(ENGINE) $(CONFIG_SRC) $(TOOLS_SRC) $(COMMAND_HELPER))
+objects = $(patsubst %.c,$(B)/obj/%.o,$(1))
 
-$(B)/socktune: $(tools_obj)
+$(B)/socktune: $(call objects,$(COMMAND_SRC))
 	$(call say,LD,$@)
 	$(Q)$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(CONFIG_LIBS) $(TOOLS_LIBS)
 
-helper_obj = $(patsubst %.c,$(B)/obj/%.o,$(ENGINE) $(CONFIG_SRC) $(HELPER_TOOLS) $(HELPER_SRC))
-
-$(B)/socktuned: $(helper_obj)
+$(B)/socktuned: $(call objects,$(HELPER_SRC))
 	$(call say,LD,$@)
 	$(Q)$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(CONFIG_LIBS) $(HELPER_LIBS)
 
-$(B)/obj/preload/%.o: preload/%.c Makefile
-	$(call say,CC,$<)
-	$(Q)mkdir -p $(@D) && $(CC) $(TOOLS_CFLAGS) $(INC_preload) -c -o $@ $<
-$(B)/obj/config/%.o: config/%.c Makefile
-	$(call say,CC,$<)
-	$(Q)mkdir -p $(@D) && $(CC) $(TOOLS_CFLAGS) $(INC_config) -c -o $@ $<
-$(B)/obj/tools/%.o: tools/%.c Makefile tools/VERSION
-	$(call say,CC,$<)
-	$(Q)mkdir -p $(@D) && $(CC) $(TOOLS_CFLAGS) $(INC_tools) -c -o $@ $<
+# $(call compile_room,room)
+define compile_room
+$$(call objects,$$(call sources,$(1))): $(B)/obj/%.o: %.c Makefile tools/VERSION
+	$$(call say,CC,$$<)
+	$$(Q)mkdir -p $$(@D) && $$(CC) $$(TOOLS_CFLAGS) $$(call includes,$(1)) $$(EXTRA) -c -o $$@ $$<
+endef
+$(foreach room,$(ROOMS),$(eval $(call compile_room,$(room))))
 # The status page lies in the object as it is.
-$(B)/obj/tools/helper/page.o $(B)/san/tools/helper/page.o: tools/helper/page.html
+$(B)/obj/tools/helper/http/page.o $(B)/san/tools/helper/http/page.o: tools/helper/http/page.html
 
 # Where things are installed is compiled in, and made anew when `make install` is told otherwise.
-$(B)/obj/tools/library.o: $(B)/places
-%/tools/library.o: INC_tools += $(PLACES)
+$(B)/obj/tools/cli/library.o: $(B)/places
+%/tools/cli/library.o: EXTRA = $(PLACES)
 places := $(foreach place,PREFIX LIBDIR LIBDIR32 DATADIR,$(place)=$($(place)))
 .PHONY: places
 $(B)/places: places
@@ -137,18 +149,18 @@ install: all
 	$(INSTALL) -m 755 $(B)/socktune '$(DESTDIR)$(BINDIR)/socktune'
 	$(INSTALL) -D -m 755 $(B)/socktuned '$(DESTDIR)$(SBINDIR)/socktuned'
 	$(INSTALL) -d '$(DESTDIR)$(UNITDIR)'
-	sed 's|@SBINDIR@|$(SBINDIR)|' tools/socktuned.service.in >'$(DESTDIR)$(UNITDIR)/socktuned.service'
-	$(INSTALL) -m 644 tools/socktuned.socket '$(DESTDIR)$(UNITDIR)/socktuned.socket'
+	sed 's|@SBINDIR@|$(SBINDIR)|' tools/package/systemd/socktuned.service.in >'$(DESTDIR)$(UNITDIR)/socktuned.service'
+	$(INSTALL) -m 644 tools/package/systemd/socktuned.socket '$(DESTDIR)$(UNITDIR)/socktuned.socket'
 	$(call install_preload,$(B)/libsocktune.so,$(LIBDIR))
 	$(if $(wildcard $(B)/i386/libsocktune.so),$(call install_preload,$(B)/i386/libsocktune.so,$(LIBDIR32)))
 	$(if $(wildcard $(B)/i386/libsocktune.so),$(call install_preload,$(B)/i386/libsocktune.so,$(LIBDIR32_PLAIN)))
 	$(INSTALL) -m 644 config/examples/*.conf '$(DESTDIR)$(DATADIR)/examples'
-	$(INSTALL) -m 644 -D -t '$(DESTDIR)$(DATADIR)/prometheus' tools/prometheus/scrape.yml \
-	    tools/prometheus/alerts.yml tools/prometheus/grafana-dashboard.json
+	$(INSTALL) -m 644 -D -t '$(DESTDIR)$(DATADIR)/prometheus' tools/package/prometheus/scrape.yml \
+	    tools/package/prometheus/alerts.yml tools/package/prometheus/grafana-dashboard.json
 	for page in $(MAN_PAGES); do section=$${page##*.}; \
 	    $(INSTALL) -D -m 644 $$page '$(DESTDIR)$(MANDIR)'/man$$section/$${page##*/} || exit 1; done
-	$(INSTALL) -m 644 tools/completion/socktune.bash '$(DESTDIR)$(BASH_COMPLETION_DIR)/socktune'
-	$(INSTALL) -m 644 tools/completion/_socktune '$(DESTDIR)$(ZSH_COMPLETION_DIR)/_socktune'
+	$(INSTALL) -m 644 tools/package/completion/socktune.bash '$(DESTDIR)$(BASH_COMPLETION_DIR)/socktune'
+	$(INSTALL) -m 644 tools/package/completion/_socktune '$(DESTDIR)$(ZSH_COMPLETION_DIR)/_socktune'
 
 .PHONY: i386 aarch64
 ## make i386 aarch64     the preloaded object for those, in build/i386 and build/aarch64

@@ -283,7 +283,7 @@ static void check_reach(const struct checker *checker, const struct rule *rule, 
     setting_targets(setting, targets);
     if ((setting->option->roles & rule_roles(&accepting)) == 0 || setting->mode == MODE_IGNORE)
         return;
-    if (target_moments(&accepting, criteria | CRITERIA_ROLE, setting, &targets[0]) == 0)
+    if (target_phases(&accepting, criteria | CRITERIA_ROLE, setting, &targets[0]) == 0)
         warn(checker, setting->at,
              "%s: accepted sockets do not get it: it must be set on the listener, and the rule %s",
              setting->option->name,

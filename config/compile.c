@@ -234,9 +234,9 @@ static bool is_contested(const struct builder *builder, const struct rule *rule,
     return false;
 }
 
-/* The moments of a part, with accept() where inheritance alone would give a wrong value. */
-static unsigned moments_of(const struct builder *builder, const struct rule *rule,
-                           const struct setting_target *target, const struct target_part *part)
+/* The phases of a part, with accept() where inheritance alone would give a wrong value. */
+static unsigned phases_of(const struct builder *builder, const struct rule *rule,
+                          const struct setting_target *target, const struct target_part *part)
 {
     const struct option *option = target->option;
     bool by_inheritance = option != NULL && option->inherit == INHERIT_YES &&
@@ -244,9 +244,9 @@ static unsigned moments_of(const struct builder *builder, const struct rule *rul
                           (option->roles & rule_roles(rule) & ROLE_ACCEPT) != 0 &&
                           (part->protocols & PROTOCOL_CONNECTED) != 0;
 
-    if (by_inheritance && part->moments != 0 && is_contested(builder, rule, target))
-        return part->moments | MOMENT_BIT(MOMENT_ACCEPT);
-    return part->moments;
+    if (by_inheritance && part->phases != 0 && is_contested(builder, rule, target))
+        return part->phases | PHASE_BIT(PHASE_ACCEPT);
+    return part->phases;
 }
 
 static enum action_op op_of(const struct setting *setting)
@@ -292,7 +292,7 @@ static void write_action(struct builder *builder, const struct rule *rule,
         .option = (uint16_t)option_index(builder, target),
         .mode = (uint8_t)setting->mode,
         .op = ignore ? OP_SET : (uint8_t)op_of(setting),
-        .moments = (uint16_t)moments_of(builder, rule, target, part),
+        .phases = (uint16_t)phases_of(builder, rule, target, part),
         .protocols = part->protocols,
         .families = part->families,
         .text = string(builder, setting->text),
@@ -386,7 +386,7 @@ static void write_rule(struct builder *builder, const struct rule *rule)
         const struct policy_action *actions =
             (const struct policy_action *)(const void *)builder->sections[SECTION_ACTIONS].bytes;
 
-        out.moments |= actions[first + a].moments;
+        out.phases |= actions[first + a].phases;
     }
     append(builder, SECTION_RULES, &out, sizeof out);
 }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The compiler: from a ruleset to a policy (preload/policy.h). Here it is decided at which moments
+ * The compiler: from a ruleset to a policy (preload/policy.h). Here it is decided at which phases
  * each option is set; the preloaded object only carries that out.
  */
 #ifndef SOCKTUNE_COMPILE_H
@@ -17,7 +17,7 @@ int policy_compile(const struct ruleset *ruleset, struct diagnostics *diagnostic
                    size_t *size);
 
 /*
- * The moments (MOMENT_BIT()s) at which an option is set. Pure; the heart of the compiler.
+ * The phases (PHASE_BIT()s) at which an option is set. Pure; the heart of the compiler.
  * `criteria` says what must be known before the rule can be decided; `roles` is what the rule
  * accepts. 0: the option can never be set for such sockets.
  */
@@ -27,7 +27,7 @@ enum criteria_bit {
     CRITERIA_LOCAL_PORT = 4,
     CRITERIA_REMOTE = 8
 };
-unsigned option_moments(const struct option *option, unsigned roles, unsigned criteria);
+unsigned option_phases(const struct option *option, unsigned roles, unsigned criteria);
 
 /*
  * What must be known before rule `index` can be decided: its own criteria, and those of the final
@@ -35,18 +35,18 @@ unsigned option_moments(const struct option *option, unsigned roles, unsigned cr
  */
 unsigned rule_criteria(const struct ruleset *ruleset, size_t index);
 
-/* The moments at which a target of a rule with these criteria is set; 0 for MODE_IGNORE. */
-unsigned target_moments(const struct rule *rule, unsigned criteria, const struct setting *setting,
-                        const struct setting_target *target);
+/* The phases at which a target of a rule with these criteria is set; 0 for MODE_IGNORE. */
+unsigned target_phases(const struct rule *rule, unsigned criteria, const struct setting *setting,
+                       const struct setting_target *target);
 
 /*
- * Sockets among those of a rule that want a target at moments of their own, for AF_UNIX inherits
+ * Sockets among those of a rule that want a target at phases of their own, for AF_UNIX inherits
  * nothing, and a listener must not get what its accepted sockets are to have. Returns how many.
  */
 struct target_part {
     uint8_t families;   /* enum family_bit */
     uint16_t protocols; /* enum protocol_bit */
-    unsigned moments;   /* as of target_moments() */
+    unsigned phases;    /* as of target_phases() */
 };
 enum { TARGET_PARTS_MAX = 4 };
 size_t target_parts(const struct rule *rule, unsigned criteria, const struct setting *setting,

@@ -3,7 +3,7 @@
 #include "rules.h"
 
 #include "parse.h"
-#include "subject.h"
+#include "sockinfo.h"
 
 #include <dirent.h>
 #include <errno.h>

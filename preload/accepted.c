@@ -9,80 +9,79 @@
  */
 #include "accepted.h"
 
-#include "adopt.h"
+#include "backlog.h"
+#include "inherited.h"
 #include "learn.h"
 #include "report.h"
 #include "tune.h"
-#include "waiting.h"
 
 #include <errno.h>
 
 static bool listener_is_wildcard(int listener)
 {
-    struct subject subject;
-    subject_at_listen(&subject);
-    learn(listener, &subject, FACT_LOCAL, MOMENT_LISTEN);
-    return (subject.known & FACT_LOCAL) == 0 || address_is_unspecified(&subject.local);
+    struct sockinfo sockinfo;
+    sockinfo_at_listen(&sockinfo);
+    learn(listener, &sockinfo, FACT_LOCAL, PHASE_LISTEN);
+    return (sockinfo.known & FACT_LOCAL) == 0 || address_is_unspecified(&sockinfo.local);
 }
 
-/* Which of these moments the accepted socket has. */
-static unsigned moments_of(int listener, unsigned moments)
+/* Which of these phases the accepted socket has. */
+static unsigned phases_of(int listener, unsigned phases)
 {
-    const unsigned wildcard = MOMENT_BIT(MOMENT_ACCEPT_WILDCARD);
-    return (moments & wildcard) != 0 && !listener_is_wildcard(listener) ? moments & ~wildcard
-                                                                        : moments;
+    const unsigned wildcard = PHASE_BIT(PHASE_ACCEPT_WILDCARD);
+    return (phases & wildcard) != 0 && !listener_is_wildcard(listener) ? phases & ~wildcard
+                                                                       : phases;
 }
 
 /* One decision for both. The report asks for the peer in any case, and the peer tells the family,
  * of which the options would ask in its place. */
-static void tune_and_report(int fd, unsigned moments)
+static void tune_and_report(int fd, unsigned phases)
 {
-    struct subject subject;
+    struct sockinfo sockinfo;
     struct decision decision;
-    subject_at_accept(&subject);
-    learn(fd, &subject, FACT_REMOTE, MOMENT_ACCEPT);
-    tune_decide(fd, &subject, MOMENT_ACCEPT, moments | moments_behind(&subject), &decision);
-    if (moments != 0)
-        tune_apply(fd, &subject, &decision, moments);
-    report_accept(fd, &subject, &decision);
+    sockinfo_at_accept(&sockinfo);
+    learn(fd, &sockinfo, FACT_REMOTE, PHASE_ACCEPT);
+    tune_decide(fd, &sockinfo, PHASE_ACCEPT, phases | phases_behind(&sockinfo), &decision);
+    if (phases != 0)
+        tune_apply(fd, &sockinfo, &decision, phases);
+    report_accept(fd, &sockinfo, &decision);
 }
 
-static void tune_by_peer(int fd, unsigned moments)
+static void tune_by_peer(int fd, unsigned phases)
 {
-    struct subject subject;
+    struct sockinfo sockinfo;
     struct decision decision;
-    subject_at_accept(&subject);
-    tune_decide(fd, &subject, MOMENT_ACCEPT, moments, &decision);
-    tune_apply(fd, &subject, &decision, moments);
+    sockinfo_at_accept(&sockinfo);
+    tune_decide(fd, &sockinfo, PHASE_ACCEPT, phases, &decision);
+    tune_apply(fd, &sockinfo, &decision, phases);
 }
 
 static void adopt_and_report(int fd)
 {
-    struct subject subject;
-    subject_at_accept(&subject);
+    struct sockinfo sockinfo;
+    sockinfo_at_accept(&sockinfo);
     adopt_accepted(fd);
     if (reports(ROLE_ACCEPT))
-        report_accept(fd, &subject, NULL);
+        report_accept(fd, &sockinfo, NULL);
 }
 
 /* Not in line, so that other connections pass through with a small frame. */
-static __attribute__((noinline)) void tune_inherited(int listener, int fd, unsigned moments)
+static __attribute__((noinline)) void tune_inherited(int listener, int fd, unsigned phases)
 {
     int saved = errno;
-    moments = moments_of(listener, moments);
+    phases = phases_of(listener, phases);
     if (waiting_any() && waiting_accepted(listener))
         adopt_and_report(fd);
     else if (reports(ROLE_ACCEPT) && report_finds_ring())
-        tune_and_report(fd, moments);
-    else if (moments != 0)
-        tune_by_peer(fd, moments);
+        tune_and_report(fd, phases);
+    else if (phases != 0)
+        tune_by_peer(fd, phases);
     errno = saved;
 }
 
 void tune_accepted(int listener, int fd)
 {
-    unsigned moments =
-        state.moments & (MOMENT_BIT(MOMENT_ACCEPT) | MOMENT_BIT(MOMENT_ACCEPT_WILDCARD));
-    if (fd >= 0 && (moments != 0 || waiting_any() || reports(ROLE_ACCEPT)))
-        tune_inherited(listener, fd, moments);
+    unsigned phases = state.phases & (PHASE_BIT(PHASE_ACCEPT) | PHASE_BIT(PHASE_ACCEPT_WILDCARD));
+    if (fd >= 0 && (phases != 0 || waiting_any() || reports(ROLE_ACCEPT)))
+        tune_inherited(listener, fd, phases);
 }

@@ -8,9 +8,9 @@
 __attribute__((visibility("default"))) int bind(int fd, const struct sockaddr *address,
                                                 socklen_t length)
 {
-    struct subject subject;
-    if (tunes_at(MOMENT_BIT(MOMENT_BIND)) &&
-        subject_at_address(&subject, MOMENT_BIND, address, length))
-        tune(fd, &subject, MOMENT_BIND);
+    struct sockinfo sockinfo;
+    if (tunes_at(PHASE_BIT(PHASE_BIND)) &&
+        sockinfo_at_address(&sockinfo, PHASE_BIND, address, length))
+        tune(fd, &sockinfo, PHASE_BIND);
     return real.bind(fd, address, length);
 }

@@ -9,19 +9,19 @@
 
 #include <errno.h>
 
-static void tune_before(int fd, struct subject *subject, unsigned moments,
+static void tune_before(int fd, struct sockinfo *sockinfo, unsigned phases,
                         struct decision *decision)
 {
     int saved = errno;
-    tune_decide(fd, subject, MOMENT_CONNECT, moments, decision);
-    tune_apply(fd, subject, decision, MOMENT_BIT(MOMENT_CONNECT));
+    tune_decide(fd, sockinfo, PHASE_CONNECT, phases, decision);
+    tune_apply(fd, sockinfo, decision, PHASE_BIT(PHASE_CONNECT));
     errno = saved;
 }
 
-static void tune_after(int fd, const struct subject *subject, const struct decision *decision)
+static void tune_after(int fd, const struct sockinfo *sockinfo, const struct decision *decision)
 {
     int saved = errno;
-    tune_apply(fd, subject, decision, MOMENT_BIT(MOMENT_CONNECTED));
+    tune_apply(fd, sockinfo, decision, PHASE_BIT(PHASE_CONNECTED));
     errno = saved;
 }
 
@@ -29,30 +29,29 @@ static void tune_after(int fd, const struct subject *subject, const struct decis
 static __attribute__((noinline)) int connect_tuned(int fd, const struct sockaddr *address,
                                                    socklen_t length)
 {
-    struct subject subject;
+    struct sockinfo sockinfo;
     struct decision decision;
-    unsigned moments = MOMENT_BIT(MOMENT_CONNECT) | MOMENT_BIT(MOMENT_CONNECTED);
-    if (!subject_at_address(&subject, MOMENT_CONNECT, address, length))
+    unsigned phases = PHASE_BIT(PHASE_CONNECT) | PHASE_BIT(PHASE_CONNECTED);
+    if (!sockinfo_at_address(&sockinfo, PHASE_CONNECT, address, length))
         return real.connect(fd, address, length);
-    bool reported = reports(ROLE_CONNECT) && (subject.families & FAMILY_IP) != 0;
+    bool reported = reports(ROLE_CONNECT) && (sockinfo.families & FAMILY_IP) != 0;
     /* A report tells what it has from earlier calls, too. */
     if (reported)
-        moments |= MOMENT_BIT(MOMENT_SOCKET) | MOMENT_BIT(MOMENT_BIND);
-    tune_before(fd, &subject, moments, &decision);
+        phases |= PHASE_BIT(PHASE_SOCKET) | PHASE_BIT(PHASE_BIND);
+    tune_before(fd, &sockinfo, phases, &decision);
     int result = real.connect(fd, address, length);
-    if (tunes_at(MOMENT_BIT(MOMENT_CONNECTED)) && (result == 0 || errno == EINPROGRESS))
-        tune_after(fd, &subject, &decision);
+    if (tunes_at(PHASE_BIT(PHASE_CONNECTED)) && (result == 0 || errno == EINPROGRESS))
+        tune_after(fd, &sockinfo, &decision);
     /* An interrupted connect() goes on without the caller. */
     if (reported && (result == 0 || errno == EINPROGRESS || errno == EINTR))
-        report_connect(fd, &subject, &decision);
+        report_connect(fd, &sockinfo, &decision);
     return result;
 }
 
 __attribute__((visibility("default"))) int connect(int fd, const struct sockaddr *address,
                                                    socklen_t length)
 {
-    if (tunes_at(MOMENT_BIT(MOMENT_CONNECT) | MOMENT_BIT(MOMENT_CONNECTED)) ||
-        reports(ROLE_CONNECT))
+    if (tunes_at(PHASE_BIT(PHASE_CONNECT) | PHASE_BIT(PHASE_CONNECTED)) || reports(ROLE_CONNECT))
         return connect_tuned(fd, address, length);
     return real.connect(fd, address, length);
 }

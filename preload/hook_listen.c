@@ -9,13 +9,13 @@
 
 __attribute__((visibility("default"))) int listen(int fd, int backlog)
 {
-    struct subject subject;
-    subject_at_listen(&subject);
-    if (tunes_at(MOMENT_BIT(MOMENT_LISTEN)))
-        tune(fd, &subject, MOMENT_LISTEN);
+    struct sockinfo sockinfo;
+    sockinfo_at_listen(&sockinfo);
+    if (tunes_at(PHASE_BIT(PHASE_LISTEN)))
+        tune(fd, &sockinfo, PHASE_LISTEN);
     int result = real.listen(fd, backlog);
-    if (result == 0 && tunes_at(MOMENT_BIT(MOMENT_LISTENING)))
-        tune(fd, &subject, MOMENT_LISTENING);
+    if (result == 0 && tunes_at(PHASE_BIT(PHASE_LISTENING)))
+        tune(fd, &sockinfo, PHASE_LISTENING);
     if (result == 0 && reports(ROLE_LISTEN))
         report_listen(fd);
     return result;

@@ -25,18 +25,18 @@ static int canonical(int level, int optname)
 /* Is this option guarded for this socket? What is no socket is left to the kernel to refuse. */
 static bool swallows(int fd, uint32_t option)
 {
-    struct subject subject;
-    if (!learn_history(fd, &subject))
+    struct sockinfo sockinfo;
+    if (!learn_history(fd, &sockinfo))
         return false;
     /* What connect() could not know when the rule was to act, it did not act on. */
-    if ((subject.known & FACT_ROLE) != 0 && subject.roles == ROLE_CONNECT)
-        subject.unobtainable |= FACT_LOCAL;
+    if ((sockinfo.known & FACT_ROLE) != 0 && sockinfo.roles == ROLE_CONNECT)
+        sockinfo.unavailable |= FACT_LOCAL;
     bool swallow = false;
     unsigned missing;
-    while ((missing = match_guard(&state.policy, &state.active, &subject, option, &swallow)) != 0)
-        learn(fd, &subject, missing, MOMENT_CONNECT);
+    while ((missing = match_guard(&state.policy, &state.active, &sockinfo, option, &swallow)) != 0)
+        learn(fd, &sockinfo, missing, PHASE_CONNECT);
     if (swallow)
-        trace_swallowed(fd, &subject, option);
+        trace_swallowed(fd, &sockinfo, option);
     return swallow;
 }
 

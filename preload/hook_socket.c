@@ -8,7 +8,7 @@
 #include <errno.h>
 
 /* Ask for the transport of the rule, and for what the program asked for where that fails. */
-static int open_socket(int domain, int type, int protocol, struct subject *subject,
+static int open_socket(int domain, int type, int protocol, struct sockinfo *sockinfo,
                        const struct policy_action *transport)
 {
     if (transport == NULL)
@@ -17,7 +17,7 @@ static int open_socket(int domain, int type, int protocol, struct subject *subje
     __builtin_memcpy(&wanted, policy_string(&state.policy, transport->value), sizeof wanted);
     int fd = real.socket(domain, type, wanted);
     if (fd >= 0) {
-        subject->protocols = (uint16_t)protocol_bit_of(domain, type, wanted);
+        sockinfo->protocols = (uint16_t)protocol_bit_of(domain, type, wanted);
         return fd;
     }
     errno = saved;
@@ -26,17 +26,17 @@ static int open_socket(int domain, int type, int protocol, struct subject *subje
 
 __attribute__((visibility("default"))) int socket(int domain, int type, int protocol)
 {
-    struct subject subject;
-    if (!tunes_at(MOMENT_BIT(MOMENT_SOCKET)) ||
-        !subject_at_socket(&subject, domain, type, protocol))
+    struct sockinfo sockinfo;
+    if (!tunes_at(PHASE_BIT(PHASE_SOCKET)) ||
+        !sockinfo_at_socket(&sockinfo, domain, type, protocol))
         return real.socket(domain, type, protocol);
     struct decision decision;
-    tune_decide(-1, &subject, MOMENT_SOCKET, MOMENT_BIT(MOMENT_SOCKET), &decision);
-    const struct policy_action *transport = tune_transport(&decision, &subject);
-    int fd = open_socket(domain, type, protocol, &subject, transport);
+    tune_decide(-1, &sockinfo, PHASE_SOCKET, PHASE_BIT(PHASE_SOCKET), &decision);
+    const struct policy_action *transport = tune_transport(&decision, &sockinfo);
+    int fd = open_socket(domain, type, protocol, &sockinfo, transport);
     if (fd >= 0) {
         int saved = errno;
-        tune_apply(fd, &subject, &decision, MOMENT_BIT(MOMENT_SOCKET));
+        tune_apply(fd, &sockinfo, &decision, PHASE_BIT(PHASE_SOCKET));
         errno = saved;
     }
     return fd;

@@ -6,7 +6,7 @@
 # there in any case; so the same object loads under musl), two segments, no lazy binding, one page
 # of data. -fexceptions: cancellation and C++ exceptions unwind through the hooks.
 
-PRELOAD_CFLAGS := $(STD) $(WARNINGS) -O2 -g -D_GNU_SOURCE -U_FORTIFY_SOURCE -MMD -MP $(INC_preload) \
+PRELOAD_CFLAGS := $(STD) $(WARNINGS) -O2 -g -D_GNU_SOURCE -U_FORTIFY_SOURCE -MMD -MP $(call includes,preload) \
                   -fPIC -fvisibility=hidden -fexceptions \
                   -fno-stack-protector -fno-plt -ffreestanding -fno-tree-loop-distribute-patterns \
                   -fcf-protection=none
@@ -21,9 +21,9 @@ machine_flags = $(if $(findstring aarch64,$(shell $(1) -dumpmachine 2>/dev/null)
 define preload_rules
 $(1)/hooks.map: preload/hooks.map.in preload/hooks.def
 	$$(Q)mkdir -p $$(@D) && $(2) -E -P -x c $$< -o $$@
-$(1)/preload/%.o: preload/%.c Makefile preload/preload.mk
+$(patsubst %.c,$(1)/%.o,$(PRELOAD_SRC)): $(1)/%.o: %.c Makefile preload/preload.mk
 	$$(call say,CC,$$<)
-	$$(Q)mkdir -p $$(@D) && $(2) $(3) $$(PRELOAD_CFLAGS) -include preload/weak.h -c -o $$@ $$<
+	$$(Q)mkdir -p $$(@D) && $(2) $(3) $$(PRELOAD_CFLAGS) -include preload/weak_libc.h -c -o $$@ $$<
 $(1)/libsocktune.so: $(patsubst %.c,$(1)/%.o,$(PRELOAD_SRC)) $(1)/hooks.map
 	$$(call say,LD,$$@)
 	$$(Q)$(2) $(3) $$(PRELOAD_LDFLAGS) -Wl,--version-script,$(1)/hooks.map -o $$@ $$(filter %.o,$$^)

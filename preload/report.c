@@ -101,7 +101,7 @@ static bool wants_handoff(const struct record *record)
 }
 
 /* Not in line, so that the hooks' frames stay small. */
-static __attribute__((noinline)) void report(int fd, struct subject *subject,
+static __attribute__((noinline)) void report(int fd, struct sockinfo *sockinfo,
                                              const struct decision *decided, enum record_kind kind)
 {
     struct record record = {.kind = (uint8_t)kind, .time_ns = now_ns()};
@@ -109,7 +109,7 @@ static __attribute__((noinline)) void report(int fd, struct subject *subject,
     if (ring == NULL)
         return;
     record.pid = own_pid();
-    if (!record_fill(&reporter->maker, fd, subject, decided, &record))
+    if (!record_fill(&reporter->maker, fd, sockinfo, decided, &record))
         return;
     ring_put(ring, &record);
     if (!wants_handoff(&record))
@@ -120,13 +120,13 @@ static __attribute__((noinline)) void report(int fd, struct subject *subject,
         hand_off(&reporter->plan, ring, fd, &record);
 }
 
-void report_adopted(int fd, const struct subject *history)
+void report_adopted(int fd, const struct sockinfo *history)
 {
-    struct subject subject = *history;
-    unsigned roles = subject.roles;
-    if (reporter == NULL || (subject.known & FACT_ROLE) == 0 || (roles & ROLE_STREAM) == 0)
+    struct sockinfo sockinfo = *history;
+    unsigned roles = sockinfo.roles;
+    if (reporter == NULL || (sockinfo.known & FACT_ROLE) == 0 || (roles & ROLE_STREAM) == 0)
         return;
-    report(fd, &subject, NULL,
+    report(fd, &sockinfo, NULL,
            (roles & ROLE_LISTEN) != 0   ? RECORD_LISTEN
            : (roles & ROLE_ACCEPT) != 0 ? RECORD_ACCEPT
                                         : RECORD_CONNECT);
@@ -143,23 +143,23 @@ static __attribute__((noinline)) void report_old(int newest)
         return; /* another thread does it */
     bool any = (int)first <= newest;
     for (int fd = (int)first; fd < (int)(first + OLD_AT_ONCE); fd++) {
-        struct subject subject;
+        struct sockinfo sockinfo;
         if (fd == newest)
             continue;
         errno = 0;
-        if (learn_history(fd, &subject))
-            report_adopted(fd, &subject);
+        if (learn_history(fd, &sockinfo))
+            report_adopted(fd, &sockinfo);
         any |= errno != EBADF;
     }
     if (!any)
         __atomic_store_n(&reporter->next_old, OLD_NONE, __ATOMIC_RELAXED);
 }
 
-static void report_new(int fd, struct subject *subject, const struct decision *decided,
+static void report_new(int fd, struct sockinfo *sockinfo, const struct decision *decided,
                        enum record_kind kind)
 {
     int saved = errno;
-    report(fd, subject, decided, kind);
+    report(fd, sockinfo, decided, kind);
     if (__builtin_expect(__atomic_load_n(&reporter->next_old, __ATOMIC_RELAXED) != OLD_NONE, 0))
         report_old(fd);
     errno = saved;
@@ -170,21 +170,21 @@ bool report_finds_ring(void)
     return find_ring(now_ns()) != NULL;
 }
 
-void report_connect(int fd, struct subject *subject, const struct decision *decided)
+void report_connect(int fd, struct sockinfo *sockinfo, const struct decision *decided)
 {
-    report_new(fd, subject, decided, RECORD_CONNECT);
+    report_new(fd, sockinfo, decided, RECORD_CONNECT);
 }
 
-void report_accept(int fd, struct subject *subject, const struct decision *decided)
+void report_accept(int fd, struct sockinfo *sockinfo, const struct decision *decided)
 {
-    report_new(fd, subject, decided, RECORD_ACCEPT);
+    report_new(fd, sockinfo, decided, RECORD_ACCEPT);
 }
 
 void report_listen(int fd)
 {
-    struct subject subject;
-    subject_at_listen(&subject);
-    report_new(fd, &subject, NULL, RECORD_LISTEN);
+    struct sockinfo sockinfo;
+    sockinfo_at_listen(&sockinfo);
+    report_new(fd, &sockinfo, NULL, RECORD_LISTEN);
 }
 
 void report_option(uint32_t option, unsigned result)

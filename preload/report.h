@@ -24,18 +24,18 @@ static inline bool reports(unsigned roles)
  */
 unsigned report_start(const struct register_where *where);
 
-/* connect() succeeded or is under way: `subject` as it was before the call, to which facts are
- * added, and what was decided for all moments up to MOMENT_CONNECTED. */
-void report_connect(int fd, struct subject *subject, const struct decision *decided);
-/* The same of accept(), with what was decided for moments_behind(), or NULL. */
-void report_accept(int fd, struct subject *subject, const struct decision *decided);
+/* connect() succeeded or is under way: `sockinfo` as it was before the call, to which facts are
+ * added, and what was decided for all phases up to PHASE_CONNECTED. */
+void report_connect(int fd, struct sockinfo *sockinfo, const struct decision *decided);
+/* The same of accept(), with what was decided for phases_behind(), or NULL. */
+void report_accept(int fd, struct sockinfo *sockinfo, const struct decision *decided);
 void report_listen(int fd);
 
 /* Is there somebody to report to? May register. Changes errno. */
 bool report_finds_ring(void);
 
 /* A socket that was there before, as learn_history() found it. */
-void report_adopted(int fd, const struct subject *subject);
+void report_adopted(int fd, const struct sockinfo *sockinfo);
 
 /* What became of setting policy.options[option] just now: 0 or errno, or RECORD_KEPT
  * (record.h). Kept for the records to come. */

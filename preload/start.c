@@ -13,7 +13,7 @@
  * Without rules for this program nothing is left behind but a table of pointers. In no case does a
  * descriptor stay open. errno is kept.
  */
-#include "adopt.h"
+#include "inherited.h"
 #include "kernel.h"
 #include "load.h"
 #include "real.h"
@@ -21,7 +21,7 @@
 #include "text.h"
 #include "trace.h"
 #include "tune.h"
-#include "weak.h"
+#include "weak_libc.h"
 
 #include <dlfcn.h>
 #include <elf.h>
@@ -91,24 +91,23 @@ static void collect_guards(uint16_t *guards)
 }
 
 /* At a time when making and closing sockets disturbs nobody. */
-static const struct baseline *take_baselines(void)
+static const struct default_value *take_defaults(void)
 {
-    unsigned families = baseline_families(&state.policy, &state.active);
-    struct baseline *baselines = NULL;
+    unsigned families = defaults_families(&state.policy, &state.active);
+    struct default_value *defaults = NULL;
     if (families != 0)
-        baselines =
-            kernel_map((size_t)BASELINE_KINDS * state.policy.option_count * sizeof *baselines);
-    if (baselines != NULL)
-        baseline_take(&state.policy, &state.active, families, baselines);
-    return baselines;
+        defaults = kernel_map((size_t)DEFAULT_KINDS * state.policy.option_count * sizeof *defaults);
+    if (defaults != NULL)
+        defaults_take(&state.policy, &state.active, families, defaults);
+    return defaults;
 }
 
-static unsigned moments_of_active_rules(void)
+static unsigned phases_of_active_rules(void)
 {
-    unsigned moments = 0;
+    unsigned phases = 0;
     for (uint32_t i = 0; i < state.active.count; i++)
-        moments |= state.policy.rules[state.active.rules[i]].moments;
-    return moments;
+        phases |= state.policy.rules[state.active.rules[i]].phases;
+    return phases;
 }
 
 /* Everything that depends on which rules are for this program. `extra` is the room behind the
@@ -122,13 +121,13 @@ static void publish(const struct identity *identity, void *extra,
     if (state.active.count == 0)
         return;
     collect_guards((uint16_t *)(rules + state.active.count));
-    state.baselines = take_baselines();
-    unsigned moments = moments_of_active_rules();
+    state.defaults = take_defaults();
+    unsigned phases = phases_of_active_rules();
     unsigned reported = report_start(helper);
-    if (moments != 0 || reported != 0)
+    if (phases != 0 || reported != 0)
         adopt_sockets();
     __atomic_store_n(&state.reports, reported, __ATOMIC_RELEASE);
-    __atomic_store_n(&state.moments, moments, __ATOMIC_RELEASE);
+    __atomic_store_n(&state.phases, phases, __ATOMIC_RELEASE);
 }
 
 static bool asks_for_path(const struct policy *policy)
@@ -190,7 +189,7 @@ static void tune_program(const struct start *start)
 __attribute__((constructor)) static void start(int argc, char **argv, char **environment)
 {
     (void)argc;
-    if (dlsym == NULL) /* no libc: weak.h */
+    if (dlsym == NULL) /* no libc: weak_libc.h */
         return;
     int saved = errno;
     real_find();

@@ -7,20 +7,20 @@
 #ifndef SOCKTUNE_STATE_H
 #define SOCKTUNE_STATE_H
 
-#include "baseline.h"
+#include "defaults.h"
 
 struct state {
     struct policy policy;
     struct active active;
-    /* Union of the active rules' moments: a hook with none of its moments here passes through. */
-    unsigned moments;
+    /* Union of the active rules' phases: a hook with none of its phases here passes through. */
+    unsigned phases;
     /* Roles of sockets that active rules want reported (enum role_bit). */
     unsigned reports;
     /* Options that a force or ignore is about: indices into policy.options. */
     const uint16_t *guards;
     uint32_t guard_count;
-    /* For `default` after socket(): baseline_take(), or NULL where no rule asks. */
-    const struct baseline *baselines;
+    /* For `default` after socket(): defaults_take(), or NULL where no rule asks. */
+    const struct default_value *defaults;
     /* SOCKTUNE_TRACE: NULL, or a path, or "stderr". */
     const char *trace;
     const char *program; /* basename, for messages */

@@ -12,11 +12,11 @@
 
 #define LINE_MAX_BYTES 512
 
-static const char *const moment_names[MOMENT_COUNT] = {
-    [MOMENT_SOCKET] = "socket",   [MOMENT_BIND] = "bind",
-    [MOMENT_CONNECT] = "connect", [MOMENT_CONNECTED] = "connect",
-    [MOMENT_LISTEN] = "listen",   [MOMENT_LISTENING] = "listen",
-    [MOMENT_ACCEPT] = "accept",   [MOMENT_ACCEPT_WILDCARD] = "accept",
+static const char *const phase_names[PHASE_COUNT] = {
+    [PHASE_SOCKET] = "socket",   [PHASE_BIND] = "bind",
+    [PHASE_CONNECT] = "connect", [PHASE_CONNECTED] = "connect",
+    [PHASE_LISTEN] = "listen",   [PHASE_LISTENING] = "listen",
+    [PHASE_ACCEPT] = "accept",   [PHASE_ACCEPT_WILDCARD] = "accept",
 };
 
 /* The errors that setsockopt(2), socket(2) and bind(2) give for options, by the names that manual
@@ -98,18 +98,18 @@ static void put_end(struct text *line, const struct address *address, uint16_t p
 }
 
 /* "connect fd 5 127.0.0.1:40000 -> 10.0.0.1:80: ", as far as it is known */
-static void put_socket(struct text *line, const char *call, int fd, const struct subject *subject)
+static void put_socket(struct text *line, const char *call, int fd, const struct sockinfo *sockinfo)
 {
     text_put(line, call);
     text_put(line, " fd ");
     text_put_number(line, fd);
-    if ((subject->known & FACT_LOCAL) != 0) {
+    if ((sockinfo->known & FACT_LOCAL) != 0) {
         text_put(line, " ");
-        put_end(line, &subject->local, subject->local_port);
+        put_end(line, &sockinfo->local, sockinfo->local_port);
     }
-    if ((subject->known & FACT_REMOTE) != 0) {
+    if ((sockinfo->known & FACT_REMOTE) != 0) {
         text_put(line, " -> ");
-        put_end(line, &subject->remote, subject->remote_port);
+        put_end(line, &sockinfo->remote, sockinfo->remote_port);
     }
     text_put(line, ": ");
 }
@@ -152,13 +152,13 @@ static void put_option(struct text *line, const struct policy_action *action)
     text_put(line, policy_string(policy, action->text));
 }
 
-static void trace_result(int fd, const struct subject *subject, enum moment moment,
+static void trace_result(int fd, const struct sockinfo *sockinfo, enum phase phase,
                          const struct policy_action *action, const char *result, int error)
 {
     char bytes[LINE_MAX_BYTES];
     struct text line = TEXT(bytes);
     begin(&line);
-    put_socket(&line, moment_names[moment], fd, subject);
+    put_socket(&line, phase_names[phase], fd, sockinfo);
     put_option(&line, action);
     put_rule(&line, action);
     text_put(&line, ": ");
@@ -168,28 +168,28 @@ static void trace_result(int fd, const struct subject *subject, enum moment mome
     write_line(&line, state.trace);
 }
 
-void trace_action(int fd, const struct subject *subject, enum moment moment,
+void trace_action(int fd, const struct sockinfo *sockinfo, enum phase phase,
                   const struct policy_action *action, int error)
 {
     if (__builtin_expect(state.trace != NULL, 0))
-        trace_result(fd, subject, moment, action, error == 0 ? "set" : "failed: ", error);
+        trace_result(fd, sockinfo, phase, action, error == 0 ? "set" : "failed: ", error);
 }
 
-void trace_kept(int fd, const struct subject *subject, enum moment moment,
+void trace_kept(int fd, const struct sockinfo *sockinfo, enum phase phase,
                 const struct policy_action *action)
 {
     if (__builtin_expect(state.trace != NULL, 0))
-        trace_result(fd, subject, moment, action, "left as the program set it", 0);
+        trace_result(fd, sockinfo, phase, action, "left as the program set it", 0);
 }
 
-void trace_swallowed(int fd, const struct subject *subject, uint32_t option)
+void trace_swallowed(int fd, const struct sockinfo *sockinfo, uint32_t option)
 {
     if (__builtin_expect(state.trace == NULL, 1))
         return;
     char bytes[LINE_MAX_BYTES];
     struct text line = TEXT(bytes);
     begin(&line);
-    put_socket(&line, "setsockopt", fd, subject);
+    put_socket(&line, "setsockopt", fd, sockinfo);
     text_put(&line, policy_string(&state.policy, state.policy.options[option].name));
     text_put(&line, ": the program's own setting is ignored");
     write_line(&line, state.trace);

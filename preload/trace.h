@@ -14,15 +14,15 @@ void trace_untuned(const char *what, const char *why);
 /* How many rules are for this program. Nothing unless tracing. */
 void trace_start(const char *rules);
 
-/* One option was set at `moment` on `fd`; `error` is 0 or the errno. Nothing unless tracing. */
-void trace_action(int fd, const struct subject *subject, enum moment moment,
+/* One option was set at `phase` on `fd`; `error` is 0 or the errno. Nothing unless tracing. */
+void trace_action(int fd, const struct sockinfo *sockinfo, enum phase phase,
                   const struct policy_action *action, int error);
 
 /* `default` left an option alone. */
-void trace_kept(int fd, const struct subject *subject, enum moment moment,
+void trace_kept(int fd, const struct sockinfo *sockinfo, enum phase phase,
                 const struct policy_action *action);
 
 /* The program's own setsockopt of policy.options[option] was swallowed. */
-void trace_swallowed(int fd, const struct subject *subject, uint32_t option);
+void trace_swallowed(int fd, const struct sockinfo *sockinfo, uint32_t option);
 
 #endif

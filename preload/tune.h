@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The three steps of a hook: subject, match, apply. Everything here is async-signal-safe,
+ * The three steps of a hook: sockinfo, match, apply. Everything here is async-signal-safe,
  * thread-safe and fork-safe, keeps errno, and makes system calls only for what a rule needs.
  */
 #ifndef SOCKTUNE_TUNE_H
@@ -8,28 +8,28 @@
 
 #include "state.h"
 
-/* True if an active rule acts at any of these moments (MOMENT_BIT()s): the hooks' first question.
+/* True if an active rule acts at any of these phases (PHASE_BIT()s): the hooks' first question.
  */
-static inline bool tunes_at(unsigned moments)
+static inline bool tunes_at(unsigned phases)
 {
-    return __builtin_expect((state.moments & moments) != 0, 0);
+    return __builtin_expect((state.phases & phases) != 0, 0);
 }
 
 /*
- * Match `subject` and carry out, on `fd`, what wins at the moment. Facts that a rule needs are
- * asked of the kernel and added to the subject. Keeps errno.
+ * Match `sockinfo` and carry out, on `fd`, what wins at the phase. Facts that a rule needs are
+ * asked of the kernel and added to the sockinfo. Keeps errno.
  */
-void tune(int fd, struct subject *subject, enum moment moment);
+void tune(int fd, struct sockinfo *sockinfo, enum phase phase);
 
-/* The same in two steps, where a call lies between decision and application, or more moments than
+/* The same in two steps, where a call lies between decision and application, or more phases than
  * that of the call are to be decided for. */
-void tune_decide(int fd, struct subject *subject, enum moment moment, unsigned moments,
+void tune_decide(int fd, struct sockinfo *sockinfo, enum phase phase, unsigned phases,
                  struct decision *decision);
-void tune_apply(int fd, const struct subject *subject, const struct decision *decision,
-                unsigned moments);
+void tune_apply(int fd, const struct sockinfo *sockinfo, const struct decision *decision,
+                unsigned phases);
 
 /* The `transport` that socket() is to ask for (OP_TRANSPORT), or NULL. */
 const struct policy_action *tune_transport(const struct decision *decision,
-                                           const struct subject *subject);
+                                           const struct sockinfo *sockinfo);
 
 #endif

@@ -11,29 +11,25 @@ TEST_CFLAGS := -Wno-shadow -Wno-conversion -Wno-missing-prototypes \
                -DFIXTURES='"$(CURDIR)/tests/fixtures"' -DEXAMPLES='"$(CURDIR)/config/examples"'
 
 # The unit tests link all but the hooks and the main program.
-unit_obj := $(patsubst %.c,$(B)/san/%.o,$(ENGINE) $(CONFIG_SRC) \
-              $(filter-out tools/main.c tools/helper/main.c,$(TOOLS_SRC) $(HELPER_SRC)) \
+unit_obj := $(patsubst %.c,$(B)/san/%.o,$(sort $(filter-out tools/cli/main.c tools/helper/main.c,$(COMMAND_SRC) $(HELPER_SRC))) \
               $(filter-out tests/link/main.c,$(wildcard tests/link/*.c)) $(wildcard tests/unit/*.c))
-platform_obj := $(patsubst %.c,$(B)/san/%.o,$(ENGINE) $(CONFIG_SRC) tools/tcp_info.c tools/helper/diag.c \
-                  tools/helper/ending.c $(wildcard tests/platform/*.c))
+platform_obj := $(patsubst %.c,$(B)/san/%.o,$(LANGUAGE) tools/helper/conntrack/close_reason.c $(wildcard tests/platform/*.c))
 
-# $(call sanitized,part,more flags)
+# $(call sanitized,room,flags)
 define sanitized
-$(B)/san/$(1)/%.o: $(1)/%.c Makefile tests/tests.mk
+$(patsubst %.c,$(B)/san/%.o,$(call sources,$(1))): $(B)/san/%.o: %.c Makefile tests/tests.mk
 	$$(call say,CC,$$@)
-	$$(Q)mkdir -p $$(@D) && $$(CC) $$(SAN_CFLAGS) $$(INC_$(1)) $(2) -c -o $$@ $$<
+	$$(Q)mkdir -p $$(@D) && $$(CC) $$(SAN_CFLAGS) $(2) $$(EXTRA) -c -o $$@ $$<
 endef
-$(eval $(call sanitized,preload,))
-$(eval $(call sanitized,config,))
-$(eval $(call sanitized,tools,))
-$(eval $(call sanitized,tests,$$(TEST_CFLAGS)))
+$(foreach room,$(ROOMS),$(eval $(call sanitized,$(room),$$(call includes,$(room)))))
+$(foreach room,tests/unit tests/platform tests/link,$(eval $(call sanitized,$(room),$$(INC_tests) $$(TEST_CFLAGS))))
 
 $(B)/tests/unit: $(unit_obj)
 	$(call say,LD,$@)
 	$(Q)mkdir -p $(@D) && $(CC) $(SANITIZE) -o $@ $^ -lcriterion $(CONFIG_LIBS) $(TOOLS_LIBS) $(HELPER_LIBS)
 $(B)/tests/platform: $(platform_obj)
 	$(call say,LD,$@)
-	$(Q)mkdir -p $(@D) && $(CC) $(SANITIZE) -o $@ $^ -lcriterion $(CONFIG_LIBS) -lmnl
+	$(Q)mkdir -p $(@D) && $(CC) $(SANITIZE) -o $@ $^ -lcriterion $(CONFIG_LIBS) -lmnl -ljansson
 
 # Small programs that the whole-program tests run, one a file.
 hosts := $(patsubst tests/hosts/%.c,$(B)/tests/hosts/%,$(wildcard tests/hosts/*.c))
@@ -61,7 +57,7 @@ check-programs:
 	$(run_pytest) -m full
 
 # The helper, instrumented; all else is as it is.
-sanitized_helper_obj := $(patsubst %.c,$(B)/san/%.o,$(ENGINE) $(CONFIG_SRC) $(HELPER_TOOLS) $(HELPER_SRC))
+sanitized_helper_obj := $(patsubst %.c,$(B)/san/%.o,$(HELPER_SRC))
 $(B)/sanitized/socktuned: $(sanitized_helper_obj)
 	$(call say,LD,$@)
 	$(Q)mkdir -p $(@D) && $(CC) $(SANITIZE) -o $@ $^ $(CONFIG_LIBS) $(HELPER_LIBS)
@@ -85,7 +81,7 @@ SOAK_SECONDS ?= 600
 soak:
 	$(packages) $(PACKAGES_CHECK)
 	$(MAKE) all hosts
-	SOCKTUNE_BUILD=$(CURDIR)/$(B) $(PYTHON) tests/programs/soak.py $(SOAK_SECONDS)
+	SOCKTUNE_BUILD=$(CURDIR)/$(B) $(PYTHON) tests/support/soak.py $(SOAK_SECONDS)
 
 ## make demo             an unmodified program, without rules and with
 .PHONY: demo

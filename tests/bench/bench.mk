@@ -5,7 +5,7 @@
 bench_programs := $(addprefix $(B)/bench/,calls start notified holder waits ends)
 $(bench_programs): $(B)/bench/%: tests/bench/%.c tests/bench/bench.mk
 	$(call say,CC,$@)
-	$(Q)mkdir -p $(@D) && $(CC) $(STD) $(WARNINGS) $(CFLAGS) -D_GNU_SOURCE -iquote preload -o $@ $<
+	$(Q)mkdir -p $(@D) && $(CC) $(STD) $(WARNINGS) $(CFLAGS) -D_GNU_SOURCE $(call includes,preload) -o $@ $<
 
 # The yardstick is what gcc makes of nothing by default: no flags of ours.
 $(B)/bench/empty.so: tests/bench/empty.c tests/bench/bench.mk

@@ -8,7 +8,7 @@ import pathlib
 import sys
 import threading
 
-sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "programs"))
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "support"))
 
 from ring import HEAD, TAIL, Helper  # noqa: E402  pylint: disable=wrong-import-position
 

@@ -13,7 +13,7 @@ import time
 
 from measure import Refused
 
-sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "programs"))
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "support"))
 
 from socktuned import UnixConnection  # noqa: E402  pylint: disable=wrong-import-position
 

@@ -9,20 +9,20 @@ FUZZ_CFLAGS  := $(STD) -D_GNU_SOURCE -O1 -g -fsanitize=fuzzer,address,undefined 
 FUZZ_RULES   := $(wildcard tests/fixtures/good/*.conf tests/fixtures/warn/*.conf \
                   config/examples/*.conf)
 
-$(B)/fuzz/fuzz_parse: tests/fuzz/fuzz_parse.c $(CONFIG_SRC) $(ENGINE)
+$(B)/fuzz/fuzz_parse: tests/fuzz/fuzz_parse.c $(call sources,config) $(ENGINE)
 	$(call say,LD,$@)
-	$(Q)mkdir -p $(@D) && clang $(FUZZ_CFLAGS) $(INC_config) -o $@ $^ $(CONFIG_LIBS)
+	$(Q)mkdir -p $(@D) && clang $(FUZZ_CFLAGS) $(call includes,config) -o $@ $^ $(CONFIG_LIBS)
 $(B)/fuzz/fuzz_policy: tests/fuzz/fuzz_policy.c $(ENGINE)
 	$(call say,LD,$@)
-	$(Q)mkdir -p $(@D) && clang $(FUZZ_CFLAGS) $(INC_preload) -o $@ $^
+	$(Q)mkdir -p $(@D) && clang $(FUZZ_CFLAGS) $(call includes,preload) -o $@ $^
 
-$(B)/fuzz/fuzz_ring: tests/fuzz/fuzz_ring.c tools/helper/ring_reader.c preload/ring.c
+$(B)/fuzz/fuzz_ring: tests/fuzz/fuzz_ring.c tools/helper/clients/ring_reader.c preload/wire/ring.c
 	$(call say,LD,$@)
-	$(Q)mkdir -p $(@D) && clang $(FUZZ_CFLAGS) $(INC_tools) -o $@ $^
-$(B)/fuzz/fuzz_registration: tests/fuzz/fuzz_registration.c tools/helper/registration_parse.c \
-                             tools/helper/handoff.c tools/helper/ring_reader.c tools/read_option.c config/option.c
+	$(Q)mkdir -p $(@D) && clang $(FUZZ_CFLAGS) $(call includes,tools/helper) -o $@ $^
+$(B)/fuzz/fuzz_registration: tests/fuzz/fuzz_registration.c tools/helper/clients/registration_parse.c \
+                             tools/helper/clients/handoff.c tools/helper/clients/ring_reader.c tools/lib/read_option.c config/option.c
 	$(call say,LD,$@)
-	$(Q)mkdir -p $(@D) && clang $(FUZZ_CFLAGS) $(INC_tools) -o $@ $^
+	$(Q)mkdir -p $(@D) && clang $(FUZZ_CFLAGS) $(call includes,tools/helper) -o $@ $^
 
 $(B)/fuzz/rules: $(FUZZ_RULES) $(wildcard tests/fixtures/bad/*.conf)
 	$(Q)mkdir -p $@ && cp $^ $@ && touch $@

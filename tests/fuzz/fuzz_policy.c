@@ -2,7 +2,7 @@
 /*
  * Fuzzing the loader and the engine: a policy may be damaged or hostile. With its checksum made
  * right, so that the checks behind it are reached, it is either refused or can be matched against
- * any socket without a step outside of it. The input is a subject and then the policy.
+ * any socket without a step outside of it. The input is a sockinfo and then the policy.
  */
 #include "match.h"
 
@@ -15,62 +15,63 @@ static const char *const arguments[] = {"nginx", "-g", "daemon off;", NULL};
 static const struct identity identity = {"/usr/sbin/nginx", arguments, 33};
 
 /* What was given, in the bounds of what a hook could know. */
-static struct subject subject_of(const uint8_t *data)
+static struct sockinfo sockinfo_of(const uint8_t *data)
 {
-    struct subject subject;
+    struct sockinfo sockinfo;
 
-    memcpy(&subject, data, sizeof subject);
-    subject.protocols &= PROTOCOL_ALL;
-    subject.roles &= ROLE_ALL;
-    subject.families &= FAMILY_ALL;
-    subject.known &= FACT_ALL;
-    subject.unobtainable &= (uint8_t)(FACT_ALL & ~(unsigned)subject.known);
-    return subject;
+    memcpy(&sockinfo, data, sizeof sockinfo);
+    sockinfo.protocols &= PROTOCOL_ALL;
+    sockinfo.roles &= ROLE_ALL;
+    sockinfo.families &= FAMILY_ALL;
+    sockinfo.known &= FACT_ALL;
+    sockinfo.unavailable &= (uint8_t)(FACT_ALL & ~(unsigned)sockinfo.known);
+    return sockinfo;
 }
 
 /* Follow every reference of a winning action. */
-static void use_action(const struct policy *policy, const struct subject *subject, uint32_t index)
+static void use_action(const struct policy *policy, const struct sockinfo *sockinfo, uint32_t index)
 {
     const struct policy_action *action = &policy->actions[index];
     static volatile size_t sink __attribute__((unused)); /* so that nothing is optimized away */
     uint8_t value[POLICY_VALUE_MAX];
 
     memcpy(value, policy_string(policy, action->value), action->length);
-    for (unsigned moment = 0; moment < MOMENT_COUNT; moment++)
-        sink += action_applies(action, subject, (enum moment)moment);
+    for (unsigned phase = 0; phase < PHASE_COUNT; phase++)
+        sink += action_applies(action, sockinfo, (enum phase)phase);
     sink += strlen(policy_string(policy, policy->options[action->option].name));
     sink += strlen(policy_string(policy, action->text));
     sink += strlen(policy_string(policy, action->file));
     sink += value[0];
 }
 
-static void match(const struct policy *policy, const struct active *active, struct subject subject)
+static void match(const struct policy *policy, const struct active *active,
+                  struct sockinfo sockinfo)
 {
     struct decision decision;
     bool swallow;
     unsigned missing;
     uint32_t number;
 
-    while ((missing = match_subject(policy, active, &subject, MOMENT_ALL, &decision)) != 0) {
-        if ((missing & ~(unsigned)FACT_ALL) != 0 || (missing & subject.unobtainable) != 0)
+    while ((missing = match_rules(policy, active, &sockinfo, PHASE_ALL, &decision)) != 0) {
+        if ((missing & ~(unsigned)FACT_ALL) != 0 || (missing & sockinfo.unavailable) != 0)
             abort(); /* asking twice for the same would never end */
-        subject.unobtainable |= (uint8_t)missing;
+        sockinfo.unavailable |= (uint8_t)missing;
     }
-    while ((missing = match_report(policy, active, &subject, &number)) != 0) {
-        if ((missing & subject.unobtainable) != 0)
+    while ((missing = match_report(policy, active, &sockinfo, &number)) != 0) {
+        if ((missing & sockinfo.unavailable) != 0)
             abort();
-        subject.unobtainable |= (uint8_t)missing;
+        sockinfo.unavailable |= (uint8_t)missing;
     }
     if (number != NO_REPORT && number >= active->count)
         abort();
     for (uint32_t i = 0; i < policy->option_count; i++) {
         if (decision.action[i] != NO_ACTION)
-            use_action(policy, &subject, decision.action[i]);
-        (void)match_guard(policy, active, &subject, i, &swallow);
+            use_action(policy, &sockinfo, decision.action[i]);
+        (void)match_guard(policy, active, &sockinfo, i, &swallow);
     }
 }
 
-static void run(void *blob, size_t size, struct subject subject)
+static void run(void *blob, size_t size, struct sockinfo sockinfo)
 {
     struct policy_header *header = blob;
     struct policy policy;
@@ -89,7 +90,7 @@ static void run(void *blob, size_t size, struct subject subject)
     if (rules == NULL)
         abort();
     active = (struct active){rules, active_rules(&policy, &identity, rules)};
-    match(&policy, &active, subject);
+    match(&policy, &active, sockinfo);
     free(rules);
 }
 
@@ -98,14 +99,14 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     void *blob;
     size_t length;
 
-    if (size < sizeof(struct subject))
+    if (size < sizeof(struct sockinfo))
         return 0;
-    length = size - sizeof(struct subject);
+    length = size - sizeof(struct sockinfo);
     blob = malloc(length + 1); /* aligned for anything */
     if (blob == NULL)
         abort();
-    memcpy(blob, data + sizeof(struct subject), length);
-    run(blob, length, subject_of(data));
+    memcpy(blob, data + sizeof(struct sockinfo), length);
+    run(blob, length, sockinfo_of(data));
     free(blob);
     return 0;
 }

@@ -3,9 +3,9 @@
  * Fuzzing the decoders of what programs send: whatever registration is accepted has its names
  * inside the message, and they use it up; whatever is taken for handed over has a proper record.
  */
-#include "helper/handoff.h"
-#include "helper/registration_parse.h"
-#include "helper/ring_reader.h"
+#include "handoff.h"
+#include "registration_parse.h"
+#include "ring_reader.h"
 
 #include <stdlib.h>
 #include <string.h>

@@ -4,7 +4,7 @@
  * row of orders: write bytes somewhere, put a proper record, read. The reader must stay inside the
  * ring, deliver nothing but sane records, and keep its counts.
  */
-#include "helper/ring_reader.h"
+#include "ring_reader.h"
 
 #include <fcntl.h>
 #include <netinet/in.h>

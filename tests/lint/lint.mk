@@ -4,8 +4,8 @@
 
 LINT_C      := $(shell find preload config tools tests -name '*.c')
 LINT_LAYOUT := $(shell find preload config tools tests -name '*.[ch]' -o -name '*.cc')
-LINT_SHELL  := .ci/run .ci/install-packages tests/lint/openings tests/in-memory-group tools/completion/socktune.bash
-LINT_FLAGS  := $(STD) -D_GNU_SOURCE $(INC_tests) $(PLACES) -iquote tests/unit -DFIXTURES='""' -DEXAMPLES='""'
+LINT_SHELL  := .ci/run .ci/install-packages tests/lint/openings tests/in-memory-group tools/package/completion/socktune.bash
+LINT_FLAGS  := $(STD) -D_GNU_SOURCE $(INC_tests) -iquote preload $(PLACES) -iquote tests/unit -DFIXTURES='""' -DEXAMPLES='""'
 
 # Criterion's macros, for cppcheck: a test is a function, and ends where an assertion fails.
 LINT_CRITERION := '-Dcr_assert(condition,...)=if(!(condition))abort()' \
@@ -23,7 +23,7 @@ lint:
 	$(Q)clang-format --dry-run -Werror $(LINT_LAYOUT)
 	$(call say,LINT,shell)
 	$(Q)shellcheck $(LINT_SHELL)
-	$(Q)zsh -n tools/completion/_socktune
+	$(Q)zsh -n tools/package/completion/_socktune
 	$(call say,LINT,manual pages)
 	$(Q)mandoc -Tlint -Wwarning $(MAN_PAGES)
 	$(call say,LINT,cppcheck)

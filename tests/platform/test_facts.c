@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * What socktune takes for granted of the kernel beyond the single row of the option table: side
- * effects, moments and limits. A kernel that differs is to be told by a failing test here and not
+ * effects, phases and limits. A kernel that differs is to be told by a failing test here and not
  * by a user.
  */
 #include "sockets.h"
@@ -127,7 +127,7 @@ Test(facts, dual_stack_listener_needs_both_traffic_classes)
     close(listener);
 }
 
-/* --- moments ---------------------------------------------------------------------------------- */
+/* --- phases ---------------------------------------------------------------------------------- */
 
 Test(facts, quickack_before_listen_is_lost_and_after_it_inherited)
 {

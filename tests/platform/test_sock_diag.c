@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * What the helper takes for granted of sock_diag(7): that the kernel tells of each TCP socket that
- * it destroys, to a socket that is bound to the groups for it, from the moment it is bound; that a
+ * it destroys, to a socket that is bound to the groups for it, from the phase it is bound; that a
  * socket that is bound to an interface is looked up by that interface only, and a dump names it;
  * and that the first path of a Multipath TCP connection is a TCP socket with the connection's ends.
  */

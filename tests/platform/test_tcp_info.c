@@ -48,7 +48,7 @@ static struct tcp_info read_info(int fd)
 }
 
 /* What has been acknowledged, or is to be, and is no data: SYN and FIN. Read again while the
- * connection moves, for the three readings must be of one moment. */
+ * connection moves, for the three readings must be of one phase. */
 static long long not_data(int fd)
 {
     for (int attempt = 0; attempt < 1000; attempt++) {

@@ -12,13 +12,18 @@ import pathlib
 import shutil
 import socket
 import subprocess
+import sys
 import tempfile
 import types
 
-import kernel
 import pytest
-from host import Host
-from started import (  # noqa: F401  pylint: disable=unused-import
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "support"))
+
+# pylint: disable=wrong-import-position
+import kernel  # noqa: E402
+from host import Host  # noqa: E402
+from started import (  # noqa: E402,F401  pylint: disable=unused-import
     BUILD, ROOT, Program, enter_network_namespace, pick_port, preloaded)
 
 LOOPBACK = {"inet": "127.0.0.1", "inet6": "::1"}

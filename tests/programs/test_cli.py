@@ -530,7 +530,7 @@ def test_run_warns_of_static_programs(socktune, rules, directory):
 
 # --- completion -----------------------------------------------------------------------------------
 
-COMPLETION = pathlib.Path(__file__).resolve().parents[2] / "tools" / "completion"
+COMPLETION = pathlib.Path(__file__).resolve().parents[2] / "tools" / "package" / "completion"
 
 
 def complete_in_bash(build, line):

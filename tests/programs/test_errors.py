@@ -293,7 +293,7 @@ def checksum(tmp_path_factory):
     """policy_checksum() of preload/policy.c itself, as checksum(bytes)."""
     library = tmp_path_factory.mktemp("checksum") / "policy.so"
     subprocess.run([compiler("gcc"), "-std=gnu11", "-D_GNU_SOURCE", "-shared", "-fPIC", "-o",
-                    library, ROOT / "preload" / "policy.c"], check=True)
+                    library, ROOT / "preload" / "engine" / "policy.c"], check=True)
     function = ctypes.CDLL(str(library)).policy_checksum
     function.restype, function.argtypes = ctypes.c_uint64, (ctypes.c_void_p, ctypes.c_size_t)
 

@@ -14,7 +14,7 @@ from conftest import ROOT, program
 from socktuned import RULES, next_step, running, talk
 
 COUNT = 8
-FILES = ROOT / "tools" / "prometheus"
+FILES = ROOT / "tools" / "package" / "prometheus"
 OPENMETRICS = {"Accept": "application/openmetrics-text; version=1.0.0"}
 
 

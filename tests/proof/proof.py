@@ -25,7 +25,7 @@ import time
 import traceback
 
 HERE = pathlib.Path(__file__).resolve().parent
-for place in ("", "../programs", "../bench", "../link"):
+for place in ("", "../support", "../bench", "../link"):
     sys.path.insert(0, str((HERE / place).resolve()))
 
 # pylint: disable=wrong-import-position

@@ -14,17 +14,17 @@
 #include <unistd.h>
 
 enum {
-    SOCKET = MOMENT_BIT(MOMENT_SOCKET),
-    BIND = MOMENT_BIT(MOMENT_BIND),
-    CONNECT = MOMENT_BIT(MOMENT_CONNECT),
-    CONNECTED = MOMENT_BIT(MOMENT_CONNECTED),
-    LISTEN = MOMENT_BIT(MOMENT_LISTEN),
-    LISTENING = MOMENT_BIT(MOMENT_LISTENING),
-    ACCEPT = MOMENT_BIT(MOMENT_ACCEPT),
-    WILDCARD = MOMENT_BIT(MOMENT_ACCEPT_WILDCARD)
+    SOCKET = PHASE_BIT(PHASE_SOCKET),
+    BIND = PHASE_BIT(PHASE_BIND),
+    CONNECT = PHASE_BIT(PHASE_CONNECT),
+    CONNECTED = PHASE_BIT(PHASE_CONNECTED),
+    LISTEN = PHASE_BIT(PHASE_LISTEN),
+    LISTENING = PHASE_BIT(PHASE_LISTENING),
+    ACCEPT = PHASE_BIT(PHASE_ACCEPT),
+    WILDCARD = PHASE_BIT(PHASE_ACCEPT_WILDCARD)
 };
 
-/* --- moments of one option -------------------------------------------------------------------- */
+/* --- phases of one option -------------------------------------------------------------------- */
 
 /* Classes of options, as the table knows them. */
 enum class {
@@ -59,8 +59,8 @@ static const struct {
     const char *what;
     unsigned roles;
     unsigned criteria;
-    unsigned moments[CLASSES];
-} moments[] = {
+    unsigned phases[CLASSES];
+} phases[] = {
     {"all",
      ROLE_ALL,
      0,
@@ -154,19 +154,18 @@ static const struct {
       BIND | CONNECT, CONNECT | LISTEN, LISTEN, CONNECT, CONNECTED | LISTENING | ACCEPT, CONNECT}},
 };
 
-Test(compile, moments_of_each_class)
+Test(compile, phases_of_each_class)
 {
-    for (size_t i = 0; i < sizeof moments / sizeof moments[0]; i++)
+    for (size_t i = 0; i < sizeof phases / sizeof phases[0]; i++)
         for (size_t c = 0; c < CLASSES; c++)
-            cr_expect_eq(option_moments(&classes[c], moments[i].roles, moments[i].criteria),
-                         moments[i].moments[c], "%s, class %zu: 0x%x instead of 0x%x",
-                         moments[i].what, c,
-                         option_moments(&classes[c], moments[i].roles, moments[i].criteria),
-                         moments[i].moments[c]);
+            cr_expect_eq(option_phases(&classes[c], phases[i].roles, phases[i].criteria),
+                         phases[i].phases[c], "%s, class %zu: 0x%x instead of 0x%x", phases[i].what,
+                         c, option_phases(&classes[c], phases[i].roles, phases[i].criteria),
+                         phases[i].phases[c]);
 }
 
 /* Whatever the roles and criteria, these hold for each option of the table. */
-Test(compile, moments_keep_the_kernels_order)
+Test(compile, phases_keep_the_kernels_order)
 {
     size_t count;
     const struct option *table = option_table(&count);
@@ -174,7 +173,7 @@ Test(compile, moments_keep_the_kernels_order)
     for (size_t i = 0; i < count; i++) {
         for (unsigned roles = 1; roles <= ROLE_ALL; roles++) {
             for (unsigned criteria = 0; criteria < 16; criteria++) {
-                unsigned when = option_moments(&table[i], roles, criteria);
+                unsigned when = option_phases(&table[i], roles, criteria);
 
                 if ((roles & table[i].roles) == 0)
                     cr_expect_eq(when, 0);
@@ -274,25 +273,25 @@ Test(compile, transport_and_source)
     static const uint8_t address[16] = {[10] = 0xff, [11] = 0xff, [12] = 10, [15] = 1};
 
     cr_assert_eq(transport->op, OP_TRANSPORT);
-    cr_assert_eq(transport->moments, SOCKET);
+    cr_assert_eq(transport->phases, SOCKET);
     cr_assert_eq(int_value(&compiled, transport), 262);
     cr_assert_eq(compiled.policy.options[transport->option].level, LEVEL_SOCKTUNE);
     cr_assert_eq(source->op, OP_SOURCE);
-    cr_assert_eq(source->moments, CONNECT);
+    cr_assert_eq(source->phases, CONNECT);
     cr_assert_eq(source->length, 16);
     cr_assert_arr_eq(policy_string(&compiled.policy, source->value), address, 16);
     compiled_free(&compiled);
 }
 
-Test(compile, ignored_options_have_no_moment)
+Test(compile, ignored_options_have_no_phase)
 {
     struct compiled compiled =
         compiled_from("rules = ( { ignore = ( \"SO_RCVBUF\", { level = 6; option = 77; } ); } );");
 
-    cr_assert_eq(compiled.policy.rules[0].moments, 0);
+    cr_assert_eq(compiled.policy.rules[0].phases, 0);
     cr_assert_eq(action_of(&compiled, 0, "SO_RCVBUF")->mode, MODE_IGNORE);
     cr_assert_eq(action_of(&compiled, 0, "SO_RCVBUF")->length, 0);
-    cr_assert_eq(action_of(&compiled, 0, "6:77")->moments, 0);
+    cr_assert_eq(action_of(&compiled, 0, "6:77")->phases, 0);
     compiled_free(&compiled);
 }
 
@@ -305,11 +304,11 @@ Test(compile, raw_options)
         "{ match = { role = \"accept\"; }; set = { raw = ( { level = 6; option = 999; value = 1; } "
         "); }; } );");
 
-    cr_assert_eq(action_of(&compiled, 0, "6:999")->moments, SOCKET | ACCEPT);
+    cr_assert_eq(action_of(&compiled, 0, "6:999")->phases, SOCKET | ACCEPT);
     cr_assert_eq(action_of(&compiled, 0, "6:999")->length, 2);
-    cr_assert_eq(action_of(&compiled, 1, "6:999")->moments, ACCEPT);
+    cr_assert_eq(action_of(&compiled, 1, "6:999")->phases, ACCEPT);
     /* A number that has a row is that option. */
-    cr_assert_eq(action_of(&compiled, 0, "TCP_NODELAY")->moments, SOCKET);
+    cr_assert_eq(action_of(&compiled, 0, "TCP_NODELAY")->phases, SOCKET);
     compiled_free(&compiled);
 }
 
@@ -388,12 +387,12 @@ Test(compile, behind_a_final_rule)
                       "{ match = { remote = \"10.0.0.0/8\"; }; final = true; },\n"
                       "{ set = { TCP_CORK = true; SO_RCVBUF = 1000; }; } );");
 
-    cr_expect_eq(action_of(&compiled, 0, "SO_KEEPALIVE")->moments, SOCKET);
-    cr_expect_eq(action_of(&compiled, 2, "SO_KEEPALIVE")->moments, CONNECT | LISTEN);
+    cr_expect_eq(action_of(&compiled, 0, "SO_KEEPALIVE")->phases, SOCKET);
+    cr_expect_eq(action_of(&compiled, 2, "SO_KEEPALIVE")->phases, CONNECT | LISTEN);
     /* No datagram socket ends at a rule on connecting ones. */
-    cr_expect_eq(action_of(&compiled, 3, "SO_MARK")->moments, SOCKET);
-    cr_expect_eq(action_of(&compiled, 5, "TCP_CORK")->moments, CONNECT | LISTEN | ACCEPT);
-    cr_expect_eq(action_of(&compiled, 5, "SO_RCVBUF")->moments, CONNECT | LISTEN);
+    cr_expect_eq(action_of(&compiled, 3, "SO_MARK")->phases, SOCKET);
+    cr_expect_eq(action_of(&compiled, 5, "TCP_CORK")->phases, CONNECT | LISTEN | ACCEPT);
+    cr_expect_eq(action_of(&compiled, 5, "SO_RCVBUF")->phases, CONNECT | LISTEN);
     compiled_free(&compiled);
 }
 
@@ -408,13 +407,13 @@ Test(compile, listeners_and_accepted_sockets_at_odds)
                       "{ set = { SO_KEEPALIVE = true; }; },\n"
                       "{ match = { role = \"connect\"; }; set = { SO_KEEPALIVE = true; }; } );");
 
-    cr_expect_eq(action_of(&compiled, 0, "SO_KEEPALIVE")->moments, LISTEN);
-    cr_expect_eq(action_of(&compiled, 1, "SO_KEEPALIVE")->moments, LISTEN | ACCEPT);
-    cr_expect_eq(action_of(&compiled, 1, "TCP_NODELAY")->moments, LISTEN);
+    cr_expect_eq(action_of(&compiled, 0, "SO_KEEPALIVE")->phases, LISTEN);
+    cr_expect_eq(action_of(&compiled, 1, "SO_KEEPALIVE")->phases, LISTEN | ACCEPT);
+    cr_expect_eq(action_of(&compiled, 1, "TCP_NODELAY")->phases, LISTEN);
     /* Never at accept(), come what may. */
-    cr_expect_eq(action_of(&compiled, 1, "SO_RCVBUF")->moments, LISTEN);
-    cr_expect_eq(action_of(&compiled, 2, "SO_KEEPALIVE")->moments, SOCKET | ACCEPT);
-    cr_expect_eq(action_of(&compiled, 3, "SO_KEEPALIVE")->moments, CONNECT);
+    cr_expect_eq(action_of(&compiled, 1, "SO_RCVBUF")->phases, LISTEN);
+    cr_expect_eq(action_of(&compiled, 2, "SO_KEEPALIVE")->phases, SOCKET | ACCEPT);
+    cr_expect_eq(action_of(&compiled, 3, "SO_KEEPALIVE")->phases, CONNECT);
     compiled_free(&compiled);
 }
 
@@ -427,9 +426,9 @@ Test(compile, protocols_settle_roles)
         "  set = { SO_MARK = 1; }; },\n"
         "{ match = { role = \"accept\"; protocol = \"udp\"; }; set = { SO_MARK = 1; }; } );");
 
-    cr_expect_eq(action_of(&compiled, 0, "SO_MARK")->moments, SOCKET);
-    cr_expect_eq(action_of(&compiled, 1, "SO_MARK")->moments, SOCKET);
-    cr_expect_eq(action_of(&compiled, 2, "SO_MARK")->moments, 0);
+    cr_expect_eq(action_of(&compiled, 0, "SO_MARK")->phases, SOCKET);
+    cr_expect_eq(action_of(&compiled, 1, "SO_MARK")->phases, SOCKET);
+    cr_expect_eq(action_of(&compiled, 2, "SO_MARK")->phases, 0);
     compiled_free(&compiled);
 }
 
@@ -447,12 +446,12 @@ Test(compile, streams_and_datagrams_apart)
 
     cr_assert_eq(policy->rules[0].actions.count, 4);
     cr_expect_eq(actions[0].protocols & PROTOCOL_CONNECTED, 0);
-    cr_expect_eq(actions[0].moments, BIND);
+    cr_expect_eq(actions[0].phases, BIND);
     cr_expect_eq(actions[1].protocols & PROTOCOL_DATAGRAM, 0);
-    cr_expect_eq(actions[1].moments, CONNECT);
+    cr_expect_eq(actions[1].phases, CONNECT);
     cr_expect_eq(actions[1].option, actions[0].option);
-    cr_expect_eq(action_of(&compiled, 0, "TCP_NODELAY")->moments, CONNECT);
-    cr_expect_eq(action_of(&compiled, 0, "SO_BROADCAST")->moments, BIND);
+    cr_expect_eq(action_of(&compiled, 0, "TCP_NODELAY")->phases, CONNECT);
+    cr_expect_eq(action_of(&compiled, 0, "SO_BROADCAST")->phases, BIND);
     cr_expect_eq(policy->rules[1].actions.count, 1);
     cr_expect_eq(policy->rules[2].actions.count, 1);
     compiled_free(&compiled);
@@ -595,9 +594,9 @@ Test(compile, a_listener_is_spared_what_alters_its_own_calls)
 {
     struct compiled c = compiled_from("rules = ( { set = { SO_RCVTIMEO = \"5s\"; }; } );");
 
-    cr_expect_eq(action_for(&c, "SO_RCVTIMEO", FAMILY_INET, PROTOCOL_TCP)->moments,
+    cr_expect_eq(action_for(&c, "SO_RCVTIMEO", FAMILY_INET, PROTOCOL_TCP)->phases,
                  CONNECT | ACCEPT);
-    cr_expect_eq(action_for(&c, "SO_RCVTIMEO", FAMILY_INET6, PROTOCOL_UDP)->moments, SOCKET);
+    cr_expect_eq(action_for(&c, "SO_RCVTIMEO", FAMILY_INET6, PROTOCOL_UDP)->phases, SOCKET);
     compiled_free(&c);
 }
 
@@ -607,8 +606,8 @@ Test(compile, unix_sockets_inherit_nothing_and_are_never_late)
         compiled_from("rules = ( { match = { family = [\"inet\", \"unix\"]; role = \"accept\"; };"
                       "            set = { SO_SNDBUF = \"1M\"; }; } );");
 
-    cr_expect_eq(action_for(&c, "SO_SNDBUF", FAMILY_INET, PROTOCOL_TCP)->moments, LISTEN);
-    cr_expect_eq(action_for(&c, "SO_SNDBUF", FAMILY_UNIX, PROTOCOL_UNIX_STREAM)->moments, ACCEPT);
+    cr_expect_eq(action_for(&c, "SO_SNDBUF", FAMILY_INET, PROTOCOL_TCP)->phases, LISTEN);
+    cr_expect_eq(action_for(&c, "SO_SNDBUF", FAMILY_UNIX, PROTOCOL_UNIX_STREAM)->phases, ACCEPT);
     compiled_free(&c);
 }
 

@@ -2,7 +2,7 @@
 /*
  * The helper's model: identities, walks, history, sums.
  */
-#include "helper/connections.h"
+#include "connections.h"
 #include "policy.h"
 
 #include <criterion/criterion.h>
@@ -215,7 +215,7 @@ Test(connections, sums_add_what_rose)
     connections_close(all, connection, DATA_FINAL, &reading);
     cr_assert_eq(group->sums[SUM_BYTES_SENT], 300);
     cr_assert_eq(group->open, 0);
-    cr_assert_eq(group->closed[ENDING_FIN], 1);
+    cr_assert_eq(group->closed[CLOSE_FIN], 1);
     cr_assert_eq(group->applied, 2);
     connections_free(all);
 }
@@ -253,7 +253,7 @@ Test(connections, wiped_finals_leave_the_last_sample)
     connections_close(all, connection, DATA_FINAL, &reading);
     closed = connections_next_closed(all, &filter, &cursor, &budget);
     cr_assert_eq(closed->data, DATA_SAMPLE);
-    cr_assert_eq(closed->ending, ENDING_ABORTED);
+    cr_assert_eq(closed->close_reason, CLOSE_ABORTED);
     cr_assert_eq(closed->closed, 3000);
     connection_info(closed, &kept);
     cr_assert_eq(tcp_info_get(tcp_info_find("bytes_sent"), &kept, &sent), TCP_INFO_VALUE);
@@ -270,7 +270,7 @@ Test(connections, a_rejected_one_leaves_no_trace_but_its_count)
     cr_assert_eq(connections_size(all).open, 0);
     cr_assert_eq(connections_size(all).closed, 0);
     cr_assert_eq(connections_group(all, 0)->open, 0);
-    cr_assert_eq(connections_group(all, 0)->closed[ENDING_REJECTED], 1);
+    cr_assert_eq(connections_group(all, 0)->closed[CLOSE_REJECTED], 1);
     connections_free(all);
 }
 

@@ -72,20 +72,20 @@ static struct address address(const char *text)
     return a;
 }
 
-static struct subject connecting(const char *remote, uint16_t port)
+static struct sockinfo connecting(const char *remote, uint16_t port)
 {
-    struct subject s = {.remote = address(remote),
-                        .remote_port = port,
-                        .families = strchr(remote, ':') ? FAMILY_INET6 : FAMILY_INET,
-                        .protocols = PROTOCOL_TCP,
-                        .roles = ROLE_CONNECT,
-                        .known = FACT_ROLE | FACT_REMOTE,
-                        .unobtainable = FACT_LOCAL};
+    struct sockinfo s = {.remote = address(remote),
+                         .remote_port = port,
+                         .families = strchr(remote, ':') ? FAMILY_INET6 : FAMILY_INET,
+                         .protocols = PROTOCOL_TCP,
+                         .roles = ROLE_CONNECT,
+                         .known = FACT_ROLE | FACT_REMOTE,
+                         .unavailable = FACT_LOCAL};
     return s;
 }
 
 /* What the options of a policy come to, as "NAME=text NAME=text", in the order of setting. */
-static const char *decide(const struct compiled *c, const struct subject *s, unsigned moments,
+static const char *decide(const struct compiled *c, const struct sockinfo *s, unsigned phases,
                           unsigned *missing)
 {
     static char answer[512];
@@ -94,7 +94,7 @@ static const char *decide(const struct compiled *c, const struct subject *s, uns
     struct active active = {indices, c->policy.rule_count};
     for (uint32_t i = 0; i < c->policy.rule_count; i++)
         indices[i] = i;
-    *missing = match_subject(&c->policy, &active, s, moments, &decision);
+    *missing = match_rules(&c->policy, &active, s, phases, &decision);
     answer[0] = 0;
     for (uint32_t i = 0; i < c->policy.option_count; i++) {
         if (decision.action[i] == NO_ACTION)
@@ -110,9 +110,9 @@ static const char *decide(const struct compiled *c, const struct subject *s, uns
 static const char *connect_to(const char *rules, const char *remote, uint16_t port)
 {
     struct compiled c = compiled_from(rules);
-    struct subject s = connecting(remote, port);
+    struct sockinfo s = connecting(remote, port);
     unsigned missing;
-    const char *answer = decide(&c, &s, MOMENT_ALL, &missing);
+    const char *answer = decide(&c, &s, PHASE_ALL, &missing);
     cr_expect_eq(missing, 0, "%x", missing);
     compiled_free(&c);
     return answer;
@@ -180,14 +180,14 @@ Test(match, facts_are_asked_for_only_where_they_matter)
         "          { match = { protocol = \"udp\"; }; set = { SO_PRIORITY = 2; }; } );";
     struct compiled c = compiled_from(rules);
     unsigned missing;
-    struct subject s = connecting("10.0.0.1", 80);
+    struct sockinfo s = connecting("10.0.0.1", 80);
     s.known = FACT_REMOTE;
     s.roles = ROLE_CONNECT | ROLE_DATAGRAM;
     s.protocols = PROTOCOL_TCP | PROTOCOL_UDP;
-    decide(&c, &s, MOMENT_BIT(MOMENT_CONNECT), &missing);
+    decide(&c, &s, PHASE_BIT(PHASE_CONNECT), &missing);
     cr_expect_eq(missing, FACT_ROLE | FACT_PROTOCOL);
     s.remote = address("192.0.2.1");
-    decide(&c, &s, MOMENT_BIT(MOMENT_CONNECT), &missing);
+    decide(&c, &s, PHASE_BIT(PHASE_CONNECT), &missing);
     cr_expect_eq(missing, 0, "no rule for this address acts at connect()");
     compiled_free(&c);
 }
@@ -198,12 +198,12 @@ Test(match, what_cannot_be_known_does_not_match)
                                 "            set = { TCP_KEEPCNT = 1; }; } );";
     struct compiled c = compiled_from(rules);
     unsigned missing;
-    struct subject s = connecting("10.0.0.1", 80);
-    s.unobtainable = 0;
-    decide(&c, &s, MOMENT_ALL, &missing);
+    struct sockinfo s = connecting("10.0.0.1", 80);
+    s.unavailable = 0;
+    decide(&c, &s, PHASE_ALL, &missing);
     cr_expect_eq(missing, FACT_LOCAL);
-    s.unobtainable = FACT_LOCAL;
-    cr_expect_str_eq(decide(&c, &s, MOMENT_ALL, &missing), "");
+    s.unavailable = FACT_LOCAL;
+    cr_expect_str_eq(decide(&c, &s, PHASE_ALL, &missing), "");
     cr_expect_eq(missing, 0);
     compiled_free(&c);
 }
@@ -224,15 +224,15 @@ Test(match, a_listener_on_every_address_matches_what_holds_all_of_them)
                  "            set = { SO_PRIORITY = 1; }; } );",
                  rows[i].local);
         struct compiled c = compiled_from(rules);
-        struct subject s;
+        struct sockinfo s;
         unsigned missing;
-        subject_at_listen(&s);
+        sockinfo_at_listen(&s);
         s.families = FAMILY_INET;
         s.protocols = PROTOCOL_TCP;
         s.local = address("0.0.0.0");
         s.local_port = 80;
         s.known |= FACT_LOCAL;
-        cr_expect_str_eq(decide(&c, &s, MOMENT_ALL, &missing),
+        cr_expect_str_eq(decide(&c, &s, PHASE_ALL, &missing),
                          rows[i].matches ? "SO_PRIORITY=1" : "", "%s", rows[i].local);
         compiled_free(&c);
     }
@@ -243,18 +243,18 @@ Test(match, unix_sockets_only_where_they_are_named)
     struct compiled c = compiled_from("rules = ( { set = { SO_SNDBUF = \"1M\"; }; },"
                                       "          { match = { family = \"unix\"; };"
                                       "            set = { SO_SNDBUF = \"64K\"; }; } );");
-    struct subject s;
+    struct sockinfo s;
     unsigned missing;
-    subject_at_socket(&s, AF_UNIX, SOCK_STREAM, 0);
-    cr_expect_str_eq(decide(&c, &s, MOMENT_ALL, &missing), "SO_SNDBUF=64K");
-    subject_at_socket(&s, AF_INET, SOCK_STREAM, 0);
-    cr_expect_str_eq(decide(&c, &s, MOMENT_ALL, &missing), "SO_SNDBUF=1M");
+    sockinfo_at_socket(&s, AF_UNIX, SOCK_STREAM, 0);
+    cr_expect_str_eq(decide(&c, &s, PHASE_ALL, &missing), "SO_SNDBUF=64K");
+    sockinfo_at_socket(&s, AF_INET, SOCK_STREAM, 0);
+    cr_expect_str_eq(decide(&c, &s, PHASE_ALL, &missing), "SO_SNDBUF=1M");
     compiled_free(&c);
 }
 
 /* --- guards --------------------------------------------------------------------------------- */
 
-static bool guard(const struct compiled *c, const struct subject *s, const char *option,
+static bool guard(const struct compiled *c, const struct sockinfo *s, const char *option,
                   unsigned *missing)
 {
     uint32_t indices[32];
@@ -276,7 +276,7 @@ Test(match, force_holds_until_a_later_rule_sets_the_option)
     struct compiled c = compiled_from(
         "rules = ( { force = { TCP_NODELAY = true; TCP_KEEPCNT = 3; }; },"
         "          { match = { remote_port = 80; }; set = { TCP_KEEPCNT = 5; }; } );");
-    struct subject s = connecting("10.0.0.1", 80);
+    struct sockinfo s = connecting("10.0.0.1", 80);
     unsigned missing;
     cr_expect(guard(&c, &s, "TCP_NODELAY", &missing));
     cr_expect_not(guard(&c, &s, "TCP_KEEPCNT", &missing));
@@ -290,15 +290,15 @@ Test(match, ignore_holds_where_its_rule_may_still_match_and_force_where_it_does)
     struct compiled c =
         compiled_from("rules = ( { match = { remote = \"10.0.0.0/8\"; };"
                       "            force = { TCP_KEEPCNT = 3; }; ignore = [\"SO_RCVBUF\"]; } );");
-    struct subject fresh;
+    struct sockinfo fresh;
     unsigned missing;
-    subject_at_socket(&fresh, AF_INET, SOCK_STREAM, 0);
+    sockinfo_at_socket(&fresh, AF_INET, SOCK_STREAM, 0);
     cr_expect(guard(&c, &fresh, "SO_RCVBUF", &missing));
     cr_expect_eq(missing, 0);
     cr_expect_not(guard(&c, &fresh, "TCP_KEEPCNT", &missing));
-    struct subject elsewhere = connecting("192.0.2.1", 80);
+    struct sockinfo elsewhere = connecting("192.0.2.1", 80);
     cr_expect_not(guard(&c, &elsewhere, "SO_RCVBUF", &missing));
-    fresh.unobtainable = 0;
+    fresh.unavailable = 0;
     guard(&c, &fresh, "SO_RCVBUF", &missing);
     cr_expect_eq(missing, FACT_REMOTE);
     compiled_free(&c);

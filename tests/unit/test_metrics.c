@@ -2,7 +2,7 @@
 /*
  * Metrics as text: what is summed, how often a family's head comes, escapes, formats, bounds.
  */
-#include "helper/metrics.h"
+#include "metrics.h"
 #include "tracked.h"
 
 #include <criterion/criterion.h>

@@ -63,15 +63,15 @@ static void walk(const struct policy *policy)
     for (uint32_t i = 0; i < policy->rule_count; i++)
         indices[i] = i;
     active.count = policy->rule_count;
-    struct subject subject = {.roles = ROLE_ACCEPT,
-                              .families = FAMILY_INET,
-                              .protocols = PROTOCOL_TCP,
-                              .known = FACT_ROLE | FACT_LOCAL | FACT_REMOTE};
+    struct sockinfo sockinfo = {.roles = ROLE_ACCEPT,
+                                .families = FAMILY_INET,
+                                .protocols = PROTOCOL_TCP,
+                                .known = FACT_ROLE | FACT_LOCAL | FACT_REMOTE};
     struct decision decision;
-    match_subject(policy, &active, &subject, MOMENT_ALL, &decision);
+    match_rules(policy, &active, &sockinfo, PHASE_ALL, &decision);
     for (uint32_t i = 0; i < policy->option_count; i++) {
         bool swallow;
-        match_guard(policy, &active, &subject, i, &swallow);
+        match_guard(policy, &active, &sockinfo, i, &swallow);
         if (decision.action[i] == NO_ACTION)
             continue;
         const struct policy_action *action = &policy->actions[decision.action[i]];

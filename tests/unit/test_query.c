@@ -2,10 +2,10 @@
 /*
  * The parameters of /v1/connections, and its answers' objects.
  */
-#include "helper/answer_json.h"
-#include "helper/query_filter.h"
-#include "helper/utf8.h"
+#include "answer_json.h"
+#include "query_filter.h"
 #include "tracked.h"
+#include "utf8.h"
 
 #include <criterion/criterion.h>
 #include <errno.h>

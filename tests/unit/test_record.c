@@ -85,27 +85,27 @@ static uint64_t cookie_of(int fd)
     return cookie;
 }
 
-static bool connecting(const struct scene *scene, struct subject *subject)
+static bool connecting(const struct scene *scene, struct sockinfo *sockinfo)
 {
-    return subject_at_address(subject, MOMENT_CONNECT, (const struct sockaddr *)&scene->server,
-                              sizeof scene->server);
+    return sockinfo_at_address(sockinfo, PHASE_CONNECT, (const struct sockaddr *)&scene->server,
+                               sizeof scene->server);
 }
 
 Test(record, each_end_of_a_connection)
 {
     struct scene scene;
-    struct subject subject;
+    struct sockinfo sockinfo;
     struct record listening = {.kind = RECORD_LISTEN}, accepted = {.kind = RECORD_ACCEPT},
                   connected = {.kind = RECORD_CONNECT, .pid = 7, .time_ns = 9};
     const uint8_t loopback[16] = {[10] = 0xff, 0xff, 127, 0, 0, 1}, none[16] = {0};
 
     open_scene(&scene);
-    subject_at_listen(&subject);
-    cr_assert(record_fill(&scene.maker, scene.listener, &subject, NULL, &listening));
-    subject_at_accept(&subject);
-    cr_assert(record_fill(&scene.maker, scene.accepted, &subject, NULL, &accepted));
-    cr_assert(connecting(&scene, &subject));
-    cr_assert(record_fill(&scene.maker, scene.client, &subject, NULL, &connected));
+    sockinfo_at_listen(&sockinfo);
+    cr_assert(record_fill(&scene.maker, scene.listener, &sockinfo, NULL, &listening));
+    sockinfo_at_accept(&sockinfo);
+    cr_assert(record_fill(&scene.maker, scene.accepted, &sockinfo, NULL, &accepted));
+    cr_assert(connecting(&scene, &sockinfo));
+    cr_assert(record_fill(&scene.maker, scene.client, &sockinfo, NULL, &connected));
 
     cr_expect_eq(listening.cookie, cookie_of(scene.listener));
     cr_expect_eq(accepted.cookie, cookie_of(scene.accepted));
@@ -127,15 +127,15 @@ Test(record, each_end_of_a_connection)
 Test(record, what_became_of_options)
 {
     struct scene scene;
-    struct subject subject;
+    struct sockinfo sockinfo;
     struct record record = {.kind = RECORD_ACCEPT};
 
     open_scene(&scene);
     result(&scene, "SO_KEEPALIVE", EPERM);
     result(&scene, "TCP_KEEPIDLE", RECORD_KEPT);
     result(&scene, "TCP_USER_TIMEOUT", EINVAL);
-    subject_at_accept(&subject);
-    cr_assert(record_fill(&scene.maker, scene.accepted, &subject, NULL, &record));
+    sockinfo_at_accept(&sockinfo);
+    cr_assert(record_fill(&scene.maker, scene.accepted, &sockinfo, NULL, &record));
     cr_expect_eq(record.applied, 1, "TCP_NODELAY");
     cr_assert_eq(record.named, 1);
     cr_expect_eq(record.options[0].level, IPPROTO_TCP);
@@ -150,17 +150,17 @@ Test(record, what_became_of_options)
 Test(record, what_connect_decided_stands)
 {
     struct scene scene;
-    struct subject subject;
+    struct sockinfo sockinfo;
     struct decision decision;
     struct record record = {.kind = RECORD_CONNECT};
-    const unsigned moments = MOMENT_ALL;
+    const unsigned phases = PHASE_ALL;
     int fresh = socket(AF_INET, SOCK_STREAM, 0);
 
     open_scene(&scene);
-    cr_assert(connecting(&scene, &subject));
-    learn_decision(&scene.compiled.policy, &scene.active, fresh, &subject, MOMENT_CONNECT, moments,
+    cr_assert(connecting(&scene, &sockinfo));
+    learn_decision(&scene.compiled.policy, &scene.active, fresh, &sockinfo, PHASE_CONNECT, phases,
                    &decision);
-    cr_assert(record_fill(&scene.maker, scene.client, &subject, &decision, &record));
+    cr_assert(record_fill(&scene.maker, scene.client, &sockinfo, &decision, &record));
     cr_expect_eq(record.applied, 2, "the rule on the local address could not act before the call");
     cr_expect_neq(record.local_port, 0, "which the call gave it");
     close(fresh);
@@ -170,20 +170,20 @@ Test(record, what_connect_decided_stands)
 Test(record, of_nothing_else)
 {
     struct scene scene;
-    struct subject subject;
+    struct sockinfo sockinfo;
     struct record record = {.kind = RECORD_CONNECT};
     int datagram = socket(AF_INET, SOCK_DGRAM, 0);
 
     open_scene(&scene);
     cr_expect_eq(record_roles(&scene.compiled.policy, &scene.active), ROLE_STREAM);
-    cr_assert(connecting(&scene, &subject));
-    cr_expect_not(record_fill(&scene.maker, datagram, &subject, NULL, &record), "not TCP");
-    cr_assert(connecting(&scene, &subject));
-    subject.remote.bytes[12] = 10;
-    cr_expect_not(record_fill(&scene.maker, scene.client, &subject, NULL, &record), "no rule");
+    cr_assert(connecting(&scene, &sockinfo));
+    cr_expect_not(record_fill(&scene.maker, datagram, &sockinfo, NULL, &record), "not TCP");
+    cr_assert(connecting(&scene, &sockinfo));
+    sockinfo.remote.bytes[12] = 10;
+    cr_expect_not(record_fill(&scene.maker, scene.client, &sockinfo, NULL, &record), "no rule");
     scene.maker.rules_named = 1;
-    cr_assert(connecting(&scene, &subject));
-    cr_assert(record_fill(&scene.maker, scene.client, &subject, NULL, &record));
+    cr_assert(connecting(&scene, &sockinfo));
+    cr_assert(record_fill(&scene.maker, scene.client, &sockinfo, NULL, &record));
     cr_expect_eq(record.rule, RECORD_RULE_UNNAMED);
     close(datagram);
     close_scene(&scene);

@@ -2,8 +2,8 @@
 /*
  * Decoding registrations: what is in them, and whatever else somebody may send.
  */
-#include "helper/handoff.h"
-#include "helper/registration_parse.h"
+#include "handoff.h"
+#include "registration_parse.h"
 
 #include <criterion/criterion.h>
 #include <netinet/in.h>

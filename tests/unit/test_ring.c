@@ -3,7 +3,7 @@
  * The ring between a program and the helper: many writers, a full ring, writers that die or are
  * late, and memory that lies.
  */
-#include "helper/ring_reader.h"
+#include "ring_reader.h"
 
 #include <criterion/criterion.h>
 #include <fcntl.h>

@@ -109,10 +109,10 @@ static const struct example {
 };
 
 static const char *const calls[] = {
-    [MOMENT_SOCKET] = "socket",   [MOMENT_BIND] = "bind",
-    [MOMENT_CONNECT] = "connect", [MOMENT_CONNECTED] = "connected",
-    [MOMENT_LISTEN] = "listen",   [MOMENT_LISTENING] = "listening",
-    [MOMENT_ACCEPT] = "accept",   [MOMENT_ACCEPT_WILDCARD] = "accept",
+    [PHASE_SOCKET] = "socket",   [PHASE_BIND] = "bind",
+    [PHASE_CONNECT] = "connect", [PHASE_CONNECTED] = "connected",
+    [PHASE_LISTEN] = "listen",   [PHASE_LISTENING] = "listening",
+    [PHASE_ACCEPT] = "accept",   [PHASE_ACCEPT_WILDCARD] = "accept",
 };
 
 static void read_end(const char *text, struct sockaddr_storage *to)
@@ -128,7 +128,7 @@ static void render(const struct policy *policy, const struct outcome *outcome, F
         const struct policy_action *action = &policy->actions[effect->action];
 
         fprintf(to, "%s%s%s %s=%s", i ? "; " : "", effect->inherited ? "+" : "",
-                calls[effect->moment], policy_string(policy, policy->options[action->option].name),
+                calls[effect->phase], policy_string(policy, policy->options[action->option].name),
                 policy_string(policy, action->text));
     }
     for (uint32_t i = 0; i < outcome->guard_count; i++)

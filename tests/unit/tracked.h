@@ -5,7 +5,7 @@
 #ifndef SOCKTUNE_TESTS_TRACKED_H
 #define SOCKTUNE_TESTS_TRACKED_H
 
-#include "helper/connections.h"
+#include "connections.h"
 #include "policy.h"
 
 /* A start from which tests change what they are about: 127.0.0.1:40000 to 10.0.0.1:443. */

@@ -5,7 +5,7 @@
 #ifndef SOCKTUNE_HELPER_CONFIG_H
 #define SOCKTUNE_HELPER_CONFIG_H
 
-#include "peers.h"
+#include "peer_classes.h"
 
 #include <stdbool.h>
 #include <stddef.h>

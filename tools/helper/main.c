@@ -2,11 +2,11 @@
 /*
  * socktuned, the helper: starts its parts, ends them, and listens to signals.
  */
+#include "clients.h"
 #include "helper.h"
 #include "listen.h"
-#include "processes.h"
+#include "poller.h"
 #include "registration_server.h"
-#include "sampler.h"
 
 #include <errno.h>
 #include <fcntl.h>

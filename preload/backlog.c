@@ -1,0 +1,68 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Counting the connections that waited. A queue is first in, first out, so the first so many
+ * accepted are the ones; another process that shares the listener may take some of them, and then
+ * a few later ones are given what they have already, which does no harm. Listeners are known by
+ * their cookie, whatever descriptor they are moved to.
+ *
+ * The counts are the only thing here that changes after the constructor, and only downwards.
+ */
+#include "backlog.h"
+
+#include "kernel.h"
+
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+
+#ifndef SO_COOKIE
+#define SO_COOKIE 57 /* include/uapi/asm-generic/socket.h */
+#endif
+
+/* More listeners with waiting connections than this are not told from those without. */
+enum { LISTENERS_MAX = 16 };
+
+static struct {
+    uint64_t cookie;
+    uint32_t left;
+} listeners[LISTENERS_MAX];
+static uint32_t listener_count;
+uint32_t waiting_left;
+
+void waiting_count(int fd)
+{
+    struct tcp_info info = {0};
+    socklen_t length = sizeof info;
+    if (listener_count == LISTENERS_MAX ||
+        kernel_getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &length) != 0 ||
+        info.tcpi_state != TCP_LISTEN || info.tcpi_unacked == 0)
+        return;
+    uint64_t cookie = kernel_get_cookie(fd, SO_COOKIE);
+    if (cookie == 0)
+        return;
+    /* A listener's tcpi_unacked is the length of its queue (tcp_get_info() in net/ipv4/tcp.c). */
+    listeners[listener_count].cookie = cookie;
+    listeners[listener_count++].left = info.tcpi_unacked;
+    waiting_left += info.tcpi_unacked;
+}
+
+/* Take one from a count, unless it is 0. */
+static bool take(uint32_t *count) /* NOLINT(readability-non-const-parameter): it is written to */
+{
+    uint32_t left = __atomic_load_n(count, __ATOMIC_RELAXED);
+    while (left != 0)
+        if (__atomic_compare_exchange_n(count, &left, left - 1, true, __ATOMIC_RELAXED,
+                                        __ATOMIC_RELAXED))
+            return true;
+    return false;
+}
+
+bool waiting_accepted(int listener)
+{
+    uint64_t cookie = kernel_get_cookie(listener, SO_COOKIE);
+    if (cookie == 0)
+        return false;
+    for (uint32_t i = 0; i < listener_count; i++)
+        if (listeners[i].cookie == cookie && take(&listeners[i].left))
+            return take(&waiting_left);
+    return false;
+}

@@ -1,0 +1,251 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Theory of operation: first every action that is due is judged, so that what the program has set
+ * itself is told from what one option does to another (IP_TOS sets SO_PRIORITY); then those that
+ * stand are carried out.
+ */
+#include "apply.h"
+
+#include "kernel.h"
+#include "learn.h"
+
+#include <errno.h>
+#include <netinet/in.h>
+
+#ifndef IP_BIND_ADDRESS_NO_PORT
+#define IP_BIND_ADDRESS_NO_PORT 24 /* include/uapi/linux/in.h */
+#endif
+
+void apply_drop_early(const struct policy *policy, struct decision *decision)
+{
+    for (uint32_t i = 0; i < policy->option_count; i++)
+        if ((policy->options[i].flags & OPTION_EARLY) != 0)
+            decision->action[i] = NO_ACTION;
+}
+
+/* --- judging ---------------------------------------------------------------------------------- */
+
+/* The action for option `i` that is due, or NULL. `phase`: the first of its own. */
+static const struct policy_action *due(const struct application *application,
+                                       const struct decision *decision, uint32_t i,
+                                       enum phase *phase)
+{
+    if (decision->action[i] == NO_ACTION)
+        return NULL;
+    const struct policy_action *action = &application->policy->actions[decision->action[i]];
+    unsigned now = action->phases & application->phases;
+    if (now == 0)
+        return NULL;
+    *phase = (enum phase)__builtin_ctz(now);
+    return action_applies(action, application->sockinfo, *phase) ? action : NULL;
+}
+
+static enum default_comparison compare(const struct application *application,
+                                       const struct policy_action *action)
+{
+    static const struct default_value unknown;
+    const struct policy *policy = application->policy;
+    const struct default_value *defaults = application->defaults;
+    if (defaults != NULL && !application->one_kind)
+        defaults +=
+            defaults_kind(application->fd, application->sockinfo) * (size_t)policy->option_count;
+    return defaults_compare(application->fd, &policy->options[action->option],
+                            defaults != NULL ? &defaults[action->option] : &unknown);
+}
+
+/* Can a program have set an option of a socket that it has not seen yet? Of an accepted one, on the
+ * listener, if it is inherited. */
+static bool is_untouchable(const struct policy_option *option, enum phase phase)
+{
+    return phase == PHASE_SOCKET ||
+           (phase == PHASE_ACCEPT && (option->flags & OPTION_INHERITED) == 0);
+}
+
+bool apply_yields(const struct application *application, const struct policy_action *action,
+                  enum phase phase)
+{
+    if (application->timing == APPLY_LATE)
+        return action->mode != MODE_FORCE && compare(application, action) == DEFAULT_DIFFERS;
+    if (action->mode != MODE_DEFAULT)
+        return false;
+    if (application->timing == APPLY_IN_TIME &&
+        is_untouchable(&application->policy->options[action->option], phase))
+        return false;
+    return compare(application, action) != DEFAULT_SAME;
+}
+
+static void tell(const struct application *application, const struct policy_action *action,
+                 enum phase phase, enum applied result, int error)
+{
+    if (application->tell != NULL)
+        application->tell(application, action, phase, result, error);
+}
+
+static bool judge(const struct application *application, const struct policy_action *action,
+                  enum phase phase)
+{
+    if (application->judge != NULL)
+        return application->judge(application, action, phase);
+    if (action->op == OP_TRANSPORT) /* only socket() can see to it */
+        return false;
+    if (!apply_yields(application, action, phase))
+        return true;
+    tell(application, action, phase, APPLIED_KEPT, 0);
+    return false;
+}
+
+/* --- carrying out ----------------------------------------------------------------------------- */
+
+uint32_t apply_value(const struct policy *policy, const struct policy_action *action,
+                     const void *now, uint32_t length, uint8_t *value)
+{
+    const char *given = policy_string(policy, action->value);
+    if (action->op != OP_MERGE) {
+        for (uint32_t i = 0; i < action->length; i++)
+            value[i] = (uint8_t)given[i];
+        return action->length;
+    }
+    uint32_t bits, kept;
+    if (length != sizeof kept)
+        return 0;
+    __builtin_memcpy(&kept, now, sizeof kept);
+    __builtin_memcpy(&bits, given, sizeof bits);
+    bits = (kept & ~action->mask) | (bits & action->mask);
+    __builtin_memcpy(value, &bits, sizeof bits);
+    return sizeof bits;
+}
+
+static int set_merged(int fd, const struct policy *policy, const struct policy_action *action)
+{
+    const struct policy_option *option = &policy->options[action->option];
+    uint8_t value[sizeof(uint32_t)];
+    uint32_t now = 0;
+    socklen_t length = sizeof now;
+    if (kernel_getsockopt(fd, option->level, option->optname, &now, &length) != 0 ||
+        apply_value(policy, action, &now, length, value) == 0)
+        return -1;
+    return kernel_setsockopt(fd, option->level, option->optname, value, sizeof value);
+}
+
+static void set(const struct application *application, const struct policy_action *action,
+                enum phase phase)
+{
+    const struct policy *policy = application->policy;
+    const struct policy_option *option = &policy->options[action->option];
+    int failed = action->op == OP_MERGE
+                     ? set_merged(application->fd, policy, action)
+                     : kernel_setsockopt(application->fd, option->level, option->optname,
+                                         policy_string(policy, action->value), action->length);
+    tell(application, action, phase, failed == 0 ? APPLIED_SET : APPLIED_FAILED,
+         failed == 0 ? 0 : errno);
+}
+
+/* Bind a socket that has no address yet to that of the rule, with any port; the port is chosen at
+ * connect(), as it would be without the bind. */
+static void bind_source(const struct application *application, const struct policy_action *action,
+                        enum phase phase)
+{
+    const struct sockinfo *sockinfo = application->sockinfo;
+    struct sockinfo bound = {.families = sockinfo->families};
+    struct address source;
+    int fd = application->fd, failed;
+    const int on = 1;
+    learn(fd, &bound, FACT_LOCAL, PHASE_CONNECT);
+    __builtin_memcpy(&source, policy_string(application->policy, action->value), sizeof source);
+    if ((bound.known & FACT_LOCAL) != 0 ||
+        address_is_v4(&source) != address_is_v4(&sockinfo->remote))
+        return;
+    kernel_setsockopt(fd, IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, &on, sizeof on);
+    if (sockinfo->families == FAMILY_INET) {
+        struct sockaddr_in address = {.sin_family = AF_INET};
+        __builtin_memcpy(&address.sin_addr, source.bytes + 12, sizeof address.sin_addr);
+        failed = (int)kernel_call(SYS_bind, fd, &address, sizeof address);
+    } else {
+        struct sockaddr_in6 address = {.sin6_family = AF_INET6};
+        __builtin_memcpy(&address.sin6_addr, source.bytes, sizeof address.sin6_addr);
+        failed = (int)kernel_call(SYS_bind, fd, &address, sizeof address);
+    }
+    tell(application, action, phase, failed == 0 ? APPLIED_SET : APPLIED_FAILED,
+         failed == 0 ? 0 : errno);
+}
+
+/* --- IP_TOS and SO_PRIORITY ------------------------------------------------------------------- */
+
+static bool is_option(const struct policy *policy, uint32_t index, int level, int optname)
+{
+    return policy->options[index].level == level && policy->options[index].optname == optname;
+}
+
+/* Options by index. */
+struct option_set {
+    uint64_t bits[POLICY_OPTIONS_MAX / 64];
+};
+
+static bool has(const struct option_set *set, uint32_t option)
+{
+    return (set->bits[option / 64] >> option % 64 & 1) != 0;
+}
+
+/*
+ * IP_TOS has the kernel alter SO_PRIORITY. Is a priority that the socket has to be kept? It is, if
+ * a rule gives one and not right now, or the program has set it.
+ */
+static bool priority_stands(const struct application *application, const struct decision *decision,
+                            const struct option_set *carried_out)
+{
+    const struct policy *policy = application->policy;
+    if (application->timing != APPLY_IN_TIME &&
+        kernel_get_int(application->fd, SOL_SOCKET, SO_PRIORITY) != 0)
+        return true;
+    for (uint32_t i = 0; i < policy->option_count; i++)
+        if (decision->action[i] != NO_ACTION && is_option(policy, i, SOL_SOCKET, SO_PRIORITY))
+            return !has(carried_out, i);
+    return false;
+}
+
+static void set_tos(const struct application *application, const struct policy_action *action,
+                    enum phase phase, bool keep_priority)
+{
+    int fd = application->fd;
+    int priority = keep_priority ? kernel_get_int(fd, SOL_SOCKET, SO_PRIORITY) : -1;
+    set(application, action, phase);
+    if (priority >= 0)
+        kernel_setsockopt(fd, SOL_SOCKET, SO_PRIORITY, &priority, sizeof priority);
+}
+
+/* --- both ------------------------------------------------------------------------------------- */
+
+static void judge_all(const struct application *application, const struct decision *decision,
+                      struct option_set *carried_out)
+{
+    for (uint32_t i = 0; i < application->policy->option_count; i++) {
+        enum phase phase;
+        const struct policy_action *action = due(application, decision, i, &phase);
+        if (action != NULL && judge(application, action, phase))
+            carried_out->bits[i / 64] |= (uint64_t)1 << i % 64;
+    }
+}
+
+void apply(const struct application *application, const struct decision *decision)
+{
+    const struct policy *policy = application->policy;
+    const struct policy_action *source = NULL;
+    struct option_set carried_out = {{0}};
+    judge_all(application, decision, &carried_out);
+    for (uint32_t i = 0; i < policy->option_count; i++) {
+        if (!has(&carried_out, i))
+            continue;
+        const struct policy_action *action = &policy->actions[decision->action[i]];
+        enum phase phase = (enum phase)__builtin_ctz(action->phases & application->phases);
+        if (action->op == OP_SOURCE)
+            source = action;
+        else if (is_option(policy, i, IPPROTO_IP, IP_TOS))
+            set_tos(application, action, phase,
+                    priority_stands(application, decision, &carried_out));
+        else
+            set(application, action, phase);
+    }
+    /* Whatever has to be set before bind() is set now. */
+    if (source != NULL)
+        bind_source(application, source, PHASE_CONNECT);
+}

@@ -1,0 +1,70 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The last step of the engine: carrying out on a socket what has been decided for it. The hooks do
+ * it within the program, the supervisor and `socktune apply` on a duplicate of the socket.
+ *
+ * Nothing here has state. System calls on the socket alone, by kernel.h; async-signal-safe and
+ * thread-safe; changes errno.
+ */
+#ifndef SOCKTUNE_APPLY_H
+#define SOCKTUNE_APPLY_H
+
+#include "defaults.h"
+
+/* When it is done, and so what the program may have set itself by then. */
+enum apply_timing {
+    APPLY_IN_TIME,   /* in the very call: in socket() the program has set nothing yet */
+    APPLY_LATE,      /* what socket() should have given, in a later call: whatever the program has
+                        set meanwhile stands, as it would if it had been given first; `force`
+                        excepted */
+    APPLY_AFTERWARDS /* on a socket that is in use: each `default` compares */
+};
+
+enum applied {
+    APPLIED_SET,
+    APPLIED_FAILED,
+    APPLIED_KEPT /* the program has set it itself */
+};
+
+/* One socket in one call. */
+struct application {
+    const struct policy *policy;
+    const struct sockinfo *sockinfo; /* as the decision was made for it */
+    int fd;
+    unsigned phases; /* PHASE_BIT()s: whose actions are due */
+    enum apply_timing timing;
+    /* What fresh sockets have: IN_TIME after the actions of socket(), else without. NULL where it
+     * is not known; then no `default` that has to compare is carried out. */
+    const struct default_value *defaults;
+    bool one_kind; /* defaults[option], of this kind alone; else [kind * option_count + option] */
+    /* Asked, before anything is set, whether an action that is due is to be carried out; it is to
+     * ask apply_yields() itself. May be NULL. */
+    bool (*judge)(const struct application *application, const struct policy_action *action,
+                  enum phase phase);
+    /* Told what became of each action. `error` is an errno, or 0. May be NULL. */
+    void (*tell)(const struct application *application, const struct policy_action *action,
+                 enum phase phase, enum applied result, int error);
+    void *context; /* for the two */
+};
+
+/*
+ * Carry out the actions of the decision that are due, in the order of the policy's option table,
+ * which is the order that the kernel wants. Of a `transport` nothing becomes: socket() sees to it,
+ * and `judge` must refuse it. An option that cannot be set is told and otherwise forgotten.
+ */
+void apply(const struct application *application, const struct decision *decision);
+
+/* Does what the program has set itself stand against the action? */
+bool apply_yields(const struct application *application, const struct policy_action *action,
+                  enum phase phase);
+
+/* What an action sets, in `value` (POLICY_VALUE_MAX bytes): OP_MERGE keeps the other bits of the
+ * current value. Returns the length; 0 if those bits are not known. Pure. */
+uint32_t apply_value(const struct policy *policy, const struct policy_action *action,
+                     const void *now, uint32_t length, uint8_t *value);
+
+/* Strike out what comes too late on a connection: buffers and the like (SO_RCVBUF can clamp the
+ * window for good there). Pure. */
+void apply_drop_early(const struct policy *policy, struct decision *decision);
+
+#endif

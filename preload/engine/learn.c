@@ -1,0 +1,177 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Facts from the kernel: SO_DOMAIN, SO_TYPE, SO_PROTOCOL, getsockname, getpeername, TCP_INFO.
+ */
+#include "learn.h"
+
+#include "kernel.h"
+
+#include <linux/sockios.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <sys/ioctl.h>
+
+/* The head of struct tcp_info as of Linux 4.19 (include/uapi/linux/tcp.h), as far as it is used;
+ * glibc's own ends before bytes_acked. A kernel that returns less leaves the rest out. */
+struct tcp_info_head {
+    uint8_t state;
+    uint8_t unused1[119];
+    uint64_t bytes_acked; /* offset 120 */
+    uint8_t unused2[72];
+    uint64_t bytes_sent;    /* offset 200 */
+    uint64_t bytes_retrans; /* offset 208 */
+};
+_Static_assert(offsetof(struct tcp_info_head, bytes_acked) == 120, "tcp_info");
+_Static_assert(offsetof(struct tcp_info_head, bytes_sent) == 200, "tcp_info");
+
+/* getsockname or getpeername by number. False if there is no such address. */
+static bool learn_address(int fd, struct sockinfo *sockinfo, enum fact_bit fact)
+{
+    bool local = fact == FACT_LOCAL;
+    struct sockaddr_in6 address = {0};
+    socklen_t length = sizeof address;
+    if (kernel_call(local ? SYS_getsockname : SYS_getpeername, fd, &address, &length) != 0)
+        return false;
+    if (length > sizeof address)
+        length = sizeof address;
+    unsigned family = address_read((const struct sockaddr *)&address, length,
+                                   local ? &sockinfo->local : &sockinfo->remote,
+                                   local ? &sockinfo->local_port : &sockinfo->remote_port);
+    sockinfo->families &= (uint8_t)family;
+    sockinfo->known |= (uint8_t)fact;
+    return true;
+}
+
+/* A socket that is not bound has no local address yet, whatever getsockname() says. */
+static bool is_bound(const struct sockinfo *sockinfo)
+{
+    return sockinfo->families == FAMILY_UNIX || sockinfo->local_port != 0 ||
+           !address_is_unspecified(&sockinfo->local);
+}
+
+static bool narrow_type(int fd, struct sockinfo *sockinfo, enum phase phase)
+{
+    int type = kernel_get_int(fd, SOL_SOCKET, SO_TYPE);
+    if (type >= 0)
+        sockinfo_narrow_type(sockinfo, phase, type);
+    return type >= 0;
+}
+
+static bool learn_type(int fd, struct sockinfo *sockinfo, enum phase phase)
+{
+    int domain = sockinfo->families == FAMILY_INET    ? AF_INET
+                 : sockinfo->families == FAMILY_INET6 ? AF_INET6
+                                                      : kernel_get_int(fd, SOL_SOCKET, SO_DOMAIN);
+    int type = kernel_get_int(fd, SOL_SOCKET, SO_TYPE);
+    int protocol = kernel_get_int(fd, SOL_SOCKET, SO_PROTOCOL);
+    if (domain < 0 || type < 0 || protocol < 0)
+        return false;
+    sockinfo_learn_type(sockinfo, phase, domain, type, protocol);
+    return true;
+}
+
+void learn(int fd, struct sockinfo *sockinfo, unsigned wanted, enum phase phase)
+{
+    unsigned got = 0;
+    if ((wanted & FACT_REMOTE) != 0 && learn_address(fd, sockinfo, FACT_REMOTE))
+        got |= FACT_REMOTE | FACT_FAMILY;
+    if ((wanted & FACT_LOCAL) != 0 && learn_address(fd, sockinfo, FACT_LOCAL)) {
+        got |= FACT_LOCAL | FACT_FAMILY;
+        if (phase == PHASE_CONNECT && !is_bound(sockinfo)) {
+            sockinfo->known &= (uint8_t)~FACT_LOCAL;
+            got &= ~(unsigned)FACT_LOCAL;
+        }
+    }
+    if ((wanted & FACT_PROTOCOL) != 0 && learn_type(fd, sockinfo, phase))
+        got |= FACT_FAMILY | FACT_ROLE | FACT_PROTOCOL;
+    if ((wanted & FACT_FAMILY & ~got) != 0) {
+        sockinfo->families &= (uint8_t)family_bit_of(kernel_get_int(fd, SOL_SOCKET, SO_DOMAIN));
+        got |= FACT_FAMILY;
+    }
+    if ((wanted & FACT_ROLE & ~got) != 0 && narrow_type(fd, sockinfo, phase))
+        got |= FACT_ROLE;
+    sockinfo->unavailable |= (uint8_t)(wanted & ~got);
+}
+
+void learn_decision(const struct policy *policy, const struct active *active, int fd,
+                    struct sockinfo *sockinfo, enum phase phase, unsigned phases,
+                    struct decision *decision)
+{
+    /* Each round makes a fact known or unavailable, so this ends. */
+    unsigned missing;
+    while ((missing = match_rules(policy, active, sockinfo, phases, decision)) != 0)
+        learn(fd, sockinfo, missing, phase);
+}
+
+/* Has this side sent its FIN? It takes a sequence number too. */
+static bool sent_fin(uint8_t state)
+{
+    return state == TCP_FIN_WAIT1 || state == TCP_FIN_WAIT2 || state == TCP_CLOSING ||
+           state == TCP_LAST_ACK;
+}
+
+/* The role of a TCP or MPTCP socket by its state; 0 where it stays open. */
+static unsigned tcp_role(int fd, bool mptcp)
+{
+    struct tcp_info_head info = {0};
+    socklen_t length = sizeof info;
+    if (kernel_getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &length) != 0)
+        return 0;
+    if (info.state == TCP_LISTEN)
+        return ROLE_LISTEN | ROLE_ACCEPT;
+    if (info.state == TCP_SYN_SENT)
+        return ROLE_CONNECT;
+    if (info.state == TCP_CLOSE || length < sizeof info)
+        return 0;
+    int queued = 0, unsent = 0;
+    if (info.bytes_sent != 0) {
+        /* The queues of MPTCP are those of all subflows, tcp_info is that of one. */
+        if (mptcp || kernel_call(SYS_ioctl, fd, SIOCOUTQ, &queued) != 0 ||
+            kernel_call(SYS_ioctl, fd, SIOCOUTQNSD, &unsent) != 0)
+            return 0;
+    }
+    /* All sequence numbers sent, the acknowledged and the ones in flight, less data and FIN. */
+    uint64_t in_flight = (uint64_t)(queued - unsent);
+    uint64_t beside_data = info.bytes_acked + in_flight - (info.bytes_sent - info.bytes_retrans) -
+                           sent_fin(info.state);
+    return beside_data == 0 ? ROLE_ACCEPT : ROLE_CONNECT;
+}
+
+bool learn_history(int fd, struct sockinfo *sockinfo)
+{
+    *sockinfo = (struct sockinfo){.roles = ROLE_ALL};
+    if (!learn_type(fd, sockinfo, PHASE_SOCKET) || sockinfo->families == 0 ||
+        sockinfo->protocols == 0)
+        return false;
+    bool mptcp = sockinfo->protocols == PROTOCOL_MPTCP;
+    unsigned role = sockinfo->protocols == PROTOCOL_TCP || mptcp         ? tcp_role(fd, mptcp)
+                    : sockinfo->roles == ROLE_DATAGRAM                   ? ROLE_DATAGRAM
+                    : kernel_get_int(fd, SOL_SOCKET, SO_ACCEPTCONN) == 1 ? ROLE_LISTEN | ROLE_ACCEPT
+                                                                         : 0u;
+    if (role != 0) {
+        sockinfo->roles = (uint8_t)role;
+        sockinfo->known |= FACT_ROLE;
+    } else {
+        sockinfo->unavailable |= FACT_ROLE;
+    }
+    return true;
+}
+
+#define BIT(phase) PHASE_BIT(PHASE_##phase)
+
+unsigned phases_behind(const struct sockinfo *sockinfo)
+{
+    if ((sockinfo->known & FACT_ROLE) == 0)
+        return BIT(SOCKET);
+    if ((sockinfo->roles & ROLE_LISTEN) != 0)
+        return BIT(SOCKET) | BIT(BIND) | BIT(LISTEN) | BIT(LISTENING);
+    if ((sockinfo->roles & ROLE_ACCEPT) != 0)
+        return BIT(SOCKET) | BIT(LISTEN) | BIT(LISTENING) | BIT(ACCEPT) | BIT(ACCEPT_WILDCARD);
+    return BIT(SOCKET) | BIT(BIND) | BIT(CONNECT) | BIT(CONNECTED);
+}
+
+bool is_connection(const struct sockinfo *sockinfo)
+{
+    return (sockinfo->known & FACT_ROLE) != 0 &&
+           (sockinfo->roles & (ROLE_LISTEN | ROLE_DATAGRAM)) == 0;
+}

@@ -1,0 +1,379 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Matching rules against programs and sockets.
+ *
+ * A socket criterion has three answers: yes, no, and "depends on a fact that is missing". The last
+ * one is returned to the caller as the set of missing facts, so that the kernel is asked for a
+ * fact only when some rule that fits in all other respects depends on it.
+ */
+#include "match.h"
+
+#include "bytes.h"
+#include "glob.h"
+
+#define NO_MATCH UINT32_MAX /* beside sets of missing facts */
+
+static const char *basename_of(const char *path)
+{
+    const char *base = path;
+    for (const char *p = path; *p != 0; p++)
+        if (*p == '/')
+            base = p + 1;
+    return base;
+}
+
+/* An identity with its basenames, which are wanted again for each rule. "" stands for unknown. */
+struct named {
+    const struct identity *identity;
+    const char *path, *name;   /* of the executable */
+    const char *path0, *name0; /* of argv[0] */
+};
+
+static struct named name_identity(const struct identity *identity)
+{
+    const char *path = identity->executable != NULL ? identity->executable : "";
+    const char *path0 = identity->argv[0] != NULL ? identity->argv[0] : "";
+    return (struct named){identity, path, basename_of(path), path0, basename_of(path0)};
+}
+
+static bool matcher_applies(const struct policy *policy, const struct policy_matcher *matcher,
+                            const struct named *named)
+{
+    const char *pattern = policy_string(policy, matcher->pattern);
+    switch ((enum matcher_kind)matcher->kind) {
+    case MATCHER_NAME:
+        return glob_match(pattern, named->name) || glob_match(pattern, named->name0);
+    case MATCHER_PATH:
+        return glob_match(pattern, named->path) || glob_match(pattern, named->path0);
+    case MATCHER_COMMAND:
+        return glob_match_words(pattern, named->identity->argv);
+    case MATCHER_USER:
+        return matcher->uid == named->identity->uid;
+    case MATCHER_COUNT:
+        break;
+    }
+    return false;
+}
+
+/* Conditions on the name and on the path are one group: either may hold. */
+static unsigned group_of(uint32_t kind)
+{
+    return 1u << (kind == MATCHER_PATH ? (uint32_t)MATCHER_NAME : kind);
+}
+
+static bool matchers_hold(const struct policy *policy, struct policy_range matchers,
+                          const struct named *named)
+{
+    unsigned wanted = 0, found = 0;
+    for (uint32_t i = 0; i < matchers.count; i++) {
+        const struct policy_matcher *matcher = &policy->matchers[matchers.first + i];
+        unsigned group = group_of(matcher->kind);
+        if (!matcher->negate)
+            wanted |= group;
+        if (!matcher->negate && (found & group) != 0)
+            continue;
+        if (!matcher_applies(policy, matcher, named))
+            continue;
+        if (matcher->negate)
+            return false;
+        found |= group;
+    }
+    return wanted == found;
+}
+
+bool rule_is_for(const struct policy *policy, const struct policy_rule *rule,
+                 const struct identity *identity)
+{
+    struct named named = name_identity(identity);
+    return matchers_hold(policy, rule->matchers, &named);
+}
+
+uint32_t active_rules(const struct policy *policy, const struct identity *identity, uint32_t *rules)
+{
+    struct named named = name_identity(identity);
+    uint32_t count = 0;
+    struct policy_range last = {0, 0};
+    bool last_answer = true; /* no matchers: any program */
+    for (uint32_t i = 0; i < policy->rule_count; i++) {
+        const struct policy_rule *rule = &policy->rules[i];
+        /* Neighbours mostly come from one file and share its program. */
+        if (rule->matchers.first != last.first || rule->matchers.count != last.count) {
+            last = rule->matchers;
+            last_answer = matchers_hold(policy, last, &named);
+        }
+        if (last_answer)
+            rules[count++] = i;
+    }
+    return count;
+}
+
+/* One end of the connection, in the form in which every rule wants it. */
+struct end {
+    struct halves address;
+    enum fact_bit fact; /* FACT_LOCAL or FACT_REMOTE */
+    uint16_t port;
+    bool known;
+    bool v4;
+    bool unspecified;
+};
+
+/* A sockinfo and its ends. */
+struct view {
+    const struct sockinfo *sockinfo;
+    struct end local;
+    struct end remote;
+};
+
+static struct end view_end(const struct sockinfo *sockinfo, enum fact_bit fact,
+                           const struct address *address, uint16_t port)
+{
+    return (struct end){.address = address_halves(address->bytes),
+                        .fact = fact,
+                        .port = port,
+                        .known = (sockinfo->known & fact) != 0,
+                        .v4 = address_is_v4(address),
+                        .unspecified = address_is_unspecified(address)};
+}
+
+static struct view view_of(const struct sockinfo *sockinfo)
+{
+    return (struct view){
+        .sockinfo = sockinfo,
+        .local = view_end(sockinfo, FACT_LOCAL, &sockinfo->local, sockinfo->local_port),
+        .remote = view_end(sockinfo, FACT_REMOTE, &sockinfo->remote, sockinfo->remote_port)};
+}
+
+static bool in_prefix(const struct policy_prefix *prefix, struct halves address)
+{
+    struct halves wanted = address_halves(prefix->address);
+    if (prefix->length == 0)
+        return true;
+    if (prefix->length <= 64)
+        return (wanted.high ^ address.high) >> (64 - prefix->length) == 0;
+    return wanted.high == address.high && (wanted.low ^ address.low) >> (128 - prefix->length) == 0;
+}
+
+/* 0.0.0.0 and :: stand for all addresses of the machine, so only prefixes that hold all of them
+ * match, and none that excludes some does. */
+static bool address_matches(const struct policy *policy, struct policy_range range,
+                            const struct end *end)
+{
+    bool positive = false, found = false;
+    for (uint32_t i = 0; i < range.count; i++) {
+        const struct policy_prefix *prefix = &policy->prefixes[range.first + i];
+        bool all = prefix->length == (prefix->v4 ? 96 : 0);
+        bool in = end->v4 == (prefix->v4 != 0) && in_prefix(prefix, end->address) &&
+                  (!end->unspecified || all);
+        if (prefix->negate && (in || end->unspecified))
+            return false;
+        positive = positive || !prefix->negate;
+        found = found || (!prefix->negate && in);
+    }
+    return found || !positive;
+}
+
+static bool port_matches(const struct policy *policy, struct policy_range range, uint16_t port)
+{
+    bool positive = false, found = false;
+    for (uint32_t i = 0; i < range.count; i++) {
+        const struct policy_port *ports = &policy->ports[range.first + i];
+        bool in = ports->low <= port && port <= ports->high;
+        if (ports->negate && in)
+            return false;
+        positive = positive || !ports->negate;
+        found = found || (!ports->negate && in);
+    }
+    return found || !positive;
+}
+
+/* Criteria on one end of the connection: 0, NO_MATCH, or its fact when it is missing. */
+static uint32_t end_matches(const struct policy *policy, const struct view *view,
+                            const struct end *end, struct policy_range addresses,
+                            struct policy_range ports)
+{
+    if (addresses.count == 0 && ports.count == 0)
+        return 0;
+    if (view->sockinfo->families == FAMILY_UNIX)
+        return NO_MATCH;
+    if (!end->known)
+        return end->fact;
+    return address_matches(policy, addresses, end) && port_matches(policy, ports, end->port)
+               ? 0
+               : NO_MATCH;
+}
+
+/* What it may be against what the rule accepts: 0, NO_MATCH, or `fact` when it depends. */
+static uint32_t set_matches(unsigned possible, unsigned accepted, enum fact_bit fact)
+{
+    if ((possible & accepted) == 0)
+        return NO_MATCH;
+    return (possible & ~accepted) == 0 ? 0 : fact;
+}
+
+static uint32_t role_matches(const struct sockinfo *sockinfo, unsigned accepted)
+{
+    if ((sockinfo->known & FACT_ROLE) != 0)
+        return (sockinfo->roles & accepted) != 0 ? 0 : NO_MATCH;
+    return set_matches(sockinfo->roles, accepted, FACT_ROLE);
+}
+
+/* The rule's criteria on the socket: NO_MATCH, or the facts it depends on; 0: it matches. */
+static uint32_t rule_matches(const struct policy *policy, const struct policy_rule *rule,
+                             const struct view *view)
+{
+    const struct sockinfo *sockinfo = view->sockinfo;
+    uint32_t missing = role_matches(sockinfo, rule->roles) |
+                       set_matches(sockinfo->families, rule->families, FACT_FAMILY) |
+                       set_matches(sockinfo->protocols, rule->protocols, FACT_PROTOCOL);
+    if (missing == NO_MATCH) /* it has all bits */
+        return NO_MATCH;
+    missing |= end_matches(policy, view, &view->remote, rule->remote, rule->remote_port);
+    if (missing == NO_MATCH)
+        return NO_MATCH;
+    return missing | end_matches(policy, view, &view->local, rule->local, rule->local_port);
+}
+
+/* Can the option exist for what the sockinfo may be? A statement may become several actions, for
+ * families or protocols that want it at different phases. */
+static bool action_concerns(const struct policy_action *action, const struct sockinfo *sockinfo)
+{
+    return (action->families & sockinfo->families) != 0 &&
+           (action->protocols & sockinfo->protocols) != 0;
+}
+
+/*
+ * Take the actions of a matching rule into the decision. One statement may have an action for each
+ * kind of socket that wants it at phases of its own; as long as it is open which kind the sockinfo
+ * is, the last one stands, and the fact that would tell is returned, if it matters at `phases`.
+ */
+static unsigned take_actions(const struct policy *policy, const struct policy_rule *rule,
+                             const struct sockinfo *sockinfo, unsigned phases,
+                             struct decision *decision)
+{
+    unsigned needed = 0;
+    for (uint32_t a = rule->actions.first; a < rule->actions.first + rule->actions.count; a++) {
+        const struct policy_action *action = &policy->actions[a];
+        if (action->mode == MODE_IGNORE || !action_concerns(action, sockinfo))
+            continue;
+        uint32_t before = decision->action[action->option];
+        if (before != NO_ACTION && before >= rule->actions.first) {
+            const struct policy_action *other = &policy->actions[before];
+            if (((action->phases ^ other->phases) & phases) != 0)
+                needed |= action->families != other->families ? FACT_FAMILY : FACT_ROLE;
+        }
+        decision->action[action->option] = a;
+    }
+    return needed & ~(unsigned)(sockinfo->known | sockinfo->unavailable);
+}
+
+unsigned match_rules(const struct policy *policy, const struct active *active,
+                     const struct sockinfo *sockinfo, unsigned phases, struct decision *decision)
+{
+    struct view view = view_of(sockinfo);
+    unsigned needed = 0, relevant = 0;
+    for (uint32_t i = 0; i < policy->option_count; i++)
+        decision->action[i] = NO_ACTION;
+    for (uint32_t i = 0; i < active->count; i++) {
+        const struct policy_rule *rule = &policy->rules[active->rules[i]];
+        uint32_t missing = rule_matches(policy, rule, &view);
+        if (missing == NO_MATCH || (missing & sockinfo->unavailable) != 0)
+            continue;
+        relevant |= rule->phases & phases;
+        needed |= missing;
+        if (missing != 0)
+            continue;
+        needed |= take_actions(policy, rule, sockinfo, phases, decision);
+        if ((rule->flags & RULE_FINAL) != 0)
+            break;
+    }
+    return relevant != 0 ? needed : 0;
+}
+
+bool action_applies(const struct policy_action *action, const struct sockinfo *sockinfo,
+                    enum phase phase)
+{
+    return (action->phases & PHASE_BIT(phase)) != 0 && action_concerns(action, sockinfo);
+}
+
+/* What one rule says about the program's own setsockopt of an option. */
+struct say {
+    bool gives;   /* it has a value for the option */
+    bool forces;  /* and insists on it */
+    bool ignores; /* the program's own setting is to have no effect */
+};
+
+static struct say rule_says(const struct policy *policy, const struct policy_rule *rule,
+                            uint32_t option)
+{
+    struct say say = {false, false, false};
+    for (uint32_t a = rule->actions.first; a < rule->actions.first + rule->actions.count; a++) {
+        const struct policy_action *action = &policy->actions[a];
+        if (action->option != option)
+            continue;
+        say.ignores = say.ignores || action->mode == MODE_IGNORE;
+        say.gives = say.gives || action->mode != MODE_IGNORE;
+        say.forces = action->mode == MODE_FORCE;
+    }
+    return say;
+}
+
+unsigned match_guard(const struct policy *policy, const struct active *active,
+                     const struct sockinfo *sockinfo, uint32_t option, bool *swallow)
+{
+    struct view view = view_of(sockinfo);
+    bool ignored = false, forced = false;
+    unsigned needed = 0;
+    for (uint32_t i = 0; i < active->count; i++) {
+        const struct policy_rule *rule = &policy->rules[active->rules[i]];
+        struct say say = rule_says(policy, rule, option);
+        bool final = (rule->flags & RULE_FINAL) != 0;
+        if (!say.gives && !say.ignores && !final)
+            continue;
+        uint32_t missing = rule_matches(policy, rule, &view);
+        if (missing == NO_MATCH)
+            continue;
+        needed |= missing & ~(uint32_t)sockinfo->unavailable;
+        ignored = ignored || say.ignores;
+        if (missing != 0)
+            continue;
+        if (say.gives)
+            forced = say.forces;
+        if (final)
+            break;
+    }
+    *swallow = ignored || forced;
+    return needed;
+}
+
+unsigned match_report(const struct policy *policy, const struct active *active,
+                      const struct sockinfo *sockinfo, uint32_t *number)
+{
+    struct view view = view_of(sockinfo);
+    uint32_t numbered = 0;
+    unsigned needed = 0;
+    *number = NO_REPORT;
+    for (uint32_t i = 0; i < active->count; i++) {
+        const struct policy_rule *rule = &policy->rules[active->rules[i]];
+        bool reports = (rule->flags & RULE_REPORT) != 0, final = (rule->flags & RULE_FINAL) != 0;
+        if (!reports && !final)
+            continue;
+        uint32_t missing = rule_matches(policy, rule, &view);
+        if (missing != NO_MATCH && (missing & sockinfo->unavailable) == 0) {
+            needed |= missing;
+            if (missing == 0 && reports)
+                *number = numbered;
+            if (missing == 0 && final)
+                break;
+        }
+        numbered += reports;
+    }
+    return needed;
+}
+
+uint32_t report_rule(const struct policy *policy, const struct active *active, uint32_t number)
+{
+    for (uint32_t i = 0; i < active->count; i++)
+        if ((policy->rules[active->rules[i]].flags & RULE_REPORT) != 0 && number-- == 0)
+            return active->rules[i];
+    return NO_REPORT;
+}

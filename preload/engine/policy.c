@@ -1,0 +1,210 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Checking a policy whole, once. The rest of socktune follows every offset and index in a policy
+ * without looking back, so whatever could lead it astray must be refused here.
+ */
+#include "policy.h"
+
+#include "bytes.h"
+
+const uint32_t policy_record_size[SECTION_COUNT] = {
+    [SECTION_SOURCES] = sizeof(struct policy_source),
+    [SECTION_MATCHERS] = sizeof(struct policy_matcher),
+    [SECTION_RULES] = sizeof(struct policy_rule),
+    [SECTION_OPTIONS] = sizeof(struct policy_option),
+    [SECTION_ACTIONS] = sizeof(struct policy_action),
+    [SECTION_PREFIXES] = sizeof(struct policy_prefix),
+    [SECTION_PORTS] = sizeof(struct policy_port),
+    [SECTION_DATA] = 1,
+};
+
+/* The format is the same for every word size and compiler. */
+_Static_assert(sizeof(struct policy_header) == 24 + 8 * SECTION_COUNT, "header");
+_Static_assert(sizeof(struct policy_source) == 48, "source");
+_Static_assert(sizeof(struct policy_matcher) == 16, "matcher");
+_Static_assert(sizeof(struct policy_rule) == 72, "rule");
+_Static_assert(sizeof(struct policy_option) == 16, "option");
+_Static_assert(sizeof(struct policy_action) == 36, "action");
+_Static_assert(sizeof(struct policy_prefix) == 20, "prefix");
+_Static_assert(sizeof(struct policy_port) == 8, "port");
+
+static uint64_t mix(uint64_t lane, uint64_t word)
+{
+    uint64_t h = (lane ^ word) * 0x9e3779b97f4a7c15u;
+    return h << 29 | h >> 35;
+}
+
+/* Four lanes of 8 bytes that do not wait for one another: a policy is checked at every start of a
+ * program, so this must cost less than reading the file. */
+uint64_t policy_checksum(const void *blob, size_t size)
+{
+    const size_t from = offsetof(struct policy_header, sections);
+    const uint64_t *words = (const uint64_t *)((const uint8_t *)blob + from);
+    size_t count = (size - from) / sizeof *words, i = 0;
+    uint64_t a = size, b = 1, c = 2, d = 3;
+    for (; i + 4 <= count; i += 4) {
+        a = mix(a, words[i]);
+        b = mix(b, words[i + 1]);
+        c = mix(c, words[i + 2]);
+        d = mix(d, words[i + 3]);
+    }
+    for (; i < count; i++)
+        a = mix(a, words[i]);
+    return mix(mix(a, b), mix(c, d));
+}
+
+static const void *section(const struct policy_header *header, enum policy_section_id id)
+{
+    return (const uint8_t *)header + header->sections[id].offset;
+}
+
+static bool sections_fit(const struct policy_header *header)
+{
+    for (unsigned i = 0; i < SECTION_COUNT; i++) {
+        const struct policy_section *s = &header->sections[i];
+        if (s->offset % 8 != 0 || s->offset < sizeof *header || s->offset > header->size)
+            return false;
+        if (s->count > (header->size - s->offset) / policy_record_size[i])
+            return false;
+    }
+    return true;
+}
+
+static bool in_section(const struct policy_header *header, enum policy_section_id id,
+                       struct policy_range range)
+{
+    uint32_t count = header->sections[id].count;
+    return range.first <= count && range.count <= count - range.first;
+}
+
+/* Data begins and ends with a NUL, so any offset inside it is a terminated string. */
+static bool is_string(const struct policy_header *header, uint32_t offset)
+{
+    return offset < header->sections[SECTION_DATA].count;
+}
+
+static bool source_ok(const struct policy_header *h, const struct policy_source *source)
+{
+    return is_string(h, source->path) && source->directory <= 1;
+}
+
+static bool matcher_ok(const struct policy_header *h, const struct policy_matcher *matcher)
+{
+    return matcher->kind < MATCHER_COUNT && matcher->negate <= 1 && is_string(h, matcher->pattern);
+}
+
+static bool rule_ok(const struct policy_header *h, const struct policy_rule *rule)
+{
+    return is_string(h, rule->name) && is_string(h, rule->file) &&
+           (rule->flags & ~(uint32_t)(RULE_FINAL | RULE_REPORT | RULE_HANDOFF)) == 0 &&
+           (rule->flags & RULE_HANDOFF) != RULE_HANDOFF && rule->protocols != 0 &&
+           (rule->protocols & ~(unsigned)PROTOCOL_ALL) == 0 && rule->roles != 0 &&
+           (rule->roles & ~(unsigned)ROLE_ALL) == 0 && rule->families != 0 &&
+           (rule->families & ~(unsigned)FAMILY_ALL) == 0 && (rule->phases & ~PHASE_ALL) == 0 &&
+           in_section(h, SECTION_MATCHERS, rule->matchers) &&
+           in_section(h, SECTION_PREFIXES, rule->local) &&
+           in_section(h, SECTION_PREFIXES, rule->remote) &&
+           in_section(h, SECTION_PORTS, rule->local_port) &&
+           in_section(h, SECTION_PORTS, rule->remote_port) &&
+           in_section(h, SECTION_ACTIONS, rule->actions);
+}
+
+static bool option_ok(const struct policy_header *h, const struct policy_option *option)
+{
+    return is_string(h, option->name) && option->level >= LEVEL_SOCKTUNE;
+}
+
+static bool action_ok(const struct policy_header *h, const struct policy_action *action)
+{
+    static const uint32_t fixed_length[OP_COUNT] = {
+        [OP_MERGE] = 4, [OP_TRANSPORT] = 4, [OP_SOURCE] = 16};
+    struct policy_range value = {action->value, action->length};
+    if (action->option >= h->sections[SECTION_OPTIONS].count || action->mode >= MODE_COUNT ||
+        action->op >= OP_COUNT || action->length > POLICY_VALUE_MAX)
+        return false;
+    const struct policy_option *option =
+        (const struct policy_option *)section(h, SECTION_OPTIONS) + action->option;
+    bool pseudo = action->op == OP_TRANSPORT || action->op == OP_SOURCE;
+    if (action->mode != MODE_IGNORE && fixed_length[action->op] != 0 &&
+        action->length != fixed_length[action->op])
+        return false;
+    return (option->level == LEVEL_SOCKTUNE) == pseudo && in_section(h, SECTION_DATA, value) &&
+           (action->mode != MODE_IGNORE || action->phases == 0) &&
+           (action->phases & ~PHASE_ALL) == 0 && is_string(h, action->text) &&
+           is_string(h, action->file);
+}
+
+static bool prefix_ok(const struct policy_header *h, const struct policy_prefix *prefix)
+{
+    (void)h;
+    return prefix->length <= 128 && prefix->v4 <= 1 && prefix->negate <= 1 &&
+           (!prefix->v4 || prefix->length >= 96);
+}
+
+static bool port_ok(const struct policy_header *h, const struct policy_port *port)
+{
+    (void)h;
+    return port->low <= port->high && port->negate <= 1;
+}
+
+#define EACH_OK(header, id, type, check)                                                           \
+    ({                                                                                             \
+        const type *record_ = section(header, id);                                                 \
+        uint32_t left_ = (header)->sections[id].count;                                             \
+        while (left_ > 0 && check(header, record_)) {                                              \
+            record_++;                                                                             \
+            left_--;                                                                               \
+        }                                                                                          \
+        left_ == 0;                                                                                \
+    })
+
+static bool records_ok(const struct policy_header *h)
+{
+    const struct policy_section *data = &h->sections[SECTION_DATA];
+    const char *bytes = section(h, SECTION_DATA);
+    if (data->count == 0 || bytes[0] != 0 || bytes[data->count - 1] != 0)
+        return false;
+    return EACH_OK(h, SECTION_SOURCES, struct policy_source, source_ok) &&
+           EACH_OK(h, SECTION_MATCHERS, struct policy_matcher, matcher_ok) &&
+           EACH_OK(h, SECTION_RULES, struct policy_rule, rule_ok) &&
+           EACH_OK(h, SECTION_OPTIONS, struct policy_option, option_ok) &&
+           EACH_OK(h, SECTION_ACTIONS, struct policy_action, action_ok) &&
+           EACH_OK(h, SECTION_PREFIXES, struct policy_prefix, prefix_ok) &&
+           EACH_OK(h, SECTION_PORTS, struct policy_port, port_ok);
+}
+
+const char *policy_open(struct policy *policy, const void *blob, size_t size)
+{
+    const struct policy_header *h = blob;
+    if (size < sizeof h->magic || !bytes_equal(h->magic, POLICY_MAGIC, sizeof h->magic))
+        return "not a socktune policy";
+    if (size < sizeof *h)
+        return "cut short";
+    if (h->version != POLICY_VERSION)
+        return "made by another version of socktune";
+    if (h->size != size || size % 8 != 0 || size > POLICY_SIZE_MAX)
+        return "cut short, or longer than it says";
+    if (h->checksum != policy_checksum(blob, size))
+        return "damaged: the checksum differs";
+    if (!sections_fit(h) || h->sections[SECTION_OPTIONS].count > POLICY_OPTIONS_MAX ||
+        !records_ok(h))
+        return "malformed";
+    *policy = (struct policy){
+        .blob = blob,
+        .sources = section(h, SECTION_SOURCES),
+        .matchers = section(h, SECTION_MATCHERS),
+        .rules = section(h, SECTION_RULES),
+        .options = section(h, SECTION_OPTIONS),
+        .actions = section(h, SECTION_ACTIONS),
+        .prefixes = section(h, SECTION_PREFIXES),
+        .ports = section(h, SECTION_PORTS),
+        .data = section(h, SECTION_DATA),
+        .size = h->size,
+        .source_count = h->sections[SECTION_SOURCES].count,
+        .matcher_count = h->sections[SECTION_MATCHERS].count,
+        .rule_count = h->sections[SECTION_RULES].count,
+        .option_count = h->sections[SECTION_OPTIONS].count,
+        .action_count = h->sections[SECTION_ACTIONS].count,
+    };
+    return NULL;
+}

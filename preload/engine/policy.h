@@ -1,0 +1,265 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The compiled policy: the one file format of socktune, written by config/compile.c and read by
+ * the preloaded object and by every tool.
+ *
+ * A policy is a flat blob in the byte order of the machine: a header, then sections of fixed-width
+ * records, each reached by {offset, count} from the header. Records refer to one another by index,
+ * to text and values by an offset into the data section; there are no pointers. policy_open()
+ * checks all of it once (bounds, indices, terminated strings, enumerations, checksum); after that
+ * every reader may follow any reference without a further check.
+ *
+ * Two kinds of criteria are kept apart. Those on the program (name, command line, user) are
+ * "matchers"; they are evaluated once a process. Those on the socket (role, family, protocol,
+ * addresses, ports) are masks and ranges in the rule itself; they are evaluated when the socket is.
+ */
+#ifndef SOCKTUNE_POLICY_H
+#define SOCKTUNE_POLICY_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#define POLICY_MAGIC       "SOCKTUNE"
+#define POLICY_VERSION     2u
+#define POLICY_SUFFIX      ".policy"
+#define POLICY_SIZE_MAX    (64u << 20) /* bytes; a larger file is refused unread */
+#define POLICY_OPTIONS_MAX 256u /* distinct options in one policy: bounds the stack of a hook */
+#define POLICY_VALUE_MAX   256u /* bytes of one option's value */
+
+/* The phases at which a hook can act on a socket, in the order of a socket's life. */
+enum phase {
+    PHASE_SOCKET,          /* after socket() returned a descriptor */
+    PHASE_BIND,            /* before bind() */
+    PHASE_CONNECT,         /* before connect() */
+    PHASE_CONNECTED,       /* after connect() succeeded or is in progress */
+    PHASE_LISTEN,          /* before listen() */
+    PHASE_LISTENING,       /* after listen() succeeded */
+    PHASE_ACCEPT,          /* after accept() or accept4() returned a descriptor */
+    PHASE_ACCEPT_WILDCARD, /* the same, but only where the listener is bound to no one address:
+                               else PHASE_LISTEN has settled it */
+    PHASE_COUNT
+};
+#define PHASE_BIT(phase) (1u << (phase))
+#define PHASE_ALL        (PHASE_BIT(PHASE_COUNT) - 1u)
+
+/* Sets of possibilities: what a rule accepts, and what a socket may still turn out to be. */
+enum role_bit { ROLE_CONNECT = 1, ROLE_LISTEN = 2, ROLE_ACCEPT = 4, ROLE_DATAGRAM = 8 };
+#define ROLE_STREAM (ROLE_CONNECT | ROLE_LISTEN | ROLE_ACCEPT)
+#define ROLE_ALL    (ROLE_STREAM | ROLE_DATAGRAM)
+
+enum family_bit { FAMILY_INET = 1, FAMILY_INET6 = 2, FAMILY_UNIX = 4 };
+#define FAMILY_IP  (FAMILY_INET | FAMILY_INET6)
+#define FAMILY_ALL (FAMILY_IP | FAMILY_UNIX)
+
+enum protocol_bit {
+    PROTOCOL_TCP = 1,
+    PROTOCOL_MPTCP = 2,
+    PROTOCOL_SCTP = 4,
+    PROTOCOL_DCCP = 8,
+    PROTOCOL_UDP = 16,
+    PROTOCOL_UDPLITE = 32,
+    PROTOCOL_ICMP = 64,         /* unprivileged ping sockets, IPPROTO_ICMP and IPPROTO_ICMPV6 */
+    PROTOCOL_RAW = 128,         /* SOCK_RAW of any protocol */
+    PROTOCOL_UNIX_STREAM = 256, /* AF_UNIX, SOCK_STREAM and SOCK_SEQPACKET */
+    PROTOCOL_UNIX_DGRAM = 512
+};
+#define PROTOCOL_CONNECTED                                                                         \
+    (PROTOCOL_TCP | PROTOCOL_MPTCP | PROTOCOL_SCTP | PROTOCOL_DCCP | PROTOCOL_UNIX_STREAM)
+#define PROTOCOL_DATAGRAM                                                                          \
+    (PROTOCOL_UDP | PROTOCOL_UDPLITE | PROTOCOL_ICMP | PROTOCOL_RAW | PROTOCOL_UNIX_DGRAM)
+#define PROTOCOL_ALL (PROTOCOL_CONNECTED | PROTOCOL_DATAGRAM)
+
+/* What kind of statement an action comes from; see socktune.conf(5). */
+enum action_mode { MODE_SET, MODE_DEFAULT, MODE_FORCE, MODE_IGNORE, MODE_COUNT };
+
+/* What the engine does with an action's bytes. */
+enum action_op {
+    OP_SET,       /* setsockopt(level, optname, value, length) */
+    OP_MERGE,     /* one int: keep the bits of the current value outside `mask`, then set */
+    OP_TRANSPORT, /* value is an int32 protocol: socket() asks for it and falls back */
+    OP_SOURCE,    /* value is 16 address bytes (IPv4 as v4-mapped): bind() before connect() */
+    OP_COUNT
+};
+
+/* Pseudo level of options that are no setsockopt option: OP_TRANSPORT and OP_SOURCE. */
+#define LEVEL_SOCKTUNE (-1)
+enum { SOCKTUNE_TRANSPORT = 1, SOCKTUNE_SOURCE = 2 };
+
+struct policy_section {
+    uint32_t offset; /* bytes from the start of the blob, a multiple of 8 */
+    uint32_t count;  /* records; bytes for the data section */
+};
+
+enum policy_section_id {
+    SECTION_SOURCES,  /* struct policy_source: the files this policy was compiled from */
+    SECTION_MATCHERS, /* struct policy_matcher */
+    SECTION_RULES,    /* struct policy_rule, in order of evaluation */
+    SECTION_OPTIONS,  /* struct policy_option, in the order in which the kernel wants them set */
+    SECTION_ACTIONS,  /* struct policy_action, grouped by rule */
+    SECTION_PREFIXES, /* struct policy_prefix */
+    SECTION_PORTS,    /* struct policy_port */
+    SECTION_DATA,     /* NUL-terminated strings and values; byte 0 is NUL, so offset 0 is "" */
+    SECTION_COUNT
+};
+
+/* Bytes of one record of each section. */
+extern const uint32_t policy_record_size[SECTION_COUNT];
+
+struct policy_header {
+    char magic[8];
+    uint32_t version;
+    uint32_t size;     /* bytes of the whole blob, a multiple of 8 */
+    uint64_t checksum; /* policy_checksum() over everything behind this field */
+    struct policy_section sections[SECTION_COUNT];
+};
+
+/* A range of records in another section. */
+struct policy_range {
+    uint32_t first;
+    uint32_t count;
+};
+
+/* A file or directory the policy was made from. Equal stamps mean that the policy is fresh. */
+struct policy_source {
+    uint64_t size; /* st_size; 0 for a directory, whose size means nothing */
+    uint64_t inode;
+    int64_t mtime_sec;
+    int64_t ctime_sec;
+    uint32_t mtime_nsec;
+    uint32_t ctime_nsec;
+    uint32_t path;      /* string, absolute */
+    uint32_t directory; /* 1: a directory, 0: a regular file */
+};
+
+enum matcher_kind {
+    MATCHER_NAME,    /* glob over the basename of the executable, or of argv[0] */
+    MATCHER_PATH,    /* glob with a slash: over the path of the executable, or over argv[0] */
+    MATCHER_COMMAND, /* glob over the whole command line, arguments joined by a space */
+    MATCHER_USER,    /* effective user id at start */
+    MATCHER_COUNT
+};
+
+/*
+ * One condition on the program. In a rule's range, NAME and PATH form one group, COMMAND and USER
+ * one each; a group holds when none of its negated conditions applies and, if it has any positive
+ * ones, at least one of them does. The rule is for this program when all groups hold.
+ */
+struct policy_matcher {
+    uint32_t kind;    /* enum matcher_kind */
+    uint32_t negate;  /* 0 or 1 */
+    uint32_t pattern; /* string, for all but MATCHER_USER */
+    uint32_t uid;     /* for MATCHER_USER */
+};
+
+/* An address prefix; IPv4 is held as v4-mapped with 96 added to the length. A v6 prefix never
+ * matches an IPv4 address, not even ::/0. Bits behind the length are 0. */
+struct policy_prefix {
+    uint8_t address[16];
+    uint8_t length; /* 0..128 */
+    uint8_t v4;     /* 1: IPv4, length >= 96 */
+    uint8_t negate;
+    uint8_t reserved; /* 0 */
+};
+
+struct policy_port {
+    uint16_t low; /* host byte order, low <= high */
+    uint16_t high;
+    uint16_t negate;
+    uint16_t reserved; /* 0 */
+};
+
+enum rule_flag {
+    RULE_FINAL = 1,
+    RULE_REPORT = 2,
+    /* How: beside the record, the connection itself is passed to the helper; always, or only where
+     * the program cannot have sock_diag. At most one of them. */
+    RULE_HANDOFF_SOCKET = 4,
+    RULE_HANDOFF_AUTO = 8
+};
+#define RULE_HANDOFF (RULE_HANDOFF_SOCKET | RULE_HANDOFF_AUTO)
+
+struct policy_rule {
+    uint32_t name;                  /* string; never empty: an unnamed rule is called "#N" */
+    uint32_t file;                  /* string: where the rule stands */
+    uint32_t line;                  /* first line of the rule */
+    uint32_t flags;                 /* enum rule_flag */
+    struct policy_range matchers;   /* empty: any program */
+    struct policy_range local;      /* prefixes, empty: any */
+    struct policy_range remote;     /* prefixes, empty: any */
+    struct policy_range local_port; /* ports, empty: any */
+    struct policy_range remote_port;
+    struct policy_range actions;
+    uint16_t protocols; /* enum protocol_bit, never 0 */
+    uint8_t roles;      /* enum role_bit, never 0 */
+    uint8_t families;   /* enum family_bit, never 0 */
+    uint32_t phases;    /* union of its actions' phases */
+};
+
+enum option_flag {
+    OPTION_INHERITED = 1, /* an accepted socket has its listener's value */
+    OPTION_EARLY = 2 /* must be set before bind(), connect() or listen(); never on a connection */
+};
+
+/* A distinct (level, optname). Its index is its rank in the order of setting. */
+struct policy_option {
+    int32_t level;
+    int32_t optname;
+    uint32_t name;  /* string: the kernel's name, or "level:number" for a raw one */
+    uint32_t flags; /* enum option_flag */
+};
+
+struct policy_action {
+    uint16_t option;     /* index into SECTION_OPTIONS */
+    uint8_t mode;        /* enum action_mode */
+    uint8_t op;          /* enum action_op */
+    uint16_t phases;     /* PHASE_BIT()s at which it is to be carried out; 0 for MODE_IGNORE */
+    uint16_t protocols;  /* protocols for which the option exists */
+    uint8_t families;    /* families for which the option exists */
+    uint8_t reserved[3]; /* 0 */
+    uint32_t mask;       /* OP_MERGE: the bits that the value replaces */
+    uint32_t value;      /* offset in the data section; empty for MODE_IGNORE */
+    uint32_t length;     /* bytes, at most POLICY_VALUE_MAX */
+    uint32_t text;       /* string: the value as it was written, for people */
+    uint32_t line;       /* where the statement stands, in the rule's file or an included one */
+    uint32_t file;       /* string */
+};
+
+/* A checked policy: the blob and its sections, ready for use. Borrowed: whoever owns the blob
+ * keeps it unchanged as long as this is used. */
+struct policy {
+    const uint8_t *blob;
+    const struct policy_source *sources;
+    const struct policy_matcher *matchers;
+    const struct policy_rule *rules;
+    const struct policy_option *options;
+    const struct policy_action *actions;
+    const struct policy_prefix *prefixes;
+    const struct policy_port *ports;
+    const char *data;
+    uint32_t size;
+    uint32_t source_count;
+    uint32_t matcher_count;
+    uint32_t rule_count;
+    uint32_t option_count;
+    uint32_t action_count;
+};
+
+/*
+ * Check a blob whole and fill `policy` from it. `blob` must be aligned to 8 bytes and must not
+ * change afterwards (so: never a shared mapping of a file). Returns NULL, or a static English
+ * phrase that says what is wrong ("not a socktune policy", "made by another version", ...), and
+ * then leaves `policy` untouched. Pure, async-signal-safe.
+ */
+const char *policy_open(struct policy *policy, const void *blob, size_t size);
+
+/* The checksum of header field `checksum`: over blob[offsetof(sections) .. size). `size` is a
+ * multiple of 8. Guards against damage, not against malice. */
+uint64_t policy_checksum(const void *blob, size_t size);
+
+static inline const char *policy_string(const struct policy *policy, uint32_t offset)
+{
+    return policy->data + offset;
+}
+
+#endif

@@ -1,0 +1,189 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * From a socket to its record: the rule that wants it, who it is, both its ends, and what became of
+ * the options that the rules give it.
+ */
+#include "record.h"
+
+#include "kernel.h"
+#include "learn.h"
+
+#include <netinet/in.h>
+
+#ifndef IPPROTO_MPTCP
+#define IPPROTO_MPTCP 262 /* include/uapi/linux/in.h */
+#endif
+#ifndef SO_COOKIE
+#define SO_COOKIE 57 /* include/uapi/asm-generic/socket.h */
+#endif
+
+unsigned record_roles(const struct policy *policy, const struct active *active)
+{
+    unsigned roles = 0;
+    for (uint32_t i = 0; i < active->count; i++) {
+        const struct policy_rule *rule = &policy->rules[active->rules[i]];
+        if ((rule->flags & RULE_REPORT) != 0 &&
+            (rule->protocols & (PROTOCOL_TCP | PROTOCOL_MPTCP)) != 0 &&
+            (rule->families & FAMILY_IP) != 0)
+            roles |= rule->roles & (unsigned)ROLE_STREAM;
+    }
+    return roles;
+}
+
+static enum phase phase_of(const struct record *record)
+{
+    return record->kind == RECORD_CONNECT  ? PHASE_CONNECTED
+           : record->kind == RECORD_ACCEPT ? PHASE_ACCEPT
+                                           : PHASE_LISTENING;
+}
+
+/* Only sockets that sock_diag's TCP part knows. Settles protocol and role. */
+static bool learn_protocol(int fd, struct sockinfo *sockinfo, struct record *record)
+{
+    int protocol = sockinfo->protocols == PROTOCOL_TCP ? IPPROTO_TCP
+                   : sockinfo->protocols == PROTOCOL_MPTCP
+                       ? IPPROTO_MPTCP
+                       : kernel_get_int(fd, SOL_SOCKET, SO_PROTOCOL);
+    if (protocol != IPPROTO_TCP && protocol != IPPROTO_MPTCP)
+        return false;
+    record->protocol = (uint16_t)protocol;
+    sockinfo->protocols = protocol == IPPROTO_TCP ? PROTOCOL_TCP : PROTOCOL_MPTCP;
+    sockinfo->roles &= (uint8_t)~ROLE_DATAGRAM;
+    sockinfo->known |= FACT_ROLE;
+    return true;
+}
+
+/* connect() and listen() may have given it an address, or another one: a connection's is never
+ * "any". */
+static void learn_ends(int fd, struct sockinfo *sockinfo, const struct record *record)
+{
+    unsigned wanted = FACT_LOCAL;
+    if (record->kind == RECORD_ACCEPT) {
+        wanted |= FACT_REMOTE;
+    } else {
+        sockinfo->known &= (uint8_t)~FACT_LOCAL;
+        sockinfo->unavailable &= (uint8_t)~FACT_LOCAL;
+    }
+    learn(fd, sockinfo, wanted & ~(unsigned)(sockinfo->known | sockinfo->unavailable),
+          phase_of(record));
+}
+
+static bool find_rule(const struct record_maker *maker, int fd, struct sockinfo *sockinfo,
+                      struct record *record)
+{
+    unsigned missing;
+    uint32_t number;
+    while ((missing = match_report(maker->policy, maker->active, sockinfo, &number)) != 0)
+        learn(fd, sockinfo, missing, phase_of(record));
+    if (number == NO_REPORT)
+        return false;
+    record->rule = number < maker->rules_named ? (uint16_t)number : RECORD_RULE_UNNAMED;
+    return true;
+}
+
+/* connect() to "any" goes to this machine. */
+static void settle_remote(struct address *remote)
+{
+    if (address_is_unspecified(remote)) {
+        bool v4 = address_is_v4(remote);
+        remote->bytes[12] = v4 ? 127 : 0;
+        remote->bytes[15] = 1;
+    }
+}
+
+static void put_addresses(const struct sockinfo *sockinfo, struct record *record)
+{
+    record->family = sockinfo->families == FAMILY_INET ? AF_INET : AF_INET6;
+    __builtin_memcpy(record->local, sockinfo->local.bytes, sizeof record->local);
+    record->local_port = sockinfo->local_port;
+    if (record->kind == RECORD_LISTEN || (sockinfo->known & FACT_REMOTE) == 0)
+        return;
+    struct address remote = sockinfo->remote;
+    settle_remote(&remote);
+    __builtin_memcpy(record->remote, remote.bytes, sizeof record->remote);
+    record->remote_port = sockinfo->remote_port;
+}
+
+static void put_failure(const struct policy_option *option, unsigned error, struct record *record)
+{
+    if (record->failed < RECORD_FAILURES_MAX)
+        record->failures[record->failed] = (struct record_failure){
+            .level = option->level, .optname = option->optname, .error = (int32_t)error};
+    if (record->failed < UINT8_MAX)
+        record->failed++;
+}
+
+static void put_applied(const struct policy_option *option, struct record *record)
+{
+    record->applied++;
+    if (record->named < RECORD_NAMED_MAX && option->level >= 0 && option->level <= UINT16_MAX &&
+        option->optname >= 0 && option->optname <= UINT16_MAX)
+        record->options[record->named++] = (struct record_option){
+            .level = (uint16_t)option->level, .optname = (uint16_t)option->optname};
+}
+
+/* An option set at an earlier call, on the listener for example, has the result that it had last in
+ * this process. */
+static void put_options(const struct record_maker *maker, const struct decision *decided,
+                        unsigned phases, struct record *record)
+{
+    const struct policy *policy = maker->policy;
+    for (uint32_t i = 0; i < policy->option_count; i++) {
+        if (decided->action[i] == NO_ACTION || policy->options[i].level == LEVEL_SOCKTUNE ||
+            (policy->actions[decided->action[i]].phases & phases) == 0)
+            continue;
+        unsigned result = __atomic_load_n(&maker->results[i], __ATOMIC_RELAXED);
+        if (result == 0)
+            put_applied(&policy->options[i], record);
+        else if (result != RECORD_KEPT)
+            put_failure(&policy->options[i], result, record);
+    }
+}
+
+/* Not in line: a caller that has decided needs no second decision in its frame. */
+static __attribute__((noinline)) void decide_options(const struct record_maker *maker, int fd,
+                                                     struct sockinfo *sockinfo,
+                                                     struct record *record)
+{
+    struct decision decision;
+    unsigned phases = phases_behind(sockinfo);
+    learn_decision(maker->policy, maker->active, fd, sockinfo, phase_of(record), phases, &decision);
+    put_options(maker, &decision, phases, record);
+}
+
+bool record_fill(const struct record_maker *maker, int fd, struct sockinfo *sockinfo,
+                 const struct decision *decided, struct record *record)
+{
+    if (!learn_protocol(fd, sockinfo, record))
+        return false;
+    learn_ends(fd, sockinfo, record);
+    if (!find_rule(maker, fd, sockinfo, record))
+        return false;
+    record->cookie = kernel_get_cookie(fd, SO_COOKIE);
+    if (record->cookie == 0)
+        return false;
+    put_addresses(sockinfo, record);
+    if (decided != NULL)
+        put_options(maker, decided, phases_behind(sockinfo), record);
+    else
+        decide_options(maker, fd, sockinfo, record);
+    return true;
+}
+
+bool record_fill_known(const struct record_maker *maker, struct sockinfo *sockinfo,
+                       struct record *record)
+{
+    /* A descriptor of nothing: there is no fact that it would be asked for. */
+    if (!find_rule(maker, -1, sockinfo, record))
+        return false;
+    put_addresses(sockinfo, record);
+    decide_options(maker, -1, sockinfo, record);
+    return true;
+}
+
+const struct policy_rule *record_rule(const struct record_maker *maker, const struct record *record)
+{
+    uint32_t rule = report_rule(maker->policy, maker->active, record->rule);
+    return record->rule == RECORD_RULE_UNNAMED || rule == NO_REPORT ? NULL
+                                                                    : &maker->policy->rules[rule];
+}

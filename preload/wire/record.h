@@ -1,0 +1,51 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What is reported of a socket: a record (ring.h) made from the rules and the socket itself. The
+ * preloaded object makes them in the program, the supervisor on behalf of its programs.
+ */
+#ifndef SOCKTUNE_RECORD_H
+#define SOCKTUNE_RECORD_H
+
+#include "match.h"
+#include "ring.h"
+
+/* `default` left the option alone: it counts neither as applied nor as failed. */
+#define RECORD_KEPT 0xffffu
+
+/* What records are made from. Borrowed; policy and rules do not change. */
+struct record_maker {
+    const struct policy *policy;
+    const struct active *active;
+    /* By option of the policy: what became of setting it last: 0, errno, or RECORD_KEPT. Read
+     * atomically: other threads may be writing. */
+    const uint16_t *results;
+    /* The rules that the registration names: the first so many of those that report. */
+    uint32_t rules_named;
+};
+
+/* The roles (enum role_bit) of the sockets that some active rule wants reported; 0: none. Pure. */
+unsigned record_roles(const struct policy *policy, const struct active *active);
+
+/*
+ * Fill `record`, in which the caller has set `kind`, `pid` and `time_ns` and the rest is zero, for
+ * the socket `fd`, whose call has just succeeded or is under way. `sockinfo` is what is known about
+ * it; what else is needed is asked of the kernel, and added. `decided` is what the rules gave it in
+ * its life up to here (at all of phases_behind()); NULL: it is matched here.
+ * False: no rule wants it reported, or it is not of a kind that sock_diag's TCP part knows.
+ * Changes errno. Async-signal-safe, thread-safe.
+ */
+bool record_fill(const struct record_maker *maker, int fd, struct sockinfo *sockinfo,
+                 const struct decision *decided, struct record *record);
+
+/*
+ * The same for a socket of which everything is known already: type, role and both addresses in
+ * `sockinfo`; `cookie`, `interface` and `protocol` in `record` besides. Makes no system call.
+ */
+bool record_fill_known(const struct record_maker *maker, struct sockinfo *sockinfo,
+                       struct record *record);
+
+/* The rule that a record names, or NULL. Pure. */
+const struct policy_rule *record_rule(const struct record_maker *maker,
+                                      const struct record *record);
+
+#endif

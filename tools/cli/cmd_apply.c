@@ -1,0 +1,527 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * socktune apply: gives the open sockets of running programs what the rules say.
+ *
+ * Theory of operation: a round goes through the processes; those that no rule is for are left
+ * alone. Each socket is borrowed, observed, matched and given what it lacks, all into a result that
+ * was allocated before, and given back; only then is anything printed. Sockets are known by their
+ * inodes, so that one that several descriptors or processes share is treated once. One whose role
+ * is still open (neither connected nor listening) is looked at again in the next round.
+ */
+#include "commands.h"
+#include "console.h"
+#include "duplicate.h"
+#include "flags.h"
+#include "format_option.h"
+#include "fresh_socket.h"
+#include "glob.h"
+#include "reconcile.h"
+#include "rules_file.h"
+#include "show_socket.h"
+
+#include <errno.h>
+#include <math.h>
+#include <search.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+/* A socket that has been treated. */
+struct seen {
+    uint64_t inode;
+    bool settled; /* its role is known: it need not be looked at again */
+};
+
+/* How often each came out. */
+struct tally {
+    unsigned processes, sockets, refused;
+    unsigned options[RETUNED_COUNT];
+};
+
+/* All rounds. */
+struct tour {
+    /* the command line */
+    const char *rules, *program, *watch;
+    bool all, dry_run, json;
+    /* for all rounds */
+    struct loaded loaded;
+    struct retuner retuner;
+    struct fresh_sockets fresh;
+    void *seen, *seen_last; /* trees (tsearch(3)) of struct seen: of this round and of the last */
+    uint32_t *active_rules;
+    unsigned round;
+    bool failed; /* something could not be set, in any round */
+    /* of one socket */
+    struct observed observed;
+    struct retuned_socket *result;
+    bool seen_before; /* what could not be set has been told */
+    /* of one round */
+    struct tally tally;
+    json_t *json_sockets, *json_refused;
+};
+
+static volatile sig_atomic_t stopped;
+
+/* --- telling ---------------------------------------------------------------------------------- */
+
+static const char *const result_names[RETUNED_COUNT] = {[RETUNED_CHANGED] = "changed",
+                                                        [RETUNED_SAME] = "same",
+                                                        [RETUNED_KEPT] = "kept",
+                                                        [RETUNED_BLIND] = "given",
+                                                        [RETUNED_FAILED] = "failed"};
+
+static void format_side(const struct option *row, const struct value *value, char *text,
+                        size_t size)
+{
+    bytes_format(row, value->bytes, value->length, text, size);
+    if (!*text)
+        snprintf(text, size, "none");
+}
+
+/* TCP sizes the buffers that nobody has sized. */
+static bool is_autotuned(const struct tour *tour, const struct retuned_option *option)
+{
+    return option->unset && tour->observed.sockinfo.protocols & (PROTOCOL_TCP | PROTOCOL_MPTCP);
+}
+
+static void print_option(const struct tour *tour, const struct retuned_option *option)
+{
+    const struct policy *policy = tour->retuner.policy;
+    const struct policy_action *action = &policy->actions[option->action];
+    const struct option *row = action_option(policy, action);
+    char before[2 * POLICY_VALUE_MAX + 3] = "unknown", after[sizeof before], reason[160];
+    bool failed = option->result == RETUNED_FAILED;
+
+    if (option->before.length)
+        format_side(row, &option->before, before, sizeof before);
+    if (!failed && option->after.length)
+        format_side(row, &option->after, after, sizeof after);
+    else
+        action_format(policy, action, after, sizeof after);
+    printf("  %s%-22s  %s%s %s %s", failed ? colour(stdout, COLOUR_RED) : "",
+           policy_string(policy, policy->options[action->option].name), before,
+           is_autotuned(tour, option) ? " (autotuned)" : "", failed ? "-/->" : "->", after);
+    printf("%s  (", failed ? colour(stdout, COLOUR_NONE) : "");
+    action_print_where(policy, option->action);
+    putchar(')');
+    if (failed) {
+        retuned_reason(policy, option, reason, sizeof reason);
+        printf("\n      %s", reason);
+    }
+    putchar('\n');
+}
+
+static bool is_worth_telling(const struct tour *tour, const struct retuned_option *option)
+{
+    return option->result == RETUNED_CHANGED ||
+           (option->result == RETUNED_FAILED && !tour->seen_before);
+}
+
+static void print_result(const struct tour *tour, const struct process *process,
+                         const struct open_socket *sockets)
+{
+    bool headed = false;
+
+    for (uint32_t i = 0; i < tour->result->count; i++) {
+        const struct retuned_option *option = &tour->result->options[i];
+
+        if (!is_worth_telling(tour, option))
+            continue;
+        if (!headed) {
+            printf("%s%s[%d] fd %d  ", colour(stdout, COLOUR_BOLD), process->name, process->pid,
+                   sockets->fd);
+            print_socket(&tour->observed);
+            printf("%s\n", colour(stdout, COLOUR_NONE));
+        }
+        headed = true;
+        print_option(tour, option);
+    }
+}
+
+static json_t *json_side(const struct option *row, const struct value *value)
+{
+    return value->length ? bytes_json(row, value->bytes, value->length) : json_null();
+}
+
+static json_t *json_option(const struct tour *tour, const struct retuned_option *option)
+{
+    const struct policy *policy = tour->retuner.policy;
+    const struct policy_action *action = &policy->actions[option->action];
+    const struct option *row = action_option(policy, action);
+    bool failed = option->result == RETUNED_FAILED;
+    json_t *object = action_json_where(policy, option->action);
+    char reason[160];
+
+    json_object_set_new(object, "result", json_string(result_names[option->result]));
+    json_object_set_new(object, "wanted", action_json_value(policy, action));
+    json_object_set_new(object, "before", json_side(row, &option->before));
+    json_object_set_new(object, "autotuned", json_boolean(is_autotuned(tour, option)));
+    json_object_set_new(object, "after", json_side(row, failed ? &option->before : &option->after));
+    if (failed) {
+        retuned_reason(policy, option, reason, sizeof reason);
+        json_object_set_new(object, "reason", json_string(reason));
+    }
+    return object;
+}
+
+static json_t *json_result(const struct tour *tour, const struct process *process,
+                           const struct open_socket *sockets, size_t count)
+{
+    json_t *object = json_socket(&tour->observed, sockets, count);
+    json_t *options = json_array();
+
+    for (uint32_t i = 0; i < tour->result->count; i++)
+        json_array_append_new(options, json_option(tour, &tour->result->options[i]));
+    json_object_set_new(object, "pid", json_integer(process->pid));
+    json_object_set_new(object, "program", json_text(process->name));
+    json_object_set_new(object, "options", options);
+    return object;
+}
+
+static void tell(struct tour *tour, const struct process *process,
+                 const struct open_socket *sockets, size_t count)
+{
+    tour->tally.sockets++;
+    for (uint32_t i = 0; i < tour->result->count; i++) {
+        enum retuned result = tour->result->options[i].result;
+
+        tour->tally.options[result]++;
+        tour->failed |= result == RETUNED_FAILED;
+    }
+    if (tour->json && tour->result->count)
+        json_array_append_new(tour->json_sockets, json_result(tour, process, sockets, count));
+    else if (!tour->json)
+        print_result(tour, process, sockets);
+}
+
+/* A process that a rule is for and that may not be looked into. */
+static void tell_refused(struct tour *tour, const struct process *process, int error)
+{
+    char reason[256];
+
+    refusal_text(process, error, reason, sizeof reason);
+    tour->failed = true;
+    tour->tally.refused++;
+    if (tour->json)
+        json_array_append_new(tour->json_refused,
+                              json_pack("{s:i, s:o, s:s}", "pid", process->pid, "program",
+                                        json_text(process->name), "reason", reason));
+    else if (tour->round == 1)
+        fprintf(stderr, "%s[%d]: %s\n", process->name, process->pid, reason);
+}
+
+static void tell_round(struct tour *tour)
+{
+    const struct tally *tally = &tour->tally;
+    bool news = tally->options[RETUNED_CHANGED] || tally->options[RETUNED_FAILED];
+
+    if (!tour->json && (tour->round == 1 || news)) {
+        printf("%u socket%s of %u process%s: %u option%s %s, %u %s so", tally->sockets,
+               plural(tally->sockets), tally->processes, tally->processes == 1 ? "" : "es",
+               tally->options[RETUNED_CHANGED], plural(tally->options[RETUNED_CHANGED]),
+               tour->dry_run ? "would change" : "changed", tally->options[RETUNED_SAME],
+               tally->options[RETUNED_SAME] == 1 ? "was" : "were");
+        if (tally->options[RETUNED_KEPT])
+            printf(", %u left as the program set them", tally->options[RETUNED_KEPT]);
+        if (tally->options[RETUNED_BLIND])
+            printf(", %u given that cannot be read back", tally->options[RETUNED_BLIND]);
+        printf(", %u could not be set\n", tally->options[RETUNED_FAILED]);
+    } else if (tour->json && (tour->round == 1 || tally->sockets)) {
+        print_json(json_pack("{s:b, s:O, s:O}", "dry_run", tour->dry_run, "sockets",
+                             tour->json_sockets, "refused", tour->json_refused));
+    }
+    fflush(stdout);
+}
+
+/* --- one socket ------------------------------------------------------------------------------- */
+
+static int by_inode(const void *left, const void *right)
+{
+    const struct seen *a = left, *b = right;
+
+    return (a->inode > b->inode) - (a->inode < b->inode);
+}
+
+/* Note that a socket is there; NULL if it needs no treatment. */
+static struct seen *meet(struct tour *tour, uint64_t inode)
+{
+    struct seen *seen;
+    struct seen *const *last;
+
+    if (tfind(&(struct seen){.inode = inode}, &tour->seen, by_inode))
+        return NULL;
+    seen = malloc(sizeof *seen);
+    if (!seen)
+        return NULL;
+    *seen = (struct seen){.inode = inode};
+    last = tfind(seen, &tour->seen_last, by_inode);
+    tour->seen_before = last != NULL;
+    if (last)
+        seen->settled = (*last)->settled;
+    if (!tsearch(seen, &tour->seen, by_inode)) {
+        free(seen);
+        return NULL;
+    }
+    return seen->settled ? NULL : seen;
+}
+
+/* This round is the last one now. What was gone in it is forgotten. */
+static void forget(struct tour *tour)
+{
+    tdestroy(tour->seen_last, free);
+    tour->seen_last = tour->seen;
+    tour->seen = NULL;
+}
+
+static bool is_settled(const struct observed *observed)
+{
+    if (!observed->sockinfo.families)
+        return true;
+    return observed->sockinfo.known & FACT_ROLE &&
+           (observed->sockinfo.roles != ROLE_DATAGRAM || observed->remote_length);
+}
+
+/*
+ * Borrow a socket, retune it and give it back. Returns 0; 1 if a fresh socket of its kind is needed
+ * first; -1 with errno.
+ */
+static int treat(struct tour *tour, const struct lender *lender, const struct active *active,
+                 const struct open_socket *sockets, size_t count)
+{
+    int fd = borrow(lender, sockets, count);
+    struct observed *observed = &tour->observed;
+    const struct fresh *fresh = NULL;
+    int result;
+
+    if (fd < 0)
+        return -1;
+    tour->result->count = 0;
+    result = observe(fd, observed); /* does not fail: borrow() saw that it is a socket */
+    if (result == 0 && observed->sockinfo.families && tour->retuner.wants_fresh) {
+        fresh = fresh_find(&tour->fresh, lender->network, observed->domain, observed->type,
+                           observed->protocol);
+        result = !fresh;
+    }
+    if (result == 0)
+        retune(fd, observed, fresh ? fresh->defaults : NULL, &tour->retuner, active, tour->result);
+    close(fd);
+    return result;
+}
+
+/* Returns 0, or -1 with errno. */
+static int apply_socket(struct tour *tour, const struct lender *lender,
+                        const struct process *process, const struct active *active,
+                        const struct open_socket *sockets, size_t count)
+{
+    struct seen *seen = meet(tour, sockets->inode);
+    const struct observed *observed = &tour->observed;
+    int result;
+
+    if (!seen)
+        return 0;
+    while ((result = treat(tour, lender, active, sockets, count)) == 1)
+        if (!fresh_get(&tour->fresh, lender, observed->domain, observed->type, observed->protocol))
+            return -1;
+    if (result != 0)
+        return is_gone(errno) ? 0 : -1;
+    seen->settled = is_settled(observed);
+    if (observed->sockinfo.families)
+        tell(tour, process, sockets, count);
+    return 0;
+}
+
+/* --- processes -------------------------------------------------------------------------------- */
+
+/* Returns 0, or -1 with errno when its sockets may not be borrowed. */
+static int apply_sockets(struct tour *tour, const struct process *process,
+                         const struct active *active)
+{
+    struct open_sockets open = {0};
+    struct lender lender;
+    int result = lender_open(process->pid, &lender), error;
+
+    if (result == 0)
+        result = open_sockets_read(process->pid, &open);
+    for (size_t i = 0, count; result == 0 && i < open.count && !stopped; i += count) {
+        count = descriptors_of_one(&open, i);
+        result = apply_socket(tour, &lender, process, active, &open.items[i], count);
+    }
+    error = errno;
+    open_sockets_free(&open);
+    lender_close(&lender);
+    return errno = error, result;
+}
+
+/* --program: as `program` in rules. */
+static bool is_asked_for(const char *glob, const struct process *process)
+{
+    const char *names[] = {process->exe, process->argv[0]};
+
+    for (size_t i = 0; i < 2; i++) {
+        const char *slash = names[i] && !strchr(glob, '/') ? strrchr(names[i], '/') : NULL;
+
+        if (names[i] && glob_match(glob, slash ? slash + 1 : names[i]))
+            return true;
+    }
+    return false;
+}
+
+/* Which rules are for it, and its sockets. */
+static void apply_identified(struct tour *tour, const struct process *process)
+{
+    const struct identity identity = process_identity(process);
+    struct active active = {tour->active_rules, 0};
+
+    active.count = active_rules(&tour->loaded.policy, &identity, tour->active_rules);
+    tour->tally.processes += active.count != 0;
+    if (active.count && apply_sockets(tour, process, &active) != 0 && !is_gone(errno))
+        tell_refused(tour, process, errno);
+    if (!active.count && !tour->all && tour->round == 1 && !tour->json)
+        fprintf(stderr, "%s[%d]: no rule is for it\n", process->name, process->pid);
+}
+
+/* Returns 0, or -1 when there is no such process, or it runs no program (any more). */
+static int apply_process(struct tour *tour, pid_t pid)
+{
+    struct process process;
+    int result = process_identify(pid, &process);
+
+    if (result == 0 && !process_is_program(&process))
+        result = -1;
+    else if (result == 0 && (!tour->program || is_asked_for(tour->program, &process)))
+        apply_identified(tour, &process);
+    process_free(&process);
+    return result;
+}
+
+/* Returns how many of the named processes there are. */
+static size_t apply_round(struct tour *tour, const pid_t *named, size_t count)
+{
+    pid_t *every = named ? NULL : all_processes(&count);
+    const pid_t *pids = named ? named : every;
+    size_t alive = 0;
+
+    tour->round++;
+    tour->tally = (struct tally){.processes = 0};
+    tour->json_sockets = json_array();
+    tour->json_refused = json_array();
+    for (size_t i = 0; pids && i < count && !stopped; i++) {
+        if (apply_process(tour, pids[i]) == 0) {
+            alive++;
+        } else if (named && tour->round == 1) {
+            tour->failed = true;
+            command_failure("%d: no such process, or it runs no program", pids[i]);
+        }
+    }
+    tell_round(tour);
+    json_decref(tour->json_sockets);
+    json_decref(tour->json_refused);
+    forget(tour);
+    free(every);
+    return alive;
+}
+
+/* --- the whole -------------------------------------------------------------------------------- */
+
+static void stop(int number)
+{
+    (void)number;
+    stopped = 1;
+}
+
+static void wait_for(double seconds)
+{
+    struct timespec pause = {.tv_sec = (time_t)seconds};
+
+    pause.tv_nsec = (long)((seconds - floor(seconds)) * 1e9);
+    nanosleep(&pause, NULL); /* a signal ends it */
+}
+
+static void run_rounds(struct tour *tour, const pid_t *named, size_t count, double pause)
+{
+    struct sigaction action = {.sa_handler = stop};
+
+    if (pause > 0) {
+        sigaction(SIGINT, &action, NULL);
+        sigaction(SIGTERM, &action, NULL);
+    }
+    while (apply_round(tour, named, count) > 0 && pause > 0 && !stopped)
+        wait_for(pause);
+    forget(tour);
+}
+
+static int make_tour(struct tour *tour, const pid_t *named, size_t count, double pause)
+{
+    struct diagnostics diagnostics = {.report = print_error, .context = stderr};
+    const struct policy *policy = &tour->loaded.policy;
+    int status = 0;
+
+    if (load_rules(tour->rules, NULL, &diagnostics, &tour->loaded) != 0)
+        return EXIT_RULES;
+    tour->fresh.policy = policy;
+    tour->active_rules = calloc(policy->rule_count + 1u, sizeof(uint32_t));
+    tour->result = malloc(sizeof *tour->result);
+    if (!tour->active_rules || !tour->result ||
+        retuner_make(&tour->retuner, policy, tour->dry_run) != 0) {
+        status = command_failure("%s", strerror(errno));
+    } else {
+        run_rounds(tour, named, count, pause);
+        status = tour->failed;
+    }
+    retuner_free(&tour->retuner);
+    fresh_free(&tour->fresh);
+    free(tour->result);
+    free(tour->active_rules);
+    loaded_free(&tour->loaded);
+    return status;
+}
+
+/* Shorter pauses would be a load, longer ones than a day hide a mistake. */
+static bool read_pause(const char *word, double *seconds)
+{
+    char *end;
+
+    *seconds = strtod(word, &end);
+    return end != word && !*end && *seconds >= 0.1 && *seconds <= 86400;
+}
+
+int cmd_apply(int argc, char **argv)
+{
+    struct tour tour = {.rules = NULL};
+    const struct flag flags[] = {{"config", 'c', FLAG_VALUE, &tour.rules},
+                                 {"program", 'p', FLAG_VALUE, &tour.program},
+                                 {"all", 'a', FLAG_SWITCH, &tour.all},
+                                 {"dry-run", 'n', FLAG_SWITCH, &tour.dry_run},
+                                 {"watch", 'w', FLAG_VALUE, &tour.watch},
+                                 {"json", 'j', FLAG_SWITCH, &tour.json},
+                                 {NULL, 0, FLAG_SWITCH, NULL}};
+    double pause = 0;
+    size_t count;
+    pid_t *pids;
+    int status = 0;
+    int first = parse_flags(argc, argv, flags, OPERANDS_ANYWHERE, &status);
+
+    if (first < 0)
+        return status;
+    count = (size_t)(argc - first);
+    if ((count > 0) + tour.all + !!tour.program != 1)
+        return command_misuse("expected processes, or --program, or --all");
+    if (tour.watch && !read_pause(tour.watch, &pause))
+        return command_misuse("\"%s\": --watch takes seconds, 0.1 to 86400", tour.watch);
+    if (!tour.rules)
+        tour.rules = default_rules();
+    if (!tour.rules)
+        return command_misuse("which rules? Name them with -c");
+    pids = calloc(count + 1, sizeof *pids);
+    if (!pids)
+        return command_failure("%s", strerror(errno));
+    for (size_t i = 0; i < count && !status; i++)
+        if (!read_pid(argv[(size_t)first + i], &pids[i]))
+            status = command_misuse("\"%s\" is no process ID", argv[(size_t)first + i]);
+    if (!status)
+        status = make_tour(&tour, count ? pids : NULL, count, pause);
+    free(pids);
+    return status;
+}

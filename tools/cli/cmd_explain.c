@@ -1,0 +1,391 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * socktune explain: which options a socket would be given, at which call, by which rule.
+ */
+#include "commands.h"
+#include "console.h"
+#include "endpoint.h"
+#include "flags.h"
+#include "format_option.h"
+#include "names.h"
+#include "rules_file.h"
+#include "simulate.h"
+
+#include <errno.h>
+#include <netinet/in.h>
+#include <pwd.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#ifndef IPPROTO_MPTCP
+#define IPPROTO_MPTCP 262 /* include/uapi/linux/in.h */
+#endif
+
+/* What the command line says. */
+struct question {
+    const char *rules;
+    const char *program;
+    const char *user;
+    const char *protocol;
+    const char *family;
+    const char *listen;
+    const char *connect;
+    const char *accept;
+    bool socket;
+    bool json;
+};
+
+/* Who asks for the socket, and which one. */
+struct answer_for {
+    struct identity identity;
+    struct scenario scenario;
+};
+
+static const char *const calls[] = {
+    [PHASE_SOCKET] = "socket",          [PHASE_BIND] = "before bind",
+    [PHASE_CONNECT] = "before connect", [PHASE_CONNECTED] = "after connect",
+    [PHASE_LISTEN] = "before listen",   [PHASE_LISTENING] = "after listen",
+    [PHASE_ACCEPT] = "accept",          [PHASE_ACCEPT_WILDCARD] = "accept",
+};
+
+/* --- the question ----------------------------------------------------------------------------- */
+
+static const struct {
+    const char *name;
+    int domain;
+} families[] = {{"inet", AF_INET}, {"inet6", AF_INET6}, {"unix", AF_UNIX}};
+
+/* Names as in rules; the domain chooses among rows of one name. */
+static const struct {
+    const char *name;
+    int domain; /* AF_UNSPEC: both IP families */
+    int type;
+    int protocol;
+} protocols[] = {
+    {"tcp", AF_UNSPEC, SOCK_STREAM, IPPROTO_TCP},
+    {"mptcp", AF_UNSPEC, SOCK_STREAM, IPPROTO_MPTCP},
+    {"sctp", AF_UNSPEC, SOCK_STREAM, IPPROTO_SCTP},
+    {"dccp", AF_UNSPEC, SOCK_DCCP, IPPROTO_DCCP},
+    {"udp", AF_UNSPEC, SOCK_DGRAM, IPPROTO_UDP},
+    {"udplite", AF_UNSPEC, SOCK_DGRAM, IPPROTO_UDPLITE},
+    {"icmp", AF_INET, SOCK_DGRAM, IPPROTO_ICMP},
+    {"icmp", AF_INET6, SOCK_DGRAM, IPPROTO_ICMPV6},
+    {"raw", AF_UNSPEC, SOCK_RAW, IPPROTO_RAW},
+    {"unix-stream", AF_UNIX, SOCK_STREAM, 0},
+    {"unix-dgram", AF_UNIX, SOCK_DGRAM, 0},
+};
+
+static bool is_ip(int domain)
+{
+    return domain == AF_INET || domain == AF_INET6;
+}
+
+static int set_type(const char *name, struct scenario *scenario)
+{
+    if (!name)
+        name = is_ip(scenario->domain) ? "tcp" : "unix-stream";
+    for (size_t i = 0; i < sizeof protocols / sizeof *protocols; i++) {
+        bool fits = protocols[i].domain == AF_UNSPEC ? is_ip(scenario->domain)
+                                                     : protocols[i].domain == scenario->domain;
+
+        if (!fits || strcmp(protocols[i].name, name) != 0)
+            continue;
+        scenario->type = protocols[i].type;
+        scenario->protocol = protocols[i].protocol;
+        return 0;
+    }
+    return command_misuse("no protocol \"%s\" in this family; there are tcp, mptcp, sctp, dccp, "
+                          "udp, udplite, icmp and raw, and unix-stream and unix-dgram",
+                          name);
+}
+
+/* The family asked for, or the one that an address implies, or IPv4. */
+static int set_family(const char *name, const char *const *addresses, struct scenario *scenario)
+{
+    scenario->domain = AF_UNSPEC;
+    for (size_t i = 0; name && i < sizeof families / sizeof *families; i++)
+        if (strcmp(families[i].name, name) == 0)
+            scenario->domain = families[i].domain;
+    if (name && scenario->domain == AF_UNSPEC)
+        return command_misuse("no family \"%s\"; there are inet, inet6 and unix", name);
+    for (; *addresses && scenario->domain == AF_UNSPEC; addresses++)
+        scenario->domain = endpoint_family(*addresses);
+    if (scenario->domain == AF_UNSPEC)
+        scenario->domain = AF_INET;
+    return 0;
+}
+
+static int read_address(const char *text, int domain, struct sockaddr_storage *to)
+{
+    const char *wrong = endpoint_read(text, domain, to);
+
+    return wrong ? command_misuse("\"%s\": %s", text, wrong) : 0;
+}
+
+static int set_accept(const struct question *question, struct scenario *scenario)
+{
+    char *local = strdup(question->accept);
+    char *remote = local ? strchr(local, ',') : NULL;
+    int status;
+
+    if (!remote) {
+        free(local);
+        return command_misuse("expected --accept LOCAL,REMOTE");
+    }
+    *remote++ = '\0';
+    status = set_family(question->family, (const char *[]){local, remote, NULL}, scenario);
+    if (!status)
+        status = read_address(local, scenario->domain, &scenario->local);
+    if (!status)
+        status = read_address(remote, scenario->domain, &scenario->remote);
+    free(local);
+    return status;
+}
+
+static int set_scenario(const struct question *question, struct scenario *scenario)
+{
+    const char *address = question->listen ? question->listen : question->connect;
+    int status = question->accept
+                     ? set_accept(question, scenario)
+                     : set_family(question->family, (const char *[]){address, NULL}, scenario);
+
+    scenario->life = question->accept    ? LIFE_ACCEPT
+                     : question->listen  ? LIFE_LISTEN
+                     : question->connect ? LIFE_CONNECT
+                                         : LIFE_SOCKET;
+    if (!status && address)
+        status = read_address(address, scenario->domain,
+                              question->listen ? &scenario->local : &scenario->remote);
+    if (!status)
+        status = set_type(question->protocol, scenario);
+    if (!status && question->accept &&
+        protocol_bit_of(scenario->domain, scenario->type, scenario->protocol) & PROTOCOL_DATAGRAM)
+        status = command_misuse("%s sockets are not accepted", question->protocol);
+    return status;
+}
+
+static int set_user(const char *name, uint32_t *uid)
+{
+    const struct passwd *user;
+    char *end;
+    unsigned long number;
+
+    *uid = geteuid();
+    if (!name)
+        return 0;
+    errno = 0;
+    user = getpwnam(name);
+    number = strtoul(name, &end, 10);
+    if (user)
+        *uid = user->pw_uid;
+    else if (*name >= '0' && *name <= '9' && !*end && number < UINT32_MAX)
+        *uid = (uint32_t)number;
+    else
+        return command_failure("no user \"%s\"", name);
+    return 0;
+}
+
+/* --- the answer ------------------------------------------------------------------------------- */
+
+static void print_effects(const struct policy *policy, const struct outcome *outcome)
+{
+    printf("%s%-14s  %-26s  %-20s  %-7s  %s%s\n", colour(stdout, COLOUR_BOLD), "AT", "OPTION",
+           "VALUE", "HOW", "RULE", colour(stdout, COLOUR_NONE));
+    for (uint32_t i = 0; i < outcome->effect_count; i++) {
+        const struct effect *effect = &outcome->effects[i];
+        const struct policy_action *action = &policy->actions[effect->action];
+        char value[POLICY_VALUE_MAX];
+
+        action_format(policy, action, value, sizeof value);
+        printf("%-14s  %-26s  %-20s  %-7s  ", calls[effect->phase],
+               policy_string(policy, policy->options[action->option].name), value,
+               mode_name(action->mode));
+        action_print_where(policy, effect->action);
+        puts(effect->inherited ? " (on the listener, inherited)" : "");
+    }
+}
+
+static void print_guards(const struct policy *policy, const struct outcome *outcome)
+{
+    for (uint32_t i = 0; i < outcome->guard_count; i++) {
+        const struct guard *guard = &outcome->guards[i];
+
+        printf("The program's own setting of %s has no effect: %s by ",
+               policy_string(policy, policy->options[guard->option].name),
+               mode_name(policy->actions[guard->action].mode));
+        action_print_where(policy, guard->action);
+        putchar('\n');
+    }
+}
+
+static const char *handoff_name(const struct policy_rule *rule)
+{
+    return rule->flags & RULE_HANDOFF_SOCKET ? "socket"
+           : rule->flags & RULE_HANDOFF_AUTO ? "auto"
+                                             : "ring";
+}
+
+/* Listeners are never passed. */
+static void print_report(const struct policy *policy, const struct outcome *outcome, bool listens)
+{
+    const struct policy_rule *rule;
+
+    if (outcome->report == NO_REPORT)
+        return;
+    rule = &policy->rules[outcome->report];
+    printf("It is reported by %s, %s:%u", policy_string(policy, rule->name),
+           policy_string(policy, rule->file), rule->line);
+    if (!listens && (rule->flags & RULE_HANDOFF_SOCKET))
+        printf(", and passed to the helper");
+    else if (!listens && (rule->flags & RULE_HANDOFF_AUTO))
+        printf(", and passed to the helper where sock_diag cannot be had");
+    puts(".");
+}
+
+static void print_answer(const struct policy *policy, const struct active *active,
+                         const struct outcome *outcome, bool listens)
+{
+    printf("%u of %u rule%s %s for this program.\n", active->count, policy->rule_count,
+           plural(policy->rule_count), active->count == 1 ? "is" : "are");
+    if (outcome->effect_count)
+        print_effects(policy, outcome);
+    else
+        puts("They give such a socket nothing.");
+    print_guards(policy, outcome);
+    print_report(policy, outcome, listens);
+}
+
+static json_t *json_report(const struct policy *policy, uint32_t index)
+{
+    const struct policy_rule *rule;
+
+    if (index == NO_REPORT)
+        return json_null();
+    rule = &policy->rules[index];
+    return json_pack("{s:o, s:o, s:i, s:s}", "rule", json_text(policy_string(policy, rule->name)),
+                     "file", json_text(policy_string(policy, rule->file)), "line", (int)rule->line,
+                     "handoff", handoff_name(rule));
+}
+
+static json_t *json_bytes(const struct policy *policy, const struct policy_action *action)
+{
+    char hex[2 * POLICY_VALUE_MAX + 1] = "";
+
+    for (size_t i = 0; i < action->length; i++)
+        snprintf(hex + 2 * i, 3, "%02x", (unsigned char)policy->data[action->value + i]);
+    return json_string(hex);
+}
+
+static json_t *json_effect(const struct policy *policy, const struct effect *effect)
+{
+    const struct policy_action *action = &policy->actions[effect->action];
+    json_t *object = action_json_where(policy, effect->action);
+
+    json_object_set_new(object, "at", json_string(calls[effect->phase]));
+    json_object_set_new(object, "inherited", json_boolean(effect->inherited));
+    json_object_set_new(object, "value", action_json_value(policy, action));
+    json_object_set_new(object, "written", json_text(policy_string(policy, action->text)));
+    json_object_set_new(object, "bytes", json_bytes(policy, action));
+    if (action->op == OP_MERGE)
+        json_object_set_new(object, "mask", json_integer(action->mask));
+    return object;
+}
+
+static int print_json_answer(const struct policy *policy, const struct active *active,
+                             const struct outcome *outcome)
+{
+    json_t *rules = json_array(), *effects = json_array(), *guards = json_array();
+
+    for (uint32_t i = 0; i < active->count; i++) {
+        const struct policy_rule *rule = &policy->rules[active->rules[i]];
+
+        json_array_append_new(rules, json_pack("{s:o, s:o, s:i}", "name",
+                                               json_text(policy_string(policy, rule->name)), "file",
+                                               json_text(policy_string(policy, rule->file)), "line",
+                                               (int)rule->line));
+    }
+    for (uint32_t i = 0; i < outcome->effect_count; i++)
+        json_array_append_new(effects, json_effect(policy, &outcome->effects[i]));
+    for (uint32_t i = 0; i < outcome->guard_count; i++)
+        json_array_append_new(guards, action_json_where(policy, outcome->guards[i].action));
+    return print_json(json_pack("{s:o, s:o, s:o, s:o}", "rules", rules, "options", effects,
+                                "guarded", guards, "report", json_report(policy, outcome->report)));
+}
+
+static int answer(const struct policy *policy, const struct answer_for *whom, bool json)
+{
+    uint32_t *rules = calloc(policy->rule_count + 1, sizeof *rules);
+    struct outcome *outcome = malloc(sizeof *outcome);
+    struct active active = {rules, 0};
+    int status = 0;
+
+    if (!rules || !outcome) {
+        status = command_failure("%s", strerror(errno));
+        goto out;
+    }
+    active.count = active_rules(policy, &whom->identity, rules);
+    simulate(policy, &active, &whom->scenario, outcome);
+    if (json)
+        status = print_json_answer(policy, &active, outcome);
+    else
+        print_answer(policy, &active, outcome, whom->scenario.life == LIFE_LISTEN);
+out:
+    free(outcome);
+    free(rules);
+    return status;
+}
+
+static int explain(const char *rules, const struct answer_for *whom, bool json)
+{
+    struct diagnostics diagnostics = {.report = print_error, .context = stderr};
+    struct loaded loaded;
+    int status;
+
+    if (load_rules(rules, NULL, &diagnostics, &loaded) != 0)
+        return EXIT_FAILURE;
+    status = answer(&loaded.policy, whom, json);
+    loaded_free(&loaded);
+    return status;
+}
+
+int cmd_explain(int argc, char **argv)
+{
+    struct question question = {.rules = NULL};
+    const struct flag flags[] = {{"config", 'c', FLAG_VALUE, &question.rules},
+                                 {"program", 'p', FLAG_VALUE, &question.program},
+                                 {"user", 'u', FLAG_VALUE, &question.user},
+                                 {"socket", 0, FLAG_SWITCH, &question.socket},
+                                 {"listen", 0, FLAG_VALUE, &question.listen},
+                                 {"connect", 0, FLAG_VALUE, &question.connect},
+                                 {"accept", 0, FLAG_VALUE, &question.accept},
+                                 {"protocol", 0, FLAG_VALUE, &question.protocol},
+                                 {"family", 0, FLAG_VALUE, &question.family},
+                                 {"json", 'j', FLAG_SWITCH, &question.json},
+                                 {NULL, 0, FLAG_SWITCH, NULL}};
+    struct answer_for whom = {.scenario = {.life = LIFE_SOCKET}};
+    int status;
+    int first = parse_flags(argc, argv, flags, OPERANDS_ANYWHERE, &status);
+
+    if (first < 0)
+        return status;
+    if (!question.rules)
+        question.rules = default_rules();
+    if (!question.rules)
+        return command_misuse("which rules? Name them with -c");
+    if (!question.program)
+        return command_misuse("which program? Name it with --program");
+    if (question.socket + !!question.listen + !!question.connect + !!question.accept != 1)
+        return command_misuse("expected one of --socket, --listen, --connect and --accept");
+    status = set_scenario(&question, &whom.scenario);
+    if (!status)
+        status = set_user(question.user, &whom.identity.uid);
+    if (status)
+        return status;
+    /* What is left are the program's arguments; its name goes before them. */
+    argv[--first] = (char *)question.program;
+    whom.identity.argv = (const char *const *)argv + first;
+    whom.identity.executable = strchr(question.program, '/') ? question.program : NULL;
+    return explain(question.rules, &whom, question.json);
+}

@@ -1,0 +1,250 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * socktune options: what a rule may set, from the option table and from the running kernel. The
+ * manual page's table and the completions are made from here too, so that they cannot drift.
+ */
+#include "commands.h"
+#include "console.h"
+#include "flags.h"
+#include "kernel_support.h"
+#include "names.h"
+#include "policy.h"
+#include "value.h"
+
+#include <stdio.h>
+#include <string.h>
+
+static const char *const whens[] = {
+    [WHEN_ANY] = "any time",
+    [WHEN_BIND] = "before bind",
+    [WHEN_HANDSHAKE] = "before handshake",
+    [WHEN_LISTENER] = "before listen",
+    [WHEN_CONNECT] = "before connect",
+    [WHEN_AFTER] = "after connect, listen",
+};
+
+static const char *const inherits[] = {
+    [INHERIT_YES] = "yes",
+    [INHERIT_NO] = "no",
+    [INHERIT_UNWANTED] = "yes",
+    [INHERIT_NONE] = NULL,
+};
+
+static const char *const supports[] = {
+    [KERNEL_HAS] = "yes", [KERNEL_LACKS] = "no", [KERNEL_UNTOLD] = "unknown"};
+
+static const char *or_dash(const char *text)
+{
+    return text && *text ? text : "-";
+}
+
+/* A row as text, each cell as people read it. */
+struct described {
+    char range[160];
+    char privilege[64];    /* "": none */
+    const char *inherited; /* NULL: there is nothing to inherit */
+};
+
+static void describe(const struct option *option, struct described *to)
+{
+    value_range(option, to->range, sizeof to->range);
+    privilege_name(option, to->privilege, sizeof to->privilege);
+    to->inherited = inherits[option->inherit];
+}
+
+static json_t *json_bits(unsigned bits, const struct bit_name *names)
+{
+    json_t *array = json_array();
+
+    for (; names->name; names++)
+        if (bits & names->bit)
+            json_array_append_new(array, json_string(names->name));
+    return array;
+}
+
+static json_t *json_values(const struct option_name *names)
+{
+    json_t *object = json_object();
+
+    for (; names && names->name; names++)
+        json_object_set_new(object, names->name, json_integer(names->value));
+    return object;
+}
+
+/* null: no socket could be made that would tell. */
+static json_t *json_support(enum kernel_support support)
+{
+    return support == KERNEL_UNTOLD ? json_null() : json_boolean(support == KERNEL_HAS);
+}
+
+static json_t *json_option(const struct option *option)
+{
+    struct described row;
+
+    describe(option, &row);
+    return json_pack(
+        "{s:s, s:i, s:i, s:s?, s:s, s:I, s:I, s:o, s:s, s:s?, s:s?, s:o, s:o, s:o, s:b, s:s?, s:o, "
+        "s:s}",
+        "name", option->name, "level", option->level, "number", option->optname, "unit",
+        unit_name(option->unit), "range", row.range, "min", (json_int_t)option->min, "max",
+        (json_int_t)option->max, "values", json_values(option->names), "when", whens[option->when],
+        "inherited", row.inherited, "privilege", *row.privilege ? row.privilege : NULL, "families",
+        json_bits(option->families, family_names), "protocols",
+        json_bits(option->protocols, protocol_names), "roles", json_bits(option->roles, role_names),
+        "readable", option->readable, "since", *option->since ? option->since : NULL, "kernel",
+        json_support(kernel_support(option)), "doc", option->doc);
+}
+
+static int list_json(const struct option *table, size_t count)
+{
+    json_t *array = json_array();
+
+    for (size_t i = 0; i < count; i++)
+        json_array_append_new(array, json_option(&table[i]));
+    return print_json(array);
+}
+
+static int list_names(const struct option *table, size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        puts(table[i].name);
+    return 0;
+}
+
+static int list_table(const struct option *table, size_t count)
+{
+    printf("%s%-25s %-21s %-9s %-22s %-7s %s%s\n", colour(stdout, COLOUR_BOLD), "OPTION", "SET AT",
+           "INHERITED", "NEEDS", "KERNEL", "WHAT IT DOES (VALUES)", colour(stdout, COLOUR_NONE));
+    for (size_t i = 0; i < count; i++) {
+        struct described row;
+
+        describe(&table[i], &row);
+        printf("%-25s %-21s %-9s %-22s %-7s %s (%s)\n", table[i].name, whens[table[i].when],
+               or_dash(row.inherited), or_dash(row.privilege), supports[kernel_support(&table[i])],
+               table[i].doc, row.range);
+    }
+    return 0;
+}
+
+/* Text within a line of mdoc(7), and what comes behind it. */
+static void print_roff(const char *text, const char *end)
+{
+    for (; *text; text++)
+        switch (*text) {
+        case '\\':
+            fputs("\\e", stdout);
+            break;
+        case '-':
+            fputs("\\-", stdout);
+            break;
+        default:
+            putchar(*text);
+        }
+    fputs(end, stdout);
+}
+
+/* The list of options of socktune.conf(5). The kernel at hand has no say in it. */
+static int list_man(const struct option *table, size_t count)
+{
+    puts(".Bl -tag -width Ds");
+    for (size_t i = 0; i < count; i++) {
+        struct described row;
+
+        describe(&table[i], &row);
+        printf(".It Cm %s\n", table[i].name);
+        print_roff(table[i].doc, ".\n");
+        print_roff("Values: ", "");
+        print_roff(row.range, ".\n");
+        if (table[i].when != WHEN_ANY) {
+            print_roff("Set ", "");
+            print_roff(whens[table[i].when], ".\n");
+        }
+        if (row.inherited && strcmp(row.inherited, "no") == 0)
+            print_roff("Not inherited by accepted sockets, so set on each.", "\n");
+        if (*row.privilege) {
+            print_roff("Needs ", "");
+            print_roff(row.privilege, ".\n");
+        }
+        if (*table[i].since) {
+            print_roff("Since Linux ", "");
+            print_roff(table[i].since, ".\n");
+        }
+    }
+    puts(".El");
+    return 0;
+}
+
+static void print_bits(const char *label, unsigned bits, const struct bit_name *names)
+{
+    printf("  %-13s", label);
+    for (const char *separator = ""; names->name; names++)
+        if (bits & names->bit) {
+            printf("%s%s", separator, names->name);
+            separator = ", ";
+        }
+    putchar('\n');
+}
+
+static void print_one(const struct option *option)
+{
+    struct described row;
+
+    describe(option, &row);
+    printf("%s%s%s: %s\n", colour(stdout, COLOUR_BOLD), option->name, colour(stdout, COLOUR_NONE),
+           option->doc);
+    printf("  %-13s%s\n", "value", row.range);
+    if (unit_name(option->unit))
+        printf("  %-13s%s\n", "unit", unit_name(option->unit));
+    printf("  %-13s%s\n", "set at", whens[option->when]);
+    printf("  %-13s%s\n", "inherited", or_dash(row.inherited));
+    printf("  %-13s%s\n", "needs", or_dash(row.privilege));
+    print_bits("families", option->families, family_names);
+    print_bits("protocols", option->protocols, protocol_names);
+    print_bits("roles", option->roles, role_names);
+    if (option->level >= 0)
+        printf("  %-13slevel %d, option %d\n", "number", option->level, option->optname);
+    printf("  %-13s%s\n", "since", *option->since ? option->since : "before Linux 4.19");
+    printf("  %-13s%s\n", "this kernel", supports[kernel_support(option)]);
+}
+
+static int show(const char *name, bool json)
+{
+    const struct option *option = option_find(name);
+    const char *near;
+
+    if (option && json)
+        return print_json(json_option(option));
+    if (option) {
+        print_one(option);
+        return 0;
+    }
+    near = option_nearest(name);
+    return near ? command_failure("no option \"%s\"; did you mean \"%s\"?", name, near)
+                : command_failure("no option \"%s\"; `socktune options` lists them all", name);
+}
+
+int cmd_options(int argc, char **argv)
+{
+    bool json = false, names = false, man = false;
+    const struct flag flags[] = {{"json", 'j', FLAG_SWITCH, &json},
+                                 {"names", 0, FLAG_SWITCH, &names},
+                                 {"man", 0, FLAG_SWITCH, &man},
+                                 {NULL, 0, FLAG_SWITCH, NULL}};
+    int status;
+    int first = parse_flags(argc, argv, flags, OPERANDS_ANYWHERE, &status);
+    size_t count;
+    const struct option *table = option_table(&count);
+
+    if (first < 0)
+        return status;
+    if (argc - first > 1)
+        return command_misuse("expected the name of one option at most");
+    if (json + names + man + (first < argc && (names || man)) > 1)
+        return command_misuse("--json, --names and --man exclude one another");
+    if (first < argc)
+        return show(argv[first], json);
+    return json    ? list_json(table, count)
+           : names ? list_names(table, count)
+           : man   ? list_man(table, count)
+                   : list_table(table, count);
+}

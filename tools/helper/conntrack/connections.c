@@ -1,0 +1,664 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The connections.
+ *
+ * They lie in chunks of CHUNK places. A place is the cursor of a walk: a connection keeps its own
+ * from open to close, so a walk over the places meets it once. Chunks that become empty are let
+ * go. A table of open addressing finds the place by the identity. Closed ones are moved into a
+ * ring, numbered from the first that ever closed.
+ */
+#include "connections.h"
+#include "aggregates.h"
+#include "intern.h"
+#include "policy.h"
+
+#include "glob.h"
+#include <stdlib.h>
+#include <string.h>
+
+#define CHUNK        256u /* places; a multiple of 64 */
+#define TABLE_MIN    1024u
+#define OPTION_NAMES 512u
+#define NO_PLACE     UINT32_MAX
+#define STATE_CLOSE  7u /* TCP_CLOSE */
+
+struct chunk {
+    uint64_t used[CHUNK / 64]; /* a bit a place */
+    unsigned count;
+    struct connection places[CHUNK];
+};
+
+struct connections {
+    struct chunk **chunks; /* NULL where a chunk was let go */
+    size_t chunk_count;
+    size_t roomy; /* no chunk before this one has a free place */
+    uint32_t *table;
+    size_t table_size; /* a power of two */
+    size_t open;
+    struct connection *history;
+    size_t history_size;
+    uint64_t closed; /* that ever were put into the history */
+    size_t history_count;
+    struct groups groups;
+    struct intern names;
+    size_t options_memory;
+};
+
+/* Names of options that were refused. They are few (the table of options), shared by all and kept
+ * for good, so that a connection holds two bytes for each. */
+static const char *option_names[OPTION_NAMES] = {"other"};
+static unsigned option_name_count = 1;
+
+static uint16_t option_index(const char *name)
+{
+    char *copy;
+
+    for (unsigned i = 0; i < option_name_count; i++)
+        if (strcmp(option_names[i], name) == 0)
+            return (uint16_t)i;
+    if (option_name_count == OPTION_NAMES)
+        return 0;
+    copy = strdup(name);
+    if (!copy)
+        return 0;
+    option_names[option_name_count] = copy;
+    return (uint16_t)option_name_count++;
+}
+
+struct option_failure connection_failure(const struct connection *connection, unsigned i)
+{
+    return (struct option_failure){option_names[connection->failures[i].option],
+                                   connection->failures[i].error};
+}
+
+void connection_info(const struct connection *connection, struct tcp_info_bytes *info)
+{
+    info->length = connection->info_length;
+    memcpy(info->bytes, connection->info, connection->info_length);
+}
+
+/* --- places --------------------------------------------------------------------------------- */
+
+/* Of a place that is used. */
+static struct connection *at_place(const struct connections *all, uint32_t place)
+{
+    return &all->chunks[place / CHUNK]->places[place % CHUNK];
+}
+
+/* NULL: the place, of a chunk that is there, is free. */
+static struct connection *look_into(const struct connections *all, uint32_t place)
+{
+    const struct chunk *chunk = all->chunks[place / CHUNK];
+    bool used = chunk->used[place % CHUNK / 64] >> (place % 64) & 1;
+
+    return used ? at_place(all, place) : NULL;
+}
+
+static struct chunk *chunk_with_room(struct connections *all, size_t *index)
+{
+    struct chunk **more;
+    size_t i = all->roomy;
+
+    while (i < all->chunk_count && all->chunks[i] && all->chunks[i]->count == CHUNK)
+        i++;
+    *index = all->roomy = i;
+    if (i == all->chunk_count) {
+        more = reallocarray(all->chunks, i + 1, sizeof(struct chunk *));
+        if (!more)
+            return NULL;
+        all->chunks = more;
+        all->chunks[all->chunk_count++] = NULL;
+    }
+    if (!all->chunks[i])
+        all->chunks[i] = calloc(1, sizeof(struct chunk));
+    return all->chunks[i];
+}
+
+static uint32_t take_place(struct connections *all)
+{
+    size_t index;
+    struct chunk *chunk = chunk_with_room(all, &index);
+
+    if (!chunk)
+        return NO_PLACE;
+    for (unsigned word = 0; word < CHUNK / 64; word++) {
+        if (chunk->used[word] != UINT64_MAX) {
+            unsigned bit = (unsigned)__builtin_ctzll(~chunk->used[word]);
+
+            chunk->used[word] |= UINT64_C(1) << bit;
+            chunk->count++;
+            return (uint32_t)(index * CHUNK + (size_t)word * 64 + bit);
+        }
+    }
+    return NO_PLACE;
+}
+
+static void free_place(struct connections *all, uint32_t place)
+{
+    size_t index = place / CHUNK;
+    struct chunk *chunk = all->chunks[index];
+
+    chunk->used[place % CHUNK / 64] &= ~(UINT64_C(1) << place % 64);
+    if (index < all->roomy)
+        all->roomy = index;
+    /* One empty chunk is kept, so that a lone connection that comes and goes costs nothing. */
+    if (--chunk->count == 0 && index > 0) {
+        free(chunk);
+        all->chunks[index] = NULL;
+        while (all->chunk_count > 0 && !all->chunks[all->chunk_count - 1])
+            all->chunk_count--;
+        if (all->roomy > all->chunk_count)
+            all->roomy = all->chunk_count;
+    }
+}
+
+/* --- table ---------------------------------------------------------------------------------- */
+
+static size_t hash(const struct connections *all, uint64_t netns, uint64_t cookie)
+{
+    uint64_t mixed = (cookie ^ netns << 40) * UINT64_C(0x9e3779b97f4a7c15);
+
+    return (size_t)(mixed >> 32 ^ mixed) & (all->table_size - 1);
+}
+
+/* Where in the table the identity is, or where it would go. */
+static size_t table_seek(const struct connections *all, uint64_t netns, uint64_t cookie)
+{
+    size_t at = hash(all, netns, cookie);
+
+    while (all->table[at] != NO_PLACE) {
+        const struct connection *found = at_place(all, all->table[at]);
+
+        if (found->cookie == cookie && found->netns == netns)
+            break;
+        at = (at + 1) & (all->table_size - 1);
+    }
+    return at;
+}
+
+/* Where identities collided, those behind an emptied entry move up, so that none is cut off. */
+static void table_remove(struct connections *all, size_t at)
+{
+    size_t mask = all->table_size - 1, next = at;
+
+    for (;;) {
+        const struct connection *moved;
+        size_t home;
+
+        next = (next + 1) & mask;
+        if (all->table[next] == NO_PLACE)
+            break;
+        moved = at_place(all, all->table[next]);
+        home = hash(all, moved->netns, moved->cookie);
+        if (((next - home) & mask) >= ((next - at) & mask)) {
+            all->table[at] = all->table[next];
+            at = next;
+        }
+    }
+    all->table[at] = NO_PLACE;
+}
+
+static int table_resize(struct connections *all, size_t size)
+{
+    uint32_t *old = all->table;
+    size_t old_size = all->table_size;
+    uint32_t *new = malloc(size * sizeof *new);
+
+    if (!new)
+        return -1;
+    memset(new, 0xff, size * sizeof *new);
+    all->table = new;
+    all->table_size = size;
+    for (size_t i = 0; i < old_size; i++) {
+        if (old[i] != NO_PLACE) {
+            const struct connection *moved = at_place(all, old[i]);
+
+            new[table_seek(all, moved->netns, moved->cookie)] = old[i];
+        }
+    }
+    free(old);
+    return 0;
+}
+
+/* At most half full; smaller again when it is nearly empty. */
+static int table_fit(struct connections *all)
+{
+    if ((all->open + 1) * 2 > all->table_size)
+        return table_resize(all, all->table_size * 2);
+    if (all->table_size > TABLE_MIN && all->open * 16 < all->table_size)
+        (void)table_resize(all, all->table_size / 2);
+    return 0;
+}
+
+/* --- the whole ------------------------------------------------------------------------------ */
+
+struct connections *connections_new(size_t history)
+{
+    struct connections *all = calloc(1, sizeof *all);
+
+    if (!all)
+        return NULL;
+    if (table_resize(all, TABLE_MIN) != 0 || connections_set_history(all, history) != 0) {
+        connections_free(all);
+        return NULL;
+    }
+    return all;
+}
+
+/* Of all that are open or remembered. */
+static void free_all_options(struct connections *all)
+{
+    struct connection *found;
+    uint64_t cursor = 0;
+    size_t budget = SIZE_MAX;
+
+    while ((found = connections_walk(all, &cursor, &budget)))
+        free(found->options);
+    for (uint64_t number = all->closed - all->history_count; number != all->closed; number++)
+        free(all->history[number % all->history_size].options);
+}
+
+void connections_free(struct connections *all)
+{
+    if (!all)
+        return;
+    free_all_options(all);
+    for (size_t i = 0; i < all->chunk_count; i++)
+        free(all->chunks[i]);
+    free(all->chunks);
+    free(all->table);
+    free(all->history);
+    groups_free(&all->groups);
+    intern_clear(&all->names);
+    free(all);
+}
+
+static void free_options(struct connections *all, struct connection_options *options)
+{
+    if (options)
+        all->options_memory -= sizeof *options + options->length;
+    free(options);
+}
+
+static void release(struct connections *all, const struct connection *connection)
+{
+    free_options(all, connection->options);
+    intern_release(&all->names, connection->program);
+    intern_release(&all->names, connection->rule);
+}
+
+static struct connection *in_history(const struct connections *all, uint64_t number)
+{
+    return &all->history[number % all->history_size];
+}
+
+int connections_set_history(struct connections *all, size_t history)
+{
+    struct connection *new = history ? calloc(history, sizeof *new) : NULL;
+
+    if (history && !new)
+        return -1;
+    for (uint64_t number = all->closed - all->history_count; number != all->closed; number++) {
+        if (all->closed - number > history)
+            release(all, in_history(all, number));
+        else
+            new[number % history] = *in_history(all, number);
+    }
+    if (all->history_count > history)
+        all->history_count = history;
+    free(all->history);
+    all->history = new;
+    all->history_size = history;
+    return 0;
+}
+
+struct connections_size connections_size(const struct connections *all)
+{
+    struct connections_size size = {all->open, all->history_count, all->history_size,
+                                    all->groups.count + all->groups.other_used, 0};
+
+    for (size_t i = 0; i < all->chunk_count; i++)
+        size.memory += all->chunks[i] ? sizeof(struct chunk) : 0;
+    size.memory += sizeof *all + all->chunk_count * sizeof(struct chunk *) +
+                   all->table_size * sizeof *all->table +
+                   all->history_size * sizeof(struct connection) + all->groups.memory +
+                   all->names.memory + all->options_memory;
+    return size;
+}
+
+struct connection *connections_get(struct connections *all, uint64_t netns, uint64_t cookie)
+{
+    uint32_t place = all->table[table_seek(all, netns, cookie)];
+
+    return place == NO_PLACE ? NULL : at_place(all, place);
+}
+
+const struct connection *connections_find(const struct connections *all, uint64_t netns,
+                                          uint64_t cookie)
+{
+    uint32_t place = all->table[table_seek(all, netns, cookie)];
+
+    return place == NO_PLACE ? NULL : at_place(all, place);
+}
+
+const struct group *connections_group(const struct connections *all, size_t n)
+{
+    if (n < all->groups.count)
+        return all->groups.sorted[n];
+    return n == all->groups.count && all->groups.other_used ? &all->groups.other : NULL;
+}
+
+/* --- walks ---------------------------------------------------------------------------------- */
+
+static bool passes(const struct connection_filter *filter, const struct connection *connection)
+{
+    if (filter->one_user && filter->uid != connection->uid)
+        return false;
+    if (filter->roles && !(filter->roles & connection->role))
+        return false;
+    if (filter->close_reasons && !(filter->close_reasons >> connection->close_reason & 1))
+        return false;
+    if (filter->rule && strcmp(filter->rule, connection->rule) != 0)
+        return false;
+    if (filter->state && strcmp(filter->state, tcp_state_name(connection->state)) != 0)
+        return false;
+    return !filter->program || glob_match(filter->program, connection->program);
+}
+
+size_t connections_places(const struct connections *all)
+{
+    return all->chunk_count * CHUNK;
+}
+
+static struct connection *walk(const struct connections *all, uint64_t *cursor, size_t *budget)
+{
+    uint64_t end = (uint64_t)all->chunk_count * CHUNK;
+
+    while (*cursor<end && * budget> 0) {
+        uint64_t place = (*cursor)++;
+        struct connection *found;
+
+        --*budget;
+        if (!all->chunks[place / CHUNK]) {
+            *cursor = (place / CHUNK + 1) * CHUNK;
+            continue;
+        }
+        found = look_into(all, (uint32_t)place);
+        if (found)
+            return found;
+    }
+    return NULL;
+}
+
+struct connection *connections_walk(struct connections *all, uint64_t *cursor, size_t *budget)
+{
+    return walk(all, cursor, budget);
+}
+
+const struct connection *connections_next(const struct connections *all,
+                                          const struct connection_filter *filter, uint64_t *cursor,
+                                          size_t *budget)
+{
+    const struct connection *found;
+
+    while ((found = walk(all, cursor, budget)))
+        if (passes(filter, found))
+            return found;
+    return NULL;
+}
+
+const struct connection *connections_next_closed(const struct connections *all,
+                                                 const struct connection_filter *filter,
+                                                 uint64_t *cursor, size_t *budget)
+{
+    if (*cursor < all->closed - all->history_count)
+        *cursor = all->closed - all->history_count;
+    while (*cursor<all->closed && * budget> 0) {
+        const struct connection *found = in_history(all, (*cursor)++);
+
+        --*budget;
+        if (passes(filter, found))
+            return found;
+    }
+    return NULL;
+}
+
+/* --- a connection's life -------------------------------------------------------------------- */
+
+static void fill(struct connection *connection, const struct connection_start *start)
+{
+    connection->owner = start->owner;
+    memcpy(connection->local, start->local, sizeof connection->local);
+    memcpy(connection->remote, start->remote, sizeof connection->remote);
+    connection->local_port = start->local_port;
+    connection->remote_port = start->remote_port;
+    connection->ifindex = start->ifindex;
+    connection->pid = start->pid;
+    connection->protocol = start->protocol;
+    connection->family = start->family;
+    connection->applied = start->applied;
+    connection->missing_since = 0;
+    connection->failure_count =
+        (uint8_t)(start->failure_count < CONNECTION_FAILURES_MAX ? start->failure_count
+                                                                 : CONNECTION_FAILURES_MAX);
+    for (unsigned i = 0; i < connection->failure_count; i++) {
+        connection->failures[i].option = option_index(start->failures[i].option);
+        connection->failures[i].error = (uint16_t)start->failures[i].error;
+    }
+}
+
+/* The same socket once more: connect() after one that failed, listen() with another backlog. */
+static void open_again(struct connection *connection, const struct connection_start *start)
+{
+    fill(connection, start);
+    connection->state = 0;
+    group_options(connection->group, start);
+}
+
+static struct connection *open_new(struct connections *all, const struct connection_start *start)
+{
+    struct connection *connection;
+    uint32_t place;
+    size_t at;
+
+    if (table_fit(all) != 0)
+        return NULL;
+    at = table_seek(all, start->netns, start->cookie);
+    place = take_place(all);
+    if (place == NO_PLACE)
+        return NULL;
+    connection = at_place(all, place);
+    *connection = (struct connection){.netns = start->netns,
+                                      .cookie = start->cookie,
+                                      .opened = start->opened,
+                                      .uid = start->uid,
+                                      .role = start->role,
+                                      .program = intern_hold(&all->names, start->program),
+                                      .rule = intern_hold(&all->names, start->rule)};
+    if (!connection->program || !connection->rule) {
+        release(all, connection);
+        free_place(all, place);
+        return NULL;
+    }
+    fill(connection, start);
+    all->table[at] = place;
+    all->open++;
+    connection->group = groups_get(
+        &all->groups, &(struct group_key){.program = start->program,
+                                          .rule = start->rule,
+                                          .role = start->role,
+                                          .port = start->role == ROLE_CONNECT ? start->remote_port
+                                                                              : start->local_port,
+                                          .peer = start->peer ? start->peer : "",
+                                          .uid = start->uid});
+    group_opened(connection->group, start);
+    return connection;
+}
+
+struct connection *connections_open(struct connections *all, const struct connection_start *start)
+{
+    struct connection *known = connections_get(all, start->netns, start->cookie);
+
+    if (!known)
+        return open_new(all, start);
+    open_again(known, start);
+    return known;
+}
+
+/* SO_LINGER with 0 seconds, for one, makes the kernel wipe what it counted before it tells of the
+ * end. A connection that never sent and never got a segment does not exist. */
+static bool is_wiped(const struct tcp_info_bytes *old, const struct tcp_info_bytes *new)
+{
+    const struct tcp_info_field *out = tcp_info_find("segs_out"), *in = tcp_info_find("segs_in");
+    uint64_t before = 0, sent, received;
+
+    if (tcp_info_get(out, new, &sent) != TCP_INFO_VALUE ||
+        tcp_info_get(in, new, &received) != TCP_INFO_VALUE)
+        return true;
+    (void)tcp_info_get(out, old, &before);
+    return (sent == 0 && received == 0) || (sent < before && before - sent < UINT32_MAX / 2);
+}
+
+static void read_info(const struct connection_reading *reading, struct tcp_info_bytes *info)
+{
+    info->length = 0;
+    if (!reading->info)
+        return;
+    info->length =
+        reading->info_length < CONNECTION_INFO_ROOM ? reading->info_length : CONNECTION_INFO_ROOM;
+    memcpy(info->bytes, reading->info, info->length);
+}
+
+static void take_figures(struct connection *connection, const struct connection_reading *reading,
+                         const struct tcp_info_bytes *old, struct tcp_info_bytes *new)
+{
+    group_sampled(connection->group, old, new);
+    memcpy(connection->info, new->bytes, new->length);
+    connection->info_length = (uint16_t) new->length;
+    connection->sampled = reading->when;
+}
+
+/* Returns whether figures came. `end`: they are the kernel's last word, and may be wiped. */
+static bool take_reading(struct connection *connection, const struct connection_reading *reading,
+                         bool end)
+{
+    struct tcp_info_bytes old, new;
+
+    read_info(reading, &new);
+    if (reading->congestion && reading->congestion[0])
+        strncpy(connection->congestion, reading->congestion, sizeof connection->congestion - 1);
+    if (connection->role == ROLE_LISTEN || new.length == 0)
+        return false;
+    connection_info(connection, &old);
+    if (end && is_wiped(&old, &new))
+        return false;
+    take_figures(connection, reading, &old, &new);
+    return true;
+}
+
+void connections_sample(struct connections *all, struct connection *connection,
+                        const struct connection_reading *reading)
+{
+    (void)all;
+    connection->state = (uint8_t)reading->state;
+    connection->missing_since = 0;
+    (void)take_reading(connection, reading, false);
+    connection->data = DATA_SAMPLE;
+    connection->sampled = reading->when;
+    if (connection->role == ROLE_LISTEN) {
+        group_queue(connection->group, connection, reading->accept_queue, reading->accept_limit);
+        connection->accept_queue = reading->accept_queue;
+        connection->accept_limit = reading->accept_limit;
+    }
+}
+
+void connections_set_options(struct connections *all, struct connection *connection,
+                             const uint8_t *bytes, size_t length)
+{
+    struct connection_options *options = malloc(sizeof *options + length);
+
+    free_options(all, connection->options);
+    connection->options = options;
+    if (!options)
+        return;
+    options->length = length;
+    memcpy(options->bytes, bytes, length);
+    all->options_memory += sizeof *options + length;
+}
+
+static void forget(struct connections *all, const struct connection *connection)
+{
+    size_t at = table_seek(all, connection->netns, connection->cookie);
+    uint32_t place = all->table[at];
+
+    table_remove(all, at);
+    free_place(all, place);
+    all->open--;
+    (void)table_fit(all);
+}
+
+static void remember(struct connections *all, const struct connection *closed)
+{
+    if (all->history_size == 0) {
+        release(all, closed);
+        return;
+    }
+    if (all->history_count == all->history_size)
+        release(all, in_history(all, all->closed));
+    else
+        all->history_count++;
+    *in_history(all, all->closed++) = *closed;
+}
+
+/* Before the last figures take the place of the sample's. */
+static enum close_reason find_ending(const struct connection *connection, enum connection_data data,
+                                     const struct connection_reading *reading)
+{
+    struct tcp_info_bytes sample, last;
+
+    if (data == DATA_LOST || !reading)
+        return CLOSE_LOST;
+    if (connection->role == ROLE_LISTEN)
+        return CLOSE_LISTENER;
+    connection_info(connection, &sample);
+    read_info(reading, &last);
+    if (last.length == 0)
+        return CLOSE_UNKNOWN;
+    if (is_wiped(&sample, &last))
+        return CLOSE_ABORTED;
+    return close_reason_of(connection->role == ROLE_CONNECT, &last, reading->unacknowledged,
+                           &sample);
+}
+
+void connections_close(struct connections *all, struct connection *connection,
+                       enum connection_data data, const struct connection_reading *reading)
+{
+    struct connection closed;
+    enum close_reason reason = find_ending(connection, data, reading);
+    bool told = reading && take_reading(connection, reading, true);
+
+    connection->closed = reading ? reading->when : connection->missing_since;
+    if (connection->closed == 0)
+        connection->closed = connection->sampled ? connection->sampled : connection->opened;
+    if (data == DATA_FINAL && !told && connection->role != ROLE_LISTEN)
+        data = connection->info_length ? DATA_SAMPLE : DATA_LOST;
+    connection->data = (uint8_t)data;
+    connection->close_reason = (uint8_t)reason;
+    connection->state = STATE_CLOSE;
+    group_closed(connection->group, connection);
+    closed = *connection;
+    closed.owner = NULL;
+    forget(all, connection);
+    remember(all, &closed);
+}
+
+void connections_reject(struct connections *all, struct connection *connection)
+{
+    struct connection gone = *connection;
+
+    group_queue(gone.group, &gone, 0, 0);
+    gone.group->open--;
+    gone.group->closed[CLOSE_REJECTED]++;
+    forget(all, connection);
+    release(all, &gone);
+}

@@ -1,0 +1,312 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What the helper knows: the connections that are open, those that closed last, and the sums by
+ * program, rule and role that never fall. Nothing here does I/O; one thread uses it, no locks.
+ *
+ * A connection's identity is {network namespace's cookie, socket's cookie}: both are unique as
+ * long as the machine runs. Times are CLOCK_REALTIME nanoseconds; addresses are 16 bytes, IPv4 as
+ * v4-mapped; ports are in host byte order.
+ */
+#ifndef SOCKTUNE_HELPER_CONNECTIONS_H
+#define SOCKTUNE_HELPER_CONNECTIONS_H
+
+#include "close_reason.h"
+#include "tcp_info.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#define CONNECTION_FAILURES_MAX 8u
+#define CONNECTION_NAMED_MAX    16u
+#define CONNECTION_INFO_ROOM    288u /* bytes of tcp_info that are kept; Linux 6.18 gives 280 */
+#define CONGESTION_NAME_SIZE    16u  /* TCP_CA_NAME_MAX */
+/* Sums are kept for so many {user, program, rule, role, port, class of peers}; all others go under
+ * "other". */
+#define GROUPS_MAX 1000u
+/* A user's program has so many ports for one rule and role; its further ports go under one. */
+#define GROUP_PORTS_MAX 16u
+/* struct group: stands for the further ports. Above any port. */
+#define GROUP_PORT_OTHER 65536u
+
+/* What the figures of a connection are. */
+enum connection_data {
+    DATA_NONE,   /* not looked at yet: there are no figures */
+    DATA_SAMPLE, /* as of `sampled` */
+    DATA_FINAL,  /* told by the kernel when it destroyed the socket: complete */
+    DATA_LOST    /* gone without a final: the last sample, if there is one, stands */
+};
+
+enum connection_state_bit { CONNECTION_OPEN = 1, CONNECTION_CLOSED = 2 };
+
+/* An option that the kernel refused. */
+struct option_failure {
+    const char *option; /* the kernel's name; static, or "option N" interned */
+    int error;          /* errno */
+};
+
+/* Options that were read back from a connection: for each, the number of its row in the table of
+ * options, the length of its value, and so many bytes. */
+struct connection_options {
+    size_t length;
+    uint8_t bytes[];
+};
+
+struct group;
+
+/* Read only for all but connections.c. Valid until control returns to the loop. */
+struct connection {
+    uint64_t netns;
+    uint64_t cookie;
+    uint64_t opened;
+    uint64_t closed;                    /* 0: open */
+    uint64_t sampled;                   /* when `info` was read; 0: never */
+    const char *program;                /* interned */
+    const char *rule;                   /* interned; "" where no rule is known */
+    struct group *group;                /* where its sums are */
+    struct connection_options *options; /* NULL: it was not handed over */
+    void *owner; /* the namespace, as the sampler knows it; NULL once closed */
+    uint8_t local[16];
+    uint8_t remote[16]; /* all 0 for a listener */
+    uint16_t local_port;
+    uint16_t remote_port;
+    uint32_t ifindex; /* bound to this interface; 0: none, or not known yet */
+    pid_t pid;        /* that made the call */
+    uid_t uid;
+    uint16_t protocol;    /* IPPROTO_TCP, IPPROTO_MPTCP */
+    uint8_t family;       /* AF_INET, AF_INET6 */
+    uint8_t role;         /* enum role_bit */
+    uint8_t state;        /* as tcp_state_name() wants it; 0: not known yet */
+    uint8_t data;         /* enum connection_data */
+    uint8_t close_reason; /* enum close_reason */
+    uint8_t verified;     /* the kernel said that it belongs to `uid` */
+    uint8_t sought;       /* it was looked for by a dump, since it was not where it should be */
+    uint8_t failure_count;
+    uint16_t applied;       /* options that were set */
+    uint16_t info_length;   /* bytes of `info`; 0: none */
+    uint32_t accept_queue;  /* listeners: connections that wait for accept() */
+    uint32_t accept_limit;  /* listeners: how many may */
+    uint64_t missing_since; /* not found any more, but no final yet; 0: no such thing */
+    struct option_failure_index {
+        uint16_t option; /* index into the table of option names; see connection_failure() */
+        uint16_t error;
+    } failures[CONNECTION_FAILURES_MAX];
+    char congestion[CONGESTION_NAME_SIZE]; /* "": not known */
+    uint8_t info[CONNECTION_INFO_ROOM];
+};
+
+/* Figures of tcp_info that only rise in a connection's life and are summed in groups. */
+enum group_sum {
+    SUM_BYTES_SENT,
+    SUM_BYTES_ACKED,
+    SUM_BYTES_RECEIVED,
+    SUM_BYTES_RETRANS,
+    SUM_SEGS_OUT,
+    SUM_SEGS_IN,
+    SUM_DATA_SEGS_OUT,
+    SUM_DATA_SEGS_IN,
+    SUM_TOTAL_RETRANS,
+    SUM_DSACK_DUPS,
+    SUM_REORD_SEEN,
+    SUM_RCV_OOOPACK,
+    SUM_TOTAL_RTO,
+    SUM_TOTAL_RTO_TIME,
+    SUM_DELIVERED,
+    SUM_DELIVERED_CE,
+    SUM_BUSY_TIME,
+    SUM_RWND_LIMITED,
+    SUM_SNDBUF_LIMITED,
+    SUM_COUNT
+};
+
+/* The name in the table of tcp_info ("bytes_sent"), whence the unit. */
+const char *group_sum_field(enum group_sum sum);
+
+#define HISTOGRAM_BUCKETS 16u
+
+enum histogram_kind {
+    HISTOGRAM_DURATION, /* seconds, of closed connections */
+    HISTOGRAM_RTT,      /* seconds, at every sample and final that has one */
+    HISTOGRAM_MIN_RTT,  /* seconds, once a connection: when it closes */
+    /* bytes a second, at every sample and final that the program did not leave short of data */
+    HISTOGRAM_DELIVERY_RATE,
+    HISTOGRAM_COUNT
+};
+
+/* Counts are of each bucket alone (not cumulative); what lies above the last bound is in
+ * counts[HISTOGRAM_BUCKETS]. */
+struct histogram {
+    uint64_t counts[HISTOGRAM_BUCKETS + 1];
+    double sum;
+};
+
+/* HISTOGRAM_BUCKETS upper bounds in the histogram's unit, rising, each inclusive. */
+const double *histogram_bounds(enum histogram_kind kind);
+
+struct option_count {
+    const char *option;
+    int error; /* errno; 0: it was set */
+    uint64_t count;
+};
+
+/* The sums of one {program, rule, role, port, class of peers} of one user. */
+struct group {
+    const char *program;
+    const char *rule;
+    unsigned role; /* enum role_bit */
+    unsigned port; /* of the service: where it connects to, or listens; or GROUP_PORT_OTHER */
+    /* The class of the peers, as configured when the connection began; "" where there were no
+     * classes, and of listeners. */
+    const char *peer;
+    uid_t uid; /* (uid_t)-1 in the group "other", whose program and rule are "other" */
+    bool other;
+
+    uint64_t open; /* now; all others never fall */
+    uint64_t opened;
+    uint64_t closed[CLOSE_COUNT];
+    uint64_t sums[SUM_COUNT];
+    struct histogram histograms[HISTOGRAM_COUNT];
+    uint64_t applied;              /* options set, those below and others */
+    struct option_count *outcomes; /* outcome_count of them: {option, errno} */
+    size_t outcome_count;
+    uint64_t accept_queue; /* of its open listeners, now */
+    uint64_t accept_limit;
+};
+
+/* Which connections are wanted. Zeroed: all that are open. */
+struct connection_filter {
+    const char *program;    /* glob; NULL: any */
+    const char *rule;       /* exact; NULL: any */
+    const char *state;      /* as tcp_state_name() writes it; NULL: any */
+    unsigned roles;         /* enum role_bit; 0: any */
+    unsigned close_reasons; /* bits of 1 << enum close_reason; 0: any */
+    bool one_user;          /* only those of `uid` */
+    uid_t uid;
+};
+
+struct connections;
+
+/* `history`: how many closed ones are kept. NULL: no memory. */
+struct connections *connections_new(size_t history);
+void connections_free(struct connections *all);
+
+/* Keep more or fewer closed ones from now on; the oldest go. Returns -1 without memory (then
+ * nothing changed). */
+int connections_set_history(struct connections *all, size_t history);
+
+/*
+ * The next open connection at or behind *cursor (begin with 0) that passes, or NULL. *cursor moves
+ * behind it. At most *budget places are looked at, and *budget falls by them: NULL with a *budget
+ * above 0 means the end, NULL with 0 that there is more: call again later. A connection that is
+ * open during the whole walk is met exactly once, whatever opens or closes between the calls; so a
+ * cursor may be given to a client and come back, and any value of it is valid.
+ */
+const struct connection *connections_next(const struct connections *all,
+                                          const struct connection_filter *filter, uint64_t *cursor,
+                                          size_t *budget);
+
+/* The same for closed ones, oldest first. A cursor of one that left the history goes on with the
+ * oldest that is left. */
+const struct connection *connections_next_closed(const struct connections *all,
+                                                 const struct connection_filter *filter,
+                                                 uint64_t *cursor, size_t *budget);
+
+/* The open connection of that identity, or NULL. */
+const struct connection *connections_find(const struct connections *all, uint64_t netns,
+                                          uint64_t cookie);
+
+/* The n-th group in the order of program, rule, role, port, peer, user; NULL at the end. Groups
+ * that differ in nothing but the user are neighbours, so that they can be added up for those who
+ * see all. */
+const struct group *connections_group(const struct connections *all, size_t n);
+
+struct connections_size {
+    size_t open;
+    size_t closed; /* in the history */
+    size_t history;
+    size_t groups;
+    size_t memory; /* bytes that all this takes */
+};
+struct connections_size connections_size(const struct connections *all);
+
+/* The i-th refused option of a connection, i < failure_count. */
+struct option_failure connection_failure(const struct connection *connection, unsigned i);
+
+/* The figures as tcp_info_get() wants them; length 0 where there are none. */
+void connection_info(const struct connection *connection, struct tcp_info_bytes *info);
+
+/* --- what the registry, the sampler and tests change --------------------------------------- */
+
+/* A connection as a record of a ring tells it. */
+struct connection_start {
+    uint64_t netns;
+    uint64_t cookie;
+    uint64_t opened;
+    const char *program;
+    const char *rule;
+    const char *peer; /* see struct group; NULL is "" */
+    void *owner;
+    uint8_t local[16];
+    uint8_t remote[16];
+    uint16_t local_port;
+    uint16_t remote_port;
+    uint32_t ifindex;
+    pid_t pid;
+    uid_t uid;
+    uint16_t protocol;
+    uint8_t family;
+    uint8_t role;
+    uint16_t applied;
+    unsigned named; /* of those that were applied, these */
+    const char *options[CONNECTION_NAMED_MAX];
+    unsigned failure_count;
+    struct option_failure failures[CONNECTION_FAILURES_MAX];
+};
+
+/*
+ * Track a connection. One that is already tracked under this identity is the same socket once
+ * more (a second connect(), listen()): it is brought up to date and counts once. Returns it, or
+ * NULL without memory. Names are copied.
+ */
+struct connection *connections_open(struct connections *all, const struct connection_start *start);
+
+/* What the kernel says of a connection. */
+struct connection_reading {
+    uint64_t when;
+    unsigned state;
+    const uint8_t *info; /* NULL: none came */
+    size_t info_length;
+    const char *congestion; /* NULL: none came */
+    uint32_t accept_queue;
+    uint32_t accept_limit;
+    uint32_t unacknowledged; /* of a final: bytes that waited for the peer's word (idiag_wqueue) */
+};
+
+/* Take over a sample. What rose since the last one goes into the group's sums. */
+void connections_sample(struct connections *all, struct connection *connection,
+                        const struct connection_reading *reading);
+
+/* The options that were read back of it, in place of earlier ones. Without memory there are none.
+ */
+void connections_set_options(struct connections *all, struct connection *connection,
+                             const uint8_t *bytes, size_t length);
+
+/*
+ * The connection is over: it goes into the history, and `connection` is invalid. `data` is
+ * DATA_FINAL or DATA_LOST; `reading` may be NULL. Figures of a final that were wiped (a reset
+ * connection's) do not replace those of the last sample.
+ */
+void connections_close(struct connections *all, struct connection *connection,
+                       enum connection_data data, const struct connection_reading *reading);
+
+/* Forget a connection that should never have been taken: no history, and its group loses it. */
+void connections_reject(struct connections *all, struct connection *connection);
+
+/* As connections_find() and connections_next() without a filter, but to change it. */
+struct connection *connections_get(struct connections *all, uint64_t netns, uint64_t cookie);
+struct connection *connections_walk(struct connections *all, uint64_t *cursor, size_t *budget);
+
+/* Where a walk ends: its cursor is then at least this. */
+size_t connections_places(const struct connections *all);
+
+#endif

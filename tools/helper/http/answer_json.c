@@ -1,0 +1,319 @@
+/* SPDX-License-Identifier: MIT */
+#include "answer_json.h"
+#include "format_option.h"
+#include "names.h"
+#include "tcp_info.h"
+#include "utf8.h"
+
+#include <arpa/inet.h>
+#include <inttypes.h>
+#include <net/if.h>
+#include <netinet/in.h>
+#include <string.h>
+
+#define NANOSECONDS 1e9
+
+/* Text from outside as JSON: what is no UTF-8 becomes U+FFFD. */
+static json_t *text_json(const char *text)
+{
+    json_t *value = json_string(text);
+    char *clean;
+    size_t used = 0;
+
+    if (value)
+        return value;
+    clean = malloc(strlen(text) * strlen(UTF8_REPLACEMENT) + 1);
+    if (!clean)
+        return NULL;
+    while (*text) {
+        size_t length = utf8_length(text);
+        const char *from = length ? text : UTF8_REPLACEMENT;
+        size_t size = length ? length : strlen(UTF8_REPLACEMENT);
+
+        memcpy(clean + used, from, size);
+        used += size;
+        text += length ? length : 1;
+    }
+    value = json_stringn(clean, used);
+    free(clean);
+    return value;
+}
+
+static json_t *seconds_json(uint64_t nanoseconds)
+{
+    return json_real((double)nanoseconds / NANOSECONDS);
+}
+
+static json_t *count_json(uint64_t count)
+{
+    return json_integer((json_int_t)count);
+}
+
+/* --- a connection ----------------------------------------------------------------------------- */
+
+static json_t *endpoint_json(const struct connection *connection, const uint8_t address[16],
+                             uint16_t port)
+{
+    char text[INET6_ADDRSTRLEN];
+
+    /* The model has IPv4 addresses as v4-mapped. */
+    if (connection->family == AF_INET)
+        inet_ntop(AF_INET, address + 12, text, sizeof text);
+    else
+        inet_ntop(AF_INET6, address, text, sizeof text);
+    return json_pack("{s:s, s:i}", "address", text, "port", (int)port);
+}
+
+static const char *protocol_text(unsigned protocol)
+{
+    return protocol == IPPROTO_MPTCP ? "mptcp" : "tcp";
+}
+
+static const char *data_text(enum connection_data data)
+{
+    static const char *const texts[] = {
+        [DATA_NONE] = "none",
+        [DATA_SAMPLE] = "sample",
+        [DATA_FINAL] = "final",
+        [DATA_LOST] = "lost",
+    };
+
+    return texts[data];
+}
+
+/* What was read back of a connection that was handed over; NULL of others. */
+static json_t *values_json(const struct connection_options *options)
+{
+    size_t count;
+    const struct option *rows = option_table(&count);
+    json_t *values = options ? json_object() : NULL;
+
+    for (size_t at = 0; values && at + 2 <= options->length; at += 2u + options->bytes[at + 1]) {
+        const struct option *row = &rows[options->bytes[at]];
+
+        json_object_set_new(values, row->name,
+                            bytes_json(row, options->bytes + at + 2, options->bytes[at + 1]));
+    }
+    return values;
+}
+
+static json_t *options_json(const struct connection *connection)
+{
+    json_t *failed = json_object();
+
+    for (unsigned i = 0; i < connection->failure_count; i++) {
+        struct option_failure failure = connection_failure(connection, i);
+        const char *error = strerrorname_np(failure.error);
+
+        json_object_set_new(failed, failure.option,
+                            error ? json_string(error) : json_integer(failure.error));
+    }
+    return json_pack("{s:i, s:o, s:o*}", "applied", (int)connection->applied, "failed", failed,
+                     "values", values_json(connection->options));
+}
+
+/* A field that the kernel did not return is absent; one without a value yet is null. Written
+ * without building an object of some 70 members first, as lists have many connections. */
+static void put_tcp_info(const struct tcp_info_bytes *info, FILE *to)
+{
+    size_t count;
+    const struct tcp_info_field *fields = tcp_info_table(&count);
+    const char *comma = "";
+    uint64_t number;
+
+    fputs(",\"tcp_info\":{", to);
+    for (size_t i = 0; i < count; i++) {
+        enum tcp_info_answer answer = tcp_info_get(&fields[i], info, &number);
+
+        if (answer == TCP_INFO_VALUE)
+            fprintf(to, "%s\"%s\":%" PRIu64, comma, fields[i].name, number);
+        else if (answer == TCP_INFO_UNSET)
+            fprintf(to, "%s\"%s\":null", comma, fields[i].name);
+        if (answer != TCP_INFO_ABSENT)
+            comma = ",";
+    }
+    putc('}', to);
+}
+
+static void set_figures(json_t *object, const struct connection *connection)
+{
+    if (connection->sampled)
+        json_object_set_new(object, "sampled", seconds_json(connection->sampled));
+    if (*connection->congestion)
+        json_object_set_new(object, "congestion", text_json(connection->congestion));
+    if (connection->role == ROLE_LISTEN)
+        json_object_set_new(object, "accept_queue",
+                            json_pack("{s:I, s:I}", "length", (json_int_t)connection->accept_queue,
+                                      "limit", (json_int_t)connection->accept_limit));
+}
+
+/* All but the figures of TCP_INFO. */
+static json_t *connection_json(const struct connection *connection)
+{
+    char id[2 * 20 + 2];
+    json_t *object;
+
+    snprintf(id, sizeof id, "%" PRIu64 "-%" PRIu64, connection->netns, connection->cookie);
+    object = json_pack("{s:s, s:o, s:I, s:I, s:o, s:s, s:s, s:s}", "id", id, "program",
+                       text_json(connection->program), "pid", (json_int_t)connection->pid, "uid",
+                       (json_int_t)connection->uid, "rule", text_json(connection->rule), "role",
+                       name_of_bits(connection->role, role_names), "family",
+                       connection->family == AF_INET ? "inet" : "inet6", "protocol",
+                       protocol_text(connection->protocol));
+    if (!object)
+        return NULL;
+    json_object_set_new(object, "local",
+                        endpoint_json(connection, connection->local, connection->local_port));
+    if (connection->role != ROLE_LISTEN)
+        json_object_set_new(object, "remote",
+                            endpoint_json(connection, connection->remote, connection->remote_port));
+    if (connection->ifindex)
+        json_object_set_new(object, "ifindex", count_json(connection->ifindex));
+    json_object_set_new(object, "state",
+                        connection->state ? json_string(tcp_state_name(connection->state))
+                                          : json_null());
+    json_object_set_new(object, "opened", seconds_json(connection->opened));
+    if (connection->closed)
+        json_object_set_new(object, "closed", seconds_json(connection->closed));
+    json_object_set_new(object, "data", json_string(data_text(connection->data)));
+    if (connection->close_reason != CLOSE_NONE)
+        json_object_set_new(object, "reason",
+                            json_string(close_reason_name(connection->close_reason)));
+    if (*connection->group->peer)
+        json_object_set_new(object, "peer", text_json(connection->group->peer));
+    json_object_set_new(object, "options", options_json(connection));
+    set_figures(object, connection);
+    return object;
+}
+
+int answer_connection(const struct connection *connection, FILE *to)
+{
+    json_t *object = connection_json(connection);
+    struct tcp_info_bytes info;
+    int failed;
+
+    if (!object)
+        return -1;
+    putc('{', to);
+    failed = json_dumpf(object, to, ANSWER_JSON_FLAGS | JSON_EMBED);
+    json_decref(object);
+    connection_info(connection, &info);
+    if (info.length)
+        put_tcp_info(&info, to);
+    putc('}', to);
+    return failed;
+}
+
+/* --- processes and rules
+ * -------------------------------------------------------------------------- */
+
+json_t *answer_process(const struct process *process, size_t connections)
+{
+    json_t *rules = json_array();
+
+    for (size_t i = 0; i < process->rule_count; i++)
+        json_array_append_new(rules, text_json(process->rules[i]));
+    return json_pack("{s:I, s:I, s:o, s:o, s:o, s:b, s:I, s:I, s:I, s:{s:I, s:I}}", "pid",
+                     (json_int_t)process->pid, "uid", (json_int_t)process->uid, "program",
+                     text_json(process->program), "rules", rules, "registered",
+                     seconds_json(process->registered), "ended", process->ended, "records",
+                     (json_int_t)process->records, "dropped", (json_int_t)process->dropped,
+                     "connections", (json_int_t)connections, "handoffs", "taken",
+                     (json_int_t)process->handed, "withheld", (json_int_t)process->withheld);
+}
+
+/* {"SO_MARK": {"EPERM": 3}} */
+static json_t *refused_json(const struct group *group)
+{
+    json_t *object = json_object();
+
+    for (size_t i = 0; i < group->outcome_count; i++) {
+        const struct option_count *refused = &group->outcomes[i];
+        const char *error = strerrorname_np(refused->error);
+        json_t *errors = json_object_get(object, refused->option);
+
+        if (!refused->error)
+            continue;
+        if (!errors) {
+            errors = json_object();
+            json_object_set_new(object, refused->option, errors);
+        }
+        json_object_set_new(errors, error ? error : "other", count_json(refused->count));
+    }
+    return object;
+}
+
+/* {"TCP_NODELAY": 7} */
+static json_t *set_json(const struct group *group)
+{
+    json_t *object = json_object();
+
+    for (size_t i = 0; i < group->outcome_count; i++)
+        if (!group->outcomes[i].error)
+            json_object_set_new(object, group->outcomes[i].option,
+                                count_json(group->outcomes[i].count));
+    return object;
+}
+
+static json_t *port_json(const struct group *group)
+{
+    return group->port == GROUP_PORT_OTHER ? json_string("other") : count_json(group->port);
+}
+
+/* How its connections ended. */
+static json_t *ends_json(const struct group *group)
+{
+    json_t *ends = json_object();
+
+    for (unsigned i = CLOSE_NONE + 1; i < CLOSE_COUNT; i++)
+        json_object_set_new(ends, close_reason_name((enum close_reason)i),
+                            count_json(group->closed[i]));
+    return ends;
+}
+
+static json_t *sums_json(const struct group *group)
+{
+    json_t *sums = json_object();
+
+    for (unsigned i = 0; i < SUM_COUNT; i++)
+        json_object_set_new(sums, group_sum_field((enum group_sum)i), count_json(group->sums[i]));
+    return sums;
+}
+
+/* Means are left to who asks: over the time between two answers, they say more. */
+static json_t *distribution_json(const struct histogram *histogram)
+{
+    uint64_t count = 0;
+
+    for (size_t i = 0; i <= HISTOGRAM_BUCKETS; i++)
+        count += histogram->counts[i];
+    return json_pack("{s:I, s:f}", "count", (json_int_t)count, "sum", histogram->sum);
+}
+
+json_t *answer_rule(const struct group *group)
+{
+    const char *role = name_of_bits(group->role, role_names);
+    uint64_t closed = 0;
+    json_t *object;
+
+    for (unsigned i = 0; i < CLOSE_COUNT; i++)
+        closed += group->closed[i];
+    object = json_pack(
+        "{s:o, s:o, s:s, s:o, s:I, s:I, s:I, s:o, s:{s:I, s:o, s:o}, s:{s:I, s:I}, s:o, s:o, s:o}",
+        "program", text_json(group->program), "rule", text_json(group->rule), "role",
+        group->other || !role ? "other" : role, "port", port_json(group), "open",
+        (json_int_t)group->open, "opened", (json_int_t)group->opened, "closed", (json_int_t)closed,
+        "ends", ends_json(group), "options", "applied", (json_int_t)group->applied, "set",
+        set_json(group), "failed", refused_json(group), "accept_queue", "length",
+        (json_int_t)group->accept_queue, "limit", (json_int_t)group->accept_limit, "rtt",
+        distribution_json(&group->histograms[HISTOGRAM_RTT]), "duration",
+        distribution_json(&group->histograms[HISTOGRAM_DURATION]), "tcp_info", sums_json(group));
+    if (*group->peer)
+        json_object_set_new(object, "peer", text_json(group->peer));
+    return object;
+}
+
+json_t *answer_error(const char *text)
+{
+    return json_pack("{s:o}", "error", text_json(text));
+}

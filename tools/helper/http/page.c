@@ -1,0 +1,16 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The assembler takes the file in; it finds it from the top of the source tree, where make runs.
+ */
+#include "page.h"
+
+__asm__(".pushsection .rodata\n"
+        ".global page_html\n"
+        ".global page_html_size\n"
+        "page_html:\n"
+        ".incbin \"tools/helper/http/page.html\"\n"
+        "page_html_end:\n"
+        ".balign 8\n"
+        "page_html_size:\n"
+        ".quad page_html_end - page_html\n"
+        ".popsection\n");

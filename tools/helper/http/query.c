@@ -1,0 +1,459 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Answering over HTTP: libmicrohttpd, once on the Unix socket and once, if wanted, on TCP. It runs
+ * within the helper's loop: its epoll descriptor is watched, and MHD_run() does what is ready.
+ *
+ * A request for what there is is a row of `resources`. Whatever is asked, nothing is changed by it.
+ */
+#include "answer.h"
+#include "answer_json.h"
+#include "authorisation.h"
+#include "health.h"
+#include "page.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/socket.h>
+#include <syslog.h>
+#include <unistd.h>
+
+/* Connections at a time, of all users and of one; seconds that one may be idle, or its reader
+ * asleep; bytes that its headers may have. */
+#define CLIENTS_MAX      256u
+#define USER_CLIENTS_MAX 32u
+#define CLIENT_PATIENCE  30u
+#define CLIENT_MEMORY    32768u
+#define LISTEN_BACKLOG   64u
+
+/* One listening socket. */
+struct server {
+    struct query *query;
+    struct MHD_Daemon *daemon;
+    struct loop_source *watch, *timer;
+    bool tcp;
+};
+
+struct query {
+    struct helper *helper;
+    struct server unix_server, tcp_server;
+    gid_t group; /* whose members see all */
+    struct client *clients;
+};
+
+/* A connection to us over the Unix socket. */
+struct client {
+    uid_t uid;
+    struct client *next, **at;
+};
+
+/* What a request is about. */
+struct request {
+    struct query *query;
+    struct MHD_Connection *connection;
+    struct viewer viewer;
+};
+
+/* --- answers ---------------------------------------------------------------------------------- */
+
+static enum MHD_Result send_response(struct MHD_Connection *connection, unsigned status,
+                                     struct MHD_Response *response)
+{
+    enum MHD_Result result;
+
+    if (!response)
+        return MHD_NO;
+    MHD_add_response_header(response, MHD_HTTP_HEADER_CACHE_CONTROL, "no-store");
+    MHD_add_response_header(response, "X-Content-Type-Options", "nosniff");
+    result = MHD_queue_response(connection, status, response);
+    MHD_destroy_response(response);
+    return result;
+}
+
+/* Steals `json`. */
+static enum MHD_Result send_json(struct MHD_Connection *connection, unsigned status, json_t *json)
+{
+    char *text = NULL;
+    size_t length;
+    FILE *to = open_memstream(&text, &length);
+    struct MHD_Response *response = NULL;
+    bool failed = !to || !json || json_dumpf(json, to, ANSWER_JSON_FLAGS) != 0;
+
+    json_decref(json);
+    if (to)
+        failed |= (putc('\n', to) == EOF) | (fclose(to) != 0);
+    if (!failed)
+        response = MHD_create_response_from_buffer(length, text, MHD_RESPMEM_MUST_FREE);
+    if (response)
+        MHD_add_response_header(response, MHD_HTTP_HEADER_CONTENT_TYPE, "application/json");
+    else
+        free(text);
+    return send_response(connection, status, response);
+}
+
+static enum MHD_Result send_error(struct MHD_Connection *connection, unsigned status,
+                                  const char *text)
+{
+    return send_json(connection, status, answer_error(text));
+}
+
+static enum MHD_Result send_static(struct MHD_Connection *connection, const char *type,
+                                   const char *text, size_t length)
+{
+    struct MHD_Response *response =
+        MHD_create_response_from_buffer(length, (void *)text, MHD_RESPMEM_PERSISTENT);
+
+    if (response)
+        MHD_add_response_header(response, MHD_HTTP_HEADER_CONTENT_TYPE, type);
+    return send_response(connection, MHD_HTTP_OK, response);
+}
+
+static enum MHD_Result get_health(const struct request *request)
+{
+    return send_static(request->connection, "text/plain; charset=utf-8", "ok\n", strlen("ok\n"));
+}
+
+static enum MHD_Result get_page(const struct request *request)
+{
+    struct MHD_Response *response =
+        MHD_create_response_from_buffer(page_html_size, (void *)page_html, MHD_RESPMEM_PERSISTENT);
+
+    if (response) {
+        MHD_add_response_header(response, MHD_HTTP_HEADER_CONTENT_TYPE, "text/html; charset=utf-8");
+        /* The page asks nobody but us, and nobody shows it within his own. */
+        MHD_add_response_header(response, "Content-Security-Policy",
+                                "default-src 'none'; style-src 'unsafe-inline'; script-src "
+                                "'unsafe-inline'; connect-src 'self'; base-uri 'none'; "
+                                "form-action 'none'; frame-ancestors 'none'");
+        MHD_add_response_header(response, "Referrer-Policy", "no-referrer");
+    }
+    return send_response(request->connection, MHD_HTTP_OK, response);
+}
+
+static enum MHD_Result get_metrics(const struct request *request)
+{
+    const char *accept =
+        MHD_lookup_connection_value(request->connection, MHD_HEADER_KIND, MHD_HTTP_HEADER_ACCEPT);
+    struct MHD_Response *response = answer_metrics(request->query->helper, !request->viewer.all,
+                                                   request->viewer.uid, metrics_accepted(accept));
+
+    if (response)
+        MHD_add_response_header(response, MHD_HTTP_HEADER_VARY, MHD_HTTP_HEADER_ACCEPT);
+    return send_response(request->connection, MHD_HTTP_OK, response);
+}
+
+static enum MHD_Result get_status(const struct request *request)
+{
+    return send_json(request->connection, MHD_HTTP_OK, health_json(request->query->helper));
+}
+
+static enum MHD_Result get_rules(const struct request *request)
+{
+    return send_response(
+        request->connection, MHD_HTTP_OK,
+        answer_rules(request->query->helper, !request->viewer.all, request->viewer.uid));
+}
+
+static enum MHD_Result get_processes(const struct request *request)
+{
+    return send_response(
+        request->connection, MHD_HTTP_OK,
+        answer_processes(request->query->helper, !request->viewer.all, request->viewer.uid));
+}
+
+struct parameters {
+    struct query_filter filter;
+    const char *error;
+};
+
+static enum MHD_Result take_parameter(void *context, enum MHD_ValueKind kind, const char *name,
+                                      const char *value)
+{
+    struct parameters *parameters = context;
+
+    (void)kind;
+    parameters->error = query_filter_set(&parameters->filter, name, value);
+    return parameters->error ? MHD_NO : MHD_YES;
+}
+
+static enum MHD_Result get_connections(const struct request *request)
+{
+    struct parameters parameters = {0};
+    struct connection_filter *wanted = &parameters.filter.connections;
+
+    MHD_get_connection_values(request->connection, MHD_GET_ARGUMENT_KIND, take_parameter,
+                              &parameters);
+    if (parameters.error)
+        return send_error(request->connection, MHD_HTTP_BAD_REQUEST, parameters.error);
+    if (!request->viewer.all) {
+        if (wanted->one_user && wanted->uid != request->viewer.uid)
+            return send_error(request->connection, MHD_HTTP_FORBIDDEN,
+                              "only root and the helper's group see other users' connections");
+        wanted->one_user = true;
+        wanted->uid = request->viewer.uid;
+    }
+    return send_response(request->connection, MHD_HTTP_OK,
+                         answer_connections(request->query->helper, &parameters.filter));
+}
+
+/* --- requests --------------------------------------------------------------------------------- */
+
+/* Who may have a resource over TCP, where nobody knows who asks. */
+enum reach {
+    REACH_ALL,
+    REACH_PEERS, /* if the configuration shows peers' addresses there */
+    REACH_UNIX
+};
+
+static const struct resource {
+    const char *path;
+    enum reach reach;
+    enum MHD_Result (*get)(const struct request *request);
+} resources[] = {
+    {"/", REACH_ALL, get_page},
+    {"/healthz", REACH_ALL, get_health},
+    {"/metrics", REACH_ALL, get_metrics},
+    {"/v1/status", REACH_ALL, get_status},
+    {"/v1/rules", REACH_ALL, get_rules},
+    {"/v1/connections", REACH_PEERS, get_connections},
+    {"/v1/processes", REACH_UNIX, get_processes},
+};
+
+static const struct resource *find_resource(const char *path)
+{
+    for (size_t i = 0; i < sizeof resources / sizeof *resources; i++)
+        if (strcmp(path, resources[i].path) == 0)
+            return &resources[i];
+    return NULL;
+}
+
+static bool reaches(const struct resource *resource, const struct request *request)
+{
+    return !request->viewer.tcp || resource->reach == REACH_ALL ||
+           (resource->reach == REACH_PEERS && request->query->helper->config.show_peers);
+}
+
+static enum MHD_Result send_not_allowed(struct MHD_Connection *connection)
+{
+    static const char text[] = "{\"error\":\"only GET and HEAD\"}\n";
+    struct MHD_Response *response =
+        MHD_create_response_from_buffer(sizeof text - 1, (void *)text, MHD_RESPMEM_PERSISTENT);
+
+    if (response) {
+        MHD_add_response_header(response, MHD_HTTP_HEADER_ALLOW, "GET, HEAD");
+        MHD_add_response_header(response, MHD_HTTP_HEADER_CONTENT_TYPE, "application/json");
+    }
+    return send_response(connection, MHD_HTTP_METHOD_NOT_ALLOWED, response);
+}
+
+static struct viewer who_asks(const struct server *server, struct MHD_Connection *connection)
+{
+    const union MHD_ConnectionInfo *info;
+
+    if (server->tcp)
+        return (struct viewer){.tcp = true, .all = true, .uid = (uid_t)-1};
+    info = MHD_get_connection_info(connection, MHD_CONNECTION_INFO_CONNECTION_FD);
+    return viewer_of(info ? info->connect_fd : -1, server->query->group);
+}
+
+static enum MHD_Result handle(void *context, struct MHD_Connection *connection, const char *url,
+                              const char *method, const char *version, const char *upload,
+                              size_t *upload_size, void **state)
+{
+    const struct server *server = context;
+    const struct resource *resource = find_resource(url);
+    struct request request = {server->query, connection, {0}};
+
+    (void)version, (void)upload;
+    /* An answer to the headers alone would end the connection. What is sent to us is thrown away.
+     */
+    if (!*state || *upload_size) {
+        *state = (void *)server;
+        *upload_size = 0;
+        return MHD_YES;
+    }
+    if (strcmp(method, MHD_HTTP_METHOD_GET) != 0 && strcmp(method, MHD_HTTP_METHOD_HEAD) != 0)
+        return send_not_allowed(connection);
+    if (!resource)
+        return send_error(connection, MHD_HTTP_NOT_FOUND,
+                          "there are /, /healthz, /metrics, /v1/connections, /v1/processes, "
+                          "/v1/rules and /v1/status");
+    request.viewer = who_asks(server, connection);
+    if (!reaches(resource, &request))
+        return send_error(connection, MHD_HTTP_FORBIDDEN,
+                          "over TCP there are sums alone; ask at the Unix socket");
+    return resource->get(&request);
+}
+
+/* --- clients ---------------------------------------------------------------------------------- */
+
+static size_t clients_of(const struct query *query, uid_t uid)
+{
+    size_t count = 0;
+
+    for (const struct client *client = query->clients; client; client = client->next)
+        count += client->uid == uid;
+    return count;
+}
+
+static struct client *client_add(struct query *query, uid_t uid)
+{
+    struct client *client = calloc(1, sizeof *client);
+
+    if (!client)
+        return NULL;
+    client->uid = uid;
+    client->next = query->clients;
+    client->at = &query->clients;
+    if (client->next)
+        client->next->at = &client->next;
+    query->clients = client;
+    return client;
+}
+
+static void client_remove(struct client *client)
+{
+    if (!client)
+        return;
+    *client->at = client->next;
+    if (client->next)
+        client->next->at = client->at;
+    free(client);
+}
+
+/* A client came or went. One user's clients cannot take the places of all: the last is hung up. */
+static void client_changed(void *context, struct MHD_Connection *connection, void **socket_context,
+                           enum MHD_ConnectionNotificationCode code)
+{
+    const struct server *server = context;
+    struct query *query = server->query;
+    const union MHD_ConnectionInfo *info;
+    struct viewer viewer;
+
+    if (code == MHD_CONNECTION_NOTIFY_CLOSED) {
+        client_remove(*socket_context);
+        *socket_context = NULL;
+        return;
+    }
+    info = MHD_get_connection_info(connection, MHD_CONNECTION_INFO_CONNECTION_FD);
+    if (!info)
+        return;
+    viewer = viewer_of(info->connect_fd, query->group);
+    if (clients_of(query, viewer.uid) >= USER_CLIENTS_MAX)
+        (void)shutdown(info->connect_fd, SHUT_RDWR);
+    else
+        *socket_context = client_add(query, viewer.uid);
+}
+
+/* --- the servers ------------------------------------------------------------------------------ */
+
+/* Do what is ready, and be called again when libmicrohttpd wants: at once where an answer goes on.
+ */
+static void run(struct server *server)
+{
+    unsigned MHD_LONG_LONG wait;
+
+    if (MHD_run(server->daemon) != MHD_YES)
+        helper_log(LOG_ERR, "queries: libmicrohttpd failed");
+    if (MHD_get_timeout(server->daemon, &wait) == MHD_YES)
+        loop_timer_set(server->timer, wait ? wait * 1000000u : 1, 0);
+    else
+        loop_timer_set(server->timer, 0, 0);
+}
+
+static void on_ready(void *context, uint32_t events)
+{
+    (void)events;
+    run(context);
+}
+
+static void on_timer(void *context)
+{
+    run(context);
+}
+
+static struct MHD_Daemon *start_daemon(struct server *server, int fd)
+{
+    unsigned flags = MHD_USE_EPOLL;
+    struct MHD_OptionItem limits[] = {
+        {MHD_OPTION_LISTEN_SOCKET, fd, NULL},
+        {MHD_OPTION_LISTEN_BACKLOG_SIZE, LISTEN_BACKLOG, NULL},
+        {MHD_OPTION_CONNECTION_LIMIT, CLIENTS_MAX, NULL},
+        {MHD_OPTION_CONNECTION_TIMEOUT, CLIENT_PATIENCE, NULL},
+        {MHD_OPTION_CONNECTION_MEMORY_LIMIT, CLIENT_MEMORY, NULL},
+        {MHD_OPTION_END, 0, NULL},
+    };
+
+    if (server->tcp)
+        return MHD_start_daemon(flags, 0, NULL, NULL, handle, server, MHD_OPTION_ARRAY, limits,
+                                MHD_OPTION_PER_IP_CONNECTION_LIMIT, USER_CLIENTS_MAX,
+                                MHD_OPTION_END);
+    return MHD_start_daemon(flags, 0, NULL, NULL, handle, server, MHD_OPTION_ARRAY, limits,
+                            MHD_OPTION_NOTIFY_CONNECTION, client_changed, server, MHD_OPTION_END);
+}
+
+static int start_server(struct server *server, struct query *query, int fd, bool tcp)
+{
+    struct loop *loop = query->helper->loop;
+    const union MHD_DaemonInfo *info;
+
+    server->query = query;
+    server->tcp = tcp;
+    if (fd < 0)
+        return 0;
+    server->daemon = start_daemon(server, fd);
+    if (!server->daemon) {
+        (void)close(fd);
+        return -1;
+    }
+    info = MHD_get_daemon_info(server->daemon, MHD_DAEMON_INFO_EPOLL_FD);
+    if (info)
+        server->watch = loop_watch(loop, info->epoll_fd, EPOLLIN, on_ready, server);
+    server->timer = loop_timer(loop, 0, on_timer, server);
+    return server->watch && server->timer ? 0 : -1;
+}
+
+static void stop_server(struct server *server)
+{
+    if (!server->query)
+        return;
+    loop_remove(server->query->helper->loop, server->watch);
+    loop_remove(server->query->helper->loop, server->timer);
+    if (server->daemon)
+        MHD_stop_daemon(server->daemon);
+}
+
+struct query *query_start(struct helper *helper, int unix_fd, int tcp_fd)
+{
+    struct query *query = calloc(1, sizeof *query);
+    int unix_failed, tcp_failed;
+
+    if (!query) {
+        helper_log(LOG_ERR, "queries: no memory");
+        return NULL;
+    }
+    query->helper = helper;
+    query_reload(query);
+    unix_failed = start_server(&query->unix_server, query, unix_fd, false);
+    tcp_failed = start_server(&query->tcp_server, query, tcp_fd, true);
+    if (unix_failed || tcp_failed) {
+        helper_log(LOG_ERR, "queries: cannot serve %s", unix_failed ? "the Unix socket" : "TCP");
+        query_stop(query);
+        return NULL;
+    }
+    return query;
+}
+
+void query_reload(struct query *query)
+{
+    query->group = viewer_group(query->helper->config.group);
+}
+
+void query_stop(struct query *query)
+{
+    if (!query)
+        return;
+    stop_server(&query->unix_server);
+    stop_server(&query->tcp_server);
+    free(query);
+}

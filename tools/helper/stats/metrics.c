@@ -1,0 +1,424 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Metrics as text. All families are rows of tables: a sum of TCP_INFO is a row of `sums`, a
+ * distribution one of `distributions`, any other number of a group one of `numbers`. A family is
+ * written as the formats demand, all its series together, its head first.
+ *
+ * https://prometheus.io/docs/instrumenting/exposition_formats/ and
+ * https://github.com/prometheus/OpenMetrics/blob/main/specification/OpenMetrics.md
+ */
+#include "metrics.h"
+#include "names.h"
+#include "totals.h"
+#include "utf8.h"
+
+#include <assert.h>
+#include <inttypes.h>
+#include <stddef.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+/* Series written in one go: a histogram's lines have some 3 KB. */
+#define SERIES_AT_ONCE 8u
+
+struct metrics {
+    struct totals totals;
+    struct metrics_health *health;
+    size_t health_count;
+    size_t family, at; /* what is written next */
+    bool ended;
+};
+
+/* --- the families ----------------------------------------------------------------------------- */
+
+struct head {
+    const char *name; /* without the prefix and "_total" */
+    const char *unit; /* the end of the name, or "" */
+    const char *type; /* "counter", "gauge", "histogram" */
+    const char *help;
+};
+
+/* clang-format off */
+static const struct head sums[] = {
+    [SUM_BYTES_SENT]     = {"sent_bytes", "bytes", "counter", "Bytes of data sent, retransmitted ones included."},
+    [SUM_BYTES_ACKED]    = {"acknowledged_bytes", "bytes", "counter", "Bytes that peers acknowledged; a SYN and a FIN count as one each."},
+    [SUM_BYTES_RECEIVED] = {"received_bytes", "bytes", "counter", "Bytes of data received in order; a FIN counts as one."},
+    [SUM_BYTES_RETRANS]  = {"retransmitted_bytes", "bytes", "counter", "Bytes of data sent again."},
+    [SUM_SEGS_OUT]       = {"sent_segments", "", "counter", "Segments sent, those without data too."},
+    [SUM_SEGS_IN]        = {"received_segments", "", "counter", "Segments received, those without data too."},
+    [SUM_DATA_SEGS_OUT]  = {"sent_data_segments", "", "counter", "Segments with data sent, retransmitted ones included."},
+    [SUM_DATA_SEGS_IN]   = {"received_data_segments", "", "counter", "Segments with data received."},
+    [SUM_TOTAL_RETRANS]  = {"retransmitted_segments", "", "counter", "Segments sent again."},
+    [SUM_DSACK_DUPS]     = {"spurious_retransmits", "", "counter", "Segments that peers told (DSACK) to have received twice."},
+    [SUM_REORD_SEEN]     = {"reordering_events", "", "counter", "Times that reordering on the path was seen."},
+    [SUM_RCV_OOOPACK]    = {"out_of_order_segments", "", "counter", "Segments received out of order."},
+    [SUM_TOTAL_RTO]      = {"timeouts", "", "counter", "Retransmission timeouts."},
+    [SUM_TOTAL_RTO_TIME] = {"timeout_seconds", "seconds", "counter", "Time spent in recovery from retransmission timeouts."},
+    [SUM_DELIVERED]      = {"delivered_segments", "", "counter", "Segments with data that peers received, as far as known."},
+    [SUM_DELIVERED_CE]   = {"congestion_marked_segments", "", "counter", "Segments that peers received marked with congestion (ECN CE)."},
+    [SUM_BUSY_TIME]      = {"busy_seconds", "seconds", "counter", "Time with data to send or not yet acknowledged."},
+    [SUM_RWND_LIMITED]   = {"receive_window_limited_seconds", "seconds", "counter", "Part of the busy time limited by the peer's receive window."},
+    [SUM_SNDBUF_LIMITED] = {"send_buffer_limited_seconds", "seconds", "counter", "Part of the busy time limited by the send buffer."},
+};
+static_assert(sizeof sums / sizeof *sums == SUM_COUNT, "a sum has no row");
+
+static const struct head distributions[] = {
+    [HISTOGRAM_DURATION] = {"connection_duration_seconds", "seconds", "histogram", "How long connections that are closed were open."},
+    [HISTOGRAM_RTT]      = {"rtt_seconds", "seconds", "histogram", "Smoothed round-trip time, at each look at a connection and at its end."},
+    [HISTOGRAM_MIN_RTT]  = {"min_rtt_seconds", "seconds", "histogram", "Least round-trip time of a connection, at its end."},
+    [HISTOGRAM_DELIVERY_RATE] = {"delivery_rate_bytes_per_second", "bytes_per_second", "histogram", "Rate at which peers received data, at each look at a connection that the program did not leave short of data."},
+};
+static_assert(sizeof distributions / sizeof *distributions == HISTOGRAM_COUNT,
+              "a distribution has no row");
+
+static const struct number {
+    struct head head;
+    size_t offset;  /* of a uint64_t in struct group */
+    bool listeners; /* only groups of this kind have it */
+} numbers[] = {
+    {{"connections_open", "", "gauge", "Connections and listeners that are open."}, offsetof(struct group, open), false},
+    {{"connections_opened", "", "counter", "Connections and listeners that were opened."}, offsetof(struct group, opened), false},
+    {{"accept_queue", "", "gauge", "Connections that wait for accept() at the open listeners."}, offsetof(struct group, accept_queue), true},
+    {{"accept_queue_limit", "", "gauge", "How many may wait for accept() at the open listeners."}, offsetof(struct group, accept_limit), true},
+};
+
+static const struct head endings = {"connections_closed", "", "counter", "Connections and listeners that closed, by how: in order (fin), broken off (reset), without an answer (timeout), never connected (refused, unanswered), figures wiped (aborted), not to be told (unknown), listeners (listener), end not seen (lost), not the program's (rejected)."};
+static const struct head applications = {"options_applied", "", "counter", "Socket options that were set, by option; those that were not told one by one are \"other\"."};
+static const struct head refusals = {"options_refused", "", "counter", "Socket options that the kernel refused, by option and error."};
+/* clang-format on */
+
+#define NUMBERS (sizeof numbers / sizeof *numbers)
+
+/* --- taking
+ * --------------------------------------------------------------------------------------- */
+
+struct metrics *metrics_take(const struct connections *connections, bool one_user, uid_t uid,
+                             const struct metrics_health *health, size_t health_count)
+{
+    struct metrics *metrics = calloc(1, sizeof *metrics);
+
+    if (!metrics)
+        return NULL;
+    metrics->health = calloc(health_count + 1, sizeof *health);
+    if (!metrics->health || totals_take(&metrics->totals, connections, one_user, uid) != 0) {
+        metrics_free(metrics);
+        return NULL;
+    }
+    memcpy(metrics->health, health, health_count * sizeof *health);
+    metrics->health_count = health_count;
+    return metrics;
+}
+
+void metrics_free(struct metrics *metrics)
+{
+    if (!metrics)
+        return;
+    totals_free(&metrics->totals);
+    free(metrics->health);
+    free(metrics);
+}
+
+/* --- text ------------------------------------------------------------------------------------- */
+
+/* A label's value: UTF-8 with \, " and line feeds escaped. */
+static void put_value(const char *text, FILE *to)
+{
+    while (*text) {
+        size_t length = utf8_length(text);
+
+        if (!length)
+            fputs(UTF8_REPLACEMENT, to);
+        else if (*text == '\n')
+            fputs("\\n", to);
+        else {
+            if (*text == '"' || *text == '\\')
+                putc('\\', to);
+            fwrite(text, 1, length, to);
+        }
+        text += length ? length : 1;
+    }
+}
+
+/* "{program=...,rule=...,role=...,port=..."; the brace stays open for more. */
+static void put_labels(const struct group *group, FILE *to)
+{
+    const char *role = name_of_bits(group->role, role_names);
+
+    fputs("{program=\"", to);
+    put_value(group->program, to);
+    fputs("\",rule=\"", to);
+    put_value(group->rule, to);
+    fprintf(to, "\",role=\"%s\",port=\"", group->other || !role ? "other" : role);
+    if (group->port == GROUP_PORT_OTHER)
+        fputs("other\"", to);
+    else
+        fprintf(to, "%u\"", group->port);
+    if (*group->peer) {
+        fputs(",peer=\"", to);
+        put_value(group->peer, to);
+        putc('"', to);
+    }
+}
+
+/* OpenMetrics names a counter's family without "_total", and knows units. */
+static void put_head(const struct head *head, enum metrics_format format, FILE *to)
+{
+    bool counter = strcmp(head->type, "counter") == 0;
+    const char *end = counter && format == METRICS_PROMETHEUS ? "_total" : "";
+
+    fprintf(to, "# HELP socktune_%s%s %s\n", head->name, end, head->help);
+    fprintf(to, "# TYPE socktune_%s%s %s\n", head->name, end, head->type);
+    if (format == METRICS_OPENMETRICS && *head->unit)
+        fprintf(to, "# UNIT socktune_%s %s\n", head->name, head->unit);
+}
+
+static const char *suffix(const struct head *head)
+{
+    return strcmp(head->type, "counter") == 0 ? "_total" : "";
+}
+
+/* A sum in its base unit: the kernel counts times in milli- or microseconds. */
+static void put_scaled(uint64_t sum, enum option_unit unit, FILE *to)
+{
+    switch (unit) {
+    case UNIT_MILLISECONDS:
+        fprintf(to, "%" PRIu64 ".%03" PRIu64 "\n", sum / 1000, sum % 1000);
+        break;
+    case UNIT_MICROSECONDS:
+        fprintf(to, "%" PRIu64 ".%06" PRIu64 "\n", sum / 1000000, sum % 1000000);
+        break;
+    default:
+        fprintf(to, "%" PRIu64 "\n", sum);
+    }
+}
+
+static void put_sum(const struct group *group, size_t sum, FILE *to)
+{
+    const struct tcp_info_field *field = tcp_info_find(group_sum_field((enum group_sum)sum));
+
+    fprintf(to, "socktune_%s_total", sums[sum].name);
+    put_labels(group, to);
+    fputs("} ", to);
+    put_scaled(group->sums[sum], field ? field->unit : UNIT_NONE, to);
+}
+
+static void put_bucket(const struct group *group, const char *name, const char *bound,
+                       uint64_t count, FILE *to)
+{
+    fprintf(to, "socktune_%s_bucket", name);
+    put_labels(group, to);
+    fprintf(to, ",le=\"%s\"} %" PRIu64 "\n", bound, count);
+}
+
+/* A bound as OpenMetrics wants numbers in "le": a float's shortest form, with a point. */
+static void format_bound(double bound, char text[32])
+{
+    snprintf(text, 32, "%.12g", bound);
+    if (!strpbrk(text, ".e"))
+        strcat(text, ".0");
+}
+
+static void put_histogram(const struct group *group, size_t kind, FILE *to)
+{
+    const struct histogram *histogram = &group->histograms[kind];
+    const double *bounds = histogram_bounds((enum histogram_kind)kind);
+    const char *name = distributions[kind].name;
+    uint64_t count = 0;
+    char bound[32];
+
+    for (size_t i = 0; i < HISTOGRAM_BUCKETS; i++) {
+        count += histogram->counts[i];
+        format_bound(bounds[i], bound);
+        put_bucket(group, name, bound, count, to);
+    }
+    count += histogram->counts[HISTOGRAM_BUCKETS];
+    put_bucket(group, name, "+Inf", count, to);
+    fprintf(to, "socktune_%s_sum", name);
+    put_labels(group, to);
+    fprintf(to, "} %.17g\nsocktune_%s_count", histogram->sum, name);
+    put_labels(group, to);
+    fprintf(to, "} %" PRIu64 "\n", count);
+}
+
+static void put_number(const struct group *group, size_t number, FILE *to)
+{
+    const struct number *row = &numbers[number];
+
+    /* "other" may have listeners among its connections. */
+    if (row->listeners && group->role != ROLE_LISTEN && !group->other)
+        return;
+    fprintf(to, "socktune_%s%s", row->head.name, suffix(&row->head));
+    put_labels(group, to);
+    fprintf(to, "} %" PRIu64 "\n",
+            *(const uint64_t *)(const void *)((const char *)group + row->offset));
+}
+
+static void put_endings(const struct group *group, size_t unused, FILE *to)
+{
+    (void)unused;
+    for (unsigned i = CLOSE_NONE + 1; i < CLOSE_COUNT; i++) {
+        fprintf(to, "socktune_%s_total", endings.name);
+        put_labels(group, to);
+        fprintf(to, ",reason=\"%s\"} %" PRIu64 "\n", close_reason_name((enum close_reason)i),
+                group->closed[i]);
+    }
+}
+
+static void put_applied(const struct group *group, const char *option, uint64_t count, FILE *to)
+{
+    fprintf(to, "socktune_%s_total", applications.name);
+    put_labels(group, to);
+    fputs(",option=\"", to);
+    put_value(option, to);
+    fprintf(to, "\"} %" PRIu64 "\n", count);
+}
+
+static void put_applications(const struct group *group, size_t unused, FILE *to)
+{
+    uint64_t others = group->applied;
+
+    (void)unused;
+    for (size_t i = 0; i < group->outcome_count; i++) {
+        const struct option_count *outcome = &group->outcomes[i];
+
+        if (outcome->error)
+            continue;
+        put_applied(group, outcome->option, outcome->count, to);
+        others -= outcome->count < others ? outcome->count : others;
+    }
+    if (others)
+        put_applied(group, "other", others, to);
+}
+
+static void put_refusals(const struct group *group, size_t unused, FILE *to)
+{
+    (void)unused;
+    for (size_t i = 0; i < group->outcome_count; i++) {
+        const struct option_count *refused = &group->outcomes[i];
+        const char *error = strerrorname_np(refused->error);
+
+        if (!refused->error)
+            continue;
+        fprintf(to, "socktune_%s_total", refusals.name);
+        put_labels(group, to);
+        fputs(",option=\"", to);
+        put_value(refused->option, to);
+        fprintf(to, "\",error=\"%s\"} %" PRIu64 "\n", error ? error : "other", refused->count);
+    }
+}
+
+/* --- one family after the other ------------------------------------------------------------- */
+
+struct family {
+    const struct head *head; /* NULL: there is no such family */
+    void (*put)(const struct group *group, size_t row, FILE *to);
+    size_t row;
+};
+
+/* The families of groups, by a number that runs over all the tables. */
+static struct family family_of(size_t number)
+{
+    if (number < NUMBERS)
+        return (struct family){&numbers[number].head, put_number, number};
+    number -= NUMBERS;
+    if (number < SUM_COUNT)
+        return (struct family){&sums[number], put_sum, number};
+    number -= SUM_COUNT;
+    if (number < HISTOGRAM_COUNT)
+        return (struct family){&distributions[number], put_histogram, number};
+    number -= HISTOGRAM_COUNT;
+    switch (number) {
+    case 0:
+        return (struct family){&endings, put_endings, 0};
+    case 1:
+        return (struct family){&applications, put_applications, 0};
+    case 2:
+        return (struct family){&refusals, put_refusals, 0};
+    default:
+        return (struct family){NULL, NULL, 0};
+    }
+}
+
+static void put_health(const struct metrics *metrics, enum metrics_format format, FILE *to)
+{
+    const char *last = "";
+
+    for (size_t i = 0; i < metrics->health_count; i++) {
+        const struct metrics_health *row = &metrics->health[i];
+        struct head head = {row->name, row->unit, row->counter ? "counter" : "gauge", row->help};
+
+        if (strcmp(row->name, last) != 0)
+            put_head(&head, format, to);
+        last = row->name;
+        fprintf(to, "socktune_%s%s", row->name, suffix(&head));
+        if (row->label) {
+            fprintf(to, "{%s=\"", row->label);
+            put_value(row->label_value, to);
+            fputs("\"}", to);
+        }
+        fprintf(to, " %.15g\n", row->value);
+    }
+    if (format == METRICS_OPENMETRICS)
+        fputs("# EOF\n", to);
+}
+
+bool metrics_write(struct metrics *metrics, enum metrics_format format, FILE *to)
+{
+    struct family family = family_of(metrics->family);
+
+    if (metrics->ended)
+        return false;
+    if (!family.head) {
+        put_health(metrics, format, to);
+        metrics->ended = true;
+        return false;
+    }
+    if (metrics->at == 0)
+        put_head(family.head, format, to);
+    for (size_t i = 0; i < SERIES_AT_ONCE && metrics->at < metrics->totals.count; i++)
+        family.put(&metrics->totals.groups[metrics->at++], family.row, to);
+    if (metrics->at == metrics->totals.count) {
+        metrics->at = 0;
+        metrics->family++;
+    }
+    return true;
+}
+
+/* --- which format ----------------------------------------------------------------------------- */
+
+/* The weight that an Accept header gives a media type, 0 to 1; -1 if it does not name it. */
+static double weight_of(const char *accept, const char *type)
+{
+    size_t length = strlen(type);
+
+    for (const char *at = accept; at; at = strchr(at, ','), at = at ? at + 1 : NULL) {
+        const char *end, *quality;
+
+        at += strspn(at, " \t");
+        if (strncasecmp(at, type, length) != 0 || !strchr(" \t;,", at[length]))
+            continue;
+        end = at + strcspn(at, ",");
+        quality = strcasestr(at, "q=");
+        return quality && quality < end ? strtod(quality + 2, NULL) : 1;
+    }
+    return -1;
+}
+
+enum metrics_format metrics_accepted(const char *accept)
+{
+    double open = accept ? weight_of(accept, "application/openmetrics-text") : -1;
+
+    return open > 0 && open >= weight_of(accept, "text/plain") ? METRICS_OPENMETRICS
+                                                               : METRICS_PROMETHEUS;
+}
+
+const char *metrics_content_type(enum metrics_format format)
+{
+    static const char *const types[] = {
+        [METRICS_PROMETHEUS] = "text/plain; version=0.0.4; charset=utf-8",
+        [METRICS_OPENMETRICS] = "application/openmetrics-text; version=1.0.0; charset=utf-8",
+    };
+
+    return types[format];
+}

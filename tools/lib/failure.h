@@ -1,0 +1,19 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Error messages of the running command, on standard error.
+ */
+#ifndef SOCKTUNE_FAILURE_H
+#define SOCKTUNE_FAILURE_H
+
+#include <stdarg.h>
+
+/* Name the running command ("run") for the messages below. The string is kept, not copied. */
+void failure_set_command(const char *name);
+
+/* Print "socktune NAME: MESSAGE". */
+void command_complain(const char *format, va_list arguments);
+
+/* The same; returns 1, the exit status of a command that failed. */
+int command_failure(const char *format, ...) __attribute__((format(printf, 1, 2)));
+
+#endif

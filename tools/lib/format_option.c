@@ -1,0 +1,97 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Formatting of values and of actions.
+ */
+#include "format_option.h"
+#include "console.h"
+#include "names.h"
+#include "value.h"
+
+#include <stdio.h>
+
+void bytes_format(const struct option *option, const void *bytes, size_t length, char *text,
+                  size_t size)
+{
+    const uint8_t *octets = bytes;
+
+    if (option) {
+        value_format(option, bytes, length, text, size);
+        return;
+    }
+    snprintf(text, size, "0x");
+    for (size_t i = 0; i < length && 2 * i + 5 <= size; i++)
+        snprintf(text + 2 + 2 * i, 3, "%02x", octets[i]);
+}
+
+json_t *bytes_json(const struct option *option, const void *bytes, size_t length)
+{
+    char text[2 * POLICY_VALUE_MAX + 3];
+    int64_t number;
+
+    if (option && value_number(option, bytes, length, &number))
+        return json_integer(number);
+    bytes_format(option, bytes, length, text, sizeof text);
+    return json_text(text);
+}
+
+const struct option *action_option(const struct policy *policy, const struct policy_action *action)
+{
+    const struct policy_option *target = &policy->options[action->option];
+
+    return option_find_number(target->level, target->optname);
+}
+
+const struct policy_rule *action_rule(const struct policy *policy, uint32_t index)
+{
+    const struct policy_rule *rule = policy->rules;
+
+    while (index < rule->actions.first || index >= rule->actions.first + rule->actions.count)
+        rule++;
+    return rule;
+}
+
+/* Does the table know how to print it? */
+static const struct option *printable(const struct policy *policy,
+                                      const struct policy_action *action)
+{
+    return action->op == OP_SET && action->length ? action_option(policy, action) : NULL;
+}
+
+void action_format(const struct policy *policy, const struct policy_action *action, char *text,
+                   size_t size)
+{
+    const struct option *option = printable(policy, action);
+
+    if (option)
+        value_format(option, policy->data + action->value, action->length, text, size);
+    else
+        snprintf(text, size, "%s", policy_string(policy, action->text));
+}
+
+json_t *action_json_value(const struct policy *policy, const struct policy_action *action)
+{
+    const struct option *option = printable(policy, action);
+
+    return option ? bytes_json(option, policy->data + action->value, action->length)
+                  : json_text(policy_string(policy, action->text));
+}
+
+void action_print_where(const struct policy *policy, uint32_t index)
+{
+    const struct policy_action *action = &policy->actions[index];
+
+    printf("%s, %s:%u", policy_string(policy, action_rule(policy, index)->name),
+           policy_string(policy, action->file), action->line);
+}
+
+json_t *action_json_where(const struct policy *policy, uint32_t index)
+{
+    const struct policy_action *action = &policy->actions[index];
+    const struct policy_option *option = &policy->options[action->option];
+
+    return json_pack("{s:s, s:i, s:i, s:s, s:o, s:o, s:i}", "option",
+                     policy_string(policy, option->name), "level", option->level, "number",
+                     option->optname, "mode", mode_name(action->mode), "rule",
+                     json_text(policy_string(policy, action_rule(policy, index)->name)), "file",
+                     json_text(policy_string(policy, action->file)), "line", (int)action->line);
+}

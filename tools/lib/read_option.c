@@ -1,0 +1,67 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Options as getsockopt() tells them.
+ */
+#include "read_option.h"
+
+#include <sys/socket.h>
+
+#ifndef SO_BUF_LOCK /* Linux 5.15 */
+#define SO_BUF_LOCK 72
+#endif
+#ifndef SOCK_SNDBUF_LOCK
+#define SOCK_SNDBUF_LOCK 1
+#define SOCK_RCVBUF_LOCK 2
+#endif
+
+bool option_concerns(const struct option *row, const struct sockinfo *sockinfo)
+{
+    return row->readable && row->families & sockinfo->families &&
+           row->protocols & sockinfo->protocols &&
+           (!(sockinfo->known & FACT_ROLE) || row->roles & sockinfo->roles);
+}
+
+/* Buffers: those that getsockopt() tells under another number, and the bit of SO_BUF_LOCK that
+ * tells whether someone has set them. */
+static const struct buffer {
+    int optname;
+    int reads;
+    int lock;
+} buffers[] = {{SO_RCVBUF, SO_RCVBUF, SOCK_RCVBUF_LOCK},
+               {SO_RCVBUFFORCE, SO_RCVBUF, SOCK_RCVBUF_LOCK},
+               {SO_SNDBUF, SO_SNDBUF, SOCK_SNDBUF_LOCK},
+               {SO_SNDBUFFORCE, SO_SNDBUF, SOCK_SNDBUF_LOCK}};
+
+static const struct buffer *buffer_of(int level, int optname)
+{
+    for (size_t i = 0; i < sizeof buffers / sizeof *buffers; i++)
+        if (level == SOL_SOCKET && buffers[i].optname == optname)
+            return &buffers[i];
+    return NULL;
+}
+
+bool read_option(int fd, int level, int optname, const struct option *row, struct value *value,
+                 bool *unset)
+{
+    const struct buffer *buffer = buffer_of(level, optname);
+    socklen_t length = sizeof value->bytes, lock_length = sizeof(int);
+    int lock;
+
+    *unset = false;
+    value->length = 0;
+    if (row && !row->readable && !buffer)
+        return false;
+    if (getsockopt(fd, level, buffer ? buffer->reads : optname, value->bytes, &length) != 0)
+        return false;
+    value->length = length;
+    if (buffer && getsockopt(fd, SOL_SOCKET, SO_BUF_LOCK, &lock, &lock_length) == 0)
+        *unset = !(lock & buffer->lock);
+    return true;
+}
+
+int option_reads(int level, int optname)
+{
+    const struct buffer *buffer = buffer_of(level, optname);
+
+    return buffer ? buffer->reads : optname;
+}

@@ -1,0 +1,26 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Reading options back from a socket. System calls and nothing else, so that a socket that is
+ * borrowed, or was handed over, is held no longer than that takes.
+ */
+#ifndef SOCKTUNE_READ_OPTION_H
+#define SOCKTUNE_READ_OPTION_H
+
+#include "option.h"
+#include "sockinfo.h"
+#include "value.h"
+
+/* Does the option mean something for such a socket, and can it be read? Pure. */
+bool option_concerns(const struct option *row, const struct sockinfo *sockinfo);
+
+/*
+ * Read an option's current value; false if it cannot be told. `row` may be NULL. `unset` is
+ * true for a buffer that nobody has sized, so that the kernel chooses, and alters, its size.
+ */
+bool read_option(int fd, int level, int optname, const struct option *row, struct value *value,
+                 bool *unset);
+
+/* The number by which getsockopt() tells an option: another one for a buffer set by force. Pure. */
+int option_reads(int level, int optname);
+
+#endif

@@ -1,0 +1,359 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Requests and answers of inet_diag. Requests bear the sequence number SEQUENCE_LOOKUP + index or
+ * SEQUENCE_DUMP; destroy events bear 0.
+ */
+#include "sock_diag.h"
+#include "kernel.h"
+#include "registration.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <libmnl/libmnl.h>
+#include <linux/inet_diag.h>
+#include <linux/netlink.h>
+#include <linux/sock_diag.h>
+#include <netinet/in.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#define SEQUENCE_LOOKUP 1u
+#define SEQUENCE_DUMP   1000u
+#define SEQUENCE_MPTCP  1001u /* a dump too */
+#define MESSAGES        16u
+#define MESSAGE_SIZE    16384u
+/* 50,000 closes a second, 1280 bytes each, for a good quarter of a second. */
+#define RECEIVE_BUFFER    (16 << 20)
+#define EXTENSION(number) (1u << ((number)-1))
+#define EXTENSIONS        (EXTENSION(INET_DIAG_INFO) | EXTENSION(INET_DIAG_CONG))
+#define GROUP(number)     (1u << ((number)-1))
+_Static_assert(REGISTRATION_GROUPS ==
+                   (GROUP(SKNLGRP_INET_TCP_DESTROY) | GROUP(SKNLGRP_INET6_TCP_DESTROY)),
+               "the groups have these numbers");
+
+struct diag {
+    int fd;
+    bool dumping;
+    uint32_t drops; /* as last read */
+    diag_take *take;
+    void *context;
+    const struct diag_target *targets; /* of the lookup under way */
+    unsigned target_count;
+};
+
+/* Room for what one call receives: one thread, and no function called back receives. */
+static uint8_t buffers[MESSAGES][MESSAGE_SIZE] __attribute__((aligned(8)));
+
+int diag_socket(void)
+{
+    return socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_SOCK_DIAG);
+}
+
+const char *diag_check(int fd, uint64_t *netns)
+{
+    socklen_t length = sizeof *netns;
+
+    if (kernel_get_int(fd, SOL_SOCKET, SO_DOMAIN) != AF_NETLINK ||
+        kernel_get_int(fd, SOL_SOCKET, SO_PROTOCOL) != NETLINK_SOCK_DIAG)
+        return "the second descriptor is no sock_diag socket";
+    if (getsockopt(fd, SOL_SOCKET, SO_NETNS_COOKIE, netns, &length) != 0)
+        return "the kernel does not tell the sock_diag socket's network namespace";
+    return NULL;
+}
+
+/* One that is bound keeps its address, and its groups become these. */
+static int join_groups(int fd)
+{
+    struct sockaddr_nl address;
+    socklen_t length = sizeof address;
+
+    if (getsockname(fd, (struct sockaddr *)&address, &length) != 0)
+        return -1;
+    address.nl_groups = REGISTRATION_GROUPS;
+    return bind(fd, (struct sockaddr *)&address, sizeof address);
+}
+
+struct diag *diag_open(int fd, diag_take *take, void *context)
+{
+    struct diag *diag = calloc(1, sizeof *diag);
+    int size = RECEIVE_BUFFER;
+
+    if (!diag || join_groups(fd) != 0) {
+        int error = errno;
+
+        free(diag);
+        (void)close(fd);
+        errno = error;
+        return NULL;
+    }
+    /* With CAP_NET_ADMIN as much as wanted, else as much as net.core.rmem_max grants. */
+    if (setsockopt(fd, SOL_SOCKET, SO_RCVBUFFORCE, &size, sizeof size) != 0)
+        (void)setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &size, sizeof size);
+    diag->fd = fd;
+    diag->take = take;
+    diag->context = context;
+    return diag;
+}
+
+void diag_close(struct diag *diag)
+{
+    if (!diag)
+        return;
+    (void)close(diag->fd);
+    free(diag);
+}
+
+int diag_fd(const struct diag *diag)
+{
+    return diag->fd;
+}
+
+bool diag_is_dumping(const struct diag *diag)
+{
+    return diag->dumping;
+}
+
+uint64_t diag_overruns(struct diag *diag)
+{
+    /* SK_MEMINFO_DROPS is the column Drops of /proc/net/netlink, in any network namespace. */
+    uint32_t memory[SK_MEMINFO_VARS] = {0}, lost;
+    socklen_t length = sizeof memory;
+
+    if (getsockopt(diag->fd, SOL_SOCKET, SO_MEMINFO, memory, &length) != 0)
+        return 0;
+    lost = memory[SK_MEMINFO_DROPS] - diag->drops;
+    diag->drops = memory[SK_MEMINFO_DROPS];
+    return lost;
+}
+
+/* --- answers -------------------------------------------------------------------------------- */
+
+static bool is_mapped(const uint8_t address[16])
+{
+    return IN6_IS_ADDR_V4MAPPED((const struct in6_addr *)(const void *)address);
+}
+
+static void take_address(uint8_t to[16], const __be32 from[4], uint8_t family)
+{
+    static const uint8_t mapped[12] = {[10] = 0xff, [11] = 0xff};
+
+    if (family == AF_INET) {
+        memcpy(to, mapped, sizeof mapped);
+        memcpy(to + sizeof mapped, from, 4);
+    } else {
+        memcpy(to, from, 16);
+    }
+}
+
+static int take_attribute(const struct nlattr *attribute, void *context)
+{
+    struct diag_answer *answer = context;
+    uint16_t type = mnl_attr_get_type(attribute);
+
+    if (type == INET_DIAG_INFO) {
+        answer->info = mnl_attr_get_payload(attribute);
+        answer->info_length = mnl_attr_get_payload_len(attribute);
+    } else if (type == INET_DIAG_CONG && mnl_attr_validate(attribute, MNL_TYPE_NUL_STRING) == 0) {
+        answer->congestion = mnl_attr_get_str(attribute);
+    }
+    return MNL_CB_OK;
+}
+
+static void take_socket(const struct diag *diag, const struct nlmsghdr *header)
+{
+    const struct inet_diag_msg *message = mnl_nlmsg_get_payload(header);
+    struct diag_answer answer = {.event = header->nlmsg_seq == 0 ? DIAG_DESTROYED : DIAG_FOUND};
+
+    if (mnl_nlmsg_get_payload_len(header) < sizeof *message)
+        return;
+    answer.target.cookie =
+        (uint64_t)message->id.idiag_cookie[1] << 32 | message->id.idiag_cookie[0];
+    answer.target.family = message->idiag_family;
+    take_address(answer.target.local, message->id.idiag_src, message->idiag_family);
+    take_address(answer.target.remote, message->id.idiag_dst, message->idiag_family);
+    answer.target.local_port = ntohs(message->id.idiag_sport);
+    answer.target.remote_port = ntohs(message->id.idiag_dport);
+    answer.target.ifindex = message->id.idiag_if;
+    answer.state = message->idiag_state;
+    answer.uid = message->idiag_uid;
+    answer.owned = message->idiag_inode != 0;
+    answer.receive_queue = message->idiag_rqueue;
+    answer.send_queue = message->idiag_wqueue;
+    (void)mnl_attr_parse(header, sizeof *message, take_attribute, &answer);
+    answer.mptcp = header->nlmsg_seq == SEQUENCE_MPTCP;
+    if (answer.mptcp)
+        answer.info = NULL;
+    diag->take(diag->context, &answer);
+}
+
+/* A lookup that failed; or a dump that could not begin. */
+static void take_error(struct diag *diag, const struct nlmsghdr *header)
+{
+    uint32_t index = header->nlmsg_seq - SEQUENCE_LOOKUP;
+
+    if (header->nlmsg_seq >= SEQUENCE_DUMP)
+        diag->dumping = false;
+    else if (index < diag->target_count)
+        diag->take(diag->context,
+                   &(struct diag_answer){.event = DIAG_MISSING, .target = diag->targets[index]});
+}
+
+static void take_messages(struct diag *diag, const uint8_t *bytes, size_t length)
+{
+    const struct nlmsghdr *header = (const struct nlmsghdr *)(const void *)bytes;
+    int left = (int)length;
+
+    for (; mnl_nlmsg_ok(header, left); header = mnl_nlmsg_next(header, &left)) {
+        if (header->nlmsg_type == NLMSG_DONE)
+            diag->dumping = false;
+        else if (header->nlmsg_type == NLMSG_ERROR)
+            take_error(diag, header);
+        else if (header->nlmsg_type == SOCK_DIAG_BY_FAMILY)
+            take_socket(diag, header);
+    }
+}
+
+/* Returns how many messages came; -1: the socket is dead. */
+static int receive(struct diag *diag)
+{
+    struct mmsghdr messages[MESSAGES];
+    struct iovec room[MESSAGES];
+    struct sockaddr_nl from[MESSAGES];
+    int count;
+
+    for (unsigned i = 0; i < MESSAGES; i++) {
+        room[i] = (struct iovec){buffers[i], MESSAGE_SIZE};
+        messages[i].msg_hdr = (struct msghdr){.msg_name = &from[i],
+                                              .msg_namelen = sizeof from[i],
+                                              .msg_iov = &room[i],
+                                              .msg_iovlen = 1};
+    }
+    count = recvmmsg(diag->fd, messages, MESSAGES, MSG_DONTWAIT, NULL);
+    if (count < 0) {
+        /* ENOBUFS: messages were lost, which diag_overruns() counts. */
+        if (errno == ENOBUFS)
+            return receive(diag);
+        return errno == EAGAIN || errno == EINTR ? 0 : -1;
+    }
+    for (int i = 0; i < count; i++)
+        if (from[i].nl_pid == 0 && !(messages[i].msg_hdr.msg_flags & MSG_TRUNC))
+            take_messages(diag, buffers[i], messages[i].msg_len);
+    return count;
+}
+
+int diag_read(struct diag *diag, unsigned limit)
+{
+    unsigned taken = 0;
+    int count;
+
+    do {
+        count = receive(diag);
+        if (count < 0)
+            return -1;
+        taken += (unsigned)count;
+    } while (count == (int)MESSAGES && taken < limit);
+    return count == (int)MESSAGES;
+}
+
+/* --- requests ------------------------------------------------------------------------------- */
+
+static struct inet_diag_req_v2 *put_request(void *at, uint16_t flags, uint32_t sequence)
+{
+    struct nlmsghdr *header = mnl_nlmsg_put_header(at);
+
+    header->nlmsg_type = SOCK_DIAG_BY_FAMILY;
+    header->nlmsg_flags = NLM_F_REQUEST | flags;
+    header->nlmsg_seq = sequence;
+    return mnl_nlmsg_put_extra_header(header, sizeof(struct inet_diag_req_v2));
+}
+
+static void put_address(__be32 to[4], const uint8_t from[16], uint8_t family)
+{
+    if (family == AF_INET)
+        memcpy(to, from + 12, 4);
+    else
+        memcpy(to, from, 16);
+}
+
+/* An IPv6 socket that speaks IPv4 is found under its IPv4 addresses; its v4-mapped ones do as
+ * well, since the kernel unwraps them. */
+static void put_target(struct inet_diag_req_v2 *request, const struct diag_target *target)
+{
+    uint8_t family = target->family;
+
+    if (family == AF_INET && !is_mapped(target->local))
+        family = AF_INET6;
+    request->sdiag_family = family;
+    request->sdiag_protocol = IPPROTO_TCP;
+    request->idiag_ext = EXTENSIONS;
+    request->idiag_states = ~0u;
+    request->id.idiag_sport = htons(target->local_port);
+    request->id.idiag_dport = htons(target->remote_port);
+    put_address(request->id.idiag_src, target->local, family);
+    put_address(request->id.idiag_dst, target->remote, family);
+    request->id.idiag_if = target->ifindex;
+    request->id.idiag_cookie[0] =
+        target->any_cookie ? INET_DIAG_NOCOOKIE : (uint32_t)target->cookie;
+    request->id.idiag_cookie[1] =
+        target->any_cookie ? INET_DIAG_NOCOOKIE : (uint32_t)(target->cookie >> 32);
+}
+
+static int send_to_kernel(const struct diag *diag, const void *bytes, size_t length)
+{
+    struct sockaddr_nl kernel = {.nl_family = AF_NETLINK};
+    ssize_t sent =
+        sendto(diag->fd, bytes, length, MSG_DONTWAIT, (struct sockaddr *)&kernel, sizeof kernel);
+
+    return sent == (ssize_t)length ? 0 : -1;
+}
+
+int diag_lookup(struct diag *diag, const struct diag_target *targets, unsigned count)
+{
+    uint8_t requests[DIAG_BATCH * 128] __attribute__((aligned(8)));
+    size_t length = 0;
+    int result = 0, received = 0;
+
+    /* What lies there already must not crowd out the answers. */
+    if (diag_read(diag, UINT32_MAX / 2) != 0)
+        return -1;
+    for (unsigned i = 0; i < count; i++) {
+        put_target(put_request(requests + length, 0, SEQUENCE_LOOKUP + i), &targets[i]);
+        length += ((const struct nlmsghdr *)(const void *)(requests + length))->nlmsg_len;
+    }
+    diag->targets = targets;
+    diag->target_count = count;
+    /* The kernel answers before sendto() returns. */
+    if (send_to_kernel(diag, requests, length) != 0)
+        result = -1;
+    while (result == 0 && (received = receive(diag)) > 0)
+        continue;
+    diag->target_count = 0;
+    return received < 0 ? -1 : result;
+}
+
+int diag_dump(struct diag *diag, uint8_t family, uint16_t protocol, uint32_t states)
+{
+    uint8_t bytes[128] __attribute__((aligned(8)));
+    bool mptcp = protocol == IPPROTO_MPTCP;
+    struct inet_diag_req_v2 *request =
+        put_request(bytes, NLM_F_DUMP, mptcp ? SEQUENCE_MPTCP : SEQUENCE_DUMP);
+    struct nlmsghdr *header = (struct nlmsghdr *)(void *)bytes;
+
+    if (diag->dumping) {
+        errno = EBUSY;
+        return -1;
+    }
+    request->sdiag_family = family;
+    request->sdiag_protocol = (uint8_t)protocol;
+    request->idiag_ext = EXTENSIONS;
+    request->idiag_states = states;
+    /* Its number does not fit into the request's byte. */
+    if (mptcp)
+        mnl_attr_put_u32(header, INET_DIAG_REQ_PROTOCOL, IPPROTO_MPTCP);
+    if (send_to_kernel(diag, bytes, header->nlmsg_len) != 0)
+        return -1;
+    diag->dumping = true;
+    return 0;
+}

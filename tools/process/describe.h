@@ -1,0 +1,39 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What a socket is, from the socket itself: family, type and protocol, role, state, addresses. For
+ * borrowed sockets, so it makes system calls and nothing else.
+ */
+#ifndef SOCKTUNE_OBSERVE_H
+#define SOCKTUNE_OBSERVE_H
+
+#include "learn.h"
+#include "tcp_info.h"
+
+#include <sys/socket.h>
+
+struct observed {
+    uint64_t cookie; /* SO_COOKIE: names it in sock_diag; 0: not told */
+    int domain, type, protocol;
+    struct sockinfo sockinfo; /* with its addresses; families is 0 if it does not concern rules */
+    struct sockaddr_storage local, remote;
+    socklen_t local_length, remote_length; /* 0: there is none */
+    bool listens;
+    struct tcp_info_bytes tcp_info;
+};
+
+/* Ask `fd`. Returns 0, or -1 with errno if it is no socket. */
+int observe(int fd, struct observed *observed);
+
+/* "tcp", "unix-stream" ..., as in rules; for other families "netlink", "vsock" ... or "family N".
+ * Static text, or `text`. */
+const char *observed_protocol(const struct observed *observed, char text[32]);
+
+/* "connect", "listen", "accept", "datagram"; NULL where it stays open. A listener is the template
+ * of what it accepts, but its own role is to listen. */
+const char *observed_role(const struct observed *observed);
+
+/* "established", "listen" ... of TCP; "listen", "connected", "unconnected" of others; NULL of
+ * families that do not concern rules. */
+const char *observed_state(const struct observed *observed);
+
+#endif

@@ -1,0 +1,63 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * A socket's life without the socket: which options it would be given, at which call, by which
+ * rule. Built from the very engine that the preloaded object runs; what is simulated here is the
+ * kernel's part, that is, what it would say of such a socket when asked.
+ */
+#ifndef SOCKTUNE_SIMULATE_H
+#define SOCKTUNE_SIMULATE_H
+
+#include "match.h"
+
+enum life {
+    LIFE_SOCKET,  /* socket() */
+    LIFE_CONNECT, /* socket(), connect(remote) */
+    LIFE_LISTEN,  /* socket(), bind(local), and, unless it is a datagram socket, listen() */
+    LIFE_ACCEPT   /* accepted from a listener on every address, at the port of `local` */
+};
+
+struct scenario {
+    enum life life;
+    int domain; /* as for socket(2) */
+    int type;
+    int protocol;
+    /* Of the domain, IPv4 within AF_INET6 v4-mapped; where `life` has no use for one: unread. */
+    struct sockaddr_storage local;
+    struct sockaddr_storage remote;
+    /* It is there: its protocol is settled, whatever a `transport` says, and the local address of
+     * one that connected is known, bound or not. */
+    bool open;
+};
+
+/* An option given to the socket. */
+struct effect {
+    uint32_t action; /* index into policy->actions */
+    enum phase phase;
+    bool inherited; /* given to the listener, and had from it */
+};
+
+/* An option that the program cannot set itself on the socket as it is at the end. */
+struct guard {
+    uint32_t option; /* index into policy->options */
+    uint32_t action; /* the `force` or `ignore` that is the reason */
+};
+
+struct outcome {
+    /* What stands at the end, in the order given; what was given and then replaced is left out. */
+    struct effect effects[POLICY_OPTIONS_MAX];
+    uint32_t effect_count;
+    struct guard guards[POLICY_OPTIONS_MAX];
+    uint32_t guard_count;
+    uint32_t report; /* index into policy->rules of the rule that has it reported; or NO_REPORT */
+};
+
+/* Live through `scenario` under the active rules. Pure. The program is supposed to set nothing
+ * itself, and the kernel to refuse nothing. */
+void simulate(const struct policy *policy, const struct active *active,
+              const struct scenario *scenario, struct outcome *outcome);
+
+/* The effects alone; there will be no guards and no report. */
+void simulate_effects(const struct policy *policy, const struct active *active,
+                      const struct scenario *scenario, struct outcome *outcome);
+
+#endif

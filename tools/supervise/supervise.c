@@ -1,0 +1,232 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Putting this process under supervision: the supervisor first, then the filter, since the filter
+ * cannot be taken off again.
+ */
+#include "supervise.h"
+#include "apply.h"
+#include "elf.h"
+#include "failure.h"
+#include "learn.h"
+#include "supervise_filter.h"
+#include "supervise_server.h"
+#include "target.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <linux/capability.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+/* --- warnings --------------------------------------------------------------------------------- */
+
+#define BIT(phase) PHASE_BIT(PHASE_##phase)
+
+/* What of an action cannot be had, or NULL. */
+static const char *beyond(const struct policy_action *action)
+{
+    if (action->op == OP_TRANSPORT)
+        return "is decided at socket(), which is not supervised";
+    if (action->phases & (BIT(CONNECTED) | BIT(LISTENING)))
+        return "is to be set after connect() or listen(), when the program has gone on already";
+    if (action->phases & BIT(ACCEPT))
+        return "is not had from the listener, and accept() is not supervised: accepted sockets "
+               "will be without it";
+    if (action->phases & BIT(ACCEPT_WILDCARD))
+        return "depends on the local address, and accept() is not supervised: what listeners on "
+               "all addresses accept will be without it";
+    return NULL;
+}
+
+static void warn_of_rule(const struct policy *policy, const struct policy_rule *rule)
+{
+    for (uint32_t a = rule->actions.first; a < rule->actions.first + rule->actions.count; a++) {
+        const struct policy_action *action = &policy->actions[a];
+        const char *why = beyond(action);
+        if (why)
+            fprintf(stderr, "%s:%u: warning: under --supervise, %s %s\n",
+                    policy_string(policy, action->file), action->line,
+                    policy_string(policy, policy->options[action->option].name), why);
+    }
+}
+
+/* --- sockets that the program is started with ------------------------------------------------- */
+
+/* Sockets that this process passes on, such as a listener of systemd's, are ones that the program
+ * will make no call about. */
+static void tune_opened(const struct policy *policy, const struct active *active,
+                        const struct default_value *fresh, int fd)
+{
+    struct sockinfo sockinfo;
+    struct decision decision;
+    struct application application = {.policy = policy,
+                                      .sockinfo = &sockinfo,
+                                      .fd = fd,
+                                      .timing = APPLY_AFTERWARDS,
+                                      .defaults = fresh};
+
+    if (!learn_history(fd, &sockinfo))
+        return;
+    application.phases = phases_behind(&sockinfo);
+    learn_decision(policy, active, fd, &sockinfo, PHASE_SOCKET, application.phases, &decision);
+    if (is_connection(&sockinfo))
+        apply_drop_early(policy, &decision);
+    apply(&application, &decision);
+}
+
+static void tune_all_opened(const struct policy *policy, const struct active *active,
+                            const struct default_value *fresh)
+{
+    DIR *directory = opendir("/proc/self/fd");
+    const struct dirent *entry;
+
+    while (directory && (entry = readdir(directory))) {
+        struct stat status;
+        int fd = (int)strtol(entry->d_name, NULL, 10);
+        if (*entry->d_name != '.' && fstat(fd, &status) == 0 && S_ISSOCK(status.st_mode))
+            tune_opened(policy, active, fresh, fd);
+    }
+    if (directory)
+        closedir(directory);
+}
+
+/* --- the first program ------------------------------------------------------------------------ */
+
+static int adopt(const struct policy *policy, const struct active *active)
+{
+    struct default_value *fresh = fresh_defaults(policy);
+
+    if (!fresh)
+        return -1;
+    tune_all_opened(policy, active, fresh);
+    free(fresh);
+    return 0;
+}
+
+/* Which rules are for the program that is going to run. The rules are malloc()ed; returns 0, or -1
+ * with errno. */
+static int identify_program(const struct policy *policy, char *const *argv, struct program *program)
+{
+    char *path = executable_find(argv[0]);
+    char *file = path ? realpath(path, NULL) : NULL;
+    const struct identity identity = {
+        .executable = file, .argv = (const char *const *)argv, .uid = geteuid()};
+    uint32_t *rules = calloc(policy->rule_count + 1, sizeof *rules);
+    const char *slash = strrchr(argv[0], '/');
+
+    program->name = slash ? slash + 1 : argv[0];
+    program->active.rules = rules;
+    program->active.count = rules ? active_rules(policy, &identity, rules) : 0;
+    free(file);
+    free(path);
+    return rules ? 0 : -1;
+}
+
+static int prepare_program(const struct policy *policy, const struct active *active)
+{
+    for (uint32_t i = 0; i < active->count; i++)
+        warn_of_rule(policy, &policy->rules[active->rules[i]]);
+    return adopt(policy, active);
+}
+
+/* --- starting --------------------------------------------------------------------------------- */
+
+static bool may_filter(void)
+{
+    struct __user_cap_header_struct header = {.version = _LINUX_CAPABILITY_VERSION_3};
+    struct __user_cap_data_struct data[_LINUX_CAPABILITY_U32S_3] = {{0}};
+
+    return syscall(SYS_capget, &header, data) == 0 &&
+           data[CAP_TO_INDEX(CAP_SYS_ADMIN)].effective & CAP_TO_MASK(CAP_SYS_ADMIN);
+}
+
+static int fail_to_filter(void)
+{
+    if (errno == EBUSY)
+        command_failure("supervised already: a process tree can have one supervisor, and a "
+                        "container runtime or another `socktune run --supervise` is it");
+    else
+        command_failure("cannot install the seccomp filter: %s", strerror(errno));
+    return -1;
+}
+
+static int install(const struct supervision *supervision, const struct program *program,
+                   const struct needs *needs)
+{
+    struct server_link link;
+    int listener;
+
+    if (needs_nothing(needs))
+        return filter_install(supervision->policy, needs, supervision->refuse_uring) < 0
+                   ? fail_to_filter()
+                   : 0;
+    if (server_start(supervision->policy, program, supervision->trace, &link) != 0) {
+        command_failure("cannot start the supervisor: %s", strerror(errno));
+        return -1;
+    }
+    listener = filter_install(supervision->policy, needs, supervision->refuse_uring);
+    if (listener < 0)
+        return fail_to_filter();
+    if (server_hand_over(&link, listener) != 0) {
+        command_failure("the supervisor does not start: %s", strerror(errno));
+        return -1;
+    }
+    return 0;
+}
+
+/* A program that gains privileges could be led astray by a filter, so whoever is not privileged
+ * must renounce such gains first. Returns 0, or -1 after saying why not. */
+static int renounce_privileges(const char *program)
+{
+    char *path = executable_find(program);
+    struct launch launch = launch_of_self("");
+    struct executable executable;
+
+    if (path && executable_read(path, &executable) == 0 &&
+        executable_obstacles(&executable, &launch) & OBSTACLE_SECURE)
+        fprintf(stderr,
+                "socktune run: warning: %s will not gain the privileges that its file gives: "
+                "supervision by other users than root excludes that (no_new_privs)\n",
+                program);
+    if (path)
+        executable_free(&executable);
+    free(path);
+    if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0)
+        return 0;
+    command_failure("cannot set no_new_privs: %s", strerror(errno));
+    return -1;
+}
+
+static int begin(const struct supervision *supervision, const struct program *program)
+{
+    struct needs needs;
+
+    if (prepare_program(supervision->policy, &program->active) != 0) {
+        command_failure("%s", strerror(errno));
+        return -1;
+    }
+    needs_of(supervision->policy, &needs);
+    if (needs_nothing(&needs) && !supervision->refuse_uring)
+        return 0;
+    if (!may_filter() && renounce_privileges(supervision->argv[0]) != 0)
+        return -1;
+    return install(supervision, program, &needs);
+}
+
+int supervise_self(const struct supervision *supervision)
+{
+    struct program program;
+    int result = identify_program(supervision->policy, supervision->argv, &program);
+
+    if (result != 0)
+        command_failure("%s", strerror(errno));
+    else
+        result = begin(supervision, &program);
+    free((void *)program.active.rules);
+    return result;
+}
