@@ -161,7 +161,7 @@ def test_32_bits(way, supervised, built):
 
 
 def test_dynamic_program(supervised):
-    check_talk(supervised([program("python3"), SOURCES.parent / "programs" / "talk.py"]))
+    check_talk(supervised([program("python3"), SOURCES.parent / "support" / "talk.py"]))
 
 
 def test_the_process_is_the_program(supervised):
@@ -348,7 +348,7 @@ def test_a_slow_step_delays_nobody_else(supervised, silent_listener, userfaults)
     """Reading the address of one thread never ends: the page is somebody's who does not answer
     (userfaultfd). The others go on."""
     listener = silent_listener("inet")
-    one = supervised([program("python3"), SOURCES.parent / "programs" / "stuck.py",
+    one = supervised([program("python3"), SOURCES.parent / "support" / "stuck.py",
                       listener.getsockname()[1], *userfaults], pass_fds=userfaults)
     one.until(lambda: "ready" in one.output or "skip" in one.output, "ready")
     if "skip" in one.output:
