@@ -5,6 +5,7 @@
 #ifndef SOCKTUNE_TRACE_H
 #define SOCKTUNE_TRACE_H
 
+#include "apply.h"
 #include "state.h"
 
 /* Say on standard error, in one line, that the program runs untuned: "socktune: NAME: WHAT: WHY,
@@ -14,13 +15,10 @@ void trace_untuned(const char *what, const char *why);
 /* How many rules are for this program. Nothing unless tracing. */
 void trace_start(const char *rules);
 
-/* One option was set at `phase` on `fd`; `error` is 0 or the errno. Nothing unless tracing. */
+/* What became of one action at `phase` on `fd`; `error` is 0 or the errno. Nothing unless tracing.
+ */
 void trace_action(int fd, const struct sockinfo *sockinfo, enum phase phase,
-                  const struct policy_action *action, int error);
-
-/* `default` left an option alone. */
-void trace_kept(int fd, const struct sockinfo *sockinfo, enum phase phase,
-                const struct policy_action *action);
+                  const struct policy_action *action, enum applied result, int error);
 
 /* The program's own setsockopt of policy.options[option] was swallowed. */
 void trace_swallowed(int fd, const struct sockinfo *sockinfo, uint32_t option);

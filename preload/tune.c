@@ -24,10 +24,7 @@ static void note_applied(const struct application *application, const struct pol
                          enum phase phase, enum applied result, int error)
 {
     report_option(action->option, result == APPLIED_KEPT ? RECORD_KEPT : (unsigned)error);
-    if (result == APPLIED_KEPT)
-        trace_kept(application->fd, application->sockinfo, phase, action);
-    else
-        trace_action(application->fd, application->sockinfo, phase, action, error);
+    trace_action(application->fd, application->sockinfo, phase, action, result, error);
 }
 
 void tune_apply(int fd, const struct sockinfo *sockinfo, const struct decision *decision,

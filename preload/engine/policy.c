@@ -208,3 +208,11 @@ const char *policy_open(struct policy *policy, const void *blob, size_t size)
     };
     return NULL;
 }
+
+const struct policy_rule *policy_rule_of_action(const struct policy *policy, uint32_t index)
+{
+    const struct policy_rule *rule = policy->rules;
+    while (index - rule->actions.first >= rule->actions.count)
+        rule++;
+    return rule;
+}

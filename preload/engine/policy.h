@@ -257,6 +257,9 @@ const char *policy_open(struct policy *policy, const void *blob, size_t size);
  * multiple of 8. Guards against damage, not against malice. */
 uint64_t policy_checksum(const void *blob, size_t size);
 
+/* The rule to which the action of that index belongs. Pure. */
+const struct policy_rule *policy_rule_of_action(const struct policy *policy, uint32_t index);
+
 static inline const char *policy_string(const struct policy *policy, uint32_t offset)
 {
     return policy->data + offset;

@@ -41,15 +41,6 @@ const struct option *action_option(const struct policy *policy, const struct pol
     return option_find_number(target->level, target->optname);
 }
 
-const struct policy_rule *action_rule(const struct policy *policy, uint32_t index)
-{
-    const struct policy_rule *rule = policy->rules;
-
-    while (index < rule->actions.first || index >= rule->actions.first + rule->actions.count)
-        rule++;
-    return rule;
-}
-
 /* Does the table know how to print it? */
 static const struct option *printable(const struct policy *policy,
                                       const struct policy_action *action)
@@ -80,7 +71,7 @@ void action_print_where(const struct policy *policy, uint32_t index)
 {
     const struct policy_action *action = &policy->actions[index];
 
-    printf("%s, %s:%u", policy_string(policy, action_rule(policy, index)->name),
+    printf("%s, %s:%u", policy_string(policy, policy_rule_of_action(policy, index)->name),
            policy_string(policy, action->file), action->line);
 }
 
@@ -89,9 +80,9 @@ json_t *action_json_where(const struct policy *policy, uint32_t index)
     const struct policy_action *action = &policy->actions[index];
     const struct policy_option *option = &policy->options[action->option];
 
-    return json_pack("{s:s, s:i, s:i, s:s, s:o, s:o, s:i}", "option",
-                     policy_string(policy, option->name), "level", option->level, "number",
-                     option->optname, "mode", mode_name(action->mode), "rule",
-                     json_text(policy_string(policy, action_rule(policy, index)->name)), "file",
-                     json_text(policy_string(policy, action->file)), "line", (int)action->line);
+    return json_pack(
+        "{s:s, s:i, s:i, s:s, s:o, s:o, s:i}", "option", policy_string(policy, option->name),
+        "level", option->level, "number", option->optname, "mode", mode_name(action->mode), "rule",
+        json_text(policy_string(policy, policy_rule_of_action(policy, index)->name)), "file",
+        json_text(policy_string(policy, action->file)), "line", (int)action->line);
 }

@@ -21,9 +21,6 @@ json_t *bytes_json(const struct option *option, const void *bytes, size_t length
 /* The row of the option table that the action is about, or NULL for a raw one without a row. */
 const struct option *action_option(const struct policy *policy, const struct policy_action *action);
 
-/* The rule to which the action of that index belongs. */
-const struct policy_rule *action_rule(const struct policy *policy, uint32_t index);
-
 /* The value as the kernel gets it, for people; what was written where the table knows nothing. */
 void action_format(const struct policy *policy, const struct policy_action *action, char *text,
                    size_t size);

@@ -114,7 +114,7 @@ static bool is_meant(const struct policy *policy, const struct effect *effect,
                      const struct sockinfo *sockinfo)
 {
     return effect->inherited || !(sockinfo->known & FACT_ROLE) ||
-           action_rule(policy, effect->action)->roles & sockinfo->roles;
+           policy_rule_of_action(policy, effect->action)->roles & sockinfo->roles;
 }
 
 /* The winning action of each option. */
