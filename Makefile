@@ -44,7 +44,7 @@ endif
 # are found by #include "" along these paths alone (so they never hide the system's elf.h, glob.h).
 # A room's sources are its *.c.
 ROOMS := preload/engine preload/wire config config/compiler tools/lib tools/process tools/supervise \
-         tools/cli/view tools/cli tools/helper/conntrack tools/helper/stats tools/helper/clients tools/helper/http tools/helper
+         tools/cli/view tools/cli tools/helper/base tools/helper/conntrack tools/helper/stats tools/helper/clients tools/helper/http tools/helper
 sees_preload/engine   :=
 sees_preload/wire     := preload/engine
 sees_preload          := preload/engine preload/wire
@@ -55,8 +55,9 @@ sees_tools/process    := $(sees_tools/lib) tools/lib
 sees_tools/supervise  := $(sees_tools/process) tools/process
 sees_tools/cli/view   := $(sees_tools/lib) tools/lib tools/cli
 sees_tools/cli        := $(sees_tools/supervise) tools/supervise tools/cli/view
-helper_rooms          := tools/helper tools/helper/conntrack tools/helper/stats tools/helper/clients tools/helper/http
+helper_rooms          := tools/helper tools/helper/base tools/helper/conntrack tools/helper/stats tools/helper/clients tools/helper/http
 sees_tools/helper     := $(sees_tools/lib) tools/lib $(helper_rooms)
+sees_tools/helper/base      := $(sees_tools/helper)
 sees_tools/helper/conntrack := $(sees_tools/helper)
 sees_tools/helper/stats     := $(sees_tools/helper)
 sees_tools/helper/clients   := $(sees_tools/helper)

@@ -29,7 +29,7 @@ enum side { CONNECTED, ACCEPTED, SIDES };
 
 /* Two sockets, and the kernel's last word on each. */
 struct watch {
-    struct diag *diag;
+    struct sock_diag *diag;
     int fd[SIDES];
     uint64_t cookie[SIDES];
     bool told[SIDES];
@@ -37,12 +37,12 @@ struct watch {
     uint32_t unacknowledged[SIDES];
 };
 
-static void take(void *context, const struct diag_answer *answer)
+static void take(void *context, const struct sock_diag_answer *answer)
 {
     struct watch *watch = context;
 
     for (int side = 0; side < SIDES; side++) {
-        if (answer->event != DIAG_DESTROYED || answer->target.cookie != watch->cookie[side])
+        if (answer->event != SOCK_DIAG_DESTROYED || answer->target.cookie != watch->cookie[side])
             continue;
         watch->told[side] = true;
         watch->unacknowledged[side] = answer->send_queue;
@@ -62,7 +62,7 @@ static void watch_socket(struct watch *watch, enum side side, int fd)
 static void begin(struct watch *watch)
 {
     memset(watch, 0, sizeof *watch);
-    watch->diag = diag_open(diag_socket(), take, watch);
+    watch->diag = sock_diag_open(sock_diag_socket(), take, watch);
     cr_assert_not_null(watch->diag, "sock_diag: %s", strerror(errno));
 }
 
@@ -84,11 +84,11 @@ static void close_side(struct watch *watch, enum side side)
 /* Wait for the last word on that side. */
 static void await_word(struct watch *watch, enum side side)
 {
-    struct pollfd poller = {.fd = diag_fd(watch->diag), .events = POLLIN};
+    struct pollfd poller = {.fd = sock_diag_fd(watch->diag), .events = POLLIN};
 
     for (int i = 0; i < 2000 && !watch->told[side]; i++) {
         (void)poll(&poller, 1, 10);
-        cr_assert(diag_read(watch->diag, 1000) == 0);
+        cr_assert(sock_diag_read(watch->diag, 1000) == 0);
     }
     cr_assert(watch->told[side], "no word of the socket's end");
 }
@@ -200,7 +200,7 @@ BOTH_VERSIONS(closed_in_order)
         close_in_order(&watch, (enum side)first);
         expect(&watch, CONNECTED, CLOSE_FIN);
         expect(&watch, ACCEPTED, CLOSE_FIN);
-        diag_close(watch.diag);
+        sock_diag_close(watch.diag);
     }
 }
 
@@ -214,7 +214,7 @@ BOTH_VERSIONS(closed_unused)
     close_side(&watch, CONNECTED);
     expect(&watch, CONNECTED, CLOSE_FIN);
     expect(&watch, ACCEPTED, CLOSE_FIN);
-    diag_close(watch.diag);
+    sock_diag_close(watch.diag);
 }
 
 /* A program that closes with data unread breaks off, as RFC 2525 wants it. */
@@ -230,7 +230,7 @@ BOTH_VERSIONS(closed_with_data_unread)
     close_side(&watch, CONNECTED);
     expect(&watch, CONNECTED, CLOSE_RESET);
     expect(&watch, ACCEPTED, CLOSE_RESET);
-    diag_close(watch.diag);
+    sock_diag_close(watch.diag);
 }
 
 /* The peer is gone when more is sent to it: what was sent last has not arrived. */
@@ -247,7 +247,7 @@ BOTH_VERSIONS(sent_after_the_peer_closed)
     close_side(&watch, CONNECTED);
     expect(&watch, CONNECTED, CLOSE_RESET);
     expect(&watch, ACCEPTED, CLOSE_FIN);
-    diag_close(watch.diag);
+    sock_diag_close(watch.diag);
 }
 
 /* SO_LINGER 0 resets, and wipes the figures of the side that has it: nothing ever went out. */
@@ -265,7 +265,7 @@ BOTH_VERSIONS(aborted)
     await_word(&watch, CONNECTED);
     cr_expect(last_figure(&watch, CONNECTED, "segs_out") == 0);
     cr_expect(last_figure(&watch, CONNECTED, "segs_in") == 0);
-    diag_close(watch.diag);
+    sock_diag_close(watch.diag);
 }
 
 /* A connect() that does not wait, to the address of `listener`. */
@@ -293,7 +293,7 @@ BOTH_VERSIONS(refused)
     close_side(&watch, CONNECTED);
     expect(&watch, CONNECTED, CLOSE_REFUSED);
     close(nobody);
-    diag_close(watch.diag);
+    sock_diag_close(watch.diag);
 }
 
 /* A listener that hears nothing: the program gives up. */
@@ -310,7 +310,7 @@ BOTH_VERSIONS(unanswered)
     close_side(&watch, CONNECTED);
     expect(&watch, CONNECTED, CLOSE_UNANSWERED);
     close(listener);
-    diag_close(watch.diag);
+    sock_diag_close(watch.diag);
 }
 
 static const struct transport *tcp4(void)
@@ -332,7 +332,7 @@ Test(reason, data_unanswered)
     expect(&watch, CONNECTED, CLOSE_TIMEOUT);
     cr_expect(last_figure(&watch, CONNECTED, "retransmits") > 0);
     close_side(&watch, ACCEPTED);
-    diag_close(watch.diag);
+    sock_diag_close(watch.diag);
 }
 
 /* So is the FIN of a socket that the program has closed. */
@@ -346,7 +346,7 @@ Test(reason, fin_unanswered)
     close_side(&watch, CONNECTED);
     expect(&watch, CONNECTED, CLOSE_TIMEOUT);
     close_side(&watch, ACCEPTED);
-    diag_close(watch.diag);
+    sock_diag_close(watch.diag);
 }
 
 Test(reason, keepalive_unanswered)
@@ -365,7 +365,7 @@ Test(reason, keepalive_unanswered)
     cr_expect(last_figure(&watch, CONNECTED, "probes") == 1);
     cr_expect(last_figure(&watch, CONNECTED, "retransmits") == 0);
     close_side(&watch, ACCEPTED);
-    diag_close(watch.diag);
+    sock_diag_close(watch.diag);
 }
 
 /* The peer comes back with nothing but a reset: known as one to who looked in between. */
@@ -390,7 +390,7 @@ Test(reason, reset_after_silence)
     close_side(&watch, CONNECTED);
     expect_after(&watch, CONNECTED, &sample, CLOSE_RESET);
     expect(&watch, CONNECTED, CLOSE_TIMEOUT);
-    diag_close(watch.diag);
+    sock_diag_close(watch.diag);
 }
 
 /* A queue on the loopback that drops what is sent, in a network namespace of the test's own. */
@@ -424,5 +424,5 @@ Test(reason, with_drops_on_this_host)
     cr_expect(watch.unacknowledged[CONNECTED] == 0);
     close_side(&watch, ACCEPTED);
     expect(&watch, ACCEPTED, CLOSE_FIN);
-    diag_close(watch.diag);
+    sock_diag_close(watch.diag);
 }

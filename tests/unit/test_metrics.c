@@ -183,14 +183,14 @@ Test(metrics, ports_beyond_the_bound_share_a_series)
     struct connections *all = connections_new(0);
     char *text;
 
-    for (unsigned i = 0; i < GROUP_PORTS_MAX + 5; i++) {
+    for (unsigned i = 0; i < AGGREGATE_PORTS_MAX + 5; i++) {
         struct connection_start start = tracked_start("web", "out", i + 1);
 
-        start.remote_port = (uint16_t)(8000 + i);
+        start.flow.remote_port = (uint16_t)(8000 + i);
         tracked(all, &start);
     }
     text = written(all, METRICS_PROMETHEUS);
-    cr_expect_eq(occurrences(text, "\nsocktune_connections_open{"), GROUP_PORTS_MAX + 1);
+    cr_expect_eq(occurrences(text, "\nsocktune_connections_open{"), AGGREGATE_PORTS_MAX + 1);
     expect_line(text, "socktune_connections_open" MORE "} 5");
     free(text);
     connections_free(all);
@@ -221,7 +221,7 @@ Test(metrics, series_are_bounded)
     struct connections *all = connections_new(0);
     char *text;
 
-    for (unsigned i = 0; i < GROUPS_MAX + 100; i++) {
+    for (unsigned i = 0; i < AGGREGATES_MAX + 100; i++) {
         char name[16];
         struct connection_start start;
 
@@ -231,7 +231,7 @@ Test(metrics, series_are_bounded)
         tracked(all, &start);
     }
     text = written(all, METRICS_PROMETHEUS);
-    cr_expect_eq(occurrences(text, "\nsocktune_connections_open{"), GROUPS_MAX + 1);
+    cr_expect_eq(occurrences(text, "\nsocktune_connections_open{"), AGGREGATES_MAX + 1);
     expect_line(text, "socktune_connections_open{program=\"other\",rule=\"other\",role=\"other\","
                       "port=\"other\"} 100");
     free(text);

@@ -151,7 +151,7 @@ Test(query, v4_mapped_and_listeners)
     struct connection_start start = tracked_start("web\xff", "in", 5);
     json_t *json;
 
-    start.family = AF_INET6;
+    start.flow.family = AF_INET6;
     start.role = ROLE_LISTEN;
     json = answered(tracked(all, &start));
     cr_assert_not_null(json);

@@ -11,40 +11,41 @@
 #include <stdlib.h>
 #include <string.h>
 
-static struct diag_answer answer_of(uint64_t cookie)
+static struct sock_diag_answer answer_of(uint64_t cookie)
 {
-    struct diag_answer answer = {.event = DIAG_DESTROYED,
-                                 .target = {.cookie = cookie, .local_port = 80, .remote_port = 99}};
+    struct sock_diag_answer answer = {
+        .event = SOCK_DIAG_DESTROYED,
+        .target = {.cookie = cookie, .flow = {.local_port = 80, .remote_port = 99}}};
 
-    memcpy(answer.target.local, &cookie, sizeof cookie);
+    memcpy(answer.target.flow.local, &cookie, sizeof cookie);
     return answer;
 }
 
-static void add(struct early_ends *ends, uint64_t cookie, uint64_t when)
+static void add(struct recent_closes *ends, uint64_t cookie, uint64_t when)
 {
-    struct diag_answer answer = answer_of(cookie);
+    struct sock_diag_answer answer = answer_of(cookie);
     uint8_t info[300];
 
     memset(info, (int)cookie, sizeof info);
     answer.info = info;
     answer.info_length = sizeof info;
-    early_add(ends, &answer, when, false);
+    recent_closes_add(ends, &answer, when, false);
 }
 
 /* Each CPU numbers cookies within blocks of 4096 of its own, so any two may have equal low bits. */
 Test(early, the_last_ends_are_kept_whatever_their_cookies)
 {
-    struct early_ends *ends = early_new();
-    const uint64_t count = UINT64_C(2) * EARLY_ENDS;
-    uint64_t cookies[2 * EARLY_ENDS];
+    struct recent_closes *ends = recent_closes_new();
+    const uint64_t count = UINT64_C(2) * RECENT_CLOSES_MAX;
+    uint64_t cookies[2 * RECENT_CLOSES_MAX];
 
     for (uint64_t i = 0; i < count; i++) {
         cookies[i] = (i % 3) << 40 | (i / 3) << 12 | 1;
         add(ends, cookies[i], i);
     }
     for (uint64_t i = 0; i < count; i++) {
-        const struct early_end *end = early_find(ends, cookies[i]);
-        if (i < EARLY_ENDS) {
+        const struct recent_close *end = recent_closes_find(ends, cookies[i]);
+        if (i < RECENT_CLOSES_MAX) {
             cr_assert_null(end);
             continue;
         }
@@ -52,38 +53,38 @@ Test(early, the_last_ends_are_kept_whatever_their_cookies)
         cr_assert_eq(end->info_length, CONNECTION_INFO_ROOM);
         cr_assert_eq(end->info[0], (uint8_t)cookies[i]);
     }
-    early_free(ends);
+    recent_closes_free(ends);
 }
 
 Test(early, figures_of_what_is_known_are_not_kept)
 {
-    struct early_ends *ends = early_new();
-    struct diag_answer answer = answer_of(7);
+    struct recent_closes *ends = recent_closes_new();
+    struct sock_diag_answer answer = answer_of(7);
     const uint8_t info[8] = {1};
 
     answer.info = info;
     answer.info_length = sizeof info;
-    early_add(ends, &answer, 1, true);
-    cr_assert(early_find(ends, 7)->known);
-    cr_assert_eq(early_find(ends, 7)->info_length, 0);
-    cr_assert_null(early_find(ends, 8));
-    early_free(ends);
+    recent_closes_add(ends, &answer, 1, true);
+    cr_assert(recent_closes_find(ends, 7)->known);
+    cr_assert_eq(recent_closes_find(ends, 7)->info_length, 0);
+    cr_assert_null(recent_closes_find(ends, 8));
+    recent_closes_free(ends);
 }
 
 Test(early, the_newest_of_equal_ends_is_found_unless_it_is_too_old)
 {
-    struct early_ends *ends = early_new();
-    struct diag_answer answer = answer_of(7);
+    struct recent_closes *ends = recent_closes_new();
+    struct sock_diag_answer answer = answer_of(7);
 
-    early_add(ends, &answer, 10, false);
-    early_add(ends, &answer, 20, false);
+    recent_closes_add(ends, &answer, 10, false);
+    recent_closes_add(ends, &answer, 20, false);
     add(ends, 5, 30);
-    cr_assert_eq(early_find_ends(ends, &answer.target, 20)->when, 20);
-    cr_assert_eq(early_find_ends(ends, &answer.target, 0)->when, 20);
-    cr_assert_null(early_find_ends(ends, &answer.target, 21));
-    answer.target.remote_port++;
-    cr_assert_null(early_find_ends(ends, &answer.target, 0));
-    early_free(ends);
+    cr_assert_eq(recent_closes_find_flow(ends, &answer.target.flow, 20)->when, 20);
+    cr_assert_eq(recent_closes_find_flow(ends, &answer.target.flow, 0)->when, 20);
+    cr_assert_null(recent_closes_find_flow(ends, &answer.target.flow, 21));
+    answer.target.flow.remote_port++;
+    cr_assert_null(recent_closes_find_flow(ends, &answer.target.flow, 0));
+    recent_closes_free(ends);
 }
 
 /* --- Multipath TCP ---------------------------------------------------------------------------- */
@@ -91,20 +92,10 @@ Test(early, the_newest_of_equal_ends_is_found_unless_it_is_too_old)
 static struct connection connection_of(uint64_t cookie, uint16_t remote_port)
 {
     return (struct connection){.cookie = cookie,
-                               .local = {1},
-                               .remote = {remote_port ? 2 : 0},
-                               .local_port = 80,
-                               .remote_port = remote_port};
-}
-
-static struct diag_target target_of(const struct connection *connection)
-{
-    struct diag_target target = {.local_port = connection->local_port,
-                                 .remote_port = connection->remote_port};
-
-    memcpy(target.local, connection->local, sizeof target.local);
-    memcpy(target.remote, connection->remote, sizeof target.remote);
-    return target;
+                               .flow = {.local = {1},
+                                        .remote = {remote_port ? 2 : 0},
+                                        .local_port = 80,
+                                        .remote_port = remote_port}};
 }
 
 static void tell(void *context, struct multipath_socket *socket)
@@ -118,17 +109,15 @@ Test(multipath, connections_are_found_by_their_ends_whatever_the_cookie)
 {
     struct multipath *all = multipath_new();
     struct connection one = connection_of(1, 1000), two = connection_of(2, 1001);
-    struct diag_target target = target_of(&two);
     uint64_t sum = 0;
 
     multipath_add(all, &one);
     multipath_add(all, &two);
-    target.cookie = 77; /* of the path */
-    cr_assert_eq(multipath_find(all, &target)->cookie, 2);
+    cr_assert_eq(multipath_find(all, &two.flow, 77 /* of the path */)->cookie, 2);
     multipath_each(all, tell, &sum);
     cr_assert_eq(sum, 3);
     multipath_remove(all, &two);
-    cr_assert_null(multipath_find(all, &target));
+    cr_assert_null(multipath_find(all, &two.flow, 77));
     multipath_free(all);
 }
 
@@ -136,30 +125,27 @@ Test(multipath, listeners_are_found_by_their_cookies)
 {
     struct multipath *all = multipath_new();
     struct connection one = connection_of(1, 0), two = connection_of(2, 0);
-    struct diag_target target = target_of(&one);
+    struct flow flow = one.flow;
 
     multipath_add(all, &one);
     multipath_add(all, &two);
-    target.cookie = 2;
-    target.remote[11] = 0xff; /* "any" is written in two ways */
-    cr_assert_eq(multipath_find(all, &target)->cookie, 2);
-    target.cookie = 3;
-    cr_assert_null(multipath_find(all, &target));
+    flow.remote[11] = 0xff; /* "any" is written in two ways */
+    cr_assert_eq(multipath_find(all, &flow, 2)->cookie, 2);
+    cr_assert_null(multipath_find(all, &flow, 3));
     multipath_remove(all, &one);
-    target.cookie = 1;
-    cr_assert_null(multipath_find(all, &target));
+    cr_assert_null(multipath_find(all, &flow, 1));
     multipath_free(all);
 }
 
 Test(multipath, identities_differ_from_each_other_and_from_cookies)
 {
-    struct connection_start start = {.opened = 1, .local_port = 80, .remote_port = 1000};
+    struct connection_start start = {.opened = 1, .flow = {.local_port = 80, .remote_port = 1000}};
     uint64_t first = multipath_identity(&start), later, other;
 
     cr_assert_eq(multipath_identity(&start), first);
     start.opened++;
     later = multipath_identity(&start);
-    start.remote_port++;
+    start.flow.remote_port++;
     other = multipath_identity(&start);
     cr_assert(first != later && first != other && later != other);
     cr_assert(first >> 63 && later >> 63 && other >> 63);
@@ -169,19 +155,19 @@ Test(multipath, identities_differ_from_each_other_and_from_cookies)
  */
 Test(multipath, identities_of_one_phase_differ)
 {
-    const struct connection_start start = {
-        .opened = UINT64_C(1795765907456616123), .local_port = 80, .remote_port = 40000};
+    const struct connection_start start = {.opened = UINT64_C(1795765907456616123),
+                                           .flow = {.local_port = 80, .remote_port = 40000}};
     const uint64_t identity = multipath_identity(&start);
 
     for (unsigned bits = 1; bits <= UINT16_MAX; bits++) {
         struct connection_start other = start;
 
         other.opened ^= bits;
-        other.remote_port ^= (uint16_t)bits;
+        other.flow.remote_port ^= (uint16_t)bits;
         cr_assert_neq(multipath_identity(&other), identity);
         other = start;
         other.opened ^= (uint64_t)bits << 16;
-        other.local_port ^= (uint16_t)bits;
+        other.flow.local_port ^= (uint16_t)bits;
         cr_assert_neq(multipath_identity(&other), identity);
     }
 }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What `top` remembers: a point a sample, rates from totals, bars from points.
+ * What `top` remembers: a point a sample, rates from snapshot, bars from points.
  */
 #include "top_history.h"
 

@@ -20,19 +20,17 @@ struct connection_start tracked_start(const char *program, const char *rule, uin
         .opened = 1000 * SECOND,
         .program = program,
         .rule = rule,
-        .local_port = 40000,
-        .remote_port = 443,
+        .flow = {.local_port = 40000, .remote_port = 443, .family = AF_INET},
         .pid = 77,
         .uid = 1000,
         .protocol = IPPROTO_TCP,
-        .family = AF_INET,
         .role = ROLE_CONNECT,
     };
 
-    memcpy(start.local, mapped, sizeof mapped);
-    memcpy(start.local + 12, "\x7f\0\0\1", 4);
-    memcpy(start.remote, mapped, sizeof mapped);
-    memcpy(start.remote + 12, "\x0a\0\0\1", 4);
+    memcpy(start.flow.local, mapped, sizeof mapped);
+    memcpy(start.flow.local + 12, "\x7f\0\0\1", 4);
+    memcpy(start.flow.remote, mapped, sizeof mapped);
+    memcpy(start.flow.remote + 12, "\x0a\0\0\1", 4);
     return start;
 }
 

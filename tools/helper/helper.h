@@ -10,15 +10,15 @@
 #include "loop.h"
 #include "registry.h"
 
-struct sampler;
+struct poller;
 struct query;
 
 struct helper {
     struct helper_config config;
     struct loop *loop;
     struct connections *connections;
-    struct registry *registry;
-    struct sampler *sampler;
+    struct client_table *clients;
+    struct poller *poller;
     struct query *query;
     uint64_t started;  /* CLOCK_REALTIME ns */
     uint64_t records;  /* taken from all rings */

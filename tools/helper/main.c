@@ -2,7 +2,7 @@
 /*
  * socktuned, the helper: starts its parts, ends them, and listens to signals.
  */
-#include "clients.h"
+#include "client_table.h"
 #include "helper.h"
 #include "listen.h"
 #include "poller.h"
@@ -163,13 +163,13 @@ static int start_parts(struct daemon *daemon)
     helper->started = now_real();
     helper->loop = loop_new();
     helper->connections = connections_new(helper->config.history);
-    helper->registry = registry_new(helper);
-    if (!helper->loop || !helper->connections || !helper->registry || watch_signals(daemon) != 0) {
+    helper->clients = client_table_new(helper);
+    if (!helper->loop || !helper->connections || !helper->clients || watch_signals(daemon) != 0) {
         helper_log(LOG_ERR, "cannot start: %s", strerror(errno));
         return -1;
     }
-    helper->sampler = sampler_new(helper);
-    if (!helper->sampler || listeners_open(&daemon->listeners, &helper->config) != 0)
+    helper->poller = poller_new(helper);
+    if (!helper->poller || listeners_open(&daemon->listeners, &helper->config) != 0)
         return -1;
     helper->query = query_start(helper, daemon->listeners.query, daemon->listeners.metrics);
     daemon->registration = registration_start(helper, daemon->listeners.registration);
@@ -183,8 +183,8 @@ static void stop_parts(struct daemon *daemon)
     listeners_unlink(&daemon->listeners, &helper->config);
     query_stop(helper->query);
     registration_stop(daemon->registration);
-    registry_free(helper->registry);
-    sampler_free(helper->sampler);
+    client_table_free(helper->clients);
+    poller_free(helper->poller);
     connections_free(helper->connections);
     if (daemon->signals)
         loop_remove(helper->loop, daemon->signals);

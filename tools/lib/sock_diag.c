@@ -33,25 +33,25 @@ _Static_assert(REGISTRATION_GROUPS ==
                    (GROUP(SKNLGRP_INET_TCP_DESTROY) | GROUP(SKNLGRP_INET6_TCP_DESTROY)),
                "the groups have these numbers");
 
-struct diag {
+struct sock_diag {
     int fd;
     bool dumping;
     uint32_t drops; /* as last read */
-    diag_take *take;
+    sock_diag_take *take;
     void *context;
-    const struct diag_target *targets; /* of the lookup under way */
+    const struct sock_diag_target *targets; /* of the lookup under way */
     unsigned target_count;
 };
 
 /* Room for what one call receives: one thread, and no function called back receives. */
 static uint8_t buffers[MESSAGES][MESSAGE_SIZE] __attribute__((aligned(8)));
 
-int diag_socket(void)
+int sock_diag_socket(void)
 {
     return socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_SOCK_DIAG);
 }
 
-const char *diag_check(int fd, uint64_t *netns)
+const char *sock_diag_check(int fd, uint64_t *netns)
 {
     socklen_t length = sizeof *netns;
 
@@ -75,9 +75,9 @@ static int join_groups(int fd)
     return bind(fd, (struct sockaddr *)&address, sizeof address);
 }
 
-struct diag *diag_open(int fd, diag_take *take, void *context)
+struct sock_diag *sock_diag_open(int fd, sock_diag_take *take, void *context)
 {
-    struct diag *diag = calloc(1, sizeof *diag);
+    struct sock_diag *diag = calloc(1, sizeof *diag);
     int size = RECEIVE_BUFFER;
 
     if (!diag || join_groups(fd) != 0) {
@@ -97,7 +97,7 @@ struct diag *diag_open(int fd, diag_take *take, void *context)
     return diag;
 }
 
-void diag_close(struct diag *diag)
+void sock_diag_close(struct sock_diag *diag)
 {
     if (!diag)
         return;
@@ -105,17 +105,17 @@ void diag_close(struct diag *diag)
     free(diag);
 }
 
-int diag_fd(const struct diag *diag)
+int sock_diag_fd(const struct sock_diag *diag)
 {
     return diag->fd;
 }
 
-bool diag_is_dumping(const struct diag *diag)
+bool sock_diag_is_dumping(const struct sock_diag *diag)
 {
     return diag->dumping;
 }
 
-uint64_t diag_overruns(struct diag *diag)
+uint64_t sock_diag_overruns(struct sock_diag *diag)
 {
     /* SK_MEMINFO_DROPS is the column Drops of /proc/net/netlink, in any network namespace. */
     uint32_t memory[SK_MEMINFO_VARS] = {0}, lost;
@@ -149,7 +149,7 @@ static void take_address(uint8_t to[16], const __be32 from[4], uint8_t family)
 
 static int take_attribute(const struct nlattr *attribute, void *context)
 {
-    struct diag_answer *answer = context;
+    struct sock_diag_answer *answer = context;
     uint16_t type = mnl_attr_get_type(attribute);
 
     if (type == INET_DIAG_INFO) {
@@ -161,20 +161,21 @@ static int take_attribute(const struct nlattr *attribute, void *context)
     return MNL_CB_OK;
 }
 
-static void take_socket(const struct diag *diag, const struct nlmsghdr *header)
+static void take_socket(const struct sock_diag *diag, const struct nlmsghdr *header)
 {
     const struct inet_diag_msg *message = mnl_nlmsg_get_payload(header);
-    struct diag_answer answer = {.event = header->nlmsg_seq == 0 ? DIAG_DESTROYED : DIAG_FOUND};
+    struct sock_diag_answer answer = {.event = header->nlmsg_seq == 0 ? SOCK_DIAG_DESTROYED
+                                                                      : SOCK_DIAG_FOUND};
 
     if (mnl_nlmsg_get_payload_len(header) < sizeof *message)
         return;
     answer.target.cookie =
         (uint64_t)message->id.idiag_cookie[1] << 32 | message->id.idiag_cookie[0];
-    answer.target.family = message->idiag_family;
-    take_address(answer.target.local, message->id.idiag_src, message->idiag_family);
-    take_address(answer.target.remote, message->id.idiag_dst, message->idiag_family);
-    answer.target.local_port = ntohs(message->id.idiag_sport);
-    answer.target.remote_port = ntohs(message->id.idiag_dport);
+    answer.target.flow.family = message->idiag_family;
+    take_address(answer.target.flow.local, message->id.idiag_src, message->idiag_family);
+    take_address(answer.target.flow.remote, message->id.idiag_dst, message->idiag_family);
+    answer.target.flow.local_port = ntohs(message->id.idiag_sport);
+    answer.target.flow.remote_port = ntohs(message->id.idiag_dport);
     answer.target.ifindex = message->id.idiag_if;
     answer.state = message->idiag_state;
     answer.uid = message->idiag_uid;
@@ -189,18 +190,18 @@ static void take_socket(const struct diag *diag, const struct nlmsghdr *header)
 }
 
 /* A lookup that failed; or a dump that could not begin. */
-static void take_error(struct diag *diag, const struct nlmsghdr *header)
+static void take_error(struct sock_diag *diag, const struct nlmsghdr *header)
 {
     uint32_t index = header->nlmsg_seq - SEQUENCE_LOOKUP;
 
     if (header->nlmsg_seq >= SEQUENCE_DUMP)
         diag->dumping = false;
     else if (index < diag->target_count)
-        diag->take(diag->context,
-                   &(struct diag_answer){.event = DIAG_MISSING, .target = diag->targets[index]});
+        diag->take(diag->context, &(struct sock_diag_answer){.event = SOCK_DIAG_MISSING,
+                                                             .target = diag->targets[index]});
 }
 
-static void take_messages(struct diag *diag, const uint8_t *bytes, size_t length)
+static void take_messages(struct sock_diag *diag, const uint8_t *bytes, size_t length)
 {
     const struct nlmsghdr *header = (const struct nlmsghdr *)(const void *)bytes;
     int left = (int)length;
@@ -216,7 +217,7 @@ static void take_messages(struct diag *diag, const uint8_t *bytes, size_t length
 }
 
 /* Returns how many messages came; -1: the socket is dead. */
-static int receive(struct diag *diag)
+static int receive(struct sock_diag *diag)
 {
     struct mmsghdr messages[MESSAGES];
     struct iovec room[MESSAGES];
@@ -232,7 +233,7 @@ static int receive(struct diag *diag)
     }
     count = recvmmsg(diag->fd, messages, MESSAGES, MSG_DONTWAIT, NULL);
     if (count < 0) {
-        /* ENOBUFS: messages were lost, which diag_overruns() counts. */
+        /* ENOBUFS: messages were lost, which sock_diag_overruns() counts. */
         if (errno == ENOBUFS)
             return receive(diag);
         return errno == EAGAIN || errno == EINTR ? 0 : -1;
@@ -243,7 +244,7 @@ static int receive(struct diag *diag)
     return count;
 }
 
-int diag_read(struct diag *diag, unsigned limit)
+int sock_diag_read(struct sock_diag *diag, unsigned limit)
 {
     unsigned taken = 0;
     int count;
@@ -279,20 +280,20 @@ static void put_address(__be32 to[4], const uint8_t from[16], uint8_t family)
 
 /* An IPv6 socket that speaks IPv4 is found under its IPv4 addresses; its v4-mapped ones do as
  * well, since the kernel unwraps them. */
-static void put_target(struct inet_diag_req_v2 *request, const struct diag_target *target)
+static void put_target(struct inet_diag_req_v2 *request, const struct sock_diag_target *target)
 {
-    uint8_t family = target->family;
+    uint8_t family = (uint8_t)target->flow.family;
 
-    if (family == AF_INET && !is_mapped(target->local))
+    if (family == AF_INET && !is_mapped(target->flow.local))
         family = AF_INET6;
     request->sdiag_family = family;
     request->sdiag_protocol = IPPROTO_TCP;
     request->idiag_ext = EXTENSIONS;
     request->idiag_states = ~0u;
-    request->id.idiag_sport = htons(target->local_port);
-    request->id.idiag_dport = htons(target->remote_port);
-    put_address(request->id.idiag_src, target->local, family);
-    put_address(request->id.idiag_dst, target->remote, family);
+    request->id.idiag_sport = htons(target->flow.local_port);
+    request->id.idiag_dport = htons(target->flow.remote_port);
+    put_address(request->id.idiag_src, target->flow.local, family);
+    put_address(request->id.idiag_dst, target->flow.remote, family);
     request->id.idiag_if = target->ifindex;
     request->id.idiag_cookie[0] =
         target->any_cookie ? INET_DIAG_NOCOOKIE : (uint32_t)target->cookie;
@@ -300,7 +301,7 @@ static void put_target(struct inet_diag_req_v2 *request, const struct diag_targe
         target->any_cookie ? INET_DIAG_NOCOOKIE : (uint32_t)(target->cookie >> 32);
 }
 
-static int send_to_kernel(const struct diag *diag, const void *bytes, size_t length)
+static int send_to_kernel(const struct sock_diag *diag, const void *bytes, size_t length)
 {
     struct sockaddr_nl kernel = {.nl_family = AF_NETLINK};
     ssize_t sent =
@@ -309,14 +310,14 @@ static int send_to_kernel(const struct diag *diag, const void *bytes, size_t len
     return sent == (ssize_t)length ? 0 : -1;
 }
 
-int diag_lookup(struct diag *diag, const struct diag_target *targets, unsigned count)
+int sock_diag_lookup(struct sock_diag *diag, const struct sock_diag_target *targets, unsigned count)
 {
-    uint8_t requests[DIAG_BATCH * 128] __attribute__((aligned(8)));
+    uint8_t requests[SOCK_DIAG_BATCH * 128] __attribute__((aligned(8)));
     size_t length = 0;
     int result = 0, received = 0;
 
     /* What lies there already must not crowd out the answers. */
-    if (diag_read(diag, UINT32_MAX / 2) != 0)
+    if (sock_diag_read(diag, UINT32_MAX / 2) != 0)
         return -1;
     for (unsigned i = 0; i < count; i++) {
         put_target(put_request(requests + length, 0, SEQUENCE_LOOKUP + i), &targets[i]);
@@ -333,7 +334,7 @@ int diag_lookup(struct diag *diag, const struct diag_target *targets, unsigned c
     return received < 0 ? -1 : result;
 }
 
-int diag_dump(struct diag *diag, uint8_t family, uint16_t protocol, uint32_t states)
+int sock_diag_dump(struct sock_diag *diag, uint8_t family, uint16_t protocol, uint32_t states)
 {
     uint8_t bytes[128] __attribute__((aligned(8)));
     bool mptcp = protocol == IPPROTO_MPTCP;

@@ -7,38 +7,36 @@
  * or lose messages, which costs it its own reports; it cannot put words into the kernel's mouth:
  * what was not sent by the kernel is passed over. Nothing here ever waits.
  */
-#ifndef SOCKTUNE_HELPER_DIAG_H
-#define SOCKTUNE_HELPER_DIAG_H
+#ifndef SOCKTUNE_SOCK_DIAG_H
+#define SOCKTUNE_SOCK_DIAG_H
+
+#include "flow.h"
 
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/types.h>
 
-#define DIAG_BATCH 32u /* lookups in one system call; more gain nothing */
+#define SOCK_DIAG_BATCH 32u /* lookups in one system call; more gain nothing */
 
-enum diag_event {
-    DIAG_FOUND,    /* a socket, by lookup or dump */
-    DIAG_MISSING,  /* a lookup found nothing; only `target` is set */
-    DIAG_DESTROYED /* a TCP socket is gone; state and tcp_info are its last */
+enum sock_diag_event {
+    SOCK_DIAG_FOUND,    /* a socket, by lookup or dump */
+    SOCK_DIAG_MISSING,  /* a lookup found nothing; only `target` is set */
+    SOCK_DIAG_DESTROYED /* a TCP socket is gone; state and tcp_info are its last */
 };
 
-/* A socket whose cookie and ends are known. Addresses as in struct connection. */
-struct diag_target {
+/* A socket whose cookie and flow are known. */
+struct sock_diag_target {
     uint64_t cookie;
-    uint8_t local[16];
-    uint8_t remote[16];
-    uint16_t local_port;
-    uint16_t remote_port;
+    struct flow flow;
     uint32_t ifindex;
-    uint8_t family;
     bool any_cookie; /* in a lookup: whatever TCP socket has these ends; it may be a listener */
 };
 
-struct diag_answer {
-    enum diag_event event;
+struct sock_diag_answer {
+    enum sock_diag_event event;
     bool mptcp; /* the socket's protocol is MPTCP, not TCP */
-    struct diag_target target;
+    struct sock_diag_target target;
     unsigned state;
     uid_t uid;
     bool owned;             /* some process has it open, so `uid` means something */
@@ -49,40 +47,41 @@ struct diag_answer {
     const char *congestion; /* NULL: none came */
 };
 
-typedef void diag_take(void *context, const struct diag_answer *answer);
+typedef void sock_diag_take(void *context, const struct sock_diag_answer *answer);
 
-struct diag;
+struct sock_diag;
 
 /* A socket of our own network namespace. -1 with errno. */
-int diag_socket(void);
+int sock_diag_socket(void);
 
-/* Why `fd`, which somebody passed, is not what diag_open() needs; NULL if it is. `netns` gets the
- * cookie of its network namespace. */
-const char *diag_check(int fd, uint64_t *netns);
+/* Why `fd`, which somebody passed, is not what sock_diag_open() needs; NULL if it is. `netns` gets
+ * the cookie of its network namespace. */
+const char *sock_diag_check(int fd, uint64_t *netns);
 
 /* Join the destroy groups. The descriptor becomes the diag's, also on an error: NULL with errno. */
-struct diag *diag_open(int fd, diag_take *take, void *context);
-void diag_close(struct diag *diag);
+struct sock_diag *sock_diag_open(int fd, sock_diag_take *take, void *context);
+void sock_diag_close(struct sock_diag *diag);
 
-int diag_fd(const struct diag *diag);
+int sock_diag_fd(const struct sock_diag *diag);
 
-/* Ask for up to DIAG_BATCH sockets and hand over the answers; destroy events that lie in between
- * are handed over too. -1: the socket is dead. */
-int diag_lookup(struct diag *diag, const struct diag_target *targets, unsigned count);
+/* Ask for up to SOCK_DIAG_BATCH sockets and hand over the answers; destroy events that lie in
+ * between are handed over too. -1: the socket is dead. */
+int sock_diag_lookup(struct sock_diag *diag, const struct sock_diag_target *targets,
+                     unsigned count);
 
 /*
  * Begin a dump of the sockets of a family and protocol (IPPROTO_TCP, IPPROTO_MPTCP) in these states
- * (bits of 1 << state). The answers come with diag_read(); those of MPTCP without `info`, which
- * would not be a tcp_info. -1 with errno, EBUSY while another one is under way.
+ * (bits of 1 << state). The answers come with sock_diag_read(); those of MPTCP without `info`,
+ * which would not be a tcp_info. -1 with errno, EBUSY while another one is under way.
  */
-int diag_dump(struct diag *diag, uint8_t family, uint16_t protocol, uint32_t states);
-bool diag_is_dumping(const struct diag *diag);
+int sock_diag_dump(struct sock_diag *diag, uint8_t family, uint16_t protocol, uint32_t states);
+bool sock_diag_is_dumping(const struct sock_diag *diag);
 
 /* Take what has arrived, at most about `limit` messages; more makes the descriptor ready again.
  * Returns 1 where there may be more, else 0; -1: the socket is dead. */
-int diag_read(struct diag *diag, unsigned limit);
+int sock_diag_read(struct sock_diag *diag, unsigned limit);
 
 /* Messages that the kernel could not deliver since the last call: exact, as it counts them. */
-uint64_t diag_overruns(struct diag *diag);
+uint64_t sock_diag_overruns(struct sock_diag *diag);
 
 #endif

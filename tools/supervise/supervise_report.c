@@ -90,7 +90,7 @@ static struct {
     pthread_mutex_t lock;
     const struct policy *policy; /* NULL: nothing is reported */
     uint64_t netns;
-    struct diag *diag;
+    struct sock_diag *diag;
     struct reporter *reporters[REPORTERS_MAX];
     size_t reporter_count;
     struct socket_entry *sockets;
@@ -328,18 +328,18 @@ static void put_record(const struct socket_entry *entry)
         ring_put(ring, &record);
 }
 
-static void take_ends(struct socket_entry *entry, const struct diag_target *target)
+static void take_ends(struct socket_entry *entry, const struct sock_diag_target *target)
 {
     struct sockinfo *sockinfo = &entry->sockinfo;
 
-    memcpy(sockinfo->local.bytes, target->local, sizeof sockinfo->local.bytes);
-    sockinfo->local_port = target->local_port;
+    memcpy(sockinfo->local.bytes, target->flow.local, sizeof sockinfo->local.bytes);
+    sockinfo->local_port = target->flow.local_port;
     sockinfo->known |= FACT_LOCAL;
     sockinfo->unavailable &= (uint8_t)~FACT_LOCAL;
     if (entry->kind != RECORD_ACCEPT)
         return;
-    memcpy(sockinfo->remote.bytes, target->remote, sizeof sockinfo->remote.bytes);
-    sockinfo->remote_port = target->remote_port;
+    memcpy(sockinfo->remote.bytes, target->flow.remote, sizeof sockinfo->remote.bytes);
+    sockinfo->remote_port = target->flow.remote_port;
     sockinfo->known |= FACT_REMOTE;
 }
 
@@ -350,7 +350,7 @@ static void tell(struct socket_entry *entry)
     put_record(entry);
 }
 
-static void report(struct socket_entry *entry, const struct diag_target *target)
+static void report(struct socket_entry *entry, const struct sock_diag_target *target)
 {
     take_ends(entry, target);
     tell(entry);
@@ -358,19 +358,20 @@ static void report(struct socket_entry *entry, const struct diag_target *target)
 
 /* --- accepted sockets ------------------------------------------------------------------------- */
 
-static bool accepts(const struct socket_entry *listener, const struct diag_answer *answer)
+static bool accepts(const struct socket_entry *listener, const struct sock_diag_answer *answer)
 {
     const struct sockinfo *sockinfo = &listener->sockinfo;
 
-    if (listener->kind != RECORD_LISTEN || sockinfo->local_port != answer->target.local_port ||
+    if (listener->kind != RECORD_LISTEN || sockinfo->local_port != answer->target.flow.local_port ||
         (listener->interface && listener->interface != answer->target.ifindex))
         return false;
     return (address_is_unspecified(&sockinfo->local) &&
-            (sockinfo->families == FAMILY_INET6 || answer->target.family == AF_INET)) ||
-           memcmp(sockinfo->local.bytes, answer->target.local, sizeof answer->target.local) == 0;
+            (sockinfo->families == FAMILY_INET6 || answer->target.flow.family == AF_INET)) ||
+           memcmp(sockinfo->local.bytes, answer->target.flow.local,
+                  sizeof answer->target.flow.local) == 0;
 }
 
-static struct socket_entry *listener_of(const struct diag_answer *answer)
+static struct socket_entry *listener_of(const struct sock_diag_answer *answer)
 {
     struct socket_entry *listener = reports.listeners;
 
@@ -380,12 +381,12 @@ static struct socket_entry *listener_of(const struct diag_answer *answer)
 }
 
 /* A connection that no call was notified of: did a listener accept it? */
-static struct socket_entry *adopt(const struct diag_answer *answer)
+static struct socket_entry *adopt(const struct sock_diag_answer *answer)
 {
     struct socket_entry *listener = listener_of(answer);
     struct socket_entry entry = {.kind = RECORD_ACCEPT};
 
-    if (!listener || !answer->target.remote_port)
+    if (!listener || !answer->target.flow.remote_port)
         return NULL;
     /* It may be gone before a dump meets it, but has listened, as this proves. */
     if (!listener->told)
@@ -396,7 +397,7 @@ static struct socket_entry *adopt(const struct diag_answer *answer)
     entry.pid = listener->pid;
     entry.interface = answer->target.ifindex;
     sockinfo_at_accept(&entry.sockinfo);
-    sockinfo_learn_type(&entry.sockinfo, PHASE_ACCEPT, answer->target.family, SOCK_STREAM,
+    sockinfo_learn_type(&entry.sockinfo, PHASE_ACCEPT, answer->target.flow.family, SOCK_STREAM,
                         IPPROTO_TCP);
     return add_socket(&entry);
 }
@@ -404,7 +405,7 @@ static struct socket_entry *adopt(const struct diag_answer *answer)
 /* --- what the kernel tells -------------------------------------------------------------------- */
 
 /* The SYN of a connecting socket is acknowledged like data. */
-static bool was_connected(const struct diag_answer *answer)
+static bool was_connected(const struct sock_diag_answer *answer)
 {
     struct tcp_info_bytes info = {.length = 0};
     uint64_t acked;
@@ -425,7 +426,7 @@ static void close_listener(struct socket_entry *listener)
     listener->dump = reports.dumps;
 }
 
-static void destroyed(const struct diag_answer *answer)
+static void destroyed(const struct sock_diag_answer *answer)
 {
     struct socket_entry *entry = find_socket(answer->target.cookie);
 
@@ -440,7 +441,7 @@ static void destroyed(const struct diag_answer *answer)
         forget(entry);
 }
 
-static void found(const struct diag_answer *answer)
+static void found(const struct sock_diag_answer *answer)
 {
     struct socket_entry *entry = find_socket(answer->target.cookie);
 
@@ -456,10 +457,10 @@ static void found(const struct diag_answer *answer)
         report(entry, &answer->target);
 }
 
-static void take_answer(void *context, const struct diag_answer *answer)
+static void take_answer(void *context, const struct sock_diag_answer *answer)
 {
     (void)context;
-    if (answer->event == DIAG_DESTROYED)
+    if (answer->event == SOCK_DIAG_DESTROYED)
         destroyed(answer);
     else
         found(answer);
@@ -488,7 +489,7 @@ static bool begin_dump(unsigned family)
                             STATE(TCP_LISTEN) | STATE(TCP_CLOSING);
 
     reports.family = family;
-    return diag_dump(reports.diag, families[family], IPPROTO_TCP, states) == 0;
+    return sock_diag_dump(reports.diag, families[family], IPPROTO_TCP, states) == 0;
 }
 
 static void end_dump(void)
@@ -503,10 +504,10 @@ static void end_dump(void)
  * sock_diag fails. */
 static int take_messages(void)
 {
-    bool dumped = diag_is_dumping(reports.diag);
-    int more = diag_read(reports.diag, READ_AT_ONCE);
+    bool dumped = sock_diag_is_dumping(reports.diag);
+    int more = sock_diag_read(reports.diag, READ_AT_ONCE);
 
-    if (more < 0 || !dumped || diag_is_dumping(reports.diag))
+    if (more < 0 || !dumped || sock_diag_is_dumping(reports.diag))
         return more;
     if (reports.family + 1 < FAMILIES)
         return begin_dump(reports.family + 1) ? 1 : -1;
@@ -519,7 +520,7 @@ static bool is_dump_due(uint64_t now)
 {
     uint64_t since = now - reports.began;
 
-    return now >= reports.next && !diag_is_dumping(reports.diag) &&
+    return now >= reports.next && !sock_diag_is_dumping(reports.diag) &&
            (((reports.expected || reports.finishing) && since >= SOON_MS * MILLISECOND) ||
             (reports.listeners && since >= IDLE_MS * MILLISECOND));
 }
@@ -543,7 +544,7 @@ static void *watch(void *context)
 
     (void)context;
     while (more >= 0) {
-        struct pollfd ready = {.fd = diag_fd(reports.diag), .events = POLLIN};
+        struct pollfd ready = {.fd = sock_diag_fd(reports.diag), .events = POLLIN};
 
         (void)poll(&ready, 1, pause);
         pthread_mutex_lock(&reports.lock);
@@ -562,7 +563,8 @@ static int finish_once(unsigned last)
 {
     int more = watch_once();
 
-    return !reports.sockets && reports.dumps >= last && !diag_is_dumping(reports.diag) && more == 0
+    return !reports.sockets && reports.dumps >= last && !sock_diag_is_dumping(reports.diag) &&
+                   more == 0
                ? -1
                : more;
 }
@@ -603,9 +605,9 @@ void reports_start(const struct policy *policy)
 
     if (!any_reports(policy))
         return;
-    fd = diag_socket();
+    fd = sock_diag_socket();
     if (fd < 0 || !(reports.netns = kernel_get_cookie(fd, SO_NETNS_COOKIE)) ||
-        !(reports.diag = diag_open(fd, take_answer, NULL)) ||
+        !(reports.diag = sock_diag_open(fd, take_answer, NULL)) ||
         pthread_create(&thread, NULL, watch, NULL) != 0) {
         supervise_say("connections are not reported: sock_diag: %s", strerror(errno));
         return;

@@ -18,7 +18,7 @@
 static struct {
     timer_t timer;
     bool tried, made, armed;
-    bool used; /* since part_rest() */
+    bool used; /* since deferred_close_tick() */
 } alarm_clock;
 
 static void wake(int number)
@@ -45,7 +45,7 @@ static void set(long nanoseconds)
     alarm_clock.armed = timer_settime(alarm_clock.timer, 0, &setting, NULL) == 0 && nanoseconds > 0;
 }
 
-void part_with(int fd)
+void deferred_close(int fd)
 {
     if (!alarm_clock.tried)
         alarm_clock.made = make_timer(&alarm_clock.timer);
@@ -56,7 +56,7 @@ void part_with(int fd)
     (void)close(fd);
 }
 
-void part_rest(void)
+void deferred_close_tick(void)
 {
     if (alarm_clock.armed && !alarm_clock.used)
         set(0);

@@ -58,7 +58,7 @@ static const char *check_socket(int fd, const struct record *record)
 }
 
 /* The options that concern such a connection. */
-static void read_options(int fd, const struct sockinfo *sockinfo, struct handed *handed)
+static void read_options(int fd, const struct sockinfo *sockinfo, struct handoff_reading *handed)
 {
     size_t count;
     const struct option *rows = option_table(&count);
@@ -80,7 +80,7 @@ static void read_options(int fd, const struct sockinfo *sockinfo, struct handed 
     }
 }
 
-const char *handoff_read(int fd, const struct record *record, struct handed *handed)
+const char *handoff_read(int fd, const struct record *record, struct handoff_reading *handed)
 {
     const struct sockinfo sockinfo = {
         .families = record->family == AF_INET ? FAMILY_INET : FAMILY_INET6,
@@ -91,7 +91,7 @@ const char *handoff_read(int fd, const struct record *record, struct handed *han
     socklen_t info_length = sizeof handed->info, name_length = sizeof handed->congestion;
     struct stat status;
 
-    *handed = (struct handed){.netns = kernel_get_cookie(fd, SO_NETNS_COOKIE)};
+    *handed = (struct handoff_reading){.netns = kernel_get_cookie(fd, SO_NETNS_COOKIE)};
     if (wrong)
         return wrong;
     if (fstat(fd, &status) != 0 ||

@@ -10,10 +10,10 @@
 #include "connections.h"
 #include "registration.h"
 
-#define HANDED_OPTIONS_ROOM 4096u /* bytes; the whole table takes some 600 */
+#define HANDOFF_OPTIONS_ROOM 4096u /* bytes; the whole table takes some 600 */
 
 /* What was read of it. */
-struct handed {
+struct handoff_reading {
     uint64_t netns; /* 0: not told */
     uid_t owner;
     uint8_t state;
@@ -21,7 +21,7 @@ struct handed {
     uint8_t info[CONNECTION_INFO_ROOM];
     char congestion[CONGESTION_NAME_SIZE];
     size_t options_length; /* as struct connection_options has them */
-    uint8_t options[HANDED_OPTIONS_ROOM];
+    uint8_t options[HANDOFF_OPTIONS_ROOM];
 };
 
 /* Is it this kind of message, going by its first bytes? Pure. */
@@ -33,6 +33,6 @@ const char *handoff_parse(const void *message, size_t size, struct handoff *hand
 
 /* Check that `fd` is the connection of the record, and read it: system calls and nothing else.
  * Returns as handoff_parse() does. The descriptor stays the caller's. */
-const char *handoff_read(int fd, const struct record *record, struct handed *handed);
+const char *handoff_read(int fd, const struct record *record, struct handoff_reading *handed);
 
 #endif

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Messages are taken one at a time. A client that has connected but not sent waits in
+ * Messages are taken one at a time. A pending that has connected but not sent waits in
  * `waiting` for WAIT_NS at most; there are few places, and one user has few of these.
  */
 #include "registration_server.h"
-#include "clients.h"
+#include "client_table.h"
 #include "deferred_close.h"
 #include "kernel.h"
 
@@ -31,7 +31,7 @@
 #define SO_PEERPIDFD 77
 #endif
 
-struct client {
+struct pending_registration {
     struct registration_server *server;
     struct loop_source *source;
     int fd; /* -1: the place is free */
@@ -44,7 +44,7 @@ struct registration_server {
     int fd;
     struct loop_source *source;
     struct loop_source *timer;
-    struct client waiting[WAITING_MAX];
+    struct pending_registration waiting[WAITING_MAX];
     uint64_t window; /* CLOCK_MONOTONIC: when the lines of this window began */
     unsigned lines;
     uint64_t unlogged;
@@ -74,12 +74,12 @@ static void refuse(struct registration_server *server, const struct ucred *who, 
         server->unlogged++;
 }
 
-static void hang_up(struct client *client)
+static void hang_up(struct pending_registration *pending)
 {
-    loop_remove(client->server->helper->loop, client->source);
-    part_with(client->fd);
-    client->fd = -1;
-    client->source = NULL;
+    loop_remove(pending->server->helper->loop, pending->source);
+    deferred_close(pending->fd);
+    pending->fd = -1;
+    pending->source = NULL;
 }
 
 static const char no_room[] = "its user has registered as many processes as one may";
@@ -111,7 +111,7 @@ static void take_descriptors(struct parcel *parcel, struct msghdr *message)
                 parcel->fds[parcel->fd_count++] = fd;
             } else {
                 parcel->more = true;
-                part_with(fd);
+                deferred_close(fd);
             }
         }
     }
@@ -156,18 +156,18 @@ static int pidfd_of(int fd, pid_t pid)
 static void drop_descriptors(struct parcel *parcel)
 {
     while (parcel->fd_count > 0)
-        part_with(parcel->fds[--parcel->fd_count]);
+        deferred_close(parcel->fds[--parcel->fd_count]);
 }
 
-static const char *take_registration(struct client *client, struct parcel *parcel)
+static const char *take_registration(struct pending_registration *pending, struct parcel *parcel)
 {
-    struct registry *registry = client->server->helper->registry;
+    struct client_table *registry = pending->server->helper->clients;
     struct registration_names names;
     const char *wrong =
         parcel->more ? "it passed something else than descriptors, or too many"
                      : registration_parse(parcel->bytes, parcel->length, parcel->fd_count, &names);
 
-    if (!wrong && !registry_has_room(registry, client->who.uid))
+    if (!wrong && !client_table_has_room(registry, pending->who.uid))
         wrong = no_room;
     if (wrong) {
         drop_descriptors(parcel);
@@ -177,18 +177,19 @@ static const char *take_registration(struct client *client, struct parcel *parce
         parcel->fds[1] = -1;
     /* A connected Unix socket is in the namespace of the one who connected (unix_stream_connect()
      * in net/unix/af_unix.c). */
-    return registry_add(registry,
-                        &(struct registrant){client->who.pid, client->who.uid,
-                                             pidfd_of(client->fd, client->who.pid),
-                                             kernel_get_cookie(client->fd, SO_NETNS_COOKIE)},
-                        &names, parcel->fds);
+    return client_table_add(
+        registry,
+        &(struct client_identity){pending->who.pid, pending->who.uid,
+                                  pidfd_of(pending->fd, pending->who.pid),
+                                  kernel_get_cookie(pending->fd, SO_NETNS_COOKIE)},
+        &names, parcel->fds);
 }
 
 /* The connection is open here no longer than it takes to read it. */
-static const char *take_handoff(struct client *client, struct parcel *parcel)
+static const char *take_handoff(struct pending_registration *pending, struct parcel *parcel)
 {
-    static struct handed handed; /* one thread; too large for the stack's taste */
-    struct registry *registry = client->server->helper->registry;
+    static struct handoff_reading handed; /* one thread; too large for the stack's taste */
+    struct client_table *registry = pending->server->helper->clients;
     struct handoff handoff;
     const char *wrong = parcel->more || parcel->fd_count != 1
                             ? "it did not pass exactly one descriptor"
@@ -199,19 +200,19 @@ static const char *take_handoff(struct client *client, struct parcel *parcel)
         wrong = handoff_read(parcel->fds[0], &handoff.record, &handed);
     drop_descriptors(parcel);
     if (parsed)
-        registry_handed(registry, client->who.uid, &handoff);
-    return wrong ? wrong : registry_hand(registry, client->who.uid, &handoff, &handed);
+        client_table_handoff_done(registry, pending->who.uid, &handoff);
+    return wrong ? wrong : client_table_take_handoff(registry, pending->who.uid, &handoff, &handed);
 }
 
 static void ready(void *context, uint32_t events)
 {
     static struct parcel parcel; /* one thread; too large for the stack's taste */
-    struct client *client = context;
+    struct pending_registration *pending = context;
     enum drop what = DROP_REGISTRATION;
     const char *wrong;
 
     (void)events;
-    if (receive(client->fd, &parcel) != 0) {
+    if (receive(pending->fd, &parcel) != 0) {
         if (errno == EAGAIN || errno == EINTR)
             return;
         wrong = strerror(errno);
@@ -220,55 +221,56 @@ static void ready(void *context, uint32_t events)
         wrong = "it hung up without a word";
     } else if (handoff_is(parcel.bytes, parcel.length)) {
         what = DROP_HANDOFF;
-        wrong = take_handoff(client, &parcel);
+        wrong = take_handoff(pending, &parcel);
     } else {
-        wrong = take_registration(client, &parcel);
+        wrong = take_registration(pending, &parcel);
     }
     if (wrong)
-        refuse(client->server, &client->who, what, wrong);
-    hang_up(client);
+        refuse(pending->server, &pending->who, what, wrong);
+    hang_up(pending);
 }
 
 /* --- clients -------------------------------------------------------------------------------- */
 
-static struct client *free_place(struct registration_server *server, uid_t uid)
+static struct pending_registration *free_place(struct registration_server *server, uid_t uid)
 {
-    struct client *free_one = NULL;
+    struct pending_registration *free_one = NULL;
     unsigned own = 0;
 
     for (unsigned i = 0; i < WAITING_MAX; i++) {
-        struct client *client = &server->waiting[i];
+        struct pending_registration *pending = &server->waiting[i];
 
-        if (client->fd < 0)
-            free_one = client;
+        if (pending->fd < 0)
+            free_one = pending;
         else
-            own += client->who.uid == uid;
+            own += pending->who.uid == uid;
     }
     return own < USER_WAITING || uid == 0 ? free_one : NULL;
 }
 
 static void welcome(struct registration_server *server, int fd)
 {
-    struct client *client;
+    struct pending_registration *pending;
     struct ucred who = {.pid = 0, .uid = (uid_t)-1};
     socklen_t length = sizeof who;
     const char *wrong = NULL;
 
     if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &who, &length) != 0)
         wrong = strerror(errno);
-    client = wrong ? NULL : free_place(server, who.uid);
-    if (!client) {
+    pending = wrong ? NULL : free_place(server, who.uid);
+    if (!pending) {
         refuse(server, &who, DROP_REGISTRATION,
                wrong ? wrong : "too many others have connected and sent nothing");
-        part_with(fd);
+        deferred_close(fd);
         return;
     }
-    *client = (struct client){.server = server, .fd = fd, .who = who, .since = now_monotonic()};
-    client->source = loop_watch(server->helper->loop, fd, EPOLLIN, ready, client);
-    if (!client->source)
-        hang_up(client);
+    *pending = (struct pending_registration){
+        .server = server, .fd = fd, .who = who, .since = now_monotonic()};
+    pending->source = loop_watch(server->helper->loop, fd, EPOLLIN, ready, pending);
+    if (!pending->source)
+        hang_up(pending);
     else
-        ready(client, 0); /* it has mostly sent by now */
+        ready(pending, 0); /* it has mostly sent by now */
 }
 
 static void knock(void *context, uint32_t events)
@@ -290,14 +292,14 @@ static void tick(void *context)
     struct registration_server *server = context;
     uint64_t now = now_monotonic();
 
-    part_rest();
+    deferred_close_tick();
     for (unsigned i = 0; i < WAITING_MAX; i++) {
-        struct client *client = &server->waiting[i];
+        struct pending_registration *pending = &server->waiting[i];
 
-        if (client->fd < 0 || now - client->since < WAIT_NS)
+        if (pending->fd < 0 || now - pending->since < WAIT_NS)
             continue;
-        refuse(server, &client->who, DROP_REGISTRATION, "it connected and sent nothing");
-        hang_up(client);
+        refuse(server, &pending->who, DROP_REGISTRATION, "it connected and sent nothing");
+        hang_up(pending);
     }
 }
 

@@ -39,7 +39,7 @@ struct connections {
     size_t history_size;
     uint64_t closed; /* that ever were put into the history */
     size_t history_count;
-    struct groups groups;
+    struct aggregates aggregates;
     struct intern names;
     size_t options_memory;
 };
@@ -268,7 +268,7 @@ void connections_free(struct connections *all)
     free(all->chunks);
     free(all->table);
     free(all->history);
-    groups_free(&all->groups);
+    aggregates_free(&all->aggregates);
     intern_clear(&all->names);
     free(all);
 }
@@ -315,13 +315,13 @@ int connections_set_history(struct connections *all, size_t history)
 struct connections_size connections_size(const struct connections *all)
 {
     struct connections_size size = {all->open, all->history_count, all->history_size,
-                                    all->groups.count + all->groups.other_used, 0};
+                                    all->aggregates.count + all->aggregates.other_used, 0};
 
     for (size_t i = 0; i < all->chunk_count; i++)
         size.memory += all->chunks[i] ? sizeof(struct chunk) : 0;
     size.memory += sizeof *all + all->chunk_count * sizeof(struct chunk *) +
                    all->table_size * sizeof *all->table +
-                   all->history_size * sizeof(struct connection) + all->groups.memory +
+                   all->history_size * sizeof(struct connection) + all->aggregates.memory +
                    all->names.memory + all->options_memory;
     return size;
 }
@@ -341,11 +341,11 @@ const struct connection *connections_find(const struct connections *all, uint64_
     return place == NO_PLACE ? NULL : at_place(all, place);
 }
 
-const struct group *connections_group(const struct connections *all, size_t n)
+const struct aggregate *connections_aggregate(const struct connections *all, size_t n)
 {
-    if (n < all->groups.count)
-        return all->groups.sorted[n];
-    return n == all->groups.count && all->groups.other_used ? &all->groups.other : NULL;
+    if (n < all->aggregates.count)
+        return all->aggregates.sorted[n];
+    return n == all->aggregates.count && all->aggregates.other_used ? &all->aggregates.other : NULL;
 }
 
 /* --- walks ---------------------------------------------------------------------------------- */
@@ -428,14 +428,10 @@ const struct connection *connections_next_closed(const struct connections *all,
 static void fill(struct connection *connection, const struct connection_start *start)
 {
     connection->owner = start->owner;
-    memcpy(connection->local, start->local, sizeof connection->local);
-    memcpy(connection->remote, start->remote, sizeof connection->remote);
-    connection->local_port = start->local_port;
-    connection->remote_port = start->remote_port;
+    connection->flow = start->flow;
     connection->ifindex = start->ifindex;
     connection->pid = start->pid;
     connection->protocol = start->protocol;
-    connection->family = start->family;
     connection->applied = start->applied;
     connection->missing_since = 0;
     connection->failure_count =
@@ -452,7 +448,7 @@ static void open_again(struct connection *connection, const struct connection_st
 {
     fill(connection, start);
     connection->state = 0;
-    group_options(connection->group, start);
+    aggregate_options(connection->aggregate, start);
 }
 
 static struct connection *open_new(struct connections *all, const struct connection_start *start)
@@ -483,15 +479,16 @@ static struct connection *open_new(struct connections *all, const struct connect
     fill(connection, start);
     all->table[at] = place;
     all->open++;
-    connection->group = groups_get(
-        &all->groups, &(struct group_key){.program = start->program,
-                                          .rule = start->rule,
-                                          .role = start->role,
-                                          .port = start->role == ROLE_CONNECT ? start->remote_port
-                                                                              : start->local_port,
-                                          .peer = start->peer ? start->peer : "",
-                                          .uid = start->uid});
-    group_opened(connection->group, start);
+    connection->aggregate = aggregates_get(
+        &all->aggregates,
+        &(struct aggregate_key){.program = start->program,
+                                .rule = start->rule,
+                                .role = start->role,
+                                .port = start->role == ROLE_CONNECT ? start->flow.remote_port
+                                                                    : start->flow.local_port,
+                                .peer = start->peer ? start->peer : "",
+                                .uid = start->uid});
+    aggregate_opened(connection->aggregate, start);
     return connection;
 }
 
@@ -532,7 +529,7 @@ static void read_info(const struct connection_reading *reading, struct tcp_info_
 static void take_figures(struct connection *connection, const struct connection_reading *reading,
                          const struct tcp_info_bytes *old, struct tcp_info_bytes *new)
 {
-    group_sampled(connection->group, old, new);
+    aggregate_sampled(connection->aggregate, old, new);
     memcpy(connection->info, new->bytes, new->length);
     connection->info_length = (uint16_t) new->length;
     connection->sampled = reading->when;
@@ -566,7 +563,8 @@ void connections_sample(struct connections *all, struct connection *connection,
     connection->data = DATA_SAMPLE;
     connection->sampled = reading->when;
     if (connection->role == ROLE_LISTEN) {
-        group_queue(connection->group, connection, reading->accept_queue, reading->accept_limit);
+        aggregate_queue(connection->aggregate, connection, reading->accept_queue,
+                        reading->accept_limit);
         connection->accept_queue = reading->accept_queue;
         connection->accept_limit = reading->accept_limit;
     }
@@ -645,7 +643,7 @@ void connections_close(struct connections *all, struct connection *connection,
     connection->data = (uint8_t)data;
     connection->close_reason = (uint8_t)reason;
     connection->state = STATE_CLOSE;
-    group_closed(connection->group, connection);
+    aggregate_closed(connection->aggregate, connection);
     closed = *connection;
     closed.owner = NULL;
     forget(all, connection);
@@ -656,9 +654,9 @@ void connections_reject(struct connections *all, struct connection *connection)
 {
     struct connection gone = *connection;
 
-    group_queue(gone.group, &gone, 0, 0);
-    gone.group->open--;
-    gone.group->closed[CLOSE_REJECTED]++;
+    aggregate_queue(gone.aggregate, &gone, 0, 0);
+    gone.aggregate->open--;
+    gone.aggregate->closed[CLOSE_REJECTED]++;
     forget(all, connection);
     release(all, &gone);
 }

@@ -11,6 +11,7 @@
 #define SOCKTUNE_HELPER_CONNECTIONS_H
 
 #include "close_reason.h"
+#include "flow.h"
 #include "tcp_info.h"
 
 #include <stdbool.h>
@@ -23,11 +24,11 @@
 #define CONGESTION_NAME_SIZE    16u  /* TCP_CA_NAME_MAX */
 /* Sums are kept for so many {user, program, rule, role, port, class of peers}; all others go under
  * "other". */
-#define GROUPS_MAX 1000u
+#define AGGREGATES_MAX 1000u
 /* A user's program has so many ports for one rule and role; its further ports go under one. */
-#define GROUP_PORTS_MAX 16u
-/* struct group: stands for the further ports. Above any port. */
-#define GROUP_PORT_OTHER 65536u
+#define AGGREGATE_PORTS_MAX 16u
+/* struct aggregate: stands for the further ports. Above any port. */
+#define AGGREGATE_PORT_OTHER 65536u
 
 /* What the figures of a connection are. */
 enum connection_data {
@@ -52,7 +53,7 @@ struct connection_options {
     uint8_t bytes[];
 };
 
-struct group;
+struct aggregate;
 
 /* Read only for all but connections.c. Valid until control returns to the loop. */
 struct connection {
@@ -63,18 +64,14 @@ struct connection {
     uint64_t sampled;                   /* when `info` was read; 0: never */
     const char *program;                /* interned */
     const char *rule;                   /* interned; "" where no rule is known */
-    struct group *group;                /* where its sums are */
+    struct aggregate *aggregate;        /* where its sums are */
     struct connection_options *options; /* NULL: it was not handed over */
-    void *owner; /* the namespace, as the sampler knows it; NULL once closed */
-    uint8_t local[16];
-    uint8_t remote[16]; /* all 0 for a listener */
-    uint16_t local_port;
-    uint16_t remote_port;
+    void *owner;      /* the namespace, as the poller knows it; NULL once closed */
+    struct flow flow; /* the remote end is all 0 for a listener */
     uint32_t ifindex; /* bound to this interface; 0: none, or not known yet */
     pid_t pid;        /* that made the call */
     uid_t uid;
     uint16_t protocol;    /* IPPROTO_TCP, IPPROTO_MPTCP */
-    uint8_t family;       /* AF_INET, AF_INET6 */
     uint8_t role;         /* enum role_bit */
     uint8_t state;        /* as tcp_state_name() wants it; 0: not known yet */
     uint8_t data;         /* enum connection_data */
@@ -95,8 +92,8 @@ struct connection {
     uint8_t info[CONNECTION_INFO_ROOM];
 };
 
-/* Figures of tcp_info that only rise in a connection's life and are summed in groups. */
-enum group_sum {
+/* Figures of tcp_info that only rise in a connection's life and are summed in aggregates. */
+enum aggregate_sum {
     SUM_BYTES_SENT,
     SUM_BYTES_ACKED,
     SUM_BYTES_RECEIVED,
@@ -120,7 +117,7 @@ enum group_sum {
 };
 
 /* The name in the table of tcp_info ("bytes_sent"), whence the unit. */
-const char *group_sum_field(enum group_sum sum);
+const char *aggregate_sum_field(enum aggregate_sum sum);
 
 #define HISTOGRAM_BUCKETS 16u
 
@@ -150,15 +147,15 @@ struct option_count {
 };
 
 /* The sums of one {program, rule, role, port, class of peers} of one user. */
-struct group {
+struct aggregate {
     const char *program;
     const char *rule;
     unsigned role; /* enum role_bit */
-    unsigned port; /* of the service: where it connects to, or listens; or GROUP_PORT_OTHER */
+    unsigned port; /* of the service: where it connects to, or listens; or AGGREGATE_PORT_OTHER */
     /* The class of the peers, as configured when the connection began; "" where there were no
      * classes, and of listeners. */
     const char *peer;
-    uid_t uid; /* (uid_t)-1 in the group "other", whose program and rule are "other" */
+    uid_t uid; /* (uid_t)-1 in the aggregate "other", whose program and rule are "other" */
     bool other;
 
     uint64_t open; /* now; all others never fall */
@@ -215,16 +212,16 @@ const struct connection *connections_next_closed(const struct connections *all,
 const struct connection *connections_find(const struct connections *all, uint64_t netns,
                                           uint64_t cookie);
 
-/* The n-th group in the order of program, rule, role, port, peer, user; NULL at the end. Groups
- * that differ in nothing but the user are neighbours, so that they can be added up for those who
- * see all. */
-const struct group *connections_group(const struct connections *all, size_t n);
+/* The n-th aggregate in the order of program, rule, role, port, peer, user; NULL at the end.
+ * Aggregates that differ in nothing but the user are neighbours, so that they can be added up for
+ * those who see all. */
+const struct aggregate *connections_aggregate(const struct connections *all, size_t n);
 
 struct connections_size {
     size_t open;
     size_t closed; /* in the history */
     size_t history;
-    size_t groups;
+    size_t aggregates;
     size_t memory; /* bytes that all this takes */
 };
 struct connections_size connections_size(const struct connections *all);
@@ -235,7 +232,7 @@ struct option_failure connection_failure(const struct connection *connection, un
 /* The figures as tcp_info_get() wants them; length 0 where there are none. */
 void connection_info(const struct connection *connection, struct tcp_info_bytes *info);
 
-/* --- what the registry, the sampler and tests change --------------------------------------- */
+/* --- what the registry, the poller and tests change --------------------------------------- */
 
 /* A connection as a record of a ring tells it. */
 struct connection_start {
@@ -244,17 +241,13 @@ struct connection_start {
     uint64_t opened;
     const char *program;
     const char *rule;
-    const char *peer; /* see struct group; NULL is "" */
+    const char *peer; /* see struct aggregate; NULL is "" */
     void *owner;
-    uint8_t local[16];
-    uint8_t remote[16];
-    uint16_t local_port;
-    uint16_t remote_port;
+    struct flow flow;
     uint32_t ifindex;
     pid_t pid;
     uid_t uid;
     uint16_t protocol;
-    uint8_t family;
     uint8_t role;
     uint16_t applied;
     unsigned named; /* of those that were applied, these */
@@ -282,7 +275,7 @@ struct connection_reading {
     uint32_t unacknowledged; /* of a final: bytes that waited for the peer's word (idiag_wqueue) */
 };
 
-/* Take over a sample. What rose since the last one goes into the group's sums. */
+/* Take over a sample. What rose since the last one goes into the aggregate's sums. */
 void connections_sample(struct connections *all, struct connection *connection,
                         const struct connection_reading *reading);
 
@@ -299,7 +292,7 @@ void connections_set_options(struct connections *all, struct connection *connect
 void connections_close(struct connections *all, struct connection *connection,
                        enum connection_data data, const struct connection_reading *reading);
 
-/* Forget a connection that should never have been taken: no history, and its group loses it. */
+/* Forget a connection that should never have been taken: no history, and its aggregate loses it. */
 void connections_reject(struct connections *all, struct connection *connection);
 
 /* As connections_find() and connections_next() without a filter, but to change it. */

@@ -13,31 +13,31 @@
 
 #define MADE_UP (UINT64_C(1) << 63) /* cookies count up from 1 */
 
-struct ends {
-    uint8_t local[16];
-    uint8_t remote[16];
+/* The hash key: without the family, since the kernel may give a subflow's as another one. */
+struct multipath_key {
+    struct flow flow;
+    uint16_t reserved;
     uint64_t listener; /* its cookie; 0: a connection */
-    uint32_t local_port;
-    uint32_t remote_port;
 };
+_Static_assert(sizeof(struct multipath_key) == 48, "no padding");
 
-struct entry {
+struct multipath_entry {
     UT_hash_handle hh;
-    struct ends ends;
+    struct multipath_key key;
     struct multipath_socket socket;
 };
 
 struct multipath {
-    struct entry *table;
+    struct multipath_entry *table;
 };
 
 uint64_t multipath_identity(const struct connection_start *start)
 {
-    uint64_t words[6] = {start->opened, (uint64_t)start->local_port << 16 | start->remote_port};
+    uint64_t words[6] = {start->opened,
+                         (uint64_t)start->flow.local_port << 16 | start->flow.remote_port};
     uint64_t sum = 0;
-
-    memcpy(words + 2, start->local, sizeof start->local);
-    memcpy(words + 4, start->remote, sizeof start->remote);
+    memcpy(words + 2, start->flow.local, sizeof start->flow.local);
+    memcpy(words + 4, start->flow.remote, sizeof start->flow.remote);
     for (size_t i = 0; i < sizeof words / sizeof *words; i++) {
         sum = (sum ^ words[i]) * 0xff51afd7ed558ccdu;
         sum ^= sum >> 32;
@@ -52,7 +52,7 @@ struct multipath *multipath_new(void)
 
 void multipath_free(struct multipath *all)
 {
-    struct entry *entry, *next;
+    struct multipath_entry *entry, *next;
 
     if (!all)
         return;
@@ -65,65 +65,57 @@ void multipath_free(struct multipath *all)
     free(all);
 }
 
-static struct ends ends_of(const uint8_t local[16], const uint8_t remote[16], uint16_t local_port,
-                           uint16_t remote_port, uint64_t cookie)
+static struct multipath_key key_of(const struct flow *flow, uint64_t cookie)
 {
-    struct ends ends = {.local_port = local_port, .remote_port = remote_port};
-
-    memcpy(ends.local, local, sizeof ends.local);
-    if (remote_port == 0)
-        ends.listener = cookie;
-    else
-        memcpy(ends.remote, remote, sizeof ends.remote);
-    return ends;
+    struct multipath_key key = {.flow = *flow};
+    key.flow.family = 0;
+    if (flow->remote_port == 0) {
+        memset(key.flow.remote, 0, sizeof key.flow.remote);
+        key.listener = cookie;
+    }
+    return key;
 }
 
-static struct entry *find(const struct multipath *all, const struct ends *ends)
+static struct multipath_entry *find_entry(const struct multipath *all, const struct flow *flow,
+                                          uint64_t cookie)
 {
-    struct entry *entry;
-
-    HASH_FIND(hh, all->table, ends, sizeof *ends, entry);
+    const struct multipath_key key = key_of(flow, cookie);
+    struct multipath_entry *entry;
+    HASH_FIND(hh, all->table, &key, sizeof key, entry);
     return entry;
 }
 
 void multipath_add(struct multipath *all, const struct connection *connection)
 {
-    struct entry *entry = calloc(1, sizeof *entry);
-
-    if (!entry)
+    struct multipath_entry *entry = calloc(1, sizeof *entry);
+    if (entry == NULL)
         return;
-    entry->ends = ends_of(connection->local, connection->remote, connection->local_port,
-                          connection->remote_port, connection->cookie);
+    entry->key = key_of(&connection->flow, connection->cookie);
     entry->socket.cookie = connection->cookie;
-    HASH_ADD(hh, all->table, ends, sizeof entry->ends, entry);
+    HASH_ADD(hh, all->table, key, sizeof entry->key, entry);
     if (entry->socket.cookie == 0)
         free(entry);
 }
 
 void multipath_remove(struct multipath *all, const struct connection *connection)
 {
-    struct ends ends = ends_of(connection->local, connection->remote, connection->local_port,
-                               connection->remote_port, connection->cookie);
-    struct entry *entry = find(all, &ends);
-
-    if (!entry || entry->socket.cookie != connection->cookie)
+    struct multipath_entry *entry = find_entry(all, &connection->flow, connection->cookie);
+    if (entry == NULL || entry->socket.cookie != connection->cookie)
         return;
     HASH_DEL(all->table, entry);
     free(entry);
 }
 
-struct multipath_socket *multipath_find(struct multipath *all, const struct diag_target *target)
+struct multipath_socket *multipath_find(struct multipath *all, const struct flow *flow,
+                                        uint64_t cookie)
 {
-    struct ends ends = ends_of(target->local, target->remote, target->local_port,
-                               target->remote_port, target->cookie);
-    struct entry *entry = find(all, &ends);
-
-    return entry ? &entry->socket : NULL;
+    struct multipath_entry *entry = find_entry(all, flow, cookie);
+    return entry != NULL ? &entry->socket : NULL;
 }
 
 void multipath_each(struct multipath *all, multipath_visit *visit, void *context)
 {
-    struct entry *entry, *next;
+    struct multipath_entry *entry, *next;
 
     HASH_ITER(hh, all->table, entry, next)
     {

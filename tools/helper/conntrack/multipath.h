@@ -14,7 +14,7 @@
 #define SOCKTUNE_HELPER_MULTIPATH_H
 
 #include "connections.h"
-#include "sock_diag.h"
+#include "flow.h"
 
 struct multipath;
 
@@ -40,7 +40,8 @@ void multipath_remove(struct multipath *all, const struct connection *connection
 
 /* Whose socket an answer is about: of the MPTCP socket itself, or of its first path. NULL: of none
  * that is tracked. Valid until something is removed. */
-struct multipath_socket *multipath_find(struct multipath *all, const struct diag_target *target);
+struct multipath_socket *multipath_find(struct multipath *all, const struct flow *flow,
+                                        uint64_t cookie);
 
 /* Call `visit` for each; it may remove the one that it is given. */
 typedef void multipath_visit(void *context, struct multipath_socket *socket);

@@ -34,21 +34,21 @@ struct dump_kind {
     uint32_t states;
 };
 
-struct space {
+struct netns_monitor {
     struct helper *helper;
-    struct diag *diag;
+    struct sock_diag *diag;
     struct loop_source *source;
     uint64_t netns;
     uid_t uid;
     bool own;
     bool dead;
-    struct space_counts counts;
-    struct early_ends *early;
+    struct netns_monitor_counts counts;
+    struct recent_closes *recent_closes;
     struct multipath *multipath;
     bool multipath_changes; /* one seems to be over: look soon */
     bool seeking;           /* the dump under way is for `seeks` */
     bool seeks;             /* one that may be bound to an interface: look among all, soon */
-    struct diag_target batch[DIAG_BATCH];
+    struct sock_diag_target batch[SOCK_DIAG_BATCH];
     unsigned batched;
     struct dump_kind plan[DUMP_KINDS]; /* dumps still to be made, from the end */
     unsigned planned;
@@ -62,57 +62,57 @@ struct space {
     uint64_t last_overrun;
 };
 
-uint64_t space_netns(const struct space *space)
+uint64_t netns_monitor_netns(const struct netns_monitor *monitor)
 {
-    return space->netns;
+    return monitor->netns;
 }
 
-uid_t space_uid(const struct space *space)
+uid_t netns_monitor_uid(const struct netns_monitor *monitor)
 {
-    return space->uid;
+    return monitor->uid;
 }
 
-bool space_is_own(const struct space *space)
+bool netns_monitor_is_own(const struct netns_monitor *monitor)
 {
-    return space->own;
+    return monitor->own;
 }
 
-struct space_counts space_counts(const struct space *space)
+struct netns_monitor_counts netns_monitor_counts(const struct netns_monitor *monitor)
 {
-    return space->counts;
+    return monitor->counts;
 }
 
-bool space_is_dead(const struct space *space)
+bool netns_monitor_is_dead(const struct netns_monitor *monitor)
 {
-    return space->dead;
+    return monitor->dead;
 }
 
-bool space_is_blind(const struct space *space)
+bool netns_monitor_is_blind(const struct netns_monitor *monitor)
 {
-    return !space->diag;
+    return !monitor->diag;
 }
 
-size_t space_sockets(const struct space *space)
+size_t netns_monitor_sockets(const struct netns_monitor *monitor)
 {
-    return space->sockets;
+    return monitor->sockets;
 }
 
-bool space_is_dumping(const struct space *space)
+bool netns_monitor_is_dumping(const struct netns_monitor *monitor)
 {
-    return space->dumps;
+    return monitor->dumps;
 }
 
-uint64_t space_last_overrun(const struct space *space)
+uint64_t netns_monitor_last_overrun(const struct netns_monitor *monitor)
 {
-    return space->last_overrun;
+    return monitor->last_overrun;
 }
 
-uint64_t space_count_overruns(struct space *space)
+uint64_t netns_monitor_count_overruns(struct netns_monitor *monitor)
 {
-    uint64_t lost = space->diag ? diag_overruns(space->diag) : 0;
+    uint64_t lost = monitor->diag ? sock_diag_overruns(monitor->diag) : 0;
 
     if (lost > 0)
-        space->last_overrun = now_real();
+        monitor->last_overrun = now_real();
     return lost;
 }
 
@@ -126,20 +126,20 @@ static bool is_mptcp(const struct connection *connection)
 /* Connections are counted by whom they belong to: +1 or -1. */
 static void count(const struct connection *connection, size_t by)
 {
-    struct tracker *tracker = connection->owner;
+    struct connection_owner *owner = connection->owner;
 
-    tracker->tracked += by;
-    tracker->user->connections += by;
-    tracker->space->counts.tracked += by;
-    tracker->space->counts.listeners += connection->role == ROLE_LISTEN ? by : 0;
-    tracker->space->counts.inet6 += connection->family == AF_INET6 ? by : 0;
+    owner->tracked += by;
+    owner->user->connections += by;
+    owner->monitor->counts.tracked += by;
+    owner->monitor->counts.listeners += connection->role == ROLE_LISTEN ? by : 0;
+    owner->monitor->counts.inet6 += connection->flow.family == AF_INET6 ? by : 0;
     if (!is_mptcp(connection))
         return;
-    tracker->space->counts.mptcp += by;
+    owner->monitor->counts.mptcp += by;
     if (by == 1)
-        multipath_add(tracker->space->multipath, connection);
+        multipath_add(owner->monitor->multipath, connection);
     else
-        multipath_remove(tracker->space->multipath, connection);
+        multipath_remove(owner->monitor->multipath, connection);
 }
 
 static void finish(struct helper *helper, struct connection *connection, enum connection_data data,
@@ -149,42 +149,44 @@ static void finish(struct helper *helper, struct connection *connection, enum co
     connections_close(helper->connections, connection, data, reading);
 }
 
-void space_lost(struct helper *helper, struct connection *connection)
+void netns_monitor_lost(struct helper *helper, struct connection *connection)
 {
     finish(helper, connection, DATA_LOST, NULL);
 }
 
-void space_lose(struct helper *helper, const struct tracker *tracker)
+void netns_monitor_lose(struct helper *helper, const struct connection_owner *owner)
 {
     struct connection *connection;
     uint64_t cursor = 0;
     size_t budget = SIZE_MAX;
 
-    while (tracker->tracked > 0 &&
+    while (owner->tracked > 0 &&
            (connection = connections_walk(helper->connections, &cursor, &budget))) {
-        if (connection->owner != tracker)
+        if (connection->owner != owner)
             continue;
         connection->missing_since = now_real();
-        space_lost(helper, connection);
+        netns_monitor_lost(helper, connection);
     }
 }
 
 /* A record that names somebody else's socket. */
 static void reject(struct helper *helper, struct connection *connection)
 {
-    struct tracker *tracker = connection->owner;
+    struct connection_owner *owner = connection->owner;
 
-    tracker->foreign++;
+    owner->foreign++;
     helper->dropped[DROP_FOREIGN]++;
     count(connection, (size_t)-1);
     connections_reject(helper->connections, connection);
 }
 
 /* Ports that both sides know. A reset socket has forgotten its peer. */
-static bool ports_agree(uint16_t local, uint16_t remote, uint16_t told_local, uint16_t told_remote)
+static bool ports_agree(const struct flow *one, const struct flow *other)
 {
-    return (local == told_local || !local || !told_local) &&
-           (remote == told_remote || !remote || !told_remote);
+    return (one->local_port == other->local_port || one->local_port == 0 ||
+            other->local_port == 0) &&
+           (one->remote_port == other->remote_port || one->remote_port == 0 ||
+            other->remote_port == 0);
 }
 
 /* --- interfaces ----------------------------------------------------------------------------- */
@@ -192,57 +194,59 @@ static bool ports_agree(uint16_t local, uint16_t remote, uint16_t told_local, ui
 /* The kernel finds a socket that is bound to an interface only if it is asked for that interface
  * (inet_lookup() in net/ipv4/inet_hashtables.c), which programs do not tell: it would cost each
  * connection a system call. A dump names it. */
-static void seek(struct space *space, struct connection *connection)
+static void seek(struct netns_monitor *monitor, struct connection *connection)
 {
     if (!connection || connection->sought || connection->ifindex != 0 || is_mptcp(connection))
         return;
     connection->sought = true;
-    space->seeks = true;
+    monitor->seeks = true;
 }
 
 /* Seeking takes at most one part in so many of the time. */
-static bool may_seek(const struct space *space)
+static bool may_seek(const struct netns_monitor *monitor)
 {
-    return now_real() - space->sought_until >= space->seeking_took * SEEKING_SHARE;
+    return now_real() - monitor->sought_until >= monitor->seeking_took * SEEKING_SHARE;
 }
 
 /* --- Multipath TCP -------------------------------------------------------------------------- */
 
 /* The socket is over. Its figures are the last ones of its first path, or older ones. */
-static void end_multipath(struct space *space, const struct multipath_socket *socket)
+static void end_multipath(struct netns_monitor *monitor, const struct multipath_socket *socket)
 {
     struct connection *connection =
-        connections_get(space->helper->connections, space->netns, socket->cookie);
+        connections_get(monitor->helper->connections, monitor->netns, socket->cookie);
     struct tcp_info_bytes info;
 
     if (!connection)
         return;
     connection_info(connection, &info);
     if (socket->has_last_word || connection->role == ROLE_LISTEN)
-        finish(space->helper, connection, DATA_FINAL,
+        finish(monitor->helper, connection, DATA_FINAL,
                &(struct connection_reading){.when = connection->sampled,
                                             .info = info.bytes,
                                             .info_length = info.length,
                                             .unacknowledged = socket->unacknowledged});
     else
-        finish(space->helper, connection, DATA_LOST, NULL);
+        finish(monitor->helper, connection, DATA_LOST, NULL);
 }
 
 /* A TCP socket that no connection is known by is gone: perhaps it was a path. One that the kernel
  * has reset by then does not tell whose. */
-static void path_destroyed(struct space *space, const struct diag_answer *answer)
+static void path_destroyed(struct netns_monitor *monitor, const struct sock_diag_answer *answer)
 {
-    struct multipath_socket *socket = multipath_find(space->multipath, &answer->target);
+    struct multipath_socket *socket =
+        multipath_find(monitor->multipath, &answer->target.flow, answer->target.cookie);
     struct connection *connection =
-        socket ? connections_get(space->helper->connections, space->netns, socket->cookie) : NULL;
+        socket ? connections_get(monitor->helper->connections, monitor->netns, socket->cookie)
+               : NULL;
 
-    if (connection || answer->target.remote_port == 0)
-        space->multipath_changes = true;
+    if (connection || answer->target.flow.remote_port == 0)
+        monitor->multipath_changes = true;
     if (!connection || !answer->info)
         return;
     socket->has_last_word = true;
     socket->unacknowledged = answer->send_queue;
-    connections_sample(space->helper->connections, connection,
+    connections_sample(monitor->helper->connections, connection,
                        &(struct connection_reading){.when = now_real(),
                                                     .state = answer->state,
                                                     .info = answer->info,
@@ -251,48 +255,47 @@ static void path_destroyed(struct space *space, const struct diag_answer *answer
 
 static void find_missed(void *context, struct multipath_socket *socket)
 {
-    struct space *space = context;
+    struct netns_monitor *monitor = context;
     const struct connection *connection =
-        connections_find(space->helper->connections, space->netns, socket->cookie);
+        connections_find(monitor->helper->connections, monitor->netns, socket->cookie);
 
-    if (socket->met >= space->dumps_since ||
-        (connection && connection->opened >= space->dumps_since))
+    if (socket->met >= monitor->dumps_since ||
+        (connection && connection->opened >= monitor->dumps_since))
         return;
     if (++socket->missed >= MISSED_MAX)
-        end_multipath(space, socket);
+        end_multipath(monitor, socket);
     else
-        space->multipath_changes = true;
+        monitor->multipath_changes = true;
 }
 
-bool space_wants_dump(const struct space *space)
+bool netns_monitor_wants_dump(const struct netns_monitor *monitor)
 {
-    return (space->multipath_changes || (space->seeks && may_seek(space))) && !space->dumps &&
-           !space->dead;
+    return (monitor->multipath_changes || (monitor->seeks && may_seek(monitor))) &&
+           !monitor->dumps && !monitor->dead;
 }
 
 /* -------------------------------------------------------------------------------------------- */
 
-static void destroyed(struct space *space, const struct diag_answer *answer)
+static void destroyed(struct netns_monitor *monitor, const struct sock_diag_answer *answer)
 {
-    struct helper *helper = space->helper;
+    struct helper *helper = monitor->helper;
     struct connection *connection =
-        connections_get(helper->connections, space->netns, answer->target.cookie);
+        connections_get(helper->connections, monitor->netns, answer->target.cookie);
     struct connection_reading reading = {.when = now_real(),
                                          .state = answer->state,
                                          .info = answer->info,
                                          .info_length = answer->info_length,
                                          .unacknowledged = answer->send_queue};
 
-    if (connection && !ports_agree(connection->local_port, connection->remote_port,
-                                   answer->target.local_port, answer->target.remote_port)) {
+    if (connection && !ports_agree(&connection->flow, &answer->target.flow)) {
         reject(helper, connection);
         connection = NULL;
     }
-    early_add(space->early, answer, reading.when, connection != NULL);
+    recent_closes_add(monitor->recent_closes, answer, reading.when, connection != NULL);
     if (connection)
         finish(helper, connection, DATA_FINAL, &reading);
-    else if (space->counts.mptcp > 0)
-        path_destroyed(space, answer);
+    else if (monitor->counts.mptcp > 0)
+        path_destroyed(monitor, answer);
 }
 
 static void missing(struct helper *helper, struct connection *connection)
@@ -300,17 +303,18 @@ static void missing(struct helper *helper, struct connection *connection)
     /* That the first path is not there says nothing of the whole. */
     if (connection && connection->missing_since == 0 && !is_mptcp(connection)) {
         connection->missing_since = now_real();
-        sampler_misses(helper->sampler);
+        poller_misses(helper->poller);
     }
 }
 
 /* The tracked socket that an answer is about, or NULL. */
-static struct connection *connection_of(struct space *space, const struct diag_answer *answer)
+static struct connection *connection_of(struct netns_monitor *monitor,
+                                        const struct sock_diag_answer *answer)
 {
     struct multipath_socket *socket = NULL;
 
-    if (space->counts.mptcp > 0)
-        socket = multipath_find(space->multipath, &answer->target);
+    if (monitor->counts.mptcp > 0)
+        socket = multipath_find(monitor->multipath, &answer->target.flow, answer->target.cookie);
     if (socket && answer->mptcp) {
         socket->met = now_real();
         socket->missed = 0;
@@ -318,23 +322,21 @@ static struct connection *connection_of(struct space *space, const struct diag_a
     /* A path that is over is found for a while yet, without figures (TIME_WAIT). */
     if (socket && !answer->mptcp && !answer->info)
         return NULL;
-    return connections_get(space->helper->connections, space->netns,
+    return connections_get(monitor->helper->connections, monitor->netns,
                            socket ? socket->cookie : answer->target.cookie);
 }
 
-static void found(struct space *space, const struct diag_answer *answer)
+static void found(struct netns_monitor *monitor, const struct sock_diag_answer *answer)
 {
-    struct helper *helper = space->helper;
-    struct connection *connection = connection_of(space, answer);
+    struct helper *helper = monitor->helper;
+    struct connection *connection = connection_of(monitor, answer);
 
-    space->sockets_so_far++;
+    monitor->sockets_so_far++;
     if (!connection)
         return;
     /* What root's programs open may belong to the users that they became. */
     if ((answer->owned && connection->uid != 0 && answer->uid != connection->uid) ||
-        (!is_mptcp(connection) &&
-         !ports_agree(connection->local_port, connection->remote_port, answer->target.local_port,
-                      answer->target.remote_port))) {
+        (!is_mptcp(connection) && !ports_agree(&connection->flow, &answer->target.flow))) {
         reject(helper, connection);
         return;
     }
@@ -359,7 +361,8 @@ static void found(struct space *space, const struct diag_answer *answer)
                                                     .accept_limit = answer->send_queue});
 }
 
-void space_take(struct helper *helper, struct connection *connection, const struct handed *handed)
+void netns_monitor_take(struct helper *helper, struct connection *connection,
+                        const struct handoff_reading *handed)
 {
     const struct connection_reading reading = {.when = now_real(),
                                                .state = handed->state,
@@ -379,130 +382,118 @@ void space_take(struct helper *helper, struct connection *connection, const stru
 }
 
 /* Nothing more will be learnt of what is tracked here. */
-static void die(struct space *space)
+static void die(struct netns_monitor *monitor)
 {
     struct connection *connection;
     uint64_t cursor = 0;
     size_t budget = SIZE_MAX;
 
-    if (!space->dead)
+    if (!monitor->dead)
         helper_log(LOG_WARNING, "sock_diag of network namespace %llu failed: %s",
-                   (unsigned long long)space->netns, strerror(errno));
-    space->dead = true;
-    space->dumps = false;
-    loop_remove(space->helper->loop, space->source);
-    space->source = NULL;
-    while ((connection = connections_walk(space->helper->connections, &cursor, &budget)))
-        if (((const struct tracker *)connection->owner)->space == space)
-            missing(space->helper, connection);
+                   (unsigned long long)monitor->netns, strerror(errno));
+    monitor->dead = true;
+    monitor->dumps = false;
+    loop_remove(monitor->helper->loop, monitor->source);
+    monitor->source = NULL;
+    while ((connection = connections_walk(monitor->helper->connections, &cursor, &budget)))
+        if (((const struct connection_owner *)connection->owner)->monitor == monitor)
+            missing(monitor->helper, connection);
 }
 
-static void take_answer(void *context, const struct diag_answer *answer)
+static void take_answer(void *context, const struct sock_diag_answer *answer)
 {
-    struct space *space = context;
+    struct netns_monitor *monitor = context;
     struct connection *connection;
 
     switch (answer->event) {
-    case DIAG_DESTROYED:
-        destroyed(space, answer);
+    case SOCK_DIAG_DESTROYED:
+        destroyed(monitor, answer);
         break;
-    case DIAG_FOUND:
-        found(space, answer);
+    case SOCK_DIAG_FOUND:
+        found(monitor, answer);
         break;
-    case DIAG_MISSING:
+    case SOCK_DIAG_MISSING:
         connection =
-            connections_get(space->helper->connections, space->netns, answer->target.cookie);
-        missing(space->helper, connection);
-        seek(space, connection);
+            connections_get(monitor->helper->connections, monitor->netns, answer->target.cookie);
+        missing(monitor->helper, connection);
+        seek(monitor, connection);
         break;
     }
 }
 
 /* --- looking -------------------------------------------------------------------------------- */
 
-void space_flush(struct space *space)
+void netns_monitor_flush(struct netns_monitor *monitor)
 {
-    unsigned batched = space->batched;
+    unsigned batched = monitor->batched;
 
-    space->batched = 0;
-    if (batched > 0 && !space->dead && diag_lookup(space->diag, space->batch, batched) != 0)
-        die(space);
+    monitor->batched = 0;
+    if (batched > 0 && !monitor->dead &&
+        sock_diag_lookup(monitor->diag, monitor->batch, batched) != 0)
+        die(monitor);
 }
 
-static void look_at(struct space *space, const struct diag_target *target)
+static void look_at(struct netns_monitor *monitor, const struct sock_diag_target *target)
 {
-    space->batch[space->batched++] = *target;
-    if (space->batched == DIAG_BATCH)
-        space_flush(space);
+    monitor->batch[monitor->batched++] = *target;
+    if (monitor->batched == SOCK_DIAG_BATCH)
+        netns_monitor_flush(monitor);
 }
 
-void space_look(struct space *space, const struct connection *connection)
+void netns_monitor_look(struct netns_monitor *monitor, const struct connection *connection)
 {
-    struct diag_target target = {.cookie = connection->cookie,
-                                 .local_port = connection->local_port,
-                                 .remote_port = connection->remote_port,
-                                 .ifindex = connection->ifindex,
-                                 .family = connection->family};
+    struct sock_diag_target target = {.cookie = connection->cookie,
+                                      .flow = connection->flow,
+                                      .ifindex = connection->ifindex,
+                                      .any_cookie = is_mptcp(connection)};
 
     /* A lookup would carry the dump on to its end; and listeners that share a port are not found
      * by lookup. Of MPTCP, the first path is. */
-    if (space->dumps || space->dead || !space->diag || connection->role == ROLE_LISTEN)
+    if (monitor->dumps || monitor->dead || !monitor->diag || connection->role == ROLE_LISTEN)
         return;
-    target.any_cookie = is_mptcp(connection);
-    memcpy(target.local, connection->local, sizeof target.local);
-    memcpy(target.remote, connection->remote, sizeof target.remote);
-    look_at(space, &target);
+    look_at(monitor, &target);
 }
 
 /* --- records -------------------------------------------------------------------------------- */
 
 /* Two users claim one socket: the kernel knows whose it is. Both say where to look for it; where it
  * is in neither place, the newer claim stands. */
-static bool may_claim(struct space *space, const struct connection_start *start)
+static bool may_claim(struct netns_monitor *monitor, const struct connection_start *start)
 {
-    struct connections *all = space->helper->connections;
+    struct connections *all = monitor->helper->connections;
     struct connection *known = connections_get(all, start->netns, start->cookie);
 
     if (!known || known->uid == start->uid)
         return true;
-    if (!known->verified && !space->dumps && space->diag) {
-        struct diag_target claimed = {.cookie = start->cookie,
-                                      .local_port = start->local_port,
-                                      .remote_port = start->remote_port,
-                                      .ifindex = start->ifindex,
-                                      .family = start->family};
+    if (!known->verified && !monitor->dumps && monitor->diag) {
+        struct sock_diag_target claimed = {
+            .cookie = start->cookie, .flow = start->flow, .ifindex = start->ifindex};
 
-        memcpy(claimed.local, start->local, sizeof claimed.local);
-        memcpy(claimed.remote, start->remote, sizeof claimed.remote);
-        space_look(space, known);
-        look_at(space, &claimed);
-        space_flush(space);
+        netns_monitor_look(monitor, known);
+        look_at(monitor, &claimed);
+        netns_monitor_flush(monitor);
         known = connections_get(all, start->netns, start->cookie);
     }
     if (known && !known->verified && known->missing_since) {
-        reject(space->helper, known);
+        reject(monitor->helper, known);
         known = NULL;
     }
     if (known)
-        space->helper->dropped[DROP_FOREIGN]++;
+        monitor->helper->dropped[DROP_FOREIGN]++;
     return !known;
 }
 
-static struct early_end *early_end_of(struct space *space, const struct connection *connection)
+static struct recent_close *recent_close_of(struct netns_monitor *monitor,
+                                            const struct connection *connection)
 {
-    struct diag_target target = {.local_port = connection->local_port,
-                                 .remote_port = connection->remote_port};
-
     if (!is_mptcp(connection))
-        return early_find(space->early, connection->cookie);
-    memcpy(target.local, connection->local, sizeof target.local);
-    memcpy(target.remote, connection->remote, sizeof target.remote);
-    return early_find_ends(space->early, &target, connection->opened);
+        return recent_closes_find(monitor->recent_closes, connection->cookie);
+    return recent_closes_find_flow(monitor->recent_closes, &connection->flow, connection->opened);
 }
 
-static bool ended_early(struct space *space, struct connection *connection)
+static bool closed_already(struct netns_monitor *monitor, struct connection *connection)
 {
-    struct early_end *end = early_end_of(space, connection);
+    struct recent_close *end = recent_close_of(monitor, connection);
     struct connection_reading reading;
 
     if (!end || end->known)
@@ -512,208 +503,205 @@ static bool ended_early(struct space *space, struct connection *connection)
                                           .info = end->info,
                                           .info_length = end->info_length,
                                           .unacknowledged = end->unacknowledged};
-    if (!ports_agree(connection->local_port, connection->remote_port, end->local_port,
-                     end->remote_port))
-        reject(space->helper, connection);
+    if (!ports_agree(&connection->flow, &end->flow))
+        reject(monitor->helper, connection);
     else
-        finish(space->helper, connection, DATA_FINAL, &reading);
+        finish(monitor->helper, connection, DATA_FINAL, &reading);
     return true;
 }
 
 /* A record of what is over already. Programs that are started with a connection report it too, and
  * that record may come late. */
-static bool is_over(const struct space *space, const struct connection_start *start)
+static bool is_over(const struct netns_monitor *monitor, const struct connection_start *start)
 {
-    const struct early_end *end = early_find(space->early, start->cookie);
+    const struct recent_close *end = recent_closes_find(monitor->recent_closes, start->cookie);
 
     return end && end->known;
 }
 
 /* Two have never the same ends: an older one with those of a new one is over. */
-static void end_predecessor(struct space *space, const struct connection_start *start)
+static void end_predecessor(struct netns_monitor *monitor, const struct connection_start *start)
 {
-    struct diag_target target = {.cookie = start->cookie,
-                                 .local_port = start->local_port,
-                                 .remote_port = start->remote_port};
     const struct multipath_socket *socket;
 
     if (start->protocol != IPPROTO_MPTCP)
         return;
-    memcpy(target.local, start->local, sizeof target.local);
-    memcpy(target.remote, start->remote, sizeof target.remote);
-    socket = multipath_find(space->multipath, &target);
+    socket = multipath_find(monitor->multipath, &start->flow, start->cookie);
     if (socket && socket->cookie != start->cookie)
-        end_multipath(space, socket);
+        end_multipath(monitor, socket);
 }
 
-struct connection *space_open(struct space *space, const struct connection_start *start)
+struct connection *netns_monitor_open(struct netns_monitor *monitor,
+                                      const struct connection_start *start)
 {
-    struct connections *all = space->helper->connections;
+    struct connections *all = monitor->helper->connections;
     struct connection *connection;
 
-    if (is_over(space, start) || !may_claim(space, start))
+    if (is_over(monitor, start) || !may_claim(monitor, start))
         return NULL;
-    end_predecessor(space, start);
+    end_predecessor(monitor, start);
     connection = connections_get(all, start->netns, start->cookie);
     if (connection)
         count(connection, (size_t)-1);
     connection = connections_open(all, start);
     if (!connection) {
-        space->helper->dropped[DROP_LIMIT]++;
+        monitor->helper->dropped[DROP_LIMIT]++;
         return NULL;
     }
     count(connection, 1);
-    return ended_early(space, connection) ? NULL : connection;
+    return closed_already(monitor, connection) ? NULL : connection;
 }
 
 /* --- dumps ----------------------------------------------------------------------------------- */
 
 /* Did the plan that was carried out look for such a connection? */
-static bool was_looked_for(const struct space *space, const struct connection *connection)
+static bool was_looked_for(const struct netns_monitor *monitor, const struct connection *connection)
 {
-    return space->dumps_all || connection->role == ROLE_LISTEN;
+    return monitor->dumps_all || connection->role == ROLE_LISTEN;
 }
 
 /* What a dump should have met and did not is missing. */
-static void end_dumps(struct space *space)
+static void end_dumps(struct netns_monitor *monitor)
 {
     struct connection *connection;
     uint64_t cursor = 0;
     size_t budget = SIZE_MAX;
 
-    space->dumps = false;
-    if (space->seeking) {
-        space->sought_until = now_real();
-        space->seeking_took = space->sought_until - space->dumps_since;
-        space->seeking = false;
+    monitor->dumps = false;
+    if (monitor->seeking) {
+        monitor->sought_until = now_real();
+        monitor->seeking_took = monitor->sought_until - monitor->dumps_since;
+        monitor->seeking = false;
     }
-    multipath_each(space->multipath, find_missed, space);
-    if (space->dumps_all)
-        space->sockets = space->sockets_so_far;
-    while ((connection = connections_walk(space->helper->connections, &cursor, &budget))) {
-        const struct tracker *tracker = connection->owner;
+    multipath_each(monitor->multipath, find_missed, monitor);
+    if (monitor->dumps_all)
+        monitor->sockets = monitor->sockets_so_far;
+    while ((connection = connections_walk(monitor->helper->connections, &cursor, &budget))) {
+        const struct connection_owner *owner = connection->owner;
 
-        if (tracker->space == space && connection->opened < space->dumps_since &&
-            connection->sampled < space->dumps_since && was_looked_for(space, connection))
-            missing(space->helper, connection);
+        if (owner->monitor == monitor && connection->opened < monitor->dumps_since &&
+            connection->sampled < monitor->dumps_since && was_looked_for(monitor, connection))
+            missing(monitor->helper, connection);
     }
 }
 
-static void next_dump(struct space *space)
+static void next_dump(struct netns_monitor *monitor)
 {
-    while (space->planned > 0) {
-        const struct dump_kind *kind = &space->plan[--space->planned];
+    while (monitor->planned > 0) {
+        const struct dump_kind *kind = &monitor->plan[--monitor->planned];
 
-        if (diag_dump(space->diag, kind->family, kind->protocol, kind->states) == 0)
+        if (sock_diag_dump(monitor->diag, kind->family, kind->protocol, kind->states) == 0)
             return;
     }
-    end_dumps(space);
+    end_dumps(monitor);
 }
 
 /* Of a family of which nothing is tracked, the kernel need not walk over all sockets. */
-static void plan(struct space *space, uint16_t protocol, uint32_t states)
+static void plan(struct netns_monitor *monitor, uint16_t protocol, uint32_t states)
 {
-    if (space->counts.tracked > space->counts.inet6)
-        space->plan[space->planned++] = (struct dump_kind){AF_INET, protocol, states};
-    if (space->counts.inet6 > 0)
-        space->plan[space->planned++] = (struct dump_kind){AF_INET6, protocol, states};
+    if (monitor->counts.tracked > monitor->counts.inet6)
+        monitor->plan[monitor->planned++] = (struct dump_kind){AF_INET, protocol, states};
+    if (monitor->counts.inet6 > 0)
+        monitor->plan[monitor->planned++] = (struct dump_kind){AF_INET6, protocol, states};
 }
 
-void space_dump(struct space *space, bool all)
+void netns_monitor_dump(struct netns_monitor *monitor, bool all)
 {
-    if (space->dumps || space->dead || !space->diag)
+    if (monitor->dumps || monitor->dead || !monitor->diag)
         return;
     /* What is batched goes first: a lookup would carry the dump on to its end, and take that end
      * away from ready(), which then nothing may wake. */
-    space_flush(space);
-    if (space->dead)
+    netns_monitor_flush(monitor);
+    if (monitor->dead)
         return;
-    if (space->seeks && may_seek(space)) {
+    if (monitor->seeks && may_seek(monitor)) {
         all = true;
-        space->seeks = false;
-        space->seeking = true;
+        monitor->seeks = false;
+        monitor->seeking = true;
     }
     if (all)
-        plan(space, IPPROTO_TCP, ALL_STATES);
-    else if (space->counts.listeners > 0)
-        plan(space, IPPROTO_TCP, 1u << STATE_LISTEN);
-    if (space->counts.mptcp > 0)
-        plan(space, IPPROTO_MPTCP, ALL_STATES);
-    if (space->planned == 0)
+        plan(monitor, IPPROTO_TCP, ALL_STATES);
+    else if (monitor->counts.listeners > 0)
+        plan(monitor, IPPROTO_TCP, 1u << STATE_LISTEN);
+    if (monitor->counts.mptcp > 0)
+        plan(monitor, IPPROTO_MPTCP, ALL_STATES);
+    if (monitor->planned == 0)
         return;
-    space->dumps = true;
-    space->dumps_all = all;
-    space->dumps_since = now_real();
-    space->multipath_changes = false;
-    space->sockets_so_far = 0;
-    next_dump(space);
+    monitor->dumps = true;
+    monitor->dumps_all = all;
+    monitor->dumps_since = now_real();
+    monitor->multipath_changes = false;
+    monitor->sockets_so_far = 0;
+    next_dump(monitor);
 }
 
 /* Take a number of messages; before the ends, the beginnings. Returns whether more are waiting. */
-static bool take_some(struct space *space)
+static bool take_some(struct netns_monitor *monitor)
 {
     int more;
 
-    sampler_take_records(space->helper->sampler);
-    more = diag_read(space->diag, READ_AT_ONCE);
+    poller_take_records(monitor->helper->poller);
+    more = sock_diag_read(monitor->diag, READ_AT_ONCE);
     if (more < 0)
-        die(space);
-    else if (space->dumps && !diag_is_dumping(space->diag))
-        next_dump(space);
+        die(monitor);
+    else if (monitor->dumps && !sock_diag_is_dumping(monitor->diag))
+        next_dump(monitor);
     return more > 0;
 }
 
 static void ready(void *context, uint32_t events)
 {
-    struct space *space = context;
+    struct netns_monitor *monitor = context;
     uint64_t begin = now_monotonic();
 
     (void)events;
-    (void)take_some(space);
-    space->helper->sampling_time += now_monotonic() - begin;
+    (void)take_some(monitor);
+    monitor->helper->sampling_time += now_monotonic() - begin;
 }
 
-bool space_catch_up(struct space *space)
+bool netns_monitor_catch_up(struct netns_monitor *monitor)
 {
-    for (unsigned i = 0; i < CATCH_UP && !space->dead && space->diag; i++)
-        if (!take_some(space))
+    for (unsigned i = 0; i < CATCH_UP && !monitor->dead && monitor->diag; i++)
+        if (!take_some(monitor))
             return true;
-    return space->dead || !space->diag;
+    return monitor->dead || !monitor->diag;
 }
 
-struct space *space_new(struct helper *helper, int fd, uint64_t netns, uid_t uid, bool own)
+struct netns_monitor *netns_monitor_new(struct helper *helper, int fd, uint64_t netns, uid_t uid,
+                                        bool own)
 {
-    struct space *space = calloc(1, sizeof *space);
+    struct netns_monitor *monitor = calloc(1, sizeof *monitor);
 
-    if (!space) {
+    if (!monitor) {
         (void)close(fd);
         return NULL;
     }
-    *space = (struct space){.helper = helper, .netns = netns, .uid = uid, .own = own};
-    space->early = early_new();
-    space->multipath = multipath_new();
-    if (fd < 0 && space->early && space->multipath)
-        return space;
-    space->diag = diag_open(fd, take_answer, space);
-    if (space->diag)
-        space->source = loop_watch(helper->loop, diag_fd(space->diag), EPOLLIN, ready, space);
-    if (!space->early || !space->multipath || !space->source) {
+    *monitor = (struct netns_monitor){.helper = helper, .netns = netns, .uid = uid, .own = own};
+    monitor->recent_closes = recent_closes_new();
+    monitor->multipath = multipath_new();
+    if (fd < 0 && monitor->recent_closes && monitor->multipath)
+        return monitor;
+    monitor->diag = sock_diag_open(fd, take_answer, monitor);
+    if (monitor->diag)
+        monitor->source =
+            loop_watch(helper->loop, sock_diag_fd(monitor->diag), EPOLLIN, ready, monitor);
+    if (!monitor->recent_closes || !monitor->multipath || !monitor->source) {
         helper_log(LOG_ERR, "cannot watch network namespace %llu: %s", (unsigned long long)netns,
                    strerror(errno));
-        space_free(space);
+        netns_monitor_free(monitor);
         return NULL;
     }
-    return space;
+    return monitor;
 }
 
-void space_free(struct space *space)
+void netns_monitor_free(struct netns_monitor *monitor)
 {
-    if (!space)
+    if (!monitor)
         return;
-    loop_remove(space->helper->loop, space->source);
-    if (space->diag)
-        diag_close(space->diag);
-    early_free(space->early);
-    multipath_free(space->multipath);
-    free(space);
+    loop_remove(monitor->helper->loop, monitor->source);
+    if (monitor->diag)
+        sock_diag_close(monitor->diag);
+    recent_closes_free(monitor->recent_closes);
+    multipath_free(monitor->multipath);
+    free(monitor);
 }

@@ -3,7 +3,7 @@
  * The tick: rings, new connections, a share of all connections; once a second, the rest.
  */
 #include "poller.h"
-#include "clients.h"
+#include "client_table.h"
 #include "policy.h"
 
 #include <errno.h>
@@ -14,10 +14,10 @@
 #include <unistd.h>
 
 #define SECOND         UINT64_C(1000000000)
-#define TICKS_A_SECOND (SECOND / SAMPLER_TICK_NS)
+#define TICKS_A_SECOND (SECOND / POLLER_TICK_NS)
 #define NEW_AFTER_NS   (SECOND / 4)
 #define NEW_AT_ONCE    2048u
-#define SPACES_MAX     256u
+#define MONITORS_MAX   256u
 #define DUMP_WORTH     512u /* below so many, lookups cost nothing */
 #define DUMP_SHARE     45u  /* percent of a namespace's sockets */
 #define MEASURE_EVERY  16u  /* intervals between two dumps that only count the sockets */
@@ -26,28 +26,28 @@
 #define LOST_OVERRUN (2 * SECOND)
 
 /* Connections that are to be looked at for the first time, oldest first. */
-struct new_one {
+struct unpolled {
     uint64_t netns;
     uint64_t cookie;
     uint64_t when; /* CLOCK_MONOTONIC */
 };
 
-struct joined {
-    struct space *space;
+struct polled_netns {
+    struct netns_monitor *monitor;
     size_t programs;
     bool by_dump;
     unsigned intervals; /* since it was measured */
 };
 
-struct sampler {
+struct poller {
     struct helper *helper;
     struct loop_source *timer;
-    struct joined spaces[SPACES_MAX];
-    size_t space_count;
-    struct new_one *new; /* a ring */
-    size_t new_size;     /* a power of two */
-    size_t new_first;
-    size_t new_count;
+    struct polled_netns monitors[MONITORS_MAX];
+    size_t monitor_count;
+    struct unpolled *unpolled; /* a ring */
+    size_t unpolled_size;      /* a power of two */
+    size_t unpolled_first;
+    size_t unpolled_count;
     uint64_t cursor; /* of the walk that samples */
     uint64_t ticks;
     uint64_t last_dump; /* tick */
@@ -56,68 +56,70 @@ struct sampler {
 
 /* --- namespaces ----------------------------------------------------------------------------- */
 
-static struct joined *find_space(struct sampler *sampler, uint64_t netns, uid_t uid, bool blind)
+static struct polled_netns *find_monitor(struct poller *poller, uint64_t netns, uid_t uid,
+                                         bool blind)
 {
-    for (size_t i = 0; i < sampler->space_count; i++) {
-        struct joined *joined = &sampler->spaces[i];
+    for (size_t i = 0; i < poller->monitor_count; i++) {
+        struct polled_netns *joined = &poller->monitors[i];
 
-        if (space_netns(joined->space) == netns && !space_is_dead(joined->space) &&
-            space_is_blind(joined->space) == blind &&
-            (space_is_own(joined->space) || space_uid(joined->space) == uid))
+        if (netns_monitor_netns(joined->monitor) == netns &&
+            !netns_monitor_is_dead(joined->monitor) &&
+            netns_monitor_is_blind(joined->monitor) == blind &&
+            (netns_monitor_is_own(joined->monitor) || netns_monitor_uid(joined->monitor) == uid))
             return joined;
     }
     return NULL;
 }
 
-static struct joined *add_space(struct sampler *sampler, int fd, uint64_t netns, uid_t uid,
-                                bool own)
+static struct polled_netns *add_monitor(struct poller *poller, int fd, uint64_t netns, uid_t uid,
+                                        bool own)
 {
-    struct joined *joined = &sampler->spaces[sampler->space_count];
-    struct space *space;
+    struct polled_netns *joined = &poller->monitors[poller->monitor_count];
+    struct netns_monitor *monitor;
 
-    if (sampler->space_count == SPACES_MAX) {
+    if (poller->monitor_count == MONITORS_MAX) {
         helper_log(LOG_WARNING, "more than %u network namespaces are more than is watched",
-                   SPACES_MAX);
+                   MONITORS_MAX);
         if (fd >= 0)
             (void)close(fd);
         return NULL;
     }
-    space = space_new(sampler->helper, fd, netns, uid, own);
-    if (!space)
+    monitor = netns_monitor_new(poller->helper, fd, netns, uid, own);
+    if (!monitor)
         return NULL;
-    *joined = (struct joined){.space = space};
-    sampler->space_count++;
-    sampler->helper->namespaces = sampler->space_count;
+    *joined = (struct polled_netns){.monitor = monitor};
+    poller->monitor_count++;
+    poller->helper->namespaces = poller->monitor_count;
     return joined;
 }
 
-struct space *sampler_join(struct sampler *sampler, int fd, uint64_t netns, uid_t uid)
+struct netns_monitor *poller_join(struct poller *poller, int fd, uint64_t netns, uid_t uid)
 {
-    struct joined *joined = find_space(sampler, netns, uid, false);
+    struct polled_netns *joined = find_monitor(poller, netns, uid, false);
 
     if (joined && fd >= 0)
         (void)close(fd);
     if (!joined && fd < 0)
-        joined = find_space(sampler, netns, uid, true);
+        joined = find_monitor(poller, netns, uid, true);
     if (!joined)
-        joined = add_space(sampler, fd, netns, uid, false);
+        joined = add_monitor(poller, fd, netns, uid, false);
     if (!joined)
         return NULL;
     joined->programs++;
-    return joined->space;
+    return joined->monitor;
 }
 
-void sampler_leave(struct sampler *sampler, struct space *space)
+void poller_leave(struct poller *poller, struct netns_monitor *monitor)
 {
-    for (size_t i = 0; i < sampler->space_count; i++) {
-        struct joined *joined = &sampler->spaces[i];
+    for (size_t i = 0; i < poller->monitor_count; i++) {
+        struct polled_netns *joined = &poller->monitors[i];
 
-        if (joined->space != space)
+        if (joined->monitor != monitor)
             continue;
-        if (--joined->programs == 0 && !space_is_own(space)) {
-            space_free(space);
-            *joined = sampler->spaces[--sampler->space_count];
-            sampler->helper->namespaces = sampler->space_count;
+        if (--joined->programs == 0 && !netns_monitor_is_own(monitor)) {
+            netns_monitor_free(monitor);
+            *joined = poller->monitors[--poller->monitor_count];
+            poller->helper->namespaces = poller->monitor_count;
         }
         return;
     }
@@ -125,62 +127,62 @@ void sampler_leave(struct sampler *sampler, struct space *space)
 
 /* --- new connections ------------------------------------------------------------------------ */
 
-static bool grow_new(struct sampler *sampler)
+static bool grow_unpolled(struct poller *poller)
 {
-    size_t size = sampler->new_size ? sampler->new_size * 2 : 1024;
-    struct new_one *more = calloc(size, sizeof *more);
+    size_t size = poller->unpolled_size ? poller->unpolled_size * 2 : 1024;
+    struct unpolled *more = calloc(size, sizeof *more);
 
     if (!more)
         return false;
-    for (size_t i = 0; i < sampler->new_count; i++)
-        more[i] = sampler->new[(sampler->new_first + i) & (sampler->new_size - 1)];
-    free(sampler->new);
-    sampler->new = more;
-    sampler->new_size = size;
-    sampler->new_first = 0;
+    for (size_t i = 0; i < poller->unpolled_count; i++)
+        more[i] = poller->unpolled[(poller->unpolled_first + i) & (poller->unpolled_size - 1)];
+    free(poller->unpolled);
+    poller->unpolled = more;
+    poller->unpolled_size = size;
+    poller->unpolled_first = 0;
     return true;
 }
 
-bool sampler_open(struct sampler *sampler, const struct connection_start *start)
+bool poller_open(struct poller *poller, const struct connection_start *start)
 {
-    const struct tracker *tracker = start->owner;
-    uint64_t dropped =
-        sampler->helper->dropped[DROP_LIMIT] + sampler->helper->dropped[DROP_FOREIGN];
+    const struct connection_owner *owner = start->owner;
+    uint64_t dropped = poller->helper->dropped[DROP_LIMIT] + poller->helper->dropped[DROP_FOREIGN];
 
-    if (!space_open(tracker->space, start))
+    if (!netns_monitor_open(owner->monitor, start))
         return dropped ==
-               sampler->helper->dropped[DROP_LIMIT] + sampler->helper->dropped[DROP_FOREIGN];
+               poller->helper->dropped[DROP_LIMIT] + poller->helper->dropped[DROP_FOREIGN];
     /* Without memory it is only looked at later. */
-    if (sampler->new_count < sampler->new_size || grow_new(sampler)) {
-        size_t at = (sampler->new_first + sampler->new_count++) & (sampler->new_size - 1);
+    if (poller->unpolled_count < poller->unpolled_size || grow_unpolled(poller)) {
+        size_t at =
+            (poller->unpolled_first + poller->unpolled_count++) & (poller->unpolled_size - 1);
 
-        sampler->new[at] = (struct new_one){start->netns, start->cookie, now_monotonic()};
+        poller->unpolled[at] = (struct unpolled){start->netns, start->cookie, now_monotonic()};
     }
     return true;
 }
 
 static void look(const struct connection *connection)
 {
-    const struct tracker *tracker = connection->owner;
+    const struct connection_owner *owner = connection->owner;
 
-    space_look(tracker->space, connection);
+    netns_monitor_look(owner->monitor, connection);
 }
 
 /* Those that are still there after a phase; the others have their final. */
-static void look_at_new(struct sampler *sampler, uint64_t now)
+static void look_at_new(struct poller *poller, uint64_t now)
 {
     unsigned looked = 0;
     bool listeners = false;
 
-    while (sampler->new_count > 0 && looked < NEW_AT_ONCE) {
-        struct new_one *first = &sampler->new[sampler->new_first];
+    while (poller->unpolled_count > 0 && looked < NEW_AT_ONCE) {
+        struct unpolled *first = &poller->unpolled[poller->unpolled_first];
         const struct connection *connection;
 
         if (now - first->when < NEW_AFTER_NS)
             break;
-        connection = connections_find(sampler->helper->connections, first->netns, first->cookie);
-        sampler->new_first = (sampler->new_first + 1) & (sampler->new_size - 1);
-        sampler->new_count--;
+        connection = connections_find(poller->helper->connections, first->netns, first->cookie);
+        poller->unpolled_first = (poller->unpolled_first + 1) & (poller->unpolled_size - 1);
+        poller->unpolled_count--;
         if (!connection || connection->data != DATA_NONE)
             continue;
         looked++;
@@ -188,49 +190,48 @@ static void look_at_new(struct sampler *sampler, uint64_t now)
         look(connection);
     }
     if (listeners)
-        for (size_t i = 0; i < sampler->space_count; i++)
-            space_dump(sampler->spaces[i].space, false);
+        for (size_t i = 0; i < poller->monitor_count; i++)
+            netns_monitor_dump(poller->monitors[i].monitor, false);
 }
 
 /* --- all connections ------------------------------------------------------------------------ */
 
-static uint64_t interval_ticks(const struct sampler *sampler)
+static uint64_t interval_ticks(const struct poller *poller)
 {
-    return sampler->helper->config.interval * TICKS_A_SECOND;
+    return poller->helper->config.interval * TICKS_A_SECOND;
 }
 
-static bool is_by_dump(const struct sampler *sampler, const struct space *space)
+static bool is_by_dump(const struct poller *poller, const struct netns_monitor *monitor)
 {
-    for (size_t i = 0; i < sampler->space_count; i++)
-        if (sampler->spaces[i].space == space)
-            return sampler->spaces[i].by_dump;
+    for (size_t i = 0; i < poller->monitor_count; i++)
+        if (poller->monitors[i].monitor == monitor)
+            return poller->monitors[i].by_dump;
     return false;
 }
 
 /* This tick's share. */
-static void look_at_share(struct sampler *sampler)
+static void look_at_share(struct poller *poller)
 {
-    size_t places = connections_places(sampler->helper->connections);
-    size_t share = places / interval_ticks(sampler) + 1;
+    size_t places = connections_places(poller->helper->connections);
+    size_t share = places / interval_ticks(poller) + 1;
     struct connection *connection;
 
-    if (sampler->cursor >= places)
-        sampler->cursor = 0;
-    while (
-        (connection = connections_walk(sampler->helper->connections, &sampler->cursor, &share))) {
-        const struct tracker *tracker = connection->owner;
+    if (poller->cursor >= places)
+        poller->cursor = 0;
+    while ((connection = connections_walk(poller->helper->connections, &poller->cursor, &share))) {
+        const struct connection_owner *owner = connection->owner;
 
         /* What a dump did not meet is looked for by name. */
         if (connection->data == DATA_NONE || connection->missing_since ||
-            !is_by_dump(sampler, tracker->space))
+            !is_by_dump(poller, owner->monitor))
             look(connection);
     }
 }
 
 /* Once an interval: dump where it is worth it. */
-static void choose(struct joined *joined)
+static void choose(struct polled_netns *joined)
 {
-    size_t tracked = space_counts(joined->space).tracked;
+    size_t tracked = netns_monitor_counts(joined->monitor).tracked;
     bool measure = false;
 
     if (tracked >= DUMP_WORTH)
@@ -238,98 +239,99 @@ static void choose(struct joined *joined)
     else
         joined->intervals = 0;
     joined->by_dump = tracked >= DUMP_WORTH &&
-                      tracked * 100 > space_sockets(joined->space) * DUMP_SHARE &&
-                      space_sockets(joined->space) > 0;
-    space_dump(joined->space, joined->by_dump || measure);
+                      tracked * 100 > netns_monitor_sockets(joined->monitor) * DUMP_SHARE &&
+                      netns_monitor_sockets(joined->monitor) > 0;
+    netns_monitor_dump(joined->monitor, joined->by_dump || measure);
 }
 
-static void find_lost(struct sampler *sampler, uint64_t now)
+static void find_lost(struct poller *poller, uint64_t now)
 {
     struct connection *connection;
     uint64_t cursor = 0;
     size_t budget = SIZE_MAX;
 
-    if (sampler->missing == 0)
+    if (poller->missing == 0)
         return;
-    sampler->missing = 0;
-    while ((connection = connections_walk(sampler->helper->connections, &cursor, &budget))) {
-        const struct tracker *tracker = connection->owner;
+    poller->missing = 0;
+    while ((connection = connections_walk(poller->helper->connections, &cursor, &budget))) {
+        const struct connection_owner *owner = connection->owner;
         uint64_t since = connection->missing_since;
-        bool overrun = space_last_overrun(tracker->space) >= connection->opened;
+        bool overrun = netns_monitor_last_overrun(owner->monitor) >= connection->opened;
 
         if (since == 0)
             continue;
-        if (now - since > (overrun ? LOST_OVERRUN : LOST_AFTER) || space_is_dead(tracker->space))
-            space_lost(sampler->helper, connection);
+        if (now - since > (overrun ? LOST_OVERRUN : LOST_AFTER) ||
+            netns_monitor_is_dead(owner->monitor))
+            netns_monitor_lost(poller->helper, connection);
         else
-            sampler->missing++;
+            poller->missing++;
     }
 }
 
-void sampler_misses(struct sampler *sampler)
+void poller_misses(struct poller *poller)
 {
-    sampler->missing++;
+    poller->missing++;
 }
 
-static void each_second(struct sampler *sampler)
+static void each_second(struct poller *poller)
 {
-    bool dump = sampler->ticks - sampler->last_dump >= interval_ticks(sampler);
+    bool dump = poller->ticks - poller->last_dump >= interval_ticks(poller);
 
-    for (size_t i = 0; i < sampler->space_count; i++) {
-        struct joined *joined = &sampler->spaces[i];
+    for (size_t i = 0; i < poller->monitor_count; i++) {
+        struct polled_netns *joined = &poller->monitors[i];
 
-        sampler->helper->dropped[DROP_OVERRUN] += space_count_overruns(joined->space);
+        poller->helper->dropped[DROP_OVERRUN] += netns_monitor_count_overruns(joined->monitor);
         if (dump)
             choose(joined);
-        else if (space_wants_dump(joined->space))
-            space_dump(joined->space, false);
+        else if (netns_monitor_wants_dump(joined->monitor))
+            netns_monitor_dump(joined->monitor, false);
     }
     if (dump)
-        sampler->last_dump = sampler->ticks;
-    find_lost(sampler, now_real());
-    registry_each_second(sampler->helper->registry);
+        poller->last_dump = poller->ticks;
+    find_lost(poller, now_real());
+    client_table_each_second(poller->helper->clients);
 }
 
-void sampler_take_records(struct sampler *sampler)
+void poller_take_records(struct poller *poller)
 {
-    registry_read(sampler->helper->registry);
+    client_table_read(poller->helper->clients);
 }
 
 /* Returns whether all that the kernel has told was taken. */
-static bool catch_up(struct sampler *sampler)
+static bool catch_up(struct poller *poller)
 {
     bool all = true;
 
-    for (size_t i = 0; i < sampler->space_count; i++)
-        all &= space_catch_up(sampler->spaces[i].space);
+    for (size_t i = 0; i < poller->monitor_count; i++)
+        all &= netns_monitor_catch_up(poller->monitors[i].monitor);
     return all;
 }
 
 static void tick(void *context)
 {
-    struct sampler *sampler = context;
+    struct poller *poller = context;
     uint64_t begin = now_monotonic();
 
-    registry_read(sampler->helper->registry);
-    if (catch_up(sampler)) {
-        look_at_new(sampler, begin);
-        look_at_share(sampler);
+    client_table_read(poller->helper->clients);
+    if (catch_up(poller)) {
+        look_at_new(poller, begin);
+        look_at_share(poller);
     }
-    for (size_t i = 0; i < sampler->space_count; i++)
-        space_flush(sampler->spaces[i].space);
-    if (++sampler->ticks % TICKS_A_SECOND == 0)
-        each_second(sampler);
-    sampler->helper->sampling_time += now_monotonic() - begin;
+    for (size_t i = 0; i < poller->monitor_count; i++)
+        netns_monitor_flush(poller->monitors[i].monitor);
+    if (++poller->ticks % TICKS_A_SECOND == 0)
+        each_second(poller);
+    poller->helper->sampling_time += now_monotonic() - begin;
 }
 
 /* The helper's own namespace is watched all the time, so that a program's first connection is not
  * over before it is; with a socket that no program can spoil. */
-static bool join_own(struct sampler *sampler)
+static bool join_own(struct poller *poller)
 {
-    int fd = diag_socket();
+    int fd = sock_diag_socket();
     uint64_t netns;
 
-    if (fd < 0 || diag_check(fd, &netns) != NULL) {
+    if (fd < 0 || sock_diag_check(fd, &netns) != NULL) {
         helper_log(LOG_WARNING,
                    "sock_diag cannot be had (%s): only what programs hand over is known of their "
                    "connections",
@@ -338,30 +340,30 @@ static bool join_own(struct sampler *sampler)
             (void)close(fd);
         return true;
     }
-    return add_space(sampler, fd, netns, 0, true) != NULL;
+    return add_monitor(poller, fd, netns, 0, true) != NULL;
 }
 
-struct sampler *sampler_new(struct helper *helper)
+struct poller *poller_new(struct helper *helper)
 {
-    struct sampler *sampler = calloc(1, sizeof *sampler);
+    struct poller *poller = calloc(1, sizeof *poller);
 
-    if (!sampler)
+    if (!poller)
         return NULL;
-    sampler->helper = helper;
-    sampler->timer = loop_timer(helper->loop, SAMPLER_TICK_NS, tick, sampler);
-    if (sampler->timer && join_own(sampler))
-        return sampler;
-    sampler_free(sampler);
+    poller->helper = helper;
+    poller->timer = loop_timer(helper->loop, POLLER_TICK_NS, tick, poller);
+    if (poller->timer && join_own(poller))
+        return poller;
+    poller_free(poller);
     return NULL;
 }
 
-void sampler_free(struct sampler *sampler)
+void poller_free(struct poller *poller)
 {
-    if (!sampler)
+    if (!poller)
         return;
-    loop_remove(sampler->helper->loop, sampler->timer);
-    for (size_t i = 0; i < sampler->space_count; i++)
-        space_free(sampler->spaces[i].space);
-    free(sampler->new);
-    free(sampler);
+    loop_remove(poller->helper->loop, poller->timer);
+    for (size_t i = 0; i < poller->monitor_count; i++)
+        netns_monitor_free(poller->monitors[i].monitor);
+    free(poller->unpolled);
+    free(poller);
 }

@@ -6,32 +6,32 @@
  * then each once an interval: by lookups that are spread evenly over it, or, where nearly half of
  * a namespace's sockets are tracked, by a dump. Listeners are always dumped.
  */
-#ifndef SOCKTUNE_HELPER_SAMPLER_H
-#define SOCKTUNE_HELPER_SAMPLER_H
+#ifndef SOCKTUNE_HELPER_POLLER_H
+#define SOCKTUNE_HELPER_POLLER_H
 
 #include "helper.h"
 #include "netns_monitor.h"
 
 /* How often rings are read and samples taken. */
-#define SAMPLER_TICK_NS UINT64_C(50000000)
+#define POLLER_TICK_NS UINT64_C(50000000)
 
 /* NULL with a message logged. */
-struct sampler *sampler_new(struct helper *helper);
-void sampler_free(struct sampler *sampler);
+struct poller *poller_new(struct helper *helper);
+void poller_free(struct poller *poller);
 
 /* The namespace of a sock_diag socket that a program of `uid` passed; the descriptor becomes the
- * sampler's. -1: it could have none; then one that others have serves, or none. Each must be left
+ * poller's. -1: it could have none; then one that others have serves, or none. Each must be left
  * again. NULL with a message logged. */
-struct space *sampler_join(struct sampler *sampler, int fd, uint64_t netns, uid_t uid);
-void sampler_leave(struct sampler *sampler, struct space *space);
+struct netns_monitor *poller_join(struct poller *poller, int fd, uint64_t netns, uid_t uid);
+void poller_leave(struct poller *poller, struct netns_monitor *monitor);
 
 /* A record has told of a connection. Returns whether it was taken. */
-bool sampler_open(struct sampler *sampler, const struct connection_start *start);
+bool poller_open(struct poller *poller, const struct connection_start *start);
 
 /* Read the rings now. */
-void sampler_take_records(struct sampler *sampler);
+void poller_take_records(struct poller *poller);
 
 /* A connection was not found. */
-void sampler_misses(struct sampler *sampler);
+void poller_misses(struct poller *poller);
 
 #endif

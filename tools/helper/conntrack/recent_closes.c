@@ -12,34 +12,34 @@
 #define CHAINS 16384u /* a power of two */
 #define NONE   UINT16_MAX
 
-struct early_ends {
-    struct early_end ends[EARLY_ENDS];
-    uint16_t next[EARLY_ENDS]; /* in the chain; NONE: the last */
+struct recent_closes {
+    struct recent_close ends[RECENT_CLOSES_MAX];
+    uint16_t next[RECENT_CLOSES_MAX]; /* in the chain; NONE: the last */
     uint16_t chains[CHAINS];
     uint64_t count; /* that ever came */
 };
-_Static_assert(EARLY_ENDS < NONE, "places fit");
+_Static_assert(RECENT_CLOSES_MAX < NONE, "places fit");
 
-struct early_ends *early_new(void)
+struct recent_closes *recent_closes_new(void)
 {
-    struct early_ends *ends = calloc(1, sizeof *ends);
+    struct recent_closes *ends = calloc(1, sizeof *ends);
 
     if (ends)
         memset(ends->chains, 0xff, sizeof ends->chains);
     return ends;
 }
 
-void early_free(struct early_ends *ends)
+void recent_closes_free(struct recent_closes *ends)
 {
     free(ends);
 }
 
-static uint16_t *chain_of(struct early_ends *ends, uint64_t cookie)
+static uint16_t *chain_of(struct recent_closes *ends, uint64_t cookie)
 {
     return &ends->chains[(cookie * 0x9e3779b97f4a7c15u >> 32) & (CHAINS - 1)];
 }
 
-static void unchain(struct early_ends *ends, uint16_t place)
+static void unchain(struct recent_closes *ends, uint16_t place)
 {
     uint16_t *at = chain_of(ends, ends->ends[place].cookie);
 
@@ -48,20 +48,18 @@ static void unchain(struct early_ends *ends, uint16_t place)
     *at = ends->next[place];
 }
 
-void early_add(struct early_ends *ends, const struct diag_answer *answer, uint64_t when, bool known)
+void recent_closes_add(struct recent_closes *ends, const struct sock_diag_answer *answer,
+                       uint64_t when, bool known)
 {
-    uint16_t place = (uint16_t)(ends->count % EARLY_ENDS);
-    struct early_end *end = &ends->ends[place];
+    uint16_t place = (uint16_t)(ends->count % RECENT_CLOSES_MAX);
+    struct recent_close *end = &ends->ends[place];
     uint16_t *chain = chain_of(ends, answer->target.cookie);
 
-    if (ends->count++ >= EARLY_ENDS)
+    if (ends->count++ >= RECENT_CLOSES_MAX)
         unchain(ends, place);
     end->cookie = answer->target.cookie;
     end->when = when;
-    memcpy(end->local, answer->target.local, sizeof end->local);
-    memcpy(end->remote, answer->target.remote, sizeof end->remote);
-    end->local_port = answer->target.local_port;
-    end->remote_port = answer->target.remote_port;
+    end->flow = answer->target.flow;
     end->unacknowledged = answer->send_queue;
     end->known = known;
     end->info_length = 0;
@@ -74,7 +72,7 @@ void early_add(struct early_ends *ends, const struct diag_answer *answer, uint64
     *chain = place;
 }
 
-struct early_end *early_find(struct early_ends *ends, uint64_t cookie)
+struct recent_close *recent_closes_find(struct recent_closes *ends, uint64_t cookie)
 {
     for (uint16_t at = *chain_of(ends, cookie); at != NONE; at = ends->next[at])
         if (ends->ends[at].cookie == cookie)
@@ -82,24 +80,17 @@ struct early_end *early_find(struct early_ends *ends, uint64_t cookie)
     return NULL;
 }
 
-static bool has_ends(const struct early_end *end, const struct diag_target *target)
+struct recent_close *recent_closes_find_flow(struct recent_closes *ends, const struct flow *flow,
+                                             uint64_t since)
 {
-    return end->local_port == target->local_port && end->remote_port == target->remote_port &&
-           memcmp(end->local, target->local, sizeof end->local) == 0 &&
-           memcmp(end->remote, target->remote, sizeof end->remote) == 0;
-}
-
-struct early_end *early_find_ends(struct early_ends *ends, const struct diag_target *target,
-                                  uint64_t since)
-{
-    uint64_t kept = ends->count < EARLY_ENDS ? ends->count : EARLY_ENDS;
+    uint64_t kept = ends->count < RECENT_CLOSES_MAX ? ends->count : RECENT_CLOSES_MAX;
 
     for (uint64_t back = 1; back <= kept; back++) {
-        struct early_end *end = &ends->ends[(ends->count - back) % EARLY_ENDS];
+        struct recent_close *end = &ends->ends[(ends->count - back) % RECENT_CLOSES_MAX];
 
         if (end->when < since)
             return NULL;
-        if (has_ends(end, target))
+        if (flow_has_ends_of(&end->flow, flow))
             return end;
     }
     return NULL;

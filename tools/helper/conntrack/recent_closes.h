@@ -4,44 +4,41 @@
  * that was slow, of a program whose registration is still to be taken, of a program that was
  * started with a connection and reports it once more. As many are kept as a ring of records holds.
  */
-#ifndef SOCKTUNE_HELPER_EARLY_H
-#define SOCKTUNE_HELPER_EARLY_H
+#ifndef SOCKTUNE_HELPER_RECENT_CLOSES_H
+#define SOCKTUNE_HELPER_RECENT_CLOSES_H
 
 #include "connections.h"
 #include "sock_diag.h"
 
-#define EARLY_ENDS 8192u
+#define RECENT_CLOSES_MAX 8192u
 
-struct early_end {
+struct recent_close {
     uint64_t cookie;
     uint64_t when; /* CLOCK_REALTIME ns */
-    uint8_t local[16];
-    uint8_t remote[16];
-    uint16_t local_port;
-    uint16_t remote_port;
+    struct flow flow;
     uint32_t unacknowledged; /* as struct connection_reading has it */
     uint16_t info_length;    /* 0: none came, or it is not needed any more */
     bool known;              /* its connection was tracked: it is over, and nothing is missing */
     uint8_t info[CONNECTION_INFO_ROOM];
 };
 
-struct early_ends;
+struct recent_closes;
 
 /* NULL without memory. */
-struct early_ends *early_new(void);
-void early_free(struct early_ends *ends);
+struct recent_closes *recent_closes_new(void);
+void recent_closes_free(struct recent_closes *ends);
 
-/* Keep what an answer tells (a DIAG_DESTROYED one), in the place of the oldest. `known`: its
+/* Keep what an answer tells (a SOCK_DIAG_DESTROYED one), in the place of the oldest. `known`: its
  * connection is tracked. */
-void early_add(struct early_ends *ends, const struct diag_answer *answer, uint64_t when,
-               bool known);
+void recent_closes_add(struct recent_closes *ends, const struct sock_diag_answer *answer,
+                       uint64_t when, bool known);
 
-/* The end of a socket, or NULL. Valid until the next early_add(). */
-struct early_end *early_find(struct early_ends *ends, uint64_t cookie);
+/* The end of a socket, or NULL. Valid until the next recent_closes_add(). */
+struct recent_close *recent_closes_find(struct recent_closes *ends, uint64_t cookie);
 
 /* The newest that has these ends and came at `since` or later, or NULL; it is looked for one by
- * one. Addresses as in struct connection. */
-struct early_end *early_find_ends(struct early_ends *ends, const struct diag_target *target,
-                                  uint64_t since);
+ * one. */
+struct recent_close *recent_closes_find_flow(struct recent_closes *ends, const struct flow *flow,
+                                             uint64_t since);
 
 #endif

@@ -8,7 +8,7 @@
 #include "answer.h"
 #include "answer_json.h"
 #include "health.h"
-#include "totals.h"
+#include "snapshot.h"
 
 #include <inttypes.h>
 #include <stdlib.h>
@@ -182,7 +182,7 @@ struct MHD_Response *answer_connections(const struct helper *helper,
 
 struct rules_source {
     struct source source;
-    struct totals totals;
+    struct snapshot snapshot;
     size_t at;
     bool first;
 };
@@ -193,9 +193,9 @@ static bool put_rules(struct source *context, FILE *to)
 
     if (source->at == 0)
         fputs("{\"rules\":[\n", to);
-    for (unsigned i = 0; i < ITEMS_AT_ONCE && source->at < source->totals.count; i++)
-        put_item(answer_rule(&source->totals.groups[source->at++]), &source->first, to);
-    if (source->at < source->totals.count)
+    for (unsigned i = 0; i < ITEMS_AT_ONCE && source->at < source->snapshot.count; i++)
+        put_item(answer_rule(&source->snapshot.aggregates[source->at++]), &source->first, to);
+    if (source->at < source->snapshot.count)
         return true;
     fputs("]}\n", to);
     return false;
@@ -205,7 +205,7 @@ static void free_rules(struct source *context)
 {
     struct rules_source *source = (struct rules_source *)context;
 
-    totals_free(&source->totals);
+    snapshot_free(&source->snapshot);
     free(source);
 }
 
@@ -213,7 +213,7 @@ struct MHD_Response *answer_rules(const struct helper *helper, bool one_user, ui
 {
     struct rules_source *source = calloc(1, sizeof *source);
 
-    if (!source || totals_take(&source->totals, helper->connections, one_user, uid) != 0) {
+    if (!source || snapshot_take(&source->snapshot, helper->connections, one_user, uid) != 0) {
         free(source);
         return NULL;
     }
@@ -234,7 +234,7 @@ struct tally {
 
 struct processes_source {
     struct source source;
-    const struct registry *registry;
+    const struct client_table *clients;
     struct tally *tallies;
     uint64_t cursor;
     bool one_user, begun, first;
@@ -267,7 +267,7 @@ static void count_connections(struct processes_source *source, const struct conn
         count_connection(&source->tallies, connection->pid);
 }
 
-static json_t *process_json(const struct processes_source *source, const struct process *process)
+static json_t *process_json(const struct processes_source *source, const struct client *process)
 {
     const struct tally *tally;
 
@@ -282,7 +282,7 @@ static bool put_processes(struct source *context, FILE *to)
     fputs(source->begun ? "\n" : "{\"processes\":[\n", to);
     source->begun = true;
     for (unsigned i = 0; i < ITEMS_AT_ONCE; i++) {
-        const struct process *process = registry_next(source->registry, &source->cursor);
+        const struct client *process = client_table_next(source->clients, &source->cursor);
 
         if (!process) {
             fputs("]}\n", to);
@@ -315,7 +315,7 @@ struct MHD_Response *answer_processes(const struct helper *helper, bool one_user
         return NULL;
     source->source.next = put_processes;
     source->source.free = free_processes;
-    source->registry = helper->registry;
+    source->clients = helper->clients;
     source->one_user = one_user;
     source->uid = uid;
     source->first = true;

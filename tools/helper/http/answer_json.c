@@ -54,13 +54,8 @@ static json_t *count_json(uint64_t count)
 static json_t *endpoint_json(const struct connection *connection, const uint8_t address[16],
                              uint16_t port)
 {
-    char text[INET6_ADDRSTRLEN];
-
-    /* The model has IPv4 addresses as v4-mapped. */
-    if (connection->family == AF_INET)
-        inet_ntop(AF_INET, address + 12, text, sizeof text);
-    else
-        inet_ntop(AF_INET6, address, text, sizeof text);
+    char text[FLOW_ADDRESS_SIZE];
+    flow_format_address(address, connection->flow.family, text);
     return json_pack("{s:s, s:i}", "address", text, "port", (int)port);
 }
 
@@ -158,15 +153,17 @@ static json_t *connection_json(const struct connection *connection)
                        text_json(connection->program), "pid", (json_int_t)connection->pid, "uid",
                        (json_int_t)connection->uid, "rule", text_json(connection->rule), "role",
                        name_of_bits(connection->role, role_names), "family",
-                       connection->family == AF_INET ? "inet" : "inet6", "protocol",
+                       connection->flow.family == AF_INET ? "inet" : "inet6", "protocol",
                        protocol_text(connection->protocol));
     if (!object)
         return NULL;
-    json_object_set_new(object, "local",
-                        endpoint_json(connection, connection->local, connection->local_port));
+    json_object_set_new(
+        object, "local",
+        endpoint_json(connection, connection->flow.local, connection->flow.local_port));
     if (connection->role != ROLE_LISTEN)
-        json_object_set_new(object, "remote",
-                            endpoint_json(connection, connection->remote, connection->remote_port));
+        json_object_set_new(
+            object, "remote",
+            endpoint_json(connection, connection->flow.remote, connection->flow.remote_port));
     if (connection->ifindex)
         json_object_set_new(object, "ifindex", count_json(connection->ifindex));
     json_object_set_new(object, "state",
@@ -179,8 +176,8 @@ static json_t *connection_json(const struct connection *connection)
     if (connection->close_reason != CLOSE_NONE)
         json_object_set_new(object, "reason",
                             json_string(close_reason_name(connection->close_reason)));
-    if (*connection->group->peer)
-        json_object_set_new(object, "peer", text_json(connection->group->peer));
+    if (*connection->aggregate->peer)
+        json_object_set_new(object, "peer", text_json(connection->aggregate->peer));
     json_object_set_new(object, "options", options_json(connection));
     set_figures(object, connection);
     return object;
@@ -207,7 +204,7 @@ int answer_connection(const struct connection *connection, FILE *to)
 /* --- processes and rules
  * -------------------------------------------------------------------------- */
 
-json_t *answer_process(const struct process *process, size_t connections)
+json_t *answer_process(const struct client *process, size_t connections)
 {
     json_t *rules = json_array();
 
@@ -223,12 +220,12 @@ json_t *answer_process(const struct process *process, size_t connections)
 }
 
 /* {"SO_MARK": {"EPERM": 3}} */
-static json_t *refused_json(const struct group *group)
+static json_t *refused_json(const struct aggregate *aggregate)
 {
     json_t *object = json_object();
 
-    for (size_t i = 0; i < group->outcome_count; i++) {
-        const struct option_count *refused = &group->outcomes[i];
+    for (size_t i = 0; i < aggregate->outcome_count; i++) {
+        const struct option_count *refused = &aggregate->outcomes[i];
         const char *error = strerrorname_np(refused->error);
         json_t *errors = json_object_get(object, refused->option);
 
@@ -244,39 +241,41 @@ static json_t *refused_json(const struct group *group)
 }
 
 /* {"TCP_NODELAY": 7} */
-static json_t *set_json(const struct group *group)
+static json_t *set_json(const struct aggregate *aggregate)
 {
     json_t *object = json_object();
 
-    for (size_t i = 0; i < group->outcome_count; i++)
-        if (!group->outcomes[i].error)
-            json_object_set_new(object, group->outcomes[i].option,
-                                count_json(group->outcomes[i].count));
+    for (size_t i = 0; i < aggregate->outcome_count; i++)
+        if (!aggregate->outcomes[i].error)
+            json_object_set_new(object, aggregate->outcomes[i].option,
+                                count_json(aggregate->outcomes[i].count));
     return object;
 }
 
-static json_t *port_json(const struct group *group)
+static json_t *port_json(const struct aggregate *aggregate)
 {
-    return group->port == GROUP_PORT_OTHER ? json_string("other") : count_json(group->port);
+    return aggregate->port == AGGREGATE_PORT_OTHER ? json_string("other")
+                                                   : count_json(aggregate->port);
 }
 
 /* How its connections ended. */
-static json_t *ends_json(const struct group *group)
+static json_t *ends_json(const struct aggregate *aggregate)
 {
     json_t *ends = json_object();
 
     for (unsigned i = CLOSE_NONE + 1; i < CLOSE_COUNT; i++)
         json_object_set_new(ends, close_reason_name((enum close_reason)i),
-                            count_json(group->closed[i]));
+                            count_json(aggregate->closed[i]));
     return ends;
 }
 
-static json_t *sums_json(const struct group *group)
+static json_t *sums_json(const struct aggregate *aggregate)
 {
     json_t *sums = json_object();
 
     for (unsigned i = 0; i < SUM_COUNT; i++)
-        json_object_set_new(sums, group_sum_field((enum group_sum)i), count_json(group->sums[i]));
+        json_object_set_new(sums, aggregate_sum_field((enum aggregate_sum)i),
+                            count_json(aggregate->sums[i]));
     return sums;
 }
 
@@ -290,26 +289,28 @@ static json_t *distribution_json(const struct histogram *histogram)
     return json_pack("{s:I, s:f}", "count", (json_int_t)count, "sum", histogram->sum);
 }
 
-json_t *answer_rule(const struct group *group)
+json_t *answer_rule(const struct aggregate *aggregate)
 {
-    const char *role = name_of_bits(group->role, role_names);
+    const char *role = name_of_bits(aggregate->role, role_names);
     uint64_t closed = 0;
     json_t *object;
 
     for (unsigned i = 0; i < CLOSE_COUNT; i++)
-        closed += group->closed[i];
+        closed += aggregate->closed[i];
     object = json_pack(
         "{s:o, s:o, s:s, s:o, s:I, s:I, s:I, s:o, s:{s:I, s:o, s:o}, s:{s:I, s:I}, s:o, s:o, s:o}",
-        "program", text_json(group->program), "rule", text_json(group->rule), "role",
-        group->other || !role ? "other" : role, "port", port_json(group), "open",
-        (json_int_t)group->open, "opened", (json_int_t)group->opened, "closed", (json_int_t)closed,
-        "ends", ends_json(group), "options", "applied", (json_int_t)group->applied, "set",
-        set_json(group), "failed", refused_json(group), "accept_queue", "length",
-        (json_int_t)group->accept_queue, "limit", (json_int_t)group->accept_limit, "rtt",
-        distribution_json(&group->histograms[HISTOGRAM_RTT]), "duration",
-        distribution_json(&group->histograms[HISTOGRAM_DURATION]), "tcp_info", sums_json(group));
-    if (*group->peer)
-        json_object_set_new(object, "peer", text_json(group->peer));
+        "program", text_json(aggregate->program), "rule", text_json(aggregate->rule), "role",
+        aggregate->other || !role ? "other" : role, "port", port_json(aggregate), "open",
+        (json_int_t)aggregate->open, "opened", (json_int_t)aggregate->opened, "closed",
+        (json_int_t)closed, "ends", ends_json(aggregate), "options", "applied",
+        (json_int_t)aggregate->applied, "set", set_json(aggregate), "failed",
+        refused_json(aggregate), "accept_queue", "length", (json_int_t)aggregate->accept_queue,
+        "limit", (json_int_t)aggregate->accept_limit, "rtt",
+        distribution_json(&aggregate->histograms[HISTOGRAM_RTT]), "duration",
+        distribution_json(&aggregate->histograms[HISTOGRAM_DURATION]), "tcp_info",
+        sums_json(aggregate));
+    if (*aggregate->peer)
+        json_object_set_new(object, "peer", text_json(aggregate->peer));
     return object;
 }
 

@@ -19,10 +19,10 @@
 int answer_connection(const struct connection *connection, FILE *to);
 
 /* A member of /v1/processes; `connections` of them are open. */
-json_t *answer_process(const struct process *process, size_t connections);
+json_t *answer_process(const struct client *process, size_t connections);
 
 /* A member of /v1/rules. */
-json_t *answer_rule(const struct group *group);
+json_t *answer_rule(const struct aggregate *aggregate);
 
 /* {"error": text}. */
 json_t *answer_error(const char *text);

@@ -7,7 +7,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-gid_t viewer_group(const char *name)
+gid_t authorisation_group(const char *name)
 {
     const struct group *group = *name ? getgrnam(name) : NULL;
 
@@ -32,9 +32,9 @@ static bool has_group(int fd, gid_t wanted)
     return found;
 }
 
-struct viewer viewer_of(int fd, gid_t group)
+struct authorisation authorisation_of(int fd, gid_t group)
 {
-    struct viewer viewer = {.uid = (uid_t)-1};
+    struct authorisation viewer = {.uid = (uid_t)-1};
     struct ucred peer;
     socklen_t length = sizeof peer;
 

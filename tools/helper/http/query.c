@@ -38,20 +38,20 @@ struct query {
     struct helper *helper;
     struct server unix_server, tcp_server;
     gid_t group; /* whose members see all */
-    struct client *clients;
+    struct http_client *clients;
 };
 
 /* A connection to us over the Unix socket. */
-struct client {
+struct http_client {
     uid_t uid;
-    struct client *next, **at;
+    struct http_client *next, **at;
 };
 
 /* What a request is about. */
 struct request {
     struct query *query;
     struct MHD_Connection *connection;
-    struct viewer viewer;
+    struct authorisation viewer;
 };
 
 /* --- answers ---------------------------------------------------------------------------------- */
@@ -246,14 +246,14 @@ static enum MHD_Result send_not_allowed(struct MHD_Connection *connection)
     return send_response(connection, MHD_HTTP_METHOD_NOT_ALLOWED, response);
 }
 
-static struct viewer who_asks(const struct server *server, struct MHD_Connection *connection)
+static struct authorisation who_asks(const struct server *server, struct MHD_Connection *connection)
 {
     const union MHD_ConnectionInfo *info;
 
     if (server->tcp)
-        return (struct viewer){.tcp = true, .all = true, .uid = (uid_t)-1};
+        return (struct authorisation){.tcp = true, .all = true, .uid = (uid_t)-1};
     info = MHD_get_connection_info(connection, MHD_CONNECTION_INFO_CONNECTION_FD);
-    return viewer_of(info ? info->connect_fd : -1, server->query->group);
+    return authorisation_of(info ? info->connect_fd : -1, server->query->group);
 }
 
 static enum MHD_Result handle(void *context, struct MHD_Connection *connection, const char *url,
@@ -291,14 +291,14 @@ static size_t clients_of(const struct query *query, uid_t uid)
 {
     size_t count = 0;
 
-    for (const struct client *client = query->clients; client; client = client->next)
+    for (const struct http_client *client = query->clients; client; client = client->next)
         count += client->uid == uid;
     return count;
 }
 
-static struct client *client_add(struct query *query, uid_t uid)
+static struct http_client *client_add(struct query *query, uid_t uid)
 {
-    struct client *client = calloc(1, sizeof *client);
+    struct http_client *client = calloc(1, sizeof *client);
 
     if (!client)
         return NULL;
@@ -311,7 +311,7 @@ static struct client *client_add(struct query *query, uid_t uid)
     return client;
 }
 
-static void client_remove(struct client *client)
+static void client_remove(struct http_client *client)
 {
     if (!client)
         return;
@@ -328,7 +328,7 @@ static void client_changed(void *context, struct MHD_Connection *connection, voi
     const struct server *server = context;
     struct query *query = server->query;
     const union MHD_ConnectionInfo *info;
-    struct viewer viewer;
+    struct authorisation viewer;
 
     if (code == MHD_CONNECTION_NOTIFY_CLOSED) {
         client_remove(*socket_context);
@@ -338,7 +338,7 @@ static void client_changed(void *context, struct MHD_Connection *connection, voi
     info = MHD_get_connection_info(connection, MHD_CONNECTION_INFO_CONNECTION_FD);
     if (!info)
         return;
-    viewer = viewer_of(info->connect_fd, query->group);
+    viewer = authorisation_of(info->connect_fd, query->group);
     if (clients_of(query, viewer.uid) >= USER_CLIENTS_MAX)
         (void)shutdown(info->connect_fd, SHUT_RDWR);
     else
@@ -446,7 +446,7 @@ struct query *query_start(struct helper *helper, int unix_fd, int tcp_fd)
 
 void query_reload(struct query *query)
 {
-    query->group = viewer_group(query->helper->config.group);
+    query->group = authorisation_group(query->helper->config.group);
 }
 
 void query_stop(struct query *query)

@@ -7,7 +7,7 @@
 
 #define STATES_END 13u /* tcp_state_name() knows states below */
 
-/* A whole decimal number without sign or space, at most `most`. */
+/* A whole decimal number without sign or monitor, at most `most`. */
 static bool read_number(const char *text, uint64_t most, uint64_t *number)
 {
     *number = 0;

@@ -8,8 +8,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define USER_GROUPS_MAX (GROUPS_MAX / 4)
-/* Distinct {option, errno} of a group: an option fails in few ways. */
+#define USER_AGGREGATES_MAX (AGGREGATES_MAX / 4)
+/* Distinct {option, errno} of a aggregate: an option fails in few ways. */
 #define OUTCOMES_MAX 256u
 #define NANO         1e-9
 #define MICRO        1e-6
@@ -48,7 +48,7 @@ static const double bounds[HISTOGRAM_COUNT][HISTOGRAM_BUCKETS] = {
                                  2.5e8, 5e8, 1e9, 2.5e9, 1e10},
 };
 
-const char *group_sum_field(enum group_sum sum)
+const char *aggregate_sum_field(enum aggregate_sum sum)
 {
     return sum_fields[sum];
 }
@@ -58,39 +58,40 @@ const double *histogram_bounds(enum histogram_kind kind)
     return bounds[kind];
 }
 
-static bool same_but_port(const struct group *group, const struct group_key *key)
+static bool same_but_port(const struct aggregate *aggregate, const struct aggregate_key *key)
 {
-    return group->uid == key->uid && group->role == key->role &&
-           strcmp(group->rule, key->rule) == 0 && strcmp(group->program, key->program) == 0 &&
-           strcmp(group->peer, key->peer) == 0;
+    return aggregate->uid == key->uid && aggregate->role == key->role &&
+           strcmp(aggregate->rule, key->rule) == 0 &&
+           strcmp(aggregate->program, key->program) == 0 && strcmp(aggregate->peer, key->peer) == 0;
 }
 
-static int compare(const struct group *group, const struct group_key *key)
+static int compare(const struct aggregate *aggregate, const struct aggregate_key *key)
 {
-    int order = strcmp(group->program, key->program);
+    int order = strcmp(aggregate->program, key->program);
 
     if (order == 0)
-        order = strcmp(group->rule, key->rule);
+        order = strcmp(aggregate->rule, key->rule);
     if (order == 0)
-        order = (group->role > key->role) - (group->role < key->role);
+        order = (aggregate->role > key->role) - (aggregate->role < key->role);
     if (order == 0)
-        order = (group->port > key->port) - (group->port < key->port);
+        order = (aggregate->port > key->port) - (aggregate->port < key->port);
     if (order == 0)
-        order = strcmp(group->peer, key->peer);
+        order = strcmp(aggregate->peer, key->peer);
     if (order == 0)
-        order = (group->uid > key->uid) - (group->uid < key->uid);
+        order = (aggregate->uid > key->uid) - (aggregate->uid < key->uid);
     return order;
 }
 
-/* Where the group is, or where it would go. */
-static size_t seek(const struct groups *groups, const struct group_key *key, bool *found)
+/* Where the aggregate is, or where it would go. */
+static size_t seek(const struct aggregates *aggregates, const struct aggregate_key *key,
+                   bool *found)
 {
-    size_t low = 0, high = groups->count;
+    size_t low = 0, high = aggregates->count;
 
     *found = false;
     while (low < high) {
         size_t middle = (low + high) / 2;
-        int order = compare(groups->sorted[middle], key);
+        int order = compare(aggregates->sorted[middle], key);
 
         *found |= order == 0;
         if (order < 0)
@@ -101,109 +102,112 @@ static size_t seek(const struct groups *groups, const struct group_key *key, boo
     return low;
 }
 
-static bool has_all_ports(const struct groups *groups, const struct group_key *key)
+static bool has_all_ports(const struct aggregates *aggregates, const struct aggregate_key *key)
 {
     size_t ports = 0;
 
-    for (size_t i = 0; i < groups->count; i++)
-        ports += same_but_port(groups->sorted[i], key);
-    return ports >= GROUP_PORTS_MAX;
+    for (size_t i = 0; i < aggregates->count; i++)
+        ports += same_but_port(aggregates->sorted[i], key);
+    return ports >= AGGREGATE_PORTS_MAX;
 }
 
-static bool may_have_more(const struct groups *groups, uid_t uid)
+static bool may_have_more(const struct aggregates *aggregates, uid_t uid)
 {
     size_t own = 0;
 
-    if (groups->count >= GROUPS_MAX)
+    if (aggregates->count >= AGGREGATES_MAX)
         return false;
-    for (size_t i = 0; i < groups->count; i++)
-        own += groups->sorted[i]->uid == uid;
-    return uid == 0 || own < USER_GROUPS_MAX;
+    for (size_t i = 0; i < aggregates->count; i++)
+        own += aggregates->sorted[i]->uid == uid;
+    return uid == 0 || own < USER_AGGREGATES_MAX;
 }
 
-static struct group *make(struct groups *groups, const struct group_key *key)
+static struct aggregate *make(struct aggregates *aggregates, const struct aggregate_key *key)
 {
     size_t size =
-        sizeof(struct group) + strlen(key->program) + strlen(key->rule) + strlen(key->peer) + 3;
-    struct group *group;
+        sizeof(struct aggregate) + strlen(key->program) + strlen(key->rule) + strlen(key->peer) + 3;
+    struct aggregate *aggregate;
     char *text;
 
-    if (!groups->sorted)
-        groups->sorted = calloc(GROUPS_MAX, sizeof(struct group *));
-    if (!groups->sorted)
+    if (!aggregates->sorted)
+        aggregates->sorted = calloc(AGGREGATES_MAX, sizeof(struct aggregate *));
+    if (!aggregates->sorted)
         return NULL;
-    group = calloc(1, size);
-    if (!group)
+    aggregate = calloc(1, size);
+    if (!aggregate)
         return NULL;
-    text = (char *)(group + 1);
-    group->program = strcpy(text, key->program);
+    text = (char *)(aggregate + 1);
+    aggregate->program = strcpy(text, key->program);
     text += strlen(key->program) + 1;
-    group->rule = strcpy(text, key->rule);
+    aggregate->rule = strcpy(text, key->rule);
     text += strlen(key->rule) + 1;
-    group->peer = strcpy(text, key->peer);
-    group->role = key->role;
-    group->port = key->port;
-    group->uid = key->uid;
-    groups->memory += size;
-    return group;
+    aggregate->peer = strcpy(text, key->peer);
+    aggregate->role = key->role;
+    aggregate->port = key->port;
+    aggregate->uid = key->uid;
+    aggregates->memory += size;
+    return aggregate;
 }
 
-static struct group *other(struct groups *groups)
+static struct aggregate *other(struct aggregates *aggregates)
 {
-    groups->other.program = "other";
-    groups->other.rule = "other";
-    groups->other.peer = "";
-    groups->other.port = GROUP_PORT_OTHER;
-    groups->other.uid = (uid_t)-1;
-    groups->other.other = true;
-    groups->other_used = true;
-    return &groups->other;
+    aggregates->other.program = "other";
+    aggregates->other.rule = "other";
+    aggregates->other.peer = "";
+    aggregates->other.port = AGGREGATE_PORT_OTHER;
+    aggregates->other.uid = (uid_t)-1;
+    aggregates->other.other = true;
+    aggregates->other_used = true;
+    return &aggregates->other;
 }
 
-static struct group *add(struct groups *groups, const struct group_key *key, size_t at)
+static struct aggregate *add(struct aggregates *aggregates, const struct aggregate_key *key,
+                             size_t at)
 {
-    struct group *group = may_have_more(groups, key->uid) ? make(groups, key) : NULL;
+    struct aggregate *aggregate =
+        may_have_more(aggregates, key->uid) ? make(aggregates, key) : NULL;
 
-    if (!group)
-        return other(groups);
-    memmove(groups->sorted + at + 1, groups->sorted + at,
-            (groups->count - at) * sizeof(struct group *));
-    groups->sorted[at] = group;
-    groups->count++;
-    return group;
+    if (!aggregate)
+        return other(aggregates);
+    memmove(aggregates->sorted + at + 1, aggregates->sorted + at,
+            (aggregates->count - at) * sizeof(struct aggregate *));
+    aggregates->sorted[at] = aggregate;
+    aggregates->count++;
+    return aggregate;
 }
 
-struct group *groups_get(struct groups *groups, const struct group_key *key)
+struct aggregate *aggregates_get(struct aggregates *aggregates, const struct aggregate_key *key)
 {
-    struct group_key rest = *key;
+    struct aggregate_key rest = *key;
     size_t at, at_rest;
     bool found;
 
-    rest.port = GROUP_PORT_OTHER;
-    at = seek(groups, key, &found);
+    rest.port = AGGREGATE_PORT_OTHER;
+    at = seek(aggregates, key, &found);
     if (found)
-        return groups->sorted[at];
+        return aggregates->sorted[at];
     /* Where there is a rest, the ports have run out, and need not be counted again. */
-    at_rest = seek(groups, &rest, &found);
+    at_rest = seek(aggregates, &rest, &found);
     if (found)
-        return groups->sorted[at_rest];
-    return has_all_ports(groups, key) ? add(groups, &rest, at_rest) : add(groups, key, at);
+        return aggregates->sorted[at_rest];
+    return has_all_ports(aggregates, key) ? add(aggregates, &rest, at_rest)
+                                          : add(aggregates, key, at);
 }
 
-void groups_free(struct groups *groups)
+void aggregates_free(struct aggregates *aggregates)
 {
-    for (size_t i = 0; i < groups->count; i++) {
-        free(groups->sorted[i]->outcomes);
-        free(groups->sorted[i]);
+    for (size_t i = 0; i < aggregates->count; i++) {
+        free(aggregates->sorted[i]->outcomes);
+        free(aggregates->sorted[i]);
     }
-    free(groups->other.outcomes);
-    free(groups->sorted);
-    *groups = (struct groups){0};
+    free(aggregates->other.outcomes);
+    free(aggregates->sorted);
+    *aggregates = (struct aggregates){0};
 }
 
-static void observe(struct group *group, enum histogram_kind kind, double value)
+static void observe(struct aggregate *aggregate, enum histogram_kind kind, double value)
 {
-    struct histogram *histogram = &group->histograms[kind];
+    struct histogram *histogram = &aggregate->histograms[kind];
     unsigned bucket = 0;
 
     while (bucket < HISTOGRAM_BUCKETS && value > bounds[kind][bucket])
@@ -212,12 +216,12 @@ static void observe(struct group *group, enum histogram_kind kind, double value)
     histogram->sum += value;
 }
 
-static void count_outcome(struct group *group, const char *option, int error)
+static void count_outcome(struct aggregate *aggregate, const char *option, int error)
 {
     struct option_count *more;
 
-    for (size_t i = 0; i < group->outcome_count; i++) {
-        struct option_count *known = &group->outcomes[i];
+    for (size_t i = 0; i < aggregate->outcome_count; i++) {
+        struct option_count *known = &aggregate->outcomes[i];
 
         if (known->error == error &&
             (known->option == option || strcmp(known->option, option) == 0)) {
@@ -225,29 +229,29 @@ static void count_outcome(struct group *group, const char *option, int error)
             return;
         }
     }
-    if (group->outcome_count == OUTCOMES_MAX)
+    if (aggregate->outcome_count == OUTCOMES_MAX)
         return;
-    more = reallocarray(group->outcomes, group->outcome_count + 1, sizeof *more);
+    more = reallocarray(aggregate->outcomes, aggregate->outcome_count + 1, sizeof *more);
     if (!more)
         return;
-    group->outcomes = more;
-    more[group->outcome_count++] = (struct option_count){option, error, 1};
+    aggregate->outcomes = more;
+    more[aggregate->outcome_count++] = (struct option_count){option, error, 1};
 }
 
-void group_options(struct group *group, const struct connection_start *start)
+void aggregate_options(struct aggregate *aggregate, const struct connection_start *start)
 {
-    group->applied += start->applied;
+    aggregate->applied += start->applied;
     for (unsigned i = 0; i < start->named && i < CONNECTION_NAMED_MAX; i++)
-        count_outcome(group, start->options[i], 0);
+        count_outcome(aggregate, start->options[i], 0);
     for (unsigned i = 0; i < start->failure_count && i < CONNECTION_FAILURES_MAX; i++)
-        count_outcome(group, start->failures[i].option, start->failures[i].error);
+        count_outcome(aggregate, start->failures[i].option, start->failures[i].error);
 }
 
-void group_opened(struct group *group, const struct connection_start *start)
+void aggregate_opened(struct aggregate *aggregate, const struct connection_start *start)
 {
-    group->open++;
-    group->opened++;
-    group_options(group, start);
+    aggregate->open++;
+    aggregate->opened++;
+    aggregate_options(aggregate, start);
 }
 
 /* What a counter of `width` bytes rose by. One that fell has wrapped around if it fell far, and
@@ -278,17 +282,17 @@ static void find_fields(void)
 }
 
 /* The rate says something of the path only where the program had more to send. */
-static void observe_rate(struct group *group, const struct tcp_info_bytes *info)
+static void observe_rate(struct aggregate *aggregate, const struct tcp_info_bytes *info)
 {
     uint64_t rate, limited;
 
     if (tcp_info_get(rate_field, info, &rate) == TCP_INFO_VALUE && rate > 0 &&
         tcp_info_get(app_limited_field, info, &limited) == TCP_INFO_VALUE && !limited)
-        observe(group, HISTOGRAM_DELIVERY_RATE, (double)rate);
+        observe(aggregate, HISTOGRAM_DELIVERY_RATE, (double)rate);
 }
 
-void group_sampled(struct group *group, const struct tcp_info_bytes *old,
-                   const struct tcp_info_bytes *new)
+void aggregate_sampled(struct aggregate *aggregate, const struct tcp_info_bytes *old,
+                       const struct tcp_info_bytes *new)
 {
     uint64_t before, after;
 
@@ -298,37 +302,37 @@ void group_sampled(struct group *group, const struct tcp_info_bytes *old,
             continue;
         if (tcp_info_get(summed[i], old, &before) != TCP_INFO_VALUE)
             before = 0;
-        group->sums[i] += rise(before, after, summed[i]->width);
+        aggregate->sums[i] += rise(before, after, summed[i]->width);
     }
     if (tcp_info_get(rtt_field, new, &after) == TCP_INFO_VALUE && after > 0)
-        observe(group, HISTOGRAM_RTT, (double)after * MICRO);
-    observe_rate(group, new);
+        observe(aggregate, HISTOGRAM_RTT, (double)after * MICRO);
+    observe_rate(aggregate, new);
 }
 
-void group_queue(struct group *group, const struct connection *listener, uint32_t queue,
-                 uint32_t limit)
+void aggregate_queue(struct aggregate *aggregate, const struct connection *listener, uint32_t queue,
+                     uint32_t limit)
 {
-    group->accept_queue += (uint64_t)queue - listener->accept_queue;
-    group->accept_limit += (uint64_t)limit - listener->accept_limit;
+    aggregate->accept_queue += (uint64_t)queue - listener->accept_queue;
+    aggregate->accept_limit += (uint64_t)limit - listener->accept_limit;
 }
 
-void group_closed(struct group *group, const struct connection *connection)
+void aggregate_closed(struct aggregate *aggregate, const struct connection *connection)
 {
     struct tcp_info_bytes info;
     uint64_t min_rtt;
 
     find_fields();
-    group->open--;
-    group->closed[connection->close_reason]++;
-    group_queue(group, connection, 0, 0);
+    aggregate->open--;
+    aggregate->closed[connection->close_reason]++;
+    aggregate_queue(aggregate, connection, 0, 0);
     if (connection->role == ROLE_LISTEN)
         return;
     if (connection->closed > connection->opened)
-        observe(group, HISTOGRAM_DURATION,
+        observe(aggregate, HISTOGRAM_DURATION,
                 (double)(connection->closed - connection->opened) * NANO);
     else
-        observe(group, HISTOGRAM_DURATION, 0);
+        observe(aggregate, HISTOGRAM_DURATION, 0);
     connection_info(connection, &info);
     if (tcp_info_get(min_rtt_field, &info, &min_rtt) == TCP_INFO_VALUE && min_rtt > 0)
-        observe(group, HISTOGRAM_MIN_RTT, (double)min_rtt * MICRO);
+        observe(aggregate, HISTOGRAM_MIN_RTT, (double)min_rtt * MICRO);
 }

@@ -1,15 +1,15 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Metrics as text. All families are rows of tables: a sum of TCP_INFO is a row of `sums`, a
- * distribution one of `distributions`, any other number of a group one of `numbers`. A family is
- * written as the formats demand, all its series together, its head first.
+ * distribution one of `distributions`, any other number of a aggregate one of `numbers`. A family
+ * is written as the formats demand, all its series together, its head first.
  *
  * https://prometheus.io/docs/instrumenting/exposition_formats/ and
  * https://github.com/prometheus/OpenMetrics/blob/main/specification/OpenMetrics.md
  */
 #include "metrics.h"
 #include "names.h"
-#include "totals.h"
+#include "snapshot.h"
 #include "utf8.h"
 
 #include <assert.h>
@@ -23,7 +23,7 @@
 #define SERIES_AT_ONCE 8u
 
 struct metrics {
-    struct totals totals;
+    struct snapshot snapshot;
     struct metrics_health *health;
     size_t health_count;
     size_t family, at; /* what is written next */
@@ -74,13 +74,13 @@ static_assert(sizeof distributions / sizeof *distributions == HISTOGRAM_COUNT,
 
 static const struct number {
     struct head head;
-    size_t offset;  /* of a uint64_t in struct group */
-    bool listeners; /* only groups of this kind have it */
+    size_t offset;  /* of a uint64_t in struct aggregate */
+    bool listeners; /* only aggregates of this kind have it */
 } numbers[] = {
-    {{"connections_open", "", "gauge", "Connections and listeners that are open."}, offsetof(struct group, open), false},
-    {{"connections_opened", "", "counter", "Connections and listeners that were opened."}, offsetof(struct group, opened), false},
-    {{"accept_queue", "", "gauge", "Connections that wait for accept() at the open listeners."}, offsetof(struct group, accept_queue), true},
-    {{"accept_queue_limit", "", "gauge", "How many may wait for accept() at the open listeners."}, offsetof(struct group, accept_limit), true},
+    {{"connections_open", "", "gauge", "Connections and listeners that are open."}, offsetof(struct aggregate, open), false},
+    {{"connections_opened", "", "counter", "Connections and listeners that were opened."}, offsetof(struct aggregate, opened), false},
+    {{"accept_queue", "", "gauge", "Connections that wait for accept() at the open listeners."}, offsetof(struct aggregate, accept_queue), true},
+    {{"accept_queue_limit", "", "gauge", "How many may wait for accept() at the open listeners."}, offsetof(struct aggregate, accept_limit), true},
 };
 
 static const struct head endings = {"connections_closed", "", "counter", "Connections and listeners that closed, by how: in order (fin), broken off (reset), without an answer (timeout), never connected (refused, unanswered), figures wiped (aborted), not to be told (unknown), listeners (listener), end not seen (lost), not the program's (rejected)."};
@@ -101,7 +101,7 @@ struct metrics *metrics_take(const struct connections *connections, bool one_use
     if (!metrics)
         return NULL;
     metrics->health = calloc(health_count + 1, sizeof *health);
-    if (!metrics->health || totals_take(&metrics->totals, connections, one_user, uid) != 0) {
+    if (!metrics->health || snapshot_take(&metrics->snapshot, connections, one_user, uid) != 0) {
         metrics_free(metrics);
         return NULL;
     }
@@ -114,7 +114,7 @@ void metrics_free(struct metrics *metrics)
 {
     if (!metrics)
         return;
-    totals_free(&metrics->totals);
+    snapshot_free(&metrics->snapshot);
     free(metrics->health);
     free(metrics);
 }
@@ -141,22 +141,22 @@ static void put_value(const char *text, FILE *to)
 }
 
 /* "{program=...,rule=...,role=...,port=..."; the brace stays open for more. */
-static void put_labels(const struct group *group, FILE *to)
+static void put_labels(const struct aggregate *aggregate, FILE *to)
 {
-    const char *role = name_of_bits(group->role, role_names);
+    const char *role = name_of_bits(aggregate->role, role_names);
 
     fputs("{program=\"", to);
-    put_value(group->program, to);
+    put_value(aggregate->program, to);
     fputs("\",rule=\"", to);
-    put_value(group->rule, to);
-    fprintf(to, "\",role=\"%s\",port=\"", group->other || !role ? "other" : role);
-    if (group->port == GROUP_PORT_OTHER)
+    put_value(aggregate->rule, to);
+    fprintf(to, "\",role=\"%s\",port=\"", aggregate->other || !role ? "other" : role);
+    if (aggregate->port == AGGREGATE_PORT_OTHER)
         fputs("other\"", to);
     else
-        fprintf(to, "%u\"", group->port);
-    if (*group->peer) {
+        fprintf(to, "%u\"", aggregate->port);
+    if (*aggregate->peer) {
         fputs(",peer=\"", to);
-        put_value(group->peer, to);
+        put_value(aggregate->peer, to);
         putc('"', to);
     }
 }
@@ -193,21 +193,22 @@ static void put_scaled(uint64_t sum, enum option_unit unit, FILE *to)
     }
 }
 
-static void put_sum(const struct group *group, size_t sum, FILE *to)
+static void put_sum(const struct aggregate *aggregate, size_t sum, FILE *to)
 {
-    const struct tcp_info_field *field = tcp_info_find(group_sum_field((enum group_sum)sum));
+    const struct tcp_info_field *field =
+        tcp_info_find(aggregate_sum_field((enum aggregate_sum)sum));
 
     fprintf(to, "socktune_%s_total", sums[sum].name);
-    put_labels(group, to);
+    put_labels(aggregate, to);
     fputs("} ", to);
-    put_scaled(group->sums[sum], field ? field->unit : UNIT_NONE, to);
+    put_scaled(aggregate->sums[sum], field ? field->unit : UNIT_NONE, to);
 }
 
-static void put_bucket(const struct group *group, const char *name, const char *bound,
+static void put_bucket(const struct aggregate *aggregate, const char *name, const char *bound,
                        uint64_t count, FILE *to)
 {
     fprintf(to, "socktune_%s_bucket", name);
-    put_labels(group, to);
+    put_labels(aggregate, to);
     fprintf(to, ",le=\"%s\"} %" PRIu64 "\n", bound, count);
 }
 
@@ -219,9 +220,9 @@ static void format_bound(double bound, char text[32])
         strcat(text, ".0");
 }
 
-static void put_histogram(const struct group *group, size_t kind, FILE *to)
+static void put_histogram(const struct aggregate *aggregate, size_t kind, FILE *to)
 {
-    const struct histogram *histogram = &group->histograms[kind];
+    const struct histogram *histogram = &aggregate->histograms[kind];
     const double *bounds = histogram_bounds((enum histogram_kind)kind);
     const char *name = distributions[kind].name;
     uint64_t count = 0;
@@ -230,78 +231,79 @@ static void put_histogram(const struct group *group, size_t kind, FILE *to)
     for (size_t i = 0; i < HISTOGRAM_BUCKETS; i++) {
         count += histogram->counts[i];
         format_bound(bounds[i], bound);
-        put_bucket(group, name, bound, count, to);
+        put_bucket(aggregate, name, bound, count, to);
     }
     count += histogram->counts[HISTOGRAM_BUCKETS];
-    put_bucket(group, name, "+Inf", count, to);
+    put_bucket(aggregate, name, "+Inf", count, to);
     fprintf(to, "socktune_%s_sum", name);
-    put_labels(group, to);
+    put_labels(aggregate, to);
     fprintf(to, "} %.17g\nsocktune_%s_count", histogram->sum, name);
-    put_labels(group, to);
+    put_labels(aggregate, to);
     fprintf(to, "} %" PRIu64 "\n", count);
 }
 
-static void put_number(const struct group *group, size_t number, FILE *to)
+static void put_number(const struct aggregate *aggregate, size_t number, FILE *to)
 {
     const struct number *row = &numbers[number];
 
     /* "other" may have listeners among its connections. */
-    if (row->listeners && group->role != ROLE_LISTEN && !group->other)
+    if (row->listeners && aggregate->role != ROLE_LISTEN && !aggregate->other)
         return;
     fprintf(to, "socktune_%s%s", row->head.name, suffix(&row->head));
-    put_labels(group, to);
+    put_labels(aggregate, to);
     fprintf(to, "} %" PRIu64 "\n",
-            *(const uint64_t *)(const void *)((const char *)group + row->offset));
+            *(const uint64_t *)(const void *)((const char *)aggregate + row->offset));
 }
 
-static void put_endings(const struct group *group, size_t unused, FILE *to)
+static void put_endings(const struct aggregate *aggregate, size_t unused, FILE *to)
 {
     (void)unused;
     for (unsigned i = CLOSE_NONE + 1; i < CLOSE_COUNT; i++) {
         fprintf(to, "socktune_%s_total", endings.name);
-        put_labels(group, to);
+        put_labels(aggregate, to);
         fprintf(to, ",reason=\"%s\"} %" PRIu64 "\n", close_reason_name((enum close_reason)i),
-                group->closed[i]);
+                aggregate->closed[i]);
     }
 }
 
-static void put_applied(const struct group *group, const char *option, uint64_t count, FILE *to)
+static void put_applied(const struct aggregate *aggregate, const char *option, uint64_t count,
+                        FILE *to)
 {
     fprintf(to, "socktune_%s_total", applications.name);
-    put_labels(group, to);
+    put_labels(aggregate, to);
     fputs(",option=\"", to);
     put_value(option, to);
     fprintf(to, "\"} %" PRIu64 "\n", count);
 }
 
-static void put_applications(const struct group *group, size_t unused, FILE *to)
+static void put_applications(const struct aggregate *aggregate, size_t unused, FILE *to)
 {
-    uint64_t others = group->applied;
+    uint64_t others = aggregate->applied;
 
     (void)unused;
-    for (size_t i = 0; i < group->outcome_count; i++) {
-        const struct option_count *outcome = &group->outcomes[i];
+    for (size_t i = 0; i < aggregate->outcome_count; i++) {
+        const struct option_count *outcome = &aggregate->outcomes[i];
 
         if (outcome->error)
             continue;
-        put_applied(group, outcome->option, outcome->count, to);
+        put_applied(aggregate, outcome->option, outcome->count, to);
         others -= outcome->count < others ? outcome->count : others;
     }
     if (others)
-        put_applied(group, "other", others, to);
+        put_applied(aggregate, "other", others, to);
 }
 
-static void put_refusals(const struct group *group, size_t unused, FILE *to)
+static void put_refusals(const struct aggregate *aggregate, size_t unused, FILE *to)
 {
     (void)unused;
-    for (size_t i = 0; i < group->outcome_count; i++) {
-        const struct option_count *refused = &group->outcomes[i];
+    for (size_t i = 0; i < aggregate->outcome_count; i++) {
+        const struct option_count *refused = &aggregate->outcomes[i];
         const char *error = strerrorname_np(refused->error);
 
         if (!refused->error)
             continue;
         fprintf(to, "socktune_%s_total", refusals.name);
-        put_labels(group, to);
+        put_labels(aggregate, to);
         fputs(",option=\"", to);
         put_value(refused->option, to);
         fprintf(to, "\",error=\"%s\"} %" PRIu64 "\n", error ? error : "other", refused->count);
@@ -312,11 +314,11 @@ static void put_refusals(const struct group *group, size_t unused, FILE *to)
 
 struct family {
     const struct head *head; /* NULL: there is no such family */
-    void (*put)(const struct group *group, size_t row, FILE *to);
+    void (*put)(const struct aggregate *aggregate, size_t row, FILE *to);
     size_t row;
 };
 
-/* The families of groups, by a number that runs over all the tables. */
+/* The families of aggregates, by a number that runs over all the tables. */
 static struct family family_of(size_t number)
 {
     if (number < NUMBERS)
@@ -376,9 +378,9 @@ bool metrics_write(struct metrics *metrics, enum metrics_format format, FILE *to
     }
     if (metrics->at == 0)
         put_head(family.head, format, to);
-    for (size_t i = 0; i < SERIES_AT_ONCE && metrics->at < metrics->totals.count; i++)
-        family.put(&metrics->totals.groups[metrics->at++], family.row, to);
-    if (metrics->at == metrics->totals.count) {
+    for (size_t i = 0; i < SERIES_AT_ONCE && metrics->at < metrics->snapshot.count; i++)
+        family.put(&metrics->snapshot.aggregates[metrics->at++], family.row, to);
+    if (metrics->at == metrics->snapshot.count) {
         metrics->at = 0;
         metrics->family++;
     }

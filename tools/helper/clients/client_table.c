@@ -6,7 +6,7 @@
  * have it to register anew; a second later what they had begun to write is read, and then it is
  * unmapped. The entry stays as long as connections belong to it.
  */
-#include "clients.h"
+#include "client_table.h"
 #include "deferred_close.h"
 #include "multipath.h"
 #include "option.h"
@@ -30,16 +30,16 @@
 #define IDLE_AFTER      (2 * SECOND) /* an ended process's ring without records */
 #define CLOCK_TOLERANCE (60 * SECOND)
 
-struct known_user {
+struct user_entry {
     UT_hash_handle hh;
-    struct user user;
+    struct user_account user;
 };
 
-struct entry {
+struct client_entry {
     UT_hash_handle hh; /* by ring.id */
-    struct process process;
-    struct tracker tracker;
-    struct registry *registry;
+    struct client client;
+    struct connection_owner owner;
+    struct client_table *table;
     struct ring_reader ring;
     struct ring_counts told; /* as last added to the helper's counts */
     struct loop_source *end; /* of the process */
@@ -52,14 +52,14 @@ struct entry {
     const char *rules[];
 };
 
-struct registry {
+struct client_table {
     struct helper *helper;
-    struct entry **entries; /* by number */
+    struct client_entry **entries; /* by number */
     size_t count;
     size_t room;
     uint64_t last_number;
-    struct known_user *users;
-    struct entry *rings; /* those that have an id */
+    struct user_entry *users;
+    struct client_entry *rings; /* those that have an id */
 };
 
 static const char *const drop_names[] = {
@@ -79,44 +79,44 @@ const char *drop_name(enum drop drop)
     return drop_names[drop];
 }
 
-size_t registry_count(const struct registry *registry)
+size_t client_table_count(const struct client_table *table)
 {
-    return registry->count;
+    return table->count;
 }
 
-const struct process *registry_next(const struct registry *registry, uint64_t *cursor)
+const struct client *client_table_next(const struct client_table *table, uint64_t *cursor)
 {
-    size_t low = 0, high = registry->count;
+    size_t low = 0, high = table->count;
 
     while (low < high) {
         size_t middle = (low + high) / 2;
 
-        if (registry->entries[middle]->number <= *cursor)
+        if (table->entries[middle]->number <= *cursor)
             low = middle + 1;
         else
             high = middle;
     }
-    if (low == registry->count)
+    if (low == table->count)
         return NULL;
-    *cursor = registry->entries[low]->number;
-    return &registry->entries[low]->process;
+    *cursor = table->entries[low]->number;
+    return &table->entries[low]->client;
 }
 
 /* --- users ---------------------------------------------------------------------------------- */
 
-static struct user *find_user(const struct registry *registry, uid_t uid)
+static struct user_account *find_user(const struct client_table *table, uid_t uid)
 {
-    struct known_user *known;
+    struct user_entry *known;
 
-    HASH_FIND(hh, registry->users, &uid, sizeof uid, known);
+    HASH_FIND(hh, table->users, &uid, sizeof uid, known);
     return known ? &known->user : NULL;
 }
 
 /* The user, who must be left again: known from now on. NULL without memory. */
-static struct user *enter_user(struct registry *registry, uid_t uid)
+static struct user_account *enter_user(struct client_table *table, uid_t uid)
 {
-    struct user *user = find_user(registry, uid);
-    struct known_user *known;
+    struct user_account *user = find_user(table, uid);
+    struct user_entry *known;
 
     if (user)
         return user;
@@ -124,7 +124,7 @@ static struct user *enter_user(struct registry *registry, uid_t uid)
     if (!known)
         return NULL;
     known->user.uid = uid;
-    HASH_ADD(hh, registry->users, user.uid, sizeof uid, known);
+    HASH_ADD(hh, table->users, user.uid, sizeof uid, known);
     if (!known->hh.tbl) {
         free(known);
         return NULL;
@@ -132,16 +132,16 @@ static struct user *enter_user(struct registry *registry, uid_t uid)
     return &known->user;
 }
 
-static void leave_user(struct registry *registry, struct user *user)
+static void leave_user(struct client_table *table, struct user_account *user)
 {
-    struct known_user *known;
+    struct user_entry *known;
 
     if (--user->processes > 0)
         return;
-    HASH_FIND(hh, registry->users, &user->uid, sizeof user->uid, known);
+    HASH_FIND(hh, table->users, &user->uid, sizeof user->uid, known);
     if (!known)
         return;
-    HASH_DEL(registry->users, known);
+    HASH_DEL(table->users, known);
     free(known);
 }
 
@@ -164,38 +164,35 @@ static uint8_t role_of(uint8_t kind)
 }
 
 /* The program's word, where it can be. */
-static uint64_t opened_at(const struct entry *entry, uint64_t told)
+static uint64_t opened_at(const struct client_entry *entry, uint64_t told)
 {
     uint64_t now = now_real();
 
-    return told <= now && told + CLOCK_TOLERANCE >= entry->process.registered ? told : now;
+    return told <= now && told + CLOCK_TOLERANCE >= entry->client.registered ? told : now;
 }
 
 /* All but the options that were refused. */
-static struct connection_start start_of(struct entry *entry, const struct record *record)
+static struct connection_start start_of(struct client_entry *entry, const struct record *record)
 {
-    const struct helper *helper = entry->registry->helper;
+    const struct helper *helper = entry->table->helper;
     struct connection_start start = {
-        .netns = space_netns(entry->tracker.space),
+        .netns = netns_monitor_netns(entry->owner.monitor),
         .cookie = record->cookie,
         .opened = opened_at(entry, record->time_ns),
-        .program = entry->process.program,
-        .rule = record->rule < entry->process.rule_count ? entry->rules[record->rule] : "",
-        .peer =
-            record->kind == RECORD_LISTEN ? "" : peers_class(&helper->config.peers, record->remote),
-        .owner = &entry->tracker,
-        .local_port = record->local_port,
-        .remote_port = record->remote_port,
+        .program = entry->client.program,
+        .rule = record->rule < entry->client.rule_count ? entry->rules[record->rule] : "",
+        .peer = record->kind == RECORD_LISTEN
+                    ? ""
+                    : peer_classes_find(&helper->config.peers, record->remote),
+        .owner = &entry->owner,
+        .flow = flow_of_record(record),
         .ifindex = record->interface,
-        .pid = entry->same_pids ? (pid_t)record->pid : entry->process.pid,
-        .uid = entry->process.uid,
+        .pid = entry->same_pids ? (pid_t)record->pid : entry->client.pid,
+        .uid = entry->client.uid,
         .protocol = record->protocol,
-        .family = (uint8_t)record->family,
         .role = role_of(record->kind),
         .applied = record->applied};
 
-    memcpy(start.local, record->local, sizeof start.local);
-    memcpy(start.remote, record->remote, sizeof start.remote);
     if (record->protocol == IPPROTO_MPTCP && record->kind == RECORD_ACCEPT)
         start.cookie = multipath_identity(&start);
     return start;
@@ -203,15 +200,15 @@ static struct connection_start start_of(struct entry *entry, const struct record
 
 static void take_record(void *context, const struct record *record)
 {
-    struct entry *entry = context;
-    struct helper *helper = entry->registry->helper;
+    struct client_entry *entry = context;
+    struct helper *helper = entry->table->helper;
     struct connection_start start = start_of(entry, record);
 
-    entry->process.records++;
+    entry->client.records++;
     helper->records++;
-    if (entry->tracker.user->connections >= helper->config.user_connections) {
+    if (entry->owner.user->connections >= helper->config.user_connections) {
         helper->dropped[DROP_LIMIT]++;
-        entry->process.dropped++;
+        entry->client.dropped++;
         return;
     }
     while (start.named < record->named && start.named < RECORD_NAMED_MAX) {
@@ -225,39 +222,39 @@ static void take_record(void *context, const struct record *record)
         start.failures[start.failure_count++] =
             (struct option_failure){option_label(failure->level, failure->optname), failure->error};
     }
-    if (!sampler_open(helper->sampler, &start))
-        entry->process.dropped++;
+    if (!poller_open(helper->poller, &start))
+        entry->client.dropped++;
 }
 
-static void count_losses(struct entry *entry)
+static void count_losses(struct client_entry *entry)
 {
     const struct ring_counts *now = &entry->ring.counts, *told = &entry->told;
     uint64_t full = now->dropped - told->dropped;
     uint64_t abandoned = now->abandoned - told->abandoned;
     uint64_t malformed = now->torn - told->torn + (now->refused - told->refused);
-    uint64_t *dropped = entry->registry->helper->dropped;
+    uint64_t *dropped = entry->table->helper->dropped;
 
     dropped[DROP_RING_FULL] += full;
     dropped[DROP_ABANDONED] += abandoned;
     dropped[DROP_MALFORMED] += malformed;
-    entry->process.dropped += full + abandoned + malformed;
-    entry->process.withheld += now->withheld - told->withheld;
-    entry->registry->helper->withheld += now->withheld - told->withheld;
+    entry->client.dropped += full + abandoned + malformed;
+    entry->client.withheld += now->withheld - told->withheld;
+    entry->table->helper->withheld += now->withheld - told->withheld;
     entry->told = *now;
 }
 
-static void stop_reading(struct entry *entry)
+static void stop_reading(struct client_entry *entry)
 {
     if (!entry->read)
         return;
     entry->read = false;
     if (entry->hh.tbl)
-        HASH_DEL(entry->registry->rings, entry);
+        HASH_DEL(entry->table->rings, entry);
     entry->hh.tbl = NULL;
     ring_reader_close(&entry->ring);
 }
 
-static void read_ring(struct entry *entry, uint64_t now)
+static void read_ring(struct client_entry *entry, uint64_t now)
 {
     int passed;
 
@@ -269,92 +266,92 @@ static void read_ring(struct entry *entry, uint64_t now)
         entry->last_record = now;
     if (passed < 0) {
         helper_log(LOG_WARNING, "process %d of user %u is dropped: its ring lies",
-                   (int)entry->process.pid, (unsigned)entry->process.uid);
-        entry->process.dropped++;
+                   (int)entry->client.pid, (unsigned)entry->client.uid);
+        entry->client.dropped++;
         stop_reading(entry);
     }
 }
 
-void registry_read(struct registry *registry)
+void client_table_read(struct client_table *table)
 {
     uint64_t now = now_monotonic();
 
-    for (size_t i = 0; i < registry->count; i++)
-        read_ring(registry->entries[i], now);
+    for (size_t i = 0; i < table->count; i++)
+        read_ring(table->entries[i], now);
 }
 
 /* --- coming and going ----------------------------------------------------------------------- */
 
-static void forget_process(struct entry *entry)
+static void forget_process(struct client_entry *entry)
 {
-    loop_remove(entry->registry->helper->loop, entry->end);
+    loop_remove(entry->table->helper->loop, entry->end);
     entry->end = NULL;
     if (entry->pidfd >= 0)
         (void)close(entry->pidfd);
     entry->pidfd = -1;
 }
 
-static void free_entry(struct entry *entry)
+static void free_entry(struct client_entry *entry)
 {
-    struct registry *registry = entry->registry;
+    struct client_table *table = entry->table;
 
     stop_reading(entry);
     forget_process(entry);
-    if (entry->tracker.space)
-        sampler_leave(registry->helper->sampler, entry->tracker.space);
-    if (entry->tracker.user)
-        leave_user(registry, entry->tracker.user);
+    if (entry->owner.monitor)
+        poller_leave(table->helper->poller, entry->owner.monitor);
+    if (entry->owner.user)
+        leave_user(table, entry->owner.user);
     free(entry);
 }
 
 static void ended(void *context, uint32_t events)
 {
-    struct entry *entry = context;
+    struct client_entry *entry = context;
 
     (void)events;
-    entry->process.ended = true;
+    entry->client.ended = true;
     entry->last_record = now_monotonic();
     forget_process(entry);
 }
 
 /* A process that registers anew, for one when it has executed another program, writes no more to
  * its older rings; its children may. */
-static void supersede(const struct registry *registry, const struct entry *newest)
+static void supersede(const struct client_table *table, const struct client_entry *newest)
 {
-    for (size_t i = 0; i < registry->count; i++) {
-        struct entry *entry = registry->entries[i];
+    for (size_t i = 0; i < table->count; i++) {
+        struct client_entry *entry = table->entries[i];
 
-        if (entry != newest && entry->process.pid == newest->process.pid && !entry->process.ended)
+        if (entry != newest && entry->client.pid == newest->client.pid && !entry->client.ended)
             ended(entry, 0);
     }
 }
 
 /* An ended process of which nothing is open. */
-static bool is_idle(const struct entry *entry, uint64_t now)
+static bool is_idle(const struct client_entry *entry, uint64_t now)
 {
-    return entry->process.ended && entry->tracker.tracked == 0 &&
+    return entry->client.ended && entry->owner.tracked == 0 &&
            !(entry->read && ring_reader_pending(&entry->ring)) &&
            now - entry->last_record > IDLE_AFTER;
 }
 
-static bool is_over(const struct entry *entry)
+static bool is_over(const struct client_entry *entry)
 {
-    return !entry->read && entry->tracker.tracked == 0;
+    return !entry->read && entry->owner.tracked == 0;
 }
 
 /* Nothing else tells that they are over; children that live on register anew. */
-static void end_blind(struct entry *entry)
+static void end_blind(struct client_entry *entry)
 {
-    space_lose(entry->registry->helper, &entry->tracker);
+    netns_monitor_lose(entry->table->helper, &entry->owner);
     if (!entry->read || entry->closing)
         return;
     entry->closing = true;
     ring_reader_beat(&entry->ring, 0);
 }
 
-static void age(struct entry *entry, uint64_t now)
+static void age(struct client_entry *entry, uint64_t now)
 {
-    if (entry->process.ended && space_is_blind(entry->tracker.space))
+    if (entry->client.ended && netns_monitor_is_blind(entry->owner.monitor))
         end_blind(entry);
     if (!entry->read)
         return;
@@ -374,58 +371,58 @@ static void age(struct entry *entry, uint64_t now)
     }
 }
 
-void registry_each_second(struct registry *registry)
+void client_table_each_second(struct client_table *table)
 {
     uint64_t now = now_monotonic();
     size_t kept = 0;
 
-    for (size_t i = 0; i < registry->count; i++) {
-        struct entry *entry = registry->entries[i];
+    for (size_t i = 0; i < table->count; i++) {
+        struct client_entry *entry = table->entries[i];
 
         read_ring(entry, now);
         age(entry, now);
         if (is_over(entry))
             free_entry(entry);
         else
-            registry->entries[kept++] = entry;
+            table->entries[kept++] = entry;
     }
-    registry->count = kept;
+    table->count = kept;
 }
 
 /* Programs that come and go quickly must not keep new ones out. */
-static void evict_ended(struct registry *registry, uid_t uid)
+static void evict_ended(struct client_table *table, uid_t uid)
 {
-    for (size_t i = 0; i < registry->count; i++) {
-        struct entry *entry = registry->entries[i];
+    for (size_t i = 0; i < table->count; i++) {
+        struct client_entry *entry = table->entries[i];
 
-        if (entry->process.uid != uid || !entry->process.ended || entry->tracker.tracked > 0)
+        if (entry->client.uid != uid || !entry->client.ended || entry->owner.tracked > 0)
             continue;
         read_ring(entry, now_monotonic());
-        if (entry->tracker.tracked > 0)
+        if (entry->owner.tracked > 0)
             continue;
         free_entry(entry);
-        registry->count--;
-        memmove(registry->entries + i, registry->entries + i + 1,
-                (registry->count - i) * sizeof(struct entry *));
+        table->count--;
+        memmove(table->entries + i, table->entries + i + 1,
+                (table->count - i) * sizeof(struct client_entry *));
         return;
     }
 }
 
-bool registry_has_room(struct registry *registry, uid_t uid)
+bool client_table_has_room(struct client_table *table, uid_t uid)
 {
-    const struct user *user = find_user(registry, uid);
+    const struct user_account *user = find_user(table, uid);
 
-    if (!user || user->processes < registry->helper->config.user_processes)
+    if (!user || user->processes < table->helper->config.user_processes)
         return true;
-    evict_ended(registry, uid);
-    user = find_user(registry, uid);
-    return !user || user->processes < registry->helper->config.user_processes;
+    evict_ended(table, uid);
+    user = find_user(table, uid);
+    return !user || user->processes < table->helper->config.user_processes;
 }
 
-static struct entry *new_entry(const struct registration_names *names)
+static struct client_entry *new_entry(const struct registration_names *names)
 {
     size_t length = strlen(names->program) + 1;
-    struct entry *entry;
+    struct client_entry *entry;
     char *text;
 
     for (uint32_t i = 0; i < names->head.rule_count; i++)
@@ -434,151 +431,151 @@ static struct entry *new_entry(const struct registration_names *names)
     if (!entry)
         return NULL;
     text = (char *)(entry->rules + names->head.rule_count);
-    entry->process.program = strcpy(text, names->program);
+    entry->client.program = strcpy(text, names->program);
     text += strlen(text) + 1;
     for (uint32_t i = 0; i < names->head.rule_count; i++) {
         entry->rules[i] = strcpy(text, names->rules[i]);
         text += strlen(text) + 1;
     }
-    entry->process.rules = entry->rules;
-    entry->process.rule_count = names->head.rule_count;
+    entry->client.rules = entry->rules;
+    entry->client.rule_count = names->head.rule_count;
     entry->pidfd = -1;
     return entry;
 }
 
-static int put(struct registry *registry, struct entry *entry)
+static int put(struct client_table *table, struct client_entry *entry)
 {
-    struct entry **more;
+    struct client_entry **more;
 
-    if (registry->count == registry->room) {
-        more = reallocarray(registry->entries, registry->room + 64, sizeof(struct entry *));
+    if (table->count == table->room) {
+        more = reallocarray(table->entries, table->room + 64, sizeof(struct client_entry *));
         if (!more)
             return -1;
-        registry->entries = more;
-        registry->room += 64;
+        table->entries = more;
+        table->room += 64;
     }
-    entry->number = ++registry->last_number;
-    registry->entries[registry->count++] = entry;
+    entry->number = ++table->last_number;
+    table->entries[table->count++] = entry;
     return 0;
 }
 
 /* What the process is, apart from what it passed. */
-static const char *settle(struct registry *registry, struct entry *entry,
-                          const struct registrant *who)
+static const char *settle(struct client_table *table, struct client_entry *entry,
+                          const struct client_identity *who)
 {
-    entry->registry = registry;
-    entry->process.pid = who->pid;
-    entry->process.uid = who->uid;
-    entry->process.registered = now_real();
+    entry->table = table;
+    entry->client.pid = who->pid;
+    entry->client.uid = who->uid;
+    entry->client.registered = now_real();
     entry->last_record = now_monotonic();
-    entry->tracker.user = enter_user(registry, who->uid);
-    if (!entry->tracker.user)
+    entry->owner.user = enter_user(table, who->uid);
+    if (!entry->owner.user)
         return "memory is out";
-    entry->tracker.user->processes++;
+    entry->owner.user->processes++;
     entry->pidfd = who->pidfd;
     if (who->pidfd >= 0)
-        entry->end = loop_watch(registry->helper->loop, who->pidfd, EPOLLIN, ended, entry);
+        entry->end = loop_watch(table->helper->loop, who->pidfd, EPOLLIN, ended, entry);
     /* It ended before it could be watched. */
-    entry->process.ended = !entry->end;
+    entry->client.ended = !entry->end;
     return NULL;
 }
 
 /* So that what is handed over finds it. An id that is there already is forged. */
-static void remember_ring(struct registry *registry, struct entry *entry)
+static void remember_ring(struct client_table *table, struct client_entry *entry)
 {
-    struct entry *other;
+    struct client_entry *other;
 
     if (entry->ring.id == 0)
         return;
-    HASH_FIND(hh, registry->rings, &entry->ring.id, sizeof entry->ring.id, other);
+    HASH_FIND(hh, table->rings, &entry->ring.id, sizeof entry->ring.id, other);
     if (!other)
-        HASH_ADD(hh, registry->rings, ring.id, sizeof entry->ring.id, entry);
+        HASH_ADD(hh, table->rings, ring.id, sizeof entry->ring.id, entry);
 }
 
 /* The second may be -1. */
-static void part_with_all(const int *fds, size_t count)
+static void close_all_deferred(const int *fds, size_t count)
 {
     for (size_t i = 0; i < count; i++)
         if (fds[i] >= 0)
-            part_with(fds[i]);
+            deferred_close(fds[i]);
 }
 
 /* What it passed. Takes over the descriptors. */
-static const char *join(struct registry *registry, struct entry *entry, size_t ring_size,
+static const char *join(struct client_table *table, struct client_entry *entry, size_t ring_size,
                         uint64_t netns, const int fds[2])
 {
-    const char *wrong = ring_size > (size_t)registry->helper->config.ring_kib * 1024
+    const char *wrong = ring_size > (size_t)table->helper->config.ring_kib * 1024
                             ? "its ring is too large"
                             : ring_reader_open(&entry->ring, fds[0], ring_size);
 
-    part_with_all(fds, 1);
+    close_all_deferred(fds, 1);
     entry->read = !wrong;
     if (!wrong && fds[1] >= 0)
-        wrong = diag_check(fds[1], &netns);
+        wrong = sock_diag_check(fds[1], &netns);
     if (wrong) {
-        part_with_all(fds + 1, 1);
+        close_all_deferred(fds + 1, 1);
         return wrong;
     }
-    remember_ring(registry, entry);
-    entry->tracker.space =
-        sampler_join(registry->helper->sampler, fds[1], netns, entry->process.uid);
-    if (!entry->tracker.space)
+    remember_ring(table, entry);
+    entry->owner.monitor = poller_join(table->helper->poller, fds[1], netns, entry->client.uid);
+    if (!entry->owner.monitor)
         return "its network namespace cannot be watched";
     ring_reader_beat(&entry->ring, now_real());
     return NULL;
 }
 
-const char *registry_add(struct registry *registry, const struct registrant *who,
-                         const struct registration_names *names, const int fds[2])
+const char *client_table_add(struct client_table *table, const struct client_identity *who,
+                             const struct registration_names *names, const int fds[2])
 {
-    struct entry *entry = new_entry(names);
+    struct client_entry *entry = new_entry(names);
     const char *wrong;
 
     if (!entry) {
         if (who->pidfd >= 0)
             (void)close(who->pidfd);
-        part_with_all(fds, 2);
+        close_all_deferred(fds, 2);
         return "memory is out";
     }
     entry->same_pids = names->head.pid == (uint32_t)who->pid;
-    wrong = settle(registry, entry, who);
+    wrong = settle(table, entry, who);
     if (wrong) {
-        part_with_all(fds, 2);
+        close_all_deferred(fds, 2);
     } else {
-        wrong = join(registry, entry, names->head.ring_size, who->netns, fds);
+        wrong = join(table, entry, names->head.ring_size, who->netns, fds);
     }
-    if (!wrong && put(registry, entry) != 0)
+    if (!wrong && put(table, entry) != 0)
         wrong = "memory is out";
     if (wrong)
         free_entry(entry);
     else
-        supersede(registry, entry);
+        supersede(table, entry);
     return wrong;
 }
 
 /* The process whose ring it is. What root's programs register may be used by the users that they
  * became; the id is told to no one else. */
-static struct entry *find_ring(struct registry *registry, uid_t uid, uint64_t id)
+static struct client_entry *find_ring(struct client_table *table, uid_t uid, uint64_t id)
 {
-    struct entry *entry;
+    struct client_entry *entry;
 
-    HASH_FIND(hh, registry->rings, &id, sizeof id, entry);
-    return entry && (entry->process.uid == uid || entry->process.uid == 0) ? entry : NULL;
+    HASH_FIND(hh, table->rings, &id, sizeof id, entry);
+    return entry && (entry->client.uid == uid || entry->client.uid == 0) ? entry : NULL;
 }
 
-void registry_handed(struct registry *registry, uid_t uid, const struct handoff *handoff)
+void client_table_handoff_done(struct client_table *table, uid_t uid, const struct handoff *handoff)
 {
-    struct entry *entry = find_ring(registry, uid, handoff->ring);
+    struct client_entry *entry = find_ring(table, uid, handoff->ring);
 
     if (entry)
         ring_reader_took(&entry->ring);
 }
 
-const char *registry_hand(struct registry *registry, uid_t uid, const struct handoff *handoff,
-                          const struct handed *handed)
+const char *client_table_take_handoff(struct client_table *table, uid_t uid,
+                                      const struct handoff *handoff,
+                                      const struct handoff_reading *handed)
 {
-    struct entry *entry = find_ring(registry, uid, handoff->ring);
-    struct connections *all = registry->helper->connections;
+    struct client_entry *entry = find_ring(table, uid, handoff->ring);
+    struct connections *all = table->helper->connections;
     struct connection *connection;
     struct connection_start start;
 
@@ -593,29 +590,29 @@ const char *registry_hand(struct registry *registry, uid_t uid, const struct han
     if (!connection)
         take_record(entry, &handoff->record);
     connection = connections_get(all, start.netns, start.cookie);
-    if (!connection || connection->owner != &entry->tracker)
+    if (!connection || connection->owner != &entry->owner)
         return "what was handed over is tracked for somebody else, or may not be tracked";
-    entry->process.handed++;
-    registry->helper->handed++;
-    space_take(registry->helper, connection, handed);
+    entry->client.handed++;
+    table->helper->handed++;
+    netns_monitor_take(table->helper, connection, handed);
     return NULL;
 }
 
-struct registry *registry_new(struct helper *helper)
+struct client_table *client_table_new(struct helper *helper)
 {
-    struct registry *registry = calloc(1, sizeof *registry);
+    struct client_table *table = calloc(1, sizeof *table);
 
-    if (registry)
-        registry->helper = helper;
-    return registry;
+    if (table)
+        table->helper = helper;
+    return table;
 }
 
-void registry_free(struct registry *registry)
+void client_table_free(struct client_table *table)
 {
-    if (!registry)
+    if (!table)
         return;
-    for (size_t i = 0; i < registry->count; i++)
-        free_entry(registry->entries[i]);
-    free(registry->entries);
-    free(registry);
+    for (size_t i = 0; i < table->count; i++)
+        free_entry(table->entries[i]);
+    free(table->entries);
+    free(table);
 }

@@ -16,7 +16,7 @@
 #include <sys/types.h>
 
 struct helper;
-struct registry;
+struct client_table;
 
 /* What can be lost or refused, each counted. */
 enum drop {
@@ -35,7 +35,7 @@ enum drop {
 const char *drop_name(enum drop drop);
 
 /* Read only for others. Valid until control returns to the loop. */
-struct process {
+struct client {
     pid_t pid;
     uid_t uid;
     const char *program;
@@ -50,8 +50,8 @@ struct process {
 };
 
 /* Registered processes one after the other: begin with *cursor 0. NULL: the end. */
-const struct process *registry_next(const struct registry *registry, uint64_t *cursor);
+const struct client *client_table_next(const struct client_table *registry, uint64_t *cursor);
 
-size_t registry_count(const struct registry *registry);
+size_t client_table_count(const struct client_table *registry);
 
 #endif

@@ -3,8 +3,8 @@
  * Classes of peers, as the configuration names them: sums are kept by class, never by address, so
  * that their number is bounded.
  */
-#ifndef SOCKTUNE_HELPER_PEERS_H
-#define SOCKTUNE_HELPER_PEERS_H
+#ifndef SOCKTUNE_HELPER_PEER_CLASSES_H
+#define SOCKTUNE_HELPER_PEER_CLASSES_H
 
 #include "prefix.h"
 
@@ -24,22 +24,22 @@ struct peer_class {
 };
 
 /* Begins as {0}: no classes. */
-struct peers {
+struct peer_classes {
     struct peer_class classes[PEER_CLASSES_MAX];
     size_t count;
 };
 
 /* Returns NULL, or what is wrong; static. The name is copied. */
-const char *peers_add_class(struct peers *peers, const char *name);
+const char *peer_classes_add(struct peer_classes *peers, const char *name);
 
 /* To the class that was added last. Returns NULL, or what is wrong, in `problem` or static. */
-const char *peers_add_prefix(struct peers *peers, const char *word,
-                             char problem[PREFIX_PROBLEM_SIZE]);
+const char *peer_classes_add_prefix(struct peer_classes *peers, const char *word,
+                                    char problem[PREFIX_PROBLEM_SIZE]);
 
 /* The first class that holds the address (16 bytes, IPv4 as v4-mapped), PEER_OTHER if none does, or
  * "" where there are no classes. Lives as long as `peers`. */
-const char *peers_class(const struct peers *peers, const uint8_t address[16]);
+const char *peer_classes_find(const struct peer_classes *peers, const uint8_t address[16]);
 
-void peers_free(struct peers *peers);
+void peer_classes_free(struct peer_classes *peers);
 
 #endif

@@ -1,17 +1,17 @@
 /* SPDX-License-Identifier: MIT */
-#include "totals.h"
+#include "snapshot.h"
 
 #include <stdlib.h>
 #include <string.h>
 
-static bool same_series(const struct group *a, const struct group *b)
+static bool same_series(const struct aggregate *a, const struct aggregate *b)
 {
     return a->role == b->role && a->port == b->port && a->other == b->other &&
            strcmp(a->program, b->program) == 0 && strcmp(a->rule, b->rule) == 0 &&
            strcmp(a->peer, b->peer) == 0;
 }
 
-static int add_outcome(struct group *to, const struct option_count *from)
+static int add_outcome(struct aggregate *to, const struct option_count *from)
 {
     struct option_count *more;
 
@@ -37,7 +37,7 @@ static void add_histogram(struct histogram *to, const struct histogram *from)
     to->sum += from->sum;
 }
 
-static int add_group(struct group *to, const struct group *from)
+static int add_aggregate(struct aggregate *to, const struct aggregate *from)
 {
     to->open += from->open;
     to->opened += from->opened;
@@ -56,37 +56,39 @@ static int add_group(struct group *to, const struct group *from)
     return 0;
 }
 
-static int append_group(struct totals *totals, const struct group *from)
+static int append_aggregate(struct snapshot *snapshot, const struct aggregate *from)
 {
-    struct group *to = &totals->groups[totals->count++];
+    struct aggregate *to = &snapshot->aggregates[snapshot->count++];
 
-    *to = (struct group){
+    *to = (struct aggregate){
         .role = from->role, .port = from->port, .uid = from->uid, .other = from->other};
     to->program = strdup(from->program);
     to->rule = strdup(from->rule);
     to->peer = strdup(from->peer);
-    return to->program && to->rule && to->peer ? add_group(to, from) : -1;
+    return to->program && to->rule && to->peer ? add_aggregate(to, from) : -1;
 }
 
-int totals_take(struct totals *totals, const struct connections *connections, bool one_user,
-                uid_t uid)
+int snapshot_take(struct snapshot *snapshot, const struct connections *connections, bool one_user,
+                  uid_t uid)
 {
-    const struct group *group;
+    const struct aggregate *aggregate;
 
-    totals->count = 0;
-    totals->groups = calloc(connections_size(connections).groups + 1, sizeof *totals->groups);
-    if (!totals->groups)
+    snapshot->count = 0;
+    snapshot->aggregates =
+        calloc(connections_size(connections).aggregates + 1, sizeof *snapshot->aggregates);
+    if (!snapshot->aggregates)
         return -1;
-    for (size_t n = 0; (group = connections_group(connections, n)) != NULL; n++) {
-        struct group *last = totals->count ? &totals->groups[totals->count - 1] : NULL;
+    for (size_t n = 0; (aggregate = connections_aggregate(connections, n)) != NULL; n++) {
+        struct aggregate *last =
+            snapshot->count ? &snapshot->aggregates[snapshot->count - 1] : NULL;
         int failed;
 
-        if (one_user && group->uid != uid)
+        if (one_user && aggregate->uid != uid)
             continue;
-        failed =
-            last && same_series(last, group) ? add_group(last, group) : append_group(totals, group);
+        failed = last && same_series(last, aggregate) ? add_aggregate(last, aggregate)
+                                                      : append_aggregate(snapshot, aggregate);
         if (failed) {
-            totals_free(totals);
+            snapshot_free(snapshot);
             return -1;
         }
     }
@@ -99,18 +101,18 @@ static void free_text(const char *text)
     free((void *)text);
 }
 
-void totals_free(struct totals *totals)
+void snapshot_free(struct snapshot *snapshot)
 {
-    for (size_t i = 0; i < totals->count; i++) {
-        struct group *group = &totals->groups[i];
+    for (size_t i = 0; i < snapshot->count; i++) {
+        struct aggregate *aggregate = &snapshot->aggregates[i];
 
-        for (size_t j = 0; j < group->outcome_count; j++)
-            free_text(group->outcomes[j].option);
-        free(group->outcomes);
-        free_text(group->program);
-        free_text(group->rule);
-        free_text(group->peer);
+        for (size_t j = 0; j < aggregate->outcome_count; j++)
+            free_text(aggregate->outcomes[j].option);
+        free(aggregate->outcomes);
+        free_text(aggregate->program);
+        free_text(aggregate->rule);
+        free_text(aggregate->peer);
     }
-    free(totals->groups);
-    *totals = (struct totals){0};
+    free(snapshot->aggregates);
+    *snapshot = (struct snapshot){0};
 }

@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-const char *peers_add_class(struct peers *peers, const char *name)
+const char *peer_classes_add(struct peer_classes *peers, const char *name)
 {
     struct peer_class *class = &peers->classes[peers->count];
 
@@ -21,8 +21,8 @@ const char *peers_add_class(struct peers *peers, const char *name)
     return NULL;
 }
 
-const char *peers_add_prefix(struct peers *peers, const char *word,
-                             char problem[PREFIX_PROBLEM_SIZE])
+const char *peer_classes_add_prefix(struct peer_classes *peers, const char *word,
+                                    char problem[PREFIX_PROBLEM_SIZE])
 {
     struct peer_class *class = &peers->classes[peers->count - 1];
     struct policy_prefix prefix, *more;
@@ -39,7 +39,7 @@ const char *peers_add_prefix(struct peers *peers, const char *word,
     return NULL;
 }
 
-const char *peers_class(const struct peers *peers, const uint8_t address[16])
+const char *peer_classes_find(const struct peer_classes *peers, const uint8_t address[16])
 {
     for (size_t i = 0; i < peers->count; i++)
         for (size_t j = 0; j < peers->classes[i].count; j++)
@@ -48,11 +48,11 @@ const char *peers_class(const struct peers *peers, const uint8_t address[16])
     return peers->count ? PEER_OTHER : "";
 }
 
-void peers_free(struct peers *peers)
+void peer_classes_free(struct peer_classes *peers)
 {
     for (size_t i = 0; i < peers->count; i++) {
         free(peers->classes[i].name);
         free(peers->classes[i].prefixes);
     }
-    *peers = (struct peers){.count = 0};
+    *peers = (struct peer_classes){.count = 0};
 }

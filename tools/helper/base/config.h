@@ -13,10 +13,10 @@
 
 struct helper_config {
     char *directory;
-    char *file;         /* --config; NULL: none */
-    char *metrics;      /* ADDR:PORT, "[ADDR]:PORT"; NULL: no TCP */
-    char *group;        /* whose members see all; "" for none */
-    struct peers peers; /* classes of peers */
+    char *file;                /* --config; NULL: none */
+    char *metrics;             /* ADDR:PORT, "[ADDR]:PORT"; NULL: no TCP */
+    char *group;               /* whose members see all; "" for none */
+    struct peer_classes peers; /* classes of peers */
     bool foreground;
     bool show_peers;           /* the status page over TCP may show peers' addresses */
     unsigned history;          /* closed connections that are kept */

@@ -88,7 +88,7 @@ void config_free(struct helper_config *config)
     free(config->file);
     free(config->metrics);
     free(config->group);
-    peers_free(&config->peers);
+    peer_classes_free(&config->peers);
     *config = (struct helper_config){0};
 }
 
@@ -160,7 +160,7 @@ static int read_text(struct helper_config *config, const config_t *from, const s
     return 0;
 }
 
-static int read_prefix(struct peers *peers, const config_setting_t *setting,
+static int read_prefix(struct peer_classes *peers, const config_setting_t *setting,
                        const config_setting_t *class, const char *file)
 {
     const char *word = config_setting_get_string(setting), *wrong;
@@ -168,14 +168,14 @@ static int read_prefix(struct peers *peers, const config_setting_t *setting,
 
     if (!word)
         return complain(class, file, "prefixes are strings, as [ \"10.0.0.0/8\", \"fd00::/8\" ]");
-    wrong = peers_add_prefix(peers, word, problem);
+    wrong = peer_classes_add_prefix(peers, word, problem);
     return wrong ? complain(class, file, wrong) : 0;
 }
 
 /* office = "10.0.0.0/8"; or [ "10.0.0.0/8", "fd00::/8" ]; */
-static int read_class(struct peers *peers, const config_setting_t *class, const char *file)
+static int read_class(struct peer_classes *peers, const config_setting_t *class, const char *file)
 {
-    const char *wrong = peers_add_class(peers, config_setting_name(class));
+    const char *wrong = peer_classes_add(peers, config_setting_name(class));
 
     if (wrong)
         return complain(class, file, wrong);
@@ -187,7 +187,7 @@ static int read_class(struct peers *peers, const config_setting_t *class, const 
     return 0;
 }
 
-static int read_peers(struct peers *peers, const config_t *from, const char *file)
+static int read_peers(struct peer_classes *peers, const config_t *from, const char *file)
 {
     const config_setting_t *setting = config_lookup(from, "peers");
 

@@ -1,0 +1,24 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * A snapshot of the sums by program, rule, role and port, for one who looks at them: those of
+ * several users added up, or one user's. Answers are written from it bit by bit while the helper
+ * goes on.
+ */
+#ifndef SOCKTUNE_HELPER_SNAPSHOT_H
+#define SOCKTUNE_HELPER_SNAPSHOT_H
+
+#include "connections.h"
+
+struct snapshot {
+    struct aggregate *aggregates; /* texts and `refused` are the snapshot's own */
+    size_t count;
+};
+
+/* Take what this viewer may see: all users' sums, or (`one_user`) those of `uid`. Free with
+ * snapshot_free(). Returns -1 without memory, with nothing to free. */
+int snapshot_take(struct snapshot *snapshot, const struct connections *connections, bool one_user,
+                  uid_t uid);
+
+void snapshot_free(struct snapshot *snapshot);
+
+#endif
