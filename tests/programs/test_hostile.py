@@ -12,6 +12,7 @@ import pytest
 from conftest import BUILD, needs_root, preloaded, program
 from hostile import (CLIENT, RULES, SERVER, assert_tuned, assert_unharmed, build_host,
                      build_library, compiler, run)
+from word_size import run_32_bits
 
 # What is inherited from the listener alone: nothing is left to do at accept().
 LISTENER_RULES = """
@@ -413,8 +414,8 @@ def test_32_bits(build, compiled, directory):
         check=True).stdout.strip()
     host = build_host(directory, "plain.c", "-m32", "-idirafter", kernel_headers,
                       needs=("gnu/stubs-32.h", "sys/cdefs.h", "libgcc"))
-    plain = run([host], preloaded(build, None))
-    tuned = run([host], preload_with(build, compiled(RULES), library))
+    plain = run(*run_32_bits(host, preloaded(build, None)))
+    tuned = run(*run_32_bits(host, preload_with(build, compiled(RULES), library)))
     assert_unharmed(plain, tuned)
     assert_tuned(tuned)
 

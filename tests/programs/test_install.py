@@ -6,6 +6,7 @@ import subprocess
 
 import pytest
 from conftest import BUILD, ROOT, program
+from word_size import emulator_32_bits, environment_of_run, run_32_bits
 
 pytestmark = pytest.mark.representative
 
@@ -67,7 +68,11 @@ def clean(**more):
 
 
 def told(command, **environment):
-    result = subprocess.run(list(map(str, command)), env=clean(**environment), check=False,
+    return output(command, clean(**environment))
+
+
+def output(command, environment):
+    result = subprocess.run(list(map(str, command)), env=environment, check=False,
                             capture_output=True, text=True, timeout=30)
     assert (result.returncode, result.stderr) == (0, ""), result
     return result.stdout
@@ -111,10 +116,17 @@ def test_both_word_sizes(install, directory, rule_file, show):
     prefix = directory / "prefix"
     install("i386", PREFIX=prefix)
     rules = rule_file(RULES)
-    for shown, expected in ((show(), "64 123\n"), (small, "32 123\n")):
-        assert told([shown], LD_PRELOAD=f"{prefix}/$LIB/socktune/libsocktune.so",
-                    SOCKTUNE_RULES=str(rules)) == expected
-        assert told([prefix / "bin" / "socktune", "run", "-c", rules, shown]) == expected
+    large = show()
+    socktune = prefix / "bin" / "socktune"
+    tuned = clean(LD_PRELOAD=f"{prefix}/$LIB/socktune/libsocktune.so", SOCKTUNE_RULES=str(rules))
+    assert output([large], tuned) == "64 123\n"
+    assert output(*run_32_bits(small, tuned)) == "32 123\n"
+    assert told([socktune, "run", "-c", rules, large]) == "64 123\n"
+    if emulator_32_bits() is None:
+        assert told([socktune, "run", "-c", rules, small]) == "32 123\n"
+    else:
+        assert output(*run_32_bits(small, environment_of_run(socktune, rules, clean()))) \
+            == "32 123\n"
 
 
 def test_a_command_without_its_library(build, directory, rule_file):

@@ -19,6 +19,7 @@ import time
 import kernel
 import pytest
 from conftest import BUILD, program
+from word_size import needs_32_bits
 
 SOURCES = pathlib.Path(__file__).resolve().parents[1] / "hosts"
 
@@ -150,8 +151,7 @@ def test_static_and_raw(compiler, supervised, built):
 @pytest.mark.parametrize("way", ["direct", "socketcall"])
 def test_32_bits(way, supervised, built):
     """By the calls of today, and by socketcall(2) as older libraries do."""
-    if os.uname().machine != "x86_64":
-        pytest.skip("32-bit x86 programs run on x86-64 alone")
+    needs_32_bits()
     library = subprocess.run([program("gcc"), "-m32", "-print-file-name=libc.a"], timeout=30,
                              check=True, capture_output=True, text=True).stdout.strip()
     if not os.path.isabs(library):
