@@ -25,8 +25,12 @@ ifeq ($(origin CC),default)
 CC       := gcc
 endif
 CC_AARCH64 ?= aarch64-linux-gnu-gcc
+CPPFLAGS ?=
 CFLAGS   ?= -O2 -g
-WARNINGS := -Wall -Wextra -Werror -Wshadow -Wconversion -Wstrict-prototypes -Wmissing-prototypes \
+LDFLAGS  ?=
+# Set to -Werror by `make lint` and by CI: a compiler that we do not know may warn of more.
+WERROR   ?=
+WARNINGS := -Wall -Wextra $(WERROR) -Wshadow -Wconversion -Wstrict-prototypes -Wmissing-prototypes \
             -Wpointer-arith -Wundef -Wvla -Wformat=2 -Wwrite-strings
 STD      := -std=gnu11
 VERSION  := $(shell cat tools/VERSION)
@@ -64,8 +68,8 @@ sees_tools/helper/clients   := $(sees_tools/helper)
 sees_tools/helper/http      := $(sees_tools/helper)
 # $(call includes,room)
 includes = $(addprefix -iquote ,$(1) $(sees_$(1))) $(if $(filter tools/%,$(1)),-DSOCKTUNE_VERSION='"$(VERSION)"')
-# $(call sources,rooms)
-sources  = $(foreach room,$(1),$(wildcard $(room)/*.c))
+# $(call sources,rooms): in the same order everywhere
+sources  = $(foreach room,$(1),$(sort $(wildcard $(room)/*.c)))
 
 # What the three programs are made of.
 ENGINE      := $(call sources,preload/engine preload/wire)
@@ -79,7 +83,11 @@ CONFIG_LIBS := -lconfig
 TOOLS_LIBS  := -ljansson -lelf -lseccomp -lmnl -lncursesw -ltinfo -lm -pthread
 HELPER_LIBS := -lmnl -lmicrohttpd -ljansson
 
-TOOLS_CFLAGS := $(STD) $(WARNINGS) $(CFLAGS) -D_GNU_SOURCE -MMD -MP
+# Debug information names no build directory: the same source gives the same bytes anywhere.
+COMMON_FLAGS := $(STD) $(WARNINGS) -D_GNU_SOURCE -MMD -MP -ffile-prefix-map='$(CURDIR)'=.
+TOOLS_CFLAGS := $(COMMON_FLAGS) -fPIE $(CPPFLAGS) $(CFLAGS)
+# $(call link_program,libraries): a rule's objects, position-independent, nothing of its tables writable.
+link_program = $(Q)$(CC) $(CFLAGS) -pie -Wl,-z,relro -Wl,-z,now $(LDFLAGS) -o $@ $(filter %.o,$^) $(1)
 PLACES       := -DPREFIX='"$(PREFIX)"' -DLIBDIR='"$(LIBDIR)"' -DLIBDIR32='"$(LIBDIR32)"'
 INC_tests    := $(addprefix -iquote ,$(ROOMS)) -DSOCKTUNE_VERSION='"$(VERSION)"' -iquote tests
 
@@ -96,11 +104,11 @@ objects = $(patsubst %.c,$(B)/obj/%.o,$(1))
 
 $(B)/socktune: $(call objects,$(COMMAND_SRC))
 	$(call say,LD,$@)
-	$(Q)$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(CONFIG_LIBS) $(TOOLS_LIBS)
+	$(call link_program,$(CONFIG_LIBS) $(TOOLS_LIBS))
 
 $(B)/socktuned: $(call objects,$(HELPER_SRC))
 	$(call say,LD,$@)
-	$(Q)$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(CONFIG_LIBS) $(HELPER_LIBS)
+	$(call link_program,$(CONFIG_LIBS) $(HELPER_LIBS))
 
 # $(call compile_room,room)
 define compile_room

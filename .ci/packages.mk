@@ -18,7 +18,7 @@ PACKAGES_CHECK := libcriterion-dev python3 python3-pytest python3-pytest-xdist p
     ?torsocks ?proxychains4 ?libkeepalive0
 PACKAGES_PROGRAMS = ?default-jre-headless ?libpython$(shell $(PYTHON) -c \
     'import sys; print("%d.%d" % sys.version_info[:2])' 2>/dev/null)-testsuite
-PACKAGES_LINT  := clang-format clang-tidy cppcheck mandoc shellcheck zsh libcriterion-dev
+PACKAGES_LINT  := clang clang-format clang-tidy cppcheck mandoc shellcheck zsh libcriterion-dev
 PACKAGES_BENCH := python3 strace golang-go wrk nginx-light redis-server redis-tools \
     ?torsocks ?proxychains4 ?libkeepalive0 ?mptcpize ?libsocket-wrapper
 PACKAGES_PROOF := $(PACKAGES_BENCH) gnuplot-nox fonts-dejavu-core iproute2 \

@@ -6,16 +6,22 @@
 # there in any case; so the same object loads under musl), two segments, no lazy binding, one page
 # of data. -fexceptions: cancellation and C++ exceptions unwind through the hooks.
 
-PRELOAD_CFLAGS := $(STD) $(WARNINGS) -O2 -g -D_GNU_SOURCE -U_FORTIFY_SOURCE -MMD -MP $(call includes,preload) \
-                  -fPIC -fvisibility=hidden -fexceptions \
-                  -fno-stack-protector -fno-plt -ffreestanding -fno-tree-loop-distribute-patterns \
-                  -fcf-protection=none
-PRELOAD_LDFLAGS := -shared -nostdlib -Wl,-z,initfirst -Wl,-z,now -Wl,-z,norelro \
+# CPPFLAGS, CFLAGS and LDFLAGS come first, so that what the object needs prevails; what would link a
+# runtime library to it is left out. The manual page (libsocktune.so.8, BUILDING) gives the reasons.
+without_runtime = $(filter-out --coverage -ftest-coverage -fprofile% -fsanitize% -flto%,$(1))
+PRELOAD_CFLAGS := $(COMMON_FLAGS) $(call includes,preload) $(CPPFLAGS) $(call without_runtime,$(CFLAGS)) \
+                  -fPIC -fvisibility=hidden -fexceptions -fno-plt -ffreestanding -U_FORTIFY_SOURCE -fno-stack-protector
+PRELOAD_LDFLAGS := $(call without_runtime,$(LDFLAGS)) -shared -nostdlib -Wl,-z,initfirst -Wl,-z,now -Wl,-z,norelro \
                    -Wl,-z,noseparate-code -Wl,-z,noexecstack -Wl,--hash-style=gnu -Wl,--build-id \
                    -Wl,-Bsymbolic -Wl,--gc-sections -Wl,-soname,libsocktune.so
 
-# On aarch64, gcc would have atomics in libgcc, which is not linked.
-machine_flags = $(if $(findstring aarch64,$(shell $(1) -dumpmachine 2>/dev/null)),-mno-outline-atomics)
+# gcc would make a call of memset() of a loop, and on aarch64 calls of libgcc, which is not linked, of
+# atomic operations. An object without marks for IBT, shadow stacks and BTI would switch these off
+# for the whole program; the marks cost nothing that could be measured.
+machine_flags = $(shell $(1) -dM -E -x c /dev/null 2>/dev/null | awk '/ __clang__ / { clang = 1 } \
+    / __(x86_64|i386)__ / { print "-fcf-protection=full" } \
+    / __aarch64__ / { print "-mno-outline-atomics -mbranch-protection=standard" } \
+    END { if (!clang) print "-fno-tree-loop-distribute-patterns" }')
 
 # $(call preload_rules,directory,compiler,flags)
 define preload_rules
@@ -30,7 +36,7 @@ $(1)/libsocktune.so: $(patsubst %.c,$(1)/%.o,$(PRELOAD_SRC)) $(1)/hooks.map
 endef
 
 $(eval $(call preload_rules,$(B)/x,$(CC),$(call machine_flags,$(CC))))
-$(eval $(call preload_rules,$(B)/i386,$(CC),-m32 -idirafter /usr/include/$(MULTIARCH)))
+$(eval $(call preload_rules,$(B)/i386,$(CC),$(call machine_flags,$(CC)) -m32 -idirafter /usr/include/$(MULTIARCH)))
 $(eval $(call preload_rules,$(B)/aarch64,$(CC_AARCH64),$(call machine_flags,$(CC_AARCH64))))
 
 $(B)/libsocktune.so: $(B)/x/libsocktune.so

@@ -5,7 +5,7 @@
 
 PYTHON     := /usr/bin/python3
 SANITIZE   := -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer
-SAN_CFLAGS := $(STD) $(WARNINGS) -O1 -g -D_GNU_SOURCE -MMD -MP $(SANITIZE)
+SAN_CFLAGS := $(COMMON_FLAGS) -O1 -g $(SANITIZE)
 # Criterion's macros shadow and convert.
 TEST_CFLAGS := -Wno-shadow -Wno-conversion -Wno-missing-prototypes \
                -DFIXTURES='"$(CURDIR)/tests/fixtures"' -DEXAMPLES='"$(CURDIR)/config/examples"'
@@ -35,7 +35,7 @@ $(B)/tests/platform: $(platform_obj)
 hosts := $(patsubst tests/hosts/%.c,$(B)/tests/hosts/%,$(wildcard tests/hosts/*.c))
 $(B)/tests/hosts/%: tests/hosts/%.c $(wildcard tests/hosts/*.h)
 	$(call say,CC,$@)
-	$(Q)mkdir -p $(@D) && $(CC) -std=gnu11 -Wall -Wextra -Werror -O1 -g -D_GNU_SOURCE -o $@ $< \
+	$(Q)mkdir -p $(@D) && $(CC) -std=gnu11 -Wall -Wextra $(WERROR) -O1 -g -D_GNU_SOURCE -o $@ $< \
 	    -pthread -ldl -rdynamic
 
 .PHONY: unit platform hosts programs

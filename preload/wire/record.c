@@ -116,8 +116,8 @@ static void put_failure(const struct policy_option *option, unsigned error, stru
 static void put_applied(const struct policy_option *option, struct record *record)
 {
     record->applied++;
-    if (record->named < RECORD_NAMED_MAX && option->level >= 0 && option->level <= UINT16_MAX &&
-        option->optname >= 0 && option->optname <= UINT16_MAX)
+    if (record->named < RECORD_NAMED_MAX && option->level == (uint16_t)option->level &&
+        option->optname == (uint16_t)option->optname)
         record->options[record->named++] = (struct record_option){
             .level = (uint16_t)option->level, .optname = (uint16_t)option->optname};
 }

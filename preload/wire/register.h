@@ -57,9 +57,9 @@ void hand_off(const struct register_plan *plan, struct ring *ring, int fd,
  */
 struct register_state {
     struct ring *ring; /* NULL: never registered. Read and written atomically */
-    uint64_t next_try; /* CLOCK_REALTIME ns */
-    uint64_t distance; /* to the try after that */
-    uint64_t given;    /* the heartbeat that the ring was made with */
+    uint64_t next_try __attribute__((aligned(8))); /* CLOCK_REALTIME ns */
+    uint64_t distance;                             /* to the try after that */
+    uint64_t given;                                /* the heartbeat that the ring was made with */
     uint32_t unanswered;
     bool blind; /* sock_diag could not be had */
 };

@@ -17,6 +17,9 @@ LINT_CRITERION := '-Dcr_assert(condition,...)=if(!(condition))abort()' \
 .PHONY: lint
 lint:
 	$(packages) $(PACKAGES_LINT)
+	$(call say,LINT,compiler warnings)
+	$(Q)$(MAKE) --no-print-directory B=$(B)/lint/gcc WERROR=-Werror all >/dev/null
+	$(Q)$(MAKE) --no-print-directory B=$(B)/lint/clang WERROR=-Werror CC=clang all >/dev/null
 	$(call say,LINT,openings)
 	$(Q)tests/lint/openings
 	$(call say,LINT,clang-format)

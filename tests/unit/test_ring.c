@@ -320,7 +320,8 @@ Test(ring, killed_writers_stop_nobody, .timeout = 60)
         struct record record = make_record(0, (uint64_t)round + 1);
         cr_assert(ring_put(ends.ring, &record));
         read_all(&ends, now, &seen);
-        cr_assert_eq(seen.next[0], round + 2, "the record after the killed writer's came");
+        cr_assert_eq(seen.next[0], (uint64_t)round + 2,
+                     "the record after the killed writer's came");
     }
     cr_assert_not(ring_reader_pending(&ends.reader));
     const struct ring_counts *counts = &ends.reader.counts;

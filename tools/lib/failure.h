@@ -11,7 +11,7 @@
 void failure_set_command(const char *name);
 
 /* Print "socktune NAME: MESSAGE". */
-void command_complain(const char *format, va_list arguments);
+void command_complain(const char *format, va_list arguments) __attribute__((format(printf, 1, 0)));
 
 /* The same; returns 1, the exit status of a command that failed. */
 int command_failure(const char *format, ...) __attribute__((format(printf, 1, 2)));

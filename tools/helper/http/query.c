@@ -80,8 +80,10 @@ static enum MHD_Result send_json(struct MHD_Connection *connection, unsigned sta
     bool failed = !to || !json || json_dumpf(json, to, ANSWER_JSON_FLAGS) != 0;
 
     json_decref(json);
-    if (to)
-        failed |= (putc('\n', to) == EOF) | (fclose(to) != 0);
+    if (to != NULL) {
+        failed |= putc('\n', to) == EOF;
+        failed |= fclose(to) != 0;
+    }
     if (!failed)
         response = MHD_create_response_from_buffer(length, text, MHD_RESPMEM_MUST_FREE);
     if (response)

@@ -1,0 +1,120 @@
+# SPDX-License-Identifier: MIT
+"""How the Makefile builds: for whom warnings are errors, whose flags count, what the result is."""
+import hashlib
+import os
+import re
+import shutil
+import subprocess
+
+import pytest
+from conftest import ROOT, program
+
+BINARIES = ("libsocktune.so", "socktune", "socktuned")
+# Each leaves a mark in the object or program that is made with it. The paths are relative, so that
+# the same is asked for in any directory. Optimisation is left out for the sake of time.
+MARKS = {"CPPFLAGS": "-include tests/fixtures/mark.h", "CFLAGS": "-O0 -g -DMARK_CFLAGS",
+         "LDFLAGS": "-Wl,--defsym,mark_of_ldflags=1"}
+MARK_H = """__asm__(".pushsection .mark_of_cppflags; .byte 1; .popsection");
+#ifdef MARK_CFLAGS
+__asm__(".pushsection .mark_of_cflags; .byte 1; .popsection");
+#endif
+"""
+# What distributions build with, and what developers do.
+FLAGS = {
+    "debian": {"CPPFLAGS": "-Wdate-time -D_FORTIFY_SOURCE=2",
+               "CFLAGS": "-g -O2 -fstack-protector-strong -Wformat -Werror=format-security",
+               "LDFLAGS": "-Wl,-z,relro -Wl,-z,now"},
+    "fedora": {"CFLAGS": "-O2 -flto=auto -ffat-lto-objects -fexceptions -g -pipe -Wall "
+                         "-Wp,-U_FORTIFY_SOURCE -Wp,-D_FORTIFY_SOURCE=3 -Wp,-D_GLIBCXX_ASSERTIONS "
+                         "-fstack-protector-strong -fasynchronous-unwind-tables "
+                         "-fstack-clash-protection -fcf-protection",
+               "LDFLAGS": "-Wl,-z,relro -Wl,--as-needed -Wl,-z,now -Wl,-z,defs"},
+    "sanitized": {"CFLAGS": "-O1 -g -fsanitize=address,undefined",
+                  "LDFLAGS": "-fsanitize=address,undefined"},
+    "coverage": {"CFLAGS": "-O0 -g --coverage", "LDFLAGS": "--coverage"},
+}
+
+
+def make(build, *goals, cwd=ROOT, **variables):
+    words = [f"{name}={value}" for name, value in variables.items()]
+    environment = {name: value for name, value in os.environ.items()
+                   if name not in ("MAKEFLAGS", "WERROR", "CPPFLAGS", "CFLAGS", "LDFLAGS")}
+    made = subprocess.run([program("make"), "-j2", f"B={build}", *words, *goals], cwd=cwd,
+                          capture_output=True, text=True, check=False, timeout=600,
+                          env=environment)
+    assert made.returncode == 0, made.stderr
+    return made
+
+
+def output_of(*command):
+    return subprocess.run([str(word) for word in command], capture_output=True, text=True,
+                          check=True).stdout
+
+
+def build_elsewhere(directory):
+    """Build the source at another place: the hashes of what comes out."""
+    shutil.copytree(ROOT, directory, symlinks=True, ignore=shutil.ignore_patterns(
+        "build", ".git", "__pycache__", "fixtures"))
+    (directory / "tests" / "fixtures").mkdir()
+    (directory / MARKS["CPPFLAGS"].split()[1]).write_text(MARK_H, encoding="utf-8")
+    make("build", "all", cwd=directory, **MARKS)
+    return {name: hashlib.sha256((directory / "build" / name).read_bytes()).hexdigest()
+            for name in (*BINARIES, "socktune.conf.5")}
+
+
+def test_same_bytes_and_everybodys_flags(directory):
+    """Packages are reproducible: neither where they are built nor when leaves a trace. Every binary
+    is made with the flags that the user gives."""
+    first = build_elsewhere(directory / "first")
+    assert first == build_elsewhere(directory / "a" / "much longer" / "path")
+    for name in BINARIES:
+        path = directory / "first" / "build" / name
+        contents = output_of("readelf", "-SsW", path)
+        for mark in ("mark_of_cppflags", "mark_of_cflags", "mark_of_ldflags"):
+            assert mark in contents, (name, mark)
+
+
+@pytest.mark.parametrize("flags", sorted(FLAGS))
+def test_library_stays_lean(build, directory, flags):
+    """Whatever it is built with, the library imports nothing more, and works."""
+    make(directory / "build", f"{directory}/build/libsocktune.so", **FLAGS[flags])
+    library = directory / "build" / "libsocktune.so"
+    imports = [output_of("nm", "-D", "--undefined-only", path) for path in (library, build.library)]
+    assert imports[0] == imports[1]
+    dynamic = output_of("readelf", "-dW", library)
+    assert "NEEDED" not in dynamic and "INITFIRST" in dynamic
+    subprocess.run(["/bin/true"], check=True, env={"LD_PRELOAD": str(library)})
+
+
+def test_commands_are_hardened(build):
+    """Position-independent; what the loader fills in is read-only afterwards."""
+    for path in (build.socktune, build.socktune.with_name("socktuned")):
+        assert "Type:                              DYN" in output_of("readelf", "-hW", path), path
+        assert "GNU_RELRO" in output_of("readelf", "-lW", path), path
+        assert re.search(r"FLAGS.*(BIND_NOW|NOW)", output_of("readelf", "-dW", path)), path
+
+
+def test_library_does_not_disable_control_flow_protection(build):
+    """One object without these marks disables them for the whole program."""
+    if os.uname().machine != "x86_64":
+        pytest.skip("x86-64's marks")
+    assert re.search(r"x86 feature:.*IBT, SHSTK", output_of("readelf", "-nW", build.library))
+
+
+def test_warnings_are_errors_for_us_alone(directory):
+    """A compiler that we do not know may warn of more: that must not keep a user from building."""
+    commands = make(directory / "build", "-n", "V=1", "all", "hosts").stdout
+    assert "-Wextra" in commands and "-Werror" not in commands
+    commands = make(directory / "build", "-n", "V=1", "all", WERROR="-Werror").stdout
+    assert "-Werror" in commands
+    assert "WERROR=-Werror" in (ROOT / ".ci" / "run").read_text(encoding="utf-8")
+
+
+def test_clang_builds_the_same_library(build, directory):
+    """`make lint` builds everything by clang. What clang calls that gcc does not (memcpy) the library
+    has itself."""
+    library = directory / "build" / "libsocktune.so"
+    make(directory / "build", library, CC=program("clang"), WERROR="-Werror")
+    imports = [output_of("nm", "-D", "--undefined-only", path) for path in (library, build.library)]
+    assert imports[0] == imports[1]
+    subprocess.run(["/bin/true"], check=True, env={"LD_PRELOAD": str(library)})
