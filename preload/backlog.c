@@ -5,7 +5,8 @@
  * a few later ones are given what they have already, which does no harm. Listeners are known by
  * their cookie, whatever descriptor they are moved to.
  *
- * The counts are the only thing here that changes after the constructor, and only downwards.
+ * The counts are the only thing here that changes after the constructor, and only downwards. They
+ * lie in a mapping of their own, since the object's data is read-only then (protect.h).
  */
 #include "backlog.h"
 
@@ -21,28 +22,37 @@
 /* More listeners with waiting connections than this are not told from those without. */
 enum { LISTENERS_MAX = 16 };
 
-static struct {
-    uint64_t cookie;
-    uint32_t left;
-} listeners[LISTENERS_MAX];
-static uint32_t listener_count;
-uint32_t waiting_left;
+struct waiting {
+    uint32_t left; /* of all listeners together */
+    uint32_t listener_count;
+    struct {
+        uint64_t cookie;
+        uint32_t left;
+    } listeners[LISTENERS_MAX];
+};
+
+/* NULL: no connection waited. Written by the constructor alone. */
+static struct waiting *waiting;
+
+const uint32_t *waiting_left;
 
 void waiting_count(int fd)
 {
     struct tcp_info info = {0};
     socklen_t length = sizeof info;
-    if (listener_count == LISTENERS_MAX ||
-        kernel_getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &length) != 0 ||
+    if (kernel_getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &length) != 0 ||
         info.tcpi_state != TCP_LISTEN || info.tcpi_unacked == 0)
         return;
     uint64_t cookie = kernel_get_cookie(fd, SO_COOKIE);
-    if (cookie == 0)
+    if (waiting == NULL)
+        waiting = kernel_map(sizeof *waiting);
+    if (cookie == 0 || waiting == NULL || waiting->listener_count == LISTENERS_MAX)
         return;
+    waiting_left = &waiting->left;
     /* A listener's tcpi_unacked is the length of its queue (tcp_get_info() in net/ipv4/tcp.c). */
-    listeners[listener_count].cookie = cookie;
-    listeners[listener_count++].left = info.tcpi_unacked;
-    waiting_left += info.tcpi_unacked;
+    waiting->listeners[waiting->listener_count].cookie = cookie;
+    waiting->listeners[waiting->listener_count++].left = info.tcpi_unacked;
+    waiting->left += info.tcpi_unacked;
 }
 
 /* Take one from a count, unless it is 0. */
@@ -61,8 +71,8 @@ bool waiting_accepted(int listener)
     uint64_t cookie = kernel_get_cookie(listener, SO_COOKIE);
     if (cookie == 0)
         return false;
-    for (uint32_t i = 0; i < listener_count; i++)
-        if (listeners[i].cookie == cookie && take(&listeners[i].left))
-            return take(&waiting_left);
+    for (uint32_t i = 0; i < waiting->listener_count; i++)
+        if (waiting->listeners[i].cookie == cookie && take(&waiting->listeners[i].left))
+            return take(&waiting->left);
     return false;
 }

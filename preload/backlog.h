@@ -9,14 +9,16 @@
 #define SOCKTUNE_WAITING_H
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
-/* How many connections may still come that waited; private to waiting_any(). */
-extern uint32_t waiting_left;
+/* How many connections may still come that waited, or NULL; private to waiting_any(). */
+extern const uint32_t *waiting_left;
 
 static inline bool waiting_any(void)
 {
-    return __builtin_expect(__atomic_load_n(&waiting_left, __ATOMIC_RELAXED) != 0, 0);
+    return __builtin_expect(waiting_left != NULL, 0) &&
+           __atomic_load_n(waiting_left, __ATOMIC_RELAXED) != 0;
 }
 
 /* For the constructor, after it tuned the listener `fd`: remember how many connections wait in its
@@ -24,8 +26,8 @@ static inline bool waiting_any(void)
 void waiting_count(int fd);
 
 /* May the connection just accepted from `listener` be one of those? Counts it if so: true at most
- * as often as connections waited, in each process. Async-signal-safe, thread-safe; changes errno.
- */
+ * as often as connections waited, in each process. To be called only if waiting_any().
+ * Async-signal-safe, thread-safe; changes errno. */
 bool waiting_accepted(int listener);
 
 #endif

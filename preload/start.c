@@ -16,6 +16,7 @@
 #include "inherited.h"
 #include "kernel.h"
 #include "load.h"
+#include "protect.h"
 #include "real.h"
 #include "report.h"
 #include "text.h"
@@ -195,5 +196,6 @@ __attribute__((constructor)) static void start(int argc, char **argv, char **env
     real_find();
     struct start found = find_start(argv, environment);
     tune_program(&found);
+    protect_data();
     errno = saved;
 }

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * What the constructor decided, for the hooks to read. Written before the program's first
- * instruction and never changed afterwards, so that no hook needs a lock; all zero until then, in
- * which state every hook is a pass-through.
+ * instruction and read-only afterwards (protect.h), so that no hook needs a lock; all zero until
+ * then, in which state every hook is a pass-through.
  */
 #ifndef SOCKTUNE_STATE_H
 #define SOCKTUNE_STATE_H

@@ -94,6 +94,15 @@ def test_commands_are_hardened(build):
         assert re.search(r"FLAGS.*(BIND_NOW|NOW)", output_of("readelf", "-dW", path)), path
 
 
+def test_library_is_read_only_once_it_has_started(build, compiled):
+    """Neither the pointers to the real functions nor the decisions can be overwritten."""
+    rules = compiled('rules = ( { set = { SO_KEEPALIVE = true; }; } );\n')
+    maps = subprocess.run(["/bin/cat", "/proc/self/maps"], check=True, capture_output=True, text=True,
+                          env={"LD_PRELOAD": str(build.library), "SOCKTUNE_RULES": str(rules)}).stdout
+    rights = {line.split()[1] for line in maps.splitlines() if line.endswith("/libsocktune.so")}
+    assert rights == {"r-xp", "r--p"}, maps
+
+
 def test_library_does_not_disable_control_flow_protection(build):
     """One object without these marks disables them for the whole program."""
     if os.uname().machine != "x86_64":
