@@ -2,6 +2,7 @@
 /*
  * setsockopt(): the program's own settings, which a rule may force or ignore.
  */
+#include "kernel_socket.h"
 #include "learn.h"
 #include "real.h"
 #include "trace.h"
@@ -22,19 +23,10 @@ static int canonical(int level, int optname)
     return optname;
 }
 
-/* Is this option guarded for this socket? What is no socket is left to the kernel to refuse. */
 static bool swallows(int fd, uint32_t option)
 {
     struct sockinfo sockinfo;
-    if (!learn_history(fd, &sockinfo))
-        return false;
-    /* What connect() could not know when the rule was to act, it did not act on. */
-    if ((sockinfo.known & FACT_ROLE) != 0 && sockinfo.roles == ROLE_CONNECT)
-        sockinfo.unavailable |= FACT_LOCAL;
-    bool swallow = false;
-    unsigned missing;
-    while ((missing = match_guard(&state.policy, &state.active, &sockinfo, option, &swallow)) != 0)
-        learn(fd, &sockinfo, missing, PHASE_CONNECT);
+    bool swallow = learn_guard(&state.policy, &state.active, KERNEL_SOCKET(fd), option, &sockinfo);
     if (swallow)
         trace_swallowed(fd, &sockinfo, option);
     return swallow;

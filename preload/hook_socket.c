@@ -2,6 +2,7 @@
 /*
  * socket(): the rules that ask about the program alone, and `transport`.
  */
+#include "apply.h"
 #include "real.h"
 #include "tune.h"
 
@@ -32,7 +33,7 @@ __attribute__((visibility("default"))) int socket(int domain, int type, int prot
         return real.socket(domain, type, protocol);
     struct decision decision;
     tune_decide(-1, &sockinfo, PHASE_SOCKET, PHASE_BIT(PHASE_SOCKET), &decision);
-    const struct policy_action *transport = tune_transport(&decision, &sockinfo);
+    const struct policy_action *transport = apply_transport(&state.policy, &decision, &sockinfo);
     int fd = open_socket(domain, type, protocol, &sockinfo, transport);
     if (fd >= 0) {
         int saved = errno;

@@ -10,6 +10,7 @@
 #include "backlog.h"
 #include "bytes.h"
 #include "kernel.h"
+#include "kernel_socket.h"
 #include "learn.h"
 #include "report.h"
 #include "tune.h"
@@ -20,11 +21,11 @@ static void adopt(int fd)
 {
     struct sockinfo sockinfo;
     struct decision decision;
-    if (!learn_history(fd, &sockinfo))
+    if (!learn_history(KERNEL_SOCKET(fd), &sockinfo))
         return;
-    unsigned phases = phases_behind(&sockinfo);
+    unsigned phases = sockinfo_phases_behind(&sockinfo);
     tune_decide(fd, &sockinfo, PHASE_SOCKET, phases, &decision);
-    if (is_connection(&sockinfo))
+    if (sockinfo_is_connection(&sockinfo))
         apply_drop_early(&state.policy, &decision);
     tune_apply(fd, &sockinfo, &decision, phases);
     if ((sockinfo.roles & ROLE_LISTEN) != 0)
@@ -37,7 +38,7 @@ void adopt_accepted(int fd)
     struct sockinfo sockinfo;
     struct decision decision;
     sockinfo_at_accept(&sockinfo);
-    unsigned phases = phases_behind(&sockinfo);
+    unsigned phases = sockinfo_phases_behind(&sockinfo);
     tune_decide(fd, &sockinfo, PHASE_ACCEPT, phases, &decision);
     apply_drop_early(&state.policy, &decision);
     tune_apply(fd, &sockinfo, &decision, phases);

@@ -19,6 +19,7 @@
 #include "report.h"
 
 #include "kernel.h"
+#include "kernel_socket.h"
 #include "learn.h"
 #include "record.h"
 
@@ -147,7 +148,7 @@ static __attribute__((noinline)) void report_old(int newest)
         if (fd == newest)
             continue;
         errno = 0;
-        if (learn_history(fd, &sockinfo))
+        if (learn_history(KERNEL_SOCKET(fd), &sockinfo))
             report_adopted(fd, &sockinfo);
         any |= errno != EBADF;
     }

@@ -27,7 +27,7 @@ unsigned report_start(const struct register_where *where);
 /* connect() succeeded or is under way: `sockinfo` as it was before the call, to which facts are
  * added, and what was decided for all phases up to PHASE_CONNECTED. */
 void report_connect(int fd, struct sockinfo *sockinfo, const struct decision *decided);
-/* The same of accept(), with what was decided for phases_behind(), or NULL. */
+/* The same of accept(), with what was decided for sockinfo_phases_behind(), or NULL. */
 void report_accept(int fd, struct sockinfo *sockinfo, const struct decision *decided);
 void report_listen(int fd);
 

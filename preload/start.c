@@ -19,6 +19,7 @@
 #include "protect.h"
 #include "real.h"
 #include "report.h"
+#include "take_defaults.h"
 #include "text.h"
 #include "trace.h"
 #include "tune.h"

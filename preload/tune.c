@@ -5,6 +5,7 @@
 #include "tune.h"
 
 #include "apply.h"
+#include "kernel_socket.h"
 #include "learn.h"
 #include "record.h"
 #include "report.h"
@@ -17,14 +18,15 @@ struct state state;
 void tune_decide(int fd, struct sockinfo *sockinfo, enum phase phase, unsigned phases,
                  struct decision *decision)
 {
-    learn_decision(&state.policy, &state.active, fd, sockinfo, phase, phases, decision);
+    learn_decision(&state.policy, &state.active, KERNEL_SOCKET(fd), sockinfo, phase, phases,
+                   decision);
 }
 
 static void note_applied(const struct application *application, const struct policy_action *action,
                          enum phase phase, enum applied result, int error)
 {
     report_option(action->option, result == APPLIED_KEPT ? RECORD_KEPT : (unsigned)error);
-    trace_action(application->fd, application->sockinfo, phase, action, result, error);
+    trace_action(application->socket->fd, application->sockinfo, phase, action, result, error);
 }
 
 void tune_apply(int fd, const struct sockinfo *sockinfo, const struct decision *decision,
@@ -32,24 +34,11 @@ void tune_apply(int fd, const struct sockinfo *sockinfo, const struct decision *
 {
     const struct application application = {.policy = &state.policy,
                                             .sockinfo = sockinfo,
-                                            .fd = fd,
+                                            .socket = KERNEL_SOCKET(fd),
                                             .phases = phases,
                                             .defaults = state.defaults,
-                                            .tell = note_applied};
-    apply(&application, decision);
-}
-
-const struct policy_action *tune_transport(const struct decision *decision,
-                                           const struct sockinfo *sockinfo)
-{
-    for (uint32_t i = 0; i < state.policy.option_count; i++) {
-        if (state.policy.options[i].level != LEVEL_SOCKTUNE || decision->action[i] == NO_ACTION)
-            continue;
-        const struct policy_action *action = &state.policy.actions[decision->action[i]];
-        if (action->op == OP_TRANSPORT && action_applies(action, sockinfo, PHASE_SOCKET))
-            return action;
-    }
-    return NULL;
+                                            .report = note_applied};
+    apply_actions(&application, decision);
 }
 
 void tune(int fd, struct sockinfo *sockinfo, enum phase phase)

@@ -28,8 +28,4 @@ void tune_decide(int fd, struct sockinfo *sockinfo, enum phase phase, unsigned p
 void tune_apply(int fd, const struct sockinfo *sockinfo, const struct decision *decision,
                 unsigned phases);
 
-/* The `transport` that socket() is to ask for (OP_TRANSPORT), or NULL. */
-const struct policy_action *tune_transport(const struct decision *decision,
-                                           const struct sockinfo *sockinfo);
-
 #endif

@@ -1,12 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Theory of operation: first every action that is due is judged, so that what the program has set
- * itself is told from what one option does to another (IP_TOS sets SO_PRIORITY); then those that
- * stand are carried out.
+ * Theory of operation: first every action that is due is looked at, so that what the program has
+ * set itself is told from what one option does to another (IP_TOS sets SO_PRIORITY); then those
+ * that stand are carried out.
  */
 #include "apply.h"
 
-#include "kernel.h"
 #include "learn.h"
 
 #include <errno.h>
@@ -23,7 +22,22 @@ void apply_drop_early(const struct policy *policy, struct decision *decision)
             decision->action[i] = NO_ACTION;
 }
 
-/* --- judging ---------------------------------------------------------------------------------- */
+const struct policy_action *apply_transport(const struct policy *policy,
+                                            const struct decision *decision,
+                                            const struct sockinfo *sockinfo)
+{
+    for (uint32_t i = 0; i < policy->option_count; i++) {
+        if (policy->options[i].level != LEVEL_SOCKTUNE || decision->action[i] == NO_ACTION)
+            continue;
+        const struct policy_action *action = &policy->actions[decision->action[i]];
+        if (action->op == OP_TRANSPORT && action_applies(action, sockinfo, PHASE_SOCKET))
+            return action;
+    }
+    return NULL;
+}
+
+/* --- choosing ----------------------------------------------------------------------------------
+ */
 
 /* The action for option `i` that is due, or NULL. `phase`: the first of its own. */
 static const struct policy_action *due(const struct application *application,
@@ -47,9 +61,9 @@ static enum default_comparison compare(const struct application *application,
     const struct policy *policy = application->policy;
     const struct default_value *defaults = application->defaults;
     if (defaults != NULL && !application->one_kind)
-        defaults +=
-            defaults_kind(application->fd, application->sockinfo) * (size_t)policy->option_count;
-    return defaults_compare(application->fd, &policy->options[action->option],
+        defaults += defaults_kind(application->socket, application->sockinfo) *
+                    (size_t)policy->option_count;
+    return defaults_compare(application->socket, &policy->options[action->option],
                             defaults != NULL ? &defaults[action->option] : &unknown);
 }
 
@@ -74,23 +88,23 @@ bool apply_yields(const struct application *application, const struct policy_act
     return compare(application, action) != DEFAULT_SAME;
 }
 
-static void tell(const struct application *application, const struct policy_action *action,
-                 enum phase phase, enum applied result, int error)
+static void report_result(const struct application *application, const struct policy_action *action,
+                          enum phase phase, enum applied result, int error)
 {
-    if (application->tell != NULL)
-        application->tell(application, action, phase, result, error);
+    if (application->report != NULL)
+        application->report(application, action, phase, result, error);
 }
 
-static bool judge(const struct application *application, const struct policy_action *action,
-                  enum phase phase)
+static bool is_wanted(const struct application *application, const struct policy_action *action,
+                      enum phase phase)
 {
-    if (application->judge != NULL)
-        return application->judge(application, action, phase);
+    if (application->wants != NULL)
+        return application->wants(application, action, phase);
     if (action->op == OP_TRANSPORT) /* only socket() can see to it */
         return false;
     if (!apply_yields(application, action, phase))
         return true;
-    tell(application, action, phase, APPLIED_KEPT, 0);
+    report_result(application, action, phase, APPLIED_KEPT, 0);
     return false;
 }
 
@@ -115,16 +129,17 @@ uint32_t apply_value(const struct policy *policy, const struct policy_action *ac
     return sizeof bits;
 }
 
-static int set_merged(int fd, const struct policy *policy, const struct policy_action *action)
+static int set_merged(const struct socket_handle *socket, const struct policy *policy,
+                      const struct policy_action *action)
 {
     const struct policy_option *option = &policy->options[action->option];
     uint8_t value[sizeof(uint32_t)];
     uint32_t now = 0;
     socklen_t length = sizeof now;
-    if (kernel_getsockopt(fd, option->level, option->optname, &now, &length) != 0 ||
+    if (socket->ops->get(socket, option->level, option->optname, &now, &length) != 0 ||
         apply_value(policy, action, &now, length, value) == 0)
         return -1;
-    return kernel_setsockopt(fd, option->level, option->optname, value, sizeof value);
+    return socket->ops->set(socket, option->level, option->optname, value, sizeof value);
 }
 
 static void set(const struct application *application, const struct policy_action *action,
@@ -132,12 +147,13 @@ static void set(const struct application *application, const struct policy_actio
 {
     const struct policy *policy = application->policy;
     const struct policy_option *option = &policy->options[action->option];
-    int failed = action->op == OP_MERGE
-                     ? set_merged(application->fd, policy, action)
-                     : kernel_setsockopt(application->fd, option->level, option->optname,
-                                         policy_string(policy, action->value), action->length);
-    tell(application, action, phase, failed == 0 ? APPLIED_SET : APPLIED_FAILED,
-         failed == 0 ? 0 : errno);
+    int failed =
+        action->op == OP_MERGE
+            ? set_merged(application->socket, policy, action)
+            : application->socket->ops->set(application->socket, option->level, option->optname,
+                                            policy_string(policy, action->value), action->length);
+    report_result(application, action, phase, failed == 0 ? APPLIED_SET : APPLIED_FAILED,
+                  failed == 0 ? 0 : errno);
 }
 
 /* Bind a socket that has no address yet to that of the rule, with any port; the port is chosen at
@@ -148,25 +164,26 @@ static void bind_source(const struct application *application, const struct poli
     const struct sockinfo *sockinfo = application->sockinfo;
     struct sockinfo bound = {.families = sockinfo->families};
     struct address source;
-    int fd = application->fd, failed;
+    const struct socket_handle *socket = application->socket;
     const int on = 1;
-    learn(fd, &bound, FACT_LOCAL, PHASE_CONNECT);
+    int failed;
+    learn_facts(socket, &bound, FACT_LOCAL, PHASE_CONNECT);
     __builtin_memcpy(&source, policy_string(application->policy, action->value), sizeof source);
     if ((bound.known & FACT_LOCAL) != 0 ||
         address_is_v4(&source) != address_is_v4(&sockinfo->remote))
         return;
-    kernel_setsockopt(fd, IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, &on, sizeof on);
+    socket->ops->set(socket, IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, &on, sizeof on);
     if (sockinfo->families == FAMILY_INET) {
         struct sockaddr_in address = {.sin_family = AF_INET};
         __builtin_memcpy(&address.sin_addr, source.bytes + 12, sizeof address.sin_addr);
-        failed = (int)kernel_call(SYS_bind, fd, &address, sizeof address);
+        failed = socket->ops->bind(socket, (struct sockaddr *)&address, sizeof address);
     } else {
         struct sockaddr_in6 address = {.sin6_family = AF_INET6};
         __builtin_memcpy(&address.sin6_addr, source.bytes, sizeof address.sin6_addr);
-        failed = (int)kernel_call(SYS_bind, fd, &address, sizeof address);
+        failed = socket->ops->bind(socket, (struct sockaddr *)&address, sizeof address);
     }
-    tell(application, action, phase, failed == 0 ? APPLIED_SET : APPLIED_FAILED,
-         failed == 0 ? 0 : errno);
+    report_result(application, action, phase, failed == 0 ? APPLIED_SET : APPLIED_FAILED,
+                  failed == 0 ? 0 : errno);
 }
 
 /* --- IP_TOS and SO_PRIORITY ------------------------------------------------------------------- */
@@ -195,7 +212,7 @@ static bool priority_stands(const struct application *application, const struct 
 {
     const struct policy *policy = application->policy;
     if (application->timing != APPLY_IN_TIME &&
-        kernel_get_int(application->fd, SOL_SOCKET, SO_PRIORITY) != 0)
+        socket_get_int(application->socket, SOL_SOCKET, SO_PRIORITY) != 0)
         return true;
     for (uint32_t i = 0; i < policy->option_count; i++)
         if (decision->action[i] != NO_ACTION && is_option(policy, i, SOL_SOCKET, SO_PRIORITY))
@@ -206,32 +223,33 @@ static bool priority_stands(const struct application *application, const struct 
 static void set_tos(const struct application *application, const struct policy_action *action,
                     enum phase phase, bool keep_priority)
 {
-    int fd = application->fd;
-    int priority = keep_priority ? kernel_get_int(fd, SOL_SOCKET, SO_PRIORITY) : -1;
+    const struct socket_handle *socket = application->socket;
+    int priority = keep_priority ? socket_get_int(socket, SOL_SOCKET, SO_PRIORITY) : -1;
     set(application, action, phase);
     if (priority >= 0)
-        kernel_setsockopt(fd, SOL_SOCKET, SO_PRIORITY, &priority, sizeof priority);
+        socket->ops->set(socket, SOL_SOCKET, SO_PRIORITY, &priority, sizeof priority);
 }
 
-/* --- both ------------------------------------------------------------------------------------- */
+/* --- all of it
+ * ------------------------------------------------------------------------------------- */
 
-static void judge_all(const struct application *application, const struct decision *decision,
-                      struct option_set *carried_out)
+static void choose(const struct application *application, const struct decision *decision,
+                   struct option_set *carried_out)
 {
     for (uint32_t i = 0; i < application->policy->option_count; i++) {
         enum phase phase;
         const struct policy_action *action = due(application, decision, i, &phase);
-        if (action != NULL && judge(application, action, phase))
+        if (action != NULL && is_wanted(application, action, phase))
             carried_out->bits[i / 64] |= (uint64_t)1 << i % 64;
     }
 }
 
-void apply(const struct application *application, const struct decision *decision)
+void apply_actions(const struct application *application, const struct decision *decision)
 {
     const struct policy *policy = application->policy;
     const struct policy_action *source = NULL;
     struct option_set carried_out = {{0}};
-    judge_all(application, decision, &carried_out);
+    choose(application, decision, &carried_out);
     for (uint32_t i = 0; i < policy->option_count; i++) {
         if (!has(&carried_out, i))
             continue;

@@ -3,8 +3,8 @@
  * The last step of the engine: carrying out on a socket what has been decided for it. The hooks do
  * it within the program, the supervisor and `socktune apply` on a duplicate of the socket.
  *
- * Nothing here has state. System calls on the socket alone, by kernel.h; async-signal-safe and
- * thread-safe; changes errno.
+ * Nothing here has state. It reaches the socket through its operations alone (socket_ops.h);
+ * async-signal-safe and thread-safe; changes errno.
  */
 #ifndef SOCKTUNE_APPLY_H
 #define SOCKTUNE_APPLY_H
@@ -30,7 +30,7 @@ enum applied {
 struct application {
     const struct policy *policy;
     const struct sockinfo *sockinfo; /* as the decision was made for it */
-    int fd;
+    const struct socket_handle *socket;
     unsigned phases; /* PHASE_BIT()s: whose actions are due */
     enum apply_timing timing;
     /* What fresh sockets have: IN_TIME after the actions of socket(), else without. NULL where it
@@ -39,20 +39,21 @@ struct application {
     bool one_kind; /* defaults[option], of this kind alone; else [kind * option_count + option] */
     /* Asked, before anything is set, whether an action that is due is to be carried out; it is to
      * ask apply_yields() itself. May be NULL. */
-    bool (*judge)(const struct application *application, const struct policy_action *action,
+    bool (*wants)(const struct application *application, const struct policy_action *action,
                   enum phase phase);
-    /* Told what became of each action. `error` is an errno, or 0. May be NULL. */
-    void (*tell)(const struct application *application, const struct policy_action *action,
-                 enum phase phase, enum applied result, int error);
+    /* Gets the result of each action. `error` is an errno, or 0. May be NULL. */
+    void (*report)(const struct application *application, const struct policy_action *action,
+                   enum phase phase, enum applied result, int error);
     void *context; /* for the two */
 };
 
 /*
  * Carry out the actions of the decision that are due, in the order of the policy's option table,
- * which is the order that the kernel wants. Of a `transport` nothing becomes: socket() sees to it,
- * and `judge` must refuse it. An option that cannot be set is told and otherwise forgotten.
+ * which is the order that the kernel wants. A `transport` is not carried out here: socket() does
+ * that, and `wants` must refuse it. An option that cannot be set is reported and otherwise
+ * forgotten.
  */
-void apply(const struct application *application, const struct decision *decision);
+void apply_actions(const struct application *application, const struct decision *decision);
 
 /* Does what the program has set itself stand against the action? */
 bool apply_yields(const struct application *application, const struct policy_action *action,
@@ -62,6 +63,11 @@ bool apply_yields(const struct application *application, const struct policy_act
  * current value. Returns the length; 0 if those bits are not known. Pure. */
 uint32_t apply_value(const struct policy *policy, const struct policy_action *action,
                      const void *now, uint32_t length, uint8_t *value);
+
+/* The `transport` (OP_TRANSPORT) that socket() is to ask for, or NULL. Pure. */
+const struct policy_action *apply_transport(const struct policy *policy,
+                                            const struct decision *decision,
+                                            const struct sockinfo *sockinfo);
 
 /* Strike out what comes too late on a connection: buffers and the like (SO_RCVBUF can clamp the
  * window for good there). Pure. */

@@ -4,8 +4,6 @@
  */
 #include "learn.h"
 
-#include "kernel.h"
-
 #include <linux/sockios.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
@@ -25,12 +23,14 @@ _Static_assert(offsetof(struct tcp_info_head, bytes_acked) == 120, "tcp_info");
 _Static_assert(offsetof(struct tcp_info_head, bytes_sent) == 200, "tcp_info");
 
 /* getsockname or getpeername by number. False if there is no such address. */
-static bool learn_address(int fd, struct sockinfo *sockinfo, enum fact_bit fact)
+static bool learn_address(const struct socket_handle *socket, struct sockinfo *sockinfo,
+                          enum fact_bit fact)
 {
     bool local = fact == FACT_LOCAL;
     struct sockaddr_in6 address = {0};
     socklen_t length = sizeof address;
-    if (kernel_call(local ? SYS_getsockname : SYS_getpeername, fd, &address, &length) != 0)
+    struct sockaddr *to = (struct sockaddr *)&address;
+    if ((local ? socket->ops->name : socket->ops->peer)(socket, to, &length) != 0)
         return false;
     if (length > sizeof address)
         length = sizeof address;
@@ -49,58 +49,88 @@ static bool is_bound(const struct sockinfo *sockinfo)
            !address_is_unspecified(&sockinfo->local);
 }
 
-static bool narrow_type(int fd, struct sockinfo *sockinfo, enum phase phase)
+static bool narrow_type(const struct socket_handle *socket, struct sockinfo *sockinfo,
+                        enum phase phase)
 {
-    int type = kernel_get_int(fd, SOL_SOCKET, SO_TYPE);
+    int type = socket_get_int(socket, SOL_SOCKET, SO_TYPE);
     if (type >= 0)
         sockinfo_narrow_type(sockinfo, phase, type);
     return type >= 0;
 }
 
-static bool learn_type(int fd, struct sockinfo *sockinfo, enum phase phase)
+static bool learn_type(const struct socket_handle *socket, struct sockinfo *sockinfo,
+                       enum phase phase)
 {
-    int domain = sockinfo->families == FAMILY_INET    ? AF_INET
-                 : sockinfo->families == FAMILY_INET6 ? AF_INET6
-                                                      : kernel_get_int(fd, SOL_SOCKET, SO_DOMAIN);
-    int type = kernel_get_int(fd, SOL_SOCKET, SO_TYPE);
-    int protocol = kernel_get_int(fd, SOL_SOCKET, SO_PROTOCOL);
+    int domain = sockinfo->families == FAMILY_INET ? AF_INET
+                 : sockinfo->families == FAMILY_INET6
+                     ? AF_INET6
+                     : socket_get_int(socket, SOL_SOCKET, SO_DOMAIN);
+    int type = socket_get_int(socket, SOL_SOCKET, SO_TYPE);
+    int protocol = socket_get_int(socket, SOL_SOCKET, SO_PROTOCOL);
     if (domain < 0 || type < 0 || protocol < 0)
         return false;
     sockinfo_learn_type(sockinfo, phase, domain, type, protocol);
     return true;
 }
 
-void learn(int fd, struct sockinfo *sockinfo, unsigned wanted, enum phase phase)
+void learn_facts(const struct socket_handle *socket, struct sockinfo *sockinfo, unsigned wanted,
+                 enum phase phase)
 {
     unsigned got = 0;
-    if ((wanted & FACT_REMOTE) != 0 && learn_address(fd, sockinfo, FACT_REMOTE))
+    if ((wanted & FACT_REMOTE) != 0 && learn_address(socket, sockinfo, FACT_REMOTE))
         got |= FACT_REMOTE | FACT_FAMILY;
-    if ((wanted & FACT_LOCAL) != 0 && learn_address(fd, sockinfo, FACT_LOCAL)) {
+    if ((wanted & FACT_LOCAL) != 0 && learn_address(socket, sockinfo, FACT_LOCAL)) {
         got |= FACT_LOCAL | FACT_FAMILY;
         if (phase == PHASE_CONNECT && !is_bound(sockinfo)) {
             sockinfo->known &= (uint8_t)~FACT_LOCAL;
             got &= ~(unsigned)FACT_LOCAL;
         }
     }
-    if ((wanted & FACT_PROTOCOL) != 0 && learn_type(fd, sockinfo, phase))
+    if ((wanted & FACT_PROTOCOL) != 0 && learn_type(socket, sockinfo, phase))
         got |= FACT_FAMILY | FACT_ROLE | FACT_PROTOCOL;
     if ((wanted & FACT_FAMILY & ~got) != 0) {
-        sockinfo->families &= (uint8_t)family_bit_of(kernel_get_int(fd, SOL_SOCKET, SO_DOMAIN));
+        sockinfo->families &= (uint8_t)family_bit_of(socket_get_int(socket, SOL_SOCKET, SO_DOMAIN));
         got |= FACT_FAMILY;
     }
-    if ((wanted & FACT_ROLE & ~got) != 0 && narrow_type(fd, sockinfo, phase))
+    if ((wanted & FACT_ROLE & ~got) != 0 && narrow_type(socket, sockinfo, phase))
         got |= FACT_ROLE;
     sockinfo->unavailable |= (uint8_t)(wanted & ~got);
 }
 
-void learn_decision(const struct policy *policy, const struct active *active, int fd,
-                    struct sockinfo *sockinfo, enum phase phase, unsigned phases,
-                    struct decision *decision)
+void learn_decision(const struct policy *policy, const struct active *active,
+                    const struct socket_handle *socket, struct sockinfo *sockinfo, enum phase phase,
+                    unsigned phases, struct decision *decision)
 {
     /* Each round makes a fact known or unavailable, so this ends. */
     unsigned missing;
     while ((missing = match_rules(policy, active, sockinfo, phases, decision)) != 0)
-        learn(fd, sockinfo, missing, phase);
+        learn_facts(socket, sockinfo, missing, phase);
+}
+
+bool learn_guard(const struct policy *policy, const struct active *active,
+                 const struct socket_handle *socket, uint32_t option, struct sockinfo *sockinfo)
+{
+    bool swallow = false;
+    unsigned missing;
+    if (!learn_history(socket, sockinfo))
+        return false;
+    /* What connect() could not know when the rule was to act, it did not act on. */
+    if ((sockinfo->known & FACT_ROLE) != 0 && sockinfo->roles == ROLE_CONNECT)
+        sockinfo->unavailable |= FACT_LOCAL;
+    while ((missing = match_guard(policy, active, sockinfo, option, &swallow)) != 0)
+        learn_facts(socket, sockinfo, missing, PHASE_CONNECT);
+    return swallow;
+}
+
+uint32_t learn_report(const struct policy *policy, const struct active *active,
+                      const struct socket_handle *socket, struct sockinfo *sockinfo,
+                      enum phase phase)
+{
+    uint32_t number;
+    unsigned missing;
+    while ((missing = match_report(policy, active, sockinfo, &number)) != 0)
+        learn_facts(socket, sockinfo, missing, phase);
+    return number;
 }
 
 /* Has this side sent its FIN? It takes a sequence number too. */
@@ -111,11 +141,11 @@ static bool sent_fin(uint8_t state)
 }
 
 /* The role of a TCP or MPTCP socket by its state; 0 where it stays open. */
-static unsigned tcp_role(int fd, bool mptcp)
+static unsigned tcp_role(const struct socket_handle *socket, bool mptcp)
 {
     struct tcp_info_head info = {0};
     socklen_t length = sizeof info;
-    if (kernel_getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &length) != 0)
+    if (socket->ops->get(socket, IPPROTO_TCP, TCP_INFO, &info, &length) != 0)
         return 0;
     if (info.state == TCP_LISTEN)
         return ROLE_LISTEN | ROLE_ACCEPT;
@@ -126,8 +156,8 @@ static unsigned tcp_role(int fd, bool mptcp)
     int queued = 0, unsent = 0;
     if (info.bytes_sent != 0) {
         /* The queues of MPTCP are those of all subflows, tcp_info is that of one. */
-        if (mptcp || kernel_call(SYS_ioctl, fd, SIOCOUTQ, &queued) != 0 ||
-            kernel_call(SYS_ioctl, fd, SIOCOUTQNSD, &unsent) != 0)
+        if (mptcp || socket->ops->queued(socket, SIOCOUTQ, &queued) != 0 ||
+            socket->ops->queued(socket, SIOCOUTQNSD, &unsent) != 0)
             return 0;
     }
     /* All sequence numbers sent, the acknowledged and the ones in flight, less data and FIN. */
@@ -137,17 +167,18 @@ static unsigned tcp_role(int fd, bool mptcp)
     return beside_data == 0 ? ROLE_ACCEPT : ROLE_CONNECT;
 }
 
-bool learn_history(int fd, struct sockinfo *sockinfo)
+bool learn_history(const struct socket_handle *socket, struct sockinfo *sockinfo)
 {
     *sockinfo = (struct sockinfo){.roles = ROLE_ALL};
-    if (!learn_type(fd, sockinfo, PHASE_SOCKET) || sockinfo->families == 0 ||
+    if (!learn_type(socket, sockinfo, PHASE_SOCKET) || sockinfo->families == 0 ||
         sockinfo->protocols == 0)
         return false;
     bool mptcp = sockinfo->protocols == PROTOCOL_MPTCP;
-    unsigned role = sockinfo->protocols == PROTOCOL_TCP || mptcp         ? tcp_role(fd, mptcp)
-                    : sockinfo->roles == ROLE_DATAGRAM                   ? ROLE_DATAGRAM
-                    : kernel_get_int(fd, SOL_SOCKET, SO_ACCEPTCONN) == 1 ? ROLE_LISTEN | ROLE_ACCEPT
-                                                                         : 0u;
+    unsigned role = sockinfo->protocols == PROTOCOL_TCP || mptcp ? tcp_role(socket, mptcp)
+                    : sockinfo->roles == ROLE_DATAGRAM           ? ROLE_DATAGRAM
+                    : socket_get_int(socket, SOL_SOCKET, SO_ACCEPTCONN) == 1
+                        ? ROLE_LISTEN | ROLE_ACCEPT
+                        : 0u;
     if (role != 0) {
         sockinfo->roles = (uint8_t)role;
         sockinfo->known |= FACT_ROLE;
@@ -155,23 +186,4 @@ bool learn_history(int fd, struct sockinfo *sockinfo)
         sockinfo->unavailable |= FACT_ROLE;
     }
     return true;
-}
-
-#define BIT(phase) PHASE_BIT(PHASE_##phase)
-
-unsigned phases_behind(const struct sockinfo *sockinfo)
-{
-    if ((sockinfo->known & FACT_ROLE) == 0)
-        return BIT(SOCKET);
-    if ((sockinfo->roles & ROLE_LISTEN) != 0)
-        return BIT(SOCKET) | BIT(BIND) | BIT(LISTEN) | BIT(LISTENING);
-    if ((sockinfo->roles & ROLE_ACCEPT) != 0)
-        return BIT(SOCKET) | BIT(LISTEN) | BIT(LISTENING) | BIT(ACCEPT) | BIT(ACCEPT_WILDCARD);
-    return BIT(SOCKET) | BIT(BIND) | BIT(CONNECT) | BIT(CONNECTED);
-}
-
-bool is_connection(const struct sockinfo *sockinfo)
-{
-    return (sockinfo->known & FACT_ROLE) != 0 &&
-           (sockinfo->roles & (ROLE_LISTEN | ROLE_DATAGRAM)) == 0;
 }

@@ -81,13 +81,6 @@ static bool matchers_hold(const struct policy *policy, struct policy_range match
     return wanted == found;
 }
 
-bool rule_is_for(const struct policy *policy, const struct policy_rule *rule,
-                 const struct identity *identity)
-{
-    struct named named = name_identity(identity);
-    return matchers_hold(policy, rule->matchers, &named);
-}
-
 uint32_t active_rules(const struct policy *policy, const struct identity *identity, uint32_t *rules)
 {
     struct named named = name_identity(identity);

@@ -19,10 +19,6 @@ struct identity {
     uint32_t uid;            /* effective */
 };
 
-/* True if the rule's matchers hold for this process. */
-bool rule_is_for(const struct policy *policy, const struct policy_rule *rule,
-                 const struct identity *identity);
-
 /* The rules that are for a process: indices into policy->rules, ascending. */
 struct active {
     const uint32_t *rules;

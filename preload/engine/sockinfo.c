@@ -202,3 +202,22 @@ void sockinfo_learn_type(struct sockinfo *sockinfo, enum phase phase, int domain
     sockinfo->protocols = (uint16_t)protocol_bit_of(domain, type, protocol);
     settle_role(sockinfo, phase);
 }
+
+#define BIT(phase) PHASE_BIT(PHASE_##phase)
+
+unsigned sockinfo_phases_behind(const struct sockinfo *sockinfo)
+{
+    if ((sockinfo->known & FACT_ROLE) == 0)
+        return BIT(SOCKET);
+    if ((sockinfo->roles & ROLE_LISTEN) != 0)
+        return BIT(SOCKET) | BIT(BIND) | BIT(LISTEN) | BIT(LISTENING);
+    if ((sockinfo->roles & ROLE_ACCEPT) != 0)
+        return BIT(SOCKET) | BIT(LISTEN) | BIT(LISTENING) | BIT(ACCEPT) | BIT(ACCEPT_WILDCARD);
+    return BIT(SOCKET) | BIT(BIND) | BIT(CONNECT) | BIT(CONNECTED);
+}
+
+bool sockinfo_is_connection(const struct sockinfo *sockinfo)
+{
+    return (sockinfo->known & FACT_ROLE) != 0 &&
+           (sockinfo->roles & (ROLE_LISTEN | ROLE_DATAGRAM)) == 0;
+}

@@ -65,6 +65,14 @@ void sockinfo_narrow_type(struct sockinfo *sockinfo, enum phase phase, int type)
 void sockinfo_learn_type(struct sockinfo *sockinfo, enum phase phase, int domain, int type,
                          int protocol);
 
+/* The phases (PHASE_BIT()s) that lie behind a socket: it should have what is given at any of them.
+ */
+unsigned sockinfo_phases_behind(const struct sockinfo *sockinfo);
+
+/* True if it is known to have connected or to have been accepted. Then it is too late for
+ * OPTION_EARLY, and SO_RCVBUF can clamp the window for good. */
+bool sockinfo_is_connection(const struct sockinfo *sockinfo);
+
 /* An address as two numbers, so that it is compared in one or two steps. */
 struct halves {
     uint64_t high, low;

@@ -6,6 +6,7 @@
 #include "record.h"
 
 #include "kernel.h"
+#include "kernel_socket.h"
 #include "learn.h"
 
 #include <netinet/in.h>
@@ -64,17 +65,15 @@ static void learn_ends(int fd, struct sockinfo *sockinfo, const struct record *r
         sockinfo->known &= (uint8_t)~FACT_LOCAL;
         sockinfo->unavailable &= (uint8_t)~FACT_LOCAL;
     }
-    learn(fd, sockinfo, wanted & ~(unsigned)(sockinfo->known | sockinfo->unavailable),
-          phase_of(record));
+    learn_facts(KERNEL_SOCKET(fd), sockinfo,
+                wanted & ~(unsigned)(sockinfo->known | sockinfo->unavailable), phase_of(record));
 }
 
 static bool find_rule(const struct record_maker *maker, int fd, struct sockinfo *sockinfo,
                       struct record *record)
 {
-    unsigned missing;
-    uint32_t number;
-    while ((missing = match_report(maker->policy, maker->active, sockinfo, &number)) != 0)
-        learn(fd, sockinfo, missing, phase_of(record));
+    uint32_t number =
+        learn_report(maker->policy, maker->active, KERNEL_SOCKET(fd), sockinfo, phase_of(record));
     if (number == NO_REPORT)
         return false;
     record->rule = number < maker->rules_named ? (uint16_t)number : RECORD_RULE_UNNAMED;
@@ -146,8 +145,9 @@ static __attribute__((noinline)) void decide_options(const struct record_maker *
                                                      struct record *record)
 {
     struct decision decision;
-    unsigned phases = phases_behind(sockinfo);
-    learn_decision(maker->policy, maker->active, fd, sockinfo, phase_of(record), phases, &decision);
+    unsigned phases = sockinfo_phases_behind(sockinfo);
+    learn_decision(maker->policy, maker->active, KERNEL_SOCKET(fd), sockinfo, phase_of(record),
+                   phases, &decision);
     put_options(maker, &decision, phases, record);
 }
 
@@ -164,7 +164,7 @@ bool record_fill(const struct record_maker *maker, int fd, struct sockinfo *sock
         return false;
     put_addresses(sockinfo, record);
     if (decided != NULL)
-        put_options(maker, decided, phases_behind(sockinfo), record);
+        put_options(maker, decided, sockinfo_phases_behind(sockinfo), record);
     else
         decide_options(maker, fd, sockinfo, record);
     return true;

@@ -30,7 +30,7 @@ unsigned record_roles(const struct policy *policy, const struct active *active);
  * Fill `record`, in which the caller has set `kind`, `pid` and `time_ns` and the rest is zero, for
  * the socket `fd`, whose call has just succeeded or is under way. `sockinfo` is what is known about
  * it; what else is needed is asked of the kernel, and added. `decided` is what the rules gave it in
- * its life up to here (at all of phases_behind()); NULL: it is matched here.
+ * its life up to here (at all of sockinfo_phases_behind()); NULL: it is matched here.
  * False: no rule wants it reported, or it is not of a kind that sock_diag's TCP part knows.
  * Changes errno. Async-signal-safe, thread-safe.
  */

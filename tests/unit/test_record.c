@@ -4,6 +4,7 @@
  * registration names.
  */
 #include "compiled.h"
+#include "kernel_socket.h"
 #include "learn.h"
 #include "record.h"
 #include "register.h"
@@ -158,8 +159,8 @@ Test(record, what_connect_decided_stands)
 
     open_scene(&scene);
     cr_assert(connecting(&scene, &sockinfo));
-    learn_decision(&scene.compiled.policy, &scene.active, fresh, &sockinfo, PHASE_CONNECT, phases,
-                   &decision);
+    learn_decision(&scene.compiled.policy, &scene.active, KERNEL_SOCKET(fresh), &sockinfo,
+                   PHASE_CONNECT, phases, &decision);
     cr_assert(record_fill(&scene.maker, scene.client, &sockinfo, &decision, &record));
     cr_expect_eq(record.applied, 2, "the rule on the local address could not act before the call");
     cr_expect_neq(record.local_port, 0, "which the call gave it");

@@ -4,6 +4,7 @@
  */
 #include "describe.h"
 #include "kernel.h"
+#include "kernel_socket.h"
 #include "names.h"
 
 #include <errno.h>
@@ -41,7 +42,7 @@ int observe(int fd, struct observed *observed)
     observed->remote_length = sizeof observed->remote;
     if (getpeername(fd, (struct sockaddr *)&observed->remote, &observed->remote_length) != 0)
         observed->remote_length = 0;
-    if (!learn_history(fd, &observed->sockinfo)) {
+    if (!learn_history(KERNEL_SOCKET(fd), &observed->sockinfo)) {
         observed->sockinfo.families = 0;
         return 0;
     }

@@ -5,6 +5,7 @@
  * enter another user namespace.
  */
 #include "fresh_socket.h"
+#include "kernel_socket.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -90,7 +91,7 @@ static int make(const struct policy *policy, const struct lender *lender, struct
     }
     open_fresh(lender, fresh);
     if (policy && fresh->fd >= 0)
-        defaults_note(fresh->fd, policy, fresh->defaults);
+        defaults_note(KERNEL_SOCKET(fresh->fd), policy, fresh->defaults);
     return 0;
 }
 

@@ -8,6 +8,7 @@
  */
 #include "reconcile.h"
 #include "format_option.h"
+#include "kernel_socket.h"
 #include "names.h"
 #include "read_option.h"
 #include "simulate.h"
@@ -27,7 +28,8 @@ struct expectation {
 bool option_floats(const struct option *row, const struct sockinfo *sockinfo, bool unset)
 {
     return unset || row->echo == ECHO_UNCERTAIN ||
-           (row->when == WHEN_HANDSHAKE && row->echo == ECHO_SAME && is_connection(sockinfo));
+           (row->when == WHEN_HANDSHAKE && row->echo == ECHO_SAME &&
+            sockinfo_is_connection(sockinfo));
 }
 
 static bool same_bytes(const struct value *one, const struct value *other)
@@ -154,7 +156,7 @@ static const char *too_late(const struct policy *policy, const struct policy_act
         return "too late: the protocol is chosen when a socket is made";
     if (action->op == OP_SOURCE)
         return "too late: the source address is chosen when a socket connects";
-    if (is_connection(&observed->sockinfo) &&
+    if (sockinfo_is_connection(&observed->sockinfo) &&
         (policy->options[action->option].flags & OPTION_EARLY ||
          (row && row->when == WHEN_CONNECT)))
         return row && row->when == WHEN_BIND ? "too late: the connection is bound to its address"
@@ -199,8 +201,8 @@ static struct value expected_value(const struct retuner *retuner,
 }
 
 /* Whether an option that was decided is to be set. */
-static bool judge(const struct application *application, const struct policy_action *action,
-                  enum phase phase)
+static bool wants_action(const struct application *application, const struct policy_action *action,
+                         enum phase phase)
 {
     const struct retuning *retuning = application->context;
     const struct retuner *retuner = retuning->retuner;
@@ -214,7 +216,7 @@ static bool judge(const struct application *application, const struct policy_act
     result = &retuning->result->options[retuning->result->count++];
     *result = (struct retuned_option){.action = (uint32_t)(action - retuner->policy->actions)};
     if (!special)
-        read_option(application->fd, option->level, option->optname, row, &result->before,
+        read_option(application->socket->fd, option->level, option->optname, row, &result->before,
                     &result->unset);
     result->after = expected_value(retuner, result);
     if (!result->after.length) {
@@ -254,7 +256,7 @@ static void note_set(const struct application *application, const struct policy_
         result->error = error;
         result->result = RETUNED_FAILED;
     } else if (!result->before.length ||
-               !read_option(application->fd, option->level, option->optname,
+               !read_option(application->socket->fd, option->level, option->optname,
                             action_option(policy, action), &result->after, &unset)) {
         result->result = RETUNED_BLIND;
     } else if (!same_bytes(&result->before, &result->after) || result->unset != unset) {
@@ -275,13 +277,13 @@ void retune(int fd, const struct observed *observed, const struct default_value 
     struct retuning retuning = {retuner, observed, result};
     const struct application application = {.policy = retuner->policy,
                                             .sockinfo = &observed->sockinfo,
-                                            .fd = fd,
+                                            .socket = KERNEL_SOCKET(fd),
                                             .phases = PHASE_ALL,
                                             .timing = APPLY_AFTERWARDS,
                                             .defaults = fresh,
                                             .one_kind = true,
-                                            .judge = judge,
-                                            .tell = note_set,
+                                            .wants = wants_action,
+                                            .report = note_set,
                                             .context = &retuning};
     struct decision decision;
 
@@ -289,7 +291,7 @@ void retune(int fd, const struct observed *observed, const struct default_value 
     if (!observed->sockinfo.families)
         return;
     decide(retuner, active, observed, &decision);
-    apply(&application, &decision);
+    apply_actions(&application, &decision);
 }
 
 /* --- telling ---------------------------------------------------------------------------------- */

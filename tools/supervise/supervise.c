@@ -7,6 +7,7 @@
 #include "apply.h"
 #include "elf.h"
 #include "failure.h"
+#include "kernel_socket.h"
 #include "learn.h"
 #include "supervise_filter.h"
 #include "supervise_server.h"
@@ -66,17 +67,18 @@ static void tune_opened(const struct policy *policy, const struct active *active
     struct decision decision;
     struct application application = {.policy = policy,
                                       .sockinfo = &sockinfo,
-                                      .fd = fd,
+                                      .socket = KERNEL_SOCKET(fd),
                                       .timing = APPLY_AFTERWARDS,
                                       .defaults = fresh};
 
-    if (!learn_history(fd, &sockinfo))
+    if (!learn_history(KERNEL_SOCKET(fd), &sockinfo))
         return;
-    application.phases = phases_behind(&sockinfo);
-    learn_decision(policy, active, fd, &sockinfo, PHASE_SOCKET, application.phases, &decision);
-    if (is_connection(&sockinfo))
+    application.phases = sockinfo_phases_behind(&sockinfo);
+    learn_decision(policy, active, KERNEL_SOCKET(fd), &sockinfo, PHASE_SOCKET, application.phases,
+                   &decision);
+    if (sockinfo_is_connection(&sockinfo))
         apply_drop_early(policy, &decision);
-    apply(&application, &decision);
+    apply_actions(&application, &decision);
 }
 
 static void tune_all_opened(const struct policy *policy, const struct active *active,

@@ -13,6 +13,7 @@
 #include "supervise_call.h"
 #include "duplicate.h"
 #include "kernel.h"
+#include "kernel_socket.h"
 #include "learn.h"
 #include "option.h"
 #include "record.h"
@@ -175,15 +176,16 @@ static void note_applied(const struct application *application, const struct pol
 }
 
 /* What is given, by whom, and to which call it belongs. */
-static struct application application_of(const struct handling *handling, int fd,
+static struct application application_of(const struct handling *handling,
+                                         const struct socket_handle *socket,
                                          struct sockinfo *sockinfo, struct traced_call *traced)
 {
     *traced =
         (struct traced_call){handling->guide->policy, handling->peer, handling->name, handling->fd};
     return (struct application){.policy = handling->guide->policy,
                                 .sockinfo = sockinfo,
-                                .fd = fd,
-                                .tell = note_applied,
+                                .socket = socket,
+                                .report = note_applied,
                                 .context = traced};
 }
 
@@ -192,9 +194,9 @@ static void apply_to(const struct handling *handling, const struct application *
 {
     struct decision decision;
 
-    learn_decision(application->policy, &handling->peer->active, application->fd, sockinfo,
+    learn_decision(application->policy, &handling->peer->active, application->socket, sockinfo,
                    (enum phase)__builtin_ctz(application->phases), application->phases, &decision);
-    apply(application, &decision);
+    apply_actions(application, &decision);
 }
 
 /* What socket() would have given. False if it is no socket that concerns us. */
@@ -202,7 +204,8 @@ static bool make_up_for_socket(const struct handling *handling, int fd)
 {
     struct sockinfo sockinfo;
     struct traced_call traced;
-    struct application application = application_of(handling, fd, &sockinfo, &traced);
+    struct application application =
+        application_of(handling, KERNEL_SOCKET(fd), &sockinfo, &traced);
 
     application.phases = BIT(SOCKET);
     application.timing = APPLY_LATE;
@@ -219,7 +222,7 @@ static void tune_borrowed(const struct handling *handling, int fd, struct sockin
                           unsigned phases)
 {
     struct traced_call traced;
-    struct application application = application_of(handling, fd, sockinfo, &traced);
+    struct application application = application_of(handling, KERNEL_SOCKET(fd), sockinfo, &traced);
 
     application.phases = phases;
     application.defaults = handling->peer->defaults;
@@ -297,14 +300,9 @@ static bool is_guarded(const struct handling *handling, int fd, uint32_t option)
     struct traced_call traced = {handling->guide->policy, handling->peer, handling->name,
                                  handling->fd};
     struct sockinfo sockinfo;
-    bool swallow = false;
-    unsigned missing;
+    bool swallow = learn_guard(handling->guide->policy, &handling->peer->active, KERNEL_SOCKET(fd),
+                               option, &sockinfo);
 
-    if (!learn_history(fd, &sockinfo))
-        return false;
-    while ((missing = match_guard(handling->guide->policy, &handling->peer->active, &sockinfo,
-                                  option, &swallow)) != 0)
-        learn(fd, &sockinfo, missing, PHASE_CONNECT);
     if (swallow && supervise_tracing())
         supervise_tell_swallowed(&traced, &sockinfo, option);
     return swallow;

@@ -12,6 +12,7 @@
  */
 #include "supervise_report.h"
 #include "kernel.h"
+#include "kernel_socket.h"
 #include "learn.h"
 #include "record.h"
 #include "register.h"
@@ -242,7 +243,7 @@ static bool fill_entry(int fd, const struct sockinfo *sockinfo, enum record_kind
     entry->interface = interface > 0 ? (uint32_t)interface : 0;
     /* The first connections of a listener may be over before it is seen by a dump. */
     if (kind == RECORD_LISTEN)
-        learn(fd, &entry->sockinfo, FACT_LOCAL, PHASE_LISTEN);
+        learn_facts(KERNEL_SOCKET(fd), &entry->sockinfo, FACT_LOCAL, PHASE_LISTEN);
     return true;
 }
 
@@ -278,10 +279,10 @@ static void note_opened(int fd)
 {
     struct sockinfo sockinfo;
 
-    if (opened.count == OPENED_MAX || !learn_history(fd, &sockinfo) ||
+    if (opened.count == OPENED_MAX || !learn_history(KERNEL_SOCKET(fd), &sockinfo) ||
         !(sockinfo.known & FACT_ROLE) || sockinfo.roles & ROLE_DATAGRAM)
         return;
-    learn(fd, &sockinfo, FACT_LOCAL | FACT_REMOTE, PHASE_ACCEPT);
+    learn_facts(KERNEL_SOCKET(fd), &sockinfo, FACT_LOCAL | FACT_REMOTE, PHASE_ACCEPT);
     if (fill_entry(fd, &sockinfo,
                    sockinfo.roles & ROLE_LISTEN   ? RECORD_LISTEN
                    : sockinfo.roles & ROLE_ACCEPT ? RECORD_ACCEPT

@@ -61,7 +61,7 @@ static bool has_it(const struct application *application, const struct policy_ac
     uint8_t now[POLICY_VALUE_MAX];
     socklen_t length = sizeof now;
 
-    return getsockopt(application->fd, option->level, option->optname, now, &length) == 0 &&
+    return getsockopt(application->socket->fd, option->level, option->optname, now, &length) == 0 &&
            length == action->length && memcmp(now, policy->data + action->value, length) == 0;
 }
 

@@ -3,6 +3,7 @@
  * Peers, by /proc, pidfds and process_vm_readv().
  */
 #include "target.h"
+#include "take_defaults.h"
 
 #include <elf.h>
 #include <errno.h>

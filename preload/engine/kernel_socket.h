@@ -1,0 +1,17 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Operations on a descriptor of this process, by kernel.h: they are neither interposed by others
+ * nor cancellation points. Async-signal-safe; they change errno.
+ */
+#ifndef SOCKTUNE_KERNEL_SOCKET_H
+#define SOCKTUNE_KERNEL_SOCKET_H
+
+#include "socket_ops.h"
+
+extern const struct socket_ops kernel_socket_ops;
+
+/* A handle of a descriptor, for the block in which this stands. */
+#define KERNEL_SOCKET(number)                                                                      \
+    (&(const struct socket_handle){.ops = &kernel_socket_ops, .fd = (number)})
+
+#endif

@@ -1,0 +1,45 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The operations through which the engine reaches a socket. There are two tables of them: the
+ * kernel's (kernel_socket.h), on a descriptor of this process, be it the program's own or a
+ * duplicate of another program's; and that of a socket that exists in memory alone, which `socktune
+ * explain` and the unit tests use (tools/process/fake_socket.h).
+ *
+ * All operations answer as the system calls do: 0, or -1 with errno.
+ */
+#ifndef SOCKTUNE_SOCKET_OPS_H
+#define SOCKTUNE_SOCKET_OPS_H
+
+#include <sys/socket.h>
+
+struct socket_handle;
+
+struct socket_ops {
+    int (*get)(const struct socket_handle *socket, int level, int optname, void *value,
+               socklen_t *length);
+    int (*set)(const struct socket_handle *socket, int level, int optname, const void *value,
+               socklen_t length);
+    int (*name)(const struct socket_handle *socket, struct sockaddr *address, socklen_t *length);
+    int (*peer)(const struct socket_handle *socket, struct sockaddr *address, socklen_t *length);
+    int (*bind)(const struct socket_handle *socket, const struct sockaddr *address,
+                socklen_t length);
+    /* ioctl(2) with SIOCOUTQ or SIOCOUTQNSD: bytes in the send queue. */
+    int (*queued)(const struct socket_handle *socket, int request, int *bytes);
+};
+
+/* A socket, and how to reach it. */
+struct socket_handle {
+    const struct socket_ops *ops;
+    int fd;        /* for messages, and for the kernel's operations; -1: there is no descriptor */
+    void *context; /* for other operations */
+};
+
+/* An int option's value, or -1. */
+static inline int socket_get_int(const struct socket_handle *socket, int level, int optname)
+{
+    int value = -1;
+    socklen_t length = sizeof value;
+    return socket->ops->get(socket, level, optname, &value, &length) == 0 ? value : -1;
+}
+
+#endif
