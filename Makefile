@@ -169,6 +169,7 @@ install: all
 	for page in $(MAN_PAGES); do section=$${page##*.}; \
 	    $(INSTALL) -D -m 644 $$page '$(DESTDIR)$(MANDIR)'/man$$section/$${page##*/} || exit 1; done
 	$(INSTALL) -m 644 tools/package/completion/socktune.bash '$(DESTDIR)$(BASH_COMPLETION_DIR)/socktune'
+	ln -sfn socktune '$(DESTDIR)$(BASH_COMPLETION_DIR)/socktuned'
 	$(INSTALL) -m 644 tools/package/completion/_socktune '$(DESTDIR)$(ZSH_COMPLETION_DIR)/_socktune'
 
 .PHONY: i386 aarch64

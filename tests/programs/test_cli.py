@@ -10,6 +10,7 @@ import socket
 import stat
 import subprocess
 
+import kernel
 import pytest
 from conftest import needs_root, program
 
@@ -77,6 +78,22 @@ def test_help_of_a_command(socktune, command):
     result = socktune(command, "--help")
     assert (result.returncode, result.stderr) == (0, "")
     assert f"Usage: socktune {command} " in result.stdout
+    assert all(len(line) < 80 for line in result.stdout.splitlines()), "wider than a terminal"
+    assert socktune("help", command).stdout == result.stdout
+
+
+def test_help_of_help(socktune):
+    assert socktune("help").stdout == socktune("--help").stdout
+    unknown = socktune("help", "chek")
+    assert unknown.returncode == 2 and 'did you mean "check"?' in unknown.stderr
+
+
+def test_help_shows_what_other_tables_know(socktune):
+    """The words that a flag's value can be are listed from where they are defined."""
+    told = " ".join(socktune("stats", "--help").stdout.split())
+    assert "in that role: connect, listen, accept " in told
+    assert "close-wait, last-ack, listen, closing " in told
+    assert "closed for that reason: fin, reset," in told
 
 
 @pytest.mark.parametrize("arguments, complaint", [
@@ -109,7 +126,10 @@ def test_wrong_arguments(socktune, arguments, complaint):
     result = socktune(*arguments)
     assert (result.returncode, result.stdout) == (2, "")
     assert complaint in result.stderr
-    assert "Usage: socktune" in result.stderr
+    command = f" {arguments[0]}" if arguments and arguments[0] in COMMANDS else ""
+    lines = result.stderr.splitlines()
+    if arguments:
+        assert len(lines) == 2 and lines[1] == f"Try `socktune{command} --help`."
 
 
 @pytest.mark.parametrize("command", COMMANDS)
@@ -117,7 +137,8 @@ def test_unknown_option_of_a_command(socktune, command):
     result = socktune(command, "--frobnicate")
     assert (result.returncode, result.stdout) == (2, "")
     assert result.stderr.startswith(f"socktune {command}: ")
-    assert "--frobnicate" in result.stderr and f"Usage: socktune {command} " in result.stderr
+    assert "--frobnicate" in result.stderr
+    assert result.stderr.splitlines()[1:] == [f"Try `socktune {command} --help`."]
 
 
 def test_full_disk_is_told(build):
@@ -533,45 +554,85 @@ def test_run_warns_of_static_programs(socktune, rules, directory):
 COMPLETION = pathlib.Path(__file__).resolve().parents[2] / "tools" / "package" / "completion"
 
 
-def complete_in_bash(build, line):
+def complete_in_bash(build, line, cwd=None):
     words = line.split(" ")
-    words[0] = str(build.socktune)
+    function = f"_{words[0]}"
+    words[0] = str(build.socktune.parent / words[0])
     script = (f'source "{COMPLETION}/socktune.bash"; COMP_WORDS=("$@"); COMP_CWORD=$(($# - 1)); '
-              '_socktune; printf "%s\\n" "${COMPREPLY[@]}"')
-    result = subprocess.run(["bash", "--norc", "-c", script, "bash", *words], text=True,
+              f'{function}; printf "%s\\n" "${{COMPREPLY[@]}}"')
+    result = subprocess.run(["bash", "--norc", "-c", script, "bash", *words], text=True, cwd=cwd,
                             capture_output=True, check=True, timeout=30)
     assert result.stderr == ""
-    return result.stdout.split()
+    return result.stdout.splitlines()
 
 
 @pytest.mark.parametrize("line, expected", [
     ("socktune ch", ["check"]),
     ("socktune --v", ["--version"]),
-    ("socktune options TCP_KEEP", ["TCP_KEEPIDLE", "TCP_KEEPINTVL", "TCP_KEEPCNT"]),
+    ("socktune options TCP_KEEP", ["TCP_KEEPCNT", "TCP_KEEPIDLE", "TCP_KEEPINTVL"]),
     ("socktune explain --lis", ["--listen"]),
     ("socktune explain --family inet", ["inet", "inet6"]),
     ("socktune compile --pre", ["--preload"]),
-    ("socktune stats --sort re", ["remote", "reason", "retransmits", "received", "refused"]),
+    ("socktune stats --sort re", ["reason", "received", "refused", "remote", "retransmits"]),
     ("socktune stats --cl", ["--closed"]),
     ("socktune top -s rt", ["rtt", "rttvar"]),
+    ("socktune top --state es", ["established"]),
+    ("socktune help ex", ["explain"]),
+    ("socktune run -v", [""]),
+    ("socktuned --foreg", ["--foreground"]),
 ])
 def test_completion_in_bash(build, line, expected):
     assert complete_in_bash(build, line) == expected
 
 
-def test_completion_in_zsh_is_sound(build):
-    """It loads, and its lists of commands and options are those of the command."""
+def test_completion_of_rule_files_and_processes(build, directory, start):
+    for name in ("one.conf", "one.policy", "one.txt"):
+        (directory / name).write_text("", encoding="ascii")
+    assert complete_in_bash(build, "socktune check one", directory) == ["one.conf", "one.policy"]
+    assert complete_in_bash(build, "socktune run -c one", directory) == ["one.conf", "one.policy"]
+    sleeper = start(["/bin/sleep", "60"])
+    sleeper.until(lambda: kernel.program_of(sleeper.pid) == "sleep", "the program")
+    assert str(sleeper.pid) in complete_in_bash(build, f"socktune inspect {sleeper.pid}")[0].split()
+    many = complete_in_bash(build, f"socktune apply {str(sleeper.pid)[:1]}")
+    assert len(many) == 1 or f"{sleeper.pid} (sleep)" in many
+
+
+def test_completion_in_zsh(build):
+    """It offers the commands, and the flags of each with what their values can be."""
     if not shutil.which("zsh"):
         pytest.skip("zsh is not installed")
-    script = (f"_describe() {{ print -l ${{(P)@[-1]}} }}; socktune={build.socktune}; "
-              'compadd() { shift; print -l -- sorted-by "$@" }; '
+    script = (f"socktune={build.socktune}; service=socktune; "
+              "_describe() { print -l ${(P)@[-1]} }; "
               f'eval "$(sed \'$d\' "{COMPLETION}/_socktune")"; '
-              "_socktune_commands; _socktune_options; _socktune_sort_keys")
+              "_socktune_commands; _socktune_options")
+    lines = run_zsh(script)
+    assert [line.split(":")[0] for line in lines[:len(COMMANDS)]] == list(COMMANDS)
+    assert "TCP_KEEPIDLE" in lines
+
+
+@pytest.mark.parametrize("command, spec", [
+    ("stats", "(-s --sort)--sort[sort by a column"),
+    ("stats", "--role[in that role]:value:(connect listen accept)"),
+    ("run", "(-c --config)-c[rule file"),
+    ("run", "--trace=-[write each decision to FILE or to standard error]::value:_files"),
+    ("run", "(-)1:program:_command_names -e"),
+    ("inspect", "*:operand:_pids"),
+    ("check", "*:operand:_files -g '*.(conf|policy)'"),
+])
+def test_flags_in_zsh(build, command, spec):
+    """The word before the cursor's command decides; _arguments gets the flags of that command."""
+    if not shutil.which("zsh"):
+        pytest.skip("zsh is not installed")
+    source = (COMPLETION / "_socktune").read_text(encoding="utf-8").rsplit("\n", 2)[0]
+    script = (f"{source}\nservice=socktune\n"
+              "_arguments() { if [[ $1 == -C ]]; then state=arguments; words=($words[2,-1]); "
+              "return 1; fi; print -rl -- $@ }\n"
+              f"words=({build.socktune} {command})\n_socktune\n")
+    assert any(line.startswith(spec) for line in run_zsh(script))
+
+
+def run_zsh(script):
     result = subprocess.run(["zsh", "-f", "-c", script], text=True, capture_output=True, check=True,
                             timeout=30)
     assert result.stderr == ""
-    lines = result.stdout.splitlines()
-    assert [line.split(":")[0] for line in lines[:len(COMMANDS)]] == list(COMMANDS)
-    assert "TCP_KEEPIDLE" in lines
-    keys = lines[lines.index("sorted-by") + 1:]
-    assert (keys[0], keys[-1]) == ("program", "data") and all(keys)
+    return result.stdout.splitlines()

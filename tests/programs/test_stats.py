@@ -177,7 +177,7 @@ def test_every_key_sorts(stats, helper):
     assert len(keys) > 15
     for key in keys:
         assert len(table(stats("-s", key))) == 3
-    told = stats("--help").stdout.split("Keys: ")[1].split("-w,")[0]
+    told = stats("--help").stdout.split("Keys:")[1].split("-w,")[0]
     assert [word.strip() for word in told.split(",")] == keys, "the help lists them"
 
 

@@ -11,7 +11,6 @@
 #include "commands.h"
 #include "console.h"
 #include "duplicate.h"
-#include "flags.h"
 #include "format_option.h"
 #include "fresh_socket.h"
 #include "glob.h"
@@ -487,35 +486,28 @@ static bool read_pause(const char *word, double *seconds)
     return end != word && !*end && *seconds >= 0.1 && *seconds <= 86400;
 }
 
-int cmd_apply(int argc, char **argv)
+static int cmd_apply(int argc, char **argv)
 {
     struct tour tour = {.rules = NULL};
-    const struct flag flags[] = {{"config", 'c', FLAG_VALUE, &tour.rules},
-                                 {"program", 'p', FLAG_VALUE, &tour.program},
-                                 {"all", 'a', FLAG_SWITCH, &tour.all},
-                                 {"dry-run", 'n', FLAG_SWITCH, &tour.dry_run},
-                                 {"watch", 'w', FLAG_VALUE, &tour.watch},
-                                 {"json", 'j', FLAG_SWITCH, &tour.json},
-                                 {NULL, 0, FLAG_SWITCH, NULL}};
     double pause = 0;
     size_t count;
     pid_t *pids;
     int status = 0;
-    int first = parse_flags(argc, argv, flags, OPERANDS_ANYWHERE, &status);
+    int first = parse_flags(argc, argv, &tour, &status);
 
     if (first < 0)
         return status;
     count = (size_t)(argc - first);
-    if ((count > 0) + tour.all + !!tour.program != 1)
+    if ((count > 0) + tour.all + (tour.program != NULL) != 1)
         return command_misuse("expected processes, or --program, or --all");
-    if (tour.watch && !read_pause(tour.watch, &pause))
+    if (tour.watch != NULL && !read_pause(tour.watch, &pause))
         return command_misuse("\"%s\": --watch takes seconds, 0.1 to 86400", tour.watch);
-    if (!tour.rules)
+    if (tour.rules == NULL)
         tour.rules = default_rules();
-    if (!tour.rules)
+    if (tour.rules == NULL)
         return command_misuse("which rules? Name them with -c");
     pids = calloc(count + 1, sizeof *pids);
-    if (!pids)
+    if (pids == NULL)
         return command_failure("%s", strerror(errno));
     for (size_t i = 0; i < count && !status; i++)
         if (!read_pid(argv[(size_t)first + i], &pids[i]))
@@ -525,3 +517,34 @@ int cmd_apply(int argc, char **argv)
     free(pids);
     return status;
 }
+
+static const struct flag flags[] = {
+    FLAG_RULES(struct tour, rules),
+    {"program", 'p', FLAG_VALUE, offsetof(struct tour, program), "GLOB",
+     "processes by name or path, as in rules", "<program>", NULL},
+    {"all", 'a', FLAG_SWITCH, offsetof(struct tour, all), NULL,
+     "every accessible process that a rule is for", NULL, NULL},
+    {"dry-run", 'n', FLAG_SWITCH, offsetof(struct tour, dry_run), NULL,
+     "print what would change, and change nothing", NULL, NULL},
+    {"watch", 'w', FLAG_VALUE, offsetof(struct tour, watch), "SECONDS",
+     "stay and look for new sockets that often", NULL, NULL},
+    FLAG_JSON(struct tour, json),
+    FLAGS_END,
+};
+
+const struct command apply_command = {
+    .name = "apply",
+    .summary = "set options on a running program's open sockets",
+    .synopsis =
+        "[-c RULES] [--dry-run] [--json] [--watch SECONDS] (PID... | --program GLOB | --all)",
+    .details =
+        "Prints each option that changes, before -> after, with its rule, and why an option "
+        "cannot be set. The program keeps running meanwhile. The next connections of a listener "
+        "inherit its new options.",
+    .flags = flags,
+    .notes =
+        "The exit status is 0 if all options are as the rules say, 1 if one could not be set, and "
+        "78 if the rules are wrong.",
+    .operand = "<process>",
+    .run = cmd_apply,
+};

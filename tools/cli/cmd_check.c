@@ -4,7 +4,6 @@
  */
 #include "commands.h"
 #include "console.h"
-#include "flags.h"
 #include "rules_file.h"
 
 static void collect(void *context, enum severity severity, struct location at, const char *message)
@@ -60,20 +59,39 @@ static int check(const char *const *paths, int count, bool json)
     return diagnostics.errors ? 1 : 0;
 }
 
-int cmd_check(int argc, char **argv)
+struct check_arguments {
+    bool json;
+};
+
+static int cmd_check(int argc, char **argv)
 {
-    bool json = false;
-    const struct flag flags[] = {{"json", 'j', FLAG_SWITCH, &json}, {NULL, 0, FLAG_SWITCH, NULL}};
-    int status;
-    int first = parse_flags(argc, argv, flags, OPERANDS_ANYWHERE, &status);
+    struct check_arguments arguments = {.json = false};
     const char *usual = default_rules();
+    int status;
+    int first = parse_flags(argc, argv, &arguments, &status);
 
     if (first < 0)
         return status;
     if (first < argc)
-        return check((const char *const *)argv + first, argc - first, json);
-    if (!usual)
-        return command_failure("no rules: SOCKTUNE_RULES is not set, and there is neither "
-                               "/etc/socktune.d nor /etc/socktune.conf");
-    return check(&usual, 1, json);
+        return check((const char *const *)argv + first, argc - first, arguments.json);
+    if (usual == NULL)
+        return command_failure("no rules: SOCKTUNE_RULES is not set, and neither /etc/socktune.d "
+                               "nor /etc/socktune.conf exists");
+    return check(&usual, 1, arguments.json);
 }
+
+static const struct flag flags[] = {FLAG_JSON(struct check_arguments, json), FLAGS_END};
+
+const struct command check_command = {
+    .name = "check",
+    .summary = "find errors in rules",
+    .synopsis = "[--json] [RULES...]",
+    .details =
+        "RULES is a rule file, a directory of *.conf files or a compiled policy. Without it, "
+        "check the default rules: SOCKTUNE_RULES, /etc/socktune.d or /etc/socktune.conf. "
+        "Each finding is printed as FILE:LINE: error: (or warning:) with what would be right.",
+    .flags = flags,
+    .notes = "The exit status is 1 if there is an error, else 0.",
+    .operand = "<rules>",
+    .run = cmd_check,
+};

@@ -7,7 +7,6 @@
  * there is no environment.
  */
 #include "commands.h"
-#include "flags.h"
 #include "policy_store.h"
 
 #include <errno.h>
@@ -85,21 +84,44 @@ static int compile(const char *rules, const char *output)
     return status;
 }
 
-int cmd_compile(int argc, char **argv)
+struct compile_arguments {
+    const char *output;
+    bool preload;
+};
+
+static int cmd_compile(int argc, char **argv)
 {
-    const char *output = NULL;
-    bool preload = false;
-    const struct flag flags[] = {{"output", 'o', FLAG_VALUE, &output},
-                                 {"preload", 0, FLAG_SWITCH, &preload},
-                                 {NULL, 0, FLAG_SWITCH, NULL}};
+    struct compile_arguments arguments = {.output = NULL};
     int status;
-    int first = parse_flags(argc, argv, flags, OPERANDS_ANYWHERE, &status);
+    int first = parse_flags(argc, argv, &arguments, &status);
 
     if (first < 0)
         return status;
     if (argc - first != 1)
         return command_misuse("expected one rule file or directory");
-    if (preload && output)
+    if (arguments.preload && arguments.output != NULL)
         return command_misuse("--preload writes to standard output; leave out -o");
-    return preload ? compile_for_preload(argv[first]) : compile(argv[first], output);
+    return arguments.preload ? compile_for_preload(argv[first])
+                             : compile(argv[first], arguments.output);
 }
+
+static const struct flag flags[] = {
+    {"output", 'o', FLAG_VALUE, offsetof(struct compile_arguments, output), "FILE",
+     "where to write; - is standard output [RULES.policy]", "<file>", NULL},
+    {"preload", 0, FLAG_SWITCH, offsetof(struct compile_arguments, preload), NULL,
+     "as the library calls it: write to standard output, keep a copy as RULES.policy where that "
+     "can "
+     "be written, and report only the first error, on one line, with exit status 78",
+     NULL, NULL},
+    FLAGS_END,
+};
+
+const struct command compile_command = {
+    .name = "compile",
+    .summary = "make the policy that the library reads",
+    .synopsis = "RULES [-o FILE]\n--preload RULES",
+    .details = "RULES is a rule file or a directory of *.conf files.",
+    .flags = flags,
+    .operand = "<rules>",
+    .run = cmd_compile,
+};

@@ -8,7 +8,6 @@
 #include "commands.h"
 #include "console.h"
 #include "elf.h"
-#include "flags.h"
 #include "library.h"
 #include "match.h"
 #include "process.h"
@@ -672,16 +671,17 @@ static int conclude(struct report *report, bool json)
     return reachable ? 0 : 1;
 }
 
-int cmd_doctor(int argc, char **argv)
+struct doctor_arguments {
+    const char *rules;
+    bool json;
+};
+
+static int cmd_doctor(int argc, char **argv)
 {
-    const char *rules = NULL;
-    bool json = false;
-    const struct flag flags[] = {{"config", 'c', FLAG_VALUE, &rules},
-                                 {"json", 'j', FLAG_SWITCH, &json},
-                                 {NULL, 0, FLAG_SWITCH, NULL}};
+    struct doctor_arguments arguments = {.rules = NULL};
     struct report report = {0};
     int status = 0;
-    int first = parse_flags(argc, argv, flags, OPERANDS_ANYWHERE, &status);
+    int first = parse_flags(argc, argv, &arguments, &status);
     pid_t pid;
 
     if (first < 0)
@@ -692,11 +692,32 @@ int cmd_doctor(int argc, char **argv)
     report.findings = json_array();
     report.root = json_pack("{s:O}", "findings", report.findings);
     pid = parse_pid(argv[first]);
-    status =
-        pid ? examine_process(&report, pid, rules) : examine_program(&report, argv[first], rules);
+    status = pid ? examine_process(&report, pid, arguments.rules)
+                 : examine_program(&report, argv[first], arguments.rules);
     if (status == 0)
-        status = conclude(&report, json);
+        status = conclude(&report, arguments.json);
     json_decref(report.findings);
     json_decref(report.root);
     return status;
 }
+
+static const struct flag flags[] = {
+    FLAG_RULES(struct doctor_arguments, rules),
+    FLAG_JSON(struct doctor_arguments, json),
+    FLAGS_END,
+};
+
+const struct command doctor_command = {
+    .name = "doctor",
+    .summary = "find out whether preloading reaches a program",
+    .synopsis = "[-c RULES] [--json] PROGRAM | PID",
+    .details =
+        "PROGRAM is looked up in PATH, as a shell does; a number is a running process (for a "
+        "program with such a name, write ./NUMBER). Prints what prevents preloading and what to "
+        "do instead, which rules are for the program, and the sockets of a process.",
+    .flags = flags,
+    .notes = "The exit status is 0 if preloading reaches the program, 1 if it does not or if that "
+             "cannot be determined, and 127 if there is no such program or process.",
+    .operand = "<program>",
+    .run = cmd_doctor,
+};

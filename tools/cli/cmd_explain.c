@@ -5,7 +5,6 @@
 #include "commands.h"
 #include "console.h"
 #include "endpoint.h"
-#include "flags.h"
 #include "format_option.h"
 #include "names.h"
 #include "rules_file.h"
@@ -23,7 +22,7 @@
 #define IPPROTO_MPTCP 262 /* include/uapi/linux/in.h */
 #endif
 
-/* What the command line says. */
+/* The command line. */
 struct question {
     const char *rules;
     const char *program;
@@ -350,33 +349,24 @@ static int explain(const char *rules, const struct answer_for *whom, bool json)
     return status;
 }
 
-int cmd_explain(int argc, char **argv)
+static int cmd_explain(int argc, char **argv)
 {
     struct question question = {.rules = NULL};
-    const struct flag flags[] = {{"config", 'c', FLAG_VALUE, &question.rules},
-                                 {"program", 'p', FLAG_VALUE, &question.program},
-                                 {"user", 'u', FLAG_VALUE, &question.user},
-                                 {"socket", 0, FLAG_SWITCH, &question.socket},
-                                 {"listen", 0, FLAG_VALUE, &question.listen},
-                                 {"connect", 0, FLAG_VALUE, &question.connect},
-                                 {"accept", 0, FLAG_VALUE, &question.accept},
-                                 {"protocol", 0, FLAG_VALUE, &question.protocol},
-                                 {"family", 0, FLAG_VALUE, &question.family},
-                                 {"json", 'j', FLAG_SWITCH, &question.json},
-                                 {NULL, 0, FLAG_SWITCH, NULL}};
     struct answer_for whom = {.scenario = {.life = LIFE_SOCKET}};
     int status;
-    int first = parse_flags(argc, argv, flags, OPERANDS_ANYWHERE, &status);
+    int first = parse_flags(argc, argv, &question, &status);
 
     if (first < 0)
         return status;
-    if (!question.rules)
+    if (question.rules == NULL)
         question.rules = default_rules();
-    if (!question.rules)
+    if (question.rules == NULL)
         return command_misuse("which rules? Name them with -c");
-    if (!question.program)
+    if (question.program == NULL)
         return command_misuse("which program? Name it with --program");
-    if (question.socket + !!question.listen + !!question.connect + !!question.accept != 1)
+    if (question.socket + (question.listen != NULL) + (question.connect != NULL) +
+            (question.accept != NULL) !=
+        1)
         return command_misuse("expected one of --socket, --listen, --connect and --accept");
     status = set_scenario(&question, &whom.scenario);
     if (!status)
@@ -389,3 +379,50 @@ int cmd_explain(int argc, char **argv)
     whom.identity.executable = strchr(question.program, '/') ? question.program : NULL;
     return explain(question.rules, &whom, question.json);
 }
+
+static void list_protocols(char *text, size_t size)
+{
+    names_list(protocol_names, ~0U, text, size);
+}
+
+static void list_families(char *text, size_t size)
+{
+    names_list(family_names, ~0U, text, size);
+}
+
+static const struct flag flags[] = {
+    FLAG_RULES(struct question, rules),
+    {"program", 'p', FLAG_VALUE, offsetof(struct question, program), "NAME",
+     "the program that makes the socket", "<program>", NULL},
+    {"user", 'u', FLAG_VALUE, offsetof(struct question, user), "USER",
+     "the user that runs it, a name or a number [you]", "<user>", NULL},
+    {"socket", 0, FLAG_SWITCH, offsetof(struct question, socket), NULL,
+     "a new socket of which nothing else is known", NULL, NULL},
+    {"listen", 0, FLAG_VALUE, offsetof(struct question, listen), "ADDR",
+     "a listener at ADDR; of datagrams, a socket bound to ADDR", NULL, NULL},
+    {"connect", 0, FLAG_VALUE, offsetof(struct question, connect), "ADDR",
+     "a socket that connects to ADDR", NULL, NULL},
+    {"accept", 0, FLAG_VALUE, offsetof(struct question, accept), "LOCAL,REMOTE",
+     "a socket accepted at LOCAL from REMOTE; its listener has that port and every address", NULL,
+     NULL},
+    {"protocol", 0, FLAG_VALUE, offsetof(struct question, protocol), "NAME", "its protocol [tcp]",
+     NULL, list_protocols},
+    {"family", 0, FLAG_VALUE, offsetof(struct question, family), "NAME",
+     "its address family [that of the address]", NULL, list_families},
+    FLAG_JSON(struct question, json),
+    FLAGS_END,
+};
+
+const struct command explain_command = {
+    .name = "explain",
+    .summary = "show which options a socket would get, and why",
+    .synopsis =
+        "[-c RULES] --program NAME [--user USER] (--socket | --listen ADDR | --connect ADDR "
+        "| --accept LOCAL,REMOTE) [--protocol NAME] [--family NAME] [--json] [-- ARGUMENT...]",
+    .details =
+        "An address is IP:PORT, [IPv6]:PORT or :PORT. A name with a slash is the path of the "
+        "program's executable. The arguments are the program's, for rules on its command line.",
+    .flags = flags,
+    .operand = "<file>",
+    .run = cmd_explain,
+};

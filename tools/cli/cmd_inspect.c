@@ -8,7 +8,6 @@
 #include "commands.h"
 #include "console.h"
 #include "duplicate.h"
-#include "flags.h"
 #include "format_option.h"
 #include "fresh_socket.h"
 #include "names.h"
@@ -388,16 +387,12 @@ static int inspect_with_room(struct inspection *inspection, pid_t pid)
     return status;
 }
 
-int cmd_inspect(int argc, char **argv)
+static int cmd_inspect(int argc, char **argv)
 {
     struct inspection inspection = {.all = false};
-    const struct flag flags[] = {{"all", 'a', FLAG_SWITCH, &inspection.all},
-                                 {"fd", 0, FLAG_VALUE, &inspection.fd},
-                                 {"json", 'j', FLAG_SWITCH, &inspection.json},
-                                 {NULL, 0, FLAG_SWITCH, NULL}};
     pid_t pid = 0;
     int status;
-    int first = parse_flags(argc, argv, flags, OPERANDS_ANYWHERE, &status);
+    int first = parse_flags(argc, argv, &inspection, &status);
 
     if (first < 0)
         return status;
@@ -405,9 +400,34 @@ int cmd_inspect(int argc, char **argv)
         return command_misuse(inspection.all ? "--all takes no process" : "expected one process");
     if (!inspection.all && !read_pid(argv[first], &pid))
         return command_misuse("\"%s\" is no process ID", argv[first]);
-    if (inspection.fd && inspection.all)
+    if (inspection.fd != NULL && inspection.all)
         return command_misuse("--fd is for one process");
-    if (inspection.fd && strspn(inspection.fd, "0123456789") != strlen(inspection.fd))
+    if (inspection.fd != NULL && strspn(inspection.fd, "0123456789") != strlen(inspection.fd))
         return command_misuse("\"%s\" is no descriptor", inspection.fd);
     return inspect_with_room(&inspection, pid);
 }
+
+static const struct flag flags[] = {
+    {"fd", 0, FLAG_VALUE, offsetof(struct inspection, fd), "N", "only the socket at descriptor N",
+     NULL, NULL},
+    {"all", 'a', FLAG_SWITCH, offsetof(struct inspection, all), NULL,
+     "inspect every accessible process; print only options that differ from the default", NULL,
+     NULL},
+    FLAG_JSON(struct inspection, json),
+    FLAGS_END,
+};
+
+const struct command inspect_command = {
+    .name = "inspect",
+    .summary = "show the options of a running program's sockets",
+    .synopsis = "PID [--fd N] [--json]\n--all [--json]",
+    .details =
+        "Prints each socket's addresses, state and role, all its options in their own units, "
+        "and TCP_INFO. An option that differs from the default is marked: * somebody set it, "
+        "~ the kernel may have changed it.",
+    .flags = flags,
+    .notes = "You can inspect your own processes, as long as they are dumpable; root "
+             "(CAP_SYS_PTRACE) can inspect all.",
+    .operand = "<process>",
+    .run = cmd_inspect,
+};

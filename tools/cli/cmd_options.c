@@ -5,7 +5,6 @@
  */
 #include "commands.h"
 #include "console.h"
-#include "flags.h"
 #include "kernel_support.h"
 #include "names.h"
 #include "policy.h"
@@ -223,28 +222,53 @@ static int show(const char *name, bool json)
                 : command_failure("no option \"%s\"; `socktune options` lists them all", name);
 }
 
-int cmd_options(int argc, char **argv)
+struct options_arguments {
+    bool json, names, man;
+};
+
+static int cmd_options(int argc, char **argv)
 {
-    bool json = false, names = false, man = false;
-    const struct flag flags[] = {{"json", 'j', FLAG_SWITCH, &json},
-                                 {"names", 0, FLAG_SWITCH, &names},
-                                 {"man", 0, FLAG_SWITCH, &man},
-                                 {NULL, 0, FLAG_SWITCH, NULL}};
-    int status;
-    int first = parse_flags(argc, argv, flags, OPERANDS_ANYWHERE, &status);
+    struct options_arguments arguments = {.json = false};
     size_t count;
     const struct option *table = option_table(&count);
+    int status;
+    int first = parse_flags(argc, argv, &arguments, &status);
 
     if (first < 0)
         return status;
     if (argc - first > 1)
         return command_misuse("expected the name of one option at most");
-    if (json + names + man + (first < argc && (names || man)) > 1)
+    if (arguments.json + arguments.names + arguments.man +
+            (first < argc && (arguments.names || arguments.man)) >
+        1)
         return command_misuse("--json, --names and --man exclude one another");
     if (first < argc)
-        return show(argv[first], json);
-    return json    ? list_json(table, count)
-           : names ? list_names(table, count)
-           : man   ? list_man(table, count)
-                   : list_table(table, count);
+        return show(argv[first], arguments.json);
+    return arguments.json    ? list_json(table, count)
+           : arguments.names ? list_names(table, count)
+           : arguments.man   ? list_man(table, count)
+                             : list_table(table, count);
 }
+
+static const struct flag flags[] = {
+    FLAG_JSON(struct options_arguments, json),
+    {"names", 0, FLAG_SWITCH, offsetof(struct options_arguments, names), NULL,
+     "print the names only", NULL, NULL},
+    {"man", 0, FLAG_SWITCH, offsetof(struct options_arguments, man), NULL,
+     "print the list of socktune.conf(5), in mdoc(7)", NULL, NULL},
+    FLAGS_END,
+};
+
+const struct command options_command = {
+    .name = "options",
+    .summary = "list the options that rules can set",
+    .synopsis = "[NAME] [--json | --names | --man]",
+    .details =
+        "Prints each option's values, when it is set, whether accepted sockets inherit it, "
+        "which privilege it needs and whether this kernel has it; with NAME, everything about "
+        "that option. \"Before handshake\" means before connect() or listen(); socktune sets "
+        "each option in time.",
+    .flags = flags,
+    .operand = "<option>",
+    .run = cmd_options,
+};

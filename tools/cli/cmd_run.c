@@ -5,7 +5,6 @@
  */
 #include "commands.h"
 #include "elf.h"
-#include "flags.h"
 #include "library.h"
 #include "policy_store.h"
 #include "supervise.h"
@@ -128,8 +127,8 @@ static int set_preload(const char *program, bool verbose)
     return status;
 }
 
-/* What was asked for on the command line. */
-struct request {
+/* The command line. */
+struct run_arguments {
     const char *rules;
     const char *trace; /* NULL: no; "" or "stderr": to standard error; or a file */
     bool supervise;
@@ -150,7 +149,8 @@ static int set_trace(const char *file)
 }
 
 /* From inside: the program loads the library. */
-static int prepare_preload(const struct request *request, const struct loaded *loaded, char **argv)
+static int prepare_preload(const struct run_arguments *request, const struct loaded *loaded,
+                           char **argv)
 {
     if (set_variable("SOCKTUNE_RULES", policy_store(request->rules, loaded)) != 0)
         return EXIT_OWN_FAILURE;
@@ -159,7 +159,7 @@ static int prepare_preload(const struct request *request, const struct loaded *l
 
 /* From outside: the program is supervised. A trace file of the environment may be named by a
  * relative path, and the supervisor has another directory. */
-static int prepare_supervision(const struct request *request, const struct loaded *loaded,
+static int prepare_supervision(const struct run_arguments *request, const struct loaded *loaded,
                                char **argv)
 {
     const char *disable = getenv("SOCKTUNE_DISABLE"), *trace = getenv("SOCKTUNE_TRACE");
@@ -182,7 +182,7 @@ static int become(char **argv)
     return errno == ENOENT ? EXIT_NOT_FOUND : EXIT_CANNOT_RUN;
 }
 
-static int run(const struct request *request, char **argv)
+static int run(const struct run_arguments *request, char **argv)
 {
     struct loaded loaded;
     int status = read_rules(request->rules, request->verbose, &loaded);
@@ -197,17 +197,11 @@ static int run(const struct request *request, char **argv)
     return status ? status : become(argv);
 }
 
-int cmd_run(int argc, char **argv)
+static int cmd_run(int argc, char **argv)
 {
-    struct request request = {0};
-    const struct flag flags[] = {{"config", 'c', FLAG_VALUE, &request.rules},
-                                 {"trace", 0, FLAG_OPTIONAL, &request.trace},
-                                 {"supervise", 0, FLAG_SWITCH, &request.supervise},
-                                 {"no-io-uring", 0, FLAG_SWITCH, &request.no_io_uring},
-                                 {"verbose", 'v', FLAG_SWITCH, &request.verbose},
-                                 {NULL, 0, FLAG_SWITCH, NULL}};
+    struct run_arguments request = {0};
     int status;
-    int first = parse_flags(argc, argv, flags, OPERANDS_LAST, &status);
+    int first = parse_flags(argc, argv, &request, &status);
 
     if (first < 0)
         return status;
@@ -215,7 +209,41 @@ int cmd_run(int argc, char **argv)
         return command_misuse("expected the program to run");
     if (request.no_io_uring && !request.supervise)
         return command_misuse("--no-io-uring needs --supervise");
-    if (!request.rules)
+    if (request.rules == NULL)
         request.rules = default_rules();
     return run(&request, argv + first);
 }
+
+static const struct flag flags[] = {
+    FLAG_RULES(struct run_arguments, rules),
+    {"trace", 0, FLAG_OPTIONAL, offsetof(struct run_arguments, trace), "FILE",
+     "write each decision to FILE or to standard error", "<file>", NULL},
+    {"supervise", 0, FLAG_SWITCH, offsetof(struct run_arguments, supervise), NULL,
+     "set options from outside, without a preloaded library: for static, Go and other programs "
+     "that "
+     "preloading does not reach",
+     NULL, NULL},
+    {"no-io-uring", 0, FLAG_SWITCH, offsetof(struct run_arguments, no_io_uring), NULL,
+     "with --supervise, let io_uring_setup() fail with ENOSYS, so that programs use ordinary "
+     "system "
+     "calls",
+     NULL, NULL},
+    {"verbose", 'v', FLAG_SWITCH, offsetof(struct run_arguments, verbose), NULL,
+     "print warnings about the rules too", NULL, NULL},
+    FLAGS_END,
+};
+
+const struct command run_command = {
+    .name = "run",
+    .summary = "run a program under rules",
+    .synopsis =
+        "[-c RULES] [--trace[=FILE]] [--supervise [--no-io-uring]] [--verbose] [--] PROGRAM "
+        "[ARGUMENT...]",
+    .flags = flags,
+    .notes =
+        "The exit status is the program's. It is 78 if the rules are wrong, 126 if the program "
+        "cannot be run, 127 if it is not found, and 125 if socktune itself fails.",
+    .operand = "<program>",
+    .operands_last = true,
+    .run = cmd_run,
+};

@@ -5,7 +5,7 @@
 #include "columns.h"
 #include "commands.h"
 #include "console.h"
-#include "flags.h"
+#include "filter_flags.h"
 #include "reported_fetch.h"
 
 #include <stdlib.h>
@@ -90,37 +90,53 @@ static int show(struct reported_fetch *fetch, struct column_order *order, bool w
     return status;
 }
 
-int cmd_stats(int argc, char **argv)
+struct stats_arguments {
+    struct reported_filter filter;
+    const char *sort;
+    bool json, wide;
+};
+
+static int cmd_stats(int argc, char **argv)
 {
+    struct stats_arguments arguments = {.sort = NULL};
     struct reported_fetch fetch = {.patience = PATIENCE};
     struct column_order order = {.column = NULL};
-    const char *sort = NULL;
-    bool json = false, wide = false;
-    const char **choices = fetch.filter.choices;
-    const struct flag flags[] = {{"closed", 0, FLAG_SWITCH, &fetch.filter.closed},
-                                 {"json", 'j', FLAG_SWITCH, &json},
-                                 {"program", 'p', FLAG_VALUE, &choices[CHOICE_PROGRAM]},
-                                 {"rule", 'r', FLAG_VALUE, &choices[CHOICE_RULE]},
-                                 {"role", 0, FLAG_VALUE, &choices[CHOICE_ROLE]},
-                                 {"state", 0, FLAG_VALUE, &choices[CHOICE_STATE]},
-                                 {"reason", 0, FLAG_VALUE, &choices[CHOICE_REASON]},
-                                 {"sort", 's', FLAG_VALUE, &sort},
-                                 {"wide", 'w', FLAG_SWITCH, &wide},
-                                 {NULL, 0, FLAG_SWITCH, NULL}};
-    char keys[256];
     int status;
-    int first = parse_flags(argc, argv, flags, OPERANDS_ANYWHERE, &status);
+    int first = parse_flags(argc, argv, &arguments, &status);
 
     if (first < 0)
         return status;
     if (first < argc)
         return command_misuse("unexpected argument \"%s\"", argv[first]);
-    if (json && (sort || wide))
+    if (arguments.json && (arguments.sort != NULL || arguments.wide))
         return command_misuse("--json prints the helper's own order and all fields: leave out %s",
-                              sort ? "--sort" : "--wide");
-    column_keys(keys, sizeof keys);
-    if (sort && !column_order_read(&order, sort))
-        return command_misuse("no sort key \"%s\"; expected one of %s, or -KEY for the reverse",
-                              sort, keys);
-    return json ? print_answer(&fetch) : show(&fetch, &order, wide);
+                              arguments.sort != NULL ? "--sort" : "--wide");
+    if (!filter_read_sort(arguments.sort, &order))
+        return EXIT_USAGE;
+    fetch.filter = arguments.filter;
+    return arguments.json ? print_answer(&fetch) : show(&fetch, &order, arguments.wide);
 }
+
+static const struct flag flags[] = {
+    FILTER_FLAGS(struct stats_arguments, filter),
+    FILTER_SORT_FLAG(struct stats_arguments, sort),
+    {"wide", 'w', FLAG_SWITCH, offsetof(struct stats_arguments, wide), NULL,
+     "print all columns, also to a terminal", NULL, NULL},
+    {"json", 'j', FLAG_SWITCH, offsetof(struct stats_arguments, json), NULL,
+     "print the helper's answer: every field of tcp_info, in base units", NULL, NULL},
+    FLAGS_END,
+};
+
+const struct command stats_command = {
+    .name = "stats",
+    .summary = "show the connections that the helper watches",
+    .synopsis = "[--closed] [--program GLOB] [--rule NAME] [--role ROLE] [--state STATE] "
+                "[--reason WHY] [--sort KEY] [--wide | --json]",
+    .details =
+        "Prints a line for each connection and listener of the programs whose rules say "
+        "`report = true`, as socktuned(8) knows them: your own, or everyone's for root and the "
+        "group socktune. A terminal gets the columns that fit; a pipe gets all.",
+    .flags = flags,
+    .notes = "The exit status is 1 if the helper does not answer.",
+    .run = cmd_stats,
+};

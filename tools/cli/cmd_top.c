@@ -6,7 +6,7 @@
  * the helper is silent, keys wait for it (PATIENCE at most).
  */
 #include "commands.h"
-#include "flags.h"
+#include "filter_flags.h"
 #include "top.h"
 
 #include <errno.h>
@@ -373,38 +373,33 @@ static bool take_choices(struct top *top, const char *const choices[CHOICE_COUNT
     return true;
 }
 
-int cmd_top(int argc, char **argv)
+struct top_arguments {
+    struct reported_filter filter;
+    const char *sort, *every;
+};
+
+static int cmd_top(int argc, char **argv)
 {
     struct top top = {.fetch = {.patience = PATIENCE, .most = MOST, .see = note}};
-    const char *choices[CHOICE_COUNT] = {NULL}, *sort_key = NULL, *every = "2";
-    const struct flag flags[] = {{"interval", 'i', FLAG_VALUE, &every},
-                                 {"program", 'p', FLAG_VALUE, &choices[CHOICE_PROGRAM]},
-                                 {"rule", 'r', FLAG_VALUE, &choices[CHOICE_RULE]},
-                                 {"role", 0, FLAG_VALUE, &choices[CHOICE_ROLE]},
-                                 {"state", 0, FLAG_VALUE, &choices[CHOICE_STATE]},
-                                 {"reason", 0, FLAG_VALUE, &choices[CHOICE_REASON]},
-                                 {"closed", 0, FLAG_SWITCH, &top.fetch.filter.closed},
-                                 {"sort", 's', FLAG_VALUE, &sort_key},
-                                 {NULL, 0, FLAG_SWITCH, NULL}};
-    char keys[256];
+    struct top_arguments arguments = {.every = "2"};
     double interval;
     int status;
-    int first = parse_flags(argc, argv, flags, OPERANDS_ANYWHERE, &status);
+    int first = parse_flags(argc, argv, &arguments, &status);
 
     if (first < 0)
         return status;
     if (first < argc)
         return command_misuse("unexpected argument \"%s\"", argv[first]);
-    column_keys(keys, sizeof keys);
-    if (sort_key && !column_order_read(&top.order, sort_key))
-        return command_misuse("no sort key \"%s\"; expected one of %s, or -KEY for the reverse",
-                              sort_key, keys);
-    if (!read_interval(every, &interval))
-        return command_misuse("--interval is 1 to %d seconds, not \"%s\"", INTERVAL_MAX, every);
-    if (!take_choices(&top, choices))
+    if (!filter_read_sort(arguments.sort, &top.order))
+        return EXIT_USAGE;
+    if (!read_interval(arguments.every, &interval))
+        return command_misuse("--interval is 1 to %d seconds, not \"%s\"", INTERVAL_MAX,
+                              arguments.every);
+    if (!take_choices(&top, arguments.filter.choices))
         return command_misuse("the pattern is too long");
     if (!isatty(STDIN_FILENO) || !isatty(STDOUT_FILENO))
         return command_failure("it needs a terminal; elsewhere, use `socktune stats`");
+    top.fetch.filter.closed = arguments.filter.closed;
     top.fetch.context = &top.histories;
     status = run(&top, interval);
     reported_list_free(&top.list);
@@ -412,3 +407,27 @@ int cmd_top(int argc, char **argv)
     free(top.chosen);
     return status;
 }
+
+static const struct flag flags[] = {
+    FILTER_FLAGS(struct top_arguments, filter),
+    FILTER_SORT_FLAG(struct top_arguments, sort),
+    {"interval", 'i', FLAG_VALUE, offsetof(struct top_arguments, every), "SECONDS",
+     "ask the helper that often, 1 to 3600 [2]", NULL, NULL},
+    FLAGS_END,
+};
+
+const struct command top_command = {
+    .name = "top",
+    .summary = "watch those connections live, on the full screen",
+    .synopsis = "[--closed] [--program GLOB] [--rule NAME] [--role ROLE] [--state STATE] "
+                "[--reason WHY] [--sort KEY] [--interval SECONDS]",
+    .details = "Shows the table of `socktune stats` again and again, and all figures of one "
+               "connection with their history.",
+    .flags = flags,
+    .notes =
+        "Keys: arrows, PgUp, PgDn, Home and End select a connection; Enter shows its figures, "
+        "left and right scroll them; s and S sort by the next or the previous column, i reverses "
+        "the order; p, r, o, t and e filter by program, rule, role, state and reason; c shows "
+        "closed connections; space pauses; h lists the keys; q quits.",
+    .run = cmd_top,
+};

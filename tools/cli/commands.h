@@ -1,14 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The commands of socktune: a table with one row a command (tools/commands.c), one file a command.
- *
- * A new command is a function here, its file cmd_NAME.c, and a row in `commands[]` in commands.c;
- * help, the list in `socktune --help` and the completions follow from the row.
+ * The commands of socktune. A new command is a row in commands.def and a file cmd_<name>.c, which
+ * defines its `struct command`. Help, completion and the list in `socktune --help` follow from it.
  */
 #ifndef SOCKTUNE_COMMANDS_H
 #define SOCKTUNE_COMMANDS_H
 
 #include "failure.h"
+#include "flags.h"
 
 #include <stddef.h>
 
@@ -22,39 +21,41 @@ enum exit_status {
 
 struct command {
     const char *name;
+    const char *summary;      /* one line, lower case, no full stop */
+    const char *synopsis;     /* the arguments; where there are several forms, a line each */
+    const char *details;      /* paragraphs that help shows above the flags; NULL: none */
+    const struct flag *flags; /* ends with FLAGS_END */
+    const char *notes;        /* paragraphs below the flags, such as exit statuses; NULL: none */
+    const char *operand;      /* what a shell completes operands to, as `words` of a flag */
+    bool operands_last;       /* the first operand ends the flags: it begins another command line */
     /* Gets its own arguments; argv[0] is "socktune NAME". Returns the exit status. */
-    int (*function)(int argc, char **argv);
-    const char *summary; /* one line, lower case, no full stop */
-    const char *usage;   /* what follows "Usage: socktune NAME ", then lines on each argument */
+    int (*run)(int argc, char **argv);
 };
 
-/* The table, in the order in which help shows it. */
-const struct command *command_table(size_t *count);
+/* The commands in order, ending with NULL. */
+extern const struct command *const commands[];
 
-/* The row of that name, or NULL. */
+/* The command of that name, or NULL. */
 const struct command *command_find(const char *name);
 
 /* The name of the command nearest to a misspelt one, or NULL if none is near. */
 const char *command_nearest(const char *name);
 
 /* Run a command with argv[0] being its bare name; returns its exit status. */
-int command_run(const struct command *command, int argc, char **argv);
+int command_call(const struct command *command, int argc, char **argv);
 
-/* For the running command. Its usage on standard output; returns 0 (for --help). */
-int command_help(void);
-/* "socktune NAME: MESSAGE" and the usage on standard error; returns EXIT_USAGE. With NULL, the
- * usage alone: getopt_long() has told the reason. */
+/* The command that command_call() was called for. */
+const struct command *command_running(void);
+
+/* Print the help of a command on standard output; returns 0. */
+int command_help(const struct command *command);
+
+/* Print the flags and operands of a command for the completion scripts; see help.c for the format.
+ */
+void command_print_completion(const struct command *command);
+
+/* For the running command: "socktune NAME: MESSAGE" and where to find help, on standard error.
+ * Returns EXIT_USAGE. With NULL, getopt_long() has already told the reason. */
 int command_misuse(const char *format, ...) __attribute__((format(printf, 1, 2)));
-
-int cmd_apply(int argc, char **argv);
-int cmd_check(int argc, char **argv);
-int cmd_compile(int argc, char **argv);
-int cmd_doctor(int argc, char **argv);
-int cmd_explain(int argc, char **argv);
-int cmd_inspect(int argc, char **argv);
-int cmd_options(int argc, char **argv);
-int cmd_run(int argc, char **argv);
-int cmd_stats(int argc, char **argv);
-int cmd_top(int argc, char **argv);
 
 #endif

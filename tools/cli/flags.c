@@ -12,57 +12,70 @@
 /* getopt_long() answers with a flag's letter, or with this plus its row if it was spelt out. */
 #define FIRST_ROW 256
 
+#define LETTERS_SIZE (2 + 3 * (FLAGS_MAX + 1))
+
+static const int has_argument[] = {[FLAG_SWITCH] = no_argument,
+                                   [FLAG_VALUE] = required_argument,
+                                   [FLAG_OPTIONAL] = optional_argument};
+
 static const struct flag *flag_of(const struct flag *flags, int answer)
 {
     if (answer >= FIRST_ROW)
         return &flags[answer - FIRST_ROW];
-    for (; flags->name; flags++)
+    for (; flags->name != NULL; flags++)
         if (flags->letter == answer)
             return flags;
     return NULL;
 }
 
-static void carry_out(const struct flag *flag, const char *value)
+static void flag_set(const struct flag *flag, const char *value, void *request)
 {
+    void *target = (char *)request + flag->target;
+
     if (flag->kind == FLAG_SWITCH)
-        *(bool *)flag->target = true;
+        *(bool *)target = true;
     else
-        *(const char **)flag->target = value ? value : "";
+        *(const char **)target = value != NULL ? value : "";
 }
 
-int parse_flags(int argc, char **argv, const struct flag *flags, enum operand_order order,
-                int *status)
+/* Both arguments of getopt_long(). A "+" makes it stop at the first operand. */
+static void make_getopt_tables(const struct command *command, struct option options[FLAGS_MAX + 2],
+                               char letters[LETTERS_SIZE])
 {
-    static const int has_argument[] = {[FLAG_SWITCH] = no_argument,
-                                       [FLAG_VALUE] = required_argument,
-                                       [FLAG_OPTIONAL] = optional_argument};
-    struct option long_options[FLAGS_MAX + 2] = {{NULL, 0, NULL, 0}};
-    char letters[2 + 3 * (FLAGS_MAX + 1)] = "+";
-    char *letter = letters + (order == OPERANDS_LAST);
-    int row = 0;
+    const struct flag *flag = command->flags;
 
-    for (; flags[row].name; row++) {
+    if (command->operands_last)
+        *letters++ = '+';
+    for (int row = 0; flag->name != NULL; flag++, row++) {
         assert(row < FLAGS_MAX);
-        long_options[row] =
-            (struct option){flags[row].name, has_argument[flags[row].kind], NULL, FIRST_ROW + row};
-        if (flags[row].letter)
-            *letter++ = flags[row].letter;
-        for (int colons = flags[row].letter ? has_argument[flags[row].kind] : 0; colons; colons--)
-            *letter++ = ':';
+        *options++ = (struct option){flag->name, has_argument[flag->kind], NULL, FIRST_ROW + row};
+        if (flag->letter == 0)
+            continue;
+        *letters++ = flag->letter;
+        for (int colons = has_argument[flag->kind]; colons > 0; colons--)
+            *letters++ = ':';
     }
-    long_options[row] = (struct option){"help", no_argument, NULL, 'h'};
-    *letter++ = 'h';
-    *letter = '\0';
+    *options++ = (struct option){"help", no_argument, NULL, 'h'};
+    *options = (struct option){NULL, 0, NULL, 0};
+    *letters++ = 'h';
+    *letters = '\0';
+}
 
+int parse_flags(int argc, char **argv, void *request, int *status)
+{
+    const struct command *command = command_running();
+    struct option options[FLAGS_MAX + 2];
+    char letters[LETTERS_SIZE];
+
+    make_getopt_tables(command, options, letters);
     optind = 0; /* begins anew, whatever was parsed before */
-    for (int answer; (answer = getopt_long(argc, argv, letters, long_options, NULL)) != -1;) {
-        const struct flag *flag = flag_of(flags, answer);
-
-        if (!flag) {
-            *status = answer == 'h' ? command_help() : command_misuse(NULL);
+    for (int answer; (answer = getopt_long(argc, argv, letters, options, NULL)) != -1;) {
+        const struct flag *flag = flag_of(command->flags, answer);
+        if (flag == NULL) {
+            *status = answer == 'h' ? command_help(command) : command_misuse(NULL);
             return -1;
         }
-        carry_out(flag, optarg);
+        flag_set(flag, optarg, request);
     }
     return optind;
 }

@@ -10,33 +10,54 @@
 
 static void print_help(FILE *to)
 {
-    size_t count;
-    const struct command *table = command_table(&count);
-
     fputs("Usage: socktune COMMAND [ARGUMENT...]\n"
+          "       socktune help [COMMAND]\n"
           "       socktune --help | --version\n"
           "\n"
-          "Tunes the sockets of programs by rules, without changing the programs.\n"
+          "Sets socket options in programs by rules, without changing the programs.\n"
           "\n"
           "Commands:\n",
           to);
-    for (size_t i = 0; i < count; i++)
-        fprintf(to, "  %-9s %s\n", table[i].name, table[i].summary);
+    for (size_t i = 0; commands[i] != NULL; i++)
+        fprintf(to, "  %-9s %s\n", commands[i]->name, commands[i]->summary);
     fputs("\n"
-          "`socktune COMMAND --help` tells more of a command; so does socktune(1).\n",
+          "`socktune COMMAND --help` explains a command, socktune(1) all of them.\n",
           to);
 }
 
-static int unknown(const char *what, const char *name)
+static int report_unknown(const char *what, const char *name)
 {
     const char *near = command_nearest(name);
 
     fprintf(stderr, "socktune: unknown %s \"%s\"", what, name);
-    if (near)
+    if (near != NULL)
         fprintf(stderr, "; did you mean \"%s\"?", near);
-    fputs("\n\n", stderr);
-    print_help(stderr);
+    fputs("\nTry `socktune --help`.\n", stderr);
     return EXIT_USAGE;
+}
+
+static int help(const char *name)
+{
+    const struct command *command = name != NULL ? command_find(name) : NULL;
+
+    if (command != NULL)
+        return command_help(command);
+    if (name != NULL)
+        return report_unknown("command", name);
+    print_help(stdout);
+    return EXIT_SUCCESS;
+}
+
+/* For the completion scripts: the commands, or what there is to complete of one. */
+static int complete(const char *name)
+{
+    const struct command *command = name != NULL ? command_find(name) : NULL;
+
+    if (command != NULL)
+        command_print_completion(command);
+    for (size_t i = 0; name == NULL && commands[i] != NULL; i++)
+        printf("%s|%s\n", commands[i]->name, commands[i]->summary);
+    return EXIT_SUCCESS;
 }
 
 /* A write error (a full disk, say) must not pass for success. */
@@ -44,29 +65,31 @@ static int finish(int status)
 {
     if (fflush(stdout) != 0 || ferror(stdout)) {
         perror("socktune: standard output");
-        return status ? status : EXIT_FAILURE;
+        return status != 0 ? status : EXIT_FAILURE;
     }
     return status;
 }
 
 int main(int argc, char **argv)
 {
-    const struct command *command;
+    const char *first = argc > 1 ? argv[1] : "", *second = argc > 2 ? argv[2] : NULL;
+    const struct command *command = command_find(first);
 
+    if (command != NULL)
+        return finish(command_call(command, argc - 1, argv + 1));
     if (argc < 2) {
         print_help(stderr);
         return EXIT_USAGE;
     }
-    if (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0) {
-        print_help(stdout);
-        return finish(EXIT_SUCCESS);
-    }
-    if (strcmp(argv[1], "--version") == 0 || strcmp(argv[1], "-V") == 0) {
+    if (strcmp(first, "--help") == 0 || strcmp(first, "-h") == 0)
+        return finish(help(NULL));
+    if (strcmp(first, "help") == 0)
+        return finish(help(second));
+    if (strcmp(first, "--complete") == 0)
+        return finish(complete(second));
+    if (strcmp(first, "--version") == 0 || strcmp(first, "-V") == 0) {
         puts("socktune " SOCKTUNE_VERSION);
         return finish(EXIT_SUCCESS);
     }
-    command = command_find(argv[1]);
-    if (!command)
-        return unknown(argv[1][0] == '-' ? "option" : "command", argv[1]);
-    return finish(command_run(command, argc - 1, argv + 1));
+    return report_unknown(first[0] == '-' ? "option" : "command", first);
 }

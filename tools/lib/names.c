@@ -34,6 +34,17 @@ const char *name_of_bits(unsigned bits, const struct bit_name *names)
     return names->name;
 }
 
+void names_list(const struct bit_name *names, unsigned bits, char *text, size_t size)
+{
+    size_t length = 0;
+
+    *text = '\0';
+    for (; names->name != NULL && length < size; names++)
+        if (names->bit & bits)
+            length += (size_t)snprintf(text + length, size - length, "%s%s", length > 0 ? ", " : "",
+                                       names->name);
+}
+
 const char *unit_name(enum option_unit unit)
 {
     static const char *const units[] = {

@@ -21,6 +21,9 @@ extern const struct bit_name protocol_names[]; /* enum protocol_bit */
 /* The name of the first bit of the table that is in `bits`, or NULL. */
 const char *name_of_bits(unsigned bits, const struct bit_name *names);
 
+/* Write the names of `bits`, in the order of the table, separated by ", ". */
+void names_list(const struct bit_name *names, unsigned bits, char *text, size_t size);
+
 /* "seconds", "bytes"; NULL for UNIT_NONE. */
 const char *unit_name(enum option_unit unit);
 

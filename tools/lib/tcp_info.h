@@ -49,6 +49,9 @@ int tcp_info_read(int fd, struct tcp_info_bytes *info);
 enum tcp_info_answer tcp_info_get(const struct tcp_info_field *field,
                                   const struct tcp_info_bytes *info, uint64_t *number);
 
+/* States of connections and listeners are 1 to below this. */
+#define TCP_STATES_END 12u
+
 /* The name of a state, as tcpi_state, sock_diag and /proc/net/tcp number them, as ss(8) writes it:
  * "established", "listen"; "unknown" for others. */
 const char *tcp_state_name(unsigned state);

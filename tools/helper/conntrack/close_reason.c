@@ -20,18 +20,6 @@
 
 #include <stddef.h>
 
-static const char *const names[CLOSE_COUNT] = {
-    [CLOSE_NONE] = "",           [CLOSE_FIN] = "fin",           [CLOSE_RESET] = "reset",
-    [CLOSE_TIMEOUT] = "timeout", [CLOSE_REFUSED] = "refused",   [CLOSE_UNANSWERED] = "unanswered",
-    [CLOSE_ABORTED] = "aborted", [CLOSE_UNKNOWN] = "unknown",   [CLOSE_LISTENER] = "listener",
-    [CLOSE_LOST] = "lost",       [CLOSE_REJECTED] = "rejected",
-};
-
-const char *close_reason_name(enum close_reason reason)
-{
-    return names[reason];
-}
-
 enum figure { ACKED, SENT, RESENT, SEGMENTS, RETRANSMITS, PROBES, FIGURES };
 
 /* False where the kernel did not tell all of them. */

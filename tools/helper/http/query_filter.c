@@ -5,7 +5,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define STATES_END 13u /* tcp_state_name() knows states below */
 
 /* A whole decimal number without sign or monitor, at most `most`. */
 static bool read_number(const char *text, uint64_t most, uint64_t *number)
@@ -37,7 +36,7 @@ static const char *set_rule(struct query_filter *filter, const char *value)
 
 static const char *set_state(struct query_filter *filter, const char *value)
 {
-    for (unsigned state = 1; state < STATES_END; state++)
+    for (unsigned state = 1; state < TCP_STATES_END; state++)
         if (strcmp(tcp_state_name(state), value) == 0) {
             filter->connections.state = value;
             return NULL;
@@ -65,8 +64,10 @@ static const char *set_reason(struct query_filter *filter, const char *value)
             filter->connections.close_reasons = 1u << reason;
             return NULL;
         }
-    return "reason is one of fin, reset, timeout, refused, unanswered, aborted, unknown, listener, "
-           "lost";
+#define CLOSE_REASON(id, name, explanation) " " name
+    return "reason is one of:"
+#include "close_reasons.def"
+        ;
 }
 
 static const char *set_closed(struct query_filter *filter, const char *value)

@@ -83,7 +83,10 @@ static const struct number {
     {{"accept_queue_limit", "", "gauge", "How many may wait for accept() at the open listeners."}, offsetof(struct aggregate, accept_limit), true},
 };
 
-static const struct head endings = {"connections_closed", "", "counter", "Connections and listeners that closed, by how: in order (fin), broken off (reset), without an answer (timeout), never connected (refused, unanswered), figures wiped (aborted), not to be told (unknown), listeners (listener), end not seen (lost), not the program's (rejected)."};
+static const struct head endings = {"connections_closed", "", "counter", "Connections and listeners that closed, by reason"
+#define CLOSE_REASON(id, name, explanation) "; " name ": " explanation
+#include "close_reasons.def"
+    "; rejected: a connection of another user."};
 static const struct head applications = {"options_applied", "", "counter", "Socket options that were set, by option; those that were not told one by one are \"other\"."};
 static const struct head refusals = {"options_refused", "", "counter", "Socket options that the kernel refused, by option and error."};
 /* clang-format on */
