@@ -16,7 +16,6 @@ import shutil
 import subprocess
 import sys
 import tempfile
-import time
 from collections import namedtuple
 
 import bars
@@ -25,6 +24,7 @@ import report
 from drain import Drain
 from measure import Bench, Effort, Refused, Sample, Variant
 from policies import PROBE, TIMED, Policies, elsewhere, others, rule
+from reporting import Daemon
 
 PROGRAM = "/bin/true"
 REPORT_NS = 2500
@@ -379,16 +379,11 @@ def print_machine(bench):
 def daemon(build):
     """A socktuned for connections that are handed over; what SOCKTUNE_HELPER is to say."""
     with tempfile.TemporaryDirectory(prefix="socktune-bench-") as directory:
-        path = os.path.join(directory, "helper.sock")
-        process = subprocess.Popen([os.path.join(build, "socktuned"), "-f", "-d", directory],
-                                   stderr=subprocess.DEVNULL)
+        helper = Daemon(build, directory)
         try:
-            while not os.path.exists(path) and process.poll() is None:
-                time.sleep(0.02)
-            yield path
+            yield helper.path
         finally:
-            process.terminate()
-            process.wait(10)
+            helper.stop()
 
 
 def main(build):

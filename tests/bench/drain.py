@@ -10,7 +10,7 @@ import threading
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "support"))
 
-from ring import HEAD, TAIL, Helper  # noqa: E402  pylint: disable=wrong-import-position
+from ring import HEAD, TAIL, RingReceiver  # noqa: E402  pylint: disable=wrong-import-position
 
 PAUSE = 0.02  # seconds; a ring holds what a processor can make in some 100 ms
 
@@ -21,7 +21,7 @@ class Drain(threading.Thread):
     def __init__(self, directory):
         super().__init__(daemon=True)
         self.path = os.path.join(directory, "helper.sock")
-        self.helper = Helper(pathlib.Path(self.path))
+        self.helper = RingReceiver(pathlib.Path(self.path))
         self.ended = threading.Event()
         self.records = 0
 

@@ -3,72 +3,49 @@
 For the benchmarks: a running socktuned, programs that report to it, and network namespaces in which
 they live.
 """
-import contextlib
-import json
 import os
 import subprocess
 import sys
 import tempfile
-import time
 
 from measure import Refused
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "support"))
 
-from socktuned import UnixConnection  # noqa: E402  pylint: disable=wrong-import-position
+import kernel  # noqa: E402  pylint: disable=wrong-import-position
+import socktuned  # noqa: E402  pylint: disable=wrong-import-position
 
 PATIENCE = 10  # seconds that starting may take
 
 
 def until(condition, what):
     """Wait for a condition; its value. Raises Refused if it does not come."""
-    end = time.monotonic() + PATIENCE
-    while time.monotonic() < end:
-        found = condition()
-        if found:
-            return found
-        time.sleep(0.02)
-    raise Refused(f"still not after {PATIENCE} s: {what}")
+    try:
+        return kernel.until(condition, what, PATIENCE, 0.02)
+    except AssertionError as error:
+        raise Refused(str(error)) from None
 
 
-class Daemon:
+class Daemon(socktuned.Helper):
     """A socktuned with a directory of its own; `prefix` are words before its command."""
 
     def __init__(self, build, directory, *options, prefix=()):
-        self.directory = tempfile.mkdtemp(prefix="helper-", dir=directory)
-        self.path = os.path.join(self.directory, "helper.sock")
-        self.query = os.path.join(self.directory, "query.sock")
-        self.process = subprocess.Popen(
-            [*prefix, os.path.join(build, "socktuned"), "--foreground", "--directory",
-             self.directory, *options], stderr=subprocess.DEVNULL)
-        until(self.answers, "socktuned answers")
-
-    def get(self, path):
-        with contextlib.closing(UnixConnection(self.query)) as connection:
-            connection.request("GET", path)
-            return json.loads(connection.getresponse().read())
-
-    def answers(self):
-        with contextlib.suppress(FileNotFoundError, ConnectionRefusedError):
-            return self.status()
-        return None
-
-    def status(self):
-        return self.get("/v1/status")
+        super().__init__(tempfile.mkdtemp(prefix="helper-", dir=directory), *options,
+                         interval=None, wrapper=prefix, build=build)
+        self.path = str(self.directory / "helper.sock")
 
     def cpu(self):
         """Seconds of a processor that it has had, to the nanosecond; it has one thread."""
-        with open(f"/proc/{self.process.pid}/schedstat", encoding="ascii") as file:
+        with open(f"/proc/{self.pid}/schedstat", encoding="ascii") as file:
             return int(file.read().split()[0]) / 1e9
 
     def memory(self, field="VmRSS"):
-        """Bytes of /proc/PID/status."""
-        with open(f"/proc/{self.process.pid}/status", encoding="ascii") as file:
-            return next(int(line.split()[1]) * 1024 for line in file if line.startswith(field))
+        """Bytes."""
+        return super().memory(field) * 1024
 
     def forget_peak(self):
         """Let VmHWM begin anew, at VmRSS (proc(5), clear_refs)."""
-        with open(f"/proc/{self.process.pid}/clear_refs", "w", encoding="ascii") as file:
+        with open(f"/proc/{self.pid}/clear_refs", "w", encoding="ascii") as file:
             file.write("5")
 
     def stop(self):

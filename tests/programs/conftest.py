@@ -23,33 +23,14 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "support"))
 # pylint: disable=wrong-import-position
 import kernel  # noqa: E402
 from host import Host  # noqa: E402
+from requirements import needs_root, program  # noqa: E402,F401  pylint: disable=unused-import
 from started import (  # noqa: E402,F401  pylint: disable=unused-import
-    BUILD, ROOT, Program, enter_network_namespace, pick_port, preloaded)
-
-LOOPBACK = {"inet": "127.0.0.1", "inet6": "::1"}
+    BUILD, LOOPBACK, ROOT, Program, enter_network_namespace, pick_port, preloaded)
 
 
 def pytest_configure(config):
     config.addinivalue_line("markers", "representative: a program of the short set (make check)")
     config.addinivalue_line("markers", "full: only in the long run (make check-programs)")
-
-
-def program(name, *places):
-    """The path of a program, or skip the test. `places` are further paths to look at (globs)."""
-    found = shutil.which(name)
-    # A shim that is a script would be a different program under the preload.
-    if name == "python3":
-        found = "/usr/bin/python3" if os.path.exists("/usr/bin/python3") else found
-    for place in places:
-        found = found or next((str(path) for path in sorted(pathlib.Path("/").glob(place))), None)
-    if not found:
-        pytest.skip(f"{name} is not installed")
-    return found
-
-
-def needs_root(why):
-    if os.geteuid() != 0:
-        pytest.skip(f"needs root: {why}")
 
 
 @pytest.fixture(scope="session")

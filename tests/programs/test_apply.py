@@ -16,8 +16,7 @@ import time
 import kernel
 import pytest
 from conftest import LOOPBACK, needs_root, program
-from options import live, samples
-from test_inheritance import table
+from options import live, samples, table_rows
 from test_programs import SERVERS, Place
 
 pytestmark = pytest.mark.representative
@@ -714,7 +713,7 @@ NOT_FOR_LISTENERS = {"SO_RCVTIMEO"}
 
 def table_cases():
     """Rows of the option table, with the families to try them on."""
-    for row in table():
+    for row in table_rows():
         for family in sorted(set(row["families"]) & set(DOMAINS)):
             yield pytest.param(row, family, id=f"{row['name']}-{family}")
 

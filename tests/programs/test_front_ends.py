@@ -1,61 +1,129 @@
 # SPDX-License-Identifier: MIT
-"""The same rules, from inside (the preloaded library) and from outside (--supervise, apply): the same
-sockets.
+"""The same rules through each front end end in the same kernel state; and `explain` says that state.
 
-Random rules are put to the program of test_twin.py, which opens sockets of every role, and the kernel
-must hold the same for both front ends: for connecting sockets, listeners and datagram sockets in every
-option; for accepted sockets in what they inherit. Then the program sets options itself, and what is
-swallowed of that must be the same. `apply` comes when all is open: what is not too late then must be
-the same.
+- `explain`: a twin of the program, without rules, sets by itself what `explain` said, at the calls
+  that it named. Both programs then set options themselves, the twin without those that `explain`
+  said are guarded. The kernel must hold the same for both each time.
+- `run --supervise`: connecting sockets, listeners and datagram sockets agree with the preloaded
+  library in every option, accepted sockets in what they inherit.
+- `apply`: the sockets are open before; what it does not call too late must agree.
 
-Environment: SOCKTUNE_SEED, the first seed (default 1); SOCKTUNE_ROUNDS, how many (default 12).
+The first tests use random rules of options that a loopback connection survives (lives.py), the last
+ones random values of every option in the table (options.py).
 """
 import json
+import os
 import random
+import socket
 import subprocess
 
 import pytest
-from conftest import program
-from test_twin import (CONNECTOR, FIRST, HOST, LIVES, ROUNDS, BUFFERS,  # pylint: disable=unused-import
-                       peer, random_rules, table)
+from conftest import LOOPBACK
+from lives import (BUFFERS, FIRST, PROGRAM, PYTHON, ROUNDS, UNSTABLE, lives_at, random_rules,
+                   run_program, task_for)
+from options import DOMAINS, live, samples, table_rows
 
 # What --supervise says it cannot give; see socktune(1).
 BEYOND = "under --supervise"
 
-# Tells which buffers have been set, for which it may be too late.
+# Shows which buffers have been set, for which it may be too late.
 FOLLOWS = {"SO_BUF_LOCK"}
 
 # Of an accepted socket, these depend on how the handshake went as well.
 NEGOTIATED = {*BUFFERS, "TCP_MAXSEG"}
 
 
-def live(command, task):
-    result = subprocess.run(command, input=json.dumps(task), text=True, capture_output=True,
-                            check=False, timeout=60)
-    strange = [line for line in result.stderr.splitlines() if BEYOND not in line]
-    assert (result.returncode, strange) == (0, [])
+@pytest.fixture(scope="module")
+def table(build):
+    """Rows of the option table whose values can be compared."""
+    rows = json.loads(subprocess.run([build.socktune, "options", "--json"], check=True,
+                                     capture_output=True, timeout=30).stdout)
+    return {row["name"]: row for row in rows
+            if row["readable"] and row["kernel"] and row["name"] not in UNSTABLE}
+
+
+@pytest.fixture
+def peer(free_port):
+    """The port at which another process listens, on both families."""
+    port = free_port()
+    with subprocess.Popen([PYTHON, PROGRAM, "listen", str(port)], stdin=subprocess.PIPE,
+                          stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout.readline() == "ready\n"
+        yield port
+        process.stdin.close()
+        process.wait(timeout=30)
+
+
+def run_to_end(command, task):
+    found, status, errors = run_program(command, task)
+    strange = [line for line in errors.splitlines() if BEYOND not in line]
+    assert (status, strange) == (0, [])
+    return found
+
+
+def assert_same(different, life, text, seed):
+    assert not different, (f"differ: {different}\n{life}\n{text}\n"
+                           f"SOCKTUNE_SEED={seed} SOCKTUNE_ROUNDS=1")
+
+
+def sized_by_rule(name, *values):
+    """The kernel tunes buffers by itself, but never to what a rule here gives, twice that."""
+    return name not in BUFFERS or any(value in BUFFERS[name] for value in values)
+
+
+# --- explain --------------------------------------------------------------------------------------
+
+def explain(socktune, rules, life):
+    ends = {"socket": [], "connect": [life["remote"]], "listen": [life["local"]],
+            "accept": [f"{life['local']},{life['remote']}"]}[life["life"]]
+    result = socktune("explain", "-c", rules, "-p", "python3", f"--{life['life']}", *ends,
+                      "--family", life["family"], "--protocol", life["protocol"], "--json")
+    assert result.returncode == 0, result.stderr
     return json.loads(result.stdout)
 
 
-def lives_at(port, peer_port):
-    for life, family, protocol, local, remote in LIVES:
-        if life == "socket":
-            continue  # one that does nothing is not seen from outside
-        own_port = str(peer_port if life == "connect" else port)
-        yield {"life": life, "family": family, "protocol": protocol,
-               "local": local and local.replace("PORT", own_port),
-               "remote": remote and remote.replace("PORT", own_port)}
+def explained(table, life, *values):
+    """The options that tell something about this socket."""
+    for name, row in table.items():
+        # What means nothing on an accepted socket may come from its listener; `explain` is silent.
+        if life["life"] == "accept" and row["inherited"] is None:
+            continue
+        # IP_TOS sets SO_PRIORITY, but only if it changes; an inherited one may be given once more.
+        if name == "SO_PRIORITY" and life["life"] == "accept" and not any(
+                effect["option"] == name for effect in life["effects"]):
+            continue
+        if sized_by_rule(name, *(each[name] for each in values)):
+            yield name
 
 
-def comparable(table, life, inside, outside):  # pylint: disable=redefined-outer-name
+@pytest.mark.parametrize("seed", range(FIRST, FIRST + ROUNDS))
+def test_explain_says_what_the_library_sets(build, socktune, rule_file, free_port, peer, table,
+                                            seed):
+    rng, port = random.Random(seed), free_port()
+    text = random_rules(rng, port)
+    rules = rule_file(text)
+    lives = list(lives_at(port, peer))
+    tuned = run_to_end([build.socktune, "run", "-c", rules, "--"], task_for(table, lives))
+    for life in lives:
+        answer = explain(socktune, rules, life)
+        life["effects"] = answer["options"]
+        life["guarded"] = [row["option"] for row in answer["guarded"]]
+    twin = run_to_end([], task_for(table, lives))
+    for life, real, said in zip(lives, tuned, twin):
+        different = {(when, name): (real[when][name], said[when][name])
+                     for when in real for name in explained(table, life, real[when], said[when])
+                     if real[when][name] != said[when][name]}
+        assert_same(different, life, text, seed)
+
+
+# --- supervise ------------------------------------------------------------------------------------
+
+def comparable(table, life, inside, outside):
     for name, row in table.items():
         if life["life"] == "accept" and (row["inherited"] != "yes" or name in NEGOTIATED):
             continue
-        # The kernel tunes buffers by itself; it never comes to what a rule here gives, twice that.
-        if name in BUFFERS and inside[name] not in BUFFERS[name] and \
-                outside[name] not in BUFFERS[name]:
-            continue
-        yield name
+        if sized_by_rule(name, inside[name], outside[name]):
+            yield name
 
 
 def asks_for_peers(rules):
@@ -63,32 +131,31 @@ def asks_for_peers(rules):
     return "remote = " in rules or "local = " in rules or "remote_port" in rules
 
 
-# Opens the sockets of the tasks and holds them open until a line comes; then tells what they have.
-HOLDER = HOST[:HOST.index("print(json.dumps(")].replace("json.load(sys.stdin)",
-                                                       "json.loads(sys.stdin.readline())") + """
-held = []
-for life in task["lives"]:
-    if life["life"] == "connect":
-        sock = opened(life, ())
-        sock.connect(read(life["remote"], life["family"]))
-    else:
-        # Each has a port of its own: they are open at the same time.
-        sock = opened(life, ())
-        sock.bind(read(life["local"], life["family"]))
-        if life["protocol"] == "tcp":
-            sock.listen()
-    held.append(sock)
-print("ready", flush=True)
-sys.stdin.readline()
-print(json.dumps([values(sock) for sock in held]))
-"""
+@pytest.mark.parametrize("seed", range(FIRST, FIRST + ROUNDS))
+def test_supervisor_agrees_with_the_library(build, rule_file, free_port, peer, table, seed):
+    rng, port = random.Random(seed), free_port()
+    text = random_rules(rng, port)
+    run = [build.socktune, "run", "-c", rule_file(text)]
+    lives = list(lives_at(port, peer, but=["socket"]))  # one that does nothing is not seen
+    task = task_for(table, lives)
+    inside = run_to_end([*run, "--"], task)
+    outside = run_to_end([*run, "--supervise", "--"], task)
+    for life, one, other in zip(lives, inside, outside):
+        if life["life"] == "accept" and asks_for_peers(text):
+            continue
+        different = {(when, name): (one[when][name], other[when][name])
+                     for when in one for name in comparable(table, life, one[when], other[when])
+                     if one[when][name] != other[when][name]}
+        assert_same(different, life, text, seed)
 
+
+# --- apply ----------------------------------------------------------------------------------------
 
 def apply_to_held(socktune, rules, task):
     """What the sockets have once `apply` has been there."""
-    with subprocess.Popen([program("python3"), "-c", HOLDER], stdin=subprocess.PIPE,
+    with subprocess.Popen([PYTHON, PROGRAM, "hold"], stdin=subprocess.PIPE,
                           stdout=subprocess.PIPE, text=True) as holder:
-        holder.stdin.write(json.dumps(task) + "\n")
+        holder.stdin.write(task)
         holder.stdin.flush()
         assert holder.stdout.readline() == "ready\n"
         result = socktune("apply", "-c", rules, holder.pid)
@@ -98,23 +165,16 @@ def apply_to_held(socktune, rules, task):
 
 
 @pytest.mark.parametrize("seed", range(FIRST, FIRST + ROUNDS))
-def test_inside_and_afterwards_agree(build, socktune, rule_file, free_port, peer, table,
-                                     seed):  # noqa: F811
+def test_apply_agrees_with_the_library(build, socktune, rule_file, free_port, peer, table, seed):
     rng = random.Random(seed)
-    ports = {}
     text = random_rules(rng, free_port())
     rules = rule_file(text)
-    lives = []
-    for life in lives_at(0, peer):
-        if life["life"] == "accept":
-            continue
-        if life["life"] == "listen":
-            ports[len(lives)] = free_port()
-            life["local"] = life["local"].replace(":0", f":{ports[len(lives)]}")
-        lives.append(life)
-    task = {"lives": lives, "own": [], "connector": CONNECTOR,
-            "options": [(row["name"], row["level"], row["number"]) for row in table.values()]}
-    inside = live([build.socktune, "run", "-c", rules, "--", program("python3"), "-c", HOST], task)
+    lives = list(lives_at(0, peer, but=["socket", "accept"]))
+    for life in lives:
+        if life["life"] == "listen":  # all are open at a time, each needs a port of its own
+            life["local"] = life["local"].replace(":0", f":{free_port()}")
+    task = task_for(table, lives, own=())
+    inside = run_to_end([build.socktune, "run", "-c", rules, "--"], task)
     afterwards = apply_to_held(socktune, rules, task)
     for life, one, other in zip(lives, inside, afterwards):
         # Which address a socket connects from is not known before it does.
@@ -124,30 +184,123 @@ def test_inside_and_afterwards_agree(build, socktune, rule_file, free_port, peer
                      for name in comparable(table, life, one["tuned"], other)
                      if table[name]["when"] == "any time" and name not in FOLLOWS and
                      one["tuned"][name] != other[name]}
-        assert not different, (f"inside, but afterwards: {different}\n{life}\n{text}\n"
-                               f"SOCKTUNE_SEED={seed} SOCKTUNE_ROUNDS=1")
+        assert_same(different, life, text, seed)
 
 
-@pytest.mark.parametrize("seed", range(FIRST, FIRST + ROUNDS))
-def test_inside_and_outside_agree(build, rule_file, free_port, peer, table, seed):  # noqa: F811
-    rng = random.Random(seed)
-    port = free_port()
-    text = random_rules(rng, port)
-    rules = rule_file(text)
-    lives = list(lives_at(port, peer))
-    own = [(name, table[name]["level"], table[name]["number"], "01000000")
-           for name in ("SO_KEEPALIVE", "SO_OOBINLINE", "TCP_KEEPIDLE", "TCP_KEEPCNT", "TCP_NODELAY",
-                        "IP_TTL", "IPV6_UNICAST_HOPS", "SO_PRIORITY", "TCP_SYNCNT")]
-    task = {"lives": lives, "own": own, "connector": CONNECTOR,
-            "options": [(row["name"], row["level"], row["number"]) for row in table.values()]}
-    python = [program("python3"), "-c", HOST]
-    inside = live([build.socktune, "run", "-c", rules, "--", *python], task)
-    outside = live([build.socktune, "run", "-c", rules, "--supervise", "--", *python], task)
-    for life, one, other in zip(lives, inside, outside):
-        if life["life"] == "accept" and asks_for_peers(text):
-            continue
-        different = {(when, name): (one[when][name], other[when][name])
-                     for when in one for name in comparable(table, life, one[when], other[when])
-                     if one[when][name] != other[when][name]}
-        assert not different, (f"inside, but outside: {different}\n{life}\n{text}\n"
-                               f"SOCKTUNE_SEED={seed} SOCKTUNE_ROUNDS=1")
+# --- apply, with any option -----------------------------------------------------------------------
+
+SEEDS = range(40)
+# What packets overwrite; what one end's handshake alters at the other; what follows from buffers;
+# what can keep a handshake from ending.
+LEFT_OUT = {"SO_INCOMING_CPU", "TCP_QUICKACK", "TCP_MAXSEG", "TCP_WINDOW_CLAMP", "SO_BUF_LOCK",
+            "SO_RCVLOWAT", "TCP_DEFER_ACCEPT", "TCP_FASTOPEN_CONNECT", "IP_MINTTL", "IPV6_MINHOPCOUNT"}
+ROLES = ("connect", "listen", "accept", "datagram")
+
+
+def criteria(chance):
+    """A match group."""
+    kind = chance.randrange(6)
+    if kind < 2:
+        return ""
+    if kind < 4:
+        roles = chance.sample(ROLES, chance.randrange(1, 4))
+        return "role = [ " + ", ".join(f'"{role}"' for role in roles) + " ];"
+    if kind == 4:
+        return f'protocol = "{chance.choice(["tcp", "udp"])}";'
+    return f'family = "{chance.choice(["inet", "inet6"])}";'
+
+
+def safe_samples(row):
+    """Samples that any kernel takes: timers of at least a tick are longer than its longest."""
+    return [sample for sample in samples(row)
+            if row["unit"] != "microseconds" or row["min"] <= 1000 or int(sample.text) >= 20000]
+
+
+def generate(chance, rows):
+    """Text of a rule file, and the samples of the options it names."""
+    named, rules = {}, []
+    for _ in range(chance.randrange(1, 6)):
+        settings = []
+        for row in chance.sample(rows, 4):
+            sample = chance.choice(safe_samples(row))
+            named[sample.name] = sample
+            settings.append(f"{sample.name} = {sample.text};")
+        mode = chance.choice(["set", "set", "force"])
+        final = " final = true;" if chance.random() < 0.15 else ""
+        rules.append(f'{{ match = {{ {criteria(chance)} }}; {mode} = {{ {" ".join(settings)} }};'
+                     f"{final} }}")
+    return f'program = "calls"; rules = ( {", ".join(rules)} );', list(named.values())
+
+
+def usable():
+    return [row for row in table_rows() if row["kernel"] and row["readable"]
+            and row["name"] not in LEFT_OUT and (not row["privilege"] or os.geteuid() == 0)]
+
+
+def state(one, named, life):
+    return {(role, sample.name): sample.read_of(one.pid, fd)
+            for role, (fd, _) in life.items() for sample in named}
+
+
+def told_of(result, life):
+    """(role, option) -> what apply said of it."""
+    role_of = {fd: role for role, (fd, _) in life.items()}
+    return {(role_of[shown["fds"][0]], option["option"]): option["result"]
+            for shown in json.loads(result.stdout)["sockets"] for option in shown["options"]}
+
+
+def comparable_at(key, sample, told):
+    """Options that mean nothing to a role are inherited from the listener's past, or not; what must
+    be set before bind() is, in the program, given before its role is known; buffers that nobody
+    sizes change with the time at which the others are; and IP_TOS sets SO_PRIORITY besides, but what
+    is accepted inherits the one without the other."""
+    role, name = key
+    if role not in sample.row["roles"] or sample.row["when"] == "before bind":
+        return False
+    return name not in ("SO_SNDBUF", "SO_RCVBUF", "SO_PRIORITY") or key in told
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+@pytest.mark.representative
+def test_apply_agrees_in_every_option(seed, host, rule_file, compiled, socktune):
+    chance = random.Random(seed)
+    text, named = generate(chance, usable())
+    by_name = {sample.name: sample for sample in named}
+    family = chance.choice(sorted(DOMAINS))
+    preloaded = host(compiled(text))
+    measure = state(preloaded, named, live(preloaded, family, named[0]))
+
+    outside = host()
+    life = live(outside, family, named[0])
+    result = socktune("apply", "--json", "-c", rule_file(text, "outside.conf"), outside.pid)
+    assert result.returncode in (0, 1), result.stderr
+    got, told = state(outside, named, life), told_of(result, life)
+    wrong = {key: (got[key], measure[key]) for key in measure
+             if got[key] != measure[key] and comparable_at(key, by_name[key[1]], told)}
+    late = {key for key in wrong if told.get(key) == "failed"}
+    assert set(wrong) == late, text
+    for role, name in late:
+        assert by_name[name].row["when"].startswith("before"), text
+        assert role in ("connect", "accept"), text
+
+
+@pytest.mark.representative
+def test_a_listener_tuned_from_outside_accepts_as_if_preloaded(host, rule_file, socktune):
+    """What comes after apply needs no more."""
+    rules = rule_file("""program = "calls"; rules = ( { match = { role = [ "listen", "accept" ]; };
+        set = { SO_RCVBUF = "64K"; SO_SNDBUF = "96K"; TCP_KEEPIDLE = 611; TCP_MAXSEG = 1000;
+                TCP_WINDOW_CLAMP = "32K"; SO_LINGER = "7s"; TCP_NODELAY = true; }; } );""")
+    options = [(socket.SOL_SOCKET, 8), (socket.SOL_SOCKET, 7), (6, 4), (6, 2), (6, 10),
+               (socket.SOL_SOCKET, 13), (6, 1)]
+
+    def accepted(one, before_connecting):
+        listener, port = one.listener(socket.AF_INET, LOOPBACK["inet"])
+        before_connecting(one)
+        client = one.socket(socket.AF_INET)
+        one.connect(client, socket.AF_INET, LOOPBACK["inet"], port)
+        taken = one.look(one.accept(listener))
+        return [taken.raw(*option, 16) for option in options]
+
+    def tune(one):
+        assert socktune("apply", "-c", rules, one.pid).returncode == 0
+    assert accepted(host(), tune) == accepted(host(rules), lambda one: None)

@@ -7,18 +7,16 @@ same life under a rule must end in the same values. Then the sockets that the li
 being made.
 """
 import fcntl
-import json
 import os
 import re
 import socket
-import subprocess
 import sys
 
 import kernel
 import pytest
 import strace
-from conftest import BUILD, LOOPBACK, needs_root, preloaded, program
-from options import DOMAINS, live, samples
+from conftest import LOOPBACK, needs_root, preloaded, program
+from options import DOMAINS, live, samples, table_rows
 
 pytestmark = pytest.mark.representative
 
@@ -32,18 +30,8 @@ UNREADABLE = {
 PEERS = 'match = { role = "accept"; remote = [ "127.0.0.0/8", "::1" ]; };'
 
 
-def table():
-    """The rows, at collection: without a build there is nothing to parametrize."""
-    if not (BUILD / "socktune").exists():
-        return []
-    listed = subprocess.run([BUILD / "socktune", "options", "--json"], check=True,
-                            capture_output=True)
-    return [row for row in json.loads(listed.stdout)
-            if row["level"] != -1 and set(row["families"]) & set(DOMAINS)]
-
-
 def cases():
-    for row in table():
+    for row in table_rows():
         for family in ("inet", "inet6", "dual"):
             domain = "inet6" if family == "dual" else family
             if domain in row["families"] and (row["name"], family) != ("IPV6_V6ONLY", "dual"):
@@ -163,7 +151,7 @@ def test_a_default_of_a_buffer_that_the_kernel_sizes(own, wanted, name, host, co
     if (name, family) != ("IPV6_MTU", "inet")])
 def test_what_cannot_be_read_back_is_set(name, family, build, directory, host, compiled):
     program("strace")
-    row = next((row for row in table() if row["name"] == name), None)
+    row = next((row for row in table_rows() if row["name"] == name), None)
     if not row or row["kernel"] is False:
         pytest.skip("this kernel lacks it")
     sample = samples(row)[0]

@@ -1,13 +1,11 @@
 # SPDX-License-Identifier: MIT
 """/metrics as Prometheus sees it, and the files for Prometheus and Grafana."""
-import contextlib
 import json
 import re
 import subprocess
-import urllib.error
 import urllib.parse
-import urllib.request
 
+import http_client
 import kernel
 import pytest
 from conftest import ROOT, program
@@ -137,22 +135,24 @@ class Prometheus:
         config = directory / "prometheus.yml"
         config.write_text("global: { scrape_interval: 1s }\nscrape_configs:\n"
                           f"- {{ job_name: socktune, static_configs: [ {{ targets: {targets} }} ] }}\n")
-        self.url = f"http://127.0.0.1:{port}/api/v1/"
+        self.port = port
         self.server = start([program("prometheus"), f"--config.file={config}",
                              f"--storage.tsdb.path={directory / 'tsdb'}",
                              f"--web.listen-address=127.0.0.1:{port}", "--log.level=warn"])
         self.server.until_listening(port)
         self.server.until(self.is_ready, "Prometheus being ready")
 
+    def request(self, what, **parameters):
+        return http_client.request(
+            self.port, f"/api/v1/{what}?{urllib.parse.urlencode(parameters)}")
+
     def is_ready(self):
-        with contextlib.suppress(urllib.error.HTTPError):
-            return bool(self.ask("query", query="1"))
-        return False
+        return self.request("query", query="1").status == 200
 
     def ask(self, what, **parameters):
-        url = self.url + what + "?" + urllib.parse.urlencode(parameters)
-        with urllib.request.urlopen(url, timeout=20) as answer:
-            return json.load(answer)["data"]
+        answer = self.request(what, **parameters)
+        assert answer.status == 200, answer.text
+        return answer.json["data"]
 
     def query(self, expression):
         """A scalar, or None where there is no such series."""

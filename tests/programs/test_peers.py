@@ -30,7 +30,7 @@ def test_sums_by_class(start, rule_file, free_port, tmp_path):
         # New classes are for new connections.
         config.write_text('peers = { far = "198.51.100.0/24"; };\n')
         os.kill(helper.process.pid, signal.SIGHUP)
-        helper.until(lambda: "read again" in helper.log.read_text(), "settings read again")
+        helper.until(lambda: "read again" in helper.log(), "settings read again")
         talk(start, rule_file(RULES), helper, 2)
         helper.until(lambda: opened(helper, role="connect", peer="other") == 2, "2 in no class")
         assert opened(helper, role="connect", peer="here") == 3
@@ -38,8 +38,8 @@ def test_sums_by_class(start, rule_file, free_port, tmp_path):
         # A broken file changes nothing.
         config.write_text('\npeers = { far = "198.51.100.0/33"; };\n')
         os.kill(helper.process.pid, signal.SIGHUP)
-        helper.until(lambda: "stay as they were" in helper.log.read_text(), "a complaint")
-        assert f"{config}:2: error: far: the prefix length" in helper.log.read_text()
+        helper.until(lambda: "stay as they were" in helper.log(), "a complaint")
+        assert f"{config}:2: error: far: the prefix length" in helper.log()
         assert opened(helper, role="connect", peer="other") == 2
 
 

@@ -14,7 +14,7 @@ import kernel
 import pytest
 from conftest import preloaded, program
 from hostile import assert_unharmed, run
-from ring import Helper
+from ring import RingReceiver
 
 EVERYTHING = 'rules = ( { name = "all"; report = true; } );'
 # What the programs below begin with. cookie() is the kernel's name for a socket.
@@ -39,7 +39,7 @@ def say(*words):
 
 @pytest.fixture
 def helper(directory):
-    made = Helper(directory / "helper.sock")
+    made = RingReceiver(directory / "helper.sock")
     yield made
     made.close()
 
@@ -256,7 +256,7 @@ def until_registered(helper, process):
 def test_a_helper_that_comes_late(directory, start):
     process = start(SPEAKS_ON)
     assert tell(process) == "made"
-    late = Helper(directory / "helper.sock")
+    late = RingReceiver(directory / "helper.sock")
     try:
         ring = until_registered(late, process)
         kinds = [one.kind for one in ring.read() if one.kind != "listen"]
@@ -286,7 +286,7 @@ def test_a_helper_that_comes_late_is_told_of_what_there_is(directory, start):
     wanted = [line.split() for line in iter(lambda: process.stdout.readline().rstrip("\n"),
                                             "that is all")]
     assert len(wanted) == 34
-    late = Helper(directory / "helper.sock")
+    late = RingReceiver(directory / "helper.sock")
     try:
         ring = until_registered(late, process)
         calls = 2 * 10
@@ -314,7 +314,7 @@ def test_a_helper_that_comes_late_costs_a_call_little(directory, start):
             say("made")
         """)
     assert process.stdout.readline() == "ready\n"
-    late = Helper(directory / "helper.sock")
+    late = RingReceiver(directory / "helper.sock")
     try:
         ring = until_registered(late, process)
         counts = []
@@ -434,7 +434,7 @@ def test_the_users_own_helper(directory, start):
     if os.path.exists("/run/socktune/helper.sock"):
         pytest.skip("this machine has a helper")
     (directory / "socktune").mkdir()
-    helper = Helper(directory / "socktune" / "helper.sock")
+    helper = RingReceiver(directory / "socktune" / "helper.sock")
     try:
         finish(start("pair(listener())", SOCKTUNE_HELPER="", XDG_RUNTIME_DIR=str(directory)))
         assert len(helper.take().read()) == 3
@@ -518,7 +518,7 @@ def connector(build, compiled, directory):
 
 def test_children_of_vfork_do_not_register(connector, directory):
     """It would be in their parent's memory, under a pid that is soon gone."""
-    late = Helper(directory / "helper.sock")
+    late = RingReceiver(directory / "helper.sock")
     try:
         tell(connector, "vfork")
         assert late.take(timeout=0.2) is None
@@ -530,7 +530,7 @@ def test_children_of_vfork_do_not_register(connector, directory):
 
 
 def test_children_of_fork_do(connector, directory):
-    late = Helper(directory / "helper.sock")
+    late = RingReceiver(directory / "helper.sock")
     try:
         child = int(tell(connector, "fork"))
         ring = late.take()

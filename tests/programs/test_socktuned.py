@@ -6,8 +6,6 @@ preload/ring.h lay them out."""
 import array
 import contextlib
 import fcntl
-import http.client
-import json
 import mmap
 import os
 import signal
@@ -16,9 +14,12 @@ import struct
 import subprocess
 import time
 
+import http_client
+import kernel
 import pytest
 from conftest import BUILD, enter_network_namespace, needs_root
-from ring import DROPPED, FRONT, HEAD, HEARTBEAT, TAIL
+from ring import FRONT, HEAD, HEARTBEAT, TAIL
+from socktuned import Helper
 
 SEALS = 0x0001 | 0x0002 | 0x0004  # F_SEAL_SEAL, F_SEAL_SHRINK, F_SEAL_GROW
 HEADER = 4096
@@ -30,84 +31,12 @@ CONNECT, ACCEPT, LISTEN = 1, 2, 3
 MASK = (1 << 64) - 1
 
 
-class UnixHTTP(http.client.HTTPConnection):
-    def __init__(self, path):
-        super().__init__("localhost", timeout=10)
-        self.path = str(path)
-
-    def connect(self):
-        self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        self.sock.settimeout(self.timeout)
-        self.sock.connect(self.path)
-
-
-class Helper:
-    """A running socktuned, what it answers and what it writes."""
-
-    def __init__(self, directory, *options, **keywords):
-        self.directory = directory
-        self.log_path = directory / "log"
-        with open(self.log_path, "ab") as log:
-            self.process = subprocess.Popen(
-                [BUILD / "socktuned", "--foreground", "--directory", directory, *options],
-                stderr=log, stdin=subprocess.DEVNULL, start_new_session=True, **keywords)
-        self.pid = self.process.pid
-        wait_for((directory / "query.sock").exists)
-        wait_for(self.answers)
-        time.sleep(0.1)  # that answer's connection is closed
-
-    def get(self, path):
-        connection = UnixHTTP(self.directory / "query.sock")
-        with contextlib.closing(connection):
-            connection.request("GET", path)
-            answer = connection.getresponse()
-            assert answer.status == 200, answer.read()
-            return json.loads(answer.read())
-
-    def answers(self):
-        """A socket file that a killed helper left is not enough."""
-        try:
-            return bool(self.status())
-        except (FileNotFoundError, ConnectionRefusedError):
-            return False
-
-    def status(self):
-        return self.get("/v1/status")
-
-    def connections(self, query=""):
-        return self.get("/v1/connections" + query)["connections"]
-
-    def descriptors(self):
-        return len(os.listdir(f"/proc/{self.pid}/fd"))
-
-    def resident(self):
-        with open(f"/proc/{self.pid}/status", encoding="ascii") as status:
-            return next(int(line.split()[1]) for line in status if line.startswith("RssAnon"))
-
-    def log(self):
-        return self.log_path.read_text(encoding="utf-8", errors="replace")
-
-    def stop(self):
-        self.process.terminate()
-        return self.process.wait(timeout=10)
-
-
-def wait_for(condition, seconds=10.0):
-    end = time.monotonic() + seconds
-    while True:
-        result = condition()
-        if result:
-            return result
-        assert time.monotonic() < end, f"still not after {seconds} s"
-        time.sleep(0.02)
-
-
 @pytest.fixture
 def helper(directory):
     started = []
 
     def start(*options, **keywords):
-        started.append(Helper(directory, *options, **keywords))
+        started.append(Helper(directory, *options, interval=None, **keywords))
         return started[-1]
     start.directory = directory
     yield start
@@ -246,14 +175,14 @@ def test_connection_from_record_to_final(helper):
         put_end(ring, client)
         client.sendall(b"x" * 5000)
         server.recv(5000, socket.MSG_WAITALL)
-        (seen,) = wait_for(lambda: [one for one in daemon.connections()
+        (seen,) = kernel.until(lambda: [one for one in daemon.connections()
                                     if one.get("tcp_info", {}).get("bytes_sent") == 5000])
         assert seen["data"] == "sample" and seen["state"] == "established"
         assert seen["program"] == "victim" and seen["rule"] == "all" and seen["uid"] == os.geteuid()
         assert seen["remote"]["port"] == client.getpeername()[1]
         client.sendall(b"y" * 7)
         server.recv(7, socket.MSG_WAITALL)
-    (closed,) = wait_for(lambda: daemon.connections("?closed=1"))
+    (closed,) = kernel.until(lambda: daemon.connections("closed=1"))
     assert closed["data"] == "final" and closed["tcp_info"]["bytes_sent"] == 5007
     assert daemon.connections() == []
 
@@ -269,7 +198,7 @@ def test_end_before_the_record_is_read(helper):
         server.recv(321, socket.MSG_WAITALL)
     time.sleep(0.2)
     ring.put(cookie=known[0], local=known[1], remote=known[2])
-    (closed,) = wait_for(lambda: daemon.connections("?closed=1"))
+    (closed,) = kernel.until(lambda: daemon.connections("closed=1"))
     assert closed["data"] == "final" and closed["tcp_info"]["bytes_sent"] == 321
 
 
@@ -281,7 +210,7 @@ def test_many_short_connections(helper):
     sent = {}
     with socket.create_server(("127.0.0.1", 0), backlog=64) as listener:
         for i in range(1000):
-            wait_for(lambda: ring.head - ring.get(TAIL) < SLOTS)
+            kernel.until(lambda: ring.head - ring.get(TAIL) < SLOTS)
             with socket.create_connection(listener.getsockname()) as client:
                 server, _ = listener.accept()
                 with server:
@@ -289,8 +218,8 @@ def test_many_short_connections(helper):
                     client.sendall(b"z" * (i + 1))
                     server.recv(i + 1, socket.MSG_WAITALL)
                     sent[client.getsockname()[1], cookie_of(client)] = i + 1
-    wait_for(lambda: len(daemon.connections("?closed=1&limit=5000")) == 1000)
-    for one in daemon.connections("?closed=1&limit=5000"):
+    kernel.until(lambda: len(daemon.connections("closed=1&limit=5000")) == 1000)
+    for one in daemon.connections("closed=1&limit=5000"):
         key = one["local"]["port"], int(one["id"].split("-")[1])
         assert one["data"] == "final" and one["tcp_info"]["bytes_sent"] == sent.pop(key)
     assert not sent
@@ -305,10 +234,10 @@ def test_listener_and_its_queue(helper):
         ring.put(cookie=cookie_of(listener), kind=LISTEN, local=listener.getsockname(),
                  remote=("0.0.0.0", 0))
         with socket.create_connection(listener.getsockname()):
-            (seen,) = wait_for(lambda: [one for one in daemon.connections("?role=listen")
+            (seen,) = kernel.until(lambda: [one for one in daemon.connections("role=listen")
                                         if one.get("accept_queue", {}).get("length") == 1])
             assert seen["state"] == "listen" and seen["accept_queue"]["limit"] == 9
-    wait_for(lambda: daemon.connections("?role=listen") == [])
+    kernel.until(lambda: daemon.connections("role=listen") == [])
 
 
 def test_bound_to_an_interface(helper):
@@ -324,17 +253,17 @@ def test_bound_to_an_interface(helper):
         put_end(ring, server, ACCEPT)
 
         def sampled(role):
-            return [one for one in daemon.connections("?role=" + role) if one["data"] == "sample"]
-        (bound,) = wait_for(lambda: sampled("connect"))
-        (free,) = wait_for(lambda: sampled("accept"))
+            return [one for one in daemon.connections("role=" + role) if one["data"] == "sample"]
+        (bound,) = kernel.until(lambda: sampled("connect"))
+        (free,) = kernel.until(lambda: sampled("accept"))
         assert bound["ifindex"] == 1 and "ifindex" not in free
-        wait_for(lambda: sampled("connect")[0]["sampled"] > bound["sampled"] + 2)
+        kernel.until(lambda: sampled("connect")[0]["sampled"] > bound["sampled"] + 2)
         # What the connection is bound to may change under way.
         client.setsockopt(socket.SOL_SOCKET, 62, 0)
-        wait_for(lambda: "ifindex" not in sampled("connect")[0])
+        kernel.until(lambda: "ifindex" not in sampled("connect")[0])
         before = sampled("connect")[0]["sampled"]
         client.setsockopt(socket.SOL_SOCKET, 62, 1)
-        wait_for(lambda: "ifindex" in sampled("connect")[0])
+        kernel.until(lambda: "ifindex" in sampled("connect")[0])
         assert sampled("connect")[0]["sampled"] > before
 
 
@@ -358,9 +287,9 @@ def test_sampling_goes_on_where_nothing_happens(helper):
             os.read(until, 1)
         os._exit(0)
     os.close(until)
-    (first,) = wait_for(lambda: [one for one in daemon.connections("?role=connect")
+    (first,) = kernel.until(lambda: [one for one in daemon.connections("role=connect")
                                  if one["data"] == "sample"])
-    wait_for(lambda: daemon.connections("?role=connect")[0]["sampled"] > first["sampled"] + 2)
+    kernel.until(lambda: daemon.connections("role=connect")[0]["sampled"] > first["sampled"] + 2)
     os.close(done)
     assert os.waitpid(child, 0)[1] == 0
 
@@ -375,10 +304,10 @@ def test_namespace_and_ring_are_let_go(helper):
         register(daemon, ring)
         os._exit(0)
     os.waitpid(child, 0)
-    wait_for(lambda: ring.get(HEARTBEAT) != 0)
-    wait_for(lambda: ring.get(HEARTBEAT) == 0)
-    wait_for(lambda: daemon.status()["namespaces"] == 1 and daemon.status()["clients"] == 0)
-    wait_for(lambda: daemon.descriptors() == before)
+    kernel.until(lambda: ring.get(HEARTBEAT) != 0)
+    kernel.until(lambda: ring.get(HEARTBEAT) == 0)
+    kernel.until(lambda: daemon.status()["namespaces"] == 1 and daemon.status()["clients"] == 0)
+    kernel.until(lambda: daemon.descriptors() == before)
 
 
 def test_ring_of_a_program_that_ended_is_read_on(helper):
@@ -396,7 +325,7 @@ def test_ring_of_a_program_that_ended_is_read_on(helper):
         time.sleep(4)
         assert ring.get(HEARTBEAT) != 0
         put_end(ring, server, ACCEPT)
-        wait_for(lambda: len(daemon.connections()) == 2)
+        kernel.until(lambda: len(daemon.connections()) == 2)
 
 
 def test_dead_holder_is_lost_not_final(helper):
@@ -405,7 +334,7 @@ def test_dead_holder_is_lost_not_final(helper):
     ring = Ring()
     register(daemon, ring)
     ring.put(cookie=0x7fffffff12345)
-    wait_for(lambda: daemon.status()["records"] == 1)
+    kernel.until(lambda: daemon.status()["records"] == 1)
     assert all("tcp_info" not in one for one in daemon.connections())
 
 
@@ -423,10 +352,10 @@ def test_malformed_messages(helper, data):
     ring = Ring()
     with contextlib.closing(diag_socket()) as diag:
         send(daemon, data, [ring.fd, diag.fileno()])
-    wait_for(lambda: refused(daemon) == 1)
+    kernel.until(lambda: refused(daemon) == 1)
     assert daemon.log().count("is refused") == 1
     assert daemon.status()["clients"] == 0
-    wait_for(lambda: daemon.descriptors() == before)
+    kernel.until(lambda: daemon.descriptors() == before)
 
 
 def test_wrong_descriptors(helper):
@@ -443,11 +372,11 @@ def test_wrong_descriptors(helper):
                  [ring.fd, ends[0].fileno()], [ring.fd, other.fileno()]]
         for number, descriptors in enumerate(wrong, 1):
             send(daemon, message(), descriptors)
-            wait_for(lambda: refused(daemon) == number)
+            kernel.until(lambda: refused(daemon) == number)
     assert daemon.status()["clients"] == 0
-    wait_for(lambda: daemon.descriptors() == before)
+    kernel.until(lambda: daemon.descriptors() == before)
     register(daemon, ring)
-    wait_for(lambda: daemon.status()["clients"] == 1)
+    kernel.until(lambda: daemon.status()["clients"] == 1)
 
 
 @pytest.mark.parametrize("seals", [0, 0x2, 0x4, 0x2 | 0x4], ids=hex)
@@ -457,9 +386,9 @@ def test_unsealed_ring_is_refused(helper, seals):
     ring = Ring(seals=seals)
     register(daemon, ring)
     if seals & 0x2 and seals & 0x4:  # cannot change its size, which is what matters
-        wait_for(lambda: refused(daemon) + daemon.status()["clients"] == 1)
+        kernel.until(lambda: refused(daemon) + daemon.status()["clients"] == 1)
     else:
-        wait_for(lambda: refused(daemon) == 1)
+        kernel.until(lambda: refused(daemon) == 1)
     with contextlib.suppress(OSError):
         os.ftruncate(ring.fd, 0)
     time.sleep(0.3)
@@ -474,13 +403,13 @@ def test_lying_ring(helper):
     for head in (SLOTS + 1, 1 << 63, MASK):
         ring = Ring()
         register(daemon, ring)
-        wait_for(lambda: ring.get(HEARTBEAT) != 0)
+        kernel.until(lambda: ring.get(HEARTBEAT) != 0)
         ring.set(HEAD, head)
-        wait_for(lambda: ring.get(HEARTBEAT) == 0)
+        kernel.until(lambda: ring.get(HEARTBEAT) == 0)
     assert daemon.log().count("its ring lies") == 3
     with pair() as (client, _server):
         put_end(good, client)
-        wait_for(lambda: len(daemon.connections()) == 1)
+        kernel.until(lambda: len(daemon.connections()) == 1)
 
 
 def test_rubbish_in_the_ring(helper):
@@ -496,8 +425,8 @@ def test_rubbish_in_the_ring(helper):
     ring.set(HEAD, ring.head)
     with pair() as (client, _server):
         put_end(ring, client)
-        wait_for(lambda: len(daemon.connections()) == 1)
-        wait_for(lambda: daemon.status()["dropped"]["abandoned"] == 3)
+        kernel.until(lambda: len(daemon.connections()) == 1)
+        kernel.until(lambda: daemon.status()["dropped"]["abandoned"] == 3)
         assert daemon.status()["dropped"]["malformed"] == 22
 
 
@@ -509,12 +438,12 @@ def test_forged_cookie(helper):
     with pair() as (client, server):
         ring.put(cookie=cookie_of(client), local=("127.0.0.1", 9), remote=("127.0.0.1", 9))
         client.sendall(b"secret")
-        wait_for(lambda: daemon.status()["records"] == 1)
+        kernel.until(lambda: daemon.status()["records"] == 1)
         time.sleep(1.5)
         assert all("tcp_info" not in one for one in daemon.connections())
         server.recv(6)
-    wait_for(lambda: daemon.status()["dropped"]["foreign"] == 1)
-    assert daemon.connections("?closed=1") == []
+    kernel.until(lambda: daemon.status()["dropped"]["foreign"] == 1)
+    assert daemon.connections("closed=1") == []
 
 
 # --- connections that are handed over -------------------------------------------------------------
@@ -525,7 +454,7 @@ def registered(helper):
     daemon = helper()
     ring = Ring()
     register(daemon, ring, version=2)
-    wait_for(lambda: daemon.status()["clients"] == 1)
+    kernel.until(lambda: daemon.status()["clients"] == 1)
     return daemon, ring
 
 
@@ -538,8 +467,8 @@ def test_handed_over(registered):
         put_end(ring, client)
         hand_over(daemon, ring, client)
         hand_over(daemon, ring, server, kind=ACCEPT)
-        wait_for(lambda: ring.get(TAKEN) == 2)
-        wait_for(lambda: daemon.descriptors() <= before)
+        kernel.until(lambda: ring.get(TAKEN) == 2)
+        kernel.until(lambda: daemon.descriptors() <= before)
         found = daemon.connections()
         assert [one["role"] for one in found] == ["connect", "accept"]
         assert all(one["data"] == "sample" and one["options"]["values"]["SO_KEEPALIVE"] == 0
@@ -553,7 +482,7 @@ def test_one_that_was_killed_on_the_way(registered):
     """A writer that counted and never sent does not hold up the others for good."""
     _, ring = registered
     ring.set(HANDED, 8)
-    wait_for(lambda: ring.get(TAKEN) == 8)
+    kernel.until(lambda: ring.get(TAKEN) == 8)
 
 
 def test_registration_without_sock_diag(helper):
@@ -561,13 +490,13 @@ def test_registration_without_sock_diag(helper):
     daemon = helper()
     ring = Ring()
     send(daemon, message(version=1), [ring.fd])
-    wait_for(lambda: refused(daemon) == 1)
+    kernel.until(lambda: refused(daemon) == 1)
     send(daemon, message(version=2), [ring.fd])
-    wait_for(lambda: daemon.status()["clients"] == 1)
+    kernel.until(lambda: daemon.status()["clients"] == 1)
     with pair() as (client, _server):
         put_end(ring, client)
-        wait_for(lambda: [one["data"] for one in daemon.connections()] == ["sample"])
-    wait_for(lambda: [one["data"] for one in daemon.connections("?closed=1")] == ["final"])
+        kernel.until(lambda: [one["data"] for one in daemon.connections()] == ["sample"])
+    kernel.until(lambda: [one["data"] for one in daemon.connections("closed=1")] == ["final"])
 
 
 def test_what_is_no_connection(registered):
@@ -596,12 +525,12 @@ def test_what_is_no_connection(registered):
             (handoff(ring.id, b"\xff" * 232), [client.fileno()])]
         for number, (data, descriptors) in enumerate(wrong, 1):
             send(daemon, data, descriptors)
-            wait_for(lambda: refused_handoffs(daemon) == number)
+            kernel.until(lambda: refused_handoffs(daemon) == number)
         assert daemon.connections() == [] and refused(daemon) == 0
         assert daemon.log().count("handoff of process") == len(wrong)
-        wait_for(lambda: daemon.descriptors() <= before)
+        kernel.until(lambda: daemon.descriptors() <= before)
         hand_over(daemon, ring, client)
-        wait_for(lambda: len(daemon.connections()) == 1)
+        kernel.until(lambda: len(daemon.connections()) == 1)
     os.close(reading)
     os.close(writing)
 
@@ -614,11 +543,11 @@ def test_flood_of_handoffs(registered):
         for _ in range(1000):
             hand_over(daemon, ring, client)
             hand_over(daemon, ring, server, cookie=7)
-        wait_for(lambda: refused_handoffs(daemon) == 1000)
+        kernel.until(lambda: refused_handoffs(daemon) == 1000)
         assert len(daemon.connections()) == 1
         assert daemon.status()["handoffs"]["taken"] == 1000
     assert daemon.log().count("handoff of process") <= 25
-    wait_for(lambda: daemon.descriptors() <= before)
+    kernel.until(lambda: daemon.descriptors() <= before)
 
 
 @pytest.mark.parametrize("read", [True, False], ids=["read", "unread"])
@@ -639,7 +568,7 @@ def test_socket_that_lingers_does_not_stop_the_helper(registered, read):
         client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 600))
         client.close()
         os.kill(daemon.pid, signal.SIGCONT)
-        wait_for(lambda: daemon.status()["handoffs"]["taken"] == read)
+        kernel.until(lambda: daemon.status()["handoffs"]["taken"] == read)
         assert refused_handoffs(daemon) == (not read)
 
 
@@ -654,18 +583,18 @@ def test_handed_over_by_another_user(registered):
         send_as = handoff(child_ring, make_record(**ends_of(client)))
         # root's ring may be used by users that root's programs became, but not with root's socket
         assert as_nobody(lambda: send(daemon, send_as, [client.fileno()])) == 0
-        wait_for(lambda: daemon.status()["handoffs"]["taken"] == 1)
+        kernel.until(lambda: daemon.status()["handoffs"]["taken"] == 1)
         assert as_nobody(lambda: register(daemon, nobodys, version=2)) == 0
-        wait_for(lambda: daemon.status()["clients"] == 2)
+        kernel.until(lambda: daemon.status()["clients"] == 2)
         theirs = handoff(nobodys.id, make_record(**ends_of(client)))
         assert as_nobody(lambda: send(daemon, theirs, [client.fileno()])) == 0
-        wait_for(lambda: refused_handoffs(daemon) == 1)
+        kernel.until(lambda: refused_handoffs(daemon) == 1)
         send(daemon, theirs, [client.fileno()])
-        wait_for(lambda: refused_handoffs(daemon) == 2)
+        kernel.until(lambda: refused_handoffs(daemon) == 2)
     with pair() as (client, _server):
         theirs = handoff(nobodys.id, make_record(**ends_of(client)))
         assert as_nobody(lambda: send(daemon, theirs, [client.fileno()])) == 0
-        wait_for(lambda: daemon.status()["dropped"]["foreign"] >= 1)
+        kernel.until(lambda: daemon.status()["dropped"]["foreign"] >= 1)
         assert len(daemon.connections()) <= 1
 
 
@@ -692,7 +621,7 @@ def test_sockets_of_other_users(helper):
         own = Ring()
         register(daemon, own, program=b"mine")
         put_end(own, client)
-        wait_for(lambda: len(daemon.connections()) == 1)
+        kernel.until(lambda: len(daemon.connections()) == 1)
 
         def steal():
             ring = Ring()
@@ -700,8 +629,8 @@ def test_sockets_of_other_users(helper):
             with pair() as (theirs, _):
                 put_end(ring, theirs)
                 put_end(ring, client)
-                wait_for(lambda: len(daemon.connections()) == 1)
-                wait_for(lambda: "tcp_info" in daemon.connections()[0])
+                kernel.until(lambda: len(daemon.connections()) == 1)
+                kernel.until(lambda: "tcp_info" in daemon.connections()[0])
                 seen = daemon.connections()
                 assert [one["program"] for one in seen] == ["thief"]
                 assert seen[0]["local"]["port"] == theirs.getsockname()[1]
@@ -717,19 +646,19 @@ def test_ten_thousand_registrations(helper):
     daemon = helper("--config", config_file(helper, daemon_limit=200))
     ring = Ring()
     register(daemon, ring)
-    wait_for(lambda: daemon.status()["clients"] == 1)
-    before = daemon.resident()
+    kernel.until(lambda: daemon.status()["clients"] == 1)
+    before = daemon.memory()
     with contextlib.closing(diag_socket()) as diag:
         for number in range(10001):
             send(daemon, message(program=b"last" if number == 10000 else b"many"),
                  [ring.fd, diag.fileno()])
-    wait_for(lambda: "last" in [one["program"] for one in
-                                daemon.get("/v1/processes")["processes"]], 60)
+    kernel.until(lambda: "last" in [one["program"] for one in
+                                    daemon.get("/v1/processes").json["processes"]], timeout=60)
     assert daemon.status()["clients"] <= 200
     assert daemon.descriptors() < 250
-    assert daemon.resident() - before < 8 * 1024
+    assert daemon.memory() - before < 8 * 1024
     assert len(daemon.log().splitlines()) < 200
-    wait_for(lambda: daemon.status()["clients"] == 1)
+    kernel.until(lambda: daemon.status()["clients"] == 1)
 
 
 def test_limit_of_processes(helper):
@@ -742,17 +671,17 @@ def test_limit_of_processes(helper):
             if children[-1] == 0:
                 register(daemon, Ring())
                 signal.pause()
-        wait_for(lambda: refused(daemon) == 3)
+        kernel.until(lambda: refused(daemon) == 3)
         assert daemon.status()["clients"] == 5
         assert daemon.log().count("as many processes as one may") == 3
     finally:
         for child in children:
             os.kill(child, signal.SIGKILL)
             os.waitpid(child, 0)
-    wait_for(lambda: all(one["ended"] for one in daemon.get("/v1/processes")["processes"]))
+    kernel.until(lambda: all(one["ended"] for one in daemon.get("/v1/processes").json["processes"]))
     ring = Ring()
     register(daemon, ring)  # one that ended makes room
-    wait_for(lambda: ring.get(HEARTBEAT) != 0)
+    kernel.until(lambda: ring.get(HEARTBEAT) != 0)
 
 
 def config_file(helper, daemon_limit):
@@ -769,7 +698,7 @@ def test_limit_of_connections(helper):
     for cookie in range(1, 61):
         ring.put(cookie=cookie << 40)
         time.sleep(0.002)
-    wait_for(lambda: daemon.status()["records"] == 60)
+    kernel.until(lambda: daemon.status()["records"] == 60)
     status = daemon.status()
     assert status["connections"] == 50 and status["dropped"]["limit"] == 10
 
@@ -786,10 +715,10 @@ def test_clients_that_say_nothing(helper):
             client.connect(str(daemon.directory / "helper.sock"))
         silent.append(client)
     assert daemon.descriptors() - before < 80
-    wait_for(lambda: daemon.descriptors() == before)
+    kernel.until(lambda: daemon.descriptors() == before)
     ring = Ring()
     register(daemon, ring)
-    wait_for(lambda: daemon.status()["clients"] == 1)
+    kernel.until(lambda: daemon.status()["clients"] == 1)
     for client in silent:
         client.close()
 
@@ -800,7 +729,7 @@ def test_sigterm_is_a_clean_end(helper):
     daemon = helper()
     ring = Ring()
     register(daemon, ring)
-    wait_for(lambda: ring.get(HEARTBEAT) != 0)
+    kernel.until(lambda: ring.get(HEARTBEAT) != 0)
     assert daemon.stop() == 0
     assert ring.get(HEARTBEAT) == 0
     assert not list(daemon.directory.glob("*.sock"))
@@ -824,10 +753,10 @@ def test_sighup_reads_the_file_again(helper):
     assert daemon.status()["history"]["limit"] == 5
     path.write_text("history = 7;\n")
     os.kill(daemon.pid, signal.SIGHUP)
-    wait_for(lambda: daemon.status()["history"]["limit"] == 7)
+    kernel.until(lambda: daemon.status()["history"]["limit"] == 7)
     path.write_text("history = -1;\n")
     os.kill(daemon.pid, signal.SIGHUP)
-    wait_for(lambda: "stay as they were" in daemon.log())
+    kernel.until(lambda: "stay as they were" in daemon.log())
     assert f"{path}:1: error: history" in daemon.log()
     assert daemon.status()["history"]["limit"] == 7
 
@@ -841,7 +770,7 @@ def test_background(directory):
         client.connect(str(directory / "query.sock"))
         pid = struct.unpack("3i", client.getsockopt(socket.SOL_SOCKET, 17, 12))[0]
     os.kill(pid, signal.SIGTERM)
-    wait_for(lambda: not (directory / "helper.sock").exists())
+    kernel.until(lambda: not (directory / "helper.sock").exists())
 
 
 def test_systemd_passes_sockets_and_is_told(helper):
@@ -866,9 +795,7 @@ def test_systemd_passes_sockets_and_is_told(helper):
                   environment)
     try:
         assert notify.recv(100) == b"READY=1"
-        connection = UnixHTTP(directory / "query.sock")
-        connection.request("GET", "/healthz")
-        assert connection.getresponse().read().strip() == b"ok"
+        assert http_client.request(directory / "query.sock", "/healthz").text == "ok\n"
     finally:
         os.kill(child, signal.SIGTERM)
         assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0

@@ -177,7 +177,7 @@ def test_a_helper_that_comes_and_goes(reported, helper, free_port):
     helper.process.kill()
     helper.process.wait(20)
     step(2)
-    again = socktuned.Helper(helper.directory, free_port())
+    again = socktuned.Helper(helper.directory, port=free_port())
     try:
         # A killed helper leaves its last heartbeat, which is believed for a while.
         assert again.get("/v1/status").json["clients"] == 0

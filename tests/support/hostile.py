@@ -9,7 +9,7 @@ import shutil
 import subprocess
 
 import pytest
-from conftest import ROOT
+from started import ROOT
 
 SOURCES = ROOT / "tests" / "hosts"
 

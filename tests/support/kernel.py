@@ -232,7 +232,13 @@ def kill_all(pids, first=signal.SIGTERM, patience=3.0):
             time.sleep(0.01)
 
 
-def until(condition, what, timeout=20.0, pause=0.01):
+def memory(pid, field="RssAnon"):
+    """KiB of /proc/PID/status; RssAnon is anonymous memory."""
+    with open(f"/proc/{pid}/status", encoding="ascii", errors="replace") as status:
+        return next(int(line.split()[1]) for line in status if line.startswith(field + ":"))
+
+
+def until(condition, what="a condition of the test", timeout=20.0, pause=0.01):
     """Ask `condition` until it answers with something true, and return that.
 
     `what` names, in the failure, what was waited for; it may be a function."""

@@ -5,11 +5,13 @@ The rows come from `socktune options --json`; the bytes are made here, not by th
 A row whose value is a number, a word or on/off needs nothing; other kinds are listed by name.
 """
 import dataclasses
+import json
 import socket
 import struct
+import subprocess
 
-from conftest import LOOPBACK
 from kernel import borrowed
+from started import BUILD, LOOPBACK
 
 DOMAINS = {"inet": socket.AF_INET, "inet6": socket.AF_INET6}
 
@@ -29,6 +31,16 @@ READ_AS = {"SO_RCVBUFFORCE": socket.SO_RCVBUF, "SO_SNDBUFFORCE": socket.SO_SNDBU
 
 NUMBERS = {"bytes": (65536, 32768, 1500, 500), None: (1, 2, 3, 5)}
 OTHER_NUMBERS = (3, 5, 20, 2000, 20000)
+
+
+def table_rows():
+    """The rows, at collection: without a build there is nothing to parametrize."""
+    if not (BUILD / "socktune").exists():
+        return []
+    listed = subprocess.run([BUILD / "socktune", "options", "--json"], check=True,
+                            capture_output=True)
+    return [row for row in json.loads(listed.stdout)
+            if row["level"] != -1 and set(row["families"]) & set(DOMAINS)]
 
 
 @dataclasses.dataclass(frozen=True)

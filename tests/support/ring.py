@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""A helper of the tests' own: takes registrations and reads rings, as preload/ring.h and
-preload/registration.h say, and no more."""
+"""A helper of the tests' own: takes registrations and reads rings, as preload/wire/ring.h and
+preload/wire/registration.h say, and no more."""
 import contextlib
 import fcntl
 import ipaddress
@@ -90,7 +90,7 @@ class Ring:
             options=options)
 
 
-class Helper:
+class RingReceiver:
     """Listens at `path`; registrations wait there until they are taken."""
 
     def __init__(self, path):

@@ -52,13 +52,6 @@ def descriptors(pid):
     return len(os.listdir(f"/proc/{pid}/fd"))
 
 
-def memory(pid):
-    """Anonymous memory in KiB."""
-    status = pathlib.Path(f"/proc/{pid}/status").read_text(encoding="ascii")
-    return next(int(line.split()[1]) for line in status.splitlines()
-                if line.startswith("RssAnon"))
-
-
 class Soak:
     """A helper, and those who trouble it, each a thread that does one thing after the other."""
 
@@ -163,15 +156,15 @@ class Soak:
 
     def rest(self):
         """Memory and descriptors of the helper when all programs are gone."""
-        kernel.until(lambda: self.helper.get("/v1/status").json["clients"] == 0,
+        kernel.until(lambda: self.helper.status()["clients"] == 0,
                      lambda: f"clients left: {self.helper.get('/v1/processes').text}", 60)
         least = [10 ** 6]
 
         def settled():
-            least.append(descriptors(self.helper.process.pid))
+            least.append(self.helper.descriptors())
             return min(least[-20:]) == max(least[-20:])
         kernel.until(settled, "descriptors come and go", 60, 0.05)
-        return memory(self.helper.process.pid), least[-1]
+        return self.helper.memory(), least[-1]
 
 
 class Survivor:
@@ -180,19 +173,19 @@ class Survivor:
     def __init__(self, soak, port):
         self.port, self.place, self.over = port, soak.directory / "other", soak.over
         self.place.mkdir()
-        self.helper = socktuned.Helper(self.place, port)
+        self.helper = socktuned.Helper(self.place, port=port)
         self.program = subprocess.Popen(["/usr/bin/python3", "-c", CONNECTS], text=True,
                                         env=soak.environment(self.helper),
                                         stdin=subprocess.PIPE, stdout=subprocess.PIPE)
         self.until_reported()
         self.descriptors = descriptors(self.program.pid)
-        self.memory = memory(self.program.pid)
+        self.memory = kernel.memory(self.program.pid)
 
     def reported(self):
         self.program.stdin.write("\n")
         self.program.stdin.flush()
         assert self.program.stdout.readline() == "connected\n"
-        return self.helper.get("/v1/status").json["records"] > 0
+        return self.helper.status()["records"] > 0
 
     def until_reported(self):
         """The tries of a program whose helper comes and goes are up to a minute apart."""
@@ -201,12 +194,12 @@ class Survivor:
 
     def restart(self):
         assert self.helper.stop() == 0
-        self.helper = socktuned.Helper(self.place, self.port)
+        self.helper = socktuned.Helper(self.place, port=self.port)
         self.until_reported()
 
     def end(self):
         """What has grown in the program, as text; "" for nothing."""
-        grown = (memory(self.program.pid) - self.memory,
+        grown = (kernel.memory(self.program.pid) - self.memory,
                  descriptors(self.program.pid) - self.descriptors)
         self.program.communicate(timeout=10)
         self.helper.stop()
@@ -240,11 +233,10 @@ def soak(seconds, ports, tell=print):
         started = time.monotonic()
 
         def line():
-            status = helper.get("/v1/status").json
-            pid = helper.process.pid
+            status = helper.status()
             tell(f"{time.monotonic() - started:4.0f} s: {status['records']} records, "
                  f"{status['connections']} connections, {status['clients']} processes, "
-                 f"{status['namespaces']} namespaces; {memory(pid)} KiB, {descriptors(pid)} "
+                 f"{status['namespaces']} namespaces; {helper.memory()} KiB, {helper.descriptors()} "
                  f"descriptors; {sum(one.done.values())} things done, "
                  f"{one.done['restart']} restarts")
         rests = []

@@ -1,18 +1,18 @@
 # SPDX-License-Identifier: MIT
 """A helper for a test: socktuned in a directory of its own, programs that report to it, HTTP."""
 import contextlib
-import http.client
-import json
 import os
 import pathlib
 import shutil
 import signal
-import socket
 import subprocess
 import tempfile
 
+import http_client
 import kernel
 from started import BUILD, preloaded
+
+UNIX_CONNECTED = "03"  # of a row in /proc/net/unix
 
 RULES = """program = "python3";
 rules = ( { name = "all"; match = { protocol = "tcp"; }; set = { SO_KEEPALIVE = true; };
@@ -46,65 +46,69 @@ sys.stdin.readline()
 """
 
 
-class UnixConnection(http.client.HTTPConnection):
-    def __init__(self, path):
-        super().__init__("localhost", timeout=20)
-        self.path = path
+class Helper:
+    """A running socktuned, what it answers and what it writes. Without `port` it has no --metrics."""
 
-    def connect(self):
-        self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        self.sock.settimeout(self.timeout)
-        self.sock.connect(str(self.path))
-
-
-class Answer:
-    def __init__(self, response):
-        self.status, self.headers, self.body = response.status, response.headers, response.read()
-        self.text = self.body.decode()
+    def __init__(self, directory, *options, port=None, interval="1", wrapper=(), build=BUILD,
+                 **keywords):
+        self.directory, self.port = pathlib.Path(directory), port
+        self.socket, self.log_path = self.directory / "query.sock", self.directory / "log"
+        command = [*wrapper, pathlib.Path(build, "socktuned"), "--foreground", "--directory",
+                   directory, *(["--interval", interval] if interval else []),
+                   *(["--metrics", f"127.0.0.1:{port}"] if port else []), *options]
+        with open(self.log_path, "ab") as sink:
+            self.process = subprocess.Popen([str(word) for word in command], stderr=sink,
+                                            stdout=sink, stdin=subprocess.DEVNULL,
+                                            env=preloaded(None, None), start_new_session=True,
+                                            **keywords)
+        self.pid = self.process.pid
+        kernel.until(self.answers, lambda: f"socktuned does not answer: {self.log()}")
+        kernel.until(lambda: not self.is_connected(), "the end of that answer's connection")
 
     @property
-    def json(self):
-        return json.loads(self.text)
-
-
-class Helper:
-    """A running socktuned."""
-
-    def __init__(self, directory, port, *options, wrapper=(), **keywords):
-        self.directory, self.port = directory, port
-        self.log = directory / "log"
-        command = [*wrapper, BUILD / "socktuned", "--foreground", "--directory", directory, "--interval", "1",
-                   "--metrics", f"127.0.0.1:{port}", *options]
-        with open(self.log, "wb") as sink:
-            self.process = subprocess.Popen([str(word) for word in command], stderr=sink,
-                                            stdout=sink, env=preloaded(None, None),
-                                            start_new_session=True, **keywords)
-        self.socket = directory / "query.sock"
-        kernel.until(self.answers, lambda: f"socktuned does not answer: {self.log.read_text()}")
+    def environment(self):
+        """By which programs and `socktune` find it."""
+        return {"SOCKTUNE_HELPER": str(self.directory / "helper.sock")}
 
     def answers(self):
-        assert self.process.poll() is None, self.log.read_text()
+        """A socket file that a killed helper left is not enough."""
+        assert self.process.poll() is None, self.log()
         with contextlib.suppress(OSError):
             return self.get("/healthz").text == "ok\n"
         return False
 
+    def is_connected(self):
+        """Whether it has a connection on its query socket."""
+        table = pathlib.Path("/proc/net/unix").read_text(encoding="utf-8", errors="replace")
+        rows = (line.split() for line in table.splitlines() if line.endswith(str(self.socket)))
+        return any(row[5] == UNIX_CONNECTED for row in rows)
+
     def request(self, method, path, headers=None, tcp=False):
-        connection = (http.client.HTTPConnection("127.0.0.1", self.port, timeout=20) if tcp
-                      else UnixConnection(self.socket))
-        with contextlib.closing(connection):
-            connection.request(method, path, headers=headers or {})
-            return Answer(connection.getresponse())
+        return http_client.request(self.port if tcp else self.socket, path, method, headers)
 
     def get(self, path, **keywords):
         return self.request("GET", path, **keywords)
+
+    def status(self):
+        return self.get("/v1/status").json
 
     def connections(self, parameters=""):
         return self.get("/v1/connections" + (f"?{parameters}" if parameters else "")).json[
             "connections"]
 
+    def descriptors(self):
+        return len(os.listdir(f"/proc/{self.pid}/fd"))
+
+    def memory(self, field="RssAnon"):
+        """KiB of /proc/PID/status; RssAnon is anonymous memory."""
+        return kernel.memory(self.pid, field)
+
+    def log(self):
+        return self.log_path.read_text(encoding="utf-8", errors="replace")
+
     def until(self, condition, what):
-        return kernel.until(condition, lambda: f"{what}\n{self.get('/v1/status').text}\n"
-                                               f"{self.log.read_text()}")
+        return kernel.until(condition,
+                            lambda: f"{what}\n{self.get('/v1/status').text}\n{self.log()}")
 
     def stop(self):
         self.process.terminate()
@@ -128,7 +132,7 @@ def running(port, *options, user=None, urgent=False, wrapper=()):
     if user is not None:
         os.chown(place, user, user)
     try:
-        helper = Helper(pathlib.Path(place), port, *options, wrapper=wrapper, **whose)
+        helper = Helper(pathlib.Path(place), *options, port=port, wrapper=wrapper, **whose)
         if urgent:
             with contextlib.suppress(PermissionError):
                 os.sched_setscheduler(helper.process.pid, os.SCHED_RR, os.sched_param(1))
@@ -136,7 +140,7 @@ def running(port, *options, user=None, urgent=False, wrapper=()):
             yield helper
         finally:
             # A sanitizer would end it with another status.
-            assert helper.stop() in (0, -signal.SIGKILL), helper.log.read_text()
+            assert helper.stop() in (0, -signal.SIGKILL), helper.log()
     finally:
         shutil.rmtree(place, ignore_errors=True)
 
@@ -158,7 +162,7 @@ def next_step(program):
 def as_user(uid, groups, command):
     """What a command writes when another user runs it."""
     # Here, since this file also serves measurements that run without pytest.
-    from conftest import needs_root  # pylint: disable=import-outside-toplevel
+    from requirements import needs_root  # pylint: disable=import-outside-toplevel
     needs_root("runs a command as another user")
     chosen = ["--groups", ",".join(map(str, groups))] if groups else ["--clear-groups"]
     result = subprocess.run(["setpriv", "--reuid", str(uid), "--regid", str(uid), *chosen,

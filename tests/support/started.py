@@ -17,6 +17,7 @@ import kernel
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 BUILD = pathlib.Path(os.environ.get("SOCKTUNE_BUILD", ROOT / "build")).resolve()
 CLONE_NEWNET = 0x40000000
+LOOPBACK = {"inet": "127.0.0.1", "inet6": "::1"}
 
 
 def enter_network_namespace():

@@ -1,0 +1,163 @@
+# SPDX-License-Identifier: MIT
+"""The program of test_front_ends.py. It opens sockets of every role, as the task says that it reads
+from standard input (see lives.py), and writes what options they have.
+
+lives_program.py              one socket after the other, with the options that the task sets
+lives_program.py hold         all at once, held open until a second line comes
+lives_program.py connect HOST PORT, listen PORT    the other end of its connections
+"""
+import json
+import os
+import socket
+import subprocess
+import sys
+
+FAMILY = {"inet": socket.AF_INET, "inet6": socket.AF_INET6}
+TYPE = {"tcp": socket.SOCK_STREAM, "udp": socket.SOCK_DGRAM}
+
+
+def read(address, family):
+    host, port = address.rsplit(":", 1)
+    host = host.strip("[]") or {"inet": "0.0.0.0", "inet6": "::"}[family]
+    if family == "inet6" and ":" not in host:
+        host = "::ffff:" + host
+    return host, int(port)
+
+
+def give(sock, effects, at):
+    for effect in effects:
+        if effect["at"] != at:
+            continue
+        value = bytes.fromhex(effect["bytes"])
+        if "mask" in effect:
+            now = sock.getsockopt(effect["level"], effect["number"]) & ~effect["mask"]
+            value = (now | int.from_bytes(value, sys.byteorder)).to_bytes(4, sys.byteorder)
+        try:
+            sock.setsockopt(effect["level"], effect["number"], value)
+        except OSError:
+            pass  # as the library: what the kernel refuses stays as it is
+
+
+def values(task, sock):
+    result = {}
+    for name, level, number in task["options"]:
+        try:
+            result[name] = sock.getsockopt(level, number, 64).hex()
+        except OSError as error:
+            result[name] = error.errno
+    return result
+
+
+def set_own(task, sock, guarded):
+    for name, level, number, value in task["own"]:
+        if name not in guarded:
+            try:
+                sock.setsockopt(level, number, bytes.fromhex(value))
+            except OSError:
+                pass
+
+
+def opened(life, effects):
+    sock = socket.socket(FAMILY[life["family"]], TYPE[life["protocol"]])
+    give(sock, effects, "socket")
+    return sock
+
+
+def bound(life, effects, local):
+    sock = opened(life, effects)
+    give(sock, effects, "before bind")
+    # Ports linger after an accepted connection; the rules here leave this option alone.
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    sock.bind(read(local, life["family"]))
+    return sock
+
+
+def listening(life, effects, local):
+    sock = bound(life, effects, local)
+    if life["protocol"] == "tcp":
+        give(sock, effects, "before listen")
+        sock.listen()
+        give(sock, effects, "after listen")
+    return sock
+
+
+def connector(address):
+    """Another process, without rules: some options of its socket show in the accepted one."""
+    host, port = address.rsplit(":", 1)
+    return subprocess.Popen(
+        [sys.executable, __file__, "connect", host.strip("[]"), port], stdin=subprocess.PIPE,
+        env={name: value for name, value in os.environ.items() if name != "LD_PRELOAD"})
+
+
+def live(task, life):
+    effects, other = life.get("effects", ()), None
+    if life["life"] == "socket":
+        sock = opened(life, effects)
+    elif life["life"] == "listen":
+        sock = listening(life, effects, life["local"])
+    elif life["life"] == "connect":
+        sock = opened(life, effects)
+        give(sock, effects, "before connect")
+        sock.connect(read(life["remote"], life["family"]))
+        give(sock, effects, "after connect")
+    else:
+        inherited = [effect for effect in effects if effect["inherited"]]
+        port = life["local"].rsplit(":", 1)[1]
+        listener = listening(life, inherited, ":" + port)
+        other = connector(life["local"])
+        sock = listener.accept()[0]
+        listener.close()
+        give(sock, [effect for effect in effects if not effect["inherited"]], "accept")
+    tuned = values(task, sock)
+    set_own(task, sock, life.get("guarded", ()))
+    own = values(task, sock)
+    sock.close()
+    if other:
+        other.stdin.close()
+        other.wait()
+    return {"tuned": tuned, "own": own}
+
+
+def open_and_hold(life):
+    sock = opened(life, ())
+    if life["life"] == "connect":
+        sock.connect(read(life["remote"], life["family"]))
+        return sock
+    sock.bind(read(life["local"], life["family"]))
+    if life["protocol"] == "tcp":
+        sock.listen()
+    return sock
+
+
+def hold(task):
+    held = [open_and_hold(life) for life in task["lives"]]
+    print("ready", flush=True)
+    sys.stdin.readline()
+    return [values(task, sock) for sock in held]
+
+
+def connect(host, port):
+    """Connect to the program's listener. What is sent wakes accept() under TCP_DEFER_ACCEPT."""
+    with socket.create_connection((host, int(port))) as client:
+        client.send(b"x")
+        sys.stdin.read()
+
+
+def listen(port):
+    """Be the listener, without rules, that the program's connecting sockets connect to."""
+    with socket.create_server(("127.0.0.1", int(port)), backlog=64), \
+            socket.create_server(("::1", int(port)), family=socket.AF_INET6, backlog=64):
+        print("ready", flush=True)
+        sys.stdin.read()
+
+
+def main(how="live", *arguments):
+    if how in ("connect", "listen"):
+        {"connect": connect, "listen": listen}[how](*arguments)
+        return
+    task = json.loads(sys.stdin.readline())
+    print(json.dumps(hold(task) if how == "hold" else
+                     [live(task, life) for life in task["lives"]]))
+
+
+main(*sys.argv[1:])
