@@ -59,13 +59,13 @@ sees_tools/process    := $(sees_tools/lib) tools/lib
 sees_tools/supervise  := $(sees_tools/process) tools/process
 sees_tools/cli/view   := $(sees_tools/lib) tools/lib tools/cli
 sees_tools/cli        := $(sees_tools/supervise) tools/supervise tools/cli/view
-helper_rooms          := tools/helper tools/helper/base tools/helper/conntrack tools/helper/stats tools/helper/clients tools/helper/http
-sees_tools/helper     := $(sees_tools/lib) tools/lib $(helper_rooms)
-sees_tools/helper/base      := $(sees_tools/helper)
-sees_tools/helper/conntrack := $(sees_tools/helper)
-sees_tools/helper/stats     := $(sees_tools/helper)
-sees_tools/helper/clients   := $(sees_tools/helper)
-sees_tools/helper/http      := $(sees_tools/helper)
+helper_rooms          := $(addprefix tools/helper/,base stats conntrack clients http) tools/helper
+sees_tools/helper/base      := $(sees_tools/lib) tools/lib
+sees_tools/helper/stats     := $(sees_tools/helper/base) tools/helper/base
+sees_tools/helper/conntrack := $(sees_tools/helper/stats) tools/helper/stats
+sees_tools/helper/clients   := $(sees_tools/helper/conntrack) tools/helper/conntrack
+sees_tools/helper/http      := $(sees_tools/helper/clients) tools/helper/clients
+sees_tools/helper           := $(sees_tools/helper/http) tools/helper/http
 # $(call includes,room)
 includes = $(addprefix -iquote ,$(1) $(sees_$(1))) $(if $(filter tools/%,$(1)),-DSOCKTUNE_VERSION='"$(VERSION)"')
 # $(call sources,rooms): in the same order everywhere

@@ -25,7 +25,7 @@ static struct connection_start start_of(uint64_t cookie)
         .uid = 1000,
         .protocol = IPPROTO_TCP,
         .role = ROLE_CONNECT,
-        .applied = 2};
+        .options.applied = 2};
 }
 
 static struct connection *open_one(struct connections *all, uint64_t cookie)
@@ -82,7 +82,7 @@ Test(connections, the_same_socket_counts_once)
 
     cr_assert_eq(open_one(all, 5), first);
     cr_assert_eq(connections_size(all).open, 1);
-    cr_assert_eq(connections_aggregate(all, 0)->opened, 1);
+    cr_assert_eq(aggregates_at(connections_aggregates(all), 0)->opened, 1);
     connections_free(all);
 }
 
@@ -203,7 +203,7 @@ Test(connections, sums_add_what_rose)
     struct connection *connection = open_one(all, 1);
     uint8_t info[280];
     struct connection_reading reading = reading_of(info, 2000, 100, 3);
-    const struct aggregate *aggregate = connections_aggregate(all, 0);
+    const struct aggregate *aggregate = aggregates_at(connections_aggregates(all), 0);
 
     connections_sample(all, connection, &reading);
     reading = reading_of(info, 3000, 250, 5);
@@ -225,7 +225,7 @@ Test(connections, a_counter_may_wrap_around)
     struct connection *connection = open_one(all, 1);
     uint8_t info[280];
     struct connection_reading reading = reading_of(info, 2000, 1, UINT32_MAX - 1);
-    const struct aggregate *aggregate = connections_aggregate(all, 0);
+    const struct aggregate *aggregate = aggregates_at(connections_aggregates(all), 0);
 
     connections_sample(all, connection, &reading);
     reading = reading_of(info, 3000, 1, 3);
@@ -257,7 +257,7 @@ Test(connections, wiped_finals_leave_the_last_sample)
     connection_info(closed, &kept);
     cr_assert_eq(tcp_info_get(tcp_info_find("bytes_sent"), &kept, &sent), TCP_INFO_VALUE);
     cr_assert_eq(sent, 100);
-    cr_assert_eq(connections_aggregate(all, 0)->sums[SUM_BYTES_SENT], 100);
+    cr_assert_eq(aggregates_at(connections_aggregates(all), 0)->sums[SUM_BYTES_SENT], 100);
     connections_free(all);
 }
 
@@ -268,8 +268,8 @@ Test(connections, a_rejected_one_leaves_no_trace_but_its_count)
     connections_reject(all, open_one(all, 1));
     cr_assert_eq(connections_size(all).open, 0);
     cr_assert_eq(connections_size(all).closed, 0);
-    cr_assert_eq(connections_aggregate(all, 0)->open, 0);
-    cr_assert_eq(connections_aggregate(all, 0)->closed[CLOSE_REJECTED], 1);
+    cr_assert_eq(aggregates_at(connections_aggregates(all), 0)->open, 0);
+    cr_assert_eq(aggregates_at(connections_aggregates(all), 0)->closed[CLOSE_REJECTED], 1);
     connections_free(all);
 }
 
@@ -300,8 +300,9 @@ Test(connections, groups_are_bounded)
     }
     /* A quarter for one user, and "other". */
     cr_assert_eq(connections_size(all).aggregates, AGGREGATES_MAX / 4 + 1);
-    cr_assert(connections_aggregate(all, AGGREGATES_MAX / 4)->other);
-    cr_assert_eq(connections_aggregate(all, AGGREGATES_MAX / 4)->open, 2000 - AGGREGATES_MAX / 4);
+    cr_assert(aggregates_at(connections_aggregates(all), AGGREGATES_MAX / 4)->other);
+    cr_assert_eq(aggregates_at(connections_aggregates(all), AGGREGATES_MAX / 4)->open,
+                 2000 - AGGREGATES_MAX / 4);
     connections_free(all);
 }
 

@@ -19,8 +19,8 @@ static const struct metrics_health health[] = {
 static char *write_for(const struct connections *all, bool one_user, uid_t uid,
                        enum metrics_format format)
 {
-    struct metrics *metrics =
-        metrics_take(all, one_user, uid, health, sizeof health / sizeof *health);
+    struct metrics *metrics = metrics_take(connections_aggregates(all), one_user, uid, health,
+                                           sizeof health / sizeof *health);
     char *text = NULL;
     size_t length;
     FILE *to = open_memstream(&text, &length);
@@ -64,12 +64,12 @@ static struct connections *one_connection(void)
     struct connections *all = connections_new(10);
     struct connection_start start = tracked_start("web", "out", 1);
 
-    start.applied = 3;
-    start.named = 2;
-    start.options[0] = "TCP_NODELAY";
-    start.options[1] = "SO_KEEPALIVE";
-    start.failure_count = 1;
-    start.failures[0] = (struct option_failure){"SO_MARK", EPERM};
+    start.options.applied = 3;
+    start.options.named = 2;
+    start.options.names[0] = "TCP_NODELAY";
+    start.options.names[1] = "SO_KEEPALIVE";
+    start.options.failure_count = 1;
+    start.options.failures[0] = (struct option_failure){"SO_MARK", EPERM};
     tracked_sample(all, tracked(all, &start), "bytes_sent", 1000, "rtt", 1500, "busy_time", 2500000,
                    "total_rto_time", 1250, "delivery_rate", 2000000, (char *)NULL);
     return all;

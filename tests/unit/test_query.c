@@ -3,6 +3,7 @@
  * The parameters of /v1/connections, and its answers' objects.
  */
 #include "answer_json.h"
+#include "clock.h"
 #include "query_filter.h"
 #include "tracked.h"
 #include "utf8.h"
@@ -94,9 +95,9 @@ Test(query, connection)
     const json_t *info;
     json_t *json;
 
-    start.applied = 2;
-    start.failure_count = 1;
-    start.failures[0] = (struct option_failure){"SO_MARK", EPERM};
+    start.options.applied = 2;
+    start.options.failure_count = 1;
+    start.options.failures[0] = (struct option_failure){"SO_MARK", EPERM};
     connection = tracked(all, &start);
     tracked_sample(all, connection, "rtt", 1234, "snd_ssthresh", 0x7fffffff, "bytes_sent", 5,
                    (char *)NULL);
@@ -112,7 +113,8 @@ Test(query, connection)
     cr_expect_str_eq(text_at(json, "congestion"), "cubic");
     cr_expect_str_eq(text_at(json_object_get(json, "remote"), "address"), "10.0.0.1");
     cr_expect_eq(number_at(json_object_get(json, "remote"), "port"), 443);
-    cr_expect_float_eq(json_real_value(json_object_get(json, "opened")), 1000.0, 1e-6);
+    cr_expect_float_eq(json_real_value(json_object_get(json, "opened")),
+                       (double)clock_to_real(1000 * SECOND) / 1e9, 1e-5);
     cr_expect_null(json_object_get(json, "closed"));
     cr_expect_eq(number_at(json_object_get(json, "options"), "applied"), 2);
     cr_expect_str_eq(

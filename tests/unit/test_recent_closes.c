@@ -139,35 +139,28 @@ Test(multipath, listeners_are_found_by_their_cookies)
 
 Test(multipath, identities_differ_from_each_other_and_from_cookies)
 {
-    struct connection_start start = {.opened = 1, .flow = {.local_port = 80, .remote_port = 1000}};
-    uint64_t first = multipath_identity(&start), later, other;
-
-    cr_assert_eq(multipath_identity(&start), first);
-    start.opened++;
-    later = multipath_identity(&start);
-    start.flow.remote_port++;
-    other = multipath_identity(&start);
+    struct flow flow = {.local_port = 80, .remote_port = 1000};
+    uint64_t first = multipath_identity(&flow, 1), later = multipath_identity(&flow, 2), other;
+    cr_assert_eq(multipath_identity(&flow, 1), first);
+    flow.remote_port++;
+    other = multipath_identity(&flow, 2);
     cr_assert(first != later && first != other && later != other);
     cr_assert(first >> 63 && later >> 63 && other >> 63);
 }
 
 /* Of connections that are accepted within microseconds, time and port differ in the same few bits.
  */
-Test(multipath, identities_of_one_phase_differ)
+Test(multipath, identities_of_one_moment_differ)
 {
-    const struct connection_start start = {.opened = UINT64_C(1795765907456616123),
-                                           .flow = {.local_port = 80, .remote_port = 40000}};
-    const uint64_t identity = multipath_identity(&start);
-
+    const uint64_t time = UINT64_C(1795765907456616123);
+    const struct flow flow = {.local_port = 80, .remote_port = 40000};
+    const uint64_t identity = multipath_identity(&flow, time);
     for (unsigned bits = 1; bits <= UINT16_MAX; bits++) {
-        struct connection_start other = start;
-
-        other.opened ^= bits;
-        other.flow.remote_port ^= (uint16_t)bits;
-        cr_assert_neq(multipath_identity(&other), identity);
-        other = start;
-        other.opened ^= (uint64_t)bits << 16;
-        other.flow.local_port ^= (uint16_t)bits;
-        cr_assert_neq(multipath_identity(&other), identity);
+        struct flow other = flow;
+        other.remote_port ^= (uint16_t)bits;
+        cr_assert_neq(multipath_identity(&other, time ^ bits), identity);
+        other = flow;
+        other.local_port ^= (uint16_t)bits;
+        cr_assert_neq(multipath_identity(&other, time ^ (uint64_t)bits << 16), identity);
     }
 }

@@ -4,7 +4,7 @@
  * them.
  */
 #include "listen.h"
-#include "helper.h"
+#include "log.h"
 
 #include <errno.h>
 #include <fcntl.h>

@@ -2,11 +2,13 @@
 /*
  * socktuned, the helper: starts its parts, ends them, and listens to signals.
  */
-#include "client_table.h"
+#include "clock.h"
 #include "helper.h"
 #include "listen.h"
 #include "poller.h"
 #include "registration_server.h"
+#include "schedule.h"
+#include "sock_diag.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -28,6 +30,8 @@
 
 struct daemon {
     struct helper helper;
+    struct conntrack conntrack;
+    struct schedule *schedule;
     struct listeners listeners;
     struct registration_server *registration;
     struct loop_source *signals;
@@ -156,24 +160,54 @@ static void leave_terminal(int ready)
 
 /* --- parts ---------------------------------------------------------------------------------- */
 
-static int start_parts(struct daemon *daemon)
+/* Without sock_diag the helper goes on: what programs hand over is still known. */
+static int watch_own_namespace(struct poller *poller)
+{
+    uint64_t netns;
+    int fd = sock_diag_socket();
+    if (fd >= 0 && sock_diag_check(fd, &netns) == NULL)
+        return poller_watch_own(poller, fd, netns);
+    helper_log(LOG_WARNING,
+               "sock_diag cannot be had (%s): only what programs hand over is known of their "
+               "connections",
+               strerror(errno));
+    if (fd >= 0)
+        (void)close(fd);
+    return 0;
+}
+
+/* From the lowest to the highest: each knows those before it. */
+static int start_tracking(struct daemon *daemon)
 {
     struct helper *helper = &daemon->helper;
-
-    helper->started = now_real();
+    helper->started = now_monotonic();
     helper->loop = loop_new();
     helper->connections = connections_new(helper->config.history);
-    helper->clients = client_table_new(helper);
-    if (!helper->loop || !helper->connections || !helper->clients || watch_signals(daemon) != 0) {
+    daemon->conntrack =
+        (struct conntrack){helper->connections, &helper->counts, &sock_diag_kernel, now_monotonic};
+    helper->poller = poller_new(&daemon->conntrack, &helper->config.interval);
+    helper->clients = client_table_new(&(struct client_table_parts){
+        helper->loop, &daemon->conntrack, helper->poller, &helper->config});
+    if (helper->loop == NULL || helper->connections == NULL || helper->poller == NULL ||
+        helper->clients == NULL || watch_signals(daemon) != 0) {
         helper_log(LOG_ERR, "cannot start: %s", strerror(errno));
         return -1;
     }
-    helper->poller = poller_new(helper);
-    if (!helper->poller || listeners_open(&daemon->listeners, &helper->config) != 0)
+    if (watch_own_namespace(helper->poller) != 0)
+        return -1;
+    daemon->schedule = schedule_start(helper);
+    return daemon->schedule != NULL ? 0 : -1;
+}
+
+static int start_parts(struct daemon *daemon)
+{
+    struct helper *helper = &daemon->helper;
+    if (start_tracking(daemon) != 0 || listeners_open(&daemon->listeners, &helper->config) != 0)
         return -1;
     helper->query = query_start(helper, daemon->listeners.query, daemon->listeners.metrics);
-    daemon->registration = registration_start(helper, daemon->listeners.registration);
-    return helper->query && daemon->registration ? 0 : -1;
+    daemon->registration = registration_start(helper->loop, helper->clients, &helper->counts,
+                                              daemon->listeners.registration);
+    return helper->query != NULL && daemon->registration != NULL ? 0 : -1;
 }
 
 static void stop_parts(struct daemon *daemon)
@@ -182,6 +216,7 @@ static void stop_parts(struct daemon *daemon)
 
     listeners_unlink(&daemon->listeners, &helper->config);
     query_stop(helper->query);
+    schedule_stop(daemon->schedule);
     registration_stop(daemon->registration);
     client_table_free(helper->clients);
     poller_free(helper->poller);

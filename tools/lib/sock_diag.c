@@ -358,3 +358,14 @@ int sock_diag_dump(struct sock_diag *diag, uint8_t family, uint16_t protocol, ui
     diag->dumping = true;
     return 0;
 }
+
+const struct sock_diag_ops sock_diag_kernel = {
+    .open = sock_diag_open,
+    .close = sock_diag_close,
+    .fd = sock_diag_fd,
+    .lookup = sock_diag_lookup,
+    .dump = sock_diag_dump,
+    .is_dumping = sock_diag_is_dumping,
+    .read = sock_diag_read,
+    .overruns = sock_diag_overruns,
+};

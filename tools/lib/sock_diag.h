@@ -84,4 +84,17 @@ int sock_diag_read(struct sock_diag *diag, unsigned limit);
 /* Messages that the kernel could not deliver since the last call: exact, as it counts them. */
 uint64_t sock_diag_overruns(struct sock_diag *diag);
 
+/* The same as a table, so that what stands upon it can be tested without a kernel. */
+struct sock_diag_ops {
+    struct sock_diag *(*open)(int fd, sock_diag_take *take, void *context);
+    void (*close)(struct sock_diag *diag);
+    int (*fd)(const struct sock_diag *diag);
+    int (*lookup)(struct sock_diag *diag, const struct sock_diag_target *targets, unsigned count);
+    int (*dump)(struct sock_diag *diag, uint8_t family, uint16_t protocol, uint32_t states);
+    bool (*is_dumping)(const struct sock_diag *diag);
+    int (*read)(struct sock_diag *diag, unsigned limit);
+    uint64_t (*overruns)(struct sock_diag *diag);
+};
+extern const struct sock_diag_ops sock_diag_kernel;
+
 #endif

@@ -3,17 +3,16 @@
  * epoll, with a timerfd a timer.
  */
 #include "loop.h"
+#include "clock.h"
 
 #include <errno.h>
 #include <stdbool.h>
 #include <stdlib.h>
 #include <sys/epoll.h>
 #include <sys/timerfd.h>
-#include <time.h>
 #include <unistd.h>
 
 #define EVENTS_AT_ONCE 64
-#define SECOND         UINT64_C(1000000000)
 
 struct loop_source {
     int fd;
@@ -30,24 +29,6 @@ struct loop {
     /* Removed in this round: events that were already fetched may still point to them. */
     struct loop_source *removed;
 };
-
-static uint64_t now(clockid_t clock)
-{
-    struct timespec time;
-
-    (void)clock_gettime(clock, &time);
-    return (uint64_t)time.tv_sec * SECOND + (uint64_t)time.tv_nsec;
-}
-
-uint64_t now_monotonic(void)
-{
-    return now(CLOCK_MONOTONIC);
-}
-
-uint64_t now_real(void)
-{
-    return now(CLOCK_REALTIME);
-}
 
 struct loop *loop_new(void)
 {
@@ -82,7 +63,8 @@ void loop_free(struct loop *loop)
     free(loop);
 }
 
-static struct loop_source *add(struct loop *loop, const struct loop_source *like, uint32_t events)
+static struct loop_source *add_source(struct loop *loop, const struct loop_source *like,
+                                      uint32_t events)
 {
     struct loop_source *source = malloc(sizeof *source);
     struct epoll_event event = {.events = events, .data.ptr = source};
@@ -100,7 +82,8 @@ static struct loop_source *add(struct loop *loop, const struct loop_source *like
 struct loop_source *loop_watch(struct loop *loop, int fd, uint32_t events, loop_ready *ready,
                                void *context)
 {
-    return add(loop, &(struct loop_source){.fd = fd, .ready = ready, .context = context}, events);
+    return add_source(loop, &(struct loop_source){.fd = fd, .ready = ready, .context = context},
+                      events);
 }
 
 struct loop_source *loop_timer(struct loop *loop, uint64_t interval, loop_tick *tick, void *context)
@@ -110,7 +93,8 @@ struct loop_source *loop_timer(struct loop *loop, uint64_t interval, loop_tick *
 
     if (fd < 0)
         return NULL;
-    timer = add(loop, &(struct loop_source){.fd = fd, .tick = tick, .context = context}, EPOLLIN);
+    timer = add_source(loop, &(struct loop_source){.fd = fd, .tick = tick, .context = context},
+                       EPOLLIN);
     if (!timer) {
         (void)close(fd);
         return NULL;
@@ -143,7 +127,7 @@ void loop_remove(struct loop *loop, struct loop_source *source)
     loop->removed = source;
 }
 
-static void call(const struct loop_source *source, uint32_t events)
+static void call_source(const struct loop_source *source, uint32_t events)
 {
     uint64_t ticks;
 
@@ -166,7 +150,7 @@ int loop_run(struct loop *loop)
         if (count < 0 && errno != EINTR)
             return -1;
         for (int i = 0; i < count; i++)
-            call(events[i].data.ptr, events[i].events);
+            call_source(events[i].data.ptr, events[i].events);
         free_removed(loop);
     }
     return 0;

@@ -38,8 +38,4 @@ void loop_remove(struct loop *loop, struct loop_source *source);
 int loop_run(struct loop *loop);
 void loop_stop(struct loop *loop);
 
-/* CLOCK_MONOTONIC and CLOCK_REALTIME, nanoseconds. */
-uint64_t now_monotonic(void);
-uint64_t now_real(void);
-
 #endif

@@ -7,11 +7,12 @@
  * unmapped. The entry stays as long as connections belong to it.
  */
 #include "client_table.h"
+#include "clock.h"
 #include "deferred_close.h"
+#include "log.h"
 #include "multipath.h"
 #include "option.h"
 #include "policy.h"
-#include "poller.h"
 #include "ring_reader.h"
 
 #include <netinet/in.h>
@@ -25,7 +26,6 @@
 #define uthash_nonfatal_oom(item) ((item)->hh.tbl = NULL)
 #include <uthash.h>
 
-#define SECOND          UINT64_C(1000000000)
 #define RECORDS_AT_ONCE RING_SLOTS
 #define IDLE_AFTER      (2 * SECOND) /* an ended process's ring without records */
 #define CLOCK_TOLERANCE (60 * SECOND)
@@ -53,7 +53,7 @@ struct client_entry {
 };
 
 struct client_table {
-    struct helper *helper;
+    struct client_table_parts parts;
     struct client_entry **entries; /* by number */
     size_t count;
     size_t room;
@@ -61,23 +61,6 @@ struct client_table {
     struct user_entry *users;
     struct client_entry *rings; /* those that have an id */
 };
-
-static const char *const drop_names[] = {
-    [DROP_RING_FULL] = "ring_full",
-    [DROP_ABANDONED] = "abandoned",
-    [DROP_MALFORMED] = "malformed",
-    [DROP_FOREIGN] = "foreign",
-    [DROP_LIMIT] = "limit",
-    [DROP_OVERRUN] = "overrun",
-    [DROP_REGISTRATION] = "registration",
-    [DROP_HANDOFF] = "handoff",
-};
-_Static_assert(sizeof drop_names / sizeof *drop_names == DROP_COUNT, "a name for each");
-
-const char *drop_name(enum drop drop)
-{
-    return drop_names[drop];
-}
 
 size_t client_table_count(const struct client_table *table)
 {
@@ -163,27 +146,20 @@ static uint8_t role_of(uint8_t kind)
     return roles[kind];
 }
 
-/* The program's word, where it can be. */
-static uint64_t opened_at(const struct client_entry *entry, uint64_t told)
-{
-    uint64_t now = now_real();
-
-    return told <= now && told + CLOCK_TOLERANCE >= entry->client.registered ? told : now;
-}
-
 /* All but the options that were refused. */
 static struct connection_start start_of(struct client_entry *entry, const struct record *record)
 {
-    const struct helper *helper = entry->table->helper;
+    const struct client_table_parts *parts = &entry->table->parts;
     struct connection_start start = {
         .netns = netns_monitor_netns(entry->owner.monitor),
         .cookie = record->cookie,
-        .opened = opened_at(entry, record->time_ns),
+        .opened = clock_from_real(record->time_ns,
+                                  now_monotonic() - entry->client.registered + CLOCK_TOLERANCE),
         .program = entry->client.program,
         .rule = record->rule < entry->client.rule_count ? entry->rules[record->rule] : "",
         .peer = record->kind == RECORD_LISTEN
                     ? ""
-                    : peer_classes_find(&helper->config.peers, record->remote),
+                    : peer_classes_find(&parts->config->peers, record->remote),
         .owner = &entry->owner,
         .flow = flow_of_record(record),
         .ifindex = record->interface,
@@ -191,38 +167,42 @@ static struct connection_start start_of(struct client_entry *entry, const struct
         .uid = entry->client.uid,
         .protocol = record->protocol,
         .role = role_of(record->kind),
-        .applied = record->applied};
+        .options.applied = record->applied};
 
     if (record->protocol == IPPROTO_MPTCP && record->kind == RECORD_ACCEPT)
-        start.cookie = multipath_identity(&start);
+        start.cookie = multipath_identity(&start.flow, record->time_ns);
     return start;
+}
+
+static void take_options(const struct record *record, struct applied_options *options)
+{
+    while (options->named < record->named && options->named < RECORD_NAMED_MAX) {
+        const struct record_option *option = &record->options[options->named];
+        options->names[options->named++] = option_label(option->level, option->optname);
+    }
+    while (options->failure_count < record->failed &&
+           options->failure_count < RECORD_FAILURES_MAX) {
+        const struct record_failure *failure = &record->failures[options->failure_count];
+        options->failures[options->failure_count++] =
+            (struct option_failure){option_label(failure->level, failure->optname), failure->error};
+    }
 }
 
 static void take_record(void *context, const struct record *record)
 {
     struct client_entry *entry = context;
-    struct helper *helper = entry->table->helper;
+    const struct client_table_parts *parts = &entry->table->parts;
     struct connection_start start = start_of(entry, record);
 
     entry->client.records++;
-    helper->records++;
-    if (entry->owner.user->connections >= helper->config.user_connections) {
-        helper->dropped[DROP_LIMIT]++;
+    parts->conntrack->counts->records++;
+    if (entry->owner.user->connections >= parts->config->user_connections) {
+        parts->conntrack->counts->dropped[DROP_LIMIT]++;
         entry->client.dropped++;
         return;
     }
-    while (start.named < record->named && start.named < RECORD_NAMED_MAX) {
-        const struct record_option *option = &record->options[start.named];
-
-        start.options[start.named++] = option_label(option->level, option->optname);
-    }
-    while (start.failure_count < record->failed && start.failure_count < RECORD_FAILURES_MAX) {
-        const struct record_failure *failure = &record->failures[start.failure_count];
-
-        start.failures[start.failure_count++] =
-            (struct option_failure){option_label(failure->level, failure->optname), failure->error};
-    }
-    if (!poller_open(helper->poller, &start))
+    take_options(record, &start.options);
+    if (!poller_open(parts->poller, &start))
         entry->client.dropped++;
 }
 
@@ -232,14 +212,15 @@ static void count_losses(struct client_entry *entry)
     uint64_t full = now->dropped - told->dropped;
     uint64_t abandoned = now->abandoned - told->abandoned;
     uint64_t malformed = now->torn - told->torn + (now->refused - told->refused);
-    uint64_t *dropped = entry->table->helper->dropped;
+    struct helper_counts *counts = entry->table->parts.conntrack->counts;
+    uint64_t *dropped = counts->dropped;
 
     dropped[DROP_RING_FULL] += full;
     dropped[DROP_ABANDONED] += abandoned;
     dropped[DROP_MALFORMED] += malformed;
     entry->client.dropped += full + abandoned + malformed;
     entry->client.withheld += now->withheld - told->withheld;
-    entry->table->helper->withheld += now->withheld - told->withheld;
+    counts->withheld += now->withheld - told->withheld;
     entry->told = *now;
 }
 
@@ -265,8 +246,9 @@ static void read_ring(struct client_entry *entry, uint64_t now)
     if (passed > 0)
         entry->last_record = now;
     if (passed < 0) {
-        helper_log(LOG_WARNING, "process %d of user %u is dropped: its ring lies",
-                   (int)entry->client.pid, (unsigned)entry->client.uid);
+        helper_log_user(LOG_WARNING, entry->client.uid,
+                        "process %d of user %u is dropped: its ring lies", (int)entry->client.pid,
+                        (unsigned)entry->client.uid);
         entry->client.dropped++;
         stop_reading(entry);
     }
@@ -284,7 +266,8 @@ void client_table_read(struct client_table *table)
 
 static void forget_process(struct client_entry *entry)
 {
-    loop_remove(entry->table->helper->loop, entry->end);
+    if (entry->end != NULL)
+        loop_remove(entry->table->parts.loop, entry->end);
     entry->end = NULL;
     if (entry->pidfd >= 0)
         (void)close(entry->pidfd);
@@ -298,7 +281,7 @@ static void free_entry(struct client_entry *entry)
     stop_reading(entry);
     forget_process(entry);
     if (entry->owner.monitor)
-        poller_leave(table->helper->poller, entry->owner.monitor);
+        poller_leave(table->parts.poller, entry->owner.monitor);
     if (entry->owner.user)
         leave_user(table, entry->owner.user);
     free(entry);
@@ -342,7 +325,7 @@ static bool is_over(const struct client_entry *entry)
 /* Nothing else tells that they are over; children that live on register anew. */
 static void end_blind(struct client_entry *entry)
 {
-    netns_monitor_lose(entry->table->helper, &entry->owner);
+    netns_monitor_lose_all(entry->table->parts.conntrack, &entry->owner);
     if (!entry->read || entry->closing)
         return;
     entry->closing = true;
@@ -412,11 +395,11 @@ bool client_table_has_room(struct client_table *table, uid_t uid)
 {
     const struct user_account *user = find_user(table, uid);
 
-    if (!user || user->processes < table->helper->config.user_processes)
+    if (!user || user->processes < table->parts.config->user_processes)
         return true;
     evict_ended(table, uid);
     user = find_user(table, uid);
-    return !user || user->processes < table->helper->config.user_processes;
+    return !user || user->processes < table->parts.config->user_processes;
 }
 
 static struct client_entry *new_entry(const struct registration_names *names)
@@ -466,15 +449,15 @@ static const char *settle(struct client_table *table, struct client_entry *entry
     entry->table = table;
     entry->client.pid = who->pid;
     entry->client.uid = who->uid;
-    entry->client.registered = now_real();
+    entry->client.registered = now_monotonic();
     entry->last_record = now_monotonic();
     entry->owner.user = enter_user(table, who->uid);
     if (!entry->owner.user)
         return "memory is out";
     entry->owner.user->processes++;
     entry->pidfd = who->pidfd;
-    if (who->pidfd >= 0)
-        entry->end = loop_watch(table->helper->loop, who->pidfd, EPOLLIN, ended, entry);
+    if (who->pidfd >= 0 && table->parts.loop != NULL)
+        entry->end = loop_watch(table->parts.loop, who->pidfd, EPOLLIN, ended, entry);
     /* It ended before it could be watched. */
     entry->client.ended = !entry->end;
     return NULL;
@@ -504,7 +487,7 @@ static void close_all_deferred(const int *fds, size_t count)
 static const char *join(struct client_table *table, struct client_entry *entry, size_t ring_size,
                         uint64_t netns, const int fds[2])
 {
-    const char *wrong = ring_size > (size_t)table->helper->config.ring_kib * 1024
+    const char *wrong = ring_size > (size_t)table->parts.config->ring_kib * 1024
                             ? "its ring is too large"
                             : ring_reader_open(&entry->ring, fds[0], ring_size);
 
@@ -517,7 +500,7 @@ static const char *join(struct client_table *table, struct client_entry *entry, 
         return wrong;
     }
     remember_ring(table, entry);
-    entry->owner.monitor = poller_join(table->helper->poller, fds[1], netns, entry->client.uid);
+    entry->owner.monitor = poller_join(table->parts.poller, fds[1], netns, entry->client.uid);
     if (!entry->owner.monitor)
         return "its network namespace cannot be watched";
     ring_reader_beat(&entry->ring, now_real());
@@ -572,17 +555,17 @@ void client_table_handoff_done(struct client_table *table, uid_t uid, const stru
 
 const char *client_table_take_handoff(struct client_table *table, uid_t uid,
                                       const struct handoff *handoff,
-                                      const struct handoff_reading *handed)
+                                      const struct handoff_reading *reading)
 {
     struct client_entry *entry = find_ring(table, uid, handoff->ring);
-    struct connections *all = table->helper->connections;
+    struct connections *all = table->parts.conntrack->connections;
     struct connection *connection;
     struct connection_start start;
 
     if (!entry)
         return "it names no ring of its user";
     start = start_of(entry, &handoff->record);
-    if (handed->netns && handed->netns != start.netns)
+    if (reading->netns != 0 && reading->netns != start.netns)
         return "what was handed over is of another network namespace";
     read_ring(entry, now_monotonic());
     connection = connections_get(all, start.netns, start.cookie);
@@ -593,17 +576,23 @@ const char *client_table_take_handoff(struct client_table *table, uid_t uid,
     if (!connection || connection->owner != &entry->owner)
         return "what was handed over is tracked for somebody else, or may not be tracked";
     entry->client.handed++;
-    table->helper->handed++;
-    netns_monitor_take(table->helper, connection, handed);
+    table->parts.conntrack->counts->handed++;
+    netns_monitor_take_reading(table->parts.conntrack, connection, reading->owner,
+                               &(struct connection_reading){.when = now_monotonic(),
+                                                            .state = reading->state,
+                                                            .info = reading->info,
+                                                            .info_length = reading->info_length,
+                                                            .congestion = reading->congestion},
+                               reading->options, reading->options_length);
     return NULL;
 }
 
-struct client_table *client_table_new(struct helper *helper)
+struct client_table *client_table_new(const struct client_table_parts *parts)
 {
     struct client_table *table = calloc(1, sizeof *table);
 
     if (table)
-        table->helper = helper;
+        table->parts = *parts;
     return table;
 }
 

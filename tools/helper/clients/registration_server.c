@@ -5,8 +5,10 @@
  */
 #include "registration_server.h"
 #include "client_table.h"
+#include "clock.h"
 #include "deferred_close.h"
 #include "kernel.h"
+#include "log.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -17,13 +19,10 @@
 #include <syslog.h>
 #include <unistd.h>
 
-#define SECOND         UINT64_C(1000000000)
 #define WAITING_MAX    64u
 #define USER_WAITING   16u
 #define WAIT_NS        (2 * SECOND)
 #define ACCEPT_AT_ONCE 32
-#define LINES_A_WINDOW 20u
-#define WINDOW         (10 * SECOND)
 #ifndef SO_NETNS_COOKIE
 #define SO_NETNS_COOKIE 71
 #endif
@@ -40,43 +39,28 @@ struct pending_registration {
 };
 
 struct registration_server {
-    struct helper *helper;
+    struct loop *loop;
+    struct client_table *clients;
+    struct helper_counts *counts;
     int fd;
     struct loop_source *source;
     struct loop_source *timer;
     struct pending_registration waiting[WAITING_MAX];
-    uint64_t window; /* CLOCK_MONOTONIC: when the lines of this window began */
-    unsigned lines;
-    uint64_t unlogged;
 };
 
 /* --- what is refused ------------------------------------------------------------------------ */
 
-/* A line for each, up to a rate; then one that counts the rest. */
 static void refuse(struct registration_server *server, const struct ucred *who, enum drop what,
                    const char *why)
 {
-    uint64_t now = now_monotonic();
-
-    server->helper->dropped[what]++;
-    if (now - server->window > WINDOW) {
-        if (server->unlogged > 0)
-            helper_log(LOG_WARNING, "%llu more messages of programs were refused",
-                       (unsigned long long)server->unlogged);
-        server->window = now;
-        server->lines = 0;
-        server->unlogged = 0;
-    }
-    if (server->lines++ < LINES_A_WINDOW)
-        helper_log(LOG_WARNING, "%s of process %d of user %u is refused: %s", drop_name(what),
-                   (int)who->pid, (unsigned)who->uid, why);
-    else
-        server->unlogged++;
+    server->counts->dropped[what]++;
+    helper_log_user(LOG_WARNING, who->uid, "%s of process %d of user %u is refused: %s",
+                    drop_name(what), (int)who->pid, (unsigned)who->uid, why);
 }
 
 static void hang_up(struct pending_registration *pending)
 {
-    loop_remove(pending->server->helper->loop, pending->source);
+    loop_remove(pending->server->loop, pending->source);
     deferred_close(pending->fd);
     pending->fd = -1;
     pending->source = NULL;
@@ -161,7 +145,7 @@ static void drop_descriptors(struct parcel *parcel)
 
 static const char *take_registration(struct pending_registration *pending, struct parcel *parcel)
 {
-    struct client_table *registry = pending->server->helper->clients;
+    struct client_table *registry = pending->server->clients;
     struct registration_names names;
     const char *wrong =
         parcel->more ? "it passed something else than descriptors, or too many"
@@ -189,7 +173,7 @@ static const char *take_registration(struct pending_registration *pending, struc
 static const char *take_handoff(struct pending_registration *pending, struct parcel *parcel)
 {
     static struct handoff_reading handed; /* one thread; too large for the stack's taste */
-    struct client_table *registry = pending->server->helper->clients;
+    struct client_table *registry = pending->server->clients;
     struct handoff handoff;
     const char *wrong = parcel->more || parcel->fd_count != 1
                             ? "it did not pass exactly one descriptor"
@@ -266,7 +250,7 @@ static void welcome(struct registration_server *server, int fd)
     }
     *pending = (struct pending_registration){
         .server = server, .fd = fd, .who = who, .since = now_monotonic()};
-    pending->source = loop_watch(server->helper->loop, fd, EPOLLIN, ready, pending);
+    pending->source = loop_watch(server->loop, fd, EPOLLIN, ready, pending);
     if (!pending->source)
         hang_up(pending);
     else
@@ -303,7 +287,8 @@ static void tick(void *context)
     }
 }
 
-struct registration_server *registration_start(struct helper *helper, int fd)
+struct registration_server *registration_start(struct loop *loop, struct client_table *clients,
+                                               struct helper_counts *counts, int fd)
 {
     struct registration_server *server = calloc(1, sizeof *server);
 
@@ -311,12 +296,14 @@ struct registration_server *registration_start(struct helper *helper, int fd)
         (void)close(fd);
         return NULL;
     }
-    server->helper = helper;
+    server->loop = loop;
+    server->clients = clients;
+    server->counts = counts;
     server->fd = fd;
     for (unsigned i = 0; i < WAITING_MAX; i++)
         server->waiting[i].fd = -1;
-    server->source = loop_watch(helper->loop, fd, EPOLLIN, knock, server);
-    server->timer = loop_timer(helper->loop, SECOND, tick, server);
+    server->source = loop_watch(loop, fd, EPOLLIN, knock, server);
+    server->timer = loop_timer(loop, SECOND, tick, server);
     if (!server->source || !server->timer) {
         helper_log(LOG_ERR, "the registration socket cannot be watched: %s", strerror(errno));
         registration_stop(server);
@@ -332,8 +319,8 @@ void registration_stop(struct registration_server *server)
     for (unsigned i = 0; i < WAITING_MAX; i++)
         if (server->waiting[i].fd >= 0)
             hang_up(&server->waiting[i]);
-    loop_remove(server->helper->loop, server->source);
-    loop_remove(server->helper->loop, server->timer);
+    loop_remove(server->loop, server->source);
+    loop_remove(server->loop, server->timer);
     (void)close(server->fd);
     free(server);
 }

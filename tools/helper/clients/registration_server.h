@@ -9,13 +9,14 @@
 #ifndef SOCKTUNE_HELPER_REGISTRATION_SERVER_H
 #define SOCKTUNE_HELPER_REGISTRATION_SERVER_H
 
-#include "helper.h"
+#include "client_table.h"
 
 struct registration_server;
 
-/* `fd`: a listening SOCK_SEQPACKET Unix socket, which becomes the server's. NULL with a message
- * logged. */
-struct registration_server *registration_start(struct helper *helper, int fd);
+/* All but `fd` outlive the server. `fd`: a listening SOCK_SEQPACKET Unix socket, which becomes the
+ * server's. NULL with a message logged. */
+struct registration_server *registration_start(struct loop *loop, struct client_table *clients,
+                                               struct helper_counts *counts, int fd);
 void registration_stop(struct registration_server *server);
 
 #endif

@@ -315,7 +315,7 @@ int connections_set_history(struct connections *all, size_t history)
 struct connections_size connections_size(const struct connections *all)
 {
     struct connections_size size = {all->open, all->history_count, all->history_size,
-                                    all->aggregates.count + all->aggregates.other_used, 0};
+                                    aggregates_count(&all->aggregates), 0};
 
     for (size_t i = 0; i < all->chunk_count; i++)
         size.memory += all->chunks[i] ? sizeof(struct chunk) : 0;
@@ -341,11 +341,9 @@ const struct connection *connections_find(const struct connections *all, uint64_
     return place == NO_PLACE ? NULL : at_place(all, place);
 }
 
-const struct aggregate *connections_aggregate(const struct connections *all, size_t n)
+const struct aggregates *connections_aggregates(const struct connections *all)
 {
-    if (n < all->aggregates.count)
-        return all->aggregates.sorted[n];
-    return n == all->aggregates.count && all->aggregates.other_used ? &all->aggregates.other : NULL;
+    return &all->aggregates;
 }
 
 /* --- walks ---------------------------------------------------------------------------------- */
@@ -427,19 +425,19 @@ const struct connection *connections_next_closed(const struct connections *all,
 
 static void fill(struct connection *connection, const struct connection_start *start)
 {
+    const struct applied_options *options = &start->options;
+
     connection->owner = start->owner;
     connection->flow = start->flow;
     connection->ifindex = start->ifindex;
     connection->pid = start->pid;
     connection->protocol = start->protocol;
-    connection->applied = start->applied;
+    connection->applied = options->applied;
     connection->missing_since = 0;
-    connection->failure_count =
-        (uint8_t)(start->failure_count < CONNECTION_FAILURES_MAX ? start->failure_count
-                                                                 : CONNECTION_FAILURES_MAX);
-    for (unsigned i = 0; i < connection->failure_count; i++) {
-        connection->failures[i].option = option_index(start->failures[i].option);
-        connection->failures[i].error = (uint16_t)start->failures[i].error;
+    connection->failure_count = (uint8_t)options->failure_count;
+    for (unsigned i = 0; i < options->failure_count; i++) {
+        connection->failures[i].option = option_index(options->failures[i].option);
+        connection->failures[i].error = (uint16_t)options->failures[i].error;
     }
 }
 
@@ -448,7 +446,7 @@ static void open_again(struct connection *connection, const struct connection_st
 {
     fill(connection, start);
     connection->state = 0;
-    aggregate_options(connection->aggregate, start);
+    aggregate_options(connection->aggregate, &start->options);
 }
 
 static struct connection *open_new(struct connections *all, const struct connection_start *start)
@@ -488,7 +486,8 @@ static struct connection *open_new(struct connections *all, const struct connect
                                                                     : start->flow.local_port,
                                 .peer = start->peer ? start->peer : "",
                                 .uid = start->uid});
-    aggregate_opened(connection->aggregate, start);
+    aggregate_opened(connection->aggregate);
+    aggregate_options(connection->aggregate, &start->options);
     return connection;
 }
 
@@ -563,10 +562,8 @@ void connections_sample(struct connections *all, struct connection *connection,
     connection->data = DATA_SAMPLE;
     connection->sampled = reading->when;
     if (connection->role == ROLE_LISTEN) {
-        aggregate_queue(connection->aggregate, connection, reading->accept_queue,
-                        reading->accept_limit);
-        connection->accept_queue = reading->accept_queue;
-        connection->accept_limit = reading->accept_limit;
+        aggregate_queue(connection->aggregate, connection->queue, reading->queue);
+        connection->queue = reading->queue;
     }
 }
 
@@ -628,6 +625,22 @@ static enum close_reason find_ending(const struct connection *connection, enum c
                            &sample);
 }
 
+static void count_close(const struct connection *connection, enum close_reason reason)
+{
+    struct aggregate *aggregate = connection->aggregate;
+    struct tcp_info_bytes info;
+    aggregate_queue(aggregate, connection->queue, (struct accept_queue){0});
+    if (connection->role == ROLE_LISTEN) {
+        aggregate_listener_closed(aggregate, reason);
+        return;
+    }
+    connection_info(connection, &info);
+    aggregate_closed(
+        aggregate, reason,
+        connection->closed > connection->opened ? connection->closed - connection->opened : 0,
+        &info);
+}
+
 void connections_close(struct connections *all, struct connection *connection,
                        enum connection_data data, const struct connection_reading *reading)
 {
@@ -643,7 +656,7 @@ void connections_close(struct connections *all, struct connection *connection,
     connection->data = (uint8_t)data;
     connection->close_reason = (uint8_t)reason;
     connection->state = STATE_CLOSE;
-    aggregate_closed(connection->aggregate, connection);
+    count_close(connection, reason);
     closed = *connection;
     closed.owner = NULL;
     forget(all, connection);
@@ -654,7 +667,7 @@ void connections_reject(struct connections *all, struct connection *connection)
 {
     struct connection gone = *connection;
 
-    aggregate_queue(gone.aggregate, &gone, 0, 0);
+    aggregate_queue(gone.aggregate, gone.queue, (struct accept_queue){0});
     gone.aggregate->open--;
     gone.aggregate->closed[CLOSE_REJECTED]++;
     forget(all, connection);

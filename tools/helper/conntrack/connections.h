@@ -4,13 +4,13 @@
  * program, rule and role that never fall. Nothing here does I/O; one thread uses it, no locks.
  *
  * A connection's identity is {network namespace's cookie, socket's cookie}: both are unique as
- * long as the machine runs. Times are CLOCK_REALTIME nanoseconds; addresses are 16 bytes, IPv4 as
+ * long as the machine runs. Times are CLOCK_MONOTONIC nanoseconds; addresses are 16 bytes, IPv4 as
  * v4-mapped; ports are in host byte order.
  */
 #ifndef SOCKTUNE_HELPER_CONNECTIONS_H
 #define SOCKTUNE_HELPER_CONNECTIONS_H
 
-#include "close_reason.h"
+#include "aggregates.h"
 #include "flow.h"
 #include "tcp_info.h"
 
@@ -18,17 +18,8 @@
 #include <stdint.h>
 #include <sys/types.h>
 
-#define CONNECTION_FAILURES_MAX 8u
-#define CONNECTION_NAMED_MAX    16u
-#define CONNECTION_INFO_ROOM    288u /* bytes of tcp_info that are kept; Linux 6.18 gives 280 */
-#define CONGESTION_NAME_SIZE    16u  /* TCP_CA_NAME_MAX */
-/* Sums are kept for so many {user, program, rule, role, port, class of peers}; all others go under
- * "other". */
-#define AGGREGATES_MAX 1000u
-/* A user's program has so many ports for one rule and role; its further ports go under one. */
-#define AGGREGATE_PORTS_MAX 16u
-/* struct aggregate: stands for the further ports. Above any port. */
-#define AGGREGATE_PORT_OTHER 65536u
+#define CONNECTION_INFO_ROOM 288u /* bytes of tcp_info that are kept; Linux 6.18 gives 280 */
+#define CONGESTION_NAME_SIZE 16u  /* TCP_CA_NAME_MAX */
 
 /* What the figures of a connection are. */
 enum connection_data {
@@ -40,20 +31,12 @@ enum connection_data {
 
 enum connection_state_bit { CONNECTION_OPEN = 1, CONNECTION_CLOSED = 2 };
 
-/* An option that the kernel refused. */
-struct option_failure {
-    const char *option; /* the kernel's name; static, or "option N" interned */
-    int error;          /* errno */
-};
-
 /* Options that were read back from a connection: for each, the number of its row in the table of
  * options, the length of its value, and so many bytes. */
 struct connection_options {
     size_t length;
     uint8_t bytes[];
 };
-
-struct aggregate;
 
 /* Read only for all but connections.c. Valid until control returns to the loop. */
 struct connection {
@@ -79,95 +62,16 @@ struct connection {
     uint8_t verified;     /* the kernel said that it belongs to `uid` */
     uint8_t sought;       /* it was looked for by a dump, since it was not where it should be */
     uint8_t failure_count;
-    uint16_t applied;       /* options that were set */
-    uint16_t info_length;   /* bytes of `info`; 0: none */
-    uint32_t accept_queue;  /* listeners: connections that wait for accept() */
-    uint32_t accept_limit;  /* listeners: how many may */
-    uint64_t missing_since; /* not found any more, but no final yet; 0: no such thing */
+    uint16_t applied;          /* options that were set */
+    uint16_t info_length;      /* bytes of `info`; 0: none */
+    struct accept_queue queue; /* of a listener */
+    uint64_t missing_since;    /* not found any more, but no final yet; 0: no such thing */
     struct option_failure_index {
         uint16_t option; /* index into the table of option names; see connection_failure() */
         uint16_t error;
-    } failures[CONNECTION_FAILURES_MAX];
+    } failures[APPLIED_FAILURES_MAX];
     char congestion[CONGESTION_NAME_SIZE]; /* "": not known */
     uint8_t info[CONNECTION_INFO_ROOM];
-};
-
-/* Figures of tcp_info that only rise in a connection's life and are summed in aggregates. */
-enum aggregate_sum {
-    SUM_BYTES_SENT,
-    SUM_BYTES_ACKED,
-    SUM_BYTES_RECEIVED,
-    SUM_BYTES_RETRANS,
-    SUM_SEGS_OUT,
-    SUM_SEGS_IN,
-    SUM_DATA_SEGS_OUT,
-    SUM_DATA_SEGS_IN,
-    SUM_TOTAL_RETRANS,
-    SUM_DSACK_DUPS,
-    SUM_REORD_SEEN,
-    SUM_RCV_OOOPACK,
-    SUM_TOTAL_RTO,
-    SUM_TOTAL_RTO_TIME,
-    SUM_DELIVERED,
-    SUM_DELIVERED_CE,
-    SUM_BUSY_TIME,
-    SUM_RWND_LIMITED,
-    SUM_SNDBUF_LIMITED,
-    SUM_COUNT
-};
-
-/* The name in the table of tcp_info ("bytes_sent"), whence the unit. */
-const char *aggregate_sum_field(enum aggregate_sum sum);
-
-#define HISTOGRAM_BUCKETS 16u
-
-enum histogram_kind {
-    HISTOGRAM_DURATION, /* seconds, of closed connections */
-    HISTOGRAM_RTT,      /* seconds, at every sample and final that has one */
-    HISTOGRAM_MIN_RTT,  /* seconds, once a connection: when it closes */
-    /* bytes a second, at every sample and final that the program did not leave short of data */
-    HISTOGRAM_DELIVERY_RATE,
-    HISTOGRAM_COUNT
-};
-
-/* Counts are of each bucket alone (not cumulative); what lies above the last bound is in
- * counts[HISTOGRAM_BUCKETS]. */
-struct histogram {
-    uint64_t counts[HISTOGRAM_BUCKETS + 1];
-    double sum;
-};
-
-/* HISTOGRAM_BUCKETS upper bounds in the histogram's unit, rising, each inclusive. */
-const double *histogram_bounds(enum histogram_kind kind);
-
-struct option_count {
-    const char *option;
-    int error; /* errno; 0: it was set */
-    uint64_t count;
-};
-
-/* The sums of one {program, rule, role, port, class of peers} of one user. */
-struct aggregate {
-    const char *program;
-    const char *rule;
-    unsigned role; /* enum role_bit */
-    unsigned port; /* of the service: where it connects to, or listens; or AGGREGATE_PORT_OTHER */
-    /* The class of the peers, as configured when the connection began; "" where there were no
-     * classes, and of listeners. */
-    const char *peer;
-    uid_t uid; /* (uid_t)-1 in the aggregate "other", whose program and rule are "other" */
-    bool other;
-
-    uint64_t open; /* now; all others never fall */
-    uint64_t opened;
-    uint64_t closed[CLOSE_COUNT];
-    uint64_t sums[SUM_COUNT];
-    struct histogram histograms[HISTOGRAM_COUNT];
-    uint64_t applied;              /* options set, those below and others */
-    struct option_count *outcomes; /* outcome_count of them: {option, errno} */
-    size_t outcome_count;
-    uint64_t accept_queue; /* of its open listeners, now */
-    uint64_t accept_limit;
 };
 
 /* Which connections are wanted. Zeroed: all that are open. */
@@ -212,10 +116,8 @@ const struct connection *connections_next_closed(const struct connections *all,
 const struct connection *connections_find(const struct connections *all, uint64_t netns,
                                           uint64_t cookie);
 
-/* The n-th aggregate in the order of program, rule, role, port, peer, user; NULL at the end.
- * Aggregates that differ in nothing but the user are neighbours, so that they can be added up for
- * those who see all. */
-const struct aggregate *connections_aggregate(const struct connections *all, size_t n);
+/* The sums of all connections that there are and were. */
+const struct aggregates *connections_aggregates(const struct connections *all);
 
 struct connections_size {
     size_t open;
@@ -249,11 +151,7 @@ struct connection_start {
     uid_t uid;
     uint16_t protocol;
     uint8_t role;
-    uint16_t applied;
-    unsigned named; /* of those that were applied, these */
-    const char *options[CONNECTION_NAMED_MAX];
-    unsigned failure_count;
-    struct option_failure failures[CONNECTION_FAILURES_MAX];
+    struct applied_options options;
 };
 
 /*
@@ -270,8 +168,7 @@ struct connection_reading {
     const uint8_t *info; /* NULL: none came */
     size_t info_length;
     const char *congestion; /* NULL: none came */
-    uint32_t accept_queue;
-    uint32_t accept_limit;
+    struct accept_queue queue;
     uint32_t unacknowledged; /* of a final: bytes that waited for the peer's word (idiag_wqueue) */
 };
 

@@ -31,13 +31,12 @@ struct multipath {
     struct multipath_entry *table;
 };
 
-uint64_t multipath_identity(const struct connection_start *start)
+uint64_t multipath_identity(const struct flow *flow, uint64_t time)
 {
-    uint64_t words[6] = {start->opened,
-                         (uint64_t)start->flow.local_port << 16 | start->flow.remote_port};
+    uint64_t words[6] = {time, (uint64_t)flow->local_port << 16 | flow->remote_port};
     uint64_t sum = 0;
-    memcpy(words + 2, start->flow.local, sizeof start->flow.local);
-    memcpy(words + 4, start->flow.remote, sizeof start->flow.remote);
+    memcpy(words + 2, flow->local, sizeof flow->local);
+    memcpy(words + 4, flow->remote, sizeof flow->remote);
     for (size_t i = 0; i < sizeof words / sizeof *words; i++) {
         sum = (sum ^ words[i]) * 0xff51afd7ed558ccdu;
         sum ^= sum >> 32;

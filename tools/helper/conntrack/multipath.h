@@ -21,14 +21,15 @@ struct multipath;
 /* A tracked socket. */
 struct multipath_socket {
     uint64_t cookie;         /* by which the model knows it */
-    uint64_t met;            /* when a dump met it last, CLOCK_REALTIME ns; 0: never */
+    uint64_t met;            /* when a dump met it last, CLOCK_MONOTONIC ns; 0: never */
     unsigned missed;         /* dumps that did not meet it, since */
     bool has_last_word;      /* the first path is over, and its figures are the connection's */
     uint32_t unacknowledged; /* of that path, as struct connection_reading has it */
 };
 
-/* An identity for an accepted connection that no cookie is equal to. Pure. */
-uint64_t multipath_identity(const struct connection_start *start);
+/* An identity for an accepted connection that no cookie is equal to. `time`: as its record tells
+ * it, so that the same record gives the same identity. Pure. */
+uint64_t multipath_identity(const struct flow *flow, uint64_t time);
 
 /* NULL without memory. */
 struct multipath *multipath_new(void);

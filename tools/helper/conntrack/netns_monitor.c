@@ -3,17 +3,16 @@
  * From sock_diag to the model.
  */
 #include "netns_monitor.h"
-#include "handoff.h"
+#include "clock.h"
+#include "log.h"
 #include "multipath.h"
 #include "policy.h"
-#include "poller.h"
 #include "recent_closes.h"
 
 #include <errno.h>
 #include <netinet/in.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/epoll.h>
 #include <sys/socket.h>
 #include <syslog.h>
 #include <unistd.h>
@@ -21,7 +20,6 @@
 #define STATE_LISTEN 10u
 #define ALL_STATES   0xfffu
 #define READ_AT_ONCE 256u
-#define CATCH_UP     64u /* times that */
 #define DUMP_KINDS   6u
 /* A Multipath TCP socket is over when so many dumps on end have not met it: one alone may pass it
  * by while the kernel's table changes. */
@@ -35,13 +33,13 @@ struct dump_kind {
 };
 
 struct netns_monitor {
-    struct helper *helper;
-    struct sock_diag *diag;
-    struct loop_source *source;
+    const struct conntrack *conntrack;
+    struct sock_diag *diag; /* NULL: a blind monitor */
     uint64_t netns;
     uid_t uid;
     bool own;
     bool dead;
+    bool behind; /* the kernel had more to tell when it was last read */
     struct netns_monitor_counts counts;
     struct recent_closes *recent_closes;
     struct multipath *multipath;
@@ -77,9 +75,9 @@ bool netns_monitor_is_own(const struct netns_monitor *monitor)
     return monitor->own;
 }
 
-struct netns_monitor_counts netns_monitor_counts(const struct netns_monitor *monitor)
+const struct netns_monitor_counts *netns_monitor_counts(const struct netns_monitor *monitor)
 {
-    return monitor->counts;
+    return &monitor->counts;
 }
 
 bool netns_monitor_is_dead(const struct netns_monitor *monitor)
@@ -89,7 +87,7 @@ bool netns_monitor_is_dead(const struct netns_monitor *monitor)
 
 bool netns_monitor_is_blind(const struct netns_monitor *monitor)
 {
-    return !monitor->diag;
+    return monitor->diag == NULL;
 }
 
 size_t netns_monitor_sockets(const struct netns_monitor *monitor)
@@ -97,9 +95,16 @@ size_t netns_monitor_sockets(const struct netns_monitor *monitor)
     return monitor->sockets;
 }
 
-bool netns_monitor_is_dumping(const struct netns_monitor *monitor)
+int netns_monitor_fd(const struct netns_monitor *monitor)
 {
-    return monitor->dumps;
+    return monitor->diag != NULL ? monitor->conntrack->diag->fd(monitor->diag) : -1;
+}
+
+size_t netns_monitor_take_missing(struct netns_monitor *monitor)
+{
+    size_t missing = monitor->counts.missing;
+    monitor->counts.missing = 0;
+    return missing;
 }
 
 uint64_t netns_monitor_last_overrun(const struct netns_monitor *monitor)
@@ -109,10 +114,10 @@ uint64_t netns_monitor_last_overrun(const struct netns_monitor *monitor)
 
 uint64_t netns_monitor_count_overruns(struct netns_monitor *monitor)
 {
-    uint64_t lost = monitor->diag ? sock_diag_overruns(monitor->diag) : 0;
+    uint64_t lost = monitor->diag != NULL ? monitor->conntrack->diag->overruns(monitor->diag) : 0;
 
     if (lost > 0)
-        monitor->last_overrun = now_real();
+        monitor->last_overrun = monitor->conntrack->now();
     return lost;
 }
 
@@ -124,7 +129,7 @@ static bool is_mptcp(const struct connection *connection)
 }
 
 /* Connections are counted by whom they belong to: +1 or -1. */
-static void count(const struct connection *connection, size_t by)
+static void count_connection(const struct connection *connection, size_t by)
 {
     struct connection_owner *owner = connection->owner;
 
@@ -142,42 +147,42 @@ static void count(const struct connection *connection, size_t by)
         multipath_remove(owner->monitor->multipath, connection);
 }
 
-static void finish(struct helper *helper, struct connection *connection, enum connection_data data,
-                   const struct connection_reading *reading)
+static void finish_connection(const struct conntrack *conntrack, struct connection *connection,
+                              enum connection_data data, const struct connection_reading *reading)
 {
-    count(connection, (size_t)-1);
-    connections_close(helper->connections, connection, data, reading);
+    count_connection(connection, (size_t)-1);
+    connections_close(conntrack->connections, connection, data, reading);
 }
 
-void netns_monitor_lost(struct helper *helper, struct connection *connection)
+void netns_monitor_lost(const struct conntrack *conntrack, struct connection *connection)
 {
-    finish(helper, connection, DATA_LOST, NULL);
+    finish_connection(conntrack, connection, DATA_LOST, NULL);
 }
 
-void netns_monitor_lose(struct helper *helper, const struct connection_owner *owner)
+void netns_monitor_lose_all(const struct conntrack *conntrack, const struct connection_owner *owner)
 {
     struct connection *connection;
     uint64_t cursor = 0;
     size_t budget = SIZE_MAX;
 
     while (owner->tracked > 0 &&
-           (connection = connections_walk(helper->connections, &cursor, &budget))) {
+           (connection = connections_walk(conntrack->connections, &cursor, &budget))) {
         if (connection->owner != owner)
             continue;
-        connection->missing_since = now_real();
-        netns_monitor_lost(helper, connection);
+        connection->missing_since = conntrack->now();
+        netns_monitor_lost(conntrack, connection);
     }
 }
 
 /* A record that names somebody else's socket. */
-static void reject(struct helper *helper, struct connection *connection)
+static void reject_connection(const struct conntrack *conntrack, struct connection *connection)
 {
     struct connection_owner *owner = connection->owner;
 
     owner->foreign++;
-    helper->dropped[DROP_FOREIGN]++;
-    count(connection, (size_t)-1);
-    connections_reject(helper->connections, connection);
+    conntrack->counts->dropped[DROP_FOREIGN]++;
+    count_connection(connection, (size_t)-1);
+    connections_reject(conntrack->connections, connection);
 }
 
 /* Ports that both sides know. A reset socket has forgotten its peer. */
@@ -194,7 +199,7 @@ static bool ports_agree(const struct flow *one, const struct flow *other)
 /* The kernel finds a socket that is bound to an interface only if it is asked for that interface
  * (inet_lookup() in net/ipv4/inet_hashtables.c), which programs do not tell: it would cost each
  * connection a system call. A dump names it. */
-static void seek(struct netns_monitor *monitor, struct connection *connection)
+static void want_seek(struct netns_monitor *monitor, struct connection *connection)
 {
     if (!connection || connection->sought || connection->ifindex != 0 || is_mptcp(connection))
         return;
@@ -205,7 +210,8 @@ static void seek(struct netns_monitor *monitor, struct connection *connection)
 /* Seeking takes at most one part in so many of the time. */
 static bool may_seek(const struct netns_monitor *monitor)
 {
-    return now_real() - monitor->sought_until >= monitor->seeking_took * SEEKING_SHARE;
+    return monitor->conntrack->now() - monitor->sought_until >=
+           monitor->seeking_took * SEEKING_SHARE;
 }
 
 /* --- Multipath TCP -------------------------------------------------------------------------- */
@@ -214,20 +220,20 @@ static bool may_seek(const struct netns_monitor *monitor)
 static void end_multipath(struct netns_monitor *monitor, const struct multipath_socket *socket)
 {
     struct connection *connection =
-        connections_get(monitor->helper->connections, monitor->netns, socket->cookie);
+        connections_get(monitor->conntrack->connections, monitor->netns, socket->cookie);
     struct tcp_info_bytes info;
 
-    if (!connection)
+    if (connection == NULL)
         return;
     connection_info(connection, &info);
     if (socket->has_last_word || connection->role == ROLE_LISTEN)
-        finish(monitor->helper, connection, DATA_FINAL,
-               &(struct connection_reading){.when = connection->sampled,
-                                            .info = info.bytes,
-                                            .info_length = info.length,
-                                            .unacknowledged = socket->unacknowledged});
+        finish_connection(monitor->conntrack, connection, DATA_FINAL,
+                          &(struct connection_reading){.when = connection->sampled,
+                                                       .info = info.bytes,
+                                                       .info_length = info.length,
+                                                       .unacknowledged = socket->unacknowledged});
     else
-        finish(monitor->helper, connection, DATA_LOST, NULL);
+        finish_connection(monitor->conntrack, connection, DATA_LOST, NULL);
 }
 
 /* A TCP socket that no connection is known by is gone: perhaps it was a path. One that the kernel
@@ -237,7 +243,7 @@ static void path_destroyed(struct netns_monitor *monitor, const struct sock_diag
     struct multipath_socket *socket =
         multipath_find(monitor->multipath, &answer->target.flow, answer->target.cookie);
     struct connection *connection =
-        socket ? connections_get(monitor->helper->connections, monitor->netns, socket->cookie)
+        socket ? connections_get(monitor->conntrack->connections, monitor->netns, socket->cookie)
                : NULL;
 
     if (connection || answer->target.flow.remote_port == 0)
@@ -246,8 +252,8 @@ static void path_destroyed(struct netns_monitor *monitor, const struct sock_diag
         return;
     socket->has_last_word = true;
     socket->unacknowledged = answer->send_queue;
-    connections_sample(monitor->helper->connections, connection,
-                       &(struct connection_reading){.when = now_real(),
+    connections_sample(monitor->conntrack->connections, connection,
+                       &(struct connection_reading){.when = monitor->conntrack->now(),
                                                     .state = answer->state,
                                                     .info = answer->info,
                                                     .info_length = answer->info_length});
@@ -257,7 +263,7 @@ static void find_missed(void *context, struct multipath_socket *socket)
 {
     struct netns_monitor *monitor = context;
     const struct connection *connection =
-        connections_find(monitor->helper->connections, monitor->netns, socket->cookie);
+        connections_find(monitor->conntrack->connections, monitor->netns, socket->cookie);
 
     if (socket->met >= monitor->dumps_since ||
         (connection && connection->opened >= monitor->dumps_since))
@@ -276,35 +282,35 @@ bool netns_monitor_wants_dump(const struct netns_monitor *monitor)
 
 /* -------------------------------------------------------------------------------------------- */
 
-static void destroyed(struct netns_monitor *monitor, const struct sock_diag_answer *answer)
+static void take_destroyed(struct netns_monitor *monitor, const struct sock_diag_answer *answer)
 {
-    struct helper *helper = monitor->helper;
+    const struct conntrack *conntrack = monitor->conntrack;
     struct connection *connection =
-        connections_get(helper->connections, monitor->netns, answer->target.cookie);
-    struct connection_reading reading = {.when = now_real(),
+        connections_get(conntrack->connections, monitor->netns, answer->target.cookie);
+    struct connection_reading reading = {.when = monitor->conntrack->now(),
                                          .state = answer->state,
                                          .info = answer->info,
                                          .info_length = answer->info_length,
                                          .unacknowledged = answer->send_queue};
 
     if (connection && !ports_agree(&connection->flow, &answer->target.flow)) {
-        reject(helper, connection);
+        reject_connection(conntrack, connection);
         connection = NULL;
     }
     recent_closes_add(monitor->recent_closes, answer, reading.when, connection != NULL);
     if (connection)
-        finish(helper, connection, DATA_FINAL, &reading);
+        finish_connection(conntrack, connection, DATA_FINAL, &reading);
     else if (monitor->counts.mptcp > 0)
         path_destroyed(monitor, answer);
 }
 
-static void missing(struct helper *helper, struct connection *connection)
+static void note_missing(const struct conntrack *conntrack, struct connection *connection)
 {
     /* That the first path is not there says nothing of the whole. */
-    if (connection && connection->missing_since == 0 && !is_mptcp(connection)) {
-        connection->missing_since = now_real();
-        poller_misses(helper->poller);
-    }
+    if (connection == NULL || connection->missing_since != 0 || is_mptcp(connection))
+        return;
+    connection->missing_since = conntrack->now();
+    ((struct connection_owner *)connection->owner)->monitor->counts.missing++;
 }
 
 /* The tracked socket that an answer is about, or NULL. */
@@ -316,33 +322,33 @@ static struct connection *connection_of(struct netns_monitor *monitor,
     if (monitor->counts.mptcp > 0)
         socket = multipath_find(monitor->multipath, &answer->target.flow, answer->target.cookie);
     if (socket && answer->mptcp) {
-        socket->met = now_real();
+        socket->met = monitor->conntrack->now();
         socket->missed = 0;
     }
     /* A path that is over is found for a while yet, without figures (TIME_WAIT). */
     if (socket && !answer->mptcp && !answer->info)
         return NULL;
-    return connections_get(monitor->helper->connections, monitor->netns,
+    return connections_get(monitor->conntrack->connections, monitor->netns,
                            socket ? socket->cookie : answer->target.cookie);
 }
 
-static void found(struct netns_monitor *monitor, const struct sock_diag_answer *answer)
+static void take_found(struct netns_monitor *monitor, const struct sock_diag_answer *answer)
 {
-    struct helper *helper = monitor->helper;
+    const struct conntrack *conntrack = monitor->conntrack;
     struct connection *connection = connection_of(monitor, answer);
 
     monitor->sockets_so_far++;
-    if (!connection)
+    if (connection == NULL)
         return;
     /* What root's programs open may belong to the users that they became. */
     if ((answer->owned && connection->uid != 0 && answer->uid != connection->uid) ||
         (!is_mptcp(connection) && !ports_agree(&connection->flow, &answer->target.flow))) {
-        reject(helper, connection);
+        reject_connection(conntrack, connection);
         return;
     }
     /* In TIME_WAIT the kernel keeps but a stub, and has told of the socket's end. */
     if (!answer->info && !is_mptcp(connection) && connection->role != ROLE_LISTEN) {
-        missing(helper, connection);
+        note_missing(conntrack, connection);
         return;
     }
     if (answer->owned)
@@ -350,54 +356,46 @@ static void found(struct netns_monitor *monitor, const struct sock_diag_answer *
     if (!is_mptcp(connection))
         connection->ifindex = answer->target.ifindex;
     connection->sought = false;
-    helper->samples++;
-    connections_sample(helper->connections, connection,
-                       &(struct connection_reading){.when = now_real(),
-                                                    .state = answer->state,
-                                                    .info = answer->info,
-                                                    .info_length = answer->info_length,
-                                                    .congestion = answer->congestion,
-                                                    .accept_queue = answer->receive_queue,
-                                                    .accept_limit = answer->send_queue});
+    conntrack->counts->samples++;
+    connections_sample(
+        conntrack->connections, connection,
+        &(struct connection_reading){.when = monitor->conntrack->now(),
+                                     .state = answer->state,
+                                     .info = answer->info,
+                                     .info_length = answer->info_length,
+                                     .congestion = answer->congestion,
+                                     .queue = {answer->receive_queue, answer->send_queue}});
 }
 
-void netns_monitor_take(struct helper *helper, struct connection *connection,
-                        const struct handoff_reading *handed)
+void netns_monitor_take_reading(const struct conntrack *conntrack, struct connection *connection,
+                                uid_t socket_owner, const struct connection_reading *reading,
+                                const uint8_t *options, size_t options_length)
 {
-    const struct connection_reading reading = {.when = now_real(),
-                                               .state = handed->state,
-                                               .info = handed->info,
-                                               .info_length = handed->info_length,
-                                               .congestion = handed->congestion};
-
-    if (connection->uid != 0 && handed->owner != connection->uid) {
-        reject(helper, connection);
+    if (connection->uid != 0 && socket_owner != connection->uid) {
+        reject_connection(conntrack, connection);
         return;
     }
     connection->verified = true;
-    helper->samples++;
-    connections_sample(helper->connections, connection, &reading);
-    connections_set_options(helper->connections, connection, handed->options,
-                            handed->options_length);
+    conntrack->counts->samples++;
+    connections_sample(conntrack->connections, connection, reading);
+    connections_set_options(conntrack->connections, connection, options, options_length);
 }
 
 /* Nothing more will be learnt of what is tracked here. */
-static void die(struct netns_monitor *monitor)
+static void fail_monitor(struct netns_monitor *monitor)
 {
     struct connection *connection;
     uint64_t cursor = 0;
     size_t budget = SIZE_MAX;
 
     if (!monitor->dead)
-        helper_log(LOG_WARNING, "sock_diag of network namespace %llu failed: %s",
-                   (unsigned long long)monitor->netns, strerror(errno));
+        helper_log_user(LOG_WARNING, monitor->uid, "sock_diag of network namespace %llu failed: %s",
+                        (unsigned long long)monitor->netns, strerror(errno));
     monitor->dead = true;
     monitor->dumps = false;
-    loop_remove(monitor->helper->loop, monitor->source);
-    monitor->source = NULL;
-    while ((connection = connections_walk(monitor->helper->connections, &cursor, &budget)))
+    while ((connection = connections_walk(monitor->conntrack->connections, &cursor, &budget)))
         if (((const struct connection_owner *)connection->owner)->monitor == monitor)
-            missing(monitor->helper, connection);
+            note_missing(monitor->conntrack, connection);
 }
 
 static void take_answer(void *context, const struct sock_diag_answer *answer)
@@ -407,16 +405,16 @@ static void take_answer(void *context, const struct sock_diag_answer *answer)
 
     switch (answer->event) {
     case SOCK_DIAG_DESTROYED:
-        destroyed(monitor, answer);
+        take_destroyed(monitor, answer);
         break;
     case SOCK_DIAG_FOUND:
-        found(monitor, answer);
+        take_found(monitor, answer);
         break;
     case SOCK_DIAG_MISSING:
         connection =
-            connections_get(monitor->helper->connections, monitor->netns, answer->target.cookie);
-        missing(monitor->helper, connection);
-        seek(monitor, connection);
+            connections_get(monitor->conntrack->connections, monitor->netns, answer->target.cookie);
+        note_missing(monitor->conntrack, connection);
+        want_seek(monitor, connection);
         break;
     }
 }
@@ -429,8 +427,8 @@ void netns_monitor_flush(struct netns_monitor *monitor)
 
     monitor->batched = 0;
     if (batched > 0 && !monitor->dead &&
-        sock_diag_lookup(monitor->diag, monitor->batch, batched) != 0)
-        die(monitor);
+        monitor->conntrack->diag->lookup(monitor->diag, monitor->batch, batched) != 0)
+        fail_monitor(monitor);
 }
 
 static void look_at(struct netns_monitor *monitor, const struct sock_diag_target *target)
@@ -449,7 +447,8 @@ void netns_monitor_look(struct netns_monitor *monitor, const struct connection *
 
     /* A lookup would carry the dump on to its end; and listeners that share a port are not found
      * by lookup. Of MPTCP, the first path is. */
-    if (monitor->dumps || monitor->dead || !monitor->diag || connection->role == ROLE_LISTEN)
+    if (monitor->dumps || monitor->dead || monitor->behind || monitor->diag == NULL ||
+        connection->role == ROLE_LISTEN)
         return;
     look_at(monitor, &target);
 }
@@ -460,12 +459,12 @@ void netns_monitor_look(struct netns_monitor *monitor, const struct connection *
  * is in neither place, the newer claim stands. */
 static bool may_claim(struct netns_monitor *monitor, const struct connection_start *start)
 {
-    struct connections *all = monitor->helper->connections;
+    struct connections *all = monitor->conntrack->connections;
     struct connection *known = connections_get(all, start->netns, start->cookie);
 
     if (!known || known->uid == start->uid)
         return true;
-    if (!known->verified && !monitor->dumps && monitor->diag) {
+    if (!known->verified && !monitor->dumps && !monitor->behind && monitor->diag != NULL) {
         struct sock_diag_target claimed = {
             .cookie = start->cookie, .flow = start->flow, .ifindex = start->ifindex};
 
@@ -475,11 +474,11 @@ static bool may_claim(struct netns_monitor *monitor, const struct connection_sta
         known = connections_get(all, start->netns, start->cookie);
     }
     if (known && !known->verified && known->missing_since) {
-        reject(monitor->helper, known);
+        reject_connection(monitor->conntrack, known);
         known = NULL;
     }
     if (known)
-        monitor->helper->dropped[DROP_FOREIGN]++;
+        monitor->conntrack->counts->dropped[DROP_FOREIGN]++;
     return !known;
 }
 
@@ -504,9 +503,9 @@ static bool closed_already(struct netns_monitor *monitor, struct connection *con
                                           .info_length = end->info_length,
                                           .unacknowledged = end->unacknowledged};
     if (!ports_agree(&connection->flow, &end->flow))
-        reject(monitor->helper, connection);
+        reject_connection(monitor->conntrack, connection);
     else
-        finish(monitor->helper, connection, DATA_FINAL, &reading);
+        finish_connection(monitor->conntrack, connection, DATA_FINAL, &reading);
     return true;
 }
 
@@ -532,23 +531,27 @@ static void end_predecessor(struct netns_monitor *monitor, const struct connecti
 }
 
 struct connection *netns_monitor_open(struct netns_monitor *monitor,
-                                      const struct connection_start *start)
+                                      const struct connection_start *start, bool *refused)
 {
-    struct connections *all = monitor->helper->connections;
+    struct connections *all = monitor->conntrack->connections;
     struct connection *connection;
-
-    if (is_over(monitor, start) || !may_claim(monitor, start))
+    *refused = false;
+    if (is_over(monitor, start))
+        return NULL;
+    *refused = !may_claim(monitor, start);
+    if (*refused)
         return NULL;
     end_predecessor(monitor, start);
     connection = connections_get(all, start->netns, start->cookie);
-    if (connection)
-        count(connection, (size_t)-1);
+    if (connection != NULL)
+        count_connection(connection, (size_t)-1);
     connection = connections_open(all, start);
-    if (!connection) {
-        monitor->helper->dropped[DROP_LIMIT]++;
+    if (connection == NULL) {
+        monitor->conntrack->counts->dropped[DROP_LIMIT]++;
+        *refused = true;
         return NULL;
     }
-    count(connection, 1);
+    count_connection(connection, 1);
     return closed_already(monitor, connection) ? NULL : connection;
 }
 
@@ -569,19 +572,19 @@ static void end_dumps(struct netns_monitor *monitor)
 
     monitor->dumps = false;
     if (monitor->seeking) {
-        monitor->sought_until = now_real();
+        monitor->sought_until = monitor->conntrack->now();
         monitor->seeking_took = monitor->sought_until - monitor->dumps_since;
         monitor->seeking = false;
     }
     multipath_each(monitor->multipath, find_missed, monitor);
     if (monitor->dumps_all)
         monitor->sockets = monitor->sockets_so_far;
-    while ((connection = connections_walk(monitor->helper->connections, &cursor, &budget))) {
+    while ((connection = connections_walk(monitor->conntrack->connections, &cursor, &budget))) {
         const struct connection_owner *owner = connection->owner;
 
         if (owner->monitor == monitor && connection->opened < monitor->dumps_since &&
             connection->sampled < monitor->dumps_since && was_looked_for(monitor, connection))
-            missing(monitor->helper, connection);
+            note_missing(monitor->conntrack, connection);
     }
 }
 
@@ -590,14 +593,15 @@ static void next_dump(struct netns_monitor *monitor)
     while (monitor->planned > 0) {
         const struct dump_kind *kind = &monitor->plan[--monitor->planned];
 
-        if (sock_diag_dump(monitor->diag, kind->family, kind->protocol, kind->states) == 0)
+        if (monitor->conntrack->diag->dump(monitor->diag, kind->family, kind->protocol,
+                                           kind->states) == 0)
             return;
     }
     end_dumps(monitor);
 }
 
 /* Of a family of which nothing is tracked, the kernel need not walk over all sockets. */
-static void plan(struct netns_monitor *monitor, uint16_t protocol, uint32_t states)
+static void plan_dump(struct netns_monitor *monitor, uint16_t protocol, uint32_t states)
 {
     if (monitor->counts.tracked > monitor->counts.inet6)
         monitor->plan[monitor->planned++] = (struct dump_kind){AF_INET, protocol, states};
@@ -607,7 +611,7 @@ static void plan(struct netns_monitor *monitor, uint16_t protocol, uint32_t stat
 
 void netns_monitor_dump(struct netns_monitor *monitor, bool all)
 {
-    if (monitor->dumps || monitor->dead || !monitor->diag)
+    if (monitor->dumps || monitor->dead || monitor->diag == NULL)
         return;
     /* What is batched goes first: a lookup would carry the dump on to its end, and take that end
      * away from ready(), which then nothing may wake. */
@@ -620,87 +624,68 @@ void netns_monitor_dump(struct netns_monitor *monitor, bool all)
         monitor->seeking = true;
     }
     if (all)
-        plan(monitor, IPPROTO_TCP, ALL_STATES);
+        plan_dump(monitor, IPPROTO_TCP, ALL_STATES);
     else if (monitor->counts.listeners > 0)
-        plan(monitor, IPPROTO_TCP, 1u << STATE_LISTEN);
+        plan_dump(monitor, IPPROTO_TCP, 1u << STATE_LISTEN);
     if (monitor->counts.mptcp > 0)
-        plan(monitor, IPPROTO_MPTCP, ALL_STATES);
+        plan_dump(monitor, IPPROTO_MPTCP, ALL_STATES);
     if (monitor->planned == 0)
         return;
     monitor->dumps = true;
     monitor->dumps_all = all;
-    monitor->dumps_since = now_real();
+    monitor->dumps_since = monitor->conntrack->now();
     monitor->multipath_changes = false;
     monitor->sockets_so_far = 0;
     next_dump(monitor);
 }
 
-/* Take a number of messages; before the ends, the beginnings. Returns whether more are waiting. */
-static bool take_some(struct netns_monitor *monitor)
+bool netns_monitor_read(struct netns_monitor *monitor)
 {
     int more;
-
-    poller_take_records(monitor->helper->poller);
-    more = sock_diag_read(monitor->diag, READ_AT_ONCE);
+    if (monitor->dead || monitor->diag == NULL)
+        return false;
+    more = monitor->conntrack->diag->read(monitor->diag, READ_AT_ONCE);
     if (more < 0)
-        die(monitor);
-    else if (monitor->dumps && !sock_diag_is_dumping(monitor->diag))
+        fail_monitor(monitor);
+    else if (monitor->dumps && !monitor->conntrack->diag->is_dumping(monitor->diag))
         next_dump(monitor);
-    return more > 0;
+    monitor->behind = more > 0;
+    return monitor->behind;
 }
 
-static void ready(void *context, uint32_t events)
-{
-    struct netns_monitor *monitor = context;
-    uint64_t begin = now_monotonic();
+/* --- the whole ------------------------------------------------------------------------------ */
 
-    (void)events;
-    (void)take_some(monitor);
-    monitor->helper->sampling_time += now_monotonic() - begin;
-}
-
-bool netns_monitor_catch_up(struct netns_monitor *monitor)
-{
-    for (unsigned i = 0; i < CATCH_UP && !monitor->dead && monitor->diag; i++)
-        if (!take_some(monitor))
-            return true;
-    return monitor->dead || !monitor->diag;
-}
-
-struct netns_monitor *netns_monitor_new(struct helper *helper, int fd, uint64_t netns, uid_t uid,
-                                        bool own)
+struct netns_monitor *netns_monitor_new(const struct conntrack *conntrack, int fd, uint64_t netns,
+                                        uid_t uid, bool own)
 {
     struct netns_monitor *monitor = calloc(1, sizeof *monitor);
-
-    if (!monitor) {
+    if (monitor == NULL) {
         (void)close(fd);
         return NULL;
     }
-    *monitor = (struct netns_monitor){.helper = helper, .netns = netns, .uid = uid, .own = own};
-    monitor->recent_closes = recent_closes_new();
-    monitor->multipath = multipath_new();
-    if (fd < 0 && monitor->recent_closes && monitor->multipath)
+    *monitor = (struct netns_monitor){.conntrack = conntrack,
+                                      .netns = netns,
+                                      .uid = uid,
+                                      .own = own,
+                                      .recent_closes = recent_closes_new(),
+                                      .multipath = multipath_new()};
+    if (fd >= 0)
+        monitor->diag = conntrack->diag->open(fd, take_answer, monitor);
+    if (monitor->recent_closes != NULL && monitor->multipath != NULL &&
+        (fd < 0 || monitor->diag != NULL))
         return monitor;
-    monitor->diag = sock_diag_open(fd, take_answer, monitor);
-    if (monitor->diag)
-        monitor->source =
-            loop_watch(helper->loop, sock_diag_fd(monitor->diag), EPOLLIN, ready, monitor);
-    if (!monitor->recent_closes || !monitor->multipath || !monitor->source) {
-        helper_log(LOG_ERR, "cannot watch network namespace %llu: %s", (unsigned long long)netns,
-                   strerror(errno));
-        netns_monitor_free(monitor);
-        return NULL;
-    }
-    return monitor;
+    helper_log_user(LOG_ERR, uid, "cannot watch network namespace %llu: %s",
+                    (unsigned long long)netns, strerror(errno));
+    netns_monitor_free(monitor);
+    return NULL;
 }
 
 void netns_monitor_free(struct netns_monitor *monitor)
 {
-    if (!monitor)
+    if (monitor == NULL)
         return;
-    loop_remove(monitor->helper->loop, monitor->source);
-    if (monitor->diag)
-        sock_diag_close(monitor->diag);
+    if (monitor->diag != NULL)
+        monitor->conntrack->diag->close(monitor->diag);
     recent_closes_free(monitor->recent_closes);
     multipath_free(monitor->multipath);
     free(monitor);

@@ -1,27 +1,39 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A network namespace that is watched: what its sock_diag socket tells goes into the model.
+ * A network namespace that is watched: what its sock_diag socket tells goes into the model
+ * (connections.h).
  *
- * Of the helper's own namespace there is one, with the helper's own socket, for all users. Of
- * others there is one for each user, with the first socket that one of the user's programs passed:
- * a user who spoils it spoils only their own reports.
+ * Of the helper's own namespace there is one monitor, with the helper's own socket, for all users.
+ * Of others there is one for each user, with the first socket that one of the user's programs
+ * passed: a user who spoils it spoils only their own reports.
  *
  * How ends are told:
- * - A record comes before its connection's end, since rings are read before destroy events are.
- *   Where the writer was slow, the event waits for it in `recent_closes`.
+ * - A record comes before its connection's end, since the caller reads rings before it reads a
+ *   monitor. Where the writer was slow, the end waits for it in the recent closes.
  * - Where there is no sock_diag at all (a blind monitor), connections are lost when the process
- * that registered ends.
+ *   that registered ends.
  * - A lookup that finds nothing means that the event is under way, that it was lost, or that the
  *   socket is reset but still open; so a missing connection is given time.
+ *
+ * A monitor calls only the model and sock_diag. It never calls who calls it: its descriptor is
+ * watched by the poller, and it counts what the poller wants to know. Times are CLOCK_MONOTONIC.
  */
 #ifndef SOCKTUNE_HELPER_NETNS_MONITOR_H
 #define SOCKTUNE_HELPER_NETNS_MONITOR_H
 
 #include "connections.h"
-#include "helper.h"
+#include "counts.h"
 #include "sock_diag.h"
 
 struct netns_monitor;
+
+/* What monitors and the poller work with. Outlives them. */
+struct conntrack {
+    struct connections *connections;
+    struct helper_counts *counts;
+    const struct sock_diag_ops *diag; /* &sock_diag_kernel, or a test's */
+    uint64_t (*now)(void);            /* now_monotonic(), or a test's */
+};
 
 /* What one user has here. */
 struct user_account {
@@ -42,19 +54,24 @@ struct netns_monitor_counts {
     size_t tracked;
     size_t listeners;
     size_t mptcp;
-    size_t inet6; /* sockets of AF_INET6 */
+    size_t inet6;   /* sockets of AF_INET6 */
+    size_t missing; /* times that a connection was not found, since the poller last asked */
 };
 
-/* `fd`: from sock_diag_socket() or sock_diag_check(), becomes the monitor's; -1: sock_diag cannot
- * be had. NULL with a message logged. */
-struct netns_monitor *netns_monitor_new(struct helper *helper, int fd, uint64_t netns, uid_t uid,
-                                        bool own);
+/* `fd`: from sock_diag_socket(), or checked by sock_diag_check(); becomes the monitor's; -1: there
+ * can be no sock_diag. NULL with a message logged. */
+struct netns_monitor *netns_monitor_new(const struct conntrack *conntrack, int fd, uint64_t netns,
+                                        uid_t uid, bool own);
+/* NULL does nothing. */
 void netns_monitor_free(struct netns_monitor *monitor);
 
 uint64_t netns_monitor_netns(const struct netns_monitor *monitor);
 uid_t netns_monitor_uid(const struct netns_monitor *monitor);
 bool netns_monitor_is_own(const struct netns_monitor *monitor);
-struct netns_monitor_counts netns_monitor_counts(const struct netns_monitor *monitor);
+const struct netns_monitor_counts *netns_monitor_counts(const struct netns_monitor *monitor);
+
+/* The descriptor to be watched for reading; -1: there is none. */
+int netns_monitor_fd(const struct netns_monitor *monitor);
 
 /* The socket has failed: nothing more will be learnt. */
 bool netns_monitor_is_dead(const struct netns_monitor *monitor);
@@ -63,26 +80,25 @@ bool netns_monitor_is_dead(const struct netns_monitor *monitor);
  * is told. */
 bool netns_monitor_is_blind(const struct netns_monitor *monitor);
 
-/* Connections of a owner whose processes have ended are lost: in a blind monitor nothing else
+/* All connections of an owner whose processes have ended are lost: in a blind monitor nothing else
  * tells. */
-void netns_monitor_lose(struct helper *helper, const struct connection_owner *owner);
+void netns_monitor_lose_all(const struct conntrack *conntrack,
+                            const struct connection_owner *owner);
 
-/* What was read from a connection that was handed over. */
-struct handoff_reading;
-void netns_monitor_take(struct helper *helper, struct connection *connection,
-                        const struct handoff_reading *handed);
+/* What was read from a connection itself (it was handed over): whose socket it is, its figures, and
+ * its options as struct connection_options has them. */
+void netns_monitor_take_reading(const struct conntrack *conntrack, struct connection *connection,
+                                uid_t socket_owner, const struct connection_reading *reading,
+                                const uint8_t *options, size_t options_length);
 
-/* Track what a record tells; start->owner is the owner. Returns NULL where it was not taken (it
- * is counted why), and where the connection is over already. */
+/* Track what a record tells; start->owner is a struct connection_owner. Returns NULL where it was
+ * not taken (it is counted why), and where the connection is over already; *refused tells which. */
 struct connection *netns_monitor_open(struct netns_monitor *monitor,
-                                      const struct connection_start *start);
+                                      const struct connection_start *start, bool *refused);
 
-/*
- * Take what the kernel has told, up to a bound. A lookup takes all of it besides its answer, so
- * this comes first: read on end, the ends could be many more than are remembered until the records
- * of their beginnings are read. Returns whether all was taken.
- */
-bool netns_monitor_catch_up(struct netns_monitor *monitor);
+/* Take what the kernel has told, up to a bound. Returns whether there is more: as long as there is,
+ * nothing is looked up, since a lookup would take all of it besides its answer. */
+bool netns_monitor_read(struct netns_monitor *monitor);
 
 /* Look at a connection with the next batch. */
 void netns_monitor_look(struct netns_monitor *monitor, const struct connection *connection);
@@ -90,19 +106,21 @@ void netns_monitor_look(struct netns_monitor *monitor, const struct connection *
 void netns_monitor_flush(struct netns_monitor *monitor);
 
 /* It is gone, and no final will come. */
-void netns_monitor_lost(struct helper *helper, struct connection *connection);
+void netns_monitor_lost(const struct conntrack *conntrack, struct connection *connection);
+
+/* Times that a connection was missing since the last call. */
+size_t netns_monitor_take_missing(struct netns_monitor *monitor);
 
 /* Look at all sockets that can only be, or are cheaper, looked at by a dump: begins one unless one
  * is under way. `all`: established connections too. */
 void netns_monitor_dump(struct netns_monitor *monitor, bool all);
 /* Is it worth one before the next interval? */
 bool netns_monitor_wants_dump(const struct netns_monitor *monitor);
-bool netns_monitor_is_dumping(const struct netns_monitor *monitor);
 /* Sockets of the namespace that the last dump of all met; 0: none was made. */
 size_t netns_monitor_sockets(const struct netns_monitor *monitor);
 
-/* Ends that the kernel could not deliver: since the last call, and when that last happened
- * (CLOCK_REALTIME ns; 0: never). */
+/* Ends that the kernel could not deliver: since the last call, and when that last happened (0:
+ * never). */
 uint64_t netns_monitor_count_overruns(struct netns_monitor *monitor);
 uint64_t netns_monitor_last_overrun(const struct netns_monitor *monitor);
 

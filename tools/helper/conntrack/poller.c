@@ -1,23 +1,22 @@
 /* SPDX-License-Identifier: MIT */
-/*
- * The tick: rings, new connections, a share of all connections; once a second, the rest.
- */
 #include "poller.h"
-#include "client_table.h"
+#include "clock.h"
+#include "log.h"
 #include "policy.h"
 
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/epoll.h>
 #include <sys/socket.h>
 #include <syslog.h>
 #include <unistd.h>
 
-#define SECOND         UINT64_C(1000000000)
 #define TICKS_A_SECOND (SECOND / POLLER_TICK_NS)
 #define NEW_AFTER_NS   (SECOND / 4)
 #define NEW_AT_ONCE    2048u
 #define MONITORS_MAX   256u
+#define READY_AT_ONCE  64
 #define DUMP_WORTH     512u /* below so many, lookups cost nothing */
 #define DUMP_SHARE     45u  /* percent of a namespace's sockets */
 #define MEASURE_EVERY  16u  /* intervals between two dumps that only count the sockets */
@@ -40,8 +39,9 @@ struct polled_netns {
 };
 
 struct poller {
-    struct helper *helper;
-    struct loop_source *timer;
+    const struct conntrack *conntrack;
+    const unsigned *interval;
+    int epoll; /* the monitors' descriptors */
     struct polled_netns monitors[MONITORS_MAX];
     size_t monitor_count;
     struct unpolled *unpolled; /* a ring */
@@ -60,69 +60,96 @@ static struct polled_netns *find_monitor(struct poller *poller, uint64_t netns, 
                                          bool blind)
 {
     for (size_t i = 0; i < poller->monitor_count; i++) {
-        struct polled_netns *joined = &poller->monitors[i];
-
-        if (netns_monitor_netns(joined->monitor) == netns &&
-            !netns_monitor_is_dead(joined->monitor) &&
-            netns_monitor_is_blind(joined->monitor) == blind &&
-            (netns_monitor_is_own(joined->monitor) || netns_monitor_uid(joined->monitor) == uid))
-            return joined;
+        struct polled_netns *polled = &poller->monitors[i];
+        if (netns_monitor_netns(polled->monitor) == netns &&
+            !netns_monitor_is_dead(polled->monitor) &&
+            netns_monitor_is_blind(polled->monitor) == blind &&
+            (netns_monitor_is_own(polled->monitor) || netns_monitor_uid(polled->monitor) == uid))
+            return polled;
     }
     return NULL;
+}
+
+static void count_namespaces(const struct poller *poller)
+{
+    poller->conntrack->counts->namespaces = poller->monitor_count;
+}
+
+static int watch_monitor(const struct poller *poller, struct netns_monitor *monitor)
+{
+    struct epoll_event event = {.events = EPOLLIN, .data.ptr = monitor};
+    int fd = netns_monitor_fd(monitor);
+    return fd < 0 ? 0 : epoll_ctl(poller->epoll, EPOLL_CTL_ADD, fd, &event);
+}
+
+/* Its program may keep a duplicate of the socket, so that closing ours would not do. */
+static void stop_watching(const struct poller *poller, const struct netns_monitor *monitor)
+{
+    int fd = netns_monitor_fd(monitor);
+    if (fd >= 0)
+        (void)epoll_ctl(poller->epoll, EPOLL_CTL_DEL, fd, NULL);
 }
 
 static struct polled_netns *add_monitor(struct poller *poller, int fd, uint64_t netns, uid_t uid,
                                         bool own)
 {
-    struct polled_netns *joined = &poller->monitors[poller->monitor_count];
     struct netns_monitor *monitor;
-
     if (poller->monitor_count == MONITORS_MAX) {
-        helper_log(LOG_WARNING, "more than %u network namespaces are more than is watched",
-                   MONITORS_MAX);
+        helper_log_user(LOG_WARNING, uid,
+                        "more than %u network namespaces are more than is watched", MONITORS_MAX);
         if (fd >= 0)
             (void)close(fd);
         return NULL;
     }
-    monitor = netns_monitor_new(poller->helper, fd, netns, uid, own);
-    if (!monitor)
+    monitor = netns_monitor_new(poller->conntrack, fd, netns, uid, own);
+    if (monitor == NULL)
         return NULL;
-    *joined = (struct polled_netns){.monitor = monitor};
-    poller->monitor_count++;
-    poller->helper->namespaces = poller->monitor_count;
-    return joined;
+    if (watch_monitor(poller, monitor) != 0) {
+        netns_monitor_free(monitor);
+        return NULL;
+    }
+    poller->monitors[poller->monitor_count++] = (struct polled_netns){.monitor = monitor};
+    count_namespaces(poller);
+    return &poller->monitors[poller->monitor_count - 1];
+}
+
+int poller_watch_own(struct poller *poller, int fd, uint64_t netns)
+{
+    return add_monitor(poller, fd, netns, 0, true) != NULL ? 0 : -1;
 }
 
 struct netns_monitor *poller_join(struct poller *poller, int fd, uint64_t netns, uid_t uid)
 {
-    struct polled_netns *joined = find_monitor(poller, netns, uid, false);
-
-    if (joined && fd >= 0)
+    struct polled_netns *polled = find_monitor(poller, netns, uid, false);
+    if (polled != NULL && fd >= 0)
         (void)close(fd);
-    if (!joined && fd < 0)
-        joined = find_monitor(poller, netns, uid, true);
-    if (!joined)
-        joined = add_monitor(poller, fd, netns, uid, false);
-    if (!joined)
+    if (polled == NULL && fd < 0)
+        polled = find_monitor(poller, netns, uid, true);
+    if (polled == NULL)
+        polled = add_monitor(poller, fd, netns, uid, false);
+    if (polled == NULL)
         return NULL;
-    joined->programs++;
-    return joined->monitor;
+    polled->programs++;
+    return polled->monitor;
+}
+
+static struct polled_netns *polled_of(struct poller *poller, const struct netns_monitor *monitor)
+{
+    for (size_t i = 0; i < poller->monitor_count; i++)
+        if (poller->monitors[i].monitor == monitor)
+            return &poller->monitors[i];
+    return NULL;
 }
 
 void poller_leave(struct poller *poller, struct netns_monitor *monitor)
 {
-    for (size_t i = 0; i < poller->monitor_count; i++) {
-        struct polled_netns *joined = &poller->monitors[i];
-
-        if (joined->monitor != monitor)
-            continue;
-        if (--joined->programs == 0 && !netns_monitor_is_own(monitor)) {
-            netns_monitor_free(monitor);
-            *joined = poller->monitors[--poller->monitor_count];
-            poller->helper->namespaces = poller->monitor_count;
-        }
+    struct polled_netns *polled = polled_of(poller, monitor);
+    if (polled == NULL || --polled->programs > 0 || netns_monitor_is_own(monitor))
         return;
-    }
+    stop_watching(poller, monitor);
+    netns_monitor_free(monitor);
+    *polled = poller->monitors[--poller->monitor_count];
+    count_namespaces(poller);
 }
 
 /* --- new connections ------------------------------------------------------------------------ */
@@ -146,22 +173,20 @@ static bool grow_unpolled(struct poller *poller)
 bool poller_open(struct poller *poller, const struct connection_start *start)
 {
     const struct connection_owner *owner = start->owner;
-    uint64_t dropped = poller->helper->dropped[DROP_LIMIT] + poller->helper->dropped[DROP_FOREIGN];
-
-    if (!netns_monitor_open(owner->monitor, start))
-        return dropped ==
-               poller->helper->dropped[DROP_LIMIT] + poller->helper->dropped[DROP_FOREIGN];
+    bool refused;
+    if (netns_monitor_open(owner->monitor, start, &refused) == NULL)
+        return !refused;
     /* Without memory it is only looked at later. */
     if (poller->unpolled_count < poller->unpolled_size || grow_unpolled(poller)) {
         size_t at =
             (poller->unpolled_first + poller->unpolled_count++) & (poller->unpolled_size - 1);
-
-        poller->unpolled[at] = (struct unpolled){start->netns, start->cookie, now_monotonic()};
+        poller->unpolled[at] =
+            (struct unpolled){start->netns, start->cookie, poller->conntrack->now()};
     }
     return true;
 }
 
-static void look(const struct connection *connection)
+static void look_at(const struct connection *connection)
 {
     const struct connection_owner *owner = connection->owner;
 
@@ -180,14 +205,14 @@ static void look_at_new(struct poller *poller, uint64_t now)
 
         if (now - first->when < NEW_AFTER_NS)
             break;
-        connection = connections_find(poller->helper->connections, first->netns, first->cookie);
+        connection = connections_find(poller->conntrack->connections, first->netns, first->cookie);
         poller->unpolled_first = (poller->unpolled_first + 1) & (poller->unpolled_size - 1);
         poller->unpolled_count--;
         if (!connection || connection->data != DATA_NONE)
             continue;
         looked++;
         listeners |= connection->role == ROLE_LISTEN;
-        look(connection);
+        look_at(connection);
     }
     if (listeners)
         for (size_t i = 0; i < poller->monitor_count; i++)
@@ -198,50 +223,58 @@ static void look_at_new(struct poller *poller, uint64_t now)
 
 static uint64_t interval_ticks(const struct poller *poller)
 {
-    return poller->helper->config.interval * TICKS_A_SECOND;
+    return *poller->interval * TICKS_A_SECOND;
 }
 
-static bool is_by_dump(const struct poller *poller, const struct netns_monitor *monitor)
+static bool is_by_dump(struct poller *poller, const struct netns_monitor *monitor)
 {
-    for (size_t i = 0; i < poller->monitor_count; i++)
-        if (poller->monitors[i].monitor == monitor)
-            return poller->monitors[i].by_dump;
-    return false;
+    const struct polled_netns *polled = polled_of(poller, monitor);
+    return polled != NULL && polled->by_dump;
 }
 
 /* This tick's share. */
 static void look_at_share(struct poller *poller)
 {
-    size_t places = connections_places(poller->helper->connections);
+    size_t places = connections_places(poller->conntrack->connections);
     size_t share = places / interval_ticks(poller) + 1;
     struct connection *connection;
 
     if (poller->cursor >= places)
         poller->cursor = 0;
-    while ((connection = connections_walk(poller->helper->connections, &poller->cursor, &share))) {
+    while (
+        (connection = connections_walk(poller->conntrack->connections, &poller->cursor, &share))) {
         const struct connection_owner *owner = connection->owner;
 
         /* What a dump did not meet is looked for by name. */
         if (connection->data == DATA_NONE || connection->missing_since ||
             !is_by_dump(poller, owner->monitor))
-            look(connection);
+            look_at(connection);
     }
 }
 
 /* Once an interval: dump where it is worth it. */
-static void choose(struct polled_netns *joined)
+static void choose_way(struct polled_netns *polled)
 {
-    size_t tracked = netns_monitor_counts(joined->monitor).tracked;
+    size_t tracked = netns_monitor_counts(polled->monitor)->tracked;
     bool measure = false;
 
     if (tracked >= DUMP_WORTH)
-        measure = joined->intervals++ % MEASURE_EVERY == 0;
+        measure = polled->intervals++ % MEASURE_EVERY == 0;
     else
-        joined->intervals = 0;
-    joined->by_dump = tracked >= DUMP_WORTH &&
-                      tracked * 100 > netns_monitor_sockets(joined->monitor) * DUMP_SHARE &&
-                      netns_monitor_sockets(joined->monitor) > 0;
-    netns_monitor_dump(joined->monitor, joined->by_dump || measure);
+        polled->intervals = 0;
+    polled->by_dump = tracked >= DUMP_WORTH &&
+                      tracked * 100 > netns_monitor_sockets(polled->monitor) * DUMP_SHARE &&
+                      netns_monitor_sockets(polled->monitor) > 0;
+    netns_monitor_dump(polled->monitor, polled->by_dump || measure);
+}
+
+/* Is it time to give up a connection that is missing? */
+static bool is_lost(const struct connection *connection, uint64_t now)
+{
+    const struct connection_owner *owner = connection->owner;
+    bool overrun = netns_monitor_last_overrun(owner->monitor) >= connection->opened;
+    return now - connection->missing_since > (overrun ? LOST_OVERRUN : LOST_AFTER) ||
+           netns_monitor_is_dead(owner->monitor);
 }
 
 static void find_lost(struct poller *poller, uint64_t now)
@@ -249,121 +282,90 @@ static void find_lost(struct poller *poller, uint64_t now)
     struct connection *connection;
     uint64_t cursor = 0;
     size_t budget = SIZE_MAX;
-
+    for (size_t i = 0; i < poller->monitor_count; i++)
+        poller->missing += netns_monitor_take_missing(poller->monitors[i].monitor);
     if (poller->missing == 0)
         return;
     poller->missing = 0;
-    while ((connection = connections_walk(poller->helper->connections, &cursor, &budget))) {
-        const struct connection_owner *owner = connection->owner;
-        uint64_t since = connection->missing_since;
-        bool overrun = netns_monitor_last_overrun(owner->monitor) >= connection->opened;
-
-        if (since == 0)
+    while ((connection = connections_walk(poller->conntrack->connections, &cursor, &budget)) !=
+           NULL) {
+        if (connection->missing_since == 0)
             continue;
-        if (now - since > (overrun ? LOST_OVERRUN : LOST_AFTER) ||
-            netns_monitor_is_dead(owner->monitor))
-            netns_monitor_lost(poller->helper, connection);
+        if (is_lost(connection, now))
+            netns_monitor_lost(poller->conntrack, connection);
         else
             poller->missing++;
     }
 }
 
-void poller_misses(struct poller *poller)
-{
-    poller->missing++;
-}
-
-static void each_second(struct poller *poller)
+void poller_each_second(struct poller *poller)
 {
     bool dump = poller->ticks - poller->last_dump >= interval_ticks(poller);
-
     for (size_t i = 0; i < poller->monitor_count; i++) {
-        struct polled_netns *joined = &poller->monitors[i];
-
-        poller->helper->dropped[DROP_OVERRUN] += netns_monitor_count_overruns(joined->monitor);
+        struct polled_netns *polled = &poller->monitors[i];
+        poller->conntrack->counts->dropped[DROP_OVERRUN] +=
+            netns_monitor_count_overruns(polled->monitor);
         if (dump)
-            choose(joined);
-        else if (netns_monitor_wants_dump(joined->monitor))
-            netns_monitor_dump(joined->monitor, false);
+            choose_way(polled);
+        else if (netns_monitor_wants_dump(polled->monitor))
+            netns_monitor_dump(polled->monitor, false);
     }
     if (dump)
         poller->last_dump = poller->ticks;
-    find_lost(poller, now_real());
-    client_table_each_second(poller->helper->clients);
+    find_lost(poller, poller->conntrack->now());
 }
 
-void poller_take_records(struct poller *poller)
+/* --- in time -------------------------------------------------------------------------------- */
+
+int poller_fd(const struct poller *poller)
 {
-    client_table_read(poller->helper->clients);
+    return poller->epoll;
 }
 
-/* Returns whether all that the kernel has told was taken. */
-static bool catch_up(struct poller *poller)
+bool poller_read(struct poller *poller)
 {
-    bool all = true;
-
-    for (size_t i = 0; i < poller->monitor_count; i++)
-        all &= netns_monitor_catch_up(poller->monitors[i].monitor);
-    return all;
-}
-
-static void tick(void *context)
-{
-    struct poller *poller = context;
-    uint64_t begin = now_monotonic();
-
-    client_table_read(poller->helper->clients);
-    if (catch_up(poller)) {
-        look_at_new(poller, begin);
-        look_at_share(poller);
+    struct epoll_event events[READY_AT_ONCE];
+    int count = epoll_wait(poller->epoll, events, READY_AT_ONCE, 0);
+    bool more = count == READY_AT_ONCE;
+    for (int i = 0; i < count; i++) {
+        struct netns_monitor *monitor = events[i].data.ptr;
+        more |= netns_monitor_read(monitor);
+        if (netns_monitor_is_dead(monitor))
+            stop_watching(poller, monitor);
     }
+    return more;
+}
+
+void poller_look(struct poller *poller)
+{
+    look_at_new(poller, poller->conntrack->now());
+    look_at_share(poller);
     for (size_t i = 0; i < poller->monitor_count; i++)
         netns_monitor_flush(poller->monitors[i].monitor);
-    if (++poller->ticks % TICKS_A_SECOND == 0)
-        each_second(poller);
-    poller->helper->sampling_time += now_monotonic() - begin;
+    poller->ticks++;
 }
 
-/* The helper's own namespace is watched all the time, so that a program's first connection is not
- * over before it is; with a socket that no program can spoil. */
-static bool join_own(struct poller *poller)
-{
-    int fd = sock_diag_socket();
-    uint64_t netns;
-
-    if (fd < 0 || sock_diag_check(fd, &netns) != NULL) {
-        helper_log(LOG_WARNING,
-                   "sock_diag cannot be had (%s): only what programs hand over is known of their "
-                   "connections",
-                   strerror(errno));
-        if (fd >= 0)
-            (void)close(fd);
-        return true;
-    }
-    return add_monitor(poller, fd, netns, 0, true) != NULL;
-}
-
-struct poller *poller_new(struct helper *helper)
+struct poller *poller_new(const struct conntrack *conntrack, const unsigned *interval)
 {
     struct poller *poller = calloc(1, sizeof *poller);
-
-    if (!poller)
+    if (poller == NULL)
         return NULL;
-    poller->helper = helper;
-    poller->timer = loop_timer(helper->loop, POLLER_TICK_NS, tick, poller);
-    if (poller->timer && join_own(poller))
+    poller->conntrack = conntrack;
+    poller->interval = interval;
+    poller->epoll = epoll_create1(EPOLL_CLOEXEC);
+    if (poller->epoll >= 0)
         return poller;
-    poller_free(poller);
+    free(poller);
     return NULL;
 }
 
 void poller_free(struct poller *poller)
 {
-    if (!poller)
+    if (poller == NULL)
         return;
-    loop_remove(poller->helper->loop, poller->timer);
     for (size_t i = 0; i < poller->monitor_count; i++)
         netns_monitor_free(poller->monitors[i].monitor);
+    (void)close(poller->epoll);
     free(poller->unpolled);
     free(poller);
 }

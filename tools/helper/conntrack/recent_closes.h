@@ -14,7 +14,7 @@
 
 struct recent_close {
     uint64_t cookie;
-    uint64_t when; /* CLOCK_REALTIME ns */
+    uint64_t when; /* CLOCK_MONOTONIC ns */
     struct flow flow;
     uint32_t unacknowledged; /* as struct connection_reading has it */
     uint16_t info_length;    /* 0: none came, or it is not needed any more */

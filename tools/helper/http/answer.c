@@ -213,7 +213,8 @@ struct MHD_Response *answer_rules(const struct helper *helper, bool one_user, ui
 {
     struct rules_source *source = calloc(1, sizeof *source);
 
-    if (!source || snapshot_take(&source->snapshot, helper->connections, one_user, uid) != 0) {
+    if (!source || snapshot_take(&source->snapshot, connections_aggregates(helper->connections),
+                                 one_user, uid) != 0) {
         free(source);
         return NULL;
     }
@@ -358,7 +359,8 @@ struct MHD_Response *answer_metrics(const struct helper *helper, bool one_user, 
     source->source.next = put_metrics;
     source->source.free = free_metrics;
     source->format = format;
-    source->metrics = metrics_take(helper->connections, one_user, uid, health, count);
+    source->metrics =
+        metrics_take(connections_aggregates(helper->connections), one_user, uid, health, count);
     if (!source->metrics) {
         free(source);
         return NULL;

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #include "answer_json.h"
+#include "clock.h"
 #include "format_option.h"
 #include "names.h"
 #include "tcp_info.h"
@@ -39,9 +40,10 @@ static json_t *text_json(const char *text)
     return value;
 }
 
-static json_t *seconds_json(uint64_t nanoseconds)
+/* The model's times are those of the monotonic clock. */
+static json_t *time_json(uint64_t monotonic)
 {
-    return json_real((double)nanoseconds / NANOSECONDS);
+    return json_real((double)clock_to_real(monotonic) / NANOSECONDS);
 }
 
 static json_t *count_json(uint64_t count)
@@ -133,13 +135,13 @@ static void put_tcp_info(const struct tcp_info_bytes *info, FILE *to)
 static void set_figures(json_t *object, const struct connection *connection)
 {
     if (connection->sampled)
-        json_object_set_new(object, "sampled", seconds_json(connection->sampled));
+        json_object_set_new(object, "sampled", time_json(connection->sampled));
     if (*connection->congestion)
         json_object_set_new(object, "congestion", text_json(connection->congestion));
     if (connection->role == ROLE_LISTEN)
         json_object_set_new(object, "accept_queue",
-                            json_pack("{s:I, s:I}", "length", (json_int_t)connection->accept_queue,
-                                      "limit", (json_int_t)connection->accept_limit));
+                            json_pack("{s:I, s:I}", "length", (json_int_t)connection->queue.length,
+                                      "limit", (json_int_t)connection->queue.limit));
 }
 
 /* All but the figures of TCP_INFO. */
@@ -169,9 +171,9 @@ static json_t *connection_json(const struct connection *connection)
     json_object_set_new(object, "state",
                         connection->state ? json_string(tcp_state_name(connection->state))
                                           : json_null());
-    json_object_set_new(object, "opened", seconds_json(connection->opened));
+    json_object_set_new(object, "opened", time_json(connection->opened));
     if (connection->closed)
-        json_object_set_new(object, "closed", seconds_json(connection->closed));
+        json_object_set_new(object, "closed", time_json(connection->closed));
     json_object_set_new(object, "data", json_string(data_text(connection->data)));
     if (connection->close_reason != CLOSE_NONE)
         json_object_set_new(object, "reason",
@@ -213,7 +215,7 @@ json_t *answer_process(const struct client *process, size_t connections)
     return json_pack("{s:I, s:I, s:o, s:o, s:o, s:b, s:I, s:I, s:I, s:{s:I, s:I}}", "pid",
                      (json_int_t)process->pid, "uid", (json_int_t)process->uid, "program",
                      text_json(process->program), "rules", rules, "registered",
-                     seconds_json(process->registered), "ended", process->ended, "records",
+                     time_json(process->registered), "ended", process->ended, "records",
                      (json_int_t)process->records, "dropped", (json_int_t)process->dropped,
                      "connections", (json_int_t)connections, "handoffs", "taken",
                      (json_int_t)process->handed, "withheld", (json_int_t)process->withheld);

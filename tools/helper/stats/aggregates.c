@@ -194,6 +194,18 @@ struct aggregate *aggregates_get(struct aggregates *aggregates, const struct agg
                                           : add(aggregates, key, at);
 }
 
+const struct aggregate *aggregates_at(const struct aggregates *aggregates, size_t n)
+{
+    if (n < aggregates->count)
+        return aggregates->sorted[n];
+    return n == aggregates->count && aggregates->other_used ? &aggregates->other : NULL;
+}
+
+size_t aggregates_count(const struct aggregates *aggregates)
+{
+    return aggregates->count + aggregates->other_used;
+}
+
 void aggregates_free(struct aggregates *aggregates)
 {
     for (size_t i = 0; i < aggregates->count; i++) {
@@ -238,20 +250,19 @@ static void count_outcome(struct aggregate *aggregate, const char *option, int e
     more[aggregate->outcome_count++] = (struct option_count){option, error, 1};
 }
 
-void aggregate_options(struct aggregate *aggregate, const struct connection_start *start)
+void aggregate_options(struct aggregate *aggregate, const struct applied_options *options)
 {
-    aggregate->applied += start->applied;
-    for (unsigned i = 0; i < start->named && i < CONNECTION_NAMED_MAX; i++)
-        count_outcome(aggregate, start->options[i], 0);
-    for (unsigned i = 0; i < start->failure_count && i < CONNECTION_FAILURES_MAX; i++)
-        count_outcome(aggregate, start->failures[i].option, start->failures[i].error);
+    aggregate->applied += options->applied;
+    for (unsigned i = 0; i < options->named; i++)
+        count_outcome(aggregate, options->names[i], 0);
+    for (unsigned i = 0; i < options->failure_count; i++)
+        count_outcome(aggregate, options->failures[i].option, options->failures[i].error);
 }
 
-void aggregate_opened(struct aggregate *aggregate, const struct connection_start *start)
+void aggregate_opened(struct aggregate *aggregate)
 {
     aggregate->open++;
     aggregate->opened++;
-    aggregate_options(aggregate, start);
 }
 
 /* What a counter of `width` bytes rose by. One that fell has wrapped around if it fell far, and
@@ -309,30 +320,26 @@ void aggregate_sampled(struct aggregate *aggregate, const struct tcp_info_bytes 
     observe_rate(aggregate, new);
 }
 
-void aggregate_queue(struct aggregate *aggregate, const struct connection *listener, uint32_t queue,
-                     uint32_t limit)
+void aggregate_queue(struct aggregate *aggregate, struct accept_queue from, struct accept_queue to)
 {
-    aggregate->accept_queue += (uint64_t)queue - listener->accept_queue;
-    aggregate->accept_limit += (uint64_t)limit - listener->accept_limit;
+    aggregate->accept_queue += (uint64_t)to.length - from.length;
+    aggregate->accept_limit += (uint64_t)to.limit - from.limit;
 }
 
-void aggregate_closed(struct aggregate *aggregate, const struct connection *connection)
+void aggregate_listener_closed(struct aggregate *aggregate, enum close_reason reason)
 {
-    struct tcp_info_bytes info;
-    uint64_t min_rtt;
+    aggregate->open--;
+    aggregate->closed[reason]++;
+}
 
+void aggregate_closed(struct aggregate *aggregate, enum close_reason reason, uint64_t duration,
+                      const struct tcp_info_bytes *info)
+{
+    uint64_t min_rtt;
     find_fields();
     aggregate->open--;
-    aggregate->closed[connection->close_reason]++;
-    aggregate_queue(aggregate, connection, 0, 0);
-    if (connection->role == ROLE_LISTEN)
-        return;
-    if (connection->closed > connection->opened)
-        observe(aggregate, HISTOGRAM_DURATION,
-                (double)(connection->closed - connection->opened) * NANO);
-    else
-        observe(aggregate, HISTOGRAM_DURATION, 0);
-    connection_info(connection, &info);
-    if (tcp_info_get(min_rtt_field, &info, &min_rtt) == TCP_INFO_VALUE && min_rtt > 0)
+    aggregate->closed[reason]++;
+    observe(aggregate, HISTOGRAM_DURATION, (double)duration * NANO);
+    if (tcp_info_get(min_rtt_field, info, &min_rtt) == TCP_INFO_VALUE && min_rtt > 0)
         observe(aggregate, HISTOGRAM_MIN_RTT, (double)min_rtt * MICRO);
 }

@@ -1,11 +1,121 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The sums by user, program, rule, role and port. See struct aggregate in connections.h.
+ * The sums by user, program, rule, role and port, which never fall, and histograms. Nothing here
+ * does I/O; one thread uses it, no locks.
  */
 #ifndef SOCKTUNE_HELPER_AGGREGATES_H
 #define SOCKTUNE_HELPER_AGGREGATES_H
 
-#include "connections.h"
+#include "close_reason.h"
+#include "tcp_info.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#define APPLIED_FAILURES_MAX 8u
+#define APPLIED_NAMED_MAX    16u
+/* Sums are kept for so many {user, program, rule, role, port, class of peers}; all others go under
+ * "other". */
+#define AGGREGATES_MAX 1000u
+/* A user's program has so many ports for one rule and role; its further ports go under one. */
+#define AGGREGATE_PORTS_MAX 16u
+/* struct aggregate: stands for the further ports. Above any port. */
+#define AGGREGATE_PORT_OTHER 65536u
+
+/* An option that the kernel refused. */
+struct option_failure {
+    const char *option; /* the kernel's name; static, or "option N" interned */
+    int error;          /* errno */
+};
+
+/* What became of the options that rules give to a socket. Strings are static. */
+struct applied_options {
+    uint16_t applied; /* options that were set */
+    unsigned named;   /* of these, the first ones */
+    const char *names[APPLIED_NAMED_MAX];
+    unsigned failure_count;
+    struct option_failure failures[APPLIED_FAILURES_MAX];
+};
+
+/* Figures of tcp_info that only rise in a connection's life and are summed in aggregates. */
+enum aggregate_sum {
+    SUM_BYTES_SENT,
+    SUM_BYTES_ACKED,
+    SUM_BYTES_RECEIVED,
+    SUM_BYTES_RETRANS,
+    SUM_SEGS_OUT,
+    SUM_SEGS_IN,
+    SUM_DATA_SEGS_OUT,
+    SUM_DATA_SEGS_IN,
+    SUM_TOTAL_RETRANS,
+    SUM_DSACK_DUPS,
+    SUM_REORD_SEEN,
+    SUM_RCV_OOOPACK,
+    SUM_TOTAL_RTO,
+    SUM_TOTAL_RTO_TIME,
+    SUM_DELIVERED,
+    SUM_DELIVERED_CE,
+    SUM_BUSY_TIME,
+    SUM_RWND_LIMITED,
+    SUM_SNDBUF_LIMITED,
+    SUM_COUNT
+};
+
+/* The name in the table of tcp_info ("bytes_sent"), whence the unit. */
+const char *aggregate_sum_field(enum aggregate_sum sum);
+
+#define HISTOGRAM_BUCKETS 16u
+
+enum histogram_kind {
+    HISTOGRAM_DURATION, /* seconds, of closed connections */
+    HISTOGRAM_RTT,      /* seconds, at every sample and final that has one */
+    HISTOGRAM_MIN_RTT,  /* seconds, once a connection: when it closes */
+    /* bytes a second, at every sample and final that the program did not leave short of data */
+    HISTOGRAM_DELIVERY_RATE,
+    HISTOGRAM_COUNT
+};
+
+/* Counts are of each bucket alone (not cumulative); what lies above the last bound is in
+ * counts[HISTOGRAM_BUCKETS]. */
+struct histogram {
+    uint64_t counts[HISTOGRAM_BUCKETS + 1];
+    double sum;
+};
+
+/* HISTOGRAM_BUCKETS upper bounds in the histogram's unit, rising, each inclusive. */
+const double *histogram_bounds(enum histogram_kind kind);
+
+struct option_count {
+    const char *option;
+    int error; /* errno; 0: it was set */
+    uint64_t count;
+};
+
+/* The sums of one {program, rule, role, port, class of peers} of one user. */
+struct aggregate {
+    const char *program;
+    const char *rule;
+    unsigned role; /* enum role_bit */
+    unsigned port; /* of the service: where it connects to, or listens; or AGGREGATE_PORT_OTHER */
+    /* The class of the peers, as configured when the connection began; "" where there were no
+     * classes, and of listeners. */
+    const char *peer;
+    uid_t uid; /* (uid_t)-1 in the aggregate "other", whose program and rule are "other" */
+    bool other;
+
+    uint64_t open; /* now; all others never fall */
+    uint64_t opened;
+    uint64_t closed[CLOSE_COUNT];
+    uint64_t sums[SUM_COUNT];
+    struct histogram histograms[HISTOGRAM_COUNT];
+    uint64_t applied;              /* options set, those below and others */
+    struct option_count *outcomes; /* outcome_count of them: {option, errno} */
+    size_t outcome_count;
+    uint64_t accept_queue; /* of its open listeners, now */
+    uint64_t accept_limit;
+};
 
 /* Begins as {0}. Aggregates are never let go, and at most AGGREGATES_MAX are made, of which one
  * user has at most a quarter unless it is root; what is above goes under "other". */
@@ -32,17 +142,32 @@ struct aggregate_key {
 struct aggregate *aggregates_get(struct aggregates *aggregates, const struct aggregate_key *key);
 void aggregates_free(struct aggregates *aggregates);
 
-/* A connection begins; its options count. */
-void aggregate_opened(struct aggregate *aggregate, const struct connection_start *start);
-/* Options of a further call on the same socket. */
-void aggregate_options(struct aggregate *aggregate, const struct connection_start *start);
+/* The n-th aggregate in the order of program, rule, role, port, peer, user; NULL at the end. Those
+ * that differ in nothing but the user are neighbours, so that they can be added up for those who
+ * see all. */
+const struct aggregate *aggregates_at(const struct aggregates *aggregates, size_t n);
+
+/* How many there are. */
+size_t aggregates_count(const struct aggregates *aggregates);
+
+/* A connection or a listener begins. */
+void aggregate_opened(struct aggregate *aggregate);
+/* Options that were given to it at a call. */
+void aggregate_options(struct aggregate *aggregate, const struct applied_options *options);
 /* What rose from `old` to `new` (old->length may be 0), and the round-trip time. */
 void aggregate_sampled(struct aggregate *aggregate, const struct tcp_info_bytes *old,
                        const struct tcp_info_bytes *new);
-/* The accept queue of a listener changes from what `listener` says to these. */
-void aggregate_queue(struct aggregate *aggregate, const struct connection *listener, uint32_t queue,
-                     uint32_t limit);
-/* It is over; connection->closed, data and info are set. */
-void aggregate_closed(struct aggregate *aggregate, const struct connection *connection);
+/* The accept queue of one listener. */
+struct accept_queue {
+    uint32_t length; /* connections that wait for accept() */
+    uint32_t limit;  /* how many may */
+};
+/* That of one of its listeners changes. */
+void aggregate_queue(struct aggregate *aggregate, struct accept_queue from, struct accept_queue to);
+/* A connection is over: after `duration` nanoseconds, with these last figures (length 0: none). */
+void aggregate_closed(struct aggregate *aggregate, enum close_reason reason, uint64_t duration,
+                      const struct tcp_info_bytes *info);
+/* A listener is over. */
+void aggregate_listener_closed(struct aggregate *aggregate, enum close_reason reason);
 
 #endif

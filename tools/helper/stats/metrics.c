@@ -96,7 +96,7 @@ static const struct head refusals = {"options_refused", "", "counter", "Socket o
 /* --- taking
  * --------------------------------------------------------------------------------------- */
 
-struct metrics *metrics_take(const struct connections *connections, bool one_user, uid_t uid,
+struct metrics *metrics_take(const struct aggregates *aggregates, bool one_user, uid_t uid,
                              const struct metrics_health *health, size_t health_count)
 {
     struct metrics *metrics = calloc(1, sizeof *metrics);
@@ -104,7 +104,7 @@ struct metrics *metrics_take(const struct connections *connections, bool one_use
     if (!metrics)
         return NULL;
     metrics->health = calloc(health_count + 1, sizeof *health);
-    if (!metrics->health || snapshot_take(&metrics->snapshot, connections, one_user, uid) != 0) {
+    if (!metrics->health || snapshot_take(&metrics->snapshot, aggregates, one_user, uid) != 0) {
         metrics_free(metrics);
         return NULL;
     }

@@ -9,7 +9,7 @@
 #ifndef SOCKTUNE_HELPER_METRICS_H
 #define SOCKTUNE_HELPER_METRICS_H
 
-#include "connections.h"
+#include "aggregates.h"
 
 #include <stdio.h>
 
@@ -42,7 +42,7 @@ struct metrics;
  * `uid`. The `health` rows are copied, the strings in them must be static or outlive the snapshot.
  * Free with metrics_free(). NULL: no memory.
  */
-struct metrics *metrics_take(const struct connections *connections, bool one_user, uid_t uid,
+struct metrics *metrics_take(const struct aggregates *aggregates, bool one_user, uid_t uid,
                              const struct metrics_health *health, size_t health_count);
 
 /* NULL does nothing. */

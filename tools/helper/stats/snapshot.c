@@ -68,17 +68,16 @@ static int append_aggregate(struct snapshot *snapshot, const struct aggregate *f
     return to->program && to->rule && to->peer ? add_aggregate(to, from) : -1;
 }
 
-int snapshot_take(struct snapshot *snapshot, const struct connections *connections, bool one_user,
+int snapshot_take(struct snapshot *snapshot, const struct aggregates *aggregates, bool one_user,
                   uid_t uid)
 {
     const struct aggregate *aggregate;
 
     snapshot->count = 0;
-    snapshot->aggregates =
-        calloc(connections_size(connections).aggregates + 1, sizeof *snapshot->aggregates);
+    snapshot->aggregates = calloc(aggregates_count(aggregates) + 1, sizeof *snapshot->aggregates);
     if (!snapshot->aggregates)
         return -1;
-    for (size_t n = 0; (aggregate = connections_aggregate(connections, n)) != NULL; n++) {
+    for (size_t n = 0; (aggregate = aggregates_at(aggregates, n)) != NULL; n++) {
         struct aggregate *last =
             snapshot->count ? &snapshot->aggregates[snapshot->count - 1] : NULL;
         int failed;

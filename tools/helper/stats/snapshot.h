@@ -7,7 +7,7 @@
 #ifndef SOCKTUNE_HELPER_SNAPSHOT_H
 #define SOCKTUNE_HELPER_SNAPSHOT_H
 
-#include "connections.h"
+#include "aggregates.h"
 
 struct snapshot {
     struct aggregate *aggregates; /* texts and `refused` are the snapshot's own */
@@ -16,7 +16,7 @@ struct snapshot {
 
 /* Take what this viewer may see: all users' sums, or (`one_user`) those of `uid`. Free with
  * snapshot_free(). Returns -1 without memory, with nothing to free. */
-int snapshot_take(struct snapshot *snapshot, const struct connections *connections, bool one_user,
+int snapshot_take(struct snapshot *snapshot, const struct aggregates *aggregates, bool one_user,
                   uid_t uid);
 
 void snapshot_free(struct snapshot *snapshot);

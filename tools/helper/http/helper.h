@@ -1,16 +1,17 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The helper as a whole: what its parts share.
+ * The helper as a whole, as those see it that answer questions about it.
  */
 #ifndef SOCKTUNE_HELPER_HELPER_H
 #define SOCKTUNE_HELPER_HELPER_H
 
+#include "client_table.h"
 #include "config.h"
 #include "connections.h"
+#include "counts.h"
+#include "log.h"
 #include "loop.h"
-#include "registry.h"
 
-struct poller;
 struct query;
 
 struct helper {
@@ -20,14 +21,8 @@ struct helper {
     struct client_table *clients;
     struct poller *poller;
     struct query *query;
-    uint64_t started;  /* CLOCK_REALTIME ns */
-    uint64_t records;  /* taken from all rings */
-    uint64_t handed;   /* connections that were handed over and read */
-    uint64_t withheld; /* connections that programs could not hand over */
-    uint64_t dropped[DROP_COUNT];
-    uint64_t samples;       /* readings of connections */
-    uint64_t sampling_time; /* ns spent on them */
-    size_t namespaces;      /* network namespaces that are watched */
+    uint64_t started; /* CLOCK_MONOTONIC ns */
+    struct helper_counts counts;
 };
 
 /*
@@ -42,8 +37,5 @@ void query_reload(struct query *query);
 
 /* End all answers and close the sockets. NULL does nothing. */
 void query_stop(struct query *query);
-
-/* One line to standard error, with the priority (LOG_ERR, ...) in front where journald reads. */
-void helper_log(int priority, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
 #endif

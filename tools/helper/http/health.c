@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #include "health.h"
+#include "clock.h"
 
 #include <assert.h>
 #include <stdio.h>
@@ -27,7 +28,7 @@ size_t health_rows(const struct helper *helper, struct metrics_health rows[HEALT
     const struct metrics_health fixed[] = {
         {"helper_build_info", "", "The helper's version.", false, "version", SOCKTUNE_VERSION, 1},
         {"helper_start_time_seconds", "seconds", "When the helper started, since the epoch.", false,
-         NULL, NULL, (double)helper->started / NANOSECONDS},
+         NULL, NULL, (double)clock_to_real(helper->started) / NANOSECONDS},
         {"helper_processes", "", "Processes that are registered.", false, NULL, NULL,
          (double)client_table_count(helper->clients)},
         {"helper_tracked_connections", "", "Open connections and listeners that are tracked.",
@@ -35,7 +36,7 @@ size_t health_rows(const struct helper *helper, struct metrics_health rows[HEALT
         {"helper_history_connections", "", "Closed connections that are kept.", false, NULL, NULL,
          (double)size.closed},
         {"helper_namespaces", "", "Network namespaces that are watched.", false, NULL, NULL,
-         (double)helper->namespaces},
+         (double)helper->counts.namespaces},
         {"helper_groups", "", "Sums that are kept, by user, program, rule and role.", false, NULL,
          NULL, (double)size.aggregates},
         {"helper_tracked_memory_bytes", "bytes", "Memory that connections and sums take.", false,
@@ -43,10 +44,11 @@ size_t health_rows(const struct helper *helper, struct metrics_health rows[HEALT
         {"helper_resident_memory_bytes", "bytes", "Memory of the helper as a whole.", false, NULL,
          NULL, (double)resident_bytes()},
         {"helper_records", "", "Records taken from programs.", true, NULL, NULL,
-         (double)helper->records},
-        {"helper_samples", "", "Looks at connections.", true, NULL, NULL, (double)helper->samples},
+         (double)helper->counts.records},
+        {"helper_samples", "", "Looks at connections.", true, NULL, NULL,
+         (double)helper->counts.samples},
         {"helper_sampling_seconds", "seconds", "Time spent looking at connections.", true, NULL,
-         NULL, (double)helper->sampling_time / NANOSECONDS},
+         NULL, (double)helper->counts.sampling_time / NANOSECONDS},
     };
     size_t count = sizeof fixed / sizeof *fixed;
 
@@ -61,7 +63,7 @@ size_t health_rows(const struct helper *helper, struct metrics_health rows[HEALT
             .counter = true,
             .label = "reason",
             .label_value = drop_name((enum drop)i),
-            .value = (double)helper->dropped[i],
+            .value = (double)helper->counts.dropped[i],
         };
     return count;
 }
@@ -73,19 +75,20 @@ json_t *health_json(const struct helper *helper)
 
     for (unsigned i = 0; i < DROP_COUNT; i++)
         json_object_set_new(dropped, drop_name((enum drop)i),
-                            json_integer((json_int_t)helper->dropped[i]));
-    return json_pack("{s:s, s:f, s:f, s:I, s:I, s:{s:I, s:I}, s:I, s:o, s:{s:I, s:I}, s:I, s:f, "
-                     "s:I, s:I, s:I, s:{s:I, s:I}}",
-                     "version", SOCKTUNE_VERSION, "started", (double)helper->started / NANOSECONDS,
-                     "uptime", (double)(now_real() - helper->started) / NANOSECONDS, "clients",
-                     (json_int_t)client_table_count(helper->clients), "connections",
-                     (json_int_t)size.open, "history", "kept", (json_int_t)size.closed, "limit",
-                     (json_int_t)size.history, "records", (json_int_t)helper->records, "dropped",
-                     dropped, "handoffs", "taken", (json_int_t)helper->handed, "withheld",
-                     (json_int_t)helper->withheld, "samples", (json_int_t)helper->samples,
-                     "sampling_seconds", (double)helper->sampling_time / NANOSECONDS, "interval",
-                     (json_int_t)helper->config.interval, "namespaces",
-                     (json_int_t)helper->namespaces, "groups", (json_int_t)size.aggregates,
-                     "memory", "tracked", (json_int_t)size.memory, "resident",
-                     (json_int_t)resident_bytes());
+                            json_integer((json_int_t)helper->counts.dropped[i]));
+    return json_pack(
+        "{s:s, s:f, s:f, s:I, s:I, s:{s:I, s:I}, s:I, s:o, s:{s:I, s:I}, s:I, s:f, "
+        "s:I, s:I, s:I, s:{s:I, s:I}}",
+        "version", SOCKTUNE_VERSION, "started",
+        (double)clock_to_real(helper->started) / NANOSECONDS, "uptime",
+        (double)(now_monotonic() - helper->started) / NANOSECONDS, "clients",
+        (json_int_t)client_table_count(helper->clients), "connections", (json_int_t)size.open,
+        "history", "kept", (json_int_t)size.closed, "limit", (json_int_t)size.history, "records",
+        (json_int_t)helper->counts.records, "dropped", dropped, "handoffs", "taken",
+        (json_int_t)helper->counts.handed, "withheld", (json_int_t)helper->counts.withheld,
+        "samples", (json_int_t)helper->counts.samples, "sampling_seconds",
+        (double)helper->counts.sampling_time / NANOSECONDS, "interval",
+        (json_int_t)helper->config.interval, "namespaces", (json_int_t)helper->counts.namespaces,
+        "groups", (json_int_t)size.aggregates, "memory", "tracked", (json_int_t)size.memory,
+        "resident", (json_int_t)resident_bytes());
 }

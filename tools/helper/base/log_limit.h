@@ -1,0 +1,35 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * How many log lines a user's programs may cause. Pure: the caller gives the time.
+ */
+#ifndef SOCKTUNE_HELPER_LOG_LIMIT_H
+#define SOCKTUNE_HELPER_LOG_LIMIT_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#define LOG_USER_LINES 20u
+#define LOG_ALL_LINES  100u
+#define LOG_WINDOW_NS  UINT64_C(10000000000)
+#define LOG_USERS_MAX  64u /* that are told apart in a window; further ones share one allowance */
+
+/* Begins as {0}. */
+struct log_limit {
+    uint64_t window; /* when it began, CLOCK_MONOTONIC ns */
+    unsigned lines;  /* written in this window */
+    uint64_t omitted;
+    unsigned user_count;
+    struct log_user {
+        uid_t uid;
+        unsigned lines;
+    } users[LOG_USERS_MAX + 1];
+};
+
+/* May a line about this user be written now? Counts it, as written or as omitted. */
+bool log_limit_take(struct log_limit *limit, uid_t uid, uint64_t now);
+
+/* Where the window is over: begin a new one, and return how many lines the old one left out. */
+uint64_t log_limit_tick(struct log_limit *limit, uint64_t now);
+
+#endif
