@@ -2,6 +2,7 @@
 /* Warnings peculiar to single options: one function each, found by the option's number. */
 #include "check.h"
 
+#include "compat.h"
 #include "relate.h"
 
 #include <asm/socket.h>

@@ -4,6 +4,7 @@
  */
 #include "option.h"
 
+#include "compat.h"
 #include "policy.h"
 
 #include <asm/socket.h>
@@ -16,35 +17,6 @@
 #include <string.h>
 #include <strings.h>
 #include <sys/socket.h>
-
-/*
- * Numbers which the headers that socktune may be built with lack; they are part of the kernel's
- * ABI and never change. (include/uapi/linux/{tcp,in,in6}.h, include/uapi/asm-generic/socket.h)
- */
-#ifndef TCP_RTO_MAX_MS
-#define TCP_RTO_MAX_MS 44
-#endif
-#ifndef TCP_RTO_MIN_US
-#define TCP_RTO_MIN_US 45
-#endif
-#ifndef TCP_DELACK_MAX_US
-#define TCP_DELACK_MAX_US 46
-#endif
-#ifndef IP_LOCAL_PORT_RANGE
-#define IP_LOCAL_PORT_RANGE 51
-#endif
-#ifndef SO_BUF_LOCK
-#define SO_BUF_LOCK 72
-#endif
-#ifndef SO_RESERVE_MEM
-#define SO_RESERVE_MEM 73
-#endif
-#ifndef SO_TXREHASH
-#define SO_TXREHASH 74
-#endif
-#ifndef SO_PASSRIGHTS
-#define SO_PASSRIGHTS 83
-#endif
 
 /* Two 64-bit ints on every word size, unlike the older pair; a program uses either. */
 #undef SO_RCVTIMEO

@@ -6,6 +6,8 @@
  */
 #include "value.h"
 
+#include "compat.h"
+
 #include <arpa/inet.h>
 #include <ctype.h>
 #include <errno.h>

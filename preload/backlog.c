@@ -10,14 +10,11 @@
  */
 #include "backlog.h"
 
+#include "compat.h"
 #include "kernel.h"
 
 #include <netinet/in.h>
 #include <netinet/tcp.h>
-
-#ifndef SO_COOKIE
-#define SO_COOKIE 57 /* include/uapi/asm-generic/socket.h */
-#endif
 
 /* More listeners with waiting connections than this are not told from those without. */
 enum { LISTENERS_MAX = 16 };

@@ -8,6 +8,7 @@
  */
 #include "spawn.h"
 
+#include "compat.h"
 #include "kernel.h"
 #include "text.h"
 

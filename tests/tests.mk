@@ -35,7 +35,7 @@ $(B)/tests/platform: $(platform_obj)
 hosts := $(patsubst tests/hosts/%.c,$(B)/tests/hosts/%,$(wildcard tests/hosts/*.c))
 $(B)/tests/hosts/%: tests/hosts/%.c $(wildcard tests/hosts/*.h)
 	$(call say,CC,$@)
-	$(Q)mkdir -p $(@D) && $(CC) -std=gnu11 -Wall -Wextra $(WERROR) -O1 -g -D_GNU_SOURCE -o $@ $< \
+	$(Q)mkdir -p $(@D) && $(CC) -std=gnu11 -Wall -Wextra $(WERROR) -O1 -g -D_GNU_SOURCE -iquote preload/engine -o $@ $< \
 	    -pthread -ldl -rdynamic
 
 .PHONY: unit platform hosts programs

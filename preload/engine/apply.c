@@ -6,14 +6,11 @@
  */
 #include "apply.h"
 
+#include "compat.h"
 #include "learn.h"
 
 #include <errno.h>
 #include <netinet/in.h>
-
-#ifndef IP_BIND_ADDRESS_NO_PORT
-#define IP_BIND_ADDRESS_NO_PORT 24 /* include/uapi/linux/in.h */
-#endif
 
 void apply_drop_early(const struct policy *policy, struct decision *decision)
 {

@@ -5,16 +5,9 @@
 #include "defaults.h"
 
 #include "bytes.h"
+#include "compat.h"
 
 #include <linux/socket.h>
-
-#ifndef SO_BUF_LOCK
-#define SO_BUF_LOCK 72 /* include/uapi/asm-generic/socket.h */
-#endif
-#ifndef SOCK_SNDBUF_LOCK /* include/uapi/linux/socket.h, Linux 5.15 */
-#define SOCK_SNDBUF_LOCK 1
-#define SOCK_RCVBUF_LOCK 2
-#endif
 
 unsigned defaults_kind(const struct socket_handle *socket, const struct sockinfo *sockinfo)
 {

@@ -4,11 +4,9 @@
  */
 #include "sockinfo.h"
 
-#include <netinet/in.h>
+#include "compat.h"
 
-#ifndef IPPROTO_MPTCP
-#define IPPROTO_MPTCP 262 /* include/uapi/linux/in.h; sys/socket.h of glibc 2.32 lacks it */
-#endif
+#include <netinet/in.h>
 
 /* Which bit a type and protocol are; protocol -1 stands for every one. */
 static const struct {

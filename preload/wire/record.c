@@ -5,18 +5,12 @@
  */
 #include "record.h"
 
+#include "compat.h"
 #include "kernel.h"
 #include "kernel_socket.h"
 #include "learn.h"
 
 #include <netinet/in.h>
-
-#ifndef IPPROTO_MPTCP
-#define IPPROTO_MPTCP 262 /* include/uapi/linux/in.h */
-#endif
-#ifndef SO_COOKIE
-#define SO_COOKIE 57 /* include/uapi/asm-generic/socket.h */
-#endif
 
 unsigned record_roles(const struct policy *policy, const struct active *active)
 {

@@ -11,16 +11,13 @@
  */
 #include "register.h"
 
+#include "compat.h"
 #include "kernel.h"
 #include "text.h"
 
 #include <linux/memfd.h>
 #include <linux/netlink.h>
 #include <sys/random.h>
-
-#ifndef MFD_NOEXEC_SEAL
-#define MFD_NOEXEC_SEAL 0x0008U /* include/uapi/linux/memfd.h, Linux 6.3 */
-#endif
 
 #define DESCRIPTOR_FLAGS (SOCK_CLOEXEC | SOCK_NONBLOCK)
 

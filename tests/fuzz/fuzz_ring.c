@@ -6,6 +6,8 @@
  */
 #include "ring_reader.h"
 
+#include "compat.h"
+
 #include <fcntl.h>
 #include <netinet/in.h>
 #include <stdlib.h>

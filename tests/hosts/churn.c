@@ -22,16 +22,11 @@
  */
 #include "host.h"
 
+#include "compat.h"
+
 #include <stdint.h>
 #include <sys/wait.h>
 #include <time.h>
-
-#ifndef IPPROTO_MPTCP
-#define IPPROTO_MPTCP 262
-#endif
-#ifndef SO_COOKIE
-#define SO_COOKIE 57
-#endif
 
 #define SERVERS   4
 #define LARGEST   3000

@@ -4,6 +4,8 @@
  */
 #include "sockets.h"
 
+#include "compat.h"
+
 #include <criterion/criterion.h>
 #include <errno.h>
 #include <netinet/in.h>
@@ -11,10 +13,6 @@
 #include <string.h>
 #include <sys/un.h>
 #include <unistd.h>
-
-#ifndef IPPROTO_MPTCP
-#define IPPROTO_MPTCP 262
-#endif
 
 const struct transport transports[] = {
     {"tcp4", AF_INET, SOCK_STREAM, 0, FAMILY_INET, PROTOCOL_TCP},

@@ -5,6 +5,7 @@
  * arrives.
  */
 #include "close_reason.h"
+#include "compat.h"
 #include "sock_diag.h"
 #include "sockets.h"
 
@@ -20,10 +21,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
-
-#ifndef SO_COOKIE
-#define SO_COOKIE 57
-#endif
 
 enum side { CONNECTED, ACCEPTED, SIDES };
 

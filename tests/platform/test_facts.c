@@ -6,6 +6,8 @@
  */
 #include "sockets.h"
 
+#include "compat.h"
+
 #include <arpa/inet.h>
 #include <criterion/criterion.h>
 #include <criterion/parameterized.h>

@@ -7,6 +7,8 @@
  */
 #include "sockets.h"
 
+#include "compat.h"
+
 #include <criterion/criterion.h>
 #include <criterion/parameterized.h>
 #include <errno.h>

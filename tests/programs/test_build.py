@@ -14,11 +14,16 @@ BINARIES = ("libsocktune.so", "socktune", "socktuned")
 # the same is asked for in any directory. Optimisation is left out for the sake of time.
 MARKS = {"CPPFLAGS": "-include tests/fixtures/mark.h", "CFLAGS": "-O0 -g -DMARK_CFLAGS",
          "LDFLAGS": "-Wl,--defsym,mark_of_ldflags=1"}
-MARK_H = """__asm__(".pushsection .mark_of_cppflags; .byte 1; .popsection");
+MARK_H = """
+__asm__(".pushsection .mark_of_cppflags; .byte 1; .popsection");
 #ifdef MARK_CFLAGS
 __asm__(".pushsection .mark_of_cflags; .byte 1; .popsection");
 #endif
 """
+COMPAT_H = ROOT / "preload" / "engine" / "compat.h"
+# What may define the names of compat.h and can be included before everything else.
+HEADERS = ("fcntl.h", "netinet/in.h", "sys/socket.h", "sys/syscall.h", "linux/memfd.h",
+           "linux/seccomp.h", "linux/socket.h")
 # What distributions build with, and what developers do.
 FLAGS = {
     "debian": {"CPPFLAGS": "-Wdate-time -D_FORTIFY_SOURCE=2",
@@ -51,12 +56,22 @@ def output_of(*command):
                           check=True).stdout
 
 
+def compat_names():
+    return re.findall(r"^#define (?!SOCKTUNE_)(\w+) ", COMPAT_H.read_text(encoding="utf-8"), re.M)
+
+
+def old_headers():
+    """Text of a header that makes the system's headers as old as compat.h says they may be."""
+    return "".join([*(f"#include <{name}>\n" for name in HEADERS),
+                    *(f"#undef {name}\n" for name in compat_names())])
+
+
 def build_elsewhere(directory):
-    """Build the source at another place: the hashes of what comes out."""
+    """Build the source at another place, with old headers: the hashes of what comes out."""
     shutil.copytree(ROOT, directory, symlinks=True, ignore=shutil.ignore_patterns(
         "build", ".git", "__pycache__", "fixtures"))
     (directory / "tests" / "fixtures").mkdir()
-    (directory / MARKS["CPPFLAGS"].split()[1]).write_text(MARK_H, encoding="utf-8")
+    (directory / MARKS["CPPFLAGS"].split()[1]).write_text(old_headers() + MARK_H, encoding="utf-8")
     make("build", "all", cwd=directory, **MARKS)
     return {name: hashlib.sha256((directory / "build" / name).read_bytes()).hexdigest()
             for name in (*BINARIES, "socktune.conf.5")}
@@ -64,7 +79,7 @@ def build_elsewhere(directory):
 
 def test_same_bytes_and_everybodys_flags(directory):
     """Packages are reproducible: neither where they are built nor when leaves a trace. Every binary
-    is made with the flags that the user gives."""
+    is made with the flags that the user gives. Headers may be older than the kernel."""
     first = build_elsewhere(directory / "first")
     assert first == build_elsewhere(directory / "a" / "much longer" / "path")
     for name in BINARIES:
@@ -72,6 +87,25 @@ def test_same_bytes_and_everybodys_flags(directory):
         contents = output_of("readelf", "-SsW", path)
         for mark in ("mark_of_cppflags", "mark_of_cflags", "mark_of_ldflags"):
             assert mark in contents, (name, mark)
+
+
+def test_numbers_for_old_headers_are_the_kernels(directory):
+    """Each number of compat.h is the one that the system's headers have, if they have it."""
+    names = compat_names()
+    source = directory / "names.c"
+    values = []
+    for first in ("", f'#include "{COMPAT_H}"\n'):
+        source.write_text("".join(
+            [old_headers() if first else "", first,
+             *(f"#include <{name}>\n" for name in (*HEADERS, "linux/tcp.h", "linux/in6.h")),
+             "#include <stdio.h>\nint main(void) {\n",
+             *(f'#ifdef {name}\nprintf("{name} %ld\\n", (long){name});\n#endif\n' for name in names),
+             "}\n"]), encoding="utf-8")
+        subprocess.run(["gcc", "-D_GNU_SOURCE", "-o", directory / "names", source], check=True)
+        values.append(dict(line.split() for line in output_of(directory / "names").splitlines()))
+    system, compat = values
+    assert len(names) > 20 and sorted(compat) == sorted(names)
+    assert system.items() <= compat.items()
 
 
 @pytest.mark.parametrize("flags", sorted(FLAGS))

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "fake_sock_diag.h"
 #include "clock.h"
+#include "compat.h"
 #include "policy.h"
 
 #include <criterion/criterion.h>

@@ -4,6 +4,7 @@
  * found by name and number, and that misspelt names find their neighbour. Whether the kernel
  * agrees with a row is for tests/platform.
  */
+#include "compat.h"
 #include "option.h"
 #include "policy.h"
 #include "rows.h"

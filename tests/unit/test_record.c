@@ -3,6 +3,7 @@
  * Records of real sockets, made from rules and results that stand in the test; and what a
  * registration names.
  */
+#include "compat.h"
 #include "compiled.h"
 #include "kernel_socket.h"
 #include "learn.h"

@@ -3,6 +3,7 @@
  * Values: what a rule may say for an option, what bytes it becomes and how it is printed; for each
  * row of the table where that can be said of all, by example where it cannot.
  */
+#include "compat.h"
 #include "option.h"
 #include "rows.h"
 #include "value.h"

@@ -3,6 +3,7 @@
  * socktune explain: which options a socket would be given, at which call, by which rule.
  */
 #include "commands.h"
+#include "compat.h"
 #include "console.h"
 #include "endpoint.h"
 #include "format_option.h"
@@ -17,10 +18,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
-
-#ifndef IPPROTO_MPTCP
-#define IPPROTO_MPTCP 262 /* include/uapi/linux/in.h */
-#endif
 
 /* The command line. */
 struct question {

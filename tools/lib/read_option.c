@@ -4,15 +4,9 @@
  */
 #include "read_option.h"
 
-#include <sys/socket.h>
+#include "compat.h"
 
-#ifndef SO_BUF_LOCK /* Linux 5.15 */
-#define SO_BUF_LOCK 72
-#endif
-#ifndef SOCK_SNDBUF_LOCK
-#define SOCK_SNDBUF_LOCK 1
-#define SOCK_RCVBUF_LOCK 2
-#endif
+#include <sys/socket.h>
 
 bool option_concerns(const struct option *row, const struct sockinfo *sockinfo)
 {

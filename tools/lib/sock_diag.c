@@ -4,6 +4,7 @@
  * SEQUENCE_DUMP; destroy events bear 0.
  */
 #include "sock_diag.h"
+#include "compat.h"
 #include "kernel.h"
 #include "registration.h"
 

@@ -3,6 +3,7 @@
  * SO_DOMAIN, SO_TYPE, SO_PROTOCOL, SO_ACCEPTCONN, SO_COOKIE, TCP_INFO, getsockname, getpeername.
  */
 #include "describe.h"
+#include "compat.h"
 #include "kernel.h"
 #include "kernel_socket.h"
 #include "names.h"

@@ -4,6 +4,8 @@
  */
 #include "duplicate.h"
 
+#include "compat.h"
+
 #include <errno.h>
 #include <pwd.h>
 #include <stdio.h>

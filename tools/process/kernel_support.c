@@ -5,6 +5,7 @@
  * other answer (EPERM, EINVAL, ENOTCONN ...) comes from code that knows the option.
  */
 #include "kernel_support.h"
+#include "compat.h"
 #include "policy.h"
 
 #include <errno.h>
@@ -12,10 +13,6 @@
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
-
-#ifndef IPPROTO_MPTCP
-#define IPPROTO_MPTCP 262 /* include/uapi/linux/in.h */
-#endif
 
 static const struct {
     uint8_t family;

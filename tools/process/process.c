@@ -3,6 +3,7 @@
  * What /proc tells of a process: proc(5).
  */
 #include "process.h"
+#include "compat.h"
 #include "tcp_info.h"
 
 #include <arpa/inet.h>

@@ -4,6 +4,7 @@
  * program some 20 us; of setsockopt, only the options that a rule guards.
  */
 #include "supervise_filter.h"
+#include "compat.h"
 #include "option.h"
 
 #include <errno.h>
@@ -14,13 +15,6 @@
 #include <sys/socket.h>
 #include <sys/syscall.h>
 #include <unistd.h>
-
-#ifndef SECCOMP_FILTER_FLAG_NEW_LISTENER
-#define SECCOMP_FILTER_FLAG_NEW_LISTENER (1UL << 3)
-#endif
-#ifndef SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV
-#define SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV (1UL << 5) /* Linux 5.19 */
-#endif
 
 /* A call by its name, and by its number in socketcall(2), by which 32-bit x86 programs may make it
  * (linux/net.h); 0: not in there. */

@@ -11,6 +11,7 @@
  * nothing when it is destroyed.
  */
 #include "supervise_report.h"
+#include "compat.h"
 #include "kernel.h"
 #include "kernel_socket.h"
 #include "learn.h"
@@ -35,12 +36,6 @@
 #include <utlist.h>
 
 /* Linux 5.14; include/uapi/asm-generic/socket.h */
-#ifndef SO_NETNS_COOKIE
-#define SO_NETNS_COOKIE 71
-#endif
-#ifndef SO_BINDTOIFINDEX
-#define SO_BINDTOIFINDEX 62
-#endif
 
 #define SECOND      UINT64_C(1000000000)
 #define MILLISECOND UINT64_C(1000000)

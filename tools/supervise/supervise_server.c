@@ -22,6 +22,7 @@
  * steps of others.
  */
 #include "supervise_server.h"
+#include "compat.h"
 #include "supervise_call.h"
 #include "supervise_report.h"
 #include "supervise_trace.h"

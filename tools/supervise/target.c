@@ -5,6 +5,8 @@
 #include "target.h"
 #include "take_defaults.h"
 
+#include "compat.h"
+
 #include <elf.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -15,10 +17,6 @@
 #include <sys/syscall.h>
 #include <sys/uio.h>
 #include <unistd.h>
-
-#ifndef PIDFD_THREAD
-#define PIDFD_THREAD O_EXCL /* include/uapi/linux/pidfd.h, Linux 6.9 */
-#endif
 
 #define COMMAND_MAX (128u << 10) /* bytes of a command line that are looked at */
 #define TRIES       3            /* at a program that keeps replacing itself */

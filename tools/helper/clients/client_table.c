@@ -8,6 +8,7 @@
  */
 #include "client_table.h"
 #include "clock.h"
+#include "compat.h"
 #include "deferred_close.h"
 #include "log.h"
 #include "multipath.h"

@@ -4,6 +4,7 @@
  * MPTCP connection are what the kernel gives: TCP's are those of its first subflow.
  */
 #include "handoff.h"
+#include "compat.h"
 #include "kernel.h"
 #include "read_option.h"
 #include "ring_reader.h"
@@ -13,13 +14,6 @@
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
-
-#ifndef SO_COOKIE
-#define SO_COOKIE 57
-#endif
-#ifndef SO_NETNS_COOKIE
-#define SO_NETNS_COOKIE 71
-#endif
 
 bool handoff_is(const void *message, size_t size)
 {

@@ -6,6 +6,7 @@
 #include "registration_server.h"
 #include "client_table.h"
 #include "clock.h"
+#include "compat.h"
 #include "deferred_close.h"
 #include "kernel.h"
 #include "log.h"
@@ -23,12 +24,6 @@
 #define USER_WAITING   16u
 #define WAIT_NS        (2 * SECOND)
 #define ACCEPT_AT_ONCE 32
-#ifndef SO_NETNS_COOKIE
-#define SO_NETNS_COOKIE 71
-#endif
-#ifndef SO_PEERPIDFD
-#define SO_PEERPIDFD 77
-#endif
 
 struct pending_registration {
     struct registration_server *server;

@@ -12,6 +12,8 @@
  */
 #include "ring_reader.h"
 
+#include "compat.h"
+
 #include <fcntl.h>
 #include <linux/magic.h>
 #include <netinet/in.h>

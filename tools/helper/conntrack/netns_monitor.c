@@ -4,6 +4,7 @@
  */
 #include "netns_monitor.h"
 #include "clock.h"
+#include "compat.h"
 #include "log.h"
 #include "multipath.h"
 #include "policy.h"

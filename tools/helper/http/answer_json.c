@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "answer_json.h"
 #include "clock.h"
+#include "compat.h"
 #include "format_option.h"
 #include "names.h"
 #include "tcp_info.h"
