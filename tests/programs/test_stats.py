@@ -55,20 +55,34 @@ def test_a_connection(stats, helper):
     assert row == {
         "PROGRAM": "nginx", "PID": "1007", "RULE": "clients", "ROLE": "accept",
         "LOCAL": "192.0.2.1:80", "REMOTE": "198.51.100.7:40007", "STATE": "established",
-        "RTT": "25.0ms", "VAR": "1.50ms", "MIN": "20.0ms", "RETR": "69", "LOSS%": "3.12",
+        "RTT": "25.0ms", "VAR": "1.50ms", "MIN": "20.0ms", "RETR": "69", "RESENT%": "3.12",
         "CC": "cubic", "CWND": "10", "RATE/s": "1.00M", "SENT": "3.00M", "RECEIVED": "500",
-        "LIMITED BY": "network 90%", "DATA": "sample"}
+        "LIMITED BY": "network 100%", "DATA": "sample"}
 
 
-@pytest.mark.parametrize("times, limit", [
-    ({"busy_time": 10_000_000}, "application 90%"),
-    ({"rwnd_limited": 60_000_000}, "receiver 60%"),
-    ({"sndbuf_limited": 50_000_000, "rwnd_limited": 1_000_000}, "sndbuf 50%"),
-    ({}, "network 90%"),
+@pytest.mark.parametrize("figures, limit", [
+    ({}, "network 100%"),
+    ({"rwnd_limited": 60_000_000}, "receiver 67%"),
+    ({"rwnd_limited": 9_000_000}, "network 90%"),
+    ({"app_limited": 1}, "application"),
+    ({"app_limited": 1, "rwnd_limited": 60_000_000}, "receiver 67%"),
 ])
-def test_what_limits_it(stats, helper, times, limit):
-    helper.connections = [connection(1, tcp_info=times)]
+def test_what_limits_it(stats, helper, figures, limit):
+    helper.connections = [connection(1, tcp_info=figures)]
     assert column(stats(), "LIMITED BY") == [limit]
+
+
+@pytest.mark.parametrize("figures", [
+    {"bytes_sent": 4880, "data_segs_out": 40, "delivery_rate": 3_390_000_000},  # small requests
+    {"bytes_sent": 14480, "data_segs_out": 10, "busy_time": 4000},              # idle since
+    {"rtt": None, "rttvar": None, "bytes_sent": 0, "data_segs_out": 0},         # refused
+])
+def test_figures_that_say_nothing_are_absent(stats, helper, figures):
+    helper.connections = [connection(1, tcp_info=figures), connection(2)]
+    row, = [row for row in table(stats()) if row["PID"] == "1001"]
+    assert row["LIMITED BY"] == "-"
+    assert row["RATE/s"] == ("1.00M" if figures["bytes_sent"] == 14480 else "-")
+    assert row["RTT"] == ("-" if "rtt" in figures else "25.0ms")
 
 
 def test_what_the_kernel_does_not_tell_is_no_zero(stats, helper):
@@ -78,7 +92,7 @@ def test_what_the_kernel_does_not_tell_is_no_zero(stats, helper):
     old["tcp_info"]["min_rtt"] = None
     helper.connections = [old, connection(2)]
     first, = [row for row in table(stats()) if row["PID"] == "1001"]
-    assert [first[key] for key in ("SENT", "LOSS%", "LIMITED BY", "RATE/s", "MIN")] == ["-"] * 5
+    assert [first[key] for key in ("SENT", "RESENT%", "LIMITED BY", "RATE/s", "MIN")] == ["-"] * 5
 
 
 def test_a_rate_that_the_program_set_is_a_lower_bound(stats, helper):

@@ -96,10 +96,10 @@ def rows(lines):
 def test_a_screen_of_80x24(top):
     lines = top("-s", "rtt").has("q end")
     assert len(lines) == 24 and max(map(len, lines)) <= 80
-    assert lines[0].startswith("3 open, 0 listening; sent 2.93K, received 1.46K")
+    assert lines[0].startswith("3 open, 0 listening; sent 4.14M, received 1.46K")
     assert lines[1].strip() == "sorted by rtt"
     assert lines[2].split()[0] == "PROGRAM"
-    assert {"REMOTE", "RTT", "SENT", "RECEIVED"} <= set(lines[2].split())
+    assert {"ROLE", "REMOTE", "RTT", "RESENT%", "SENT"} <= set(lines[2].split())
     assert rows(lines) == ["redis", "haproxy", "nginx"]
 
 
@@ -204,14 +204,14 @@ def test_the_pane_follows_one_connection(top, helper):
     lines = terminal.has("bytes_sent")  # the terminal may have drawn the upper part alone so far
     assert len(lines) == 24 and max(map(len, lines)) <= 80
     screen = "\n".join(lines)
-    assert re.search(r"^RULE clients  AGE 1m4\ds  LIMITED BY network 90%  RATE/s 1.00M  LOSS% 0  ", screen, re.M)
+    assert re.search(r"^RULE clients  AGE 1m4\ds  LIMITED BY network 100%  RATE/s 1.00M  RESENT% 0  ", screen, re.M)
     assert re.search(r"SO_MARK +EPERM", screen)
-    assert re.search(r"bytes_sent +1000\b", screen)
+    assert re.search(r"bytes_sent +1448000\b", screen)
     assert "total_retrans" not in screen, "zeroes are left out"
     # A new sample: one more point, and rates.
     info = helper.connections[1]["tcp_info"]
     before = helper.connections[1]["sampled"]
-    info["rtt"], info["bytes_sent"] = 15_000, 1000 + 20 * 1024
+    info["rtt"], info["bytes_sent"] = 15_000, 1_448_000 + 20 * 1024
     helper.connections[1]["sampled"] = before + 10
     terminal.until(lambda lines: re.search(r"^RTT +15\.0ms █▄", "\n".join(lines), re.M) and
                    re.search(r"^SENT +2\.00K/s +█", "\n".join(lines), re.M))

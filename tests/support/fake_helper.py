@@ -25,8 +25,8 @@ def connection(number, **members):
         "options": {"applied": 3, "failed": {}}, "congestion": "cubic",
         "tcp_info": {
             "state": 1, "snd_cwnd": 10, "snd_mss": 1448, "rtt": 25000, "rttvar": 1500,
-            "min_rtt": 20000, "total_retrans": 0, "bytes_sent": 1000, "bytes_retrans": 0,
-            "bytes_received": 500, "delivery_rate": 1 << 20, "app_limited": 0,
+            "min_rtt": 20000, "total_retrans": 0, "bytes_sent": 1_448_000, "bytes_retrans": 0,
+            "data_segs_out": 1000, "bytes_received": 500, "delivery_rate": 1 << 20, "app_limited": 0,
             "busy_time": 90_000_000, "rwnd_limited": 0, "sndbuf_limited": 0, **info},
         **members}
 

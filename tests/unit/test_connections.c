@@ -208,11 +208,11 @@ Test(connections, sums_add_what_rose)
     connections_sample(all, connection, &reading);
     reading = reading_of(info, 3000, 250, 5);
     connections_sample(all, connection, &reading);
-    cr_assert_eq(aggregate->sums[SUM_BYTES_SENT], 250);
-    cr_assert_eq(aggregate->sums[SUM_SEGS_OUT], 5);
+    cr_assert_eq(aggregate->sums[SUM_bytes_sent], 250);
+    cr_assert_eq(aggregate->sums[SUM_segs_out], 5);
     reading = reading_of(info, 4000, 300, 6);
     connections_close(all, connection, DATA_FINAL, &reading);
-    cr_assert_eq(aggregate->sums[SUM_BYTES_SENT], 300);
+    cr_assert_eq(aggregate->sums[SUM_bytes_sent], 300);
     cr_assert_eq(aggregate->open, 0);
     cr_assert_eq(aggregate->closed[CLOSE_FIN], 1);
     cr_assert_eq(aggregate->applied, 2);
@@ -230,7 +230,7 @@ Test(connections, a_counter_may_wrap_around)
     connections_sample(all, connection, &reading);
     reading = reading_of(info, 3000, 1, 3);
     connections_sample(all, connection, &reading);
-    cr_assert_eq(aggregate->sums[SUM_SEGS_OUT], (uint64_t)UINT32_MAX - 1 + 5);
+    cr_assert_eq(aggregate->sums[SUM_segs_out], (uint64_t)UINT32_MAX - 1 + 5);
     connections_free(all);
 }
 
@@ -257,7 +257,7 @@ Test(connections, wiped_finals_leave_the_last_sample)
     connection_info(closed, &kept);
     cr_assert_eq(tcp_info_get(tcp_info_find("bytes_sent"), &kept, &sent), TCP_INFO_VALUE);
     cr_assert_eq(sent, 100);
-    cr_assert_eq(aggregates_at(connections_aggregates(all), 0)->sums[SUM_BYTES_SENT], 100);
+    cr_assert_eq(aggregates_at(connections_aggregates(all), 0)->sums[SUM_bytes_sent], 100);
     connections_free(all);
 }
 

@@ -90,7 +90,6 @@ Test(metrics, sums_in_base_units)
     expect_line(text, "socktune_rtt_seconds_bucket" WEB ",le=\"1.0\"} 1");
     expect_line(text, "socktune_rtt_seconds_bucket" WEB ",le=\"+Inf\"} 1");
     expect_line(text, "socktune_rtt_seconds_count" WEB "} 1");
-    expect_line(text, "socktune_delivery_rate_bytes_per_second_sum" WEB "} 2000000");
     expect_line(text, "socktune_options_applied_total" WEB ",option=\"TCP_NODELAY\"} 1");
     expect_line(text, "socktune_options_applied_total" WEB ",option=\"SO_KEEPALIVE\"} 1");
     expect_line(text, "socktune_options_applied_total" WEB ",option=\"other\"} 1");
@@ -122,19 +121,27 @@ Test(metrics, counters_stay_when_connections_close)
     connections_free(all);
 }
 
-/* Where the program left nothing to send, its rate says nothing of the path. */
-Test(metrics, rates_of_idle_programs_do_not_count)
+/* The rate is the path's only where the program had more to send, in full segments. */
+static void expect_rates(size_t count, int bytes_sent, int app_limited)
 {
     struct connections *all = connections_new(0);
     struct connection_start start = tracked_start("web", "out", 1);
-    char *text;
+    char *text, line[128];
 
-    tracked_sample(all, tracked(all, &start), "delivery_rate", 2000000, "app_limited", 1,
-                   (char *)NULL);
+    tracked_sample(all, tracked(all, &start), "delivery_rate", 2000000, "app_limited", app_limited,
+                   "bytes_sent", bytes_sent, "data_segs_out", 100, "snd_mss", 1448, (char *)NULL);
     text = written(all, METRICS_PROMETHEUS);
-    expect_line(text, "socktune_delivery_rate_bytes_per_second_count" WEB "} 0");
+    snprintf(line, sizeof line, "socktune_delivery_rate_bytes_per_second_count" WEB "} %zu", count);
+    expect_line(text, line);
     free(text);
     connections_free(all);
+}
+
+Test(metrics, rates_of_bulk_alone_count)
+{
+    expect_rates(1, 144800, 0);
+    expect_rates(0, 144800, 1);
+    expect_rates(0, 20000, 0);
 }
 
 Test(metrics, heads_come_once_and_as_the_format_wants)

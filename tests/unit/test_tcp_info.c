@@ -7,6 +7,7 @@
 
 #include <criterion/criterion.h>
 #include <linux/tcp.h>
+#include <math.h>
 #include <string.h>
 
 static uint64_t number_of(const char *name, const struct tcp_info_bytes *info)
@@ -121,7 +122,8 @@ Test(tcp_info, values_that_stand_for_none)
                               .tcpi_max_pacing_rate = UINT64_MAX,
                               .tcpi_pacing_rate = UINT64_MAX - 1,
                               .tcpi_snd_ssthresh = 0x7fffffff,
-                              .tcpi_rtt = UINT32_MAX};
+                              .tcpi_rtt = UINT32_MAX,
+                              .tcpi_rttvar = 250000};
     struct tcp_info_bytes info = {.length = sizeof header};
     uint64_t number = 5;
 
@@ -132,6 +134,45 @@ Test(tcp_info, values_that_stand_for_none)
     cr_expect_eq(number, 5);
     cr_expect_eq(number_of("pacing_rate", &info), UINT64_MAX - 1);
     cr_expect_eq(number_of("rtt", &info), UINT32_MAX);
+    cr_expect_eq(number_of("rttvar", &info), 250000);
+}
+
+/* The kernel begins with a variation of 250 ms, which says nothing before the first sample. */
+Test(tcp_info, no_variation_without_a_round_trip)
+{
+    struct tcp_info header = {.tcpi_rttvar = 250000};
+    struct tcp_info_bytes info = {.length = sizeof header};
+    uint64_t number;
+
+    memcpy(info.bytes, &header, sizeof header);
+    cr_expect_eq(tcp_info_get(tcp_info_find("rtt"), &info, &number), TCP_INFO_UNSET);
+    cr_expect_eq(tcp_info_get(tcp_info_find("rttvar"), &info, &number), TCP_INFO_UNSET);
+    cr_expect(isnan(tcp_info_number(&info, TCP_INFO_rtt)));
+}
+
+Test(tcp_info, sums_are_the_rows_with_a_metric)
+{
+    size_t count, sums = 0;
+    const struct tcp_info_field *fields = tcp_info_table(&count);
+
+    for (size_t i = 0; i < count; i++)
+        sums += fields[i].metric != NULL;
+    cr_expect_eq(sums, SUM_COUNT);
+    for (unsigned i = 0; i < SUM_COUNT; i++)
+        cr_expect_not_null(tcp_info_sum((enum tcp_info_sum)i)->metric);
+    cr_expect_str_eq(tcp_info_sum(SUM_bytes_sent)->name, "bytes_sent");
+    cr_expect_str_eq(tcp_info_sum(SUM_bytes_sent)->metric, "sent_bytes");
+}
+
+Test(tcp_info, bulk_is_what_fills_its_segments)
+{
+    cr_expect(tcp_info_is_bulk(1448e3, 1000, 1448));
+    cr_expect(tcp_info_is_bulk(724e3, 1000, 1448));
+    cr_expect(!tcp_info_is_bulk(4880, 40, 65483), "small requests");
+    cr_expect(!tcp_info_is_bulk(1448 * 9, 9, 1448), "too few segments to tell");
+    cr_expect(!tcp_info_is_bulk(0, 0, 1448));
+    cr_expect(!tcp_info_is_bulk(NAN, 1000, 1448) && !tcp_info_is_bulk(1448e3, NAN, 1448) &&
+              !tcp_info_is_bulk(1448e3, 1000, NAN));
 }
 
 Test(tcp_info, no_other_socket_has_it)

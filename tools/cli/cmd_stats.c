@@ -2,8 +2,8 @@
 /*
  * socktune stats: what the helper knows of connections, as a table or as its JSON.
  */
-#include "columns.h"
 #include "commands.h"
+#include "connection_columns.h"
 #include "console.h"
 #include "filter_flags.h"
 #include "reported_fetch.h"
@@ -47,7 +47,7 @@ static void print_totals(const struct reported_list *list, const struct reported
     struct reported_totals totals = reported_list_total(list);
     char line[LINE_ROOM], losses[256];
 
-    columns_totals(&totals, fetch->filter.closed, line, sizeof line);
+    connection_totals_line(&totals, fetch->filter.closed, line, sizeof line);
     printf("%s%s\n", list->count ? "\n" : "", line);
     if (totals.lost)
         printf("%zu of them without final figures: the last sample stands\n", totals.lost);
@@ -59,12 +59,13 @@ static void print_totals(const struct reported_list *list, const struct reported
 static void print_table(const struct reported_list *list, double now, bool wide,
                         const struct column *wanted)
 {
-    struct layout layout;
+    struct column_layout layout;
     char line[LINE_ROOM];
 
     if (!list->count)
         return;
-    columns_layout(&layout, list, now, wide ? 0 : terminal_width(), wanted);
+    columns_layout(&layout, connection_columns(), (struct column_rows){list->items, list->count},
+                   now, wide ? 0 : terminal_width(), wanted);
     columns_line(&layout, NULL, now, line, sizeof line);
     printf("%s%s%s\n", colour(stdout, COLOUR_BOLD), line, colour(stdout, COLOUR_NONE));
     for (size_t i = 0; i < list->count; i++) {
@@ -80,7 +81,7 @@ static int show(struct reported_fetch *fetch, struct column_order *order, bool w
 
     if (reported_fetch(fetch, &list) == 0) {
         order->now = reported_now();
-        columns_sort(&list, order);
+        columns_sort(connection_columns(), list.items, list.count, order);
         print_table(&list, order->now, wide, order->column);
         print_totals(&list, fetch);
     } else {

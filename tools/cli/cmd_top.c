@@ -70,7 +70,7 @@ static void choose_again(struct top *top)
 static void sort(struct top *top)
 {
     top->order.now = reported_now();
-    columns_sort(&top->list, &top->order);
+    columns_sort(connection_columns(), top->list.items, top->list.count, &top->order);
     choose_again(top);
 }
 
@@ -128,10 +128,10 @@ static int fetch(struct top *top)
 /* The next column, or the previous one; between the last and the first, none: the newest first. */
 static void sort_by_next(struct top *top, bool backwards)
 {
-    size_t count, at;
-    const struct column *columns = column_table(&count);
+    const struct column *columns = connection_columns()->columns;
+    size_t count = connection_columns()->count;
+    size_t at = top->order.column != NULL ? (size_t)(top->order.column - columns) : count;
 
-    at = top->order.column ? (size_t)(top->order.column - columns) : count;
     at = (at + (backwards ? count : 1)) % (count + 1);
     top->order.column = at < count ? &columns[at] : NULL;
     sort(top);

@@ -35,9 +35,9 @@ bool filter_read_sort(const char *sort, struct column_order *order)
 {
     char keys[KEYS_SIZE];
 
-    if (sort == NULL || column_order_read(order, sort))
+    if (sort == NULL || column_order_read(order, connection_columns(), sort))
         return true;
-    column_keys(keys, sizeof keys);
+    connection_column_keys(keys, sizeof keys);
     command_misuse("no sort key \"%s\"; expected one of %s, or -KEY for the reverse", sort, keys);
     return false;
 }

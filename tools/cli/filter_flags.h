@@ -5,7 +5,7 @@
 #ifndef SOCKTUNE_FILTER_FLAGS_H
 #define SOCKTUNE_FILTER_FLAGS_H
 
-#include "columns.h"
+#include "connection_columns.h"
 #include "flags.h"
 #include "reported_fetch.h"
 
@@ -40,7 +40,7 @@
         "sort", 's', FLAG_VALUE, offsetof(type, sort), "KEY",                                      \
             "sort by a column, numbers in descending and texts in ascending order; -KEY reverses " \
             "[newest first]. Keys",                                                                \
-            NULL, column_keys                                                                      \
+            NULL, connection_column_keys                                                           \
     }
 
 void filter_list_roles(char *text, size_t size);

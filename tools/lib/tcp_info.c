@@ -4,100 +4,59 @@
  */
 #include "tcp_info.h"
 
+#include <math.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <string.h>
 #include <sys/socket.h>
 
-#define ALL_ONES_32     UINT32_MAX
-#define ALL_ONES_64     UINT64_MAX
-#define INFINITE_WINDOW UINT64_C(0x7fffffff) /* TCP_INFINITE_SSTHRESH */
+/* The words of tcp_info.def, as members of struct tcp_info_field. */
+#define WHOLE             .bits = 0
+#define BITS(first, many) .shift = (first), .bits = (many)
+#define ALWAYS            .has_unset = false
+#define UNSET(value)      .has_unset = true, .unset = (value)
+#define WITH(other)       .depends = true, .depends_on = TCP_INFO_##other
+#define COLUMN(...)       .column = {__VA_ARGS__}
+#define NO_COLUMN         .column = {.key = NULL}
 
-/* clang-format off */
-static const struct tcp_info_field fields[] = {
-    /* name             offset w  bits    unit                    unset */
-    {"state",               0, 1, 0, 0, UNIT_NONE,             0},
-    {"ca_state",            1, 1, 0, 0, UNIT_NONE,             0},
-    {"retransmits",         2, 1, 0, 0, UNIT_COUNT_OF,         0},
-    {"probes",              3, 1, 0, 0, UNIT_COUNT_OF,         0},
-    {"backoff",             4, 1, 0, 0, UNIT_COUNT_OF,         0},
-    {"options",             5, 1, 0, 0, UNIT_NONE,             0},
-    {"snd_wscale",          6, 1, 0, 4, UNIT_NONE,             0},
-    {"rcv_wscale",          6, 1, 4, 4, UNIT_NONE,             0},
-    {"app_limited",         7, 1, 0, 1, UNIT_NONE,             0},
-    {"fastopen_fail",       7, 1, 1, 2, UNIT_NONE,             0},
-    {"rto",                 8, 4, 0, 0, UNIT_MICROSECONDS,     0},
-    {"ato",                12, 4, 0, 0, UNIT_MICROSECONDS,     0},
-    {"snd_mss",            16, 4, 0, 0, UNIT_BYTES,            0},
-    {"rcv_mss",            20, 4, 0, 0, UNIT_BYTES,            0},
-    {"unacked",            24, 4, 0, 0, UNIT_COUNT_OF,         0},
-    {"sacked",             28, 4, 0, 0, UNIT_COUNT_OF,         0},
-    {"lost",               32, 4, 0, 0, UNIT_COUNT_OF,         0},
-    {"retrans",            36, 4, 0, 0, UNIT_COUNT_OF,         0},
-    {"fackets",            40, 4, 0, 0, UNIT_COUNT_OF,         0},
-    {"last_data_sent",     44, 4, 0, 0, UNIT_MILLISECONDS,     0},
-    {"last_ack_sent",      48, 4, 0, 0, UNIT_MILLISECONDS,     0},
-    {"last_data_recv",     52, 4, 0, 0, UNIT_MILLISECONDS,     0},
-    {"last_ack_recv",      56, 4, 0, 0, UNIT_MILLISECONDS,     0},
-    {"pmtu",               60, 4, 0, 0, UNIT_BYTES,            0},
-    {"rcv_ssthresh",       64, 4, 0, 0, UNIT_BYTES,            0},
-    {"rtt",                68, 4, 0, 0, UNIT_MICROSECONDS,     0},
-    {"rttvar",             72, 4, 0, 0, UNIT_MICROSECONDS,     0},
-    {"snd_ssthresh",       76, 4, 0, 0, UNIT_COUNT_OF,         INFINITE_WINDOW},
-    {"snd_cwnd",           80, 4, 0, 0, UNIT_COUNT_OF,         0},
-    {"advmss",             84, 4, 0, 0, UNIT_BYTES,            0},
-    {"reordering",         88, 4, 0, 0, UNIT_COUNT_OF,         0},
-    {"rcv_rtt",            92, 4, 0, 0, UNIT_MICROSECONDS,     0},
-    {"rcv_space",          96, 4, 0, 0, UNIT_BYTES,            0},
-    {"total_retrans",     100, 4, 0, 0, UNIT_COUNT_OF,         0},
-    {"pacing_rate",       104, 8, 0, 0, UNIT_BYTES_PER_SECOND, ALL_ONES_64},
-    {"max_pacing_rate",   112, 8, 0, 0, UNIT_BYTES_PER_SECOND, ALL_ONES_64},
-    {"bytes_acked",       120, 8, 0, 0, UNIT_BYTES,            0},
-    {"bytes_received",    128, 8, 0, 0, UNIT_BYTES,            0},
-    {"segs_out",          136, 4, 0, 0, UNIT_COUNT_OF,         0},
-    {"segs_in",           140, 4, 0, 0, UNIT_COUNT_OF,         0},
-    {"notsent_bytes",     144, 4, 0, 0, UNIT_BYTES,            0},
-    {"min_rtt",           148, 4, 0, 0, UNIT_MICROSECONDS,     ALL_ONES_32},
-    {"data_segs_in",      152, 4, 0, 0, UNIT_COUNT_OF,         0},
-    {"data_segs_out",     156, 4, 0, 0, UNIT_COUNT_OF,         0},
-    {"delivery_rate",     160, 8, 0, 0, UNIT_BYTES_PER_SECOND, 0},
-    {"busy_time",         168, 8, 0, 0, UNIT_MICROSECONDS,     0},
-    {"rwnd_limited",      176, 8, 0, 0, UNIT_MICROSECONDS,     0},
-    {"sndbuf_limited",    184, 8, 0, 0, UNIT_MICROSECONDS,     0},
-    {"delivered",         192, 4, 0, 0, UNIT_COUNT_OF,         0},
-    {"delivered_ce",      196, 4, 0, 0, UNIT_COUNT_OF,         0},
-    {"bytes_sent",        200, 8, 0, 0, UNIT_BYTES,            0},
-    {"bytes_retrans",     208, 8, 0, 0, UNIT_BYTES,            0},
-    {"dsack_dups",        216, 4, 0, 0, UNIT_COUNT_OF,         0},
-    {"reord_seen",        220, 4, 0, 0, UNIT_COUNT_OF,         0},
-    {"rcv_ooopack",       224, 4, 0, 0, UNIT_COUNT_OF,         0},
-    {"snd_wnd",           228, 4, 0, 0, UNIT_BYTES,            0},
-    {"rcv_wnd",           232, 4, 0, 0, UNIT_BYTES,            0},
-    {"rehash",            236, 4, 0, 0, UNIT_COUNT_OF,         0},
-    {"total_rto",         240, 2, 0, 0, UNIT_COUNT_OF,         0},
-    {"total_rto_recoveries", 242, 2, 0, 0, UNIT_COUNT_OF,      0},
-    {"total_rto_time",    244, 4, 0, 0, UNIT_MILLISECONDS,     0},
-    {"received_ce",       248, 4, 0, 0, UNIT_COUNT_OF,         0},
-    {"delivered_e1_bytes", 252, 4, 0, 0, UNIT_BYTES,           0},
-    {"delivered_e0_bytes", 256, 4, 0, 0, UNIT_BYTES,           0},
-    {"delivered_ce_bytes", 260, 4, 0, 0, UNIT_BYTES,           0},
-    {"received_e1_bytes", 264, 4, 0, 0, UNIT_BYTES,            0},
-    {"received_e0_bytes", 268, 4, 0, 0, UNIT_BYTES,            0},
-    {"received_ce_bytes", 272, 4, 0, 0, UNIT_BYTES,            0},
-    {"accecn_fail_mode",  276, 2, 0, 0, UNIT_NONE,             0},
-    {"accecn_opt_seen",   278, 2, 0, 0, UNIT_NONE,             0},
+static const struct tcp_info_field fields[TCP_INFO_COUNT] = {
+#define TCP_FIELD(id, at, bytes, layout, measure, known, ...)                                      \
+    [TCP_INFO_##id] = {.name = #id,                                                                \
+                       .offset = (at),                                                             \
+                       .width = (bytes),                                                           \
+                       .unit = UNIT_##measure,                                                     \
+                       layout,                                                                     \
+                       known,                                                                      \
+                       __VA_ARGS__},
+#define TCP_SUM(id, at, bytes, measure, place, counter, text)                                      \
+    [TCP_INFO_##id] = {.name = #id,                                                                \
+                       .offset = (at),                                                             \
+                       .width = (bytes),                                                           \
+                       .unit = UNIT_##measure,                                                     \
+                       .metric = (counter),                                                        \
+                       .help = (text),                                                             \
+                       place},
+#include "tcp_info.def"
 };
-/* clang-format on */
+
+const struct tcp_info_field *tcp_info_sum(enum tcp_info_sum sum)
+{
+    static const enum tcp_info_id ids[SUM_COUNT] = {
+#define TCP_SUM(id, ...) [SUM_##id] = TCP_INFO_##id,
+#include "tcp_info.def"
+    };
+    return &fields[ids[sum]];
+}
 
 const struct tcp_info_field *tcp_info_table(size_t *count)
 {
-    *count = sizeof fields / sizeof *fields;
+    *count = TCP_INFO_COUNT;
     return fields;
 }
 
 const struct tcp_info_field *tcp_info_find(const char *name)
 {
-    for (size_t i = 0; i < sizeof fields / sizeof *fields; i++)
+    for (size_t i = 0; i < TCP_INFO_COUNT; i++)
         if (strcmp(fields[i].name, name) == 0)
             return &fields[i];
     return NULL;
@@ -148,15 +107,31 @@ enum tcp_info_answer tcp_info_get(const struct tcp_info_field *field,
                                   const struct tcp_info_bytes *info, uint64_t *number)
 {
     const uint8_t *at = info->bytes + field->offset;
-    uint64_t value;
+    uint64_t value, other;
 
     if (info->length < (size_t)field->offset + field->width)
         return TCP_INFO_ABSENT;
     value = field->bits ? bit_field(*at, field) : whole_field(at, field->width);
-    if (field->unset && value == field->unset)
+    if (field->has_unset && value == field->unset)
+        return TCP_INFO_UNSET;
+    if (field->depends && tcp_info_get(&fields[field->depends_on], info, &other) != TCP_INFO_VALUE)
         return TCP_INFO_UNSET;
     *number = value;
     return TCP_INFO_VALUE;
+}
+
+double tcp_info_number(const struct tcp_info_bytes *info, enum tcp_info_id id)
+{
+    uint64_t number;
+    return tcp_info_get(&fields[id], info, &number) == TCP_INFO_VALUE ? (double)number : NAN;
+}
+
+/* The first window of a connection, in segments: fewer say nothing. */
+#define BULK_SEGMENTS 10
+
+bool tcp_info_is_bulk(double bytes_sent, double data_segs_out, double snd_mss)
+{
+    return data_segs_out >= BULK_SEGMENTS && bytes_sent >= data_segs_out * snd_mss / 2;
 }
 
 const char *tcp_state_name(unsigned state)
@@ -167,5 +142,5 @@ const char *tcp_state_name(unsigned state)
         [9] = "last-ack",    [10] = "listen",   [11] = "closing", [12] = "new-syn-recv",
     };
 
-    return state < sizeof names / sizeof *names && names[state] ? names[state] : "unknown";
+    return state < sizeof names / sizeof *names && names[state] != NULL ? names[state] : "unknown";
 }

@@ -1,222 +1,55 @@
 /* SPDX-License-Identifier: MIT */
-/*
- * The table of columns.
- */
 #include "columns.h"
-#include "human.h"
 
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-/* --- numbers ---------------------------------------------------------------------------------- */
-
-static bool listens(const struct reported *connection)
+const struct column *column_find(const struct column_set *set, const char *key)
 {
-    return strcmp(connection->texts[TEXT_ROLE], "listen") == 0;
-}
-
-/* A listener's tcp_info tells of its accept queue, in fields that mean other things elsewhere. */
-static double figure(const struct reported *connection, enum reported_figure which)
-{
-    return listens(connection) ? NAN : connection->figures[which];
-}
-
-static double pid_of(const struct reported *connection, double now)
-{
-    (void)now;
-    return (double)connection->pid;
-}
-
-static double rtt_of(const struct reported *connection, double now)
-{
-    (void)now;
-    return figure(connection, FIGURE_RTT);
-}
-
-static double rttvar_of(const struct reported *connection, double now)
-{
-    (void)now;
-    return figure(connection, FIGURE_RTTVAR);
-}
-
-static double min_rtt_of(const struct reported *connection, double now)
-{
-    (void)now;
-    return figure(connection, FIGURE_MIN_RTT);
-}
-
-static double retransmits_of(const struct reported *connection, double now)
-{
-    (void)now;
-    return figure(connection, FIGURE_TOTAL_RETRANS);
-}
-
-static double loss_of(const struct reported *connection, double now)
-{
-    double sent = figure(connection, FIGURE_BYTES_SENT);
-
-    (void)now;
-    return sent > 0 ? figure(connection, FIGURE_BYTES_RETRANS) / sent : sent;
-}
-
-static double cwnd_of(const struct reported *connection, double now)
-{
-    (void)now;
-    return figure(connection, FIGURE_CWND);
-}
-
-static double rate_of(const struct reported *connection, double now)
-{
-    double rate = figure(connection, FIGURE_DELIVERY_RATE);
-
-    (void)now;
-    return rate > 0 ? rate : NAN; /* 0: nothing was delivered yet */
-}
-
-static double sent_of(const struct reported *connection, double now)
-{
-    (void)now;
-    return figure(connection, FIGURE_BYTES_SENT);
-}
-
-static double received_of(const struct reported *connection, double now)
-{
-    (void)now;
-    return figure(connection, FIGURE_BYTES_RECEIVED);
-}
-
-static double limit_of(const struct reported *connection, double now)
-{
-    double share = NAN;
-
-    return reported_limit(connection, now, &share) ? share : NAN;
-}
-
-static double queue_of(const struct reported *connection, double now)
-{
-    (void)now;
-    return connection->queue;
-}
-
-static double refused_of(const struct reported *connection, double now)
-{
-    (void)now;
-    return connection->refused ? (double)connection->refused : NAN;
-}
-
-/* --- the table -------------------------------------------------------------------------------- */
-
-/* clang-format off */
-static const struct column columns[] = {
-    /* key          heading      text             number          format              width importance */
-    {"program",     "PROGRAM",   TEXT_PROGRAM,    NULL,           NULL,               16,  1},
-    {"pid",         "PID",       -1,              pid_of,         NULL,               10,  6},
-    {"rule",        "RULE",      TEXT_RULE,       NULL,           NULL,               20, 11},
-    {"role",        "ROLE",      TEXT_ROLE,       NULL,           NULL,               10, 15},
-    {"local",       "LOCAL",     TEXT_LOCAL,      NULL,           NULL,               48,  9},
-    {"remote",      "REMOTE",    TEXT_REMOTE,     NULL,           NULL,               48,  2},
-    {"state",       "STATE",     TEXT_STATE,      NULL,           NULL,               12,  7},
-    {"reason",      "REASON",    TEXT_REASON,     NULL,           NULL,               12,  7},
-    {"age",         "AGE",       -1,              reported_age,   human_age,          8,   8},
-    {"rtt",         "RTT",       -1,              rtt_of,         human_microseconds, 8,   3},
-    {"rttvar",      "VAR",       -1,              rttvar_of,      human_microseconds, 8,  13},
-    {"min_rtt",     "MIN",       -1,              min_rtt_of,     human_microseconds, 8,  14},
-    {"retransmits", "RETR",      -1,              retransmits_of, NULL,               10, 16},
-    {"loss",        "LOSS%",     -1,              loss_of,        human_percent,      8,  10},
-    {"congestion",  "CC",        TEXT_CONGESTION, NULL,           NULL,               10, 18},
-    {"cwnd",        "CWND",      -1,              cwnd_of,        NULL,               10, 17},
-    {"rate",        "RATE/s",    -1,              rate_of,        human_bytes,        8,  12},
-    {"sent",        "SENT",      -1,              sent_of,        human_bytes,        8,   4},
-    {"received",    "RECEIVED",  -1,              received_of,    human_bytes,        8,   5},
-    {"queue",       "QUEUE",     -1,              queue_of,       NULL,               10, 20},
-    {"refused",     "REFUSED",   -1,              refused_of,     NULL,               8,  21},
-    {"limit",       "LIMITED BY", -1,             limit_of,       NULL,               16, 19},
-    {"data",        "DATA",      TEXT_DATA,       NULL,           NULL,               8,  22},
-};
-/* clang-format on */
-
-#define COLUMN_COUNT (sizeof columns / sizeof *columns)
-_Static_assert(COLUMN_COUNT <= COLUMNS_MAX, "a layout has room for all columns");
-
-const struct column *column_table(size_t *count)
-{
-    *count = COLUMN_COUNT;
-    return columns;
-}
-
-const struct column *column_find(const char *key)
-{
-    for (size_t i = 0; i < COLUMN_COUNT; i++)
-        if (strcmp(columns[i].key, key) == 0)
-            return &columns[i];
+    for (size_t i = 0; i < set->count; i++)
+        if (strcmp(set->columns[i].key, key) == 0)
+            return &set->columns[i];
     return NULL;
 }
 
-void column_keys(char *text, size_t size)
+void column_keys(const struct column_set *set, char *text, size_t size)
 {
     size_t length = 0;
 
-    for (size_t i = 0; i < COLUMN_COUNT && length < size; i++)
-        length +=
-            (size_t)snprintf(text + length, size - length, "%s%s", i ? ", " : "", columns[i].key);
+    for (size_t i = 0; i < set->count && length < size; i++)
+        length += (size_t)snprintf(text + length, size - length, "%s%s", i ? ", " : "",
+                                   set->columns[i].key);
 }
 
-/* --- cells ------------------------------------------------------------------------------------ */
-
-static void limit_cell(const struct reported *connection, double now, char text[CELL_SIZE])
+void column_cell(const struct column *column, const void *row, double now, char text[CELL_SIZE])
 {
-    double share;
-    const char *limit = reported_limit(connection, now, &share);
-
-    if (limit)
-        snprintf(text, CELL_SIZE, "%s %.0f%%", limit, share * 100);
-}
-
-static void number_cell(const struct column *column, const struct reported *connection,
-                        double number, char text[CELL_SIZE])
-{
-    size_t length = 0;
-
-    /* What a program sends that is slower than the path is the least that the path can carry. */
-    if (column->number == rate_of && connection->figures[FIGURE_APP_LIMITED] > 0)
-        text[length++] = '>';
-    if (column->format)
-        column->format(number, text + length);
-    else
-        snprintf(text + length, CELL_SIZE - length, "%.0f", number);
-    if (column->number == queue_of && !isnan(connection->queue_limit))
-        snprintf(text + strlen(text), CELL_SIZE - strlen(text), "/%.0f", connection->queue_limit);
-}
-
-/* All that are closed have the same state, and a reason instead. */
-void column_cell(const struct column *column, const struct reported *connection, double now,
-                 char text[CELL_SIZE])
-{
-    double number = column->number ? column->number(connection, now) : NAN;
+    double number = column->number != NULL ? column->number(row, column->index, now) : NAN;
 
     *text = '\0';
-    if (column->number == limit_of)
-        limit_cell(connection, now, text);
-    else if (column->text >= 0 && !(column->text == TEXT_STATE && *connection->texts[TEXT_REASON]))
-        snprintf(text, CELL_SIZE, "%s", connection->texts[column->text]);
+    if (column->cell != NULL)
+        column->cell(row, now, text);
+    else if (column->text != NULL)
+        snprintf(text, CELL_SIZE, "%s", column->text(row, column->index));
+    else if (!isnan(number) && column->format != NULL)
+        column->format(number, text);
     else if (!isnan(number))
-        number_cell(column, connection, number, text);
+        snprintf(text, CELL_SIZE, "%.0f", number);
     if (!*text)
-        strcpy(text, "-"); /* NOLINT(clang-analyzer-security.insecureAPI.strcpy) */
+        snprintf(text, CELL_SIZE, "-");
 }
 
 /* --- order ------------------------------------------------------------------------------------ */
 
-bool column_order_read(struct column_order *order, const char *word)
+bool column_order_read(struct column_order *order, const struct column_set *set, const char *word)
 {
     bool reverse = *word == '-';
-    const struct column *column = column_find(word + reverse);
+    const struct column *column = column_find(set, word + reverse);
 
-    if (column)
+    if (column != NULL)
         *order = (struct column_order){.column = column, .reverse = reverse};
-    return column;
+    return column != NULL;
 }
 
 /* The larger first; what has none, last, also when reversed. */
@@ -230,44 +63,48 @@ static int compare_numbers(double left, double right, bool reverse)
     return reverse ? -result : result;
 }
 
-static int compare(const void *left, const void *right, void *order_given)
+struct comparing {
+    const struct column_set *set;
+    const struct column_order *order;
+};
+
+static int compare_rows(const void *left, const void *right, void *context)
 {
-    const struct column_order *order = order_given;
-    const struct reported *a = left, *b = right;
+    const struct comparing *comparing = context;
+    const struct column_order *order = comparing->order;
     const struct column *column = order->column;
     int result = 0;
 
-    if (column && column->text >= 0) {
-        result = strcmp(a->texts[column->text], b->texts[column->text]);
+    if (column != NULL && column->text != NULL) {
+        result = strcmp(column->text(left, column->index), column->text(right, column->index));
         result = order->reverse ? -result : result;
-    } else if (column) {
-        result = compare_numbers(column->number(a, order->now), column->number(b, order->now),
-                                 order->reverse);
+    } else if (column != NULL) {
+        result = compare_numbers(column->number(left, column->index, order->now),
+                                 column->number(right, column->index, order->now), order->reverse);
     }
-    if (!result)
-        result = compare_numbers(a->opened, b->opened, false);
-    return result ? result : strcmp(a->texts[TEXT_ID], b->texts[TEXT_ID]);
+    return result ? result : comparing->set->tie(left, right);
 }
 
-void columns_sort(struct reported_list *connections, const struct column_order *order)
+void columns_sort(const struct column_set *set, void *rows, size_t count,
+                  const struct column_order *order)
 {
-    struct column_order copy = *order;
+    struct comparing comparing = {set, order};
 
-    if (connections->count)
-        qsort_r(connections->items, connections->count, sizeof *connections->items, compare, &copy);
+    if (count > 0)
+        qsort_r(rows, count, set->row_size, compare_rows, &comparing);
 }
 
 /* --- lines ------------------------------------------------------------------------------------ */
 
-/* How wide the column is with these connections; 0: it has nothing to tell of any of them. */
-static unsigned width_of(const struct column *column, const struct reported_list *connections,
-                         double now)
+/* How wide the column is with these rows; 0: it has nothing to tell of any of them. */
+static unsigned width_of(const struct column_set *set, const struct column *column,
+                         struct column_rows rows, double now)
 {
     unsigned width = 0;
     char text[CELL_SIZE];
 
-    for (size_t i = 0; i < connections->count && width < column->width; i++) {
-        column_cell(column, &connections->items[i], now, text);
+    for (size_t i = 0; i < rows.count && width < column->width; i++) {
+        column_cell(column, (const char *)rows.rows + i * set->row_size, now, text);
         if (strcmp(text, "-") != 0 && strlen(text) > width)
             width = (unsigned)strlen(text);
     }
@@ -276,46 +113,48 @@ static unsigned width_of(const struct column *column, const struct reported_list
     return width > column->width ? column->width : width;
 }
 
-/* The most important column that is not chosen yet, or COLUMN_COUNT. */
-static size_t next_by_importance(const unsigned widths[], const bool chosen[])
+/* The most important column that is not chosen yet, or the set's count. */
+static size_t next_by_importance(const struct column_set *set, const unsigned widths[],
+                                 const bool chosen[])
 {
-    size_t best = COLUMN_COUNT;
+    size_t best = set->count;
 
-    for (size_t i = 0; i < COLUMN_COUNT; i++)
+    for (size_t i = 0; i < set->count; i++)
         if (widths[i] && !chosen[i] &&
-            (best == COLUMN_COUNT || columns[i].importance < columns[best].importance))
+            (best == set->count || set->columns[i].importance < set->columns[best].importance))
             best = i;
     return best;
 }
 
-void columns_layout(struct layout *layout, const struct reported_list *connections, double now,
-                    unsigned width, const struct column *wanted)
+void columns_layout(struct column_layout *layout, const struct column_set *set,
+                    struct column_rows rows, double now, unsigned width,
+                    const struct column *wanted)
 {
-    unsigned widths[COLUMN_COUNT], used = 0;
-    bool chosen[COLUMN_COUNT] = {false};
+    unsigned widths[COLUMNS_MAX], used = 0;
+    bool chosen[COLUMNS_MAX] = {false};
 
     layout->count = 0;
-    for (size_t i = 0; i < COLUMN_COUNT; i++)
-        widths[i] = width_of(&columns[i], connections, now);
-    if (wanted && widths[wanted - columns]) {
-        chosen[wanted - columns] = true;
-        used = widths[wanted - columns] + 2;
+    for (size_t i = 0; i < set->count; i++)
+        widths[i] = width_of(set, &set->columns[i], rows, now);
+    if (wanted != NULL && widths[wanted - set->columns]) {
+        chosen[wanted - set->columns] = true;
+        used = widths[wanted - set->columns] + 2;
     }
-    for (size_t i; (i = next_by_importance(widths, chosen)) < COLUMN_COUNT;) {
+    for (size_t i; (i = next_by_importance(set, widths, chosen)) < set->count;) {
         if (width && used + widths[i] > width)
             break;
         chosen[i] = true;
         used += widths[i] + 2;
     }
-    for (size_t i = 0; i < COLUMN_COUNT; i++)
+    for (size_t i = 0; i < set->count; i++)
         if (chosen[i]) {
-            layout->columns[layout->count] = &columns[i];
+            layout->columns[layout->count] = &set->columns[i];
             layout->widths[layout->count++] = widths[i];
         }
 }
 
-size_t columns_line(const struct layout *layout, const struct reported *connection, double now,
-                    char *line, size_t size)
+size_t columns_line(const struct column_layout *layout, const void *row, double now, char *line,
+                    size_t size)
 {
     size_t length = 0;
     char text[CELL_SIZE];
@@ -324,10 +163,10 @@ size_t columns_line(const struct layout *layout, const struct reported *connecti
     for (size_t i = 0; i < layout->count && length < size; i++) {
         const struct column *column = layout->columns[i];
         int width = (int)layout->widths[i];
-        bool left = column->text >= 0 || column->number == limit_of;
+        bool left = column->text != NULL || column->left;
 
-        if (connection)
-            column_cell(column, connection, now, text);
+        if (row != NULL)
+            column_cell(column, row, now, text);
         else
             snprintf(text, sizeof text, "%s", column->heading);
         length += (size_t)snprintf(line + length, size - length, "%s%*.*s", i ? "  " : "",
@@ -338,20 +177,4 @@ size_t columns_line(const struct layout *layout, const struct reported *connecti
     while (length && line[length - 1] == ' ')
         line[--length] = '\0';
     return length;
-}
-
-void columns_totals(const struct reported_totals *totals, bool closed, char *line, size_t size)
-{
-    char sent[HUMAN_SIZE], received[HUMAN_SIZE], loss[HUMAN_SIZE], counts[192];
-
-    human_bytes(totals->sent, sent);
-    human_bytes(totals->received, received);
-    human_percent(totals->sent > 0 ? totals->retransmitted / totals->sent : 0, loss);
-    if (closed)
-        snprintf(counts, sizeof counts, *totals->reasons ? "%zu closed: %s" : "%zu closed",
-                 totals->count, totals->reasons);
-    else
-        snprintf(counts, sizeof counts, "%zu open, %zu listening", totals->open, totals->listening);
-    snprintf(line, size, "%s; sent %s, received %s, retransmitted %s%%", counts, sent, received,
-             loss);
 }

@@ -12,21 +12,8 @@
 /* The helper knows fewer. */
 #define REASONS_MAX 16u
 
-static const char *const figure_names[FIGURE_COUNT] = {
-    [FIGURE_RTT] = "rtt",
-    [FIGURE_RTTVAR] = "rttvar",
-    [FIGURE_MIN_RTT] = "min_rtt",
-    [FIGURE_TOTAL_RETRANS] = "total_retrans",
-    [FIGURE_BYTES_SENT] = "bytes_sent",
-    [FIGURE_BYTES_RETRANS] = "bytes_retrans",
-    [FIGURE_BYTES_RECEIVED] = "bytes_received",
-    [FIGURE_CWND] = "snd_cwnd",
-    [FIGURE_DELIVERY_RATE] = "delivery_rate",
-    [FIGURE_APP_LIMITED] = "app_limited",
-    [FIGURE_BUSY_TIME] = "busy_time",
-    [FIGURE_RWND_LIMITED] = "rwnd_limited",
-    [FIGURE_SNDBUF_LIMITED] = "sndbuf_limited",
-};
+/* Busy time is counted in jiffies of 1 to 10 ms: a share of less than this is noise. */
+#define BUSY_LEAST 40e3 /* microseconds */
 
 /* Texts that are members of the object; the addresses are made of two each. */
 static const char *const text_names[TEXT_COUNT] = {
@@ -36,11 +23,11 @@ static const char *const text_names[TEXT_COUNT] = {
     [TEXT_REASON] = "reason",
 };
 
-static char *printable_copy(const char *text)
+char *reported_printable(const char *text)
 {
-    char *copy = strdup(text ? text : "");
+    char *copy = strdup(text != NULL ? text : "");
 
-    for (char *at = copy; at && *at; at++)
+    for (char *at = copy; at != NULL && *at; at++)
         if (*at < ' ' || *at > '~')
             *at = '?';
     return copy;
@@ -65,7 +52,7 @@ static char *endpoint_of(const json_t *object, const char *name)
         return strdup("");
     snprintf(text, sizeof text, strchr(address, ':') ? "[%.100s]:%lld" : "%.100s:%lld", address,
              port);
-    return printable_copy(text);
+    return reported_printable(text);
 }
 
 bool reported_read(struct reported *connection, const json_t *object)
@@ -73,16 +60,18 @@ bool reported_read(struct reported *connection, const json_t *object)
     const json_t *info = json_object_get(object, "tcp_info");
     const json_t *queue = json_object_get(object, "accept_queue");
     bool complete = true;
+    size_t count;
+    const struct tcp_info_field *fields = tcp_info_table(&count);
 
     for (size_t i = 0; i < TEXT_COUNT; i++)
         connection->texts[i] =
             text_names[i]
-                ? printable_copy(json_string_value(json_object_get(object, text_names[i])))
+                ? reported_printable(json_string_value(json_object_get(object, text_names[i])))
                 : endpoint_of(object, i == TEXT_LOCAL ? "local" : "remote");
     for (size_t i = 0; i < TEXT_COUNT; i++)
         complete = complete && connection->texts[i];
-    for (size_t i = 0; i < FIGURE_COUNT; i++)
-        connection->figures[i] = number_of(info, figure_names[i]);
+    for (size_t i = 0; i < count; i++)
+        connection->figures[i] = number_of(info, fields[i].name);
     connection->pid = (long)json_integer_value(json_object_get(object, "pid"));
     connection->opened = number_of(object, "opened");
     connection->closed = number_of(object, "closed");
@@ -108,28 +97,38 @@ double reported_age(const struct reported *connection, double now)
     return (isnan(connection->closed) ? now : connection->closed) - connection->opened;
 }
 
-const char *reported_limit(const struct reported *connection, double now, double *share)
+bool reported_listens(const struct reported *connection)
 {
-    static const char *const names[] = {"application", "receiver", "sndbuf", "network"};
-    const double *figures = connection->figures;
-    double until = isnan(connection->sampled) ? now : connection->sampled;
-    double busy = figures[FIGURE_BUSY_TIME];
-    double receiver = figures[FIGURE_RWND_LIMITED], sndbuf = figures[FIGURE_SNDBUF_LIMITED];
-    /* The figures are as old as the sample. The kernel counts from its first byte to send; its
-     * clock's grain can make the parts a little longer than the whole. */
-    double whole = (isnan(connection->closed) ? until : connection->closed) - connection->opened;
-    double times[] = {fmax(whole * 1e6 - busy, 0), receiver, sndbuf,
-                      fmax(busy - receiver - sndbuf, 0)};
-    size_t longest = 0;
+    return strcmp(connection->texts[TEXT_ROLE], "listen") == 0;
+}
 
-    if (isnan(whole) || isnan(busy + receiver + sndbuf) ||
-        strcmp(connection->texts[TEXT_ROLE], "listen") == 0)
+static bool is_bulk(const struct reported *connection)
+{
+    const double *figures = connection->figures;
+
+    return !reported_listens(connection) &&
+           tcp_info_is_bulk(figures[TCP_INFO_bytes_sent], figures[TCP_INFO_data_segs_out],
+                            figures[TCP_INFO_snd_mss]);
+}
+
+double reported_rate(const struct reported *connection)
+{
+    return is_bulk(connection) ? connection->figures[TCP_INFO_delivery_rate] : NAN;
+}
+
+const char *reported_limit(const struct reported *connection, double *share)
+{
+    const double *figures = connection->figures;
+    double busy = figures[TCP_INFO_busy_time];
+    double receiver = figures[TCP_INFO_rwnd_limited] / busy;
+
+    if (!is_bulk(connection) || !(busy >= BUSY_LEAST) || isnan(receiver))
         return NULL;
-    for (size_t i = 1; i < sizeof times / sizeof *times; i++)
-        longest = times[i] > times[longest] ? i : longest;
-    whole = times[0] + times[1] + times[2] + times[3];
-    *share = whole > 0 ? times[longest] / whole : 1;
-    return names[longest];
+    *share = receiver;
+    if (receiver >= 0.5)
+        return "receiver";
+    *share = figures[TCP_INFO_app_limited] > 0 ? 0 : 1 - receiver;
+    return *share > 0 ? "network" : "application";
 }
 
 bool reported_list_add(struct reported_list *connections, const json_t *object)
@@ -195,11 +194,11 @@ struct reported_totals reported_list_total(const struct reported_list *connectio
     for (size_t i = 0; i < connections->count; i++) {
         const struct reported *one = &connections->items[i];
 
-        totals.sent += known(one->figures[FIGURE_BYTES_SENT]);
-        totals.retransmitted += known(one->figures[FIGURE_BYTES_RETRANS]);
-        totals.received += known(one->figures[FIGURE_BYTES_RECEIVED]);
+        totals.sent += known(one->figures[TCP_INFO_bytes_sent]);
+        totals.retransmitted += known(one->figures[TCP_INFO_bytes_retrans]);
+        totals.received += known(one->figures[TCP_INFO_bytes_received]);
         totals.lost += strcmp(one->texts[TEXT_DATA], "lost") == 0;
-        if (strcmp(one->texts[TEXT_ROLE], "listen") == 0 && isnan(one->closed))
+        if (reported_listens(one) && isnan(one->closed))
             totals.listening++;
         else
             totals.open += isnan(one->closed) ? 1 : 0;

@@ -1,12 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A connection that the helper reports, and the columns in which `stats` and `top` show it.
- *
- * A new column is a row of the table in columns.c; headings, sorting, `--sort` and the keys of
- * `top` follow from it.
+ * A connection that the helper reports, as `stats` and `top` know it.
  */
 #ifndef SOCKTUNE_REPORTED_H
 #define SOCKTUNE_REPORTED_H
+
+#include "tcp_info.h"
 
 #include <jansson.h>
 #include <stdbool.h>
@@ -26,27 +25,10 @@ enum reported_text {
     TEXT_COUNT
 };
 
-/* Fields of tcp_info that the columns use; their names are in reported.c. */
-enum reported_figure {
-    FIGURE_RTT,
-    FIGURE_RTTVAR,
-    FIGURE_MIN_RTT,
-    FIGURE_TOTAL_RETRANS,
-    FIGURE_BYTES_SENT,
-    FIGURE_BYTES_RETRANS,
-    FIGURE_BYTES_RECEIVED,
-    FIGURE_CWND,
-    FIGURE_DELIVERY_RATE,
-    FIGURE_APP_LIMITED,
-    FIGURE_BUSY_TIME,
-    FIGURE_RWND_LIMITED,
-    FIGURE_SNDBUF_LIMITED,
-    FIGURE_COUNT
-};
-
 struct reported {
-    char *texts[TEXT_COUNT];      /* own; printable ASCII, never NULL */
-    double figures[FIGURE_COUNT]; /* NAN: the kernel did not return it, or it has no value yet */
+    char *texts[TEXT_COUNT]; /* own; printable ASCII, never NULL */
+    /* Of tcp_info; NAN: the kernel did not return it, or it has no value yet. */
+    double figures[TCP_INFO_COUNT];
     long pid;
     double opened;  /* seconds of the epoch */
     double closed;  /* the same; NAN: it is open */
@@ -56,6 +38,10 @@ struct reported {
     unsigned refused; /* options that rules gave and the kernel refused */
 };
 
+/* `text` as a string of printable ASCII; all else becomes "?". NULL is "". To be freed; NULL
+ * without memory. */
+char *reported_printable(const char *text);
+
 /* Read one element of "connections". False when memory ends; what is missing or of another type
  * comes out as "" or NAN. Whatever the program calls itself, no control character gets through. */
 bool reported_read(struct reported *connection, const json_t *object);
@@ -64,11 +50,19 @@ void reported_free(struct reported *connection);
 /* How long it is or was open, in seconds. */
 double reported_age(const struct reported *connection, double now);
 
-/* What keeps it from being faster: the longest of the times in which the program had nothing to
- * send, the receiver's window was full, the send buffer was too small, and the rest, in which the
- * network was busy with it. Returns "application", "receiver", "sndbuf" or "network" and the
- * time's share, or NULL where the kernel does not tell. A listener has none. */
-const char *reported_limit(const struct reported *connection, double now, double *share);
+bool reported_listens(const struct reported *connection);
+
+/* Bytes a second that the path delivers, or at least delivers where the program sends less
+ * (app_limited); NAN where the kernel's figure means nothing, see tcp_info_is_bulk(). */
+double reported_rate(const struct reported *connection);
+
+/*
+ * What keeps bulk traffic from being faster: "receiver", the peer's window, for most of the time in
+ * which data was under way; "application", which had no more to send; else "network". `share` is
+ * the part of that time, 0 where it is not known. NULL: the figures do not tell, as of a listener,
+ * an idle connection or one of small requests.
+ */
+const char *reported_limit(const struct reported *connection, double *share);
 
 struct reported_list {
     struct reported *items;

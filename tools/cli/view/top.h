@@ -5,7 +5,7 @@
 #ifndef SOCKTUNE_TOP_H
 #define SOCKTUNE_TOP_H
 
-#include "columns.h"
+#include "connection_columns.h"
 #include "reported_fetch.h"
 #include "top_history.h"
 

@@ -10,14 +10,14 @@
 
 /* What each series is made of; a total becomes what came of it in a second. */
 static const struct {
-    enum reported_figure figure;
+    enum tcp_info_id figure;
     bool total;
 } sources[SERIES_COUNT] = {
-    [SERIES_RTT] = {FIGURE_RTT, false},
-    [SERIES_CWND] = {FIGURE_CWND, false},
-    [SERIES_SENT] = {FIGURE_BYTES_SENT, true},
-    [SERIES_RECEIVED] = {FIGURE_BYTES_RECEIVED, true},
-    [SERIES_RETRANSMITTED] = {FIGURE_BYTES_RETRANS, true},
+    [SERIES_RTT] = {TCP_INFO_rtt, false},
+    [SERIES_CWND] = {TCP_INFO_snd_cwnd, false},
+    [SERIES_SENT] = {TCP_INFO_bytes_sent, true},
+    [SERIES_RECEIVED] = {TCP_INFO_bytes_received, true},
+    [SERIES_RETRANSMITTED] = {TCP_INFO_bytes_retrans, true},
 };
 
 static struct history *history_new(struct histories *all, const char *id)

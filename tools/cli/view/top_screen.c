@@ -35,7 +35,7 @@ static void draw_head(const struct top *top)
     char line[LINE_ROOM];
     size_t length;
 
-    columns_totals(&totals, top->fetch.filter.closed, line, sizeof line);
+    connection_totals_line(&totals, top->fetch.filter.closed, line, sizeof line);
     put_line(0, A_NORMAL, line);
     length = (size_t)snprintf(line, sizeof line, "%ssorted by %s%s", top->paused ? "PAUSED; " : "",
                               top->order.column ? top->order.column->key : "newest",
@@ -69,10 +69,12 @@ static void draw_foot(const struct top *top)
 
 static void draw_table(struct top *top, double now)
 {
-    struct layout layout;
+    struct column_layout layout;
     char line[LINE_ROOM];
 
-    columns_layout(&layout, &top->list, now, (unsigned)COLS, top->order.column);
+    columns_layout(&layout, connection_columns(),
+                   (struct column_rows){top->list.items, top->list.count}, now, (unsigned)COLS,
+                   top->order.column);
     columns_line(&layout, NULL, now, line, sizeof line);
     put_line(HEAD_LINES - 1, A_BOLD | A_UNDERLINE, line);
     if (top->selected < top->first)
@@ -176,7 +178,7 @@ static void draw_summary(const struct reported *one, double now, int y)
     size_t length = 0;
 
     for (size_t i = 0; i < sizeof keys / sizeof *keys; i++) {
-        const struct column *column = column_find(keys[i]);
+        const struct column *column = column_find(connection_columns(), keys[i]);
 
         column_cell(column, one, now, cell);
         if (strcmp(cell, "-") != 0)

@@ -277,7 +277,7 @@ static json_t *sums_json(const struct aggregate *aggregate)
     json_t *sums = json_object();
 
     for (unsigned i = 0; i < SUM_COUNT; i++)
-        json_object_set_new(sums, aggregate_sum_field((enum aggregate_sum)i),
+        json_object_set_new(sums, tcp_info_sum((enum tcp_info_sum)i)->name,
                             count_json(aggregate->sums[i]));
     return sums;
 }

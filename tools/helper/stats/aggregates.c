@@ -5,6 +5,7 @@
 #include "aggregates.h"
 #include "policy.h"
 
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -13,29 +14,6 @@
 #define OUTCOMES_MAX 256u
 #define NANO         1e-9
 #define MICRO        1e-6
-
-static const char *const sum_fields[] = {
-    [SUM_BYTES_SENT] = "bytes_sent",
-    [SUM_BYTES_ACKED] = "bytes_acked",
-    [SUM_BYTES_RECEIVED] = "bytes_received",
-    [SUM_BYTES_RETRANS] = "bytes_retrans",
-    [SUM_SEGS_OUT] = "segs_out",
-    [SUM_SEGS_IN] = "segs_in",
-    [SUM_DATA_SEGS_OUT] = "data_segs_out",
-    [SUM_DATA_SEGS_IN] = "data_segs_in",
-    [SUM_TOTAL_RETRANS] = "total_retrans",
-    [SUM_DSACK_DUPS] = "dsack_dups",
-    [SUM_REORD_SEEN] = "reord_seen",
-    [SUM_RCV_OOOPACK] = "rcv_ooopack",
-    [SUM_TOTAL_RTO] = "total_rto",
-    [SUM_TOTAL_RTO_TIME] = "total_rto_time",
-    [SUM_DELIVERED] = "delivered",
-    [SUM_DELIVERED_CE] = "delivered_ce",
-    [SUM_BUSY_TIME] = "busy_time",
-    [SUM_RWND_LIMITED] = "rwnd_limited",
-    [SUM_SNDBUF_LIMITED] = "sndbuf_limited",
-};
-_Static_assert(sizeof sum_fields / sizeof *sum_fields == SUM_COUNT, "a name for each sum");
 
 static const double bounds[HISTOGRAM_COUNT][HISTOGRAM_BUCKETS] = {
     [HISTOGRAM_DURATION] = {0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1, 5, 10, 30, 60, 300, 900, 3600,
@@ -47,11 +25,6 @@ static const double bounds[HISTOGRAM_COUNT][HISTOGRAM_BUCKETS] = {
     [HISTOGRAM_DELIVERY_RATE] = {1e4, 2.5e4, 1e5, 2.5e5, 1e6, 2.5e6, 5e6, 1e7, 2.5e7, 5e7, 1e8,
                                  2.5e8, 5e8, 1e9, 2.5e9, 1e10},
 };
-
-const char *aggregate_sum_field(enum aggregate_sum sum)
-{
-    return sum_fields[sum];
-}
 
 const double *histogram_bounds(enum histogram_kind kind)
 {
@@ -276,30 +249,26 @@ static uint64_t rise(uint64_t old, uint64_t new, unsigned width)
     return old - new > range / 2 && range ? new + range - old : 0;
 }
 
-static const struct tcp_info_field *summed[SUM_COUNT];
-static const struct tcp_info_field *rtt_field, *min_rtt_field, *rate_field, *app_limited_field;
-
-/* The rows of the table that are looked at over and over. */
-static void find_fields(void)
-{
-    if (rtt_field)
-        return;
-    for (unsigned i = 0; i < SUM_COUNT; i++)
-        summed[i] = tcp_info_find(sum_fields[i]);
-    rtt_field = tcp_info_find("rtt");
-    min_rtt_field = tcp_info_find("min_rtt");
-    rate_field = tcp_info_find("delivery_rate");
-    app_limited_field = tcp_info_find("app_limited");
-}
-
-/* The rate says something of the path only where the program had more to send. */
+/* See tcp_info_is_bulk(). Where the program had no more to send, the rate says nothing of the path.
+ */
 static void observe_rate(struct aggregate *aggregate, const struct tcp_info_bytes *info)
 {
-    uint64_t rate, limited;
+    double rate = tcp_info_number(info, TCP_INFO_delivery_rate);
 
-    if (tcp_info_get(rate_field, info, &rate) == TCP_INFO_VALUE && rate > 0 &&
-        tcp_info_get(app_limited_field, info, &limited) == TCP_INFO_VALUE && !limited)
-        observe(aggregate, HISTOGRAM_DELIVERY_RATE, (double)rate);
+    if (!isnan(rate) && tcp_info_number(info, TCP_INFO_app_limited) == 0 &&
+        tcp_info_is_bulk(tcp_info_number(info, TCP_INFO_bytes_sent),
+                         tcp_info_number(info, TCP_INFO_data_segs_out),
+                         tcp_info_number(info, TCP_INFO_snd_mss)))
+        observe(aggregate, HISTOGRAM_DELIVERY_RATE, rate);
+}
+
+static void observe_time(struct aggregate *aggregate, enum histogram_kind kind,
+                         const struct tcp_info_bytes *info, enum tcp_info_id id)
+{
+    double microseconds = tcp_info_number(info, id);
+
+    if (microseconds > 0)
+        observe(aggregate, kind, microseconds * MICRO);
 }
 
 void aggregate_sampled(struct aggregate *aggregate, const struct tcp_info_bytes *old,
@@ -307,16 +276,16 @@ void aggregate_sampled(struct aggregate *aggregate, const struct tcp_info_bytes 
 {
     uint64_t before, after;
 
-    find_fields();
     for (unsigned i = 0; i < SUM_COUNT; i++) {
-        if (tcp_info_get(summed[i], new, &after) != TCP_INFO_VALUE)
+        const struct tcp_info_field *field = tcp_info_sum((enum tcp_info_sum)i);
+
+        if (tcp_info_get(field, new, &after) != TCP_INFO_VALUE)
             continue;
-        if (tcp_info_get(summed[i], old, &before) != TCP_INFO_VALUE)
+        if (tcp_info_get(field, old, &before) != TCP_INFO_VALUE)
             before = 0;
-        aggregate->sums[i] += rise(before, after, summed[i]->width);
+        aggregate->sums[i] += rise(before, after, field->width);
     }
-    if (tcp_info_get(rtt_field, new, &after) == TCP_INFO_VALUE && after > 0)
-        observe(aggregate, HISTOGRAM_RTT, (double)after * MICRO);
+    observe_time(aggregate, HISTOGRAM_RTT, new, TCP_INFO_rtt);
     observe_rate(aggregate, new);
 }
 
@@ -335,11 +304,8 @@ void aggregate_listener_closed(struct aggregate *aggregate, enum close_reason re
 void aggregate_closed(struct aggregate *aggregate, enum close_reason reason, uint64_t duration,
                       const struct tcp_info_bytes *info)
 {
-    uint64_t min_rtt;
-    find_fields();
     aggregate->open--;
     aggregate->closed[reason]++;
     observe(aggregate, HISTOGRAM_DURATION, (double)duration * NANO);
-    if (tcp_info_get(min_rtt_field, info, &min_rtt) == TCP_INFO_VALUE && min_rtt > 0)
-        observe(aggregate, HISTOGRAM_MIN_RTT, (double)min_rtt * MICRO);
+    observe_time(aggregate, HISTOGRAM_MIN_RTT, info, TCP_INFO_min_rtt);
 }

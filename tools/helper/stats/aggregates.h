@@ -39,33 +39,6 @@ struct applied_options {
     struct option_failure failures[APPLIED_FAILURES_MAX];
 };
 
-/* Figures of tcp_info that only rise in a connection's life and are summed in aggregates. */
-enum aggregate_sum {
-    SUM_BYTES_SENT,
-    SUM_BYTES_ACKED,
-    SUM_BYTES_RECEIVED,
-    SUM_BYTES_RETRANS,
-    SUM_SEGS_OUT,
-    SUM_SEGS_IN,
-    SUM_DATA_SEGS_OUT,
-    SUM_DATA_SEGS_IN,
-    SUM_TOTAL_RETRANS,
-    SUM_DSACK_DUPS,
-    SUM_REORD_SEEN,
-    SUM_RCV_OOOPACK,
-    SUM_TOTAL_RTO,
-    SUM_TOTAL_RTO_TIME,
-    SUM_DELIVERED,
-    SUM_DELIVERED_CE,
-    SUM_BUSY_TIME,
-    SUM_RWND_LIMITED,
-    SUM_SNDBUF_LIMITED,
-    SUM_COUNT
-};
-
-/* The name in the table of tcp_info ("bytes_sent"), whence the unit. */
-const char *aggregate_sum_field(enum aggregate_sum sum);
-
 #define HISTOGRAM_BUCKETS 16u
 
 enum histogram_kind {

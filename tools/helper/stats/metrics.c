@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Metrics as text. All families are rows of tables: a sum of TCP_INFO is a row of `sums`, a
- * distribution one of `distributions`, any other number of a aggregate one of `numbers`. A family
- * is written as the formats demand, all its series together, its head first.
+ * Metrics as text. All families are rows of tables: a sum of TCP_INFO is a TCP_SUM row of
+ * tcp_info.def, a distribution a row of `distributions`, any other number of an aggregate one of
+ * `numbers`. A family is written as the formats demand, all its series together, its head first.
  *
  * https://prometheus.io/docs/instrumenting/exposition_formats/ and
  * https://github.com/prometheus/OpenMetrics/blob/main/specification/OpenMetrics.md
@@ -40,29 +40,6 @@ struct head {
 };
 
 /* clang-format off */
-static const struct head sums[] = {
-    [SUM_BYTES_SENT]     = {"sent_bytes", "bytes", "counter", "Bytes of data sent, retransmitted ones included."},
-    [SUM_BYTES_ACKED]    = {"acknowledged_bytes", "bytes", "counter", "Bytes that peers acknowledged; a SYN and a FIN count as one each."},
-    [SUM_BYTES_RECEIVED] = {"received_bytes", "bytes", "counter", "Bytes of data received in order; a FIN counts as one."},
-    [SUM_BYTES_RETRANS]  = {"retransmitted_bytes", "bytes", "counter", "Bytes of data sent again."},
-    [SUM_SEGS_OUT]       = {"sent_segments", "", "counter", "Segments sent, those without data too."},
-    [SUM_SEGS_IN]        = {"received_segments", "", "counter", "Segments received, those without data too."},
-    [SUM_DATA_SEGS_OUT]  = {"sent_data_segments", "", "counter", "Segments with data sent, retransmitted ones included."},
-    [SUM_DATA_SEGS_IN]   = {"received_data_segments", "", "counter", "Segments with data received."},
-    [SUM_TOTAL_RETRANS]  = {"retransmitted_segments", "", "counter", "Segments sent again."},
-    [SUM_DSACK_DUPS]     = {"spurious_retransmits", "", "counter", "Segments that peers told (DSACK) to have received twice."},
-    [SUM_REORD_SEEN]     = {"reordering_events", "", "counter", "Times that reordering on the path was seen."},
-    [SUM_RCV_OOOPACK]    = {"out_of_order_segments", "", "counter", "Segments received out of order."},
-    [SUM_TOTAL_RTO]      = {"timeouts", "", "counter", "Retransmission timeouts."},
-    [SUM_TOTAL_RTO_TIME] = {"timeout_seconds", "seconds", "counter", "Time spent in recovery from retransmission timeouts."},
-    [SUM_DELIVERED]      = {"delivered_segments", "", "counter", "Segments with data that peers received, as far as known."},
-    [SUM_DELIVERED_CE]   = {"congestion_marked_segments", "", "counter", "Segments that peers received marked with congestion (ECN CE)."},
-    [SUM_BUSY_TIME]      = {"busy_seconds", "seconds", "counter", "Time with data to send or not yet acknowledged."},
-    [SUM_RWND_LIMITED]   = {"receive_window_limited_seconds", "seconds", "counter", "Part of the busy time limited by the peer's receive window."},
-    [SUM_SNDBUF_LIMITED] = {"send_buffer_limited_seconds", "seconds", "counter", "Part of the busy time limited by the send buffer."},
-};
-static_assert(sizeof sums / sizeof *sums == SUM_COUNT, "a sum has no row");
-
 static const struct head distributions[] = {
     [HISTOGRAM_DURATION] = {"connection_duration_seconds", "seconds", "histogram", "How long connections that are closed were open."},
     [HISTOGRAM_RTT]      = {"rtt_seconds", "seconds", "histogram", "Smoothed round-trip time, at each look at a connection and at its end."},
@@ -196,15 +173,25 @@ static void put_scaled(uint64_t sum, enum option_unit unit, FILE *to)
     }
 }
 
+/* The counter of a sum: its name ends with the base unit. */
+static struct head sum_head(size_t sum)
+{
+    const struct tcp_info_field *field = tcp_info_sum((enum tcp_info_sum)sum);
+    const char *unit = field->unit == UNIT_BYTES ? "bytes"
+                       : field->unit == UNIT_MILLISECONDS || field->unit == UNIT_MICROSECONDS
+                           ? "seconds"
+                           : "";
+    return (struct head){field->metric, unit, "counter", field->help};
+}
+
 static void put_sum(const struct aggregate *aggregate, size_t sum, FILE *to)
 {
-    const struct tcp_info_field *field =
-        tcp_info_find(aggregate_sum_field((enum aggregate_sum)sum));
+    const struct tcp_info_field *field = tcp_info_sum((enum tcp_info_sum)sum);
 
-    fprintf(to, "socktune_%s_total", sums[sum].name);
+    fprintf(to, "socktune_%s_total", field->metric);
     put_labels(aggregate, to);
     fputs("} ", to);
-    put_scaled(aggregate->sums[sum], field ? field->unit : UNIT_NONE, to);
+    put_scaled(aggregate->sums[sum], field->unit, to);
 }
 
 static void put_bucket(const struct aggregate *aggregate, const char *name, const char *bound,
@@ -316,7 +303,7 @@ static void put_refusals(const struct aggregate *aggregate, size_t unused, FILE 
 /* --- one family after the other ------------------------------------------------------------- */
 
 struct family {
-    const struct head *head; /* NULL: there is no such family */
+    struct head head; /* without a name: there is no such family */
     void (*put)(const struct aggregate *aggregate, size_t row, FILE *to);
     size_t row;
 };
@@ -325,23 +312,23 @@ struct family {
 static struct family family_of(size_t number)
 {
     if (number < NUMBERS)
-        return (struct family){&numbers[number].head, put_number, number};
+        return (struct family){numbers[number].head, put_number, number};
     number -= NUMBERS;
     if (number < SUM_COUNT)
-        return (struct family){&sums[number], put_sum, number};
+        return (struct family){sum_head(number), put_sum, number};
     number -= SUM_COUNT;
     if (number < HISTOGRAM_COUNT)
-        return (struct family){&distributions[number], put_histogram, number};
+        return (struct family){distributions[number], put_histogram, number};
     number -= HISTOGRAM_COUNT;
     switch (number) {
     case 0:
-        return (struct family){&endings, put_endings, 0};
+        return (struct family){endings, put_endings, 0};
     case 1:
-        return (struct family){&applications, put_applications, 0};
+        return (struct family){applications, put_applications, 0};
     case 2:
-        return (struct family){&refusals, put_refusals, 0};
+        return (struct family){refusals, put_refusals, 0};
     default:
-        return (struct family){NULL, NULL, 0};
+        return (struct family){{NULL, NULL, NULL, NULL}, NULL, 0};
     }
 }
 
@@ -374,13 +361,13 @@ bool metrics_write(struct metrics *metrics, enum metrics_format format, FILE *to
 
     if (metrics->ended)
         return false;
-    if (!family.head) {
+    if (family.head.name == NULL) {
         put_health(metrics, format, to);
         metrics->ended = true;
         return false;
     }
     if (metrics->at == 0)
-        put_head(family.head, format, to);
+        put_head(&family.head, format, to);
     for (size_t i = 0; i < SERIES_AT_ONCE && metrics->at < metrics->snapshot.count; i++)
         family.put(&metrics->snapshot.aggregates[metrics->at++], family.row, to);
     if (metrics->at == metrics->snapshot.count) {
