@@ -5,6 +5,7 @@
 #include "kernel_socket.h"
 #include "learn.h"
 #include "real.h"
+#include "reconnect.h"
 #include "trace.h"
 #include "tune.h"
 
@@ -48,10 +49,22 @@ static __attribute__((noinline)) bool guarded(int fd, int level, int optname)
     return false;
 }
 
+/* What a rule gives at connect() and the program sets itself is the program's, whatever the rule's
+ * value: nobody undoes it when the socket is connected to another peer. */
+static __attribute__((noinline)) void note_own(int fd, int level, int optname)
+{
+    optname = canonical(level, optname);
+    for (uint32_t i = 0; i < state.policy.option_count; i++)
+        if (state.policy.options[i].optname == optname && state.policy.options[i].level == level)
+            reconnect_note_own(fd, i);
+}
+
 __attribute__((visibility("default"))) int setsockopt(int fd, int level, int optname,
                                                       const void *value, socklen_t length)
 {
     if (__builtin_expect(state.guard_count != 0, 0) && guarded(fd, level, optname))
         return 0;
+    if (tunes_at(PHASE_BIT(PHASE_CONNECT) | PHASE_BIT(PHASE_CONNECTED)))
+        note_own(fd, level, optname);
     return real.setsockopt(fd, level, optname, value, length);
 }

@@ -3,7 +3,9 @@
  * socket(): the rules that ask about the program alone, and `transport`.
  */
 #include "apply.h"
+#include "connecting.h"
 #include "real.h"
+#include "reconnect.h"
 #include "tune.h"
 
 #include <errno.h>
@@ -25,11 +27,11 @@ static int open_socket(int domain, int type, int protocol, struct sockinfo *sock
     return real.socket(domain, type, protocol);
 }
 
-__attribute__((visibility("default"))) int socket(int domain, int type, int protocol)
+/* Not in line, so that other calls pass through with a small frame. */
+static __attribute__((noinline)) int socket_tuned(int domain, int type, int protocol)
 {
     struct sockinfo sockinfo;
-    if (!tunes_at(PHASE_BIT(PHASE_SOCKET)) ||
-        !sockinfo_at_socket(&sockinfo, domain, type, protocol))
+    if (!sockinfo_at_socket(&sockinfo, domain, type, protocol))
         return real.socket(domain, type, protocol);
     struct decision decision;
     tune_decide(-1, &sockinfo, PHASE_SOCKET, PHASE_BIT(PHASE_SOCKET), &decision);
@@ -40,5 +42,14 @@ __attribute__((visibility("default"))) int socket(int domain, int type, int prot
         tune_apply(fd, &sockinfo, &decision, PHASE_BIT(PHASE_SOCKET));
         errno = saved;
     }
+    return fd;
+}
+
+__attribute__((visibility("default"))) int socket(int domain, int type, int protocol)
+{
+    int fd = tunes_at(PHASE_BIT(PHASE_SOCKET)) ? socket_tuned(domain, type, protocol)
+                                               : real.socket(domain, type, protocol);
+    if (connecting_concerns_us())
+        reconnect_forget(fd);
     return fd;
 }

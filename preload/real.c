@@ -43,6 +43,22 @@ static int early_connect(int fd, const struct sockaddr *address, socklen_t lengt
     return (int)kernel_call(SYS_connect, fd, address, length);
 }
 
+static ssize_t early_sendto(int fd, const void *buffer, size_t size, int flags,
+                            const struct sockaddr *address, socklen_t length)
+{
+    return kernel_call(SYS_sendto, fd, buffer, size, flags, address, length);
+}
+
+static ssize_t early_sendmsg(int fd, const struct msghdr *message, int flags)
+{
+    return kernel_call(SYS_sendmsg, fd, message, flags);
+}
+
+static int early_sendmmsg(int fd, struct mmsghdr *messages, unsigned count, int flags)
+{
+    return (int)kernel_call(SYS_sendmmsg, fd, messages, count, flags);
+}
+
 static int early_setsockopt(int fd, int level, int optname, const void *value, socklen_t length)
 {
     return (int)kernel_call(SYS_setsockopt, fd, level, optname, value, length);

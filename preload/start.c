@@ -18,6 +18,7 @@
 #include "load.h"
 #include "protect.h"
 #include "real.h"
+#include "reconnect.h"
 #include "report.h"
 #include "take_defaults.h"
 #include "text.h"
@@ -126,6 +127,9 @@ static void publish(const struct identity *identity, void *extra,
     state.defaults = take_defaults();
     unsigned phases = phases_of_active_rules();
     unsigned reported = report_start(helper);
+    if ((phases & (PHASE_BIT(PHASE_CONNECT) | PHASE_BIT(PHASE_CONNECTED))) != 0 ||
+        (reported & ROLE_CONNECT) != 0)
+        reconnect_start();
     if (phases != 0 || reported != 0)
         adopt_sockets();
     __atomic_store_n(&state.reports, reported, __ATOMIC_RELEASE);

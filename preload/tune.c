@@ -7,8 +7,10 @@
 #include "apply.h"
 #include "kernel_socket.h"
 #include "learn.h"
+#include "reconnect.h"
 #include "record.h"
 #include "report.h"
+#include "take_defaults.h"
 #include "trace.h"
 
 #include <errno.h>
@@ -29,16 +31,31 @@ static void note_applied(const struct application *application, const struct pol
     trace_action(application->socket->fd, application->sockinfo, phase, action, result, error);
 }
 
+static struct application application_of(const struct socket_handle *socket,
+                                         const struct sockinfo *sockinfo, unsigned phases)
+{
+    return (struct application){.policy = &state.policy,
+                                .active = &state.active,
+                                .sockinfo = sockinfo,
+                                .socket = socket,
+                                .phases = phases,
+                                .defaults = state.defaults,
+                                .fresh_value = defaults_fresh_value,
+                                .report = note_applied};
+}
+
 void tune_apply(int fd, const struct sockinfo *sockinfo, const struct decision *decision,
                 unsigned phases)
 {
-    const struct application application = {.policy = &state.policy,
-                                            .sockinfo = sockinfo,
-                                            .socket = KERNEL_SOCKET(fd),
-                                            .phases = phases,
-                                            .defaults = state.defaults,
-                                            .report = note_applied};
+    const struct application application = application_of(KERNEL_SOCKET(fd), sockinfo, phases);
     apply_actions(&application, decision);
+}
+
+void tune_undo(int fd, const struct sockinfo *sockinfo, const struct decision *decision)
+{
+    const struct application application = application_of(KERNEL_SOCKET(fd), sockinfo, 0);
+    const struct undo_notes notes = reconnect_notes(fd);
+    undo_former_peer(&application, decision, &notes);
 }
 
 void tune(int fd, struct sockinfo *sockinfo, enum phase phase)

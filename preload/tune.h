@@ -28,4 +28,7 @@ void tune_decide(int fd, struct sockinfo *sockinfo, enum phase phase, unsigned p
 void tune_apply(int fd, const struct sockinfo *sockinfo, const struct decision *decision,
                 unsigned phases);
 
+/* Before a socket is connected again: undo_former_peer() (undo.h). Changes errno. */
+void tune_undo(int fd, const struct sockinfo *sockinfo, const struct decision *decision);
+
 #endif

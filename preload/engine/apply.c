@@ -51,17 +51,30 @@ static const struct policy_action *due(const struct application *application,
     return action_applies(action, application->sockinfo, *phase) ? action : NULL;
 }
 
+static const struct default_value *known_default(const struct application *application,
+                                                 uint32_t option)
+{
+    static const struct default_value unknown;
+    const struct default_value *defaults = application->defaults;
+    if (defaults == NULL)
+        return &unknown;
+    if (!application->one_kind)
+        defaults += defaults_kind(application->socket, application->sockinfo) *
+                    (size_t)application->policy->option_count;
+    return &defaults[option];
+}
+
 static enum default_comparison compare(const struct application *application,
                                        const struct policy_action *action)
 {
-    static const struct default_value unknown;
-    const struct policy *policy = application->policy;
-    const struct default_value *defaults = application->defaults;
-    if (defaults != NULL && !application->one_kind)
-        defaults += defaults_kind(application->socket, application->sockinfo) *
-                    (size_t)policy->option_count;
-    return defaults_compare(application->socket, &policy->options[action->option],
-                            defaults != NULL ? &defaults[action->option] : &unknown);
+    const struct policy_option *option = &application->policy->options[action->option];
+    const struct default_value *known = known_default(application, action->option);
+    struct default_value now;
+    enum default_comparison comparison = defaults_compare(application->socket, option, known);
+    if (comparison == DEFAULT_DIFFERS && application->fresh_value != NULL &&
+        application->fresh_value(application, action->option, &now))
+        comparison = defaults_compare(application->socket, option, &now);
+    return comparison;
 }
 
 /* Can a program have set an option of a socket that it has not seen yet? Of an accepted one, on the

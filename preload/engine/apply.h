@@ -36,6 +36,11 @@ struct application {
     /* What fresh sockets have: IN_TIME after the actions of socket(), else without. NULL where it
      * is not known; then no `default` that has to compare is carried out. */
     const struct default_value *defaults;
+    /* Asked where an option differs from its default, since the system's own default may have
+     * changed meanwhile: what a fresh socket has now. False: that cannot be told. May be NULL. */
+    bool (*fresh_value)(const struct application *application, uint32_t option,
+                        struct default_value *value);
+    const struct active *active; /* for fresh_value; whose actions at socket() it carries out */
     bool one_kind; /* defaults[option], of this kind alone; else [kind * option_count + option] */
     /* Asked, before anything is set, whether an action that is due is to be carried out; it is to
      * ask apply_yields() itself. May be NULL. */

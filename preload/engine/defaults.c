@@ -40,14 +40,21 @@ static bool read_option(const struct socket_handle *socket, const struct policy_
            socket->ops->get(socket, option->level, read_as(option), bytes, length) == 0;
 }
 
+bool defaults_note_one(const struct socket_handle *socket, const struct policy_option *option,
+                       struct default_value *value)
+{
+    socklen_t length;
+    if (!read_option(socket, option, value->bytes, &length))
+        return false;
+    value->length = (uint8_t)length;
+    return true;
+}
+
 void defaults_note(const struct socket_handle *socket, const struct policy *policy,
                    struct default_value *defaults)
 {
-    for (uint32_t i = 0; i < policy->option_count; i++) {
-        socklen_t length;
-        if (read_option(socket, &policy->options[i], defaults[i].bytes, &length))
-            defaults[i].length = (uint8_t)length;
-    }
+    for (uint32_t i = 0; i < policy->option_count; i++)
+        defaults_note_one(socket, &policy->options[i], &defaults[i]);
 }
 
 /* --- comparing -------------------------------------------------------------------------------- */

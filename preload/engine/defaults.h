@@ -33,6 +33,10 @@ unsigned defaults_kind(const struct socket_handle *socket, const struct sockinfo
 void defaults_note(const struct socket_handle *socket, const struct policy *policy,
                    struct default_value *defaults);
 
+/* Note one option alone. False if it cannot be read. */
+bool defaults_note_one(const struct socket_handle *socket, const struct policy_option *option,
+                       struct default_value *value);
+
 /* Has an option the value it had when it was noted? */
 enum default_comparison { DEFAULT_SAME, DEFAULT_DIFFERS, DEFAULT_UNKNOWN };
 enum default_comparison defaults_compare(const struct socket_handle *socket,

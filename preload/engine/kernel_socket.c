@@ -6,6 +6,10 @@
 
 #include "kernel.h"
 
+#ifndef SO_NETNS_COOKIE
+#define SO_NETNS_COOKIE 71 /* include/uapi/asm-generic/socket.h, Linux 5.14 */
+#endif
+
 static int get_option(const struct socket_handle *socket, int level, int optname, void *value,
                       socklen_t *length)
 {
@@ -34,6 +38,35 @@ static int bind_address(const struct socket_handle *socket, const struct sockadd
     return (int)kernel_call(SYS_bind, socket->fd, address, length);
 }
 
+static int disconnect(const struct socket_handle *socket)
+{
+    const struct sockaddr nobody = {.sa_family = AF_UNSPEC};
+    return (int)kernel_call(SYS_connect, socket->fd, &nobody, sizeof nobody);
+}
+
+static int make_fresh(const struct socket_handle *socket, struct socket_handle *fresh)
+{
+    int domain = kernel_get_int(socket->fd, SOL_SOCKET, SO_DOMAIN);
+    int type = kernel_get_int(socket->fd, SOL_SOCKET, SO_TYPE);
+    int protocol = kernel_get_int(socket->fd, SOL_SOCKET, SO_PROTOCOL);
+    if (domain < 0 || type < 0 || protocol < 0)
+        return -1;
+    int fd = (int)kernel_call(SYS_socket, domain, type | SOCK_CLOEXEC, protocol);
+    if (fd < 0)
+        return -1;
+    if (kernel_get_cookie(fd, SO_NETNS_COOKIE) != kernel_get_cookie(socket->fd, SO_NETNS_COOKIE)) {
+        kernel_close(fd);
+        return -1;
+    }
+    *fresh = (struct socket_handle){.ops = socket->ops, .fd = fd};
+    return 0;
+}
+
+static void drop(const struct socket_handle *fresh)
+{
+    kernel_close(fresh->fd);
+}
+
 static int get_queued(const struct socket_handle *socket, int request, int *bytes)
 {
     return (int)kernel_call(SYS_ioctl, socket->fd, request, bytes);
@@ -45,5 +78,8 @@ const struct socket_ops kernel_socket_ops = {
     .name = get_name,
     .peer = get_peer,
     .bind = bind_address,
+    .disconnect = disconnect,
+    .make_fresh = make_fresh,
+    .drop = drop,
     .queued = get_queued,
 };

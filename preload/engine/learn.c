@@ -140,6 +140,14 @@ static bool sent_fin(uint8_t state)
            state == TCP_LAST_ACK;
 }
 
+bool learn_has_connected(const struct socket_handle *socket)
+{
+    uint8_t state = TCP_CLOSE; /* the first byte of tcp_info */
+    socklen_t length = sizeof state;
+    return socket->ops->get(socket, IPPROTO_TCP, TCP_INFO, &state, &length) == 0 &&
+           state != TCP_CLOSE;
+}
+
 /* The role of a TCP or MPTCP socket by its state; 0 where it stays open. */
 static unsigned tcp_role(const struct socket_handle *socket, bool mptcp)
 {

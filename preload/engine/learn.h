@@ -36,6 +36,10 @@ uint32_t learn_report(const struct policy *policy, const struct active *active,
                       const struct socket_handle *socket, struct sockinfo *sockinfo,
                       enum phase phase);
 
+/* Is a TCP connection of this socket under way or established, or has it been? False also for what
+ * is no TCP socket. One system call. */
+bool learn_has_connected(const struct socket_handle *socket);
+
 /*
  * What a socket of unknown history is, from the kernel's word alone: family, protocol, and the
  * role by its state. A connected TCP socket tells whether it connected or was accepted: the SYN of

@@ -23,6 +23,12 @@ struct socket_ops {
     int (*peer)(const struct socket_handle *socket, struct sockaddr *address, socklen_t *length);
     int (*bind)(const struct socket_handle *socket, const struct sockaddr *address,
                 socklen_t length);
+    /* connect(2) to AF_UNSPEC: a datagram socket has no peer any more. */
+    int (*disconnect)(const struct socket_handle *socket);
+    /* Make a socket of the same kind in the same network namespace, which nobody has touched. It is
+     * closed by `drop`. */
+    int (*make_fresh)(const struct socket_handle *socket, struct socket_handle *fresh);
+    void (*drop)(const struct socket_handle *fresh);
     /* ioctl(2) with SIOCOUTQ or SIOCOUTQNSD: bytes in the send queue. */
     int (*queued)(const struct socket_handle *socket, int request, int *bytes);
 };

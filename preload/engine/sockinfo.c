@@ -86,10 +86,6 @@ static uint16_t port_of(const void *field)
     return (uint16_t)(bytes[0] << 8 | bytes[1]);
 }
 
-/* Nothing is ever mapped in the first page (vm.mmap_min_addr), so a pointer into it is a mistake,
- * NULL above all, which the kernel answers with EFAULT where we would crash. */
-#define FIRST_PAGE 4096u
-
 /* The shortest AF_INET6 address that the kernel takes: without sin6_scope_id (RFC 2133). */
 #define SIN6_LEN_RFC2133 24
 
@@ -98,7 +94,7 @@ unsigned address_read(const struct sockaddr *from, socklen_t length, struct addr
 {
     const uint8_t *bytes = (const uint8_t *)from;
     sa_family_t family;
-    if ((uintptr_t)from < FIRST_PAGE || length < sizeof family)
+    if (!sockinfo_is_pointer(from) || length < sizeof family)
         return 0;
     copy((uint8_t *)&family, bytes, sizeof family);
     if (family == AF_INET && length >= sizeof(struct sockaddr_in)) {
@@ -131,6 +127,16 @@ bool sockinfo_at_socket(struct sockinfo *sockinfo, int domain, int type, int pro
     return sockinfo->families != 0 && sockinfo->protocols != 0;
 }
 
+/* connect() to "any" goes to this machine. */
+static void settle_any(struct address *remote)
+{
+    if (address_is_unspecified(remote)) {
+        bool v4 = address_is_v4(remote);
+        remote->bytes[12] = v4 ? 127 : 0;
+        remote->bytes[15] = 1;
+    }
+}
+
 bool sockinfo_at_address(struct sockinfo *sockinfo, enum phase phase,
                          const struct sockaddr *address, socklen_t length)
 {
@@ -143,6 +149,8 @@ bool sockinfo_at_address(struct sockinfo *sockinfo, enum phase phase,
     sockinfo->families =
         (uint8_t)address_read(address, length, bind ? &sockinfo->local : &sockinfo->remote,
                               bind ? &sockinfo->local_port : &sockinfo->remote_port);
+    if (!bind && (sockinfo->families & FAMILY_IP) != 0)
+        settle_any(&sockinfo->remote);
     sockinfo->protocols = protocols_of_families(sockinfo->families);
     return sockinfo->families != 0;
 }

@@ -103,6 +103,13 @@ static inline bool address_is_unspecified(const struct address *address)
     return halves.high == 0 && (halves.low == 0 || halves.low == (uint64_t)0xffff << 32);
 }
 
+/* False for NULL and other pointers into the first page, where nothing is ever mapped
+ * (vm.mmap_min_addr): the kernel answers them with EFAULT, where reading would crash. */
+static inline bool sockinfo_is_pointer(const void *pointer)
+{
+    return (uintptr_t)pointer >= 4096u;
+}
+
 /*
  * Read an IP socket address of `length` bytes. Returns FAMILY_INET, FAMILY_INET6 or, for a unix
  * address, FAMILY_UNIX (then address and port are 0); 0 for anything else or one that is too

@@ -4,7 +4,6 @@
  */
 #include "take_defaults.h"
 
-#include "apply.h"
 #include "kernel.h"
 #include "kernel_socket.h"
 #include "learn.h"
@@ -33,9 +32,9 @@ unsigned defaults_families(const struct policy *policy, const struct active *act
     return families;
 }
 
-void defaults_take_socket(const struct policy *policy, const struct active *active,
-                          const struct socket_handle *socket, struct sockinfo *sockinfo,
-                          struct default_value *defaults)
+/* Carry out the actions of socket() on a socket that has just been made. */
+static void apply_at_socket(const struct policy *policy, const struct active *active,
+                            const struct socket_handle *socket, struct sockinfo *sockinfo)
 {
     struct decision decision;
     const struct application application = {.policy = policy,
@@ -44,7 +43,30 @@ void defaults_take_socket(const struct policy *policy, const struct active *acti
                                             .phases = PHASE_BIT(PHASE_SOCKET)};
     learn_decision(policy, active, socket, sockinfo, PHASE_SOCKET, application.phases, &decision);
     apply_actions(&application, &decision);
-    defaults_note(socket, policy, defaults);
+}
+
+bool defaults_make_fresh(const struct application *application, struct socket_handle *fresh)
+{
+    const struct socket_handle *socket = application->socket;
+    struct sockinfo sockinfo;
+    if (socket->ops->make_fresh(socket, fresh) != 0)
+        return false;
+    if (sockinfo_at_socket(&sockinfo, socket_get_int(fresh, SOL_SOCKET, SO_DOMAIN),
+                           socket_get_int(fresh, SOL_SOCKET, SO_TYPE),
+                           socket_get_int(fresh, SOL_SOCKET, SO_PROTOCOL)))
+        apply_at_socket(application->policy, application->active, fresh, &sockinfo);
+    return true;
+}
+
+bool defaults_fresh_value(const struct application *application, uint32_t option,
+                          struct default_value *value)
+{
+    struct socket_handle fresh;
+    if (!defaults_make_fresh(application, &fresh))
+        return false;
+    bool told = defaults_note_one(&fresh, &application->policy->options[option], value);
+    fresh.ops->drop(&fresh);
+    return told;
 }
 
 static void take_kind(const struct policy *policy, const struct active *active, unsigned kind,
@@ -54,8 +76,9 @@ static void take_kind(const struct policy *policy, const struct active *active, 
     int fd = (int)kernel_call(SYS_socket, kinds[kind].domain, kinds[kind].type | SOCK_CLOEXEC, 0);
     if (fd < 0)
         return;
-    sockinfo_at_socket(&sockinfo, kinds[kind].domain, kinds[kind].type, 0);
-    defaults_take_socket(policy, active, KERNEL_SOCKET(fd), &sockinfo, defaults);
+    if (sockinfo_at_socket(&sockinfo, kinds[kind].domain, kinds[kind].type, 0))
+        apply_at_socket(policy, active, KERNEL_SOCKET(fd), &sockinfo);
+    defaults_note(KERNEL_SOCKET(fd), policy, defaults);
     kernel_close(fd);
 }
 

@@ -7,7 +7,7 @@
 #ifndef SOCKTUNE_TAKE_DEFAULTS_H
 #define SOCKTUNE_TAKE_DEFAULTS_H
 
-#include "defaults.h"
+#include "apply.h"
 
 /* The families (enum family_bit) of active rules that have a `default` for a phase later than
  * socket(); 0: nothing is to be compared. */
@@ -21,10 +21,16 @@ unsigned defaults_families(const struct policy *policy, const struct active *act
 void defaults_take(const struct policy *policy, const struct active *active, unsigned families,
                    struct default_value *defaults);
 
-/* The same for one socket that has just been made, as sockinfo_at_socket() describes it: carry out
- * the actions of socket() on it, and note its options in defaults[option]. */
-void defaults_take_socket(const struct policy *policy, const struct active *active,
-                          const struct socket_handle *socket, struct sockinfo *sockinfo,
-                          struct default_value *defaults);
+/*
+ * Make a socket like that of the application, and carry out on it what its active rules give at
+ * socket(). False if none can be made; else `fresh` is to be dropped (socket_ops.h). The rules are
+ * carried out without the program's part, so this is what it would have, had the program set
+ * nothing.
+ */
+bool defaults_make_fresh(const struct application *application, struct socket_handle *fresh);
+
+/* For struct application: the value of one option of such a socket. */
+bool defaults_fresh_value(const struct application *application, uint32_t option,
+                          struct default_value *value);
 
 #endif

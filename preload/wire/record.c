@@ -74,16 +74,6 @@ static bool find_rule(const struct record_maker *maker, int fd, struct sockinfo 
     return true;
 }
 
-/* connect() to "any" goes to this machine. */
-static void settle_remote(struct address *remote)
-{
-    if (address_is_unspecified(remote)) {
-        bool v4 = address_is_v4(remote);
-        remote->bytes[12] = v4 ? 127 : 0;
-        remote->bytes[15] = 1;
-    }
-}
-
 static void put_addresses(const struct sockinfo *sockinfo, struct record *record)
 {
     record->family = sockinfo->families == FAMILY_INET ? AF_INET : AF_INET6;
@@ -91,9 +81,7 @@ static void put_addresses(const struct sockinfo *sockinfo, struct record *record
     record->local_port = sockinfo->local_port;
     if (record->kind == RECORD_LISTEN || (sockinfo->known & FACT_REMOTE) == 0)
         return;
-    struct address remote = sockinfo->remote;
-    settle_remote(&remote);
-    __builtin_memcpy(record->remote, remote.bytes, sizeof record->remote);
+    __builtin_memcpy(record->remote, sockinfo->remote.bytes, sizeof record->remote);
     record->remote_port = sockinfo->remote_port;
 }
 

@@ -115,6 +115,40 @@ static long do_send(const struct argument *with, struct delivery *delivery)
     return send(NUMBER(0), with[1].bytes, with[1].length, 0);
 }
 
+static long do_sendto(const struct argument *with, struct delivery *delivery)
+{
+    (void)delivery;
+    return sendto(NUMBER(0), with[1].bytes, with[1].length, NUMBER(2),
+                  with[3].null ? NULL : ADDRESS(3), with[3].length);
+}
+
+/* One message, as sendmsg() and sendmmsg() take it. */
+static struct msghdr message_of(const struct argument *bytes, const struct argument *address,
+                                struct iovec *data)
+{
+    *data = (struct iovec){.iov_base = (void *)bytes->bytes, .iov_len = bytes->length};
+    return (struct msghdr){.msg_name = address->null ? NULL : (void *)address->bytes,
+                           .msg_namelen = address->length,
+                           .msg_iov = data,
+                           .msg_iovlen = 1};
+}
+
+static long do_sendmsg(const struct argument *with, struct delivery *delivery)
+{
+    struct iovec data;
+    struct msghdr message = message_of(&with[1], &with[3], &data);
+    (void)delivery;
+    return sendmsg(NUMBER(0), &message, NUMBER(2));
+}
+
+static long do_sendmmsg(const struct argument *with, struct delivery *delivery)
+{
+    struct iovec data;
+    struct mmsghdr messages[1] = {{.msg_hdr = message_of(&with[1], &with[3], &data)}};
+    (void)delivery;
+    return sendmmsg(NUMBER(0), messages, 1, NUMBER(2));
+}
+
 static long do_recv(const struct argument *with, struct delivery *delivery)
 {
     void *into = room(&with[1], delivery);
@@ -180,6 +214,9 @@ static const struct {
     {"getsockopt", 4, do_getsockopt},
     {"getsockname", 2, do_getsockname},
     {"send", 2, do_send},
+    {"sendto", 4, do_sendto},
+    {"sendmsg", 4, do_sendmsg},
+    {"sendmmsg", 4, do_sendmmsg},
     {"recv", 2, do_recv},
     {"poll", 3, do_poll},
     {"fcntl", 3, do_fcntl},

@@ -8,6 +8,7 @@
 #include "endpoint.h"
 #include "fake_socket.h"
 #include "learn.h"
+#include "undo.h"
 
 #include <criterion/criterion.h>
 #include <errno.h>
@@ -186,6 +187,57 @@ Test(apply, a_source_is_bound_once_and_only_to_peers_of_its_kind)
     cr_expect_arr_eq(bound.bytes, source.bytes, sizeof bound.bytes);
     cr_expect_str_eq(
         applied(rules, &fake, connecting("10.0.0.2:80"), PHASE_CONNECT, NULL, APPLY_IN_TIME), "");
+}
+
+/* --- another peer --------------------------------------------------------------------------- */
+
+/* Connect to the first, then prepare for the second peer; `own`: IP_TTL was set by the program. */
+static void connect_to_both(struct fake_socket *fake, const char *first, const char *second,
+                            bool own)
+{
+    struct compiled c = compiled_from("rules = ( { match = { remote = \"10.0.0.0/8\"; };"
+                                      "            set = { IP_TTL = 9; SO_SNDBUF = 4096; }; } );");
+    const uint32_t indices[] = {0};
+    struct active active = {indices, 1};
+    struct socket_handle socket = fake_socket_handle(fake);
+    struct sockinfo sockinfo = connecting(first);
+    struct undo_notes notes = {0};
+    struct decision decision;
+    struct application application = {.policy = &c.policy,
+                                      .active = &active,
+                                      .sockinfo = &sockinfo,
+                                      .socket = &socket,
+                                      .phases = PHASE_BIT(PHASE_CONNECT)};
+    learn_decision(&c.policy, &active, &socket, &sockinfo, PHASE_CONNECT, application.phases,
+                   &decision);
+    notes.given = undo_given(&c.policy, &decision);
+    apply_actions(&application, &decision);
+    for (uint32_t i = 0; own && i < c.policy.option_count; i++)
+        notes.own |= c.policy.options[i].level == IPPROTO_IP ? undo_bit(i) : 0;
+    sockinfo = connecting(second);
+    learn_decision(&c.policy, &active, &socket, &sockinfo, PHASE_CONNECT, application.phases,
+                   &decision);
+    undo_former_peer(&application, &decision, &notes);
+    compiled_free(&c);
+}
+
+Test(undo, options_of_the_former_peers_rule_are_taken_back)
+{
+    struct fake_socket fresh = tcp(), fake = tcp();
+    fake.fresh = &fresh;
+    connect_to_both(&fake, "10.0.0.1:80", "192.0.2.1:80", false);
+    cr_expect_eq(value_of(&fake, IPPROTO_IP, IP_TTL), FAKE_UNSET);
+    fake = tcp();
+    fake.fresh = &fresh;
+    connect_to_both(&fake, "10.0.0.1:80", "192.0.2.1:80", true);
+    cr_expect_eq(value_of(&fake, IPPROTO_IP, IP_TTL), 9, "the program's own");
+    fake = tcp();
+    fake.fresh = &fresh;
+    connect_to_both(&fake, "10.0.0.1:80", "10.0.0.2:80", false);
+    cr_expect_eq(value_of(&fake, IPPROTO_IP, IP_TTL), 9, "the rule is for that one, too");
+    fake = tcp();
+    connect_to_both(&fake, "10.0.0.1:80", "192.0.2.1:80", false);
+    cr_expect_eq(value_of(&fake, IPPROTO_IP, IP_TTL), 9, "no socket to learn the values from");
 }
 
 /* --- learning --------------------------------------------------------------------------------- */

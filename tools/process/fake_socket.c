@@ -145,10 +145,39 @@ static int bind_address(const struct socket_handle *socket, const struct sockadd
                         socklen_t length)
 {
     struct fake_socket *fake = fake_of(socket);
-    if (fake->local.ss_family != 0 || length > sizeof fake->local)
+    struct address bound;
+    uint16_t port = 0;
+    if (length > sizeof fake->local)
+        return fail(EINVAL);
+    /* As with IP_BIND_ADDRESS_NO_PORT: it can be bound again as long as it has no port. */
+    if (fake->local.ss_family != 0)
+        address_read((const struct sockaddr *)&fake->local, sizeof fake->local, &bound, &port);
+    if (port != 0)
         return fail(EINVAL);
     memcpy(&fake->local, address, length);
     return 0;
+}
+
+static int disconnect(const struct socket_handle *socket)
+{
+    struct fake_socket *fake = fake_of(socket);
+    fake->remote = (struct sockaddr_storage){0};
+    fake->state = FAKE_CLOSED;
+    return 0;
+}
+
+static int make_fresh(const struct socket_handle *socket, struct socket_handle *fresh)
+{
+    const struct fake_socket *fake = fake_of(socket);
+    if (fake->fresh == NULL)
+        return fail(EMFILE);
+    *fresh = fake_socket_handle(fake->fresh);
+    return 0;
+}
+
+static void drop(const struct socket_handle *fresh)
+{
+    (void)fake_of(fresh);
 }
 
 /* Nothing is ever sent. */
@@ -166,6 +195,9 @@ static const struct socket_ops fake_ops = {
     .name = get_name,
     .peer = get_peer,
     .bind = bind_address,
+    .disconnect = disconnect,
+    .make_fresh = make_fresh,
+    .drop = drop,
     .queued = get_queued,
 };
 

@@ -35,7 +35,8 @@ struct fake_socket {
     struct sockaddr_storage remote; /* ss_family 0: not connected */
     struct fake_option options[POLICY_OPTIONS_MAX];
     unsigned option_count;
-    unsigned calls; /* operations so far */
+    struct fake_socket *fresh; /* what make_fresh() gives; NULL: it fails */
+    unsigned calls;            /* operations so far */
 };
 
 /* The handle borrows the socket. */

@@ -253,6 +253,9 @@ static void tune(const struct handling *handling, struct sockinfo *sockinfo, uns
     fd = borrow_socket(handling);
     if (fd < 0)
         return;
+    /* A program may call connect() again to learn how the first call ended. */
+    if (phases & BIT(CONNECT) && learn_has_connected(KERNEL_SOCKET(fd)))
+        tuned = reported = false;
     if (tuned)
         tune_borrowed(handling, fd, sockinfo, phases);
     if (reported)

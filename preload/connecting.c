@@ -1,0 +1,60 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Before the call: the rules on the remote address and on connecting sockets, and `source`. After
+ * it: what the kernel forgets when it is set before the connection exists, and the report.
+ *
+ * A program may call connect() again to learn how the first call ended: that is no new connection,
+ * and nothing is done. Or it connects a socket again, to another peer, after a failure or as
+ * datagram sockets may: then what a rule on the former peer gave is undone first.
+ */
+#include "connecting.h"
+
+#include "kernel_socket.h"
+#include "learn.h"
+#include "reconnect.h"
+
+#include <errno.h>
+
+static void tune_before(struct connecting *connecting, int fd, bool again)
+{
+    unsigned phases = PHASE_BIT(PHASE_CONNECT) | PHASE_BIT(PHASE_CONNECTED);
+    /* A report says what the socket has from earlier calls, too. */
+    if (connecting->reported)
+        phases |= PHASE_BIT(PHASE_SOCKET) | PHASE_BIT(PHASE_BIND);
+    tune_decide(fd, &connecting->sockinfo, PHASE_CONNECT, phases, &connecting->decision);
+    if (again)
+        tune_undo(fd, &connecting->sockinfo, &connecting->decision);
+    reconnect_note_given(fd, undo_given(&state.policy, &connecting->decision));
+    tune_apply(fd, &connecting->sockinfo, &connecting->decision, PHASE_BIT(PHASE_CONNECT));
+}
+
+void connecting_begin(struct connecting *connecting, int fd, const struct sockaddr *address,
+                      socklen_t length)
+{
+    int saved = errno;
+    bool again = false;
+    connecting->reported = false;
+    connecting->tuned = sockinfo_at_address(&connecting->sockinfo, PHASE_CONNECT, address, length);
+    if (connecting->tuned) {
+        again = reconnect_note(fd);
+        connecting->tuned = !again || !learn_has_connected(KERNEL_SOCKET(fd));
+    }
+    if (connecting->tuned) {
+        connecting->reported =
+            reports(ROLE_CONNECT) && (connecting->sockinfo.families & FAMILY_IP) != 0;
+        tune_before(connecting, fd, again);
+    }
+    errno = saved;
+}
+
+void connecting_end(struct connecting *connecting, int fd, bool succeeded)
+{
+    int error = errno;
+    bool under_way = succeeded || error == EINPROGRESS;
+    if (connecting->tuned && under_way && tunes_at(PHASE_BIT(PHASE_CONNECTED)))
+        tune_apply(fd, &connecting->sockinfo, &connecting->decision, PHASE_BIT(PHASE_CONNECTED));
+    /* An interrupted connect() goes on without the caller. */
+    if (connecting->reported && (under_way || error == EINTR))
+        report_connect(fd, &connecting->sockinfo, &connecting->decision);
+    errno = error;
+}

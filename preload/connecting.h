@@ -1,0 +1,33 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What goes around a call that connects: connect(), and sendto() and sendmsg() with MSG_FASTOPEN.
+ * Keeps errno; async-signal-safe, thread-safe.
+ */
+#ifndef SOCKTUNE_CONNECTING_H
+#define SOCKTUNE_CONNECTING_H
+
+#include "report.h"
+#include "tune.h"
+
+/* One such call; on the stack of the hook. */
+struct connecting {
+    struct sockinfo sockinfo;
+    struct decision decision;
+    bool tuned;
+    bool reported;
+};
+
+/* Is there anything to be done at such calls? The hooks' first question. */
+static inline bool connecting_concerns_us(void)
+{
+    return tunes_at(PHASE_BIT(PHASE_CONNECT) | PHASE_BIT(PHASE_CONNECTED)) || reports(ROLE_CONNECT);
+}
+
+/* Before the call. */
+void connecting_begin(struct connecting *connecting, int fd, const struct sockaddr *address,
+                      socklen_t length);
+
+/* After it; errno is that of the call. */
+void connecting_end(struct connecting *connecting, int fd, bool succeeded);
+
+#endif

@@ -1,0 +1,170 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * A socket to take the values of socket() from is made only when there is something to undo.
+ */
+#include "undo.h"
+
+#include "bytes.h"
+#include "learn.h"
+#include "take_defaults.h"
+
+#include <linux/socket.h>
+#include <netinet/in.h>
+
+#ifndef SO_BUF_LOCK
+#define SO_BUF_LOCK 72 /* include/uapi/asm-generic/socket.h, Linux 5.15 */
+#endif
+
+enum { CONNECT_PHASES = PHASE_BIT(PHASE_CONNECT) | PHASE_BIT(PHASE_CONNECTED) };
+
+/* Is the action one of those that a rule on a peer gives? */
+static bool is_given_at_connect(const struct policy_action *action)
+{
+    return action->mode != MODE_IGNORE && (action->phases & CONNECT_PHASES) != 0;
+}
+
+/* Will the decision give the option, so that there is nothing to undo? */
+static bool is_given_again(const struct application *application, const struct decision *decision,
+                           uint32_t option)
+{
+    uint32_t index = decision->action[option];
+    const struct policy_action *action = &application->policy->actions[index];
+    return index != NO_ACTION && is_given_at_connect(action) &&
+           (action_applies(action, application->sockinfo, PHASE_CONNECT) ||
+            action_applies(action, application->sockinfo, PHASE_CONNECTED));
+}
+
+static bool is_buffer(const struct policy_option *option)
+{
+    return option->level == SOL_SOCKET &&
+           (option->optname == SO_SNDBUF || option->optname == SO_RCVBUF);
+}
+
+/* Has the socket the very value of the action? The kernel pads names, and doubles buffers. */
+static bool has_value(const struct application *application, const struct policy_action *action,
+                      const struct default_value *now)
+{
+    const struct policy *policy = application->policy;
+    uint8_t given[POLICY_VALUE_MAX];
+    uint32_t length = apply_value(policy, action, now->bytes, now->length, given), number;
+    if (is_buffer(&policy->options[action->option]) && length == sizeof number) {
+        __builtin_memcpy(&number, given, sizeof number);
+        number *= 2;
+        __builtin_memcpy(given, &number, sizeof number);
+    }
+    if (length == 0 || now->length < length || !bytes_equal(given, now->bytes, length))
+        return false;
+    while (length < now->length && now->bytes[length] == 0)
+        length++;
+    return length == now->length;
+}
+
+/* Give the option the value of the fresh socket. A buffer is halved, for the kernel doubles it, and
+ * handed back to autotuning. */
+static void restore(const struct application *application, const struct socket_handle *fresh,
+                    uint32_t index)
+{
+    const struct policy_option *option = &application->policy->options[index];
+    const struct socket_handle *socket = application->socket;
+    struct default_value value;
+    uint32_t number;
+    if (!defaults_note_one(fresh, option, &value))
+        return;
+    if (is_buffer(option) && value.length == sizeof number) {
+        __builtin_memcpy(&number, value.bytes, sizeof number);
+        number /= 2;
+        __builtin_memcpy(value.bytes, &number, sizeof number);
+    }
+    socket->ops->set(socket, option->level, option->optname, value.bytes, value.length);
+    if (is_buffer(option)) {
+        int locks = socket_get_int(fresh, SOL_SOCKET, SO_BUF_LOCK);
+        if (locks >= 0)
+            socket->ops->set(socket, SOL_SOCKET, SO_BUF_LOCK, &locks, sizeof locks);
+    }
+}
+
+/* Did the action give the socket its address? */
+static bool is_bound_by(const struct application *application, const struct policy_action *action)
+{
+    struct sockinfo bound = {.families = application->sockinfo->families};
+    learn_facts(application->socket, &bound, FACT_LOCAL, PHASE_CONNECT);
+    return (bound.known & FACT_LOCAL) != 0 &&
+           bytes_equal(bound.local.bytes, policy_string(application->policy, action->value),
+                       sizeof bound.local.bytes);
+}
+
+/* Bind to every address again. A socket without a port can be bound once more; a datagram socket
+ * that has been connected has one until it is disconnected. */
+static void give_up_address(const struct application *application)
+{
+    const struct socket_handle *socket = application->socket;
+    struct sockaddr_in6 any = {.sin6_family = AF_INET6};
+    struct sockaddr_in any4 = {.sin_family = AF_INET};
+    bool v4 = application->sockinfo->families == FAMILY_INET;
+    const struct sockaddr *address = v4 ? (struct sockaddr *)&any4 : (struct sockaddr *)&any;
+    socklen_t length = v4 ? sizeof any4 : sizeof any;
+    if (socket->ops->bind(socket, address, length) != 0 && socket->ops->disconnect(socket) == 0)
+        socket->ops->bind(socket, address, length);
+}
+
+/* Does the socket have this option from this action, and not from what it is to be given now? */
+static bool is_left_over(const struct application *application, const struct decision *decision,
+                         const struct policy_action *action)
+{
+    const struct policy_option *option = &application->policy->options[action->option];
+    struct default_value now;
+    return !is_given_again(application, decision, action->option) &&
+           defaults_note_one(application->socket, option, &now) &&
+           has_value(application, action, &now);
+}
+
+/* `fresh` is made when it is first needed; false if it cannot be. */
+static bool undo_action(const struct application *application, const struct decision *decision,
+                        const struct policy_action *action, struct socket_handle *fresh)
+{
+    if (action->op == OP_SOURCE) {
+        if (is_bound_by(application, action))
+            give_up_address(application);
+        return true;
+    }
+    if (!is_left_over(application, decision, action))
+        return true;
+    if (fresh->ops == NULL && !defaults_make_fresh(application, fresh))
+        return false;
+    restore(application, fresh, action->option);
+    return true;
+}
+
+uint32_t undo_given(const struct policy *policy, const struct decision *decision)
+{
+    uint32_t given = 0;
+    for (uint32_t i = 0; i < policy->option_count; i++)
+        if (decision->action[i] != NO_ACTION &&
+            is_given_at_connect(&policy->actions[decision->action[i]]))
+            given |= undo_bit(decision->action[i]);
+    return given;
+}
+
+static bool may_be_left_over(const struct policy *policy, const struct decision *decision,
+                             const struct undo_notes *notes, uint32_t index)
+{
+    const struct policy_action *action = &policy->actions[index];
+    return (notes->given & undo_bit(index)) != 0 && (notes->own & undo_bit(action->option)) == 0 &&
+           is_given_at_connect(action) && decision->action[action->option] != index;
+}
+
+void undo_former_peer(const struct application *application, const struct decision *decision,
+                      const struct undo_notes *notes)
+{
+    const struct policy *policy = application->policy;
+    struct socket_handle fresh = {.ops = NULL};
+    bool possible = true;
+    for (uint32_t r = 0; r < application->active->count && possible; r++) {
+        struct policy_range actions = policy->rules[application->active->rules[r]].actions;
+        for (uint32_t a = actions.first; a < actions.first + actions.count && possible; a++)
+            if (may_be_left_over(policy, decision, notes, a))
+                possible = undo_action(application, decision, &policy->actions[a], &fresh);
+    }
+    if (fresh.ops != NULL)
+        fresh.ops->drop(&fresh);
+}

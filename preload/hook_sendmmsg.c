@@ -1,0 +1,28 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * sendmmsg(): with MSG_FASTOPEN its first message connects (tcp(7)); see connecting.c. All other
+ * calls pass through.
+ */
+#include "connecting.h"
+#include "real.h"
+
+/* Not in line, so that other calls pass through with a small frame. */
+static __attribute__((noinline)) int sendmmsg_tuned(int fd, struct mmsghdr *messages,
+                                                    unsigned count, int flags)
+{
+    const struct msghdr *first = &messages->msg_hdr;
+    struct connecting connecting;
+    connecting_begin(&connecting, fd, first->msg_name, first->msg_namelen);
+    int result = real.sendmmsg(fd, messages, count, flags);
+    connecting_end(&connecting, fd, result > 0);
+    return result;
+}
+
+__attribute__((visibility("default"))) int sendmmsg(int fd, struct mmsghdr *messages,
+                                                    unsigned count, int flags)
+{
+    if (__builtin_expect((flags & MSG_FASTOPEN) != 0, 0) && connecting_concerns_us() &&
+        count != 0 && sockinfo_is_pointer(messages))
+        return sendmmsg_tuned(fd, messages, count, flags);
+    return real.sendmmsg(fd, messages, count, flags);
+}

@@ -1,0 +1,27 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * sendmsg(): with MSG_FASTOPEN it connects (tcp(7)); see connecting.c. All other calls pass
+ * through.
+ */
+#include "connecting.h"
+#include "real.h"
+
+/* Not in line, so that other calls pass through with a small frame. */
+static __attribute__((noinline)) ssize_t sendmsg_tuned(int fd, const struct msghdr *message,
+                                                       int flags)
+{
+    struct connecting connecting;
+    connecting_begin(&connecting, fd, message->msg_name, message->msg_namelen);
+    ssize_t result = real.sendmsg(fd, message, flags);
+    connecting_end(&connecting, fd, result >= 0);
+    return result;
+}
+
+__attribute__((visibility("default"))) ssize_t sendmsg(int fd, const struct msghdr *message,
+                                                       int flags)
+{
+    if (__builtin_expect((flags & MSG_FASTOPEN) != 0, 0) && connecting_concerns_us() &&
+        sockinfo_is_pointer(message))
+        return sendmsg_tuned(fd, message, flags);
+    return real.sendmsg(fd, message, flags);
+}

@@ -1,0 +1,62 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * One word a descriptor, in a mapping of their own, since the object's data is read-only after the
+ * constructor (protect.h). Pages that no descriptor uses take no memory. Descriptors beyond the end
+ * have no word, and are always asked.
+ */
+#include "reconnect.h"
+
+#include "kernel.h"
+
+enum { DESCRIPTORS = 65536, OWN_SHIFT = 31 };
+
+#define CONNECTED  ((uint64_t)1 << 63)
+#define GIVEN_MASK (((uint64_t)1 << OWN_SHIFT) - 1)
+
+/* NULL: there are no notes. Written by the constructor alone. */
+static uint64_t *notes;
+
+void reconnect_start(void)
+{
+    notes = kernel_map(DESCRIPTORS * sizeof *notes);
+}
+
+static bool has_note(int fd)
+{
+    return notes != NULL && (unsigned)fd < DESCRIPTORS;
+}
+
+static uint64_t add(int fd, uint64_t bits)
+{
+    return __atomic_fetch_or(&notes[fd], bits, __ATOMIC_RELAXED);
+}
+
+bool reconnect_note(int fd)
+{
+    return !has_note(fd) || (add(fd, CONNECTED) & CONNECTED) != 0;
+}
+
+void reconnect_note_given(int fd, uint32_t given)
+{
+    if (has_note(fd))
+        add(fd, given);
+}
+
+void reconnect_note_own(int fd, uint32_t option)
+{
+    if (has_note(fd))
+        add(fd, (uint64_t)undo_bit(option) << OWN_SHIFT);
+}
+
+struct undo_notes reconnect_notes(int fd)
+{
+    uint64_t word = has_note(fd) ? __atomic_load_n(&notes[fd], __ATOMIC_RELAXED) : 0;
+    return (struct undo_notes){.given = (uint32_t)(word & GIVEN_MASK),
+                               .own = (uint32_t)((word & ~CONNECTED) >> OWN_SHIFT)};
+}
+
+void reconnect_forget(int fd)
+{
+    if (has_note(fd) && __atomic_load_n(&notes[fd], __ATOMIC_RELAXED) != 0)
+        __atomic_store_n(&notes[fd], 0, __ATOMIC_RELAXED);
+}
