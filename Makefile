@@ -140,7 +140,10 @@ $(B)/socktune.conf.5: config/socktune.conf.5.in $(B)/socktune $(B)/places
 
 # --- install ------------------------------------------------------------------------------------
 
-INSTALL ?= install
+# INSTALL=no is another matter: it keeps `make check` and its like from installing packages.
+ifeq ($(filter-out no,$(INSTALL)),)
+override INSTALL := install
+endif
 relative = $$(realpath -m --relative-to='$(DESTDIR)$(1)' '$(DESTDIR)$(2)')
 # The preloaded object looks for the rule compiler beside itself.
 define install_preload

@@ -25,7 +25,9 @@ PACKAGES_PROOF := $(PACKAGES_BENCH) gnuplot-nox fonts-dejavu-core iproute2 \
     perl nginx-light curl wget iperf3 openssh-server openssh-client
 PACKAGES_FUZZ  := clang ?libclang-rt-14-dev
 
-packages = .ci/install-packages $(PACKAGES_BUILD)
+# `make check INSTALL=no` installs nothing. Else INSTALL is the program of `make install`.
+packages = INSTALL=$(INSTALL_PACKAGES) CC='$(CC)' PYTHON='$(PYTHON)' .ci/install-packages $(PACKAGES_BUILD)
+INSTALL_PACKAGES := $(if $(filter no,$(INSTALL)),no,yes)
 
 ## make deps             install the Debian packages that building, tests and benchmarks need
 .PHONY: deps

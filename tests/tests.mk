@@ -101,7 +101,7 @@ endif
 
 # --- everything ---------------------------------------------------------------------------------
 
-## make check            all tests; installs the packages they need first
+## make check            all tests; installs the packages they need first (INSTALL=no: does not)
 .PHONY: check
 check:
 	$(packages) $(PACKAGES_CHECK)
