@@ -7,7 +7,8 @@
 
 /* Make all data of the object read-only: the pointers to the real functions, the state, the tables
  * that ld.so relocated. For the end of the constructor. What changes later lies in mappings of its
- * own. Where the kernel refuses, the data stays writable. Changes errno. */
+ * own. Under musl, and where the kernel refuses, the data
+ * stays writable. Changes errno. */
 void protect_data(void);
 
 #endif
