@@ -1,14 +1,14 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * The table of real functions. Constructors of other libraries may call us before ours ran, so the
- * table begins with plain system calls and is never empty; dlsym() is called in the constructor
- * alone, since in a hook it could allocate, or take a lock that the caller holds.
+ * table begins with plain system calls and is never empty. The functions are looked up in the
+ * constructor alone, since in a hook that could take a lock that the caller holds.
  */
 #include "real.h"
 
 #include "call.h"
+#include "symbols.h"
 
-#include <dlfcn.h>
 #include <stdarg.h>
 #include <stddef.h>
 
@@ -75,19 +75,38 @@ static int early_prctl(int option, ...)
     return (int)kernel_call(SYS_prctl, option, argument[0], argument[1], argument[2], argument[3]);
 }
 
+int (*real_clock_gettime)(clockid_t clock, struct timespec *time);
+
 struct real real = {
 #define HOOK(type, name, parameters) .name = early_##name,
 #include "hooks.def"
 #undef HOOK
 };
 
-void real_find(void)
-{
-    void *found;
-#define HOOK(type, name, parameters)                                                               \
-    found = dlsym(RTLD_NEXT, #name);                                                               \
-    if (found != NULL)                                                                             \
-        real.name = (type(*) parameters)found; /* NOLINT(bugprone-macro-parentheses) */
+/* A row of hooks.def, for a search by name. */
+enum {
+#define HOOK(type, name, parameters) SYMBOL_##name,
 #include "hooks.def"
 #undef HOOK
+    SYMBOL_clock_gettime,
+    SYMBOL_COUNT
+};
+
+void real_find(void)
+{
+    struct symbol symbols[SYMBOL_COUNT] = {
+#define HOOK(type, name, parameters) [SYMBOL_##name] = {#name, NULL},
+#include "hooks.def"
+#undef HOOK
+        [SYMBOL_clock_gettime] = {"clock_gettime", NULL},
+    };
+    symbols_find(symbols, SYMBOL_COUNT);
+#define HOOK(type, name, parameters)                                                               \
+    if (symbols[SYMBOL_##name].address != NULL)                                                    \
+        real.name = (type(*) parameters)symbols[SYMBOL_##name]                                     \
+                        .address; /* NOLINT(bugprone-macro-parentheses) */
+#include "hooks.def"
+#undef HOOK
+    real_clock_gettime =
+        (int (*)(clockid_t, struct timespec *))symbols[SYMBOL_clock_gettime].address;
 }

@@ -7,6 +7,7 @@
 #define SOCKTUNE_REAL_H
 
 #include <sys/socket.h>
+#include <time.h>
 
 struct real {
 #define HOOK(type, name, parameters) type(*name) parameters;
@@ -16,6 +17,9 @@ struct real {
 
 /* Usable at any time: until real_find() ran, each function is the bare system call. */
 extern struct real real;
+
+/* libc's function, which makes no system call and so costs little; NULL: there is none. */
+extern int (*real_clock_gettime)(clockid_t clock, struct timespec *time);
 
 /* Find the next object's functions. Called once, by the constructor. */
 void real_find(void);

@@ -21,9 +21,9 @@
 #include "kernel.h"
 #include "kernel_socket.h"
 #include "learn.h"
+#include "real.h"
 #include "record.h"
 
-#include <dlfcn.h>
 #include <errno.h>
 #include <time.h>
 
@@ -39,7 +39,6 @@ struct own {
 struct reporter {
     struct register_state registered;
     struct own *own;
-    int (*clock_gettime)(clockid_t, struct timespec *);
     bool confined;
     /* The first descriptor that the helper has still to be told of, or OLD_NONE. */
     uint32_t next_old;
@@ -55,11 +54,10 @@ static struct reporter *reporter;
 /* --- time and process --------------------------------------------------------------------------
  */
 
-/* libc's function makes no system call, and so costs little and offends no filter. */
 static uint64_t now_ns(void)
 {
     struct timespec now = {0, 0};
-    reporter->clock_gettime(CLOCK_REALTIME, &now);
+    real_clock_gettime(CLOCK_REALTIME, &now);
     return (uint64_t)now.tv_sec * SECOND_NS + (uint64_t)now.tv_nsec;
 }
 
@@ -205,17 +203,6 @@ void report_confine(void)
 /* --- start -------------------------------------------------------------------------------------
  */
 
-/* Looked up here and not imported: few programs report. */
-static bool find_clock(struct reporter *made)
-{
-    union {
-        void *symbol;
-        int (*call)(clockid_t, struct timespec *);
-    } found = {.symbol = dlsym(RTLD_NEXT, "clock_gettime")};
-    made->clock_gettime = found.call;
-    return found.symbol != NULL;
-}
-
 unsigned report_start(const struct register_where *where)
 {
     unsigned roles = record_roles(&state.policy, &state.active);
@@ -224,7 +211,7 @@ unsigned report_start(const struct register_where *where)
     struct reporter *made = kernel_map(sizeof *made);
     struct own *own = kernel_map(sizeof *own);
     /* Before Linux 4.14 a forked child cannot be told from a vfork()ed one. */
-    if (made == NULL || own == NULL || !find_clock(made) ||
+    if (made == NULL || own == NULL || real_clock_gettime == NULL ||
         kernel_call(SYS_madvise, own, sizeof *own, MADV_WIPEONFORK) != 0)
         return 0;
     made->own = own;

@@ -10,9 +10,9 @@
 
 #include "compat.h"
 #include "kernel.h"
+#include "symbols.h"
 #include "text.h"
 
-#include <dlfcn.h>
 #include <errno.h>
 #include <linux/limits.h>
 #include <linux/memfd.h>
@@ -27,19 +27,13 @@
 #define EXIT_KILLED      126
 #define EXIT_NO_COMPILER 127
 
-/* The directory of this library, with the slash, and `name` behind it. dladdr() is looked up here
- * and not imported: it is needed once in the life of a policy. */
+/* The directory of this library, with the slash, and `name` behind it. */
 static bool beside_library(struct text *path, const char *name)
 {
-    Dl_info info;
-    union {
-        void *symbol;
-        int (*call)(const void *, Dl_info *);
-    } dladdr_found = {.symbol = dlsym(RTLD_DEFAULT, "dladdr")};
-    if (dladdr_found.symbol == NULL || dladdr_found.call((void *)spawn_compiler, &info) == 0 ||
-        info.dli_fname == NULL)
+    const char *own = symbols_own_path();
+    if (own == NULL)
         return false;
-    text_put(path, info.dli_fname);
+    text_put(path, own);
     path->length = (size_t)(text_basename(path->bytes) - path->bytes);
     path->bytes[path->length] = 0;
     text_put(path, name);

@@ -26,7 +26,6 @@
 #include "tune.h"
 #include "weak_libc.h"
 
-#include <dlfcn.h>
 #include <elf.h>
 #include <errno.h>
 #include <linux/limits.h>
@@ -195,7 +194,7 @@ static void tune_program(const struct start *start)
 __attribute__((constructor)) static void start(int argc, char **argv, char **environment)
 {
     (void)argc;
-    if (dlsym == NULL) /* no libc: weak_libc.h */
+    if (dl_iterate_phdr == NULL) /* no libc: weak_libc.h */
         return;
     int saved = errno;
     real_find();

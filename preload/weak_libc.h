@@ -9,14 +9,14 @@
 #ifndef SOCKTUNE_WEAK_LIBC_H
 #define SOCKTUNE_WEAK_LIBC_H
 
-#include <dlfcn.h>
 #include <errno.h>
+#include <link.h>
 #include <sys/auxv.h>
 #include <unistd.h>
 
 extern __typeof__(__environ) __environ __attribute__((weak)); /* not in every libc, either */
 extern __typeof__(__errno_location) __errno_location __attribute__((weak));
-extern __typeof__(dlsym) dlsym __attribute__((weak));
+extern __typeof__(dl_iterate_phdr) dl_iterate_phdr __attribute__((weak));
 extern __typeof__(getauxval) getauxval __attribute__((weak));
 
 #endif

@@ -268,6 +268,60 @@ def test_another_preloaded_library(build, compiled, chain, first):
     assert any(line.startswith("chain: 6 sockets") for line in tuned.behaviour)
 
 
+# --- C libraries of before glibc 2.34 -----------------------------------------------------------
+
+@pytest.fixture
+def old_libc(directory):
+    """A directory with this machine's libc, but without what older ones have in libdl."""
+    names = subprocess.run(["ldd", "/bin/true"], check=True, capture_output=True, text=True).stdout
+    path = next((word for word in names.split() if word.endswith("/libc.so.6")), None)
+    if path is None:
+        pytest.skip("needs glibc")
+    contents = pathlib.Path(path).read_bytes()
+    old = directory / "old" / "libc.so.6"
+    old.parent.mkdir()
+    for name in (b"dlsym", b"dladdr", b"dlvsym", b"dlopen"):
+        contents = contents.replace(b"\0" + name + b"\0", b"\0" + name[:-1] + b"_\0")
+    old.write_bytes(contents)
+    defined = subprocess.run([compiler("nm"), "-D", "--defined-only", old], check=True,
+                             capture_output=True, text=True).stdout
+    assert " dlsym@" not in defined and " accept@" in defined
+    return old.parent
+
+
+@pytest.mark.parametrize("host", ["plain", "cancel", "threads", "vforked"])
+def test_libc_without_dlsym(build, compiled, old_libc, host):
+    """The hooks find the real functions, so that accept() is still a cancellation point."""
+    places = {"LD_LIBRARY_PATH": str(old_libc)}
+    plain = run([build.hosts / host], preloaded(build, None, **places))
+    tuned = run([build.hosts / host], preloaded(build, compiled(RULES), **places))
+    assert_unharmed(plain, tuned)
+    assert tuned.options != plain.options
+    if host in ("plain", "cancel"):
+        assert_tuned(tuned)
+
+
+def test_uncompiled_rules_without_dladdr(build, rule_file, old_libc):
+    """The compiler is found beside the library."""
+    tuned = run([build.hosts / "plain"], preloaded(build, rule_file(RULES),
+                                                   LD_LIBRARY_PATH=str(old_libc)))
+    assert_tuned(tuned)
+
+
+def test_socket_calls_of_a_library_before_libc(build, compiled, directory, chain):
+    """libpthread had socket calls of its own, which a program with threads got in place of libc's:
+    what the program is linked to before libc is called by the hooks, too."""
+    host = build_host(directory, "plain.c", "-Wl,--no-as-needed", chain, "-D_GNU_SOURCE",
+                      f"-Wl,-rpath,{directory}")
+    plain = run([host], preloaded(build, None))
+    tuned = run([host], preloaded(build, compiled(RULES)))
+    assert_unharmed(plain, tuned)
+    assert_tuned(tuned)
+    assert any(line.startswith("chain: 6 sockets") for line in tuned.behaviour)
+
+
+# --- other libraries ----------------------------------------------------------------------------
+
 @pytest.mark.parametrize("first", [True, False], ids=["before-ours", "after-ours"])
 def test_libkeepalive_beside_us(build, compiled, first):
     """A real one: it sets options at socket(). Ours are set later, at connect() and listen()."""
