@@ -286,26 +286,6 @@ Test(connections, hundred_thousand_fit_into_64_mb)
     connections_free(all);
 }
 
-Test(connections, groups_are_bounded)
-{
-    struct connections *all = connections_new(0);
-    struct connection_start start = start_of(0);
-    char program[32];
-
-    start.program = program;
-    for (uint64_t i = 1; i <= 2000; i++) {
-        snprintf(program, sizeof program, "program-%u", (unsigned)i);
-        start.cookie = i;
-        cr_assert_not_null(connections_open(all, &start));
-    }
-    /* A quarter for one user, and "other". */
-    cr_assert_eq(connections_size(all).aggregates, AGGREGATES_MAX / 4 + 1);
-    cr_assert(aggregates_at(connections_aggregates(all), AGGREGATES_MAX / 4)->other);
-    cr_assert_eq(aggregates_at(connections_aggregates(all), AGGREGATES_MAX / 4)->open,
-                 2000 - AGGREGATES_MAX / 4);
-    connections_free(all);
-}
-
 Test(connections, options_read_back_go_with_it)
 {
     struct connections *all = connections_new(1);

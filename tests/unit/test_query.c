@@ -157,7 +157,7 @@ Test(query, v4_mapped_and_listeners)
     start.role = ROLE_LISTEN;
     json = answered(tracked(all, &start));
     cr_assert_not_null(json);
-    cr_expect_str_eq(text_at(json, "program"), "web" UTF8_REPLACEMENT);
+    cr_expect_str_eq(text_at(json, "program"), "web\\xff");
     cr_expect_str_eq(text_at(json_object_get(json, "local"), "address"), "::ffff:127.0.0.1");
     cr_expect_null(json_object_get(json, "remote"));
     cr_expect_eq(number_at(json_object_get(json, "accept_queue"), "length"), 0);
@@ -179,4 +179,36 @@ Test(utf8, characters)
     cr_expect_eq(utf8_length("\xf4\x90\x80\x80"), 0, "above U+10FFFF");
     cr_expect_eq(utf8_length("\xe2\x82"), 0, "cut short");
     cr_expect_eq(utf8_length("\x80"), 0);
+}
+
+static void expect_escaped(const char *text, const char *expected)
+{
+    char *escaped = utf8_escaped(text);
+
+    cr_assert_not_null(escaped);
+    cr_expect_str_eq(escaped, expected);
+    free(escaped);
+}
+
+Test(utf8, names_are_shown_without_what_cannot_be_seen)
+{
+    expect_escaped("", "");
+    expect_escaped("nginx", "nginx");
+    expect_escaped("caf\xc3\xa9 \xf0\x9f\x98\x80", "caf\xc3\xa9 \xf0\x9f\x98\x80");
+    expect_escaped("a\xff"
+                   "b\xfe",
+                   "a\\xffb\\xfe");
+    expect_escaped("\x1b[2J\n\x7f", "\\x1b[2J\\x0a\\x7f");
+    expect_escaped("a\xe2\x80\xae"
+                   "b",
+                   "a\\xe2\\x80\\xaeb"); /* U+202E */
+    expect_escaped("\xc2\x9b", "\\xc2\\x9b");
+    expect_escaped("C:\\dir", "C:\\dir");
+}
+
+/* A name that looks like an escaped one is not the same as that one. */
+Test(utf8, different_names_stay_different)
+{
+    expect_escaped("a\\xff", "a\\x5cxff");
+    expect_escaped("a\\\\xff", "a\\\\x5cxff");
 }

@@ -35,6 +35,8 @@ static void each_second(struct helper *helper)
 {
     poller_each_second(helper->poller);
     client_table_each_second(helper->clients);
+    connections_merge_ports(helper->connections, !helper->config.series_ports);
+    connections_expire(helper->connections, now_monotonic(), helper->config.series_keep * SECOND);
     helper_log_tick();
 }
 

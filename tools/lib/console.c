@@ -3,6 +3,7 @@
  * Colours and JSON on standard output.
  */
 #include "console.h"
+#include "utf8.h"
 
 #include <stdbool.h>
 #include <stdlib.h>
@@ -34,22 +35,10 @@ const char *plural(size_t count)
 
 json_t *json_text(const char *text)
 {
-    json_t *value;
-    char *copy;
+    char *escaped = text != NULL ? utf8_escaped(text) : NULL;
+    json_t *value = text == NULL ? json_null() : escaped != NULL ? json_string(escaped) : NULL;
 
-    if (!text)
-        return json_null();
-    value = json_string(text);
-    if (value)
-        return value;
-    copy = strdup(text);
-    if (!copy)
-        return NULL;
-    for (char *at = copy; *at; at++)
-        if (*at & 0x80)
-            *at = '?';
-    value = json_string(copy);
-    free(copy);
+    free(escaped);
     return value;
 }
 

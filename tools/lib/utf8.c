@@ -1,6 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 #include "utf8.h"
 
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
 size_t utf8_length(const char *text)
 {
     /* First bytes, and the second bytes that may follow them: the table of RFC 3629, section 4. */
@@ -25,4 +31,58 @@ size_t utf8_length(const char *text)
         return forms[i].length;
     }
     return 0;
+}
+
+/* The number of the character of `length` bytes. */
+static uint32_t character_at(const char *text, size_t length)
+{
+    const unsigned char *bytes = (const unsigned char *)text;
+    uint32_t character = length == 1 ? bytes[0] : bytes[0] & (0x7fu >> length);
+
+    for (size_t i = 1; i < length; i++)
+        character = character << 6 | (bytes[i] & 0x3fu);
+    return character;
+}
+
+/* Characters of Unicode's categories Cc, Cf, Zl and Zp, and tags: what cannot be seen, but changes
+ * how the rest is shown. */
+static bool is_visible(uint32_t character)
+{
+    static const struct {
+        uint32_t first, last;
+    } hidden[] = {
+        {0x0, 0x1f},      {0x7f, 0x9f},       {0xad, 0xad},       {0x600, 0x605},
+        {0x61c, 0x61c},   {0x6dd, 0x6dd},     {0x70f, 0x70f},     {0x180e, 0x180e},
+        {0x200b, 0x200f}, {0x2028, 0x202e},   {0x2060, 0x206f},   {0xfeff, 0xfeff},
+        {0xfff9, 0xfffb}, {0x1bca0, 0x1bca3}, {0x1d173, 0x1d17a}, {0xe0000, 0xe0fff},
+    };
+
+    for (size_t i = 0; i < sizeof hidden / sizeof *hidden; i++)
+        if (character >= hidden[i].first && character <= hidden[i].last)
+            return false;
+    return true;
+}
+
+char *utf8_escaped(const char *text)
+{
+    /* Each byte becomes four at most. */
+    char *escaped = malloc(strlen(text) * 4 + 1), *end = escaped;
+
+    if (escaped == NULL)
+        return NULL;
+    while (*text) {
+        size_t length = utf8_length(text);
+        bool plain = length > 0 && is_visible(character_at(text, length)) &&
+                     !(text[0] == '\\' && text[1] == 'x');
+
+        length = length > 0 ? length : 1;
+        for (size_t i = 0; i < length; i++)
+            if (plain)
+                *end++ = text[i];
+            else
+                end += sprintf(end, "\\x%02x", (unsigned char)text[i]);
+        text += length;
+    }
+    *end = '\0';
+    return escaped;
 }

@@ -32,6 +32,16 @@ static const struct number numbers[] = {
     {"limits.connections", offsetof(struct helper_config, user_connections), 1, 10000000},
     {"limits.ring_kib", offsetof(struct helper_config, ring_kib),
      (unsigned)(RING_SIZE(RING_SLOTS_MIN) / 1024), 65536},
+    {"series.keep", offsetof(struct helper_config, series_keep), 60, 31536000},
+};
+
+static const struct boolean {
+    const char *name;
+    size_t offset;
+} booleans[] = {
+    {"show_peers", offsetof(struct helper_config, show_peers)},
+    {"series.ports", offsetof(struct helper_config, series_ports)},
+    {"series.histograms", offsetof(struct helper_config, series_histograms)},
 };
 
 static const struct text {
@@ -43,8 +53,8 @@ static const struct text {
     {"group", offsetof(struct helper_config, group)},
 };
 
-/* Settings that are neither, and those that hold others. */
-static const char *const others[] = {"show_peers", "peers", "limits"};
+/* Settings that are none of these, and those that hold others. */
+static const char *const others[] = {"peers", "limits", "series"};
 
 #define COUNT(table) (sizeof(table) / sizeof *(table))
 
@@ -74,7 +84,10 @@ static bool put_defaults(struct helper_config *config)
                                      .interval = 10,
                                      .user_processes = 1024,
                                      .user_connections = 200000,
-                                     .ring_kib = 16 * 1024};
+                                     .ring_kib = 16 * 1024,
+                                     .series_keep = 86400,
+                                     .series_ports = true,
+                                     .series_histograms = true};
     if (helper && strrchr(helper, '/') && strrchr(helper, '/') != helper)
         snprintf(path, sizeof path, "%.*s", (int)(strrchr(helper, '/') - helper), helper);
     else if (geteuid() != 0 && access(path, W_OK) != 0 && runtime && runtime[0] == '/')
@@ -114,13 +127,16 @@ static int check_names(const config_setting_t *group, const char *prefix, const 
             known |= strcmp(numbers[n].name, name) == 0;
         for (size_t n = 0; n < COUNT(texts); n++)
             known |= strcmp(texts[n].name, name) == 0;
+        for (size_t n = 0; n < COUNT(booleans); n++)
+            known |= strcmp(booleans[n].name, name) == 0;
         for (size_t n = 0; n < COUNT(others); n++)
             known |= strcmp(others[n], name) == 0;
         if (!known)
             return complain(
                 setting, file,
                 "no such setting; there are directory, metrics, group, history, "
-                "interval, peers, show_peers and limits = { processes, connections, ring_kib }");
+                "interval, peers, show_peers, limits = { processes, connections, ring_kib } and "
+                "series = { keep, ports, histograms }");
     }
     return 0;
 }
@@ -158,6 +174,31 @@ static int read_text(struct helper_config *config, const config_t *from, const s
                   config_setting_get_string(setting)))
         return complain(setting, file, "memory is out");
     return 0;
+}
+
+static int read_boolean(struct helper_config *config, const config_t *from,
+                        const struct boolean *boolean, const char *file)
+{
+    const config_setting_t *setting = config_lookup(from, boolean->name);
+
+    if (setting == NULL)
+        return 0;
+    if (config_setting_type(setting) != CONFIG_TYPE_BOOL)
+        return complain(setting, file, "must be true or false");
+    *(bool *)((char *)config + boolean->offset) = config_setting_get_bool(setting);
+    return 0;
+}
+
+/* A group of settings whose names have a prefix in the tables. */
+static int check_group(const config_t *from, const char *name, const char *prefix, const char *file)
+{
+    const config_setting_t *group = config_lookup(from, name);
+
+    if (group == NULL)
+        return 0;
+    if (!config_setting_is_group(group))
+        return complain(group, file, "must be a group: { ... }");
+    return check_names(group, prefix, file);
 }
 
 static int read_prefix(struct peer_classes *peers, const config_setting_t *setting,
@@ -203,14 +244,9 @@ static int read_peers(struct peer_classes *peers, const config_t *from, const ch
 
 static int read_settings(struct helper_config *config, const config_t *from, const char *file)
 {
-    const config_setting_t *limits = config_lookup(from, "limits");
-    const config_setting_t *peers = config_lookup(from, "show_peers");
-
-    if (check_names(config_root_setting(from), "", file) != 0)
-        return -1;
-    if (limits && !config_setting_is_group(limits))
-        return complain(limits, file, "must be a group: { ... }");
-    if (limits && check_names(limits, "limits.", file) != 0)
+    if (check_names(config_root_setting(from), "", file) != 0 ||
+        check_group(from, "limits", "limits.", file) != 0 ||
+        check_group(from, "series", "series.", file) != 0)
         return -1;
     for (size_t i = 0; i < COUNT(numbers); i++)
         if (read_number(config, from, &numbers[i], file) != 0)
@@ -218,9 +254,9 @@ static int read_settings(struct helper_config *config, const config_t *from, con
     for (size_t i = 0; i < COUNT(texts); i++)
         if (read_text(config, from, &texts[i], file) != 0)
             return -1;
-    if (peers && config_setting_type(peers) != CONFIG_TYPE_BOOL)
-        return complain(peers, file, "must be true or false");
-    config->show_peers = peers && config_setting_get_bool(peers);
+    for (size_t i = 0; i < COUNT(booleans); i++)
+        if (read_boolean(config, from, &booleans[i], file) != 0)
+            return -1;
     return read_peers(&config->peers, from, file);
 }
 

@@ -24,6 +24,9 @@ struct helper_config {
     unsigned user_processes;   /* the most that one user may have registered */
     unsigned user_connections; /* tracked */
     unsigned ring_kib;         /* the largest ring that is taken */
+    unsigned series_keep;      /* seconds that sums without open connections are kept */
+    bool series_ports;         /* sums are kept by port */
+    bool series_histograms;    /* /metrics has histograms */
 };
 
 /* Defaults, then the file (`--config`), then the command line, which wins. Returns -1 to go on, or

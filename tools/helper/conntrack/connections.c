@@ -285,6 +285,7 @@ static void release(struct connections *all, const struct connection *connection
     free_options(all, connection->options);
     intern_release(&all->names, connection->program);
     intern_release(&all->names, connection->rule);
+    intern_release(&all->names, connection->peer);
 }
 
 static struct connection *in_history(const struct connections *all, uint64_t number)
@@ -344,6 +345,16 @@ const struct connection *connections_find(const struct connections *all, uint64_
 const struct aggregates *connections_aggregates(const struct connections *all)
 {
     return &all->aggregates;
+}
+
+void connections_expire(struct connections *all, uint64_t now, uint64_t keep)
+{
+    aggregates_expire(&all->aggregates, now, keep);
+}
+
+void connections_merge_ports(struct connections *all, bool merge_ports)
+{
+    all->aggregates.merge_ports = merge_ports;
 }
 
 /* --- walks ---------------------------------------------------------------------------------- */
@@ -452,6 +463,7 @@ static void open_again(struct connection *connection, const struct connection_st
 static struct connection *open_new(struct connections *all, const struct connection_start *start)
 {
     struct connection *connection;
+    const char *peer = start->peer != NULL ? start->peer : "";
     uint32_t place;
     size_t at;
 
@@ -468,8 +480,9 @@ static struct connection *open_new(struct connections *all, const struct connect
                                       .uid = start->uid,
                                       .role = start->role,
                                       .program = intern_hold(&all->names, start->program),
-                                      .rule = intern_hold(&all->names, start->rule)};
-    if (!connection->program || !connection->rule) {
+                                      .rule = intern_hold(&all->names, start->rule),
+                                      .peer = intern_hold(&all->names, peer)};
+    if (connection->program == NULL || connection->rule == NULL || connection->peer == NULL) {
         release(all, connection);
         free_place(all, place);
         return NULL;
@@ -484,8 +497,9 @@ static struct connection *open_new(struct connections *all, const struct connect
                                 .role = start->role,
                                 .port = start->role == ROLE_CONNECT ? start->flow.remote_port
                                                                     : start->flow.local_port,
-                                .peer = start->peer ? start->peer : "",
-                                .uid = start->uid});
+                                .peer = peer,
+                                .uid = start->uid},
+        start->opened);
     aggregate_opened(connection->aggregate);
     aggregate_options(connection->aggregate, &start->options);
     return connection;
@@ -659,6 +673,7 @@ void connections_close(struct connections *all, struct connection *connection,
     count_close(connection, reason);
     closed = *connection;
     closed.owner = NULL;
+    closed.aggregate = NULL;
     forget(all, connection);
     remember(all, &closed);
 }

@@ -47,7 +47,8 @@ struct connection {
     uint64_t sampled;                   /* when `info` was read; 0: never */
     const char *program;                /* interned */
     const char *rule;                   /* interned; "" where no rule is known */
-    struct aggregate *aggregate;        /* where its sums are */
+    const char *peer;                   /* interned; see struct aggregate */
+    struct aggregate *aggregate;        /* where its sums are; NULL once closed */
     struct connection_options *options; /* NULL: it was not handed over */
     void *owner;      /* the namespace, as the poller knows it; NULL once closed */
     struct flow flow; /* the remote end is all 0 for a listener */
@@ -118,6 +119,10 @@ const struct connection *connections_find(const struct connections *all, uint64_
 
 /* The sums of all connections that there are and were. */
 const struct aggregates *connections_aggregates(const struct connections *all);
+
+/* Once a second or so: see aggregates_expire(). `merge_ports`: see struct aggregates. */
+void connections_expire(struct connections *all, uint64_t now, uint64_t keep);
+void connections_merge_ports(struct connections *all, bool merge_ports);
 
 struct connections_size {
     size_t open;

@@ -2,10 +2,10 @@
 #include "answer_json.h"
 #include "clock.h"
 #include "compat.h"
+#include "console.h"
 #include "format_option.h"
 #include "names.h"
 #include "tcp_info.h"
-#include "utf8.h"
 
 #include <arpa/inet.h>
 #include <inttypes.h>
@@ -14,32 +14,6 @@
 #include <string.h>
 
 #define NANOSECONDS 1e9
-
-/* Text from outside as JSON: what is no UTF-8 becomes U+FFFD. */
-static json_t *text_json(const char *text)
-{
-    json_t *value = json_string(text);
-    char *clean;
-    size_t used = 0;
-
-    if (value)
-        return value;
-    clean = malloc(strlen(text) * strlen(UTF8_REPLACEMENT) + 1);
-    if (!clean)
-        return NULL;
-    while (*text) {
-        size_t length = utf8_length(text);
-        const char *from = length ? text : UTF8_REPLACEMENT;
-        size_t size = length ? length : strlen(UTF8_REPLACEMENT);
-
-        memcpy(clean + used, from, size);
-        used += size;
-        text += length ? length : 1;
-    }
-    value = json_stringn(clean, used);
-    free(clean);
-    return value;
-}
 
 /* The model's times are those of the monotonic clock. */
 static json_t *time_json(uint64_t monotonic)
@@ -138,7 +112,7 @@ static void set_figures(json_t *object, const struct connection *connection)
     if (connection->sampled)
         json_object_set_new(object, "sampled", time_json(connection->sampled));
     if (*connection->congestion)
-        json_object_set_new(object, "congestion", text_json(connection->congestion));
+        json_object_set_new(object, "congestion", json_text(connection->congestion));
     if (connection->role == ROLE_LISTEN)
         json_object_set_new(object, "accept_queue",
                             json_pack("{s:I, s:I}", "length", (json_int_t)connection->queue.length,
@@ -153,8 +127,8 @@ static json_t *connection_json(const struct connection *connection)
 
     snprintf(id, sizeof id, "%" PRIu64 "-%" PRIu64, connection->netns, connection->cookie);
     object = json_pack("{s:s, s:o, s:I, s:I, s:o, s:s, s:s, s:s}", "id", id, "program",
-                       text_json(connection->program), "pid", (json_int_t)connection->pid, "uid",
-                       (json_int_t)connection->uid, "rule", text_json(connection->rule), "role",
+                       json_text(connection->program), "pid", (json_int_t)connection->pid, "uid",
+                       (json_int_t)connection->uid, "rule", json_text(connection->rule), "role",
                        name_of_bits(connection->role, role_names), "family",
                        connection->flow.family == AF_INET ? "inet" : "inet6", "protocol",
                        protocol_text(connection->protocol));
@@ -179,8 +153,8 @@ static json_t *connection_json(const struct connection *connection)
     if (connection->close_reason != CLOSE_NONE)
         json_object_set_new(object, "reason",
                             json_string(close_reason_name(connection->close_reason)));
-    if (*connection->aggregate->peer)
-        json_object_set_new(object, "peer", text_json(connection->aggregate->peer));
+    if (*connection->peer)
+        json_object_set_new(object, "peer", json_text(connection->peer));
     json_object_set_new(object, "options", options_json(connection));
     set_figures(object, connection);
     return object;
@@ -212,10 +186,10 @@ json_t *answer_process(const struct client *process, size_t connections)
     json_t *rules = json_array();
 
     for (size_t i = 0; i < process->rule_count; i++)
-        json_array_append_new(rules, text_json(process->rules[i]));
+        json_array_append_new(rules, json_text(process->rules[i]));
     return json_pack("{s:I, s:I, s:o, s:o, s:o, s:b, s:I, s:I, s:I, s:{s:I, s:I}}", "pid",
                      (json_int_t)process->pid, "uid", (json_int_t)process->uid, "program",
-                     text_json(process->program), "rules", rules, "registered",
+                     json_text(process->program), "rules", rules, "registered",
                      time_json(process->registered), "ended", process->ended, "records",
                      (json_int_t)process->records, "dropped", (json_int_t)process->dropped,
                      "connections", (json_int_t)connections, "handoffs", "taken",
@@ -258,6 +232,7 @@ static json_t *set_json(const struct aggregate *aggregate)
 static json_t *port_json(const struct aggregate *aggregate)
 {
     return aggregate->port == AGGREGATE_PORT_OTHER ? json_string("other")
+           : aggregate->port == AGGREGATE_PORT_ALL ? json_null()
                                                    : count_json(aggregate->port);
 }
 
@@ -282,14 +257,20 @@ static json_t *sums_json(const struct aggregate *aggregate)
     return sums;
 }
 
-/* Means are left to who asks: over the time between two answers, they say more. */
-static json_t *distribution_json(const struct histogram *histogram)
+/* Buckets as [upper bound or null, count of this bucket alone]. Means and quantiles are left to who
+ * asks: over the time between two answers, they say more. */
+static json_t *distribution_json(const struct aggregate *aggregate, enum histogram_kind kind)
 {
-    uint64_t count = 0;
+    const struct histogram *histogram = &aggregate->histograms[kind];
+    json_t *buckets = json_array();
 
-    for (size_t i = 0; i <= HISTOGRAM_BUCKETS; i++)
-        count += histogram->counts[i];
-    return json_pack("{s:I, s:f}", "count", (json_int_t)count, "sum", histogram->sum);
+    for (size_t i = 0; i <= HISTOGRAM_BUCKETS; i++) {
+        json_t *bound = i < HISTOGRAM_BUCKETS ? json_real(histogram_bounds(kind)[i]) : json_null();
+        json_array_append_new(buckets,
+                              json_pack("[o, I]", bound, (json_int_t)histogram->counts[i]));
+    }
+    return json_pack("{s:I, s:f, s:o}", "count", (json_int_t)histogram_count(histogram), "sum",
+                     histogram->sum, "buckets", buckets);
 }
 
 json_t *answer_rule(const struct aggregate *aggregate)
@@ -302,22 +283,24 @@ json_t *answer_rule(const struct aggregate *aggregate)
         closed += aggregate->closed[i];
     object = json_pack(
         "{s:o, s:o, s:s, s:o, s:I, s:I, s:I, s:o, s:{s:I, s:o, s:o}, s:{s:I, s:I}, s:o, s:o, s:o}",
-        "program", text_json(aggregate->program), "rule", text_json(aggregate->rule), "role",
+        "program", json_string(aggregate->program), "rule", json_string(aggregate->rule), "role",
         aggregate->other || !role ? "other" : role, "port", port_json(aggregate), "open",
         (json_int_t)aggregate->open, "opened", (json_int_t)aggregate->opened, "closed",
         (json_int_t)closed, "ends", ends_json(aggregate), "options", "applied",
         (json_int_t)aggregate->applied, "set", set_json(aggregate), "failed",
         refused_json(aggregate), "accept_queue", "length", (json_int_t)aggregate->accept_queue,
         "limit", (json_int_t)aggregate->accept_limit, "rtt",
-        distribution_json(&aggregate->histograms[HISTOGRAM_RTT]), "duration",
-        distribution_json(&aggregate->histograms[HISTOGRAM_DURATION]), "tcp_info",
-        sums_json(aggregate));
+        distribution_json(aggregate, HISTOGRAM_RTT), "duration",
+        distribution_json(aggregate, HISTOGRAM_DURATION), "tcp_info", sums_json(aggregate));
+    json_object_set_new(object, "uid",
+                        aggregate->uid == (uid_t)-1 ? json_null() : count_json(aggregate->uid));
+    json_object_set_new(object, "dropped", count_json(aggregate->dropped));
     if (*aggregate->peer)
-        json_object_set_new(object, "peer", text_json(aggregate->peer));
+        json_object_set_new(object, "peer", json_string(aggregate->peer));
     return object;
 }
 
 json_t *answer_error(const char *text)
 {
-    return json_pack("{s:o}", "error", text_json(text));
+    return json_pack("{s:o}", "error", json_text(text));
 }

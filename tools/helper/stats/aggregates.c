@@ -9,7 +9,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define USER_AGGREGATES_MAX (AGGREGATES_MAX / 4)
 /* Distinct {option, errno} of a aggregate: an option fails in few ways. */
 #define OUTCOMES_MAX 256u
 #define NANO         1e-9
@@ -31,6 +30,15 @@ const double *histogram_bounds(enum histogram_kind kind)
     return bounds[kind];
 }
 
+uint64_t histogram_count(const struct histogram *histogram)
+{
+    uint64_t count = 0;
+
+    for (size_t i = 0; i <= HISTOGRAM_BUCKETS; i++)
+        count += histogram->counts[i];
+    return count;
+}
+
 static bool same_but_port(const struct aggregate *aggregate, const struct aggregate_key *key)
 {
     return aggregate->uid == key->uid && aggregate->role == key->role &&
@@ -38,7 +46,7 @@ static bool same_but_port(const struct aggregate *aggregate, const struct aggreg
            strcmp(aggregate->program, key->program) == 0 && strcmp(aggregate->peer, key->peer) == 0;
 }
 
-static int compare(const struct aggregate *aggregate, const struct aggregate_key *key)
+static int compare_key(const struct aggregate *aggregate, const struct aggregate_key *key)
 {
     int order = strcmp(aggregate->program, key->program);
 
@@ -56,15 +64,15 @@ static int compare(const struct aggregate *aggregate, const struct aggregate_key
 }
 
 /* Where the aggregate is, or where it would go. */
-static size_t seek(const struct aggregates *aggregates, const struct aggregate_key *key,
-                   bool *found)
+static size_t seek_key(const struct aggregates *aggregates, const struct aggregate_key *key,
+                       bool *found)
 {
     size_t low = 0, high = aggregates->count;
 
     *found = false;
     while (low < high) {
         size_t middle = (low + high) / 2;
-        int order = compare(aggregates->sorted[middle], key);
+        int order = compare_key(aggregates->sorted[middle], key);
 
         *found |= order == 0;
         if (order < 0)
@@ -84,45 +92,71 @@ static bool has_all_ports(const struct aggregates *aggregates, const struct aggr
     return ports >= AGGREGATE_PORTS_MAX;
 }
 
+/* An "other" does not count: each user may have one. */
 static bool may_have_more(const struct aggregates *aggregates, uid_t uid)
 {
-    size_t own = 0;
+    size_t own = 0, others = 0;
 
-    if (aggregates->count >= AGGREGATES_MAX)
-        return false;
-    for (size_t i = 0; i < aggregates->count; i++)
-        own += aggregates->sorted[i]->uid == uid;
-    return uid == 0 || own < USER_AGGREGATES_MAX;
+    for (size_t i = 0; i < aggregates->count; i++) {
+        const struct aggregate *aggregate = aggregates->sorted[i];
+
+        own += aggregate->uid == uid && !aggregate->other;
+        others += aggregate->uid != 0;
+    }
+    if (uid == 0)
+        return own < AGGREGATES_ROOT_MAX;
+    if (others >= AGGREGATES_SHARED_MAX)
+        return own < AGGREGATES_USER_LEAST && others < AGGREGATES_OTHERS_MAX;
+    return own < AGGREGATES_USER_MAX;
 }
 
-static struct aggregate *make(struct aggregates *aggregates, const struct aggregate_key *key)
+static size_t size_of_aggregate(const char *program, const char *rule, const char *peer)
 {
-    size_t size =
-        sizeof(struct aggregate) + strlen(key->program) + strlen(key->rule) + strlen(key->peer) + 3;
-    struct aggregate *aggregate;
+    return sizeof(struct aggregate) + strlen(program) + strlen(rule) + strlen(peer) + 3;
+}
+
+static struct aggregate *make_aggregate(const struct aggregate_key *key)
+{
+    struct aggregate *aggregate = calloc(1, size_of_aggregate(key->program, key->rule, key->peer));
     char *text;
 
-    if (!aggregates->sorted)
-        aggregates->sorted = calloc(AGGREGATES_MAX, sizeof(struct aggregate *));
-    if (!aggregates->sorted)
-        return NULL;
-    aggregate = calloc(1, size);
-    if (!aggregate)
+    if (aggregate == NULL)
         return NULL;
     text = (char *)(aggregate + 1);
-    aggregate->program = strcpy(text, key->program);
-    text += strlen(key->program) + 1;
-    aggregate->rule = strcpy(text, key->rule);
-    text += strlen(key->rule) + 1;
+    aggregate->program = text;
+    text = stpcpy(text, key->program) + 1;
+    aggregate->rule = text;
+    text = stpcpy(text, key->rule) + 1;
     aggregate->peer = strcpy(text, key->peer);
     aggregate->role = key->role;
     aggregate->port = key->port;
     aggregate->uid = key->uid;
-    aggregates->memory += size;
     return aggregate;
 }
 
-static struct aggregate *other(struct aggregates *aggregates)
+/* NULL without memory. */
+static struct aggregate *insert_aggregate(struct aggregates *aggregates,
+                                          const struct aggregate_key *key, size_t at)
+{
+    struct aggregate **more =
+        reallocarray(aggregates->sorted, aggregates->count + 1, sizeof(struct aggregate *));
+    struct aggregate *aggregate;
+
+    if (more == NULL)
+        return NULL;
+    aggregates->sorted = more;
+    aggregate = make_aggregate(key);
+    if (aggregate == NULL)
+        return NULL;
+    memmove(more + at + 1, more + at, (aggregates->count - at) * sizeof(struct aggregate *));
+    more[at] = aggregate;
+    aggregates->count++;
+    aggregates->memory += size_of_aggregate(key->program, key->rule, key->peer);
+    return aggregate;
+}
+
+/* The one in which all is summed for which there is no room. */
+static struct aggregate *get_last_resort(struct aggregates *aggregates)
 {
     aggregates->other.program = "other";
     aggregates->other.rule = "other";
@@ -134,37 +168,83 @@ static struct aggregate *other(struct aggregates *aggregates)
     return &aggregates->other;
 }
 
-static struct aggregate *add(struct aggregates *aggregates, const struct aggregate_key *key,
-                             size_t at)
+/* The user's "other". */
+static struct aggregate *get_other(struct aggregates *aggregates, uid_t uid)
 {
-    struct aggregate *aggregate =
-        may_have_more(aggregates, key->uid) ? make(aggregates, key) : NULL;
+    const struct aggregate_key key = {
+        .program = "other", .rule = "other", .port = AGGREGATE_PORT_OTHER, .peer = "", .uid = uid};
+    bool found;
+    size_t at = seek_key(aggregates, &key, &found);
+    struct aggregate *other = NULL;
 
-    if (!aggregate)
-        return other(aggregates);
-    memmove(aggregates->sorted + at + 1, aggregates->sorted + at,
-            (aggregates->count - at) * sizeof(struct aggregate *));
-    aggregates->sorted[at] = aggregate;
-    aggregates->count++;
-    return aggregate;
+    if (found)
+        return aggregates->sorted[at];
+    if (uid == 0 || aggregates->count < AGGREGATES_ROOT_MAX + AGGREGATES_OTHERS_MAX)
+        other = insert_aggregate(aggregates, &key, at);
+    if (other == NULL)
+        return get_last_resort(aggregates);
+    other->other = true;
+    return other;
 }
 
-struct aggregate *aggregates_get(struct aggregates *aggregates, const struct aggregate_key *key)
+static struct aggregate *find_or_make(struct aggregates *aggregates,
+                                      const struct aggregate_key *key)
 {
     struct aggregate_key rest = *key;
+    struct aggregate *made = NULL;
     size_t at, at_rest;
     bool found;
 
     rest.port = AGGREGATE_PORT_OTHER;
-    at = seek(aggregates, key, &found);
+    at = seek_key(aggregates, key, &found);
     if (found)
         return aggregates->sorted[at];
     /* Where there is a rest, the ports have run out, and need not be counted again. */
-    at_rest = seek(aggregates, &rest, &found);
+    at_rest = seek_key(aggregates, &rest, &found);
     if (found)
         return aggregates->sorted[at_rest];
-    return has_all_ports(aggregates, key) ? add(aggregates, &rest, at_rest)
-                                          : add(aggregates, key, at);
+    if (may_have_more(aggregates, key->uid))
+        made = has_all_ports(aggregates, key) ? insert_aggregate(aggregates, &rest, at_rest)
+                                              : insert_aggregate(aggregates, key, at);
+    return made != NULL ? made : get_other(aggregates, key->uid);
+}
+
+struct aggregate *aggregates_get(struct aggregates *aggregates, const struct aggregate_key *key,
+                                 uint64_t now)
+{
+    struct aggregate_key wanted = *key;
+    struct aggregate *aggregate;
+
+    if (aggregates->merge_ports)
+        wanted.port = AGGREGATE_PORT_ALL;
+    aggregate = find_or_make(aggregates, &wanted);
+    if (now > aggregate->used)
+        aggregate->used = now;
+    return aggregate;
+}
+
+static void free_aggregate(struct aggregates *aggregates, struct aggregate *aggregate)
+{
+    aggregates->memory -= size_of_aggregate(aggregate->program, aggregate->rule, aggregate->peer);
+    free(aggregate->outcomes);
+    free(aggregate);
+}
+
+void aggregates_expire(struct aggregates *aggregates, uint64_t now, uint64_t keep)
+{
+    size_t kept = 0;
+
+    for (size_t i = 0; i < aggregates->count; i++) {
+        struct aggregate *aggregate = aggregates->sorted[i];
+
+        if (aggregate->open > 0 && now > aggregate->used)
+            aggregate->used = now;
+        if (aggregate->open == 0 && now > aggregate->used && now - aggregate->used > keep)
+            free_aggregate(aggregates, aggregate);
+        else
+            aggregates->sorted[kept++] = aggregate;
+    }
+    aggregates->count = kept;
 }
 
 const struct aggregate *aggregates_at(const struct aggregates *aggregates, size_t n)
@@ -181,10 +261,8 @@ size_t aggregates_count(const struct aggregates *aggregates)
 
 void aggregates_free(struct aggregates *aggregates)
 {
-    for (size_t i = 0; i < aggregates->count; i++) {
-        free(aggregates->sorted[i]->outcomes);
-        free(aggregates->sorted[i]);
-    }
+    for (size_t i = 0; i < aggregates->count; i++)
+        free_aggregate(aggregates, aggregates->sorted[i]);
     free(aggregates->other.outcomes);
     free(aggregates->sorted);
     *aggregates = (struct aggregates){0};
@@ -293,6 +371,11 @@ void aggregate_queue(struct aggregate *aggregate, struct accept_queue from, stru
 {
     aggregate->accept_queue += (uint64_t)to.length - from.length;
     aggregate->accept_limit += (uint64_t)to.limit - from.limit;
+}
+
+void aggregate_dropped(struct aggregate *aggregate, uint64_t more)
+{
+    aggregate->dropped += more;
 }
 
 void aggregate_listener_closed(struct aggregate *aggregate, enum close_reason reason)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The sums by user, program, rule, role and port, which never fall, and histograms. Nothing here
- * does I/O; one thread uses it, no locks.
+ * The sums by user, program, rule, role and port, and histograms. A sum never falls as long as its
+ * aggregate is kept. Nothing here does I/O; one thread uses it, no locks.
  */
 #ifndef SOCKTUNE_HELPER_AGGREGATES_H
 #define SOCKTUNE_HELPER_AGGREGATES_H
@@ -16,13 +16,22 @@
 
 #define APPLIED_FAILURES_MAX 8u
 #define APPLIED_NAMED_MAX    16u
-/* Sums are kept for so many {user, program, rule, role, port, class of peers}; all others go under
- * "other". */
-#define AGGREGATES_MAX 1000u
+/*
+ * How many aggregates there are at most. Root has its own, whatever others do. Each other user has
+ * AGGREGATES_USER_MAX while all of these together have fewer than AGGREGATES_SHARED_MAX, and
+ * AGGREGATES_USER_LEAST in any case until they have AGGREGATES_OTHERS_MAX. What is above goes into
+ * one aggregate "other" of the same user.
+ */
+#define AGGREGATES_ROOT_MAX   1000u
+#define AGGREGATES_USER_MAX   250u
+#define AGGREGATES_USER_LEAST 50u
+#define AGGREGATES_SHARED_MAX 1000u
+#define AGGREGATES_OTHERS_MAX 4000u
 /* A user's program has so many ports for one rule and role; its further ports go under one. */
 #define AGGREGATE_PORTS_MAX 16u
-/* struct aggregate: stands for the further ports. Above any port. */
+/* struct aggregate: stands for the further ports, or for all. Above any port. */
 #define AGGREGATE_PORT_OTHER 65536u
+#define AGGREGATE_PORT_ALL   65537u
 
 /* An option that the kernel refused. */
 struct option_failure {
@@ -60,6 +69,9 @@ struct histogram {
 /* HISTOGRAM_BUCKETS upper bounds in the histogram's unit, rising, each inclusive. */
 const double *histogram_bounds(enum histogram_kind kind);
 
+/* All counts together. */
+uint64_t histogram_count(const struct histogram *histogram);
+
 struct option_count {
     const char *option;
     int error; /* errno; 0: it was set */
@@ -75,8 +87,9 @@ struct aggregate {
     /* The class of the peers, as configured when the connection began; "" where there were no
      * classes, and of listeners. */
     const char *peer;
-    uid_t uid; /* (uid_t)-1 in the aggregate "other", whose program and rule are "other" */
-    bool other;
+    uid_t uid;     /* (uid_t)-1: of all users for whom there was no room even for an "other" */
+    bool other;    /* program and rule are "other" */
+    uint64_t used; /* CLOCK_MONOTONIC ns when it was last found to have open connections */
 
     uint64_t open; /* now; all others never fall */
     uint64_t opened;
@@ -88,15 +101,16 @@ struct aggregate {
     size_t outcome_count;
     uint64_t accept_queue; /* of its open listeners, now */
     uint64_t accept_limit;
+    uint64_t dropped; /* connections that its listeners, datagrams that its UDP sockets dropped */
 };
 
-/* Begins as {0}. Aggregates are never let go, and at most AGGREGATES_MAX are made, of which one
- * user has at most a quarter unless it is root; what is above goes under "other". */
+/* Begins as {0}. */
 struct aggregates {
     struct aggregate **sorted; /* by program, rule, role, port, peer, user */
     size_t count;
-    struct aggregate other;
+    struct aggregate other; /* where there is no memory, or too many users */
     bool other_used;
+    bool merge_ports; /* new aggregates are of all ports: AGGREGATE_PORT_ALL */
     size_t memory;
 };
 
@@ -110,14 +124,17 @@ struct aggregate_key {
     uid_t uid;
 };
 
-/* The aggregate of that key, made when new: that of the port, or of all further ports. Never NULL:
- * without memory it is "other". The key's texts are copied. */
-struct aggregate *aggregates_get(struct aggregates *aggregates, const struct aggregate_key *key);
+/* The aggregate of that key, made when new: that of the port, or of all further ports, or the
+ * user's "other". `now`: CLOCK_MONOTONIC nanoseconds. Never NULL. The key's texts are copied. */
+struct aggregate *aggregates_get(struct aggregates *aggregates, const struct aggregate_key *key,
+                                 uint64_t now);
+
+/* Let go of aggregates that have had no open connection for `keep` nanoseconds. To be called now
+ * and then, as `now` is also when those that have some were last seen with them. */
+void aggregates_expire(struct aggregates *aggregates, uint64_t now, uint64_t keep);
 void aggregates_free(struct aggregates *aggregates);
 
-/* The n-th aggregate in the order of program, rule, role, port, peer, user; NULL at the end. Those
- * that differ in nothing but the user are neighbours, so that they can be added up for those who
- * see all. */
+/* The n-th aggregate in the order of program, rule, role, port, peer, user; NULL at the end. */
 const struct aggregate *aggregates_at(const struct aggregates *aggregates, size_t n);
 
 /* How many there are. */
@@ -137,6 +154,8 @@ struct accept_queue {
 };
 /* That of one of its listeners changes. */
 void aggregate_queue(struct aggregate *aggregate, struct accept_queue from, struct accept_queue to);
+/* One of its listeners dropped so many more connections, or a UDP socket datagrams. */
+void aggregate_dropped(struct aggregate *aggregate, uint64_t more);
 /* A connection is over: after `duration` nanoseconds, with these last figures (length 0: none). */
 void aggregate_closed(struct aggregate *aggregate, enum close_reason reason, uint64_t duration,
                       const struct tcp_info_bytes *info);

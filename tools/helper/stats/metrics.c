@@ -9,8 +9,8 @@
  */
 #include "metrics.h"
 #include "names.h"
+#include "policy.h"
 #include "snapshot.h"
-#include "utf8.h"
 
 #include <assert.h>
 #include <inttypes.h>
@@ -27,6 +27,7 @@ struct metrics {
     struct metrics_health *health;
     size_t health_count;
     size_t family, at; /* what is written next */
+    bool histograms;
     bool ended;
 };
 
@@ -52,12 +53,14 @@ static_assert(sizeof distributions / sizeof *distributions == HISTOGRAM_COUNT,
 static const struct number {
     struct head head;
     size_t offset;  /* of a uint64_t in struct aggregate */
-    bool listeners; /* only aggregates of this kind have it */
+    unsigned roles; /* only aggregates of these have it, and "other"; 0: all */
 } numbers[] = {
-    {{"connections_open", "", "gauge", "Connections and listeners that are open."}, offsetof(struct aggregate, open), false},
-    {{"connections_opened", "", "counter", "Connections and listeners that were opened."}, offsetof(struct aggregate, opened), false},
-    {{"accept_queue", "", "gauge", "Connections that wait for accept() at the open listeners."}, offsetof(struct aggregate, accept_queue), true},
-    {{"accept_queue_limit", "", "gauge", "How many may wait for accept() at the open listeners."}, offsetof(struct aggregate, accept_limit), true},
+    {{"connections_open", "", "gauge", "Connections and listeners that are open."}, offsetof(struct aggregate, open), 0},
+    {{"connections_opened", "", "counter", "Connections and listeners that were opened."}, offsetof(struct aggregate, opened), 0},
+    {{"accept_queue", "", "gauge", "Connections that wait for accept() at the open listeners."}, offsetof(struct aggregate, accept_queue), ROLE_LISTEN},
+    {{"accept_queue_limit", "", "gauge", "How many may wait for accept() at the open listeners."}, offsetof(struct aggregate, accept_limit), ROLE_LISTEN},
+    {{"accept_dropped", "", "counter", "Connections that listeners dropped: the accept queue was full."}, offsetof(struct aggregate, dropped), ROLE_LISTEN},
+    {{"udp_dropped", "", "counter", "Datagrams that UDP sockets dropped: the receive buffer was full."}, offsetof(struct aggregate, dropped), ROLE_DATAGRAM},
 };
 
 static const struct head endings = {"connections_closed", "", "counter", "Connections and listeners that closed, by reason"
@@ -70,11 +73,11 @@ static const struct head refusals = {"options_refused", "", "counter", "Socket o
 
 #define NUMBERS (sizeof numbers / sizeof *numbers)
 
-/* --- taking
- * --------------------------------------------------------------------------------------- */
+/* --- taking ----------------------------------------------------------------------------------- */
 
 struct metrics *metrics_take(const struct aggregates *aggregates, bool one_user, uid_t uid,
-                             const struct metrics_health *health, size_t health_count)
+                             bool histograms, const struct metrics_health *health,
+                             size_t health_count)
 {
     struct metrics *metrics = calloc(1, sizeof *metrics);
 
@@ -85,8 +88,10 @@ struct metrics *metrics_take(const struct aggregates *aggregates, bool one_user,
         metrics_free(metrics);
         return NULL;
     }
-    memcpy(metrics->health, health, health_count * sizeof *health);
+    if (health_count > 0)
+        memcpy(metrics->health, health, health_count * sizeof *health);
     metrics->health_count = health_count;
+    metrics->histograms = histograms;
     return metrics;
 }
 
@@ -101,26 +106,17 @@ void metrics_free(struct metrics *metrics)
 
 /* --- text ------------------------------------------------------------------------------------- */
 
-/* A label's value: UTF-8 with \, " and line feeds escaped. */
+/* A label's value, with \, " and line feeds escaped. */
 static void put_value(const char *text, FILE *to)
 {
-    while (*text) {
-        size_t length = utf8_length(text);
-
-        if (!length)
-            fputs(UTF8_REPLACEMENT, to);
-        else if (*text == '\n')
+    for (; *text; text++)
+        if (*text == '\n')
             fputs("\\n", to);
-        else {
-            if (*text == '"' || *text == '\\')
-                putc('\\', to);
-            fwrite(text, 1, length, to);
-        }
-        text += length ? length : 1;
-    }
+        else
+            fprintf(to, *text == '"' || *text == '\\' ? "\\%c" : "%c", *text);
 }
 
-/* "{program=...,rule=...,role=...,port=..."; the brace stays open for more. */
+/* "{program=...,rule=...,role=...,uid=...,port=..."; the brace stays open for more. */
 static void put_labels(const struct aggregate *aggregate, FILE *to)
 {
     const char *role = name_of_bits(aggregate->role, role_names);
@@ -129,11 +125,15 @@ static void put_labels(const struct aggregate *aggregate, FILE *to)
     put_value(aggregate->program, to);
     fputs("\",rule=\"", to);
     put_value(aggregate->rule, to);
-    fprintf(to, "\",role=\"%s\",port=\"", aggregate->other || !role ? "other" : role);
-    if (aggregate->port == AGGREGATE_PORT_OTHER)
-        fputs("other\"", to);
+    fprintf(to, "\",role=\"%s\"", aggregate->other || role == NULL ? "other" : role);
+    if (aggregate->uid == (uid_t)-1)
+        fputs(",uid=\"other\"", to);
     else
-        fprintf(to, "%u\"", aggregate->port);
+        fprintf(to, ",uid=\"%u\"", (unsigned)aggregate->uid);
+    if (aggregate->port == AGGREGATE_PORT_OTHER)
+        fputs(",port=\"other\"", to);
+    else if (aggregate->port != AGGREGATE_PORT_ALL)
+        fprintf(to, ",port=\"%u\"", aggregate->port);
     if (*aggregate->peer) {
         fputs(",peer=\"", to);
         put_value(aggregate->peer, to);
@@ -184,10 +184,18 @@ static struct head sum_head(size_t sum)
     return (struct head){field->metric, unit, "counter", field->help};
 }
 
+/* Listeners and UDP sockets have no figures of TCP. */
+static bool has_tcp_sums(const struct aggregate *aggregate)
+{
+    return aggregate->other || (aggregate->role & (ROLE_CONNECT | ROLE_ACCEPT)) != 0;
+}
+
 static void put_sum(const struct aggregate *aggregate, size_t sum, FILE *to)
 {
     const struct tcp_info_field *field = tcp_info_sum((enum tcp_info_sum)sum);
 
+    if (!has_tcp_sums(aggregate))
+        return;
     fprintf(to, "socktune_%s_total", field->metric);
     put_labels(aggregate, to);
     fputs("} ", to);
@@ -215,9 +223,13 @@ static void put_histogram(const struct aggregate *aggregate, size_t kind, FILE *
     const struct histogram *histogram = &aggregate->histograms[kind];
     const double *bounds = histogram_bounds((enum histogram_kind)kind);
     const char *name = distributions[kind].name;
-    uint64_t count = 0;
+    uint64_t count = histogram_count(histogram);
     char bound[32];
 
+    /* An empty one would cost 19 series for nothing. */
+    if (count == 0)
+        return;
+    count = 0;
     for (size_t i = 0; i < HISTOGRAM_BUCKETS; i++) {
         count += histogram->counts[i];
         format_bound(bounds[i], bound);
@@ -236,8 +248,10 @@ static void put_number(const struct aggregate *aggregate, size_t number, FILE *t
 {
     const struct number *row = &numbers[number];
 
-    /* "other" may have listeners among its connections. */
-    if (row->listeners && aggregate->role != ROLE_LISTEN && !aggregate->other)
+    /* "other" may have listeners among its connections, but what was dropped cannot be told apart.
+     */
+    if (row->roles && (aggregate->role & row->roles) == 0 &&
+        (!aggregate->other || row->offset == offsetof(struct aggregate, dropped)))
         return;
     fprintf(to, "socktune_%s%s", row->head.name, suffix(&row->head));
     put_labels(aggregate, to);
@@ -245,10 +259,20 @@ static void put_number(const struct aggregate *aggregate, size_t number, FILE *t
             *(const uint64_t *)(const void *)((const char *)aggregate + row->offset));
 }
 
+/* Reasons that can come are there with 0 from the start, so that their first increase is seen. */
+static bool may_close_so(const struct aggregate *aggregate, enum close_reason reason)
+{
+    if (reason == CLOSE_LOST || reason == CLOSE_REJECTED)
+        return true;
+    return aggregate->other || (reason == CLOSE_LISTENER) != has_tcp_sums(aggregate);
+}
+
 static void put_endings(const struct aggregate *aggregate, size_t unused, FILE *to)
 {
     (void)unused;
     for (unsigned i = CLOSE_NONE + 1; i < CLOSE_COUNT; i++) {
+        if (aggregate->closed[i] == 0 && !may_close_so(aggregate, (enum close_reason)i))
+            continue;
         fprintf(to, "socktune_%s_total", endings.name);
         put_labels(aggregate, to);
         fprintf(to, ",reason=\"%s\"} %" PRIu64 "\n", close_reason_name((enum close_reason)i),
@@ -365,6 +389,10 @@ bool metrics_write(struct metrics *metrics, enum metrics_format format, FILE *to
         put_health(metrics, format, to);
         metrics->ended = true;
         return false;
+    }
+    if (family.put == put_histogram && !metrics->histograms) {
+        metrics->family++;
+        return true;
     }
     if (metrics->at == 0)
         put_head(&family.head, format, to);

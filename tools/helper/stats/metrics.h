@@ -38,12 +38,13 @@ struct metrics_health {
 struct metrics;
 
 /*
- * Take a snapshot of what this viewer may see: all users' sums, added up, or (`one_user`) those of
- * `uid`. The `health` rows are copied, the strings in them must be static or outlive the snapshot.
- * Free with metrics_free(). NULL: no memory.
+ * Take a snapshot of what this viewer may see: all users' sums, or (`one_user`) those of `uid`.
+ * Without `histograms` there are the other series alone. The `health` rows are copied, the strings
+ * in them must be static or outlive the snapshot. Free with metrics_free(). NULL: no memory.
  */
 struct metrics *metrics_take(const struct aggregates *aggregates, bool one_user, uid_t uid,
-                             const struct metrics_health *health, size_t health_count);
+                             bool histograms, const struct metrics_health *health,
+                             size_t health_count);
 
 /* NULL does nothing. */
 void metrics_free(struct metrics *metrics);

@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * A snapshot of the sums by program, rule, role and port, for one who looks at them: those of
- * several users added up, or one user's. Answers are written from it bit by bit while the helper
- * goes on.
+ * all users, or one user's. Answers are written from it bit by bit while the helper goes on.
  */
 #ifndef SOCKTUNE_HELPER_SNAPSHOT_H
 #define SOCKTUNE_HELPER_SNAPSHOT_H
@@ -10,7 +9,7 @@
 #include "aggregates.h"
 
 struct snapshot {
-    struct aggregate *aggregates; /* texts and `refused` are the snapshot's own */
+    struct aggregate *aggregates; /* texts are escaped, see utf8_escaped() */
     size_t count;
 };
 
