@@ -75,6 +75,7 @@ sources  = $(foreach room,$(1),$(sort $(wildcard $(room)/*.c)))
 ENGINE      := $(call sources,preload/engine preload/wire)
 PRELOAD_SRC := $(ENGINE) $(call sources,preload)
 LANGUAGE    := $(ENGINE) $(call sources,config tools/lib)
+COMPILER_SRC := $(ENGINE) $(call sources,config config/compiler)
 COMMAND_SRC := $(LANGUAGE) $(call sources,tools/process tools/supervise tools/cli tools/cli/view)
 HELPER_SRC  := $(LANGUAGE) $(call sources,$(helper_rooms))
 MAN_PAGES   := tools/socktune.1 $(B)/socktune.conf.5 preload/libsocktune.so.8 tools/socktuned.8
@@ -86,14 +87,15 @@ HELPER_LIBS := -lmnl -lmicrohttpd -ljansson
 # Debug information names no build directory: the same source gives the same bytes anywhere.
 COMMON_FLAGS := $(STD) $(WARNINGS) -D_GNU_SOURCE -MMD -MP -ffile-prefix-map='$(CURDIR)'=.
 TOOLS_CFLAGS := $(COMMON_FLAGS) -fPIE $(CPPFLAGS) $(CFLAGS)
-# $(call link_program,libraries): a rule's objects, position-independent, nothing of its tables writable.
-link_program = $(Q)$(CC) $(CFLAGS) -pie -Wl,-z,relro -Wl,-z,now $(LDFLAGS) -o $@ $(filter %.o,$^) $(1)
+# $(call link_program,libraries): a rule's objects, position-independent, nothing of its tables writable; marked
+# as ours (config/never_tune.h).
+link_program = $(Q)$(CC) $(CFLAGS) -pie -Wl,-z,relro -Wl,-z,now -Wl,--export-dynamic-symbol=socktune_never_tune $(LDFLAGS) -o $@ $(filter %.o,$^) $(1)
 PLACES       := -DPREFIX='"$(PREFIX)"' -DLIBDIR='"$(LIBDIR)"' -DLIBDIR32='"$(LIBDIR32)"'
 INC_tests    := $(addprefix -iquote ,$(ROOMS)) -DSOCKTUNE_VERSION='"$(VERSION)"' -iquote tests
 
 ## make                  build/libsocktune.so, build/socktune and build/socktuned
 .PHONY: all
-all: $(B)/libsocktune.so $(B)/socktune $(B)/socktuned $(B)/socktune.conf.5
+all: $(B)/libsocktune.so $(B)/socktune-compile $(B)/socktune $(B)/socktuned $(B)/socktune.conf.5
 
 include .ci/packages.mk
 include preload/preload.mk
@@ -105,6 +107,10 @@ objects = $(patsubst %.c,$(B)/obj/%.o,$(1))
 $(B)/socktune: $(call objects,$(COMMAND_SRC))
 	$(call say,LD,$@)
 	$(call link_program,$(CONFIG_LIBS) $(TOOLS_LIBS))
+
+$(B)/socktune-compile: $(call objects,$(COMPILER_SRC))
+	$(call say,LD,$@)
+	$(call link_program,$(CONFIG_LIBS))
 
 $(B)/socktuned: $(call objects,$(HELPER_SRC))
 	$(call say,LD,$@)
@@ -149,7 +155,8 @@ relative = $$(realpath -m --relative-to='$(DESTDIR)$(1)' '$(DESTDIR)$(2)')
 define install_preload
 	$(INSTALL) -d '$(DESTDIR)$(2)/socktune'
 	$(INSTALL) -m 644 $(1) '$(DESTDIR)$(2)/socktune/libsocktune.so'
-	ln -sfn "$(call relative,$(2)/socktune,$(BINDIR)/socktune)" '$(DESTDIR)$(2)/socktune/socktune'
+	$(if $(filter $(LIBDIR),$(2)),$(INSTALL) -m 755 $(B)/socktune-compile '$(DESTDIR)$(2)/socktune/socktune-compile',\
+	    ln -sfn "$(call relative,$(2)/socktune,$(LIBDIR)/socktune/socktune-compile)" '$(DESTDIR)$(2)/socktune/socktune-compile')
 endef
 
 ## make install          PREFIX=/usr/local, DESTDIR=, LIBDIR=PREFIX/lib/<multiarch>; the library

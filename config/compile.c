@@ -5,13 +5,8 @@
 
 #include "arena.h"
 
-#include <errno.h>
-#include <fcntl.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 /* The tables live in the arena of the builder at hand. */
 #define uthash_malloc(size)    arena_alloc(&builder->arena, size)
@@ -45,7 +40,10 @@ struct builder {
     struct section sections[SECTION_COUNT];
     struct entry *options;
     size_t option_count;
-    unsigned *criteria; /* of each rule */
+    unsigned *criteria;               /* of each rule */
+    const struct policy_header *good; /* build_failure(): the last good policy, or NULL */
+    const char *failure_text;         /* and why the ruleset could not be compiled */
+    uint32_t failure;                 /* string */
     void *blob;
     size_t size;
 };
@@ -429,6 +427,7 @@ static bool assemble(struct builder *builder)
     if (blob == NULL)
         longjmp(builder->arena.out_of_memory, 1);
     header.size = (uint32_t)size;
+    header.failure = builder->failure;
     memcpy(blob, &header, sizeof header);
     for (size_t i = 0; i < SECTION_COUNT; i++)
         if (builder->sections[i].length != 0)
@@ -460,6 +459,23 @@ static bool build(struct builder *builder)
     return assemble(builder);
 }
 
+/* The sections of the last good policy, with the sources as they are now, and the failure. */
+static bool build_failure(struct builder *builder)
+{
+    const struct policy_header *good = builder->good;
+
+    for (unsigned i = 0; good != NULL && i < SECTION_COUNT; i++)
+        if (i != SECTION_SOURCES)
+            append(builder, i, (const char *)good + good->sections[i].offset,
+                   (size_t)good->sections[i].count * policy_record_size[i]);
+    if (good == NULL)
+        (void)string(builder, "");
+    builder->failure = string(builder, builder->failure_text);
+    write_sources(builder);
+    append(builder, SECTION_DATA, "", 1);
+    return assemble(builder);
+}
+
 /* False when a limit is passed, told already, or when memory ended. */
 static bool build_guarded(struct builder *builder)
 {
@@ -468,61 +484,37 @@ static bool build_guarded(struct builder *builder)
                  "out of memory");
         return false;
     }
-    return build(builder);
+    return builder->failure_text != NULL ? build_failure(builder) : build(builder);
+}
+
+static int compile(struct builder *builder, void **blob, size_t *size)
+{
+    bool built = build_guarded(builder);
+
+    arena_free(&builder->arena);
+    if (!built)
+        return -1;
+    *blob = builder->blob;
+    *size = builder->size;
+    return 0;
 }
 
 int policy_compile(const struct ruleset *ruleset, struct diagnostics *diagnostics, void **blob,
                    size_t *size)
 {
     struct builder builder = {.ruleset = ruleset, .diagnostics = diagnostics};
-    bool built = build_guarded(&builder);
 
-    arena_free(&builder.arena);
-    if (!built)
-        return -1;
-    *blob = builder.blob;
-    *size = builder.size;
-    return 0;
+    return compile(&builder, blob, size);
 }
 
-/* --- files ---------------------------------------------------------------------------------- */
-
-static int write_whole(int fd, const char *bytes, size_t size)
+int policy_compile_failure(const struct ruleset *ruleset, const struct policy *good,
+                           const char *failure, struct diagnostics *diagnostics, void **blob,
+                           size_t *size)
 {
-    while (size != 0) {
-        ssize_t written = write(fd, bytes, size);
+    struct builder builder = {.ruleset = ruleset,
+                              .diagnostics = diagnostics,
+                              .good = good != NULL ? (const void *)good->blob : NULL,
+                              .failure_text = failure};
 
-        if (written < 0 && errno == EINTR)
-            continue;
-        if (written < 0)
-            return -1;
-        bytes += written;
-        size -= (size_t)written;
-    }
-    return 0;
-}
-
-int policy_write(const char *path, const void *blob, size_t size)
-{
-    char *temporary;
-    int fd, failed, error;
-
-    if (asprintf(&temporary, "%s.XXXXXX", path) < 0)
-        return -1;
-    fd = mkostemp(temporary, O_CLOEXEC);
-    failed = fd < 0 || write_whole(fd, blob, size) != 0 || fchmod(fd, 0644) != 0;
-    error = errno;
-    if (fd >= 0 && close(fd) != 0 && !failed) {
-        failed = 1;
-        error = errno;
-    }
-    if (!failed && rename(temporary, path) != 0) {
-        failed = 1;
-        error = errno;
-    }
-    if (failed && fd >= 0)
-        unlink(temporary);
-    free(temporary);
-    errno = error;
-    return failed ? -1 : 0;
+    return compile(&builder, blob, size);
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The compiler: from a ruleset to a policy (preload/policy.h). Here it is decided at which phases
- * each option is set; the preloaded object only carries that out.
+ * The compiler: from a ruleset to a policy (preload/engine/policy.h). Here it is decided at which
+ * phases each option is set; the preloaded object only carries that out.
  */
 #ifndef SOCKTUNE_COMPILE_H
 #define SOCKTUNE_COMPILE_H
@@ -15,6 +15,15 @@
  */
 int policy_compile(const struct ruleset *ruleset, struct diagnostics *diagnostics, void **blob,
                    size_t *size);
+
+/*
+ * A policy that records why `ruleset` could not be compiled. Its rules are those of the last good
+ * policy, `good`, or none where that is NULL; its sources are those of `ruleset`, so that it is
+ * fresh until one of them changes. `failure` is one line. Otherwise as policy_compile().
+ */
+int policy_compile_failure(const struct ruleset *ruleset, const struct policy *good,
+                           const char *failure, struct diagnostics *diagnostics, void **blob,
+                           size_t *size);
 
 /*
  * The phases (PHASE_BIT()s) at which an option is set. Pure; the heart of the compiler.
@@ -52,9 +61,5 @@ enum { TARGET_PARTS_MAX = 4 };
 size_t target_parts(const struct rule *rule, unsigned criteria, const struct setting *setting,
                     const struct setting_target *target,
                     struct target_part parts[TARGET_PARTS_MAX]);
-
-/* Write a policy to `path` by way of a temporary file beside it and rename(), mode 0644. Returns
- * 0, or -1 with errno. */
-int policy_write(const char *path, const void *blob, size_t size);
 
 #endif

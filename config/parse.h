@@ -76,7 +76,8 @@ void source_attach(struct reader *reader, config_setting_t *root);
 struct location source_line(const struct source *source, unsigned line);
 
 /* Note a file or directory that the ruleset depends on. */
-void source_record(struct reader *reader, const char *path, const struct stat *status);
+void source_record(struct reader *reader, const char *path, const struct stat *status,
+                   uint64_t hash);
 
 /* Where a setting stands: its name, or its value when it is an element. */
 struct location setting_at(const struct reader *reader, const config_setting_t *setting);

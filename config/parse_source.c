@@ -9,6 +9,7 @@
  * and line each line comes, and the place and spelling of each scalar; in the tree that libconfig
  * makes they appear in the same order.
  */
+#include "bytes.h"
 #include "parse.h"
 
 #include <ctype.h>
@@ -26,7 +27,8 @@ struct frame {
     ino_t inode;
     unsigned depth;
     bool may_include;
-    const char *text;
+    const char *bytes; /* the whole file */
+    const char *text;  /* behind a byte order mark */
     const char *end;
     unsigned line;
 };
@@ -248,6 +250,15 @@ static const char *beside(struct reader *reader, const char *file, const char *p
     return arena_print(reader->arena, "%.*s/%s", (int)(slash - file), file, path);
 }
 
+/* Record a file that cannot be read, so that a failure that is kept ends when the file changes. */
+static void source_record_unread(struct reader *reader, const char *path)
+{
+    struct stat status;
+    if (stat(path, &status) != 0)
+        status = (struct stat){.st_ino = 0}; /* absent */
+    source_record(reader, path, &status, 0);
+}
+
 static bool scan_file(struct scan *scan, const struct frame *outer, struct location from,
                       const char *path);
 
@@ -402,6 +413,7 @@ static const char *load(struct reader *reader, struct frame *frame, struct stat 
             break;
         size += (size_t)got;
     }
+    frame->bytes = text;
     frame->text = text + byte_order_mark(text, size);
     frame->end = text + size;
     return NULL;
@@ -433,12 +445,14 @@ static bool scan_file(struct scan *scan, const struct frame *outer, struct locat
         close(reader->fd);
     reader->fd = -1;
     if (wrong != NULL) {
+        source_record_unread(reader, path);
         source_error(reader, from, "cannot read %s: %s", path, wrong);
         return false;
     }
     frame.device = status.st_dev;
     frame.inode = status.st_ino;
-    source_record(reader, path, &status);
+    source_record(reader, path, &status,
+                  bytes_hash(BYTES_HASH_BEGIN, frame.bytes, (size_t)(frame.end - frame.bytes)));
     if (includes_itself(&frame)) {
         source_error(reader, from, "%s includes itself", path);
         return false;
@@ -473,7 +487,8 @@ bool source_read_text(struct reader *reader, const char *text, const char *name)
     return scan_frame(&scan, &frame, (struct location){frame.path, 0});
 }
 
-void source_record(struct reader *reader, const char *path, const struct stat *status)
+void source_record(struct reader *reader, const char *path, const struct stat *status,
+                   uint64_t hash)
 {
     struct ruleset *ruleset = reader->ruleset;
     const char *absolute = path;
@@ -494,6 +509,7 @@ void source_record(struct reader *reader, const char *path, const struct stat *s
     file->path = arena_copy(reader->arena, absolute, strlen(absolute));
     file->stamp =
         (struct policy_source){.size = S_ISDIR(status->st_mode) ? 0 : (uint64_t)status->st_size,
+                               .hash = hash,
                                .inode = status->st_ino,
                                .mtime_sec = status->st_mtim.tv_sec,
                                .ctime_sec = status->st_ctim.tv_sec,

@@ -1,19 +1,29 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Loading a policy. The rules are at a path X: a rule file, a directory, or a compiled policy.
- * X.policy is taken if it is fresh, that is, if every file it was made from still has the stamp
- * that it had; otherwise the compiler runs outside this process and hands a policy over.
+ * Theory of operation. The rules are at a path X: a rule file, a directory, or a compiled policy.
+ * Policies of X are kept at the places of policy_place.h. One that is fresh (policy_fresh.h) is
+ * taken, and that is all that most starts do.
+ *
+ * Without a fresh one, the compiler runs outside this process, under a lock on X, so that one
+ * compiler at a time runs for a path: whoever had to wait finds the policy that the other one kept.
+ * A compiler that finds an error keeps the last good rules together with the error, under the
+ * stamps of the broken files; so the next start finds something fresh and compiles nothing. Where
+ * the compiler cannot be run (a privileged program, a seccomp filter, no right to read the rules,
+ * no room), the last good policy is used although it is stale.
  *
  * A policy is read into private memory, never mapped from the file: the file may be cut short or
  * overwritten while the program runs.
  *
- * X.policy is believed only if it belongs to root, to this process's user or to the owner of X,
- * and nobody else may write it: in a directory where all may make files, it could be anyone's.
+ * A policy is believed only if it belongs to root, to this process's user or to the owner of X, and
+ * nobody else may write it: in a directory where all may make files, it could be anyone's.
  */
 #include "load.h"
 
 #include "bytes.h"
+#include "compile_lock.h"
+#include "confined.h"
 #include "kernel.h"
+#include "policy_fresh.h"
 #include "spawn.h"
 #include "text.h"
 #include "trace.h"
@@ -57,7 +67,7 @@ static void *read_blob(int fd, size_t size)
     return blob;
 }
 
-static void unmap(const void *blob, size_t size)
+static void unmap_blob(const void *blob, size_t size)
 {
     if (blob != NULL)
         kernel_call(SYS_munmap, blob, size + extra_of(size));
@@ -73,129 +83,213 @@ static const char *read_policy(int fd, uint64_t size, struct policy *policy, voi
         return "no memory";
     const char *wrong = policy_open(policy, blob, (size_t)size);
     if (wrong != NULL)
-        unmap(blob, (size_t)size);
+        unmap_blob(blob, (size_t)size);
     else
         *extra = (uint8_t *)blob + size;
     return wrong;
 }
 
-static bool same_stamp(const struct policy_source *source, const struct statx *now)
+void load_release(const struct policy *policy)
 {
-    bool directory = (now->stx_mode & S_IFMT) == S_IFDIR;
-    return source->directory == directory && (directory || source->size == now->stx_size) &&
-           source->inode == now->stx_ino && source->mtime_sec == now->stx_mtime.tv_sec &&
-           source->mtime_nsec == now->stx_mtime.tv_nsec &&
-           source->ctime_sec == now->stx_ctime.tv_sec &&
-           source->ctime_nsec == now->stx_ctime.tv_nsec;
+    unmap_blob(policy->blob, policy->size);
 }
 
-/* The first source is the path that was compiled; `root` is its status, asked for by the name that
- * we know it by. */
-static bool is_fresh(const struct policy *policy, const struct statx *root)
-{
-    if (policy->source_count == 0 || !same_stamp(&policy->sources[0], root))
-        return false;
-    for (uint32_t i = 1; i < policy->source_count; i++) {
-        struct statx now;
-        const char *path = policy_string(policy, policy->sources[i].path);
-        if (kernel_statx(AT_FDCWD, path, 0, &now) != 0 || !same_stamp(&policy->sources[i], &now))
-            return false;
-    }
-    return true;
-}
+/* One attempt at loading. */
+struct attempt {
+    const struct settings *settings;
+    const char *path;         /* of the rules */
+    const struct statx *root; /* their status */
+    struct policy *policy;    /* out */
+    void **extra;             /* out */
+};
 
-static bool is_trusted(const struct settings *settings, const struct statx *file,
-                       const struct statx *root)
+enum found { FOUND_NOTHING, FOUND_STALE, FOUND_FRESH };
+
+/* Under AT_SECURE, the caller must not choose the rules: not even its own user's files count. */
+static bool is_trusted(const struct attempt *attempt, const struct statx *file)
 {
+    const struct settings *settings = attempt->settings;
     return (file->stx_mode & S_IFMT) == S_IFREG && (file->stx_mode & (S_IWGRP | S_IWOTH)) == 0 &&
-           (file->stx_uid == 0 || file->stx_uid == settings->uid || file->stx_uid == root->stx_uid);
+           (file->stx_uid == 0 || file->stx_uid == attempt->root->stx_uid ||
+            (!settings->secure && file->stx_uid == settings->owner.uid));
 }
 
-/* X.policy, if there is one, it is trusted, sound and fresh. */
-static bool load_kept(const struct settings *settings, const char *path, const struct statx *root,
-                      struct policy *policy, void **extra)
+/* Read the policy at `name`, if it is trusted and sound. */
+static enum found read_kept(const struct attempt *attempt, const char *name)
 {
-    char name[PATH_MAX];
-    struct text text = TEXT(name);
-    text_put(&text, path);
-    while (text.length > 1 && text.bytes[text.length - 1] == '/')
-        text.length--;
-    text_put(&text, POLICY_SUFFIX);
-    if (text.length + 1 == text.size)
-        return false;
     int fd = kernel_open(name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK);
     if (fd < 0)
-        return false;
+        return FOUND_NOTHING;
     struct statx file;
-    bool ok = kernel_statx(fd, "", AT_EMPTY_PATH, &file) == 0 &&
-              is_trusted(settings, &file, root) &&
-              read_policy(fd, file.stx_size, policy, extra) == NULL;
+    bool ok = kernel_statx(fd, "", AT_EMPTY_PATH, &file) == 0 && is_trusted(attempt, &file) &&
+              read_policy(fd, file.stx_size, attempt->policy, attempt->extra) == NULL;
     kernel_close(fd);
-    if (ok && !is_fresh(policy, root)) {
-        unmap(policy->blob, policy->size);
-        ok = false;
-    }
-    return ok;
+    if (!ok)
+        return FOUND_NOTHING;
+    return policy_is_fresh(attempt->policy, attempt->root) ? FOUND_FRESH : FOUND_STALE;
 }
 
-static enum load_result fail(const char *what, const char *why)
+/* The path of the rules as policies are kept under: without slashes at its end. */
+static bool put_rules(struct text *rules, const char *path)
 {
-    trace_untuned(what, why);
+    text_put(rules, path);
+    while (rules->length > 1 && rules->bytes[rules->length - 1] == '/')
+        rules->bytes[--rules->length] = 0;
+    return rules->length + 1 < rules->size;
+}
+
+/* Look at all places for a fresh policy; the first stale one is kept for the case of need. */
+static enum found find_kept(const struct attempt *attempt)
+{
+    char rules_bytes[PATH_MAX];
+    struct text rules = TEXT(rules_bytes);
+    struct policy stale = {.blob = NULL};
+    void *stale_extra = NULL;
+    if (!put_rules(&rules, attempt->path) || text_ends(rules_bytes, POLICY_SUFFIX))
+        return FOUND_NOTHING;
+    const enum policy_place end = attempt->settings->secure ? PLACE_USER : PLACE_COUNT;
+    for (enum policy_place place = PLACE_BESIDE; place < end; place++) {
+        char bytes[PATH_MAX];
+        struct text name = TEXT(bytes);
+        if (!policy_place_path(&name, place, &attempt->settings->owner, rules_bytes))
+            continue;
+        enum found found = read_kept(attempt, bytes);
+        if (found == FOUND_FRESH) {
+            load_release(&stale);
+            return FOUND_FRESH;
+        }
+        if (found == FOUND_STALE && stale.blob == NULL) {
+            stale = *attempt->policy;
+            stale_extra = *attempt->extra;
+        } else if (found == FOUND_STALE) {
+            load_release(attempt->policy);
+        }
+    }
+    if (stale.blob == NULL)
+        return FOUND_NOTHING;
+    *attempt->policy = stale;
+    *attempt->extra = stale_extra;
+    return FOUND_STALE;
+}
+
+static enum load_result fail(const struct settings *settings, const char *what, const char *why)
+{
+    trace_untuned(what, why, settings->strict);
     return LOAD_FAILED;
 }
 
-/* The file itself, if it begins as a policy does. LOAD_NONE: it is a text. */
-static enum load_result load_itself(const char *path, const struct statx *root,
-                                    struct policy *policy, void **extra)
+/* The file itself, if it begins as a policy does. LOAD_NONE: it is a text, or may not be read. */
+static enum load_result load_itself(const struct attempt *attempt)
 {
-    int fd = kernel_open(path, O_RDONLY);
+    int fd = kernel_open(attempt->path, O_RDONLY | O_NONBLOCK);
     if (fd < 0)
-        return fail(path, errno == EACCES ? "may not be read" : "cannot be opened");
+        return LOAD_NONE;
     char magic[sizeof POLICY_MAGIC - 1];
     enum load_result result = LOAD_NONE;
     if (read_at(fd, magic, sizeof magic, 0) == (long)sizeof magic &&
         bytes_equal(magic, POLICY_MAGIC, sizeof magic)) {
-        const char *wrong = read_policy(fd, root->stx_size, policy, extra);
-        result = wrong == NULL ? LOAD_OK : fail(path, wrong);
+        const char *wrong =
+            read_policy(fd, attempt->root->stx_size, attempt->policy, attempt->extra);
+        result = wrong == NULL ? LOAD_OK : fail(attempt->settings, attempt->path, wrong);
     }
     kernel_close(fd);
     return result;
 }
 
-/* Have the rules compiled outside. */
-static enum load_result load_compiled(const struct settings *settings, const char *path,
-                                      struct policy *policy, void **extra)
+/* Run the compiler. NULL, or why there is no policy; "" if the compiler has said it. */
+static const char *compile(const struct attempt *attempt)
 {
-    if (settings->secure)
-        return fail(path, "no fresh policy, and a privileged program runs no compiler");
-    struct spawned spawned = spawn_compiler(path);
-    if (spawned.fd < 0) {
-        if (spawned.why != NULL)
-            trace_untuned(path, spawned.why);
-        return LOAD_FAILED;
-    }
+    struct spawned spawned = spawn_compiler(attempt->path, attempt->settings);
+    if (spawned.fd < 0)
+        return spawned.why != NULL ? spawned.why : "";
     struct statx file;
-    const char *wrong = kernel_statx(spawned.fd, "", AT_EMPTY_PATH, &file) != 0
-                            ? "the compiler's answer cannot be read"
-                            : read_policy(spawned.fd, file.stx_size, policy, extra);
+    const char *wrong =
+        kernel_statx(spawned.fd, "", AT_EMPTY_PATH, &file) != 0
+            ? "the compiler's answer cannot be read"
+            : read_policy(spawned.fd, file.stx_size, attempt->policy, attempt->extra);
     kernel_close(spawned.fd);
-    return wrong == NULL ? LOAD_OK : fail(path, wrong);
+    return wrong;
 }
 
-static enum load_result load_path(const struct settings *settings, const char *path,
-                                  const struct statx *root, struct policy *policy, void **extra)
+/* Why the rules cannot be compiled by this process at all, or NULL. */
+static const char *why_no_compiler(const struct attempt *attempt)
 {
-    unsigned type = root->stx_mode & S_IFMT;
-    if (type != S_IFREG && type != S_IFDIR)
-        return fail(path, "neither a rule file nor a directory");
-    if (!text_ends(path, POLICY_SUFFIX) && load_kept(settings, path, root, policy, extra))
+    if (attempt->settings->secure)
+        return "no fresh policy, and a privileged program runs no compiler";
+    if (confined_at_start())
+        return "no fresh policy, and a seccomp filter forbids to run the compiler";
+    return NULL;
+}
+
+/* Whatever is kept is stale: have the rules compiled, or take the last good ones. */
+static enum load_result load_compiled(const struct attempt *attempt, enum found found)
+{
+    const struct policy stale = *attempt->policy;
+    void *const stale_extra = *attempt->extra;
+    const char *why = why_no_compiler(attempt);
+    int lock = -1;
+    if (why == NULL)
+        why = compile_lock(attempt->path, attempt->settings->owner.uid, &lock);
+    if (why == NULL) {
+        /* Somebody else may have compiled them meanwhile. */
+        enum found again = find_kept(attempt);
+        if (again == FOUND_STALE)
+            load_release(attempt->policy);
+        why = again == FOUND_FRESH ? NULL : compile(attempt);
+    }
+    compile_unlock(lock);
+    if (why == NULL) {
+        if (found == FOUND_STALE)
+            load_release(&stale);
+        bool broken = attempt->policy->failure[0] != 0;
+        return broken && attempt->settings->strict ? LOAD_FAILED : LOAD_OK;
+    }
+    if (found == FOUND_STALE && !attempt->settings->strict) {
+        *attempt->policy = stale;
+        *attempt->extra = stale_extra;
         return LOAD_OK;
+    }
+    return why[0] != 0 ? fail(attempt->settings, attempt->path, why) : LOAD_FAILED;
+}
+
+/* Rules that could not be compiled: said by the compiler when they were tried, and again to those
+ * who have named the rules themselves, or insist on them. */
+static enum load_result check_failure(const struct settings *settings, const struct policy *policy)
+{
+    const char *failure = policy->failure;
+    if (failure[0] == 0)
+        return LOAD_OK;
+    bool named = settings->rules != NULL;
+    if (settings->strict || (named && policy->rule_count == 0))
+        return fail(settings, NULL, failure);
+    return LOAD_OK;
+}
+
+static enum load_result load_path(const struct attempt *attempt)
+{
+    unsigned type = attempt->root->stx_mode & S_IFMT;
+    if (type != S_IFREG && type != S_IFDIR)
+        return fail(attempt->settings, attempt->path, "neither a rule file nor a directory");
+    enum found found = find_kept(attempt);
+    if (found == FOUND_FRESH)
+        return check_failure(attempt->settings, attempt->policy);
     if (type == S_IFREG) {
-        enum load_result result = load_itself(path, root, policy, extra);
+        enum load_result result = load_itself(attempt);
         if (result != LOAD_NONE)
             return result;
     }
-    return load_compiled(settings, path, policy, extra);
+    return load_compiled(attempt, found);
+}
+
+/* No rules anywhere is nothing to talk about, unless somebody insists on them. */
+static enum load_result no_rules(const struct settings *settings)
+{
+    if (settings->strict)
+        trace_untuned(NULL,
+                      "no rules: SOCKTUNE_RULES is not set, and there is neither " DEFAULT_DIRECTORY
+                      " nor " DEFAULT_FILE,
+                      true);
+    return LOAD_NONE;
 }
 
 enum load_result load_policy(const struct settings *settings, struct policy *policy, void **extra,
@@ -203,16 +297,15 @@ enum load_result load_policy(const struct settings *settings, struct policy *pol
 {
     static const char *const defaults[] = {DEFAULT_DIRECTORY, DEFAULT_FILE};
     struct statx root;
-    if (settings->rules != NULL && settings->rules[0] != 0) {
-        *rules = settings->rules;
-        if (kernel_statx(AT_FDCWD, *rules, 0, &root) != 0)
-            return fail(*rules, errno == ENOENT ? "no such file or directory" : "cannot be read");
-        return load_path(settings, *rules, &root, policy, extra);
-    }
-    for (size_t i = 0; i < sizeof defaults / sizeof defaults[0]; i++) {
-        *rules = defaults[i];
+    struct attempt attempt = {settings, NULL, &root, policy, extra};
+    bool named = settings->rules != NULL && settings->rules[0] != 0;
+    for (size_t i = 0; i < (named ? 1 : sizeof defaults / sizeof defaults[0]); i++) {
+        attempt.path = *rules = named ? settings->rules : defaults[i];
         if (kernel_statx(AT_FDCWD, *rules, 0, &root) == 0)
-            return load_path(settings, *rules, &root, policy, extra);
+            return load_path(&attempt);
+        if (named || (settings->strict && errno != ENOENT && errno != ENOTDIR))
+            return fail(settings, *rules,
+                        errno == ENOENT ? "no such file or directory" : "cannot be read");
     }
-    return LOAD_NONE;
+    return no_rules(settings);
 }

@@ -12,6 +12,7 @@
 #include "kernel.h"
 #include "symbols.h"
 #include "text.h"
+#include "trace.h"
 
 #include <errno.h>
 #include <linux/limits.h>
@@ -54,8 +55,7 @@ static void close_from(unsigned first)
  * be the program's. */
 static bool arrange_descriptors(int output)
 {
-    bool has_stderr =
-        output != STDERR_FILENO && kernel_call(SYS_fcntl, STDERR_FILENO, F_GETFD) >= 0;
+    bool has_stderr = output != STDERR_FILENO && trace_may_use_stderr();
     if (output == STDOUT_FILENO) {
         if (kernel_call(SYS_fcntl, output, F_SETFD, 0) < 0)
             return false;
@@ -76,14 +76,31 @@ static void __attribute__((noreturn)) leave(int status)
         kernel_call(SYS_exit_group, status);
 }
 
-static void __attribute__((noreturn))
-run_compiler(const char *compiler, const char *path, int output)
+/* The compiler is ended by no limit on files, but told of it. */
+static void ignore_limits(void)
 {
+    const struct kernel_sigaction {
+        const void *handler; /* SIG_IGN */
+        unsigned long rest[7];
+    } ignore = {.handler = (const void *)1};
+    kernel_call(SYS_rt_sigaction, SIGXFSZ, &ignore, NULL, sizeof(uint64_t));
+}
+
+/* Two words of the environment say where the user's cache is. The library must do nothing in the
+ * compiler, should something preload it there. */
+static void __attribute__((noreturn))
+run_compiler(const char *compiler, const char *path, int output, const struct settings *settings)
+{
+    const bool is_root = settings->owner.uid == 0;
+    const char *const home = is_root ? NULL : settings->home;
+    const char *const cache = is_root ? NULL : settings->cache_home;
     const uint64_t no_signals = 0;
     const struct itimerval limit = {.it_value = {.tv_sec = SECONDS_MAX}};
-    const char *const arguments[] = {"socktune", "compile", "--preload", path, NULL};
-    const char *const environment[] = {NULL};
+    const char *const arguments[] = {"socktune-compile", path, NULL};
+    const char *const environment[] = {"SOCKTUNE_DISABLE=1", home != NULL ? home : cache,
+                                       home != NULL ? cache : NULL, NULL};
     if (arrange_descriptors(output)) {
+        ignore_limits();
         kernel_call(SYS_setitimer, ITIMER_REAL, &limit, NULL);
         kernel_call(SYS_rt_sigprocmask, SIG_SETMASK, &no_signals, NULL, sizeof no_signals);
         kernel_call(SYS_execve, compiler, arguments, environment);
@@ -100,14 +117,15 @@ static int await(int pid)
     return (status & 0x7f) != 0 ? EXIT_KILLED : status >> 8 & 0xff;
 }
 
-static void __attribute__((noreturn)) child(const char *compiler, const char *path, int output)
+static void __attribute__((noreturn))
+child(const char *compiler, const char *path, int output, const struct settings *settings)
 {
     const unsigned long default_action[8] = {0}; /* at least the kernel's struct sigaction */
     kernel_call(SYS_rt_sigaction, SIGCHLD, default_action, NULL, sizeof(uint64_t));
     kernel_call(SYS_rt_sigaction, SIGALRM, default_action, NULL, sizeof(uint64_t));
     int pid = (int)kernel_call(SYS_clone, (long)SIGCHLD, 0L, 0L, 0L, 0L);
     if (pid == 0)
-        run_compiler(compiler, path, output);
+        run_compiler(compiler, path, output, settings);
     leave(pid > 0 ? await(pid) : EXIT_NO_COMPILER);
 }
 
@@ -116,23 +134,24 @@ static const char *reason(int status)
     if (status == EXIT_KILLED)
         return "the rule compiler was killed";
     if (status == EXIT_NO_COMPILER)
-        return "no fresh policy, and the rule compiler (socktune, beside libsocktune.so) cannot be "
+        return "no fresh policy, and the rule compiler (socktune-compile, beside libsocktune.so) "
+               "cannot be "
                "run";
     return NULL; /* the compiler has said what is wrong */
 }
 
-struct spawned spawn_compiler(const char *path)
+struct spawned spawn_compiler(const char *path, const struct settings *settings)
 {
     char compiler[PATH_MAX];
     struct text text = TEXT(compiler);
-    if (!beside_library(&text, "socktune"))
+    if (!beside_library(&text, "socktune-compile"))
         return (struct spawned){-1, "the rule compiler is not found"};
     int output = (int)kernel_call(SYS_memfd_create, "socktune-policy", MFD_CLOEXEC);
     if (output < 0)
         return (struct spawned){-1, "no descriptor is free for the rule compiler"};
     int pid = (int)kernel_call(SYS_clone, 0L, 0L, 0L, 0L, 0L);
     if (pid == 0)
-        child(compiler, path, output);
+        child(compiler, path, output, settings);
     int status = pid > 0 ? await(pid) : EXIT_NO_COMPILER;
     if (status == 0)
         return (struct spawned){output, NULL};

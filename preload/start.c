@@ -4,18 +4,18 @@
  * this program, and publish them for the hooks. Theory of operation:
  *
  * The object is linked with -z initfirst, so that on glibc this runs before every other
- * constructor, even libc's own: getenv() and program_invocation_name are not yet set then, and the
- * arguments of the constructor are used. musl passes no arguments, but has `__environ` set; there
- * the arguments are found below the environment, where the kernel put them. If another object in
- * the process has taken initfirst, other constructors may call hooks before this ran; the hooks
- * then pass through.
+ * constructor, even libc's own. If another object in the process has taken initfirst, other
+ * constructors may call hooks before this ran; the hooks then pass through.
  *
  * Without rules for this program nothing is left behind but a table of pointers. In no case does a
- * descriptor stay open. errno is kept.
+ * descriptor stay open. Strings of argv and of the environment are copied if they are kept: a
+ * program may overwrite them (setproctitle()). errno is kept.
  */
+#include "confined.h"
 #include "inherited.h"
 #include "kernel.h"
 #include "load.h"
+#include "process_start.h"
 #include "protect.h"
 #include "real.h"
 #include "reconnect.h"
@@ -32,47 +32,6 @@
 #include <sys/auxv.h>
 
 #define EXIT_BAD_RULES 78 /* EX_CONFIG of sysexits.h */
-
-/* The process as it was started. */
-struct start {
-    const char *const *argv;
-    char *const *environment;
-};
-
-/* argv ends with the NULL right below the environment, and begins behind its own count. */
-static const char *const *argv_below(char *const *environment)
-{
-    const char *const *end = (const char *const *)environment - 1;
-    for (intptr_t count = 0;; count++)
-        if ((intptr_t)end[-count - 1] == count)
-            return end - count;
-}
-
-static struct start find_start(char **argv, char **environment)
-{
-    if (&__environ != NULL && __environ != NULL)
-        return (struct start){argv_below(__environ), __environ};
-    return (struct start){(const char *const *)argv, environment};
-}
-
-static bool is_on(char *const *environment, const char *name)
-{
-    const char *value = text_getenv(environment, name);
-    return value != NULL && value[0] != 0 && !text_equal(value, "0");
-}
-
-static struct settings read_settings(char *const *environment)
-{
-    struct settings settings = {.uid = (uint32_t)getauxval(AT_EUID),
-                                .secure = getauxval(AT_SECURE) != 0};
-    if (settings.secure)
-        return settings;
-    settings.rules = text_getenv(environment, "SOCKTUNE_RULES");
-    settings.trace = text_getenv(environment, "SOCKTUNE_TRACE");
-    settings.disable = is_on(environment, "SOCKTUNE_DISABLE");
-    settings.strict = is_on(environment, "SOCKTUNE_STRICT");
-    return settings;
-}
 
 /* The options that an active rule forces or ignores, without repetition. */
 static void collect_guards(uint16_t *guards)
@@ -164,42 +123,56 @@ static const char *find_executable(const struct policy *policy, const char *argv
     return buffer;
 }
 
-static void tune_program(const struct start *start)
+/* Copy what is kept of argv and of the environment. A trace takes system calls that a filter may
+ * kill for. */
+static void keep_names(const char *argv0, const char *trace)
 {
-    struct settings settings = read_settings(start->environment);
-    if (settings.disable)
+    static char program_bytes[64];
+    struct text program = TEXT(program_bytes);
+    text_put(&program, argv0 != NULL ? text_basename(argv0) : "?");
+    state.program = program_bytes;
+    if (trace == NULL || trace[0] == 0 || confined_at_start())
         return;
+    struct text path = {.bytes = kernel_map(PATH_MAX), .size = PATH_MAX};
+    if (path.bytes == NULL)
+        return;
+    text_put(&path, trace);
+    state.trace = path.bytes;
+}
+
+static void tune_program(const struct process_start *start, const struct settings *settings)
+{
     char executable[PATH_MAX];
-    struct identity identity = {.argv = start->argv, .uid = settings.uid};
+    struct identity identity = {.argv = start->argv, .uid = settings->owner.uid};
     void *extra;
     const char *rules;
-    state.program = start->argv[0] != NULL ? text_basename(start->argv[0]) : "?";
-    state.trace = settings.trace != NULL && settings.trace[0] != 0 ? settings.trace : NULL;
-    enum load_result loaded = load_policy(&settings, &state.policy, &extra, &rules);
-    if (loaded == LOAD_FAILED && settings.strict)
+    keep_names(start->argv[0], settings->trace);
+    trace_journal(settings->journal);
+    enum load_result loaded = load_policy(settings, &state.policy, &extra, &rules);
+    if (loaded != LOAD_OK && settings->strict)
         kernel_call(SYS_exit_group, EXIT_BAD_RULES);
     if (loaded != LOAD_OK)
         return;
     identity.executable =
         find_executable(&state.policy, start->argv[0], executable, sizeof executable);
-    struct register_where helper = {0};
-    if (!settings.secure) {
-        helper.socket = text_getenv(start->environment, "SOCKTUNE_HELPER");
-        helper.runtime = text_getenv(start->environment, "XDG_RUNTIME_DIR");
-    }
+    const struct register_where helper = {.socket = settings->helper, .runtime = settings->runtime};
     publish(&identity, extra, &helper);
+    if (state.active.count == 0)
+        load_release(&state.policy);
     trace_start(rules);
 }
 
 __attribute__((constructor)) static void start(int argc, char **argv, char **environment)
 {
-    (void)argc;
     if (dl_iterate_phdr == NULL) /* no libc: weak_libc.h */
         return;
     int saved = errno;
+    struct process_start found;
     real_find();
-    struct start found = find_start(argv, environment);
-    tune_program(&found);
+    process_start_find(&found, argc, argv, environment);
+    struct settings settings = process_start_settings(&found);
+    if (!settings.disable && &socktune_never_tune == NULL)
+        tune_program(&found, &settings);
     protect_data();
     errno = saved;
 }

@@ -9,17 +9,69 @@
 #include "text.h"
 #include "trace_line.h"
 
+#include <sys/sysmacros.h>
+
+/* Device and inode of the journal's socket; inode 0: there is none. */
+static struct {
+    uint64_t device;
+    uint64_t inode;
+} journal;
+
+static const char *read_number(const char *text, uint64_t *number)
+{
+    *number = 0;
+    for (; *text >= '0' && *text <= '9'; text++)
+        *number = *number * 10 + (uint64_t)(*text - '0');
+    return text;
+}
+
+void trace_journal(const char *stream)
+{
+    if (stream == NULL)
+        return;
+    stream = read_number(stream, &journal.device);
+    if (*stream == ':')
+        read_number(stream + 1, &journal.inode);
+}
+
+bool trace_may_use_stderr(void)
+{
+    struct statx file;
+    if (kernel_statx(STDERR_FILENO, "", AT_EMPTY_PATH, &file) != 0)
+        return false;
+    return (file.stx_mode & S_IFMT) != S_IFSOCK ||
+           (journal.inode == file.stx_ino &&
+            journal.device == makedev(file.stx_dev_major, file.stx_dev_minor));
+}
+
+/* A file that somebody else may have put there: a link to another file, a FIFO that nobody reads, a
+ * file of another user to which root would write. */
+static int open_trace(const char *path)
+{
+    int fd = kernel_open(path, O_WRONLY | O_APPEND | O_CREAT | O_NOCTTY | O_NOFOLLOW | O_NONBLOCK);
+    struct statx file;
+    if (fd < 0)
+        return -1;
+    if (kernel_statx(fd, "", AT_EMPTY_PATH, &file) == 0 && (file.stx_mode & S_IFMT) == S_IFREG &&
+        (file.stx_uid == 0 || kernel_call(SYS_geteuid) != 0))
+        return fd;
+    kernel_close(fd);
+    return -1;
+}
+
 static void write_line(struct text *line, const char *where)
 {
     trace_line_end(line);
-    int fd = text_equal(where, "stderr")
-                 ? STDERR_FILENO
-                 : kernel_open(where, O_WRONLY | O_APPEND | O_CREAT | O_NOCTTY);
+    if (text_equal(where, "stderr")) {
+        if (trace_may_use_stderr())
+            kernel_write(STDERR_FILENO, line->bytes, line->length);
+        return;
+    }
+    int fd = open_trace(where);
     if (fd < 0)
         return;
     kernel_write(fd, line->bytes, line->length);
-    if (fd != STDERR_FILENO)
-        kernel_close(fd);
+    kernel_close(fd);
 }
 
 static struct trace_program this_program(void)
@@ -73,23 +125,23 @@ void trace_start(const char *rules)
     text_put(&line, " of ");
     text_put_number(&line, (long)state.policy.rule_count);
     text_put(&line, " rules in ");
-    text_put(&line, rules);
+    text_put_escaped(&line, rules);
     text_put(&line, " are for this program");
     write_line(&line, state.trace);
 }
 
-void trace_untuned(const char *what, const char *why)
+void trace_untuned(const char *what, const char *why, bool strict)
 {
     char bytes[TRACE_LINE_BYTES];
     struct text line = TEXT(bytes);
     text_put(&line, "socktune: ");
     if (what != NULL) {
-        text_put(&line, what);
+        text_put_escaped(&line, what);
         text_put(&line, ": ");
     }
-    text_put(&line, why);
+    text_put_escaped(&line, why);
     text_put(&line, "; ");
-    text_put(&line, state.program);
-    text_put(&line, " runs untuned");
+    text_put_escaped(&line, state.program);
+    text_put(&line, strict ? " is not started, as SOCKTUNE_STRICT demands" : " runs untuned");
     write_line(&line, "stderr");
 }

@@ -8,9 +8,16 @@
 #include "apply.h"
 #include "state.h"
 
-/* Say on standard error, in one line, that the program runs untuned: "socktune: NAME: WHAT: WHY,
- * ...". `what` may be NULL. */
-void trace_untuned(const char *what, const char *why);
+/* Say on standard error, in one line, why the program runs untuned: "socktune: WHAT: WHY; NAME runs
+ * untuned"; or, if `strict`, that it is not started. `what` may be NULL. Nothing where standard
+ * error is a socket: that is the peer's (inetd), unless it is the journal's. */
+void trace_untuned(const char *what, const char *why, bool strict);
+
+/* Note which socket is the journal's: JOURNAL_STREAM, or NULL. For the constructor. */
+void trace_journal(const char *stream);
+
+/* True if lines may be written to standard error. Changes errno. */
+bool trace_may_use_stderr(void);
 
 /* How many rules are for this program. Nothing unless tracing. */
 void trace_start(const char *rules);

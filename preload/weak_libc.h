@@ -18,5 +18,6 @@ extern __typeof__(__environ) __environ __attribute__((weak)); /* not in every li
 extern __typeof__(__errno_location) __errno_location __attribute__((weak));
 extern __typeof__(dl_iterate_phdr) dl_iterate_phdr __attribute__((weak));
 extern __typeof__(getauxval) getauxval __attribute__((weak));
+extern const char socktune_never_tune __attribute__((weak)); /* config/never_tune.h */
 
 #endif

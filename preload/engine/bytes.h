@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Comparing bytes without memcmp(): every function that the preloaded object imports is looked up
- * at every start of a program.
+ * Comparing and hashing bytes without memcmp(): every function that the preloaded object imports is
+ * looked up at every start of a program.
  */
 #ifndef SOCKTUNE_BYTES_H
 #define SOCKTUNE_BYTES_H
@@ -19,6 +19,17 @@ static inline bool bytes_equal(const void *a, const void *b, size_t count)
         count--;
     }
     return count == 0;
+}
+
+#define BYTES_HASH_BEGIN 0xcbf29ce484222325u
+
+/* FNV-1a, continued from `hash`. It tells changes apart and resists no attacker. */
+static inline uint64_t bytes_hash(uint64_t hash, const void *bytes, size_t count)
+{
+    const uint8_t *b = bytes;
+    for (size_t i = 0; i < count; i++)
+        hash = (hash ^ b[i]) * 0x100000001b3u;
+    return hash;
 }
 
 #endif

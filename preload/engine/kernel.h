@@ -49,19 +49,23 @@ static inline int kernel_open(const char *path, int flags)
     return (int)kernel_call(SYS_openat, AT_FDCWD, path, flags | O_CLOEXEC, 0666);
 }
 
-/* Write what is not the program's: to a pipe that nobody reads, without the SIGPIPE that would end
- * the program. One that was pending before stays so. */
+/* Write what is not the program's, without a signal that would end the program: SIGPIPE of a pipe
+ * that nobody reads, SIGXFSZ of a file that has reached RLIMIT_FSIZE. A signal that was pending
+ * before stays so. */
 static inline void kernel_write(int fd, const void *buffer, size_t size)
 {
-    const uint64_t pipe_signal = (uint64_t)1 << (SIGPIPE - 1);
+    const uint64_t signals = (uint64_t)1 << (SIGPIPE - 1) | (uint64_t)1 << (SIGXFSZ - 1);
     const struct {
         long seconds, nanoseconds;
     } at_once = {0, 0};
-    uint64_t mask, pending = 0;
-    kernel_call(SYS_rt_sigprocmask, SIG_BLOCK, &pipe_signal, &mask, sizeof mask);
-    kernel_call(SYS_rt_sigpending, &pending, sizeof pending);
-    if (kernel_call(SYS_write, fd, buffer, size) < 0 && errno == EPIPE && !(pending & pipe_signal))
-        kernel_call(SYS_rt_sigtimedwait, &pipe_signal, NULL, &at_once, sizeof pipe_signal);
+    uint64_t mask, before = 0, raised = 0;
+    kernel_call(SYS_rt_sigprocmask, SIG_BLOCK, &signals, &mask, sizeof mask);
+    kernel_call(SYS_rt_sigpending, &before, sizeof before);
+    kernel_call(SYS_write, fd, buffer, size);
+    kernel_call(SYS_rt_sigpending, &raised, sizeof raised);
+    raised &= signals & ~before;
+    if (raised != 0)
+        kernel_call(SYS_rt_sigtimedwait, &raised, NULL, &at_once, sizeof raised);
     kernel_call(SYS_rt_sigprocmask, SIG_SETMASK, &mask, NULL, sizeof mask);
 }
 

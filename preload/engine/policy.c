@@ -19,8 +19,8 @@ const uint32_t policy_record_size[SECTION_COUNT] = {
 };
 
 /* The format is the same for every word size and compiler. */
-_Static_assert(sizeof(struct policy_header) == 24 + 8 * SECTION_COUNT, "header");
-_Static_assert(sizeof(struct policy_source) == 48, "source");
+_Static_assert(sizeof(struct policy_header) == 32 + 8 * SECTION_COUNT, "header");
+_Static_assert(sizeof(struct policy_source) == 56, "source");
 _Static_assert(sizeof(struct policy_matcher) == 16, "matcher");
 _Static_assert(sizeof(struct policy_rule) == 72, "rule");
 _Static_assert(sizeof(struct policy_option) == 16, "option");
@@ -38,7 +38,7 @@ static uint64_t mix(uint64_t lane, uint64_t word)
  * program, so this must cost less than reading the file. */
 uint64_t policy_checksum(const void *blob, size_t size)
 {
-    const size_t from = offsetof(struct policy_header, sections);
+    const size_t from = offsetof(struct policy_header, failure);
     const uint64_t *words = (const uint64_t *)((const uint8_t *)blob + from);
     size_t count = (size - from) / sizeof *words, i = 0;
     uint64_t a = size, b = 1, c = 2, d = 3;
@@ -164,6 +164,8 @@ static bool records_ok(const struct policy_header *h)
     const char *bytes = section(h, SECTION_DATA);
     if (data->count == 0 || bytes[0] != 0 || bytes[data->count - 1] != 0)
         return false;
+    if (!is_string(h, h->failure))
+        return false;
     return EACH_OK(h, SECTION_SOURCES, struct policy_source, source_ok) &&
            EACH_OK(h, SECTION_MATCHERS, struct policy_matcher, matcher_ok) &&
            EACH_OK(h, SECTION_RULES, struct policy_rule, rule_ok) &&
@@ -199,6 +201,7 @@ const char *policy_open(struct policy *policy, const void *blob, size_t size)
         .prefixes = section(h, SECTION_PREFIXES),
         .ports = section(h, SECTION_PORTS),
         .data = section(h, SECTION_DATA),
+        .failure = (const char *)section(h, SECTION_DATA) + h->failure,
         .size = h->size,
         .source_count = h->sections[SECTION_SOURCES].count,
         .matcher_count = h->sections[SECTION_MATCHERS].count,
@@ -207,6 +210,24 @@ const char *policy_open(struct policy *policy, const void *blob, size_t size)
         .action_count = h->sections[SECTION_ACTIONS].count,
     };
     return NULL;
+}
+
+bool policy_is_rule_file(const char *name)
+{
+    static const char suffix[] = ".conf";
+    size_t length = 0;
+    while (name[length] != 0)
+        length++;
+    return name[0] != '.' && length >= sizeof suffix &&
+           bytes_equal(name + length - (sizeof suffix - 1), suffix, sizeof suffix);
+}
+
+uint64_t policy_name_hash(const char *name)
+{
+    size_t length = 0;
+    while (name[length] != 0)
+        length++;
+    return policy_is_rule_file(name) ? bytes_hash(BYTES_HASH_BEGIN, name, length) : 0;
 }
 
 const struct policy_rule *policy_rule_of_action(const struct policy *policy, uint32_t index)

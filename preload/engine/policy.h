@@ -21,7 +21,7 @@
 #include <stdint.h>
 
 #define POLICY_MAGIC       "SOCKTUNE"
-#define POLICY_VERSION     2u
+#define POLICY_VERSION     3u
 #define POLICY_SUFFIX      ".policy"
 #define POLICY_SIZE_MAX    (64u << 20) /* bytes; a larger file is refused unread */
 #define POLICY_OPTIONS_MAX 256u /* distinct options in one policy: bounds the stack of a hook */
@@ -111,6 +111,9 @@ struct policy_header {
     uint32_t version;
     uint32_t size;     /* bytes of the whole blob, a multiple of 8 */
     uint64_t checksum; /* policy_checksum() over everything behind this field */
+    uint32_t failure;  /* string: why the sources could not be compiled; the rules are then the last
+                          good ones, or none. "": the rules are those of the sources */
+    uint32_t reserved; /* 0 */
     struct policy_section sections[SECTION_COUNT];
 };
 
@@ -120,9 +123,11 @@ struct policy_range {
     uint32_t count;
 };
 
-/* A file or directory the policy was made from. Equal stamps mean that the policy is fresh. */
+/* A file or directory the policy was made from. The policy is fresh if the stamps (size, inode and
+ * times) are equal; where a copy has other stamps, the hash of the content decides. */
 struct policy_source {
     uint64_t size; /* st_size; 0 for a directory, whose size means nothing */
+    uint64_t hash; /* bytes_hash() of the content; of a directory, policy_name_hash() summed up */
     uint64_t inode;
     int64_t mtime_sec;
     int64_t ctime_sec;
@@ -237,6 +242,7 @@ struct policy {
     const struct policy_prefix *prefixes;
     const struct policy_port *ports;
     const char *data;
+    const char *failure; /* as in the header; "" for none */
     uint32_t size;
     uint32_t source_count;
     uint32_t matcher_count;
@@ -253,7 +259,14 @@ struct policy {
  */
 const char *policy_open(struct policy *policy, const void *blob, size_t size);
 
-/* The checksum of header field `checksum`: over blob[offsetof(sections) .. size). `size` is a
+/* True if a file of that name in a rule directory is a rule file: *.conf, not hidden. Pure. */
+bool policy_is_rule_file(const char *name);
+
+/* What a file of that name adds to the hash of a directory: 0 if it is no rule file. The sum does
+ * not depend on the order of the names. Pure. */
+uint64_t policy_name_hash(const char *name);
+
+/* The checksum of header field `checksum`: over blob[offsetof(failure) .. size). `size` is a
  * multiple of 8. Guards against damage, not against malice. */
 uint64_t policy_checksum(const void *blob, size_t size);
 

@@ -19,6 +19,10 @@ struct text {
 #define TEXT(buffer) ((struct text){.bytes = (buffer), .size = sizeof(buffer), .length = 0})
 
 void text_put(struct text *text, const char *string);
+/* The same for what comes from outside (a path, argv[0], a rule's name), so that it can neither end
+ * a line nor drive a terminal: control characters, bytes that are not UTF-8, and characters that
+ * turn the direction of text or break lines are written as \xNN, byte by byte. */
+void text_put_escaped(struct text *text, const char *string);
 void text_put_number(struct text *text, long number);
 
 /* True if they are equal; NULL is equal to nothing. */

@@ -134,13 +134,13 @@ static void put_action(struct text *line, const struct policy *policy,
 {
     const struct policy_rule *rule =
         policy_rule_of_action(policy, (uint32_t)(action - policy->actions));
-    text_put(line, policy_string(policy, policy->options[action->option].name));
+    text_put_escaped(line, policy_string(policy, policy->options[action->option].name));
     text_put(line, " = ");
-    text_put(line, policy_string(policy, action->text));
+    text_put_escaped(line, policy_string(policy, action->text));
     text_put(line, " (rule ");
-    text_put(line, policy_string(policy, rule->name));
+    text_put_escaped(line, policy_string(policy, rule->name));
     text_put(line, ", ");
-    text_put(line, policy_string(policy, action->file));
+    text_put_escaped(line, policy_string(policy, action->file));
     text_put(line, ":");
     text_put_number(line, (long)action->line);
     text_put(line, ")");
@@ -162,7 +162,7 @@ void trace_line_begin(struct text *line, const struct trace_program *program)
     text_put(line, "socktune[");
     text_put_number(line, program->pid);
     text_put(line, "] ");
-    text_put(line, program->name);
+    text_put_escaped(line, program->name);
     text_put(line, ": ");
 }
 
@@ -185,7 +185,7 @@ void trace_line_swallowed(struct text *line, const struct trace_program *program
     const struct policy *policy = program->policy;
     trace_line_begin(line, program);
     put_socket(line, socket);
-    text_put(line, policy_string(policy, policy->options[option].name));
+    text_put_escaped(line, policy_string(policy, policy->options[option].name));
     text_put(line, ": the program's own setting is ignored");
 }
 

@@ -22,6 +22,7 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "support"))
 
 # pylint: disable=wrong-import-position
 import kernel  # noqa: E402
+import policy_cache  # noqa: E402
 from host import Host  # noqa: E402
 from requirements import needs_root, program  # noqa: E402,F401  pylint: disable=unused-import
 from started import (  # noqa: E402,F401  pylint: disable=unused-import
@@ -52,6 +53,7 @@ def directory():
     path = above / "here"
     path.mkdir(mode=0o755)
     yield path
+    policy_cache.forget(above)
     shutil.rmtree(above, ignore_errors=True)
 
 

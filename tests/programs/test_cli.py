@@ -12,7 +12,8 @@ import subprocess
 
 import kernel
 import pytest
-from conftest import needs_root, program
+from conftest import BUILD, needs_root, program
+from policy_cache import kept_policy
 
 COMMANDS = ("run", "check", "compile", "explain", "options", "inspect", "apply", "doctor", "stats",
             "top")
@@ -104,7 +105,6 @@ def test_help_shows_what_other_tables_know(socktune):
     (["run"], "expected the program to run"),
     (["compile"], "expected one rule file"),
     (["compile", "a", "b"], "expected one rule file"),
-    (["compile", "--preload", "a", "-o", "b"], "leave out -o"),
     (["options", "SO_MARK", "--names"], "exclude one another"),
     (["options", "SO_MARK", "SO_LINGER"], "one option at most"),
     (["explain", "-c", "x", "--socket"], "which program?"),
@@ -248,7 +248,7 @@ def test_check_of_a_damaged_policy(socktune, compiled):
 
 def preload_compile(build, rules):
     """As the library calls it."""
-    return subprocess.run([build.socktune, "compile", "--preload", rules], env={}, timeout=30,
+    return subprocess.run([BUILD / "socktune-compile", rules], env={}, timeout=30,
                           stdin=subprocess.DEVNULL, capture_output=True, check=False)
 
 
@@ -273,6 +273,41 @@ def test_compile_to_standard_output(build, rules):
     assert not pathlib.Path(f"{rules}.policy").exists()
 
 
+@pytest.mark.parametrize("kind", ["device", "fifo", "link", "dangling link", "standard output"])
+def test_compile_to_what_is_no_regular_file(build, rules, directory, kind):
+    """A device or a FIFO is written to, a link is followed: none of them is replaced."""
+    output, target = directory / "output", directory / "target"
+    reader = None
+    if kind == "device":
+        needs_root("to make a device")
+        os.mknod(output, 0o666 | stat.S_IFCHR, os.makedev(1, 3))  # as /dev/null
+    elif kind == "fifo":
+        os.mkfifo(output)
+        reader = os.open(output, os.O_RDONLY | os.O_NONBLOCK)
+    elif kind in ("link", "dangling link"):
+        output.symlink_to(target)
+        if kind == "link":
+            target.write_bytes(b"old")
+    else:
+        output = pathlib.Path("/dev/stdout")
+    before = os.lstat(output)
+    result = subprocess.run([build.socktune, "compile", rules, "-o", output], capture_output=True,
+                            check=False, timeout=30)
+    after = os.lstat(output)
+    assert (before.st_mode, before.st_ino) == (after.st_mode, after.st_ino)
+    if kind == "dangling link":
+        assert result.returncode == 1 and not target.exists()
+        return
+    assert result.returncode == 0, result.stderr
+    if kind == "fifo":
+        assert os.read(reader, 8) == b"SOCKTUNE"
+        os.close(reader)
+    elif kind == "link":
+        assert target.read_bytes().startswith(b"SOCKTUNE")
+    elif kind == "standard output":
+        assert result.stdout.startswith(b"SOCKTUNE")
+
+
 def test_compile_errors(socktune, rule_file, directory):
     bad = rule_file(BAD_RULES)
     result = socktune("compile", bad)
@@ -287,19 +322,29 @@ def test_compile_for_the_library(build, rules):
     result = preload_compile(build, rules)
     assert (result.returncode, result.stderr) == (0, b"")
     assert result.stdout.startswith(b"SOCKTUNE")
+    assert kept_policy(rules).read_bytes() == result.stdout
+    assert not pathlib.Path(f"{rules}.policy").exists()
+
+
+def test_compile_for_the_library_brings_a_policy_beside_the_rules_up_to_date(build, socktune,
+                                                                             rules):
+    assert socktune("compile", rules).returncode == 0
+    rules.write_text(RULES.replace("120", "130"), encoding="utf-8")
+    result = preload_compile(build, rules)
     assert pathlib.Path(f"{rules}.policy").read_bytes() == result.stdout
 
 
 def test_compile_for_the_library_tells_one_error(build, rule_file):
     bad = rule_file("rules = (\n  { set = { TCP_FROB = 1; }; },\n  { set = { TCP_FROB = 2; }; } );\n")
     result = preload_compile(build, bad)
-    assert (result.returncode, result.stdout) == (78, b"")
+    assert result.returncode == 0 and result.stdout.startswith(b"SOCKTUNE")
+    assert b"TCP_FROB" in result.stdout  # the failure is kept in the policy
     assert re.fullmatch(rf"socktune: {re.escape(str(bad))}:2: error: .+\n", result.stderr.decode())
 
 
 def test_compile_for_the_library_where_nothing_may_be_written(build, directory, rules):
     needs_root("to be another user")
-    result = subprocess.run([build.socktune, "compile", "--preload", rules], env={}, timeout=30,
+    result = subprocess.run([BUILD / "socktune-compile", rules], env={}, timeout=30,
                             user=65534, group=65534, extra_groups=[], capture_output=True,
                             check=False)
     assert (result.returncode, result.stderr) == (0, b"")
@@ -431,7 +476,8 @@ def test_explain_bad_rules(socktune, rule_file):
 def test_run_tunes(socktune, rules, python):
     result = socktune("run", "-c", rules, "--", python, "-c", CLIENT)
     assert (result.returncode, result.stdout, result.stderr) == (0, "120 1\n", "")
-    assert pathlib.Path(f"{rules}.policy").exists()
+    assert kept_policy(rules).exists()
+    assert not pathlib.Path(f"{rules}.policy").exists()
 
 
 def test_run_takes_relative_rules_into_another_directory(socktune, rules, python):
@@ -518,8 +564,8 @@ def test_run_keeps_the_policy_in_the_cache(build, rules, directory):
         env={"HOME": str(home), "PATH": os.environ["PATH"]}, user=65534, group=65534,
         extra_groups=[], text=True, capture_output=True, check=False, timeout=30)
     assert (result.returncode, result.stderr) == (0, "")
-    policy = pathlib.Path(result.stdout.strip())
-    assert policy.parent == home / ".cache" / "socktune"
+    assert result.stdout.strip() == str(rules)
+    policy = kept_policy(rules, 65534, home)
     assert policy.read_bytes().startswith(b"SOCKTUNE")
     assert stat.S_IMODE(policy.parent.stat().st_mode) == 0o700
     assert sorted(os.listdir(directory)) == ["home", "rules.conf"]
@@ -572,7 +618,6 @@ def complete_in_bash(build, line, cwd=None):
     ("socktune options TCP_KEEP", ["TCP_KEEPCNT", "TCP_KEEPIDLE", "TCP_KEEPINTVL"]),
     ("socktune explain --lis", ["--listen"]),
     ("socktune explain --family inet", ["inet", "inet6"]),
-    ("socktune compile --pre", ["--preload"]),
     ("socktune stats --sort re", ["reason", "received", "refused", "remote", "retransmits"]),
     ("socktune stats --cl", ["--closed"]),
     ("socktune top -s rt", ["rtt", "rttvar"]),

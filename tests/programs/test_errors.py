@@ -18,9 +18,10 @@ import subprocess
 import time
 
 import pytest
-from conftest import ROOT, needs_root, preloaded
+from conftest import BUILD, ROOT, needs_root, preloaded
 from hostile import (CLIENT, RULES, SOURCES, assert_tuned, assert_unharmed, build_host, compiler,
                      run)
+from policy_cache import kept_policy
 
 NOBODY = 65534
 EX_CONFIG = 78
@@ -162,7 +163,7 @@ def test_missing_rules_beside_a_policy(build, plain, rule_file, socktune):
 
 def test_unreadable_rules(build, rule_file, directory):
     needs_root("to become a user who may not read the rules")
-    for path in (build.library, build.socktune, build.hosts / "plain"):
+    for path in (build.library, BUILD / "socktune-compile", build.hosts / "plain"):
         shutil.copy(path, directory)
     rules = rule_file(RULES)
     rules.chmod(0o600)
@@ -267,7 +268,7 @@ def test_started_under_limits(build, compiled, rule_file, name, text):
 def test_started_without_a_process_to_spare(build, rule_file, directory):
     """RLIMIT_NPROC reached: the compiler cannot be started."""
     needs_root("to become a user of whom nothing else runs")
-    for path in (build.library, build.socktune, build.hosts / "plain"):
+    for path in (build.library, BUILD / "socktune-compile", build.hosts / "plain"):
         shutil.copy(path, directory)
     user = 61000 + random.randrange(4000)
 
@@ -450,12 +451,13 @@ def test_something_else_in_the_place_of_the_policy(build, plain, rule_file, dire
     assert victim.read_bytes() == b"precious" if kind == "link" else not victim.exists()
     left = {path.name for path in directory.iterdir()} - {"victim"}
     assert left == {rules.name, kept.name}
+    assert kept_policy(rules).exists()
 
 
 def test_policy_is_kept_and_used(build, plain, rule_file):
     """The first start compiles and keeps the policy; the second one uses it."""
     rules = rule_file(RULES)
-    kept = pathlib.Path(f"{rules}.policy")
+    kept = kept_policy(rules)
     assert_tuned(tuned_by(build, rules))
     assert kept.exists()
     before = kept.stat()
@@ -503,14 +505,83 @@ def test_stale_policy_of_a_directory(build, plain, rule_file, directory):
     assert idle() == 1111
 
 
-def test_stale_policy_and_rules_now_broken(build, plain, rule_file):
-    """The old policy is not used in place of rules that are wrong."""
+def test_rules_that_break_later(build, plain, rule_file):
+    """The last good rules stay in force, and the error is told once. Mended rules count at once."""
     rules = rule_file(RULES)
     assert_tuned(tuned_by(build, rules))
     rules.write_text(BROKEN["unknown option"][0], encoding="utf-8")
     seen = tuned_by(build, rules)
-    assert f"{rules}:3" in one_line(seen)
+    message = one_line(seen)
+    assert f"{rules}:3" in message and message.endswith("; the last good rules stay in force")
+    for again in range(2):
+        if again:
+            seen = tuned_by(build, rules)
+        assert_unharmed(plain, seen)
+        assert_tuned(seen)
+    rules.write_text(BROKEN["bad value"][0], encoding="utf-8")  # broken in another way
+    assert f"{rules}:2" in one_line(tuned_by(build, rules))
+    assert_tuned(tuned_by(build, rules))
+    change_to = RULES.replace("111s", "113s")
+    rules.write_text(change_to, encoding="utf-8")
+    seen = tuned_by(build, rules)
+    assert_unharmed(plain, seen)
+    assert seen.options["plain.connect"]["idle"] == 113
+
+
+def test_rules_that_break_later_and_strict(build, rule_file):
+    rules = rule_file(RULES)
+    assert_tuned(tuned_by(build, rules))
+    rules.write_text(BROKEN["unknown option"][0], encoding="utf-8")
+    for _ in range(2):  # the one that finds the error, and one that finds it in the policy
+        seen = tuned_by(build, rules, SOCKTUNE_STRICT="1")
+        assert f"{rules}:3" in one_line(seen)
+        assert seen.status == EX_CONFIG
+
+
+def test_broken_rules_are_compiled_once(build, plain, rule_file):
+    """Who named the rules is told each time, but nothing is compiled again."""
+    rules = rule_file(BROKEN["unknown option"][0])
+    first = one_line(tuned_by(build, rules))
+    kept = kept_policy(rules)
+    stamp = kept.stat().st_mtime_ns
+    seen = tuned_by(build, rules)
+    second = one_line(seen)
+    assert f"{rules}:3" in first and f"{rules}:3" in second
     assert_untuned(plain, seen)
+    assert kept.stat().st_mtime_ns == stamp
+
+
+@pytest.mark.parametrize("how", ["copied", "directory copied"])
+def test_a_policy_survives_a_copy(build, plain, rule_file, directory, socktune, how):
+    """cp -a, rsync and the layers of an image change inodes and ctimes, not the content."""
+    place = directory / "rules.d"
+    place.mkdir()
+    (place / "a.conf").write_text(RULES, encoding="utf-8")
+    rules = place if how == "directory copied" else place / "a.conf"
+    assert socktune("compile", rules).returncode == 0
+    for name in (place, pathlib.Path(f"{place}.policy")):
+        if name.exists():
+            subprocess.run(["cp", "-a", name, f"{name}.copy"], check=True)
+            subprocess.run(["rm", "-r", name], check=True)
+            os.rename(f"{name}.copy", name)
+    (build_copy := directory / "alone").mkdir()
+    shutil.copy(build.library, build_copy)  # without a compiler beside it
+    environment = {**preloaded(build, rules), "LD_PRELOAD": str(build_copy / "libsocktune.so")}
+    seen = run([build.hosts / "plain"], environment)
+    assert_unharmed(plain, seen)
+    assert_tuned(seen)
+
+
+def test_strict_and_no_rules(build, plain):
+    """Neither SOCKTUNE_RULES nor files in /etc: an image whose rules were forgotten."""
+    if os.path.exists("/etc/socktune.d") or os.path.exists("/etc/socktune.conf"):
+        pytest.skip("this machine has rules")
+    environment = preloaded(build, None)
+    environment["LD_PRELOAD"] = str(build.library)
+    assert_untuned(plain, run([build.hosts / "plain"], environment))
+    seen = run([build.hosts / "plain"], {**environment, "SOCKTUNE_STRICT": "1"})
+    assert "no rules" in one_line(seen)
+    assert seen.status == EX_CONFIG
 
 
 def test_policy_of_another_user(build, plain, rule_file, socktune, sealed):
@@ -551,7 +622,7 @@ def test_policy_that_others_may_write(mode, build, plain, rule_file, socktune, s
 def test_rules_where_nothing_may_be_written(build, rule_file, directory):
     """A user who cannot keep the policy is tuned all the same, and leaves nothing behind."""
     needs_root("to become a user who may not write there")
-    for path in (build.library, build.socktune, build.hosts / "plain"):
+    for path in (build.library, BUILD / "socktune-compile", build.hosts / "plain"):
         shutil.copy(path, directory)
     rules = rule_file(RULES)
     environment = {**preloaded(build, rules), "LD_PRELOAD": str(directory / "libsocktune.so"),
@@ -562,6 +633,10 @@ def test_rules_where_nothing_may_be_written(build, rule_file, directory):
     assert_unharmed(plain, seen)
     assert_tuned(seen)
     assert sorted(os.listdir(directory)) == before
+    kept = kept_policy(rules, NOBODY)
+    stamp = kept.stat().st_mtime_ns  # so that the next start compiles nothing
+    assert_tuned(run([directory / "plain"], environment, user=NOBODY, cwd="/"))
+    assert kept.stat().st_mtime_ns == stamp
 
 
 # --- the trace ----------------------------------------------------------------------------------

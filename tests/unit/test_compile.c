@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* The compiler: when each kind of option is set, and what the policy holds. */
 #include "compile.h"
+#include "policy_file.h"
 #include "compiled.h"
 #include "fixture.h"
 
@@ -552,15 +553,15 @@ Test(compile, policies_are_written_whole, .init = enter_scratch, .fini = leave_s
     struct stat status;
     glob_t files;
 
-    cr_assert_eq(policy_write("x.policy", compiled.blob, compiled.size), 0);
-    cr_assert_eq(policy_write("x.policy", compiled.blob, compiled.size), 0);
+    cr_assert_eq(write_file("x.policy", compiled.blob, compiled.size), 0);
+    cr_assert_eq(write_file("x.policy", compiled.blob, compiled.size), 0);
     cr_assert_eq(stat("x.policy", &status), 0);
     cr_assert_eq(status.st_size, (off_t)compiled.size);
     cr_assert_eq(status.st_mode & 07777, 0644);
     /* A failure leaves nothing behind. */
     cr_assert_eq(mkdir("y.policy", 0700), 0);
-    cr_assert_eq(policy_write("y.policy", compiled.blob, compiled.size), -1);
-    cr_assert_eq(policy_write("no/such/x.policy", compiled.blob, compiled.size), -1);
+    cr_assert_eq(write_file("y.policy", compiled.blob, compiled.size), -1);
+    cr_assert_eq(write_file("no/such/x.policy", compiled.blob, compiled.size), -1);
     cr_assert_eq(errno, ENOENT);
     cr_assert_eq(glob("*", 0, NULL, &files), 0);
     cr_assert_eq(files.gl_pathc, 2);

@@ -14,8 +14,9 @@
 #include "format_option.h"
 #include "fresh_socket.h"
 #include "glob.h"
+#include "policy_file.h"
+#include "print_diagnostic.h"
 #include "reconcile.h"
-#include "rules_file.h"
 #include "show_socket.h"
 
 #include <errno.h>

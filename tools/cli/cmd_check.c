@@ -4,7 +4,8 @@
  */
 #include "commands.h"
 #include "console.h"
-#include "rules_file.h"
+#include "policy_file.h"
+#include "print_diagnostic.h"
 
 static void collect(void *context, enum severity severity, struct location at, const char *message)
 {

@@ -10,8 +10,9 @@
 #include "elf.h"
 #include "library.h"
 #include "match.h"
+#include "policy_file.h"
+#include "print_diagnostic.h"
 #include "process.h"
-#include "rules_file.h"
 
 #include <errno.h>
 #include <stdarg.h>

@@ -8,7 +8,8 @@
 #include "endpoint.h"
 #include "format_option.h"
 #include "names.h"
-#include "rules_file.h"
+#include "policy_file.h"
+#include "print_diagnostic.h"
 #include "simulate.h"
 
 #include <errno.h>

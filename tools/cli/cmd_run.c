@@ -6,7 +6,8 @@
 #include "commands.h"
 #include "elf.h"
 #include "library.h"
-#include "policy_store.h"
+#include "policy_cache.h"
+#include "print_diagnostic.h"
 #include "supervise.h"
 
 #include <errno.h>
@@ -148,11 +149,22 @@ static int set_trace(const char *file)
                : 0;
 }
 
+/* What SOCKTUNE_RULES is to say. The policy is kept in the cache, where the library looks; if that
+ * cannot be, the library has the rules compiled. */
+static char *keep_policy(const char *rules, const struct loaded *loaded)
+{
+    char *absolute = absolute_path(rules);
+
+    if (absolute != NULL && loaded->ruleset != NULL)
+        (void)policy_cache_keep(absolute, loaded->blob, loaded->size);
+    return absolute;
+}
+
 /* From inside: the program loads the library. */
 static int prepare_preload(const struct run_arguments *request, const struct loaded *loaded,
                            char **argv)
 {
-    if (set_variable("SOCKTUNE_RULES", policy_store(request->rules, loaded)) != 0)
+    if (set_variable("SOCKTUNE_RULES", keep_policy(request->rules, loaded)) != 0)
         return EXIT_OWN_FAILURE;
     return set_preload(argv[0], request->verbose);
 }

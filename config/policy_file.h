@@ -3,8 +3,8 @@
  * From a path named by a user to a policy in memory: rule files, directories of them, and compiled
  * policies; and where rules are when nobody names them.
  */
-#ifndef SOCKTUNE_RULES_FILE_H
-#define SOCKTUNE_RULES_FILE_H
+#ifndef SOCKTUNE_POLICY_FILE_H
+#define SOCKTUNE_POLICY_FILE_H
 
 #include "compile.h"
 #include "policy.h"
@@ -42,19 +42,22 @@ bool is_policy_file(const char *path);
 int load_rules(const char *path, const struct check_context *context,
                struct diagnostics *diagnostics, struct loaded *loaded);
 
+/* The same, but after an error in the rules `loaded->ruleset` is what could be read of them (NULL
+ * without memory); loaded_free() is called in any case. */
+int load_rules_partly(const char *path, const struct check_context *context,
+                      struct diagnostics *diagnostics, struct loaded *loaded);
+
 void loaded_free(struct loaded *loaded);
-
-/* Whether this process may do what CAP_NET_ADMIN allows. */
-struct check_context current_context(void);
-
-/* Sink of diagnostics that prints "FILE:LINE: error: MESSAGE" on the stream `context` (FILE *). */
-void print_diagnostic(void *context, enum severity severity, struct location at,
-                      const char *message);
-
-/* The same for errors alone. */
-void print_error(void *context, enum severity severity, struct location at, const char *message);
 
 /* Write all of a blob to a descriptor. Returns 0, or -1 with errno. */
 int write_all(int fd, const void *blob, size_t size);
+
+/*
+ * Write a file as a command's user expects. A regular file, or a path where there is nothing, is
+ * replaced by way of a temporary file beside it and rename(), mode 0644, so that readers see the
+ * old content or the new one; a symbolic link is followed to the file that it names. A device, FIFO
+ * or the like is opened and written to. Returns 0, or -1 with errno.
+ */
+int write_file(const char *path, const void *bytes, size_t size);
 
 #endif

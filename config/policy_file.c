@@ -1,18 +1,16 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Finding, reading and compiling rules for the commands.
+ * Finding, reading and compiling rules; writing files.
  */
-#include "rules_file.h"
-#include "console.h"
+#include "policy_file.h"
 
 #include <errno.h>
 #include <fcntl.h>
-#include <linux/capability.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <sys/syscall.h>
 #include <unistd.h>
 
 const char *default_rules(void)
@@ -140,14 +138,19 @@ static int compile_rules(const char *path, const struct check_context *context,
     return wrong ? -1 : 0;
 }
 
+int load_rules_partly(const char *path, const struct check_context *context,
+                      struct diagnostics *diagnostics, struct loaded *loaded)
+{
+    memset(loaded, 0, sizeof *loaded);
+    return is_policy_file(path) ? load_policy(path, diagnostics, loaded)
+                                : compile_rules(path, context, diagnostics, loaded);
+}
+
 int load_rules(const char *path, const struct check_context *context,
                struct diagnostics *diagnostics, struct loaded *loaded)
 {
-    int failed;
+    int failed = load_rules_partly(path, context, diagnostics, loaded);
 
-    memset(loaded, 0, sizeof *loaded);
-    failed = is_policy_file(path) ? load_policy(path, diagnostics, loaded)
-                                  : compile_rules(path, context, diagnostics, loaded);
     if (failed)
         loaded_free(loaded);
     return failed;
@@ -158,37 +161,6 @@ void loaded_free(struct loaded *loaded)
     free(loaded->blob);
     ruleset_free(loaded->ruleset);
     memset(loaded, 0, sizeof *loaded);
-}
-
-struct check_context current_context(void)
-{
-    struct __user_cap_header_struct header = {.version = _LINUX_CAPABILITY_VERSION_3};
-    struct __user_cap_data_struct data[_LINUX_CAPABILITY_U32S_3] = {{0}};
-    struct check_context context = {.privileged = false};
-
-    if (syscall(SYS_capget, &header, data) == 0)
-        context.privileged =
-            data[CAP_TO_INDEX(CAP_NET_ADMIN)].effective & CAP_TO_MASK(CAP_NET_ADMIN);
-    return context;
-}
-
-void print_diagnostic(void *context, enum severity severity, struct location at,
-                      const char *message)
-{
-    FILE *to = context;
-    bool error = severity == SEVERITY_ERROR;
-
-    fprintf(to, "%s%s:", colour(to, COLOUR_BOLD), at.file);
-    if (at.line)
-        fprintf(to, "%u:", at.line);
-    fprintf(to, " %s%s:%s %s\n", colour(to, error ? COLOUR_RED : COLOUR_YELLOW),
-            error ? "error" : "warning", colour(to, COLOUR_NONE), message);
-}
-
-void print_error(void *context, enum severity severity, struct location at, const char *message)
-{
-    if (severity == SEVERITY_ERROR)
-        print_diagnostic(context, severity, at, message);
 }
 
 int write_all(int fd, const void *blob, size_t size)
@@ -206,4 +178,65 @@ int write_all(int fd, const void *blob, size_t size)
         size -= (size_t)written;
     }
     return 0;
+}
+
+/* Write to a new file beside `path`, then put it in the place of `path`. */
+static int replace_file(const char *path, const void *bytes, size_t size)
+{
+    char *temporary;
+    int fd, failed, error;
+
+    if (asprintf(&temporary, "%s.XXXXXX", path) < 0)
+        return -1;
+    fd = mkostemp(temporary, O_CLOEXEC);
+    failed = fd < 0 || write_all(fd, bytes, size) != 0 || fchmod(fd, 0644) != 0;
+    error = errno;
+    if (fd >= 0 && close(fd) != 0 && !failed) {
+        failed = 1;
+        error = errno;
+    }
+    if (!failed && rename(temporary, path) != 0) {
+        failed = 1;
+        error = errno;
+    }
+    if (failed && fd >= 0)
+        unlink(temporary);
+    free(temporary);
+    errno = error;
+    return failed ? -1 : 0;
+}
+
+/* Write to a device, a FIFO or a socket's file: to replace it would destroy it. */
+static int write_special(const char *path, const void *bytes, size_t size)
+{
+    int fd = open(path, O_WRONLY | O_CLOEXEC | O_NOCTTY);
+    int failed = fd < 0 || write_all(fd, bytes, size) != 0;
+    int error = errno;
+
+    if (fd >= 0)
+        close(fd);
+    errno = error;
+    return failed ? -1 : 0;
+}
+
+/* Names of open files: another file must not take the place of such a name. */
+static bool names_descriptor(const char *path)
+{
+    return strncmp(path, "/dev/", 5) == 0 || strncmp(path, "/proc/", 6) == 0;
+}
+
+int write_file(const char *path, const void *bytes, size_t size)
+{
+    char target[PATH_MAX];
+    struct stat status;
+
+    if (stat(path, &status) != 0)
+        return errno == ENOENT && lstat(path, &status) != 0 ? replace_file(path, bytes, size) : -1;
+    if (S_ISDIR(status.st_mode)) {
+        errno = EISDIR;
+        return -1;
+    }
+    if (!S_ISREG(status.st_mode) || names_descriptor(path))
+        return write_special(path, bytes, size);
+    return realpath(path, target) != NULL ? replace_file(target, bytes, size) : -1;
 }

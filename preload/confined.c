@@ -1,0 +1,37 @@
+/* SPDX-License-Identifier: MIT */
+#include "confined.h"
+
+#include "bytes.h"
+#include "kernel.h"
+
+#include <linux/prctl.h>
+
+/* "Seccomp:\t2": the number behind the tab; -1 if there is no such line. */
+static int seccomp_mode(const char *status, size_t size)
+{
+    static const char name[] = "\nSeccomp:\t";
+    const size_t length = sizeof name - 1;
+    for (size_t i = 0; i + length < size; i++)
+        if (bytes_equal(status + i, name, length))
+            return status[i + length] - '0';
+    return -1;
+}
+
+static int read_mode(void)
+{
+    char status[4096];
+    int fd = kernel_open("/proc/self/status", O_RDONLY);
+    if (fd < 0)
+        return -1;
+    long got = kernel_call(SYS_read, fd, status, sizeof status);
+    kernel_close(fd);
+    return got > 0 ? seccomp_mode(status, (size_t)got) : -1;
+}
+
+bool confined_at_start(void)
+{
+    int mode = read_mode();
+    if (mode < 0)
+        mode = (int)kernel_call(SYS_prctl, PR_GET_SECCOMP, 0L, 0L, 0L, 0L);
+    return mode > 0;
+}

@@ -1,0 +1,92 @@
+/* SPDX-License-Identifier: MIT */
+#include "policy_fresh.h"
+
+#include "bytes.h"
+#include "kernel.h"
+
+#include <errno.h>
+
+#define READ_BYTES 4096
+
+static bool is_directory(const struct statx *file)
+{
+    return (file->stx_mode & S_IFMT) == S_IFDIR;
+}
+
+static bool same_stamp(const struct policy_source *source, const struct statx *now)
+{
+    return (source->directory != 0 || source->size == now->stx_size) &&
+           source->inode == now->stx_ino && source->mtime_sec == now->stx_mtime.tv_sec &&
+           source->mtime_nsec == now->stx_mtime.tv_nsec &&
+           source->ctime_sec == now->stx_ctime.tv_sec &&
+           source->ctime_nsec == now->stx_ctime.tv_nsec;
+}
+
+static uint64_t hash_file(int fd)
+{
+    uint64_t hash = BYTES_HASH_BEGIN;
+    char bytes[READ_BYTES];
+    long got;
+    while ((got = kernel_call(SYS_read, fd, bytes, sizeof bytes)) > 0)
+        hash = bytes_hash(hash, bytes, (size_t)got);
+    return hash;
+}
+
+/* An entry as getdents64(2) lays it out. */
+struct entry64 {
+    uint64_t inode;
+    int64_t offset;
+    uint16_t length;
+    uint8_t type;
+    char name[];
+};
+
+static uint64_t hash_directory(int fd)
+{
+    uint64_t hash = 0;
+    char bytes[READ_BYTES] __attribute__((aligned(8)));
+    long got;
+    while ((got = kernel_call(SYS_getdents64, fd, bytes, sizeof bytes)) > 0)
+        for (long at = 0; at < got;) {
+            const struct entry64 *entry = (const void *)(bytes + at);
+            hash += policy_name_hash(entry->name);
+            at += entry->length;
+        }
+    return hash;
+}
+
+static bool same_content(const struct policy_source *source, const char *path)
+{
+    int fd = kernel_open(path, O_RDONLY | O_NONBLOCK);
+    if (fd < 0)
+        return false;
+    uint64_t hash = source->directory != 0 ? hash_directory(fd) : hash_file(fd);
+    kernel_close(fd);
+    return hash == source->hash;
+}
+
+static bool is_same(const struct policy_source *source, const char *path, const struct statx *now)
+{
+    if (is_directory(now) != (source->directory != 0))
+        return false;
+    return same_stamp(source, now) || ((source->directory != 0 || source->size == now->stx_size) &&
+                                       same_content(source, path));
+}
+
+bool policy_is_fresh(const struct policy *policy, const struct statx *root)
+{
+    const struct policy_source *source = policy->sources;
+    if (policy->source_count == 0 || !is_same(source, policy_string(policy, source->path), root))
+        return false;
+    for (uint32_t i = 1; i < policy->source_count; i++) {
+        struct statx now;
+        const char *path = policy_string(policy, source[i].path);
+        if (kernel_statx(AT_FDCWD, path, 0, &now) == 0) {
+            if (!is_same(&source[i], path, &now))
+                return false;
+        } else if (errno != EACCES && (errno != ENOENT || source[i].inode != 0)) {
+            return false;
+        }
+    }
+    return true;
+}

@@ -1,0 +1,126 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * On glibc the constructor gets argv and the environment. With -z initfirst it runs before libc has
+ * set `__environ`; without (another object took initfirst), a constructor that ran earlier may have
+ * called setenv(), so `__environ` is the environment that counts then.
+ *
+ * musl passes no arguments to constructors, but has set `__environ`. The arguments lie right below
+ * the environment that the kernel made. After setenv() the environment is on the heap; then the
+ * arguments cannot be found, and the name that was executed (AT_EXECFN) has to do for argv[0].
+ */
+#include "process_start.h"
+
+#include "kernel.h"
+#include "text.h"
+#include "weak_libc.h"
+
+#include <elf.h>
+#include <sys/auxv.h>
+
+/* The kernel puts the strings of arguments and environment, and AT_EXECFN above them, into at most
+ * this much of the stack (three quarters of 8 MiB, fs/exec.c), and the pointers below. */
+#define START_BYTES_MAX ((uintptr_t)16 << 20)
+
+static char *no_environment[1];
+
+static const char *executed_name(void)
+{
+    return (const char *)getauxval(AT_EXECFN); /* NOLINT(performance-no-int-to-ptr) */
+}
+
+/* Is this the environment that the kernel made, not one that setenv() made? */
+static bool is_on_stack(char *const *environment)
+{
+    uintptr_t top = (uintptr_t)executed_name();
+    return top != 0 && (uintptr_t)environment < top &&
+           top - (uintptr_t)environment < START_BYTES_MAX;
+}
+
+/* argv ends with the NULL right below the environment, and begins behind its own count. */
+static const char *const *argv_below(char *const *environment)
+{
+    const char *const *end = (const char *const *)environment - 1;
+    for (intptr_t count = 0;; count++)
+        if ((intptr_t)end[-count - 1] == count)
+            return end - count;
+}
+
+/* Are these the arguments of a constructor on glibc, or what stood in the registers? Nothing is
+ * followed before the numbers fit. */
+static bool are_arguments(int argc, char **argv, char **environment)
+{
+    return argc >= 0 && (uintptr_t)argc < START_BYTES_MAX / sizeof *argv &&
+           environment == argv + argc + 1 && is_on_stack(environment);
+}
+
+void process_start_find(struct process_start *start, int argc, char **argv, char **environment)
+{
+    bool given = are_arguments(argc, argv, environment);
+    bool set = &__environ != NULL && __environ != NULL;
+    start->environment = set ? __environ : given ? environment : no_environment;
+    if (given) {
+        start->argv = (const char *const *)argv;
+    } else if (is_on_stack(start->environment)) {
+        start->argv = argv_below(start->environment);
+    } else {
+        start->argv_copy[0] = executed_name();
+        start->argv_copy[1] = NULL;
+        start->argv = start->argv_copy;
+    }
+}
+
+static bool is_on(char *const *environment, const char *name)
+{
+    const char *value = text_getenv(environment, name);
+    return value != NULL && value[0] != 0 && !text_equal(value, "0");
+}
+
+static bool begins(const char *text, const char *begin)
+{
+    while (*begin != 0 && *text == *begin) {
+        text++;
+        begin++;
+    }
+    return *begin == 0;
+}
+
+static void remove_variables(char *const *environment)
+{
+    char **to = (char **)environment;
+    for (char *const *from = environment; *from != NULL; from++)
+        if (!begins(*from, "SOCKTUNE_"))
+            *to++ = *from;
+    *to = NULL;
+}
+
+/* The whole entry NAME=value, given with the "=", or NULL. */
+static const char *entry_of(char *const *environment, const char *name)
+{
+    for (; *environment != NULL; environment++)
+        if (begins(*environment, name))
+            return *environment;
+    return NULL;
+}
+
+struct settings process_start_settings(const struct process_start *start)
+{
+    char *const *environment = start->environment;
+    struct settings settings = {.owner.uid = (uint32_t)getauxval(AT_EUID),
+                                .secure = getauxval(AT_SECURE) != 0};
+    if (settings.secure) {
+        remove_variables(environment);
+        return settings;
+    }
+    settings.rules = text_getenv(environment, "SOCKTUNE_RULES");
+    settings.trace = text_getenv(environment, "SOCKTUNE_TRACE");
+    settings.helper = text_getenv(environment, "SOCKTUNE_HELPER");
+    settings.runtime = text_getenv(environment, "XDG_RUNTIME_DIR");
+    settings.journal = text_getenv(environment, "JOURNAL_STREAM");
+    settings.owner.home = text_getenv(environment, "HOME");
+    settings.owner.xdg = text_getenv(environment, "XDG_CACHE_HOME");
+    settings.home = entry_of(environment, "HOME=");
+    settings.cache_home = entry_of(environment, "XDG_CACHE_HOME=");
+    settings.disable = is_on(environment, "SOCKTUNE_DISABLE");
+    settings.strict = is_on(environment, "SOCKTUNE_STRICT");
+    return settings;
+}

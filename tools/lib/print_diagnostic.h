@@ -1,0 +1,20 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Findings about rules, as the commands print them; and who asks.
+ */
+#ifndef SOCKTUNE_PRINT_DIAGNOSTIC_H
+#define SOCKTUNE_PRINT_DIAGNOSTIC_H
+
+#include "rules.h"
+
+/* Whether this process may do what CAP_NET_ADMIN allows. */
+struct check_context current_context(void);
+
+/* Sink of diagnostics that prints "FILE:LINE: error: MESSAGE" on the stream `context` (FILE *). */
+void print_diagnostic(void *context, enum severity severity, struct location at,
+                      const char *message);
+
+/* The same for errors alone. */
+void print_error(void *context, enum severity severity, struct location at, const char *message);
+
+#endif
