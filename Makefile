@@ -182,6 +182,18 @@ install: all
 	ln -sfn socktune '$(DESTDIR)$(BASH_COMPLETION_DIR)/socktuned'
 	$(INSTALL) -m 644 tools/package/completion/_socktune '$(DESTDIR)$(ZSH_COMPLETION_DIR)/_socktune'
 
+## make uninstall        the opposite, with the same PREFIX, DESTDIR and LIBDIR
+.PHONY: uninstall
+uninstall:
+	rm -f '$(DESTDIR)$(BINDIR)/socktune' '$(DESTDIR)$(SBINDIR)/socktuned' \
+	    $(foreach unit,service socket,'$(DESTDIR)$(UNITDIR)/socktuned.$(unit)') \
+	    $(foreach program,socktune socktuned,'$(DESTDIR)$(BASH_COMPLETION_DIR)/$(program)') \
+	    '$(DESTDIR)$(ZSH_COMPLETION_DIR)/_socktune' \
+	    $(foreach page,$(notdir $(MAN_PAGES)),'$(DESTDIR)$(MANDIR)/man$(subst .,,$(suffix $(page)))/$(page)')
+	rm -rf '$(DESTDIR)$(DATADIR)' $(foreach place,$(LIBDIR) $(LIBDIR32) $(LIBDIR32_PLAIN),'$(DESTDIR)$(place)/socktune')
+
+include tools/package/package.mk
+
 .PHONY: i386 aarch64
 ## make i386 aarch64     the preloaded object for those, in build/i386 and build/aarch64
 i386 aarch64: %: $(B)/%/libsocktune.so

@@ -23,6 +23,8 @@ PACKAGES_BENCH := python3 strace golang-go wrk nginx-light redis-server redis-to
     ?torsocks ?proxychains4 ?libkeepalive0 ?mptcpize ?libsocket-wrapper
 PACKAGES_PROOF := $(PACKAGES_BENCH) gnuplot-nox fonts-dejavu-core iproute2 \
     perl nginx-light curl wget iperf3 openssh-server openssh-client
+PACKAGES_DEB   := dpkg-dev debhelper fakeroot
+PACKAGES_RPM   := rpm
 PACKAGES_FUZZ  := clang ?libclang-rt-14-dev
 
 # `make check INSTALL=no` installs nothing. Else INSTALL is the program of `make install`.
