@@ -75,6 +75,18 @@ static int early_prctl(int option, ...)
     return (int)kernel_call(SYS_prctl, option, argument[0], argument[1], argument[2], argument[3]);
 }
 
+static long early_syscall(long number, ...)
+{
+    long argument[6];
+    va_list arguments;
+    va_start(arguments, number);
+    for (unsigned i = 0; i < 6; i++)
+        argument[i] = va_arg(arguments, long);
+    va_end(arguments);
+    return kernel_call(number, argument[0], argument[1], argument[2], argument[3], argument[4],
+                       argument[5]);
+}
+
 int (*real_clock_gettime)(clockid_t clock, struct timespec *time);
 
 struct real real = {
@@ -109,4 +121,16 @@ void real_find(void)
 #undef HOOK
     real_clock_gettime =
         (int (*)(clockid_t, struct timespec *))symbols[SYMBOL_clock_gettime].address;
+}
+
+/* glibc exports pthread_atfork() under another name, with one argument more: the object that is to
+ * be unloaded before the handlers are forgotten. */
+void real_at_fork(void (*before)(void), void (*in_child)(void))
+{
+    typedef int (*at_fork)(void (*)(void), void (*)(void), void (*)(void), void *);
+    struct symbol symbols[] = {{"__register_atfork", NULL}, {"pthread_atfork", NULL}};
+    symbols_find(symbols, sizeof symbols / sizeof symbols[0]);
+    at_fork call = (at_fork)(symbols[0].address != NULL ? symbols[0].address : symbols[1].address);
+    if (call != NULL)
+        call(before, NULL, in_child, &real);
 }

@@ -21,6 +21,10 @@ extern struct real real;
 /* libc's function, which makes no system call and so costs little; NULL: there is none. */
 extern int (*real_clock_gettime)(clockid_t clock, struct timespec *time);
 
+/* As pthread_atfork(3), without a handler for the parent. Does nothing where libc cannot do it. For
+ * the constructor. */
+void real_at_fork(void (*before)(void), void (*in_child)(void));
+
 /* Find the next object's functions. Called once, by the constructor. */
 void real_find(void);
 

@@ -46,6 +46,7 @@ struct reporter {
     uint16_t results[POLICY_OPTIONS_MAX];
     struct record_maker maker;
     struct register_plan plan;
+    struct transient transient;
 };
 
 /* NULL: nothing to report. Written by the constructor alone. */
@@ -192,9 +193,10 @@ void report_option(uint32_t option, unsigned result)
         __atomic_store_n(&reporter->results[option], (uint16_t)result, __ATOMIC_RELAXED);
 }
 
+/* A vfork()ed child confines itself, and not its parent, whose memory it has. */
 void report_confine(void)
 {
-    if (reporter == NULL)
+    if (reporter == NULL || reporter->confined || own_pid() != (uint32_t)kernel_call(SYS_getpid))
         return;
     reporter->confined = true;
     __atomic_store_n(&reporter->next_old, OLD_NONE, __ATOMIC_RELAXED);
@@ -202,6 +204,16 @@ void report_confine(void)
 
 /* --- start -------------------------------------------------------------------------------------
  */
+
+static void before_fork(void)
+{
+    transient_before_fork(&reporter->transient);
+}
+
+static void after_fork_in_child(void)
+{
+    transient_after_fork_in_child(&reporter->transient);
+}
 
 unsigned report_start(const struct register_where *where)
 {
@@ -221,7 +233,9 @@ unsigned report_start(const struct register_where *where)
                                         .active = &state.active,
                                         .results = made->results,
                                         .rules_named = made->plan.head.rule_count};
+    made->plan.transient = &made->transient;
     reporter = made;
+    real_at_fork(before_fork, after_fork_in_child);
     find_ring(now_ns());
     made->next_old = OLD_NONE; /* adopt_sockets() tells of them all */
     return roles;

@@ -18,6 +18,7 @@
 #include <linux/memfd.h>
 #include <linux/netlink.h>
 #include <sys/random.h>
+#include <sys/resource.h>
 
 #define DESCRIPTOR_FLAGS (SOCK_CLOEXEC | SOCK_NONBLOCK)
 
@@ -98,32 +99,71 @@ void register_prepare(struct register_plan *plan, const struct register_where *w
 /* --- the message --------------------------------------------------------------------------------
  */
 
-/* A connection to the first helper that there is, or -1. One whose queue is full is none. */
-static int connect_helper(const struct register_plan *plan)
+static uint32_t effective_user(void)
 {
+#ifdef SYS_geteuid32
+    return (uint32_t)kernel_call(SYS_geteuid32);
+#else
+    return (uint32_t)kernel_call(SYS_geteuid);
+#endif
+}
+
+/* Whoever listens there receives the program's connections and names. It is believed only if it is
+ * root or the program's own user: anybody may listen at a path that the environment names. */
+static bool is_trusted(int helper)
+{
+    struct ucred peer;
+    socklen_t length = sizeof peer;
+    return kernel_getsockopt(helper, SOL_SOCKET, SO_PEERCRED, &peer, &length) == 0 &&
+           (peer.uid == 0 || peer.uid == effective_user());
+}
+
+/* A connection to the helper at that address, or -1. One whose queue is full is none. */
+static int connect_to(const struct register_plan *plan, const struct sockaddr_un *address)
+{
+    transient_opening(plan->transient);
     int fd = (int)kernel_call(SYS_socket, AF_UNIX, SOCK_SEQPACKET | DESCRIPTOR_FLAGS, 0);
+    transient_note(plan->transient, fd);
     if (fd < 0)
         return -1;
-    for (unsigned i = 0; i < sizeof plan->helpers / sizeof plan->helpers[0]; i++)
-        if (plan->helpers[i].sun_family == AF_UNIX &&
-            kernel_call(SYS_connect, fd, &plan->helpers[i], sizeof plan->helpers[i]) == 0)
-            return fd;
-    kernel_close(fd);
+    if (kernel_call(SYS_connect, fd, address, sizeof *address) == 0 && is_trusted(fd))
+        return fd;
+    transient_close(plan->transient, fd);
     return -1;
 }
 
+/* A connection to the first helper that there is, or -1. */
+static int connect_helper(const struct register_plan *plan)
+{
+    int fd = -1;
+    for (unsigned i = 0; fd < 0 && i < sizeof plan->helpers / sizeof plan->helpers[0]; i++)
+        if (plan->helpers[i].sun_family == AF_UNIX)
+            fd = connect_to(plan, &plan->helpers[i]);
+    return fd;
+}
+
+/* A ring is a file, which may not be larger than RLIMIT_FSIZE: the kernel would raise SIGXFSZ,
+ * which ends the program. */
+static bool has_room(void)
+{
+    uint64_t limit[2]; /* struct rlimit64: soft, hard */
+    return kernel_call(SYS_prlimit64, 0L, RLIMIT_FSIZE, NULL, limit) == 0 &&
+           limit[0] >= RING_SIZE(RING_SLOTS);
+}
+
 /* Never executable where the kernel knows that (vm.memfd_noexec may insist on it). */
-static int make_memory(void)
+static int make_memory(struct transient *transient)
 {
     const unsigned flags = MFD_CLOEXEC | MFD_ALLOW_SEALING;
+    transient_opening(transient);
     int fd = (int)kernel_call(SYS_memfd_create, "socktune-ring", flags | MFD_NOEXEC_SEAL);
     if (fd < 0)
         fd = (int)kernel_call(SYS_memfd_create, "socktune-ring", flags);
-    if (fd >= 0 && kernel_call(SYS_ftruncate, fd, RING_SIZE(RING_SLOTS)) == 0 &&
+    if (transient_note(transient, fd) >= 0 &&
+        kernel_call(SYS_ftruncate, fd, RING_SIZE(RING_SLOTS)) == 0 &&
         kernel_call(SYS_fcntl, fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL) == 0)
         return fd;
-    if (fd >= 0)
-        kernel_close(fd);
+    transient_close(transient, fd);
     return -1;
 }
 
@@ -195,11 +235,12 @@ static struct ring *pass_ring(const struct register_plan *plan, int to, int memo
     if (ring == NULL)
         return NULL;
     /* Where the kernel has no sock_diag, or something forbids it, the helper does without. */
+    transient_opening(plan->transient);
     int diag = make_diag((uint32_t)(ring->header.head / RING_GENERATION));
+    transient_note(plan->transient, diag);
     bool sent = send_registration(plan, to, pid, memory, diag);
     *diagnosed = diag >= 0;
-    if (diag >= 0)
-        kernel_close(diag);
+    transient_close(plan->transient, diag);
     if (sent)
         return ring;
     if (old != NULL) {
@@ -219,6 +260,22 @@ static uint64_t make_id(uint32_t pid, uint64_t now_ns)
     return id;
 }
 
+/* A ring that the helper has, or NULL. */
+static struct ring *make_ring(const struct register_plan *plan, const struct ring_start *start,
+                              struct ring *old, uint32_t pid, bool *diagnosed)
+{
+    struct ring *ring = NULL;
+    int to = has_room() ? connect_helper(plan) : -1;
+    if (to < 0)
+        return NULL;
+    int memory = make_memory(plan->transient);
+    if (memory >= 0 && fill_header(memory, start))
+        ring = pass_ring(plan, to, memory, old, pid, diagnosed);
+    transient_close(plan->transient, memory);
+    transient_close(plan->transient, to);
+    return ring;
+}
+
 struct ring *register_ring(const struct register_plan *plan, struct ring *old, uint32_t pid,
                            uint64_t now_ns, bool *diagnosed)
 {
@@ -228,17 +285,7 @@ struct ring *register_ring(const struct register_plan *plan, struct ring *old, u
                                      .first = first,
                                      .now_ns = now_ns,
                                      .in_flight = old != NULL ? ring_in_flight(old) : 0};
-    struct ring *ring = NULL;
-    int to = connect_helper(plan);
-    if (to < 0)
-        return NULL;
-    int memory = make_memory();
-    if (memory >= 0 && fill_header(memory, &start))
-        ring = pass_ring(plan, to, memory, old, pid, diagnosed);
-    if (memory >= 0)
-        kernel_close(memory);
-    kernel_close(to);
-    return ring;
+    return make_ring(plan, &start, old, pid, diagnosed);
 }
 
 /* --- when ---------------------------------------------------------------------------------------
@@ -312,12 +359,10 @@ static bool pass_connection(const struct register_plan *plan, const struct ring 
                               .ring = ring->header.id,
                               .record = *record};
     struct iovec part = {&message, sizeof message};
-    int to = connect_helper(plan);
-    if (to < 0)
-        return false;
     __builtin_memcpy(message.magic, HANDOFF_MAGIC, sizeof message.magic);
-    bool sent = send_message(to, &part, 1, sizeof message, &fd, 1);
-    kernel_close(to);
+    int to = connect_helper(plan);
+    bool sent = to >= 0 && send_message(to, &part, 1, sizeof message, &fd, 1);
+    transient_close(plan->transient, to);
     return sent;
 }
 

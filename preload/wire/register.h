@@ -8,6 +8,7 @@
 #include "match.h"
 #include "registration.h"
 #include "ring.h"
+#include "transient.h"
 
 #include <sys/un.h>
 
@@ -22,6 +23,7 @@ struct register_plan {
     struct sockaddr_un helpers[2]; /* tried in order; sun_family 0: none */
     /* The message is `head`, with the pid put in, and then `names`. */
     struct registration head;
+    struct transient *transient; /* NULL: this process never forks */
     uint32_t names_size;
     char names[REGISTRATION_SIZE_MAX - sizeof(struct registration)];
 };
@@ -35,10 +37,11 @@ void register_prepare(struct register_plan *plan, const struct register_where *w
                       const struct active *active);
 
 /*
- * Make a ring, hand it to the helper, and keep nothing but its mapping: in the place of `old`, or
- * anywhere if that is NULL. Returns it; NULL: there is no helper, or no room. A failure after the
- * old ring was replaced returns the new one with a heartbeat of 0. `diagnosed` tells whether
- * sock_diag could be had. Never waits. Async-signal-safe; changes errno.
+ * Make a ring, hand it to the helper, if it is root's or this user's, and keep nothing but its
+ * mapping: in the place of `old`, or anywhere if that is NULL. Returns it; NULL: there is no
+ * helper, or no room. A failure after the old ring was replaced returns the new one with a
+ * heartbeat of 0. `diagnosed` tells whether sock_diag could be had. Never waits. Async-signal-safe;
+ * changes errno.
  */
 struct ring *register_ring(const struct register_plan *plan, struct ring *old, uint32_t pid,
                            uint64_t now_ns, bool *diagnosed);

@@ -12,10 +12,11 @@ import time
 
 import kernel
 import pytest
-from conftest import preloaded, program
+from conftest import needs_root, preloaded, program
 from hostile import assert_unharmed, run
 from ring import RingReceiver
 
+NOBODY = 65534
 EVERYTHING = 'rules = ( { name = "all"; report = true; } );'
 # What the programs below begin with. cookie() is the kernel's name for a socket.
 PRELUDE = """
@@ -49,12 +50,12 @@ def start(build, compiled, directory):
     """Start a Python program, given as text, under rules: start(code, rules, **environment)."""
     started = []
 
-    def begin(code, rules=EVERYTHING, **extra):
+    def begin(code, rules=EVERYTHING, wrapper=(), **extra):
         environment = preloaded(build, compiled(rules), **{
             "SOCKTUNE_HELPER": str(directory / "helper.sock"), **extra})
         process = subprocess.Popen(
-            [program("python3"), "-c", PRELUDE + textwrap.dedent(code)], env=environment,
-            stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+            [*wrapper, program("python3"), "-c", PRELUDE + textwrap.dedent(code)],
+            env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
         started.append(process)
         return process
     yield begin
@@ -529,6 +530,63 @@ def test_children_of_vfork_do_not_register(connector, directory):
         late.close()
 
 
+def test_a_vforked_child_confines_itself_alone(connector, directory):
+    """Its no_new_privs is not the parent's, whose memory it uses."""
+    late = RingReceiver(directory / "helper.sock")
+    try:
+        tell(connector, "confine")
+        tell(connector, "self")
+        assert late.take().pid == connector.pid
+    finally:
+        late.close()
+
+
+def test_a_child_forked_while_a_thread_registers_keeps_nothing(directory, start):
+    """Registration is delayed under strace, so that there is time to fork."""
+    process = start("""
+        import threading
+        def family(fd):
+            copy = os.dup(fd)
+            try:
+                return socket.socket(fileno=copy).family
+            except OSError:
+                os.close(copy)
+        def strangers():
+            count = 0
+            for name in os.listdir("/proc/self/fd"):
+                try:
+                    count += (os.readlink(f"/proc/self/fd/{name}").startswith("/memfd:") or
+                              family(int(name)) in (socket.AF_UNIX, socket.AF_NETLINK))
+                except OSError:
+                    pass
+            return count
+        listening = listener()
+        say("ready")
+        input()
+        thread = threading.Thread(target=pair, args=(listening,))
+        seen = False
+        found = 0
+        thread.start()
+        while thread.is_alive():
+            seen = seen or strangers() > 0
+            child = os.fork()
+            if child == 0:
+                os._exit(strangers())
+            found = max(found, os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+        thread.join()
+        say(seen, found)
+        """, wrapper=(program("strace"), "-f", "-qqq", "-o", "/dev/null", "-e", "trace=sendmsg",
+                      "-e", "inject=sendmsg:delay_enter=300000"))
+    assert process.stdout.readline() == "ready\n"
+    time.sleep(1.1)  # tries are at least so far apart
+    late = RingReceiver(directory / "helper.sock")
+    try:
+        assert tell(process) == "True 0"
+        assert late.take() is not None
+    finally:
+        late.close()
+
+
 def test_children_of_fork_do(connector, directory):
     late = RingReceiver(directory / "helper.sock")
     try:
@@ -601,13 +659,21 @@ def test_a_connection_reset_before_accept(helper, start):
     assert len(accepted) == 1 and accepted[0].cookie != 0
 
 
-@pytest.mark.parametrize("option", [22, 38])  # PR_SET_SECCOMP, PR_SET_NO_NEW_PRIVS
-def test_not_once_the_program_confines_itself(helper, start, option):
+SECCOMP = {"x86_64": 317, "aarch64": 277, "riscv64": 277, "ppc64le": 358, "s390x": 348}
+PRCTL = {"x86_64": 157, "aarch64": 167, "riscv64": 167, "ppc64le": 171, "s390x": 172}
+
+
+# PR_SET_SECCOMP, PR_SET_NO_NEW_PRIVS, and the same without libc's prctl().
+@pytest.mark.parametrize("call", ["prctl(22, 0, 0, 0, 0)", "prctl(38, 1, 0, 0, 0)",
+                                  "syscall(SECCOMP, 1, 0, None)", "syscall(PRCTL, 38, 1, 0, 0, 0)"])
+def test_not_once_the_program_confines_itself(helper, start, call):
     """From there on it may be killed for a system call that it did not foresee: no registration;
     the ring that there is goes on."""
+    machine = os.uname().machine
     process = start(f"""
+        SECCOMP, PRCTL = {SECCOMP.get(machine)}, {PRCTL.get(machine)}
         l = listener()
-        ctypes.CDLL(None).prctl({option}, {0 if option == 22 else 1}, 0, 0, 0)
+        ctypes.CDLL(None).{call}
         for line in sys.stdin:
             pair(l)
             say("made")
@@ -620,6 +686,51 @@ def test_not_once_the_program_confines_itself(helper, start, option):
     tell(process)
     assert helper.take(timeout=0.3) is None
     assert len(ring.read()) == 2
+
+
+# Below the size of a ring; of a file that is there already, nothing is taken away.
+LIMITED = "import resource; resource.setrlimit(resource.RLIMIT_FSIZE, (1000, resource.RLIM_INFINITY))"
+
+
+def test_a_limit_on_file_sizes_ends_no_program(helper, start, directory):
+    """A ring is a file, too: where there is no room for it, there are no reports."""
+    limited = (program("prlimit"), "--fsize=1000:")
+    finish(start("pair(listener())", wrapper=limited))
+    assert helper.take().program == "prlimit"
+    assert helper.take(timeout=0.2) is None
+
+
+def test_a_limit_on_file_sizes_when_a_helper_comes(directory, start):
+    process = start(LIMITED + SPEAKS_ON)
+    assert tell(process) == "made"
+    time.sleep(1.1)  # tries are at least so far apart
+    late = RingReceiver(directory / "helper.sock")
+    try:
+        assert tell(process) == "made"
+        assert late.take(timeout=0.3) is None
+    finally:
+        late.close()
+
+
+def test_a_helper_of_another_user_is_told_nothing(directory, start):
+    """Anybody may listen at a path that the environment names; root's connections are not theirs."""
+    needs_root("to be another user for a while")
+    os.chown(directory, NOBODY, NOBODY)
+    os.seteuid(NOBODY)
+    try:
+        stranger = RingReceiver(directory / "helper.sock")
+        stranger.listener.settimeout(10)
+    finally:
+        os.seteuid(0)
+    try:
+        for handoff in ("ring", "socket"):
+            finish(start("pair(listener())", EVERYTHING.replace(
+                "report = true;", f'report = true; handoff = "{handoff}";')))
+            client, _ = stranger.listener.accept()
+            with client:
+                assert socket.recv_fds(client, 65536, 16)[:2] == (b"", [])
+    finally:
+        stranger.close()
 
 
 def test_threads_lose_nothing(helper, start):
