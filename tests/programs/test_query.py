@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: MIT
 """What socktuned answers over HTTP, to whom, and what it does with clients that misbehave."""
+import contextlib
 import grp
 import json
 import os
@@ -222,7 +223,11 @@ def test_members_of_the_group_see_all(start, rule_file, free_port, tmp_path):
 @pytest.mark.parametrize("path, status, says", [
     ("/nothing", 404, "/v1/connections"), ("/v1/connections?colour=red", 400, "parameters are"),
     ("/v1/connections?state=up", 400, "established"), ("/v1/connections?role", 400, "listen"),
-    ("/v1/connections?limit=-1", 400, "limit"), ("/v1/connections?after=x", 400, "next")])
+    ("/v1/connections?limit=-1", 400, "limit"), ("/v1/connections?after=x", 400, "next"),
+    ("/v1/connections?reason=fin", 400, "closed=1"), ("/v1/rules?program=x", 400, "parameters"),
+    ("/v1/status?a", 400, "parameters"), ("/metrics?name=x", 400, "parameters"),
+    ("/healthz?x=1", 400, "parameters"), ("/v1/processes?uid=0", 400, "parameters"),
+    ("/?x", 400, "parameters")])
 def test_errors_say_what_would_be_right(helper, path, status, says):
     answer = helper.get(path)
     assert answer.status == status and says in answer.json["error"]
@@ -270,10 +275,66 @@ def test_sleeping_and_greedy_clients_do_not_hold_up_others(helper, talker):
         one = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         one.connect(str(helper.socket))
         clients.append(one)
-    # Above its bound a user's further clients are hung up; over TCP, nothing of that is felt.
+    # Above its bound, a user's oldest clients without a whole request are hung up. Neither the
+    # newest ones of that user nor TCP feel anything of that.
+    clients[0].settimeout(10)
+    assert clients[0].recv(1) == b""
     clients[-1].settimeout(10)
-    assert clients[-1].recv(1) == b""
+    clients[-1].sendall(b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n")
+    assert clients[-1].recv(12) == b"HTTP/1.1 200"
     assert helper.get("/healthz", tcp=True).text == "ok\n"
     for one in clients:
         one.close()
     helper.until(helper.answers, "an answer after they left")
+
+
+def test_slow_requests_do_not_shut_prometheus_out(helper):
+    """Half requests from many addresses of the loopback network, each dripping on."""
+    clients = []
+    for number in range(600):
+        one = socket.socket()
+        one.bind((f"127.0.{number // 200}.{number % 200 + 1}", 0))
+        one.connect(("127.0.0.1", helper.port))
+        one.sendall(b"GET /metrics HTTP/1.1\r\nHo")
+        clients.append(one)
+    started = time.monotonic()
+    for _ in range(5):
+        assert helper.get("/metrics", tcp=True).status == 200
+        for one in clients:
+            with contextlib.suppress(OSError):
+                one.send(b"s")
+    assert time.monotonic() - started < 10
+    for one in clients:
+        one.close()
+
+
+def test_a_request_has_a_time_limit(helper):
+    """One that goes on, byte by byte, is hung up all the same: 20 seconds, and one to notice."""
+    with socket.socket(socket.AF_UNIX) as one:
+        one.connect(str(helper.socket))
+        one.sendall(b"GET /healthz HTTP/1.1\r\nHost: ")
+        one.settimeout(1)
+        started = time.monotonic()
+        with contextlib.suppress(OSError):
+            while time.monotonic() - started < 60:
+                one.sendall(b"x")
+                with contextlib.suppress(TimeoutError):
+                    if one.recv(1) == b"":
+                        break
+        assert 15 < time.monotonic() - started < 50
+    assert helper.answers()
+
+
+@pytest.mark.parametrize("host, status", [
+    ("127.0.0.1", 200), ("localhost:9117", 200), ("[::1]:9117", 200), (socket.gethostname(), 200),
+    ("web1.example.org:9117", 200), ("WEB1.example.org", 200), ("attacker.example", 421),
+    ("web2.example.com", 421), ("127.0.0.1.attacker.example:9117", 421)])
+def test_over_tcp_the_host_must_be_ours(free_port, tmp_path, host, status):
+    """A foreign page whose name comes to point to us (DNS rebinding) learns nothing."""
+    config = tmp_path / "socktuned.conf"
+    config.write_text('hosts = "*.example.org other";\n')
+    with running(free_port(), "--config", config) as helper:
+        answer = helper.get("/v1/rules", tcp=True, headers={"Host": host})
+        assert answer.status == status
+        assert status == 200 or "hosts" in answer.json["error"]
+        assert helper.get("/v1/rules", headers={"Host": host}).status == 200

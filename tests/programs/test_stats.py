@@ -163,9 +163,9 @@ def test_filters_are_the_helpers(stats, helper):
     assert column(stats("--program", "redis*", "--rule", "a b&c=d%"), "PID") == ["1001"]
     parameters = helper.asked[0][1]
     assert (parameters["program"], parameters["rule"]) == ("redis*", "a b&c=d%")
-    assert stats("--role", "listen", "--state", "x", "--reason", "y").stdout.startswith("0 open")
+    assert stats("--role", "listen", "--state", "x").stdout.startswith("0 open")
     asked = [parameters for path, parameters in helper.asked if path == "/v1/connections"][-1]
-    assert asked.items() >= {"role": "listen", "state": "x", "reason": "y"}.items()
+    assert asked.items() >= {"role": "listen", "state": "x"}.items()
 
 
 @pytest.mark.parametrize("key, expected", [
@@ -243,6 +243,7 @@ def test_no_connections(stats):
     (["x"], 'unexpected argument "x"'),
     (["--json", "--sort", "rtt"], "leave out --sort"),
     (["--json", "--wide"], "leave out --wide"),
+    (["--reason", "fin"], "--reason goes with --closed"),
     (["--sort", "tempo"], 'no sort key "tempo"'),
 ])
 def test_wrong_arguments(stats, arguments, complaint):

@@ -56,6 +56,17 @@ Test(query, bad_parameters)
     }
 }
 
+Test(query, reasons_are_of_closed_connections)
+{
+    struct query_filter filter = {0};
+
+    cr_assert_null(query_filter_check(&filter));
+    cr_assert_null(query_filter_set(&filter, "reason", "fin"));
+    cr_expect_not_null(query_filter_check(&filter));
+    cr_assert_null(query_filter_set(&filter, "closed", "1"));
+    cr_expect_null(query_filter_check(&filter));
+}
+
 static const char *text_at(const json_t *object, const char *name)
 {
     const char *text = json_string_value(json_object_get(object, name));

@@ -112,7 +112,7 @@ static int cmd_stats(int argc, char **argv)
     if (arguments.json && (arguments.sort != NULL || arguments.wide))
         return command_misuse("--json prints the helper's own order and all fields: leave out %s",
                               arguments.sort != NULL ? "--sort" : "--wide");
-    if (!filter_read_sort(arguments.sort, &order))
+    if (!filter_check(&arguments.filter) || !filter_read_sort(arguments.sort, &order))
         return EXIT_USAGE;
     fetch.filter = arguments.filter;
     return arguments.json ? print_answer(&fetch) : show(&fetch, &order, arguments.wide);

@@ -390,7 +390,7 @@ static int cmd_top(int argc, char **argv)
         return status;
     if (first < argc)
         return command_misuse("unexpected argument \"%s\"", argv[first]);
-    if (!filter_read_sort(arguments.sort, &top.order))
+    if (!filter_check(&arguments.filter) || !filter_read_sort(arguments.sort, &top.order))
         return EXIT_USAGE;
     if (!read_interval(arguments.every, &interval))
         return command_misuse("--interval is 1 to %d seconds, not \"%s\"", INTERVAL_MAX,

@@ -31,6 +31,14 @@ void filter_list_reasons(char *text, size_t size)
     close_reasons_list(text, size);
 }
 
+bool filter_check(const struct reported_filter *filter)
+{
+    if (filter->choices[CHOICE_REASON] == NULL || filter->closed)
+        return true;
+    command_misuse("--reason goes with --closed: open connections have none");
+    return false;
+}
+
 bool filter_read_sort(const char *sort, struct column_order *order)
 {
     char keys[KEYS_SIZE];

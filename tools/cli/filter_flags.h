@@ -47,6 +47,9 @@ void filter_list_roles(char *text, size_t size);
 void filter_list_states(char *text, size_t size);
 void filter_list_reasons(char *text, size_t size);
 
+/* Do the filters go together? Reports what does not and returns false. */
+bool filter_check(const struct reported_filter *filter);
+
 /* Read the value of --sort, if it was given (not NULL). Reports a wrong one and returns false. */
 bool filter_read_sort(const char *sort, struct column_order *order);
 

@@ -20,7 +20,8 @@ bool reported_target(struct reported_fetch *fetch, struct query_target *target)
 {
     query_target_begin(target, "/v1/connections");
     for (unsigned i = 0; i < CHOICE_COUNT; i++)
-        query_target_add(target, reported_choice_names[i], fetch->filter.choices[i]);
+        if (i != CHOICE_REASON || fetch->filter.closed) /* open ones have none */
+            query_target_add(target, reported_choice_names[i], fetch->filter.choices[i]);
     query_target_add(target, "closed", fetch->filter.closed ? "1" : NULL);
     if (target->too_long)
         snprintf(fetch->error, sizeof fetch->error, "the pattern is too long");

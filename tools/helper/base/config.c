@@ -51,6 +51,7 @@ static const struct text {
     {"directory", offsetof(struct helper_config, directory)},
     {"metrics", offsetof(struct helper_config, metrics)},
     {"group", offsetof(struct helper_config, group)},
+    {"hosts", offsetof(struct helper_config, hosts)},
 };
 
 /* Settings that are none of these, and those that hold others. */
@@ -92,7 +93,8 @@ static bool put_defaults(struct helper_config *config)
         snprintf(path, sizeof path, "%.*s", (int)(strrchr(helper, '/') - helper), helper);
     else if (geteuid() != 0 && access(path, W_OK) != 0 && runtime && runtime[0] == '/')
         snprintf(path, sizeof path, "%s/socktune", runtime);
-    return put_text(&config->directory, path) && put_text(&config->group, "socktune");
+    return put_text(&config->directory, path) && put_text(&config->group, "socktune") &&
+           put_text(&config->hosts, "");
 }
 
 void config_free(struct helper_config *config)
@@ -101,6 +103,7 @@ void config_free(struct helper_config *config)
     free(config->file);
     free(config->metrics);
     free(config->group);
+    free(config->hosts);
     peer_classes_free(&config->peers);
     *config = (struct helper_config){0};
 }
@@ -134,7 +137,7 @@ static int check_names(const config_setting_t *group, const char *prefix, const 
         if (!known)
             return complain(
                 setting, file,
-                "no such setting; there are directory, metrics, group, history, "
+                "no such setting; there are directory, metrics, group, hosts, history, "
                 "interval, peers, show_peers, limits = { processes, connections, ring_kib } and "
                 "series = { keep, ports, histograms }");
     }

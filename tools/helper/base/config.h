@@ -16,6 +16,7 @@ struct helper_config {
     char *file;                /* --config; NULL: none */
     char *metrics;             /* ADDR:PORT, "[ADDR]:PORT"; NULL: no TCP */
     char *group;               /* whose members see all; "" for none */
+    char *hosts;               /* names by which TCP may be asked, see host_is_ours() */
     struct peer_classes peers; /* classes of peers */
     bool foreground;
     bool show_peers;           /* the status page over TCP may show peers' addresses */

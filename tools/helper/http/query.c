@@ -8,7 +8,10 @@
 #include "answer.h"
 #include "answer_json.h"
 #include "authorisation.h"
+#include "clock.h"
 #include "health.h"
+#include "host_check.h"
+#include "http_clients.h"
 #include "page.h"
 
 #include <stdlib.h>
@@ -18,33 +21,28 @@
 #include <syslog.h>
 #include <unistd.h>
 
-/* Connections at a time, of all users and of one; seconds that one may be idle, or its reader
- * asleep; bytes that its headers may have. */
-#define CLIENTS_MAX      256u
-#define USER_CLIENTS_MAX 32u
-#define CLIENT_PATIENCE  30u
-#define CLIENT_MEMORY    32768u
-#define LISTEN_BACKLOG   64u
+/* Beside the bounds of http_clients.h: connections that libmicrohttpd has not closed yet, seconds
+ * that one may be idle, or its reader asleep, and bytes that its headers may have. */
+#define CLIENTS_ENDING  64u
+#define CLIENT_PATIENCE 30u
+#define CLIENT_MEMORY   32768u
+#define LISTEN_BACKLOG  64u
+#define HOST_NAME_SIZE  256
 
 /* One listening socket. */
-struct server {
+struct http_server {
     struct query *query;
     struct MHD_Daemon *daemon;
-    struct loop_source *watch, *timer;
+    struct loop_source *watch, *timer, *expiry;
+    struct http_clients clients;
     bool tcp;
 };
 
 struct query {
     struct helper *helper;
-    struct server unix_server, tcp_server;
+    struct http_server unix_server, tcp_server;
     gid_t group; /* whose members see all */
-    struct http_client *clients;
-};
-
-/* A connection to us over the Unix socket. */
-struct http_client {
-    uid_t uid;
-    struct http_client *next, **at;
+    char machine[HOST_NAME_SIZE];
 };
 
 /* What a request is about. */
@@ -185,7 +183,9 @@ static enum MHD_Result get_connections(const struct request *request)
 
     MHD_get_connection_values(request->connection, MHD_GET_ARGUMENT_KIND, take_parameter,
                               &parameters);
-    if (parameters.error)
+    if (parameters.error == NULL)
+        parameters.error = query_filter_check(&parameters.filter);
+    if (parameters.error != NULL)
         return send_error(request->connection, MHD_HTTP_BAD_REQUEST, parameters.error);
     if (!request->viewer.all) {
         if (wanted->one_user && wanted->uid != request->viewer.uid)
@@ -210,15 +210,16 @@ enum reach {
 static const struct resource {
     const char *path;
     enum reach reach;
+    bool parameters; /* it has some, and checks them itself */
     enum MHD_Result (*get)(const struct request *request);
 } resources[] = {
-    {"/", REACH_ALL, get_page},
-    {"/healthz", REACH_ALL, get_health},
-    {"/metrics", REACH_ALL, get_metrics},
-    {"/v1/status", REACH_ALL, get_status},
-    {"/v1/rules", REACH_ALL, get_rules},
-    {"/v1/connections", REACH_PEERS, get_connections},
-    {"/v1/processes", REACH_UNIX, get_processes},
+    {"/", REACH_ALL, false, get_page},
+    {"/healthz", REACH_ALL, false, get_health},
+    {"/metrics", REACH_ALL, false, get_metrics},
+    {"/v1/status", REACH_ALL, false, get_status},
+    {"/v1/rules", REACH_ALL, false, get_rules},
+    {"/v1/connections", REACH_PEERS, true, get_connections},
+    {"/v1/processes", REACH_UNIX, false, get_processes},
 };
 
 static const struct resource *find_resource(const char *path)
@@ -248,7 +249,24 @@ static enum MHD_Result send_not_allowed(struct MHD_Connection *connection)
     return send_response(connection, MHD_HTTP_METHOD_NOT_ALLOWED, response);
 }
 
-static struct authorisation who_asks(const struct server *server, struct MHD_Connection *connection)
+/* The client that the connection is, or NULL. */
+static struct http_client *client_of(struct MHD_Connection *connection)
+{
+    const union MHD_ConnectionInfo *info =
+        MHD_get_connection_info(connection, MHD_CONNECTION_INFO_SOCKET_CONTEXT);
+    return info != NULL ? info->socket_context : NULL;
+}
+
+static bool is_sent_to_us(const struct http_server *server, struct MHD_Connection *connection)
+{
+    return !server->tcp ||
+           host_is_ours(
+               MHD_lookup_connection_value(connection, MHD_HEADER_KIND, MHD_HTTP_HEADER_HOST),
+               server->query->machine, server->query->helper->config.hosts);
+}
+
+static struct authorisation who_asks(const struct http_server *server,
+                                     struct MHD_Connection *connection)
 {
     const union MHD_ConnectionInfo *info;
 
@@ -262,7 +280,7 @@ static enum MHD_Result handle(void *context, struct MHD_Connection *connection, 
                               const char *method, const char *version, const char *upload,
                               size_t *upload_size, void **state)
 {
-    const struct server *server = context;
+    const struct http_server *server = context;
     const struct resource *resource = find_resource(url);
     struct request request = {server->query, connection, {0}};
 
@@ -274,6 +292,11 @@ static enum MHD_Result handle(void *context, struct MHD_Connection *connection, 
         *upload_size = 0;
         return MHD_YES;
     }
+    http_client_progress(client_of(connection), true, now_monotonic());
+    if (!is_sent_to_us(server, connection))
+        return send_error(connection, MHD_HTTP_MISDIRECTED_REQUEST,
+                          "this name is not the helper's: ask by address, or name it in the "
+                          "setting `hosts`");
     if (strcmp(method, MHD_HTTP_METHOD_GET) != 0 && strcmp(method, MHD_HTTP_METHOD_HEAD) != 0)
         return send_not_allowed(connection);
     if (!resource)
@@ -284,74 +307,59 @@ static enum MHD_Result handle(void *context, struct MHD_Connection *connection, 
     if (!reaches(resource, &request))
         return send_error(connection, MHD_HTTP_FORBIDDEN,
                           "over TCP there are sums alone; ask at the Unix socket");
+    if (!resource->parameters &&
+        MHD_get_connection_values(connection, MHD_GET_ARGUMENT_KIND, NULL, NULL) > 0)
+        return send_error(connection, MHD_HTTP_BAD_REQUEST, "only /v1/connections has parameters");
     return resource->get(&request);
 }
 
 /* --- clients ---------------------------------------------------------------------------------- */
 
-static size_t clients_of(const struct query *query, uid_t uid)
+static struct http_group group_of(const struct http_server *server,
+                                  struct MHD_Connection *connection, int fd)
 {
-    size_t count = 0;
+    const union MHD_ConnectionInfo *info;
 
-    for (const struct http_client *client = query->clients; client; client = client->next)
-        count += client->uid == uid;
-    return count;
+    if (!server->tcp)
+        return http_group_of_user(authorisation_of(fd, server->query->group).uid);
+    info = MHD_get_connection_info(connection, MHD_CONNECTION_INFO_CLIENT_ADDRESS);
+    return info != NULL ? http_group_of_address(info->client_addr) : http_group_of_user((uid_t)-1);
 }
 
-static struct http_client *client_add(struct query *query, uid_t uid)
-{
-    struct http_client *client = calloc(1, sizeof *client);
-
-    if (!client)
-        return NULL;
-    client->uid = uid;
-    client->next = query->clients;
-    client->at = &query->clients;
-    if (client->next)
-        client->next->at = &client->next;
-    query->clients = client;
-    return client;
-}
-
-static void client_remove(struct http_client *client)
-{
-    if (!client)
-        return;
-    *client->at = client->next;
-    if (client->next)
-        client->next->at = client->at;
-    free(client);
-}
-
-/* A client came or went. One user's clients cannot take the places of all: the last is hung up. */
+/* A client came or went. */
 static void client_changed(void *context, struct MHD_Connection *connection, void **socket_context,
                            enum MHD_ConnectionNotificationCode code)
 {
-    const struct server *server = context;
-    struct query *query = server->query;
+    struct http_server *server = context;
     const union MHD_ConnectionInfo *info;
-    struct authorisation viewer;
 
     if (code == MHD_CONNECTION_NOTIFY_CLOSED) {
-        client_remove(*socket_context);
+        http_client_remove(*socket_context);
         *socket_context = NULL;
         return;
     }
     info = MHD_get_connection_info(connection, MHD_CONNECTION_INFO_CONNECTION_FD);
-    if (!info)
+    if (info == NULL)
         return;
-    viewer = authorisation_of(info->connect_fd, query->group);
-    if (clients_of(query, viewer.uid) >= USER_CLIENTS_MAX)
+    *socket_context =
+        http_client_add(&server->clients, info->connect_fd,
+                        group_of(server, connection, info->connect_fd), now_monotonic());
+    if (*socket_context == NULL)
         (void)shutdown(info->connect_fd, SHUT_RDWR);
-    else
-        *socket_context = client_add(query, viewer.uid);
+}
+
+static void request_completed(void *context, struct MHD_Connection *connection, void **state,
+                              enum MHD_RequestTerminationCode code)
+{
+    (void)context, (void)state, (void)code;
+    http_client_progress(client_of(connection), false, now_monotonic());
 }
 
 /* --- the servers ------------------------------------------------------------------------------ */
 
 /* Do what is ready, and be called again when libmicrohttpd wants: at once where an answer goes on.
  */
-static void run(struct server *server)
+static void run(struct http_server *server)
 {
     unsigned MHD_LONG_LONG wait;
 
@@ -361,6 +369,11 @@ static void run(struct server *server)
         loop_timer_set(server->timer, wait ? wait * 1000000u : 1, 0);
     else
         loop_timer_set(server->timer, 0, 0);
+}
+
+static void on_second(void *context)
+{
+    http_clients_expire(&((struct http_server *)context)->clients, now_monotonic());
 }
 
 static void on_ready(void *context, uint32_t events)
@@ -374,27 +387,24 @@ static void on_timer(void *context)
     run(context);
 }
 
-static struct MHD_Daemon *start_daemon(struct server *server, int fd)
+static struct MHD_Daemon *start_daemon(struct http_server *server, int fd)
 {
     unsigned flags = MHD_USE_EPOLL;
     struct MHD_OptionItem limits[] = {
         {MHD_OPTION_LISTEN_SOCKET, fd, NULL},
         {MHD_OPTION_LISTEN_BACKLOG_SIZE, LISTEN_BACKLOG, NULL},
-        {MHD_OPTION_CONNECTION_LIMIT, CLIENTS_MAX, NULL},
+        {MHD_OPTION_CONNECTION_LIMIT, HTTP_CLIENTS_MAX + CLIENTS_ENDING, NULL},
         {MHD_OPTION_CONNECTION_TIMEOUT, CLIENT_PATIENCE, NULL},
         {MHD_OPTION_CONNECTION_MEMORY_LIMIT, CLIENT_MEMORY, NULL},
         {MHD_OPTION_END, 0, NULL},
     };
 
-    if (server->tcp)
-        return MHD_start_daemon(flags, 0, NULL, NULL, handle, server, MHD_OPTION_ARRAY, limits,
-                                MHD_OPTION_PER_IP_CONNECTION_LIMIT, USER_CLIENTS_MAX,
-                                MHD_OPTION_END);
     return MHD_start_daemon(flags, 0, NULL, NULL, handle, server, MHD_OPTION_ARRAY, limits,
-                            MHD_OPTION_NOTIFY_CONNECTION, client_changed, server, MHD_OPTION_END);
+                            MHD_OPTION_NOTIFY_CONNECTION, client_changed, server,
+                            MHD_OPTION_NOTIFY_COMPLETED, request_completed, server, MHD_OPTION_END);
 }
 
-static int start_server(struct server *server, struct query *query, int fd, bool tcp)
+static int start_server(struct http_server *server, struct query *query, int fd, bool tcp)
 {
     struct loop *loop = query->helper->loop;
     const union MHD_DaemonInfo *info;
@@ -412,15 +422,17 @@ static int start_server(struct server *server, struct query *query, int fd, bool
     if (info)
         server->watch = loop_watch(loop, info->epoll_fd, EPOLLIN, on_ready, server);
     server->timer = loop_timer(loop, 0, on_timer, server);
-    return server->watch && server->timer ? 0 : -1;
+    server->expiry = loop_timer(loop, SECOND, on_second, server);
+    return server->watch != NULL && server->timer != NULL && server->expiry != NULL ? 0 : -1;
 }
 
-static void stop_server(struct server *server)
+static void stop_server(struct http_server *server)
 {
     if (!server->query)
         return;
     loop_remove(server->query->helper->loop, server->watch);
     loop_remove(server->query->helper->loop, server->timer);
+    loop_remove(server->query->helper->loop, server->expiry);
     if (server->daemon)
         MHD_stop_daemon(server->daemon);
 }
@@ -449,6 +461,8 @@ struct query *query_start(struct helper *helper, int unix_fd, int tcp_fd)
 void query_reload(struct query *query)
 {
     query->group = authorisation_group(query->helper->config.group);
+    if (gethostname(query->machine, sizeof query->machine - 1) != 0)
+        query->machine[0] = '\0';
 }
 
 void query_stop(struct query *query)

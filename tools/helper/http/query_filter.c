@@ -105,6 +105,13 @@ static const char *set_after(struct query_filter *filter, const char *value)
     return NULL;
 }
 
+const char *query_filter_check(const struct query_filter *filter)
+{
+    return filter->connections.close_reasons && !filter->closed
+               ? "reason goes with closed=1: open connections have none"
+               : NULL;
+}
+
 const char *query_filter_set(struct query_filter *filter, const char *name, const char *value)
 {
     static const struct {

@@ -21,4 +21,7 @@ struct query_filter {
  * or a phrase that says what would be right; the phrase is static. */
 const char *query_filter_set(struct query_filter *filter, const char *name, const char *value);
 
+/* Do all parameters together make sense? NULL, or a phrase as above. */
+const char *query_filter_check(const struct query_filter *filter);
+
 #endif
