@@ -76,6 +76,7 @@ def make_root(root, packages):
 
 def run_in(root, *command, env=None):
     """Run a command in the root directory; needs root."""
-    return subprocess.run(["chroot", root, *map(str, command)], check=False, capture_output=True,
-                          text=True, timeout=60, stdin=subprocess.DEVNULL,
-                          env={"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", **(env or {})})
+    words = [f"{name}={value}" for name, value in (env or {}).items()]  # not for chroot(1) itself
+    return subprocess.run(["chroot", root, "env", *words, *map(str, command)], check=False,
+                          capture_output=True, text=True, timeout=60, stdin=subprocess.DEVNULL,
+                          env={"PATH": "/usr/sbin:/usr/bin:/sbin:/bin"})

@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/utsname.h>
 #include <unistd.h>
 
 #define DIRECTORY "/socktune"
@@ -47,6 +48,29 @@ char *library_for_ld_so(const char *path)
                 below_prefix(LIBDIR32) && access(LIBDIR32 INSTALLED, R_OK) == 0;
 
     return strdup(both ? PREFIX "/" LIB_TOKEN INSTALLED : path);
+}
+
+char *library_of_arch(const char *arch)
+{
+    bool small = strcmp(arch, "i386") == 0 || strcmp(arch, "i686") == 0;
+    struct utsname machine;
+    char *path = library_path(), *slash = path != NULL ? strrchr(path, '/') : NULL;
+    char *other = NULL;
+
+    if (slash == NULL || uname(&machine) != 0 || strcmp(arch, machine.machine) == 0)
+        return path;
+    /* In a build tree it lies in a directory of the architecture's name. */
+    if (asprintf(&other, "%.*s/%s/" LIBRARY_NAME, (int)(slash - path), path,
+                 small ? "i386" : arch) < 0)
+        other = NULL;
+    free(path);
+    if (other != NULL && access(other, R_OK) == 0)
+        return other;
+    free(other);
+    if (small && access(LIBDIR32 INSTALLED, R_OK) == 0)
+        return strdup(LIBDIR32 INSTALLED);
+    errno = ENOENT;
+    return NULL;
 }
 
 /* True if one of the names in LD_PRELOAD is our library, whichever copy of it. */

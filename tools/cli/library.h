@@ -24,6 +24,12 @@ char *library_path(void);
 char *library_for_ld_so(const char *path);
 
 /*
+ * The library for programs of an architecture, as uname(1) calls it ("i386" stands for all 32-bit
+ * x86). malloc()ed; NULL with errno, ENOENT if it is not installed.
+ */
+char *library_of_arch(const char *arch);
+
+/*
  * `before` (LD_PRELOAD as it is, or NULL) with the library behind it; other libraries keep their
  * places. If ours is named there already, `before` itself. malloc()ed; NULL with errno, EINVAL if
  * ld.so could not read such a path (a space, a colon or a foreign `$` in it).

@@ -34,5 +34,5 @@ rpm: dist
 	$(packages) $(PACKAGES_RPM)
 	rm -rf $(B)/rpm && mkdir -p $(B)/rpm
 	sed 's/@VERSION@/$(VERSION)/' tools/package/socktune.spec.in >$(B)/rpm/socktune.spec
-	env -u MAKEFLAGS -u MFLAGS rpmbuild --quiet -bb --nodeps --define '_topdir $(CURDIR)/$(B)/rpm' \
-	    --define '_sourcedir $(CURDIR)/$(B)' $(RPM_DEFINES) $(B)/rpm/socktune.spec
+	env -u MAKEFLAGS -u MFLAGS rpmbuild --quiet -bb --nodeps --define '_topdir $(abspath $(B))/rpm' \
+	    --define '_sourcedir $(abspath $(B))' $(RPM_DEFINES) $(B)/rpm/socktune.spec

@@ -1,0 +1,34 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * A systemd unit's drop-in file: what puts the programs of a unit under rules.
+ */
+#ifndef SOCKTUNE_UNIT_DROPIN_H
+#define SOCKTUNE_UNIT_DROPIN_H
+
+#include <stdbool.h>
+
+#define UNIT_NAME_SIZE 256
+
+/* Where drop-ins are: below `root` (NULL: "/"), of the system's units or the calling user's. */
+struct unit_place {
+    const char *root;
+    bool user;
+};
+
+/* `word`, with ".service" if it has no suffix. False if it cannot be a unit's name. */
+bool unit_read_name(const char *word, char name[UNIT_NAME_SIZE]);
+
+/* The path of the unit's drop-in, malloc()ed; NULL with errno. */
+char *unit_dropin_path(const struct unit_place *place, const char *unit);
+
+/*
+ * What the unit itself puts into LD_PRELOAD, by systemctl(1), malloc()ed; NULL where it is nothing
+ * or systemd does not run. `*known`: systemd knows the unit, or there is nobody to ask.
+ */
+char *unit_preload(const struct unit_place *place, const char *unit, bool *known);
+
+/* Write `value` into `text` as an assignment of Environment=, with the escapes that systemd wants.
+ * False if it does not fit. */
+bool unit_environment_line(char *text, unsigned size, const char *name, const char *value);
+
+#endif
