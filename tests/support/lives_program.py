@@ -8,6 +8,7 @@ lives_program.py connect HOST PORT, listen PORT    the other end of its connecti
 """
 import json
 import os
+import select
 import socket
 import subprocess
 import sys
@@ -106,6 +107,9 @@ def live(task, life):
         listener = listening(life, inherited, ":" + port)
         other = connector(life["local"])
         sock = listener.accept()[0]
+        if task.get("epoll"):  # as servers do; under supervision the first call that is seen
+            with select.epoll() as poller:
+                poller.register(sock)
         listener.close()
         give(sock, [effect for effect in effects if not effect["inherited"]], "accept")
     tuned = values(task, sock)

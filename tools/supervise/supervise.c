@@ -9,8 +9,9 @@
 #include "failure.h"
 #include "kernel_socket.h"
 #include "learn.h"
-#include "supervise_filter.h"
-#include "supervise_server.h"
+#include "notify_filter.h"
+#include "rule_warnings.h"
+#include "supervisor.h"
 #include "target.h"
 
 #include <dirent.h>
@@ -23,38 +24,6 @@
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
-
-/* --- warnings --------------------------------------------------------------------------------- */
-
-#define BIT(phase) PHASE_BIT(PHASE_##phase)
-
-/* What of an action cannot be had, or NULL. */
-static const char *beyond(const struct policy_action *action)
-{
-    if (action->op == OP_TRANSPORT)
-        return "is decided at socket(), which is not supervised";
-    if (action->phases & (BIT(CONNECTED) | BIT(LISTENING)))
-        return "is to be set after connect() or listen(), when the program has gone on already";
-    if (action->phases & BIT(ACCEPT))
-        return "is not had from the listener, and accept() is not supervised: accepted sockets "
-               "will be without it";
-    if (action->phases & BIT(ACCEPT_WILDCARD))
-        return "depends on the local address, and accept() is not supervised: what listeners on "
-               "all addresses accept will be without it";
-    return NULL;
-}
-
-static void warn_of_rule(const struct policy *policy, const struct policy_rule *rule)
-{
-    for (uint32_t a = rule->actions.first; a < rule->actions.first + rule->actions.count; a++) {
-        const struct policy_action *action = &policy->actions[a];
-        const char *why = beyond(action);
-        if (why)
-            fprintf(stderr, "%s:%u: warning: under --supervise, %s %s\n",
-                    policy_string(policy, action->file), action->line,
-                    policy_string(policy, policy->options[action->option].name), why);
-    }
-}
 
 /* --- sockets that the program is started with ------------------------------------------------- */
 
@@ -99,9 +68,9 @@ static void tune_all_opened(const struct policy *policy, const struct active *ac
 
 /* --- the first program ------------------------------------------------------------------------ */
 
-static int adopt(const struct policy *policy, const struct active *active)
+static int tune_inherited(const struct policy *policy, const struct active *active)
 {
-    struct default_value *fresh = fresh_defaults(policy);
+    struct default_value *fresh = target_kernel_defaults(policy);
 
     if (!fresh)
         return -1;
@@ -131,9 +100,8 @@ static int identify_program(const struct policy *policy, char *const *argv, stru
 
 static int prepare_program(const struct policy *policy, const struct active *active)
 {
-    for (uint32_t i = 0; i < active->count; i++)
-        warn_of_rule(policy, &policy->rules[active->rules[i]]);
-    return adopt(policy, active);
+    rule_warnings_print(policy, active);
+    return tune_inherited(policy, active);
 }
 
 /* --- starting --------------------------------------------------------------------------------- */
@@ -160,21 +128,21 @@ static int fail_to_filter(void)
 static int install(const struct supervision *supervision, const struct program *program,
                    const struct needs *needs)
 {
-    struct server_link link;
+    struct supervisor_link link;
     int listener;
 
     if (needs_nothing(needs))
         return filter_install(supervision->policy, needs, supervision->refuse_uring) < 0
                    ? fail_to_filter()
                    : 0;
-    if (server_start(supervision->policy, program, supervision->trace, &link) != 0) {
+    if (supervisor_start(supervision->policy, program, supervision->trace, &link) != 0) {
         command_failure("cannot start the supervisor: %s", strerror(errno));
         return -1;
     }
     listener = filter_install(supervision->policy, needs, supervision->refuse_uring);
     if (listener < 0)
         return fail_to_filter();
-    if (server_hand_over(&link, listener) != 0) {
+    if (supervisor_hand_over(&link, listener) != 0) {
         command_failure("the supervisor does not start: %s", strerror(errno));
         return -1;
     }
@@ -204,6 +172,20 @@ static int renounce_privileges(const char *program)
     return -1;
 }
 
+static bool is_go_program(const char *name)
+{
+    char *path = executable_find(name);
+    struct executable executable;
+    bool go = false;
+
+    if (path == NULL)
+        return false;
+    go = executable_read(path, &executable) == 0 && executable.go;
+    executable_free(&executable);
+    free(path);
+    return go;
+}
+
 static int begin(const struct supervision *supervision, const struct program *program)
 {
     struct needs needs;
@@ -212,7 +194,7 @@ static int begin(const struct supervision *supervision, const struct program *pr
         command_failure("%s", strerror(errno));
         return -1;
     }
-    needs_of(supervision->policy, &needs);
+    needs_of(supervision->policy, is_go_program(supervision->argv[0]), &needs);
     if (needs_nothing(&needs) && !supervision->refuse_uring)
         return 0;
     if (!may_filter() && renounce_privileges(supervision->argv[0]) != 0)

@@ -1,68 +1,85 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The thread that made a notified call: its memory, its descriptors, and which rules are for its
- * program.
+ * Targets: the supervised threads that make notified calls, and the programs that they run.
  *
- * A thread is known again by two things, each of which no other thread or program can have: a
- * pidfd, which stops answering when the thread has ended, so that a number used again is noticed;
- * and the 16 random bytes that the kernel lays onto the stack at every execve() (AT_RANDOM of
- * getauxval(3)), at a random address, so that a program that has replaced itself by another is
- * noticed. The bytes are read in the same system call as what the call is about.
+ * A thread is recognised by a pidfd, which stops answering when the thread has ended. A program is
+ * recognised by the 16 random bytes that the kernel places on the stack at every execve()
+ * (AT_RANDOM of getauxval(3)). fork() copies them, so all processes of one execve() share one
+ * entry: a program keeps its rules when it changes its title, and its children inherit them.
+ *
+ * One table serves all threads of the supervisor; all functions are thread-safe.
  */
-#ifndef SOCKTUNE_SUPERVISE_PEER_H
-#define SOCKTUNE_SUPERVISE_PEER_H
+#ifndef SOCKTUNE_TARGET_H
+#define SOCKTUNE_TARGET_H
 
 #include "apply.h"
-#include "supervise_report.h"
+#include "connection_reports.h"
 
 #include <sys/types.h>
+#include <uthash.h>
 
 #define RANDOM_BYTES 16u
-#define PEERS_MAX    64u /* threads that a worker remembers; a power of two */
 
-/* What all peers are looked at by; the same for all threads of the supervisor. */
-struct guide {
+/* What every target is matched against. */
+struct target_context {
     const struct policy *policy;
-    const struct default_value *fresh; /* of sockets as the kernel makes them */
+    const struct default_value *kernel_defaults; /* of sockets as the kernel makes them */
 };
 
-struct peer {
-    pid_t tid; /* 0: nobody */
+/* What one execve() started. */
+struct target_program {
+    uint8_t random[RANDOM_BYTES];
+    unsigned references; /* targets that run it */
+    char name[64];       /* for messages */
+    struct active active;
+    struct default_value *defaults;   /* for `default` after socket(); NULL if no rule asks */
+    unsigned phases;                  /* union of the active rules' phases, PHASE_BIT()s */
+    unsigned families;                /* union of the families that they are for */
+    unsigned roles;                   /* union of their roles */
+    struct target_reporter *reporter; /* NULL: nothing of it is reported */
+    unsigned reports;                 /* the roles that are reported, enum role_bit */
+    unsigned warned;                  /* enum target_warning: messages printed already */
+    UT_hash_handle hh;
+};
+
+enum target_warning { TARGET_WARNED_URING = 1, TARGET_WARNED_REFUSED = 2 };
+
+/* A thread. Valid between target_find() and target_release(). */
+struct target {
+    pid_t tid;
     pid_t pid;
     int pidfd;
     uint64_t random_at;
-    uint8_t random[RANDOM_BYTES];
-    char name[64]; /* of the program, for messages */
-    struct active active;
-    struct default_value *defaults; /* for `default` after socket(); NULL where no rule asks */
-    unsigned phases;                /* union of the active rules' phases, PHASE_BIT()s */
-    unsigned families;              /* and of the families they are for */
-    struct reporter *reporter;      /* NULL: nothing of it is reported */
-    unsigned reports;               /* else: the roles of what is, enum role_bit */
+    unsigned references; /* workers that use it */
+    struct target_program *program;
+    UT_hash_handle hh;
 };
 
-/* The peers of one worker, so that no lock is needed. Zero it to begin. */
-struct peers {
-    struct peer slots[PEERS_MAX];
-};
-
-/* What went wrong: `errno` of the step that failed. */
-enum peer_step { PEER_OK, PEER_GONE, PEER_REFUSED };
+enum target_result { TARGET_FOUND, TARGET_GONE, TARGET_REFUSED };
 
 /*
- * Find the peer of a call, and read `size` bytes of its memory at `address` into `buffer` at the
- * same time, as one reading; with size 0, nothing. What is not
- * mapped there leaves `*got` at 0, which is no error here. Returns PEER_OK with `*peer`, valid
- * until the next call; PEER_GONE when it ended or does not stay the same; PEER_REFUSED with errno.
+ * Find the thread that made a call. In the same system call, read `size` bytes of its memory at
+ * `address` into `buffer`; nothing if `size` is 0. Memory that is not mapped leaves `*got` at 0 and
+ * is no error. Returns TARGET_FOUND with `*target`, to be passed to target_release(); TARGET_GONE
+ * if the thread ended or keeps changing; TARGET_REFUSED with errno.
  */
-enum peer_step peer_find(struct peers *peers, const struct guide *guide, pid_t tid,
-                         uint64_t address, void *buffer, size_t size, size_t *got,
-                         struct peer **peer);
+enum target_result target_find(const struct target_context *context, pid_t tid, uint64_t address,
+                               void *buffer, size_t size, size_t *got, struct target **target);
 
-/* A duplicate of the peer's descriptor, to be closed at once; -1 with errno. */
-int peer_borrow(const struct peer *peer, int fd);
+void target_release(struct target *target);
 
-/* For struct guide, in the network namespace of this thread; malloc()ed. NULL with errno. */
-struct default_value *fresh_defaults(const struct policy *policy);
+/* In a forked child: forget what the parent knew. Its descriptors have been closed. */
+void targets_forget(void);
+
+/* Duplicate a descriptor of the target. Close it at once. Returns -1 with errno. When descriptors
+ * have run out, those of idle targets are closed first. */
+int target_duplicate(const struct target *target, int fd);
+
+/* Mark a warning as printed. Returns true the first time for this program. */
+bool target_warns_first(struct target_program *program, enum target_warning warning);
+
+/* For struct target_context, in the network namespace of this thread; malloc()ed. NULL with
+ * errno. */
+struct default_value *target_kernel_defaults(const struct policy *policy);
 
 #endif

@@ -2,8 +2,8 @@
 /*
  * Which system calls the supervisor is to be asked about, and the seccomp filter that asks.
  */
-#ifndef SOCKTUNE_SUPERVISE_FILTER_H
-#define SOCKTUNE_SUPERVISE_FILTER_H
+#ifndef SOCKTUNE_NOTIFY_FILTER_H
+#define SOCKTUNE_NOTIFY_FILTER_H
 
 #include "policy.h"
 
@@ -16,18 +16,22 @@ enum notified {
     NOTIFIED_LISTEN,
     NOTIFIED_SENDTO,     /* only with MSG_FASTOPEN, which connects */
     NOTIFIED_SENDMSG,    /* the same */
-    NOTIFIED_SETSOCKOPT, /* only of guarded options */
+    NOTIFIED_SETSOCKOPT, /* only of options that a rule guards or gives to accepted sockets */
+    NOTIFIED_EPOLL,      /* epoll_ctl(EPOLL_CTL_ADD): mostly the first call on an accepted socket */
     NOTIFIED_URING,      /* io_uring_setup: to warn */
     NOTIFIED_COUNT
 };
 
-/* Which of them a policy needs, whatever the program: it may start others. */
+/* Which of them a policy needs, whatever the program: it may start others. A Go program sets
+ * TCP_NODELAY on each accepted socket, so that its calls of epoll_ctl() need not be notified. */
 struct needs {
     bool calls[NOTIFIED_COUNT];
-    bool guards[POLICY_OPTIONS_MAX]; /* options that some rule forces or ignores */
+    bool options[POLICY_OPTIONS_MAX]; /* whose setsockopt() is notified */
+    bool accepted;                    /* accepted sockets are given something */
+    bool unix_sockets;                /* a rule may be for AF_UNIX sockets */
 };
 
-void needs_of(const struct policy *policy, struct needs *needs);
+void needs_of(const struct policy *policy, bool go, struct needs *needs);
 
 /* True if nothing is to be asked about at all. */
 bool needs_nothing(const struct needs *needs);
@@ -48,13 +52,16 @@ struct notified_call {
     bool compat;     /* of a 32-bit program: pointers in its memory have 4 bytes */
 };
 
+/* "connect", "epoll_ctl" ... */
+const char *notified_name(enum notified kind);
+
 /* Tell which call it is. Returns 0, or -1 if it is none of ours. */
 int notified_identify(const struct seccomp_data *data, struct notified_call *call);
 
 /* The arguments, read from where `packed` says. */
 void notified_unpack(struct notified_call *call, const uint32_t words[6]);
 
-/* False for one that the filter would not have asked about, had it seen the arguments. */
+/* False for one that the filter would not have asked about, had it address the arguments. */
 bool notified_matters(const struct notified_call *call);
 
 #endif

@@ -3,17 +3,21 @@
  * The filter, by libseccomp. Each call is asked about only if a rule needs it, since that costs the
  * program some 20 us; of setsockopt, only the options that a rule guards.
  */
-#include "supervise_filter.h"
+#include "notify_filter.h"
 #include "compat.h"
 #include "option.h"
 
 #include <errno.h>
 #include <linux/filter.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <seccomp.h>
 #include <string.h>
+#include <sys/epoll.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
+#include <sys/un.h>
 #include <unistd.h>
 
 /* A call by its name, and by its number in socketcall(2), by which 32-bit x86 programs may make it
@@ -22,13 +26,10 @@ static const struct {
     const char *name;
     uint32_t socketcall;
 } calls[NOTIFIED_COUNT] = {
-    [NOTIFIED_BIND] = {"bind", 2},
-    [NOTIFIED_CONNECT] = {"connect", 3},
-    [NOTIFIED_LISTEN] = {"listen", 4},
-    [NOTIFIED_SENDTO] = {"sendto", 11},
-    [NOTIFIED_SENDMSG] = {"sendmsg", 16},
-    [NOTIFIED_SETSOCKOPT] = {"setsockopt", 14},
-    [NOTIFIED_URING] = {"io_uring_setup", 0},
+    [NOTIFIED_BIND] = {"bind", 2},        [NOTIFIED_CONNECT] = {"connect", 3},
+    [NOTIFIED_LISTEN] = {"listen", 4},    [NOTIFIED_SENDTO] = {"sendto", 11},
+    [NOTIFIED_SENDMSG] = {"sendmsg", 16}, [NOTIFIED_SETSOCKOPT] = {"setsockopt", 14},
+    [NOTIFIED_EPOLL] = {"epoll_ctl", 0},  [NOTIFIED_URING] = {"io_uring_setup", 0},
 };
 
 /* --- what a policy needs ---------------------------------------------------------------------- */
@@ -55,8 +56,12 @@ static void add_action(struct needs *needs, const struct policy *policy,
     unsigned phases = action->op == OP_TRANSPORT ? 0 : action->phases;
 
     if (action->mode == MODE_FORCE || action->mode == MODE_IGNORE) {
-        needs->guards[action->option] = true;
+        needs->options[action->option] = true;
         needs->calls[NOTIFIED_SETSOCKOPT] = true;
+    }
+    if (phases & (BIT(ACCEPT) | BIT(ACCEPT_WILDCARD)) && rule->roles & ROLE_ACCEPT) {
+        needs->options[action->option] = true;
+        needs->accepted = true;
     }
     if (phases & (BIT(SOCKET) | BIT(LISTEN)) && rule->roles & (ROLE_LISTEN | ROLE_ACCEPT))
         needs->calls[NOTIFIED_LISTEN] = true;
@@ -79,7 +84,14 @@ static void add_report(struct needs *needs, const struct policy_rule *rule)
             needs->calls[NOTIFIED_SENDMSG] = true;
 }
 
-void needs_of(const struct policy *policy, struct needs *needs)
+/* The first notified call on an accepted socket gives it what its listener could not. */
+static void add_accepted(struct needs *needs, bool go)
+{
+    needs->calls[NOTIFIED_SETSOCKOPT] = true;
+    needs->calls[NOTIFIED_EPOLL] = !go;
+}
+
+void needs_of(const struct policy *policy, bool go, struct needs *needs)
 {
     memset(needs, 0, sizeof *needs);
     for (uint32_t i = 0; i < policy->rule_count; i++) {
@@ -87,7 +99,10 @@ void needs_of(const struct policy *policy, struct needs *needs)
         for (uint32_t a = 0; a < rule->actions.count; a++)
             add_action(needs, policy, rule, &policy->actions[rule->actions.first + a]);
         add_report(needs, rule);
+        needs->unix_sockets |= (rule->families & FAMILY_UNIX) != 0;
     }
+    if (needs->accepted)
+        add_accepted(needs, go);
     needs->calls[NOTIFIED_URING] = !needs_nothing(needs);
 }
 
@@ -112,20 +127,43 @@ static int add_option(scmp_filter_ctx filter, int number, int level, int optname
                             INT_IS(2, optname));
 }
 
-static int add_guards(scmp_filter_ctx filter, int number, const struct policy *policy,
-                      const struct needs *needs)
+static int add_options(scmp_filter_ctx filter, int number, const struct policy *policy,
+                       const struct needs *needs)
 {
-    int failed = 0;
+    int failed = needs->accepted ? add_option(filter, number, IPPROTO_TCP, TCP_NODELAY) : 0;
 
     for (uint32_t i = 0; i < policy->option_count && !failed; i++) {
         const struct policy_option *option = &policy->options[i];
         const struct option *row = option_find_number(option->level, option->optname);
-        if (!needs->guards[i] || option->level == LEVEL_SOCKTUNE)
+        bool added =
+            needs->accepted && option->level == IPPROTO_TCP && option->optname == TCP_NODELAY;
+        if (!needs->options[i] || option->level == LEVEL_SOCKTUNE || added)
             continue;
         failed = add_option(filter, number, option->level, option->optname);
         if (!failed && row && row->other_optname)
             failed = add_option(filter, number, option->level, row->other_optname);
     }
+    return failed;
+}
+
+/*
+ * Where no rule is for AF_UNIX, the filter leaves out calls by the length of their address: below
+ * 16 bytes it is no IP address, and 110 is that of a struct sockaddr_un. The blocks are the numbers
+ * from 16 to 109, since libseccomp takes one comparison for each argument.
+ */
+static int add_address_call(scmp_filter_ctx filter, int number)
+{
+    static const struct {
+        uint32_t mask, value;
+    } blocks[] = {{~15u, 16}, {~31u, 32}, {~31u, 64}, {~7u, 96}, {~3u, 104}, {~1u, 108}};
+    _Static_assert(sizeof(struct sockaddr_un) == 110, "the blocks end there");
+    int failed = seccomp_rule_add(filter, SCMP_ACT_NOTIFY, number, 1,
+                                  SCMP_CMP64(2, SCMP_CMP_GE, sizeof(struct sockaddr_un) + 1, 0));
+
+    for (size_t i = 0; i < sizeof blocks / sizeof *blocks && !failed; i++)
+        failed =
+            seccomp_rule_add(filter, SCMP_ACT_NOTIFY, number, 1,
+                             SCMP_CMP64(2, SCMP_CMP_MASKED_EQ, blocks[i].mask, blocks[i].value));
     return failed;
 }
 
@@ -142,7 +180,14 @@ static int add_call(scmp_filter_ctx filter, enum notified call, const struct pol
     case NOTIFIED_SENDMSG:
         return seccomp_rule_add(filter, SCMP_ACT_NOTIFY, number, 1, FLAG_IN(2, MSG_FASTOPEN));
     case NOTIFIED_SETSOCKOPT:
-        return add_guards(filter, number, policy, needs);
+        return add_options(filter, number, policy, needs);
+    case NOTIFIED_EPOLL:
+        return seccomp_rule_add(filter, SCMP_ACT_NOTIFY, number, 1, INT_IS(1, EPOLL_CTL_ADD));
+    case NOTIFIED_BIND:
+    case NOTIFIED_CONNECT:
+        if (!needs->unix_sockets)
+            return add_address_call(filter, number);
+        /* fall through */
     default:
         return seccomp_rule_add(filter, SCMP_ACT_NOTIFY, number, 0);
     }
@@ -157,8 +202,10 @@ static int add_socketcall(scmp_filter_ctx filter, enum notified call)
                             INT_IS(0, calls[call].socketcall));
 }
 
-static bool is_conditional(enum notified call)
+static bool is_conditional(enum notified call, const struct needs *needs)
 {
+    if (call == NOTIFIED_BIND || call == NOTIFIED_CONNECT)
+        return !needs->unix_sockets;
     return call == NOTIFIED_SENDTO || call == NOTIFIED_SENDMSG || call == NOTIFIED_SETSOCKOPT;
 }
 
@@ -176,7 +223,7 @@ static int fill(scmp_filter_ctx filter, const struct policy *policy, const struc
         if (!needs->calls[i] || (call == NOTIFIED_URING && refuse_uring))
             continue;
         failed = add_call(filter, call, policy, needs);
-        if (!failed && is_conditional(call))
+        if (!failed && is_conditional(call, needs))
             failed = add_socketcall(filter, call);
     }
     if (!failed && refuse_uring)
@@ -264,6 +311,7 @@ static const struct numbers own_numbers = {
               [NOTIFIED_SENDTO] = SYS_sendto,
               [NOTIFIED_SENDMSG] = SYS_sendmsg,
               [NOTIFIED_SETSOCKOPT] = SYS_setsockopt,
+              [NOTIFIED_EPOLL] = SYS_epoll_ctl,
               [NOTIFIED_URING] = SYS_io_uring_setup},
 };
 
@@ -277,8 +325,14 @@ static const struct numbers x86_numbers = {
               [NOTIFIED_SENDTO] = 369,
               [NOTIFIED_SENDMSG] = 370,
               [NOTIFIED_SETSOCKOPT] = 366,
+              [NOTIFIED_EPOLL] = 255,
               [NOTIFIED_URING] = 425},
 };
+
+const char *notified_name(enum notified kind)
+{
+    return calls[kind].name;
+}
 
 int notified_identify(const struct seccomp_data *data, struct notified_call *call)
 {

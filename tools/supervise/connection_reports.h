@@ -6,10 +6,10 @@
  * outlive the notification. So what a call is about to open is noted by the socket's cookie, and a
  * thread that listens to sock_diag, as the helper does, tells what came of it.
  *
- * What is told to a reporter may be told by any thread.
+ * What is reported to a reporter may be reported by any thread.
  */
-#ifndef SOCKTUNE_SUPERVISE_REPORT_H
-#define SOCKTUNE_SUPERVISE_REPORT_H
+#ifndef SOCKTUNE_CONNECTION_REPORTS_H
+#define SOCKTUNE_CONNECTION_REPORTS_H
 
 #include "match.h"
 #include "ring.h"
@@ -17,18 +17,18 @@
 #include <sys/types.h>
 
 /* A program, as it is registered with the helper. */
-struct reporter;
+struct target_reporter;
 
-/* Before it begins: note the sockets that this process has open, for reports_adopt(). */
+/* Before it begins: note the sockets that this process has open, for reports_inherited(). */
 void reports_note_opened(void);
 
 /* Begin, if a rule of the policy reports. The helper is looked for as the environment says. */
 void reports_start(const struct policy *policy);
 
 /* The sockets noted are those of a process with these active rules. */
-void reports_adopt(const char *program, const struct active *active, pid_t pid);
+void reports_inherited(const char *program, const struct active *active, pid_t pid);
 
-/* All programs have ended: tell what is left to tell. Takes up to some seconds. */
+/* All programs have ended: report_entry what is left to report_entry. Takes up to some seconds. */
 void reports_finish(void);
 
 /* In a forked child: what the parent knew is not known here. */
@@ -39,14 +39,15 @@ void reports_forget(void);
  * if no rule reports, or none can be made. Stays valid. `roles` (enum role_bit) of what is to be
  * reported.
  */
-struct reporter *reporter_of(const char *program, const struct active *active, unsigned *roles);
+struct target_reporter *reporter_of(const char *program, const struct active *active,
+                                    unsigned *roles);
 
 /* What became of setting an option (index into policy->options): 0, errno or RECORD_KEPT. */
-void reporter_note(struct reporter *reporter, uint32_t option, unsigned result);
+void reporter_note(struct target_reporter *reporter, uint32_t option, unsigned result);
 
 /* RECORD_CONNECT or RECORD_LISTEN: a process is about to do so with the socket of which `fd` is a
  * duplicate, and for which `sockinfo` was made. */
-void reporter_expect(struct reporter *reporter, int fd, const struct sockinfo *sockinfo,
+void reporter_expect(struct target_reporter *reporter, int fd, const struct sockinfo *sockinfo,
                      enum record_kind kind, pid_t pid);
 
 #endif

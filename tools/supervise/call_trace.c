@@ -1,33 +1,28 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Lines of the supervisor, each built in a buffer and written at once.
+ * Trace lines, each built in a buffer and written at once.
  */
-#include "supervise_trace.h"
+#include "call_trace.h"
 #include "trace_line.h"
 
 #include <errno.h>
 #include <fcntl.h>
-#include <stdarg.h>
-#include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
-#define MESSAGE_BYTES 1024
-
 static const char *destination;
 
-void supervise_trace_to(const char *where)
+void call_trace_to(const char *where)
 {
     destination = where && *where ? where : NULL;
 }
 
-bool supervise_tracing(void)
+bool call_trace_is_on(void)
 {
     return destination != NULL;
 }
 
-/* Nobody can be told that nothing can be told. */
+/* Nobody can be reported that nothing can be reported. */
 static void write_line(int fd, const char *line, size_t length)
 {
     if (write(fd, line, length) < 0)
@@ -50,7 +45,7 @@ static void trace(struct text *line)
 
 static struct trace_program program_of(const struct traced_call *call)
 {
-    return (struct trace_program){call->policy, call->peer->name, call->peer->pid};
+    return (struct trace_program){call->policy, call->target->program->name, call->target->pid};
 }
 
 /* Late, the rule's own value may be what is found: a socket is bound first and listens then. */
@@ -65,8 +60,8 @@ static bool has_it(const struct application *application, const struct policy_ac
            length == action->length && memcmp(now, policy->data + action->value, length) == 0;
 }
 
-void supervise_tell(const struct application *application, const struct policy_action *action,
-                    enum phase phase, enum applied result, int error)
+void call_trace_action(const struct application *application, const struct policy_action *action,
+                       enum phase phase, enum applied result, int error)
 {
     const struct traced_call *call = application->context;
     const struct trace_program program = program_of(call);
@@ -81,8 +76,8 @@ void supervise_tell(const struct application *application, const struct policy_a
     trace(&line);
 }
 
-void supervise_tell_swallowed(const struct traced_call *call, const struct sockinfo *sockinfo,
-                              uint32_t option)
+void call_trace_swallowed(const struct traced_call *call, const struct sockinfo *sockinfo,
+                          uint32_t option)
 {
     const struct trace_program program = program_of(call);
     const struct trace_socket socket = {call->name, call->fd, sockinfo};
@@ -91,23 +86,4 @@ void supervise_tell_swallowed(const struct traced_call *call, const struct socki
 
     trace_line_swallowed(&line, &program, &socket, option);
     trace(&line);
-}
-
-void supervise_say(const char *format, ...)
-{
-    char line[MESSAGE_BYTES], *text = NULL;
-    int length;
-    va_list arguments;
-
-    va_start(arguments, format);
-    if (vasprintf(&text, format, arguments) < 0)
-        text = NULL;
-    va_end(arguments);
-    length = snprintf(line, sizeof line, "socktune: %s\n", text ? text : strerror(ENOMEM));
-    free(text);
-    if ((size_t)length >= sizeof line) {
-        length = sizeof line - 1;
-        line[length - 1] = '\n';
-    }
-    write_line(STDERR_FILENO, line, (size_t)length);
 }

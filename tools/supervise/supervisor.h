@@ -3,8 +3,8 @@
  * The supervisor itself: a background process whose threads answer notified calls, and a second one
  * that stands by.
  */
-#ifndef SOCKTUNE_SUPERVISE_SERVER_H
-#define SOCKTUNE_SUPERVISE_SERVER_H
+#ifndef SOCKTUNE_SUPERVISOR_H
+#define SOCKTUNE_SUPERVISOR_H
 
 #include "match.h"
 
@@ -17,7 +17,7 @@ struct program {
 };
 
 /* How the program and the supervisor come to know each other. */
-struct server_link {
+struct supervisor_link {
     int socket; /* to the supervisor; close-on-exec */
 };
 
@@ -26,11 +26,11 @@ struct server_link {
  * process, nor in its session, and holds none of its descriptors but standard error. `trace` is as
  * SOCKTUNE_TRACE. Returns 0, or -1 with errno.
  */
-int server_start(const struct policy *policy, const struct program *program, const char *trace,
-                 struct server_link *link);
+int supervisor_start(const struct policy *policy, const struct program *program, const char *trace,
+                     struct supervisor_link *link);
 
 /* Hand over the descriptor of notifications, which is closed, and wait until calls are answered.
  * Returns 0, or -1 with errno. Ends the link. */
-int server_hand_over(struct server_link *link, int listener);
+int supervisor_hand_over(struct supervisor_link *link, int listener);
 
 #endif

@@ -7,25 +7,26 @@
  * or translated. Before that it starts the supervisor, which leaves the session, is adopted by init
  * and keeps no descriptor of the program's, so that no pipe or socket is held open by it; standard
  * error it keeps for messages as long as the program's first process lives, unless that is a
- * socket.
+ * socket other than the journal's.
  *
  * If nobody holds the descriptor of notifications any more, notified calls answer ENOSYS for ever.
  * So there are two processes that hold it: the server, whose threads answer, and the standby, which
  * does nothing but watch the server. When the server dies, the standby answers the calls that the
- * server was about to answer (they are told in shared memory), becomes the server and starts a new
- * standby. When the standby dies, the server starts another one. Both end when no process is left
- * that the filter concerns, which the descriptor tells (POLLHUP). The standby bears another name,
- * so that whoever kills all processes of the command's name leaves it to take over.
+ * server was about to answer (they are reported in shared memory), becomes the server and starts a
+ * new standby. When the standby dies, the server starts another one. Both end when no process is
+ * left that the filter concerns, which the descriptor tells (POLLHUP). The standby bears another
+ * name, so that whoever kills all processes of the command's name leaves it to take over.
  *
  * Each thread of the server receives, handles and answers one call at a time. When the last idle
  * thread has received a call, another thread is started, so that a call never waits for the slow
- * steps of others.
+ * steps of others. A thread ends when enough others are idle.
  */
-#include "supervise_server.h"
+#include "supervisor.h"
+#include "call_trace.h"
+#include "calls.h"
 #include "compat.h"
-#include "supervise_call.h"
-#include "supervise_report.h"
-#include "supervise_trace.h"
+#include "connection_reports.h"
+#include "messages.h"
 #include "target.h"
 
 #include <errno.h>
@@ -52,7 +53,14 @@
 #define SECCOMP_USER_NOTIF_FD_SYNC_WAKE_UP (1UL << 0)
 #endif
 
-enum { WORKERS_FIRST = 4, WORKERS_MAX = 64, WORKER_STACK = 256 << 10, SLOT_BYTES = 256 };
+/* A worker ends when so many others wait for calls. */
+enum {
+    WORKERS_FIRST = 4,
+    IDLE_MAX = 8,
+    WORKERS_MAX = 64,
+    WORKER_STACK = 256 << 10,
+    SLOT_BYTES = 256
+};
 
 /* Descriptors of the supervisor, at fixed numbers, so that all others can be closed. */
 enum { FD_LISTENER = 3, FD_PROGRAM, FD_PARTNER, FD_FIRST_OTHER };
@@ -66,16 +74,15 @@ struct slot {
     };
 };
 
-struct server {
-    struct guide guide;
-    struct slot *slots; /* WORKERS_MAX, shared memory */
-    size_t notification_size;
-    size_t response_size;
+struct supervisor {
+    struct call_service service;
+    struct slot *slots;            /* WORKERS_MAX, shared memory */
+    atomic_bool busy[WORKERS_MAX]; /* a worker has this slot */
     atomic_int idle;
     atomic_int workers;
 };
 
-static struct server server;
+static struct supervisor server;
 
 /* --- answering -------------------------------------------------------------------------------- */
 
@@ -112,16 +119,23 @@ static bool receive(struct slot *slot)
 static void *work(void *context)
 {
     struct slot *slot = context;
-    struct peers *peers = calloc(1, sizeof *peers);
 
-    for (;;) {
-        if (!receive(slot))
-            continue;
-        enum verdict verdict =
-            peers ? handle_call(&server.guide, peers, FD_LISTENER, &slot->notification)
-                  : VERDICT_CONTINUE;
-        answer(slot->notification.id, verdict);
-    }
+    do {
+        if (receive(slot))
+            answer(slot->notification.id, handle_call(&server.service, &slot->notification));
+    } while (atomic_load(&server.idle) < IDLE_MAX);
+    memset(slot, 0, sizeof *slot);
+    atomic_store(&server.busy[slot - server.slots], false);
+    atomic_fetch_sub(&server.workers, 1);
+    return NULL;
+}
+
+/* A slot that no worker has, or NULL. */
+static struct slot *take_slot(void)
+{
+    for (unsigned i = 0; i < WORKERS_MAX; i++)
+        if (!atomic_exchange(&server.busy[i], true))
+            return &server.slots[i];
     return NULL;
 }
 
@@ -129,17 +143,18 @@ static void start_worker(void)
 {
     pthread_attr_t attributes;
     pthread_t thread;
-    int number = atomic_fetch_add(&server.workers, 1);
+    struct slot *slot = take_slot();
 
-    if (number >= WORKERS_MAX) {
-        atomic_fetch_sub(&server.workers, 1);
+    if (slot == NULL)
         return;
-    }
+    atomic_fetch_add(&server.workers, 1);
     pthread_attr_init(&attributes);
     pthread_attr_setstacksize(&attributes, WORKER_STACK);
     pthread_attr_setdetachstate(&attributes, PTHREAD_CREATE_DETACHED);
-    if (pthread_create(&thread, &attributes, work, &server.slots[number]) != 0)
+    if (pthread_create(&thread, &attributes, work, slot) != 0) {
+        atomic_store(&server.busy[slot - server.slots], false);
         atomic_fetch_sub(&server.workers, 1);
+    }
     pthread_attr_destroy(&attributes);
 }
 
@@ -247,10 +262,11 @@ static void stand_by(void)
 {
     close_range(FD_FIRST_OTHER, ~0u, 0);
     reports_forget();
+    targets_forget();
     set_standby_title();
     watch();
     set_title(&own_title);
-    supervise_say("the supervisor has died; another one takes over");
+    message_print("the supervisor has died; another one takes over");
     answer_for_predecessor();
     memset(server.slots, 0, WORKERS_MAX * sizeof *server.slots);
     serve();
@@ -277,8 +293,10 @@ static pid_t start_standby(void)
 static bool run_workers(void)
 {
     atomic_store(&server.idle, 0);
+    for (unsigned i = 0; i < WORKERS_MAX; i++)
+        atomic_store(&server.busy[i], false);
     atomic_store(&server.workers, 0);
-    reports_start(server.guide.policy);
+    reports_start(server.service.context.policy);
     for (int i = 0; i < WORKERS_FIRST; i++)
         start_worker();
     return atomic_load(&server.workers) > 0;
@@ -292,7 +310,7 @@ static void watch_over(pid_t standby)
         waitpid(standby, NULL, 0);
         standby = start_standby();
         if (standby < 0) {
-            supervise_say("no process can be started to stand by: %s", strerror(errno));
+            message_print("no process can be started to stand by: %s", strerror(errno));
             sleep(1);
         }
     }
@@ -303,7 +321,7 @@ static void serve(void)
     pid_t standby = start_standby();
 
     while (!run_workers()) {
-        supervise_say("no thread can be started, and calls wait: %s", strerror(EAGAIN));
+        message_print("no thread can be started, and calls wait: %s", strerror(EAGAIN));
         sleep(1);
     }
     watch_over(standby);
@@ -327,13 +345,6 @@ static void ignore_signals(void)
     sigprocmask(SIG_SETMASK, &none, NULL);
 }
 
-static bool is_socket(int fd)
-{
-    struct stat status;
-
-    return fstat(fd, &status) == 0 && S_ISSOCK(status.st_mode);
-}
-
 /* Leave the program's session, directory and descriptors. */
 static void detach(int link)
 {
@@ -342,13 +353,13 @@ static void detach(int link)
 
     setsid();
     if (chdir("/") != 0)
-        supervise_say("cannot leave the directory: %s", strerror(errno));
+        message_print("cannot leave the directory: %s", strerror(errno));
     ignore_signals();
     keep_as(fcntl(link, F_DUPFD_CLOEXEC, FD_FIRST_OTHER), FD_FIRST_OTHER);
     null = open("/dev/null", O_RDWR);
     dup2(null, STDIN_FILENO);
     dup2(null, STDOUT_FILENO);
-    if (fcntl(STDERR_FILENO, F_GETFD) < 0 || is_socket(STDERR_FILENO))
+    if (!message_fits(STDERR_FILENO, getenv("JOURNAL_STREAM")))
         dup2(null, STDERR_FILENO);
     close_range(FD_LISTENER, FD_FIRST_OTHER - 1, 0);
     close_range(FD_FIRST_OTHER + 1, ~0u, 0);
@@ -385,7 +396,7 @@ static int receive_listener(int link)
 static int prepare(const struct policy *policy)
 {
     struct seccomp_notif_sizes sizes;
-    const struct default_value *fresh = fresh_defaults(policy);
+    const struct default_value *fresh = target_kernel_defaults(policy);
 
     if (syscall(SYS_seccomp, SECCOMP_GET_NOTIF_SIZES, 0, &sizes) != 0)
         return -1;
@@ -397,7 +408,10 @@ static int prepare(const struct policy *policy)
                         MAP_SHARED | MAP_ANONYMOUS, -1, 0);
     if (server.slots == MAP_FAILED || !fresh)
         return -1;
-    server.guide = (struct guide){policy, fresh};
+    server.service = (struct call_service){
+        .context = {policy, fresh}, .treated = treated_sockets_make(), .listener = FD_LISTENER};
+    if (server.service.treated == NULL)
+        return -1;
     return 0;
 }
 
@@ -420,20 +434,20 @@ static void supervise(const struct program *program, pid_t pid, int link)
     standby = start_standby();
     if (!run_workers())
         _exit(1);
-    reports_adopt(program->name, &program->active, pid);
+    reports_inherited(program->name, &program->active, pid);
     if (write(FD_FIRST_OTHER, &self, sizeof self) != (ssize_t)sizeof self)
         _exit(1);
     close(FD_FIRST_OTHER);
     watch_over(standby);
 }
 
-int server_start(const struct policy *policy, const struct program *program, const char *trace,
-                 struct server_link *link)
+int supervisor_start(const struct policy *policy, const struct program *program, const char *trace,
+                     struct supervisor_link *link)
 {
     pid_t self = getpid(), child;
     int pair[2];
 
-    supervise_trace_to(trace);
+    call_trace_to(trace);
     if (prepare(policy) != 0 || socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) != 0)
         return -1;
     child = fork();
@@ -471,7 +485,7 @@ static int send_listener(int link, int listener)
     return sendmsg(link, &message, MSG_NOSIGNAL) == 1 ? 0 : -1;
 }
 
-int server_hand_over(struct server_link *link, int listener)
+int supervisor_hand_over(struct supervisor_link *link, int listener)
 {
     pid_t supervisor;
     int failed = send_listener(link->socket, listener);

@@ -4,21 +4,21 @@
  * because they belong to a listener among them, each by its cookie. The kernel tells of every TCP
  * socket that it destroys, with its ends, so that not one short connection is missed; what lives is
  * found by a dump, soon after a call was noted and once a second where there are listeners. Both
- * come through one netlink socket and so in the order of time, and the helper, which is told of the
- * end by the kernel too, keeps that end until the record comes (helper/space.h).
+ * come through one netlink socket and so in the order of time, and the helper, which is reported of
+ * the end by the kernel too, keeps that end until the record comes (helper/space.h).
  *
  * A connect() that fails at once is not reported: its socket is in no dump, and has acknowledged
  * nothing when it is destroyed.
  */
-#include "supervise_report.h"
+#include "connection_reports.h"
 #include "compat.h"
 #include "kernel.h"
 #include "kernel_socket.h"
 #include "learn.h"
+#include "messages.h"
 #include "record.h"
 #include "register.h"
 #include "sock_diag.h"
-#include "supervise_trace.h"
 #include "tcp_info.h"
 
 #include <dirent.h>
@@ -34,8 +34,6 @@
 #include <unistd.h>
 #include <uthash.h>
 #include <utlist.h>
-
-/* Linux 5.14; include/uapi/asm-generic/socket.h */
 
 #define SECOND      UINT64_C(1000000000)
 #define MILLISECOND UINT64_C(1000000)
@@ -57,7 +55,7 @@
 
 enum { FAMILIES = 2 };
 
-struct reporter {
+struct target_reporter {
     char program[64];
     struct active active;
     struct register_state state;
@@ -71,12 +69,12 @@ struct socket_entry {
     uint64_t cookie;
     uint64_t netns;
     uint64_t when; /* CLOCK_REALTIME ns, of the call */
-    struct reporter *reporter;
+    struct target_reporter *reporter;
     struct sockinfo sockinfo;
     uint32_t interface;
     pid_t pid;
     enum record_kind kind;
-    bool told;
+    bool reported;
     unsigned dump; /* the last one that met it */
     UT_hash_handle hh;
     struct socket_entry *prev, *next; /* listeners alone */
@@ -87,11 +85,11 @@ static struct {
     const struct policy *policy; /* NULL: nothing is reported */
     uint64_t netns;
     struct sock_diag *diag;
-    struct reporter *reporters[REPORTERS_MAX];
+    struct target_reporter *reporters[REPORTERS_MAX];
     size_t reporter_count;
     struct socket_entry *sockets;
     struct socket_entry *listeners; /* of those */
-    size_t expected;                /* of those: not told yet */
+    size_t expected;                /* of those: not reported yet */
     unsigned dumps;                 /* begun so far */
     unsigned family;                /* of the dump under way */
     uint64_t began;                 /* the last dump, CLOCK_MONOTONIC ns; 0: none yet */
@@ -109,7 +107,7 @@ static uint64_t now_ns(clockid_t clock)
 
 /* --- reporters -------------------------------------------------------------------------------- */
 
-static struct ring *ring_of(struct reporter *reporter)
+static struct ring *ring_of(struct target_reporter *reporter)
 {
     uint64_t now = now_ns(CLOCK_REALTIME);
 
@@ -118,7 +116,7 @@ static struct ring *ring_of(struct reporter *reporter)
     return reporter->state.ring;
 }
 
-static bool is_reporter_of(const struct reporter *reporter, const char *program,
+static bool is_reporter_of(const struct target_reporter *reporter, const char *program,
                            const struct active *active)
 {
     return strcmp(reporter->program, program) == 0 && reporter->active.count == active->count &&
@@ -126,10 +124,10 @@ static bool is_reporter_of(const struct reporter *reporter, const char *program,
                0;
 }
 
-static struct reporter *make_reporter(const char *program, const struct active *active)
+static struct target_reporter *make_reporter(const char *program, const struct active *active)
 {
     const struct register_where where = {getenv("SOCKTUNE_HELPER"), getenv("XDG_RUNTIME_DIR")};
-    struct reporter *reporter = calloc(1, sizeof *reporter);
+    struct target_reporter *reporter = calloc(1, sizeof *reporter);
     uint32_t *rules = malloc((active->count + 1) * sizeof *rules);
 
     if (!reporter || !rules) {
@@ -150,9 +148,9 @@ static struct reporter *make_reporter(const char *program, const struct active *
     return reporter;
 }
 
-static struct reporter *find_reporter(const char *program, const struct active *active)
+static struct target_reporter *find_reporter(const char *program, const struct active *active)
 {
-    struct reporter *made;
+    struct target_reporter *made;
 
     for (size_t i = 0; i < reports.reporter_count; i++)
         if (is_reporter_of(reports.reporters[i], program, active))
@@ -165,9 +163,10 @@ static struct reporter *find_reporter(const char *program, const struct active *
     return made;
 }
 
-struct reporter *reporter_of(const char *program, const struct active *active, unsigned *roles)
+struct target_reporter *reporter_of(const char *program, const struct active *active,
+                                    unsigned *roles)
 {
-    struct reporter *reporter = NULL;
+    struct target_reporter *reporter = NULL;
 
     *roles = reports.policy ? record_roles(reports.policy, active) : 0;
     if (*roles) {
@@ -178,7 +177,7 @@ struct reporter *reporter_of(const char *program, const struct active *active, u
     return reporter;
 }
 
-void reporter_note(struct reporter *reporter, uint32_t option, unsigned result)
+void reporter_note(struct target_reporter *reporter, uint32_t option, unsigned result)
 {
     __atomic_store_n(&reporter->results[option], (uint16_t)result, __ATOMIC_RELAXED);
 }
@@ -195,7 +194,7 @@ static struct socket_entry *find_socket(uint64_t cookie)
 
 static void forget(struct socket_entry *entry)
 {
-    reports.expected -= !entry->told;
+    reports.expected -= !entry->reported;
     if (entry->kind == RECORD_LISTEN)
         DL_DELETE(reports.listeners, entry);
     HASH_DEL(reports.sockets, entry);
@@ -236,13 +235,13 @@ static bool fill_entry(int fd, const struct sockinfo *sockinfo, enum record_kind
     sockinfo_learn_type(&entry->sockinfo, kind == RECORD_LISTEN ? PHASE_LISTEN : PHASE_CONNECT,
                         kernel_get_int(fd, SOL_SOCKET, SO_DOMAIN), SOCK_STREAM, IPPROTO_TCP);
     entry->interface = interface > 0 ? (uint32_t)interface : 0;
-    /* The first connections of a listener may be over before it is seen by a dump. */
+    /* The first connections of a listener may be over before it is address by a dump. */
     if (kind == RECORD_LISTEN)
         learn_facts(KERNEL_SOCKET(fd), &entry->sockinfo, FACT_LOCAL, PHASE_LISTEN);
     return true;
 }
 
-static void expect(struct socket_entry *entry, struct reporter *reporter, pid_t pid)
+static void expect(struct socket_entry *entry, struct target_reporter *reporter, pid_t pid)
 {
     if (entry->netns != reports.netns)
         return;
@@ -254,7 +253,7 @@ static void expect(struct socket_entry *entry, struct reporter *reporter, pid_t 
     pthread_mutex_unlock(&reports.lock);
 }
 
-void reporter_expect(struct reporter *reporter, int fd, const struct sockinfo *sockinfo,
+void reporter_expect(struct target_reporter *reporter, int fd, const struct sockinfo *sockinfo,
                      enum record_kind kind, pid_t pid)
 {
     struct socket_entry entry;
@@ -298,10 +297,10 @@ void reports_note_opened(void)
         closedir(directory);
 }
 
-void reports_adopt(const char *program, const struct active *active, pid_t pid)
+void reports_inherited(const char *program, const struct active *active, pid_t pid)
 {
     unsigned roles;
-    struct reporter *reporter = reporter_of(program, active, &roles);
+    struct target_reporter *reporter = reporter_of(program, active, &roles);
 
     for (size_t i = 0; reporter && i < opened.count; i++)
         expect(&opened.entries[i], reporter, pid);
@@ -339,9 +338,9 @@ static void take_ends(struct socket_entry *entry, const struct sock_diag_target 
     sockinfo->known |= FACT_REMOTE;
 }
 
-static void tell(struct socket_entry *entry)
+static void report_entry(struct socket_entry *entry)
 {
-    entry->told = true;
+    entry->reported = true;
     reports.expected--;
     put_record(entry);
 }
@@ -349,7 +348,7 @@ static void tell(struct socket_entry *entry)
 static void report(struct socket_entry *entry, const struct sock_diag_target *target)
 {
     take_ends(entry, target);
-    tell(entry);
+    report_entry(entry);
 }
 
 /* --- accepted sockets ------------------------------------------------------------------------- */
@@ -385,8 +384,8 @@ static struct socket_entry *adopt(const struct sock_diag_answer *answer)
     if (!listener || !answer->target.flow.remote_port)
         return NULL;
     /* It may be gone before a dump meets it, but has listened, as this proves. */
-    if (!listener->told)
-        tell(listener);
+    if (!listener->reported)
+        report_entry(listener);
     entry.cookie = answer->target.cookie;
     entry.when = now_ns(CLOCK_REALTIME);
     entry.reporter = listener->reporter;
@@ -417,8 +416,8 @@ static bool was_connected(const struct sock_diag_answer *answer)
  * that began later has met those that go on. */
 static void close_listener(struct socket_entry *listener)
 {
-    reports.expected -= !listener->told;
-    listener->told = true;
+    reports.expected -= !listener->reported;
+    listener->reported = true;
     listener->dump = reports.dumps;
 }
 
@@ -428,7 +427,7 @@ static void destroyed(const struct sock_diag_answer *answer)
 
     if (!entry)
         entry = adopt(answer);
-    if (entry && !entry->told &&
+    if (entry && !entry->reported &&
         (entry->kind == RECORD_ACCEPT || (entry->kind == RECORD_CONNECT && was_connected(answer))))
         report(entry, &answer->target);
     if (entry && entry->kind == RECORD_LISTEN)
@@ -449,7 +448,7 @@ static void found(const struct sock_diag_answer *answer)
     if (!entry)
         return;
     entry->dump = reports.dumps;
-    if (!entry->told && (entry->kind == RECORD_LISTEN) == (answer->state == TCP_LISTEN))
+    if (!entry->reported && (entry->kind == RECORD_LISTEN) == (answer->state == TCP_LISTEN))
         report(entry, &answer->target);
 }
 
@@ -470,7 +469,7 @@ static void forget_lost(void)
 
     for (struct socket_entry *entry = reports.sockets; entry; entry = next) {
         next = entry->hh.next;
-        if (entry->dump < reports.dumps && (entry->told || now - entry->when > GIVE_UP_NS))
+        if (entry->dump < reports.dumps && (entry->reported || now - entry->when > GIVE_UP_NS))
             forget(entry);
     }
 }
@@ -548,13 +547,13 @@ static void *watch(void *context)
         pause = reports.expected ? SOON_MS : IDLE_MS;
         pthread_mutex_unlock(&reports.lock);
     }
-    supervise_say("no more connections are reported: sock_diag failed: %s", strerror(errno));
+    message_print("no more connections are reported: sock_diag failed: %s", strerror(errno));
     return NULL;
 }
 
 /* --- beginning and end ------------------------------------------------------------------------ */
 
-/* Returns as take_messages(), but -1 also when all is told. */
+/* Returns as take_messages(), but -1 also when all is reported. */
 static int finish_once(unsigned last)
 {
     int more = watch_once();
@@ -605,7 +604,7 @@ void reports_start(const struct policy *policy)
     if (fd < 0 || !(reports.netns = kernel_get_cookie(fd, SO_NETNS_COOKIE)) ||
         !(reports.diag = sock_diag_open(fd, take_answer, NULL)) ||
         pthread_create(&thread, NULL, watch, NULL) != 0) {
-        supervise_say("connections are not reported: sock_diag: %s", strerror(errno));
+        message_print("connections are not reported: sock_diag: %s", strerror(errno));
         return;
     }
     pthread_detach(thread);

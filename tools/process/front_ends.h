@@ -1,0 +1,45 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The ways of applying rules, and what each of them cannot give (front_ends.def). `check`,
+ * `explain`, `doctor` and the supervisor's warnings all use this table. Pure.
+ */
+#ifndef SOCKTUNE_FRONT_ENDS_H
+#define SOCKTUNE_FRONT_ENDS_H
+
+#include "policy.h"
+
+enum front_end {
+#define FRONT_END(id, name) FRONT_END_##id,
+#include "front_ends.def"
+    FRONT_END_COUNT
+};
+
+enum limit_certainty { LIMIT_MISSES, LIMIT_DEPENDS, LIMIT_UNGUARDED };
+
+struct front_end_limit {
+    enum front_end front_end;
+    unsigned phases, ops, modes, flags; /* as in front_ends.def */
+    enum limit_certainty certainty;
+    const char *reason; /* continues the option's name */
+};
+
+/* "preload" ... */
+const char *front_end_name(enum front_end front_end);
+
+/* The front end of that name; FRONT_END_COUNT if there is none. */
+enum front_end front_end_find(const char *name);
+
+/* "preload apply supervise", for messages and completion. Static text. */
+const char *front_end_names(void);
+
+/* What keeps the front end from giving the action at one of `phases` (PHASE_BIT()s); NULL if
+ * nothing does. */
+const struct front_end_limit *front_end_limit_of(enum front_end front_end,
+                                                 const struct policy *policy,
+                                                 const struct policy_action *action,
+                                                 unsigned phases);
+
+/* "misses", "depends" or "unguarded", for JSON. */
+const char *limit_certainty_name(enum limit_certainty certainty);
+
+#endif

@@ -1,0 +1,32 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The lines of SOCKTUNE_TRACE that the supervisor writes; the library writes the same ones.
+ * Thread-safe: a line is one write.
+ */
+#ifndef SOCKTUNE_CALL_TRACE_H
+#define SOCKTUNE_CALL_TRACE_H
+
+#include "target.h"
+
+/* A call in the making. */
+struct traced_call {
+    const struct policy *policy;
+    const struct target *target;
+    const char *name; /* "connect" */
+    int fd;           /* as the program numbers it */
+};
+
+/* Where traces go: NULL for nowhere, "stderr", or a file's path. Before any thread starts. */
+void call_trace_to(const char *where);
+
+bool call_trace_is_on(void);
+
+/* For struct application, whose context is a struct traced_call. */
+void call_trace_action(const struct application *application, const struct policy_action *action,
+                       enum phase phase, enum applied result, int error);
+
+/* The program's own setsockopt of policy->options[option] is swallowed. */
+void call_trace_swallowed(const struct traced_call *call, const struct sockinfo *sockinfo,
+                          uint32_t option);
+
+#endif
