@@ -174,9 +174,9 @@ static bool gather_options(struct builder *builder)
     return true;
 }
 
-static uint32_t flags_of(const struct option *option)
+static uint16_t flags_of(const struct option *option)
 {
-    uint32_t flags = 0;
+    uint16_t flags = 0;
 
     if (option == NULL)
         return 0;
@@ -185,6 +185,31 @@ static uint32_t flags_of(const struct option *option)
     if (option->when == WHEN_BIND || option->when == WHEN_HANDSHAKE)
         flags |= OPTION_EARLY;
     return flags;
+}
+
+/* Of an option without a row nothing is known. */
+static uint16_t least_of(const struct setting_target *target)
+{
+    return target->option != NULL ? (uint16_t)option_least_length(target->option) : 0;
+}
+
+static void write_siblings(struct builder *builder)
+{
+    struct option_sibling found[OPTION_SIBLINGS_MAX];
+
+    for (size_t i = 0; i < builder->option_count; i++) {
+        const struct setting_target *target = &builder->options[i].target;
+        size_t count = option_siblings(target->level, target->optname, found);
+
+        for (size_t s = 0; s < count; s++) {
+            struct policy_sibling sibling = {.level = found[s].level,
+                                             .optname = found[s].optname,
+                                             .option = (uint16_t)i,
+                                             .effect = (uint16_t)found[s].effect};
+
+            append(builder, SECTION_SIBLINGS, &sibling, sizeof sibling);
+        }
+    }
 }
 
 static void write_options(struct builder *builder)
@@ -201,7 +226,8 @@ static void write_options(struct builder *builder)
         struct policy_option option = {.level = entry->target.level,
                                        .optname = entry->target.optname,
                                        .name = string(builder, name),
-                                       .flags = flags_of(entry->target.option)};
+                                       .flags = flags_of(entry->target.option),
+                                       .least = least_of(&entry->target)};
 
         append(builder, SECTION_OPTIONS, &option, sizeof option);
     }
@@ -452,6 +478,7 @@ static bool build(struct builder *builder)
     for (size_t i = 0; i < ruleset->rule_count; i++)
         builder->criteria[i] = rule_criteria(ruleset, i);
     write_options(builder);
+    write_siblings(builder);
     for (size_t i = 0; i < ruleset->rule_count; i++)
         write_rule(builder, &ruleset->rules[i]);
     write_sources(builder);

@@ -303,3 +303,45 @@ const char *option_nearest(const char *name)
         consider(name, table[i].name, &best, &distance);
     return best;
 }
+
+/* --- siblings --------------------------------------------------------------------------------- */
+
+/* Setting `level`, `optname` changes what the option `of` has set. */
+static const struct {
+    struct option_sibling sibling;
+    int of_level;
+    int of_optname;
+} siblings[] = {
+#define SAME(level, name, other_level, other)                                                      \
+    {{level, name, SIBLING_SAME}, other_level, other},                                             \
+        {{other_level, other, SIBLING_SAME}, level, name},
+#define DISTURBS(level, name, other_level, other)                                                  \
+    {{level, name, SIBLING_DISTURBS}, other_level, other},
+#include "siblings.def"
+#undef SAME
+#undef DISTURBS
+};
+
+size_t option_siblings(int level, int optname, struct option_sibling found[OPTION_SIBLINGS_MAX])
+{
+    size_t count = 0;
+
+    for (size_t i = 0; i < sizeof siblings / sizeof siblings[0]; i++)
+        if (siblings[i].of_level == level && siblings[i].of_optname == optname)
+            found[count++] = siblings[i].sibling;
+    return count;
+}
+
+unsigned option_least_length(const struct option *option)
+{
+    switch (option->kind) {
+    case KIND_LINGER:
+        return 8; /* struct linger */
+    case KIND_TIMEVAL:
+        return 8; /* struct timeval of 32-bit programs */
+    case KIND_STRING:
+        return option->level == IPPROTO_TCP ? 1 : 0;
+    default:
+        return option->level == IPPROTO_IP ? 1 : 4; /* ip(7) takes a byte, too */
+    }
+}

@@ -6,6 +6,8 @@
 #ifndef SOCKTUNE_OPTION_H
 #define SOCKTUNE_OPTION_H
 
+#include "policy.h"
+
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -130,6 +132,20 @@ const struct option *option_find(const char *name);
 
 /* The row of that level and number, or of that level and second number, or NULL. */
 const struct option *option_find_number(int level, int optname);
+
+/* An option whose setting by the program changes what another one has set: siblings.def. */
+struct option_sibling {
+    int level;
+    int optname;
+    enum sibling_effect effect; /* policy.h */
+};
+enum { OPTION_SIBLINGS_MAX = 2 };
+
+/* Those of the option of that number; returns how many. */
+size_t option_siblings(int level, int optname, struct option_sibling siblings[OPTION_SIBLINGS_MAX]);
+
+/* The fewest bytes that the kernel takes as the option's value. */
+unsigned option_least_length(const struct option *option);
 
 /* True if an accepted socket of any of `families` (enum family_bit) has its listener's value. An
  * accepted AF_UNIX socket has it of none but the options of AF_UNIX itself. */

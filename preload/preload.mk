@@ -26,7 +26,7 @@ machine_flags = $(shell $(1) -dM -E -x c /dev/null 2>/dev/null | awk '/ __clang_
 # $(call preload_rules,directory,compiler,flags)
 define preload_rules
 $(1)/hooks.map: preload/hooks.map.in preload/hooks.def
-	$$(Q)mkdir -p $$(@D) && $(2) -E -P -x c $$< -o $$@
+	$$(Q)mkdir -p $$(@D) && $(2) $(3) -E -P -x c $$< -o $$@
 $(patsubst %.c,$(1)/%.o,$(PRELOAD_SRC)): $(1)/%.o: %.c Makefile preload/preload.mk
 	$$(call say,CC,$$<)
 	$$(Q)mkdir -p $$(@D) && $(2) $(3) $$(PRELOAD_CFLAGS) -include preload/weak_libc.h -c -o $$@ $$<

@@ -64,6 +64,13 @@ static int early_setsockopt(int fd, int level, int optname, const void *value, s
     return (int)kernel_call(SYS_setsockopt, fd, level, optname, value, length);
 }
 
+#ifdef __i386__
+static int early___setsockopt64(int fd, int level, int optname, const void *value, socklen_t length)
+{
+    return early_setsockopt(fd, level, optname, value, length);
+}
+#endif
+
 static int early_prctl(int option, ...)
 {
     unsigned long argument[4];

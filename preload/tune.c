@@ -58,6 +58,12 @@ void tune_undo(int fd, const struct sockinfo *sockinfo, const struct decision *d
     undo_former_peer(&application, decision, &notes);
 }
 
+bool tune_force(int fd, const struct sockinfo *sockinfo, const struct policy_action *action)
+{
+    const struct application application = application_of(KERNEL_SOCKET(fd), sockinfo, 0);
+    return apply_now(&application, action);
+}
+
 void tune(int fd, struct sockinfo *sockinfo, enum phase phase)
 {
     int saved = errno;

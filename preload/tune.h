@@ -31,4 +31,7 @@ void tune_apply(int fd, const struct sockinfo *sockinfo, const struct decision *
 /* Before a socket is connected again: undo_former_peer() (undo.h). Changes errno. */
 void tune_undo(int fd, const struct sockinfo *sockinfo, const struct decision *decision);
 
+/* Give `fd` one action, unless it has its value: apply_now() (apply.h). Changes errno. */
+bool tune_force(int fd, const struct sockinfo *sockinfo, const struct policy_action *action);
+
 #endif

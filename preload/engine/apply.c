@@ -6,6 +6,7 @@
  */
 #include "apply.h"
 
+#include "bytes.h"
 #include "compat.h"
 #include "learn.h"
 
@@ -139,6 +140,27 @@ uint32_t apply_value(const struct policy *policy, const struct policy_action *ac
     return sizeof bits;
 }
 
+/* The kernel pads names, and doubles buffers. */
+bool apply_has_value(const struct policy *policy, const struct policy_action *action,
+                     const struct default_value *now)
+{
+    uint8_t given[POLICY_VALUE_MAX];
+    uint32_t length = apply_value(policy, action, now->bytes, now->length, given), number;
+    const struct policy_option *option = &policy->options[action->option];
+    bool is_buffer = option->level == SOL_SOCKET &&
+                     (option->optname == SO_SNDBUF || option->optname == SO_RCVBUF);
+    if (is_buffer && length == sizeof number) {
+        __builtin_memcpy(&number, given, sizeof number);
+        number *= 2;
+        __builtin_memcpy(given, &number, sizeof number);
+    }
+    if (length == 0 || now->length < length || !bytes_equal(given, now->bytes, length))
+        return false;
+    while (length < now->length && now->bytes[length] == 0)
+        length++;
+    return length == now->length;
+}
+
 static int set_merged(const struct socket_handle *socket, const struct policy *policy,
                       const struct policy_action *action)
 {
@@ -194,6 +216,22 @@ static void bind_source(const struct application *application, const struct poli
     }
     report_result(application, action, phase, failed == 0 ? APPLIED_SET : APPLIED_FAILED,
                   failed == 0 ? 0 : errno);
+}
+
+bool apply_now(const struct application *application, const struct policy_action *action)
+{
+    const struct policy_option *option = &application->policy->options[action->option];
+    const struct socket_handle *socket = application->socket;
+    struct default_value now;
+    if (option->level == LEVEL_SOCKTUNE)
+        return false;
+    if (defaults_note_one(socket, option, &now) &&
+        apply_has_value(application->policy, action, &now))
+        return true;
+    if (action->op == OP_MERGE)
+        return set_merged(socket, application->policy, action) == 0;
+    return socket->ops->set(socket, option->level, option->optname,
+                            policy_string(application->policy, action->value), action->length) == 0;
 }
 
 /* --- IP_TOS and SO_PRIORITY ------------------------------------------------------------------- */

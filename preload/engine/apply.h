@@ -69,6 +69,14 @@ bool apply_yields(const struct application *application, const struct policy_act
 uint32_t apply_value(const struct policy *policy, const struct policy_action *action,
                      const void *now, uint32_t length, uint8_t *value);
 
+/* Is `now`, as it was read from a socket, what the action sets? Pure. */
+bool apply_has_value(const struct policy *policy, const struct policy_action *action,
+                     const struct default_value *now);
+
+/* Give the socket one action, unless it has its value. False if it cannot be set: errno. Reports
+ * nothing. */
+bool apply_now(const struct application *application, const struct policy_action *action);
+
 /* The `transport` (OP_TRANSPORT) that socket() is to ask for, or NULL. Pure. */
 const struct policy_action *apply_transport(const struct policy *policy,
                                             const struct decision *decision,

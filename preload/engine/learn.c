@@ -107,19 +107,28 @@ void learn_decision(const struct policy *policy, const struct active *active,
         learn_facts(socket, sockinfo, missing, phase);
 }
 
-bool learn_guard(const struct policy *policy, const struct active *active,
-                 const struct socket_handle *socket, uint32_t option, struct sockinfo *sockinfo)
+/* Is the action one that the socket has got, or should have, by what it is now? */
+static bool is_due_by_now(const struct policy_action *action, const struct sockinfo *sockinfo)
 {
-    bool swallow = false;
+    return (action->phases & sockinfo_phases_behind(sockinfo)) != 0;
+}
+
+bool learn_guard(const struct policy *policy, const struct active *active,
+                 const struct socket_handle *socket, uint32_t option, struct sockinfo *sockinfo,
+                 struct guard *guard)
+{
     unsigned missing;
+    *guard = (struct guard){.forced = NO_ACTION};
     if (!learn_history(socket, sockinfo))
         return false;
     /* What connect() could not know when the rule was to act, it did not act on. */
     if ((sockinfo->known & FACT_ROLE) != 0 && sockinfo->roles == ROLE_CONNECT)
         sockinfo->unavailable |= FACT_LOCAL;
-    while ((missing = match_guard(policy, active, sockinfo, option, &swallow)) != 0)
+    while ((missing = match_guard(policy, active, sockinfo, option, guard)) != 0)
         learn_facts(socket, sockinfo, missing, PHASE_CONNECT);
-    return swallow;
+    if (guard->forced != NO_ACTION && !is_due_by_now(&policy->actions[guard->forced], sockinfo))
+        guard->forced = NO_ACTION;
+    return guard->ignored || guard->forced != NO_ACTION;
 }
 
 uint32_t learn_report(const struct policy *policy, const struct active *active,

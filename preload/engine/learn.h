@@ -23,12 +23,15 @@ void learn_decision(const struct policy *policy, const struct active *active,
                     unsigned phases, struct decision *decision);
 
 /*
- * Is the program's own setting of policy->options[option] to have no effect on this socket? What is
- * learnt of the socket is left in `sockinfo`. What is no socket is left to the kernel to refuse.
- * Changes errno. Async-signal-safe.
+ * Is the program's own setting of policy->options[option] on this socket guarded by a rule, and
+ * how? An option is forced only on a socket that has reached a call at which it is given: before
+ * that, the program's setting does no harm, and where it is never given, nothing may be taken away.
+ * What is learnt of the socket is left in `sockinfo`. What is no socket is left to the kernel to
+ * refuse. Changes errno. Async-signal-safe.
  */
 bool learn_guard(const struct policy *policy, const struct active *active,
-                 const struct socket_handle *socket, uint32_t option, struct sockinfo *sockinfo);
+                 const struct socket_handle *socket, uint32_t option, struct sockinfo *sockinfo,
+                 struct guard *guard);
 
 /* match_report() with the facts that it asks for: the number of the reporting rule, or NO_REPORT.
  * Changes errno. Async-signal-safe. */

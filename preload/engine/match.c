@@ -288,53 +288,52 @@ bool action_applies(const struct policy_action *action, const struct sockinfo *s
     return (action->phases & PHASE_BIT(phase)) != 0 && action_concerns(action, sockinfo);
 }
 
-/* What one rule says about the program's own setsockopt of an option. */
-struct say {
-    bool gives;   /* it has a value for the option */
-    bool forces;  /* and insists on it */
-    bool ignores; /* the program's own setting is to have no effect */
+/* What one rule says about the program's own setsockopt of an option on such a socket. */
+struct rule_guard {
+    uint32_t gives; /* the action with a value for the option, or NO_ACTION */
+    bool ignores;   /* the program's own setting is to have no effect */
 };
 
-static struct say rule_says(const struct policy *policy, const struct policy_rule *rule,
-                            uint32_t option)
+static struct rule_guard rule_guards(const struct policy *policy, const struct policy_rule *rule,
+                                     const struct sockinfo *sockinfo, uint32_t option)
 {
-    struct say say = {false, false, false};
+    struct rule_guard says = {NO_ACTION, false};
     for (uint32_t a = rule->actions.first; a < rule->actions.first + rule->actions.count; a++) {
         const struct policy_action *action = &policy->actions[a];
-        if (action->option != option)
+        if (action->option != option || !action_concerns(action, sockinfo))
             continue;
-        say.ignores = say.ignores || action->mode == MODE_IGNORE;
-        say.gives = say.gives || action->mode != MODE_IGNORE;
-        say.forces = action->mode == MODE_FORCE;
+        if (action->mode == MODE_IGNORE)
+            says.ignores = true;
+        else
+            says.gives = a;
     }
-    return say;
+    return says;
 }
 
 unsigned match_guard(const struct policy *policy, const struct active *active,
-                     const struct sockinfo *sockinfo, uint32_t option, bool *swallow)
+                     const struct sockinfo *sockinfo, uint32_t option, struct guard *guard)
 {
     struct view view = view_of(sockinfo);
-    bool ignored = false, forced = false;
     unsigned needed = 0;
+    *guard = (struct guard){.forced = NO_ACTION};
     for (uint32_t i = 0; i < active->count; i++) {
         const struct policy_rule *rule = &policy->rules[active->rules[i]];
-        struct say say = rule_says(policy, rule, option);
+        struct rule_guard says = rule_guards(policy, rule, sockinfo, option);
         bool final = (rule->flags & RULE_FINAL) != 0;
-        if (!say.gives && !say.ignores && !final)
+        if (says.gives == NO_ACTION && !says.ignores && !final)
             continue;
         uint32_t missing = rule_matches(policy, rule, &view);
         if (missing == NO_MATCH)
             continue;
         needed |= missing & ~(uint32_t)sockinfo->unavailable;
-        ignored = ignored || say.ignores;
+        guard->ignored = guard->ignored || says.ignores;
         if (missing != 0)
             continue;
-        if (say.gives)
-            forced = say.forces;
+        if (says.gives != NO_ACTION)
+            guard->forced = policy->actions[says.gives].mode == MODE_FORCE ? says.gives : NO_ACTION;
         if (final)
             break;
     }
-    *swallow = ignored || forced;
     return needed;
 }
 

@@ -52,15 +52,21 @@ unsigned match_rules(const struct policy *policy, const struct active *active,
 bool action_applies(const struct policy_action *action, const struct sockinfo *sockinfo,
                     enum phase phase);
 
+/* What the rules say about the program's own setsockopt of an option. */
+struct guard {
+    uint32_t forced; /* the MODE_FORCE action that wins, or NO_ACTION */
+    bool ignored;    /* a MODE_IGNORE action is for it */
+};
+
 /*
- * Is the program's own setsockopt of `option` (an index into policy->options) to be swallowed?
- * Yes, if the winning action is MODE_FORCE and its rule matches, or if a MODE_IGNORE action's rule
- * matches, or could still match once unavailable facts are known: a program sets a buffer before
- * it connects, so an ignore that waited for the remote address would never work.
- * Returns 0 and the answer in `swallow`, or the missing facts as match_rules() does.
+ * Is the program's own setsockopt of `option` (an index into policy->options) guarded on a socket?
+ * A force is in force if it wins and its rule matches. An ignore, if its rule matches or could
+ * still match once unavailable facts are known: a program sets a buffer before it connects, so an
+ * ignore that waited for the remote address would never work.
+ * Returns 0 and the answer in `guard`, or the missing facts as match_rules() does.
  */
 unsigned match_guard(const struct policy *policy, const struct active *active,
-                     const struct sockinfo *sockinfo, uint32_t option, bool *swallow);
+                     const struct sockinfo *sockinfo, uint32_t option, struct guard *guard);
 
 #define NO_REPORT UINT32_MAX
 

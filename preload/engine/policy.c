@@ -15,6 +15,7 @@ const uint32_t policy_record_size[SECTION_COUNT] = {
     [SECTION_ACTIONS] = sizeof(struct policy_action),
     [SECTION_PREFIXES] = sizeof(struct policy_prefix),
     [SECTION_PORTS] = sizeof(struct policy_port),
+    [SECTION_SIBLINGS] = sizeof(struct policy_sibling),
     [SECTION_DATA] = 1,
 };
 
@@ -27,6 +28,7 @@ _Static_assert(sizeof(struct policy_option) == 16, "option");
 _Static_assert(sizeof(struct policy_action) == 36, "action");
 _Static_assert(sizeof(struct policy_prefix) == 20, "prefix");
 _Static_assert(sizeof(struct policy_port) == 8, "port");
+_Static_assert(sizeof(struct policy_sibling) == 12, "sibling");
 
 static uint64_t mix(uint64_t lane, uint64_t word)
 {
@@ -96,7 +98,8 @@ static bool matcher_ok(const struct policy_header *h, const struct policy_matche
 static bool rule_ok(const struct policy_header *h, const struct policy_rule *rule)
 {
     return is_string(h, rule->name) && is_string(h, rule->file) &&
-           (rule->flags & ~(uint32_t)(RULE_FINAL | RULE_REPORT | RULE_HANDOFF)) == 0 &&
+           (rule->flags & ~(uint32_t)(RULE_FINAL | RULE_REPORT | RULE_HANDOFF | RULE_INHERITED)) ==
+               0 &&
            (rule->flags & RULE_HANDOFF) != RULE_HANDOFF && rule->protocols != 0 &&
            (rule->protocols & ~(unsigned)PROTOCOL_ALL) == 0 && rule->roles != 0 &&
            (rule->roles & ~(unsigned)ROLE_ALL) == 0 && rule->families != 0 &&
@@ -147,6 +150,12 @@ static bool port_ok(const struct policy_header *h, const struct policy_port *por
     return port->low <= port->high && port->negate <= 1;
 }
 
+static bool sibling_ok(const struct policy_header *h, const struct policy_sibling *sibling)
+{
+    return sibling->option < h->sections[SECTION_OPTIONS].count &&
+           sibling->effect <= SIBLING_DISTURBS;
+}
+
 #define EACH_OK(header, id, type, check)                                                           \
     ({                                                                                             \
         const type *record_ = section(header, id);                                                 \
@@ -172,7 +181,8 @@ static bool records_ok(const struct policy_header *h)
            EACH_OK(h, SECTION_OPTIONS, struct policy_option, option_ok) &&
            EACH_OK(h, SECTION_ACTIONS, struct policy_action, action_ok) &&
            EACH_OK(h, SECTION_PREFIXES, struct policy_prefix, prefix_ok) &&
-           EACH_OK(h, SECTION_PORTS, struct policy_port, port_ok);
+           EACH_OK(h, SECTION_PORTS, struct policy_port, port_ok) &&
+           EACH_OK(h, SECTION_SIBLINGS, struct policy_sibling, sibling_ok);
 }
 
 const char *policy_open(struct policy *policy, const void *blob, size_t size)
@@ -200,6 +210,7 @@ const char *policy_open(struct policy *policy, const void *blob, size_t size)
         .actions = section(h, SECTION_ACTIONS),
         .prefixes = section(h, SECTION_PREFIXES),
         .ports = section(h, SECTION_PORTS),
+        .siblings = section(h, SECTION_SIBLINGS),
         .data = section(h, SECTION_DATA),
         .failure = (const char *)section(h, SECTION_DATA) + h->failure,
         .size = h->size,
@@ -208,6 +219,7 @@ const char *policy_open(struct policy *policy, const void *blob, size_t size)
         .rule_count = h->sections[SECTION_RULES].count,
         .option_count = h->sections[SECTION_OPTIONS].count,
         .action_count = h->sections[SECTION_ACTIONS].count,
+        .sibling_count = h->sections[SECTION_SIBLINGS].count,
     };
     return NULL;
 }
@@ -228,6 +240,21 @@ uint64_t policy_name_hash(const char *name)
     while (name[length] != 0)
         length++;
     return policy_is_rule_file(name) ? bytes_hash(BYTES_HASH_BEGIN, name, length) : 0;
+}
+
+bool policy_option_is_set_by(const struct policy *policy, uint32_t option, int level, int optname,
+                             enum sibling_effect effect)
+{
+    if (effect == SIBLING_SAME && policy->options[option].level == level &&
+        policy->options[option].optname == optname)
+        return true;
+    for (uint32_t i = 0; i < policy->sibling_count; i++) {
+        const struct policy_sibling *sibling = &policy->siblings[i];
+        if (sibling->option == option && sibling->level == level && sibling->optname == optname &&
+            sibling->effect == effect)
+            return true;
+    }
+    return false;
 }
 
 const struct policy_rule *policy_rule_of_action(const struct policy *policy, uint32_t index)

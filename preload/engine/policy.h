@@ -21,7 +21,7 @@
 #include <stdint.h>
 
 #define POLICY_MAGIC       "SOCKTUNE"
-#define POLICY_VERSION     3u
+#define POLICY_VERSION     4u
 #define POLICY_SUFFIX      ".policy"
 #define POLICY_SIZE_MAX    (64u << 20) /* bytes; a larger file is refused unread */
 #define POLICY_OPTIONS_MAX 256u /* distinct options in one policy: bounds the stack of a hook */
@@ -99,6 +99,7 @@ enum policy_section_id {
     SECTION_ACTIONS,  /* struct policy_action, grouped by rule */
     SECTION_PREFIXES, /* struct policy_prefix */
     SECTION_PORTS,    /* struct policy_port */
+    SECTION_SIBLINGS, /* struct policy_sibling */
     SECTION_DATA,     /* NUL-terminated strings and values; byte 0 is NUL, so offset 0 is "" */
     SECTION_COUNT
 };
@@ -180,7 +181,9 @@ enum rule_flag {
     /* How: beside the record, the connection itself is passed to the helper; always, or only where
      * the program cannot have sock_diag. At most one of them. */
     RULE_HANDOFF_SOCKET = 4,
-    RULE_HANDOFF_AUTO = 8
+    RULE_HANDOFF_AUTO = 8,
+    /* Also for sockets that the program has from its parent, unasked. */
+    RULE_INHERITED = 16
 };
 #define RULE_HANDOFF (RULE_HANDOFF_SOCKET | RULE_HANDOFF_AUTO)
 
@@ -211,7 +214,22 @@ struct policy_option {
     int32_t level;
     int32_t optname;
     uint32_t name;  /* string: the kernel's name, or "level:number" for a raw one */
-    uint32_t flags; /* enum option_flag */
+    uint16_t flags; /* enum option_flag */
+    uint16_t least; /* the fewest bytes that the kernel takes as its value */
+};
+
+/* What setting one option does to another. */
+enum sibling_effect {
+    SIBLING_SAME,    /* it is another name for the same setting */
+    SIBLING_DISTURBS /* it changes the other as a side effect */
+};
+
+/* Setting `level`, `optname` changes what `option` has set. */
+struct policy_sibling {
+    int32_t level;
+    int32_t optname;
+    uint16_t option; /* index into SECTION_OPTIONS */
+    uint16_t effect; /* enum sibling_effect */
 };
 
 struct policy_action {
@@ -241,6 +259,7 @@ struct policy {
     const struct policy_action *actions;
     const struct policy_prefix *prefixes;
     const struct policy_port *ports;
+    const struct policy_sibling *siblings;
     const char *data;
     const char *failure; /* as in the header; "" for none */
     uint32_t size;
@@ -249,6 +268,7 @@ struct policy {
     uint32_t rule_count;
     uint32_t option_count;
     uint32_t action_count;
+    uint32_t sibling_count;
 };
 
 /*
@@ -269,6 +289,11 @@ uint64_t policy_name_hash(const char *name);
 /* The checksum of header field `checksum`: over blob[offsetof(failure) .. size). `size` is a
  * multiple of 8. Guards against damage, not against malice. */
 uint64_t policy_checksum(const void *blob, size_t size);
+
+/* Does setting `level`, `optname` set policy->options[option] too, or change it as a side effect?
+ * Pure. */
+bool policy_option_is_set_by(const struct policy *policy, uint32_t option, int level, int optname,
+                             enum sibling_effect effect);
 
 /* The rule to which the action of that index belongs. Pure. */
 const struct policy_rule *policy_rule_of_action(const struct policy *policy, uint32_t index);

@@ -40,25 +40,6 @@ static bool is_buffer(const struct policy_option *option)
            (option->optname == SO_SNDBUF || option->optname == SO_RCVBUF);
 }
 
-/* Has the socket the very value of the action? The kernel pads names, and doubles buffers. */
-static bool has_value(const struct application *application, const struct policy_action *action,
-                      const struct default_value *now)
-{
-    const struct policy *policy = application->policy;
-    uint8_t given[POLICY_VALUE_MAX];
-    uint32_t length = apply_value(policy, action, now->bytes, now->length, given), number;
-    if (is_buffer(&policy->options[action->option]) && length == sizeof number) {
-        __builtin_memcpy(&number, given, sizeof number);
-        number *= 2;
-        __builtin_memcpy(given, &number, sizeof number);
-    }
-    if (length == 0 || now->length < length || !bytes_equal(given, now->bytes, length))
-        return false;
-    while (length < now->length && now->bytes[length] == 0)
-        length++;
-    return length == now->length;
-}
-
 /* Give the option the value of the fresh socket. A buffer is halved, for the kernel doubles it, and
  * handed back to autotuning. */
 static void restore(const struct application *application, const struct socket_handle *fresh,
@@ -115,7 +96,7 @@ static bool is_left_over(const struct application *application, const struct dec
     struct default_value now;
     return !is_given_again(application, decision, action->option) &&
            defaults_note_one(application->socket, option, &now) &&
-           has_value(application, action, &now);
+           apply_has_value(application->policy, action, &now);
 }
 
 /* `fresh` is made when it is first needed; false if it cannot be. */

@@ -48,7 +48,7 @@ static void match(const struct policy *policy, const struct active *active,
                   struct sockinfo sockinfo)
 {
     struct decision decision;
-    bool swallow;
+    struct guard guard;
     unsigned missing;
     uint32_t number;
 
@@ -67,7 +67,7 @@ static void match(const struct policy *policy, const struct active *active,
     for (uint32_t i = 0; i < policy->option_count; i++) {
         if (decision.action[i] != NO_ACTION)
             use_action(policy, &sockinfo, decision.action[i]);
-        (void)match_guard(policy, active, &sockinfo, i, &swallow);
+        (void)match_guard(policy, active, &sockinfo, i, &guard);
     }
 }
 

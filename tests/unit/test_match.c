@@ -263,9 +263,9 @@ static bool guard(const struct compiled *c, const struct sockinfo *s, const char
         indices[i] = i;
     for (uint32_t i = 0; i < c->policy.option_count; i++)
         if (strcmp(policy_string(&c->policy, c->policy.options[i].name), option) == 0) {
-            bool swallow;
-            *missing = match_guard(&c->policy, &active, s, i, &swallow);
-            return swallow;
+            struct guard answer;
+            *missing = match_guard(&c->policy, &active, s, i, &answer);
+            return answer.ignored || answer.forced != NO_ACTION;
         }
     cr_assert_fail("no %s in the policy", option);
     return false;

@@ -70,8 +70,8 @@ static void walk(const struct policy *policy)
     struct decision decision;
     match_rules(policy, &active, &sockinfo, PHASE_ALL, &decision);
     for (uint32_t i = 0; i < policy->option_count; i++) {
-        bool swallow;
-        match_guard(policy, &active, &sockinfo, i, &swallow);
+        struct guard guard;
+        match_guard(policy, &active, &sockinfo, i, &guard);
         if (decision.action[i] == NO_ACTION)
             continue;
         const struct policy_action *action = &policy->actions[decision.action[i]];

@@ -207,7 +207,7 @@ static void print_effects(const struct policy *policy, const struct outcome *out
 static void print_guards(const struct policy *policy, const struct outcome *outcome)
 {
     for (uint32_t i = 0; i < outcome->guard_count; i++) {
-        const struct guard *guard = &outcome->guards[i];
+        const struct guarded_option *guard = &outcome->guards[i];
 
         printf("The program's own setting of %s has no effect: %s by ",
                policy_string(policy, policy->options[guard->option].name),

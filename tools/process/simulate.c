@@ -246,8 +246,9 @@ static bool is_guarded(const struct simulation *simulation, const struct active 
                        uint32_t option)
 {
     struct sockinfo sockinfo;
+    struct guard guard;
 
-    return learn_guard(simulation->policy, active, &simulation->socket, option, &sockinfo);
+    return learn_guard(simulation->policy, active, &simulation->socket, option, &sockinfo, &guard);
 }
 
 /* The `force` that won, or else the last `ignore` that swallows by itself. */
@@ -335,7 +336,7 @@ void simulate(const struct policy *policy, const struct active *active,
     for (uint32_t i = 0; i < policy->option_count; i++)
         if (is_guarded(&simulation, active, i))
             outcome->guards[outcome->guard_count++] =
-                (struct guard){i, guard_reason(&simulation, i)};
+                (struct guarded_option){i, guard_reason(&simulation, i)};
     outcome->report = reporting_rule(&simulation);
     list_effects(&simulation, outcome);
 }

@@ -37,7 +37,7 @@ struct effect {
 };
 
 /* An option that the program cannot set itself on the socket as it is at the end. */
-struct guard {
+struct guarded_option {
     uint32_t option; /* index into policy->options */
     uint32_t action; /* the `force` or `ignore` that is the reason */
 };
@@ -46,7 +46,7 @@ struct outcome {
     /* What stands at the end, in the order given; what was given and then replaced is left out. */
     struct effect effects[POLICY_OPTIONS_MAX];
     uint32_t effect_count;
-    struct guard guards[POLICY_OPTIONS_MAX];
+    struct guarded_option guards[POLICY_OPTIONS_MAX];
     uint32_t guard_count;
     uint32_t report; /* index into policy->rules of the rule that has it reported; or NO_REPORT */
 };

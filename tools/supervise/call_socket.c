@@ -99,60 +99,88 @@ void call_tune_accepted(const struct call_context *call, const struct socket_han
 
 /* --- the program's own setsockopt() ----------------------------------------------------------- */
 
-/* One forced option. */
-struct forcing {
-    struct traced_call traced; /* first: note_applied() takes it from the same pointer */
+/* What the rules say about one option of the socket. */
+struct option_ruling {
     uint32_t option;
-    bool failed;
+    struct sockinfo sockinfo;
+    struct guard guard;
 };
 
-static bool wants_forced(const struct application *application, const struct policy_action *action,
-                         enum phase phase)
-{
-    const struct forcing *forcing = application->context;
-    (void)phase;
-    return action->option == forcing->option && action->mode == MODE_FORCE;
-}
-
-static void note_forced(const struct application *application, const struct policy_action *action,
-                        enum phase phase, enum applied result, int error)
-{
-    struct forcing *forcing = application->context;
-    forcing->failed = result == APPLIED_FAILED;
-    note_applied(application, action, phase, result, error);
-}
-
-/* Give a forced option its value. False if the kernel refuses it. */
-static bool force_option(const struct call_context *call, const struct socket_handle *socket,
-                         struct sockinfo *sockinfo, uint32_t option)
+static bool find_ruling(const struct call_context *call, const struct socket_handle *socket,
+                        const struct call_setting *setting, enum sibling_effect effect,
+                        struct option_ruling *ruling)
 {
     const struct policy *policy = call->context->policy;
-    struct forcing forcing = {.option = option};
-    struct application application = application_of(call, socket, sockinfo, &forcing.traced);
-    struct decision decision;
-    application.phases = PHASE_ALL;
-    application.wants = wants_forced;
-    application.report = note_forced;
-    application.context = &forcing;
-    learn_decision(policy, &call->target->program->active, socket, sockinfo, PHASE_CONNECT,
-                   PHASE_ALL, &decision);
-    /* A buffer that is set on a connection can clamp its window for good. */
-    if (sockinfo_is_connection(sockinfo))
-        apply_drop_early(policy, &decision);
-    apply_actions(&application, &decision);
-    return !forcing.failed;
+    for (ruling->option = 0; ruling->option < policy->option_count; ruling->option++)
+        if (policy_option_is_set_by(policy, ruling->option, setting->level, setting->optname,
+                                    effect) &&
+            learn_guard(policy, &call->target->program->active, socket, ruling->option,
+                        &ruling->sockinfo, &ruling->guard))
+            return true;
+    return false;
 }
 
-bool call_guard(const struct call_context *call, const struct socket_handle *socket,
-                uint32_t option)
+/* Make the program's own call on the duplicate. */
+static bool set_own(const struct socket_handle *socket, const struct call_setting *setting)
+{
+    return socket->ops->set(socket, setting->level, setting->optname, setting->value,
+                            setting->length) == 0;
+}
+
+static bool force_option(const struct call_context *call, const struct socket_handle *socket,
+                         struct option_ruling *ruling)
+{
+    const struct policy_action *action = &call->context->policy->actions[ruling->guard.forced];
+    struct traced_call traced;
+    const struct application application = application_of(call, socket, &ruling->sockinfo, &traced);
+    return apply_now(&application, action);
+}
+
+/* As preload/guarded.c does it. */
+static bool set_guarded(const struct call_context *call, const struct socket_handle *socket,
+                        const struct call_setting *setting, struct option_ruling *ruling)
 {
     const struct policy *policy = call->context->policy;
     struct traced_call traced = {policy, call->target, call->name, call->fd};
-    struct sockinfo sockinfo;
-    if (!learn_guard(policy, &call->target->program->active, socket, option, &sockinfo) ||
-        !force_option(call, socket, &sockinfo, option))
+    if (setting->length < policy->options[ruling->option].least)
         return false;
+    if (ruling->guard.forced != NO_ACTION) {
+        bool merged = policy->actions[ruling->guard.forced].op == OP_MERGE;
+        if (merged && !set_own(socket, setting))
+            return false;
+        if (!force_option(call, socket, ruling) && !merged)
+            return false;
+    }
     if (call_trace_is_on())
-        call_trace_swallowed(&traced, &sockinfo, option);
+        call_trace_swallowed(&traced, &ruling->sockinfo, ruling->option);
     return true;
+}
+
+/* The program's own call is made here, since the guarded option has to get its value back. */
+static bool set_disturbing(const struct call_context *call, const struct socket_handle *socket,
+                           const struct call_setting *setting, struct option_ruling *disturbed)
+{
+    const struct policy_option *option = &call->context->policy->options[disturbed->option];
+    int before = socket_get_int(socket, option->level, option->optname);
+    struct option_ruling own;
+    bool made = find_ruling(call, socket, setting, SIBLING_SAME, &own)
+                    ? set_guarded(call, socket, setting, &own)
+                    : set_own(socket, setting);
+    if (!made)
+        return false;
+    if (disturbed->guard.forced != NO_ACTION)
+        force_option(call, socket, disturbed);
+    else if (before >= 0)
+        socket->ops->set(socket, option->level, option->optname, &before, sizeof before);
+    return true;
+}
+
+bool call_set_option(const struct call_context *call, const struct socket_handle *socket,
+                     const struct call_setting *setting)
+{
+    struct option_ruling ruling;
+    if (find_ruling(call, socket, setting, SIBLING_DISTURBS, &ruling))
+        return set_disturbing(call, socket, setting, &ruling);
+    return find_ruling(call, socket, setting, SIBLING_SAME, &ruling) &&
+           set_guarded(call, socket, setting, &ruling);
 }

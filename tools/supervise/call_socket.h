@@ -30,12 +30,20 @@ bool call_is_accepted(const struct socket_handle *socket);
 /* Give an accepted socket what its listener could not pass on. */
 void call_tune_accepted(const struct call_context *call, const struct socket_handle *socket);
 
+/* The program's own setsockopt(): what it passes, as far as it was read. */
+struct call_setting {
+    int level, optname;
+    const void *value;
+    socklen_t length; /* of what was read */
+};
+
 /*
- * Is the program's own setting of policy->options[option] to have no effect on this socket? A
- * forced value is given to the socket at once; if the kernel refuses it, the answer is false, so
- * that the socket has at least the program's value.
+ * Do what the rules say about the program's own setting of an option on this socket. True if the
+ * call is to succeed without being made: an ignored option stays as it is, a forced one has been
+ * given the rule's value. False if the call is to go on: no rule is against it, or the kernel
+ * refuses the rule's value, so that the socket has at least the program's.
  */
-bool call_guard(const struct call_context *call, const struct socket_handle *socket,
-                uint32_t option);
+bool call_set_option(const struct call_context *call, const struct socket_handle *socket,
+                     const struct call_setting *setting);
 
 #endif

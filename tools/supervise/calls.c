@@ -261,46 +261,23 @@ static enum verdict handle_epoll(const struct handling *handling)
 
 /* --- setsockopt ------------------------------------------------------------------------------- */
 
-static bool is_number_of(const struct policy_option *option, int level, int optname)
-{
-    const struct option *row;
-    if (option->level != level)
-        return false;
-    if (option->optname == optname)
-        return true;
-    row = option_find_number(option->level, option->optname);
-    return row != NULL && row->other_optname == optname;
-}
-
-/* Would the kernel refuse the program's call? The answer is its own then. */
-static bool is_refused(int fd, int level, int optname, const struct call_data *data)
-{
-    char value[256];
-    socklen_t length = sizeof value;
-    /* ip_setsockopt() takes one byte for a number; all others want an int at least. */
-    if (data->length < (level == IPPROTO_IP ? 1 : sizeof(int)))
-        return true;
-    return getsockopt(fd, level, optname, value, &length) != 0 &&
-           (errno == EOPNOTSUPP || (errno == ENOPROTOOPT && level != SOL_SOCKET));
-}
-
-static enum verdict handle_setsockopt(const struct handling *handling, int level, int optname,
+/* What cannot be read is left to the kernel to refuse. */
+static enum verdict handle_setsockopt(const struct handling *handling,
+                                      const struct notified_call *call,
                                       const struct call_data *data)
 {
-    const struct policy *policy = handling->call.context->policy;
-    bool swallow = false;
-    uint32_t option = 0;
+    const struct call_setting setting = {(int)call->arguments[1], (int)call->arguments[2],
+                                         &data->bytes, data->length};
+    bool readable = data->length != 0 || (int)call->arguments[4] == 0;
+    bool swallow;
     int fd;
     if (handling->call.target->program->active.count == 0)
         return VERDICT_CONTINUE;
-    while (option < policy->option_count && !is_number_of(&policy->options[option], level, optname))
-        option++;
     fd = duplicate_socket(handling);
     if (fd < 0)
         return VERDICT_CONTINUE;
     treat_accepted(handling, fd);
-    if (option < policy->option_count && !is_refused(fd, level, optname, data))
-        swallow = call_guard(&handling->call, KERNEL_SOCKET(fd), option);
+    swallow = readable && call_set_option(&handling->call, KERNEL_SOCKET(fd), &setting);
     close(fd);
     return swallow ? VERDICT_SUCCESS : VERDICT_CONTINUE;
 }
@@ -329,7 +306,7 @@ static enum verdict dispatch(const struct handling *handling, const struct notif
     case NOTIFIED_LISTEN:
         return handle_listen(handling);
     case NOTIFIED_SETSOCKOPT:
-        return handle_setsockopt(handling, (int)call->arguments[1], (int)call->arguments[2], data);
+        return handle_setsockopt(handling, call, data);
     case NOTIFIED_EPOLL:
         return handle_epoll(handling);
     case NOTIFIED_URING:

@@ -121,10 +121,12 @@ bool needs_nothing(const struct needs *needs)
     SCMP_CMP64(argument, SCMP_CMP_MASKED_EQ, 0xffffffffu, (uint32_t)(value))
 #define FLAG_IN(argument, flag) SCMP_CMP64(argument, SCMP_CMP_MASKED_EQ, (flag), (flag))
 
+/* Two guarded options may have a sibling in common, or be siblings. */
 static int add_option(scmp_filter_ctx filter, int number, int level, int optname)
 {
-    return seccomp_rule_add(filter, SCMP_ACT_NOTIFY, number, 2, INT_IS(1, level),
-                            INT_IS(2, optname));
+    int failed =
+        seccomp_rule_add(filter, SCMP_ACT_NOTIFY, number, 2, INT_IS(1, level), INT_IS(2, optname));
+    return failed == -EEXIST ? 0 : failed;
 }
 
 static int add_options(scmp_filter_ctx filter, int number, const struct policy *policy,
@@ -132,17 +134,14 @@ static int add_options(scmp_filter_ctx filter, int number, const struct policy *
 {
     int failed = needs->accepted ? add_option(filter, number, IPPROTO_TCP, TCP_NODELAY) : 0;
 
-    for (uint32_t i = 0; i < policy->option_count && !failed; i++) {
-        const struct policy_option *option = &policy->options[i];
-        const struct option *row = option_find_number(option->level, option->optname);
-        bool added =
-            needs->accepted && option->level == IPPROTO_TCP && option->optname == TCP_NODELAY;
-        if (!needs->options[i] || option->level == LEVEL_SOCKTUNE || added)
-            continue;
-        failed = add_option(filter, number, option->level, option->optname);
-        if (!failed && row && row->other_optname)
-            failed = add_option(filter, number, option->level, row->other_optname);
-    }
+    for (uint32_t i = 0; i < policy->option_count && !failed; i++)
+        if (needs->options[i] && policy->options[i].level != LEVEL_SOCKTUNE)
+            failed =
+                add_option(filter, number, policy->options[i].level, policy->options[i].optname);
+    for (uint32_t i = 0; i < policy->sibling_count && !failed; i++)
+        if (needs->options[policy->siblings[i].option])
+            failed =
+                add_option(filter, number, policy->siblings[i].level, policy->siblings[i].optname);
     return failed;
 }
 

@@ -1,0 +1,125 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Theory of operation: a setting may concern a guarded option itself, maybe by another name
+ * (SO_RCVBUFFORCE), or change one as a side effect (IP_TOS sets SO_PRIORITY). In the first case the
+ * rule's value takes the place of the program's. In the second the call is made, and the guarded
+ * option gets its value back.
+ *
+ * Of a dscp only a part of the byte is forced: the call is made, so that the other bits are the
+ * program's, and the code point is put back.
+ */
+#include "guarded.h"
+
+#include "kernel.h"
+#include "kernel_socket.h"
+#include "learn.h"
+#include "trace.h"
+
+#include <errno.h>
+
+enum { NO_OPTION = POLICY_OPTIONS_MAX };
+
+/* The program's call. */
+struct setting {
+    guarded_call *call;
+    int fd, level, optname;
+    const void *value;
+    socklen_t length;
+    int error; /* errno before it */
+};
+
+/* What the rules say about one option of the socket. */
+struct ruling {
+    uint32_t option;
+    struct sockinfo sockinfo;
+    struct guard guard;
+};
+
+static int make_call(const struct setting *setting)
+{
+    errno = setting->error;
+    return setting->call(setting->fd, setting->level, setting->optname, setting->value,
+                         setting->length);
+}
+
+static int succeed(const struct setting *setting)
+{
+    errno = setting->error;
+    return 0;
+}
+
+/* The guarded option that the setting concerns, and what the rules say. False: there is none. */
+static bool find_ruling(const struct setting *setting, enum sibling_effect effect,
+                        struct ruling *ruling)
+{
+    for (uint32_t i = 0; i < state.guard_count; i++) {
+        ruling->option = state.guards[i];
+        if (policy_option_is_set_by(&state.policy, ruling->option, setting->level, setting->optname,
+                                    effect) &&
+            learn_guard(&state.policy, &state.active, KERNEL_SOCKET(setting->fd), ruling->option,
+                        &ruling->sockinfo, &ruling->guard))
+            return true;
+    }
+    return false;
+}
+
+/* Would the kernel refuse the value, for its length or its place? Whether it can be read, an option
+ * tells that nobody can set: the kernel reads an int, and then says that there is no such option.
+ */
+static bool is_refused(const struct setting *setting, const struct policy_option *option)
+{
+    if ((int)setting->length < 0 || setting->length < option->least)
+        return true;
+    if (setting->length == 0)
+        return false;
+    if (!sockinfo_is_pointer(setting->value))
+        return true;
+    return setting->length >= sizeof(int) &&
+           kernel_setsockopt(setting->fd, SOL_SOCKET, SO_TYPE, setting->value, sizeof(int)) != 0 &&
+           errno == EFAULT;
+}
+
+static int set_guarded(const struct setting *setting, const struct ruling *ruling)
+{
+    if (is_refused(setting, &state.policy.options[ruling->option]))
+        return make_call(setting);
+    if (ruling->guard.forced != NO_ACTION) {
+        const struct policy_action *action = &state.policy.actions[ruling->guard.forced];
+        if (action->op == OP_MERGE && make_call(setting) != 0)
+            return -1;
+        if (!tune_force(setting->fd, &ruling->sockinfo, action) && action->op != OP_MERGE)
+            return make_call(setting);
+    }
+    trace_swallowed(setting->fd, &ruling->sockinfo, ruling->option);
+    return succeed(setting);
+}
+
+/* Not in line, so that calls that disturb nothing need no second ruling in their frame. */
+static __attribute__((noinline)) int set_disturbing(const struct setting *setting,
+                                                    const struct ruling *disturbed)
+{
+    const struct policy_option *option = &state.policy.options[disturbed->option];
+    int before = kernel_get_int(setting->fd, option->level, option->optname);
+    struct ruling own;
+    int result =
+        find_ruling(setting, SIBLING_SAME, &own) ? set_guarded(setting, &own) : make_call(setting);
+    if (result != 0)
+        return result;
+    if (disturbed->guard.forced != NO_ACTION)
+        tune_force(setting->fd, &disturbed->sockinfo,
+                   &state.policy.actions[disturbed->guard.forced]);
+    else if (before >= 0)
+        kernel_setsockopt(setting->fd, option->level, option->optname, &before, sizeof before);
+    return succeed(setting);
+}
+
+int guarded_setsockopt(guarded_call *call, int fd, int level, int optname, const void *value,
+                       socklen_t length)
+{
+    const struct setting setting = {call, fd, level, optname, value, length, errno};
+    struct ruling ruling;
+    if (find_ruling(&setting, SIBLING_DISTURBS, &ruling))
+        return set_disturbing(&setting, &ruling);
+    return find_ruling(&setting, SIBLING_SAME, &ruling) ? set_guarded(&setting, &ruling)
+                                                        : make_call(&setting);
+}
