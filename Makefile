@@ -57,7 +57,7 @@ sees_config/compiler  := $(sees_config) config
 sees_tools/lib        := $(sees_config) config
 sees_tools/process    := $(sees_tools/lib) tools/lib
 sees_tools/supervise  := $(sees_tools/process) tools/process
-sees_tools/cli/view   := $(sees_tools/lib) tools/lib tools/cli
+sees_tools/cli/view   := $(sees_tools/lib) tools/lib
 sees_tools/cli        := $(sees_tools/supervise) tools/supervise tools/cli/view
 helper_rooms          := $(addprefix tools/helper/,base stats conntrack clients http) tools/helper
 sees_tools/helper/base      := $(sees_tools/lib) tools/lib
@@ -81,7 +81,7 @@ HELPER_SRC  := $(LANGUAGE) $(call sources,$(helper_rooms))
 MAN_PAGES   := tools/socktune.1 $(B)/socktune.conf.5 preload/libsocktune.so.8 tools/socktuned.8
 
 CONFIG_LIBS := -lconfig
-TOOLS_LIBS  := -ljansson -lelf -lseccomp -lmnl -lncursesw -ltinfo -lm -pthread
+TOOLS_LIBS  := -ljansson -lcurl -lelf -lseccomp -lmnl -lncursesw -ltinfo -lm -pthread
 HELPER_LIBS := -lmnl -lmicrohttpd -ljansson
 
 # Debug information names no build directory: the same source gives the same bytes anywhere.

@@ -16,22 +16,22 @@
 #define PATIENCE  10u /* seconds */
 #define LINE_ROOM 1024
 
-/* The helper's own bytes: what curl would print, whatever there is. */
+static bool print_part(void *unused, const char *part, size_t length)
+{
+    (void)unused;
+    /* A failure to write is reported when the command ends. */
+    return fwrite(part, 1, length, stdout) == length;
+}
+
+/* The helper's own bytes: what curl would print. */
 static int print_answer(struct reported_fetch *fetch)
 {
     struct query_target target;
-    struct query query;
-    char buffer[16384];
-    ssize_t got = -1;
 
-    if (!reported_target(fetch, &target))
+    if (!reported_target(fetch, &target) ||
+        query_get(target.text, fetch->patience, print_part, NULL, fetch->error) != 0)
         return command_failure("%s", fetch->error);
-    if (query_open(&query, target.text, fetch->patience) == 0)
-        while ((got = query_read(&query, buffer, sizeof buffer)) > 0)
-            if (fwrite(buffer, 1, (size_t)got, stdout) != (size_t)got)
-                break; /* main() tells of it */
-    query_close(&query);
-    return got < 0 ? command_failure("%s", query.error) : 0;
+    return 0;
 }
 
 /* How many columns the terminal has; 0: it is none. */

@@ -162,14 +162,14 @@ static double known(double figure)
 }
 
 /* How often each reason is there. */
-struct tally {
+struct reason_tally {
     const char *reason;
     size_t count;
 };
 
 static void put_reasons(const struct reported_list *connections, char *text, size_t size)
 {
-    struct tally tallies[REASONS_MAX] = {{NULL, 0}};
+    struct reason_tally tallies[REASONS_MAX] = {{NULL, 0}};
     size_t length = 0;
 
     for (size_t i = 0; i < connections->count; i++) {
@@ -179,7 +179,7 @@ static void put_reasons(const struct reported_list *connections, char *text, siz
         while (at < REASONS_MAX && tallies[at].reason && strcmp(tallies[at].reason, reason) != 0)
             at++;
         if (*reason && at < REASONS_MAX)
-            tallies[at] = (struct tally){reason, tallies[at].count + 1};
+            tallies[at] = (struct reason_tally){reason, tallies[at].count + 1};
     }
     *text = '\0';
     for (size_t i = 0; i < REASONS_MAX && tallies[i].reason && length < size; i++)

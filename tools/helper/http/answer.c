@@ -21,16 +21,16 @@
 #define PLACES_AT_ONCE 8192u
 #define ITEMS_AT_ONCE  16u
 
-struct source {
+struct answer_source {
     /* Write the next piece. Returns false when this was the last. */
-    bool (*next)(struct source *source, FILE *to);
-    void (*free)(struct source *source);
+    bool (*next)(struct answer_source *source, FILE *to);
+    void (*free)(struct answer_source *source);
     char *piece; /* being sent */
     size_t length, sent;
     bool ended, failed;
 };
 
-static void fetch_piece(struct source *source)
+static void fetch_piece(struct answer_source *source)
 {
     FILE *to;
 
@@ -48,7 +48,7 @@ static void fetch_piece(struct source *source)
 
 static ssize_t read_source(void *context, uint64_t position, char *to, size_t room)
 {
-    struct source *source = context;
+    struct answer_source *source = context;
     size_t part;
 
     (void)position;
@@ -67,14 +67,14 @@ static ssize_t read_source(void *context, uint64_t position, char *to, size_t ro
 
 static void free_source(void *context)
 {
-    struct source *source = context;
+    struct answer_source *source = context;
 
     free(source->piece);
     source->free(source);
 }
 
 /* The response owns the source, which is freed at once without memory. */
-static struct MHD_Response *respond(struct source *source, const char *type)
+static struct MHD_Response *respond(struct answer_source *source, const char *type)
 {
     struct MHD_Response *response = MHD_create_response_from_callback(
         MHD_SIZE_UNKNOWN, PIECE_BYTES, read_source, source, free_source);
@@ -112,7 +112,7 @@ static void put_item(json_t *item, bool *first, FILE *to)
 }
 
 struct connections_source {
-    struct source source;
+    struct answer_source source;
     const struct connections *all;
     struct query_filter filter;
     uint64_t cursor, count;
@@ -135,7 +135,7 @@ static bool end_connections(const struct connections_source *source, bool more, 
     return false;
 }
 
-static bool put_connections(struct source *context, FILE *to)
+static bool put_connections(struct answer_source *context, FILE *to)
 {
     struct connections_source *source = (struct connections_source *)context;
     size_t budget = PLACES_AT_ONCE;
@@ -157,7 +157,7 @@ static bool put_connections(struct source *context, FILE *to)
     return true;
 }
 
-static void free_plain(struct source *source)
+static void free_plain(struct answer_source *source)
 {
     free(source);
 }
@@ -181,13 +181,13 @@ struct MHD_Response *answer_connections(const struct helper *helper,
 /* --- rules ------------------------------------------------------------------------------------ */
 
 struct rules_source {
-    struct source source;
+    struct answer_source source;
     struct snapshot snapshot;
     size_t at;
     bool first;
 };
 
-static bool put_rules(struct source *context, FILE *to)
+static bool put_rules(struct answer_source *context, FILE *to)
 {
     struct rules_source *source = (struct rules_source *)context;
 
@@ -201,7 +201,7 @@ static bool put_rules(struct source *context, FILE *to)
     return false;
 }
 
-static void free_rules(struct source *context)
+static void free_rules(struct answer_source *context)
 {
     struct rules_source *source = (struct rules_source *)context;
 
@@ -227,24 +227,24 @@ struct MHD_Response *answer_rules(const struct helper *helper, bool one_user, ui
 /* --- processes -------------------------------------------------------------------------------- */
 
 /* How many open connections a process made. */
-struct tally {
+struct process_tally {
     pid_t pid;
     size_t count;
     UT_hash_handle hh;
 };
 
 struct processes_source {
-    struct source source;
+    struct answer_source source;
     const struct client_table *clients;
-    struct tally *tallies;
+    struct process_tally *tallies;
     uint64_t cursor;
     bool one_user, begun, first;
     uid_t uid;
 };
 
-static void count_connection(struct tally **tallies, pid_t pid)
+static void count_connection(struct process_tally **tallies, pid_t pid)
 {
-    struct tally *tally;
+    struct process_tally *tally;
 
     HASH_FIND_INT(*tallies, &pid, tally);
     if (!tally) {
@@ -270,13 +270,13 @@ static void count_connections(struct processes_source *source, const struct conn
 
 static json_t *process_json(const struct processes_source *source, const struct client *process)
 {
-    const struct tally *tally;
+    const struct process_tally *tally;
 
     HASH_FIND_INT(source->tallies, &process->pid, tally);
     return answer_process(process, tally ? tally->count : 0);
 }
 
-static bool put_processes(struct source *context, FILE *to)
+static bool put_processes(struct answer_source *context, FILE *to)
 {
     struct processes_source *source = (struct processes_source *)context;
 
@@ -295,10 +295,10 @@ static bool put_processes(struct source *context, FILE *to)
     return true;
 }
 
-static void free_processes(struct source *context)
+static void free_processes(struct answer_source *context)
 {
     struct processes_source *source = (struct processes_source *)context;
-    struct tally *tally = source->tallies, *next;
+    struct process_tally *tally = source->tallies, *next;
 
     HASH_CLEAR(hh, source->tallies); /* the table alone; the chain of its members stays */
     for (; tally; tally = next) {
@@ -327,19 +327,19 @@ struct MHD_Response *answer_processes(const struct helper *helper, bool one_user
 /* --- metrics ---------------------------------------------------------------------------------- */
 
 struct metrics_source {
-    struct source source;
+    struct answer_source source;
     struct metrics *metrics;
     enum metrics_format format;
 };
 
-static bool put_metrics(struct source *context, FILE *to)
+static bool put_metrics(struct answer_source *context, FILE *to)
 {
     const struct metrics_source *source = (const struct metrics_source *)context;
 
     return metrics_write(source->metrics, source->format, to);
 }
 
-static void free_metrics(struct source *context)
+static void free_metrics(struct answer_source *context)
 {
     struct metrics_source *source = (struct metrics_source *)context;
 

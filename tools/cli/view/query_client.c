@@ -1,0 +1,191 @@
+/* SPDX-License-Identifier: MIT */
+#include "query_client.h"
+
+#include <curl/curl.h>
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#define STATUS_OK     200
+#define REFUSAL_MAX   512u /* of a refusal, the first bytes are enough */
+#define URL_OF_TARGET "http://localhost%s"
+#define USER_AGENT    "socktune/" SOCKTUNE_VERSION
+
+/* --- where ------------------------------------------------------------------------------------ */
+
+bool query_path(char path[QUERY_ERROR_SIZE])
+{
+    const char *helper = getenv("SOCKTUNE_HELPER"), *runtime = getenv("XDG_RUNTIME_DIR");
+    const char *slash = helper ? strrchr(helper, '/') : NULL;
+    int length;
+
+    if (helper && *helper)
+        length = snprintf(path, QUERY_ERROR_SIZE, "%.*s/query.sock",
+                          slash ? (int)(slash - helper) : 1, slash ? helper : ".");
+    else if (geteuid() == 0 || access("/run/socktune", F_OK) == 0 || !runtime || !*runtime)
+        length = snprintf(path, QUERY_ERROR_SIZE, "/run/socktune/query.sock");
+    else
+        length = snprintf(path, QUERY_ERROR_SIZE, "%s/socktune/query.sock", runtime);
+    if (length > 0 && (size_t)length < sizeof((struct sockaddr_un *)0)->sun_path)
+        return true;
+    snprintf(path, QUERY_ERROR_SIZE, "the path of the helper's query.sock is too long");
+    return false;
+}
+
+/* --- one request ------------------------------------------------------------------------------ */
+
+struct transfer {
+    CURL *curl;
+    query_take *take;
+    void *context;
+    bool stopped;              /* by `take` */
+    char refusal[REFUSAL_MAX]; /* the body of an answer with another status than 200 */
+    size_t refusal_length;
+};
+
+static long status_of(const struct transfer *transfer)
+{
+    long status = 0;
+    (void)curl_easy_getinfo(transfer->curl, CURLINFO_RESPONSE_CODE, &status);
+    return status;
+}
+
+/* Called by libcurl for each part of the body. Returning another length ends the transfer. */
+static size_t take_part(char *part, size_t one, size_t length, void *context)
+{
+    struct transfer *transfer = context;
+
+    (void)one;
+    if (status_of(transfer) == STATUS_OK) {
+        transfer->stopped = !transfer->take(transfer->context, part, length);
+        return transfer->stopped ? 0 : length;
+    }
+    for (size_t i = 0; i < length && transfer->refusal_length < REFUSAL_MAX; i++)
+        transfer->refusal[transfer->refusal_length++] = part[i];
+    return length;
+}
+
+static bool prepare(struct transfer *transfer, const char *path, const char *target,
+                    unsigned patience)
+{
+    CURL *curl = transfer->curl = curl_easy_init();
+    char *url = NULL;
+    bool ready;
+
+    if (curl == NULL || asprintf(&url, URL_OF_TARGET, target) < 0)
+        return false;
+    ready = curl_easy_setopt(curl, CURLOPT_URL, url) == CURLE_OK &&
+            curl_easy_setopt(curl, CURLOPT_UNIX_SOCKET_PATH, path) == CURLE_OK &&
+            curl_easy_setopt(curl, CURLOPT_PROXY, "") == CURLE_OK &&
+            curl_easy_setopt(curl, CURLOPT_NOSIGNAL, 1L) == CURLE_OK &&
+            curl_easy_setopt(curl, CURLOPT_USERAGENT, USER_AGENT) == CURLE_OK &&
+            curl_easy_setopt(curl, CURLOPT_CONNECTTIMEOUT, (long)patience) == CURLE_OK &&
+            curl_easy_setopt(curl, CURLOPT_LOW_SPEED_LIMIT, 1L) == CURLE_OK &&
+            curl_easy_setopt(curl, CURLOPT_LOW_SPEED_TIME, (long)patience) == CURLE_OK &&
+            curl_easy_setopt(curl, CURLOPT_WRITEFUNCTION, take_part) == CURLE_OK &&
+            curl_easy_setopt(curl, CURLOPT_WRITEDATA, transfer) == CURLE_OK;
+    free(url);
+    return ready;
+}
+
+/* The answer is a refusal: its reason is in {"error": ...}. */
+static void explain_refusal(const struct transfer *transfer, char error[QUERY_ERROR_SIZE])
+{
+    json_t *object = json_loadb(transfer->refusal, transfer->refusal_length, 0, NULL);
+    const char *reason = json_string_value(json_object_get(object, "error"));
+
+    snprintf(error, QUERY_ERROR_SIZE, "the helper refuses (%ld)%s%s", status_of(transfer),
+             reason != NULL ? ": " : "", reason != NULL ? reason : "");
+    json_decref(object);
+}
+
+static void explain_failure(const struct transfer *transfer, CURLcode code, const char *path,
+                            char error[QUERY_ERROR_SIZE])
+{
+    long reason = 0;
+
+    (void)curl_easy_getinfo(transfer->curl, CURLINFO_OS_ERRNO, &reason);
+    if (code == CURLE_COULDNT_CONNECT && reason != EAGAIN)
+        snprintf(error, QUERY_ERROR_SIZE, "%.120s: %.80s%s", path, strerror((int)reason),
+                 reason == ENOENT || reason == ECONNREFUSED ? "; is socktuned running?" : "");
+    else if (code == CURLE_OPERATION_TIMEDOUT || code == CURLE_COULDNT_CONNECT)
+        snprintf(error, QUERY_ERROR_SIZE, "the helper does not answer");
+    else if (code == CURLE_UNSUPPORTED_PROTOCOL || code == CURLE_WEIRD_SERVER_REPLY)
+        snprintf(error, QUERY_ERROR_SIZE, "what answers there does not speak HTTP");
+    else
+        snprintf(error, QUERY_ERROR_SIZE, "the helper's answer breaks off: %.180s",
+                 curl_easy_strerror(code));
+}
+
+int query_get(const char *target, unsigned patience, query_take *take, void *context,
+              char error[QUERY_ERROR_SIZE])
+{
+    struct transfer transfer = {.take = take, .context = context};
+    char path[QUERY_ERROR_SIZE];
+    CURLcode code = CURLE_OK;
+
+    *error = '\0';
+    if (!query_path(path))
+        memcpy(error, path, QUERY_ERROR_SIZE);
+    else if (!prepare(&transfer, path, target, patience))
+        snprintf(error, QUERY_ERROR_SIZE, "%s", strerror(ENOMEM));
+    else if ((code = curl_easy_perform(transfer.curl)) != CURLE_OK && !transfer.stopped)
+        explain_failure(&transfer, code, path, error);
+    else if (!transfer.stopped && status_of(&transfer) != STATUS_OK)
+        explain_refusal(&transfer, error);
+    curl_easy_cleanup(transfer.curl);
+    return *error ? -1 : 0;
+}
+
+static bool put_part(void *stream, const char *part, size_t length)
+{
+    return fwrite(part, 1, length, stream) == length;
+}
+
+json_t *query_json(const char *target, unsigned patience, char error[QUERY_ERROR_SIZE])
+{
+    json_error_t wrong;
+    json_t *value = NULL;
+    char *body = NULL;
+    size_t length = 0;
+    FILE *to = open_memstream(&body, &length);
+    int failed = to != NULL ? query_get(target, patience, put_part, to, error) : -1;
+
+    if (to == NULL || fclose(to) != 0) {
+        snprintf(error, QUERY_ERROR_SIZE, "%s", strerror(ENOMEM));
+        failed = -1;
+    }
+    if (failed == 0) {
+        value = json_loadb(body, length, 0, &wrong);
+        if (value == NULL)
+            snprintf(error, QUERY_ERROR_SIZE, "the helper's answer is no JSON: %.150s", wrong.text);
+    }
+    free(body);
+    return value;
+}
+
+/* --- targets ---------------------------------------------------------------------------------- */
+
+void query_target_begin(struct query_target *target, const char *path)
+{
+    target->too_long =
+        (size_t)snprintf(target->text, sizeof target->text, "%s", path) >= sizeof target->text;
+}
+
+void query_target_add(struct query_target *target, const char *name, const char *value)
+{
+    size_t length = strlen(target->text), room = sizeof target->text - length;
+    char *escaped;
+
+    if (value == NULL)
+        return;
+    escaped = curl_easy_escape(NULL, value, 0);
+    target->too_long =
+        target->too_long || escaped == NULL ||
+        (size_t)snprintf(target->text + length, room, "%c%s=%s",
+                         strchr(target->text, '?') != NULL ? '&' : '?', name, escaped) >= room;
+    curl_free(escaped);
+}
