@@ -152,7 +152,7 @@ def test_closed_ones(stats, helper):
     assert column(stats(), "PID") == ["1001"]
     result = stats("--closed", "--sort", "age")
     assert [(row["PID"], row["REASON"], row["DATA"], row["AGE"]) for row in table(result)] == \
-        [("1002", "fin", "final", "4m00s"), ("1003", "lost", "lost", "1s")]
+        [("1002", "fin", "final", "4m00s"), ("1003", "lost", "lost", "1.00s")]
     assert "STATE" not in result.stdout, "they are all closed"
     assert "2 closed: 1 fin, 1 lost; " in result.stdout
     assert "1 of them without final figures" in result.stdout

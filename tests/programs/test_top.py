@@ -9,7 +9,7 @@ import time
 
 import conftest
 import pytest
-from fake_helper import FakeHelper, connection
+from fake_helper import FakeHelper, connection, rule
 
 pytestmark = pytest.mark.representative
 
@@ -78,7 +78,8 @@ def helper(directory):
 def top(build, directory, helper):
     started = []
 
-    def start(*arguments, size=(80, 24), environment=None):
+    def start(*arguments, size=(80, 24), environment=None, begin="--connections"):
+        arguments = (begin, *arguments) if begin else arguments
         started.append(Terminal(directory, [str(build.socktune), "top", *arguments],
                                 {**helper.environment, "LC_ALL": "C.UTF-8", **(environment or {})},
                                 size))
@@ -91,6 +92,61 @@ def top(build, directory, helper):
 def rows(lines):
     """First words of the table's rows."""
     return [line.split()[0] for line in lines[3:-1] if line.strip()]
+
+
+# --- programs and rules ---------------------------------------------------------------------------
+
+def test_it_begins_with_programs_and_rules(top, helper):
+    helper.rules = [rule("nginx", open=3), rule("redis", open=900, rtts=[5, 90, 5]),
+                    rule("nginx", role="listen", open=1, dropped=7,
+                         accept_queue={"length": 2, "limit": 128})]
+    terminal = top("-i", "1", begin=None)
+    lines = terminal.has("programs and rules, sorted by name")
+    assert max(map(len, lines)) <= 80
+    assert {"PROGRAM", "RULE", "ROLE", "OPEN", "RESENT%", "RTT50", "RTT99"} <= set(lines[2].split())
+    assert rows(lines) == ["nginx", "nginx", "redis"]
+    assert re.search(r"^redis +clients +accept .* 900 .* 3\.12 +50\.0ms", "\n".join(lines), re.M)
+    # What grows is shown a second.
+    helper.rules[1]["opened"] += 1000
+    terminal.until(lambda lines: re.search(r"^90\d open, \d\d+\.\d new/s", lines[0]))
+    terminal.keys("s", "s", "s", "s", "s", "s", "s")
+    assert rows(terminal.has("sorted by open")) == ["redis", "nginx", "nginx"]
+    assert "7" in terminal.lines()[5].split(), "drops of the listener"
+
+
+def test_enter_leads_to_the_connections_of_a_rule_and_back(top, helper):
+    helper.rules = [rule("nginx"), rule("redis")]
+    terminal = top(begin=None)
+    terminal.has("programs and rules")
+    terminal.keys("Down", "Enter")
+    assert rows(terminal.has("; program redis; rule clients; role accept")) == ["redis"]
+    terminal.keys("Enter")
+    terminal.has("redis (1002) accept 192.0.2.1:80 -> 198.51.100.7:40002 established")
+    terminal.keys("Escape")
+    terminal.has("Esc rules")
+    terminal.keys("Escape")
+    assert rows(terminal.has("programs and rules")) == ["nginx", "redis"]
+    terminal.keys("End", "Up", "Home", "NPage", "Enter")
+    terminal.has("; program redis")
+
+
+@pytest.mark.parametrize("arguments", [["-p", "redis"], ["--role", "accept"], ["-s", "rtt"]])
+def test_filters_begin_with_connections(top, arguments):
+    assert "sorted by" in top(*arguments, begin=None).has("open, 0 listening")[1]
+
+
+def test_no_rule_has_reported_yet(top):
+    top(begin=None).has("No connection of a rule that reports has been seen yet.")
+
+
+# --- connections ----------------------------------------------------------------------------------
+
+def test_short_connections_have_an_age_in_milliseconds(top, helper):
+    now = time.time()
+    helper.connections = [connection(1, opened=now - 5, closed=now - 4.9875, reason="fin")]
+    terminal = top("--closed", size=(120, 24))
+    lines = terminal.has("1 closed")
+    assert "12.5ms" in lines[3].split()
 
 
 def test_a_screen_of_80x24(top):

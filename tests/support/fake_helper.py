@@ -31,6 +31,20 @@ def connection(number, **members):
         **members}
 
 
+def rule(program, **members):
+    """An element of "rules"; `members` differ from that."""
+    info, rtts = members.pop("tcp_info", {}), members.pop("rtts", [0, 10, 0])
+    return {
+        "program": program, "rule": "clients", "role": "accept", "uid": 0, "port": 80, "open": 3,
+        "opened": 10, "closed": 7, "ends": {"fin": 6, "reset": 1, "listener": 0}, "dropped": 0,
+        "options": {"applied": 3, "set": {}, "failed": {}},
+        "accept_queue": {"length": 0, "limit": 0},
+        "rtt": {"count": sum(rtts), "sum": 1.0,
+                "buckets": [[bound, count] for bound, count in zip((0.001, 0.05, None), rtts)]},
+        "tcp_info": {"bytes_sent": 1 << 20, "bytes_retrans": 1 << 15, "bytes_received": 500, **info},
+        **members}
+
+
 class Handler(http.server.BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
 
@@ -68,7 +82,7 @@ class FakeHelper(socketserver.ThreadingMixIn, socketserver.UnixStreamServer):
     def __init__(self, directory):
         self.directory = directory
         super().__init__(str(directory / "query.sock"), Handler)
-        self.connections, self.asked, self.dropped = [], [], {}
+        self.connections, self.rules, self.asked, self.dropped = [], [], [], {}
         threading.Thread(target=self.serve_forever, args=(0.02,), daemon=True).start()
 
     @property
@@ -85,6 +99,8 @@ class FakeHelper(socketserver.ThreadingMixIn, socketserver.UnixStreamServer):
             return self.refusal
         if path == "/v1/status":
             return 200, {"version": "1", "dropped": self.dropped}
+        if path == "/v1/rules":
+            return 200, {"rules": self.rules}
         if path != "/v1/connections":
             return 404, {"error": f"no {path}"}
         chosen = [one for one in self.connections

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * socktune top: the helper's connections on the full screen, followed as they change.
+ * socktune top: programs and rules on the full screen, and their connections, followed as they
+ * change.
  *
  * One thread: it asks the helper, draws, and waits for a key until it is time to ask again. While
  * the helper is silent, keys wait for it (PATIENCE at most).
@@ -100,8 +101,33 @@ static void fetch_end(struct top *top)
     reported_list_free(&list);
 }
 
-/* Ask the helper. What there was stays where it does not answer. */
-static int fetch(struct top *top)
+static void sort_rules(struct top *top)
+{
+    columns_sort(rule_columns(), top->rules.rows, top->rules.count, &top->rule_order);
+}
+
+/* Ask for the sums. What there was stays where the helper does not answer. */
+static int fetch_rules(struct top *top)
+{
+    json_t *answer = query_json("/v1/rules", PATIENCE, top->error);
+    struct rule_list list = {.rows = NULL};
+    bool read = answer != NULL && rule_list_read(&list, answer, reported_now(), &top->rules);
+
+    json_decref(answer);
+    if (answer != NULL && !read)
+        snprintf(top->error, sizeof top->error, "the helper's answer has no rules");
+    if (!read)
+        return -1;
+    rule_list_free(&top->rules);
+    top->rules = list;
+    sort_rules(top);
+    if (top->rule_selected >= list.count)
+        top->rule_selected = list.count > 0 ? list.count - 1 : 0;
+    return 0;
+}
+
+/* The same for connections. */
+static int fetch_connections(struct top *top)
 {
     struct reported_list list = {.items = NULL};
     int result;
@@ -123,22 +149,92 @@ static int fetch(struct top *top)
     return 0;
 }
 
+static int fetch(struct top *top)
+{
+    return top->by_rule ? fetch_rules(top) : fetch_connections(top);
+}
+
 /* --- keys ------------------------------------------------------------------------------------- */
 
-/* The next column, or the previous one; between the last and the first, none: the newest first. */
+/* The next column, or the previous one; between the last and the first, none: the set's own order.
+ */
+static void next_column(struct column_order *order, const struct column_set *set, bool backwards)
+{
+    size_t at = order->column != NULL ? (size_t)(order->column - set->columns) : set->count;
+
+    at = (at + (backwards ? set->count : 1)) % (set->count + 1);
+    order->column = at < set->count ? &set->columns[at] : NULL;
+}
+
 static void sort_by_next(struct top *top, bool backwards)
 {
-    const struct column *columns = connection_columns()->columns;
-    size_t count = connection_columns()->count;
-    size_t at = top->order.column != NULL ? (size_t)(top->order.column - columns) : count;
-
-    at = (at + (backwards ? count : 1)) % (count + 1);
-    top->order.column = at < count ? &columns[at] : NULL;
+    if (top->by_rule) {
+        next_column(&top->rule_order, rule_columns(), backwards);
+        sort_rules(top);
+        return;
+    }
+    next_column(&top->order, connection_columns(), backwards);
     sort(top);
+}
+
+static void invert(struct top *top)
+{
+    if (top->by_rule) {
+        top->rule_order.reverse = !top->rule_order.reverse;
+        sort_rules(top);
+        return;
+    }
+    top->order.reverse = !top->order.reverse;
+    sort(top);
+}
+
+/* From a rule to its connections. Returns whether there is one. */
+static bool enter_rule(struct top *top)
+{
+    static const enum reported_choice choices[] = {CHOICE_PROGRAM, CHOICE_RULE, CHOICE_ROLE};
+    const struct rule_row *row;
+
+    if (top->rules.count == 0)
+        return false;
+    row = &top->rules.rows[top->rule_selected];
+    for (size_t i = 0; i < sizeof choices / sizeof *choices; i++)
+        snprintf(top->choices[choices[i]], TOP_TYPED_SIZE, "%s", row->texts[i]);
+    /* The role of what has no row of its own. */
+    if (strcmp(row->texts[RULE_ROLE], "other") == 0)
+        for (size_t i = 0; i < sizeof choices / sizeof *choices; i++)
+            top->choices[choices[i]][0] = '\0';
+    top->by_rule = false;
+    top->selected = 0;
+    return true;
+}
+
+static void leave_connections(struct top *top)
+{
+    top->by_rule = true;
+    top->fetch.filter.closed = false;
+    for (unsigned i = 0; i < CHOICE_COUNT; i++)
+        top->choices[i][0] = '\0';
+}
+
+/* Move the selection in the table of rules. */
+static void move_rule(struct top *top, long rows)
+{
+    size_t last = top->rules.count > 0 ? top->rules.count - 1 : 0;
+
+    if (rows < 0 && top->rule_selected < (size_t)-rows)
+        top->rule_selected = 0;
+    else
+        top->rule_selected += (size_t)rows;
+    if (top->rule_selected > last)
+        top->rule_selected = last;
 }
 
 static void move_by(struct top *top, long rows)
 {
+    if (top->by_rule) {
+        move_rule(top, rows);
+        return;
+    }
     if (rows < 0 && top->selected < (size_t)-rows)
         choose(top, 0);
     else
@@ -176,7 +272,7 @@ static bool type(struct top *top, int key)
 
     if (key == '\n' || key == '\r' || key == KEY_ENTER) {
         memcpy(top->choices[top->asked], top->typed, TOP_TYPED_SIZE);
-        top->asking = false;
+        top->asking = top->by_rule = false;
         return true;
     }
     if (key == ESCAPE)
@@ -211,10 +307,10 @@ static bool navigate(struct top *top, int key)
         move_by(top, page);
         break;
     case KEY_HOME:
-        choose(top, 0);
+        move_by(top, -(long)(top->by_rule ? top->rules.count : top->list.count));
         break;
     case KEY_END:
-        choose(top, top->list.count);
+        move_by(top, (long)(top->by_rule ? top->rules.count : top->list.count));
         break;
     case KEY_RIGHT:
         top->scrolled++;
@@ -261,18 +357,24 @@ static bool act(struct top *top, int key)
         sort_by_next(top, true);
         break;
     case 'i':
-        top->order.reverse = !top->order.reverse;
-        sort(top);
+        invert(top);
         break;
     case 'c':
+        top->by_rule = false;
         top->fetch.filter.closed = !top->fetch.filter.closed;
         return true;
     case '\n':
     case '\r':
     case KEY_ENTER:
+        if (top->by_rule)
+            return enter_rule(top);
         open_pane(top, !top->detailed);
         break;
     case ESCAPE:
+        if (!top->by_rule && !top->detailed) {
+            leave_connections(top);
+            return true;
+        }
         open_pane(top, false);
         break;
     case 'h':
@@ -376,6 +478,7 @@ static bool take_choices(struct top *top, const char *const choices[CHOICE_COUNT
 struct top_arguments {
     struct reported_filter filter;
     const char *sort, *every;
+    bool connections;
 };
 
 static int cmd_top(int argc, char **argv)
@@ -400,15 +503,21 @@ static int cmd_top(int argc, char **argv)
     if (!isatty(STDIN_FILENO) || !isatty(STDOUT_FILENO))
         return command_failure("it needs a terminal; elsewhere, use `socktune stats`");
     top.fetch.filter.closed = arguments.filter.closed;
+    top.by_rule = !arguments.connections && !arguments.filter.closed && arguments.sort == NULL;
+    for (unsigned i = 0; i < CHOICE_COUNT; i++)
+        top.by_rule = top.by_rule && arguments.filter.choices[i] == NULL;
     top.fetch.context = &top.histories;
     status = run(&top, interval);
     reported_list_free(&top.list);
+    rule_list_free(&top.rules);
     histories_free(&top.histories);
     free(top.chosen);
     return status;
 }
 
 static const struct flag flags[] = {
+    {"connections", 0, FLAG_SWITCH, offsetof(struct top_arguments, connections), NULL,
+     "begin with connections, as filters and --sort do, not with programs and rules", NULL, NULL},
     FILTER_FLAGS(struct top_arguments, filter),
     FILTER_SORT_FLAG(struct top_arguments, sort),
     {"interval", 'i', FLAG_VALUE, offsetof(struct top_arguments, every), "SECONDS",

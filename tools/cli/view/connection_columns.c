@@ -40,6 +40,18 @@ static double age_of(const void *row, int index, double now)
     return reported_age(row, now);
 }
 
+/* Of a closed one it is a duration, and may be a few milliseconds. */
+static void age_cell(const void *row, double now, char text[CELL_SIZE])
+{
+    const struct reported *connection = row;
+    double age = reported_age(connection, now);
+
+    if (!isnan(connection->closed) && age < 10)
+        human_microseconds(age > 0 ? age * 1e6 : 0, text);
+    else if (!isnan(age))
+        human_age(age, text);
+}
+
 static double resent_of(const void *row, int index, double now)
 {
     double sent = field_of(row, TCP_INFO_bytes_sent, now);
@@ -129,7 +141,7 @@ static const struct column own_columns[] = {
     {"remote",      "REMOTE",    TEXT_REMOTE,     text_of, NULL,       NULL,          NULL,       48,  60,   2,  false},
     {"state",       "STATE",     TEXT_STATE,      text_of, NULL,       NULL,          NULL,       12,  70,   9,  false},
     {"reason",      "REASON",    TEXT_REASON,     text_of, NULL,       NULL,          NULL,       12,  80,   6,  false},
-    {"age",         "AGE",       0,               NULL,    age_of,     human_age,     NULL,       8,   90,   9,  false},
+    {"age",         "AGE",       0,               NULL,    age_of,     NULL,          age_cell,   8,   90,   9,  false},
     {"loss",        "RESENT%",   0,               NULL,    resent_of,  human_percent, NULL,       8,  140,   4,  false},
     {"congestion",  "CC",        TEXT_CONGESTION, text_of, NULL,       NULL,          NULL,       10, 150,  18,  false},
     {"rate",        "RATE/s",    0,               NULL,    rate_of,    NULL,          rate_cell,  8,  170,  15,  false},

@@ -7,6 +7,7 @@
 
 #include "connection_columns.h"
 #include "reported_fetch.h"
+#include "rule_rows.h"
 #include "top_history.h"
 
 #define TOP_TYPED_SIZE 128
@@ -18,6 +19,12 @@ struct top {
     struct column_order order;
     char choices[CHOICE_COUNT][TOP_TYPED_SIZE]; /* filters; "": none */
     char error[QUERY_ERROR_SIZE];               /* of the last fetch, "" if it went well */
+
+    /* The first view: programs and rules. Enter leads to the connections of one of them. */
+    bool by_rule;
+    struct rule_list rules;
+    struct column_order rule_order;
+    size_t rule_selected, rule_first;
 
     size_t selected; /* index into `list` */
     size_t first;    /* the first that is drawn */

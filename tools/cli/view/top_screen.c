@@ -58,9 +58,11 @@ static void draw_foot(const struct top *top)
         snprintf(line, sizeof line, "%s: %s_", reported_choice_names[top->asked], top->typed);
     else
         snprintf(line, sizeof line, "%s",
-                 top->detailed
+                 top->by_rule ? "Enter its connections  s S sort  i invert  c closed  space pause  "
+                                "h keys  q end"
+                 : top->detailed
                      ? "Esc back  left/right more figures  arrows another  space pause  q end"
-                     : "Enter view  s S sort  i invert  p program  c closed  space pause  h keys  "
+                     : "Enter view  Esc rules  s S sort  i invert  p program  c closed  h keys  "
                        "q end");
     put_line(LINES - 1, A_REVERSE, line);
 }
@@ -87,6 +89,58 @@ static void draw_table(struct top *top, double now)
         columns_line(&layout, &top->list.items[top->first + i], now, line, sizeof line);
         put_line(HEAD_LINES + (int)i, selected ? A_REVERSE : A_NORMAL, line);
     }
+}
+
+/* --- programs and rules ----------------------------------------------------------------------- */
+
+/* Sum of a number over all rows that have it. */
+static double sum_of(const struct rule_list *list, enum rule_number number)
+{
+    double sum = 0;
+
+    for (size_t i = 0; i < list->count; i++)
+        sum += isnan(list->rows[i].numbers[number]) ? 0 : list->rows[i].numbers[number];
+    return sum;
+}
+
+static void draw_rules_head(const struct top *top)
+{
+    char line[LINE_ROOM], sent[HUMAN_SIZE], received[HUMAN_SIZE];
+
+    human_bytes(sum_of(&top->rules, RULE_SENT_RATE), sent);
+    human_bytes(sum_of(&top->rules, RULE_RECEIVED_RATE), received);
+    snprintf(line, sizeof line, "%.0f open, %.1f new/s; sent %s/s, received %s/s; %.0f ended badly",
+             sum_of(&top->rules, RULE_OPEN), sum_of(&top->rules, RULE_NEW_RATE), sent, received,
+             sum_of(&top->rules, RULE_BAD));
+    put_line(0, A_NORMAL, line);
+    snprintf(line, sizeof line, "%sprograms and rules, sorted by %s%s",
+             top->paused ? "PAUSED; " : "",
+             top->rule_order.column != NULL ? top->rule_order.column->key : "name",
+             top->rule_order.reverse ? ", reversed" : "");
+    put_line(1, *top->error ? A_BOLD : A_NORMAL, *top->error ? top->error : line);
+}
+
+static void draw_rules(struct top *top)
+{
+    struct column_layout layout;
+    char line[LINE_ROOM];
+
+    draw_rules_head(top);
+    columns_layout(&layout, rule_columns(), (struct column_rows){top->rules.rows, top->rules.count},
+                   0, (unsigned)COLS, top->rule_order.column);
+    columns_line(&layout, NULL, 0, line, sizeof line);
+    put_line(HEAD_LINES - 1, A_BOLD | A_UNDERLINE, line);
+    if (top->rule_selected < top->rule_first)
+        top->rule_first = top->rule_selected;
+    if (top->rule_selected >= top->rule_first + top->rows)
+        top->rule_first = top->rule_selected - top->rows + 1;
+    for (size_t i = top->rule_first; i < top->rules.count && i < top->rule_first + top->rows; i++) {
+        columns_line(&layout, &top->rules.rows[i], 0, line, sizeof line);
+        put_line(HEAD_LINES + (int)(i - top->rule_first),
+                 i == top->rule_selected ? A_REVERSE : A_NORMAL, line);
+    }
+    if (top->rules.count == 0)
+        put_line(HEAD_LINES, A_NORMAL, "No connection of a rule that reports has been seen yet.");
 }
 
 /* --- the pane --------------------------------------------------------------------------------- */
@@ -233,10 +287,11 @@ static void draw_pane(struct top *top, int y)
 static void draw_help(void)
 {
     static const char *const lines[] = {
-        "arrows, PgUp, PgDn   choose a connection; Home and End the first and the last",
-        "Enter                show its history and all its figures",
+        "arrows, PgUp, PgDn   choose a row; Home and End the first and the last",
+        "Enter                from a rule to its connections; then to the history",
+        "                     and all figures of one",
         "left, right          scroll its figures",
-        "Esc                  back to the table alone",
+        "Esc                  back: to the table alone, then to programs and rules",
         "",
         "s, S                 sort by the next, the previous column",
         "i                    the other way round",
@@ -265,6 +320,12 @@ void top_draw(struct top *top)
 
     top->rows = table > 0 ? (size_t)table : 1;
     erase();
+    if (top->by_rule && !top->helping) {
+        draw_rules(top);
+        draw_foot(top);
+        refresh();
+        return;
+    }
     draw_head(top);
     if (top->helping) {
         draw_help();
