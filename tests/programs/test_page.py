@@ -43,11 +43,11 @@ class Page:
         assert found, self.text + self.messages[-2000:]
         return found[1]
 
-    def rows(self):
+    def rows(self, name="rows"):
         """The table's rows as dictionaries by heading."""
-        heads = re.findall(r"<button>(.*?)</button>", self.inside("tr", "heads"))
-        cells = [re.findall(r"<td[^>]*>(.*?)</td>", row)
-                 for row in re.findall(r"<tr>(.*?)</tr>", self.inside("tbody", "rows"))]
+        heads = re.findall(r"<button[^>]*>(.*?)</button>", self.inside("tr", "heads"))
+        cells = [re.findall(r"<t[hd][^>]*>(.*?)</t[hd]>", row)
+                 for row in re.findall(r"<tr>(.*?)</tr>", self.inside("tbody", name))]
         assert all(len(row) == len(heads) for row in cells)
         return [dict(zip(heads, row)) for row in cells]
 
@@ -58,7 +58,10 @@ def page(directory, helper, closed):  # noqa: F811
 
 
 def test_the_page(page, helper, closed):  # noqa: F811
-    rows = {row["role"]: row for row in page.rows()}
+    # What has no connection any more is folded away.
+    assert [row["role"] for row in page.rows()] == ["listen"]
+    assert "Show 2 rows without connections" in page.inside("button", "more")
+    rows = {row["role"]: row for row in page.rows() + page.rows("ended")}
     assert set(rows) == {"connect", "accept", "listen"}
     for role in "connect", "accept":
         wanted = {"rule": "all", "port": str(closed), "open": "0", "opened": str(COUNT),
