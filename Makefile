@@ -24,7 +24,11 @@ DESTDIR  ?=
 ifeq ($(origin CC),default)
 CC       := gcc
 endif
+# Other machines that the preloaded object is built for, and their compilers: CC_aarch64 ...
+MACHINES := aarch64 riscv64 powerpc64le s390x
 CC_AARCH64 ?= aarch64-linux-gnu-gcc
+CC_aarch64 ?= $(CC_AARCH64)
+$(foreach machine,$(filter-out aarch64,$(MACHINES)),$(eval CC_$(machine) ?= $(machine)-linux-gnu-gcc))
 CPPFLAGS ?=
 CFLAGS   ?= -O2 -g
 LDFLAGS  ?=
@@ -194,9 +198,10 @@ uninstall:
 
 include tools/package/package.mk
 
-.PHONY: i386 aarch64
-## make i386 aarch64     the preloaded object for those, in build/i386 and build/aarch64
-i386 aarch64: %: $(B)/%/libsocktune.so
+.PHONY: i386 $(MACHINES)
+## make i386 aarch64     the preloaded object for those, in build/i386 and build/aarch64; also for
+##                       riscv64, powerpc64le and s390x
+i386 $(MACHINES): %: $(B)/%/libsocktune.so
 
 ## make help             this list
 .PHONY: help

@@ -25,6 +25,8 @@ PACKAGES_PROOF := $(PACKAGES_BENCH) gnuplot-nox fonts-dejavu-core iproute2 \
     perl nginx-light curl wget iperf3 openssh-server openssh-client
 PACKAGES_DEB   := dpkg-dev debhelper fakeroot
 PACKAGES_RPM   := rpm
+PACKAGES_MACHINES := qemu-user $(foreach machine,aarch64 riscv64 powerpc64le s390x,gcc-$(machine)-linux-gnu) \
+    $(foreach machine,arm64 riscv64 ppc64el s390x,libc6-dev-$(machine)-cross)
 PACKAGES_FUZZ  := clang ?libclang-rt-14-dev
 
 # `make check INSTALL=no` installs nothing. Else INSTALL is the program of `make install`.

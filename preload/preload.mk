@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
 #
-# libsocktune.so for this machine, and, where the compilers are there, for i386 and aarch64.
+# libsocktune.so for this machine, and, where the compilers are there, for others.
 #
 # Lean on purpose, since every start of a program pays for it: no start files, no DT_NEEDED (libc is
 # there in any case; so the same object loads under musl), two segments, no lazy binding, one page
@@ -15,8 +15,8 @@ PRELOAD_LDFLAGS := $(call without_runtime,$(LDFLAGS)) -shared -nostdlib -Wl,-z,i
                    -Wl,-z,noseparate-code -Wl,-z,noexecstack -Wl,--hash-style=gnu -Wl,--build-id \
                    -Wl,-Bsymbolic -Wl,--gc-sections -Wl,-soname,libsocktune.so
 
-# gcc would make a call of memset() of a loop, and on aarch64 calls of libgcc, which is not linked, of
-# atomic operations. An object without marks for IBT, shadow stacks and BTI would switch these off
+# gcc would make a call of memset() of a loop, and on aarch64 a call of libgcc of an
+# atomic operation. An object without marks for IBT, shadow stacks and BTI would switch these off
 # for the whole program; the marks cost nothing that could be measured.
 machine_flags = $(shell $(1) -dM -E -x c /dev/null 2>/dev/null | awk '/ __clang__ / { clang = 1 } \
     / __(x86_64|i386)__ / { print "-fcf-protection=full" } \
@@ -32,12 +32,14 @@ $(patsubst %.c,$(1)/%.o,$(PRELOAD_SRC)): $(1)/%.o: %.c Makefile preload/preload.
 	$$(Q)mkdir -p $$(@D) && $(2) $(3) $$(PRELOAD_CFLAGS) -include preload/weak_libc.h -c -o $$@ $$<
 $(1)/libsocktune.so: $(patsubst %.c,$(1)/%.o,$(PRELOAD_SRC)) $(1)/hooks.map
 	$$(call say,LD,$$@)
-	$$(Q)$(2) $(3) $$(PRELOAD_LDFLAGS) -Wl,--version-script,$(1)/hooks.map -o $$@ $$(filter %.o,$$^)
+	$$(Q)$(2) $(3) $$(PRELOAD_LDFLAGS) -Wl,--version-script,$(1)/hooks.map -o $$@ $$(filter %.o,$$^) -lgcc
 endef
 
 $(eval $(call preload_rules,$(B)/x,$(CC),$(call machine_flags,$(CC))))
 $(eval $(call preload_rules,$(B)/i386,$(CC),$(call machine_flags,$(CC)) -m32 -idirafter /usr/include/$(MULTIARCH)))
-$(eval $(call preload_rules,$(B)/aarch64,$(CC_AARCH64),$(call machine_flags,$(CC_AARCH64))))
+# A compiler that is not needed is not asked for its macros.
+$(foreach machine,$(MACHINES),$(eval $(call preload_rules,$(B)/$(machine),$(CC_$(machine)),\
+    $(if $(filter $(machine) $(B)/$(machine)% other-machines check-machines,$(MAKECMDGOALS)),$(call machine_flags,$(CC_$(machine)))))))
 
 $(B)/libsocktune.so: $(B)/x/libsocktune.so
 	$(Q)cp $< $@

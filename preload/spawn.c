@@ -123,7 +123,7 @@ child(const char *compiler, const char *path, int output, const struct settings 
     const unsigned long default_action[8] = {0}; /* at least the kernel's struct sigaction */
     kernel_call(SYS_rt_sigaction, SIGCHLD, default_action, NULL, sizeof(uint64_t));
     kernel_call(SYS_rt_sigaction, SIGALRM, default_action, NULL, sizeof(uint64_t));
-    int pid = (int)kernel_call(SYS_clone, (long)SIGCHLD, 0L, 0L, 0L, 0L);
+    int pid = kernel_fork(SIGCHLD);
     if (pid == 0)
         run_compiler(compiler, path, output, settings);
     leave(pid > 0 ? await(pid) : EXIT_NO_COMPILER);
@@ -149,7 +149,7 @@ struct spawned spawn_compiler(const char *path, const struct settings *settings)
     int output = (int)kernel_call(SYS_memfd_create, "socktune-policy", MFD_CLOEXEC);
     if (output < 0)
         return (struct spawned){-1, "no descriptor is free for the rule compiler"};
-    int pid = (int)kernel_call(SYS_clone, 0L, 0L, 0L, 0L, 0L);
+    int pid = kernel_fork(0);
     if (pid == 0)
         child(compiler, path, output, settings);
     int status = pid > 0 ? await(pid) : EXIT_NO_COMPILER;

@@ -56,6 +56,14 @@ check-programs:
 	$(MAKE) all hosts
 	$(run_pytest) -m full
 
+## make check-machines   the library on other machines (aarch64, riscv64, powerpc64le, s390x), emulated
+.PHONY: check-machines
+check-machines:
+	$(packages) $(PACKAGES_CHECK) $(PACKAGES_MACHINES)
+	$(MAKE) all $(MACHINES)
+	SOCKTUNE_BUILD=$(CURDIR)/$(B) tests/in-memory-group $(PYTHON) -m pytest -q -n 2 -p no:cacheprovider \
+	    tests/programs/test_machines.py $(PYTEST_ARGS)
+
 # The helper, instrumented; all else is as it is.
 sanitized_helper_obj := $(patsubst %.c,$(B)/san/%.o,$(HELPER_SRC))
 $(B)/sanitized/socktuned: $(sanitized_helper_obj)

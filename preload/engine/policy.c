@@ -192,6 +192,8 @@ const char *policy_open(struct policy *policy, const void *blob, size_t size)
         return "not a socktune policy";
     if (size < sizeof *h)
         return "cut short";
+    if (h->version == __builtin_bswap32(POLICY_VERSION))
+        return "made on a machine of the other byte order; compile the rules here";
     if (h->version != POLICY_VERSION)
         return "made by another version of socktune";
     if (h->size != size || size % 8 != 0 || size > POLICY_SIZE_MAX)

@@ -4,7 +4,7 @@
 
 LINT_C      := $(shell find preload config tools tests -name '*.c')
 LINT_LAYOUT := $(shell find preload config tools tests -name '*.[ch]' -o -name '*.cc')
-LINT_SHELL  := .ci/run .ci/install-packages tests/lint/openings tests/in-memory-group tools/package/completion/socktune.bash
+LINT_SHELL  := .ci/run .ci/install-packages .ci/fetch-library tests/lint/openings tests/in-memory-group tools/package/completion/socktune.bash
 LINT_FLAGS  := $(STD) -D_GNU_SOURCE $(INC_tests) -iquote preload $(PLACES) -iquote tests/unit -DFIXTURES='""' -DEXAMPLES='""'
 
 # Criterion's macros, for cppcheck: a test is a function, and ends where an assertion fails.
