@@ -43,6 +43,7 @@ __attribute__((visibility("default"))) int setsockopt(int fd, int level, int opt
 
 #ifdef __i386__
 /* What glibc has 32-bit programs call that were built with a 64-bit time_t. */
+int __setsockopt64(int fd, int level, int optname, const void *value, socklen_t length);
 __attribute__((visibility("default"))) int __setsockopt64(int fd, int level, int optname,
                                                           const void *value, socklen_t length)
 {
