@@ -46,6 +46,12 @@ static void read_final(struct reader *reader, const config_setting_t *setting, s
     parse_bool(reader, setting, &rule->final);
 }
 
+static void read_inherited(struct reader *reader, const config_setting_t *setting,
+                           struct rule *rule)
+{
+    parse_bool(reader, setting, &rule->inherited);
+}
+
 static void read_report(struct reader *reader, const config_setting_t *setting, struct rule *rule)
 {
     parse_bool(reader, setting, &rule->report);
@@ -74,6 +80,7 @@ static const struct keyword rule_keywords[] = {
     {"name", read_name},       {"match", read_match},   {"set", read_set},
     {"default", read_default}, {"force", read_force},   {"ignore", parse_ignore},
     {"final", read_final},     {"report", read_report}, {"handoff", read_handoff},
+    {"inherited", read_inherited},
 };
 enum { RULE_KEYWORDS = sizeof rule_keywords / sizeof rule_keywords[0] };
 

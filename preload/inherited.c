@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Adopting the sockets a program is started with. /proc/self/fd names all descriptors in two or
- * three system calls; only those that are sockets are looked into. Without /proc there is nothing
- * to adopt.
+ * Adopting the sockets that a program is started with. Those that are handed over on purpose have
+ * known numbers. For others, /proc/self/fd names all descriptors in two or three system calls, and
+ * only those that are sockets are looked into; without /proc there are none to adopt.
  */
 #include "inherited.h"
 
@@ -17,18 +17,26 @@
 
 #include <dirent.h>
 
-static void adopt(int fd)
+/* What is decided by these rules is given; a `default` leaves what the maker of the socket has
+ * set. */
+static void tune_inherited(int fd, struct sockinfo *sockinfo, const struct active *active,
+                           enum phase phase)
+{
+    struct decision decision;
+    unsigned phases = sockinfo_phases_behind(sockinfo);
+    learn_decision(&state.policy, active, KERNEL_SOCKET(fd), sockinfo, phase, phases, &decision);
+    if (sockinfo_is_connection(sockinfo))
+        apply_drop_early(&state.policy, &decision);
+    tune_apply_afterwards(fd, sockinfo, &decision, phases);
+}
+
+static void adopt(int fd, const struct active *active)
 {
     struct sockinfo sockinfo;
-    struct decision decision;
     if (!learn_history(KERNEL_SOCKET(fd), &sockinfo))
         return;
-    unsigned phases = sockinfo_phases_behind(&sockinfo);
-    tune_decide(fd, &sockinfo, PHASE_SOCKET, phases, &decision);
-    if (sockinfo_is_connection(&sockinfo))
-        apply_drop_early(&state.policy, &decision);
-    tune_apply(fd, &sockinfo, &decision, phases);
-    if ((sockinfo.roles & ROLE_LISTEN) != 0)
+    tune_inherited(fd, &sockinfo, active, PHASE_SOCKET);
+    if (active->count != 0 && (sockinfo.roles & ROLE_LISTEN) != 0)
         waiting_count(fd);
     report_adopted(fd, &sockinfo);
 }
@@ -36,12 +44,8 @@ static void adopt(int fd)
 void adopt_accepted(int fd)
 {
     struct sockinfo sockinfo;
-    struct decision decision;
     sockinfo_at_accept(&sockinfo);
-    unsigned phases = sockinfo_phases_behind(&sockinfo);
-    tune_decide(fd, &sockinfo, PHASE_ACCEPT, phases, &decision);
-    apply_drop_early(&state.policy, &decision);
-    tune_apply(fd, &sockinfo, &decision, phases);
+    tune_inherited(fd, &sockinfo, &state.active, PHASE_ACCEPT);
 }
 
 /* The number in a directory entry's name, or -1. */
@@ -71,7 +75,16 @@ struct entry {
     char name[];
 } __attribute__((packed));
 
-void adopt_sockets(void)
+static bool has_rule_for_leaked(void)
+{
+    for (uint32_t i = 0; i < state.active.count; i++)
+        if ((state.policy.rules[state.active.rules[i]].flags & RULE_INHERITED) != 0)
+            return true;
+    return false;
+}
+
+/* The descriptors from `first` on. */
+static void adopt_leaked(int first, const struct active *active)
 {
     int directory = kernel_open("/proc/self/fd", O_RDONLY | O_DIRECTORY);
     if (directory < 0)
@@ -83,9 +96,25 @@ void adopt_sockets(void)
             const struct entry *entry = (const struct entry *)(buffer + at);
             at += entry->size;
             int fd = number_of(entry->name);
-            if (fd >= 0 && fd != directory && is_socket(directory, entry->name))
-                adopt(fd);
+            if (fd >= first && fd != directory && is_socket(directory, entry->name))
+                adopt(fd, active);
         }
     }
     kernel_close(directory);
+}
+
+void adopt_sockets(int handed_over, bool reported)
+{
+    for (int fd = 0; fd < handed_over; fd++)
+        adopt(fd, &state.active);
+    size_t size = state.active.count * sizeof(uint32_t);
+    uint32_t *rules = NULL;
+    struct active inherited = {NULL, 0};
+    if (has_rule_for_leaked() && (rules = kernel_map(size)) != NULL)
+        inherited =
+            (struct active){rules, active_rules_inherited(&state.policy, &state.active, rules)};
+    if (inherited.count != 0 || reported)
+        adopt_leaked(handed_over, &inherited);
+    if (rules != NULL)
+        kernel_call(SYS_munmap, rules, size);
 }

@@ -6,9 +6,15 @@
 #ifndef SOCKTUNE_ADOPT_H
 #define SOCKTUNE_ADOPT_H
 
-/* Give every open socket of the process what the rules say, as far as it is not too late for it.
- * For the constructor alone. Changes errno. */
-void adopt_sockets(void);
+#include <stdbool.h>
+
+/*
+ * Give the sockets that were handed over on purpose, descriptors below `handed_over`
+ * (handed_over.h), what the rules say, as far as it is not too late for it. Sockets that leaked
+ * from the parent get what rules with `inherited = true` say, and are reported if `reported` says
+ * that some rule reports. For the constructor alone, never under AT_SECURE. Changes errno.
+ */
+void adopt_sockets(int handed_over, bool reported);
 
 /* Give a just accepted socket all that the rules say, also what it would have from its listener
  * had that been tuned when it connected. Async-signal-safe. Changes errno. */

@@ -10,6 +10,7 @@
  */
 #include "process_start.h"
 
+#include "handed_over.h"
 #include "kernel.h"
 #include "text.h"
 #include "weak_libc.h"
@@ -120,6 +121,8 @@ struct settings process_start_settings(const struct process_start *start)
     settings.owner.xdg = text_getenv(environment, "XDG_CACHE_HOME");
     settings.home = entry_of(environment, "HOME=");
     settings.cache_home = entry_of(environment, "XDG_CACHE_HOME=");
+    settings.handed_over = handed_over_end(
+        environment, text_getenv(environment, "LISTEN_FDS") != NULL ? kernel_call(SYS_getpid) : 0);
     settings.disable = is_on(environment, "SOCKTUNE_DISABLE");
     settings.strict = is_on(environment, "SOCKTUNE_STRICT");
     return settings;

@@ -30,6 +30,8 @@ struct settings {
     const char *journal;    /* JOURNAL_STREAM */
     const char *cache_home; /* the entry "XDG_CACHE_HOME=...", for the compiler */
     const char *home;       /* the entry "HOME=..." */
+    int handed_over;        /* the number behind the descriptors that are handed over on purpose
+                               (handed_over.h); 0 under AT_SECURE: none is touched */
     bool disable;           /* SOCKTUNE_DISABLE */
     bool strict;            /* SOCKTUNE_STRICT */
     bool secure;            /* AT_SECURE: runs with privileges that its caller has not */

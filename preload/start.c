@@ -74,7 +74,7 @@ static unsigned phases_of_active_rules(void)
 /* Everything that depends on which rules are for this program. `extra` is the room behind the
  * policy: active rules first, then guards. */
 static void publish(const struct identity *identity, void *extra,
-                    const struct register_where *helper)
+                    const struct register_where *helper, int handed_over)
 {
     uint32_t *rules = extra;
     state.active.rules = rules;
@@ -88,8 +88,8 @@ static void publish(const struct identity *identity, void *extra,
     if ((phases & (PHASE_BIT(PHASE_CONNECT) | PHASE_BIT(PHASE_CONNECTED))) != 0 ||
         (reported & ROLE_CONNECT) != 0)
         reconnect_start();
-    if (phases != 0 || reported != 0)
-        adopt_sockets();
+    if (handed_over != 0 && (phases != 0 || reported != 0))
+        adopt_sockets(handed_over, reported != 0);
     __atomic_store_n(&state.reports, reported, __ATOMIC_RELEASE);
     __atomic_store_n(&state.phases, phases, __ATOMIC_RELEASE);
 }
@@ -156,7 +156,7 @@ static void tune_program(const struct process_start *start, const struct setting
     identity.executable =
         find_executable(&state.policy, start->argv[0], executable, sizeof executable);
     const struct register_where helper = {.socket = settings->helper, .runtime = settings->runtime};
-    publish(&identity, extra, &helper);
+    publish(&identity, extra, &helper, settings->handed_over);
     if (state.active.count == 0)
         load_release(&state.policy);
     trace_start(rules);

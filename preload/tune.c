@@ -51,6 +51,17 @@ void tune_apply(int fd, const struct sockinfo *sockinfo, const struct decision *
     apply_actions(&application, decision);
 }
 
+void tune_apply_afterwards(int fd, const struct sockinfo *sockinfo,
+                           const struct decision *decision, unsigned phases)
+{
+    static const struct active none = {NULL, 0};
+    struct application application = application_of(KERNEL_SOCKET(fd), sockinfo, phases);
+    application.timing = APPLY_AFTERWARDS;
+    application.defaults = NULL; /* those are with what the rules give at socket() */
+    application.active = &none;
+    apply_actions(&application, decision);
+}
+
 void tune_undo(int fd, const struct sockinfo *sockinfo, const struct decision *decision)
 {
     const struct application application = application_of(KERNEL_SOCKET(fd), sockinfo, 0);

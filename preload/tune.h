@@ -34,4 +34,8 @@ void tune_undo(int fd, const struct sockinfo *sockinfo, const struct decision *d
 /* Give `fd` one action, unless it has its value: apply_now() (apply.h). Changes errno. */
 bool tune_force(int fd, const struct sockinfo *sockinfo, const struct policy_action *action);
 
+/* tune_apply() on a socket that is in use, and that was not seen being made. */
+void tune_apply_afterwards(int fd, const struct sockinfo *sockinfo,
+                           const struct decision *decision, unsigned phases);
+
 #endif

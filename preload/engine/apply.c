@@ -72,7 +72,7 @@ static enum default_comparison compare(const struct application *application,
     const struct default_value *known = known_default(application, action->option);
     struct default_value now;
     enum default_comparison comparison = defaults_compare(application->socket, option, known);
-    if (comparison == DEFAULT_DIFFERS && application->fresh_value != NULL &&
+    if (comparison != DEFAULT_SAME && application->fresh_value != NULL &&
         application->fresh_value(application, action->option, &now))
         comparison = defaults_compare(application->socket, option, &now);
     return comparison;

@@ -36,7 +36,7 @@ struct application {
     /* What fresh sockets have: IN_TIME after the actions of socket(), else without. NULL where it
      * is not known; then no `default` that has to compare is carried out. */
     const struct default_value *defaults;
-    /* Asked where an option differs from its default, since the system's own default may have
+    /* Asked where an option differs from its default, or where that is not known, since the system's own default may have
      * changed meanwhile: what a fresh socket has now. False: that cannot be told. May be NULL. */
     bool (*fresh_value)(const struct application *application, uint32_t option,
                         struct default_value *value);

@@ -100,6 +100,16 @@ uint32_t active_rules(const struct policy *policy, const struct identity *identi
     return count;
 }
 
+uint32_t active_rules_inherited(const struct policy *policy, const struct active *active,
+                                uint32_t *rules)
+{
+    uint32_t count = 0;
+    for (uint32_t i = 0; i < active->count; i++)
+        if ((policy->rules[active->rules[i]].flags & RULE_INHERITED) != 0)
+            rules[count++] = active->rules[i];
+    return count;
+}
+
 /* One end of the connection, in the form in which every rule wants it. */
 struct end {
     struct halves address;

@@ -29,6 +29,11 @@ struct active {
 uint32_t active_rules(const struct policy *policy, const struct identity *identity,
                       uint32_t *rules);
 
+/* Those of the active rules that are also for sockets which leaked from the parent (RULE_INHERITED);
+ * `rules` has room for active->count. Returns how many. */
+uint32_t active_rules_inherited(const struct policy *policy, const struct active *active,
+                                uint32_t *rules);
+
 /* What is to become of each option of the policy for one sockinfo. */
 struct decision {
     uint32_t action[POLICY_OPTIONS_MAX]; /* winning action of option i, or NO_ACTION */

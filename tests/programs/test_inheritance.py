@@ -10,6 +10,7 @@ import fcntl
 import os
 import re
 import socket
+import subprocess
 import sys
 
 import kernel
@@ -256,6 +257,11 @@ HANDED_ON_VALUES = {"SO_KEEPALIVE": 1, "TCP_KEEPIDLE": 611, "TCP_USER_TIMEOUT": 
                     "IP_TOS": 0x48, "SO_PRIORITY": 5, "TCP_NOTSENT_LOWAT": 131072}
 
 
+# A listener of the parent that is not handed over by LISTEN_FDS.
+LEAKED = HANDED_ON.replace("set =", "inherited = true; set =")
+assert LEAKED != HANDED_ON
+
+
 def listener_of_parent(family):
     return socket.create_server((LOOPBACK[family], 0), family=DOMAINS[family])
 
@@ -265,7 +271,7 @@ def test_listener_of_a_parent(family, host, compiled):
     """Passed to the program open; the library never sees its listen()."""
     with listener_of_parent(family) as listener:
         fd = listener.fileno()
-        one = host(compiled(HANDED_ON), pass_fds=[fd])
+        one = host(compiled(LEAKED), pass_fds=[fd])
         one.call("fcntl", fd, fcntl.F_GETFD, 0)  # when this is answered, it has started
         assert one.look(fd).options(HANDED_ON_VALUES) == HANDED_ON_VALUES
         for accept in (one.accept, lambda fd: one.accept4(fd, 0)):
@@ -279,7 +285,7 @@ def test_connections_that_waited_for_the_program(family, host, compiled):
     with listener_of_parent(family) as listener, \
             socket.create_connection(listener.getsockname()[:2]), \
             socket.create_connection(listener.getsockname()[:2]):
-        one = host(compiled(HANDED_ON), pass_fds=[listener.fileno()])
+        one = host(compiled(LEAKED), pass_fds=[listener.fileno()])
         accepted = [one.accept(listener.fileno()), one.accept4(listener.fileno(), 0)]
         for fd in accepted:
             assert one.look(fd).options(HANDED_ON_VALUES) == HANDED_ON_VALUES
@@ -330,7 +336,7 @@ def test_haproxy_on_a_listener_of_its_parent(family, start, compiled, directory)
             "defaults\n mode http\n timeout client 20s\n timeout connect 9s\n timeout server 9s\n"
             f"frontend f\n bind fd@{listener.fileno()}\n"
             " http-request return status 200 content-type text/plain string hello\n")
-        rules = HANDED_ON.replace("TCP_USER_TIMEOUT = 45000;", "")  # haproxy sets it to 0
+        rules = LEAKED.replace("TCP_USER_TIMEOUT = 45000;", "")  # haproxy sets it to 0
         started = start([program("haproxy", "usr/sbin/haproxy"), "-db", "-f", configuration],
                         compiled(rules), pass_fds=[listener.fileno()])
         started.until(lambda: [one for one in started.tcp()
@@ -369,3 +375,73 @@ def test_inetd_listener_on_descriptor_0(start, compiled):
                          "time.sleep(60)"], compiled(HANDED_ON), stdin=listener.fileno())
     with socket.create_connection(("127.0.0.1", port)):
         until_accepted(started, port)
+
+
+# --- sockets that leaked ----------------------------------------------------------------------
+
+KEEPALIVE = """rules = ( { set = { SO_KEEPALIVE = true; TCP_KEEPCNT = 7; }; %s } );"""
+UNTOUCHED = {"SO_KEEPALIVE": 0, "TCP_KEEPCNT": 9}
+GIVEN = {"SO_KEEPALIVE": 1, "TCP_KEEPCNT": 7}
+
+@pytest.fixture(params=["preload", "supervise"])
+def child_of(request, build, compiled, rule_file):
+    """Start a program that has descriptors from its parent, one way or the other, and wait for
+    its end."""
+    def run(rules, *fds, **variables):
+        command = [program("sh"), "-c", 'export LISTEN_PID=$$; exec "$0"', program("true")]
+        environment = {**os.environ, **variables}
+        if request.param == "preload":
+            environment |= preloaded(build, compiled(rules)) | variables
+        else:
+            command = [program("sh"), "-c", 'export LISTEN_PID=$$; exec "$@"', "sh",
+                       build.socktune, "run", "--supervise", "-c", rule_file(rules), "--",
+                       program("true")]
+        subprocess.run(command, env=environment, pass_fds=fds, check=True, timeout=30)
+    return run
+
+
+def values_of(listener):
+    return kernel.describe(os.getpid(), listener.fileno()).options(UNTOUCHED)
+
+
+def test_what_leaked_is_the_parents(child_of):
+    """A rule for a program that a server starts is not for the server's sockets."""
+    with listener_of_parent("inet") as listener:
+        child_of(KEEPALIVE % "", listener.fileno())
+        assert values_of(listener) == UNTOUCHED
+
+
+def test_what_leaked_is_tuned_by_a_rule_that_says_so(child_of):
+    with listener_of_parent("inet") as listener:
+        child_of(KEEPALIVE % "inherited = true;", listener.fileno())
+        assert values_of(listener) == GIVEN
+
+
+def test_only_the_rules_that_say_so_are_for_what_leaked(child_of):
+    with listener_of_parent("inet") as listener:
+        child_of("""rules = ( { inherited = true; set = { SO_KEEPALIVE = true; }; },
+                              { set = { SO_KEEPALIVE = false; TCP_KEEPCNT = 7; }; } );""",
+                 listener.fileno())
+        assert values_of(listener) == {"SO_KEEPALIVE": 1, "TCP_KEEPCNT": 9}
+
+
+def test_a_default_leaves_what_the_maker_of_the_socket_has_set(child_of):
+    rules = """rules = ( { inherited = true;
+                           default = { SO_KEEPALIVE = true; TCP_KEEPCNT = 7; }; } );"""
+    with listener_of_parent("inet") as listener:
+        listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPCNT, 3)
+        child_of(rules, listener.fileno())
+        assert values_of(listener) == {"SO_KEEPALIVE": 1, "TCP_KEEPCNT": 3}
+
+
+@pytest.mark.parametrize("count, expected", [("1", GIVEN), ("0", UNTOUCHED), ("x", UNTOUCHED)])
+def test_listen_fds_says_how_many_are_handed_over(child_of, count, expected):
+    with listener_of_parent("inet") as listener:
+        kept = os.dup(3)
+        try:
+            os.dup2(listener.fileno(), 3)
+            child_of(KEEPALIVE % "", 3, LISTEN_FDS=count)
+        finally:
+            os.dup2(kept, 3)
+            os.close(kept)
+        assert values_of(listener) == expected

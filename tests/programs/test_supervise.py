@@ -269,12 +269,12 @@ def test_second_listener(supervised, build, compiled):
 def test_inherited_listener(supervised):
     """A listener that the program is started with is tuned before: no call about it will follow."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
-        one = supervised([program("python3"), "-c", f"""
+        one = supervised([program("python3"), "-c", """
 import socket
-listener = socket.socket(fileno={listener.fileno()})
+listener = socket.socket(fileno=0)
 accepted, _ = listener.accept()
 accepted.recv(1)
-"""], pass_fds=[listener.fileno()])
+"""], stdin=listener.fileno())
         one.until(lambda: supervisors(one.pid), "a supervisor")
         with socket.create_connection(listener.getsockname()) as client:
             accepted = one.until(lambda: [each for each in one.tcp() if each.remote], "a connection")

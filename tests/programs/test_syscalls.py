@@ -208,7 +208,8 @@ def test_the_programs_own_setsockopt_is_one_call(compiled, traced):
 def test_after_those_that_waited_accept_makes_no_call_more(compiled, build, directory, host):
     """A listener that the program was started with, and a connection that waited in its queue."""
     options = [option for option in OPTIONS if "SYNCNT" not in option]  # listeners alone
-    environment = preloaded(build, compiled(rule('role = [ "listen", "accept" ];', options)))
+    rules = rule('role = [ "listen", "accept" ];', options).replace("set =", "inherited = true; set =")
+    environment = preloaded(build, compiled(rules))
     preload = {key: environment[key] for key in ("LD_PRELOAD", "SOCKTUNE_RULES")}
     output = directory / "trace"
     with socket.create_server(("127.0.0.1", 0)) as listener:

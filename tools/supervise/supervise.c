@@ -7,6 +7,7 @@
 #include "apply.h"
 #include "elf.h"
 #include "failure.h"
+#include "handed_over.h"
 #include "kernel_socket.h"
 #include "learn.h"
 #include "notify_filter.h"
@@ -50,17 +51,20 @@ static void tune_opened(const struct policy *policy, const struct active *active
     apply_actions(&application, &decision);
 }
 
+/* Those that are handed over on purpose get what all rules say, others what rules with `inherited =
+ * true` do. */
 static void tune_all_opened(const struct policy *policy, const struct active *active,
-                            const struct default_value *fresh)
+                            const struct active *inherited, const struct default_value *fresh)
 {
     DIR *directory = opendir("/proc/self/fd");
+    int handed_over = handed_over_end(environ, getpid());
     const struct dirent *entry;
 
     while (directory && (entry = readdir(directory))) {
         struct stat status;
         int fd = (int)strtol(entry->d_name, NULL, 10);
         if (*entry->d_name != '.' && fstat(fd, &status) == 0 && S_ISSOCK(status.st_mode))
-            tune_opened(policy, active, fresh, fd);
+            tune_opened(policy, fd < handed_over ? active : inherited, fresh, fd);
     }
     if (directory)
         closedir(directory);
@@ -71,12 +75,17 @@ static void tune_all_opened(const struct policy *policy, const struct active *ac
 static int tune_inherited(const struct policy *policy, const struct active *active)
 {
     struct default_value *fresh = target_kernel_defaults(policy);
+    uint32_t *rules = calloc(active->count + 1u, sizeof *rules);
+    int failed = -1;
 
-    if (!fresh)
-        return -1;
-    tune_all_opened(policy, active, fresh);
+    if (fresh && rules) {
+        struct active inherited = {rules, active_rules_inherited(policy, active, rules)};
+        tune_all_opened(policy, active, &inherited, fresh);
+        failed = 0;
+    }
+    free(rules);
     free(fresh);
-    return 0;
+    return failed;
 }
 
 /* Which rules are for the program that is going to run. The rules are malloc()ed; returns 0, or -1
