@@ -24,6 +24,11 @@ $(B)/fuzz/fuzz_registration: tests/fuzz/fuzz_registration.c tools/helper/clients
 	$(call say,LD,$@)
 	$(Q)mkdir -p $(@D) && clang $(FUZZ_CFLAGS) $(call includes,tools/helper) -o $@ $^
 
+# The server as it is, on a socket in /tmp.
+$(B)/fuzz/fuzz_query: tests/fuzz/fuzz_query.c $(filter-out tools/helper/main.c,$(HELPER_SRC))
+	$(call say,LD,$@)
+	$(Q)mkdir -p $(@D) && clang $(FUZZ_CFLAGS) $(call includes,tools/helper) -o $@ $^ $(CONFIG_LIBS) $(HELPER_LIBS)
+
 $(B)/fuzz/rules: $(FUZZ_RULES) $(wildcard tests/fixtures/bad/*.conf)
 	$(Q)mkdir -p $@ && cp $^ $@ && touch $@
 # A policy behind the 42 bytes of a subject that may be anything.
@@ -37,14 +42,15 @@ fuzz = $(Q)mkdir -p $(B)/fuzz/$(1).found && cd $(B)/fuzz && \
        ./$(1) -max_total_time=$(FUZZ_SECONDS) -timeout=20 -max_len=$(3) -print_final_stats=1 -print_funcs=0 \
            -verbosity=0 $(1).found $(2)
 
-## make fuzz             the parser, the policy loader, the readers of rings and registrations,
-##                       FUZZ_SECONDS=60 each
+## make fuzz             the parser, the policy loader, the readers of rings and registrations, the
+##                       helper's HTTP; FUZZ_SECONDS=60 each
 .PHONY: fuzz
 fuzz:
 	$(packages) $(PACKAGES_FUZZ)
 	$(MAKE) $(B)/fuzz/fuzz_parse $(B)/fuzz/fuzz_policy $(B)/fuzz/fuzz_ring \
-	    $(B)/fuzz/fuzz_registration $(B)/fuzz/rules $(B)/fuzz/policies
+	    $(B)/fuzz/fuzz_registration $(B)/fuzz/fuzz_query $(B)/fuzz/rules $(B)/fuzz/policies
 	$(call fuzz,fuzz_parse,rules,4096)
 	$(call fuzz,fuzz_policy,policies,8192)
 	$(call fuzz,fuzz_ring,,4096)
 	$(call fuzz,fuzz_registration,,4096)
+	$(call fuzz,fuzz_query,,4096)
