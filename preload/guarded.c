@@ -20,7 +20,7 @@
 enum { NO_OPTION = POLICY_OPTIONS_MAX };
 
 /* The program's call. */
-struct setting {
+struct own_setting {
     guarded_call *call;
     int fd, level, optname;
     const void *value;
@@ -35,21 +35,21 @@ struct ruling {
     struct guard guard;
 };
 
-static int make_call(const struct setting *setting)
+static int make_call(const struct own_setting *setting)
 {
     errno = setting->error;
     return setting->call(setting->fd, setting->level, setting->optname, setting->value,
                          setting->length);
 }
 
-static int succeed(const struct setting *setting)
+static int succeed(const struct own_setting *setting)
 {
     errno = setting->error;
     return 0;
 }
 
 /* The guarded option that the setting concerns, and what the rules say. False: there is none. */
-static bool find_ruling(const struct setting *setting, enum sibling_effect effect,
+static bool find_ruling(const struct own_setting *setting, enum sibling_effect effect,
                         struct ruling *ruling)
 {
     for (uint32_t i = 0; i < state.guard_count; i++) {
@@ -66,7 +66,7 @@ static bool find_ruling(const struct setting *setting, enum sibling_effect effec
 /* Would the kernel refuse the value, for its length or its place? Whether it can be read, an option
  * tells that nobody can set: the kernel reads an int, and then says that there is no such option.
  */
-static bool is_refused(const struct setting *setting, const struct policy_option *option)
+static bool is_refused(const struct own_setting *setting, const struct policy_option *option)
 {
     if ((int)setting->length < 0 || setting->length < option->least)
         return true;
@@ -79,7 +79,7 @@ static bool is_refused(const struct setting *setting, const struct policy_option
            errno == EFAULT;
 }
 
-static int set_guarded(const struct setting *setting, const struct ruling *ruling)
+static int set_guarded(const struct own_setting *setting, const struct ruling *ruling)
 {
     if (is_refused(setting, &state.policy.options[ruling->option]))
         return make_call(setting);
@@ -95,7 +95,7 @@ static int set_guarded(const struct setting *setting, const struct ruling *rulin
 }
 
 /* Not in line, so that calls that disturb nothing need no second ruling in their frame. */
-static __attribute__((noinline)) int set_disturbing(const struct setting *setting,
+static __attribute__((noinline)) int set_disturbing(const struct own_setting *setting,
                                                     const struct ruling *disturbed)
 {
     const struct policy_option *option = &state.policy.options[disturbed->option];
@@ -116,7 +116,7 @@ static __attribute__((noinline)) int set_disturbing(const struct setting *settin
 int guarded_setsockopt(guarded_call *call, int fd, int level, int optname, const void *value,
                        socklen_t length)
 {
-    const struct setting setting = {call, fd, level, optname, value, length, errno};
+    const struct own_setting setting = {call, fd, level, optname, value, length, errno};
     struct ruling ruling;
     if (find_ruling(&setting, SIBLING_DISTURBS, &ruling))
         return set_disturbing(&setting, &ruling);

@@ -67,7 +67,7 @@ static bool is_socket(int directory, const char *name)
 }
 
 /* As getdents64(2) returns it; glibc has no name for it that fits every word size. */
-struct entry {
+struct directory_entry {
     uint64_t inode;
     int64_t offset;
     uint16_t size;
@@ -93,7 +93,7 @@ static void adopt_leaked(int first, const struct active *active)
     long got;
     while ((got = kernel_call(SYS_getdents64, directory, buffer, sizeof buffer)) > 0) {
         for (long at = 0; at < got;) {
-            const struct entry *entry = (const struct entry *)(buffer + at);
+            const struct directory_entry *entry = (const struct directory_entry *)(buffer + at);
             at += entry->size;
             int fd = number_of(entry->name);
             if (fd >= first && fd != directory && is_socket(directory, entry->name))
