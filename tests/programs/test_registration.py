@@ -688,6 +688,27 @@ def test_not_once_the_program_confines_itself(helper, start, call):
     assert len(ring.read()) == 2
 
 
+# Runs a command under a filter that kills for memfd_create(2) (319 on x86-64) and allows the rest.
+FILTERED = """
+import ctypes, os, struct, sys
+code = [(0x20, 0, 0, 0), (0x15, 0, 1, 319), (6, 0, 0, 0x80000000), (6, 0, 0, 0x7fff0000)]
+filters = ctypes.create_string_buffer(b"".join(struct.pack("=HBBI", *one) for one in code))
+program = struct.pack("HxxxxxxP", len(code), ctypes.addressof(filters))
+libc = ctypes.CDLL(None)
+assert libc.prctl(38, 1, 0, 0, 0) == 0 and libc.prctl(22, 2, program, 0, 0) == 0
+os.execv(sys.argv[1], sys.argv[1:])
+"""
+
+
+def test_not_under_a_filter_that_was_there_before(helper, start):
+    """As systemd's SystemCallFilter= sets one: it kills for a call that it does not list."""
+    if os.uname().machine != "x86_64":
+        pytest.skip("numbers of x86-64")
+    finish(start("pair(listener())", wrapper=(program("python3"), "-c", FILTERED)))
+    assert helper.take() is not None, "of the wrapper, before its filter"
+    assert helper.take(timeout=0.2) is None
+
+
 # Below the size of a ring; of a file that is there already, nothing is taken away.
 LIMITED = "import resource; resource.setrlimit(resource.RLIMIT_FSIZE, (1000, resource.RLIM_INFINITY))"
 
