@@ -110,8 +110,9 @@ def test_it_begins_with_programs_and_rules(top, helper):
     helper.rules[1]["opened"] += 1000
     terminal.until(lambda lines: re.search(r"^90\d open, \d\d+\.\d new/s", lines[0]))
     terminal.keys("s", "s", "s", "s", "s", "s", "s")
-    assert rows(terminal.has("sorted by open")) == ["redis", "nginx", "nginx"]
-    assert "7" in terminal.lines()[5].split(), "drops of the listener"
+    terminal.has("sorted by open")
+    lines = terminal.until(lambda lines: rows(lines) == ["redis", "nginx", "nginx"])
+    assert "7" in lines[5].split(), "drops of the listener"
 
 
 def test_enter_leads_to_the_connections_of_a_rule_and_back(top, helper):

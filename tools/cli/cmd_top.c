@@ -332,6 +332,28 @@ static void open_pane(struct top *top, bool open)
         choose(top, top->selected);
 }
 
+/* From a rule to its connections, from a connection to its pane, and out of that again. Returns
+ * whether the helper is to be asked. */
+static bool go_deeper(struct top *top)
+{
+    if (top->by_rule)
+        return enter_rule(top);
+    open_pane(top, !top->detailed);
+    return false;
+}
+
+/* The way back. */
+static bool go_back(struct top *top)
+{
+    bool leaves = !top->by_rule && !top->detailed;
+
+    if (leaves)
+        leave_connections(top);
+    else
+        open_pane(top, false);
+    return leaves;
+}
+
 /* Returns whether the helper is to be asked at once. */
 static bool act(struct top *top, int key)
 {
@@ -366,17 +388,9 @@ static bool act(struct top *top, int key)
     case '\n':
     case '\r':
     case KEY_ENTER:
-        if (top->by_rule)
-            return enter_rule(top);
-        open_pane(top, !top->detailed);
-        break;
+        return go_deeper(top);
     case ESCAPE:
-        if (!top->by_rule && !top->detailed) {
-            leave_connections(top);
-            return true;
-        }
-        open_pane(top, false);
-        break;
+        return go_back(top);
     case 'h':
     case '?':
         top->helping = true;

@@ -5,7 +5,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-
 /* A whole decimal number without sign or monitor, at most `most`. */
 static bool read_number(const char *text, uint64_t most, uint64_t *number)
 {
