@@ -179,3 +179,33 @@ def test_prometheus_has_the_right_sums(start, helper, closed, directory, free_po
     assert target["health"] == "up" and target["lastError"] == ""
     for expression in expressions():
         server.ask("query", query=expression)
+
+
+# Accepts nothing; on each line of standard input, more connections than the queue has room for.
+DROPPER = """
+import socket, sys
+listener = socket.create_server(("127.0.0.1", 0), backlog=1)
+print("open", listener.getsockname()[1], flush=True)
+kept = []
+for _ in sys.stdin:
+    for _ in range(8):
+        one = socket.socket()
+        one.setblocking(False)
+        one.connect_ex(listener.getsockname())
+        kept.append(one)
+    print("full", flush=True)
+"""
+
+
+def test_connections_that_a_listener_drops_are_counted(start, rule_file, helper):
+    one = start(["/usr/bin/python3", "-c", DROPPER], rule_file(RULES),
+                env={"SOCKTUNE_HELPER": helper.directory / "helper.sock"}, stdin=subprocess.PIPE)
+    one.until(lambda: one.output.endswith("\n"), "listening")
+    def dropped():
+        return value(scrape(helper), "socktune_accept_dropped_total", role="listen")
+    helper.until(lambda: value(scrape(helper), "socktune_accept_queue_limit") == 1, "the queue")
+    assert dropped() == 0
+    next_step(one)
+    helper.until(lambda: dropped() > 0, "drops")
+    rules = helper.get("/v1/rules").json["rules"]
+    assert sum(rule["dropped"] for rule in rules if rule["role"] == "listen") > 0

@@ -28,8 +28,9 @@
 /* 50,000 closes a second, 1280 bytes each, for a good quarter of a second. */
 #define RECEIVE_BUFFER    (16 << 20)
 #define EXTENSION(number) (1u << ((number)-1))
-#define EXTENSIONS        (EXTENSION(INET_DIAG_INFO) | EXTENSION(INET_DIAG_CONG))
-#define GROUP(number)     (1u << ((number)-1))
+#define EXTENSIONS                                                                                 \
+    (EXTENSION(INET_DIAG_INFO) | EXTENSION(INET_DIAG_CONG) | EXTENSION(INET_DIAG_SKMEMINFO))
+#define GROUP(number) (1u << ((number)-1))
 _Static_assert(REGISTRATION_GROUPS ==
                    (GROUP(SKNLGRP_INET_TCP_DESTROY) | GROUP(SKNLGRP_INET6_TCP_DESTROY)),
                "the groups have these numbers");
@@ -156,6 +157,10 @@ static int take_attribute(const struct nlattr *attribute, void *context)
     if (type == INET_DIAG_INFO) {
         answer->info = mnl_attr_get_payload(attribute);
         answer->info_length = mnl_attr_get_payload_len(attribute);
+    } else if (type == INET_DIAG_SKMEMINFO &&
+               mnl_attr_get_payload_len(attribute) >= (SK_MEMINFO_DROPS + 1) * sizeof(uint32_t)) {
+        memcpy(&answer->drops, (const uint32_t *)mnl_attr_get_payload(attribute) + SK_MEMINFO_DROPS,
+               sizeof answer->drops);
     } else if (type == INET_DIAG_CONG && mnl_attr_validate(attribute, MNL_TYPE_NUL_STRING) == 0) {
         answer->congestion = mnl_attr_get_str(attribute);
     }

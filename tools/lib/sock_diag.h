@@ -45,6 +45,7 @@ struct sock_diag_answer {
     const uint8_t *info;    /* NULL: none came. Borrowed for the call. */
     size_t info_length;
     const char *congestion; /* NULL: none came */
+    uint32_t drops;         /* of a listener: connections that it dropped since it was made */
 };
 
 typedef void sock_diag_take(void *context, const struct sock_diag_answer *answer);

@@ -569,6 +569,8 @@ static bool take_reading(struct connection *connection, const struct connection_
 void connections_sample(struct connections *all, struct connection *connection,
                         const struct connection_reading *reading)
 {
+    bool first = connection->sampled == 0;
+
     (void)all;
     connection->state = (uint8_t)reading->state;
     connection->missing_since = 0;
@@ -576,6 +578,8 @@ void connections_sample(struct connections *all, struct connection *connection,
     connection->data = DATA_SAMPLE;
     connection->sampled = reading->when;
     if (connection->role == ROLE_LISTEN) {
+        if (first) /* what it dropped before it was known to us is not counted */
+            connection->queue.dropped = reading->queue.dropped;
         aggregate_queue(connection->aggregate, connection->queue, reading->queue);
         connection->queue = reading->queue;
     }

@@ -365,7 +365,7 @@ static void take_found(struct netns_monitor *monitor, const struct sock_diag_ans
                                      .info = answer->info,
                                      .info_length = answer->info_length,
                                      .congestion = answer->congestion,
-                                     .queue = {answer->receive_queue, answer->send_queue}});
+                                     .queue = {answer->receive_queue, answer->send_queue, answer->drops}});
 }
 
 void netns_monitor_take_reading(const struct conntrack *conntrack, struct connection *connection,

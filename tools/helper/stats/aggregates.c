@@ -371,6 +371,8 @@ void aggregate_queue(struct aggregate *aggregate, struct accept_queue from, stru
 {
     aggregate->accept_queue += (uint64_t)to.length - from.length;
     aggregate->accept_limit += (uint64_t)to.limit - from.limit;
+    if (to.dropped > from.dropped)
+        aggregate_dropped(aggregate, to.dropped - from.dropped);
 }
 
 void aggregate_dropped(struct aggregate *aggregate, uint64_t more)

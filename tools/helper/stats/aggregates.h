@@ -149,8 +149,9 @@ void aggregate_sampled(struct aggregate *aggregate, const struct tcp_info_bytes 
                        const struct tcp_info_bytes *new);
 /* The accept queue of one listener. */
 struct accept_queue {
-    uint32_t length; /* connections that wait for accept() */
-    uint32_t limit;  /* how many may */
+    uint32_t length;  /* connections that wait for accept() */
+    uint32_t limit;   /* how many may */
+    uint32_t dropped; /* connections that it dropped since it was made */
 };
 /* That of one of its listeners changes. */
 void aggregate_queue(struct aggregate *aggregate, struct accept_queue from, struct accept_queue to);
