@@ -9,13 +9,20 @@
 #include "text.h"
 #include "trace_line.h"
 
-#include <sys/sysmacros.h>
-
 /* Device and inode of the journal's socket; inode 0: there is none. */
 static struct {
     uint64_t device;
     uint64_t inode;
 } journal;
+
+/* A device as st_dev has it. makedev(3) is a function of libc where the compiler does not inline.
+ */
+static uint64_t device_number(const struct statx *file)
+{
+    uint64_t major = file->stx_dev_major, minor = file->stx_dev_minor;
+    return (major & 0xfff) << 8 | (major & ~0xfffull) << 32 | (minor & 0xff) |
+           (minor & ~0xffull) << 12;
+}
 
 static const char *read_number(const char *text, uint64_t *number)
 {
@@ -40,8 +47,7 @@ bool trace_may_use_stderr(void)
     if (kernel_statx(STDERR_FILENO, "", AT_EMPTY_PATH, &file) != 0)
         return false;
     return (file.stx_mode & S_IFMT) != S_IFSOCK ||
-           (journal.inode == file.stx_ino &&
-            journal.device == makedev(file.stx_dev_major, file.stx_dev_minor));
+           (journal.inode == file.stx_ino && journal.device == device_number(&file));
 }
 
 /* A file that somebody else may have put there: a link to another file, a FIFO that nobody reads, a

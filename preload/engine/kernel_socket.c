@@ -4,11 +4,8 @@
  */
 #include "kernel_socket.h"
 
+#include "compat.h"
 #include "kernel.h"
-
-#ifndef SO_NETNS_COOKIE
-#define SO_NETNS_COOKIE 71 /* include/uapi/asm-generic/socket.h, Linux 5.14 */
-#endif
 
 static int get_option(const struct socket_handle *socket, int level, int optname, void *value,
                       socklen_t *length)

@@ -5,15 +5,12 @@
 #include "undo.h"
 
 #include "bytes.h"
+#include "compat.h"
 #include "learn.h"
 #include "take_defaults.h"
 
 #include <linux/socket.h>
 #include <netinet/in.h>
-
-#ifndef SO_BUF_LOCK
-#define SO_BUF_LOCK 72 /* include/uapi/asm-generic/socket.h, Linux 5.15 */
-#endif
 
 enum { CONNECT_PHASES = PHASE_BIT(PHASE_CONNECT) | PHASE_BIT(PHASE_CONNECTED) };
 

@@ -56,6 +56,11 @@ def output_of(*command):
                           check=True).stdout
 
 
+def imports_of(path):
+    return {line.split()[-1] for line in
+            output_of("nm", "-D", "--undefined-only", path).splitlines()}
+
+
 def compat_names():
     return re.findall(r"^#define (?!SOCKTUNE_)(\w+) ", COMPAT_H.read_text(encoding="utf-8"), re.M)
 
@@ -113,8 +118,7 @@ def test_library_stays_lean(build, directory, flags):
     """Whatever it is built with, the library imports nothing more, and works."""
     make(directory / "build", f"{directory}/build/libsocktune.so", **FLAGS[flags])
     library = directory / "build" / "libsocktune.so"
-    imports = [output_of("nm", "-D", "--undefined-only", path) for path in (library, build.library)]
-    assert imports[0] == imports[1]
+    assert imports_of(library) == imports_of(build.library)
     dynamic = output_of("readelf", "-dW", library)
     assert "NEEDED" not in dynamic and "INITFIRST" in dynamic
     subprocess.run(["/bin/true"], check=True, env={"LD_PRELOAD": str(library)})
@@ -158,6 +162,5 @@ def test_clang_builds_the_same_library(build, directory):
     has itself."""
     library = directory / "build" / "libsocktune.so"
     make(directory / "build", library, CC=program("clang"), WERROR="-Werror")
-    imports = [output_of("nm", "-D", "--undefined-only", path) for path in (library, build.library)]
-    assert imports[0] == imports[1]
+    assert imports_of(library) == imports_of(build.library)
     subprocess.run(["/bin/true"], check=True, env={"LD_PRELOAD": str(library)})

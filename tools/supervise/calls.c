@@ -15,6 +15,7 @@
  */
 #include "calls.h"
 #include "call_socket.h"
+#include "compat.h"
 #include "duplicate.h"
 #include "kernel.h"
 #include "kernel_socket.h"
