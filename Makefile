@@ -82,7 +82,7 @@ LANGUAGE    := $(ENGINE) $(call sources,config tools/lib)
 COMPILER_SRC := $(ENGINE) $(call sources,config config/compiler)
 COMMAND_SRC := $(LANGUAGE) $(call sources,tools/process tools/supervise tools/cli tools/cli/view)
 HELPER_SRC  := $(LANGUAGE) $(call sources,$(helper_rooms))
-MAN_PAGES   := tools/socktune.1 $(B)/socktune.conf.5 preload/libsocktune.so.8 tools/socktuned.8
+MAN_PAGES   := tools/socktune.1 tools/socktune.7 $(B)/socktune.conf.5 preload/libsocktune.so.8 tools/socktuned.8
 
 CONFIG_LIBS := -lconfig
 TOOLS_LIBS  := -ljansson -lcurl -lelf -lseccomp -lmnl -lncursesw -ltinfo -lm -pthread

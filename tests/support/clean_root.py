@@ -3,6 +3,7 @@
 
 It has a dpkg database of its own, so that `dpkg --root` installs into it and checks dependencies.
 """
+import os
 import pathlib
 import re
 import shutil
@@ -76,7 +77,9 @@ def make_root(root, packages):
 
 def run_in(root, *command, env=None):
     """Run a command in the root directory; needs root."""
-    words = [f"{name}={value}" for name, value in (env or {}).items()]  # not for chroot(1) itself
-    return subprocess.run(["chroot", root, "env", *words, *map(str, command)], check=False,
-                          capture_output=True, text=True, timeout=60, stdin=subprocess.DEVNULL,
-                          env={"PATH": "/usr/sbin:/usr/bin:/sbin:/bin"})
+    def enter():
+        os.chroot(root)
+        os.chdir("/")
+    return subprocess.run(list(map(str, command)), check=False, capture_output=True, text=True,
+                          timeout=60, stdin=subprocess.DEVNULL, preexec_fn=enter,
+                          env={"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", **(env or {})})

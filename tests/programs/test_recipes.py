@@ -1,0 +1,128 @@
+# SPDX-License-Identifier: MIT
+"""The recipes of socktune(7), as far as they can be run here: in root directories of glibc and of
+musl, and with systemd's own checker."""
+import os
+import pathlib
+import re
+import shutil
+import subprocess
+
+import pytest
+from clean_root import make_root, run_in
+from conftest import BUILD, ROOT, needs_root, program
+from test_install import SHOW
+
+PAGE = (ROOT / "tools" / "socktune.7").read_text(encoding="utf-8")
+RULES = 'program = "show"; rules = ( { set = { SO_KEEPALIVE = true; TCP_KEEPIDLE = 123; }; } );\n'
+
+
+@pytest.fixture
+def policy(compiled):
+    return compiled(RULES)
+
+
+@pytest.fixture
+def glibc_root(directory):
+    """A root directory with sh, coreutils and a program."""
+    needs_root("runs in a chroot")
+    root = make_root(directory / "root", ["libconfig9"])
+    build_show(root, "gcc")
+    return root
+
+
+def build_show(root, compiler):
+    source = root / "tmp" / "show.c"
+    source.parent.mkdir(parents=True, exist_ok=True)
+    source.write_text(SHOW, encoding="ascii")
+    (root / "usr/bin").mkdir(parents=True, exist_ok=True)
+    subprocess.run([program(compiler), "-o", root / "usr/bin/show", source], check=True, timeout=60)
+
+
+def dockerfile():
+    """The lines of the page's Dockerfile: [(source, target)], {variable: value}."""
+    copies = re.findall(r"^COPY (\S+) (\S+)$", PAGE, re.MULTILINE)
+    variables = dict(re.findall(r"^ENV (\w+)=(\S+)$", PAGE, re.MULTILINE))
+    assert len(copies) == 2 and set(variables) == {"LD_PRELOAD", "SOCKTUNE_RULES"}
+    return copies, variables
+
+
+def copy_into(root, policy):
+    """Follow the COPY lines."""
+    sources = {"libsocktune.so": BUILD / "libsocktune.so", "rules.policy": policy}
+    for source, target in dockerfile()[0]:
+        path = root / target.lstrip("/")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(sources[source], path)
+
+
+def read_only(root):
+    """Nothing below may be changed by whoever is no root: the program runs as nobody."""
+    for path in root.rglob("*"):
+        if not path.is_symlink():
+            path.chmod(path.stat().st_mode & ~0o222)
+
+
+def test_an_image_with_glibc(glibc_root, policy):
+    copy_into(glibc_root, policy)
+    read_only(glibc_root)
+    assert run_in(glibc_root, "show").stdout != "64 123\n"
+    done = run_in(glibc_root, "show", env=dockerfile()[1])
+    assert (done.stdout, done.stderr) == ("64 123\n", "")
+    rolled_back = run_in(glibc_root, "show", env={**dockerfile()[1], "SOCKTUNE_DISABLE": "1"})
+    assert rolled_back.stdout != "64 123\n" and rolled_back.stderr == ""
+
+
+def test_an_image_with_musl(directory, policy):
+    needs_root("runs in a chroot")
+    root = directory / "root"
+    build_show(root, "musl-gcc")
+    interpreter = re.search(rb"/lib/ld-musl-\w+\.so\.1", (root / "usr/bin/show").read_bytes())
+    if not interpreter:
+        pytest.skip("musl-gcc makes no dynamic programs here")
+    loader = pathlib.Path(interpreter[0].decode())
+    (root / "lib").mkdir()
+    shutil.copy(loader.resolve(), root / loader.relative_to("/"))
+    copy_into(root, policy)
+    done = run_in(root, "show", env=dockerfile()[1])
+    assert (done.stdout, done.stderr) == ("64 123\n", "")
+
+
+def test_every_program_of_a_machine(glibc_root):
+    """By /etc/ld.so.preload, in the root directory alone; rolled back by removing the line."""
+    (glibc_root / "usr/lib/socktune").mkdir(parents=True)
+    shutil.copy(BUILD / "libsocktune.so", glibc_root / "usr/lib/socktune")
+    shutil.copy(BUILD / "socktune-compile", glibc_root / "usr/lib/socktune")
+    (glibc_root / "etc/socktune.d").mkdir()
+    (glibc_root / "etc/socktune.d/show.conf").write_text(RULES, encoding="ascii")
+    preload = glibc_root / "etc/ld.so.preload"
+    preload.write_text("/usr/lib/socktune/libsocktune.so\n", encoding="ascii")
+    done = run_in(glibc_root, "show")
+    assert (done.stdout, done.stderr) == ("64 123\n", "")
+    other = run_in(glibc_root, "sh", "-c", "echo $((1 + 1)); ls /etc/socktune.d")
+    assert (other.stdout, other.stderr) == ("2\nshow.conf\n", "")
+    preload.unlink()
+    assert run_in(glibc_root, "show").stdout != "64 123\n"
+
+
+@pytest.mark.parametrize("confinement", [
+    "ProtectSystem=strict\nDynamicUser=yes", "SystemCallFilter=@system-service", "PrivateTmp=yes"])
+def test_a_unit(socktune, rule_file, directory, confinement):
+    """systemd accepts the drop-in beside what confines the unit."""
+    analyze = program("systemd-analyze")
+    socktune("enable", "show", "-c", rule_file(RULES), "--root", directory)
+    unit = directory / "etc/systemd/system/show.service"
+    unit.write_text(f"[Service]\nExecStart=/bin/true\n{confinement}\n", encoding="ascii")
+    done = subprocess.run([analyze, "verify", f"--root={directory}", "--recursive-errors=no",
+                           "show.service"], check=False, capture_output=True, text=True,
+                          timeout=60, env={**os.environ, "SYSTEMD_LOG_LEVEL": "warning"})
+    assert "socktune.conf" not in done.stderr, done.stderr
+
+
+def test_its_commands_exist(socktune):
+    """Each command and flag that the page shows."""
+    for line in re.findall(r"^socktune (.*)", PAGE, re.MULTILINE):
+        command, *words = line.split()
+        help_text = socktune("help", command).stdout
+        assert help_text, line
+        for flag in (word for word in words if word.startswith("-")):
+            assert flag in help_text, line
