@@ -320,19 +320,20 @@ static const char *name_near(const struct option *option, const char *text)
 /* --- text that grows -------------------------------------------------------------------------- */
 
 /* A caller's buffer, always terminated, quietly cut off at its end. */
-struct text {
+struct value_text {
     char *at;
     size_t room;
 };
 
-static struct text text_in(char *buffer, size_t size)
+static struct value_text text_in(char *buffer, size_t size)
 {
     if (size > 0)
         *buffer = '\0';
-    return (struct text){buffer, size};
+    return (struct value_text){buffer, size};
 }
 
-static void __attribute__((format(printf, 2, 3))) add(struct text *text, const char *format, ...)
+static void __attribute__((format(printf, 2, 3)))
+add(struct value_text *text, const char *format, ...)
 {
     va_list arguments;
     int written;
@@ -352,13 +353,13 @@ static void __attribute__((format(printf, 2, 3))) add(struct text *text, const c
 
 /* --- what a value may be ---------------------------------------------------------------------- */
 
-static void add_names(struct text *text, const struct option_name *names)
+static void add_names(struct value_text *text, const struct option_name *names)
 {
     for (; names && names->name; names++)
         add(text, "%s, ", names->name);
 }
 
-static void add_range(struct text *text, const struct option *option)
+static void add_range(struct value_text *text, const struct option *option)
 {
     const char *unit = unit_text[option->unit];
 
@@ -378,20 +379,20 @@ static void add_range(struct text *text, const struct option *option)
 
 void value_range(const struct option *option, char *text, size_t size)
 {
-    struct text to = text_in(text, size);
+    struct value_text to = text_in(text, size);
 
     add_range(&to, option);
 }
 
 /* --- from the rule to a number ---------------------------------------------------------------- */
 
-struct reader {
+struct value_reader {
     const struct option *option;
     const struct scalar *scalar;
-    struct text error;
+    struct value_text error;
 };
 
-static void add_scalar(struct text *text, const struct scalar *scalar)
+static void add_scalar(struct value_text *text, const struct scalar *scalar)
 {
     switch (scalar->type) {
     case SCALAR_BOOL:
@@ -413,7 +414,7 @@ static void add_scalar(struct text *text, const struct scalar *scalar)
 }
 
 /* Each refuse_*() writes the line about what is wrong and what is allowed, and returns false. */
-static bool refuse_kind(struct reader *reader)
+static bool refuse_kind(struct value_reader *reader)
 {
     const struct option *option = reader->option;
     const struct kind *kind = kind_of(option);
@@ -433,7 +434,7 @@ static bool refuse_kind(struct reader *reader)
     return false;
 }
 
-static bool refuse_because(struct reader *reader, const char *why)
+static bool refuse_because(struct value_reader *reader, const char *why)
 {
     add_scalar(&reader->error, reader->scalar);
     add(&reader->error, " %s: ", why);
@@ -441,7 +442,7 @@ static bool refuse_because(struct reader *reader, const char *why)
     return false;
 }
 
-static bool refuse_inexact(struct reader *reader)
+static bool refuse_inexact(struct value_reader *reader)
 {
     char why[64];
 
@@ -449,7 +450,7 @@ static bool refuse_inexact(struct reader *reader)
     return refuse_because(reader, why);
 }
 
-static bool check_bounds(struct reader *reader, int64_t number)
+static bool check_bounds(struct value_reader *reader, int64_t number)
 {
     const struct option *option = reader->option;
 
@@ -484,7 +485,7 @@ static bool read_digits(const char *text, int64_t *number, const char **end)
 }
 
 /* A number with or without a unit, in the option's own unit. */
-static bool read_quantity(struct reader *reader, const char *text, int64_t *number)
+static bool read_quantity(struct value_reader *reader, const char *text, int64_t *number)
 {
     const struct option *option = reader->option;
     const struct kind *kind = kind_of(option);
@@ -515,7 +516,7 @@ static bool read_port(const char *text, const char **end, int64_t *port)
     return isdigit((unsigned char)*text) && read_digits(text, port, end);
 }
 
-static bool read_port_range(struct reader *reader, const char *text, int64_t *number)
+static bool read_port_range(struct value_reader *reader, const char *text, int64_t *number)
 {
     const struct option *option = reader->option;
     int64_t low, high;
@@ -530,7 +531,7 @@ static bool read_port_range(struct reader *reader, const char *text, int64_t *nu
     return true;
 }
 
-static bool read_text(struct reader *reader, const char *text, int64_t *number)
+static bool read_text(struct value_reader *reader, const char *text, int64_t *number)
 {
     if (number_of_name(reader->option, text, number))
         return true;
@@ -541,7 +542,7 @@ static bool read_text(struct reader *reader, const char *text, int64_t *number)
     return read_quantity(reader, text, number);
 }
 
-static bool read_number(struct reader *reader, int64_t *number)
+static bool read_number(struct value_reader *reader, int64_t *number)
 {
     const struct scalar *scalar = reader->scalar;
 
@@ -567,7 +568,7 @@ static bool read_number(struct reader *reader, int64_t *number)
 /* --- texts and addresses ---------------------------------------------------------------------- */
 
 /* Names of modules and interfaces: no blanks and no slash (dev_valid_name() of the kernel). */
-static bool read_string(struct reader *reader, struct value *value)
+static bool read_string(struct value_reader *reader, struct value *value)
 {
     const struct option *option = reader->option;
     const char *text = reader->scalar->string;
@@ -586,7 +587,7 @@ static bool read_string(struct reader *reader, struct value *value)
     return true;
 }
 
-static bool read_address(struct reader *reader, struct value *value)
+static bool read_address(struct value_reader *reader, struct value *value)
 {
     static const uint8_t mapped[12] = {[10] = 0xff, [11] = 0xff};
 
@@ -604,7 +605,7 @@ static bool read_address(struct reader *reader, struct value *value)
 int value_parse(const struct option *option, const struct scalar *scalar, struct value *value,
                 char *error, size_t size)
 {
-    struct reader reader = {option, scalar, text_in(error, size)};
+    struct value_reader reader = {option, scalar, text_in(error, size)};
     int64_t number = 0;
 
     memset(value, 0, sizeof(*value));
@@ -634,7 +635,7 @@ static bool decode(const struct option *option, const void *bytes, size_t length
 }
 
 /* With the coarsest of some units that holds it exactly. */
-static void add_exact(struct text *text, int64_t number, const struct suffix *suffixes,
+static void add_exact(struct value_text *text, int64_t number, const struct suffix *suffixes,
                       size_t count)
 {
     size_t best = 0;
@@ -645,7 +646,7 @@ static void add_exact(struct text *text, int64_t number, const struct suffix *su
     add(text, "%" PRId64 "%s", number / suffixes[best].factor, suffixes[best].text);
 }
 
-static void add_number(struct text *text, const struct option *option, int64_t number)
+static void add_number(struct value_text *text, const struct option *option, int64_t number)
 {
     const char *name = name_of_number(option, number);
 
@@ -671,7 +672,7 @@ static void add_number(struct text *text, const struct option *option, int64_t n
         add(text, "%" PRId64 "%s", number, unit_text[option->unit]);
 }
 
-static void add_address(struct text *text, const void *bytes)
+static void add_address(struct value_text *text, const void *bytes)
 {
     struct in6_addr address;
     char printed[INET6_ADDRSTRLEN];
@@ -687,7 +688,7 @@ static void add_address(struct text *text, const void *bytes)
 void value_format(const struct option *option, const void *bytes, size_t length, char *text,
                   size_t size)
 {
-    struct text to = text_in(text, size);
+    struct value_text to = text_in(text, size);
     const uint8_t *octets = bytes;
     int64_t number;
 

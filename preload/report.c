@@ -37,7 +37,7 @@ struct own {
     uint32_t pid; /* 0: a child that has not asked yet */
 };
 
-struct reporter {
+struct report_state {
     struct register_state registered;
     struct own *own;
     bool confined;
@@ -51,7 +51,7 @@ struct reporter {
 };
 
 /* NULL: nothing to report. Written by the constructor alone. */
-static struct reporter *reporter;
+static struct report_state *reporter;
 
 /* --- time and process --------------------------------------------------------------------------
  */
@@ -222,7 +222,7 @@ unsigned report_start(const struct register_where *where)
     /* A filter that was there before may kill the program for what registering takes. */
     if (roles == 0 || confined_at_start())
         return 0;
-    struct reporter *made = kernel_map(sizeof *made);
+    struct report_state *made = kernel_map(sizeof *made);
     struct own *own = kernel_map(sizeof *own);
     /* Before Linux 4.14 a forked child cannot be told from a vfork()ed one. */
     if (made == NULL || own == NULL || real_clock_gettime == NULL ||
