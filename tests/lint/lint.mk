@@ -22,6 +22,8 @@ lint:
 	$(Q)$(MAKE) --no-print-directory B=$(B)/lint/clang WERROR=-Werror CC=clang all >/dev/null
 	$(call say,LINT,openings)
 	$(Q)tests/lint/openings
+	$(call say,LINT,house)
+	$(Q)tests/lint/house
 	$(call say,LINT,clang-format)
 	$(Q)clang-format --dry-run -Werror $(LINT_LAYOUT)
 	$(call say,LINT,shell)
