@@ -382,9 +382,8 @@ static void write_rule(struct builder *builder, const struct rule *rule)
         .name = string(builder, rule->name),
         .file = string(builder, rule->at.file),
         .line = rule->at.line,
-        .flags =
-            (rule->final ? RULE_FINAL : 0u) | (rule->report ? RULE_REPORT : 0u) |
-            (rule->inherited ? RULE_INHERITED : 0u) | rule->handoff,
+        .flags = (rule->final ? RULE_FINAL : 0u) | (rule->report ? RULE_REPORT : 0u) |
+                 (rule->inherited ? RULE_INHERITED : 0u) | rule->handoff,
         .matchers = write_matchers(builder, rule),
         .local = range(builder, SECTION_PREFIXES, rule->local.items, rule->local.count),
         .remote = range(builder, SECTION_PREFIXES, rule->remote.items, rule->remote.count),

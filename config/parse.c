@@ -77,9 +77,9 @@ static void read_handoff(struct reader *reader, const config_setting_t *setting,
 }
 
 static const struct keyword rule_keywords[] = {
-    {"name", read_name},       {"match", read_match},   {"set", read_set},
-    {"default", read_default}, {"force", read_force},   {"ignore", parse_ignore},
-    {"final", read_final},     {"report", read_report}, {"handoff", read_handoff},
+    {"name", read_name},           {"match", read_match},   {"set", read_set},
+    {"default", read_default},     {"force", read_force},   {"ignore", parse_ignore},
+    {"final", read_final},         {"report", read_report}, {"handoff", read_handoff},
     {"inherited", read_inherited},
 };
 enum { RULE_KEYWORDS = sizeof rule_keywords / sizeof rule_keywords[0] };

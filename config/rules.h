@@ -64,7 +64,7 @@ struct rule {
                            are left alone unless a rule names them */
     bool final;
     bool report;
-    bool inherited; /* also for sockets that the program has from its parent, unasked */
+    bool inherited;           /* also for sockets that the program has from its parent, unasked */
     uint8_t handoff;          /* enum rule_flag: RULE_HANDOFF_SOCKET, RULE_HANDOFF_AUTO, or 0 */
     bool handoff_said;        /* the rule has a handoff */
     struct setting *settings; /* in the order written */

@@ -51,8 +51,8 @@ void tune_apply(int fd, const struct sockinfo *sockinfo, const struct decision *
     apply_actions(&application, decision);
 }
 
-void tune_apply_afterwards(int fd, const struct sockinfo *sockinfo,
-                           const struct decision *decision, unsigned phases)
+void tune_apply_afterwards(int fd, const struct sockinfo *sockinfo, const struct decision *decision,
+                           unsigned phases)
 {
     static const struct active none = {NULL, 0};
     struct application application = application_of(KERNEL_SOCKET(fd), sockinfo, phases);

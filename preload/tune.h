@@ -35,7 +35,7 @@ void tune_undo(int fd, const struct sockinfo *sockinfo, const struct decision *d
 bool tune_force(int fd, const struct sockinfo *sockinfo, const struct policy_action *action);
 
 /* tune_apply() on a socket that is in use, and that was not seen being made. */
-void tune_apply_afterwards(int fd, const struct sockinfo *sockinfo,
-                           const struct decision *decision, unsigned phases);
+void tune_apply_afterwards(int fd, const struct sockinfo *sockinfo, const struct decision *decision,
+                           unsigned phases);
 
 #endif

@@ -36,8 +36,9 @@ struct application {
     /* What fresh sockets have: IN_TIME after the actions of socket(), else without. NULL where it
      * is not known; then no `default` that has to compare is carried out. */
     const struct default_value *defaults;
-    /* Asked where an option differs from its default, or where that is not known, since the system's own default may have
-     * changed meanwhile: what a fresh socket has now. False: that cannot be told. May be NULL. */
+    /* Asked where an option differs from its default, or where that is not known, since the
+     * system's own default may have changed meanwhile: what a fresh socket has now. False: that
+     * cannot be told. May be NULL. */
     bool (*fresh_value)(const struct application *application, uint32_t option,
                         struct default_value *value);
     const struct active *active; /* for fresh_value; whose actions at socket() it carries out */

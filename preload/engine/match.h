@@ -29,8 +29,8 @@ struct active {
 uint32_t active_rules(const struct policy *policy, const struct identity *identity,
                       uint32_t *rules);
 
-/* Those of the active rules that are also for sockets which leaked from the parent (RULE_INHERITED);
- * `rules` has room for active->count. Returns how many. */
+/* Those of the active rules that are also for sockets which leaked from the parent
+ * (RULE_INHERITED); `rules` has room for active->count. Returns how many. */
 uint32_t active_rules_inherited(const struct policy *policy, const struct active *active,
                                 uint32_t *rules);
 

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /* The compiler: when each kind of option is set, and what the policy holds. */
 #include "compile.h"
-#include "policy_file.h"
 #include "compiled.h"
 #include "fixture.h"
+#include "policy_file.h"
 
 #include <criterion/criterion.h>
 #include <errno.h>

@@ -358,14 +358,14 @@ static void take_found(struct netns_monitor *monitor, const struct sock_diag_ans
         connection->ifindex = answer->target.ifindex;
     connection->sought = false;
     conntrack->counts->samples++;
-    connections_sample(
-        conntrack->connections, connection,
-        &(struct connection_reading){.when = monitor->conntrack->now(),
-                                     .state = answer->state,
-                                     .info = answer->info,
-                                     .info_length = answer->info_length,
-                                     .congestion = answer->congestion,
-                                     .queue = {answer->receive_queue, answer->send_queue, answer->drops}});
+    connections_sample(conntrack->connections, connection,
+                       &(struct connection_reading){
+                           .when = monitor->conntrack->now(),
+                           .state = answer->state,
+                           .info = answer->info,
+                           .info_length = answer->info_length,
+                           .congestion = answer->congestion,
+                           .queue = {answer->receive_queue, answer->send_queue, answer->drops}});
 }
 
 void netns_monitor_take_reading(const struct conntrack *conntrack, struct connection *connection,
