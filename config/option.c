@@ -335,10 +335,9 @@ size_t option_siblings(int level, int optname, struct option_sibling found[OPTIO
 unsigned option_least_length(const struct option *option)
 {
     switch (option->kind) {
-    case KIND_LINGER:
-        return 8; /* struct linger */
-    case KIND_TIMEVAL:
-        return 8; /* struct timeval of 32-bit programs */
+    case KIND_LINGER:  /* struct linger */
+    case KIND_TIMEVAL: /* struct timeval of 32-bit programs */
+        return 8;
     case KIND_STRING:
         return option->level == IPPROTO_TCP ? 1 : 0;
     default:

@@ -33,7 +33,7 @@ static void protect_segment(uintptr_t from, uintptr_t to, uintptr_t page)
 void protect_data(void)
 {
     const uintptr_t base = (uintptr_t)&__ehdr_start;
-    const ElfW(Phdr) *header = (const void *)(base + __ehdr_start.e_phoff);
+    const ElfW(Phdr) *header = (const void *)((const char *)&__ehdr_start + __ehdr_start.e_phoff);
     const uintptr_t page = getauxval(AT_PAGESZ);
     if (!owns_its_page())
         return;

@@ -120,11 +120,12 @@ void real_find(void)
         [SYMBOL_clock_gettime] = {"clock_gettime", NULL},
     };
     symbols_find(symbols, SYMBOL_COUNT);
+/* NOLINTBEGIN(bugprone-macro-parentheses): a type and parameters take no parentheses */
 #define HOOK(type, name, parameters)                                                               \
     if (symbols[SYMBOL_##name].address != NULL)                                                    \
-        real.name = (type(*) parameters)symbols[SYMBOL_##name]                                     \
-                        .address; /* NOLINT(bugprone-macro-parentheses) */
+        real.name = (type(*) parameters)symbols[SYMBOL_##name].address;
 #include "hooks.def"
+/* NOLINTEND(bugprone-macro-parentheses) */
 #undef HOOK
     real_clock_gettime =
         (int (*)(clockid_t, struct timespec *))symbols[SYMBOL_clock_gettime].address;

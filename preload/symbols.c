@@ -42,8 +42,8 @@ struct search {
  * file. */
 static const void *address_of(ElfW(Addr) base, ElfW(Addr) value)
 {
-    return (const void *)(value < base ? base + value
-                                       : value); /* NOLINT(performance-no-int-to-ptr) */
+    ElfW(Addr) address = value < base ? base + value : value;
+    return (const void *)address; /* NOLINT(performance-no-int-to-ptr) */
 }
 
 static struct symbol_tables read_tables(const struct dl_phdr_info *object)

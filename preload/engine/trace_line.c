@@ -59,7 +59,7 @@ static void put_hex(struct text *line, unsigned number)
 
 static unsigned group_of(const struct address *address, unsigned i)
 {
-    return (unsigned)(address->bytes[2 * i] << 8 | address->bytes[2 * i + 1]);
+    return (unsigned)(address->bytes[(size_t)2 * i] << 8 | address->bytes[(size_t)2 * i + 1]);
 }
 
 /* How many zero groups follow one another from group `i` on. */

@@ -14,8 +14,9 @@ LINT_CRITERION := '-Dcr_assert(condition,...)=if(!(condition))abort()' \
     '-DParameterizedTestParameters(suite,name)=struct criterion_test_params suite\#\#_\#\#name\#\#_of(void)'
 
 ## make lint             clang-format, clang-tidy, cppcheck, shellcheck, mandoc, opening comments
-.PHONY: lint
-lint:
+.PHONY: lint lint-layout
+lint: lint-layout lint-analysis
+lint-layout:
 	$(packages) $(PACKAGES_LINT)
 	$(call say,LINT,compiler warnings)
 	$(Q)$(MAKE) --no-print-directory B=$(B)/lint/gcc WERROR=-Werror all >/dev/null
@@ -31,6 +32,10 @@ lint:
 	$(Q)zsh -n tools/package/completion/_socktune
 	$(call say,LINT,manual pages)
 	$(Q)mandoc -Tlint -Wwarning $(MAN_PAGES)
+
+.PHONY: lint-analysis
+lint-analysis:
+	$(packages) $(PACKAGES_LINT)
 	$(call say,LINT,cppcheck)
 	$(Q)cppcheck --quiet --error-exitcode=1 --std=c11 --inline-suppr --enable=warning,performance,portability \
 	    --suppress=missingIncludeSystem --suppressions-list=.cppcheck -D__x86_64__ \
