@@ -63,7 +63,8 @@ def test_calls_before_our_constructor(build, compiled, directory):
         assert seen.behaviour.pop().startswith("chain: ")
     assert_unharmed(plain, tuned)
     assert tuned.options["at preinit"] == plain.options["at preinit"]
-    assert tuned.options["later"] == CLIENT, "an open socket was not adopted"
+    # It cannot be told from one of the parent's, which is left alone: only its later calls tune it.
+    assert tuned.options["later"] != CLIENT
     assert_tuned(tuned)
 
 
