@@ -18,7 +18,8 @@
 
 #define MESSAGE_BYTES 1024
 
-static void print_message(const char *format, va_list arguments, const char *remark)
+static void __attribute__((format(printf, 1, 0)))
+print_message(const char *format, va_list arguments, const char *remark)
 {
     char line[MESSAGE_BYTES], *text = NULL;
     int length;
