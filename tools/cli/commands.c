@@ -17,6 +17,10 @@ const struct command *const commands[] = {
 #include "commands.def"
     NULL};
 
+enum {
+    COMMANDS = sizeof commands / sizeof(const struct command *) - 1, /* without the NULL */
+};
+
 static const struct command *running;
 
 const struct command *command_find(const char *name)
@@ -29,7 +33,7 @@ const struct command *command_find(const char *name)
 
 const char *command_nearest(const char *name)
 {
-    const char *names[sizeof commands / sizeof *commands] = {NULL};
+    const char *names[COMMANDS + 1] = {NULL};
 
     for (size_t i = 0; commands[i] != NULL; i++)
         names[i] = commands[i]->name;

@@ -162,7 +162,7 @@ bool rule_list_read(struct rule_list *list, const json_t *answer, double when,
 
 void rule_list_free(struct rule_list *list)
 {
-    for (size_t i = 0; i < list->count; i++)
+    for (size_t i = 0; list->rows != NULL && i < list->count; i++)
         rule_row_free(&list->rows[i]);
     free(list->rows);
     *list = (struct rule_list){.rows = NULL};
