@@ -559,9 +559,10 @@ rules = ( { match = { protocol = [ "tcp", "mptcp" ]; };
 """)
     assert one.wait() == 0
     assert sorted(line.split(": ", 2)[1:] for line in one.output.splitlines()) == [
-        ["warning", "under --supervise, SO_PRIORITY is not had from the listener, and accept() is "
-                    "not supervised: accepted sockets will be without it"],
-        ["warning", "under --supervise, transport is decided at socket(), which is not supervised"]]
+        ["warning", "under --supervise, SO_PRIORITY is given to an accepted socket when the program "
+                    "first calls epoll_ctl(), setsockopt(TCP_NODELAY) or the setsockopt() of this "
+                    "option on it; a program that makes none of these calls does not get it"],
+        ["warning", "under --supervise, transport is chosen at socket(), which is not supervised"]]
 
 
 def test_no_rules_need_no_supervisor(supervised):

@@ -52,6 +52,15 @@ def descriptors(pid):
     return len(os.listdir(f"/proc/{pid}/fd"))
 
 
+def descriptors_at_rest(pid):
+    """The least of some looks: a connection may be on its way out."""
+    counts = []
+    for _ in range(10):
+        counts.append(descriptors(pid))
+        time.sleep(0.05)
+    return min(counts)
+
+
 class Soak:
     """A helper, and those who trouble it, each a thread that does one thing after the other."""
 
@@ -178,7 +187,7 @@ class Survivor:
                                         env=soak.environment(self.helper),
                                         stdin=subprocess.PIPE, stdout=subprocess.PIPE)
         self.until_reported()
-        self.descriptors = descriptors(self.program.pid)
+        self.descriptors = descriptors_at_rest(self.program.pid)
         self.memory = kernel.memory(self.program.pid)
 
     def reported(self):
@@ -200,7 +209,7 @@ class Survivor:
     def end(self):
         """What has grown in the program, as text; "" for nothing."""
         grown = (kernel.memory(self.program.pid) - self.memory,
-                 descriptors(self.program.pid) - self.descriptors)
+                 descriptors_at_rest(self.program.pid) - self.descriptors)
         self.program.communicate(timeout=10)
         self.helper.stop()
         return "" if grown[0] <= GROWTH_MAX_KIB and grown[1] == 0 else \
