@@ -70,7 +70,7 @@ static void ask(const char *head, const uint8_t *data, size_t size, const char *
     (void)send(reply.fd, tail, strlen(tail), MSG_NOSIGNAL);
     (void)shutdown(reply.fd, SHUT_WR);
     watch = loop_watch(helper.loop, reply.fd, EPOLLIN, on_reply, &reply);
-    timer = loop_timer(helper.loop, 10 * 1000000u, on_silence, NULL);
+    timer = loop_timer(helper.loop, UINT64_C(10000000), on_silence, NULL);
     check(watch != NULL && timer != NULL && loop_run(helper.loop) == 0);
     loop_remove(helper.loop, watch);
     loop_remove(helper.loop, timer);
@@ -107,7 +107,8 @@ static void check_filter(char *text)
     (void)query_filter_check(&filter);
 }
 
-int LLVMFuzzerInitialize(int *argc, char ***argv)
+/* The prototype is libFuzzer's. */
+int LLVMFuzzerInitialize(int *argc, char ***argv) /* NOLINT(readability-non-const-parameter) */
 {
     int fd = socket(AF_UNIX, SOCK_STREAM, 0);
     char directory[] = "/tmp/fuzz-query-XXXXXX";

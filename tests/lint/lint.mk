@@ -38,7 +38,7 @@ lint-analysis:
 	$(packages) $(PACKAGES_LINT)
 	$(call say,LINT,cppcheck)
 	$(Q)cppcheck --quiet --error-exitcode=1 --std=c11 --inline-suppr --enable=warning,performance,portability \
-	    --suppress=missingIncludeSystem --suppressions-list=.cppcheck -D__x86_64__ \
+	    --suppress=missingIncludeSystem --suppressions-list=.cppcheck -D__x86_64__ '-DElfW(type)=Elf64_\#\#type' \
 	    $(filter-out -std=%,$(LINT_FLAGS)) $(LINT_CRITERION) $(LINT_C)
 	$(call say,LINT,clang-tidy)
 	$(Q)printf '%s\n' $(LINT_C) | xargs -P 2 -I FILE clang-tidy --quiet FILE -- $(LINT_FLAGS) 2>/dev/null

@@ -19,8 +19,8 @@
 
 struct fake_socket {
     struct sock_diag_target target;
-    uint16_t protocol;
     uid_t uid;
+    uint16_t protocol;
     bool listens;
 };
 

@@ -210,6 +210,7 @@ Test(utf8, names_are_shown_without_what_cannot_be_seen)
                    "b\xfe",
                    "a\\xffb\\xfe");
     expect_escaped("\x1b[2J\n\x7f", "\\x1b[2J\\x0a\\x7f");
+    /* NOLINTNEXTLINE(misc-misleading-bidirectional): the bytes that are to be escaped */
     expect_escaped("a\xe2\x80\xae"
                    "b",
                    "a\\xe2\\x80\\xaeb"); /* U+202E */

@@ -7,6 +7,7 @@
 #include <criterion/new/assert.h>
 #include <string.h>
 
+/* NOLINTBEGIN(misc-misleading-bidirectional): the bytes that are to be escaped */
 static const struct {
     const char *from, *to;
 } escapes[] = {
@@ -25,6 +26,7 @@ static const struct {
     {"\xf0\x9f\x98\x80", "\xf0\x9f\x98\x80"},     /* U+1F600 */
     {"\xf4\x90\x80\x80", "\\xf4\\x90\\x80\\x80"}, /* above U+10FFFF */
 };
+/* NOLINTEND(misc-misleading-bidirectional) */
 
 Test(text, escapes_what_could_break_a_line)
 {

@@ -196,6 +196,7 @@ static void evict_programs(void)
     {
         if (excess-- <= PROGRAMS_MAX)
             break;
+        /* cppcheck-suppress uninitvar ; HASH_ITER sets it */
         if (program->references == 0) {
             HASH_DEL(table.programs, program); /* NOLINT(clang-analyzer-unix.Malloc) */
             free_program(program);
@@ -271,6 +272,7 @@ static void evict_threads(unsigned most)
     {
         if (HASH_COUNT(table.threads) <= most) /* NOLINT(clang-analyzer-unix.Malloc) */
             break;
+        /* cppcheck-suppress uninitvar ; HASH_ITER sets it */
         if (thread->references == 0) {       /* NOLINT(clang-analyzer-unix.Malloc) */
             HASH_DEL(table.threads, thread); /* NOLINT(clang-analyzer-unix.Malloc) */
             free_thread(thread);

@@ -130,7 +130,7 @@ void columns_layout(struct column_layout *layout, const struct column_set *set,
                     struct column_rows rows, double now, unsigned width,
                     const struct column *wanted)
 {
-    unsigned widths[COLUMNS_MAX], used = 0;
+    unsigned widths[COLUMNS_MAX] = {0}, used = 0;
     bool chosen[COLUMNS_MAX] = {false};
 
     layout->count = 0;
