@@ -343,7 +343,6 @@ static void age(struct client_entry *entry, uint64_t now)
     /* The writers' count of what found no room changes without a record. */
     (void)ring_reader_read(&entry->ring, now, 0, take_record, entry);
     count_losses(entry);
-    ring_reader_rest(&entry->ring);
     if (!is_idle(entry, now)) {
         if (!entry->closing)
             ring_reader_beat(&entry->ring, now_real());
