@@ -161,7 +161,8 @@ def refused_handoffs(helper):
 
 
 def refused(helper):
-    return helper.status()["dropped"]["registration"]
+    dropped = helper.status()["dropped"]
+    return dropped["registration"] + dropped["message"] + dropped["unfinished"]
 
 
 # --- a client as it should be -------------------------------------------------------------------

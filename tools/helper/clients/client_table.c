@@ -9,7 +9,6 @@
 #include "client_table.h"
 #include "clock.h"
 #include "compat.h"
-#include "deferred_close.h"
 #include "log.h"
 #include "multipath.h"
 #include "option.h"
@@ -475,12 +474,10 @@ static void remember_ring(struct client_table *table, struct client_entry *entry
         HASH_ADD(hh, table->rings, ring.id, sizeof entry->ring.id, entry);
 }
 
-/* The second may be -1. */
-static void close_all_deferred(const int *fds, size_t count)
+static void close_descriptor(int fd)
 {
-    for (size_t i = 0; i < count; i++)
-        if (fds[i] >= 0)
-            deferred_close(fds[i]);
+    if (fd >= 0)
+        (void)close(fd);
 }
 
 /* What it passed. Takes over the descriptors. */
@@ -491,12 +488,12 @@ static const char *join(struct client_table *table, struct client_entry *entry, 
                             ? "its ring is too large"
                             : ring_reader_open(&entry->ring, fds[0], ring_size);
 
-    close_all_deferred(fds, 1);
+    close_descriptor(fds[0]);
     entry->read = !wrong;
     if (!wrong && fds[1] >= 0)
         wrong = sock_diag_check(fds[1], &netns);
     if (wrong) {
-        close_all_deferred(fds + 1, 1);
+        close_descriptor(fds[1]);
         return wrong;
     }
     remember_ring(table, entry);
@@ -516,13 +513,15 @@ const char *client_table_add(struct client_table *table, const struct client_ide
     if (!entry) {
         if (who->pidfd >= 0)
             (void)close(who->pidfd);
-        close_all_deferred(fds, 2);
+        close_descriptor(fds[0]);
+        close_descriptor(fds[1]);
         return "memory is out";
     }
     entry->same_pids = names->head.pid == (uint32_t)who->pid;
     wrong = settle(table, entry, who);
     if (wrong) {
-        close_all_deferred(fds, 2);
+        close_descriptor(fds[0]);
+        close_descriptor(fds[1]);
     } else {
         wrong = join(table, entry, names->head.ring_size, who->netns, fds);
     }
