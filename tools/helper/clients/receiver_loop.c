@@ -280,8 +280,8 @@ static const char *who_connects(const struct receiver *receiver, int fd, struct 
     *who = (struct ucred){.uid = (uid_t)-1};
     if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, who, &length) != 0)
         return strerror(errno);
-    if (receiver_page_strikes(receiver->job.page, who->uid, now_monotonic()) >=
-        RECEIVER_STRIKES_MAX)
+    if (who->uid != 0 && receiver_page_strikes(receiver->job.page, who->uid, now_monotonic()) >=
+                             RECEIVER_STRIKES_MAX)
         return "its user has passed too much that may never close";
     return NULL;
 }
