@@ -167,6 +167,7 @@ static struct connection_start start_of(struct client_entry *entry, const struct
         .uid = entry->client.uid,
         .protocol = record->protocol,
         .role = role_of(record->kind),
+        .adopted = (record->flags & RECORD_ADOPTED) != 0,
         .options.applied = record->applied};
 
     if (record->protocol == IPPROTO_MPTCP && record->kind == RECORD_ACCEPT)
