@@ -563,12 +563,12 @@ def test_socket_that_lingers_does_not_stop_the_helper(registered, read):
             while True:
                 client.send(b"x" * 65536)
         data = handoff(ring.id, make_record(**ends_of(client)))
-        os.kill(daemon.pid, signal.SIGSTOP)
+        os.killpg(daemon.pid, signal.SIGSTOP)  # its receiver, too
         send(daemon, data, [client.fileno()] * (1 if read else 9))
         client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 600))
         client.close()
-        os.kill(daemon.pid, signal.SIGCONT)
+        os.killpg(daemon.pid, signal.SIGCONT)
         kernel.until(lambda: daemon.status()["handoffs"]["taken"] == read)
         assert refused_handoffs(daemon) == (not read)
 

@@ -189,22 +189,28 @@ static void take_options(const struct record *record, struct applied_options *op
     }
 }
 
+/* Returns whether the connection was taken; it may be over already. */
+static bool enter_record(struct client_entry *entry, const struct record *record)
+{
+    const struct client_table_parts *parts = &entry->table->parts;
+    struct connection_start start = start_of(entry, record);
+    bool taken = false;
+    if (entry->owner.user->connections >= parts->config->user_connections) {
+        parts->conntrack->counts->dropped[DROP_LIMIT]++;
+    } else {
+        take_options(record, &start.options);
+        taken = poller_open(parts->poller, &start);
+    }
+    entry->client.dropped += !taken;
+    return taken;
+}
+
 static void take_record(void *context, const struct record *record)
 {
     struct client_entry *entry = context;
-    const struct client_table_parts *parts = &entry->table->parts;
-    struct connection_start start = start_of(entry, record);
-
     entry->client.records++;
-    parts->conntrack->counts->records++;
-    if (entry->owner.user->connections >= parts->config->user_connections) {
-        parts->conntrack->counts->dropped[DROP_LIMIT]++;
-        entry->client.dropped++;
-        return;
-    }
-    take_options(record, &start.options);
-    if (!poller_open(parts->poller, &start))
-        entry->client.dropped++;
+    entry->table->parts.conntrack->counts->records++;
+    (void)enter_record(entry, record);
 }
 
 static void count_losses(struct client_entry *entry)
@@ -557,6 +563,8 @@ const char *client_table_take_handoff(struct client_table *table, uid_t uid,
                                       const struct handoff *handoff,
                                       const struct handoff_reading *reading)
 {
+    static const char may_not[] =
+        "what was handed over is tracked for somebody else, or may not be tracked";
     struct client_entry *entry = find_ring(table, uid, handoff->ring);
     struct connections *all = table->parts.conntrack->connections;
     struct connection *connection;
@@ -570,13 +578,16 @@ const char *client_table_take_handoff(struct client_table *table, uid_t uid,
     read_ring(entry, now_monotonic());
     connection = connections_get(all, start.netns, start.cookie);
     /* The ring may have been full. */
-    if (!connection)
-        take_record(entry, &handoff->record);
+    if (connection == NULL && !enter_record(entry, &handoff->record))
+        return may_not;
     connection = connections_get(all, start.netns, start.cookie);
-    if (!connection || connection->owner != &entry->owner)
-        return "what was handed over is tracked for somebody else, or may not be tracked";
+    if (connection != NULL && connection->owner != &entry->owner)
+        return may_not;
     entry->client.handed++;
     table->parts.conntrack->counts->handed++;
+    /* It was read before it ended, and is told of after that: the kernel's last figures stand. */
+    if (connection == NULL)
+        return NULL;
     netns_monitor_take_reading(table->parts.conntrack, connection, reading->owner,
                                &(struct connection_reading){.when = now_monotonic(),
                                                             .state = reading->state,

@@ -229,6 +229,9 @@ static void end_multipath(struct netns_monitor *monitor, const struct multipath_
 
     if (connection == NULL)
         return;
+    /* The kernel tells of no end of an MPTCP socket, and of a short one perhaps nothing at all:
+     * what its program told has to do, in the sums of its own user. */
+    connections_confirm(monitor->conntrack->connections, connection);
     connection_info(connection, &info);
     if (socket->has_last_word || connection->role == ROLE_LISTEN)
         finish_connection(monitor->conntrack, connection, DATA_FINAL,
@@ -361,14 +364,14 @@ static void take_found(struct netns_monitor *monitor, const struct sock_diag_ans
         connection->ifindex = answer->target.ifindex;
     connection->sought = false;
     conntrack->counts->samples++;
-    connections_sample(
-        conntrack->connections, connection,
-        &(struct connection_reading){.when = monitor->conntrack->now(),
-                                     .state = answer->state,
-                                     .info = answer->info,
-                                     .info_length = answer->info_length,
-                                     .congestion = answer->congestion,
-                                     .queue = {answer->receive_queue, answer->send_queue, answer->drops}});
+    connections_sample(conntrack->connections, connection,
+                       &(struct connection_reading){
+                           .when = monitor->conntrack->now(),
+                           .state = answer->state,
+                           .info = answer->info,
+                           .info_length = answer->info_length,
+                           .congestion = answer->congestion,
+                           .queue = {answer->receive_queue, answer->send_queue, answer->drops}});
 }
 
 void netns_monitor_take_reading(const struct conntrack *conntrack, struct connection *connection,
