@@ -103,9 +103,10 @@ static bool wants_handoff(const struct record *record)
 
 /* Not in line, so that the hooks' frames stay small. */
 static __attribute__((noinline)) void report(int fd, struct sockinfo *sockinfo,
-                                             const struct decision *decided, enum record_kind kind)
+                                             const struct decision *decided, enum record_kind kind,
+                                             uint8_t flags)
 {
-    struct record record = {.kind = (uint8_t)kind, .time_ns = now_ns()};
+    struct record record = {.kind = (uint8_t)kind, .flags = flags, .time_ns = now_ns()};
     struct ring *ring = find_ring(record.time_ns);
     if (ring == NULL)
         return;
@@ -130,7 +131,8 @@ void report_adopted(int fd, const struct sockinfo *history)
     report(fd, &sockinfo, NULL,
            (roles & ROLE_LISTEN) != 0   ? RECORD_LISTEN
            : (roles & ROLE_ACCEPT) != 0 ? RECORD_ACCEPT
-                                        : RECORD_CONNECT);
+                                        : RECORD_CONNECT,
+           RECORD_ADOPTED);
 }
 
 /* The next few descriptors, but for `newest`, which is reported already. The kernel gives out the
@@ -160,7 +162,7 @@ static void report_new(int fd, struct sockinfo *sockinfo, const struct decision 
                        enum record_kind kind)
 {
     int saved = errno;
-    report(fd, sockinfo, decided, kind);
+    report(fd, sockinfo, decided, kind, 0);
     if (__builtin_expect(__atomic_load_n(&reporter->next_old, __ATOMIC_RELAXED) != OLD_NONE, 0))
         report_old(fd);
     errno = saved;

@@ -53,9 +53,10 @@ static bool learn_protocol(int fd, struct sockinfo *sockinfo, struct record *rec
 static void learn_ends(int fd, struct sockinfo *sockinfo, const struct record *record)
 {
     unsigned wanted = FACT_LOCAL;
-    if (record->kind == RECORD_ACCEPT) {
+    /* At connect() the call has named the peer; the socket is asked where nobody has. */
+    if (record->kind != RECORD_LISTEN)
         wanted |= FACT_REMOTE;
-    } else {
+    if (record->kind != RECORD_ACCEPT) {
         sockinfo->known &= (uint8_t)~FACT_LOCAL;
         sockinfo->unavailable &= (uint8_t)~FACT_LOCAL;
     }

@@ -56,6 +56,9 @@ enum record_kind {
 
 #define RECORD_FAILURES_MAX 8u
 #define RECORD_NAMED_MAX    16u
+/* record.flags: the socket was there before; its program tells of it since it was started with it,
+ * or since another helper reads now. */
+#define RECORD_ADOPTED 1u
 /* The rule is one that the registration had no room to name. */
 #define RECORD_RULE_UNNAMED 0xffffu
 
@@ -90,7 +93,7 @@ struct record {
     uint8_t kind;         /* enum record_kind */
     uint8_t failed;       /* options refused; the first RECORD_FAILURES_MAX are in `failures` */
     uint8_t named;        /* of `options`: the first ones that were applied */
-    uint8_t reserved;     /* 0 */
+    uint8_t flags;        /* RECORD_ADOPTED, or 0 */
     struct record_failure failures[RECORD_FAILURES_MAX];
     struct record_option options[RECORD_NAMED_MAX];
 };

@@ -75,7 +75,7 @@ static void read_ring(struct ring_reader *reader, uint64_t *now, uint64_t *passe
 {
     int got;
 
-    if (reader->ring == NULL)
+    if (reader->header == NULL)
         return;
     *now += RING_READER_PATIENCE_NS / 2;
     got = ring_reader_read(reader, *now, limit, take, NULL);
@@ -114,7 +114,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
             read_ring(&reader, &now, &passed, order[1] + 1u);
         else
             write_bytes(order + 1, order + 3, 1u + order[0] / 4 % 9u);
-        if (order[0] == 255 && reader.ring == NULL) {
+        if (order[0] == 255 && reader.header == NULL) {
             (void)ring_reader_open(&reader, memory, SIZE);
             passed = 0;
         }

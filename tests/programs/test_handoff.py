@@ -5,6 +5,7 @@ never waits, loses nothing, and its connections end when it ends them."""
 import contextlib
 import errno
 import json
+import os
 import signal
 import socket
 import subprocess
@@ -226,13 +227,14 @@ def test_ends_are_not_withheld(helper, begin, rules):
 
 
 def test_stopped_helper(helper, begin, rules):
-    """No more than a few are in flight; the program does not wait; they end with the helper."""
+    """All its processes stop. No more than a few are in flight; the program does not wait; they end
+    with the helper."""
     with peer() as (listener, port), contextlib.ExitStack() as opened:
         one = begin(CONNECTOR, str(port), rules=rules["socket"])
         tell(one, 1)
         opened.enter_context(listener.accept()[0])
         helper.until(lambda: handoffs(helper)["taken"] == 1, "taken")
-        helper.process.send_signal(signal.SIGSTOP)
+        os.killpg(helper.process.pid, signal.SIGSTOP)
         tell(one, 60)
         accepted = [opened.enter_context(listener.accept()[0]) for _ in range(60)]
         one.until(lambda: one.output.count("made") == 2, "it waits")
@@ -245,14 +247,29 @@ def test_stopped_helper(helper, begin, rules):
         assert all(ended(opened.enter_context(listener.accept()[0]), 10) for _ in range(5))
 
 
+def test_stopped_main_process(helper, begin, rules):
+    """The receiver closes what was handed over, whatever the rest of the helper does."""
+    with peer() as (listener, port), contextlib.ExitStack() as opened:
+        one = begin(CONNECTOR, str(port), rules=rules["socket"])
+        tell(one, 1)
+        opened.enter_context(listener.accept()[0])
+        helper.until(lambda: handoffs(helper)["taken"] == 1, "taken")
+        helper.process.send_signal(signal.SIGSTOP)
+        tell(one, 60)
+        accepted = [opened.enter_context(listener.accept()[0]) for _ in range(60)]
+        kernel.until(lambda: all(map(ended, accepted)), lambda: "not ended")
+        helper.process.send_signal(signal.SIGCONT)
+        helper.until(lambda: sum(handoffs(helper).values()) == 61, "all told")
+
+
 def test_goes_on_after_a_stop(helper, begin, rules):
     with peer() as (listener, port):
         one = begin(CONNECTOR, str(port), rules=rules["socket"])
-        helper.process.send_signal(signal.SIGSTOP)
+        os.killpg(helper.process.pid, signal.SIGSTOP)
         tell(one, 20)
         accepted = [listener.accept()[0] for _ in range(20)]
         one.until(lambda: "made" in one.output, "made")
-        helper.process.send_signal(signal.SIGCONT)
+        os.killpg(helper.process.pid, signal.SIGCONT)
         kernel.until(lambda: all(map(ended, accepted)), lambda: "not ended")
         helper.until(lambda: handoffs(helper) == {"taken": IN_FLIGHT, "withheld": 20 - IN_FLIGHT},
                      "counted")
@@ -262,7 +279,7 @@ def test_goes_on_after_a_stop(helper, begin, rules):
 
 
 def test_listener_restarts_at_once(helper, begin, rules):
-    helper.process.send_signal(signal.SIGSTOP)
+    os.killpg(helper.process.pid, signal.SIGSTOP)
     one = begin("""
 import socket
 port = 0

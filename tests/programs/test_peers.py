@@ -22,7 +22,8 @@ def test_sums_by_class(start, rule_file, free_port, tmp_path):
         helper.until(lambda: opened(helper, role="connect", peer="here") == 3, "3 in the class")
         assert opened(helper, role="accept", peer="here") == 3
         assert opened(helper, peer="far") == opened(helper, peer="other") == 0
-        assert 'role="listen"' in scrape(helper) and opened(helper, role="listen", peer="here") == 0
+        helper.until(lambda: 'role="listen"' in scrape(helper), "the listener is confirmed")
+        assert opened(helper, role="listen", peer="here") == 0
         assert {one["peer"] for one in helper.connections("role=connect")} == {"here"}
         assert "peer" not in helper.connections("role=listen")[0]
         assert {rule.get("peer") for rule in helper.get("/v1/rules").json["rules"]} == {"here", None}

@@ -161,7 +161,8 @@ def refused_handoffs(helper):
 
 
 def refused(helper):
-    return helper.status()["dropped"]["registration"]
+    dropped = helper.status()["dropped"]
+    return dropped["registration"] + dropped["message"] + dropped["unfinished"]
 
 
 # --- a client as it should be -------------------------------------------------------------------
@@ -543,7 +544,7 @@ def test_flood_of_handoffs(registered):
         for _ in range(1000):
             hand_over(daemon, ring, client)
             hand_over(daemon, ring, server, cookie=7)
-        kernel.until(lambda: refused_handoffs(daemon) == 1000)
+        kernel.until(lambda: refused_handoffs(daemon) == 1000, lambda: daemon.status())
         assert len(daemon.connections()) == 1
         assert daemon.status()["handoffs"]["taken"] == 1000
     assert daemon.log().count("handoff of process") <= 25
@@ -562,12 +563,12 @@ def test_socket_that_lingers_does_not_stop_the_helper(registered, read):
             while True:
                 client.send(b"x" * 65536)
         data = handoff(ring.id, make_record(**ends_of(client)))
-        os.kill(daemon.pid, signal.SIGSTOP)
+        os.killpg(daemon.pid, signal.SIGSTOP)  # its receiver, too
         send(daemon, data, [client.fileno()] * (1 if read else 9))
         client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 600))
         client.close()
-        os.kill(daemon.pid, signal.SIGCONT)
+        os.killpg(daemon.pid, signal.SIGCONT)
         kernel.until(lambda: daemon.status()["handoffs"]["taken"] == read)
         assert refused_handoffs(daemon) == (not read)
 

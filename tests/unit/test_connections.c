@@ -34,6 +34,7 @@ static struct connection *open_one(struct connections *all, uint64_t cookie)
     struct connection *connection = connections_open(all, &start);
 
     cr_assert_not_null(connection);
+    connections_confirm(all, connection);
     return connection;
 }
 
@@ -307,5 +308,61 @@ Test(connections, options_read_back_go_with_it)
     connections_set_options(all, connection, options, sizeof options);
     connections_reject(all, connection);
     connections_set_options(all, open_one(all, 8), options, sizeof options);
+    connections_free(all);
+}
+
+/* --- what counts ------------------------------------------------------------------------------ */
+
+/* What nobody but its program tells of may be forged. */
+Test(connections, a_connection_counts_once_the_kernel_has_confirmed_it)
+{
+    struct connections *all = connections_new(4);
+    struct connection_start start = start_of(1);
+    struct connection *connection = connections_open(all, &start);
+    cr_assert_eq(aggregates_count(connections_aggregates(all)), 0);
+    connections_close(all, connection, DATA_LOST, NULL);
+    cr_assert_eq(aggregates_count(connections_aggregates(all)), 0);
+    connection = connections_open(all, &start);
+    connections_confirm(all, connection);
+    connections_confirm(all, connection);
+    cr_assert_eq(aggregates_at(connections_aggregates(all), 0)->opened, 1);
+    cr_assert_eq(aggregates_at(connections_aggregates(all), 0)->applied, 2);
+    connections_free(all);
+}
+
+/* After a restart of the helper, programs tell of what has been open for long. */
+Test(connections, of_an_adopted_one_only_what_it_does_from_now_on_counts)
+{
+    struct connections *all = connections_new(4);
+    struct connection_start start = start_of(1);
+    uint8_t info[280] = {0};
+    struct connection_reading reading = {
+        .when = 5000, .state = 1, .info = info, .info_length = sizeof info};
+    start.adopted = true;
+    struct connection *connection = connections_open(all, &start);
+    put(info, "segs_out", 10);
+    put(info, "bytes_sent", 1000000);
+    connections_sample(all, connection, &reading);
+    connections_confirm(all, connection);
+    const struct aggregate *aggregate = aggregates_at(connections_aggregates(all), 0);
+    cr_assert_eq(aggregate->sums[SUM_bytes_sent], 0);
+    put(info, "bytes_sent", 1000007);
+    connections_sample(all, connection, &reading);
+    cr_assert_eq(aggregate->sums[SUM_bytes_sent], 7);
+    connections_free(all);
+}
+
+Test(connections, a_record_that_knows_less_does_not_replace_what_is_known)
+{
+    struct connections *all = connections_new(4);
+    struct connection_start start = start_of(1);
+    struct connection *connection = open_one(all, 1);
+    start.flow.remote_port = 0;
+    start.adopted = true;
+    start.opened = 9000;
+    connections_open(all, &start);
+    cr_assert_eq(connection->flow.remote_port, 443);
+    cr_assert_eq(connection->opened, 1000);
+    cr_assert_eq(aggregates_at(connections_aggregates(all), 0)->applied, 2);
     connections_free(all);
 }

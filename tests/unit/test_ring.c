@@ -14,6 +14,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -185,42 +186,48 @@ Test(ring, keeps_a_backlog_behind_the_front)
     close_ends(&ends);
 }
 
-/* KiB of the mapping at `address` that are mapped into this process, by /proc/self/smaps. */
-static long resident(const void *address)
-{
-    FILE *smaps = fopen("/proc/self/smaps", "r");
-    char line[256], start[32];
-    bool here = false;
-    long kib = -1;
-
-    cr_assert_not_null(smaps);
-    snprintf(start, sizeof start, "%lx-", (unsigned long)(uintptr_t)address);
-    while (kib < 0 && fgets(line, sizeof line, smaps)) {
-        here |= strncmp(line, start, strlen(start)) == 0;
-        if (here && strncmp(line, "Rss:", 4) == 0)
-            kib = strtol(line + 4, NULL, 10);
-    }
-    fclose(smaps);
-    return kib;
-}
-
-/* A ring at rest takes no memory of the reader's, and nothing is lost by it. */
-Test(ring, rests)
+/* The head of a ring that is nothing but holes moves on: reading allocates nothing. */
+Test(ring, holes_stay_holes)
 {
     struct ends ends = open_ends();
     struct seen seen = {.next = {1}};
-    struct record record;
-
-    for (uint64_t number = 1; number <= RING_SLOTS; number++) {
-        record = make_record(0, number);
-        cr_assert(ring_put(ends.ring, &record));
+    struct stat before, after;
+    cr_assert_eq(fstat(ends.reader.fd, &before), 0);
+    for (uint64_t round = 1; round <= 4; round++) {
+        ends.ring->header.head += RING_SLOTS;
+        (void)read_all(&ends, round * 10 * RING_READER_PATIENCE_NS, &seen);
+        (void)read_all(&ends, (round * 10 + 2) * RING_READER_PATIENCE_NS, &seen);
     }
-    cr_assert_gt(ring_reader_read(&ends.reader, 1, RING_SLOTS / 2, see, &seen), 0);
-    cr_assert_gt(resident(ends.reader.ring), 64);
-    ring_reader_rest(&ends.reader);
-    cr_assert_leq(resident(ends.reader.ring), 64);
-    cr_assert_eq(read_all(&ends, 1, &seen), RING_SLOTS / 2);
-    cr_assert_eq(seen.count, RING_SLOTS);
+    cr_assert_eq(fstat(ends.reader.fd, &after), 0);
+    cr_assert_eq(after.st_blocks, before.st_blocks);
+    cr_assert_eq(ends.reader.counts.abandoned, (size_t)4 * RING_SLOTS);
+    close_ends(&ends);
+}
+
+/* A count that grew by more than writers can have counted is a lie. */
+Test(ring, counts_are_bounded_by_time)
+{
+    struct ends ends = open_ends();
+    struct seen seen = {.next = {1}};
+    uint64_t *dropped = &ends.ring->header.dropped, now = RING_READER_PATIENCE_NS;
+    *dropped = RING_READER_COUNT_MAX;
+    cr_assert_eq(ring_reader_read(&ends.reader, now, 0, see, &seen), 0);
+    *dropped += 1000;
+    now += 1000 * RING_READER_COUNT_NS;
+    cr_assert_eq(ring_reader_read(&ends.reader, now, 0, see, &seen), 0);
+    cr_assert_eq(ends.reader.counts.dropped, RING_READER_COUNT_MAX + 1000);
+    *dropped += 1001;
+    now += 1000 * RING_READER_COUNT_NS;
+    cr_assert_eq(ring_reader_read(&ends.reader, now, 0, see, &seen), -1);
+    close_ends(&ends);
+}
+
+Test(ring, a_count_just_below_zero_is_a_lie)
+{
+    struct ends ends = open_ends();
+    struct seen seen = {.next = {1}};
+    ends.ring->header.dropped = UINT64_MAX - 255;
+    cr_assert_eq(ring_reader_read(&ends.reader, 1, 0, see, &seen), -1);
     close_ends(&ends);
 }
 
@@ -502,7 +509,7 @@ static void assert_refused(int fd, size_t size, const char *because)
 
     cr_assert_not_null(wrong, "%s", because);
     cr_assert_str_eq(wrong, because);
-    cr_assert_null(reader.ring);
+    cr_assert_null(reader.header);
     close(fd);
 }
 

@@ -39,6 +39,7 @@ struct connection *tracked(struct connections *all, const struct connection_star
     struct connection *connection = connections_open(all, start);
 
     cr_assert_not_null(connection);
+    connections_confirm(all, connection);
     return connection;
 }
 

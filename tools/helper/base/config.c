@@ -85,7 +85,7 @@ static bool put_defaults(struct helper_config *config)
                                      .interval = 10,
                                      .user_processes = 1024,
                                      .user_connections = 200000,
-                                     .ring_kib = 16 * 1024,
+                                     .ring_kib = (unsigned)(RING_SIZE(RING_SLOTS) / 1024),
                                      .series_keep = 86400,
                                      .series_ports = true,
                                      .series_histograms = true};

@@ -14,7 +14,7 @@ enum drop {
     DROP_ABANDONED,    /* slots reserved by a writer that died before it filled them */
     DROP_MALFORMED,    /* records that make no sense */
     DROP_FOREIGN,      /* records on sockets of another user */
-    DROP_LIMIT,        /* records above a limit: of connections, or of memory */
+    DROP_LIMIT,        /* records above the limit of connections */
     DROP_OVERRUN,      /* ends of connections that the kernel could not deliver */
     DROP_REGISTRATION, /* registrations refused: a limit was reached */
     DROP_HANDOFF,      /* connections refused that were handed over */
@@ -34,7 +34,6 @@ struct helper_counts {
     uint64_t samples;       /* readings of connections */
     uint64_t sampling_time; /* ns spent on them */
     size_t namespaces;      /* network namespaces that are watched */
-    size_t monitor_memory;  /* bytes that watching them takes */
 };
 
 #endif

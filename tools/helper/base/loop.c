@@ -149,7 +149,7 @@ int loop_run(struct loop *loop)
 
         if (count < 0 && errno != EINTR)
             return -1;
-        for (int i = 0; i < count; i++)
+        for (int i = 0; i < count && loop->running; i++)
             call_source(events[i].data.ptr, events[i].events);
         free_removed(loop);
     }
@@ -159,4 +159,9 @@ int loop_run(struct loop *loop)
 void loop_stop(struct loop *loop)
 {
     loop->running = false;
+}
+
+bool loop_is_stopped(const struct loop *loop)
+{
+    return !loop->running;
 }

@@ -6,6 +6,7 @@
 #ifndef SOCKTUNE_HELPER_LOOP_H
 #define SOCKTUNE_HELPER_LOOP_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 struct loop;
@@ -37,5 +38,6 @@ void loop_remove(struct loop *loop, struct loop_source *source);
 /* Run until loop_stop(). Returns 0, or -1 with errno. */
 int loop_run(struct loop *loop);
 void loop_stop(struct loop *loop);
+bool loop_is_stopped(const struct loop *loop);
 
 #endif

@@ -9,7 +9,6 @@
 #include "client_table.h"
 #include "clock.h"
 #include "compat.h"
-#include "deferred_close.h"
 #include "log.h"
 #include "multipath.h"
 #include "option.h"
@@ -168,6 +167,7 @@ static struct connection_start start_of(struct client_entry *entry, const struct
         .uid = entry->client.uid,
         .protocol = record->protocol,
         .role = role_of(record->kind),
+        .adopted = (record->flags & RECORD_ADOPTED) != 0,
         .options.applied = record->applied};
 
     if (record->protocol == IPPROTO_MPTCP && record->kind == RECORD_ACCEPT)
@@ -189,22 +189,28 @@ static void take_options(const struct record *record, struct applied_options *op
     }
 }
 
+/* Returns whether the connection was taken; it may be over already. */
+static bool enter_record(struct client_entry *entry, const struct record *record)
+{
+    const struct client_table_parts *parts = &entry->table->parts;
+    struct connection_start start = start_of(entry, record);
+    bool taken = false;
+    if (entry->owner.user->connections >= parts->config->user_connections) {
+        parts->conntrack->counts->dropped[DROP_LIMIT]++;
+    } else {
+        take_options(record, &start.options);
+        taken = poller_open(parts->poller, &start);
+    }
+    entry->client.dropped += !taken;
+    return taken;
+}
+
 static void take_record(void *context, const struct record *record)
 {
     struct client_entry *entry = context;
-    const struct client_table_parts *parts = &entry->table->parts;
-    struct connection_start start = start_of(entry, record);
-
     entry->client.records++;
-    parts->conntrack->counts->records++;
-    if (entry->owner.user->connections >= parts->config->user_connections) {
-        parts->conntrack->counts->dropped[DROP_LIMIT]++;
-        entry->client.dropped++;
-        return;
-    }
-    take_options(record, &start.options);
-    if (!poller_open(parts->poller, &start))
-        entry->client.dropped++;
+    entry->table->parts.conntrack->counts->records++;
+    (void)enter_record(entry, record);
 }
 
 static void count_losses(struct client_entry *entry)
@@ -343,7 +349,6 @@ static void age(struct client_entry *entry, uint64_t now)
     /* The writers' count of what found no room changes without a record. */
     (void)ring_reader_read(&entry->ring, now, 0, take_record, entry);
     count_losses(entry);
-    ring_reader_rest(&entry->ring);
     if (!is_idle(entry, now)) {
         if (!entry->closing)
             ring_reader_beat(&entry->ring, now_real());
@@ -476,12 +481,10 @@ static void remember_ring(struct client_table *table, struct client_entry *entry
         HASH_ADD(hh, table->rings, ring.id, sizeof entry->ring.id, entry);
 }
 
-/* The second may be -1. */
-static void close_all_deferred(const int *fds, size_t count)
+static void close_descriptor(int fd)
 {
-    for (size_t i = 0; i < count; i++)
-        if (fds[i] >= 0)
-            deferred_close(fds[i]);
+    if (fd >= 0)
+        (void)close(fd);
 }
 
 /* What it passed. Takes over the descriptors. */
@@ -492,12 +495,12 @@ static const char *join(struct client_table *table, struct client_entry *entry, 
                             ? "its ring is too large"
                             : ring_reader_open(&entry->ring, fds[0], ring_size);
 
-    close_all_deferred(fds, 1);
+    close_descriptor(fds[0]);
     entry->read = !wrong;
     if (!wrong && fds[1] >= 0)
         wrong = sock_diag_check(fds[1], &netns);
     if (wrong) {
-        close_all_deferred(fds + 1, 1);
+        close_descriptor(fds[1]);
         return wrong;
     }
     remember_ring(table, entry);
@@ -517,13 +520,15 @@ const char *client_table_add(struct client_table *table, const struct client_ide
     if (!entry) {
         if (who->pidfd >= 0)
             (void)close(who->pidfd);
-        close_all_deferred(fds, 2);
+        close_descriptor(fds[0]);
+        close_descriptor(fds[1]);
         return "memory is out";
     }
     entry->same_pids = names->head.pid == (uint32_t)who->pid;
     wrong = settle(table, entry, who);
     if (wrong) {
-        close_all_deferred(fds, 2);
+        close_descriptor(fds[0]);
+        close_descriptor(fds[1]);
     } else {
         wrong = join(table, entry, names->head.ring_size, who->netns, fds);
     }
@@ -558,6 +563,8 @@ const char *client_table_take_handoff(struct client_table *table, uid_t uid,
                                       const struct handoff *handoff,
                                       const struct handoff_reading *reading)
 {
+    static const char may_not[] =
+        "what was handed over is tracked for somebody else, or may not be tracked";
     struct client_entry *entry = find_ring(table, uid, handoff->ring);
     struct connections *all = table->parts.conntrack->connections;
     struct connection *connection;
@@ -571,13 +578,16 @@ const char *client_table_take_handoff(struct client_table *table, uid_t uid,
     read_ring(entry, now_monotonic());
     connection = connections_get(all, start.netns, start.cookie);
     /* The ring may have been full. */
-    if (!connection)
-        take_record(entry, &handoff->record);
+    if (connection == NULL && !enter_record(entry, &handoff->record))
+        return may_not;
     connection = connections_get(all, start.netns, start.cookie);
-    if (!connection || connection->owner != &entry->owner)
-        return "what was handed over is tracked for somebody else, or may not be tracked";
+    if (connection != NULL && connection->owner != &entry->owner)
+        return may_not;
     entry->client.handed++;
     table->parts.conntrack->counts->handed++;
+    /* It was read before it ended, and is told of after that: the kernel's last figures stand. */
+    if (connection == NULL)
+        return NULL;
     netns_monitor_take_reading(table->parts.conntrack, connection, reading->owner,
                                &(struct connection_reading){.when = now_monotonic(),
                                                             .state = reading->state,

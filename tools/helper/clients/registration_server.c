@@ -1,321 +1,150 @@
 /* SPDX-License-Identifier: MIT */
-/*
- * Messages are taken one at a time. A pending that has connected but not sent waits in
- * `waiting` for WAIT_NS at most; there are few places, and one user has few of these.
- */
 #include "registration_server.h"
-#include "client_table.h"
 #include "clock.h"
-#include "compat.h"
-#include "deferred_close.h"
-#include "kernel.h"
 #include "log.h"
+#include "parcel.h"
+#include "receiver.h"
 
 #include <errno.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
-#include <sys/socket.h>
-#include <sys/syscall.h>
+#include <sys/wait.h>
 #include <syslog.h>
 #include <unistd.h>
 
-#define WAITING_MAX    64u
-#define USER_WAITING   16u
-#define WAIT_NS        (2 * SECOND)
-#define ACCEPT_AT_ONCE 32
-
-struct pending_registration {
-    struct registration_server *server;
-    struct loop_source *source;
-    int fd; /* -1: the place is free */
-    struct ucred who;
-    uint64_t since;
-};
+#define PARCELS_AT_ONCE 64
 
 struct registration_server {
     struct loop *loop;
     struct client_table *clients;
     struct helper_counts *counts;
-    int fd;
+    int listening;
+    int parcels; /* -1: there is no receiver */
+    pid_t guard;
     struct loop_source *source;
     struct loop_source *timer;
-    struct pending_registration waiting[WAITING_MAX];
+    struct parcel parcel; /* the one that is being taken */
 };
 
-/* --- what is refused ------------------------------------------------------------------------ */
-
-static void refuse(struct registration_server *server, const struct ucred *who, enum drop what,
-                   const char *why)
+/* A program that was killed while it registered did nothing wrong. */
+static void refuse(const struct registration_server *server, const struct parcel_head *head,
+                   enum drop drop, const char *why)
 {
-    server->counts->dropped[what]++;
-    helper_log_user(LOG_WARNING, who->uid, "%s of process %d of user %u is refused: %s",
-                    drop_name(what), (int)who->pid, (unsigned)who->uid, why);
+    server->counts->dropped[drop]++;
+    if (drop != DROP_UNFINISHED)
+        helper_log_user(LOG_WARNING, head->who.uid, "%s of process %d of user %u is refused: %s",
+                        drop_name(drop), (int)head->who.pid, (unsigned)head->who.uid, why);
 }
 
-static void hang_up(struct pending_registration *pending)
+/* Takes over the descriptors. */
+static const char *take_registration(const struct registration_server *server,
+                                     struct parcel *parcel)
 {
-    loop_remove(pending->server->loop, pending->source);
-    deferred_close(pending->fd);
-    pending->fd = -1;
-    pending->source = NULL;
-}
-
-static const char no_room[] = "its user has registered as many processes as one may";
-
-/* --- the message ---------------------------------------------------------------------------- */
-
-struct parcel {
-    char bytes[REGISTRATION_SIZE_MAX];
-    size_t length;
-    int fds[REGISTRATION_DESCRIPTORS];
-    unsigned fd_count;
-    bool more; /* other or more ancillary data than these descriptors */
-};
-
-static void take_descriptors(struct parcel *parcel, struct msghdr *message)
-{
-    for (struct cmsghdr *part = CMSG_FIRSTHDR(message); part; part = CMSG_NXTHDR(message, part)) {
-        size_t count = (part->cmsg_len - CMSG_LEN(0)) / sizeof(int);
-
-        if (part->cmsg_level != SOL_SOCKET || part->cmsg_type != SCM_RIGHTS) {
-            parcel->more = true;
-            continue;
-        }
-        for (size_t i = 0; i < count; i++) {
-            int fd;
-
-            memcpy(&fd, CMSG_DATA(part) + i * sizeof fd, sizeof fd);
-            if (parcel->fd_count < REGISTRATION_DESCRIPTORS) {
-                parcel->fds[parcel->fd_count++] = fd;
-            } else {
-                parcel->more = true;
-                deferred_close(fd);
-            }
-        }
-    }
-}
-
-/* -1 with errno. All descriptors that came are in `parcel`, or closed. */
-static int receive(int fd, struct parcel *parcel)
-{
-    union {
-        struct cmsghdr header;
-        char bytes[CMSG_SPACE(REGISTRATION_DESCRIPTORS * sizeof(int))];
-    } control;
-    struct iovec room = {parcel->bytes, sizeof parcel->bytes};
-    struct msghdr message = {.msg_iov = &room,
-                             .msg_iovlen = 1,
-                             .msg_control = &control,
-                             .msg_controllen = sizeof control};
-    ssize_t length = recvmsg(fd, &message, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
-
-    parcel->fd_count = 0;
-    parcel->more = false;
-    if (length < 0)
-        return -1;
-    parcel->length = (size_t)length;
-    take_descriptors(parcel, &message);
-    if (message.msg_flags & (MSG_TRUNC | MSG_CTRUNC))
-        parcel->more = true;
-    return 0;
-}
-
-/* The process itself, which its number alone would not tell for long. */
-static int pidfd_of(int fd, pid_t pid)
-{
-    int pidfd = -1;
-    socklen_t length = sizeof pidfd;
-
-    if (getsockopt(fd, SOL_SOCKET, SO_PEERPIDFD, &pidfd, &length) == 0)
-        return pidfd;
-    return (int)syscall(SYS_pidfd_open, pid, 0);
-}
-
-static void drop_descriptors(struct parcel *parcel)
-{
-    while (parcel->fd_count > 0)
-        deferred_close(parcel->fds[--parcel->fd_count]);
-}
-
-static const char *take_registration(struct pending_registration *pending, struct parcel *parcel)
-{
-    struct client_table *registry = pending->server->clients;
+    const struct parcel_head *head = &parcel->head;
+    const struct client_identity who = {head->who.pid, head->who.uid, parcel->pidfd, head->netns};
     struct registration_names names;
-    const char *wrong =
-        parcel->more ? "it passed something else than descriptors, or too many"
-                     : registration_parse(parcel->bytes, parcel->length, parcel->fd_count, &names);
-
-    if (!wrong && !client_table_has_room(registry, pending->who.uid))
-        wrong = no_room;
-    if (wrong) {
-        drop_descriptors(parcel);
+    size_t count = parcel->fds[1] >= 0 ? 2 : 1;
+    const char *wrong = registration_parse(parcel->body.message, head->length, count, &names);
+    if (wrong == NULL && !client_table_has_room(server->clients, head->who.uid))
+        wrong = "its user has registered as many processes as one may";
+    if (wrong != NULL) {
+        parcel_close(parcel);
         return wrong;
     }
-    if (parcel->fd_count < REGISTRATION_DESCRIPTORS)
-        parcel->fds[1] = -1;
-    /* A connected Unix socket is in the namespace of the one who connected (unix_stream_connect()
-     * in net/unix/af_unix.c). */
-    return client_table_add(
-        registry,
-        &(struct client_identity){pending->who.pid, pending->who.uid,
-                                  pidfd_of(pending->fd, pending->who.pid),
-                                  kernel_get_cookie(pending->fd, SO_NETNS_COOKIE)},
-        &names, parcel->fds);
+    return client_table_add(server->clients, &who, &names, parcel->fds);
 }
 
-/* The connection is open here no longer than it takes to read it. */
-static const char *take_handoff(struct pending_registration *pending, struct parcel *parcel)
+static const char *take_handoff(const struct registration_server *server,
+                                const struct parcel *parcel)
 {
-    static struct handoff_reading handed; /* one thread; too large for the stack's taste */
-    struct client_table *registry = pending->server->clients;
-    struct handoff handoff;
-    const char *wrong = parcel->more || parcel->fd_count != 1
-                            ? "it did not pass exactly one descriptor"
-                            : handoff_parse(parcel->bytes, parcel->length, &handoff);
-    bool parsed = !wrong;
-
-    if (parsed)
-        wrong = handoff_read(parcel->fds[0], &handoff.record, &handed);
-    drop_descriptors(parcel);
-    if (parsed)
-        client_table_handoff_done(registry, pending->who.uid, &handoff);
-    return wrong ? wrong : client_table_take_handoff(registry, pending->who.uid, &handoff, &handed);
+    const struct handoff *handoff = &parcel->body.handed.handoff;
+    uid_t uid = parcel->head.who.uid;
+    client_table_handoff_done(server->clients, uid, handoff);
+    if (parcel->head.why[0] != 0)
+        return parcel->head.why;
+    return client_table_take_handoff(server->clients, uid, handoff, &parcel->body.handed.reading);
 }
 
-static void ready(void *context, uint32_t events)
+static void take_parcel(const struct registration_server *server, struct parcel *parcel)
 {
-    static struct parcel parcel; /* one thread; too large for the stack's taste */
-    struct pending_registration *pending = context;
-    enum drop what = DROP_REGISTRATION;
-    const char *wrong;
-
-    (void)events;
-    if (receive(pending->fd, &parcel) != 0) {
-        if (errno == EAGAIN || errno == EINTR)
-            return;
-        wrong = strerror(errno);
-    } else if (parcel.length == 0) {
-        drop_descriptors(&parcel);
-        wrong = "it hung up without a word";
-    } else if (handoff_is(parcel.bytes, parcel.length)) {
-        what = DROP_HANDOFF;
-        wrong = take_handoff(pending, &parcel);
-    } else {
-        wrong = take_registration(pending, &parcel);
+    const struct parcel_head *head = &parcel->head;
+    const char *wrong = head->why;
+    enum drop drop = head->drop;
+    if (head->kind == PARCEL_REGISTRATION) {
+        drop = DROP_REGISTRATION;
+        wrong = take_registration(server, parcel);
+    } else if (head->kind == PARCEL_HANDOFF) {
+        wrong = take_handoff(server, parcel);
     }
-    if (wrong)
-        refuse(pending->server, &pending->who, what, wrong);
-    hang_up(pending);
+    if (wrong != NULL)
+        refuse(server, head, drop, wrong);
 }
 
-/* --- clients -------------------------------------------------------------------------------- */
-
-static struct pending_registration *free_place(struct registration_server *server, uid_t uid)
+static void parcels_ready(void *context, uint32_t events)
 {
-    struct pending_registration *free_one = NULL;
-    unsigned own = 0;
-
-    for (unsigned i = 0; i < WAITING_MAX; i++) {
-        struct pending_registration *pending = &server->waiting[i];
-
-        if (pending->fd < 0)
-            free_one = pending;
-        else
-            own += pending->who.uid == uid;
+    struct registration_server *server = context;
+    unsigned taken = 0;
+    while (taken < PARCELS_AT_ONCE && parcel_receive(server->parcels, &server->parcel)) {
+        take_parcel(server, &server->parcel);
+        taken++;
     }
-    return own < USER_WAITING || uid == 0 ? free_one : NULL;
-}
-
-static void welcome(struct registration_server *server, int fd)
-{
-    struct pending_registration *pending;
-    struct ucred who = {.pid = 0, .uid = (uid_t)-1};
-    socklen_t length = sizeof who;
-    const char *wrong = NULL;
-
-    if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &who, &length) != 0)
-        wrong = strerror(errno);
-    pending = wrong ? NULL : free_place(server, who.uid);
-    if (!pending) {
-        refuse(server, &who, DROP_REGISTRATION,
-               wrong ? wrong : "too many others have connected and sent nothing");
-        deferred_close(fd);
+    if (taken > 0 || (events & (EPOLLHUP | EPOLLERR)) == 0)
         return;
-    }
-    *pending = (struct pending_registration){
-        .server = server, .fd = fd, .who = who, .since = now_monotonic()};
-    pending->source = loop_watch(server->loop, fd, EPOLLIN, ready, pending);
-    if (!pending->source)
-        hang_up(pending);
-    else
-        ready(pending, 0); /* it has mostly sent by now */
+    helper_log(LOG_ERR, "the receiver of registrations has ended; another one is started");
+    loop_remove(server->loop, server->source);
+    (void)close(server->parcels);
+    server->source = NULL;
+    server->parcels = -1;
 }
 
-static void knock(void *context, uint32_t events)
+static int start_receiver(struct registration_server *server)
 {
-    struct registration_server *server = context;
-
-    (void)events;
-    for (int i = 0; i < ACCEPT_AT_ONCE; i++) {
-        int fd = accept4(server->fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
-
-        if (fd < 0)
-            return;
-        welcome(server, fd);
-    }
+    server->parcels = receiver_start(server->listening, &server->guard);
+    if (server->parcels < 0)
+        return -1;
+    server->source = loop_watch(server->loop, server->parcels, EPOLLIN, parcels_ready, server);
+    return server->source != NULL ? 0 : -1;
 }
 
-static void tick(void *context)
+static void each_second(void *context)
 {
     struct registration_server *server = context;
-    uint64_t now = now_monotonic();
-
-    deferred_close_tick();
-    for (unsigned i = 0; i < WAITING_MAX; i++) {
-        struct pending_registration *pending = &server->waiting[i];
-
-        if (pending->fd < 0 || now - pending->since < WAIT_NS)
-            continue;
-        refuse(server, &pending->who, DROP_REGISTRATION, "it connected and sent nothing");
-        hang_up(pending);
-    }
+    while (waitpid(-1, NULL, WNOHANG) > 0)
+        continue;
+    if (server->parcels < 0 && start_receiver(server) != 0)
+        helper_log(LOG_ERR, "the receiver cannot be started: %s", strerror(errno));
 }
 
 struct registration_server *registration_start(struct loop *loop, struct client_table *clients,
                                                struct helper_counts *counts, int fd)
 {
     struct registration_server *server = calloc(1, sizeof *server);
-
-    if (!server) {
+    if (server == NULL) {
         (void)close(fd);
         return NULL;
     }
-    server->loop = loop;
-    server->clients = clients;
-    server->counts = counts;
-    server->fd = fd;
-    for (unsigned i = 0; i < WAITING_MAX; i++)
-        server->waiting[i].fd = -1;
-    server->source = loop_watch(loop, fd, EPOLLIN, knock, server);
-    server->timer = loop_timer(loop, SECOND, tick, server);
-    if (!server->source || !server->timer) {
-        helper_log(LOG_ERR, "the registration socket cannot be watched: %s", strerror(errno));
-        registration_stop(server);
-        return NULL;
-    }
-    return server;
+    *server = (struct registration_server){
+        .loop = loop, .clients = clients, .counts = counts, .listening = fd, .parcels = -1};
+    server->timer = loop_timer(loop, SECOND, each_second, server);
+    if (server->timer != NULL && start_receiver(server) == 0)
+        return server;
+    helper_log(LOG_ERR, "the receiver cannot be started: %s", strerror(errno));
+    registration_stop(server);
+    return NULL;
 }
 
 void registration_stop(struct registration_server *server)
 {
-    if (!server)
+    if (server == NULL)
         return;
-    for (unsigned i = 0; i < WAITING_MAX; i++)
-        if (server->waiting[i].fd >= 0)
-            hang_up(&server->waiting[i]);
+    if (server->guard > 0)
+        (void)kill(server->guard, SIGKILL);
     loop_remove(server->loop, server->source);
     loop_remove(server->loop, server->timer);
-    (void)close(server->fd);
+    if (server->parcels >= 0)
+        (void)close(server->parcels);
+    (void)close(server->listening);
     free(server);
 }

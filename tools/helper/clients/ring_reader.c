@@ -4,13 +4,15 @@
  *
  * - a mapping that faults: the file must be a memfd in ordinary memory (hugetlbfs raises SIGBUS for
  *   want of huge pages) that can never shrink (F_SEAL_SHRINK, checked with the size at hand);
+ * - memory that the reader would allocate: slots are not mapped (see the header file);
  * - indices and counts: the reader keeps its own, and masks them by the number of slots that it
- *   read once and checked;
+ *   read once and checked; counts grow no faster than writers can count;
  * - records that change while they are looked at: each is copied first, the copy is checked;
  * - a head that claims what cannot be: the reader gives up on the ring;
  * - a writer that never finishes: those behind it are taken, and it is passed over in time.
  */
 #include "ring_reader.h"
+#include "policy.h"
 
 #include "compat.h"
 
@@ -22,6 +24,7 @@
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <sys/vfs.h>
+#include <unistd.h>
 
 /* No program has more writers than these that are held up in the middle of a record. */
 #define OPEN_MAX 64u
@@ -59,59 +62,58 @@ static const char *check_header(const struct ring_header *header, size_t size)
     return NULL;
 }
 
-const char *ring_reader_open(struct ring_reader *reader, int fd, size_t size)
+static const char *map_header(struct ring_reader *reader, size_t size)
 {
     struct ring_header header;
-    *reader = (struct ring_reader){0};
-    const char *wrong = check_file(fd, size);
-    if (wrong != NULL)
-        return wrong;
-    void *memory = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+    void *memory = mmap(NULL, sizeof header, PROT_READ | PROT_WRITE, MAP_SHARED, reader->fd, 0);
     if (memory == MAP_FAILED)
         return "the ring cannot be mapped";
+    reader->header = memory;
     memcpy(&header, memory, sizeof header);
-    wrong = check_header(&header, size);
-    if (wrong != NULL) {
-        munmap(memory, size);
+    const char *wrong = check_header(&header, size);
+    if (wrong != NULL)
         return wrong;
-    }
-    reader->beyond = calloc(header.slots / 8, 1);
-    if (reader->beyond == NULL) {
-        munmap(memory, size);
-        return "memory is out";
-    }
-    reader->ring = memory;
-    reader->size = size;
     reader->slots = header.slots;
     reader->tail = header.tail;
     reader->id = header.id;
-    return NULL;
+    reader->beyond = calloc(header.slots / 8, 1);
+    return reader->beyond == NULL ? "memory is out" : NULL;
+}
+
+static void let_go(struct ring_reader *reader)
+{
+    if (reader->header != NULL)
+        munmap(reader->header, sizeof *reader->header);
+    if (reader->fd >= 0)
+        (void)close(reader->fd);
+    free(reader->beyond);
+    *reader = (struct ring_reader){.fd = -1, .counts = reader->counts};
+}
+
+const char *ring_reader_open(struct ring_reader *reader, int fd, size_t size)
+{
+    *reader = (struct ring_reader){.fd = -1, .believable = RING_READER_COUNT_MAX};
+    const char *wrong = check_file(fd, size);
+    if (wrong != NULL)
+        return wrong;
+    reader->fd = fcntl(fd, F_DUPFD_CLOEXEC, 0);
+    wrong = reader->fd < 0 ? "the helper has no descriptor left" : map_header(reader, size);
+    if (wrong != NULL)
+        let_go(reader);
+    return wrong;
 }
 
 void ring_reader_close(struct ring_reader *reader)
 {
-    if (reader->ring == NULL)
+    if (reader->header == NULL)
         return;
     ring_reader_beat(reader, 0);
-    munmap(reader->ring, reader->size);
-    free(reader->beyond);
-    reader->ring = NULL;
-    reader->beyond = NULL;
+    let_go(reader);
 }
 
 void ring_reader_beat(struct ring_reader *reader, uint64_t now_ns)
 {
-    __atomic_store_n(&reader->ring->header.heartbeat, now_ns, __ATOMIC_RELAXED);
-}
-
-void ring_reader_rest(struct ring_reader *reader)
-{
-    if (!reader->touched)
-        return;
-    /* madvise(2): of a shared mapping, the contents are not lost. The header is in use all the
-     * time. */
-    (void)madvise(reader->ring->slot, reader->size - sizeof reader->ring->header, MADV_DONTNEED);
-    reader->touched = false;
+    __atomic_store_n(&reader->header->heartbeat, now_ns, __ATOMIC_RELAXED);
 }
 
 bool ring_record_is_sane(const struct record *record)
@@ -122,21 +124,94 @@ bool ring_record_is_sane(const struct record *record)
         return false;
     if (record->protocol != IPPROTO_TCP && record->protocol != IPPROTO_MPTCP)
         return false;
-    return record->cookie != 0;
+    return record->cookie != 0 && record->applied <= POLICY_OPTIONS_MAX &&
+           record->named <= record->applied && record->named <= RECORD_NAMED_MAX;
+}
+
+/* --- slots --------------------------------------------------------------------------------------
+ */
+
+/* Copies of slots that lie in a row. */
+struct slot_window {
+    struct ring_slot slots[RING_FRONT];
+    uint64_t first; /* index of the first one in the file */
+    uint64_t count; /* 0: none */
+};
+
+/* Room for one call: one thread, and no function called back reads a ring. */
+static struct slot_window front, backlog;
+
+static bool read_slots(const struct ring_reader *reader, uint64_t first, uint64_t count,
+                       struct ring_slot *to)
+{
+    size_t size = count * sizeof *to;
+    off_t at = (off_t)(sizeof(struct ring_header) + first * sizeof *to);
+    return pread(reader->fd, to, size, at) == (ssize_t)size;
+}
+
+/* The copy of a slot, read with those behind it, of which up to `wanted` are wanted and the last
+ * one in a row is `end` - 1. NULL: it could not be read. */
+static const struct ring_slot *slot_in(struct slot_window *window, const struct ring_reader *reader,
+                                       uint64_t index, uint64_t wanted, uint64_t end)
+{
+    if (window->count != 0 && index >= window->first && index - window->first < window->count)
+        return &window->slots[index - window->first];
+    uint64_t count = end - index;
+    if (count > wanted)
+        count = wanted;
+    if (count > RING_FRONT)
+        count = RING_FRONT;
+    window->first = index;
+    window->count = read_slots(reader, index, count, window->slots) ? count : 0;
+    return window->count != 0 ? window->slots : NULL;
 }
 
 enum slot_state { SLOT_OPEN, SLOT_WHOLE, SLOT_TORN };
 
-static enum slot_state copy_slot(const struct ring_slot *slot, uint64_t ticket,
-                                 struct record *record)
+static enum slot_state state_of(const struct ring_slot *slot, uint64_t ticket)
 {
-    if (__atomic_load_n(&slot->sequence, __ATOMIC_ACQUIRE) != ticket + 1)
+    if (slot == NULL || slot->sequence != ticket + 1)
         return SLOT_OPEN;
-    /* The copy may race with a late writer, or a hostile one: the checksum is that of the copy. */
-    memcpy(record, &slot->record, sizeof *record);
-    uint64_t checksum = __atomic_load_n(&slot->checksum, __ATOMIC_RELAXED);
-    return checksum == ring_checksum(record, ticket) ? SLOT_WHOLE : SLOT_TORN;
+    return slot->checksum == ring_checksum(&slot->record, ticket) ? SLOT_WHOLE : SLOT_TORN;
 }
+
+/* The copy may have raced with the writer: one that was made after the slot was seen committed did
+ * not. What is torn even then is the work of two writers, or of a hostile one. */
+static enum slot_state look_again(const struct ring_reader *reader, uint64_t index, uint64_t ticket,
+                                  struct record *record)
+{
+    static struct ring_slot slot;
+    if (!read_slots(reader, index, 1, &slot))
+        return SLOT_OPEN;
+    enum slot_state state = state_of(&slot, ticket);
+    if (state == SLOT_WHOLE)
+        *record = slot.record;
+    return state;
+}
+
+/* The record of a ticket, from its front slot or from its backlog slot. */
+static enum slot_state find_record(const struct ring_reader *reader, uint64_t ticket,
+                                   uint64_t wanted, struct record *record)
+{
+    const uint64_t places[] = {ticket & (RING_FRONT - 1),
+                               RING_FRONT + (ticket & (reader->slots - 1))};
+    const uint64_t ends[] = {RING_FRONT, RING_FRONT + reader->slots};
+    struct slot_window *windows[] = {&front, &backlog};
+    for (unsigned i = 0; i < 2; i++) {
+        const struct ring_slot *slot = slot_in(windows[i], reader, places[i], wanted, ends[i]);
+        enum slot_state state = state_of(slot, ticket);
+        if (state == SLOT_WHOLE)
+            *record = slot->record;
+        if (state == SLOT_TORN)
+            state = look_again(reader, places[i], ticket, record);
+        if (state != SLOT_OPEN)
+            return state;
+    }
+    return SLOT_OPEN;
+}
+
+/* --- tickets ------------------------------------------------------------------------------------
+ */
 
 /* The ticket at the tail has no record yet. Is it time to pass over it? */
 static bool out_of_patience(struct ring_reader *reader, uint64_t now_ns)
@@ -159,8 +234,8 @@ static void note_taken(struct ring_reader *reader, uint64_t ticket, bool taken)
         (uint8_t)((reader->beyond[slot / 8] & ~(1u << slot % 8)) | (unsigned)taken << slot % 8);
 }
 
-static void deliver(struct ring_reader *reader, enum slot_state state, const struct record *record,
-                    ring_take *take, void *context)
+static void deliver_record(struct ring_reader *reader, enum slot_state state,
+                           const struct record *record, ring_take *take, void *context)
 {
     if (state == SLOT_OPEN) {
         reader->counts.abandoned++;
@@ -174,37 +249,54 @@ static void deliver(struct ring_reader *reader, enum slot_state state, const str
     }
 }
 
-/* A count of the writers' only grows; one that does not is not believed. */
-static void take_count(const uint64_t *from, uint64_t *seen, uint64_t *count)
+/* --- the writers' counts ------------------------------------------------------------------------
+ */
+
+/* Such a count only grows; one that does not is not believed. False: it grew by more than can be.
+ */
+static bool take_count(struct ring_reader *reader, const uint64_t *from, uint64_t *seen,
+                       uint64_t *count)
 {
     uint64_t now = __atomic_load_n(from, __ATOMIC_RELAXED);
-    if (now > *seen) {
-        *count += now - *seen;
-        *seen = now;
-    }
+    if (now <= *seen)
+        return true;
+    uint64_t more = now - *seen;
+    if (more > reader->believable)
+        return false;
+    reader->believable -= more;
+    *count += more;
+    *seen = now;
+    return true;
 }
 
-static void take_counts(struct ring_reader *reader)
+static bool take_counts(struct ring_reader *reader, uint64_t now_ns)
 {
-    const struct ring_header *header = &reader->ring->header;
-    take_count(&header->dropped, &reader->dropped_seen, &reader->counts.dropped);
-    take_count(&header->withheld, &reader->withheld_seen, &reader->counts.withheld);
+    const struct ring_header *header = reader->header;
+    if (now_ns > reader->believed_until) {
+        reader->believable += (now_ns - reader->believed_until) / RING_READER_COUNT_NS;
+        reader->believed_until = now_ns;
+    }
+    if (reader->believable > RING_READER_COUNT_MAX)
+        reader->believable = RING_READER_COUNT_MAX;
+    return take_count(reader, &header->dropped, &reader->dropped_seen, &reader->counts.dropped) &&
+           take_count(reader, &header->withheld, &reader->withheld_seen, &reader->counts.withheld);
 }
+
+/* --- reading ------------------------------------------------------------------------------------
+ */
 
 enum passing { WAITED_FOR, TAKEN_BEFORE, TAKEN, GIVEN_UP };
 
-static enum passing pass(struct ring_reader *reader, uint64_t ticket, uint64_t now_ns,
-                         ring_take *take, void *context)
+static enum passing pass_ticket(struct ring_reader *reader, uint64_t ticket, uint64_t head,
+                                uint64_t now_ns, ring_take *take, void *context)
 {
     struct record record;
     if (was_taken(reader, ticket))
         return TAKEN_BEFORE;
-    enum slot_state state = copy_slot(ring_front_slot(reader->ring, ticket), ticket, &record);
-    if (state == SLOT_OPEN)
-        state = copy_slot(ring_backlog_slot(reader->ring, ticket, reader->slots), ticket, &record);
+    enum slot_state state = find_record(reader, ticket, head - ticket, &record);
     if (state == SLOT_OPEN && (ticket != reader->tail || !out_of_patience(reader, now_ns)))
         return WAITED_FOR;
-    deliver(reader, state, &record, take, context);
+    deliver_record(reader, state, &record, take, context);
     return state == SLOT_OPEN ? GIVEN_UP : TAKEN;
 }
 
@@ -219,15 +311,15 @@ static void move_tail(struct ring_reader *reader, enum passing passing)
 int ring_reader_read(struct ring_reader *reader, uint64_t now_ns, unsigned limit, ring_take *take,
                      void *context)
 {
-    struct ring *ring = reader->ring;
-    const uint64_t head = __atomic_load_n(&ring->header.head, __ATOMIC_ACQUIRE);
+    struct ring_header *header = reader->header;
+    const uint64_t head = __atomic_load_n(&header->head, __ATOMIC_ACQUIRE);
     const uint64_t tail = reader->tail;
-    if (head - tail > reader->slots)
+    if (head - tail > reader->slots || !take_counts(reader, now_ns))
         return -1;
-    take_counts(reader);
+    front.count = backlog.count = 0;
     unsigned passed = 0, open = 0;
     for (uint64_t ticket = tail; ticket != head && passed < limit && open <= OPEN_MAX; ticket++) {
-        enum passing passing = pass(reader, ticket, now_ns, take, context);
+        enum passing passing = pass_ticket(reader, ticket, head, now_ns, take, context);
         bool first = ticket == reader->tail;
         passed += passing == TAKEN || passing == GIVEN_UP;
         open += passing == WAITED_FOR;
@@ -237,28 +329,26 @@ int ring_reader_read(struct ring_reader *reader, uint64_t now_ns, unsigned limit
     }
     if (reader->tail == head)
         reader->hole_since = 0;
-    if (head != tail)
-        reader->touched = true;
     if (reader->tail != tail)
-        __atomic_store_n(&ring->header.tail, reader->tail, __ATOMIC_RELEASE);
+        __atomic_store_n(&header->tail, reader->tail, __ATOMIC_RELEASE);
     return (int)passed;
 }
 
 bool ring_reader_pending(const struct ring_reader *reader)
 {
-    return __atomic_load_n(&reader->ring->header.head, __ATOMIC_RELAXED) != reader->tail;
+    return __atomic_load_n(&reader->header->head, __ATOMIC_RELAXED) != reader->tail;
 }
 
 void ring_reader_took(struct ring_reader *reader)
 {
-    struct ring_header *header = &reader->ring->header;
+    struct ring_header *header = reader->header;
     if (reader->taken != __atomic_load_n(&header->handed, __ATOMIC_RELAXED))
         __atomic_store_n(&header->taken, ++reader->taken, __ATOMIC_RELAXED);
 }
 
 void ring_reader_settle(struct ring_reader *reader)
 {
-    struct ring_header *header = &reader->ring->header;
+    struct ring_header *header = reader->header;
     uint64_t handed = __atomic_load_n(&header->handed, __ATOMIC_RELAXED);
     if (handed == reader->handed_seen && handed != reader->taken) {
         reader->taken = handed;

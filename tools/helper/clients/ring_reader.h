@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The reader's end of a ring (preload/ring.h). The memory belongs to a program that may write
+ * The reader's end of a ring (preload/wire/ring.h). The memory belongs to a program that may write
  * anything into it at any time: nothing is read twice, nothing is followed, every record is
- * checked.
+ * checked. Only the header is mapped. Slots are read with pread(2), which gives zeros for a hole in
+ * the file; reading a hole through a mapping would allocate its pages, on the helper's account.
  */
 #ifndef SOCKTUNE_RING_READER_H
 #define SOCKTUNE_RING_READER_H
@@ -11,6 +12,11 @@
 
 /* A ticket whose record does not come is passed over after this long. */
 #define RING_READER_PATIENCE_NS ((uint64_t)1000000000u)
+/* The writers of one ring count at most one event in so many nanoseconds: each is an atomic
+ * addition to one cache line, behind system calls. And so many at once, after a helper was stopped.
+ */
+#define RING_READER_COUNT_NS  ((uint64_t)16)
+#define RING_READER_COUNT_MAX ((uint64_t)1 << 26)
 
 struct ring_counts {
     uint64_t records;   /* delivered */
@@ -22,14 +28,15 @@ struct ring_counts {
 };
 
 struct ring_reader {
-    struct ring *ring;
-    size_t size;
+    struct ring_header *header; /* NULL: the reader is empty */
+    int fd;                     /* the reader's own duplicate */
     uint32_t slots;
     uint64_t tail;       /* the next ticket; `tail` in the ring is only told */
     uint64_t hole_since; /* when the reader first waited for `tail`; 0: does not */
     uint8_t *beyond;     /* a bit a slot: taken, though a ticket before it is still open */
     uint64_t dropped_seen;
-    bool touched; /* slots were read since ring_reader_rest() */
+    uint64_t believed_until; /* CLOCK_MONOTONIC: up to when the writers' counts were bounded */
+    uint64_t believable;     /* by how much their counts may grow at once */
     uint64_t withheld_seen;
     uint64_t id;    /* the ring's; 0: it has none, and nothing is handed over */
     uint64_t taken; /* handed over and taken; that in the ring is only told */
@@ -57,15 +64,11 @@ typedef void ring_take(void *context, const struct record *record);
 /*
  * Take up to `limit` records, oldest first, with ring_reader_pending() telling whether there are
  * more. While a writer has not finished its record, those behind it are taken all the same. Returns
- * how many were taken or given up; -1: the ring lies (its head went backwards, or too far): close
- * it. `now_ns`: CLOCK_MONOTONIC, for the patience alone.
+ * how many were taken or given up; -1: the ring lies (its head went backwards, or too far, or its
+ * counts grew by more than writers can have counted): close it. `now_ns`: CLOCK_MONOTONIC.
  */
 int ring_reader_read(struct ring_reader *reader, uint64_t now_ns, unsigned limit, ring_take *take,
                      void *context);
-
-/* Unmap the pages of the slots until they are read again. They are the program's memory and stay as
- * they are; but mapped, they count as the helper's too. */
-void ring_reader_rest(struct ring_reader *reader);
 
 /* A connection that a writer has handed over is closed again. */
 void ring_reader_took(struct ring_reader *reader);

@@ -434,17 +434,12 @@ const struct connection *connections_next_closed(const struct connections *all,
 
 /* --- a connection's life -------------------------------------------------------------------- */
 
-static void fill(struct connection *connection, const struct connection_start *start)
+static void keep_options(struct connection *connection, const struct applied_options *options)
 {
-    const struct applied_options *options = &start->options;
-
-    connection->owner = start->owner;
-    connection->flow = start->flow;
-    connection->ifindex = start->ifindex;
-    connection->pid = start->pid;
-    connection->protocol = start->protocol;
     connection->applied = options->applied;
-    connection->missing_since = 0;
+    connection->named_count = (uint8_t)options->named;
+    for (unsigned i = 0; i < options->named; i++)
+        connection->named[i] = option_index(options->names[i]);
     connection->failure_count = (uint8_t)options->failure_count;
     for (unsigned i = 0; i < options->failure_count; i++) {
         connection->failures[i].option = option_index(options->failures[i].option);
@@ -452,12 +447,41 @@ static void fill(struct connection *connection, const struct connection_start *s
     }
 }
 
+static struct applied_options kept_options(const struct connection *connection)
+{
+    struct applied_options options = {.applied = connection->applied,
+                                      .named = connection->named_count,
+                                      .failure_count = connection->failure_count};
+    for (unsigned i = 0; i < options.named; i++)
+        options.names[i] = option_names[connection->named[i]];
+    for (unsigned i = 0; i < options.failure_count; i++)
+        options.failures[i] = connection_failure(connection, i);
+    return options;
+}
+
+static void fill(struct connection *connection, const struct connection_start *start)
+{
+    connection->owner = start->owner;
+    /* A socket that has been reset does not know its peer any more. */
+    if (start->flow.remote_port != 0 || connection->flow.remote_port == 0)
+        connection->flow = start->flow;
+    connection->pid = start->pid;
+    connection->protocol = start->protocol;
+    connection->missing_since = 0;
+}
+
 /* The same socket once more: connect() after one that failed, listen() with another backlog. */
 static void open_again(struct connection *connection, const struct connection_start *start)
 {
     fill(connection, start);
+    /* A program that tells once more of what it has open has done nothing new to it. */
+    if (start->adopted)
+        return;
+    connection->ifindex = start->ifindex;
     connection->state = 0;
-    aggregate_options(connection->aggregate, &start->options);
+    keep_options(connection, &start->options);
+    if (connection->aggregate != NULL)
+        aggregate_options(connection->aggregate, &start->options);
 }
 
 static struct connection *open_new(struct connections *all, const struct connection_start *start)
@@ -479,6 +503,8 @@ static struct connection *open_new(struct connections *all, const struct connect
                                       .opened = start->opened,
                                       .uid = start->uid,
                                       .role = start->role,
+                                      .adopted = start->adopted,
+                                      .ifindex = start->ifindex,
                                       .program = intern_hold(&all->names, start->program),
                                       .rule = intern_hold(&all->names, start->rule),
                                       .peer = intern_hold(&all->names, peer)};
@@ -488,20 +514,9 @@ static struct connection *open_new(struct connections *all, const struct connect
         return NULL;
     }
     fill(connection, start);
+    keep_options(connection, &start->options);
     all->table[at] = place;
     all->open++;
-    connection->aggregate = aggregates_get(
-        &all->aggregates,
-        &(struct aggregate_key){.program = start->program,
-                                .rule = start->rule,
-                                .role = start->role,
-                                .port = start->role == ROLE_CONNECT ? start->flow.remote_port
-                                                                    : start->flow.local_port,
-                                .peer = peer,
-                                .uid = start->uid},
-        start->opened);
-    aggregate_opened(connection->aggregate);
-    aggregate_options(connection->aggregate, &start->options);
     return connection;
 }
 
@@ -513,6 +528,34 @@ struct connection *connections_open(struct connections *all, const struct connec
         return open_new(all, start);
     open_again(known, start);
     return known;
+}
+
+void connections_confirm(struct connections *all, struct connection *connection)
+{
+    const struct flow *flow = &connection->flow;
+    const bool connects = connection->role == ROLE_CONNECT;
+    const struct tcp_info_bytes none = {.length = 0};
+    struct applied_options options = kept_options(connection);
+    struct tcp_info_bytes info;
+    connection->verified = true;
+    if (connection->aggregate != NULL)
+        return;
+    connection->aggregate = aggregates_get(
+        &all->aggregates,
+        &(struct aggregate_key){.program = connection->program,
+                                .rule = connection->rule,
+                                .role = connection->role,
+                                .port = connects ? flow->remote_port : flow->local_port,
+                                .peer = connection->peer,
+                                .uid = connection->uid},
+        connection->opened);
+    aggregate_opened(connection->aggregate);
+    aggregate_options(connection->aggregate, &options);
+    aggregate_queue(connection->aggregate,
+                    (struct accept_queue){.dropped = connection->queue.dropped}, connection->queue);
+    connection_info(connection, &info);
+    if (info.length > 0 && !connection->adopted)
+        aggregate_sampled(connection->aggregate, &none, &info);
 }
 
 /* SO_LINGER with 0 seconds, for one, makes the kernel wipe what it counted before it tells of the
@@ -542,7 +585,8 @@ static void read_info(const struct connection_reading *reading, struct tcp_info_
 static void take_figures(struct connection *connection, const struct connection_reading *reading,
                          const struct tcp_info_bytes *old, struct tcp_info_bytes *new)
 {
-    aggregate_sampled(connection->aggregate, old, new);
+    if (connection->aggregate != NULL && (old->length > 0 || !connection->adopted))
+        aggregate_sampled(connection->aggregate, old, new);
     memcpy(connection->info, new->bytes, new->length);
     connection->info_length = (uint16_t) new->length;
     connection->sampled = reading->when;
@@ -580,7 +624,8 @@ void connections_sample(struct connections *all, struct connection *connection,
     if (connection->role == ROLE_LISTEN) {
         if (first) /* what it dropped before it was known to us is not counted */
             connection->queue.dropped = reading->queue.dropped;
-        aggregate_queue(connection->aggregate, connection->queue, reading->queue);
+        if (connection->aggregate != NULL)
+            aggregate_queue(connection->aggregate, connection->queue, reading->queue);
         connection->queue = reading->queue;
     }
 }
@@ -647,6 +692,8 @@ static void count_close(const struct connection *connection, enum close_reason r
 {
     struct aggregate *aggregate = connection->aggregate;
     struct tcp_info_bytes info;
+    if (aggregate == NULL)
+        return;
     aggregate_queue(aggregate, connection->queue, (struct accept_queue){0});
     if (connection->role == ROLE_LISTEN) {
         aggregate_listener_closed(aggregate, reason);
@@ -686,9 +733,10 @@ void connections_reject(struct connections *all, struct connection *connection)
 {
     struct connection gone = *connection;
 
-    aggregate_queue(gone.aggregate, gone.queue, (struct accept_queue){0});
-    gone.aggregate->open--;
-    gone.aggregate->closed[CLOSE_REJECTED]++;
+    if (gone.aggregate != NULL) {
+        aggregate_queue(gone.aggregate, gone.queue, (struct accept_queue){0});
+        aggregate_listener_closed(gone.aggregate, CLOSE_REJECTED);
+    }
     forget(all, connection);
     release(all, &gone);
 }

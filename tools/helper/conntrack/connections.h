@@ -48,7 +48,7 @@ struct connection {
     const char *program;                /* interned */
     const char *rule;                   /* interned; "" where no rule is known */
     const char *peer;                   /* interned; see struct aggregate */
-    struct aggregate *aggregate;        /* where its sums are; NULL once closed */
+    struct aggregate *aggregate;        /* where it counts; NULL: nowhere (yet), and once closed */
     struct connection_options *options; /* NULL: it was not handed over */
     void *owner;      /* the namespace, as the poller knows it; NULL once closed */
     struct flow flow; /* the remote end is all 0 for a listener */
@@ -60,8 +60,9 @@ struct connection {
     uint8_t state;        /* as tcp_state_name() wants it; 0: not known yet */
     uint8_t data;         /* enum connection_data */
     uint8_t close_reason; /* enum close_reason */
-    uint8_t verified;     /* the kernel said that it belongs to `uid` */
-    uint8_t sought;       /* it was looked for by a dump, since it was not where it should be */
+    uint8_t verified;     /* the kernel has confirmed it: only then it counts in sums */
+    uint8_t adopted; /* it was there before it was told of: what it did by then is not counted */
+    uint8_t sought;  /* it was looked for by a dump, since it was not where it should be */
     uint8_t failure_count;
     uint16_t applied;          /* options that were set */
     uint16_t info_length;      /* bytes of `info`; 0: none */
@@ -71,6 +72,8 @@ struct connection {
         uint16_t option; /* index into the table of option names; see connection_failure() */
         uint16_t error;
     } failures[APPLIED_FAILURES_MAX];
+    uint16_t named[APPLIED_NAMED_MAX]; /* options that were set; indices as in `failures` */
+    uint8_t named_count;
     char congestion[CONGESTION_NAME_SIZE]; /* "": not known */
     uint8_t info[CONNECTION_INFO_ROOM];
 };
@@ -156,6 +159,7 @@ struct connection_start {
     uid_t uid;
     uint16_t protocol;
     uint8_t role;
+    bool adopted; /* see struct connection */
     struct applied_options options;
 };
 
@@ -165,6 +169,10 @@ struct connection_start {
  * NULL without memory. Names are copied.
  */
 struct connection *connections_open(struct connections *all, const struct connection_start *start);
+
+/* The kernel has confirmed the connection: it is the socket that its record names, of the user who
+ * told of it. From now on it counts in the sums of its program, with all that is known by now. */
+void connections_confirm(struct connections *all, struct connection *connection);
 
 /* What the kernel says of a connection. */
 struct connection_reading {
@@ -177,7 +185,9 @@ struct connection_reading {
     uint32_t unacknowledged; /* of a final: bytes that waited for the peer's word (idiag_wqueue) */
 };
 
-/* Take over a sample. What rose since the last one goes into the aggregate's sums. */
+/* Take over a sample. What rose since the last one goes into the aggregate's sums, if the
+ * connection is confirmed. Of one that was adopted, the first sample is what later ones are
+ * compared with. */
 void connections_sample(struct connections *all, struct connection *connection,
                         const struct connection_reading *reading);
 

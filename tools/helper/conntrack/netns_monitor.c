@@ -151,6 +151,9 @@ static void count_connection(const struct connection *connection, size_t by)
 static void finish_connection(const struct conntrack *conntrack, struct connection *connection,
                               enum connection_data data, const struct connection_reading *reading)
 {
+    /* The kernel told of the end of the very socket that the record names. */
+    if (data == DATA_FINAL)
+        connections_confirm(conntrack->connections, connection);
     count_connection(connection, (size_t)-1);
     connections_close(conntrack->connections, connection, data, reading);
 }
@@ -226,6 +229,9 @@ static void end_multipath(struct netns_monitor *monitor, const struct multipath_
 
     if (connection == NULL)
         return;
+    /* The kernel tells of no end of an MPTCP socket, and of a short one perhaps nothing at all:
+     * what its program told has to do, in the sums of its own user. */
+    connections_confirm(monitor->conntrack->connections, connection);
     connection_info(connection, &info);
     if (socket->has_last_word || connection->role == ROLE_LISTEN)
         finish_connection(monitor->conntrack, connection, DATA_FINAL,
@@ -353,7 +359,7 @@ static void take_found(struct netns_monitor *monitor, const struct sock_diag_ans
         return;
     }
     if (answer->owned)
-        connection->verified = true;
+        connections_confirm(conntrack->connections, connection);
     if (!is_mptcp(connection))
         connection->ifindex = answer->target.ifindex;
     connection->sought = false;
@@ -376,7 +382,7 @@ void netns_monitor_take_reading(const struct conntrack *conntrack, struct connec
         reject_connection(conntrack, connection);
         return;
     }
-    connection->verified = true;
+    connections_confirm(conntrack->connections, connection);
     conntrack->counts->samples++;
     connections_sample(conntrack->connections, connection, reading);
     connections_set_options(conntrack->connections, connection, options, options_length);

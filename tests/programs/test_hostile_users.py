@@ -1,0 +1,202 @@
+# SPDX-License-Identifier: MIT
+"""A local user without privilege attacks the helper, while another user's program is watched. What
+one user does costs that user alone: the helper goes on answering, the others' figures stay right,
+and memory, descriptors and log stay bounded."""
+import contextlib
+import os
+import pathlib
+import stat
+import subprocess
+import time
+
+import kernel
+import pytest
+import socktuned
+from conftest import needs_root
+
+SUPPORT = pathlib.Path(__file__).parents[1] / "support"
+MALLORY = 4242  # no such user is known here; that is no matter
+PYTHON = "/usr/bin/python3"
+
+
+class Watch:
+    """What must not change while somebody attacks: the helper, and the figures of a bystander."""
+
+    def __init__(self, helper, bystander, port):
+        self.helper, self.bystander, self.port = helper, bystander, port
+        self.memory, self.descriptors = self.measure()
+        self.slowest = 0.0
+        self.figures = self.own_figures()
+
+    def measure(self):
+        pid = self.helper.process.pid
+        return kernel.memory(pid, "VmRSS"), len(os.listdir(f"/proc/{pid}/fd"))
+
+    def own_figures(self):
+        def ports(at):
+            return at["local"]["port"], at.get("remote", {}).get("port")
+        return sorted((at["role"], *map(str, ports(at)), at["uid"])
+                      for at in self.helper.connections() if self.port in ports(at))
+
+    def ask(self):
+        begin = time.monotonic()
+        assert self.helper.get("/healthz").text == "ok\n"
+        self.slowest = max(self.slowest, time.monotonic() - begin)
+
+    def during(self, seconds):
+        end = time.monotonic() + seconds
+        while time.monotonic() < end:
+            self.ask()
+            time.sleep(0.02)
+
+    def check(self, memory_kib=16384, descriptors=64, lines=150, slowest=1.0):
+        now_memory, now_descriptors = self.measure()
+        assert now_memory - self.memory < memory_kib
+        assert now_descriptors - self.descriptors < descriptors
+        assert len(self.helper.log().splitlines()) < lines
+        assert self.slowest < slowest
+        assert self.own_figures() == self.figures
+
+
+@pytest.fixture
+def helper(free_port):
+    needs_root("attacks as another user")
+    with socktuned.running(free_port()) as one:
+        yield one
+
+
+@pytest.fixture
+def watch(helper, start, rule_file):
+    bystander, port = socktuned.talk(start, rule_file(socktuned.RULES), helper, 10)
+    helper.until(lambda: len(helper.connections()) == 21, "the bystander is known")
+    one = Watch(helper, bystander, port)
+    yield one
+    bystander.stop()
+
+
+@contextlib.contextmanager
+def mallory(*command, **keywords):
+    """A program of the attacker."""
+    process = subprocess.Popen(["setpriv", "--reuid", str(MALLORY), "--regid", str(MALLORY),
+                                "--clear-groups", *map(str, command)], stdout=subprocess.PIPE,
+                               text=True, start_new_session=True, **keywords)
+    try:
+        yield process
+    finally:
+        process.kill()
+        process.wait(20)
+
+
+def line_of(process):
+    line = process.stdout.readline().strip()
+    if line.startswith("skip"):
+        pytest.skip(line)
+    return line
+
+
+@pytest.fixture
+def fuse_device(directory):
+    """/dev/fuse, as every user has it on most machines."""
+    path = directory / "fuse"
+    try:
+        os.mknod(path, stat.S_IFCHR | 0o666, os.makedev(10, 229))
+        os.chmod(path, 0o666)
+        os.close(os.open(path, os.O_RDWR))
+    except OSError as error:
+        pytest.skip(f"no FUSE here: {error}")
+    os.chmod(directory, 0o755)
+    return path
+
+
+def registers(helper, start, rule_file):
+    """A program that starts now is known at once."""
+    before = helper.get("/v1/status").json["clients"]
+    one, _ = socktuned.talk(start, rule_file(socktuned.RULES), helper, 1)
+    helper.until(lambda: helper.get("/v1/status").json["clients"] == before + 1, "registers")
+    return one
+
+
+def test_file_that_never_closes(helper, watch, start, rule_file, fuse_device, free_port):
+    """close() of such a file never returns, and the process that called it cannot be killed."""
+    with mallory(PYTHON, SUPPORT / "fuse_mute.py", helper.directory / "helper.sock",
+                 fuse_device, 50) as attacker:
+        assert line_of(attacker) == "mounted"
+        assert line_of(attacker) == "flush", "the receiver's end asks the server"
+        watch.during(2)
+        hung = [line for line in iter_lines(attacker) if line == "flush"]
+        assert len(hung) < 10, "a user has so many receivers that hang"
+        registers(helper, start, rule_file)
+        watch.check()
+        # The helper ends as ever, and another one takes its place.
+        assert helper.stop() == 0
+        with socktuned.running(free_port()) as other:
+            registers(other, start, rule_file)
+
+
+def iter_lines(process):
+    while True:
+        line = process.stdout.readline().strip()
+        if line in ("sent", ""):
+            return
+        yield line
+
+
+BIG_MEMORY = """
+import array, os, socket, sys
+def send(data, *fds):
+    with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as to:
+        to.connect(sys.argv[1])
+        to.sendmsg([data], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", fds))])
+for _ in range(4):
+    fd = os.memfd_create("big")
+    os.posix_fallocate(fd, 0, 700 << 20)
+    send(b"hello", fd)
+    os.close(fd)
+print("sent", flush=True)
+sys.stdin.readline()
+"""
+
+
+def test_large_memory_to_be_freed(helper, watch, start, rule_file):
+    """The last descriptor of it is the helper's: freeing takes long."""
+    with mallory(PYTHON, "-c", BIG_MEMORY, helper.directory / "helper.sock",
+                 stdin=subprocess.PIPE) as attacker:
+        while attacker.poll() is None:
+            watch.during(0.2)
+            if watch.helper.get("/v1/status").json["dropped"]["message"] >= 4:
+                break
+        assert line_of(attacker) == "sent"
+        registers(helper, start, rule_file)
+        watch.check(slowest=0.35)
+
+
+# What an attacker's code begins with: sys.argv is the helper's socket.
+FORGER = f"""
+import sys, time
+sys.path.insert(0, {str(SUPPORT)!r})
+import forger
+path = sys.argv[1]
+"""
+
+HOLES = FORGER + """
+rings = [forger.ForgedRing(path, f"holes{number}") for number in range(100)]
+print("registered", flush=True)
+end = time.monotonic() + 4
+while time.monotonic() < end:
+    for ring in rings:
+        if ring.get(128) == ring.head:
+            ring.skip(forger.SLOTS)
+    time.sleep(0.02)
+print("done", flush=True)
+sys.stdin.readline()
+"""
+
+
+def test_rings_of_holes(helper, watch):
+    """Their head moves on, and there is nothing: reading that must not allocate it."""
+    with mallory(PYTHON, "-c", HOLES, helper.directory / "helper.sock",
+                 stdin=subprocess.PIPE) as attacker:
+        assert line_of(attacker) == "registered"
+        watch.during(3)
+        assert line_of(attacker) == "done"
+        watch.check(descriptors=300, memory_kib=20000)

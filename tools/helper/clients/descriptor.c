@@ -1,0 +1,21 @@
+/* SPDX-License-Identifier: MIT */
+#include "descriptor.h"
+#include "kernel.h"
+
+#include <fcntl.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+
+/* Only memory file systems have seals, and their fstat() is local. */
+static bool is_small_memfd(int fd, size_t most)
+{
+    struct stat status;
+    return fcntl(fd, F_GET_SEALS) >= 0 && fstat(fd, &status) == 0 && status.st_size >= 0 &&
+           (size_t)status.st_size <= most;
+}
+
+bool descriptor_closes_soon(int fd, size_t most)
+{
+    return kernel_get_int(fd, SOL_SOCKET, SO_DOMAIN) > 0 || fcntl(fd, F_GETPIPE_SZ) > 0 ||
+           is_small_memfd(fd, most);
+}
