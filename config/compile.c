@@ -506,9 +506,10 @@ static bool build_failure(struct builder *builder)
 /* False when a limit is passed, told already, or when memory ended. */
 static bool build_guarded(struct builder *builder)
 {
+    static const struct location nowhere = {"policy", 0};
+
     if (setjmp(builder->arena.out_of_memory) != 0) {
-        diagnose(builder->diagnostics, SEVERITY_ERROR, (struct location){"policy", 0},
-                 "out of memory");
+        diagnose(builder->diagnostics, SEVERITY_ERROR, nowhere, "out of memory");
         return false;
     }
     return builder->failure_text != NULL ? build_failure(builder) : build(builder);

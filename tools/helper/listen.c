@@ -19,9 +19,11 @@
 #include <syslog.h>
 #include <unistd.h>
 
-#define FIRST_PASSED  3
-#define BACKLOG       1024
-#define ALL_MAY_WRITE 0666
+#define FIRST_PASSED   3
+#define BACKLOG        1024
+#define ALL_MAY_WRITE  0666
+#define ENDING_TRIES   20
+#define ENDING_WAIT_US 50000
 
 static int unix_address(struct sockaddr_un *address, const char *directory, const char *name)
 {
@@ -35,7 +37,7 @@ static int unix_address(struct sockaddr_un *address, const char *directory, cons
 }
 
 /* A socket file that nobody listens on is left from a helper that was killed. */
-static bool is_in_use(const struct sockaddr_un *address, int type)
+static bool has_listener(const struct sockaddr_un *address, int type)
 {
     int fd = socket(AF_UNIX, type | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
     bool used = fd >= 0 && (connect(fd, (const struct sockaddr *)address, sizeof *address) == 0 ||
@@ -44,6 +46,17 @@ static bool is_in_use(const struct sockaddr_un *address, int type)
     if (fd >= 0)
         (void)close(fd);
     return used;
+}
+
+/* The other processes of a helper that was just killed end a moment later than it did. */
+static bool is_in_use(const struct sockaddr_un *address, int type)
+{
+    for (unsigned i = 0; i < ENDING_TRIES; i++) {
+        if (!has_listener(address, type))
+            return false;
+        (void)usleep(ENDING_WAIT_US);
+    }
+    return true;
 }
 
 static int bind_unix(int fd, const struct sockaddr_un *address, int type)

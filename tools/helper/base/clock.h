@@ -9,7 +9,8 @@
 
 #include <stdint.h>
 
-#define SECOND UINT64_C(1000000000)
+#define SECOND      UINT64_C(1000000000)
+#define MILLISECOND UINT64_C(1000000)
 
 /* CLOCK_MONOTONIC and CLOCK_REALTIME, nanoseconds. */
 uint64_t now_monotonic(void);

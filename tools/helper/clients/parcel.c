@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #include "parcel.h"
+#include "clock.h"
 
 #include <errno.h>
 #include <poll.h>
@@ -64,12 +65,16 @@ bool parcel_send(int to, const struct parcel *parcel, int patience_ms)
                              .msg_control = control_size > 0 ? &control : NULL,
                              .msg_controllen = control_size};
     struct pollfd room = {.fd = to, .events = POLLOUT};
-    for (;;) {
+    const uint64_t end = now_monotonic() + (uint64_t)patience_ms * MILLISECOND;
+    do {
         if (sendmsg(to, &message, MSG_DONTWAIT | MSG_NOSIGNAL) >= 0)
             return true;
-        if (errno != EAGAIN || poll(&room, 1, patience_ms) <= 0)
+        /* The alarm of deferred_close.h interrupts. */
+        if (errno != EAGAIN && errno != EINTR)
             return false;
-    }
+        (void)poll(&room, 1, patience_ms);
+    } while (now_monotonic() < end);
+    return false;
 }
 
 static void take_descriptors(struct parcel *parcel, struct msghdr *message, uint32_t has)

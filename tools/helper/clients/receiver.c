@@ -5,6 +5,7 @@
  */
 #include "receiver.h"
 #include "clock.h"
+#include "compat.h"
 #include "receiver_loop.h"
 
 #include <fcntl.h>
