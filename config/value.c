@@ -7,6 +7,7 @@
 #include "value.h"
 
 #include "compat.h"
+#include "quantity.h"
 
 #include <arpa/inet.h>
 #include <ctype.h>
@@ -27,36 +28,6 @@
 
 /* --- units ------------------------------------------------------------------------------------ */
 
-/* A unit as it is written behind a number, and what it stands for in the kind's base unit. */
-struct suffix {
-    const char *text;
-    int64_t factor;
-};
-
-/* Base: one microsecond. From the finest to the coarsest. */
-static const struct suffix duration_suffixes[] = {
-    {"us", 1},
-    {"ms", 1000},
-    {"s", 1000000},
-    {"min", INT64_C(60) * 1000000},
-    {"h", INT64_C(3600) * 1000000},
-    {"d", INT64_C(86400) * 1000000},
-    {NULL, 0},
-};
-
-static const struct suffix size_suffixes[] = {
-    {"", 1},          {"K", 1 << 10},   {"M", 1 << 20},   {"G", 1 << 30},
-    {"KiB", 1 << 10}, {"MiB", 1 << 20}, {"GiB", 1 << 30}, {NULL, 0},
-};
-
-/* Networks are sold in powers of 1000 bits. */
-static const struct suffix rate_suffixes[] = {
-    {"", 1},       {"K", 1 << 10},   {"M", 1 << 20},      {"G", 1 << 30},
-    {"kbit", 125}, {"Mbit", 125000}, {"Gbit", 125000000}, {NULL, 0},
-};
-
-static const struct suffix no_suffixes[] = {{"", 1}, {NULL, 0}};
-
 /* Microseconds in the unit of a row. */
 static const int64_t unit_microseconds[] = {
     [UNIT_SECONDS] = 1000000,
@@ -71,9 +42,12 @@ static const char *const unit_text[] = {
 };
 
 static const char *const unit_plural[] = {
+    [UNIT_BYTES] = "bytes",
+    [UNIT_BYTES_PER_SECOND] = "bytes per second",
     [UNIT_SECONDS] = "seconds",
     [UNIT_MILLISECONDS] = "milliseconds",
     [UNIT_MICROSECONDS] = "microseconds",
+    [UNIT_COUNT_OF] = NULL,
 };
 
 /* --- numbers and bytes ------------------------------------------------------------------------ */
@@ -169,7 +143,7 @@ static bool decode_linger(const void *bytes, size_t length, int64_t *number)
 /* --- the kinds -------------------------------------------------------------------------------- */
 
 static const struct option_name switch_names[] = {
-    {"on", 1}, {"off", 0}, {"true", 1}, {"false", 0}, {NULL, 0},
+    {"on", 1}, {"off", 0}, {"true", 1}, {"false", 0}, {"yes", 1}, {"no", 0}, {NULL, 0},
 };
 static const struct option_name timeval_names[] = {{"off", 0}, {NULL, 0}};
 static const struct option_name linger_names[] = {{"off", LINGER_OFF}, {NULL, 0}};
@@ -177,70 +151,70 @@ static const struct option_name port_names[] = {{"off", 0}, {NULL, 0}};
 static const struct option_name transport_names[] = {{"mptcp", IPPROTO_MPTCP}, {NULL, 0}};
 
 static const struct kind {
-    const char *what;                /* what a value is called, with its article */
-    const char *hint;                /* how it is written; NULL: the range says it */
-    const char *range;               /* for value_range(); NULL: names, and min to max */
-    const struct option_name *names; /* beside the row's own */
-    const struct suffix *suffixes;   /* NULL: only names */
+    const char *what;                  /* what a value is called, with its article */
+    const char *hint;                  /* how it is written; NULL: the range says it */
+    const char *range;                 /* for value_range(); NULL: names, and min to max */
+    const struct option_name *names;   /* beside the row's own */
+    const struct quantity_unit *units; /* NULL: only names */
     void (*encode)(int64_t number, struct value *value); /* NULL: not a number */
     bool (*decode)(const void *bytes, size_t length, int64_t *number);
 } kinds[] = {
     [KIND_BOOL] = {.what = "a switch",
                    .range = "on or off",
                    .names = switch_names,
-                   .suffixes = no_suffixes,
+                   .units = quantity_counts,
                    .encode = encode_int,
                    .decode = decode_int},
     [KIND_INT] = {.what = "a whole number",
-                  .suffixes = no_suffixes,
+                  .units = quantity_counts,
                   .encode = encode_int,
                   .decode = decode_int},
     [KIND_SIZE] = {.what = "a size",
                    .hint = "write \"256K\", \"1M\" or a number of bytes, ",
-                   .suffixes = size_suffixes,
+                   .units = quantity_sizes,
                    .encode = encode_int,
                    .decode = decode_int},
     [KIND_RATE] = {.what = "a rate",
                    .hint = "write \"10M\" (bytes per second), \"100Mbit\" or a number, ",
                    .range = "1 byte per second or more, or unlimited",
-                   .suffixes = rate_suffixes,
+                   .units = quantity_rates,
                    .encode = encode_rate,
                    .decode = decode_rate},
     [KIND_DURATION] = {.what = "a duration",
-                       .hint = "write \"10s\", \"5min\" or a number of ",
-                       .suffixes = duration_suffixes,
+                       .hint = "write \"10s\", \"5min\" or \"1h30min\", ",
+                       .units = quantity_durations,
                        .encode = encode_int,
                        .decode = decode_int},
     [KIND_TIMEVAL] = {.what = "a duration",
                       .hint = "write \"250ms\", \"10s\" or \"off\", ",
                       .range = "1us to 2147483647s, or off",
                       .names = timeval_names,
-                      .suffixes = duration_suffixes,
+                      .units = quantity_durations,
                       .encode = encode_timeval,
                       .decode = decode_timeval},
     [KIND_LINGER] = {.what = "a duration",
-                     .hint = "write \"5s\", \"off\" or a number of ",
+                     .hint = "write \"5s\" or \"off\", ",
                      .names = linger_names,
-                     .suffixes = duration_suffixes,
+                     .units = quantity_durations,
                      .encode = encode_linger,
                      .decode = decode_linger},
     [KIND_TOS] = {.what = "a type of service",
                   .range = "lowdelay, throughput, reliability, mincost, a code point's name such "
                            "as ef or af41, or 0 to 255",
-                  .suffixes = no_suffixes,
+                  .units = quantity_counts,
                   .encode = encode_int,
                   .decode = decode_int},
     [KIND_DSCP] = {.what = "a code point",
                    .range = "a name such as ef, af41 or cs1, or 0 to 63",
-                   .suffixes = no_suffixes,
+                   .units = quantity_counts,
                    .encode = encode_int,
                    .decode = decode_int},
     [KIND_PMTUDISC] = {.what = "a mode of path MTU discovery",
-                       .suffixes = no_suffixes,
+                       .units = quantity_counts,
                        .encode = encode_int,
                        .decode = decode_int},
     [KIND_NAMES] = {.what = "a value of this option",
-                    .suffixes = no_suffixes,
+                    .units = quantity_counts,
                     .encode = encode_int,
                     .decode = decode_int},
     [KIND_STRING] = {.what = "a name"},
@@ -267,7 +241,7 @@ static const struct kind *kind_of(const struct option *option)
 /* True if the kind's numbers are durations written with a unit. */
 static bool is_duration(const struct option *option)
 {
-    return kind_of(option)->suffixes == duration_suffixes;
+    return kind_of(option)->units == quantity_durations;
 }
 
 /* --- names ------------------------------------------------------------------------------------ */
@@ -428,8 +402,6 @@ static bool refuse_kind(struct value_reader *reader)
     add(&reader->error, ": ");
     if (kind->hint)
         add(&reader->error, "%s", kind->hint);
-    if (kind->hint && option->kind != KIND_TIMEVAL && is_duration(option))
-        add(&reader->error, "%s, ", unit_plural[option->unit]);
     add_range(&reader->error, option);
     return false;
 }
@@ -437,8 +409,9 @@ static bool refuse_kind(struct value_reader *reader)
 static bool refuse_because(struct value_reader *reader, const char *why)
 {
     add_scalar(&reader->error, reader->scalar);
-    add(&reader->error, " %s: ", why);
+    add(&reader->error, strchr(why, ':') != NULL ? " %s (" : " %s: ", why);
     add_range(&reader->error, reader->option);
+    add(&reader->error, strchr(why, ':') != NULL ? ")" : "");
     return false;
 }
 
@@ -459,61 +432,91 @@ static bool check_bounds(struct value_reader *reader, int64_t number)
     return true;
 }
 
-static const struct suffix *find_suffix(const struct suffix *suffixes, const char *text)
+/* How many of its table's base units a unit of this option is. */
+static int64_t base_units(const struct option *option)
 {
-    for (; suffixes->text; suffixes++)
-        if (strcasecmp(suffixes->text, text) == 0)
-            return suffixes;
-    return NULL;
+    if (is_duration(option))
+        return unit_microseconds[option->unit];
+    return option->kind == KIND_RATE ? 8 : 1;
 }
 
-/* Decimal, or hexadecimal after 0x; never octal, which nobody expects. Leaves in `end` what
- * follows; that is all of the text if it does not begin with a number. */
-static bool read_digits(const char *text, int64_t *number, const char **end)
+/* A number of time without a unit: offer it with each unit that is in range. */
+static bool refuse_bare(struct value_reader *reader, int64_t number)
 {
-    const char *digits = text + (*text == '-' || *text == '+');
-    bool hexadecimal = digits[0] == '0' && (digits[1] == 'x' || digits[1] == 'X');
-    char *stop;
+    const struct option *option = reader->option;
+    char why[128] = "";
+    size_t used = 0;
 
-    *end = text;
-    if (!isdigit((unsigned char)*digits))
-        return true;
-    errno = 0;
-    *number = strtoll(text, &stop, hexadecimal ? 16 : 10);
-    *end = stop;
-    return errno == 0;
+    for (size_t i = 0; i < 3; i++) { /* us, ms, s */
+        int64_t scaled, unit = base_units(option);
+
+        if (!__builtin_mul_overflow(number, quantity_durations[i].factor, &scaled) &&
+            scaled % unit == 0 && scaled / unit >= option->min && scaled / unit <= option->max)
+            used += (size_t)snprintf(why + used, sizeof(why) - used, "%s\"%" PRId64 "%s\"",
+                                     used == 0 ? "has no unit: write " : " or ", number,
+                                     quantity_durations[i].text);
+    }
+    return refuse_because(reader, used != 0 ? why : "is out of range");
+}
+
+/* "100Mbps": offer both meanings. */
+static bool refuse_unclear_rate(struct value_reader *reader, const char *text)
+{
+    int digits = (int)strspn(text, "0123456789.");
+    const char *unit = text + digits + strspn(text + digits, " ");
+    char scale[2] = {(char)toupper((unsigned char)*unit), '\0'}, why[128];
+
+    if (scale[0] == 'B')
+        scale[0] = '\0';
+    snprintf(why, sizeof(why),
+             "may mean bits or bytes: write \"%.*s%sbit\" for bits, \"%.*s%sB\" for bytes", digits,
+             text, scale, digits, text, scale);
+    return refuse_because(reader, why);
+}
+
+/* A number without a unit counts in the option's own. Seconds are what everybody takes a bare
+ * number of time for; where the kernel counts otherwise, the unit must be written. */
+static bool read_bare(struct value_reader *reader, int64_t number)
+{
+    const struct option *option = reader->option;
+    bool clear = number == 0 || !is_duration(option) || option->unit == UNIT_SECONDS;
+
+    return clear || number < 0 ? check_bounds(reader, number) : refuse_bare(reader, number);
 }
 
 /* A number with or without a unit, in the option's own unit. */
 static bool read_quantity(struct value_reader *reader, const char *text, int64_t *number)
 {
     const struct option *option = reader->option;
-    const struct kind *kind = kind_of(option);
-    const struct suffix *suffix;
-    const char *rest;
-    bool fits = read_digits(text, number, &rest);
+    bool fits;
 
-    if (rest == text)
-        return refuse_kind(reader);
-    if (is_duration(option) && *rest == '\0' && option->kind != KIND_TIMEVAL)
-        return fits ? check_bounds(reader, *number) : refuse_because(reader, "is out of range");
-    rest += strspn(rest, " ");
-    suffix = find_suffix(kind->suffixes, rest);
-    if (!suffix)
-        return refuse_kind(reader);
-    if (!fits || __builtin_mul_overflow(*number, suffix->factor, number))
+    if (quantity_read_bare(text, number, &fits))
+        return fits ? read_bare(reader, *number) : refuse_because(reader, "is out of range");
+    switch (quantity_read(text, kind_of(option)->units, base_units(option), number)) {
+    case QUANTITY_READ:
+        return check_bounds(reader, *number);
+    case QUANTITY_TOO_LARGE:
         return refuse_because(reader, "is out of range");
-    if (is_duration(option)) {
-        if (*number % unit_microseconds[option->unit] != 0)
-            return refuse_inexact(reader);
-        *number /= unit_microseconds[option->unit];
+    case QUANTITY_INEXACT:
+        return unit_plural[option->unit] != NULL ? refuse_inexact(reader) : refuse_kind(reader);
+    case QUANTITY_UNCLEAR:
+        return is_duration(option)
+                   ? refuse_because(reader, "may mean minutes or months: write \"min\"")
+                   : refuse_unclear_rate(reader, text);
+    case QUANTITY_NONE:
+        break;
     }
-    return check_bounds(reader, *number);
+    return refuse_kind(reader);
 }
 
 static bool read_port(const char *text, const char **end, int64_t *port)
 {
-    return isdigit((unsigned char)*text) && read_digits(text, port, end);
+    char *stop;
+
+    errno = 0;
+    *port = isdigit((unsigned char)*text) ? strtoll(text, &stop, 10) : -1;
+    *end = *port >= 0 ? stop : text;
+    return *port >= 0 && errno == 0;
 }
 
 static bool read_port_range(struct value_reader *reader, const char *text, int64_t *number)
@@ -537,7 +540,7 @@ static bool read_text(struct value_reader *reader, const char *text, int64_t *nu
         return true;
     if (reader->option->kind == KIND_PORT_RANGE)
         return read_port_range(reader, text, number);
-    if (!kind_of(reader->option)->suffixes)
+    if (!kind_of(reader->option)->units)
         return refuse_kind(reader);
     return read_quantity(reader, text, number);
 }
@@ -554,11 +557,9 @@ static bool read_number(struct value_reader *reader, int64_t *number)
                refuse_kind(reader);
     case SCALAR_INT:
         *number = scalar->integer;
-        if (!kind_of(reader->option)->suffixes)
+        if (!kind_of(reader->option)->units)
             return refuse_kind(reader);
-        if (reader->option->kind == KIND_TIMEVAL && *number != 0)
-            return refuse_because(reader, "has no unit");
-        return check_bounds(reader, *number);
+        return read_bare(reader, *number);
     case SCALAR_FLOAT:
         break;
     }
@@ -635,15 +636,15 @@ static bool decode(const struct option *option, const void *bytes, size_t length
 }
 
 /* With the coarsest of some units that holds it exactly. */
-static void add_exact(struct value_text *text, int64_t number, const struct suffix *suffixes,
+static void add_exact(struct value_text *text, int64_t number, const struct quantity_unit *units,
                       size_t count)
 {
     size_t best = 0;
 
     for (size_t i = 1; i < count; i++)
-        if (number != 0 && number % suffixes[i].factor == 0)
+        if (number != 0 && number % units[i].factor == 0)
             best = i;
-    add(text, "%" PRId64 "%s", number / suffixes[best].factor, suffixes[best].text);
+    add(text, "%" PRId64 "%s", number / units[best].factor, units[best].text);
 }
 
 static void add_number(struct value_text *text, const struct option *option, int64_t number)
@@ -663,9 +664,9 @@ static void add_number(struct value_text *text, const struct option *option, int
     if (name)
         add(text, "%s", name);
     else if (option->kind == KIND_SIZE || option->kind == KIND_RATE)
-        add_exact(text, number, size_suffixes, 4); /* up to G */
+        add_exact(text, number, quantity_sizes, 4); /* up to G */
     else if (option->kind == KIND_TIMEVAL)
-        add_exact(text, number, duration_suffixes, 3); /* up to s */
+        add_exact(text, number, quantity_durations, 3); /* up to s */
     else if (option->kind == KIND_PORT_RANGE)
         add(text, "%" PRId64 "-%" PRId64, number & 0xffff, number >> 16);
     else

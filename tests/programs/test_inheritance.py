@@ -249,7 +249,7 @@ def test_source_address(host, compiled, silent_listener):
 HANDED_ON = """
 rules = (
   { match = { role = [ "listen", "accept" ]; };
-    set = { SO_KEEPALIVE = true; TCP_KEEPIDLE = 611; TCP_USER_TIMEOUT = 45000; dscp = "AF21";
+    set = { SO_KEEPALIVE = true; TCP_KEEPIDLE = 611; TCP_USER_TIMEOUT = "45s"; dscp = "AF21";
             SO_PRIORITY = 5; TCP_NOTSENT_LOWAT = 131072; }; }
 );
 """
@@ -336,7 +336,7 @@ def test_haproxy_on_a_listener_of_its_parent(family, start, compiled, directory)
             "defaults\n mode http\n timeout client 20s\n timeout connect 9s\n timeout server 9s\n"
             f"frontend f\n bind fd@{listener.fileno()}\n"
             " http-request return status 200 content-type text/plain string hello\n")
-        rules = LEAKED.replace("TCP_USER_TIMEOUT = 45000;", "")  # haproxy sets it to 0
+        rules = LEAKED.replace('TCP_USER_TIMEOUT = "45s";', "")  # haproxy sets it to 0
         started = start([program("haproxy", "usr/sbin/haproxy"), "-db", "-f", configuration],
                         compiled(rules), pass_fds=[listener.fileno()])
         started.until(lambda: [one for one in started.tcp()

@@ -52,6 +52,23 @@ def test_every_way_to_write_a_value(socktune, rule_file):
     assert {name: given.get(name) for name in wanted} == wanted
 
 
+# An option for each kind of value that has a section of its own in the page.
+KINDS = {"Sizes": "SO_SNDBUF", "Durations": "TCP_USER_TIMEOUT", "Rates": "SO_MAX_PACING_RATE"}
+REFUSED = {"100Mbps"}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_every_value_that_the_page_shows(socktune, rule_file, kind):
+    page = RULES_PAGE.read_text(encoding="utf-8")
+    section = re.search(rf"^\.It {kind}\n(.*?)^\.It ", page, re.MULTILINE | re.DOTALL)[1]
+    values = re.findall(r"\\\(dq(.*?)\\\(dq", section)
+    assert len(values) >= 3
+    for value in values:
+        rules = rule_file(f'rules = ( {{ set = {{ {KINDS[kind]} = "{value}"; }}; }} );')
+        result = socktune("check", rules)
+        assert (result.returncode == 1) == (value in REFUSED), f"{value}: {result.stdout}"
+
+
 def test_every_criterion_and_keyword(socktune, rule_file):
     """What the parser offers in place of an unknown name is what the page explains."""
     page = rendered(RULES_PAGE)

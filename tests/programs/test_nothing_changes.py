@@ -32,7 +32,7 @@ rules = ( { set = { SO_KEEPALIVE = true; }; force = { TCP_NODELAY = true; }; } )
 MATCHING = """
 rules = (
   { name = "all"; set = { SO_KEEPALIVE = true; TCP_KEEPIDLE = 611; dscp = "AF21"; SO_PRIORITY = 5;
-                          TCP_USER_TIMEOUT = 45000; }; },
+                          TCP_USER_TIMEOUT = "45s"; }; },
   { name = "roles"; match = { role = [ "listen", "accept" ]; }; set = { TCP_KEEPCNT = 7; }; },
   { name = "remote"; match = { remote = [ "127.0.0.0/8", "::1" ]; };
     set = { TCP_KEEPINTVL = 71; TCP_QUICKACK = true; }; },

@@ -18,7 +18,7 @@ rules = ( { name = "for others"; set = { SO_KEEPALIVE = true; TCP_NODELAY = true
 # The first k of these are a rule's options. All are inherited by accepted sockets.
 OPTIONS = [
     "SO_KEEPALIVE = true;", "TCP_NODELAY = true;", "TCP_KEEPIDLE = 611;", "TCP_KEEPINTVL = 71;",
-    "TCP_KEEPCNT = 7;", "TCP_USER_TIMEOUT = 45000;", "TCP_NOTSENT_LOWAT = 131072;",
+    "TCP_KEEPCNT = 7;", 'TCP_USER_TIMEOUT = "45s";', "TCP_NOTSENT_LOWAT = 131072;",
     "TCP_SYNCNT = 5;",
 ]
 

@@ -83,7 +83,8 @@ def samples(row):
     if row["values"]:
         return [Sample(row, f'"{name}"', struct.pack("i", number))
                 for name, number in list(row["values"].items())[:4]]
-    return [Sample(row, str(number), struct.pack("I", number))
+    unit = {"milliseconds": "ms", "microseconds": "us"}.get(row["unit"])
+    return [Sample(row, f'"{number}{unit}"' if unit else str(number), struct.pack("I", number))
             for number in NUMBERS.get(row["unit"], OTHER_NUMBERS)
             if row["min"] <= number <= row["max"]]
 

@@ -35,8 +35,9 @@ static int parse_number(const struct option *option, int64_t number, struct valu
     struct scalar scalar = {.type = SCALAR_INT, .integer = number};
 
     memset(error, 0, 512);
-    if (option->kind == KIND_TIMEVAL) {
-        snprintf(text, sizeof(text), "%" PRId64 "us", number);
+    if (number > 0 && (option->unit == UNIT_MICROSECONDS || option->unit == UNIT_MILLISECONDS)) {
+        snprintf(text, sizeof(text), "%" PRId64 "%s", number,
+                 option->unit == UNIT_MICROSECONDS ? "us" : "ms");
         scalar = (struct scalar){.type = SCALAR_STRING, .string = text};
     }
     return value_parse(option, &scalar, value, error, 512);
@@ -160,6 +161,23 @@ Test(value, nonsense_is_refused_with_the_range)
     }
 }
 
+Test(value, malformed_quantities_are_refused)
+{
+    static const char *const texts[] = {
+        "1.5.5s", "1.s", ".5s", "1s30", "1e3", "1,5s", "1 2s", "1s,2s", "0.0000000000000000000001s",
+        "--1s",   "1ss", "s",   "1s 1x"};
+
+    EACH_ROW(row)
+    {
+        struct value value;
+        char error[512];
+
+        for (size_t i = 0; row->kind != KIND_STRING && i < sizeof(texts) / sizeof(texts[0]); i++)
+            cr_expect(parse_text(row, texts[i], &value, error) == -1, "%s takes \"%s\"", row->name,
+                      texts[i]);
+    }
+}
+
 /* Bytes come from the kernel, and a kernel may change: nothing is read beyond them. */
 Test(value, any_bytes_can_be_printed)
 {
@@ -210,13 +228,29 @@ ParameterizedTestParameters(value, reads)
     static struct reading readings[] = {
         {"SO_KEEPALIVE", "on", "on"},
         {"SO_KEEPALIVE", "False", "off"},
+        {"SO_KEEPALIVE", "yes", "on"},
         {"SO_KEEPALIVE", "1", "on"},
         {"TCP_KEEPIDLE", "10min", "600s"},
         {"TCP_KEEPIDLE", "2h", "7200s"},
         {"TCP_KEEPIDLE", "600", "600s"},
         {"TCP_KEEPIDLE", "600 s", "600s"},
         {"TCP_KEEPIDLE", "5000ms", "5s"},
+        {"TCP_KEEPIDLE", "2m", "120s"},
+        {"TCP_KEEPIDLE", "1m30s", "90s"},
+        {"TCP_KEEPIDLE", "1min 30s", "90s"},
+        {"TCP_KEEPIDLE", "1h30min", "5400s"},
+        {"TCP_KEEPIDLE", "1.5h", "5400s"},
+        {"TCP_KEEPIDLE", "30sec", "30s"},
+        {"TCP_KEEPIDLE", "30 seconds", "30s"},
+        {"TCP_KEEPIDLE", "5 minutes", "300s"},
+        {"TCP_KEEPIDLE", "2hours", "7200s"},
         {"TCP_USER_TIMEOUT", "30s", "30000ms"},
+        {"TCP_USER_TIMEOUT", "0.5s", "500ms"},
+        {"TCP_USER_TIMEOUT", "1w", "604800000ms"},
+        {"TCP_USER_TIMEOUT", "250msec", "250ms"},
+        {"TCP_USER_TIMEOUT", "0", "0ms"},
+        {"SO_BUSY_POLL", "50\u00b5s", "50us"},
+        {"SO_BUSY_POLL", "50usec", "50us"},
         {"TCP_USER_TIMEOUT", "1d", "86400000ms"},
         {"TCP_LINGER2", "off", "off"},
         {"TCP_RTO_MIN_US", "5ms", "5000us"},
@@ -231,11 +265,20 @@ ParameterizedTestParameters(value, reads)
         {"SO_RCVBUF", "1M", "1M"},
         {"SO_RCVBUF", "1MiB", "1M"},
         {"SO_RCVBUF", "1024k", "1M"},
+        {"SO_RCVBUF", "64KB", "64K"},
+        {"SO_RCVBUF", "64kb", "64K"},
+        {"SO_RCVBUF", "64KiB", "64K"},
+        {"SO_RCVBUF", "1.5M", "1536K"},
+        {"SO_RCVBUF", "512 bytes", "512"},
         {"SO_RCVBUF", "1000000", "1000000"},
         {"TCP_NOTSENT_LOWAT", "3G", "3G"},
         {"SO_MAX_PACING_RATE", "10M", "10M"},
         {"SO_MAX_PACING_RATE", "100Mbit", "12500000"},
         {"SO_MAX_PACING_RATE", "8kbit", "1000"},
+        {"SO_MAX_PACING_RATE", "1.2Gbit/s", "150000000"},
+        {"SO_MAX_PACING_RATE", "8000bit", "1000"},
+        {"SO_MAX_PACING_RATE", "10MB/s", "10M"},
+        {"SO_MAX_PACING_RATE", "9223372036854775807", "9223372036854775807"},
         {"SO_MAX_PACING_RATE", "unlimited", "unlimited"},
         {"SO_MARK", "0xffffffff", "4294967295"},
         {"SO_MARK", "010", "10"}, /* no octal */
@@ -281,23 +324,35 @@ ParameterizedTest(struct reading *reading, value, reads)
 struct refusal {
     char option[24];
     char text[24];
-    char error[160];
+    char error[192];
 };
 
 ParameterizedTestParameters(value, refuses)
 {
     static struct refusal refusals[] = {
         {"TCP_KEEPIDLE", "5 parsecs",
-         "\"5 parsecs\" is not a duration: write \"10s\", \"5min\" or a number of seconds, "
+         "\"5 parsecs\" is not a duration: write \"10s\", \"5min\" or \"1h30min\", "
          "1s to 32767s"},
         {"TCP_KEEPIDLE", "250ms", "\"250ms\" is no whole number of seconds: 1s to 32767s"},
         {"TCP_KEEPIDLE", "12h", "\"12h\" is out of range: 1s to 32767s"},
         {"TCP_KEEPIDLE", "0", "\"0\" is out of range: 1s to 32767s"},
-        {"TCP_KEEPIDLE", "5m",
-         "\"5m\" is not a duration: write \"10s\", \"5min\" or a number of seconds, 1s to 32767s"},
+        {"TCP_KEEPIDLE", "5M", "\"5M\" may mean minutes or months: write \"min\" (1s to 32767s)"},
+        {"TCP_KEEPIDLE", "0.5s", "\"0.5s\" is no whole number of seconds: 1s to 32767s"},
+        {"TCP_USER_TIMEOUT", "30",
+         "\"30\" has no unit: write \"30ms\" or \"30s\" (0ms to 2147483647ms)"},
+        {"TCP_USER_TIMEOUT", "30000000",
+         "\"30000000\" has no unit: write \"30000000us\" or \"30000000ms\" (0ms to "
+         "2147483647ms)"},
+        {"TCP_RTO_MIN_US", "50", "\"50\" has no unit: write \"50ms\" (1001us to 200000us)"},
+        {"TCP_RTO_MAX_MS", "30", "\"30\" has no unit: write \"30s\" (1000ms to 120000ms)"},
         {"SO_RCVTIMEO", "10",
-         "\"10\" is not a duration: write \"250ms\", \"10s\" or \"off\", 1us to 2147483647s, or "
-         "off"},
+         "\"10\" has no unit: write \"10us\" or \"10ms\" or \"10s\" (1us to 2147483647s, or off)"},
+        {"SO_MAX_PACING_RATE", "100Mbps",
+         "\"100Mbps\" may mean bits or bytes: write \"100Mbit\" for bits, \"100MB\" for bytes "
+         "(1 byte per second or more, or unlimited)"},
+        {"SO_MAX_PACING_RATE", "1.5 gb",
+         "\"1.5 gb\" may mean bits or bytes: write \"1.5Gbit\" for bits, \"1.5GB\" for bytes "
+         "(1 byte per second or more, or unlimited)"},
         {"SO_RCVBUF", "2x",
          "\"2x\" is not a size: write \"256K\", \"1M\" or a number of bytes, "
          "0 to 1073741823 bytes"},
