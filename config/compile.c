@@ -1,31 +1,12 @@
 /* SPDX-License-Identifier: MIT */
-/* Laying out a policy: each section is gathered in the arena, then all are put one behind the
- * other. What occurs twice is kept once. */
+/* Writing the records of a policy: options in their order, and each rule with its actions. */
 #include "compile.h"
 
-#include "arena.h"
+#include "policy_split.h"
+#include "policy_writer.h"
 
 #include <stdlib.h>
 #include <string.h>
-
-/* The tables live in the arena of the builder at hand. */
-#define uthash_malloc(size)    arena_alloc(&builder->arena, size)
-#define uthash_free(ptr, size) ((void)(ptr))
-#include <uthash.h>
-
-/* Records of a section that were added together. */
-struct run {
-    const void *bytes;
-    uint32_t first;
-    UT_hash_handle hh;
-};
-
-struct section {
-    unsigned char *bytes;
-    size_t length;
-    size_t room;
-    struct run *runs;
-};
 
 /* A distinct option, to be ranked. */
 struct entry {
@@ -34,73 +15,15 @@ struct entry {
 };
 
 struct builder {
-    struct arena arena;
+    struct policy_writer writer;
     const struct ruleset *ruleset;
     struct diagnostics *diagnostics;
-    struct section sections[SECTION_COUNT];
     struct entry *options;
     size_t option_count;
     unsigned *criteria;               /* of each rule */
     const struct policy_header *good; /* build_failure(): the last good policy, or NULL */
     const char *failure_text;         /* and why the ruleset could not be compiled */
-    uint32_t failure;                 /* string */
-    void *blob;
-    size_t size;
 };
-
-/* --- sections ------------------------------------------------------------------------------- */
-
-/* Append records; returns the index of the first. */
-static uint32_t append(struct builder *builder, enum policy_section_id id, const void *bytes,
-                       size_t length)
-{
-    struct section *section = &builder->sections[id];
-    size_t first = section->length / policy_record_size[id];
-
-    if (section->length + length > section->room) {
-        size_t room = 2 * (section->length + length) + 64;
-        unsigned char *grown = arena_alloc(&builder->arena, room);
-
-        if (section->length != 0)
-            memcpy(grown, section->bytes, section->length);
-        section->bytes = grown;
-        section->room = room;
-    }
-    memcpy(section->bytes + section->length, bytes, length);
-    section->length += length;
-    return (uint32_t)first;
-}
-
-/* The same, unless these very records are there already. */
-static uint32_t intern(struct builder *builder, enum policy_section_id id, const void *bytes,
-                       size_t length)
-{
-    struct section *section = &builder->sections[id];
-    struct run *run;
-
-    HASH_FIND(hh, section->runs, bytes, length, run);
-    if (run == NULL) {
-        run = arena_alloc(&builder->arena, sizeof *run);
-        run->bytes = arena_copy(&builder->arena, bytes, length);
-        run->first = append(builder, id, bytes, length);
-        HASH_ADD_KEYPTR(hh, section->runs, run->bytes, length, run);
-    }
-    return run->first;
-}
-
-static uint32_t string(struct builder *builder, const char *text)
-{
-    return intern(builder, SECTION_DATA, text, strlen(text) + 1);
-}
-
-static struct policy_range range(struct builder *builder, enum policy_section_id id,
-                                 const void *records, size_t count)
-{
-    if (count == 0)
-        return (struct policy_range){0, 0};
-    return (struct policy_range){intern(builder, id, records, count * policy_record_size[id]),
-                                 (uint32_t)count};
-}
 
 /* --- options -------------------------------------------------------------------------------- */
 
@@ -147,7 +70,7 @@ static bool add_option(struct builder *builder, const struct setting *setting,
                  "too many different options: at most %u in one policy", POLICY_OPTIONS_MAX);
         return false;
     }
-    builder->options = arena_grow(&builder->arena, builder->options, builder->option_count,
+    builder->options = arena_grow(&builder->writer.arena, builder->options, builder->option_count,
                                   sizeof *builder->options);
     builder->options[builder->option_count++] =
         (struct entry){.target = *target, .rank = rank_of(target)};
@@ -207,7 +130,7 @@ static void write_siblings(struct builder *builder)
                                              .option = (uint16_t)i,
                                              .effect = (uint16_t)found[s].effect};
 
-            append(builder, SECTION_SIBLINGS, &sibling, sizeof sibling);
+            policy_append(&builder->writer, SECTION_SIBLINGS, &sibling, sizeof sibling);
         }
     }
 }
@@ -219,17 +142,17 @@ static void write_options(struct builder *builder)
     option_table(&rows);
     for (size_t i = 0; i < builder->option_count; i++) {
         const struct entry *entry = &builder->options[i];
-        const char *name =
-            entry->rank < rows
-                ? entry->target.option->name
-                : arena_print(&builder->arena, "%d:%d", entry->target.level, entry->target.optname);
+        const char *name = entry->rank < rows
+                               ? entry->target.option->name
+                               : arena_print(&builder->writer.arena, "%d:%d", entry->target.level,
+                                             entry->target.optname);
         struct policy_option option = {.level = entry->target.level,
                                        .optname = entry->target.optname,
-                                       .name = string(builder, name),
+                                       .name = policy_write_string(&builder->writer, name),
                                        .flags = flags_of(entry->target.option),
                                        .least = least_of(&entry->target)};
 
-        append(builder, SECTION_OPTIONS, &option, sizeof option);
+        policy_append(&builder->writer, SECTION_OPTIONS, &option, sizeof option);
     }
 }
 
@@ -319,18 +242,18 @@ static void write_action(struct builder *builder, const struct rule *rule,
         .phases = (uint16_t)phases_of(builder, rule, target, part),
         .protocols = part->protocols,
         .families = part->families,
-        .text = string(builder, setting->text),
+        .text = policy_write_string(&builder->writer, setting->text),
         .line = setting->at.line,
-        .file = string(builder, setting->at.file),
+        .file = policy_write_string(&builder->writer, setting->at.file),
     };
 
     if (action.op == OP_MERGE)
         action.mask = 0xffu & ~((1u << ECN_BITS) - 1);
     if (!ignore && value.length != 0) {
-        action.value = intern(builder, SECTION_DATA, value.bytes, value.length);
+        action.value = policy_intern(&builder->writer, SECTION_DATA, value.bytes, value.length);
         action.length = value.length;
     }
-    append(builder, SECTION_ACTIONS, &action, sizeof action);
+    policy_append(&builder->writer, SECTION_ACTIONS, &action, sizeof action);
 }
 
 static void write_actions(struct builder *builder, const struct rule *rule,
@@ -362,34 +285,37 @@ static struct policy_range write_matchers(struct builder *builder, const struct 
             const struct pattern *pattern = &lists[l]->items[i];
             bool user = lists[l] == &rule->user;
 
-            matchers = arena_grow(&builder->arena, matchers, count, sizeof *matchers);
+            matchers = arena_grow(&builder->writer.arena, matchers, count, sizeof *matchers);
             matchers[count++] = (struct policy_matcher){
                 .kind = user                         ? MATCHER_USER
                         : lists[l] == &rule->command ? MATCHER_COMMAND
                                                      : kind_of_program(pattern->text),
                 .negate = pattern->negate,
-                .pattern = user ? 0 : string(builder, pattern->text),
+                .pattern = user ? 0 : policy_write_string(&builder->writer, pattern->text),
                 .uid = pattern->uid};
         }
     }
-    return range(builder, SECTION_MATCHERS, matchers, count);
+    return policy_write_range(&builder->writer, SECTION_MATCHERS, matchers, count);
 }
 
 static void write_rule(struct builder *builder, const struct rule *rule)
 {
-    size_t first = builder->sections[SECTION_ACTIONS].length / sizeof(struct policy_action);
+    size_t first = builder->writer.sections[SECTION_ACTIONS].length / sizeof(struct policy_action);
     struct policy_rule out = {
-        .name = string(builder, rule->name),
-        .file = string(builder, rule->at.file),
+        .name = policy_write_string(&builder->writer, rule->name),
+        .file = policy_write_string(&builder->writer, rule->at.file),
         .line = rule->at.line,
         .flags = (rule->final ? RULE_FINAL : 0u) | (rule->report ? RULE_REPORT : 0u) |
                  (rule->inherited ? RULE_INHERITED : 0u) | rule->handoff,
         .matchers = write_matchers(builder, rule),
-        .local = range(builder, SECTION_PREFIXES, rule->local.items, rule->local.count),
-        .remote = range(builder, SECTION_PREFIXES, rule->remote.items, rule->remote.count),
-        .local_port = range(builder, SECTION_PORTS, rule->local_port.items, rule->local_port.count),
-        .remote_port =
-            range(builder, SECTION_PORTS, rule->remote_port.items, rule->remote_port.count),
+        .local = policy_write_range(&builder->writer, SECTION_PREFIXES, rule->local.items,
+                                    rule->local.count),
+        .remote = policy_write_range(&builder->writer, SECTION_PREFIXES, rule->remote.items,
+                                     rule->remote.count),
+        .local_port = policy_write_range(&builder->writer, SECTION_PORTS, rule->local_port.items,
+                                         rule->local_port.count),
+        .remote_port = policy_write_range(&builder->writer, SECTION_PORTS, rule->remote_port.items,
+                                          rule->remote_port.count),
         .protocols = rule->protocols,
         .roles = rule->roles,
         .families = rule->families,
@@ -403,16 +329,17 @@ static void write_rule(struct builder *builder, const struct rule *rule)
             write_actions(builder, rule, &rule->settings[s], &targets[t]);
     }
     out.actions.count =
-        (uint32_t)(builder->sections[SECTION_ACTIONS].length / sizeof(struct policy_action) -
+        (uint32_t)(builder->writer.sections[SECTION_ACTIONS].length / sizeof(struct policy_action) -
                    first);
     out.actions.first = out.actions.count != 0 ? (uint32_t)first : 0;
     for (uint32_t a = 0; a < out.actions.count; a++) {
         const struct policy_action *actions =
-            (const struct policy_action *)(const void *)builder->sections[SECTION_ACTIONS].bytes;
+            (const struct policy_action *)(const void *)builder->writer.sections[SECTION_ACTIONS]
+                .bytes;
 
         out.phases |= actions[first + a].phases;
     }
-    append(builder, SECTION_RULES, &out, sizeof out);
+    policy_append(&builder->writer, SECTION_RULES, &out, sizeof out);
 }
 
 static void write_sources(struct builder *builder)
@@ -420,61 +347,22 @@ static void write_sources(struct builder *builder)
     for (size_t i = 0; i < builder->ruleset->source_count; i++) {
         struct policy_source source = builder->ruleset->sources[i].stamp;
 
-        source.path = string(builder, builder->ruleset->sources[i].path);
-        append(builder, SECTION_SOURCES, &source, sizeof source);
+        source.path = policy_write_string(&builder->writer, builder->ruleset->sources[i].path);
+        policy_append(&builder->writer, SECTION_SOURCES, &source, sizeof source);
     }
 }
 
 /* --- the whole ------------------------------------------------------------------------------ */
 
-static size_t aligned(size_t size)
-{
-    return (size + 7) & ~(size_t)7;
-}
-
-static bool assemble(struct builder *builder)
-{
-    struct policy_header header = {.version = POLICY_VERSION};
-    size_t size = aligned(sizeof header);
-    unsigned char *blob;
-
-    memcpy(header.magic, POLICY_MAGIC, sizeof header.magic);
-    for (size_t i = 0; i < SECTION_COUNT; i++) {
-        header.sections[i].offset = (uint32_t)size;
-        header.sections[i].count = (uint32_t)(builder->sections[i].length / policy_record_size[i]);
-        size += aligned(builder->sections[i].length);
-    }
-    if (size > POLICY_SIZE_MAX) {
-        diagnose(builder->diagnostics, SEVERITY_ERROR, (struct location){"policy", 0},
-                 "too large: %zu bytes, at most %u", size, POLICY_SIZE_MAX);
-        return false;
-    }
-    blob = calloc(1, size);
-    if (blob == NULL)
-        longjmp(builder->arena.out_of_memory, 1);
-    header.size = (uint32_t)size;
-    header.failure = builder->failure;
-    memcpy(blob, &header, sizeof header);
-    for (size_t i = 0; i < SECTION_COUNT; i++)
-        if (builder->sections[i].length != 0)
-            memcpy(blob + header.sections[i].offset, builder->sections[i].bytes,
-                   builder->sections[i].length);
-    header.checksum = policy_checksum(blob, size);
-    memcpy(blob, &header, sizeof header);
-    builder->blob = blob;
-    builder->size = size;
-    return true;
-}
-
 static bool build(struct builder *builder)
 {
     const struct ruleset *ruleset = builder->ruleset;
 
-    (void)string(builder, "");
+    (void)policy_write_string(&builder->writer, "");
     if (!gather_options(builder))
         return false;
     builder->criteria =
-        arena_alloc(&builder->arena, (ruleset->rule_count + 1) * sizeof *builder->criteria);
+        arena_alloc(&builder->writer.arena, (ruleset->rule_count + 1) * sizeof *builder->criteria);
     for (size_t i = 0; i < ruleset->rule_count; i++)
         builder->criteria[i] = rule_criteria(ruleset, i);
     write_options(builder);
@@ -482,48 +370,55 @@ static bool build(struct builder *builder)
     for (size_t i = 0; i < ruleset->rule_count; i++)
         write_rule(builder, &ruleset->rules[i]);
     write_sources(builder);
-    append(builder, SECTION_DATA, "", 1); /* so that each offset is that of a terminated string */
-    return assemble(builder);
+    return true;
 }
 
 /* The sections of the last good policy, with the sources as they are now, and the failure. */
-static bool build_failure(struct builder *builder)
+static void build_failure(struct builder *builder)
 {
     const struct policy_header *good = builder->good;
 
     for (unsigned i = 0; good != NULL && i < SECTION_COUNT; i++)
         if (i != SECTION_SOURCES)
-            append(builder, i, (const char *)good + good->sections[i].offset,
-                   (size_t)good->sections[i].count * policy_record_size[i]);
+            policy_append(&builder->writer, i, (const char *)good + good->sections[i].offset,
+                          (size_t)good->sections[i].count * policy_record_size[i]);
     if (good == NULL)
-        (void)string(builder, "");
-    builder->failure = string(builder, builder->failure_text);
+        (void)policy_write_string(&builder->writer, "");
+    builder->writer.failure = policy_write_string(&builder->writer, builder->failure_text);
     write_sources(builder);
-    append(builder, SECTION_DATA, "", 1);
-    return assemble(builder);
 }
 
-/* False when a limit is passed, told already, or when memory ended. */
-static bool build_guarded(struct builder *builder)
-{
-    static const struct location nowhere = {"policy", 0};
+static const struct location nowhere = {"policy", 0};
 
-    if (setjmp(builder->arena.out_of_memory) != 0) {
-        diagnose(builder->diagnostics, SEVERITY_ERROR, nowhere, "out of memory");
-        return false;
-    }
-    return builder->failure_text != NULL ? build_failure(builder) : build(builder);
+/* The blob of all rules, malloc()ed, or NULL when a limit is passed. */
+static void *build_whole(struct builder *builder, size_t *size)
+{
+    void *blob;
+
+    if (builder->failure_text != NULL)
+        build_failure(builder);
+    else if (!build(builder))
+        return NULL;
+    builder->writer.rule_total = policy_written(&builder->writer, SECTION_RULES);
+    blob = policy_assemble(&builder->writer, size);
+    if (blob == NULL)
+        diagnose(builder->diagnostics, SEVERITY_ERROR, nowhere, "too large: %zu bytes, at most %u",
+                 *size, POLICY_SIZE_MAX);
+    return blob;
 }
 
 static int compile(struct builder *builder, void **blob, size_t *size)
 {
-    bool built = build_guarded(builder);
-
-    arena_free(&builder->arena);
-    if (!built)
+    if (setjmp(builder->writer.arena.out_of_memory) != 0) {
+        diagnose(builder->diagnostics, SEVERITY_ERROR, nowhere, "out of memory");
+        *blob = NULL;
+    } else {
+        *blob = build_whole(builder, size);
+    }
+    arena_free(&builder->writer.arena);
+    if (*blob == NULL)
         return -1;
-    *blob = builder->blob;
-    *size = builder->size;
+    *blob = policy_split(*blob, size);
     return 0;
 }
 

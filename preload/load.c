@@ -11,9 +11,6 @@
  * the compiler cannot be run (a privileged program, a seccomp filter, no right to read the rules,
  * no room), the last good policy is used although it is stale.
  *
- * A policy is read into private memory, never mapped from the file: the file may be cut short or
- * overwritten while the program runs.
- *
  * A policy is believed only if it belongs to root, to this process's user or to the owner of X, and
  * nobody else may write it: in a directory where all may make files, it could be anyone's.
  */
@@ -24,6 +21,8 @@
 #include "confined.h"
 #include "kernel.h"
 #include "policy_fresh.h"
+#include "policy_place.h"
+#include "policy_reader.h"
 #include "spawn.h"
 #include "text.h"
 #include "trace.h"
@@ -34,73 +33,14 @@
 #define DEFAULT_DIRECTORY "/etc/socktune.d"
 #define DEFAULT_FILE      "/etc/socktune.conf"
 
-/* How much room a caller gets behind a blob: 4 bytes for a rule of at least 72, 2 for an option of
- * 16. */
-static size_t extra_of(size_t size)
-{
-    return size / 8 + 64;
-}
-
-/* At `offset`, so that it does not matter where the descriptor stands: a memfd of the compiler's
- * stands behind what it wrote. */
-static long read_at(int fd, void *buffer, size_t size, size_t offset)
-{
-#if __SIZEOF_LONG__ == 8
-    return kernel_call(SYS_pread64, fd, buffer, size, offset);
-#else
-    return kernel_call(SYS_pread64, fd, buffer, size, offset,
-                       0L); /* two halves, little end first */
-#endif
-}
-
-/* Read `size` bytes of `fd` into a new private mapping, or NULL. */
-static void *read_blob(int fd, size_t size)
-{
-    uint8_t *blob = kernel_map(size + extra_of(size));
-    size_t done = 0;
-    while (blob != NULL && done < size) {
-        long got = read_at(fd, blob + done, size - done, done);
-        if (got <= 0)
-            break; /* the checksum will tell */
-        done += (size_t)got;
-    }
-    return blob;
-}
-
-static void unmap_blob(const void *blob, size_t size)
-{
-    if (blob != NULL)
-        kernel_call(SYS_munmap, blob, size + extra_of(size));
-}
-
-/* Read and check the policy in the open file. NULL, or what is wrong. */
-static const char *read_policy(int fd, uint64_t size, struct policy *policy, void **extra)
-{
-    if (size > POLICY_SIZE_MAX)
-        return "larger than a policy can be";
-    void *blob = read_blob(fd, (size_t)size);
-    if (blob == NULL)
-        return "no memory";
-    const char *wrong = policy_open(policy, blob, (size_t)size);
-    if (wrong != NULL)
-        unmap_blob(blob, (size_t)size);
-    else
-        *extra = (uint8_t *)blob + size;
-    return wrong;
-}
-
-void load_release(const struct policy *policy)
-{
-    unmap_blob(policy->blob, policy->size);
-}
-
 /* One attempt at loading. */
 struct attempt {
     const struct settings *settings;
     const char *path;         /* of the rules */
     const struct statx *root; /* their status */
-    struct policy *policy;    /* out */
-    void **extra;             /* out */
+    struct own_executable *executable;
+    struct policy *policy; /* out */
+    void **extra;          /* out */
 };
 
 enum found { FOUND_NOTHING, FOUND_STALE, FOUND_FRESH };
@@ -114,19 +54,31 @@ static bool is_trusted(const struct attempt *attempt, const struct statx *file)
             (!settings->secure && file->stx_uid == settings->owner.uid));
 }
 
+/* Read of the open file what is for this program. */
+static enum found read_file(const struct attempt *attempt, int fd, uint64_t size)
+{
+    struct policy_reader reader;
+    if (!policy_reader_start(&reader, fd, size) || policy_reader_check(&reader) != NULL)
+        return FOUND_NOTHING;
+    enum found found = policy_is_fresh(&reader.front, attempt->root) ? FOUND_FRESH : FOUND_STALE;
+    if (policy_reader_take(&reader, attempt->executable, attempt->policy, attempt->extra) != NULL)
+        found = FOUND_NOTHING;
+    policy_reader_end(&reader);
+    return found;
+}
+
 /* Read the policy at `name`, if it is trusted and sound. */
 static enum found read_kept(const struct attempt *attempt, const char *name)
 {
+    struct statx file;
+    enum found found = FOUND_NOTHING;
     int fd = kernel_open(name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK);
     if (fd < 0)
         return FOUND_NOTHING;
-    struct statx file;
-    bool ok = kernel_statx(fd, "", AT_EMPTY_PATH, &file) == 0 && is_trusted(attempt, &file) &&
-              read_policy(fd, file.stx_size, attempt->policy, attempt->extra) == NULL;
+    if (kernel_statx(fd, "", AT_EMPTY_PATH, &file) == 0 && is_trusted(attempt, &file))
+        found = read_file(attempt, fd, file.stx_size);
     kernel_close(fd);
-    if (!ok)
-        return FOUND_NOTHING;
-    return policy_is_fresh(attempt->policy, attempt->root) ? FOUND_FRESH : FOUND_STALE;
+    return found;
 }
 
 /* The path of the rules as policies are kept under: without slashes at its end. */
@@ -145,6 +97,7 @@ static enum found find_kept(const struct attempt *attempt)
     struct text rules = TEXT(rules_bytes);
     struct policy stale = {.blob = NULL};
     void *stale_extra = NULL;
+    bool has_stale = false;
     if (!put_rules(&rules, attempt->path) || text_ends(rules_bytes, POLICY_SUFFIX))
         return FOUND_NOTHING;
     const enum policy_place end = attempt->settings->secure ? PLACE_USER : PLACE_COUNT;
@@ -155,17 +108,18 @@ static enum found find_kept(const struct attempt *attempt)
             continue;
         enum found found = read_kept(attempt, bytes);
         if (found == FOUND_FRESH) {
-            load_release(&stale);
+            policy_release(&stale);
             return FOUND_FRESH;
         }
-        if (found == FOUND_STALE && stale.blob == NULL) {
+        if (found == FOUND_STALE && !has_stale) {
+            has_stale = true;
             stale = *attempt->policy;
             stale_extra = *attempt->extra;
         } else if (found == FOUND_STALE) {
-            load_release(attempt->policy);
+            policy_release(attempt->policy);
         }
     }
-    if (stale.blob == NULL)
+    if (!has_stale)
         return FOUND_NOTHING;
     *attempt->policy = stale;
     *attempt->extra = stale_extra;
@@ -178,18 +132,26 @@ static enum load_result fail(const struct settings *settings, const char *what, 
     return LOAD_FAILED;
 }
 
+static const char *take_policy(const struct attempt *attempt, struct policy_reader *reader)
+{
+    const char *wrong = policy_reader_check(reader);
+    if (wrong != NULL)
+        return wrong;
+    wrong = policy_reader_take(reader, attempt->executable, attempt->policy, attempt->extra);
+    policy_reader_end(reader);
+    return wrong;
+}
+
 /* The file itself, if it begins as a policy does. LOAD_NONE: it is a text, or may not be read. */
 static enum load_result load_itself(const struct attempt *attempt)
 {
+    struct policy_reader reader;
+    enum load_result result = LOAD_NONE;
     int fd = kernel_open(attempt->path, O_RDONLY | O_NONBLOCK);
     if (fd < 0)
         return LOAD_NONE;
-    char magic[sizeof POLICY_MAGIC - 1];
-    enum load_result result = LOAD_NONE;
-    if (read_at(fd, magic, sizeof magic, 0) == (long)sizeof magic &&
-        bytes_equal(magic, POLICY_MAGIC, sizeof magic)) {
-        const char *wrong =
-            read_policy(fd, attempt->root->stx_size, attempt->policy, attempt->extra);
+    if (policy_reader_start(&reader, fd, attempt->root->stx_size)) {
+        const char *wrong = take_policy(attempt, &reader);
         result = wrong == NULL ? LOAD_OK : fail(attempt->settings, attempt->path, wrong);
     }
     kernel_close(fd);
@@ -203,10 +165,11 @@ static const char *compile(const struct attempt *attempt)
     if (spawned.fd < 0)
         return spawned.why != NULL ? spawned.why : "";
     struct statx file;
-    const char *wrong =
-        kernel_statx(spawned.fd, "", AT_EMPTY_PATH, &file) != 0
-            ? "the compiler's answer cannot be read"
-            : read_policy(spawned.fd, file.stx_size, attempt->policy, attempt->extra);
+    struct policy_reader reader;
+    const char *wrong = "the compiler's answer cannot be read";
+    if (kernel_statx(spawned.fd, "", AT_EMPTY_PATH, &file) == 0 &&
+        policy_reader_start(&reader, spawned.fd, file.stx_size))
+        wrong = take_policy(attempt, &reader);
     kernel_close(spawned.fd);
     return wrong;
 }
@@ -234,13 +197,13 @@ static enum load_result load_compiled(const struct attempt *attempt, enum found 
         /* Somebody else may have compiled them meanwhile. */
         enum found again = find_kept(attempt);
         if (again == FOUND_STALE)
-            load_release(attempt->policy);
+            policy_release(attempt->policy);
         why = again == FOUND_FRESH ? NULL : compile(attempt);
     }
     compile_unlock(lock);
     if (why == NULL) {
         if (found == FOUND_STALE)
-            load_release(&stale);
+            policy_release(&stale);
         bool broken = attempt->policy->failure[0] != 0;
         return broken && attempt->settings->strict ? LOAD_FAILED : LOAD_OK;
     }
@@ -260,7 +223,7 @@ static enum load_result check_failure(const struct settings *settings, const str
     if (failure[0] == 0)
         return LOAD_OK;
     bool named = settings->rules != NULL;
-    if (settings->strict || (named && policy->rule_count == 0))
+    if (settings->strict || (named && policy->rule_total == 0))
         return fail(settings, NULL, failure);
     return LOAD_OK;
 }
@@ -292,12 +255,12 @@ static enum load_result no_rules(const struct settings *settings)
     return LOAD_NONE;
 }
 
-enum load_result load_policy(const struct settings *settings, struct policy *policy, void **extra,
-                             const char **rules)
+enum load_result load_policy(const struct settings *settings, struct own_executable *executable,
+                             struct policy *policy, void **extra, const char **rules)
 {
     static const char *const defaults[] = {DEFAULT_DIRECTORY, DEFAULT_FILE};
     struct statx root;
-    struct attempt attempt = {settings, NULL, &root, policy, extra};
+    struct attempt attempt = {settings, NULL, &root, executable, policy, extra};
     bool named = settings->rules != NULL && settings->rules[0] != 0;
     for (size_t i = 0; i < (named ? 1 : sizeof defaults / sizeof defaults[0]); i++) {
         attempt.path = *rules = named ? settings->rules : defaults[i];

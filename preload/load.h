@@ -5,7 +5,7 @@
 #ifndef SOCKTUNE_LOAD_H
 #define SOCKTUNE_LOAD_H
 
-#include "policy.h"
+#include "policy_reader.h"
 #include "process_start.h"
 
 enum load_result {
@@ -15,15 +15,12 @@ enum load_result {
 };
 
 /*
- * Load the policy for these settings. The blob lies in a private mapping, and behind it, at *extra
- * (aligned to 8), lie zeros for the caller to use: six bytes for each rule and option. `rules` is
- * set to the path the policy came from. With settings->strict, rules that are broken or missing are
- * LOAD_FAILED or LOAD_NONE with a message, whatever was kept of earlier rules.
+ * Load the policy for these settings: of its rules, those that could be for this program. `policy`
+ * and *extra are as of policy_reader_take(). `rules` is set to the path the policy came from. With
+ * settings->strict, rules that are broken or missing are LOAD_FAILED or LOAD_NONE with a message,
+ * whatever was kept of earlier rules.
  */
-enum load_result load_policy(const struct settings *settings, struct policy *policy, void **extra,
-                             const char **rules);
-
-/* Unmap a loaded policy. */
-void load_release(const struct policy *policy);
+enum load_result load_policy(const struct settings *settings, struct own_executable *executable,
+                             struct policy *policy, void **extra, const char **rules);
 
 #endif

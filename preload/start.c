@@ -7,7 +7,8 @@
  * constructor, even libc's own. If another object in the process has taken initfirst, other
  * constructors may call hooks before this ran; the hooks then pass through.
  *
- * Without rules for this program nothing is left behind but a table of pointers. In no case does a
+ * Without rules for this program nothing is left behind but a table of pointers; with rules, those
+ * that could be for a program of its name (policy_reader.h). In no case does a
  * descriptor stay open. Strings of argv and of the environment are copied if they are kept: a
  * program may overwrite them (setproctitle()). errno is kept.
  */
@@ -15,6 +16,7 @@
 #include "inherited.h"
 #include "kernel.h"
 #include "load.h"
+#include "own_executable.h"
 #include "process_start.h"
 #include "protect.h"
 #include "real.h"
@@ -77,6 +79,8 @@ static void publish(const struct identity *identity, void *extra,
                     const struct register_where *helper, int handed_over)
 {
     uint32_t *rules = extra;
+    if (state.policy.rule_count == 0)
+        return;
     state.active.rules = rules;
     state.active.count = active_rules(&state.policy, identity, rules);
     if (state.active.count == 0)
@@ -102,27 +106,6 @@ static bool asks_for_path(const struct policy *policy)
     return false;
 }
 
-/*
- * The path of the executable, or NULL. /proc/self/exe tells, but to make its entry for a new
- * process is the dearest thing a start would do. It tells nothing new where no rule asks for a
- * path and the file that was executed is not a symbolic link and has the name of argv[0].
- */
-static const char *find_executable(const struct policy *policy, const char *argv0, char *buffer,
-                                   size_t size)
-{
-    const char *executed =
-        (const char *)getauxval(AT_EXECFN); /* NOLINT(performance-no-int-to-ptr) */
-    if (executed != NULL && argv0 != NULL && !asks_for_path(policy) &&
-        text_equal(text_basename(executed), text_basename(argv0)) &&
-        kernel_call(SYS_readlinkat, AT_FDCWD, executed, buffer, size) < 0 && errno == EINVAL)
-        return executed;
-    long length = kernel_call(SYS_readlinkat, AT_FDCWD, "/proc/self/exe", buffer, size - 1);
-    if (length < 0)
-        return NULL;
-    buffer[length] = 0;
-    return buffer;
-}
-
 /* Copy what is kept of argv and of the environment. A trace takes system calls that a filter may
  * kill for. */
 static void keep_names(const char *argv0, const char *trace)
@@ -142,23 +125,26 @@ static void keep_names(const char *argv0, const char *trace)
 
 static void tune_program(const struct process_start *start, const struct settings *settings)
 {
-    char executable[PATH_MAX];
+    struct own_executable executable;
     struct identity identity = {.argv = start->argv, .uid = settings->owner.uid};
-    void *extra;
+    void *extra = NULL;
     const char *rules;
     keep_names(start->argv[0], settings->trace);
     trace_journal(settings->journal);
-    enum load_result loaded = load_policy(settings, &state.policy, &extra, &rules);
+    own_executable_begin(&executable, start->argv[0]);
+    enum load_result loaded = load_policy(settings, &executable, &state.policy, &extra, &rules);
     if (loaded != LOAD_OK && settings->strict)
         kernel_call(SYS_exit_group, EXIT_BAD_RULES);
     if (loaded != LOAD_OK)
         return;
-    identity.executable =
-        find_executable(&state.policy, start->argv[0], executable, sizeof executable);
+    if (state.policy.rule_count != 0)
+        own_executable_find(&executable,
+                            asks_for_path(&state.policy) ? EXECUTABLE_PATH : EXECUTABLE_NAME);
+    identity.executable = executable.path;
     const struct register_where helper = {.socket = settings->helper, .runtime = settings->runtime};
     publish(&identity, extra, &helper, settings->handed_over);
     if (state.active.count == 0)
-        load_release(&state.policy);
+        policy_release(&state.policy);
     trace_start(rules);
 }
 

@@ -129,7 +129,7 @@ void trace_start(const char *rules)
     trace_line_begin(&line, &program);
     text_put_number(&line, (long)state.active.count);
     text_put(&line, " of ");
-    text_put_number(&line, (long)state.policy.rule_count);
+    text_put_number(&line, (long)state.policy.rule_total);
     text_put(&line, " rules in ");
     text_put_escaped(&line, rules);
     text_put(&line, " are for this program");

@@ -6,6 +6,7 @@
 #include "policy.h"
 
 #include "bytes.h"
+#include "policy_index.h"
 
 const uint32_t policy_record_size[SECTION_COUNT] = {
     [SECTION_SOURCES] = sizeof(struct policy_source),
@@ -19,8 +20,42 @@ const uint32_t policy_record_size[SECTION_COUNT] = {
     [SECTION_DATA] = 1,
 };
 
+#define STRING(section, type, field)                                                               \
+    {                                                                                              \
+        section, REFERS_STRING, 0, offsetof(type, field)                                           \
+    }
+#define RANGE(section, type, field, target)                                                        \
+    {                                                                                              \
+        section, REFERS_RANGE, target, offsetof(type, field)                                       \
+    }
+#define OPTION(section, type, field)                                                               \
+    {                                                                                              \
+        section, REFERS_OPTION, 0, offsetof(type, field)                                           \
+    }
+
+const struct policy_reference policy_references[POLICY_REFERENCES] = {
+    STRING(SECTION_SOURCES, struct policy_source, path),
+    STRING(SECTION_MATCHERS, struct policy_matcher, pattern),
+    STRING(SECTION_RULES, struct policy_rule, name),
+    STRING(SECTION_RULES, struct policy_rule, file),
+    RANGE(SECTION_RULES, struct policy_rule, matchers, SECTION_MATCHERS),
+    RANGE(SECTION_RULES, struct policy_rule, local, SECTION_PREFIXES),
+    RANGE(SECTION_RULES, struct policy_rule, remote, SECTION_PREFIXES),
+    RANGE(SECTION_RULES, struct policy_rule, local_port, SECTION_PORTS),
+    RANGE(SECTION_RULES, struct policy_rule, remote_port, SECTION_PORTS),
+    RANGE(SECTION_RULES, struct policy_rule, actions, SECTION_ACTIONS),
+    STRING(SECTION_OPTIONS, struct policy_option, name),
+    OPTION(SECTION_ACTIONS, struct policy_action, option),
+    RANGE(SECTION_ACTIONS, struct policy_action, value, SECTION_DATA), /* and `length` */
+    STRING(SECTION_ACTIONS, struct policy_action, text),
+    STRING(SECTION_ACTIONS, struct policy_action, file),
+    OPTION(SECTION_SIBLINGS, struct policy_sibling, option),
+};
+_Static_assert(offsetof(struct policy_action, length) == offsetof(struct policy_action, value) + 4,
+               "a range");
+
 /* The format is the same for every word size and compiler. */
-_Static_assert(sizeof(struct policy_header) == 32 + 8 * SECTION_COUNT, "header");
+_Static_assert(sizeof(struct policy_header) == 56 + 8 * SECTION_COUNT, "header");
 _Static_assert(sizeof(struct policy_source) == 56, "source");
 _Static_assert(sizeof(struct policy_matcher) == 16, "matcher");
 _Static_assert(sizeof(struct policy_rule) == 72, "rule");
@@ -38,11 +73,10 @@ static uint64_t mix(uint64_t lane, uint64_t word)
 
 /* Four lanes of 8 bytes that do not wait for one another: a policy is checked at every start of a
  * program, so this must cost less than reading the file. */
-uint64_t policy_checksum(const void *blob, size_t size)
+uint64_t policy_checksum_bytes(const void *bytes, size_t size)
 {
-    const size_t from = offsetof(struct policy_header, failure);
-    const uint64_t *words = (const uint64_t *)((const uint8_t *)blob + from);
-    size_t count = (size - from) / sizeof *words, i = 0;
+    const uint64_t *words = bytes;
+    size_t count = size / sizeof *words, i = 0;
     uint64_t a = size, b = 1, c = 2, d = 3;
     for (; i + 4 <= count; i += 4) {
         a = mix(a, words[i]);
@@ -53,6 +87,12 @@ uint64_t policy_checksum(const void *blob, size_t size)
     for (; i < count; i++)
         a = mix(a, words[i]);
     return mix(mix(a, b), mix(c, d));
+}
+
+uint64_t policy_checksum(const void *blob, size_t size)
+{
+    const size_t from = offsetof(struct policy_header, failure);
+    return policy_checksum_bytes((const uint8_t *)blob + from, size - from);
 }
 
 static const void *section(const struct policy_header *header, enum policy_section_id id)
@@ -85,45 +125,70 @@ static bool is_string(const struct policy_header *header, uint32_t offset)
     return offset < header->sections[SECTION_DATA].count;
 }
 
+static bool reference_ok(const struct policy_header *header,
+                         const struct policy_reference *reference, const void *field)
+{
+    const uint32_t *words = field;
+    switch ((enum policy_reference_kind)reference->kind) {
+    case REFERS_STRING:
+        return is_string(header, words[0]);
+    case REFERS_RANGE:
+        return in_section(header, reference->target, (struct policy_range){words[0], words[1]});
+    case REFERS_OPTION:
+        return *(const uint16_t *)field < header->sections[SECTION_OPTIONS].count;
+    }
+    return false;
+}
+
+static bool references_ok(const struct policy_header *header)
+{
+    for (size_t i = 0; i < POLICY_REFERENCES; i++) {
+        const struct policy_reference *reference = &policy_references[i];
+        const uint8_t *field = section(header, reference->section);
+        field += reference->offset;
+        for (uint32_t left = header->sections[reference->section].count; left > 0; left--) {
+            if (!reference_ok(header, reference, field))
+                return false;
+            field += policy_record_size[reference->section];
+        }
+    }
+    return true;
+}
+
+/* What the fields that refer to nothing must hold; references_ok() holds already. */
 static bool source_ok(const struct policy_header *h, const struct policy_source *source)
 {
-    return is_string(h, source->path) && source->directory <= 1;
+    (void)h;
+    return source->directory <= 1;
 }
 
 static bool matcher_ok(const struct policy_header *h, const struct policy_matcher *matcher)
 {
-    return matcher->kind < MATCHER_COUNT && matcher->negate <= 1 && is_string(h, matcher->pattern);
+    (void)h;
+    return matcher->kind < MATCHER_COUNT && matcher->negate <= 1;
 }
 
 static bool rule_ok(const struct policy_header *h, const struct policy_rule *rule)
 {
-    return is_string(h, rule->name) && is_string(h, rule->file) &&
-           (rule->flags & ~(uint32_t)(RULE_FINAL | RULE_REPORT | RULE_HANDOFF | RULE_INHERITED)) ==
-               0 &&
-           (rule->flags & RULE_HANDOFF) != RULE_HANDOFF && rule->protocols != 0 &&
-           (rule->protocols & ~(unsigned)PROTOCOL_ALL) == 0 && rule->roles != 0 &&
-           (rule->roles & ~(unsigned)ROLE_ALL) == 0 && rule->families != 0 &&
-           (rule->families & ~(unsigned)FAMILY_ALL) == 0 && (rule->phases & ~PHASE_ALL) == 0 &&
-           in_section(h, SECTION_MATCHERS, rule->matchers) &&
-           in_section(h, SECTION_PREFIXES, rule->local) &&
-           in_section(h, SECTION_PREFIXES, rule->remote) &&
-           in_section(h, SECTION_PORTS, rule->local_port) &&
-           in_section(h, SECTION_PORTS, rule->remote_port) &&
-           in_section(h, SECTION_ACTIONS, rule->actions);
+    static const uint32_t flags = RULE_FINAL | RULE_REPORT | RULE_HANDOFF | RULE_INHERITED;
+    (void)h;
+    return (rule->flags & ~flags) == 0 && (rule->flags & RULE_HANDOFF) != RULE_HANDOFF &&
+           rule->protocols != 0 && (rule->protocols & ~(unsigned)PROTOCOL_ALL) == 0 &&
+           rule->roles != 0 && (rule->roles & ~(unsigned)ROLE_ALL) == 0 && rule->families != 0 &&
+           (rule->families & ~(unsigned)FAMILY_ALL) == 0 && (rule->phases & ~PHASE_ALL) == 0;
 }
 
 static bool option_ok(const struct policy_header *h, const struct policy_option *option)
 {
-    return is_string(h, option->name) && option->level >= LEVEL_SOCKTUNE;
+    (void)h;
+    return option->level >= LEVEL_SOCKTUNE;
 }
 
 static bool action_ok(const struct policy_header *h, const struct policy_action *action)
 {
     static const uint32_t fixed_length[OP_COUNT] = {
         [OP_MERGE] = 4, [OP_TRANSPORT] = 4, [OP_SOURCE] = 16};
-    struct policy_range value = {action->value, action->length};
-    if (action->option >= h->sections[SECTION_OPTIONS].count || action->mode >= MODE_COUNT ||
-        action->op >= OP_COUNT || action->length > POLICY_VALUE_MAX)
+    if (action->mode >= MODE_COUNT || action->op >= OP_COUNT || action->length > POLICY_VALUE_MAX)
         return false;
     const struct policy_option *option =
         (const struct policy_option *)section(h, SECTION_OPTIONS) + action->option;
@@ -131,10 +196,9 @@ static bool action_ok(const struct policy_header *h, const struct policy_action 
     if (action->mode != MODE_IGNORE && fixed_length[action->op] != 0 &&
         action->length != fixed_length[action->op])
         return false;
-    return (option->level == LEVEL_SOCKTUNE) == pseudo && in_section(h, SECTION_DATA, value) &&
+    return (option->level == LEVEL_SOCKTUNE) == pseudo &&
            (action->mode != MODE_IGNORE || action->phases == 0) &&
-           (action->phases & ~PHASE_ALL) == 0 && is_string(h, action->text) &&
-           is_string(h, action->file);
+           (action->phases & ~PHASE_ALL) == 0;
 }
 
 static bool prefix_ok(const struct policy_header *h, const struct policy_prefix *prefix)
@@ -152,8 +216,8 @@ static bool port_ok(const struct policy_header *h, const struct policy_port *por
 
 static bool sibling_ok(const struct policy_header *h, const struct policy_sibling *sibling)
 {
-    return sibling->option < h->sections[SECTION_OPTIONS].count &&
-           sibling->effect <= SIBLING_DISTURBS;
+    (void)h;
+    return sibling->effect <= SIBLING_DISTURBS;
 }
 
 #define EACH_OK(header, id, type, check)                                                           \
@@ -175,7 +239,7 @@ static bool records_ok(const struct policy_header *h)
         return false;
     if (!is_string(h, h->failure))
         return false;
-    return EACH_OK(h, SECTION_SOURCES, struct policy_source, source_ok) &&
+    return references_ok(h) && EACH_OK(h, SECTION_SOURCES, struct policy_source, source_ok) &&
            EACH_OK(h, SECTION_MATCHERS, struct policy_matcher, matcher_ok) &&
            EACH_OK(h, SECTION_RULES, struct policy_rule, rule_ok) &&
            EACH_OK(h, SECTION_OPTIONS, struct policy_option, option_ok) &&
@@ -185,9 +249,19 @@ static bool records_ok(const struct policy_header *h)
            EACH_OK(h, SECTION_SIBLINGS, struct policy_sibling, sibling_ok);
 }
 
-const char *policy_open(struct policy *policy, const void *blob, size_t size)
+/* An index and a whole come together, the one between the front and the other. */
+static bool layout_ok(const struct policy_header *h, uint64_t file_size)
 {
-    const struct policy_header *h = blob;
+    if (h->whole == 0)
+        return h->index.count == 0;
+    return h->whole % 8 == 0 && h->whole <= file_size && h->index.count != 0 &&
+           h->index.offset % 8 == 0 && h->index.offset >= h->size && h->index.offset <= h->whole &&
+           h->index.count <= (h->whole - h->index.offset) / sizeof(struct policy_index_block);
+}
+
+const char *policy_check_header(const void *begin, size_t size, uint64_t file_size)
+{
+    const struct policy_header *h = begin;
     if (size < sizeof h->magic || !bytes_equal(h->magic, POLICY_MAGIC, sizeof h->magic))
         return "not a socktune policy";
     if (size < sizeof *h)
@@ -196,8 +270,38 @@ const char *policy_open(struct policy *policy, const void *blob, size_t size)
         return "made on a machine of the other byte order; compile the rules here";
     if (h->version != POLICY_VERSION)
         return "made by another version of socktune";
-    if (h->size != size || size % 8 != 0 || size > POLICY_SIZE_MAX)
+    if (file_size % 8 != 0 || file_size > POLICY_SIZE_MAX || h->size % 8 != 0 ||
+        h->size < sizeof *h || h->size > file_size || (h->whole == 0 && h->size != file_size))
         return "cut short, or longer than it says";
+    return layout_ok(h, file_size) ? NULL : "malformed";
+}
+
+const char *policy_open(struct policy *policy, const void *file, size_t size)
+{
+    const struct policy_header *front = file;
+    struct policy opened;
+    const char *wrong = policy_check_header(file, size, size);
+    if (wrong == NULL)
+        wrong = policy_open_blob(&opened, file, front->size);
+    if (wrong == NULL && front->whole != 0) {
+        const uint8_t *bytes = file;
+        if (front->rest_checksum !=
+            policy_checksum_bytes(bytes + front->size, front->whole - front->size))
+            return "damaged: the checksum differs";
+        wrong = policy_open_blob(&opened, bytes + front->whole, size - front->whole);
+    }
+    if (wrong == NULL)
+        *policy = opened;
+    return wrong;
+}
+
+const char *policy_open_blob(struct policy *policy, const void *blob, size_t size)
+{
+    const struct policy_header *h = blob;
+    if (size < sizeof *h || h->size != size || size % 8 != 0)
+        return "cut short, or longer than it says";
+    if (!bytes_equal(h->magic, POLICY_MAGIC, sizeof h->magic) || h->version != POLICY_VERSION)
+        return "malformed";
     if (h->checksum != policy_checksum(blob, size))
         return "damaged: the checksum differs";
     if (!sections_fit(h) || h->sections[SECTION_OPTIONS].count > POLICY_OPTIONS_MAX ||
@@ -219,6 +323,7 @@ const char *policy_open(struct policy *policy, const void *blob, size_t size)
         .source_count = h->sections[SECTION_SOURCES].count,
         .matcher_count = h->sections[SECTION_MATCHERS].count,
         .rule_count = h->sections[SECTION_RULES].count,
+        .rule_total = h->rule_total,
         .option_count = h->sections[SECTION_OPTIONS].count,
         .action_count = h->sections[SECTION_ACTIONS].count,
         .sibling_count = h->sections[SECTION_SIBLINGS].count,

@@ -12,6 +12,16 @@
  * Two kinds of criteria are kept apart. Those on the program (name, command line, user) are
  * "matchers"; they are evaluated once a process. Those on the socket (role, family, protocol,
  * addresses, ports) are masks and ranges in the rule itself; they are evaluated when the socket is.
+ *
+ * A file may hold several such blobs, so that a program reads only the rules that could be for it:
+ *
+ *   front    the sources, and the rules that could be for a program of any name
+ *   index    for each program name in the rules, where its part is (policy_index.h)
+ *   parts    one for each name: the rules of the front and those for the name, in their order
+ *   whole    all rules
+ *
+ * policy_open() checks such a file whole and gives the last one. The preloaded object reads the
+ * front and at most one part.
  */
 #ifndef SOCKTUNE_POLICY_H
 #define SOCKTUNE_POLICY_H
@@ -21,7 +31,7 @@
 #include <stdint.h>
 
 #define POLICY_MAGIC       "SOCKTUNE"
-#define POLICY_VERSION     4u
+#define POLICY_VERSION     5u
 #define POLICY_SUFFIX      ".policy"
 #define POLICY_SIZE_MAX    (64u << 20) /* bytes; a larger file is refused unread */
 #define POLICY_OPTIONS_MAX 256u /* distinct options in one policy: bounds the stack of a hook */
@@ -107,14 +117,40 @@ enum policy_section_id {
 /* Bytes of one record of each section. */
 extern const uint32_t policy_record_size[SECTION_COUNT];
 
+enum policy_reference_kind {
+    REFERS_STRING, /* uint32_t: offset of a string in the data section */
+    REFERS_RANGE,  /* two uint32_t, as in struct policy_range: records of the section `target` */
+    REFERS_OPTION  /* uint16_t: index of an option */
+};
+
+/* A field of a record that refers to another section. */
+struct policy_reference {
+    uint8_t section; /* enum policy_section_id, of the record */
+    uint8_t kind;    /* enum policy_reference_kind */
+    uint8_t target;  /* of REFERS_RANGE: enum policy_section_id */
+    uint8_t offset;  /* of the field in the record */
+};
+
+/*
+ * All fields that refer to something. A new field of that kind needs a row in policy.c and nothing
+ * else: the check of a policy bounds it, and config/policy_split.c copies what it refers to.
+ */
+#define POLICY_REFERENCES 16
+extern const struct policy_reference policy_references[POLICY_REFERENCES];
+
 struct policy_header {
     char magic[8];
     uint32_t version;
     uint32_t size;     /* bytes of the whole blob, a multiple of 8 */
-    uint64_t checksum; /* policy_checksum() over everything behind this field */
+    uint64_t checksum; /* policy_checksum() over everything behind this field, up to `size` */
     uint32_t failure;  /* string: why the sources could not be compiled; the rules are then the last
                           good ones, or none. "": the rules are those of the sources */
-    uint32_t reserved; /* 0 */
+    uint32_t rule_total; /* rules for all programs: those of the whole */
+    /* Of a front; 0 in any other blob. Offsets are from the start of the file. */
+    struct policy_section index; /* struct policy_index_block */
+    uint32_t whole;              /* offset of the whole, which ends the file */
+    uint32_t reserved;           /* 0 */
+    uint64_t rest_checksum;      /* policy_checksum_bytes() from the front's end to the whole */
     struct policy_section sections[SECTION_COUNT];
 };
 
@@ -266,18 +302,26 @@ struct policy {
     uint32_t source_count;
     uint32_t matcher_count;
     uint32_t rule_count;
+    uint32_t rule_total; /* with the rules that were left in the file */
     uint32_t option_count;
     uint32_t action_count;
     uint32_t sibling_count;
 };
 
 /*
- * Check a blob whole and fill `policy` from it. `blob` must be aligned to 8 bytes and must not
- * change afterwards (so: never a shared mapping of a file). Returns NULL, or a static English
- * phrase that says what is wrong ("not a socktune policy", "made by another version", ...), and
- * then leaves `policy` untouched. Pure, async-signal-safe.
+ * Check a policy file whole and fill `policy` with all of its rules. `file` must be aligned to 8
+ * bytes and must not change afterwards (so: never a shared mapping of a file). Returns NULL, or a
+ * static English phrase that says what is wrong ("not a socktune policy", "made by another version
+ * of socktune", ...), and then leaves `policy` untouched. Pure, async-signal-safe.
  */
-const char *policy_open(struct policy *policy, const void *blob, size_t size);
+const char *policy_open(struct policy *policy, const void *file, size_t size);
+
+/* The same for a single blob of a policy file, of `size` bytes. */
+const char *policy_open_blob(struct policy *policy, const void *blob, size_t size);
+
+/* Is this the beginning of a policy file of `file_size` bytes, of which `size` bytes are there, at
+ * least a header? Returns as policy_open(). */
+const char *policy_check_header(const void *begin, size_t size, uint64_t file_size);
 
 /* True if a file of that name in a rule directory is a rule file: *.conf, not hidden. Pure. */
 bool policy_is_rule_file(const char *name);
@@ -294,6 +338,9 @@ uint64_t policy_checksum(const void *blob, size_t size);
  * Pure. */
 bool policy_option_is_set_by(const struct policy *policy, uint32_t option, int level, int optname,
                              enum sibling_effect effect);
+
+/* The same function over any bytes, aligned to 8; `size` is a multiple of 8. */
+uint64_t policy_checksum_bytes(const void *bytes, size_t size);
 
 /* The rule to which the action of that index belongs. Pure. */
 const struct policy_rule *policy_rule_of_action(const struct policy *policy, uint32_t index);

@@ -368,7 +368,7 @@ Test(compile, equal_parts_are_kept_once)
     snprintf(text, sizeof text, "program = \"nginx\"; rules = ( %s, %s, %s );", one, one, one);
     many = compiled_from(text);
     /* Only the rules, their actions and their names "#2" and "#3" are added. */
-    cr_assert_leq(many.size - single.size,
+    cr_assert_leq(many.policy.size - single.policy.size,
                   2 * (sizeof(struct policy_rule) + sizeof(struct policy_action)) + 8);
     cr_assert_eq(many.policy.rules[0].matchers.first, many.policy.rules[2].matchers.first);
     cr_assert_eq(many.policy.rules[0].remote.first, many.policy.rules[2].remote.first);

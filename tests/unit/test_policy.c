@@ -22,7 +22,7 @@ static const char *open_forged(struct policy *policy, uint8_t *blob, size_t size
 {
     struct policy_header *header = (struct policy_header *)blob;
     header->checksum = policy_checksum(blob, size);
-    return policy_open(policy, blob, size);
+    return policy_open_blob(policy, blob, size);
 }
 
 Test(policy, every_changed_byte_is_noticed)
@@ -87,14 +87,15 @@ Test(policy, no_forged_byte_leads_astray)
 {
     static const uint8_t values[] = {0x00, 0x01, 0x7f, 0x80, 0xff};
     struct compiled c = compiled_from(rules);
-    uint8_t *blob = c.blob;
+    uint8_t *blob = (uint8_t *)c.policy.blob; /* all rules: the last part of the file */
+    const size_t size = c.policy.size;
     unsigned refused = 0, taken = 0;
-    for (size_t i = sizeof(uint64_t) * 3; i < c.size; i++)
+    for (size_t i = sizeof(uint64_t) * 3; i < size; i++)
         for (size_t v = 0; v < sizeof values; v++) {
             struct policy policy;
             uint8_t before = blob[i];
             blob[i] = values[v];
-            if (open_forged(&policy, blob, c.size) == NULL) {
+            if (open_forged(&policy, blob, size) == NULL) {
                 walk(&policy);
                 taken++;
             } else {
