@@ -1,0 +1,56 @@
+# SPDX-License-Identifier: MIT
+"""What the library leaves in a program that it has started in: memory, and what it read."""
+import subprocess
+
+import pytest
+from conftest import preloaded
+
+pytestmark = pytest.mark.representative
+
+FOR_OTHERS = 5000
+
+
+def rule(program, index):
+    return (f'{{ match = {{ program = "{program}"; }};'
+            f'   set = {{ SO_SNDBUF = {100000 + index}; TCP_USER_TIMEOUT = "{index + 1}s"; }}; }}')
+
+
+def rules(*own):
+    everything = [rule(f"program-{i}", i) for i in range(FOR_OTHERS)]
+    return f"rules = ( {', '.join(everything + list(own))} );"
+
+
+def unnamed_memory(environment):
+    """Bytes of memory that belongs to no file, in a program that shows its own mappings."""
+    shown = subprocess.run(["/bin/cat", "/proc/self/maps"], env=environment, check=True, text=True,
+                           capture_output=True, timeout=30)
+    assert shown.stderr == ""
+    total = 0
+    for line in shown.stdout.splitlines():
+        addresses, *_, last = line.split()
+        if last == "0":  # the inode: no name follows
+            begin, end = addresses.split("-")
+            total += int(end, 16) - int(begin, 16)
+    return total
+
+
+@pytest.fixture
+def memory_under(build, compiled):
+    """The memory that a program keeps because of these rules, in bytes."""
+    def measure(text):
+        environment = preloaded(build, compiled(text))
+        return unnamed_memory(environment) - unnamed_memory({**environment, "SOCKTUNE_DISABLE": "1"})
+    return measure
+
+
+@pytest.mark.parametrize("own", [
+    (),
+    (rule("!cat", 1),),                  # read by every program, and not for this one
+    (rule("/no/such/cat", 1),),          # of its name, and not for it
+], ids=["named others", "any but this", "another file of this name"])
+def test_without_a_rule_no_memory_stays_in_use(own, memory_under):
+    assert memory_under(rules(*own)) == 0
+
+
+def test_with_a_rule_it_alone_stays_in_use(memory_under):
+    assert 0 < memory_under(rules(rule("cat", 1))) <= 4 * 4096
