@@ -6,6 +6,8 @@
 #ifndef SOCKTUNE_DIAGNOSTIC_H
 #define SOCKTUNE_DIAGNOSTIC_H
 
+#include <stddef.h>
+
 enum severity { SEVERITY_ERROR, SEVERITY_WARNING };
 
 /* Where something stands. `file` lives as long as the ruleset; line 0: the file as a whole. */
@@ -18,6 +20,9 @@ struct diagnostics {
     /* Called once a finding, in the order found. `message` is one line without its end. May be
      * NULL: findings are only counted. */
     void (*report)(void *context, enum severity severity, struct location at, const char *message);
+    /* Called after `report` for a finding at one place of one line: the line and the index of the
+     * byte at that place, which may be the line's length. May be NULL. */
+    void (*show)(void *context, const char *line, size_t place);
     void *context;
     unsigned errors;
     unsigned warnings;

@@ -203,26 +203,6 @@ static void read_root(struct reader *reader, const config_setting_t *root)
                     "the file has no rules: expected rules = ( { ... } );");
 }
 
-/* libconfig's messages are terse; say where to look. */
-static const char *explain_syntax(const char *text)
-{
-    static const struct {
-        const char *terse;
-        const char *explained;
-    } messages[] = {
-        {"syntax error", "syntax error: a quote, comma, bracket, \"=\" or value is missing or too "
-                         "much, here or just before"},
-        {"duplicate setting name", "the group has a setting of this name already"},
-        {"mismatched element type in array",
-         "an array [ ... ] has values of one type only; use a list ( ... )"},
-    };
-
-    for (size_t i = 0; i < sizeof messages / sizeof messages[0]; i++)
-        if (strcmp(messages[i].terse, text) == 0)
-            return messages[i].explained;
-    return text;
-}
-
 void parse_source(struct reader *reader)
 {
     config_t *config = &reader->config;
@@ -233,9 +213,9 @@ void parse_source(struct reader *reader)
         source_attach(reader, config_root_setting(config));
         read_root(reader, config_root_setting(config));
     } else {
-        diagnose(reader->diagnostics, SEVERITY_ERROR,
-                 source_line(&reader->source, (unsigned)config_error_line(config)), "%s",
-                 explain_syntax(config_error_text(config)));
+        parse_syntax_error(reader,
+                           source_line(&reader->source, (unsigned)config_error_line(config)),
+                           config_error_text(config));
     }
     config_destroy(config);
     reader->config_open = false;

@@ -75,6 +75,10 @@ void source_attach(struct reader *reader, config_setting_t *root);
 /* Where line `line` of the gathered text comes from. */
 struct location source_line(const struct source *source, unsigned line);
 
+/* Report a syntax error in the gathered text, with the line and the place in it: the mistake that
+ * syntax_fault.h finds, if it is not behind `at`, else `otherwise` at `at`. */
+void parse_syntax_error(struct reader *reader, struct location at, const char *otherwise);
+
 /* Note a file or directory that the ruleset depends on. */
 void source_record(struct reader *reader, const char *path, const struct stat *status,
                    uint64_t hash);

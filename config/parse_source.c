@@ -4,13 +4,13 @@
  *
  * libconfig could read files and follow @include itself, but it looks for all of them in one
  * directory, knows no bounds, says only that "a file" cannot be opened, and forgets where a list's
- * elements stand. So the includes are put in here, by a scanner that knows libconfig's tokens just
- * well enough to tell an @include from one inside a comment or a string. It notes from which file
- * and line each line comes, and the place and spelling of each scalar; in the tree that libconfig
- * makes they appear in the same order.
+ * elements stand. So the includes are put in here. The tokens (token.h) tell an @include from one
+ * inside a comment or a string. For each line, its file and line number are noted, and for each
+ * scalar its place and spelling; libconfig's tree has the scalars in the same order.
  */
 #include "bytes.h"
 #include "parse.h"
+#include "token.h"
 
 #include <ctype.h>
 #include <errno.h>
@@ -33,17 +33,6 @@ struct frame {
     unsigned line;
 };
 
-enum token_kind {
-    TOKEN_SPACE, /* also comments */
-    TOKEN_SCALAR,
-    TOKEN_STRING,
-    TOKEN_OPEN,
-    TOKEN_CLOSE,
-    TOKEN_OTHER,
-    TOKEN_UNCLOSED_STRING,
-    TOKEN_UNCLOSED_COMMENT
-};
-
 /* State that spans files. */
 struct scan {
     struct reader *reader;
@@ -53,123 +42,6 @@ struct scan {
 
 #define source_error(reader, at, ...)                                                              \
     diagnose((reader)->diagnostics, SEVERITY_ERROR, at, __VA_ARGS__)
-
-/* --- tokens -------------------------------------------------------------------------------- */
-
-static const char *skip_digits(const char *p, const char *end)
-{
-    while (p < end && isdigit((unsigned char)*p))
-        p++;
-    return p;
-}
-
-/* "e+5" or nothing. */
-static const char *skip_exponent(const char *p, const char *end)
-{
-    const char *digits = p + 1;
-
-    if (p == end || (*p != 'e' && *p != 'E'))
-        return p;
-    if (digits < end && (*digits == '+' || *digits == '-'))
-        digits++;
-    return digits < end && isdigit((unsigned char)*digits) ? skip_digits(digits, end) : p;
-}
-
-static const char *skip_suffix(const char *p, const char *end)
-{
-    for (int i = 0; i < 2 && p < end && *p == 'L'; i++)
-        p++;
-    return p;
-}
-
-/* A number as libconfig scans it; returns `p` when there is none. */
-static const char *skip_number(const char *p, const char *end)
-{
-    const char *digits = p < end && (*p == '+' || *p == '-') ? p + 1 : p;
-    const char *behind = skip_digits(digits, end);
-
-    /* libconfig 1.8 also takes binary and octal ones; for older ones these are errors. */
-    if (end - p > 2 && p[0] == '0' && strchr("xXbBoO", p[1]) != NULL &&
-        isxdigit((unsigned char)p[2])) {
-        for (p += 2; p < end && isxdigit((unsigned char)*p);)
-            p++;
-        return skip_suffix(p, end);
-    }
-    if (behind < end && *behind == '.')
-        return skip_exponent(skip_digits(behind + 1, end), end);
-    if (behind == digits)
-        return p;
-    if (skip_exponent(behind, end) != behind)
-        return skip_exponent(behind, end);
-    return skip_suffix(behind, end);
-}
-
-static const char *skip_string(const char *p, const char *end)
-{
-    for (p++; p < end; p++) {
-        if (*p == '"')
-            return p + 1;
-        if (*p == '\\' && p + 1 < end && (p[1] == '"' || p[1] == '\\'))
-            p++;
-    }
-    return NULL;
-}
-
-static const char *skip_line(const char *p, const char *end)
-{
-    const char *newline = memchr(p, '\n', (size_t)(end - p));
-
-    return newline != NULL ? newline : end;
-}
-
-static const char *skip_word(const char *p, const char *end)
-{
-    while (p < end && (isalnum((unsigned char)*p) || strchr("-_*", *p) != NULL))
-        p++;
-    return p;
-}
-
-static enum token_kind word_kind(const char *word, size_t length)
-{
-    bool boolean = (length == 4 && strncasecmp(word, "true", 4) == 0) ||
-                   (length == 5 && strncasecmp(word, "false", 5) == 0);
-
-    return boolean ? TOKEN_SCALAR : TOKEN_OTHER;
-}
-
-/* The end of the token at `p`, which is before `end`; there is no NUL between. */
-static const char *next_token(const char *p, const char *end, enum token_kind *kind)
-{
-    const char *behind;
-
-    *kind = TOKEN_SPACE;
-    if (strchr(" \t\r\f\n", *p) != NULL)
-        return p + 1;
-    if (*p == '#' || (*p == '/' && end - p > 1 && p[1] == '/'))
-        return skip_line(p, end);
-    if (*p == '/' && end - p > 1 && p[1] == '*') {
-        behind = memmem(p + 2, (size_t)(end - p) - 2, "*/", 2);
-        if (behind == NULL)
-            *kind = TOKEN_UNCLOSED_COMMENT;
-        return behind == NULL ? end : behind + 2;
-    }
-    if (*p == '"') {
-        behind = skip_string(p, end);
-        *kind = behind == NULL ? TOKEN_UNCLOSED_STRING : TOKEN_STRING;
-        return behind == NULL ? end : behind;
-    }
-    if (isalpha((unsigned char)*p) || *p == '*') {
-        behind = skip_word(p, end);
-        *kind = word_kind(p, (size_t)(behind - p));
-        return behind;
-    }
-    behind = skip_number(p, end);
-    *kind = behind != p                 ? TOKEN_SCALAR
-            : strchr("({[", *p) != NULL ? TOKEN_OPEN
-            : strchr(")}]", *p) != NULL ? TOKEN_CLOSE
-                                        : TOKEN_OTHER;
-    return behind != p ? behind : p + 1;
-}
 
 /* --- gathering ------------------------------------------------------------------------------ */
 
@@ -227,7 +99,7 @@ static char *include_path(struct reader *reader, const char *p, const char *end,
         p++;
     if (p == start || p == end || *p != '"')
         return NULL;
-    *behind = skip_string(p, end);
+    *behind = token_skip_string(p, end);
     if (*behind == NULL)
         return NULL;
     out = path = arena_copy(reader->arena, p + 1, (size_t)(*behind - p) - 2);
@@ -268,7 +140,7 @@ static bool scan_include(struct scan *scan, struct frame *frame, const char *pat
 {
     struct reader *reader = scan->reader;
     struct location at = {frame->path, frame->line};
-    const char *end = skip_line(behind, frame->end);
+    const char *end = token_skip_line(behind, frame->end);
 
     while (behind < end && isspace((unsigned char)*behind))
         behind++;
@@ -302,7 +174,7 @@ static bool scan_token(struct scan *scan, enum token_kind kind, size_t length, s
     case TOKEN_SPACE:
         return true;
     case TOKEN_UNCLOSED_STRING:
-        source_error(scan->reader, at, "this string is never closed: '\"' is missing");
+        parse_syntax_error(scan->reader, at, "this string is never closed: '\"' is missing");
         return false;
     case TOKEN_UNCLOSED_COMMENT:
         source_error(scan->reader, at, "this comment is never closed: \"*/\" is missing");
@@ -343,12 +215,12 @@ static bool scan_text(struct scan *scan, struct frame *frame)
         if (path != NULL) {
             if (!scan_include(scan, frame, path, behind))
                 return false;
-            p = skip_line(behind, frame->end);
+            p = token_skip_line(behind, frame->end);
             p += p < frame->end; /* the included file has ended its own last line */
             frame->line++;
             continue;
         }
-        behind = next_token(p, frame->end, &kind);
+        behind = token_next(p, frame->end, &kind);
         source_append(reader, p, (size_t)(behind - p), at);
         if (!scan_token(scan, kind, (size_t)(behind - p), at))
             return false;

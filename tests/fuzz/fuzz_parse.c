@@ -4,6 +4,7 @@
  * ends; and what was read without an error compiles to a policy that the loader takes.
  */
 #include "compile.h"
+#include "syntax_fault.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -32,6 +33,24 @@ static void look_at_finding(void *context, enum severity severity, struct locati
     require(at.file != NULL && message[0] != '\0' && strchr(message, '\n') == NULL);
 }
 
+/* A place is in its line. */
+static void look_at_place(void *context, const char *line, size_t place)
+{
+    (void)context;
+    require(place <= strlen(line) + 1); /* a carriage return is cut off */
+}
+
+/* Whatever the text, an explanation is one line about a place in it. */
+static void explain(const char *text)
+{
+    struct syntax_fault fault = {.offset = 0};
+
+    if (!syntax_fault_find(text, &fault))
+        return;
+    require(fault.offset <= strlen(text) && fault.opener <= strlen(text));
+    require(fault.message[0] != '\0' && memchr(fault.message, '\0', sizeof fault.message) != NULL);
+}
+
 static void compile(const struct ruleset *ruleset, struct diagnostics *diagnostics)
 {
     struct policy policy;
@@ -50,13 +69,14 @@ static void compile(const struct ruleset *ruleset, struct diagnostics *diagnosti
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     static const struct check_context context = {.sysctl_root = "/nonexistent", .kernel = "6.1"};
-    struct diagnostics diagnostics = {.report = look_at_finding};
+    struct diagnostics diagnostics = {.report = look_at_finding, .show = look_at_place};
     struct ruleset *ruleset;
     char *text = malloc(size + 1);
 
     require(text != NULL);
     memcpy(text, data, size);
     text[size] = '\0';
+    explain(text);
     ruleset = ruleset_read_text(text, "text", &diagnostics);
     require(ruleset != NULL);
     if (diagnostics.errors == 0) {

@@ -23,11 +23,22 @@ static void write_finding(void *context, enum severity severity, struct location
     to->length += (size_t)written;
 }
 
+static void write_place(void *context, const char *line, size_t place)
+{
+    struct transcript *to = context;
+    int written = snprintf(to->text + to->length, sizeof to->text - to->length,
+                           "    %s\n    %*s^\n", line, (int)place, "");
+
+    cr_assert(written > 0 && (size_t)written < sizeof to->text - to->length);
+    to->length += (size_t)written;
+}
+
 struct diagnostics transcript_start(struct transcript *transcript)
 {
     transcript->length = 0;
     transcript->text[0] = '\0';
-    return (struct diagnostics){.report = write_finding, .context = transcript};
+    return (struct diagnostics){
+        .report = write_finding, .show = write_place, .context = transcript};
 }
 
 char *read_whole(const char *path)

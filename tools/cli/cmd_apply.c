@@ -454,7 +454,8 @@ static void run_rounds(struct tour *tour, const pid_t *named, size_t count, doub
 
 static int make_tour(struct tour *tour, const pid_t *named, size_t count, double pause)
 {
-    struct diagnostics diagnostics = {.report = print_error, .context = stderr};
+    struct diagnostics diagnostics = {
+        .report = print_error, .show = print_place, .context = stderr};
     const struct policy *policy = &tour->loaded.policy;
     int status = 0;
 

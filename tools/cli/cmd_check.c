@@ -46,6 +46,7 @@ static int check(const char *const *paths, int count, bool json)
 {
     json_t *findings = json ? json_array() : NULL;
     struct diagnostics diagnostics = {.report = json ? collect : print_diagnostic,
+                                      .show = json ? NULL : print_place,
                                       .context = json ? (void *)findings : stdout};
     size_t rules = 0;
 

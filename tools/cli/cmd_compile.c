@@ -22,7 +22,8 @@ static int write_policy(const char *path, const struct loaded *loaded)
 
 static int compile(const char *rules, const char *output)
 {
-    struct diagnostics diagnostics = {.report = print_diagnostic, .context = stderr};
+    struct diagnostics diagnostics = {
+        .report = print_diagnostic, .show = print_place, .context = stderr};
     struct check_context context = current_context();
     struct loaded loaded;
     char *beside = policy_beside(rules);

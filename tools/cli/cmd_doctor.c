@@ -193,7 +193,8 @@ static json_t *describe_active(const struct policy *policy, const struct identit
 /* Which rules of `path` (NULL: there are none) are for a program. */
 static void report_rules(struct report *report, const char *path, const struct identity *identity)
 {
-    struct diagnostics diagnostics = {.report = print_error, .context = stderr};
+    struct diagnostics diagnostics = {
+        .report = print_error, .show = print_place, .context = stderr};
     struct loaded loaded;
     json_t *active;
 

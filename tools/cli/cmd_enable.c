@@ -27,7 +27,8 @@ struct enable_arguments {
  * with `*status`. */
 static char *prepare_rules(const char *rules, int *status)
 {
-    struct diagnostics diagnostics = {.report = print_diagnostic, .context = stderr};
+    struct diagnostics diagnostics = {
+        .report = print_diagnostic, .show = print_place, .context = stderr};
     struct check_context context = current_context();
     struct loaded loaded;
     char *path = absolute_path(rules);

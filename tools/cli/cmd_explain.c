@@ -336,7 +336,8 @@ out:
 
 static int explain(const char *rules, const struct answer_for *whom, bool json)
 {
-    struct diagnostics diagnostics = {.report = print_error, .context = stderr};
+    struct diagnostics diagnostics = {
+        .report = print_error, .show = print_place, .context = stderr};
     struct loaded loaded;
     int status;
 

@@ -33,8 +33,8 @@ static int set_variable(const char *name, char *value)
 /* Reads and checks the rules. Returns 0 with `*loaded`, or an exit status. */
 static int read_rules(const char *rules, bool verbose, struct loaded *loaded)
 {
-    struct diagnostics diagnostics = {.report = verbose ? print_diagnostic : print_error,
-                                      .context = stderr};
+    struct diagnostics diagnostics = {
+        .report = verbose ? print_diagnostic : print_error, .show = print_place, .context = stderr};
     struct check_context context = current_context();
 
     if (!rules) {

@@ -5,6 +5,7 @@
 
 #include <linux/capability.h>
 #include <stdio.h>
+#include <string.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -37,4 +38,35 @@ void print_error(void *context, enum severity severity, struct location at, cons
 {
     if (severity == SEVERITY_ERROR)
         print_diagnostic(context, severity, at, message);
+}
+
+/* Of a long line, only the surroundings of the place are shown. */
+enum { PLACE_BEFORE = 60, PLACE_BEHIND = 60 };
+
+static bool continues_character(char byte)
+{
+    return ((unsigned char)byte & 0xC0) == 0x80;
+}
+
+void print_place(void *context, const char *line, size_t place)
+{
+    FILE *to = context;
+    size_t length = strlen(line);
+    size_t begin = place > PLACE_BEFORE ? place - PLACE_BEFORE : 0;
+    size_t end = length > place + PLACE_BEHIND ? place + PLACE_BEHIND : length;
+
+    while (begin > 0 && continues_character(line[begin]))
+        begin--;
+    while (end < length && continues_character(line[end]))
+        end++;
+    fputs("    ", to);
+    for (size_t i = begin; i < end; i++)
+        putc((unsigned char)line[i] < ' ' || line[i] == 0x7f ? line[i] == '\t' ? '\t' : '?'
+                                                             : line[i],
+             to);
+    fputs("\n    ", to);
+    for (size_t i = begin; i < place; i++)
+        if (i >= length || !continues_character(line[i]))
+            putc(i < length && line[i] == '\t' ? '\t' : ' ', to);
+    fprintf(to, "%s^%s\n", colour(to, COLOUR_BOLD), colour(to, COLOUR_NONE));
 }

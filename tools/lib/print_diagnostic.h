@@ -17,4 +17,7 @@ void print_diagnostic(void *context, enum severity severity, struct location at,
 /* The same for errors alone. */
 void print_error(void *context, enum severity severity, struct location at, const char *message);
 
+/* Prints the line below its finding, with a caret under the place; `context` is the same stream. */
+void print_place(void *context, const char *line, size_t place);
+
 #endif

@@ -1,0 +1,567 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Explaining a syntax error: libconfig's grammar by recursive descent over its tokens. At the first
+ * token that does not fit, a fault_*() function looks at what stands around it.
+ */
+#include "syntax_fault.h"
+
+#include "token.h"
+
+#include <ctype.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+#include <strings.h>
+
+enum { DEPTH_MAX = 32, QUOTED_MAX = 40 };
+
+/* A piece of the text. */
+struct span {
+    const char *at;
+    const char *end;
+};
+
+/* An open bracket, and the setting whose value it begins. */
+struct bracket {
+    const struct bracket *outer;
+    const char *at;
+    struct span name;
+    unsigned depth;
+};
+
+struct explainer {
+    const char *text;
+    const char *end;
+    struct span token; /* the one to be read next; empty at the end of the text */
+    enum token_kind kind;
+    const char *last_end;    /* end of the token before */
+    bool last_was_number;    /* it was a number */
+    const char *long_string; /* the first string that seems to swallow settings, or NULL */
+    struct syntax_fault *fault;
+};
+
+/* --- reading tokens --------------------------------------------------------------------------- */
+
+/* True for a string over several lines with a "=" in it: its end may be the next string's begin. */
+static bool swallows_settings(struct span string)
+{
+    size_t length = (size_t)(string.end - string.at);
+
+    return memchr(string.at, '\n', length) != NULL && memchr(string.at, '=', length) != NULL;
+}
+
+static void find_token(struct explainer *explainer, const char *at)
+{
+    const char *end = at;
+
+    explainer->kind = TOKEN_SPACE;
+    while (at < explainer->end && explainer->kind == TOKEN_SPACE) {
+        at = end;
+        if (at < explainer->end)
+            end = token_next(at, explainer->end, &explainer->kind);
+    }
+    explainer->token = (struct span){at, end};
+    if (explainer->long_string == NULL && at < explainer->end && *at == '"' &&
+        swallows_settings(explainer->token))
+        explainer->long_string = at;
+}
+
+static void next(struct explainer *explainer)
+{
+    explainer->last_end = explainer->token.end;
+    explainer->last_was_number =
+        explainer->kind == TOKEN_SCALAR && !isalpha((unsigned char)*explainer->token.at);
+    find_token(explainer, explainer->token.end);
+}
+
+static bool at_end(const struct explainer *explainer)
+{
+    return explainer->token.at == explainer->token.end;
+}
+
+static bool is_char(const struct explainer *explainer, const char *chars)
+{
+    return !at_end(explainer) && explainer->token.end - explainer->token.at == 1 &&
+           strchr(chars, *explainer->token.at) != NULL;
+}
+
+static bool is_name(const struct explainer *explainer)
+{
+    return !at_end(explainer) &&
+           (isalpha((unsigned char)*explainer->token.at) || *explainer->token.at == '*');
+}
+
+static bool is_value(const struct explainer *explainer)
+{
+    return explainer->kind == TOKEN_SCALAR || explainer->kind == TOKEN_STRING ||
+           explainer->kind == TOKEN_OPEN;
+}
+
+/* What was written in one piece where a value or name is expected: "10s", "10.0.0.0/8". */
+static struct span run_at(const struct explainer *explainer, const char *at)
+{
+    const char *end = at;
+
+    for (; end < explainer->end && strchr(" \t\r\f\n,;(){}[]\"'#=", *end) == NULL; end++)
+        if (*end == '/' && end + 1 < explainer->end && strchr("/*", end[1]) != NULL)
+            break;
+    return (struct span){at, end};
+}
+
+/* The length of a span for "%.*s", in bounds. */
+static int shown(struct span span)
+{
+    return span.end - span.at > QUOTED_MAX ? QUOTED_MAX : (int)(span.end - span.at);
+}
+
+static bool first_in_line(const struct explainer *explainer, const char *at)
+{
+    while (at > explainer->text && (at[-1] == ' ' || at[-1] == '\t'))
+        at--;
+    return at == explainer->text || at[-1] == '\n';
+}
+
+static bool same_line(const char *from, const char *to)
+{
+    return memchr(from, '\n', (size_t)(to - from)) == NULL;
+}
+
+/* --- faults ----------------------------------------------------------------------------------- */
+
+/* Each returns false, as do the functions that read. */
+static bool __attribute__((format(printf, 4, 5)))
+fault_at(struct explainer *explainer, const char *at, const struct bracket *bracket,
+         const char *format, ...)
+{
+    struct syntax_fault *fault = explainer->fault;
+    va_list arguments;
+
+    fault->offset = (size_t)(at - explainer->text);
+    fault->has_opener = bracket != NULL;
+    fault->opener = bracket != NULL ? (size_t)(bracket->at - explainer->text) : 0;
+    va_start(arguments, format);
+    vsnprintf(fault->message, sizeof fault->message, format, arguments);
+    va_end(arguments);
+    return false;
+}
+
+#define fault_here(explainer, ...) fault_at(explainer, (explainer)->token.at, NULL, __VA_ARGS__)
+
+static char closer_of(const struct bracket *bracket)
+{
+    switch (*bracket->at) {
+    case '(':
+        return ')';
+    case '[':
+        return ']';
+    default:
+        return '}';
+    }
+}
+
+/* The text or a bracket ends while another one is open. */
+static bool fault_not_closed(struct explainer *explainer, const struct bracket *bracket)
+{
+    if (at_end(explainer))
+        return fault_at(explainer, bracket->at, NULL,
+                        "this \"%c\" is never closed: \"%c\" is missing", *bracket->at,
+                        closer_of(bracket));
+    return fault_at(explainer, explainer->token.at, bracket,
+                    "\"%c\" is missing before this \"%.*s\"", closer_of(bracket),
+                    shown(explainer->token), explainer->token.at);
+}
+
+static bool fault_string(struct explainer *explainer)
+{
+    return fault_here(explainer, "this string is never closed: '\"' is missing");
+}
+
+/* Quotes of another kind: apostrophes, backquotes, typographic ones. */
+static bool is_other_quote(const struct explainer *explainer)
+{
+    static const char *const quotes[] = {"'",
+                                         "`",
+                                         "\xE2\x80\x98",
+                                         "\xE2\x80\x99",
+                                         "\xE2\x80\x9A",
+                                         "\xE2\x80\x9C",
+                                         "\xE2\x80\x9D",
+                                         "\xE2\x80\x9E",
+                                         "\xC2\xAB"};
+
+    for (size_t i = 0; i < sizeof quotes / sizeof quotes[0]; i++)
+        if (strncmp(explainer->token.at, quotes[i], strlen(quotes[i])) == 0)
+            return true;
+    return false;
+}
+
+static bool fault_quote(struct explainer *explainer)
+{
+    const char *inner = explainer->token.at + 1;
+    struct span word;
+
+    while (inner < explainer->end &&
+           ((unsigned char)*inner & 0xC0) == 0x80) /* rest of a character */
+        inner++;
+    word = (struct span){inner, inner + strcspn(inner, "\n'`\";,\xC2\xE2")};
+    return fault_here(explainer, "use double quotes: write \"%.*s\"", shown(word), word.at);
+}
+
+/* A value without quotes, of setting `name`. */
+static bool fault_unquoted(struct explainer *explainer, struct span name, struct span run)
+{
+    static const struct {
+        const char *word;
+        const char *value;
+    } switches[] = {{"yes", "true"},    {"on", "true"},      {"no", "false"},
+                    {"off", "false"},   {"enabled", "true"}, {"disabled", "false"},
+                    {"enable", "true"}, {"disable", "false"}};
+    size_t length = (size_t)(run.end - run.at);
+
+    for (size_t i = 0; i < sizeof switches / sizeof switches[0]; i++)
+        if (strlen(switches[i].word) == length &&
+            strncasecmp(switches[i].word, run.at, length) == 0)
+            return fault_at(explainer, run.at, NULL, "write %s in place of %.*s", switches[i].value,
+                            (int)length, run.at);
+    if (explainer->last_end[-1] == ':')
+        return fault_at(explainer, run.at, NULL, "this is no YAML: write %.*s = \"%.*s\";",
+                        shown(name), name.at, shown(run), run.at);
+    return fault_at(explainer, run.at, NULL, "this value needs double quotes: write \"%.*s\"",
+                    shown(run), run.at);
+}
+
+/* True for the settings whose value is a list of groups. */
+static bool holds_groups(struct span name)
+{
+    size_t length = (size_t)(name.end - name.at);
+
+    return (length == 5 && memcmp(name.at, "rules", 5) == 0) ||
+           (length == 3 && memcmp(name.at, "raw", 3) == 0);
+}
+
+/* A word in a list, with "=" behind it: the list should be a group, or the group is missing. */
+static bool fault_setting_in_list(struct explainer *explainer, const struct bracket *list)
+{
+    if (holds_groups(list->name) && *list->at == '(')
+        return fault_here(explainer, "a rule is a group: \"{\" is missing before %.*s",
+                          shown(explainer->token), explainer->token.at);
+    return fault_at(explainer, list->at, NULL,
+                    "\"%c\" begins a list of values: for settings such as %.*s write { ... }",
+                    *list->at, shown(explainer->token), explainer->token.at);
+}
+
+/* Something that is no value stands where one is expected. `bracket`: the list around it, or NULL
+ * for the value of setting `name`. */
+static bool fault_no_value(struct explainer *explainer, struct span name,
+                           const struct bracket *list)
+{
+    struct span run = run_at(explainer, explainer->token.at);
+
+    if (explainer->kind == TOKEN_UNCLOSED_STRING)
+        return fault_string(explainer);
+    if (!at_end(explainer) && is_other_quote(explainer))
+        return fault_quote(explainer);
+    if (list != NULL && is_name(explainer)) {
+        const char *behind = run.end + strspn(run.end, " \t");
+
+        if (*behind == '=' && behind[1] != '>')
+            return fault_setting_in_list(explainer, list);
+    }
+    if (run.end > run.at && !is_char(explainer, ">"))
+        return fault_unquoted(explainer, list != NULL ? list->name : name, run);
+    if (list != NULL)
+        return fault_here(explainer, "a value is missing before this \"%.*s\"",
+                          shown(explainer->token), explainer->token.at);
+    if (is_char(explainer, "=>") && explainer->last_end == explainer->token.at)
+        return fault_here(explainer, "write one \"=\" between a name and its value");
+    return fault_at(explainer, explainer->last_end, NULL, "the value of %.*s is missing",
+                    shown(name), name.at);
+}
+
+/* --- faults between settings ------------------------------------------------------------------ */
+
+/* A bracket before any name: JSON, or "rules = (" is missing. */
+static bool fault_outer_bracket(struct explainer *explainer)
+{
+    struct span bracket = explainer->token;
+    bool first = explainer->last_end == explainer->text;
+
+    next(explainer);
+    if (explainer->kind == TOKEN_STRING && first)
+        return fault_at(explainer, bracket.at, NULL,
+                        "this is no JSON: write NAME = VALUE; without brackets around the file");
+    return fault_at(explainer, bracket.at, NULL, "a setting is expected: write rules = %s",
+                    *bracket.at == '(' ? "before this \"(\"" : "( { ... } );");
+}
+
+/* "{" or "(" where a setting should begin. */
+static bool fault_bracket_for_name(struct explainer *explainer, const struct bracket *group)
+{
+    char bracket = *explainer->token.at;
+    bool element = group != NULL && group->outer != NULL && *group->outer->at != '{';
+
+    if (group == NULL)
+        return fault_outer_bracket(explainer);
+    if (explainer->last_end == group->at + 1 && !element && holds_groups(group->name))
+        return fault_at(explainer, group->at, NULL,
+                        "%.*s is a list of groups: write ( { ... }, { ... } )", shown(group->name),
+                        group->name.at);
+    if (explainer->last_end == group->at + 1)
+        return fault_here(explainer, "remove this \"%c\": a group has one", bracket);
+    return fault_at(explainer, explainer->token.at, group, "\"}\" is missing before this \"%c\"",
+                    *explainer->token.at);
+}
+
+static bool fault_section(struct explainer *explainer)
+{
+    const char *at = explainer->token.at + strspn(explainer->token.at, "[");
+    struct span word = {at, at};
+
+    while (word.end < explainer->end && strchr("]\n", *word.end) == NULL)
+        word.end++;
+    return fault_here(explainer, "there are no sections such as [%.*s]: write rules = ( { ... } );",
+                      shown(word), word.at);
+}
+
+/* A string where a name is expected. */
+static bool fault_string_for_name(struct explainer *explainer)
+{
+    struct span string = explainer->token;
+    const char *behind = string.end + strspn(string.end, " \t");
+
+    if (*behind == '=' || *behind == ':')
+        return fault_here(explainer, "a name has no quotes: write %.*s =", shown(string) - 2,
+                          string.at + 1);
+    return fault_here(explainer, "a setting is expected: write NAME = before this string");
+}
+
+static bool fault_terminator(struct explainer *explainer)
+{
+    const char *at = explainer->token.at;
+
+    if (*at == ';' && first_in_line(explainer, at) && strcspn(at, "\n") > 1)
+        return fault_here(explainer, "a comment begins with \"#\", not with \";\"");
+    if (explainer->last_end > explainer->text && strchr(";,", explainer->last_end[-1]) != NULL)
+        return fault_here(explainer, "remove this \"%c\": one is enough", *at);
+    return fault_here(explainer, "a setting is expected before this \"%c\"", *at);
+}
+
+/* What stands where a setting should begin is no name. `name` is that of the setting before. */
+static bool fault_no_name(struct explainer *explainer, struct span name,
+                          const struct bracket *group)
+{
+    const char *at = explainer->token.at;
+
+    if (explainer->kind == TOKEN_UNCLOSED_STRING)
+        return fault_string(explainer);
+    if (explainer->kind == TOKEN_CLOSE) {
+        if (group != NULL)
+            return fault_not_closed(explainer, group);
+        return fault_here(explainer, "this \"%c\" closes nothing: no bracket is open", *at);
+    }
+    if (is_value(explainer) && *at != '{' && name.at != NULL && explainer->last_end[-1] == ',')
+        return fault_here(explainer, "write several values in brackets: %.*s = [ ..., ... ]",
+                          shown(name), name.at);
+    if (*at == '[' && first_in_line(explainer, at) && isalpha((unsigned char)at[strspn(at, "[")]))
+        return fault_section(explainer);
+    if (explainer->kind == TOKEN_OPEN)
+        return fault_bracket_for_name(explainer, group);
+    if (explainer->kind == TOKEN_STRING)
+        return fault_string_for_name(explainer);
+    if (is_char(explainer, ";,"))
+        return fault_terminator(explainer);
+    if (strncmp(at, "--", 2) == 0 || strncmp(at, "<!--", 4) == 0)
+        return fault_here(explainer, "a comment begins with \"#\"");
+    if (*at == '-' && at[1] == ' ' && first_in_line(explainer, at))
+        return fault_here(explainer,
+                          "this is no YAML: write a list as ( { ... }, { ... } ), without \"-\"");
+    if (is_other_quote(explainer))
+        return fault_here(explainer, "a name has no quotes");
+    if (*at == '@')
+        return fault_here(explainer, "@include \"FILE\" must stand alone on its line");
+    if (explainer->last_was_number && same_line(explainer->last_end, at))
+        return fault_here(explainer,
+                          "a value that is more than a number needs double quotes, such as "
+                          "\"8000-8999\" or \"10s\"");
+    return fault_here(explainer, "a setting begins with a name, not with \"%.*s\"",
+                      shown(run_at(explainer, at)), at);
+}
+
+/* Behind the name of a setting stands no "=". `listing`: the setting before it, if that ended with
+ * a comma; `number`: where a number before the name begins, or NULL. */
+static bool fault_no_equals(struct explainer *explainer, struct span name, struct span listing,
+                            const char *number)
+{
+    struct span run = run_at(explainer, name.at);
+
+    if (run.end > name.end)
+        return fault_at(explainer, name.end, NULL,
+                        "a name has letters, digits, \"_\" and \"-\" only, unlike %.*s", shown(run),
+                        run.at);
+    if (number != NULL)
+        return fault_at(explainer, number, NULL,
+                        "a number with a unit needs double quotes: write \"%.*s\"",
+                        shown((struct span){number, name.end}), number);
+    if (listing.at != NULL && is_char(explainer, ";,"))
+        return fault_at(explainer, name.at, NULL,
+                        "write several values in brackets: %.*s = [ ..., ... ]", shown(listing),
+                        listing.at);
+    if (at_end(explainer) || is_char(explainer, ";,") || explainer->kind == TOKEN_CLOSE)
+        return fault_at(explainer, name.at, NULL, "%.*s has no value: write %.*s = VALUE",
+                        shown(name), name.at, shown(name), name.at);
+    return fault_here(explainer, "\"=\" is missing after %.*s", shown(name), name.at);
+}
+
+/* --- faults in lists -------------------------------------------------------------------------- */
+
+/* Behind a value of a list stands neither a comma nor the list's end. */
+static bool fault_after_value(struct explainer *explainer, const struct bracket *list)
+{
+    if (explainer->kind == TOKEN_CLOSE)
+        return fault_not_closed(explainer, list);
+    if (is_char(explainer, ";")) {
+        const char *at = explainer->token.at;
+
+        next(explainer);
+        if (explainer->kind == TOKEN_CLOSE && *explainer->token.at != closer_of(list))
+            return fault_not_closed(explainer, list);
+        return explainer->kind == TOKEN_CLOSE
+                   ? fault_at(explainer, at, NULL,
+                              "remove this \";\" after the last value of the list")
+                   : fault_at(explainer, at, NULL,
+                              "use \",\" between the values of a list, not \";\"");
+    }
+    if (explainer->last_was_number && is_char(explainer, "-"))
+        return fault_here(explainer, "a range needs double quotes, such as \"8000-8999\"");
+    if (is_value(explainer) || is_name(explainer) || is_other_quote(explainer))
+        return fault_at(explainer, explainer->last_end, NULL,
+                        "a \",\" is missing between two values of the list");
+    return fault_here(explainer, "a \",\" or \"%c\" is expected in place of \"%.*s\"",
+                      closer_of(list), shown(run_at(explainer, explainer->token.at)),
+                      explainer->token.at);
+}
+
+/* --- the grammar ------------------------------------------------------------------------------ */
+
+static bool read_value(struct explainer *explainer, struct span name, const struct bracket *outer);
+
+/* The values of an array or a list, behind its opening bracket. */
+static bool read_list(struct explainer *explainer, const struct bracket *list)
+{
+    while (!is_char(explainer, (const char[]){closer_of(list), '\0'})) {
+        bool array = *list->at == '[';
+
+        if (at_end(explainer))
+            return fault_not_closed(explainer, list);
+        if (array && explainer->kind == TOKEN_OPEN)
+            return fault_at(explainer, list->at, NULL,
+                            "an array [ ... ] has plain values only: write ( ... ) around groups");
+        if (!is_value(explainer))
+            return explainer->kind == TOKEN_CLOSE && explainer->last_end[-1] != ','
+                       ? fault_not_closed(explainer, list)
+                       : fault_no_value(explainer, list->name, list);
+        if (!read_value(explainer, list->name, list))
+            return false;
+        if (is_char(explainer, ",")) {
+            const char *comma = explainer->token.at;
+
+            next(explainer);
+            if (explainer->kind == TOKEN_CLOSE)
+                return fault_at(explainer, comma, NULL,
+                                "remove this \",\" after the last value of the list");
+        } else if (!is_char(explainer, (const char[]){closer_of(list), '\0'})) {
+            return at_end(explainer) ? fault_not_closed(explainer, list)
+                                     : fault_after_value(explainer, list);
+        }
+    }
+    next(explainer);
+    return true;
+}
+
+/* The settings of a group, behind its opening brace, or of the whole text. */
+static bool read_settings(struct explainer *explainer, const struct bracket *group)
+{
+    struct span name = {NULL, NULL}, listing;
+
+    while (!at_end(explainer) && !(group != NULL && is_char(explainer, "}"))) {
+        bool split =
+            explainer->last_was_number && same_line(explainer->last_end, explainer->token.at);
+        const char *number = split ? explainer->last_end - 1 : NULL;
+
+        while (split && number > explainer->text && strchr(" \t=:", number[-1]) == NULL)
+            number--;
+        if (!is_name(explainer))
+            return fault_no_name(explainer, name, group);
+        if (name.at == NULL || explainer->last_end[-1] != ',')
+            listing = (struct span){NULL, NULL};
+        else
+            listing = name;
+        name = explainer->token;
+        next(explainer);
+        if (!is_char(explainer, "=:"))
+            return fault_no_equals(explainer, name, listing, number);
+        next(explainer);
+        if (!read_value(explainer, name, group))
+            return false;
+        if (is_char(explainer, ";,"))
+            next(explainer);
+    }
+    if (group == NULL)
+        return true;
+    if (at_end(explainer))
+        return fault_not_closed(explainer, group);
+    next(explainer);
+    return true;
+}
+
+static bool read_bracket(struct explainer *explainer, struct span name, const struct bracket *outer)
+{
+    struct bracket bracket = {.outer = outer,
+                              .at = explainer->token.at,
+                              .name = name,
+                              .depth = outer != NULL ? outer->depth + 1 : 1};
+
+    if (bracket.depth > DEPTH_MAX) {
+        explainer->fault = NULL;
+        return false;
+    }
+    next(explainer);
+    return *bracket.at == '{' ? read_settings(explainer, &bracket) : read_list(explainer, &bracket);
+}
+
+/* One value of setting `name`; `outer` is the bracket that it stands in. */
+static bool read_value(struct explainer *explainer, struct span name, const struct bracket *outer)
+{
+    struct span run;
+
+    if (explainer->kind == TOKEN_OPEN)
+        return read_bracket(explainer, name, outer);
+    if (explainer->kind == TOKEN_STRING) {
+        while (explainer->kind == TOKEN_STRING)
+            next(explainer);
+        return true;
+    }
+    if (explainer->kind != TOKEN_SCALAR)
+        return fault_no_value(explainer, name, NULL);
+    run = run_at(explainer, explainer->token.at);
+    if (run.end > explainer->token.end)
+        return fault_unquoted(explainer, name, run);
+    next(explainer);
+    return true;
+}
+
+bool syntax_fault_find(const char *text, struct syntax_fault *fault)
+{
+    struct syntax_fault found = {.offset = 0};
+    struct explainer explainer = {
+        .text = text, .end = text + strlen(text), .last_end = text, .fault = &found};
+
+    find_token(&explainer, text);
+    if (read_settings(&explainer, NULL) || explainer.fault == NULL)
+        return false;
+    if (explainer.long_string != NULL && explainer.long_string < text + found.offset)
+        fault_at(&explainer, explainer.long_string, NULL,
+                 "this string goes on over several lines: is its closing '\"' missing?");
+    *fault = found;
+    return true;
+}
