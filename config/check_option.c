@@ -195,8 +195,10 @@ static void check_reuseport(const struct checker *checker, const struct rule *ru
 {
     int64_t on;
 
-    if (number_of(setting, &on) && on != 0 && !includes_some(&rule->program) &&
-        !includes_some(&rule->command))
+    if (number_of(setting, &on) && on != 0 && !includes_some(&rule->programs[MATCHER_PROGRAM]) &&
+        !includes_some(&rule->programs[MATCHER_COMMAND]) &&
+        !includes_some(&rule->programs[MATCHER_SCRIPT]) &&
+        !includes_some(&rule->programs[MATCHER_UNIT]))
         warn(checker, setting->at,
              "SO_REUSEPORT: the rule is for no program in particular: two that are started for one "
              "port by mistake would share it unnoticed");

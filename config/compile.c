@@ -271,28 +271,27 @@ static void write_actions(struct builder *builder, const struct rule *rule,
 
 static uint32_t kind_of_program(const char *glob)
 {
-    return strchr(glob, '/') != NULL ? MATCHER_PATH : MATCHER_NAME;
+    return strchr(glob, '/') != NULL ? MATCHER_PATH : MATCHER_PROGRAM;
 }
 
 static struct policy_range write_matchers(struct builder *builder, const struct rule *rule)
 {
-    const struct pattern_list *lists[] = {&rule->program, &rule->command, &rule->user};
     struct policy_matcher *matchers = NULL;
     size_t count = 0;
 
-    for (size_t l = 0; l < sizeof lists / sizeof lists[0]; l++) {
-        for (size_t i = 0; i < lists[l]->count; i++) {
-            const struct pattern *pattern = &lists[l]->items[i];
-            bool user = lists[l] == &rule->user;
+    for (unsigned kind = 0; kind < PROGRAM_CRITERIA; kind++) {
+        const struct pattern_list *list = &rule->programs[kind];
+
+        for (size_t i = 0; i < list->count; i++) {
+            const struct pattern *pattern = &list->items[i];
+            bool is_id = kind == MATCHER_USER || kind == MATCHER_GROUP;
 
             matchers = arena_grow(&builder->writer.arena, matchers, count, sizeof *matchers);
             matchers[count++] = (struct policy_matcher){
-                .kind = user                         ? MATCHER_USER
-                        : lists[l] == &rule->command ? MATCHER_COMMAND
-                                                     : kind_of_program(pattern->text),
+                .kind = kind == MATCHER_PROGRAM ? kind_of_program(pattern->text) : kind,
                 .negate = pattern->negate,
-                .pattern = user ? 0 : policy_write_string(&builder->writer, pattern->text),
-                .uid = pattern->uid};
+                .pattern = is_id ? 0 : policy_write_string(&builder->writer, pattern->text),
+                .id = pattern->id};
         }
     }
     return policy_write_range(&builder->writer, SECTION_MATCHERS, matchers, count);

@@ -145,12 +145,10 @@ static void read_rule(struct reader *reader, const config_setting_t *group)
     rule = &ruleset->rules[ruleset->rule_count++];
     *rule = (struct rule){.name = arena_print(reader->arena, "#%zu", ruleset->rule_count),
                           .at = setting_at(reader, group),
-                          .program = reader->defaults.program,
-                          .command = reader->defaults.command,
-                          .user = reader->defaults.user,
                           .protocols = PROTOCOL_ALL,
                           .roles = ROLE_ALL,
                           .families = FAMILY_IP};
+    memcpy(rule->programs, reader->defaults.programs, sizeof rule->programs);
     for (int i = 0; i < config_setting_length(group); i++)
         read_rule_setting(reader, config_setting_get_elem(group, (unsigned)i), rule);
     refuse_late_transport(reader, rule);
@@ -169,12 +167,15 @@ static void read_rules(struct reader *reader, const config_setting_t *list)
 
 /* --- files ---------------------------------------------------------------------------------- */
 
-static const char *const file_words[] = {"program", "command", "user", "rules", NULL};
+static const char *const file_words[] = {
+#define PROGRAM_CRITERION(name, NAME, needs, summary) #name,
+#include "criteria.def"
+    "rules", NULL};
 
 /* The defaults come first, wherever they stand in the file. */
 static void read_defaults(struct reader *reader, const config_setting_t *root)
 {
-    reader->defaults = (struct file_defaults){.program = {NULL, 0}};
+    reader->defaults = (struct file_defaults){.programs = {{NULL, 0}}};
     for (int i = 0; i < config_setting_length(root); i++) {
         const config_setting_t *setting = config_setting_get_elem(root, (unsigned)i);
         const char *name = config_setting_name(setting);

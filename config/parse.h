@@ -44,9 +44,7 @@ struct source {
 
 /* The criteria on programs that a file gives to its rules. */
 struct file_defaults {
-    struct pattern_list program;
-    struct pattern_list command;
-    struct pattern_list user;
+    struct pattern_list programs[PROGRAM_CRITERIA];
 };
 
 /* One reading; what must be released when memory ends half-way is kept here. */

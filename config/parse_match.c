@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The criteria of `match`. Every criterion takes one value, an array or a list; a value that starts
- * with `!` excludes. One row a criterion: what it is called and what reads one value of it.
+ * The criteria of `match` (criteria.def). Every criterion takes one value, an array or a list; a
+ * value that starts with `!` excludes.
  */
 #include "parse.h"
 #include "prefix.h"
@@ -12,6 +12,7 @@
 #include <grp.h>
 #include <inttypes.h>
 #include <limits.h>
+#include <netdb.h>
 #include <netinet/in.h>
 #include <pwd.h>
 #include <stdlib.h>
@@ -116,7 +117,7 @@ static const char *impossible_program(const char *glob)
     return NULL;
 }
 
-static bool read_program(struct reader *reader, const struct operand *operand,
+static bool read_PROGRAM(struct reader *reader, const struct operand *operand,
                          struct pattern *pattern)
 {
     const char *wrong;
@@ -131,58 +132,118 @@ static bool read_program(struct reader *reader, const struct operand *operand,
     return wrong == NULL;
 }
 
-static bool read_command(struct reader *reader, const struct operand *operand,
+static bool read_COMMAND(struct reader *reader, const struct operand *operand,
                          struct pattern *pattern)
 {
     pattern->text = operand->word;
     return want_word(reader, operand);
 }
 
-/* A user's name, or a number in digits. */
-static bool find_user(const char *name, int64_t *uid)
+/* A glob over a name that has no directory. */
+static bool read_name(struct reader *reader, const struct operand *operand, struct pattern *pattern)
 {
-    const struct passwd *user = getpwnam(name);
-    char *end;
-
-    if (user != NULL) {
-        *uid = user->pw_uid;
-        return true;
-    }
-    errno = 0;
-    *uid = strtoll(name, &end, 10);
-    return isdigit((unsigned char)name[0]) && *end == '\0' && errno == 0;
+    if (!want_word(reader, operand))
+        return false;
+    if (strchr(operand->word, '/') != NULL)
+        parse_error(reader, operand->setting,
+                    "%s: \"%s\" can never match: the name is compared without its directory",
+                    operand->name, operand->word);
+    pattern->text = operand->word;
+    return strchr(operand->word, '/') == NULL;
 }
 
-static bool read_user(struct reader *reader, const struct operand *operand, struct pattern *pattern)
+static bool read_SCRIPT(struct reader *reader, const struct operand *operand,
+                        struct pattern *pattern)
 {
-    int64_t uid = operand->integer;
+    return read_name(reader, operand, pattern);
+}
 
-    if (operand->word != NULL && !find_user(operand->word, &uid)) {
-        parse_error(reader, operand->setting, "user: there is no user \"%s\" on this system",
-                    operand->word);
+static bool read_UNIT(struct reader *reader, const struct operand *operand, struct pattern *pattern)
+{
+    return read_name(reader, operand, pattern);
+}
+
+static bool read_CGROUP(struct reader *reader, const struct operand *operand,
+                        struct pattern *pattern)
+{
+    if (!want_word(reader, operand))
+        return false;
+    pattern->text = operand->word;
+    if (operand->word[0] == '/' || operand->word[0] == '*')
+        return true;
+    parse_error(
+        reader, operand->setting,
+        "cgroup: \"%s\" can never match: a path in the cgroup hierarchy begins with \"/\", as "
+        "/proc/PID/cgroup shows it",
+        operand->word);
+    return false;
+}
+
+/* The number that digits alone stand for, or -1. */
+static int64_t number_of_digits(const char *word)
+{
+    char *end;
+    long long number;
+
+    errno = 0;
+    number = strtoll(word, &end, 10);
+    return isdigit((unsigned char)word[0]) && *end == '\0' && errno == 0 ? number : -1;
+}
+
+static int64_t user_id(const char *name)
+{
+    const struct passwd *user = getpwnam(name);
+
+    return user != NULL ? user->pw_uid : number_of_digits(name);
+}
+
+static int64_t group_id(const char *name)
+{
+    const struct group *group = getgrnam(name);
+
+    return group != NULL ? group->gr_gid : number_of_digits(name);
+}
+
+/* A user or a group, by name or number. `find` returns -1 for an unknown name. */
+static bool read_id(struct reader *reader, const struct operand *operand, struct pattern *pattern,
+                    int64_t (*find)(const char *name))
+{
+    int64_t id = operand->word != NULL ? find(operand->word) : operand->integer;
+
+    if (operand->word != NULL && id < 0) {
+        parse_error(reader, operand->setting, "%s: there is no %s \"%s\" on this system",
+                    operand->name, operand->name, operand->word);
         return false;
     }
-    if (uid < 0 || uid >= UINT32_MAX) { /* (uid_t)-1 stands for none */
-        parse_error(reader, operand->setting, "user: %" PRId64 " is no user id: 0 to %u", uid,
-                    UINT32_MAX - 1);
+    if (id < 0 || id >= UINT32_MAX) { /* (uid_t)-1 stands for none */
+        parse_error(reader, operand->setting, "%s: %" PRId64 " is no %s id: 0 to %u", operand->name,
+                    id, operand->name, UINT32_MAX - 1);
         return false;
     }
     pattern->text =
-        operand->word != NULL ? operand->word : arena_print(reader->arena, "%" PRId64, uid);
-    pattern->uid = (uint32_t)uid;
+        operand->word != NULL ? operand->word : arena_print(reader->arena, "%" PRId64, id);
+    pattern->id = (uint32_t)id;
     return true;
+}
+
+static bool read_USER(struct reader *reader, const struct operand *operand, struct pattern *pattern)
+{
+    return read_id(reader, operand, pattern, user_id);
+}
+
+static bool read_GROUP(struct reader *reader, const struct operand *operand,
+                       struct pattern *pattern)
+{
+    return read_id(reader, operand, pattern, group_id);
 }
 
 static const struct program_criterion {
     const char *name;
     bool (*read)(struct reader *reader, const struct operand *operand, struct pattern *pattern);
-    size_t list; /* in struct file_defaults */
-} program_criteria[] = {
-    {"program", read_program, offsetof(struct file_defaults, program)},
-    {"command", read_command, offsetof(struct file_defaults, command)},
-    {"user", read_user, offsetof(struct file_defaults, user)},
+} program_criteria[PROGRAM_CRITERIA] = {
+#define PROGRAM_CRITERION(name, NAME, needs, summary) [MATCHER_##NAME] = {#name, read_##NAME},
+#include "criteria.def"
 };
-enum { PROGRAM_CRITERIA = sizeof program_criteria / sizeof program_criteria[0] };
 
 static bool want_values(struct reader *reader, const config_setting_t *setting)
 {
@@ -221,8 +282,7 @@ bool parse_program_criterion(struct reader *reader, const config_setting_t *sett
 
         if (strcmp(config_setting_name(setting), criterion->name) != 0)
             continue;
-        read_patterns(reader, setting, criterion,
-                      (struct pattern_list *)((char *)into + criterion->list));
+        read_patterns(reader, setting, criterion, &into->programs[i]);
         return true;
     }
     return false;
@@ -280,36 +340,23 @@ static unsigned read_words(struct reader *reader, const config_setting_t *settin
     return set;
 }
 
-static void read_role(struct reader *reader, const config_setting_t *setting, struct rule *rule)
-{
-    rule->roles = (uint8_t)read_words(reader, setting, role_words, ROLE_ALL);
-}
-
-static void read_protocol(struct reader *reader, const config_setting_t *setting, struct rule *rule)
-{
-    rule->protocols = (uint16_t)read_words(reader, setting, protocol_words, PROTOCOL_ALL);
-}
-
-static void read_family(struct reader *reader, const config_setting_t *setting, struct rule *rule)
-{
-    rule->families = (uint8_t)read_words(reader, setting, family_words, FAMILY_IP);
-}
-
 /* --- addresses ------------------------------------------------------------------------------ */
 
-static bool want_prefix(struct reader *reader, const struct operand *operand,
-                        struct policy_prefix *prefix)
+/* An address, a prefix, or a range as the prefixes that make it up: how many; 0 after an error. */
+static size_t want_prefixes(struct reader *reader, const struct operand *operand,
+                            struct policy_prefix prefixes[PREFIX_RANGE_MAX])
 {
     char problem[PREFIX_PROBLEM_SIZE];
+    size_t count;
 
     if (!want_word(reader, operand))
-        return false;
-    if (!prefix_read(operand->word, prefix, problem)) {
+        return 0;
+    count = prefix_read_range(operand->word, prefixes, problem);
+    if (count == 0)
         parse_error(reader, operand->setting, "%s: %s", operand->name, problem);
-        return false;
-    }
-    prefix->negate = operand->negate;
-    return true;
+    for (size_t i = 0; i < count; i++)
+        prefixes[i].negate = operand->negate;
+    return count;
 }
 
 static void read_prefixes(struct reader *reader, const config_setting_t *setting,
@@ -320,24 +367,17 @@ static void read_prefixes(struct reader *reader, const config_setting_t *setting
         return;
     for (unsigned i = 0; i < value_count(setting); i++) {
         struct operand operand;
-        struct policy_prefix prefix;
+        struct policy_prefix prefixes[PREFIX_RANGE_MAX];
+        size_t count;
 
-        if (!read_operand(reader, config_setting_name(setting), value_at(setting, i), &operand) ||
-            !want_prefix(reader, &operand, &prefix))
+        if (!read_operand(reader, config_setting_name(setting), value_at(setting, i), &operand))
             continue;
-        list->items = arena_grow(reader->arena, list->items, list->count, sizeof *list->items);
-        list->items[list->count++] = prefix;
+        count = want_prefixes(reader, &operand, prefixes);
+        for (size_t p = 0; p < count; p++) {
+            list->items = arena_grow(reader->arena, list->items, list->count, sizeof *list->items);
+            list->items[list->count++] = prefixes[p];
+        }
     }
-}
-
-static void read_local(struct reader *reader, const config_setting_t *setting, struct rule *rule)
-{
-    read_prefixes(reader, setting, &rule->local);
-}
-
-static void read_remote(struct reader *reader, const config_setting_t *setting, struct rule *rule)
-{
-    read_prefixes(reader, setting, &rule->remote);
 }
 
 /* --- ports ---------------------------------------------------------------------------------- */
@@ -365,9 +405,19 @@ static bool port_error(struct reader *reader, const struct operand *operand, con
 {
     parse_error(
         reader, operand->setting,
-        "%s: \"%s\" is not a port: write a number from 1 to 65535, or a range \"8000-8999\"",
+        "%s: \"%s\" is not a port: write a number from 1 to 65535, a range \"8000-8999\", or "
+        "the name of a service in /etc/services",
         operand->name, text);
     return false;
+}
+
+/* The port of a service, services(5); -1 if there is none of that name. */
+static int64_t service_port(const char *name)
+{
+    const struct servent *service =
+        isalpha((unsigned char)name[0]) ? getservbyname(name, NULL) : NULL;
+
+    return service != NULL ? ntohs((uint16_t)service->s_port) : -1;
 }
 
 static bool read_port(struct reader *reader, const struct operand *operand,
@@ -376,10 +426,14 @@ static bool read_port(struct reader *reader, const struct operand *operand,
     const char *p = operand->word;
     int64_t low = operand->integer, high;
 
-    if (p == NULL)
+    if (p == NULL) {
         p = "";
-    else
-        low = read_number(&p);
+    } else {
+        int64_t named = service_port(p);
+
+        low = named > 0 ? named : read_number(&p);
+        p = named > 0 ? "" : p;
+    }
     high = low;
     if (*p == '-') {
         p++;
@@ -419,31 +473,27 @@ static void read_ports(struct reader *reader, const config_setting_t *setting,
     }
 }
 
-static void read_local_port(struct reader *reader, const config_setting_t *setting,
-                            struct rule *rule)
-{
-    read_ports(reader, setting, &rule->local_port);
-}
-
-static void read_remote_port(struct reader *reader, const config_setting_t *setting,
-                             struct rule *rule)
-{
-    read_ports(reader, setting, &rule->remote_port);
-}
-
 /* --- match ---------------------------------------------------------------------------------- */
+
+/* One reader for each row, by the kind of its values. */
+#define READ_WORDS(name, member, usual)                                                            \
+    rule->member = (__typeof__(rule->member))read_words(reader, setting, name##_words, (usual))
+#define READ_PREFIXES(name, member, usual) read_prefixes(reader, setting, &rule->member)
+#define READ_PORTS(name, member, usual)    read_ports(reader, setting, &rule->member)
+#define SOCKET_CRITERION(name, KIND, member, usual, summary)                                       \
+    static void read_##name(struct reader *reader, const config_setting_t *setting,                \
+                            struct rule *rule)                                                     \
+    {                                                                                              \
+        READ_##KIND(name, member, usual);                                                          \
+    }
+#include "criteria.def"
 
 static const struct {
     const char *name;
     void (*read)(struct reader *reader, const config_setting_t *setting, struct rule *rule);
 } socket_criteria[] = {
-    {"role", read_role},
-    {"protocol", read_protocol},
-    {"family", read_family},
-    {"local", read_local},
-    {"remote", read_remote},
-    {"local_port", read_local_port},
-    {"remote_port", read_remote_port},
+#define SOCKET_CRITERION(name, KIND, member, usual, summary) {#name, read_##name},
+#include "criteria.def"
 };
 enum { SOCKET_CRITERIA = sizeof socket_criteria / sizeof socket_criteria[0] };
 
@@ -494,8 +544,9 @@ static void default_family(const config_setting_t *group, struct rule *rule)
 void parse_match(struct reader *reader, const config_setting_t *group, struct rule *rule)
 {
     const char *names[PROGRAM_CRITERIA + SOCKET_CRITERIA + 1];
-    struct file_defaults programs = {rule->program, rule->command, rule->user};
+    struct file_defaults programs;
 
+    memcpy(programs.programs, rule->programs, sizeof programs.programs);
     if (!config_setting_is_group(group)) {
         parse_error(reader, group, "match: expected a group { ... }, not %s", type_name(group));
         return;
@@ -508,8 +559,6 @@ void parse_match(struct reader *reader, const config_setting_t *group, struct ru
             !read_socket_criterion(reader, setting, rule))
             parse_unknown(reader, setting, "criterion", config_setting_name(setting), names);
     }
-    rule->program = programs.program;
-    rule->command = programs.command;
-    rule->user = programs.user;
+    memcpy(rule->programs, programs.programs, sizeof programs.programs);
     default_family(group, rule);
 }

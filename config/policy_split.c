@@ -57,7 +57,7 @@ static bool add_keys(struct splitter *splitter, uint32_t rule)
         const char *name;
 
         if (matchers[i].negate ||
-            (matchers[i].kind != MATCHER_NAME && matchers[i].kind != MATCHER_PATH))
+            (matchers[i].kind != MATCHER_PROGRAM && matchers[i].kind != MATCHER_PATH))
             continue;
         name = literal_name(policy_string(&splitter->policy, matchers[i].pattern));
         if (name == NULL) {

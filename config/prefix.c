@@ -127,6 +127,74 @@ bool prefix_read(const char *word, struct policy_prefix *prefix, char problem[PR
     return true;
 }
 
+/* The last address of a prefix. */
+static void last_address(const struct policy_prefix *prefix, uint8_t last[16])
+{
+    memcpy(last, prefix->address, 16);
+    for (unsigned bit = prefix->length; bit < 128; bit++)
+        last[bit / 8] |= (uint8_t)(0x80u >> bit % 8);
+}
+
+/* False if it was the last of all. */
+static bool next_address(uint8_t address[16])
+{
+    for (int i = 15; i >= 0; i--)
+        if (++address[i] != 0)
+            return true;
+    return false;
+}
+
+/* The largest prefix that begins at `from` and does not go beyond `to`. */
+static struct policy_prefix largest_prefix(const uint8_t from[16], const uint8_t to[16], bool v4)
+{
+    struct policy_prefix prefix = {.length = 128, .v4 = v4};
+
+    memcpy(prefix.address, from, 16);
+    while (prefix.length > (v4 ? V4_OFFSET : 0)) {
+        struct policy_prefix wider = prefix;
+        uint8_t last[16];
+
+        wider.length--;
+        last_address(&wider, last);
+        if (clear_host_bits(&wider) || memcmp(last, to, 16) > 0)
+            break;
+        prefix = wider;
+    }
+    return prefix;
+}
+
+size_t prefix_read_range(const char *word, struct policy_prefix prefixes[PREFIX_RANGE_MAX],
+                         char problem[PREFIX_PROBLEM_SIZE])
+{
+    const char *dash = strchr(word, '-');
+    struct policy_prefix low = {.length = 0}, high = {.length = 0};
+    uint8_t from[16], last[16];
+    size_t count = 0;
+
+    if (dash == NULL)
+        return prefix_read(word, prefixes, problem);
+    if (!read_address(word, (size_t)(dash - word), &low) ||
+        !read_address(dash + 1, strlen(dash + 1), &high) || low.v4 != high.v4) {
+        snprintf(problem, PREFIX_PROBLEM_SIZE,
+                 "\"%.200s\" is not a range of addresses: write \"10.1.0.5-10.1.0.20\" or "
+                 "\"fd00::5-fd00::20\"",
+                 word);
+        return 0;
+    }
+    if (memcmp(low.address, high.address, 16) > 0) {
+        snprintf(problem, PREFIX_PROBLEM_SIZE, "\"%.200s\" is empty: write \"%.200s-%.*s\"", word,
+                 dash + 1, (int)(dash - word), word);
+        return 0;
+    }
+    memcpy(from, low.address, 16);
+    do {
+        prefixes[count] = largest_prefix(from, high.address, low.v4);
+        last_address(&prefixes[count++], last);
+        memcpy(from, last, 16);
+    } while (memcmp(last, high.address, 16) < 0 && next_address(from));
+    return count;
+}
+
 bool prefix_holds(const struct policy_prefix *prefix, const uint8_t address[16])
 {
     static const uint8_t mapped[12] = {[10] = 0xff, [11] = 0xff};

@@ -121,22 +121,28 @@ static bool is_subset(unsigned inner, unsigned outer)
     return (inner & ~outer) == 0;
 }
 
+static bool programs_cover(const struct rule *outer, const struct rule *inner)
+{
+    for (unsigned i = 0; i < PROGRAM_CRITERIA; i++)
+        if (!patterns_cover(&outer->programs[i], &inner->programs[i]))
+            return false;
+    return true;
+}
+
 bool rule_covers(const struct rule *outer, const struct rule *inner)
 {
     return is_subset(rule_roles(inner), outer->roles) &&
            is_subset(inner->families, outer->families) &&
-           is_subset(inner->protocols, outer->protocols) &&
-           patterns_cover(&outer->program, &inner->program) &&
-           patterns_cover(&outer->command, &inner->command) &&
-           patterns_cover(&outer->user, &inner->user) &&
+           is_subset(inner->protocols, outer->protocols) && programs_cover(outer, inner) &&
            RANGES_COVER(prefixes, outer->local, inner->local) &&
            RANGES_COVER(prefixes, outer->remote, inner->remote) &&
            RANGES_COVER(ports, outer->local_port, inner->local_port) &&
            RANGES_COVER(ports, outer->remote_port, inner->remote_port);
 }
 
-/* Users are numbers and a process has one, so lists of them can be told apart. */
-static bool users_are_disjoint(const struct pattern_list *a, const struct pattern_list *b)
+/* Users and groups are numbers and a process has one of each, so lists of them can be told apart.
+ */
+static bool ids_are_disjoint(const struct pattern_list *a, const struct pattern_list *b)
 {
     bool a_includes = false, b_includes = false;
 
@@ -148,7 +154,7 @@ static bool users_are_disjoint(const struct pattern_list *a, const struct patter
         return false;
     for (size_t i = 0; i < a->count; i++)
         for (size_t j = 0; j < b->count; j++)
-            if (!a->items[i].negate && !b->items[j].negate && a->items[i].uid == b->items[j].uid)
+            if (!a->items[i].negate && !b->items[j].negate && a->items[i].id == b->items[j].id)
                 return false;
     return true;
 }
@@ -156,5 +162,7 @@ static bool users_are_disjoint(const struct pattern_list *a, const struct patter
 bool rules_are_disjoint(const struct rule *a, const struct rule *b)
 {
     return (rule_roles(a) & rule_roles(b)) == 0 || (a->families & b->families) == 0 ||
-           (a->protocols & b->protocols) == 0 || users_are_disjoint(&a->user, &b->user);
+           (a->protocols & b->protocols) == 0 ||
+           ids_are_disjoint(&a->programs[MATCHER_USER], &b->programs[MATCHER_USER]) ||
+           ids_are_disjoint(&a->programs[MATCHER_GROUP], &b->programs[MATCHER_GROUP]);
 }

@@ -11,11 +11,11 @@
 #include "policy.h"
 #include "value.h"
 
-/* A glob or a user, maybe excluded by a leading `!`. */
+/* A glob, a user or a group, maybe excluded by a leading `!`. */
 struct pattern {
     const char *text; /* without the `!` */
     bool negate;
-    uint32_t uid; /* users: resolved */
+    uint32_t id; /* users and groups: resolved */
     struct location at;
 };
 
@@ -51,9 +51,7 @@ struct setting {
 struct rule {
     const char *name; /* never NULL */
     struct location at;
-    struct pattern_list program;
-    struct pattern_list command;
-    struct pattern_list user;
+    struct pattern_list programs[PROGRAM_CRITERIA]; /* by enum matcher_kind */
     struct prefix_list local;
     struct prefix_list remote;
     struct port_list local_port;

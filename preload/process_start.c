@@ -127,3 +127,29 @@ struct settings process_start_settings(const struct process_start *start)
     settings.strict = is_on(environment, "SOCKTUNE_STRICT");
     return settings;
 }
+
+const char *process_start_cgroup(char *buffer, size_t size)
+{
+    int fd = kernel_open("/proc/self/cgroup", O_RDONLY);
+    if (fd < 0)
+        return NULL;
+    size_t length = 0;
+    long got;
+    while (length + 1 < size &&
+           (got = kernel_call(SYS_read, fd, buffer + length, size - 1 - length)) > 0)
+        length += (size_t)got;
+    kernel_close(fd);
+    buffer[length] = 0;
+    /* The line of the version 2 hierarchy is "0::/PATH"; cgroups(7). */
+    for (char *line = buffer; *line != 0;) {
+        char *end = line;
+        while (*end != 0 && *end != '\n')
+            end++;
+        bool is_last = *end == 0;
+        *end = 0;
+        if (begins(line, "0::"))
+            return line + 3;
+        line = is_last ? end : end + 1;
+    }
+    return NULL;
+}

@@ -37,6 +37,10 @@ struct settings {
     bool secure;            /* AT_SECURE: runs with privileges that its caller has not */
 };
 
+/* The process's path in the cgroup v2 hierarchy, in `buffer`, from /proc/self/cgroup; NULL where it
+ * cannot be read. */
+const char *process_start_cgroup(char *buffer, size_t size);
+
 /*
  * Read the settings. Under AT_SECURE none is taken, and SOCKTUNE_* are removed from the
  * environment, as libc removes its own dangerous variables: what the program executes may no longer

@@ -126,7 +126,9 @@ static void keep_names(const char *argv0, const char *trace)
 static void tune_program(const struct process_start *start, const struct settings *settings)
 {
     struct own_executable executable;
-    struct identity identity = {.argv = start->argv, .uid = settings->owner.uid};
+    char cgroup[PATH_MAX];
+    struct identity identity = {
+        .argv = start->argv, .uid = settings->owner.uid, .gid = (uint32_t)getauxval(AT_EGID)};
     void *extra = NULL;
     const char *rules;
     keep_names(start->argv[0], settings->trace);
@@ -141,6 +143,8 @@ static void tune_program(const struct process_start *start, const struct setting
         own_executable_find(&executable,
                             asks_for_path(&state.policy) ? EXECUTABLE_PATH : EXECUTABLE_NAME);
     identity.executable = executable.path;
+    if ((policy_needs(&state.policy) & NEED_CGROUP) != 0)
+        identity.cgroup = process_start_cgroup(cgroup, sizeof cgroup);
     const struct register_where helper = {.socket = settings->helper, .runtime = settings->runtime};
     publish(&identity, extra, &helper, settings->handed_over);
     if (state.active.count == 0)

@@ -36,29 +36,103 @@ static struct named name_identity(const struct identity *identity)
     return (struct named){identity, path, basename_of(path), path0, basename_of(path0)};
 }
 
+static bool match_PROGRAM(const char *pattern, uint32_t id, const struct named *named)
+{
+    (void)id;
+    return glob_match(pattern, named->name) || glob_match(pattern, named->name0);
+}
+
+static bool match_PATH(const char *pattern, uint32_t id, const struct named *named)
+{
+    (void)id;
+    return glob_match(pattern, named->path) || glob_match(pattern, named->path0);
+}
+
+static bool match_COMMAND(const char *pattern, uint32_t id, const struct named *named)
+{
+    (void)id;
+    return glob_match_words(pattern, named->identity->argv);
+}
+
+static bool match_SCRIPT(const char *pattern, uint32_t id, const struct named *named)
+{
+    (void)id;
+    const char *const *word = named->identity->argv;
+    if (*word != NULL)
+        word++;
+    while (*word != NULL && **word == '-')
+        word++;
+    return *word != NULL && glob_match(pattern, basename_of(*word));
+}
+
+static bool match_USER(const char *pattern, uint32_t id, const struct named *named)
+{
+    (void)pattern;
+    return id == named->identity->uid;
+}
+
+static bool match_GROUP(const char *pattern, uint32_t id, const struct named *named)
+{
+    (void)pattern;
+    return id == named->identity->gid;
+}
+
+static bool match_CGROUP(const char *pattern, uint32_t id, const struct named *named)
+{
+    (void)id;
+    return named->identity->cgroup != NULL && glob_match(pattern, named->identity->cgroup);
+}
+
+/* systemd's unit names are at most 255 bytes long (unit-name.h, UNIT_NAME_MAX). */
+#define UNIT_SIZE 256
+
+/* A unit of any level counts: a service, and the slices that it lies in. */
+static bool match_UNIT(const char *pattern, uint32_t id, const struct named *named)
+{
+    static const char service[] = ".service";
+    (void)id;
+    bool with_suffix = false;
+    for (const char *p = pattern; *p != 0; p++)
+        with_suffix = with_suffix || *p == '.';
+    const char *path = named->identity->cgroup != NULL ? named->identity->cgroup : "";
+    while (*path != 0) {
+        char unit[UNIT_SIZE];
+        size_t length = 0;
+        while (*path == '/')
+            path++;
+        for (; *path != 0 && *path != '/'; path++)
+            if (length + 1 < sizeof unit)
+                unit[length++] = *path;
+        unit[length] = 0;
+        bool is_service =
+            length >= sizeof service &&
+            bytes_equal(unit + length - (sizeof service - 1), service, sizeof service);
+        if (!with_suffix && is_service)
+            unit[length - (sizeof service - 1)] = 0;
+        if ((with_suffix || is_service) && glob_match(pattern, unit))
+            return true;
+    }
+    return false;
+}
+
+static bool (*const matcher_functions[MATCHER_COUNT])(const char *pattern, uint32_t id,
+                                                      const struct named *named) = {
+#define PROGRAM_CRITERION(name, NAME, needs, summary) [MATCHER_##NAME] = match_##NAME,
+#include "criteria.def"
+    [MATCHER_PATH] = match_PATH,
+};
+
 static bool matcher_applies(const struct policy *policy, const struct policy_matcher *matcher,
                             const struct named *named)
 {
-    const char *pattern = policy_string(policy, matcher->pattern);
-    switch ((enum matcher_kind)matcher->kind) {
-    case MATCHER_NAME:
-        return glob_match(pattern, named->name) || glob_match(pattern, named->name0);
-    case MATCHER_PATH:
-        return glob_match(pattern, named->path) || glob_match(pattern, named->path0);
-    case MATCHER_COMMAND:
-        return glob_match_words(pattern, named->identity->argv);
-    case MATCHER_USER:
-        return matcher->uid == named->identity->uid;
-    case MATCHER_COUNT:
-        break;
-    }
-    return false;
+    return matcher_functions[matcher->kind](policy_string(policy, matcher->pattern), matcher->id,
+                                            named);
 }
 
 /* Conditions on the name and on the path are one group: either may hold. */
 static unsigned group_of(uint32_t kind)
 {
-    return 1u << (kind == MATCHER_PATH ? (uint32_t)MATCHER_NAME : kind);
+    return 1u << (kind == MATCHER_PATH ? (uint32_t)MATCHER_PROGRAM : kind);
 }
 
 static bool matchers_hold(const struct policy *policy, struct policy_range matchers,

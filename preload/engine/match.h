@@ -17,6 +17,8 @@ struct identity {
     const char *executable;  /* path, or NULL if unknown */
     const char *const *argv; /* NULL-terminated; argv[0] may be NULL */
     uint32_t uid;            /* effective */
+    uint32_t gid;            /* effective */
+    const char *cgroup;      /* path in the cgroup v2 hierarchy; NULL: not known, nothing matches */
 };
 
 /* The rules that are for a process: indices into policy->rules, ascending. */

@@ -364,6 +364,18 @@ bool policy_option_is_set_by(const struct policy *policy, uint32_t option, int l
     return false;
 }
 
+unsigned policy_needs(const struct policy *policy)
+{
+    static const uint8_t needs_of[MATCHER_COUNT] = {
+#define PROGRAM_CRITERION(name, NAME, needs, summary) [MATCHER_##NAME] = (needs),
+#include "criteria.def"
+    };
+    unsigned needs = 0;
+    for (uint32_t i = 0; i < policy->matcher_count; i++)
+        needs |= needs_of[policy->matchers[i].kind];
+    return needs;
+}
+
 const struct policy_rule *policy_rule_of_action(const struct policy *policy, uint32_t index)
 {
     const struct policy_rule *rule = policy->rules;

@@ -31,7 +31,7 @@
 #include <stdint.h>
 
 #define POLICY_MAGIC       "SOCKTUNE"
-#define POLICY_VERSION     5u
+#define POLICY_VERSION     6u
 #define POLICY_SUFFIX      ".policy"
 #define POLICY_SIZE_MAX    (64u << 20) /* bytes; a larger file is refused unread */
 #define POLICY_OPTIONS_MAX 256u /* distinct options in one policy: bounds the stack of a hook */
@@ -174,24 +174,29 @@ struct policy_source {
     uint32_t directory; /* 1: a directory, 0: a regular file */
 };
 
+/* The criteria that ask about the program, one kind of matcher each; and the patterns of `program`
+ * that have a slash, so that nothing has to look for it at the start of a program. */
 enum matcher_kind {
-    MATCHER_NAME,    /* glob over the basename of the executable, or of argv[0] */
-    MATCHER_PATH,    /* glob with a slash: over the path of the executable, or over argv[0] */
-    MATCHER_COMMAND, /* glob over the whole command line, arguments joined by a space */
-    MATCHER_USER,    /* effective user id at start */
+#define PROGRAM_CRITERION(name, NAME, needs, summary) MATCHER_##NAME,
+#include "criteria.def"
+    PROGRAM_CRITERIA,
+    MATCHER_PATH = PROGRAM_CRITERIA,
     MATCHER_COUNT
 };
 
+/* What a criterion needs to know of the process beside its arguments and ids. */
+enum identity_need { NEED_CGROUP = 1 };
+
 /*
- * One condition on the program. In a rule's range, NAME and PATH form one group, COMMAND and USER
- * one each; a group holds when none of its negated conditions applies and, if it has any positive
- * ones, at least one of them does. The rule is for this program when all groups hold.
+ * One condition on the program. In a rule's range, the matchers of one criterion form a group; a
+ * group holds when none of its negated conditions applies and, if it has any positive ones, at
+ * least one of them does. The rule is for this program when all groups hold.
  */
 struct policy_matcher {
     uint32_t kind;    /* enum matcher_kind */
     uint32_t negate;  /* 0 or 1 */
-    uint32_t pattern; /* string, for all but MATCHER_USER */
-    uint32_t uid;     /* for MATCHER_USER */
+    uint32_t pattern; /* string; "" for users and groups */
+    uint32_t id;      /* of a user or group */
 };
 
 /* An address prefix; IPv4 is held as v4-mapped with 96 added to the length. A v6 prefix never
@@ -341,6 +346,9 @@ bool policy_option_is_set_by(const struct policy *policy, uint32_t option, int l
 
 /* The same function over any bytes, aligned to 8; `size` is a multiple of 8. */
 uint64_t policy_checksum_bytes(const void *bytes, size_t size);
+
+/* What must be known of the process to match the policy's rules: enum identity_need. Pure. */
+unsigned policy_needs(const struct policy *policy);
 
 /* The rule to which the action of that index belongs. Pure. */
 const struct policy_rule *policy_rule_of_action(const struct policy *policy, uint32_t index);

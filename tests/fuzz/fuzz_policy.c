@@ -12,7 +12,8 @@
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 static const char *const arguments[] = {"nginx", "-g", "daemon off;", NULL};
-static const struct identity identity = {"/usr/sbin/nginx", arguments, 33};
+static const struct identity identity = {
+    .executable = "/usr/sbin/nginx", .argv = arguments, .uid = 33};
 
 /* What was given, in the bounds of what a hook could know. */
 static struct sockinfo sockinfo_of(const uint8_t *data)

@@ -338,12 +338,12 @@ Test(compile, criteria)
     const struct policy_rule *rule = &policy->rules[0];
 
     cr_assert_eq(rule->matchers.count, 4);
-    cr_assert_eq(policy->matchers[rule->matchers.first].kind, MATCHER_NAME);
+    cr_assert_eq(policy->matchers[rule->matchers.first].kind, MATCHER_PROGRAM);
     cr_assert_eq(policy->matchers[rule->matchers.first + 1].kind, MATCHER_PATH);
     cr_assert_eq(policy->matchers[rule->matchers.first + 2].kind, MATCHER_COMMAND);
     cr_assert_eq(policy->matchers[rule->matchers.first + 2].negate, 1);
     cr_assert_eq(policy->matchers[rule->matchers.first + 3].kind, MATCHER_USER);
-    cr_assert_eq(policy->matchers[rule->matchers.first + 3].uid, 7);
+    cr_assert_eq(policy->matchers[rule->matchers.first + 3].id, 7);
     cr_assert_eq(rule->flags, RULE_FINAL | RULE_REPORT);
     cr_assert(rule->roles == ROLE_ACCEPT && rule->protocols == PROTOCOL_TCP &&
               rule->families == FAMILY_INET);

@@ -17,7 +17,7 @@ static const char *rules_for(const char *text, const char *executable, const cha
     static char answer[32];
     uint32_t indices[16];
     struct compiled c = compiled_from(text);
-    const struct identity identity = {executable, argv, uid};
+    const struct identity identity = {.executable = executable, .argv = argv, .uid = uid};
     uint32_t count = active_rules(&c.policy, &identity, indices);
     for (uint32_t i = 0; i < count; i++)
         answer[i] = (char)('0' + indices[i]);

@@ -115,7 +115,7 @@ Test(parse, adjacent_strings_are_one)
 {
     struct ruleset *ruleset = read_right("program = [ \"ng\"\n \"inx\", \"redis\"\n\n];\n"
                                          "rules = ( { final = true; } );");
-    const struct pattern_list *program = &ruleset->rules[0].program;
+    const struct pattern_list *program = &ruleset->rules[0].programs[MATCHER_PROGRAM];
 
     cr_assert_eq(program->count, 2);
     cr_assert_str_eq(program->items[0].text, "nginx");
@@ -172,8 +172,8 @@ Test(parse, directory_in_name_order, .init = enter_scratch, .fini = leave_scratc
     cr_assert_str_eq(ruleset->rules[0].name, "a");
     cr_assert_str_eq(ruleset->rules[1].name, "b");
     /* A file's defaults end with it. */
-    cr_assert_eq(ruleset->rules[0].program.count, 1);
-    cr_assert_eq(ruleset->rules[1].program.count, 0);
+    cr_assert_eq(ruleset->rules[0].programs[MATCHER_PROGRAM].count, 1);
+    cr_assert_eq(ruleset->rules[1].programs[MATCHER_PROGRAM].count, 0);
     cr_assert_eq(ruleset->source_count, 3);
     cr_assert_eq(find_source(ruleset, "")->stamp.directory, 1);
     cr_assert_eq(find_source(ruleset, "10-a.conf")->stamp.directory, 0);
@@ -211,8 +211,9 @@ Test(parse, includes_are_relative_to_the_including_file, .init = enter_scratch,
     ruleset = ruleset_read("top.conf", &diagnostics);
     cr_assert_str_empty(found.text);
     cr_assert_eq(ruleset->source_count, 4);
-    cr_assert_str_eq(ruleset->rules[0].program.items[0].at.file, "parts/deep/two.inc");
-    cr_assert_eq(ruleset->rules[0].program.items[0].at.line, 3);
+    cr_assert_str_eq(ruleset->rules[0].programs[MATCHER_PROGRAM].items[0].at.file,
+                     "parts/deep/two.inc");
+    cr_assert_eq(ruleset->rules[0].programs[MATCHER_PROGRAM].items[0].at.line, 3);
     cr_assert_str_eq(ruleset->rules[0].at.file, "top.conf");
     cr_assert_eq(ruleset->rules[0].at.line, 4);
     cr_assert_str_eq(ruleset->rules[0].settings[1].at.file, "parts/options.inc");
@@ -277,14 +278,15 @@ Test(parse, file_defaults_and_overrides)
                    "program = \"nginx\"; command = ( \"*x*\" ); user = \"root\";\n");
     const struct rule *first = &ruleset->rules[0], *second = &ruleset->rules[1];
 
-    cr_assert_str_eq(first->program.items[0].text, "nginx");
-    cr_assert_str_eq(first->command.items[0].text, "*x*");
-    cr_assert_eq(first->user.items[0].uid, 0);
-    cr_assert_eq(second->program.count, 2);
-    cr_assert(!second->program.items[0].negate && second->program.items[1].negate);
-    cr_assert_str_eq(second->program.items[1].text, "ab");
-    cr_assert_str_eq(second->command.items[0].text, "*x*");
-    cr_assert_eq(second->user.count, 1);
+    cr_assert_str_eq(first->programs[MATCHER_PROGRAM].items[0].text, "nginx");
+    cr_assert_str_eq(first->programs[MATCHER_COMMAND].items[0].text, "*x*");
+    cr_assert_eq(first->programs[MATCHER_USER].items[0].id, 0);
+    cr_assert_eq(second->programs[MATCHER_PROGRAM].count, 2);
+    cr_assert(!second->programs[MATCHER_PROGRAM].items[0].negate &&
+              second->programs[MATCHER_PROGRAM].items[1].negate);
+    cr_assert_str_eq(second->programs[MATCHER_PROGRAM].items[1].text, "ab");
+    cr_assert_str_eq(second->programs[MATCHER_COMMAND].items[0].text, "*x*");
+    cr_assert_eq(second->programs[MATCHER_USER].count, 1);
     ruleset_free(ruleset);
 }
 

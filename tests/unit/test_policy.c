@@ -57,7 +57,7 @@ Test(policy, every_length_but_its_own_is_refused)
 static void walk(const struct policy *policy)
 {
     static const char *const argv[] = {"nginx", "-g", "daemon off;", NULL};
-    const struct identity identity = {"/usr/sbin/nginx", argv, 0};
+    const struct identity identity = {.executable = "/usr/sbin/nginx", .argv = argv};
     uint32_t *indices = calloc(policy->rule_count + 1, sizeof *indices);
     struct active active = {indices, active_rules(policy, &identity, indices)};
     for (uint32_t i = 0; i < policy->rule_count; i++)

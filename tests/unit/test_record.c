@@ -40,7 +40,8 @@ struct scene {
 
 static void open_scene(struct scene *scene)
 {
-    const struct identity identity = {"/bin/test", (const char *const[]){"test", NULL}, 0};
+    const struct identity identity = {.executable = "/bin/test",
+                                      .argv = (const char *const[]){"test", NULL}};
     socklen_t length = sizeof scene->server;
 
     memset(scene, 0, sizeof *scene);

@@ -270,7 +270,8 @@ static int examine_program(struct report *report, const char *name, const char *
         const char *const plain[] = {name, NULL};
         const struct identity identity = {.executable = executable.file,
                                           .argv = executable.hops ? script : plain,
-                                          .uid = geteuid()};
+                                          .uid = geteuid(),
+                                          .gid = getegid()};
 
         report_executable(report, &executable, executable_obstacles(&executable, &launch));
         report_script(report, &executable);

@@ -10,9 +10,11 @@
 #include "names.h"
 #include "policy_file.h"
 #include "print_diagnostic.h"
+#include "process.h"
 #include "simulate.h"
 
 #include <errno.h>
+#include <grp.h>
 #include <netinet/in.h>
 #include <pwd.h>
 #include <stdio.h>
@@ -25,6 +27,8 @@ struct question {
     const char *rules;
     const char *program;
     const char *user;
+    const char *group;
+    const char *cgroup;
     const char *protocol;
     const char *family;
     const char *listen;
@@ -163,25 +167,38 @@ static int set_scenario(const struct question *question, struct scenario *scenar
     return status;
 }
 
-static int set_user(const char *name, uint32_t *uid)
+/* The number that digits alone stand for; false if it is none, or (uid_t)-1. */
+static bool read_id(const char *word, uint32_t *id)
 {
-    const struct passwd *user;
     char *end;
     unsigned long number;
 
-    *uid = geteuid();
-    if (!name)
-        return 0;
     errno = 0;
-    user = getpwnam(name);
-    number = strtoul(name, &end, 10);
-    if (user)
-        *uid = user->pw_uid;
-    else if (*name >= '0' && *name <= '9' && !*end && number < UINT32_MAX)
-        *uid = (uint32_t)number;
-    else
-        return command_failure("no user \"%s\"", name);
-    return 0;
+    number = strtoul(word, &end, 10);
+    if (*word < '0' || *word > '9' || *end != '\0' || errno != 0 || number >= UINT32_MAX)
+        return false;
+    *id = (uint32_t)number;
+    return true;
+}
+
+static int set_user(const char *name, uint32_t *uid)
+{
+    const struct passwd *user = name != NULL ? getpwnam(name) : NULL;
+
+    *uid = user != NULL ? user->pw_uid : geteuid();
+    if (name == NULL || user != NULL || read_id(name, uid))
+        return 0;
+    return command_failure("no user \"%s\"", name);
+}
+
+static int set_group(const char *name, uint32_t *gid)
+{
+    const struct group *group = name != NULL ? getgrnam(name) : NULL;
+
+    *gid = group != NULL ? group->gr_gid : getegid();
+    if (name == NULL || group != NULL || read_id(name, gid))
+        return 0;
+    return command_failure("no group \"%s\"", name);
 }
 
 /* --- the answer ------------------------------------------------------------------------------- */
@@ -352,6 +369,7 @@ static int cmd_explain(int argc, char **argv)
 {
     struct question question = {.rules = NULL};
     struct answer_for whom = {.scenario = {.life = LIFE_SOCKET}};
+    char *own_cgroup;
     int status;
     int first = parse_flags(argc, argv, &question, &status);
 
@@ -370,13 +388,19 @@ static int cmd_explain(int argc, char **argv)
     status = set_scenario(&question, &whom.scenario);
     if (!status)
         status = set_user(question.user, &whom.identity.uid);
+    if (!status)
+        status = set_group(question.group, &whom.identity.gid);
     if (status)
         return status;
+    own_cgroup = process_cgroup(0);
+    whom.identity.cgroup = question.cgroup != NULL ? question.cgroup : own_cgroup;
     /* What is left are the program's arguments; its name goes before them. */
     argv[--first] = (char *)question.program;
     whom.identity.argv = (const char *const *)argv + first;
     whom.identity.executable = strchr(question.program, '/') ? question.program : NULL;
-    return explain(question.rules, &whom, question.json);
+    status = explain(question.rules, &whom, question.json);
+    free(own_cgroup);
+    return status;
 }
 
 static void list_protocols(char *text, size_t size)
@@ -395,6 +419,10 @@ static const struct flag flags[] = {
      "the program that makes the socket", "<program>", NULL},
     {"user", 'u', FLAG_VALUE, offsetof(struct question, user), "USER",
      "the user that runs it, a name or a number [you]", "<user>", NULL},
+    {"group", 'g', FLAG_VALUE, offsetof(struct question, group), "GROUP",
+     "the group that it runs as, a name or a number [yours]", NULL, NULL},
+    {"cgroup", 0, FLAG_VALUE, offsetof(struct question, cgroup), "PATH",
+     "the cgroup that it runs in, as /proc/PID/cgroup shows it [yours]", NULL, NULL},
     {"socket", 0, FLAG_SWITCH, offsetof(struct question, socket), NULL,
      "a new socket of which nothing else is known", NULL, NULL},
     {"listen", 0, FLAG_VALUE, offsetof(struct question, listen), "ADDR",

@@ -176,6 +176,7 @@ static int read_status(struct process *process)
     process->real_uid = (uid_t)status_number(status, "Uid", 0, 0);
     process->effective_uid = (uid_t)status_number(status, "Uid", 1, 0);
     process->real_gid = (gid_t)status_number(status, "Gid", 0, 0);
+    process->effective_gid = (gid_t)status_number(status, "Gid", 1, 0);
     process->no_new_privs = status_number(status, "NoNewPrivs", 0, 0) == 1;
     process->seccomp = (int)status_number(status, "Seccomp", 0, 0);
     free(status);
@@ -480,6 +481,25 @@ static bool differs(struct process *process, const char *name)
 
 /* --- the whole -------------------------------------------------------------------------------- */
 
+char *process_cgroup(pid_t pid)
+{
+    char path[PATH_MAX], line[PATH_MAX + 16];
+    char *cgroup = NULL;
+    FILE *file;
+
+    snprintf(path, sizeof path, pid != 0 ? "/proc/%d/cgroup" : "/proc/self/cgroup", (int)pid);
+    file = fopen(path, "re");
+    /* The line of the version 2 hierarchy is "0::/PATH"; cgroups(7). */
+    while (file != NULL && cgroup == NULL && fgets(line, sizeof line, file) != NULL) {
+        line[strcspn(line, "\n")] = '\0';
+        if (strncmp(line, "0::", 3) == 0)
+            cgroup = strdup(line + 3);
+    }
+    if (file != NULL)
+        fclose(file);
+    return cgroup;
+}
+
 int process_identify(pid_t pid, struct process *process)
 {
     char **words;
@@ -487,6 +507,7 @@ int process_identify(pid_t pid, struct process *process)
     *process = (struct process){.pid = pid, .argv = no_words, .environment = no_words};
     if (read_status(process) != 0 || read_exe(process) != 0)
         return -1;
+    process->cgroup = process_cgroup(pid);
     words = read_words(pid, "cmdline");
     if (words)
         process->argv = without_title(without_padding(words));
@@ -499,7 +520,9 @@ struct identity process_identity(const struct process *process)
 
     return (struct identity){.executable = hidden ? process->name : process->exe,
                              .argv = (const char *const *)process->argv,
-                             .uid = process->effective_uid};
+                             .uid = process->effective_uid,
+                             .gid = process->effective_gid,
+                             .cgroup = process->cgroup};
 }
 
 bool process_is_program(const struct process *process)
@@ -533,6 +556,7 @@ int process_read(pid_t pid, struct process *process)
 
 void process_free(struct process *process)
 {
+    free(process->cgroup);
     free(process->exe);
     free_words(process->argv);
     free_words(process->environment);

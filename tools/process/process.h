@@ -43,7 +43,8 @@ struct process {
                          words of its title, if it shows one ("nginx: worker process") */
     char **environment; /* as it was at the start; ended by NULL, never NULL itself */
     uid_t real_uid, effective_uid;
-    gid_t real_gid;
+    gid_t real_gid, effective_gid;
+    char *cgroup; /* path in the cgroup v2 hierarchy, or NULL */
     bool no_new_privs;
     int seccomp;                    /* 0 off, 1 strict, 2 filter */
     enum secure_mode secure;        /* AT_SECURE: it gained privileges when it started */
@@ -71,6 +72,9 @@ void process_free(struct process *process);
  */
 int process_identify(pid_t pid, struct process *process);
 
+/* The path of a process in the cgroup v2 hierarchy, malloc()ed; pid 0: this process. NULL where it
+ * cannot be read, or there is no such hierarchy. */
+char *process_cgroup(pid_t pid);
 /* What the matchers of rules are compared with; borrowed from `process`. Where the executable may
  * not be seen, it is the process's own name, which mostly is the executable's. */
 struct identity process_identity(const struct process *process);

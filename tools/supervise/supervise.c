@@ -95,7 +95,7 @@ static int identify_program(const struct policy *policy, char *const *argv, stru
     char *path = executable_find(argv[0]);
     char *file = path ? realpath(path, NULL) : NULL;
     const struct identity identity = {
-        .executable = file, .argv = (const char *const *)argv, .uid = geteuid()};
+        .executable = file, .argv = (const char *const *)argv, .uid = geteuid(), .gid = getegid()};
     uint32_t *rules = calloc(policy->rule_count + 1, sizeof *rules);
     const char *slash = strrchr(argv[0], '/');
 
