@@ -29,6 +29,7 @@ from reporting import Daemon
 PROGRAM = "/bin/true"
 REPORT_NS = 2500
 COUNTS = (1, 10, 100, 1000, 10000)
+OTHERS = {50: 1.02, 1000: 1.04, 10000: 1.15}  # rules for other programs, and the bar of a start
 
 # The columns of the table of all preloads: subject, phase, effort.
 COLUMNS = {"start": ("start", 0, Effort(100, 6)), "socket": ("socket", 0, Effort(100, 8)),
@@ -113,6 +114,8 @@ def plan_bars(setup):
     empty, again = setup.empty, setup.again
     noise = "the empty object under another name (noise)"
     none_match = setup.socktune("no rule matches", others(50, four))
+    foreign = {count: setup.socktune(f"{count} for others", others(count, four))
+               for count in OTHERS}
     kept = setup.socktune("kept policy", others(50, four), make=Policies.keep)
     all_match = setup.socktune(
         "50 rules match", [rule(f'program = [ "true", "{TIMED}" ];', four)] * 50, 4, 4)
@@ -129,7 +132,8 @@ def plan_bars(setup):
 
     yield group(f"start of {PROGRAM}", "start", Effort(300, 12), [
         (noise, again, None),
-        ("compiled policy, 50 rules for other programs", none_match, 1.03),
+        *((f"compiled policy, {count:,} rules for other programs", foreign[count], bar)
+          for count, bar in OTHERS.items()),
         ("compiled policy, 50 rules that match", all_match, None),
         ("policy beside a directory of 50 files, found fresh", kept, None)])
     yield group("socket() + close()", "socket", Effort(300, 12), [

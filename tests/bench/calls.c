@@ -38,15 +38,16 @@ static const struct own_option {
     int level;
     int optname;
     int value;
+    const char *unit; /* of the value, where a rule must name it; else NULL */
 } own_options[] = {
-    {"SO_KEEPALIVE", SOL_SOCKET, SO_KEEPALIVE, 1},
-    {"TCP_KEEPIDLE", IPPROTO_TCP, TCP_KEEPIDLE, 600},
-    {"TCP_KEEPINTVL", IPPROTO_TCP, TCP_KEEPINTVL, 60},
-    {"TCP_KEEPCNT", IPPROTO_TCP, TCP_KEEPCNT, 5},
-    {"TCP_NODELAY", IPPROTO_TCP, TCP_NODELAY, 1},
-    {"TCP_USER_TIMEOUT", IPPROTO_TCP, TCP_USER_TIMEOUT, 30000},
-    {"TCP_SYNCNT", IPPROTO_TCP, TCP_SYNCNT, 3},
-    {"TCP_NOTSENT_LOWAT", IPPROTO_TCP, TCP_NOTSENT_LOWAT, 131072},
+    {"SO_KEEPALIVE", SOL_SOCKET, SO_KEEPALIVE, 1, NULL},
+    {"TCP_KEEPIDLE", IPPROTO_TCP, TCP_KEEPIDLE, 600, NULL},
+    {"TCP_KEEPINTVL", IPPROTO_TCP, TCP_KEEPINTVL, 60, NULL},
+    {"TCP_KEEPCNT", IPPROTO_TCP, TCP_KEEPCNT, 5, NULL},
+    {"TCP_NODELAY", IPPROTO_TCP, TCP_NODELAY, 1, NULL},
+    {"TCP_USER_TIMEOUT", IPPROTO_TCP, TCP_USER_TIMEOUT, 30000, "ms"},
+    {"TCP_SYNCNT", IPPROTO_TCP, TCP_SYNCNT, 3, NULL},
+    {"TCP_NOTSENT_LOWAT", IPPROTO_TCP, TCP_NOTSENT_LOWAT, 131072, NULL},
 };
 enum { OWN_OPTIONS = sizeof(own_options) / sizeof(own_options[0]) };
 
@@ -105,7 +106,7 @@ static void time_socket(int calls, long own, uint64_t *spent)
 
 static void time_setsockopt(int calls, long own, uint64_t *spent)
 {
-    static const struct own_option nodelay = {"TCP_NODELAY", IPPROTO_TCP, TCP_NODELAY, 1};
+    static const struct own_option nodelay = {"TCP_NODELAY", IPPROTO_TCP, TCP_NODELAY, 1, NULL};
     uint64_t start = now();
 
     (void)own;
@@ -274,7 +275,11 @@ static void verify(void)
 static void print_options(long count)
 {
     for (long i = 0; i < count; i++)
-        printf("%s = %d; ", own_options[i].name, own_options[i].value);
+        if (own_options[i].unit != NULL)
+            printf("%s = \"%d%s\"; ", own_options[i].name, own_options[i].value,
+                   own_options[i].unit);
+        else
+            printf("%s = %d; ", own_options[i].name, own_options[i].value);
     putchar('\n');
 }
 
