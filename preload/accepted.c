@@ -11,7 +11,6 @@
 
 #include "backlog.h"
 #include "inherited.h"
-#include "kernel_socket.h"
 #include "learn.h"
 #include "report.h"
 #include "tune.h"
@@ -22,7 +21,7 @@ static bool listener_is_wildcard(int listener)
 {
     struct sockinfo sockinfo;
     sockinfo_at_listen(&sockinfo);
-    learn_facts(KERNEL_SOCKET(listener), &sockinfo, FACT_LOCAL, PHASE_LISTEN);
+    learn_facts(OWN_SOCKET(listener), &sockinfo, FACT_LOCAL, PHASE_LISTEN);
     return (sockinfo.known & FACT_LOCAL) == 0 || address_is_unspecified(&sockinfo.local);
 }
 
@@ -41,7 +40,7 @@ static void tune_and_report(int fd, unsigned phases)
     struct sockinfo sockinfo;
     struct decision decision;
     sockinfo_at_accept(&sockinfo);
-    learn_facts(KERNEL_SOCKET(fd), &sockinfo, FACT_REMOTE, PHASE_ACCEPT);
+    learn_facts(OWN_SOCKET(fd), &sockinfo, FACT_REMOTE, PHASE_ACCEPT);
     tune_decide(fd, &sockinfo, PHASE_ACCEPT, phases | sockinfo_phases_behind(&sockinfo), &decision);
     if (phases != 0)
         tune_apply(fd, &sockinfo, &decision, phases);

@@ -3,8 +3,14 @@
 
 #include "bytes.h"
 #include "kernel.h"
+#include "own_pid.h"
 
+#include <errno.h>
 #include <linux/prctl.h>
+
+/* In a mapping of its own, since the object's data is read-only after the constructor. NULL: nobody
+ * watches. Written by the constructor alone. */
+static bool *confined;
 
 /* "Seccomp:\t2": the number behind the tab; -1 if there is no such line. */
 static int seccomp_mode(const char *status, size_t size)
@@ -34,4 +40,27 @@ bool confined_at_start(void)
     if (mode < 0)
         mode = (int)kernel_call(SYS_prctl, PR_GET_SECCOMP, 0L, 0L, 0L, 0L);
     return mode > 0;
+}
+
+void confined_watch(bool already)
+{
+    if (confined == NULL)
+        confined = kernel_map(sizeof *confined);
+    if (confined != NULL && already)
+        *confined = true;
+    own_pid_start();
+}
+
+bool confined_now(void)
+{
+    return confined == NULL || __atomic_load_n(confined, __ATOMIC_RELAXED);
+}
+
+/* A vfork()ed child confines itself, and not its parent, whose memory it has. */
+void confined_begin(void)
+{
+    int saved = errno;
+    if (!confined_now() && !own_pid_is_borrowed())
+        __atomic_store_n(confined, true, __ATOMIC_RELAXED);
+    errno = saved;
 }

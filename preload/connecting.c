@@ -9,7 +9,6 @@
  */
 #include "connecting.h"
 
-#include "kernel_socket.h"
 #include "learn.h"
 #include "reconnect.h"
 
@@ -37,7 +36,7 @@ void connecting_begin(struct connecting *connecting, int fd, const struct sockad
     connecting->tuned = sockinfo_at_address(&connecting->sockinfo, PHASE_CONNECT, address, length);
     if (connecting->tuned) {
         again = reconnect_note(fd);
-        connecting->tuned = !again || !learn_has_connected(KERNEL_SOCKET(fd));
+        connecting->tuned = !again || !learn_has_connected(OWN_SOCKET(fd));
     }
     if (connecting->tuned) {
         connecting->reported =

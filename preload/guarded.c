@@ -11,7 +11,6 @@
 #include "guarded.h"
 
 #include "kernel.h"
-#include "kernel_socket.h"
 #include "learn.h"
 #include "trace.h"
 
@@ -56,7 +55,7 @@ static bool find_ruling(const struct own_setting *setting, enum sibling_effect e
         ruling->option = state.guards[i];
         if (policy_option_is_set_by(&state.policy, ruling->option, setting->level, setting->optname,
                                     effect) &&
-            learn_guard(&state.policy, &state.active, KERNEL_SOCKET(setting->fd), ruling->option,
+            learn_guard(&state.policy, &state.active, OWN_SOCKET(setting->fd), ruling->option,
                         &ruling->sockinfo, &ruling->guard))
             return true;
     }

@@ -4,8 +4,8 @@
  * system calls needs no_new_privs first, and libseccomp sets it always), after which the object
  * makes no system call any more that the program might not have foreseen.
  */
+#include "confined.h"
 #include "real.h"
-#include "report.h"
 
 #include <stdarg.h>
 #include <sys/prctl.h>
@@ -20,6 +20,6 @@ __attribute__((visibility("default"))) int prctl(int option, ...)
         argument[i] = va_arg(arguments, unsigned long);
     va_end(arguments);
     if (option == PR_SET_NO_NEW_PRIVS || option == PR_SET_SECCOMP)
-        report_confine();
+        confined_begin();
     return real.prctl(option, argument[0], argument[1], argument[2], argument[3]);
 }

@@ -4,8 +4,8 @@
  * altered. It is declared with six arguments, as libc's own function reads them, so that the call
  * goes on by a jump: the child of a system call that makes one returns from here as from libc's.
  */
+#include "confined.h"
 #include "real.h"
-#include "report.h"
 
 #include <sys/prctl.h>
 #include <sys/syscall.h>
@@ -17,7 +17,7 @@ static __attribute__((noinline)) long syscall_confining(long number, long a, lon
                                                         long e, long f)
 {
     if (number == SYS_seccomp || a == PR_SET_NO_NEW_PRIVS || a == PR_SET_SECCOMP)
-        report_confine();
+        confined_begin();
     return real.syscall(number, a, b, c, d, e, f);
 }
 

@@ -10,7 +10,6 @@
 #include "backlog.h"
 #include "bytes.h"
 #include "kernel.h"
-#include "kernel_socket.h"
 #include "learn.h"
 #include "report.h"
 #include "tune.h"
@@ -24,7 +23,7 @@ static void tune_inherited(int fd, struct sockinfo *sockinfo, const struct activ
 {
     struct decision decision;
     unsigned phases = sockinfo_phases_behind(sockinfo);
-    learn_decision(&state.policy, active, KERNEL_SOCKET(fd), sockinfo, phase, phases, &decision);
+    learn_decision(&state.policy, active, OWN_SOCKET(fd), sockinfo, phase, phases, &decision);
     if (sockinfo_is_connection(sockinfo))
         apply_drop_early(&state.policy, &decision);
     tune_apply_afterwards(fd, sockinfo, &decision, phases);
@@ -33,7 +32,7 @@ static void tune_inherited(int fd, struct sockinfo *sockinfo, const struct activ
 static void adopt(int fd, const struct active *active)
 {
     struct sockinfo sockinfo;
-    if (!learn_history(KERNEL_SOCKET(fd), &sockinfo))
+    if (!learn_history(OWN_SOCKET(fd), &sockinfo))
         return;
     tune_inherited(fd, &sockinfo, active, PHASE_SOCKET);
     if (active->count != 0 && (sockinfo.roles & ROLE_LISTEN) != 0)
@@ -113,7 +112,7 @@ void adopt_sockets(int handed_over, bool reported)
     if (has_rule_for_leaked() && (rules = kernel_map(size)) != NULL)
         inherited =
             (struct active){rules, active_rules_inherited(&state.policy, &state.active, rules)};
-    if (inherited.count != 0 || reported)
+    if (!confined_now() && (inherited.count != 0 || reported))
         adopt_leaked(handed_over, &inherited);
     if (rules != NULL)
         kernel_call(SYS_munmap, rules, size);

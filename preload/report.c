@@ -9,8 +9,7 @@
  * descriptors at each call that is reported: many at once would keep the program waiting.
  *
  * A forked child goes on with its parent's ring, and registers for itself, in its own memory, when
- * that goes stale. A vfork()ed child borrows its parent's memory and must not: a page that fork()
- * wipes and vfork() does not tells the one from the other, and spares getpid() besides.
+ * that goes stale. A vfork()ed child borrows its parent's memory and must not (own_pid.h).
  *
  * A program that confines itself (seccomp) may be killed for a system call that it did not foresee,
  * so after prctl(PR_SET_NO_NEW_PRIVS or PR_SET_SECCOMP) nothing is registered and nothing handed
@@ -20,10 +19,11 @@
 
 #include "confined.h"
 #include "kernel.h"
-#include "kernel_socket.h"
 #include "learn.h"
+#include "own_pid.h"
 #include "real.h"
 #include "record.h"
+#include "tune.h"
 
 #include <errno.h>
 #include <time.h>
@@ -32,15 +32,8 @@
 #define OLD_AT_ONCE 8u         /* descriptors */
 #define OLD_NONE    UINT32_MAX /* none is left */
 
-/* Wiped by fork(). */
-struct own {
-    uint32_t pid; /* 0: a child that has not asked yet */
-};
-
 struct report_state {
     struct register_state registered;
-    struct own *own;
-    bool confined;
     /* The first descriptor that the helper has still to be told of, or OLD_NONE. */
     uint32_t next_old;
     /* By option of the policy: what report_option() was told last. */
@@ -53,24 +46,11 @@ struct report_state {
 /* NULL: nothing to report. Written by the constructor alone. */
 static struct report_state *reporter;
 
-/* --- time and process --------------------------------------------------------------------------
- */
-
 static uint64_t now_ns(void)
 {
     struct timespec now = {0, 0};
     real_clock_gettime(CLOCK_REALTIME, &now);
     return (uint64_t)now.tv_sec * SECOND_NS + (uint64_t)now.tv_nsec;
-}
-
-static uint32_t own_pid(void)
-{
-    uint32_t pid = __atomic_load_n(&reporter->own->pid, __ATOMIC_RELAXED);
-    if (pid == 0) {
-        pid = (uint32_t)kernel_call(SYS_getpid);
-        __atomic_store_n(&reporter->own->pid, pid, __ATOMIC_RELAXED);
-    }
-    return pid;
 }
 
 /* --- registration ------------------------------------------------------------------------------
@@ -80,8 +60,7 @@ static uint32_t own_pid(void)
 static struct ring *find_ring(uint64_t now)
 {
     struct register_state *registered = &reporter->registered;
-    if (!reporter->confined && register_is_due(registered, now) &&
-        own_pid() == (uint32_t)kernel_call(SYS_getpid)) {
+    if (!confined_now() && register_is_due(registered, now) && !own_pid_is_borrowed()) {
         register_again(registered, &reporter->plan, own_pid(), now);
         if (registered->ring != NULL && ring_is_read(registered->ring, now))
             __atomic_store_n(&reporter->next_old, 0, __ATOMIC_RELAXED);
@@ -116,7 +95,7 @@ static __attribute__((noinline)) void report(int fd, struct sockinfo *sockinfo,
     ring_put(ring, &record);
     if (!wants_handoff(&record))
         return;
-    if (reporter->confined || !ring_is_read(ring, record.time_ns))
+    if (confined_now() || !ring_is_read(ring, record.time_ns))
         ring_withhold(ring);
     else
         hand_off(&reporter->plan, ring, fd, &record);
@@ -140,7 +119,7 @@ void report_adopted(int fd, const struct sockinfo *history)
 static __attribute__((noinline)) void report_old(int newest)
 {
     uint32_t first = __atomic_load_n(&reporter->next_old, __ATOMIC_RELAXED);
-    if (first == OLD_NONE ||
+    if (first == OLD_NONE || confined_now() ||
         !__atomic_compare_exchange_n(&reporter->next_old, &first, first + OLD_AT_ONCE, false,
                                      __ATOMIC_RELAXED, __ATOMIC_RELAXED))
         return; /* another thread does it */
@@ -150,7 +129,7 @@ static __attribute__((noinline)) void report_old(int newest)
         if (fd == newest)
             continue;
         errno = 0;
-        if (learn_history(KERNEL_SOCKET(fd), &sockinfo))
+        if (learn_history(OWN_SOCKET(fd), &sockinfo))
             report_adopted(fd, &sockinfo);
         any |= errno != EBADF;
     }
@@ -196,15 +175,6 @@ void report_option(uint32_t option, unsigned result)
         __atomic_store_n(&reporter->results[option], (uint16_t)result, __ATOMIC_RELAXED);
 }
 
-/* A vfork()ed child confines itself, and not its parent, whose memory it has. */
-void report_confine(void)
-{
-    if (reporter == NULL || reporter->confined || own_pid() != (uint32_t)kernel_call(SYS_getpid))
-        return;
-    reporter->confined = true;
-    __atomic_store_n(&reporter->next_old, OLD_NONE, __ATOMIC_RELAXED);
-}
-
 /* --- start -------------------------------------------------------------------------------------
  */
 
@@ -222,15 +192,11 @@ unsigned report_start(const struct register_where *where)
 {
     unsigned roles = record_roles(&state.policy, &state.active);
     /* A filter that was there before may kill the program for what registering takes. */
-    if (roles == 0 || confined_at_start())
+    if (roles == 0 || confined_now())
         return 0;
     struct report_state *made = kernel_map(sizeof *made);
-    struct own *own = kernel_map(sizeof *own);
-    /* Before Linux 4.14 a forked child cannot be told from a vfork()ed one. */
-    if (made == NULL || own == NULL || real_clock_gettime == NULL ||
-        kernel_call(SYS_madvise, own, sizeof *own, MADV_WIPEONFORK) != 0)
+    if (made == NULL || real_clock_gettime == NULL || !own_pid_start())
         return 0;
-    made->own = own;
     made->registered.distance = REGISTER_DISTANCE_NS;
     register_prepare(&made->plan, where, state.program, &state.policy, &state.active);
     made->maker = (struct record_maker){.policy = &state.policy,

@@ -41,7 +41,4 @@ void report_adopted(int fd, const struct sockinfo *sockinfo);
  * (record.h). Kept for the records to come. */
 void report_option(uint32_t option, unsigned result);
 
-/* The program begins to confine itself: from now on nothing but getsockopt() and the like. */
-void report_confine(void);
-
 #endif

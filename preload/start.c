@@ -53,12 +53,31 @@ static void collect_guards(uint16_t *guards)
     state.guards = guards;
 }
 
+/* Does a rule ask for more than getsockopt() and setsockopt()? `default` looks at fresh sockets,
+ * `force` and `ignore` at send queues, to learn what a socket is. */
+static bool asks_for_more(const struct policy_rule *rule)
+{
+    bool more = (rule->flags & (RULE_REPORT | RULE_INHERITED)) != 0;
+    for (uint32_t a = 0; a < rule->actions.count && !more; a++)
+        more = state.policy.actions[rule->actions.first + a].mode != MODE_SET;
+    return more;
+}
+
+/* Whether a filter was there before is asked only where it matters: it takes time. */
+static void watch_confinement(void)
+{
+    bool more = false;
+    for (uint32_t i = 0; i < state.active.count && !more; i++)
+        more = asks_for_more(&state.policy.rules[state.active.rules[i]]);
+    confined_watch(more && confined_at_start());
+}
+
 /* At a time when making and closing sockets disturbs nobody. */
 static const struct default_value *take_defaults(void)
 {
     unsigned families = defaults_families(&state.policy, &state.active);
     struct default_value *defaults = NULL;
-    if (families != 0)
+    if (families != 0 && !confined_now())
         defaults = kernel_map((size_t)DEFAULT_KINDS * state.policy.option_count * sizeof *defaults);
     if (defaults != NULL)
         defaults_take(&state.policy, &state.active, families, defaults);
@@ -86,6 +105,7 @@ static void publish(const struct identity *identity, void *extra,
     if (state.active.count == 0)
         return;
     collect_guards((uint16_t *)(rules + state.active.count));
+    watch_confinement();
     state.defaults = take_defaults();
     unsigned phases = phases_of_active_rules();
     unsigned reported = report_start(helper);

@@ -5,7 +5,6 @@
 #include "tune.h"
 
 #include "apply.h"
-#include "kernel_socket.h"
 #include "learn.h"
 #include "reconnect.h"
 #include "record.h"
@@ -20,8 +19,7 @@ struct state state;
 void tune_decide(int fd, struct sockinfo *sockinfo, enum phase phase, unsigned phases,
                  struct decision *decision)
 {
-    learn_decision(&state.policy, &state.active, KERNEL_SOCKET(fd), sockinfo, phase, phases,
-                   decision);
+    learn_decision(&state.policy, &state.active, OWN_SOCKET(fd), sockinfo, phase, phases, decision);
 }
 
 static void note_applied(const struct application *application, const struct policy_action *action,
@@ -47,7 +45,7 @@ static struct application application_of(const struct socket_handle *socket,
 void tune_apply(int fd, const struct sockinfo *sockinfo, const struct decision *decision,
                 unsigned phases)
 {
-    const struct application application = application_of(KERNEL_SOCKET(fd), sockinfo, phases);
+    const struct application application = application_of(OWN_SOCKET(fd), sockinfo, phases);
     apply_actions(&application, decision);
 }
 
@@ -55,7 +53,7 @@ void tune_apply_afterwards(int fd, const struct sockinfo *sockinfo, const struct
                            unsigned phases)
 {
     static const struct active none = {NULL, 0};
-    struct application application = application_of(KERNEL_SOCKET(fd), sockinfo, phases);
+    struct application application = application_of(OWN_SOCKET(fd), sockinfo, phases);
     application.timing = APPLY_AFTERWARDS;
     application.defaults = NULL; /* those are with what the rules give at socket() */
     application.active = &none;
@@ -64,14 +62,14 @@ void tune_apply_afterwards(int fd, const struct sockinfo *sockinfo, const struct
 
 void tune_undo(int fd, const struct sockinfo *sockinfo, const struct decision *decision)
 {
-    const struct application application = application_of(KERNEL_SOCKET(fd), sockinfo, 0);
+    const struct application application = application_of(OWN_SOCKET(fd), sockinfo, 0);
     const struct undo_notes notes = reconnect_notes(fd);
     undo_former_peer(&application, decision, &notes);
 }
 
 bool tune_force(int fd, const struct sockinfo *sockinfo, const struct policy_action *action)
 {
-    const struct application application = application_of(KERNEL_SOCKET(fd), sockinfo, 0);
+    const struct application application = application_of(OWN_SOCKET(fd), sockinfo, 0);
     return apply_now(&application, action);
 }
 

@@ -6,7 +6,15 @@
 #ifndef SOCKTUNE_TUNE_H
 #define SOCKTUNE_TUNE_H
 
+#include "confined.h"
+#include "kernel_socket.h"
 #include "state.h"
+
+/* A handle of a descriptor of this program, for the block in which this stands: under a filter, the
+ * library makes no system call that the program may not have foreseen. */
+#define OWN_SOCKET(number)                                                                         \
+    (&(const struct socket_handle){                                                                \
+        .ops = confined_now() ? &kernel_confined_ops : &kernel_socket_ops, .fd = (number)})
 
 /* True if an active rule acts at any of these phases (PHASE_BIT()s): the hooks' first question.
  */

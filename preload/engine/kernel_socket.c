@@ -7,6 +7,8 @@
 #include "compat.h"
 #include "kernel.h"
 
+#include <errno.h>
+
 static int get_option(const struct socket_handle *socket, int level, int optname, void *value,
                       socklen_t *length)
 {
@@ -79,4 +81,37 @@ const struct socket_ops kernel_socket_ops = {
     .make_fresh = make_fresh,
     .drop = drop,
     .queued = get_queued,
+};
+
+static int refuse_disconnect(const struct socket_handle *socket)
+{
+    (void)socket;
+    errno = EPERM;
+    return -1;
+}
+
+static int refuse_fresh(const struct socket_handle *socket, struct socket_handle *fresh)
+{
+    (void)fresh;
+    return refuse_disconnect(socket);
+}
+
+static int refuse_queued(const struct socket_handle *socket, int request,
+                         int *bytes) /* NOLINT(readability-non-const-parameter): of the table */
+{
+    (void)request;
+    (void)bytes;
+    return refuse_disconnect(socket);
+}
+
+const struct socket_ops kernel_confined_ops = {
+    .get = get_option,
+    .set = set_option,
+    .name = get_name,
+    .peer = get_peer,
+    .bind = bind_address,
+    .disconnect = refuse_disconnect,
+    .make_fresh = refuse_fresh,
+    .drop = drop,
+    .queued = refuse_queued,
 };

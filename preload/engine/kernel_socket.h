@@ -10,6 +10,11 @@
 
 extern const struct socket_ops kernel_socket_ops;
 
+/* For a process that a seccomp filter may kill: these call getsockopt(), setsockopt(),
+ * getsockname(), getpeername(), and bind() where a rule gives a source address. The others fail
+ * with EPERM. */
+extern const struct socket_ops kernel_confined_ops;
+
 /* A handle of a descriptor, for the block in which this stands. */
 #define KERNEL_SOCKET(number)                                                                      \
     (&(const struct socket_handle){.ops = &kernel_socket_ops, .fd = (number)})
