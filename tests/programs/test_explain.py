@@ -38,6 +38,7 @@ OPTIONS = {
     "IPV6_TCLASS": (41, 67, [0x20, 0x48, 0xb8]),
     "IPV6_UNICAST_HOPS": (41, 16, [30, 40, 50]),
 }
+UNITS = {"TCP_USER_TIMEOUT": "ms"}  # of numbers that a rule may not leave without one
 OWN = {"SO_KEEPALIVE": 0, "SO_OOBINLINE": 0, "TCP_NODELAY": 0, "SO_PRIORITY": 0, "IP_TOS": 0x28,
        "IPV6_TCLASS": 0x28}  # what the program itself sets; else OWN_NUMBER
 OWN_NUMBER = 99
@@ -92,14 +93,17 @@ class Maker:
         chosen = [key for key in makers if self.maybe(0.2)]
         return " ".join(f"{key} = {makers[key]()};" for key in chosen)
 
+    def value(self, name):
+        number = self.random.choice(OPTIONS[name][2])
+        return f'"{number}{UNITS[name]}"' if name in UNITS else str(number)
+
     def rule(self, number):
         statements = [f'name = "r{number}";', f"match = {{ {self.match()} }};"]
         names = self.some(list(OPTIONS), 10)
         for mode in ("set", "default", "force"):
             mine, names = names[:3], names[3:]
             if mine and self.maybe(0.8 if mode == "set" else 0.4):
-                said = " ".join(f"{name} = {self.random.choice(OPTIONS[name][2])};"
-                                for name in mine)
+                said = " ".join(f"{name} = {self.value(name)};" for name in mine)
                 statements.append(f"{mode} = {{ {said} }};")
         if names and self.maybe(0.3):
             statements.append(f'ignore = [ "{names[0]}" ];')
