@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Writing the records of a policy: options in their order, and each rule with its actions. */
 #include "compile.h"
+#include "compile_trial.h"
 
 #include "policy_split.h"
 #include "policy_writer.h"
@@ -318,6 +319,7 @@ static void write_rule(struct builder *builder, const struct rule *rule)
         .protocols = rule->protocols,
         .roles = rule->roles,
         .families = rule->families,
+        .trial = compile_trial(&builder->writer, builder->ruleset, rule),
     };
     struct setting_target targets[SETTING_TARGETS_MAX];
 

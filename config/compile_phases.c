@@ -139,6 +139,12 @@ unsigned option_phases(const struct option *option, unsigned roles, unsigned cri
 
 /* --- rules ---------------------------------------------------------------------------------- */
 
+/* Can only a connection tell whether the rule is for it, and no listener? */
+static bool rule_asks_connection(const struct rule *rule)
+{
+    return rule->remote.count != 0 || rule->remote_port.count != 0 || rule->trial != NULL;
+}
+
 static unsigned own_criteria(const struct rule *rule)
 {
     unsigned streams = rule_roles(rule) & ROLE_STREAM;
@@ -150,7 +156,7 @@ static unsigned own_criteria(const struct rule *rule)
         criteria |= CRITERIA_LOCAL_ADDRESS;
     if (rule->local_port.count != 0)
         criteria |= CRITERIA_LOCAL_PORT;
-    if (rule->remote.count != 0 || rule->remote_port.count != 0)
+    if (rule_asks_connection(rule))
         criteria |= CRITERIA_REMOTE;
     return criteria;
 }
@@ -185,8 +191,8 @@ unsigned target_phases(const struct rule *rule, unsigned criteria, const struct 
         return 0;
     if (option->kind == KIND_TRANSPORT)
         return SOCKET;
-    /* A listener has no peer, so a rule that asks for one is never a listener's. */
-    if (rule->remote.count != 0 || rule->remote_port.count != 0)
+    /* A listener has no peer and no arm, so a rule that asks for one is never a listener's. */
+    if (rule_asks_connection(rule))
         roles &= ~(unsigned)ROLE_LISTEN;
     phases = option_phases(option, roles, criteria);
     /* connect() alone binds to a source, even where the rule could be decided at socket(). */

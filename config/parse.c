@@ -76,11 +76,19 @@ static void read_handoff(struct reader *reader, const config_setting_t *setting,
                     "handoff: expected \"ring\", \"socket\" or \"auto\", not \"%s\"", way);
 }
 
+/* Read after all else. */
+static void pass_trial(struct reader *reader, const config_setting_t *setting, struct rule *rule)
+{
+    (void)reader;
+    (void)setting;
+    (void)rule;
+}
+
 static const struct keyword rule_keywords[] = {
     {"name", read_name},           {"match", read_match},   {"set", read_set},
     {"default", read_default},     {"force", read_force},   {"ignore", parse_ignore},
     {"final", read_final},         {"report", read_report}, {"handoff", read_handoff},
-    {"inherited", read_inherited},
+    {"inherited", read_inherited}, {"trial", pass_trial},
 };
 enum { RULE_KEYWORDS = sizeof rule_keywords / sizeof rule_keywords[0] };
 
@@ -152,6 +160,8 @@ static void read_rule(struct reader *reader, const config_setting_t *group)
     for (int i = 0; i < config_setting_length(group); i++)
         read_rule_setting(reader, config_setting_get_elem(group, (unsigned)i), rule);
     refuse_late_transport(reader, rule);
+    if (config_setting_get_member(group, "trial") != NULL)
+        parse_trial(reader, config_setting_get_member(group, "trial"), rule);
 }
 
 static void read_rules(struct reader *reader, const config_setting_t *list)

@@ -128,4 +128,11 @@ void parse_settings(struct reader *reader, const config_setting_t *group, enum a
                     struct rule *rule);
 void parse_ignore(struct reader *reader, const config_setting_t *names, struct rule *rule);
 
+/* The group `trial`, after all else of its rule, which is the last one of the ruleset: its arms
+ * take the place of the rule. */
+void parse_trial(struct reader *reader, const config_setting_t *group, const struct rule *rule);
+
+/* Report the first option of an arm that a trial cannot compare. */
+void trial_refuse_options(struct diagnostics *diagnostics, const struct rule *arm);
+
 #endif

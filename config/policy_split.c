@@ -103,7 +103,7 @@ struct copier {
     uint16_t option[POLICY_OPTIONS_MAX]; /* index in the copy */
 };
 
-_Static_assert(SECTION_COUNT == 9, "does a reference lead to the new section?");
+_Static_assert(SECTION_COUNT == 10, "does a reference lead to the new section?");
 
 static const unsigned char *records_of(const struct copier *copier, enum policy_section_id id)
 {

@@ -131,7 +131,8 @@ static bool programs_cover(const struct rule *outer, const struct rule *inner)
 
 bool rule_covers(const struct rule *outer, const struct rule *inner)
 {
-    return is_subset(rule_roles(inner), outer->roles) &&
+    /* An arm of a trial has only some of the sockets of its rule. */
+    return outer->trial == NULL && is_subset(rule_roles(inner), outer->roles) &&
            is_subset(inner->families, outer->families) &&
            is_subset(inner->protocols, outer->protocols) && programs_cover(outer, inner) &&
            RANGES_COVER(prefixes, outer->local, inner->local) &&

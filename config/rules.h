@@ -67,6 +67,8 @@ struct rule {
     bool handoff_said;        /* the rule has a handoff */
     struct setting *settings; /* in the order written */
     size_t setting_count;
+    const struct trial *trial; /* the rule is an arm of it (trial.h); NULL: it is none */
+    unsigned trial_arm;
 };
 
 struct source_file {

@@ -40,6 +40,7 @@ static void tune_and_report(int fd, unsigned phases)
     struct sockinfo sockinfo;
     struct decision decision;
     sockinfo_at_accept(&sockinfo);
+    report_moment(&sockinfo);
     learn_facts(OWN_SOCKET(fd), &sockinfo, FACT_REMOTE, PHASE_ACCEPT);
     tune_decide(fd, &sockinfo, PHASE_ACCEPT, phases | sockinfo_phases_behind(&sockinfo), &decision);
     if (phases != 0)

@@ -41,6 +41,8 @@ void connecting_begin(struct connecting *connecting, int fd, const struct sockad
     if (connecting->tuned) {
         connecting->reported =
             reports(ROLE_CONNECT) && (connecting->sockinfo.families & FAMILY_IP) != 0;
+        if (connecting->reported)
+            report_moment(&connecting->sockinfo);
         tune_before(connecting, fd, again);
     }
     errno = saved;

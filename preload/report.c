@@ -147,6 +147,19 @@ static void report_new(int fd, struct sockinfo *sockinfo, const struct decision 
     errno = saved;
 }
 
+void report_moment(struct sockinfo *sockinfo)
+{
+    if (reporter == NULL || reporter->plan.head.version != REGISTRATION_WITH_TRIALS)
+        return;
+    uint64_t now = now_ns();
+    const struct ring *ring = find_ring(now);
+    if (ring == NULL || !ring_is_read(ring, now))
+        return;
+    sockinfo->moment.time_ns = now;
+    sockinfo->moment.ended = __atomic_load_n(&ring->header.ended, __ATOMIC_RELAXED);
+    sockinfo->known |= FACT_MOMENT;
+}
+
 bool report_finds_ring(void)
 {
     return find_ring(now_ns()) != NULL;

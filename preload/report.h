@@ -34,6 +34,13 @@ void report_listen(int fd);
 /* Is there somebody to report to? May register. Changes errno. */
 bool report_finds_ring(void);
 
+/*
+ * A connection begins: note in its sockinfo what its arm in a trial depends on. Nothing is noted
+ * where no trial concerns the program, or while no helper reads its ring: a trial that nobody
+ * watches is not carried out. Makes no system call but for a registration that is due.
+ */
+void report_moment(struct sockinfo *sockinfo);
+
 /* A socket that was there before, as learn_history() found it. */
 void report_adopted(int fd, const struct sockinfo *sockinfo);
 

@@ -1,8 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Facts from the kernel: SO_DOMAIN, SO_TYPE, SO_PROTOCOL, getsockname, getpeername, TCP_INFO.
+ * Facts from the kernel: SO_DOMAIN, SO_TYPE, SO_PROTOCOL, SO_COOKIE, getsockname, getpeername,
+ * TCP_INFO.
  */
 #include "learn.h"
+
+#include "compat.h"
 
 #include <linux/sockios.h>
 #include <netinet/in.h>
@@ -73,6 +76,15 @@ static bool learn_type(const struct socket_handle *socket, struct sockinfo *sock
     return true;
 }
 
+static bool learn_cookie(const struct socket_handle *socket, struct sockinfo *sockinfo)
+{
+    socklen_t length = sizeof sockinfo->cookie;
+    if (socket->ops->get(socket, SOL_SOCKET, SO_COOKIE, &sockinfo->cookie, &length) != 0)
+        return false;
+    sockinfo->known |= FACT_COOKIE;
+    return true;
+}
+
 void learn_facts(const struct socket_handle *socket, struct sockinfo *sockinfo, unsigned wanted,
                  enum phase phase)
 {
@@ -92,6 +104,8 @@ void learn_facts(const struct socket_handle *socket, struct sockinfo *sockinfo, 
         sockinfo->families &= (uint8_t)family_bit_of(socket_get_int(socket, SOL_SOCKET, SO_DOMAIN));
         got |= FACT_FAMILY;
     }
+    if ((wanted & FACT_COOKIE) != 0 && learn_cookie(socket, sockinfo))
+        got |= FACT_COOKIE;
     if ((wanted & FACT_ROLE & ~got) != 0 && narrow_type(socket, sockinfo, phase))
         got |= FACT_ROLE;
     sockinfo->unavailable |= (uint8_t)(wanted & ~got);

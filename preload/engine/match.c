@@ -10,6 +10,7 @@
 
 #include "bytes.h"
 #include "glob.h"
+#include "trial.h"
 
 #define NO_MATCH UINT32_MAX /* beside sets of missing facts */
 
@@ -294,6 +295,14 @@ static uint32_t role_matches(const struct sockinfo *sockinfo, unsigned accepted)
     return set_matches(sockinfo->roles, accepted, FACT_ROLE);
 }
 
+static uint32_t arm_matches(const struct policy_trial *arm, const struct sockinfo *sockinfo)
+{
+    uint32_t missing = trial_missing(arm, sockinfo);
+    if (missing != 0)
+        return missing;
+    return trial_is_in(arm, sockinfo) ? 0 : NO_MATCH;
+}
+
 /* The rule's criteria on the socket: NO_MATCH, or the facts it depends on; 0: it matches. */
 static uint32_t rule_matches(const struct policy *policy, const struct policy_rule *rule,
                              const struct view *view)
@@ -307,7 +316,10 @@ static uint32_t rule_matches(const struct policy *policy, const struct policy_ru
     missing |= end_matches(policy, view, &view->remote, rule->remote, rule->remote_port);
     if (missing == NO_MATCH)
         return NO_MATCH;
-    return missing | end_matches(policy, view, &view->local, rule->local, rule->local_port);
+    missing |= end_matches(policy, view, &view->local, rule->local, rule->local_port);
+    if (missing == NO_MATCH || rule->trial.count == 0)
+        return missing;
+    return missing | arm_matches(&policy->trials[rule->trial.first], sockinfo);
 }
 
 /* Can the option exist for what the sockinfo may be? A statement may become several actions, for

@@ -17,6 +17,7 @@ const uint32_t policy_record_size[SECTION_COUNT] = {
     [SECTION_PREFIXES] = sizeof(struct policy_prefix),
     [SECTION_PORTS] = sizeof(struct policy_port),
     [SECTION_SIBLINGS] = sizeof(struct policy_sibling),
+    [SECTION_TRIALS] = sizeof(struct policy_trial),
     [SECTION_DATA] = 1,
 };
 
@@ -44,6 +45,8 @@ const struct policy_reference policy_references[POLICY_REFERENCES] = {
     RANGE(SECTION_RULES, struct policy_rule, local_port, SECTION_PORTS),
     RANGE(SECTION_RULES, struct policy_rule, remote_port, SECTION_PORTS),
     RANGE(SECTION_RULES, struct policy_rule, actions, SECTION_ACTIONS),
+    RANGE(SECTION_RULES, struct policy_rule, trial, SECTION_TRIALS),
+    STRING(SECTION_TRIALS, struct policy_trial, text),
     STRING(SECTION_OPTIONS, struct policy_option, name),
     OPTION(SECTION_ACTIONS, struct policy_action, option),
     RANGE(SECTION_ACTIONS, struct policy_action, value, SECTION_DATA), /* and `length` */
@@ -58,7 +61,8 @@ _Static_assert(offsetof(struct policy_action, length) == offsetof(struct policy_
 _Static_assert(sizeof(struct policy_header) == 56 + 8 * SECTION_COUNT, "header");
 _Static_assert(sizeof(struct policy_source) == 56, "source");
 _Static_assert(sizeof(struct policy_matcher) == 16, "matcher");
-_Static_assert(sizeof(struct policy_rule) == 72, "rule");
+_Static_assert(sizeof(struct policy_rule) == 80, "rule");
+_Static_assert(sizeof(struct policy_trial) == 32, "trial");
 _Static_assert(sizeof(struct policy_option) == 16, "option");
 _Static_assert(sizeof(struct policy_action) == 36, "action");
 _Static_assert(sizeof(struct policy_prefix) == 20, "prefix");
@@ -175,7 +179,15 @@ static bool rule_ok(const struct policy_header *h, const struct policy_rule *rul
     return (rule->flags & ~flags) == 0 && (rule->flags & RULE_HANDOFF) != RULE_HANDOFF &&
            rule->protocols != 0 && (rule->protocols & ~(unsigned)PROTOCOL_ALL) == 0 &&
            rule->roles != 0 && (rule->roles & ~(unsigned)ROLE_ALL) == 0 && rule->families != 0 &&
-           (rule->families & ~(unsigned)FAMILY_ALL) == 0 && (rule->phases & ~PHASE_ALL) == 0;
+           (rule->families & ~(unsigned)FAMILY_ALL) == 0 && (rule->phases & ~PHASE_ALL) == 0 &&
+           rule->trial.count <= 1;
+}
+
+static bool trial_ok(const struct policy_header *h, const struct policy_trial *trial)
+{
+    (void)h;
+    return trial->arm < trial->arms && trial->arms <= POLICY_TRIAL_ARMS_MAX &&
+           trial->number < POLICY_TRIALS_MAX;
 }
 
 static bool option_ok(const struct policy_header *h, const struct policy_option *option)
@@ -246,7 +258,8 @@ static bool records_ok(const struct policy_header *h)
            EACH_OK(h, SECTION_ACTIONS, struct policy_action, action_ok) &&
            EACH_OK(h, SECTION_PREFIXES, struct policy_prefix, prefix_ok) &&
            EACH_OK(h, SECTION_PORTS, struct policy_port, port_ok) &&
-           EACH_OK(h, SECTION_SIBLINGS, struct policy_sibling, sibling_ok);
+           EACH_OK(h, SECTION_SIBLINGS, struct policy_sibling, sibling_ok) &&
+           EACH_OK(h, SECTION_TRIALS, struct policy_trial, trial_ok);
 }
 
 /* An index and a whole come together, the one between the front and the other. */
@@ -317,6 +330,7 @@ const char *policy_open_blob(struct policy *policy, const void *blob, size_t siz
         .prefixes = section(h, SECTION_PREFIXES),
         .ports = section(h, SECTION_PORTS),
         .siblings = section(h, SECTION_SIBLINGS),
+        .trials = section(h, SECTION_TRIALS),
         .data = section(h, SECTION_DATA),
         .failure = (const char *)section(h, SECTION_DATA) + h->failure,
         .size = h->size,

@@ -31,7 +31,7 @@
 #include <stdint.h>
 
 #define POLICY_MAGIC       "SOCKTUNE"
-#define POLICY_VERSION     6u
+#define POLICY_VERSION     7u
 #define POLICY_SUFFIX      ".policy"
 #define POLICY_SIZE_MAX    (64u << 20) /* bytes; a larger file is refused unread */
 #define POLICY_OPTIONS_MAX 256u /* distinct options in one policy: bounds the stack of a hook */
@@ -110,6 +110,7 @@ enum policy_section_id {
     SECTION_PREFIXES, /* struct policy_prefix */
     SECTION_PORTS,    /* struct policy_port */
     SECTION_SIBLINGS, /* struct policy_sibling */
+    SECTION_TRIALS,   /* struct policy_trial */
     SECTION_DATA,     /* NUL-terminated strings and values; byte 0 is NUL, so offset 0 is "" */
     SECTION_COUNT
 };
@@ -135,7 +136,7 @@ struct policy_reference {
  * All fields that refer to something. A new field of that kind needs a row in policy.c and nothing
  * else: the check of a policy bounds it, and config/policy_split.c copies what it refers to.
  */
-#define POLICY_REFERENCES 16
+#define POLICY_REFERENCES 18
 extern const struct policy_reference policy_references[POLICY_REFERENCES];
 
 struct policy_header {
@@ -239,10 +240,29 @@ struct policy_rule {
     struct policy_range local_port; /* ports, empty: any */
     struct policy_range remote_port;
     struct policy_range actions;
-    uint16_t protocols; /* enum protocol_bit, never 0 */
-    uint8_t roles;      /* enum role_bit, never 0 */
-    uint8_t families;   /* enum family_bit, never 0 */
-    uint32_t phases;    /* union of its actions' phases */
+    uint16_t protocols;        /* enum protocol_bit, never 0 */
+    uint8_t roles;             /* enum role_bit, never 0 */
+    uint8_t families;          /* enum family_bit, never 0 */
+    uint32_t phases;           /* union of its actions' phases */
+    struct policy_range trial; /* one record: the rule is an arm of a trial; empty: it is none */
+};
+
+#define POLICY_TRIALS_MAX     64u /* in one policy */
+#define POLICY_TRIAL_ARMS_MAX 8u
+
+/*
+ * An arm of a trial (trial.h). Each arm of a trial is a rule of its own. The arms have the criteria
+ * of the trial's rule in common; which of them a connection gets depends on these fields.
+ */
+struct policy_trial {
+    uint64_t seed;
+    uint64_t unit_ns; /* length of a time interval; 0: each connection is in an arm of its own */
+    uint32_t low;     /* without intervals: the arm's share, in 65536ths, from `low` ... */
+    uint32_t high;    /* ... up to, but not with, `high` */
+    uint32_t text;    /* string: all of the definition, for the helper (config/trial_text.h) */
+    uint16_t number;  /* of the trial in this policy, below POLICY_TRIALS_MAX */
+    uint8_t arm;      /* below `arms`; 0 is the control arm */
+    uint8_t arms;     /* 2 to POLICY_TRIAL_ARMS_MAX */
 };
 
 enum option_flag {
@@ -301,6 +321,7 @@ struct policy {
     const struct policy_prefix *prefixes;
     const struct policy_port *ports;
     const struct policy_sibling *siblings;
+    const struct policy_trial *trials;
     const char *data;
     const char *failure; /* as in the header; "" for none */
     uint32_t size;

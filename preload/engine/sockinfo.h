@@ -18,13 +18,22 @@ enum fact_bit {
     FACT_FAMILY = 2,   /* families has one member */
     FACT_PROTOCOL = 4, /* protocols has one member */
     FACT_LOCAL = 8,    /* local and local_port */
-    FACT_REMOTE = 16   /* remote and remote_port */
+    FACT_REMOTE = 16,  /* remote and remote_port */
+    FACT_MOMENT = 32,  /* moment: when the connection began. Only connect() and accept() know */
+    FACT_COOKIE = 64   /* cookie */
 };
-#define FACT_ALL 31u
+#define FACT_ALL 127u
 
 /* IPv4 as v4-mapped IPv6, so that there is one kind of address. */
 struct address {
     uint8_t bytes[16];
+};
+
+/* What decides, beside the socket, on its arm in a trial (trial.h). */
+struct trial_moment {
+    uint64_t time_ns; /* CLOCK_REALTIME */
+    uint64_t ended;   /* a bit for each trial, by its number: it is over */
+    uint8_t forced;   /* 0: none; else this arm + 1, whatever else decides: for explanations */
 };
 
 /*
@@ -37,10 +46,12 @@ struct sockinfo {
     struct address remote;
     uint16_t local_port; /* host byte order */
     uint16_t remote_port;
+    struct trial_moment moment;
+    uint64_t cookie;     /* SO_COOKIE */
     uint16_t protocols;  /* enum protocol_bit: what it may be */
     uint8_t roles;       /* enum role_bit */
     uint8_t families;    /* enum family_bit: what it may be; empty: none of ours */
-    uint8_t known;       /* enum fact_bit: ROLE, LOCAL, REMOTE */
+    uint8_t known;       /* enum fact_bit: ROLE, LOCAL, REMOTE, MOMENT, COOKIE */
     uint8_t unavailable; /* enum fact_bit: asked for in vain; a rule that needs it does not match */
 };
 

@@ -76,21 +76,44 @@ static bool put_name(struct register_plan *plan, const char *name)
     return true;
 }
 
+/* False: no room. */
+static bool put_trial(struct register_plan *plan, const struct policy *policy,
+                      const struct policy_rule *rule)
+{
+    return put_name(plan, rule->trial.count == 0
+                              ? REGISTRATION_NO_TRIAL
+                              : policy_string(policy, policy->trials[rule->trial.first].text));
+}
+
+static bool has_trials(const struct policy *policy, const struct active *active)
+{
+    for (uint32_t i = 0; i < active->count; i++)
+        if (policy->rules[active->rules[i]].trial.count != 0)
+            return true;
+    return false;
+}
+
 void register_prepare(struct register_plan *plan, const struct register_where *where,
                       const char *program, const struct policy *policy, const struct active *active)
 {
+    bool trials = has_trials(policy, active);
     find_helpers(plan, where);
-    plan->head = (struct registration){.version = REGISTRATION_VERSION,
-                                       .ring_size = (uint32_t)RING_SIZE(RING_SLOTS)};
+    plan->head =
+        (struct registration){.version = trials ? REGISTRATION_WITH_TRIALS : REGISTRATION_VERSION,
+                              .ring_size = (uint32_t)RING_SIZE(RING_SLOTS)};
     __builtin_memcpy(plan->head.magic, REGISTRATION_MAGIC, sizeof plan->head.magic);
     put_name(plan, program);
     for (uint32_t i = 0; i < active->count; i++) {
         const struct policy_rule *rule = &policy->rules[active->rules[i]];
+        uint32_t size = plan->names_size;
         if ((rule->flags & RULE_REPORT) == 0)
             continue;
         if (plan->head.rule_count == REGISTRATION_RULES_MAX ||
-            !put_name(plan, policy_string(policy, rule->name)))
+            !put_name(plan, policy_string(policy, rule->name)) ||
+            (trials && !put_trial(plan, policy, rule))) {
+            plan->names_size = size;
             break;
+        }
         plan->head.rule_count++;
     }
     plan->head.size = (uint32_t)sizeof plan->head + plan->names_size;

@@ -5,7 +5,10 @@
  *
  * Registration: the program closes everything again but its mapping of the ring.
  *
- *   struct registration | program NUL | rule NUL | rule NUL | ...
+ *   struct registration | program NUL | rule NUL trial NUL | rule NUL trial NUL | ...
+ *
+ * `trial` is the definition of the trial whose arm the rule is (config/trial_text.h), or
+ * REGISTRATION_NO_TRIAL. A program without trials sends version 2, which has the names alone.
  *
  * with one or two descriptors (SCM_RIGHTS), in this order:
  *
@@ -31,8 +34,10 @@
 
 #define REGISTRATION_MAGIC       "STREGIST"
 #define REGISTRATION_VERSION     2u
+#define REGISTRATION_WITH_TRIALS 3u     /* version of one that tells of trials */
 #define REGISTRATION_SIZE_MAX    16384u /* bytes of the message */
 #define REGISTRATION_RULES_MAX   256u
+#define REGISTRATION_NO_TRIAL    "-"
 #define REGISTRATION_DESCRIPTORS 2 /* at most */
 /* Groups 1 << (SKNLGRP_INET_TCP_DESTROY - 1) and of SKNLGRP_INET6_TCP_DESTROY (linux/sock_diag.h),
  * as nl_groups of struct sockaddr_nl has them. */

@@ -123,7 +123,8 @@ struct ring_header {
     uint64_t tail __attribute__((aligned(64))); /* the reader: the next ticket to read */
     uint64_t heartbeat; /* the reader: CLOCK_REALTIME ns, renewed at least every 10 s; 0: gone */
     uint64_t taken;     /* the reader: of `handed`, those that it has closed again */
-    uint8_t reserved2[4096 - 152];
+    uint64_t ended; /* the reader: a bit for each trial, by its number in the policy: it is over */
+    uint8_t reserved2[4096 - 160];
 } __attribute__((aligned(64)));
 _Static_assert(sizeof(struct ring_header) == 4096, "one page, the same on every architecture");
 

@@ -144,6 +144,14 @@ static void do_bind(struct simulation *simulation, const struct sockaddr_storage
     simulation->fake.local = *local;
 }
 
+static void enter_trials(const struct simulation *simulation, struct sockinfo *sockinfo)
+{
+    if (simulation->scenario->trial_arm == 0)
+        return;
+    sockinfo->moment.forced = simulation->scenario->trial_arm;
+    sockinfo->known |= FACT_MOMENT;
+}
+
 /* Decided once: before the call, for after it too. */
 static void do_connect(struct simulation *simulation, const struct sockaddr_storage *remote)
 {
@@ -153,6 +161,7 @@ static void do_connect(struct simulation *simulation, const struct sockaddr_stor
     bool ours = sockinfo_at_address(&sockinfo, PHASE_CONNECT, (const struct sockaddr *)remote,
                                     sizeof *remote);
 
+    enter_trials(simulation, &sockinfo);
     if (ours) {
         decide(simulation, &sockinfo, before | after, &decision);
         carry_out(simulation, &sockinfo, &decision, before);
@@ -191,6 +200,7 @@ static void do_accept(struct simulation *simulation)
     simulation->fake.remote = simulation->scenario->remote;
     simulation->fake.state = FAKE_ACCEPTED;
     sockinfo_at_accept(&sockinfo);
+    enter_trials(simulation, &sockinfo);
     tune(simulation, &sockinfo, PHASE_BIT(PHASE_ACCEPT) | PHASE_BIT(PHASE_ACCEPT_WILDCARD));
 }
 

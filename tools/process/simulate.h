@@ -27,6 +27,8 @@ struct scenario {
     /* It is there: its protocol is settled, whatever a `transport` says, and the local address of
      * one that connected is known, bound or not. */
     bool open;
+    /* The connection is in this arm of every trial, counted from 1; 0: it is in none. */
+    uint8_t trial_arm;
 };
 
 /* An option given to the socket. */

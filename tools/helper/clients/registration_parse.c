@@ -37,13 +37,30 @@ static const char *check_head(const struct registration *head, size_t size)
 {
     if (memcmp(head->magic, REGISTRATION_MAGIC, sizeof head->magic) != 0)
         return "not a registration";
-    if (head->version != REGISTRATION_VERSION && head->version != REGISTRATION_VERSION_OLD)
+    if (head->version < REGISTRATION_VERSION_OLD || head->version > REGISTRATION_WITH_TRIALS)
         return "a registration of another version";
     if (head->size != size)
         return "a registration of another size than it says";
     if (head->rule_count > REGISTRATION_RULES_MAX)
         return "a registration of too many rules";
     return NULL;
+}
+
+static bool take_rule(struct registration_names *names, uint32_t i, const char **at,
+                      const char *end)
+{
+    names->trials[i] = NULL;
+    names->rules[i] = take_name(at, end);
+    if (names->rules[i] == NULL)
+        return false;
+    if (names->head.version != REGISTRATION_WITH_TRIALS)
+        return true;
+    names->trials[i] = take_name(at, end);
+    if (names->trials[i] == NULL)
+        return false;
+    if (strcmp(names->trials[i], REGISTRATION_NO_TRIAL) == 0)
+        names->trials[i] = NULL;
+    return true;
 }
 
 const char *registration_parse(const void *message, size_t size, size_t descriptors,
@@ -60,11 +77,9 @@ const char *registration_parse(const void *message, size_t size, size_t descript
     names->program = take_name(&at, end);
     if (names->program == NULL)
         return "a registration without a proper program name";
-    for (uint32_t i = 0; i < names->head.rule_count; i++) {
-        names->rules[i] = take_name(&at, end);
-        if (names->rules[i] == NULL)
+    for (uint32_t i = 0; i < names->head.rule_count; i++)
+        if (!take_rule(names, i, &at, end))
             return "a registration without a proper rule name";
-    }
     if (at != end)
         return "a registration with something behind its names";
     if (descriptors != REGISTRATION_DESCRIPTORS &&

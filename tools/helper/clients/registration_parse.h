@@ -15,7 +15,8 @@
 struct registration_names {
     struct registration head;
     const char *program;
-    const char *rules[REGISTRATION_RULES_MAX]; /* head.rule_count of them */
+    const char *rules[REGISTRATION_RULES_MAX];  /* head.rule_count of them */
+    const char *trials[REGISTRATION_RULES_MAX]; /* their trials; NULL: the rule is no arm of one */
 };
 
 /*
