@@ -86,7 +86,7 @@ MAN_PAGES   := tools/socktune.1 tools/socktune.7 $(B)/socktune.conf.5 preload/li
 
 CONFIG_LIBS := -lconfig
 TOOLS_LIBS  := -ljansson -lcurl -lelf -lseccomp -lmnl -lncursesw -ltinfo -lm -pthread
-HELPER_LIBS := -lmnl -lmicrohttpd -ljansson
+HELPER_LIBS := -lmnl -lmicrohttpd -ljansson -lm
 
 # Debug information names no build directory: the same source gives the same bytes anywhere.
 COMMON_FLAGS := $(STD) $(WARNINGS) -D_GNU_SOURCE -MMD -MP -ffile-prefix-map='$(CURDIR)'=.

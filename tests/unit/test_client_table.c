@@ -28,8 +28,8 @@ static void set_up(void)
         .interval = 10, .user_processes = 3, .user_connections = 5, .ring_kib = 4096};
     poller = poller_new(&kernel->conntrack, &config.interval);
     cr_assert_eq(poller_watch_own(poller, eventfd(0, 0), FAKE_NETNS), 0);
-    table =
-        client_table_new(&(struct client_table_parts){NULL, &kernel->conntrack, poller, &config});
+    table = client_table_new(
+        &(struct client_table_parts){NULL, &kernel->conntrack, poller, &config, NULL});
 }
 
 static void tear_down(void)

@@ -176,6 +176,21 @@ static int watch_own_namespace(struct poller *poller)
     return 0;
 }
 
+/* What has ended is kept where systemd says (StateDirectory=), or beside the sockets. */
+static struct trials *start_trials(const struct helper_config *config)
+{
+    const char *state = getenv("STATE_DIRECTORY");
+    struct trials *trials = NULL;
+    char *path = NULL;
+
+    if (asprintf(&path, "%s/ended-trials",
+                 state != NULL && *state != '\0' ? state : config->directory) >= 0) {
+        trials = trials_new(path);
+        free(path);
+    }
+    return trials;
+}
+
 /* From the lowest to the highest: each knows those before it. */
 static int start_tracking(struct daemon *daemon)
 {
@@ -183,16 +198,18 @@ static int start_tracking(struct daemon *daemon)
     helper->started = now_monotonic();
     helper->loop = loop_new();
     helper->connections = connections_new(helper->config.history);
+    helper->trials = start_trials(&helper->config);
     daemon->conntrack =
         (struct conntrack){helper->connections, &helper->counts, &sock_diag_kernel, now_monotonic};
     helper->poller = poller_new(&daemon->conntrack, &helper->config.interval);
     helper->clients = client_table_new(&(struct client_table_parts){
-        helper->loop, &daemon->conntrack, helper->poller, &helper->config});
+        helper->loop, &daemon->conntrack, helper->poller, &helper->config, helper->trials});
     if (helper->loop == NULL || helper->connections == NULL || helper->poller == NULL ||
-        helper->clients == NULL || watch_signals(daemon) != 0) {
+        helper->clients == NULL || helper->trials == NULL || watch_signals(daemon) != 0) {
         helper_log(LOG_ERR, "cannot start: %s", strerror(errno));
         return -1;
     }
+    connections_set_trials(helper->connections, helper->trials);
     if (watch_own_namespace(helper->poller) != 0)
         return -1;
     daemon->schedule = schedule_start(helper);
@@ -221,6 +238,7 @@ static void stop_parts(struct daemon *daemon)
     client_table_free(helper->clients);
     poller_free(helper->poller);
     connections_free(helper->connections);
+    trials_free(helper->trials);
     if (daemon->signals)
         loop_remove(helper->loop, daemon->signals);
     if (daemon->signal_fd >= 0)

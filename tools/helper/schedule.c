@@ -37,6 +37,7 @@ static void each_second(struct helper *helper)
     client_table_each_second(helper->clients);
     connections_merge_ports(helper->connections, !helper->config.series_ports);
     connections_expire(helper->connections, now_monotonic(), helper->config.series_keep * SECOND);
+    trials_each_second(helper->trials, now_real());
     helper_log_tick();
 }
 

@@ -35,6 +35,13 @@ struct user_entry {
     struct user_account user;
 };
 
+/* An arm of a trial that a rule of the program is. */
+struct client_trial {
+    uint32_t number; /* trials_join(); 0: it is none, or not followed */
+    bool is_arm;
+    struct trial_text text;
+};
+
 struct client_entry {
     UT_hash_handle hh; /* by ring.id */
     struct client client;
@@ -45,10 +52,11 @@ struct client_entry {
     struct loop_source *end; /* of the process */
     int pidfd;
     uint64_t number;
-    uint64_t last_record; /* CLOCK_MONOTONIC */
-    bool same_pids;       /* the program's pids are the helper's */
-    bool closing;         /* its heartbeat is 0 */
-    bool read;            /* the ring is mapped */
+    uint64_t last_record;        /* CLOCK_MONOTONIC */
+    bool same_pids;              /* the program's pids are the helper's */
+    bool closing;                /* its heartbeat is 0 */
+    bool read;                   /* the ring is mapped */
+    struct client_trial *trials; /* by rule; NULL: no rule is an arm */
     const char *rules[];
 };
 
@@ -146,6 +154,24 @@ static uint8_t role_of(uint8_t kind)
     return roles[kind];
 }
 
+/* A socket that was there before, or a connection that says to be in an arm and is not, takes no
+ * part. */
+static void take_arm(const struct client_entry *entry, const struct record *record,
+                     struct connection_start *start)
+{
+    const struct client_trial *arm;
+
+    if (entry->trials == NULL || record->rule >= entry->client.rule_count ||
+        record->kind == RECORD_LISTEN || start->adopted)
+        return;
+    arm = &entry->trials[record->rule];
+    if (arm->number == 0 || !trial_has(&arm->text, record->cookie, record->time_ns))
+        return;
+    start->trial = arm->number;
+    start->trial_arm = (uint8_t)arm->text.arm;
+    start->began = record->time_ns;
+}
+
 /* All but the options that were refused. */
 static struct connection_start start_of(struct client_entry *entry, const struct record *record)
 {
@@ -170,6 +196,7 @@ static struct connection_start start_of(struct client_entry *entry, const struct
         .adopted = (record->flags & RECORD_ADOPTED) != 0,
         .options.applied = record->applied};
 
+    take_arm(entry, record, &start);
     if (record->protocol == IPPROTO_MPTCP && record->kind == RECORD_ACCEPT)
         start.cookie = multipath_identity(&start.flow, record->time_ns);
     return start;
@@ -291,6 +318,7 @@ static void free_entry(struct client_entry *entry)
         poller_leave(table->parts.poller, entry->owner.monitor);
     if (entry->owner.user)
         leave_user(table, entry->owner.user);
+    free(entry->trials);
     free(entry);
 }
 
@@ -339,6 +367,23 @@ static void end_blind(struct client_entry *entry)
     ring_reader_beat(&entry->ring, 0);
 }
 
+/* Tell the program which of its trials are over, or cannot be followed. */
+static void tell_ended(struct client_entry *entry)
+{
+    const struct trials *trials = entry->table->parts.trials;
+    uint64_t ended = 0;
+
+    for (size_t i = 0; entry->trials != NULL && i < entry->client.rule_count; i++) {
+        const struct client_trial *arm = &entry->trials[i];
+        const struct trial_state *trial =
+            arm->number != 0 && trials != NULL ? trials_get(trials, arm->number) : NULL;
+
+        if (arm->is_arm && (trial == NULL || trial->ended))
+            ended |= UINT64_C(1) << arm->text.number;
+    }
+    ring_reader_tell_ended(&entry->ring, ended);
+}
+
 static void age(struct client_entry *entry, uint64_t now)
 {
     if (entry->client.ended && netns_monitor_is_blind(entry->owner.monitor))
@@ -346,6 +391,7 @@ static void age(struct client_entry *entry, uint64_t now)
     if (!entry->read)
         return;
     ring_reader_settle(&entry->ring);
+    tell_ended(entry);
     /* The writers' count of what found no room changes without a record. */
     (void)ring_reader_read(&entry->ring, now, 0, take_record, entry);
     count_losses(entry);
@@ -430,6 +476,28 @@ static struct client_entry *new_entry(const struct registration_names *names)
     entry->client.rule_count = names->head.rule_count;
     entry->pidfd = -1;
     return entry;
+}
+
+static void join_trial(struct client_entry *entry, size_t rule, const char *text)
+{
+    struct client_trial *arm = &entry->trials[rule];
+    struct trials *trials = entry->table->parts.trials;
+
+    arm->is_arm = text != NULL && trial_text_read(text, &arm->text);
+    if (arm->is_arm && trials != NULL)
+        arm->number =
+            trials_join(trials, entry->client.uid, entry->rules[rule], &arm->text, now_real());
+}
+
+/* Without memory, no trial is followed. */
+static void join_trials(struct client_entry *entry, const struct registration_names *names)
+{
+    if (names->head.version != REGISTRATION_WITH_TRIALS)
+        return;
+    entry->trials = calloc(names->head.rule_count + 1, sizeof *entry->trials);
+    for (uint32_t i = 0; entry->trials != NULL && i < names->head.rule_count; i++)
+        join_trial(entry, i, names->trials[i]);
+    tell_ended(entry);
 }
 
 static int put(struct client_table *table, struct client_entry *entry)
@@ -532,6 +600,8 @@ const char *client_table_add(struct client_table *table, const struct client_ide
     } else {
         wrong = join(table, entry, names->head.ring_size, who->netns, fds);
     }
+    if (wrong == NULL)
+        join_trials(entry, names);
     if (!wrong && put(table, entry) != 0)
         wrong = "memory is out";
     if (wrong)

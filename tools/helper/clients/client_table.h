@@ -42,6 +42,7 @@ struct client_table_parts {
     const struct conntrack *conntrack;
     struct poller *poller;
     const struct helper_config *config; /* limits, and classes of peers; may change */
+    struct trials *trials;              /* that programs take part in; NULL: none */
 };
 
 /* NULL without memory. */

@@ -356,3 +356,8 @@ void ring_reader_settle(struct ring_reader *reader)
     }
     reader->handed_seen = handed;
 }
+
+void ring_reader_tell_ended(struct ring_reader *reader, uint64_t ended)
+{
+    __atomic_store_n(&reader->header->ended, ended, __ATOMIC_RELAXED);
+}

@@ -77,6 +77,9 @@ void ring_reader_took(struct ring_reader *reader);
  * writer was killed. */
 void ring_reader_settle(struct ring_reader *reader);
 
+/* Tell the program which trials are over: a bit for each, by its number in the policy. */
+void ring_reader_tell_ended(struct ring_reader *reader, uint64_t ended);
+
 /* Are the values of a record within their ranges? Pure. */
 bool ring_record_is_sane(const struct record *record);
 

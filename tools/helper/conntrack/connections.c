@@ -9,6 +9,7 @@
  */
 #include "connections.h"
 #include "aggregates.h"
+#include "clock.h"
 #include "intern.h"
 #include "policy.h"
 
@@ -42,6 +43,7 @@ struct connections {
     struct aggregates aggregates;
     struct intern names;
     size_t options_memory;
+    struct trials *trials; /* NULL: there are none */
 };
 
 /* Names of options that were refused. They are few (the table of options), shared by all and kept
@@ -505,6 +507,9 @@ static struct connection *open_new(struct connections *all, const struct connect
                                       .role = start->role,
                                       .adopted = start->adopted,
                                       .ifindex = start->ifindex,
+                                      .began = start->began,
+                                      .trial = start->trial,
+                                      .trial_arm = start->trial_arm,
                                       .program = intern_hold(&all->names, start->program),
                                       .rule = intern_hold(&all->names, start->rule),
                                       .peer = intern_hold(&all->names, peer)};
@@ -706,6 +711,28 @@ static void count_close(const struct connection *connection, enum close_reason r
         &info);
 }
 
+static void count_in_trial(const struct connections *all, const struct connection *connection)
+{
+    struct tcp_info_bytes info = {.length = 0};
+    uint64_t lasted = connection->closed - connection->opened;
+
+    if (connection->trial == 0 || all->trials == NULL || !connection->verified)
+        return;
+    if (connection->data != DATA_LOST)
+        connection_info(connection, &info);
+    trials_count(
+        all->trials, connection->trial, connection->trial_arm,
+        &(struct trial_connection){.began = connection->began,
+                                   .duration = connection->closed > connection->opened ? lasted : 0,
+                                   .info = &info},
+        now_real());
+}
+
+void connections_set_trials(struct connections *all, struct trials *trials)
+{
+    all->trials = trials;
+}
+
 void connections_close(struct connections *all, struct connection *connection,
                        enum connection_data data, const struct connection_reading *reading)
 {
@@ -722,6 +749,7 @@ void connections_close(struct connections *all, struct connection *connection,
     connection->close_reason = (uint8_t)reason;
     connection->state = STATE_CLOSE;
     count_close(connection, reason);
+    count_in_trial(all, connection);
     closed = *connection;
     closed.owner = NULL;
     closed.aggregate = NULL;

@@ -13,6 +13,7 @@
 #include "aggregates.h"
 #include "flow.h"
 #include "tcp_info.h"
+#include "trials.h"
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -75,6 +76,9 @@ struct connection {
     uint16_t named[APPLIED_NAMED_MAX]; /* options that were set; indices as in `failures` */
     uint8_t named_count;
     char congestion[CONGESTION_NAME_SIZE]; /* "": not known */
+    uint64_t began; /* CLOCK_REALTIME ns, of one that takes part in a trial */
+    uint32_t trial; /* its number (trials.h); 0: none */
+    uint8_t trial_arm;
     uint8_t info[CONNECTION_INFO_ROOM];
 };
 
@@ -115,6 +119,9 @@ const struct connection *connections_next(const struct connections *all,
 const struct connection *connections_next_closed(const struct connections *all,
                                                  const struct connection_filter *filter,
                                                  uint64_t *cursor, size_t *budget);
+
+/* Count those that end in the trials that they take part in. `trials` outlives it. */
+void connections_set_trials(struct connections *all, struct trials *trials);
 
 /* The open connection of that identity, or NULL. */
 const struct connection *connections_find(const struct connections *all, uint64_t netns,
@@ -160,6 +167,9 @@ struct connection_start {
     uint16_t protocol;
     uint8_t role;
     bool adopted; /* see struct connection */
+    uint8_t trial_arm;
+    uint32_t trial;
+    uint64_t began;
     struct applied_options options;
 };
 

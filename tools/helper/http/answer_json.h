@@ -24,6 +24,9 @@ json_t *answer_process(const struct client *process, size_t connections);
 /* A member of /v1/rules. */
 json_t *answer_rule(const struct aggregate *aggregate);
 
+/* /v1/trials of all users, or of one. */
+json_t *answer_trials(const struct trials *trials, bool one_user, uid_t uid);
+
 /* {"error": text}. */
 json_t *answer_error(const char *text);
 

@@ -20,6 +20,7 @@ struct helper {
     struct connections *connections;
     struct client_table *clients;
     struct poller *poller;
+    struct trials *trials;
     struct query *query;
     uint64_t started; /* CLOCK_MONOTONIC ns */
     struct helper_counts counts;

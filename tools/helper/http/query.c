@@ -3,7 +3,8 @@
  * Answering over HTTP: libmicrohttpd, once on the Unix socket and once, if wanted, on TCP. It runs
  * within the helper's loop: its epoll descriptor is watched, and MHD_run() does what is ready.
  *
- * A request for what there is is a row of `resources`. Whatever is asked, nothing is changed by it.
+ * A request for what there is is a row of `resources`. One of them changes something: it stops a
+ * trial, for its owner or root at the Unix socket.
  */
 #include "answer.h"
 #include "answer_json.h"
@@ -161,6 +162,31 @@ static enum MHD_Result get_processes(const struct request *request)
         answer_processes(request->query->helper, !request->viewer.all, request->viewer.uid));
 }
 
+static enum MHD_Result get_trials(const struct request *request)
+{
+    return send_json(
+        request->connection, MHD_HTTP_OK,
+        answer_trials(request->query->helper->trials, !request->viewer.all, request->viewer.uid));
+}
+
+/* Whoever may see all may not stop all: that is root's. */
+static enum MHD_Result stop_trial(const struct request *request)
+{
+    const char *name =
+        MHD_lookup_connection_value(request->connection, MHD_GET_ARGUMENT_KIND, "name");
+    unsigned stopped;
+
+    if (name == NULL)
+        return send_error(request->connection, MHD_HTTP_BAD_REQUEST, "expected name=TRIAL");
+    stopped = trials_stop(request->query->helper->trials, name, request->viewer.uid != 0,
+                          request->viewer.uid);
+    if (stopped == 0)
+        return send_error(request->connection, MHD_HTTP_NOT_FOUND,
+                          "no trial of this name runs that you may stop");
+    return send_json(request->connection, MHD_HTTP_OK,
+                     json_pack("{s:i, s:i}", "version", 1, "stopped", (int)stopped));
+}
+
 struct parameters {
     struct query_filter filter;
     const char *error;
@@ -211,15 +237,18 @@ static const struct resource {
     const char *path;
     enum reach reach;
     bool parameters; /* it has some, and checks them itself */
+    bool changes;    /* asked for with POST; others with GET or HEAD */
     enum MHD_Result (*get)(const struct request *request);
 } resources[] = {
-    {"/", REACH_ALL, false, get_page},
-    {"/healthz", REACH_ALL, false, get_health},
-    {"/metrics", REACH_ALL, false, get_metrics},
-    {"/v1/status", REACH_ALL, false, get_status},
-    {"/v1/rules", REACH_ALL, false, get_rules},
-    {"/v1/connections", REACH_PEERS, true, get_connections},
-    {"/v1/processes", REACH_UNIX, false, get_processes},
+    {"/", REACH_ALL, false, false, get_page},
+    {"/healthz", REACH_ALL, false, false, get_health},
+    {"/metrics", REACH_ALL, false, false, get_metrics},
+    {"/v1/status", REACH_ALL, false, false, get_status},
+    {"/v1/rules", REACH_ALL, false, false, get_rules},
+    {"/v1/connections", REACH_PEERS, true, false, get_connections},
+    {"/v1/processes", REACH_UNIX, false, false, get_processes},
+    {"/v1/trials", REACH_UNIX, false, false, get_trials},
+    {"/v1/trials/stop", REACH_UNIX, true, true, stop_trial},
 };
 
 static const struct resource *find_resource(const char *path)
@@ -230,20 +259,27 @@ static const struct resource *find_resource(const char *path)
     return NULL;
 }
 
+static bool is_allowed(const struct resource *resource, const char *method)
+{
+    if (resource != NULL && resource->changes)
+        return strcmp(method, MHD_HTTP_METHOD_POST) == 0;
+    return strcmp(method, MHD_HTTP_METHOD_GET) == 0 || strcmp(method, MHD_HTTP_METHOD_HEAD) == 0;
+}
+
 static bool reaches(const struct resource *resource, const struct request *request)
 {
     return !request->viewer.tcp || resource->reach == REACH_ALL ||
            (resource->reach == REACH_PEERS && request->query->helper->config.show_peers);
 }
 
-static enum MHD_Result send_not_allowed(struct MHD_Connection *connection)
+static enum MHD_Result send_not_allowed(struct MHD_Connection *connection, bool changes)
 {
-    static const char text[] = "{\"error\":\"only GET and HEAD\"}\n";
+    static const char text[] = "{\"error\":\"only GET and HEAD, or POST to stop a trial\"}\n";
     struct MHD_Response *response =
         MHD_create_response_from_buffer(sizeof text - 1, (void *)text, MHD_RESPMEM_PERSISTENT);
 
     if (response) {
-        MHD_add_response_header(response, MHD_HTTP_HEADER_ALLOW, "GET, HEAD");
+        MHD_add_response_header(response, MHD_HTTP_HEADER_ALLOW, changes ? "POST" : "GET, HEAD");
         MHD_add_response_header(response, MHD_HTTP_HEADER_CONTENT_TYPE, "application/json");
     }
     return send_response(connection, MHD_HTTP_METHOD_NOT_ALLOWED, response);
@@ -297,12 +333,12 @@ static enum MHD_Result handle(void *context, struct MHD_Connection *connection, 
         return send_error(connection, MHD_HTTP_MISDIRECTED_REQUEST,
                           "this name is not the helper's: ask by address, or name it in the "
                           "setting `hosts`");
-    if (strcmp(method, MHD_HTTP_METHOD_GET) != 0 && strcmp(method, MHD_HTTP_METHOD_HEAD) != 0)
-        return send_not_allowed(connection);
+    if (!is_allowed(resource, method))
+        return send_not_allowed(connection, resource != NULL && resource->changes);
     if (!resource)
         return send_error(connection, MHD_HTTP_NOT_FOUND,
                           "there are /, /healthz, /metrics, /v1/connections, /v1/processes, "
-                          "/v1/rules and /v1/status");
+                          "/v1/rules, /v1/status and /v1/trials");
     request.viewer = who_asks(server, connection);
     if (!reaches(resource, &request))
         return send_error(connection, MHD_HTTP_FORBIDDEN,
