@@ -328,6 +328,39 @@ static int print_json_answer(const struct policy *policy, const struct active *a
                                 "guarded", guards, "report", json_report(policy, outcome->report)));
 }
 
+/* The most arms that a trial among the rules has; 0: there is none. */
+static unsigned most_arms(const struct policy *policy, const struct active *active)
+{
+    unsigned most = 0;
+
+    for (uint32_t i = 0; i < active->count; i++) {
+        const struct policy_range trial = policy->rules[active->rules[i]].trial;
+
+        if (trial.count != 0 && policy->trials[trial.first].arms > most)
+            most = policy->trials[trial.first].arms;
+    }
+    return most;
+}
+
+/* What connections get besides, by their arm. */
+static void print_arms(const struct policy *policy, const struct active *active,
+                       const struct scenario *scenario, struct outcome *outcome)
+{
+    struct scenario in_arm = *scenario;
+    unsigned arms = most_arms(policy, active);
+
+    if (scenario->life != LIFE_CONNECT && scenario->life != LIFE_ACCEPT)
+        return;
+    for (in_arm.trial_arm = 1; in_arm.trial_arm <= arms; in_arm.trial_arm++) {
+        simulate_effects(policy, active, &in_arm, outcome);
+        printf("\nIn arm %u of a trial:\n", in_arm.trial_arm);
+        if (outcome->effect_count != 0)
+            print_effects(policy, outcome);
+        else
+            puts("Nothing.");
+    }
+}
+
 static int answer(const struct policy *policy, const struct answer_for *whom, bool json)
 {
     uint32_t *rules = calloc(policy->rule_count + 1, sizeof *rules);
@@ -345,6 +378,8 @@ static int answer(const struct policy *policy, const struct answer_for *whom, bo
         status = print_json_answer(policy, &active, outcome);
     else
         print_answer(policy, &active, outcome, whom->scenario.life == LIFE_LISTEN);
+    if (!json)
+        print_arms(policy, &active, &whom->scenario, outcome);
 out:
     free(outcome);
     free(rules);

@@ -50,7 +50,14 @@ const struct front_end_limit *front_end_limit_of(enum front_end front_end,
                                                  const struct policy_action *action,
                                                  unsigned phases)
 {
+    static const struct front_end_limit trial = {
+        .certainty = LIMIT_MISSES,
+        .reason = "is of an arm of a trial, which only the preloaded library carries out"};
     const struct policy_option *option = &policy->options[action->option];
+    const struct policy_rule *rule =
+        policy_rule_of_action(policy, (uint32_t)(action - policy->actions));
+    if (front_end != FRONT_END_PRELOAD && rule->trial.count != 0)
+        return &trial;
     for (size_t i = 0; i < sizeof limits / sizeof *limits; i++)
         if (limits[i].front_end == front_end && any_of(limits[i].phases, phases) &&
             any_of(limits[i].ops, 1u << action->op) &&

@@ -41,6 +41,7 @@ struct transfer {
     CURL *curl;
     query_take *take;
     void *context;
+    bool post;
     bool stopped;              /* by `take` */
     char refusal[REFUSAL_MAX]; /* the body of an answer with another status than 200 */
     size_t refusal_length;
@@ -85,6 +86,7 @@ static bool prepare(struct transfer *transfer, const char *path, const char *tar
             curl_easy_setopt(curl, CURLOPT_CONNECTTIMEOUT, (long)patience) == CURLE_OK &&
             curl_easy_setopt(curl, CURLOPT_LOW_SPEED_LIMIT, 1L) == CURLE_OK &&
             curl_easy_setopt(curl, CURLOPT_LOW_SPEED_TIME, (long)patience) == CURLE_OK &&
+            (!transfer->post || curl_easy_setopt(curl, CURLOPT_POSTFIELDS, "") == CURLE_OK) &&
             curl_easy_setopt(curl, CURLOPT_WRITEFUNCTION, take_part) == CURLE_OK &&
             curl_easy_setopt(curl, CURLOPT_WRITEDATA, transfer) == CURLE_OK;
     free(url);
@@ -120,24 +122,36 @@ static void explain_failure(const struct transfer *transfer, CURLcode code, cons
                  curl_easy_strerror(code));
 }
 
-int query_get(const char *target, unsigned patience, query_take *take, void *context,
-              char error[QUERY_ERROR_SIZE])
+static int perform(struct transfer *transfer, const char *target, unsigned patience,
+                   char error[QUERY_ERROR_SIZE])
 {
-    struct transfer transfer = {.take = take, .context = context};
     char path[QUERY_ERROR_SIZE];
     CURLcode code = CURLE_OK;
 
     *error = '\0';
     if (!query_path(path))
         memcpy(error, path, QUERY_ERROR_SIZE);
-    else if (!prepare(&transfer, path, target, patience))
+    else if (!prepare(transfer, path, target, patience))
         snprintf(error, QUERY_ERROR_SIZE, "%s", strerror(ENOMEM));
-    else if ((code = curl_easy_perform(transfer.curl)) != CURLE_OK && !transfer.stopped)
-        explain_failure(&transfer, code, path, error);
-    else if (!transfer.stopped && status_of(&transfer) != STATUS_OK)
-        explain_refusal(&transfer, error);
-    curl_easy_cleanup(transfer.curl);
+    else if ((code = curl_easy_perform(transfer->curl)) != CURLE_OK && !transfer->stopped)
+        explain_failure(transfer, code, path, error);
+    else if (!transfer->stopped && status_of(transfer) != STATUS_OK)
+        explain_refusal(transfer, error);
+    curl_easy_cleanup(transfer->curl);
     return *error ? -1 : 0;
+}
+
+int query_get(const char *target, unsigned patience, query_take *take, void *context,
+              char error[QUERY_ERROR_SIZE])
+{
+    return perform(&(struct transfer){.take = take, .context = context}, target, patience, error);
+}
+
+int query_post(const char *target, unsigned patience, query_take *take, void *context,
+               char error[QUERY_ERROR_SIZE])
+{
+    return perform(&(struct transfer){.take = take, .context = context, .post = true}, target,
+                   patience, error);
 }
 
 static bool put_part(void *stream, const char *part, size_t length)

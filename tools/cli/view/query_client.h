@@ -30,6 +30,10 @@ typedef bool query_take(void *context, const char *part, size_t length);
 int query_get(const char *target, unsigned patience, query_take *take, void *context,
               char error[QUERY_ERROR_SIZE]);
 
+/* The same with POST and an empty body, for what changes something. */
+int query_post(const char *target, unsigned patience, query_take *take, void *context,
+               char error[QUERY_ERROR_SIZE]);
+
 /* The whole answer as JSON, a new reference; NULL with `error`. */
 json_t *query_json(const char *target, unsigned patience, char error[QUERY_ERROR_SIZE]);
 
