@@ -12,12 +12,14 @@
 
 static void trial_share(const struct trial *trial, unsigned arm, uint32_t *low, uint32_t *high)
 {
-    uint64_t total = 0, before = 0;
+    uint64_t total = 0, before = 0; /* each share is at least 1 */
 
     for (unsigned i = 0; i < trial->arm_count; i++) {
         before += i < arm ? trial->arms[i].share : 0;
         total += trial->arms[i].share;
     }
+    if (total == 0)
+        return;
     *low = (uint32_t)(before * WHOLE / total);
     *high = (uint32_t)((before + trial->arms[arm].share) * WHOLE / total);
 }

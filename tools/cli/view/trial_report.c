@@ -58,10 +58,10 @@ static void print_interval(const json_t *arm, FILE *to)
     double low = number_of(arm, "low"), high = number_of(arm, "high");
 
     if (isnan(high))
-        fprintf(to, "the interval is still open");
+        fprintf(to, "(too few pairs for an interval)");
     else
         fprintf(to, "[%.3g, %.3g]", low, high);
-    fprintf(to, " from %lld pairs", count_of(arm, "pairs"));
+    fprintf(to, ", from %lld pairs", count_of(arm, "pairs"));
 }
 
 static void print_guards(const json_t *arm, FILE *to)

@@ -1,0 +1,114 @@
+# SPDX-License-Identifier: MIT
+"""Trials: each connection gets an arm, the helper compares the arms, a trial ends and stays ended."""
+import subprocess
+
+import pytest
+from socktuned import running
+
+ARMS = """arms = ( {{ name = "as it is"; }}, {{ name = "{arm}"; set = {{ {option}; }}; }} );"""
+
+# Connects to itself: COUNT connections, on each a request of two small writes, twice.
+REQUESTS = """
+import socket, sys, threading
+listener = socket.create_server(("127.0.0.1", 0))
+def serve():
+    while True:
+        peer, _ = listener.accept()
+        while peer.recv(20, socket.MSG_WAITALL):
+            peer.sendall(b"a" * 10)
+        peer.close()
+threading.Thread(target=serve, daemon=True).start()
+for line in sys.stdin:
+    given = []
+    for _ in range(int(line)):
+        one = socket.create_connection(listener.getsockname())
+        given.append(one.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY))
+        for _ in range(2):
+            one.sendall(b"q" * 10)
+            one.sendall(b"q" * 10)
+            one.recv(10)
+        one.close()
+    print(*map(int, map(bool, given)), flush=True)
+"""
+
+
+def trial(arm, option, settings):
+    return f"""program = "python3*";
+rules = ( {{ name = "requests"; match = {{ role = "connect"; }};
+             trial = {{ {ARMS.format(arm=arm, option=option)} metric = "duration"; seed = 3;
+                        {settings} }}; }} );
+"""
+
+
+@pytest.fixture
+def helper():
+    with running(None) as one:
+        yield one
+
+
+def trials(helper):
+    return helper.get("/v1/trials").json["trials"]
+
+
+def ask(client, count):
+    """Whether each of so many connections had TCP_NODELAY."""
+    before = client.output.count("\n")
+    client.process.stdin.write(f"{count}\n".encode())
+    client.process.stdin.flush()
+    client.until(lambda: client.output.count("\n") > before, f"{count} connections")
+    return [int(word) for word in client.output.splitlines()[-1].split()]
+
+
+def begin(start, rules, helper):
+    return start(["/usr/bin/python3", "-c", REQUESTS], rules, env=helper.environment,
+                 stdin=subprocess.PIPE)
+
+
+def test_nodelay_is_found_and_the_trial_stopped(start, socktune, rule_file, helper, tmp_path):
+    rules = rule_file(trial("nodelay", "TCP_NODELAY = true", 'unit = "connection";'))
+    client = begin(start, rules, helper)
+    given = ask(client, 150)
+    assert 40 < sum(given) < 110
+    helper.until(lambda: trials(helper)[0]["connections"] == 150, "the ends of all connections")
+    one, = trials(helper)
+    assert [arm["connections"] for arm in one["arms"]] == [150 - sum(given), sum(given)]
+    arm = one["arms"][1]
+    assert arm["verdict"] == "better" and 0 < arm["low"] <= arm["ratio"] <= arm["high"] < 0.7
+    shown = socktune("trial", env=helper.environment)
+    assert "better" in shown.stdout and "nodelay" in shown.stdout
+    stopped = socktune("trial", "stop", "requests", env=helper.environment)
+    assert stopped.returncode == 0, stopped.stderr
+    assert trials(helper)[0]["state"] == "ended"
+    helper.until(lambda: not any(ask(client, 20)), "connections without an arm")
+    adopted = tmp_path / "new.conf"
+    told = socktune("trial", "adopt", "nodelay", "-c", rules, "-o", adopted)
+    assert told.returncode == 0 and "+    set = { TCP_NODELAY = true; };" in told.stdout
+    assert socktune("check", adopted).returncode == 0
+    assert socktune("trial", "adopt", "nodelay", "-c", rules, "-o", adopted).returncode == 1
+
+
+def test_an_ended_trial_stays_ended(start, rule_file, helper):
+    rules = rule_file(trial("nodelay", "TCP_NODELAY = true", 'unit = "connection"; most = 20;'))
+    client = begin(start, rules, helper)
+    ask(client, 30)
+    helper.until(lambda: trials(helper)[0]["state"] == "ended", "the end after 20 connections")
+    helper.until(lambda: not any(ask(client, 20)), "connections without an arm")
+    assert (helper.directory / "ended-trials").read_text(encoding="utf-8").endswith(
+        "it has had its 20 connections\n")
+
+
+@pytest.mark.parametrize("option, role, unit, says", [
+    ('TCP_CONGESTION = "reno"', "connect", "connection", "bottleneck"),
+    ('SO_RCVBUF = "1M"', "accept", "10min", "from their listener"),
+    ('transport = "mptcp"', "connect", "10min", "before the arm is known")])
+def test_what_a_trial_cannot_compare(socktune, rule_file, option, role, unit, says):
+    rules = trial("other", option, f'unit = "{unit}";').replace('"connect"', f'"{role}"')
+    checked = socktune("check", rule_file(rules))
+    assert checked.returncode == 1 and says in checked.stdout
+
+
+def test_explain_shows_the_arms(socktune, rule_file):
+    rules = rule_file(trial("nodelay", "TCP_NODELAY = true", 'unit = "10min";'))
+    told = socktune("explain", "-c", rules, "--program", "python3", "--connect", "10.0.0.1:80")
+    first, second = told.stdout.split("In arm ")[1:]
+    assert "Nothing." in first and "TCP_NODELAY" in second and "requests/nodelay" in second
