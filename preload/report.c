@@ -80,6 +80,13 @@ static bool wants_handoff(const struct record *record)
             ((rule->flags & RULE_HANDOFF_AUTO) != 0 && reporter->registered.blind));
 }
 
+/* Will the helper find the socket where it looks for the sockets of this ring? */
+static bool is_of_namespace(const struct ring *ring, int fd)
+{
+    uint64_t wanted = ring->header.netns;
+    return wanted == 0 || kernel_get_cookie(fd, SO_NETNS_COOKIE) == wanted;
+}
+
 /* Not in line, so that the hooks' frames stay small. */
 static __attribute__((noinline)) void report(int fd, struct sockinfo *sockinfo,
                                              const struct decision *decided, enum record_kind kind,
@@ -92,6 +99,10 @@ static __attribute__((noinline)) void report(int fd, struct sockinfo *sockinfo,
     record.pid = own_pid();
     if (!record_fill(&reporter->maker, fd, sockinfo, decided, &record))
         return;
+    if (!is_of_namespace(ring, fd)) {
+        ring_drop(ring);
+        return;
+    }
     ring_put(ring, &record);
     if (!wants_handoff(&record))
         return;

@@ -19,6 +19,8 @@
  * - `head` and `tail` of a new ring begin at RING_GENERATION times a random number: a program may
  *   put a new ring in the place of the old (same address) while one of its threads is writing, and
  *   what that thread leaves in the new ring then fits no ticket.
+ * - The helper looks for the connections in one network namespace. Those of another one (setns(),
+ *   unshare()) are counted in `dropped` and left out.
  * - `handed` and `taken` count descriptors on their way to the helper (hand_off() in register.h):
  *   never more than RING_HANDED_MAX. The helper sets `taken` to `handed` when none that is missing
  *   will come any more, since a writer was killed on the way.
@@ -115,9 +117,10 @@ struct ring_header {
     uint32_t slots;     /* backlog slots, and how many records have room; a power of two */
     uint32_t slots_at;  /* offset of the first front slot: sizeof(struct ring_header) */
     uint64_t id;        /* random: names the ring in the messages that hand something over */
-    uint8_t reserved1[32];
+    uint64_t netns;     /* SO_NETNS_COOKIE of what is reported here; 0: not known */
+    uint8_t reserved1[24];
     uint64_t head __attribute__((aligned(64))); /* writers: the next ticket */
-    uint64_t dropped;                           /* writers: records for which there was no room */
+    uint64_t dropped;                           /* writers: records that could not be put here */
     uint64_t handed;                            /* writers: connections passed to the helper */
     uint64_t withheld; /* writers: connections not passed (why: hand_off()) */
     uint64_t tail __attribute__((aligned(64))); /* the reader: the next ticket to read */
@@ -161,8 +164,8 @@ static inline uint64_t ring_checksum(const struct record *record, uint64_t ticke
     return sum;
 }
 
-/* Make RING_SIZE(RING_SLOTS) zeroed bytes an empty ring. `first` is its first ticket (a multiple of
- * RING_GENERATION), `now_ns` its first heartbeat. */
+/* Make RING_SIZE(RING_SLOTS) zeroed bytes an empty ring, but for `netns`. `first` is its first
+ * ticket (a multiple of RING_GENERATION), `now_ns` its first heartbeat. */
 void ring_init(struct ring *ring, uint64_t id, uint64_t first, uint64_t now_ns);
 
 /* Does a helper keep the heartbeat going? `now_ns`: CLOCK_REALTIME. */
@@ -170,6 +173,12 @@ static inline bool ring_is_read(const struct ring *ring, uint64_t now_ns)
 {
     uint64_t beat = __atomic_load_n(&ring->header.heartbeat, __ATOMIC_RELAXED);
     return beat != 0 && (now_ns < beat || now_ns - beat < RING_HEARTBEAT_MAX_NS);
+}
+
+/* Count a record that is not put into the ring. */
+static inline void ring_drop(struct ring *ring)
+{
+    __atomic_fetch_add(&ring->header.dropped, 1, __ATOMIC_RELAXED);
 }
 
 /* Count a connection that is not handed over, though a rule says so. */
