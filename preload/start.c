@@ -169,6 +169,8 @@ static void tune_program(const struct process_start *start, const struct setting
     publish(&identity, extra, &helper, settings->handed_over);
     if (state.active.count == 0)
         policy_release(&state.policy);
+    else
+        policy_protect(&state.policy);
     trace_start(rules);
 }
 
