@@ -276,6 +276,20 @@ def test_asan_by_its_runtime_first(asan_program, build, compiled):
     assert (result.returncode, result.stdout) == (0, f"{TTL}\n"), result.stderr
 
 
+def test_extensions_bound_past_the_library(directory, socktune, rule_file):
+    """PHP loads its extensions with RTLD_DEEPBIND, and can be told by what it exports to them."""
+    source, path = directory / "php.c", directory / "php"
+    source.write_text("int zend_parse_parameters(void) { return 0; } int main(void) { return 0; }",
+                      encoding="ascii")
+    built([program("gcc"), "-rdynamic", "-o", path, source], "php")
+    assert "deepbind" in diagnosis(socktune, path)["ids"]
+    assert "--supervise" in socktune("doctor", path).stdout
+    done = socktune("run", "-c", rule_file(RULES), "--", path)
+    assert done.returncode == 0 and "php is tuned in part: it is PHP" in done.stderr
+    built([program("gcc"), "-o", path, source], "php")  # exports nothing
+    assert "deepbind" not in diagnosis(socktune, path)["ids"]
+
+
 def test_asan_says_what_to_do(asan_program, socktune):
     text = " ".join(socktune("doctor", asan_program).stdout.split())
     assert "verify_asan_link_order=0" in text and "LD_PRELOAD=\"RUNTIME LIBRARY\"" in text

@@ -105,6 +105,7 @@ static const struct {
     {"dynamic Go", {GLIBC_PROGRAM, .needed = libc_only, .go = true}, {.uid = 0}, OBSTACLE_GO},
     {"no libc", {GLIBC_PROGRAM, .needed = nothing}, {.uid = 0}, OBSTACLE_NO_LIBC},
     {"ASan", {GLIBC_PROGRAM, .needed = with_asan}, {.uid = 0}, OBSTACLE_ASAN},
+    {"PHP", {GLIBC_PROGRAM, .php = true}, {.uid = 0}, OBSTACLE_DEEPBIND},
     {"clang's ASan", {GLIBC_PROGRAM, .needed = with_clang_asan}, {.uid = 0}, OBSTACLE_ASAN},
     {"ASan behind another library",
      {GLIBC_PROGRAM, .needed = with_asan},

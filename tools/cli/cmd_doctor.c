@@ -87,7 +87,7 @@ static json_t *describe_executable(const struct executable *executable)
 
 static void report_obstacles(struct report *report, unsigned obstacles)
 {
-    const unsigned passable = OBSTACLES_AVOIDED | OBSTACLE_UNREADABLE;
+    const unsigned passable = OBSTACLES_AVOIDED | OBSTACLES_PARTIAL | OBSTACLE_UNREADABLE;
     size_t count;
     const struct obstacle *table = obstacle_table(&count);
 
