@@ -299,3 +299,14 @@ def test_what_is_swallowed_was_given(host, compiled, silent_listener):
         one.connect(fd, socket.AF_INET, *listener.getsockname())
         one.setsockopt(fd, socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, 99)
         assert one.look(fd).option("TCP_KEEPIDLE") != 7200
+
+
+def test_a_rule_for_inherited_sockets_is_named(socktune, rule_file):
+    path = rule_file("""rules = ( { name = "mine"; set = { IP_TTL = 9; }; },
+                                  { name = "theirs"; inherited = true; set = { IP_TTL = 8; }; } );""")
+    question = ("explain", "-c", path, "--program", "p", "--socket")
+    lines = socktune(*question).stdout.splitlines()
+    assert [line for line in lines if "from its parent" in line] == [
+        f"theirs, {path}:2, is also for sockets that the program has from its parent."]
+    rules = json.loads(socktune(*question, "--json").stdout)["rules"]
+    assert [(rule["name"], rule["inherited"]) for rule in rules] == [("mine", False), ("theirs", True)]

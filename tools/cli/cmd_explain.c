@@ -258,6 +258,18 @@ static void print_report(const struct policy *policy, const struct outcome *outc
     puts(".");
 }
 
+static void print_inherited(const struct policy *policy, const struct active *active)
+{
+    for (uint32_t i = 0; i < active->count; i++) {
+        const struct policy_rule *rule = &policy->rules[active->rules[i]];
+
+        if (rule->flags & RULE_INHERITED)
+            printf("%s, %s:%u, is also for sockets that the program has from its parent.\n",
+                   policy_string(policy, rule->name), policy_string(policy, rule->file),
+                   rule->line);
+    }
+}
+
 static void print_answer(const struct policy *policy, const struct active *active,
                          const struct outcome *outcome, bool listens)
 {
@@ -269,6 +281,7 @@ static void print_answer(const struct policy *policy, const struct active *activ
         puts("They give such a socket nothing.");
     print_guards(policy, outcome);
     print_report(policy, outcome, listens);
+    print_inherited(policy, active);
 }
 
 static json_t *json_report(const struct policy *policy, uint32_t index)
@@ -315,10 +328,11 @@ static int print_json_answer(const struct policy *policy, const struct active *a
     for (uint32_t i = 0; i < active->count; i++) {
         const struct policy_rule *rule = &policy->rules[active->rules[i]];
 
-        json_array_append_new(rules, json_pack("{s:o, s:o, s:i}", "name",
+        json_array_append_new(rules, json_pack("{s:o, s:o, s:i, s:b}", "name",
                                                json_text(policy_string(policy, rule->name)), "file",
                                                json_text(policy_string(policy, rule->file)), "line",
-                                               (int)rule->line));
+                                               (int)rule->line, "inherited",
+                                               (rule->flags & RULE_INHERITED) != 0));
     }
     for (uint32_t i = 0; i < outcome->effect_count; i++)
         json_array_append_new(effects, json_effect(policy, &outcome->effects[i]));
