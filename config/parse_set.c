@@ -64,6 +64,12 @@ static const struct option *find_option(struct reader *reader, const config_sett
 
     if (option != NULL)
         return option;
+    if (is_criterion(name) || is_rule_keyword(name)) {
+        parse_unknown(reader, at, "option", name, (const char *const[]){NULL});
+        return NULL;
+    }
+    if (parse_familiar(reader, at, "option", name))
+        return NULL;
     right = option_nearest(name);
     if (right != NULL)
         parse_error(reader, at, "there is no option \"%s\": did you mean \"%s\"?", name, right);

@@ -49,8 +49,8 @@ static void show_place(struct reader *reader, size_t begin, size_t offset)
     if (reader->diagnostics->show == NULL)
         return;
     length -= length > 0 && text[length - 1] == '\r';
-    reader->diagnostics->show(reader->diagnostics->context,
-                              arena_copy(reader->arena, text, length), offset - begin);
+    reader->diagnostics->show(reader->diagnostics->context, arena_copy(reader->arena, text, length),
+                              offset - begin);
 }
 
 static void report_fault(struct reader *reader, const struct syntax_fault *fault)
