@@ -44,6 +44,7 @@ struct client_entry {
     struct ring_counts told; /* as last added to the helper's counts */
     struct loop_source *end; /* of the process */
     int pidfd;
+    size_t memory; /* bytes that it counts for */
     uint64_t number;
     uint64_t last_record; /* CLOCK_MONOTONIC */
     bool same_pids;       /* the program's pids are the helper's */
@@ -197,6 +198,8 @@ static bool enter_record(struct client_entry *entry, const struct record *record
     bool taken = false;
     if (entry->owner.user->connections >= parts->config->user_connections) {
         parts->conntrack->counts->dropped[DROP_LIMIT]++;
+    } else if (!user_account_may_grow(parts->conntrack, entry->owner.user)) {
+        parts->conntrack->counts->dropped[DROP_MEMORY]++;
     } else {
         take_options(record, &start.options);
         taken = poller_open(parts->poller, &start);
@@ -281,6 +284,24 @@ static void forget_process(struct client_entry *entry)
     entry->pidfd = -1;
 }
 
+/* Of an entry, with the names and what of the ring is mapped. */
+static size_t memory_of(const struct registration_names *names)
+{
+    return sizeof(struct client_entry) + names->head.size +
+           names->head.rule_count * sizeof(char *) + sizeof(struct ring_header) +
+           names->head.ring_size / sizeof(struct ring_slot) / 8;
+}
+
+/* It takes so much from now on. */
+static void count_memory(struct client_entry *entry, size_t memory)
+{
+    struct helper_counts *counts = entry->table->parts.conntrack->counts;
+
+    counts->memory_beside += memory - entry->memory;
+    fair_share_change(&counts->memory, &entry->owner.user->memory, entry->memory, memory);
+    entry->memory = memory;
+}
+
 static void free_entry(struct client_entry *entry)
 {
     struct client_table *table = entry->table;
@@ -289,8 +310,10 @@ static void free_entry(struct client_entry *entry)
     forget_process(entry);
     if (entry->owner.monitor)
         poller_leave(table->parts.poller, entry->owner.monitor);
-    if (entry->owner.user)
+    if (entry->owner.user != NULL) {
+        count_memory(entry, 0);
         leave_user(table, entry->owner.user);
+    }
     free(entry);
 }
 
@@ -397,15 +420,21 @@ static void evict_ended(struct client_table *table, uid_t uid)
     }
 }
 
-bool client_table_has_room(struct client_table *table, uid_t uid)
+const char *client_table_no_room(struct client_table *table, uid_t uid)
 {
     const struct user_account *user = find_user(table, uid);
 
-    if (!user || user->processes < table->parts.config->user_processes)
-        return true;
-    evict_ended(table, uid);
-    user = find_user(table, uid);
-    return !user || user->processes < table->parts.config->user_processes;
+    if (user != NULL && user->processes >= table->parts.config->user_processes) {
+        evict_ended(table, uid);
+        user = find_user(table, uid);
+    }
+    if (user == NULL)
+        return NULL;
+    if (user->processes >= table->parts.config->user_processes)
+        return "its user has registered as many processes as one may";
+    return user_account_may_grow(table->parts.conntrack, user)
+               ? NULL
+               : "its user has as much memory of the helper as one may";
 }
 
 static struct client_entry *new_entry(const struct registration_names *names)
@@ -504,7 +533,7 @@ static const char *join(struct client_table *table, struct client_entry *entry, 
         return wrong;
     }
     remember_ring(table, entry);
-    entry->owner.monitor = poller_join(table->parts.poller, fds[1], netns, entry->client.uid);
+    entry->owner.monitor = poller_join(table->parts.poller, fds[1], netns, entry->owner.user);
     if (!entry->owner.monitor)
         return "its network namespace cannot be watched";
     ring_reader_beat(&entry->ring, now_real());
@@ -526,6 +555,8 @@ const char *client_table_add(struct client_table *table, const struct client_ide
     }
     entry->same_pids = names->head.pid == (uint32_t)who->pid;
     wrong = settle(table, entry, who);
+    if (entry->owner.user != NULL)
+        count_memory(entry, memory_of(names));
     if (wrong) {
         close_descriptor(fds[0]);
         close_descriptor(fds[1]);

@@ -83,8 +83,9 @@ const char *client_table_take_handoff(struct client_table *table, uid_t uid,
 void client_table_handoff_done(struct client_table *table, uid_t uid,
                                const struct handoff *handoff);
 
-/* May this user register one more process? */
-bool client_table_has_room(struct client_table *table, uid_t uid);
+/* May this user register one more process? Returns NULL, or a static English phrase that says why
+ * not. */
+const char *client_table_no_room(struct client_table *table, uid_t uid);
 
 /* Take a bounded number of records from each ring. */
 void client_table_read(struct client_table *table);
