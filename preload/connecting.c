@@ -33,6 +33,7 @@ void connecting_begin(struct connecting *connecting, int fd, const struct sockad
     int saved = errno;
     bool again = false;
     connecting->reported = false;
+    connecting->cookie = 0;
     connecting->tuned = sockinfo_at_address(&connecting->sockinfo, PHASE_CONNECT, address, length);
     if (connecting->tuned) {
         again = reconnect_note(fd);
@@ -42,6 +43,8 @@ void connecting_begin(struct connecting *connecting, int fd, const struct sockad
         connecting->reported =
             reports(ROLE_CONNECT) && (connecting->sockinfo.families & FAMILY_IP) != 0;
         tune_before(connecting, fd, again);
+        if (connecting->reported)
+            connecting->cookie = report_connecting(fd, &connecting->sockinfo);
     }
     errno = saved;
 }
@@ -52,8 +55,8 @@ void connecting_end(struct connecting *connecting, int fd, bool succeeded)
     bool under_way = succeeded || error == EINPROGRESS;
     if (connecting->tuned && under_way && tunes_at(PHASE_BIT(PHASE_CONNECTED)))
         tune_apply(fd, &connecting->sockinfo, &connecting->decision, PHASE_BIT(PHASE_CONNECTED));
-    /* An interrupted connect() goes on without the caller. */
-    if (connecting->reported && (under_way || error == EINTR))
-        report_connect(fd, &connecting->sockinfo, &connecting->decision);
+    if (connecting->reported)
+        report_connect(fd, &connecting->sockinfo, &connecting->decision, connecting->cookie,
+                       under_way ? 0 : error);
     errno = error;
 }

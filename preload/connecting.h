@@ -15,6 +15,7 @@ struct connecting {
     struct decision decision;
     bool tuned;
     bool reported;
+    uint64_t cookie; /* as report_connecting() gave it */
 };
 
 /* Is there anything to be done at such calls? The hooks' first question. */

@@ -335,7 +335,7 @@ void register_again(struct register_state *state, const struct register_plan *pl
     struct ring *ring = register_ring(plan, state->ring, pid, now_ns, &diagnosed);
     if (ring == NULL)
         return;
-    state->given = __atomic_load_n(&ring->header.heartbeat, __ATOMIC_RELAXED);
+    state->given = now_ns;
     state->unanswered++;
     state->blind = !diagnosed;
     __atomic_store_n(&state->ring, ring, __ATOMIC_RELEASE);

@@ -14,7 +14,7 @@ import kernel
 import pytest
 from conftest import needs_root, preloaded, program
 from hostile import assert_unharmed, run
-from ring import DROPPED, RingReceiver
+from ring import BEGUN, DROPPED, REFUSED, RingReceiver
 
 NOBODY = 65534
 EVERYTHING = 'rules = ( { name = "all"; report = true; } );'
@@ -142,7 +142,7 @@ def test_records(helper, start, case):
 
 
 def test_connections_under_way(helper, start):
-    """Not blocking, and refused: the one is reported, the other is no connection."""
+    """Not blocking, and refused: both are reported, each as what it is."""
     finish(start("""
         l = listener()
         c = socket.socket()
@@ -154,7 +154,11 @@ def test_connections_under_way(helper, start):
         refused = socket.socket()
         assert refused.connect_ex(where) == 111
         """))
-    assert [one.kind for one in helper.take().read()] == ["listen", "connect", "listen"]
+    records = helper.take().read(begun=True)
+    assert [(one.kind, one.flags) for one in records] == [
+        ("listen", 0), ("connect", BEGUN), ("connect", 0), ("listen", 0),
+        ("connect", BEGUN), ("connect", REFUSED)]
+    assert [one.cookie for one in records[1::4]] == [one.cookie for one in records[2::3]]
 
 
 def test_other_sockets_are_not_reported(helper, start, directory):
@@ -618,9 +622,9 @@ def test_system_calls_of_a_report(build, compiled, helper):
     """What a confined program has to allow, and what each connection pays: questions about the
     socket, and none at close()."""
     assert calls_of_a_pair(build, compiled(EVERYTHING), helper) == [
-        "connect", "getsockopt", "getsockname", "getsockopt", "getsockopt", "close",
-        "accept", "getpeername", "getsockopt", "getsockname", "getsockopt", "getsockopt", "close",
-        "socket"]
+        "connect", "getsockname", "close",
+        "accept", "getpeername", "getsockopt", "getsockname", "getsockopt", "close",
+        "socket", "getsockopt", "getsockopt"]
 
 
 def test_system_calls_of_options_and_a_report(build, compiled, helper):

@@ -15,7 +15,9 @@
 #include "policy.h"
 #include "ring_reader.h"
 
+#include <errno.h>
 #include <netinet/in.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
@@ -47,9 +49,11 @@ struct client_entry {
     size_t memory; /* bytes that it counts for */
     uint64_t number;
     uint64_t last_record; /* CLOCK_MONOTONIC */
-    bool same_pids;       /* the program's pids are the helper's */
-    bool closing;         /* its heartbeat is 0 */
-    bool read;            /* the ring is mapped */
+    struct client_child *children;
+    size_t child_room, last_child;
+    bool same_pids; /* the program's pids are the helper's */
+    bool closing;   /* its heartbeat is 0 */
+    bool read;      /* the ring is mapped */
     const char *rules[];
 };
 
@@ -154,8 +158,10 @@ static struct connection_start start_of(struct client_entry *entry, const struct
     struct connection_start start = {
         .netns = netns_monitor_netns(entry->owner.monitor),
         .cookie = record->cookie,
-        .opened = clock_from_real(record->time_ns,
-                                  now_monotonic() - entry->client.registered + CLOCK_TOLERANCE),
+        .opened = clock_from_real(
+            record->time_ns, (record->flags & RECORD_ADOPTED) != 0
+                                 ? now_monotonic()
+                                 : now_monotonic() - entry->client.registered + CLOCK_TOLERANCE),
         .program = entry->client.program,
         .rule = record->rule < entry->client.rule_count ? entry->rules[record->rule] : "",
         .peer = record->kind == RECORD_LISTEN
@@ -169,6 +175,10 @@ static struct connection_start start_of(struct client_entry *entry, const struct
         .protocol = record->protocol,
         .role = role_of(record->kind),
         .adopted = (record->flags & RECORD_ADOPTED) != 0,
+        .begun = (record->flags & RECORD_BEGUN) != 0,
+        .failed = (record->flags & RECORD_REFUSED) != 0      ? CLOSE_REFUSED
+                  : (record->flags & RECORD_UNANSWERED) != 0 ? CLOSE_UNANSWERED
+                                                             : CLOSE_NONE,
         .options.applied = record->applied};
 
     if (record->protocol == IPPROTO_MPTCP && record->kind == RECORD_ACCEPT)
@@ -208,11 +218,84 @@ static bool enter_record(struct client_entry *entry, const struct record *record
     return taken;
 }
 
+/* It takes so much from now on. */
+static void count_memory(struct client_entry *entry, size_t memory)
+{
+    struct helper_counts *counts = entry->table->parts.conntrack->counts;
+
+    counts->memory_beside += memory - entry->memory;
+    fair_share_change(&counts->memory, &entry->owner.user->memory, entry->memory, memory);
+    entry->memory = memory;
+}
+
+/* --- children --------------------------------------------------------------------------------- */
+
+static void count_child_memory(struct client_entry *entry, size_t room)
+{
+    count_memory(entry, entry->memory + (room - entry->child_room) * sizeof *entry->children);
+    entry->child_room = room;
+}
+
+static struct client_child *add_child(struct client_entry *entry, pid_t pid)
+{
+    if (entry->client.child_count == CLIENT_CHILDREN_MAX)
+        return NULL;
+    if (entry->client.child_count == entry->child_room) {
+        size_t room = entry->child_room > 0 ? entry->child_room * 2 : 4;
+        struct client_child *more = reallocarray(entry->children, room, sizeof *more);
+        if (more == NULL)
+            return NULL;
+        entry->client.children = entry->children = more;
+        count_child_memory(entry, room);
+    }
+    entry->children[entry->client.child_count] =
+        (struct client_child){.pid = pid, .since = now_monotonic()};
+    return &entry->children[entry->client.child_count++];
+}
+
+static struct client_child *find_child(struct client_entry *entry, pid_t pid)
+{
+    if (entry->last_child < entry->client.child_count &&
+        entry->children[entry->last_child].pid == pid)
+        return &entry->children[entry->last_child];
+    for (size_t i = 0; i < entry->client.child_count; i++) {
+        entry->last_child = i;
+        if (entry->children[i].pid == pid)
+            return &entry->children[i];
+    }
+    return NULL;
+}
+
+/* Whose record is it? */
+static void count_record(struct client_entry *entry, pid_t pid)
+{
+    struct client_child *child = NULL;
+    entry->client.records++;
+    entry->table->parts.conntrack->counts->records++;
+    if (!entry->same_pids || pid == entry->client.pid || pid <= 0)
+        return;
+    child = find_child(entry, pid);
+    if (child == NULL)
+        child = add_child(entry, pid);
+    if (child != NULL)
+        child->records++;
+}
+
+static void forget_ended_children(struct client_entry *entry)
+{
+    size_t kept = 0;
+    for (size_t i = 0; i < entry->client.child_count; i++)
+        if (kill(entry->children[i].pid, 0) == 0 || errno != ESRCH)
+            entry->children[kept++] = entry->children[i];
+    entry->client.child_count = kept;
+}
+
 static void take_record(void *context, const struct record *record)
 {
     struct client_entry *entry = context;
-    entry->client.records++;
-    entry->table->parts.conntrack->counts->records++;
+    /* A further one tells the rest. */
+    if ((record->flags & RECORD_BEGUN) == 0)
+        count_record(entry, (pid_t)record->pid);
     (void)enter_record(entry, record);
 }
 
@@ -292,16 +375,6 @@ static size_t memory_of(const struct registration_names *names)
            names->head.ring_size / sizeof(struct ring_slot) / 8;
 }
 
-/* It takes so much from now on. */
-static void count_memory(struct client_entry *entry, size_t memory)
-{
-    struct helper_counts *counts = entry->table->parts.conntrack->counts;
-
-    counts->memory_beside += memory - entry->memory;
-    fair_share_change(&counts->memory, &entry->owner.user->memory, entry->memory, memory);
-    entry->memory = memory;
-}
-
 static void free_entry(struct client_entry *entry)
 {
     struct client_table *table = entry->table;
@@ -314,6 +387,7 @@ static void free_entry(struct client_entry *entry)
         count_memory(entry, 0);
         leave_user(table, entry->owner.user);
     }
+    free(entry->children);
     free(entry);
 }
 
@@ -364,6 +438,7 @@ static void end_blind(struct client_entry *entry)
 
 static void age(struct client_entry *entry, uint64_t now)
 {
+    forget_ended_children(entry);
     if (entry->client.ended && netns_monitor_is_blind(entry->owner.monitor))
         end_blind(entry);
     if (!entry->read)

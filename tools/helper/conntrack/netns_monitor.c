@@ -409,8 +409,10 @@ static void take_found(struct netns_monitor *monitor, const struct sock_diag_ans
     }
     if (answer->owned)
         connections_confirm(conntrack->connections, connection);
-    if (!is_mptcp(connection))
+    if (!is_mptcp(connection)) {
         connection->ifindex = answer->target.ifindex;
+        connections_set_local(connection, &answer->target.flow);
+    }
     connection->sought = false;
     conntrack->counts->samples++;
     connections_sample(conntrack->connections, connection,

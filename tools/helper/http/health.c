@@ -22,6 +22,20 @@ static uint64_t resident_bytes(void)
     return (uint64_t)pages * (uint64_t)sysconf(_SC_PAGESIZE);
 }
 
+static void put_drops(const struct helper_counts *counts, struct metrics_health rows[DROP_COUNT])
+{
+    for (unsigned i = 0; i < DROP_COUNT; i++)
+        rows[i] = (struct metrics_health){
+            .name = "helper_dropped",
+            .unit = "",
+            .help = "What was lost or refused, by the reason.",
+            .counter = true,
+            .label = "reason",
+            .label_value = drop_name((enum drop)i),
+            .value = (double)counts->dropped[i],
+        };
+}
+
 size_t health_rows(const struct helper *helper, struct metrics_health rows[HEALTH_ROWS_MAX])
 {
     struct connections_size size = connections_size(helper->connections);
@@ -61,17 +75,8 @@ size_t health_rows(const struct helper *helper, struct metrics_health rows[HEALT
     static_assert(sizeof fixed / sizeof *fixed + DROP_COUNT <= HEALTH_ROWS_MAX, "rows do not fit");
     for (size_t i = 0; i < count; i++)
         rows[i] = fixed[i];
-    for (unsigned i = 0; i < DROP_COUNT; i++)
-        rows[count++] = (struct metrics_health){
-            .name = "helper_dropped",
-            .unit = "",
-            .help = "What was lost or refused, by the reason.",
-            .counter = true,
-            .label = "reason",
-            .label_value = drop_name((enum drop)i),
-            .value = (double)helper->counts.dropped[i],
-        };
-    return count;
+    put_drops(&helper->counts, rows + count);
+    return count + DROP_COUNT;
 }
 
 json_t *health_json(const struct helper *helper)
