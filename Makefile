@@ -51,7 +51,7 @@ endif
 # The rooms. Each names those that it may include from; the compiler enforces it, since own headers
 # are found by #include "" along these paths alone (so they never hide the system's elf.h, glob.h).
 # A room's sources are its *.c.
-ROOMS := preload/engine preload/wire config config/compiler tools/lib tools/process tools/supervise \
+ROOMS := preload/engine preload/wire config config/compiler tools/lib tools/process tools/advise tools/supervise \
          tools/cli/view tools/cli tools/helper/base tools/helper/conntrack tools/helper/stats tools/helper/clients tools/helper/http tools/helper
 sees_preload/engine   :=
 sees_preload/wire     := preload/engine
@@ -60,9 +60,10 @@ sees_config           := preload/engine preload/wire
 sees_config/compiler  := $(sees_config) config
 sees_tools/lib        := $(sees_config) config
 sees_tools/process    := $(sees_tools/lib) tools/lib
+sees_tools/advise     := $(sees_tools/process) tools/process
 sees_tools/supervise  := $(sees_tools/process) tools/process
 sees_tools/cli/view   := $(sees_tools/lib) tools/lib
-sees_tools/cli        := $(sees_tools/supervise) tools/supervise tools/cli/view
+sees_tools/cli        := $(sees_tools/supervise) tools/supervise tools/advise tools/cli/view
 helper_rooms          := $(addprefix tools/helper/,base stats conntrack clients http) tools/helper
 sees_tools/helper/base      := $(sees_tools/lib) tools/lib
 sees_tools/helper/stats     := $(sees_tools/helper/base) tools/helper/base
@@ -80,7 +81,7 @@ ENGINE      := $(call sources,preload/engine preload/wire)
 PRELOAD_SRC := $(ENGINE) $(call sources,preload)
 LANGUAGE    := $(ENGINE) $(call sources,config tools/lib)
 COMPILER_SRC := $(ENGINE) $(call sources,config config/compiler)
-COMMAND_SRC := $(LANGUAGE) $(call sources,tools/process tools/supervise tools/cli tools/cli/view)
+COMMAND_SRC := $(LANGUAGE) $(call sources,tools/process tools/advise tools/supervise tools/cli tools/cli/view)
 HELPER_SRC  := $(LANGUAGE) $(call sources,$(helper_rooms))
 MAN_PAGES   := tools/socktune.1 tools/socktune.7 $(B)/socktune.conf.5 preload/libsocktune.so.8 tools/socktuned.8
 
