@@ -41,6 +41,16 @@ static void read_force(struct reader *reader, const config_setting_t *setting, s
     parse_settings(reader, setting, MODE_FORCE, rule);
 }
 
+static void read_at_least(struct reader *reader, const config_setting_t *setting, struct rule *rule)
+{
+    parse_settings(reader, setting, MODE_AT_LEAST, rule);
+}
+
+static void read_at_most(struct reader *reader, const config_setting_t *setting, struct rule *rule)
+{
+    parse_settings(reader, setting, MODE_AT_MOST, rule);
+}
+
 static void read_final(struct reader *reader, const config_setting_t *setting, struct rule *rule)
 {
     parse_bool(reader, setting, &rule->final);
@@ -77,10 +87,10 @@ static void read_handoff(struct reader *reader, const config_setting_t *setting,
 }
 
 static const struct keyword rule_keywords[] = {
-    {"name", read_name},           {"match", read_match},   {"set", read_set},
-    {"default", read_default},     {"force", read_force},   {"ignore", parse_ignore},
-    {"final", read_final},         {"report", read_report}, {"handoff", read_handoff},
-    {"inherited", read_inherited},
+    {"name", read_name},           {"match", read_match},       {"set", read_set},
+    {"default", read_default},     {"force", read_force},       {"ignore", parse_ignore},
+    {"final", read_final},         {"report", read_report},     {"handoff", read_handoff},
+    {"inherited", read_inherited}, {"at_least", read_at_least}, {"at_most", read_at_most},
 };
 enum { RULE_KEYWORDS = sizeof rule_keywords / sizeof rule_keywords[0] };
 

@@ -6,6 +6,7 @@
  */
 #include "apply.h"
 
+#include "bound.h"
 #include "bytes.h"
 #include "compat.h"
 #include "learn.h"
@@ -86,9 +87,20 @@ static bool is_untouchable(const struct policy_option *option, enum phase phase)
            (phase == PHASE_ACCEPT && (option->flags & OPTION_INHERITED) == 0);
 }
 
+/* Does the socket's value keep within the bound? False if it cannot be read. */
+static bool is_within(const struct application *application, const struct policy_action *action)
+{
+    struct default_value now;
+    return defaults_note_one(application->socket, &application->policy->options[action->option],
+                             &now) &&
+           bound_admits_told(application->policy, action, now.bytes, now.length);
+}
+
 bool apply_yields(const struct application *application, const struct policy_action *action,
                   enum phase phase)
 {
+    if (policy_is_bound(action))
+        return is_within(application, action);
     if (application->timing == APPLY_LATE)
         return action->mode != MODE_FORCE && compare(application, action) == DEFAULT_DIFFERS;
     if (action->mode != MODE_DEFAULT)
@@ -146,10 +158,7 @@ bool apply_has_value(const struct policy *policy, const struct policy_action *ac
 {
     uint8_t given[POLICY_VALUE_MAX];
     uint32_t length = apply_value(policy, action, now->bytes, now->length, given), number;
-    const struct policy_option *option = &policy->options[action->option];
-    bool is_buffer = option->level == SOL_SOCKET &&
-                     (option->optname == SO_SNDBUF || option->optname == SO_RCVBUF);
-    if (is_buffer && length == sizeof number) {
+    if (defaults_is_buffer(&policy->options[action->option]) && length == sizeof number) {
         __builtin_memcpy(&number, given, sizeof number);
         number *= 2;
         __builtin_memcpy(given, &number, sizeof number);

@@ -23,7 +23,7 @@ enum apply_timing {
 enum applied {
     APPLIED_SET,
     APPLIED_FAILED,
-    APPLIED_KEPT /* the program has set it itself */
+    APPLIED_KEPT /* the program has set it itself, or it keeps within the bound */
 };
 
 /* One socket in one call. */
@@ -61,7 +61,7 @@ struct application {
  */
 void apply_actions(const struct application *application, const struct decision *decision);
 
-/* Does what the program has set itself stand against the action? */
+/* Does what the program has set itself stand against the action, or keep within its bound? */
 bool apply_yields(const struct application *application, const struct policy_action *action,
                   enum phase phase);
 

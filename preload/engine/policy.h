@@ -31,7 +31,7 @@
 #include <stdint.h>
 
 #define POLICY_MAGIC       "SOCKTUNE"
-#define POLICY_VERSION     6u
+#define POLICY_VERSION     7u
 #define POLICY_SUFFIX      ".policy"
 #define POLICY_SIZE_MAX    (64u << 20) /* bytes; a larger file is refused unread */
 #define POLICY_OPTIONS_MAX 256u /* distinct options in one policy: bounds the stack of a hook */
@@ -81,7 +81,15 @@ enum protocol_bit {
 #define PROTOCOL_ALL (PROTOCOL_CONNECTED | PROTOCOL_DATAGRAM)
 
 /* What kind of statement an action comes from; see socktune.conf(5). */
-enum action_mode { MODE_SET, MODE_DEFAULT, MODE_FORCE, MODE_IGNORE, MODE_COUNT };
+enum action_mode {
+    MODE_SET,
+    MODE_DEFAULT,
+    MODE_FORCE,
+    MODE_IGNORE,
+    MODE_AT_LEAST, /* a bound: given only where the socket's value is below it */
+    MODE_AT_MOST,  /* a bound: given only where it is above */
+    MODE_COUNT
+};
 
 /* What the engine does with an action's bytes. */
 enum action_op {
@@ -288,6 +296,18 @@ struct policy_action {
     uint32_t line;       /* where the statement stands, in the rule's file or an included one */
     uint32_t file;       /* string */
 };
+
+/* at_least or at_most. */
+static inline bool policy_is_bound(const struct policy_action *action)
+{
+    return action->mode == MODE_AT_LEAST || action->mode == MODE_AT_MOST;
+}
+
+/* Does the statement concern the program's own setsockopt of the option? */
+static inline bool policy_is_guard(const struct policy_action *action)
+{
+    return action->mode == MODE_FORCE || action->mode == MODE_IGNORE || policy_is_bound(action);
+}
 
 /* A checked policy: the blob and its sections, ready for use. Borrowed: whoever owns the blob
  * keeps it unchanged as long as this is used. */

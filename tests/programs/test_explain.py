@@ -43,6 +43,10 @@ OWN = {"SO_KEEPALIVE": 0, "SO_OOBINLINE": 0, "TCP_NODELAY": 0, "SO_PRIORITY": 0,
        "IPV6_TCLASS": 0x28}  # what the program itself sets; else OWN_NUMBER
 OWN_NUMBER = 99
 
+# What at_least and at_most can be said of. The program's own numbers lie above some of the values and
+# below others.
+ORDERED = {"TCP_KEEPIDLE", "TCP_KEEPINTVL", "TCP_KEEPCNT", "IP_TTL", "IPV6_UNICAST_HOPS"}
+
 # Flags that the kernel keeps for any socket and heeds for streams alone: the library need not find
 # out what the socket is before it sets them, and explain leaves out what is given in vain.
 STREAM_ONLY = {"SO_KEEPALIVE", "SO_OOBINLINE"}
@@ -99,9 +103,12 @@ class Maker:
 
     def rule(self, number):
         statements = [f'name = "r{number}";', f"match = {{ {self.match()} }};"]
-        names = self.some(list(OPTIONS), 10)
-        for mode in ("set", "default", "force"):
+        names = self.some(list(OPTIONS), 14)
+        for mode in ("set", "default", "force", "at_least", "at_most"):
             mine, names = names[:3], names[3:]
+            if mode.startswith("at_"):
+                names = [name for name in mine if name not in ORDERED] + names
+                mine = [name for name in mine if name in ORDERED]
             if mine and self.maybe(0.8 if mode == "set" else 0.4):
                 said = " ".join(f"{name} = {self.value(name)};" for name in mine)
                 statements.append(f"{mode} = {{ {said} }};")
@@ -207,15 +214,26 @@ def foretold(explained, default):
     return wanted
 
 
+def held(guard, value, own):
+    """What becomes of the program's own setting of an option that has `value`."""
+    if guard is None:
+        return own
+    if not guard["mode"].startswith("at_"):
+        return value
+    bound = INT.unpack(bytes.fromhex(guard["bytes"]))[0]
+    return max(own, bound) if guard["mode"] == "at_least" else min(own, bound)
+
+
 def own_settings(host, fd, explained, before):
-    """The program sets each option itself: without effect, just where explain says so."""
-    guarded = {entry["option"] for entry in explained["guarded"]}
+    """The program sets each option itself: without effect, or raised or lowered, just where explain
+    says so."""
+    guarded = {entry["option"]: entry for entry in explained["guarded"]}
     for name, value in before.items():
         level, number, _ = OPTIONS[name]
         own = OWN.get(name, OWN_NUMBER)
         assert host.call("setsockopt", fd, level, number, INT.pack(own)).result == 0, name
         now = INT.unpack(host.look(fd).raw(level, number, 4))[0]
-        assert now == (value if name in guarded else own), f"{name}, set by the program itself"
+        assert now == held(guarded.get(name), value, own), f"{name}, set by the program itself"
         if name == "IP_TOS":
             host.setsockopt(fd, *OPTIONS["SO_PRIORITY"][:2], 0)
 

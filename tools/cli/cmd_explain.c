@@ -7,6 +7,7 @@
 #include "console.h"
 #include "endpoint.h"
 #include "format_option.h"
+#include "kernel_socket.h"
 #include "names.h"
 #include "policy_file.h"
 #include "print_diagnostic.h"
@@ -205,7 +206,7 @@ static int set_group(const char *name, uint32_t *gid)
 
 static void print_effects(const struct policy *policy, const struct outcome *outcome)
 {
-    printf("%s%-14s  %-26s  %-20s  %-7s  %s%s\n", colour(stdout, COLOUR_BOLD), "AT", "OPTION",
+    printf("%s%-14s  %-26s  %-20s  %-8s  %s%s\n", colour(stdout, COLOUR_BOLD), "AT", "OPTION",
            "VALUE", "HOW", "RULE", colour(stdout, COLOUR_NONE));
     for (uint32_t i = 0; i < outcome->effect_count; i++) {
         const struct effect *effect = &outcome->effects[i];
@@ -213,7 +214,7 @@ static void print_effects(const struct policy *policy, const struct outcome *out
         char value[POLICY_VALUE_MAX];
 
         action_format(policy, action, value, sizeof value);
-        printf("%-14s  %-26s  %-20s  %-7s  ", calls[effect->phase],
+        printf("%-14s  %-26s  %-20s  %-8s  ", calls[effect->phase],
                policy_string(policy, policy->options[action->option].name), value,
                mode_name(action->mode));
         action_print_where(policy, effect->action);
@@ -226,9 +227,16 @@ static void print_guards(const struct policy *policy, const struct outcome *outc
     for (uint32_t i = 0; i < outcome->guard_count; i++) {
         const struct guarded_option *guard = &outcome->guards[i];
 
-        printf("The program's own setting of %s has no effect: %s by ",
-               policy_string(policy, policy->options[guard->option].name),
-               mode_name(policy->actions[guard->action].mode));
+        const struct policy_action *action = &policy->actions[guard->action];
+        const char *option = policy_string(policy, policy->options[guard->option].name);
+
+        if (policy_is_bound(action))
+            printf("The program's own setting of %s is %s to %s: %s by ", option,
+                   action->mode == MODE_AT_LEAST ? "raised" : "lowered",
+                   policy_string(policy, action->text), mode_name(action->mode));
+        else
+            printf("The program's own setting of %s has no effect: %s by ", option,
+                   mode_name(action->mode));
         action_print_where(policy, guard->action);
         putchar('\n');
     }
@@ -320,6 +328,19 @@ static json_t *json_effect(const struct policy *policy, const struct effect *eff
     return object;
 }
 
+/* What a bound raises or lowers to is said, too. */
+static json_t *json_guard(const struct policy *policy, uint32_t index)
+{
+    const struct policy_action *action = &policy->actions[index];
+    json_t *object = action_json_where(policy, index);
+
+    if (policy_is_bound(action)) {
+        json_object_set_new(object, "value", action_json_value(policy, action));
+        json_object_set_new(object, "bytes", json_bytes(policy, action));
+    }
+    return object;
+}
+
 static int print_json_answer(const struct policy *policy, const struct active *active,
                              const struct outcome *outcome)
 {
@@ -337,15 +358,39 @@ static int print_json_answer(const struct policy *policy, const struct active *a
     for (uint32_t i = 0; i < outcome->effect_count; i++)
         json_array_append_new(effects, json_effect(policy, &outcome->effects[i]));
     for (uint32_t i = 0; i < outcome->guard_count; i++)
-        json_array_append_new(guards, action_json_where(policy, outcome->guards[i].action));
+        json_array_append_new(guards, json_guard(policy, outcome->guards[i].action));
     return print_json(json_pack("{s:o, s:o, s:o, s:o}", "rules", rules, "options", effects,
                                 "guarded", guards, "report", json_report(policy, outcome->report)));
+}
+
+static bool has_bounds(const struct policy *policy)
+{
+    for (uint32_t i = 0; i < policy->action_count; i++)
+        if (policy_is_bound(&policy->actions[i]))
+            return true;
+    return false;
+}
+
+/* What this kernel gives such a socket, as far as one can be made. */
+static void take_initial(const struct policy *policy, const struct scenario *scenario,
+                         struct default_value *initial)
+{
+    int fd = has_bounds(policy)
+                 ? socket(scenario->domain, scenario->type | SOCK_CLOEXEC, scenario->protocol)
+                 : -1;
+
+    if (fd < 0)
+        return;
+    defaults_note(KERNEL_SOCKET(fd), policy, initial);
+    close(fd);
 }
 
 static int answer(const struct policy *policy, const struct answer_for *whom, bool json)
 {
     uint32_t *rules = calloc(policy->rule_count + 1, sizeof *rules);
     struct outcome *outcome = malloc(sizeof *outcome);
+    struct default_value initial[POLICY_OPTIONS_MAX] = {{0}};
+    struct scenario scenario = whom->scenario;
     struct active active = {rules, 0};
     int status = 0;
 
@@ -354,7 +399,9 @@ static int answer(const struct policy *policy, const struct answer_for *whom, bo
         goto out;
     }
     active.count = active_rules(policy, &whom->identity, rules);
-    simulate(policy, &active, &whom->scenario, outcome);
+    take_initial(policy, &scenario, initial);
+    scenario.initial = initial;
+    simulate(policy, &active, &scenario, outcome);
     if (json)
         status = print_json_answer(policy, &active, outcome);
     else

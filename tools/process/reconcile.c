@@ -222,6 +222,9 @@ static bool wants_action(const struct application *application, const struct pol
     if (!result->after.length) {
         result->error = ENOPROTOOPT;
         result->result = RETUNED_FAILED;
+    } else if (policy_is_bound(action) && apply_yields(application, action, phase)) {
+        result->after = result->before;
+        result->result = RETUNED_SAME;
     } else if (special ? has_special(action, &result->after, retuning->observed)
                        : !result->unset && same_bytes(&result->after, &result->before)) {
         result->result = RETUNED_SAME;

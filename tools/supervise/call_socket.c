@@ -4,6 +4,7 @@
  * notification: everything here may be done twice.
  */
 #include "call_socket.h"
+#include "bound.h"
 #include "call_trace.h"
 #include "learn.h"
 #include "record.h"
@@ -130,10 +131,22 @@ static bool set_own(const struct socket_handle *socket, const struct call_settin
 static bool force_option(const struct call_context *call, const struct socket_handle *socket,
                          struct option_ruling *ruling)
 {
-    const struct policy_action *action = &call->context->policy->actions[ruling->guard.forced];
+    const struct policy_action *action = &call->context->policy->actions[ruling->guard.held];
     struct traced_call traced;
     const struct application application = application_of(call, socket, &ruling->sockinfo, &traced);
     return apply_now(&application, action);
+}
+
+/* Does the value keep within the bound that holds, if it is one? */
+static bool is_admitted(const struct policy *policy, const struct call_setting *setting,
+                        const struct option_ruling *ruling)
+{
+    const struct policy_action *action;
+    if (ruling->guard.held == NO_ACTION || ruling->guard.ignored)
+        return false;
+    action = &policy->actions[ruling->guard.held];
+    return policy_is_bound(action) &&
+           bound_admits_own(policy, action, setting->value, setting->length);
 }
 
 /* As preload/guarded.c does it. */
@@ -142,17 +155,18 @@ static bool set_guarded(const struct call_context *call, const struct socket_han
 {
     const struct policy *policy = call->context->policy;
     struct traced_call traced = {policy, call->target, call->name, call->fd};
-    if (setting->length < policy->options[ruling->option].least)
+    if (setting->length < policy->options[ruling->option].least ||
+        is_admitted(policy, setting, ruling))
         return false;
-    if (ruling->guard.forced != NO_ACTION) {
-        bool merged = policy->actions[ruling->guard.forced].op == OP_MERGE;
+    if (ruling->guard.held != NO_ACTION) {
+        bool merged = policy->actions[ruling->guard.held].op == OP_MERGE;
         if (merged && !set_own(socket, setting))
             return false;
         if (!force_option(call, socket, ruling) && !merged)
             return false;
     }
     if (call_trace_is_on())
-        call_trace_swallowed(&traced, &ruling->sockinfo, ruling->option);
+        call_trace_swallowed(&traced, &ruling->sockinfo, ruling->option, ruling->guard.held);
     return true;
 }
 
@@ -168,7 +182,7 @@ static bool set_disturbing(const struct call_context *call, const struct socket_
                     : set_own(socket, setting);
     if (!made)
         return false;
-    if (disturbed->guard.forced != NO_ACTION)
+    if (disturbed->guard.held != NO_ACTION)
         force_option(call, socket, disturbed);
     else if (before >= 0)
         socket->ops->set(socket, option->level, option->optname, &before, sizeof before);

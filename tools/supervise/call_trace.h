@@ -25,8 +25,8 @@ bool call_trace_is_on(void);
 void call_trace_action(const struct application *application, const struct policy_action *action,
                        enum phase phase, enum applied result, int error);
 
-/* The program's own setsockopt of policy->options[option] is swallowed. */
+/* trace_line_swallowed() */
 void call_trace_swallowed(const struct traced_call *call, const struct sockinfo *sockinfo,
-                          uint32_t option);
+                          uint32_t option, uint32_t held);
 
 #endif
