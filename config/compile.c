@@ -208,7 +208,7 @@ static enum action_op op_of(const struct setting *setting)
     case KIND_ADDRESS:
         return OP_SOURCE;
     default:
-        return OP_SET;
+        return setting->option->level == LEVEL_SOCKTUNE ? OP_BACKLOG : OP_SET;
     }
 }
 

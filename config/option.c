@@ -177,6 +177,7 @@ enum {
 #define transport SOCKTUNE_TRANSPORT
 #define source    SOCKTUNE_SOURCE
 #define dscp      SOCKTUNE_DSCP
+#define backlog   SOCKTUNE_BACKLOG
 
 static const struct option table[] = {
 #include "options.def"
@@ -185,6 +186,7 @@ static const struct option table[] = {
 #undef transport
 #undef source
 #undef dscp
+#undef backlog
 
 #define TABLE_ROWS (sizeof(table) / sizeof(table[0]))
 
@@ -348,6 +350,8 @@ bool option_has_order(const struct option *option)
     default:
         return false;
     }
+    if (option->level == LEVEL_SOCKTUNE) /* backlog: what the program passes is known */
+        return true;
     return !option->unordered && option->readable && option->echo != ECHO_UNCERTAIN &&
            option->echo != ECHO_DEFAULT;
 }

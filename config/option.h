@@ -91,7 +91,7 @@ enum option_echo {
 
 /* The number of socktune's own `dscp`, at LEVEL_SOCKTUNE beside those of policy.h. It reaches no
  * policy: the compiler makes IP_TOS and IPV6_TCLASS of it. */
-enum { SOCKTUNE_DSCP = 3 };
+enum { SOCKTUNE_DSCP = 3 }; /* SOCKTUNE_BACKLOG is 4 */
 
 /* A name for a value. */
 struct option_name {

@@ -117,10 +117,10 @@ static bool fits_mode(struct reader *reader, const config_setting_t *at,
 {
     if (is_bound(mode))
         return has_order(reader, at, option, mode);
-    if (mode == MODE_SET || (option->kind != KIND_TRANSPORT && option->kind != KIND_ADDRESS))
+    if (mode == MODE_SET || option->level != LEVEL_SOCKTUNE || option->kind == KIND_DSCP)
         return true;
-    parse_error(reader, at, "%s: it belongs in set = { ... }, it cannot be in %s", option->name,
-                mode_names[mode]);
+    parse_error(reader, at, "%s: it belongs in set%s = { ... }, it cannot be in %s", option->name,
+                option_has_order(option) ? ", at_least or at_most" : "", mode_names[mode]);
     return false;
 }
 

@@ -49,6 +49,19 @@ void tune_apply(int fd, const struct sockinfo *sockinfo, const struct decision *
     apply_actions(&application, decision);
 }
 
+int tune_backlog(int fd, const struct sockinfo *sockinfo, const struct decision *decision,
+                 int backlog)
+{
+    const struct application application =
+        application_of(KERNEL_SOCKET(fd), sockinfo, PHASE_BIT(PHASE_LISTEN));
+    const struct policy_action *action;
+    int wanted = apply_backlog(&state.policy, decision, sockinfo, backlog, &action);
+    if (action != NULL)
+        note_applied(&application, action, PHASE_LISTEN,
+                     policy_is_bound(action) && wanted == backlog ? APPLIED_KEPT : APPLIED_SET, 0);
+    return wanted;
+}
+
 void tune_apply_afterwards(int fd, const struct sockinfo *sockinfo, const struct decision *decision,
                            unsigned phases)
 {

@@ -36,6 +36,10 @@ void tune_decide(int fd, struct sockinfo *sockinfo, enum phase phase, unsigned p
 void tune_apply(int fd, const struct sockinfo *sockinfo, const struct decision *decision,
                 unsigned phases);
 
+/* The backlog with which to call listen() for a program that passes `backlog`. */
+int tune_backlog(int fd, const struct sockinfo *sockinfo, const struct decision *decision,
+                 int backlog);
+
 /* Before a socket is connected again: undo_former_peer() (undo.h). Changes errno. */
 void tune_undo(int fd, const struct sockinfo *sockinfo, const struct decision *decision);
 

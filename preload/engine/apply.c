@@ -35,6 +35,24 @@ const struct policy_action *apply_transport(const struct policy *policy,
     return NULL;
 }
 
+int apply_backlog(const struct policy *policy, const struct decision *decision,
+                  const struct sockinfo *sockinfo, int backlog, const struct policy_action **action)
+{
+    int wanted;
+    *action = NULL;
+    for (uint32_t i = 0; i < policy->option_count && *action == NULL; i++) {
+        if (policy->options[i].level != LEVEL_SOCKTUNE || decision->action[i] == NO_ACTION)
+            continue;
+        const struct policy_action *given = &policy->actions[decision->action[i]];
+        if (given->op == OP_BACKLOG && action_applies(given, sockinfo, PHASE_LISTEN))
+            *action = given;
+    }
+    if (*action == NULL || bound_admits_backlog(policy, *action, backlog))
+        return backlog;
+    __builtin_memcpy(&wanted, policy_string(policy, (*action)->value), sizeof wanted);
+    return wanted;
+}
+
 /* --- choosing ----------------------------------------------------------------------------------
  */
 
@@ -99,7 +117,7 @@ static bool is_within(const struct application *application, const struct policy
 bool apply_yields(const struct application *application, const struct policy_action *action,
                   enum phase phase)
 {
-    if (policy_is_bound(action))
+    if (policy_is_bound(action) && !policy_is_argument(action))
         return is_within(application, action);
     if (application->timing == APPLY_LATE)
         return action->mode != MODE_FORCE && compare(application, action) == DEFAULT_DIFFERS;
@@ -123,7 +141,7 @@ static bool is_wanted(const struct application *application, const struct policy
 {
     if (application->wants != NULL)
         return application->wants(application, action, phase);
-    if (action->op == OP_TRANSPORT) /* only socket() can see to it */
+    if (policy_is_argument(action)) /* only that call can see to it */
         return false;
     if (!apply_yields(application, action, phase))
         return true;

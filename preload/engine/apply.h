@@ -55,9 +55,9 @@ struct application {
 
 /*
  * Carry out the actions of the decision that are due, in the order of the policy's option table,
- * which is the order that the kernel wants. A `transport` is not carried out here: socket() does
- * that, and `wants` must refuse it. An option that cannot be set is reported and otherwise
- * forgotten.
+ * which is the order that the kernel wants. A `transport` or `backlog` is not carried out here:
+ * socket() and listen() do that, and `wants` must refuse it. An option that cannot be set is
+ * reported and otherwise forgotten.
  */
 void apply_actions(const struct application *application, const struct decision *decision);
 
@@ -82,6 +82,12 @@ bool apply_now(const struct application *application, const struct policy_action
 const struct policy_action *apply_transport(const struct policy *policy,
                                             const struct decision *decision,
                                             const struct sockinfo *sockinfo);
+
+/* The backlog that listen() is to be called with, where the program passes `backlog`. `action` gets
+ * what the rules say about it, or NULL. Pure. */
+int apply_backlog(const struct policy *policy, const struct decision *decision,
+                  const struct sockinfo *sockinfo, int backlog,
+                  const struct policy_action **action);
 
 /* Strike out what comes too late on a connection: buffers and the like (SO_RCVBUF can clamp the
  * window for good there). Pure. */

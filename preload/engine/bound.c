@@ -55,3 +55,10 @@ bool bound_admits_told(const struct policy *policy, const struct policy_action *
     return length == action->length && read_number(option, bytes, length, &number) &&
            admits(policy, action, number, defaults_is_buffer(option) ? 2 : 1);
 }
+
+/* The kernel takes a negative one for the greatest (net/socket.c). */
+bool bound_admits_backlog(const struct policy *policy, const struct policy_action *action,
+                          int backlog)
+{
+    return policy_is_bound(action) && admits(policy, action, (uint32_t)backlog, 1);
+}

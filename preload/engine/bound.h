@@ -13,6 +13,11 @@
 bool bound_admits_own(const struct policy *policy, const struct policy_action *action,
                       const void *bytes, uint32_t length);
 
+/* Does the backlog that a program passes to listen() keep within the bound? False if `action` is no
+ * bound. */
+bool bound_admits_backlog(const struct policy *policy, const struct policy_action *action,
+                          int backlog);
+
 /* The same for what getsockopt() answers, which is twice as much for a buffer. */
 bool bound_admits_told(const struct policy *policy, const struct policy_action *action,
                        const void *bytes, uint32_t length);

@@ -97,12 +97,13 @@ enum action_op {
     OP_MERGE,     /* one int: keep the bits of the current value outside `mask`, then set */
     OP_TRANSPORT, /* value is an int32 protocol: socket() asks for it and falls back */
     OP_SOURCE,    /* value is 16 address bytes (IPv4 as v4-mapped): bind() before connect() */
+    OP_BACKLOG,   /* value is an int: the backlog of listen() */
     OP_COUNT
 };
 
-/* Pseudo level of options that are no setsockopt option: OP_TRANSPORT and OP_SOURCE. */
+/* Pseudo level of options that are no setsockopt option: OP_TRANSPORT, OP_SOURCE and OP_BACKLOG. */
 #define LEVEL_SOCKTUNE (-1)
-enum { SOCKTUNE_TRANSPORT = 1, SOCKTUNE_SOURCE = 2 };
+enum { SOCKTUNE_TRANSPORT = 1, SOCKTUNE_SOURCE = 2, SOCKTUNE_BACKLOG = 4 };
 
 struct policy_section {
     uint32_t offset; /* bytes from the start of the blob, a multiple of 8 */
@@ -303,10 +304,17 @@ static inline bool policy_is_bound(const struct policy_action *action)
     return action->mode == MODE_AT_LEAST || action->mode == MODE_AT_MOST;
 }
 
+/* Is it an argument of a call, and so nothing that is set on a socket? */
+static inline bool policy_is_argument(const struct policy_action *action)
+{
+    return action->op == OP_TRANSPORT || action->op == OP_BACKLOG;
+}
+
 /* Does the statement concern the program's own setsockopt of the option? */
 static inline bool policy_is_guard(const struct policy_action *action)
 {
-    return action->mode == MODE_FORCE || action->mode == MODE_IGNORE || policy_is_bound(action);
+    return action->mode == MODE_FORCE || action->mode == MODE_IGNORE ||
+           (policy_is_bound(action) && !policy_is_argument(action));
 }
 
 /* A checked policy: the blob and its sections, ready for use. Borrowed: whoever owns the blob

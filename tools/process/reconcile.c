@@ -156,6 +156,8 @@ static const char *too_late(const struct policy *policy, const struct policy_act
         return "too late: the protocol is chosen when a socket is made";
     if (action->op == OP_SOURCE)
         return "too late: the source address is chosen when a socket connects";
+    if (action->op == OP_BACKLOG)
+        return "too late: the program has called listen() already";
     if (sockinfo_is_connection(&observed->sockinfo) &&
         (policy->options[action->option].flags & OPTION_EARLY ||
          (row && row->when == WHEN_CONNECT)))
@@ -170,6 +172,8 @@ static bool has_special(const struct policy_action *action, const struct value *
 {
     int32_t protocol;
 
+    if (action->op == OP_BACKLOG)
+        return false;
     if (action->op == OP_SOURCE)
         return memcmp(observed->sockinfo.local.bytes, wanted->bytes,
                       sizeof observed->sockinfo.local.bytes) == 0;
@@ -208,7 +212,7 @@ static bool wants_action(const struct application *application, const struct pol
     const struct retuner *retuner = retuning->retuner;
     const struct policy_option *option = &retuner->policy->options[action->option];
     const struct option *row = action_option(retuner->policy, action);
-    bool special = action->op == OP_TRANSPORT || action->op == OP_SOURCE;
+    bool special = policy_is_argument(action) || action->op == OP_SOURCE;
     struct retuned_option *result;
 
     if (!has_use(row, &retuning->observed->sockinfo))

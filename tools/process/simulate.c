@@ -71,7 +71,7 @@ static bool wants_action(const struct application *application, const struct pol
     struct simulation *simulation = application->context;
     struct address source;
 
-    if (action->op == OP_TRANSPORT)
+    if (policy_is_argument(action))
         return false;
     if (policy_is_bound(action) && !is_known(simulation, action->option))
         return true;
@@ -188,10 +188,17 @@ static void do_connect(struct simulation *simulation, const struct sockaddr_stor
 
 static void do_listen(struct simulation *simulation)
 {
+    const struct policy_action *backlog;
     struct sockinfo sockinfo;
+    struct decision decision;
 
     sockinfo_at_listen(&sockinfo);
-    tune(simulation, &sockinfo, PHASE_BIT(PHASE_LISTEN));
+    decide(simulation, &sockinfo, PHASE_BIT(PHASE_LISTEN), &decision);
+    carry_out(simulation, &sockinfo, &decision, PHASE_BIT(PHASE_LISTEN));
+    /* What the program passes is not known: a bound counts as given. */
+    apply_backlog(simulation->policy, &decision, &sockinfo, 0, &backlog);
+    if (backlog != NULL)
+        note_given(simulation, backlog, PHASE_LISTEN);
     simulation->fake.state = FAKE_LISTENS;
     tune(simulation, &sockinfo, PHASE_BIT(PHASE_LISTENING));
 }

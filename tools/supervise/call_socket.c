@@ -78,6 +78,23 @@ void call_tune(const struct call_context *call, const struct socket_handle *sock
         apply_to(call, &application, sockinfo);
 }
 
+int call_backlog(const struct call_context *call, const struct socket_handle *socket,
+                 struct sockinfo *sockinfo, int backlog)
+{
+    const struct policy_action *action;
+    struct traced_call traced;
+    struct application application = application_of(call, socket, sockinfo, &traced);
+    struct decision decision;
+    int wanted;
+    learn_decision(application.policy, &call->target->program->active, socket, sockinfo,
+                   PHASE_LISTEN, BIT(LISTEN), &decision);
+    wanted = apply_backlog(application.policy, &decision, sockinfo, backlog, &action);
+    if (action != NULL)
+        note_applied(&application, action, PHASE_LISTEN,
+                     policy_is_bound(action) && wanted == backlog ? APPLIED_KEPT : APPLIED_SET, 0);
+    return wanted;
+}
+
 /* --- accepted sockets ------------------------------------------------------------------------- */
 
 bool call_is_accepted(const struct socket_handle *socket)

@@ -24,6 +24,10 @@ struct call_context {
 void call_tune(const struct call_context *call, const struct socket_handle *socket,
                struct sockinfo *sockinfo, unsigned phases);
 
+/* The backlog that listen() is to be called with, where the program passes `backlog`. */
+int call_backlog(const struct call_context *call, const struct socket_handle *socket,
+                 struct sockinfo *sockinfo, int backlog);
+
 /* Is this a connection that was accepted? Some five system calls. */
 bool call_is_accepted(const struct socket_handle *socket);
 

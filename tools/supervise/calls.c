@@ -186,8 +186,24 @@ static bool is_reported(const struct target_program *program, unsigned phases,
            (phases & (BIT(LISTEN) | BIT(CONNECT))) != 0;
 }
 
+/* A call of listen(). */
+struct listening {
+    int backlog; /* as the program passes it */
+    bool done;   /* called with the rule's backlog, on the duplicate */
+};
+
+/* The kernel would take the program's own backlog when its call goes on, so the call is made here.
+ * What the kernel refuses it is to refuse to the program. */
+static void listen_instead(const struct handling *handling, int fd, struct sockinfo *sockinfo,
+                           struct listening *listening)
+{
+    int wanted = call_backlog(&handling->call, KERNEL_SOCKET(fd), sockinfo, listening->backlog);
+    listening->done = wanted != listening->backlog && listen(fd, wanted) == 0;
+}
+
+/* `listening`: NULL for other calls. */
 static void tune_and_report(const struct handling *handling, struct sockinfo *sockinfo,
-                            unsigned phases)
+                            unsigned phases, struct listening *listening)
 {
     const struct target_program *program = handling->call.target->program;
     enum record_kind kind;
@@ -204,6 +220,8 @@ static void tune_and_report(const struct handling *handling, struct sockinfo *so
         tuned = reported = false;
     if (tuned)
         call_tune(&handling->call, KERNEL_SOCKET(fd), sockinfo, phases);
+    if (tuned && listening != NULL)
+        listen_instead(handling, fd, sockinfo, listening);
     if (reported)
         reporter_expect(program->reporter, fd, sockinfo, kind, handling->call.target->pid);
     close(fd);
@@ -215,16 +233,17 @@ static enum verdict handle_address(const struct handling *handling, enum phase p
     struct sockinfo sockinfo;
     if (data->length != 0 &&
         sockinfo_at_address(&sockinfo, phase, (const struct sockaddr *)&data->bytes, data->length))
-        tune_and_report(handling, &sockinfo, PHASE_BIT(phase));
+        tune_and_report(handling, &sockinfo, PHASE_BIT(phase), NULL);
     return VERDICT_CONTINUE;
 }
 
-static enum verdict handle_listen(const struct handling *handling)
+static enum verdict handle_listen(const struct handling *handling, const struct notified_call *call)
 {
+    struct listening listening = {.backlog = (int)call->arguments[1]};
     struct sockinfo sockinfo;
     sockinfo_at_listen(&sockinfo);
-    tune_and_report(handling, &sockinfo, BIT(LISTEN));
-    return VERDICT_CONTINUE;
+    tune_and_report(handling, &sockinfo, BIT(LISTEN), &listening);
+    return listening.done ? VERDICT_SUCCESS : VERDICT_CONTINUE;
 }
 
 /* --- accepted sockets ------------------------------------------------------------------------- */
@@ -305,7 +324,7 @@ static enum verdict dispatch(const struct handling *handling, const struct notif
     case NOTIFIED_SENDMSG:
         return handle_address(handling, PHASE_CONNECT, data);
     case NOTIFIED_LISTEN:
-        return handle_listen(handling);
+        return handle_listen(handling, call);
     case NOTIFIED_SETSOCKOPT:
         return handle_setsockopt(handling, call, data);
     case NOTIFIED_EPOLL:

@@ -13,7 +13,8 @@
 
 enum verdict {
     VERDICT_CONTINUE, /* let the kernel carry the call out */
-    VERDICT_SUCCESS   /* answer 0 without carrying it out: a guarded setsockopt */
+    VERDICT_SUCCESS   /* answer 0 without carrying it out: a guarded setsockopt, a listen() that was
+                         made   for the program */
 };
 
 /* What all calls share. */
