@@ -20,11 +20,14 @@
 #include "show_socket.h"
 
 #include <errno.h>
+#include <limits.h>
 #include <math.h>
+#include <pwd.h>
 #include <search.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -43,7 +46,7 @@ struct tally {
 /* All rounds. */
 struct tour {
     /* the command line */
-    const char *rules, *program, *watch;
+    const char *rules, *program, *watch, *user, *netns, *fd;
     bool all, dry_run, json;
     /* for all rounds */
     struct loaded loaded;
@@ -51,16 +54,26 @@ struct tour {
     struct fresh_sockets fresh;
     void *seen, *seen_last; /* trees (tsearch(3)) of struct seen: of this round and of the last */
     uint32_t *active_rules;
+    struct active active; /* rules, of the process at hand */
     unsigned round;
-    bool failed; /* something could not be set, in any round */
+    bool failed;       /* something could not be set, in any round */
+    uint32_t uid;      /* of --user */
+    uint64_t network;  /* of --netns, as an inode; 0: any */
+    int only_fd;       /* of --fd; -1: any */
+    unsigned matching; /* processes that --program chose, in all rounds */
     /* of one socket */
     struct observed observed;
     struct retuned_socket *result;
-    bool seen_before; /* what could not be set has been told */
+    bool seen_before;               /* what could not be set has been told */
+    struct sockaddr_storage remote; /* of a connection in SYN_SENT */
+    socklen_t remote_length;
     /* of one round */
     struct tally tally;
     json_t *json_sockets, *json_refused;
 };
+
+/* What treat() may lack. */
+enum { NEEDS_FRESH = 1, NEEDS_REMOTE };
 
 static volatile sig_atomic_t stopped;
 
@@ -113,6 +126,61 @@ static void print_option(const struct tour *tour, const struct retuned_option *o
     putchar('\n');
 }
 
+/* May an action of the rule be due at accept() on what this listener accepts? */
+static bool is_due_at_accept(const struct tour *tour, const struct policy_action *action,
+                             const struct sockinfo *listener, const struct active *alone)
+{
+    const unsigned phases = PHASE_BIT(PHASE_ACCEPT) | PHASE_BIT(PHASE_ACCEPT_WILDCARD);
+    struct sockinfo accepted = *listener;
+    struct decision decision;
+
+    if (!(action->phases & phases) || !(action->families & accepted.families))
+        return false;
+    accepted.roles = ROLE_ACCEPT;
+    accepted.unavailable &= (uint8_t)~FACT_REMOTE;
+    return match_rules(tour->retuner.policy, alone, &accepted, phases, &decision) != 0 ||
+           decision.action[action->option] != NO_ACTION;
+}
+
+/* Call `report` for each action that connections accepted later do not inherit. */
+static void each_later(const struct tour *tour, void (*report)(uint32_t action, void *context),
+                       void *context)
+{
+    const struct policy *policy = tour->retuner.policy;
+
+    for (uint32_t i = 0; tour->observed.listens && i < tour->active.count; i++) {
+        const struct active alone = {&tour->active.rules[i], 1};
+        const struct policy_range actions = policy->rules[*alone.rules].actions;
+
+        for (uint32_t a = actions.first; a < actions.first + actions.count; a++)
+            if (is_due_at_accept(tour, &policy->actions[a], &tour->observed.sockinfo, &alone))
+                report(a, context);
+    }
+}
+
+static void print_later(uint32_t action, void *context)
+{
+    const struct policy *policy = context;
+
+    printf("  %-22s  not inherited by connections that it accepts later  (",
+           policy_string(policy, policy->options[policy->actions[action].option].name));
+    action_print_where(policy, action);
+    puts(")");
+}
+
+/* What json_later() needs. */
+struct later_list {
+    const struct policy *policy;
+    json_t *list;
+};
+
+static void json_later(uint32_t action, void *context)
+{
+    const struct later_list *later = context;
+
+    json_array_append_new(later->list, action_json_where(later->policy, action));
+}
+
 static bool is_worth_telling(const struct tour *tour, const struct retuned_option *option)
 {
     return option->result == RETUNED_CHANGED ||
@@ -138,6 +206,8 @@ static void print_result(const struct tour *tour, const struct process *process,
         headed = true;
         print_option(tour, option);
     }
+    if (headed)
+        each_later(tour, print_later, (void *)tour->retuner.policy);
 }
 
 static json_t *json_side(const struct option *row, const struct value *value)
@@ -171,12 +241,15 @@ static json_t *json_result(const struct tour *tour, const struct process *proces
 {
     json_t *object = json_socket(&tour->observed, sockets, count);
     json_t *options = json_array();
+    struct later_list later = {tour->retuner.policy, json_array()};
 
     for (uint32_t i = 0; i < tour->result->count; i++)
         json_array_append_new(options, json_option(tour, &tour->result->options[i]));
     json_object_set_new(object, "pid", json_integer(process->pid));
     json_object_set_new(object, "program", json_text(process->name));
     json_object_set_new(object, "options", options);
+    each_later(tour, json_later, &later);
+    json_object_set_new(object, "not_inherited", later.list);
     return object;
 }
 
@@ -284,8 +357,8 @@ static bool is_settled(const struct observed *observed)
 }
 
 /*
- * Borrow a socket, retune it and give it back. Returns 0; 1 if a fresh socket of its kind is needed
- * first; -1 with errno.
+ * Borrow a socket, retune it and give it back. Returns 0; NEEDS_FRESH if a fresh socket of its kind
+ * is needed first, NEEDS_REMOTE the remote address of one in SYN_SENT; -1 with errno.
  */
 static int treat(struct tour *tour, const struct lender *lender, const struct active *active,
                  const struct open_socket *sockets, size_t count)
@@ -299,15 +372,39 @@ static int treat(struct tour *tour, const struct lender *lender, const struct ac
         return -1;
     tour->result->count = 0;
     result = observe(fd, observed); /* does not fail: borrow() saw that it is a socket */
+    if (result == 0 && observed->connecting && tour->remote_length == 0) {
+        close(fd);
+        return NEEDS_REMOTE;
+    }
+    if (observed->connecting)
+        observed_set_remote(observed, &tour->remote, tour->remote_length);
     if (result == 0 && observed->sockinfo.families && tour->retuner.wants_fresh) {
         fresh = fresh_find(&tour->fresh, lender->network, observed->domain, observed->type,
                            observed->protocol);
-        result = !fresh;
+        result = fresh ? 0 : NEEDS_FRESH;
     }
     if (result == 0)
         retune(fd, observed, fresh ? fresh->defaults : NULL, &tour->retuner, active, tour->result);
     close(fd);
     return result;
+}
+
+/* What treat() lacked. Returns 0, or -1 with errno. */
+static int prepare_treatment(struct tour *tour, const struct lender *lender,
+                             const struct open_socket *sockets, int lacked)
+{
+    const struct observed *observed = &tour->observed;
+
+    if (lacked == NEEDS_REMOTE) {
+        if (process_socket_remote(lender->pid, sockets->inode, &tour->remote,
+                                  &tour->remote_length) == 0)
+            return 0;
+        errno = EBADF; /* it is not in SYN_SENT any more */
+        return -1;
+    }
+    return fresh_get(&tour->fresh, lender, observed->domain, observed->type, observed->protocol)
+               ? 0
+               : -1;
 }
 
 /* Returns 0, or -1 with errno. */
@@ -321,9 +418,10 @@ static int apply_socket(struct tour *tour, const struct lender *lender,
 
     if (!seen)
         return 0;
-    while ((result = treat(tour, lender, active, sockets, count)) == 1)
-        if (!fresh_get(&tour->fresh, lender, observed->domain, observed->type, observed->protocol))
-            return -1;
+    tour->remote_length = 0;
+    while ((result = treat(tour, lender, active, sockets, count)) > 0)
+        if (prepare_treatment(tour, lender, sockets, result) != 0)
+            return is_gone(errno) ? 0 : -1;
     if (result != 0)
         return is_gone(errno) ? 0 : -1;
     seen->settled = is_settled(observed);
@@ -333,6 +431,17 @@ static int apply_socket(struct tour *tour, const struct lender *lender,
 }
 
 /* --- processes -------------------------------------------------------------------------------- */
+
+/* --fd */
+static bool is_chosen_descriptor(const struct tour *tour, const struct open_socket *sockets,
+                                 size_t count)
+{
+    bool chosen = tour->only_fd < 0;
+
+    for (size_t i = 0; i < count; i++)
+        chosen |= sockets[i].fd == tour->only_fd;
+    return chosen;
+}
 
 /* Returns 0, or -1 with errno when its sockets may not be borrowed. */
 static int apply_sockets(struct tour *tour, const struct process *process,
@@ -346,6 +455,8 @@ static int apply_sockets(struct tour *tour, const struct process *process,
         result = open_sockets_read(process->pid, &open);
     for (size_t i = 0, count; result == 0 && i < open.count && !stopped; i += count) {
         count = descriptors_of_one(&open, i);
+        if (!is_chosen_descriptor(tour, &open.items[i], count))
+            continue;
         result = apply_socket(tour, &lender, process, active, &open.items[i], count);
     }
     error = errno;
@@ -368,17 +479,32 @@ static bool is_asked_for(const char *glob, const struct process *process)
     return false;
 }
 
+/* --user, --netns and --program. */
+static bool is_chosen(const struct tour *tour, const struct process *process)
+{
+    char path[64];
+    struct stat status;
+
+    if (tour->user && process->effective_uid != tour->uid)
+        return false;
+    snprintf(path, sizeof path, "/proc/%d/ns/net", process->thread);
+    if (tour->network && (stat(path, &status) != 0 || status.st_ino != tour->network))
+        return false;
+    return !tour->program || is_asked_for(tour->program, process);
+}
+
 /* Which rules are for it, and its sockets. */
 static void apply_identified(struct tour *tour, const struct process *process)
 {
     const struct identity identity = process_identity(process);
-    struct active active = {tour->active_rules, 0};
+    struct active *active = &tour->active;
 
-    active.count = active_rules(&tour->loaded.policy, &identity, tour->active_rules);
-    tour->tally.processes += active.count != 0;
-    if (active.count && apply_sockets(tour, process, &active) != 0 && !is_gone(errno))
+    *active = (struct active){tour->active_rules, 0};
+    active->count = active_rules(&tour->loaded.policy, &identity, tour->active_rules);
+    tour->tally.processes += active->count != 0;
+    if (active->count && apply_sockets(tour, process, active) != 0 && !is_gone(errno))
         tell_refused(tour, process, errno);
-    if (!active.count && !tour->all && tour->round == 1 && !tour->json)
+    if (!active->count && !tour->all && tour->round == 1 && !tour->json)
         fprintf(stderr, "%s[%d]: no rule is for it\n", process->name, process->pid);
 }
 
@@ -390,8 +516,10 @@ static int apply_process(struct tour *tour, pid_t pid)
 
     if (result == 0 && !process_is_program(&process))
         result = -1;
-    else if (result == 0 && (!tour->program || is_asked_for(tour->program, &process)))
+    else if (result == 0 && is_chosen(tour, &process)) {
+        tour->matching++;
         apply_identified(tour, &process);
+    }
     process_free(&process);
     return result;
 }
@@ -414,6 +542,11 @@ static size_t apply_round(struct tour *tour, const pid_t *named, size_t count)
             tour->failed = true;
             command_failure("%d: no such process, or it runs no program", pids[i]);
         }
+    }
+    if (tour->program && tour->round == 1 && !tour->matching) {
+        tour->failed = true;
+        command_failure("no running process is called \"%s\"%s", tour->program,
+                        tour->user || tour->network ? " there" : "");
     }
     tell_round(tour);
     json_decref(tour->json_sockets);
@@ -488,6 +621,41 @@ static bool read_pause(const char *word, double *seconds)
     return end != word && !*end && *seconds >= 0.1 && *seconds <= 86400;
 }
 
+/* --user, --netns and --fd. Returns an exit status. */
+static int read_choice(struct tour *tour)
+{
+    const struct passwd *user = tour->user ? getpwnam(tour->user) : NULL;
+    char path[PATH_MAX], *end = NULL;
+    struct stat status;
+
+    tour->only_fd = -1;
+    if (tour->user) {
+        tour->uid = user ? user->pw_uid : (uint32_t)strtoul(tour->user, &end, 10);
+        if (!user && (end == tour->user || *end))
+            return command_misuse("no user \"%s\"", tour->user);
+    }
+    if (tour->netns) {
+        bool is_name = strspn(tour->netns, "0123456789") != strlen(tour->netns);
+
+        snprintf(path, sizeof path,
+                 strchr(tour->netns, '/') ? "%s"
+                 : is_name                ? "/run/netns/%s"
+                                          : "/proc/%s/ns/net",
+                 tour->netns);
+        if (stat(path, &status) != 0)
+            return command_failure("--netns: %s: %s", path, strerror(errno));
+        tour->network = status.st_ino;
+    }
+    if (tour->fd) {
+        long number = strtol(tour->fd, &end, 10);
+
+        if (end == tour->fd || *end || number < 0 || number > INT_MAX)
+            return command_misuse("\"%s\" is no descriptor", tour->fd);
+        tour->only_fd = (int)number;
+    }
+    return 0;
+}
+
 static int cmd_apply(int argc, char **argv)
 {
     struct tour tour = {.rules = NULL};
@@ -504,6 +672,9 @@ static int cmd_apply(int argc, char **argv)
         return command_misuse("expected processes, or --program, or --all");
     if (tour.watch != NULL && !read_pause(tour.watch, &pause))
         return command_misuse("\"%s\": --watch takes seconds, 0.1 to 86400", tour.watch);
+    status = read_choice(&tour);
+    if (status)
+        return status;
     if (tour.rules == NULL)
         tour.rules = default_rules();
     if (tour.rules == NULL)
@@ -526,6 +697,12 @@ static const struct flag flags[] = {
      "processes by name or path, as in rules", "<program>", NULL},
     {"all", 'a', FLAG_SWITCH, offsetof(struct tour, all), NULL,
      "every accessible process that a rule is for", NULL, NULL},
+    {"user", 'u', FLAG_VALUE, offsetof(struct tour, user), "USER",
+     "only processes that this user runs, a name or a number", "<user>", NULL},
+    {"netns", 0, FLAG_VALUE, offsetof(struct tour, netns), "NETNS",
+     "only processes in this network namespace: a name of ip-netns(8), a path or a process", NULL,
+     NULL},
+    {"fd", 0, FLAG_VALUE, offsetof(struct tour, fd), "NUMBER", "only this descriptor", NULL, NULL},
     {"dry-run", 'n', FLAG_SWITCH, offsetof(struct tour, dry_run), NULL,
      "print what would change, and change nothing", NULL, NULL},
     {"watch", 'w', FLAG_VALUE, offsetof(struct tour, watch), "SECONDS",
@@ -537,12 +714,12 @@ static const struct flag flags[] = {
 const struct command apply_command = {
     .name = "apply",
     .summary = "set options on a running program's open sockets",
-    .synopsis =
-        "[-c RULES] [--dry-run] [--json] [--watch SECONDS] (PID... | --program GLOB | --all)",
+    .synopsis = "[-c RULES] [--user USER] [--netns NETNS] [--fd NUMBER] [--dry-run] [--json] "
+                "[--watch SECONDS] (PID... | --program GLOB | --all)",
     .details =
         "Prints each option that changes, before -> after, with its rule, and why an option "
         "cannot be set. The program keeps running meanwhile. The next connections of a listener "
-        "inherit its new options.",
+        "inherit its new options; those that they do not inherit are named.",
     .flags = flags,
     .notes =
         "The exit status is 0 if all options are as the rules say, 1 if one could not be set, and "

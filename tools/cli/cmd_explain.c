@@ -7,6 +7,7 @@
 #include "console.h"
 #include "endpoint.h"
 #include "format_option.h"
+#include "front_end_limits.h"
 #include "kernel_socket.h"
 #include "names.h"
 #include "policy_file.h"
@@ -35,12 +36,14 @@ struct question {
     const char *listen;
     const char *connect;
     const char *accept;
+    const char *by;
     bool socket;
     bool json;
 };
 
 /* Who asks for the socket, and which one. */
 struct answer_for {
+    enum front_end by; /* FRONT_END_COUNT: any way */
     struct identity identity;
     struct scenario scenario;
 };
@@ -278,6 +281,67 @@ static void print_inherited(const struct policy *policy, const struct active *ac
     }
 }
 
+/* What a way of applying the rules does not give, or not in every case. */
+struct missed {
+    uint32_t action;
+    const struct front_end_limit *limit;
+};
+
+/* Take from the outcome what `by` never gives. Returns how many are in `missed`
+ * (2 * POLICY_OPTIONS_MAX). */
+static uint32_t apply_limits(const struct policy *policy, enum front_end by,
+                             struct outcome *outcome, struct missed *missed)
+{
+    uint32_t count = 0, kept = 0;
+
+    if (by == FRONT_END_COUNT)
+        return 0;
+    for (uint32_t i = 0; i < outcome->effect_count; i++) {
+        const struct effect *effect = &outcome->effects[i];
+        const struct front_end_limit *limit = front_end_limit_of(
+            by, policy, &policy->actions[effect->action], PHASE_BIT(effect->phase));
+        if (limit != NULL)
+            missed[count++] = (struct missed){effect->action, limit};
+        if (limit == NULL || limit->certainty != LIMIT_MISSES)
+            outcome->effects[kept++] = *effect;
+    }
+    outcome->effect_count = kept;
+    kept = 0;
+    for (uint32_t i = 0; i < outcome->guard_count; i++) {
+        const struct policy_action *action = &policy->actions[outcome->guards[i].action];
+        const struct front_end_limit *limit =
+            by == FRONT_END_APPLY ? front_end_limit_of(by, policy, action, 0) : NULL;
+        if (limit != NULL && action->mode == MODE_IGNORE)
+            missed[count++] = (struct missed){outcome->guards[i].action, limit};
+        if (limit == NULL)
+            outcome->guards[kept++] = outcome->guards[i];
+    }
+    outcome->guard_count = kept;
+    return count;
+}
+
+static void print_missed(const struct policy *policy, const struct missed *missed, uint32_t count)
+{
+    for (uint32_t i = 0; i < count; i++) {
+        const struct policy_action *action = &policy->actions[missed[i].action];
+
+        printf("By %s, %s %s: ", front_end_name(missed[i].limit->front_end),
+               policy_string(policy, policy->options[action->option].name),
+               missed[i].limit->reason);
+        action_print_where(policy, missed[i].action);
+        putchar('\n');
+    }
+}
+
+static json_t *json_missed(const struct policy *policy, const struct missed *missed, uint32_t count)
+{
+    json_t *list = json_array();
+
+    for (uint32_t i = 0; i < count; i++)
+        json_array_append_new(list, limit_json(policy, missed[i].action, missed[i].limit));
+    return list;
+}
+
 static void print_answer(const struct policy *policy, const struct active *active,
                          const struct outcome *outcome, bool listens)
 {
@@ -342,7 +406,7 @@ static json_t *json_guard(const struct policy *policy, uint32_t index)
 }
 
 static int print_json_answer(const struct policy *policy, const struct active *active,
-                             const struct outcome *outcome)
+                             const struct outcome *outcome, json_t *missed)
 {
     json_t *rules = json_array(), *effects = json_array(), *guards = json_array();
 
@@ -359,8 +423,9 @@ static int print_json_answer(const struct policy *policy, const struct active *a
         json_array_append_new(effects, json_effect(policy, &outcome->effects[i]));
     for (uint32_t i = 0; i < outcome->guard_count; i++)
         json_array_append_new(guards, json_guard(policy, outcome->guards[i].action));
-    return print_json(json_pack("{s:o, s:o, s:o, s:o}", "rules", rules, "options", effects,
-                                "guarded", guards, "report", json_report(policy, outcome->report)));
+    return print_json(json_pack("{s:o, s:o, s:o, s:o, s:o}", "rules", rules, "options", effects,
+                                "guarded", guards, "report", json_report(policy, outcome->report),
+                                "missed", missed));
 }
 
 static bool has_bounds(const struct policy *policy)
@@ -392,6 +457,8 @@ static int answer(const struct policy *policy, const struct answer_for *whom, bo
     struct default_value initial[POLICY_OPTIONS_MAX] = {{0}};
     struct scenario scenario = whom->scenario;
     struct active active = {rules, 0};
+    struct missed missed[2 * POLICY_OPTIONS_MAX];
+    uint32_t count;
     int status = 0;
 
     if (!rules || !outcome) {
@@ -402,10 +469,13 @@ static int answer(const struct policy *policy, const struct answer_for *whom, bo
     take_initial(policy, &scenario, initial);
     scenario.initial = initial;
     simulate(policy, &active, &scenario, outcome);
-    if (json)
-        status = print_json_answer(policy, &active, outcome);
-    else
+    count = apply_limits(policy, whom->by, outcome, missed);
+    if (json) {
+        status = print_json_answer(policy, &active, outcome, json_missed(policy, missed, count));
+    } else {
         print_answer(policy, &active, outcome, whom->scenario.life == LIFE_LISTEN);
+        print_missed(policy, missed, count);
+    }
 out:
     free(outcome);
     free(rules);
@@ -446,7 +516,9 @@ static int cmd_explain(int argc, char **argv)
             (question.accept != NULL) !=
         1)
         return command_misuse("expected one of --socket, --listen, --connect and --accept");
-    status = set_scenario(&question, &whom.scenario);
+    status = read_front_end(question.by, &whom.by);
+    if (!status)
+        status = set_scenario(&question, &whom.scenario);
     if (!status)
         status = set_user(question.user, &whom.identity.uid);
     if (!status)
@@ -497,6 +569,7 @@ static const struct flag flags[] = {
      NULL, list_protocols},
     {"family", 0, FLAG_VALUE, offsetof(struct question, family), "NAME",
      "its address family [that of the address]", NULL, list_families},
+    FLAG_BY(struct question, by),
     FLAG_JSON(struct question, json),
     FLAGS_END,
 };
@@ -506,7 +579,8 @@ const struct command explain_command = {
     .summary = "show which options a socket would get, and why",
     .synopsis =
         "[-c RULES] --program NAME [--user USER] (--socket | --listen ADDR | --connect ADDR "
-        "| --accept LOCAL,REMOTE) [--protocol NAME] [--family NAME] [--json] [-- ARGUMENT...]",
+        "| --accept LOCAL,REMOTE) [--protocol NAME] [--family NAME] [--by WAY] [--json] [-- "
+        "ARGUMENT...]",
     .details =
         "An address is IP:PORT, [IPv6]:PORT or :PORT. A name with a slash is the path of the "
         "program's executable. The arguments are the program's, for rules on its command line.",

@@ -15,6 +15,7 @@
 
 #include <errno.h>
 #include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -149,6 +150,13 @@ static bool has_use(const struct option *row, const struct sockinfo *sockinfo)
     return !row || !(sockinfo->known & FACT_ROLE) || row->roles & sockinfo->roles;
 }
 
+/* The kernel compares the count of SYNs with TCP_SYNCNT at each of them (tcp_write_timeout()); all
+ * else that is part of the handshake is in the first. */
+static bool counts_at_each_syn(const struct option *row)
+{
+    return row != NULL && row->level == IPPROTO_TCP && row->optname == TCP_SYNCNT;
+}
+
 static const char *too_late(const struct policy *policy, const struct policy_action *action,
                             const struct option *row, const struct observed *observed)
 {
@@ -158,11 +166,13 @@ static const char *too_late(const struct policy *policy, const struct policy_act
         return "too late: the source address is chosen when a socket connects";
     if (action->op == OP_BACKLOG)
         return "too late: the program has called listen() already";
+    if (observed->connecting && counts_at_each_syn(row))
+        return NULL;
     if (sockinfo_is_connection(&observed->sockinfo) &&
         (policy->options[action->option].flags & OPTION_EARLY ||
          (row && row->when == WHEN_CONNECT)))
         return row && row->when == WHEN_BIND ? "too late: the connection is bound to its address"
-                                             : "too late: the connection is past its handshake";
+                                             : "too late: the connection has begun its handshake";
     return NULL;
 }
 
@@ -233,6 +243,7 @@ static bool wants_action(const struct application *application, const struct pol
                        : !result->unset && same_bytes(&result->after, &result->before)) {
         result->result = RETUNED_SAME;
     } else if (!result->unset && apply_yields(application, action, phase)) {
+        result->after = result->before;
         result->result = RETUNED_KEPT;
     } else if ((result->late = too_late(retuner->policy, action, row, retuning->observed))) {
         result->result = RETUNED_FAILED;
