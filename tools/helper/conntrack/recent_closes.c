@@ -26,10 +26,10 @@ static bool make_places(struct recent_closes *ends, uint32_t size)
     ends->size = size;
     ends->ends = calloc(size, sizeof *ends->ends);
     ends->next = calloc(size, sizeof *ends->next);
-    ends->chains = malloc(2 * size * sizeof *ends->chains);
+    ends->chains = malloc((size_t)2 * size * sizeof *ends->chains);
     if (ends->ends == NULL || ends->next == NULL || ends->chains == NULL)
         return false;
-    memset(ends->chains, 0xff, 2 * size * sizeof *ends->chains);
+    memset(ends->chains, 0xff, (size_t)2 * size * sizeof *ends->chains);
     return true;
 }
 

@@ -101,7 +101,7 @@ json_t *health_json(const struct helper *helper)
         (double)helper->counts.sampling_time / NANOSECONDS, "interval",
         (json_int_t)helper->config.interval, "namespaces",
         (json_int_t)helper->counts.namespaces.used, "groups", (json_int_t)size.aggregates, "memory",
-        "tracked", (json_int_t)(size.memory + helper->counts.memory_beside), "users",
+        "tracked", (json_int_t)size.memory + (json_int_t)helper->counts.memory_beside, "users",
         (json_int_t)helper->counts.memory.used, "limit", (json_int_t)helper->counts.memory.limit,
         "resident", (json_int_t)resident_bytes());
 }
