@@ -197,8 +197,7 @@ Test(advise, a_stream_in_one_direction_may_be_coalesced)
     cr_expect_str_eq(told, "");
 }
 
-/* --- idle and stuck connections -----------------------------------------------------------------
- */
+/* --- idle and stuck connections -------------------------------------------------------------- */
 
 static struct advise_evidence idle(uint32_t milliseconds, unsigned timer)
 {
@@ -279,8 +278,7 @@ Test(advise, a_peer_that_does_not_answer_needs_a_user_timeout)
     cr_expect_str_eq(told, "");
 }
 
-/* --- drops --------------------------------------------------------------------------------------
- */
+/* --- drops ----------------------------------------------------------------------------------- */
 
 static struct advise_evidence dropping(enum advise_kind kind, uint32_t fill, uint32_t drops)
 {
@@ -321,8 +319,7 @@ Test(advise, drops_count_while_we_watch)
     }
 }
 
-/* --- evidence -----------------------------------------------------------------------------------
- */
+/* --- evidence -------------------------------------------------------------------------------- */
 
 Test(advise, evidence_of_several_sockets_adds_up)
 {
@@ -359,8 +356,7 @@ Test(advise, the_syn_tells_who_connected)
     cr_expect_eq(evidence_connected(&sample), -1);
 }
 
-/* --- groups and rules ---------------------------------------------------------------------------
- */
+/* --- groups and rules ------------------------------------------------------------------------ */
 
 static struct flow flow_to(uint8_t last, uint16_t port)
 {

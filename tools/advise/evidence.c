@@ -26,7 +26,7 @@ static bool is_filled(const struct advise_sample *sample)
 
     return sample->send_memory >= sample->send_buffer / 3 * 2 && sample->unacked > 0 &&
            sample->unacked < sample->window && sample->not_sent == 0 &&
-           (sample->peer_space == 0 || flying < sample->peer_space / 10u * 9u);
+           (sample->peer_space == 0 || flying * 10 < (uint64_t)sample->peer_space * 9);
 }
 
 static void add_counters(struct advise_counters *to, const struct advise_counters *now,

@@ -13,8 +13,7 @@
 #define PORTS_MOST      4u /* groups of more ports than these become one finding */
 #define EPHEMERAL_FIRST 32768u
 
-/* --- groups --------------------------------------------------------------------------------------
- */
+/* --- groups ---------------------------------------------------------------------------------- */
 
 /* A datagram socket that nobody bound has a port that will be another one next time. */
 static uint16_t port_of(const struct advise_subject *subject)
@@ -151,6 +150,7 @@ void groups_finish(struct advise_groups *groups, double idle_least)
 
         /* How long one lasted says nothing of many. */
         group->short_lived.state = 0;
+        /* cppcheck-suppress uninitvar ; HASH_ITER sets it */
         if (group->ended > 0)
             ask_all(groups, group, &view, group->ended);
     }
@@ -162,14 +162,13 @@ void groups_free(struct advise_groups *groups)
 
     HASH_ITER(handle, groups->by_key, group, next)
     {
-        HASH_DELETE(handle, groups->by_key, group);
+        HASH_DELETE(handle, groups->by_key, group); /* NOLINT(clang-analyzer-unix.Malloc) */
         free(group->key);
         free(group);
     }
 }
 
-/* --- findings ------------------------------------------------------------------------------------
- */
+/* --- findings -------------------------------------------------------------------------------- */
 
 /* FNV-1a of what stays the same from run to run. */
 static void make_id(struct advise_finding *finding)
@@ -259,6 +258,21 @@ static size_t gather(struct advise_finding *findings, size_t count)
     return kept;
 }
 
+/* Returns how many. */
+static size_t list_cells(const struct advise_group *group, struct advise_finding *findings)
+{
+    size_t count = 0;
+
+    for (unsigned id = 0; id < VERDICT_COUNT; id++)
+        if (group->cells[id].sockets > 0)
+            findings[count++] = (struct advise_finding){.verdict = id,
+                                                        .group = group,
+                                                        .cell = group->cells[id],
+                                                        .of = group->sockets,
+                                                        .port = group->port};
+    return count;
+}
+
 struct advise_finding *groups_findings(const struct advise_groups *groups, size_t *count)
 {
     size_t room = HASH_CNT(handle, groups->by_key) * VERDICT_COUNT;
@@ -271,13 +285,8 @@ struct advise_finding *groups_findings(const struct advise_groups *groups, size_
         return NULL;
     HASH_ITER(handle, groups->by_key, group, next)
     {
-        for (unsigned id = 0; id < VERDICT_COUNT; id++)
-            if (group->cells[id].sockets > 0)
-                findings[(*count)++] = (struct advise_finding){.verdict = id,
-                                                               .group = group,
-                                                               .cell = group->cells[id],
-                                                               .of = group->sockets,
-                                                               .port = group->port};
+        /* cppcheck-suppress uninitvar ; HASH_ITER sets it */
+        *count += list_cells(group, findings + *count);
     }
     qsort(findings, *count, sizeof *findings, by_program_and_verdict);
     *count = gather(findings, *count);

@@ -34,8 +34,7 @@ void proposals_read_limits(struct advise_limits *limits)
     }
 }
 
-/* --- settings: each writes them, or the reason why there are none --------------------------------
- */
+/* --- settings: each writes them, or the reason why there are none ---------------------------- */
 
 struct proposal_text {
     char *settings, *reason;
@@ -130,7 +129,7 @@ PROPOSAL(accept_overflow)
     }
     if (backlog < BACKLOG_LEAST)
         backlog = BACKLOG_LEAST;
-    SETTINGS("set   = { backlog = %u; };",
+    SETTINGS("at_least = { backlog = %u; };",
              backlog < limits->somaxconn ? backlog : limits->somaxconn);
 }
 
@@ -156,8 +155,7 @@ static proposal_write *const writers[VERDICT_COUNT] = {
 #include "verdicts.def"
 };
 
-/* --- criteria
- * ------------------------------------------------------------------------------------- */
+/* --- criteria -------------------------------------------------------------------------------- */
 
 bool proposals_glob(const char *name, bool cut, char *glob, size_t size)
 {
@@ -165,11 +163,11 @@ bool proposals_glob(const char *name, bool cut, char *glob, size_t size)
     const char *at = name;
 
     for (; *at != '\0' && used + 2 < size; at++) {
-        unsigned char c = (unsigned char)*at;
-        bool is_plain = c < 128 && (isalnum(c) || strchr("._+-", c) != NULL);
+        bool is_word = isascii((unsigned char)*at) && isalnum((unsigned char)*at);
+        bool is_plain = is_word || strchr("._+-", *at) != NULL;
 
-        plain += is_plain && isalnum(c);
-        glob[used++] = is_plain ? (char)c : '?';
+        plain += is_word;
+        glob[used++] = is_plain ? *at : '?';
     }
     if (cut || *at != '\0')
         glob[used++] = '*';
@@ -234,16 +232,19 @@ static void write_criteria(const struct advise_finding *finding, bool ignoring, 
              group->role == ROLE_DATAGRAM ? "protocol = \"udp\"; " : "", port, remote);
 }
 
-/* --- the whole
- * ------------------------------------------------------------------------------------ */
+/* --- the whole ------------------------------------------------------------------------------- */
 
 static void note_complaint(void *context, enum severity severity, struct location at,
                            const char *message)
 {
     struct advise_proposal *proposal = context;
 
-    (void)severity, (void)at;
-    snprintf(proposal->reason, sizeof proposal->reason, "the rule would not do: %s", message);
+    (void)at;
+    if (severity == SEVERITY_ERROR)
+        snprintf(proposal->reason, sizeof proposal->reason,
+                 "rules cannot set this; change it in the program's own settings");
+    else
+        snprintf(proposal->reason, sizeof proposal->reason, "a rule would not do: %s", message);
 }
 
 /* Without privileges, as a program would run. */
@@ -268,9 +269,10 @@ void proposals_make(const struct advise_finding *finding, const struct advise_li
                     struct advise_proposal *proposal)
 {
     char settings[SETTINGS_SIZE] = "", program[256], criteria[256];
-    struct proposal_text text = {.settings = settings, .reason = proposal->reason};
+    struct proposal_text text = {.settings = settings};
 
     *proposal = (struct advise_proposal){{0}, {0}};
+    text.reason = proposal->reason;
     writers[finding->verdict](finding, limits, &text);
     if (settings[0] == '\0')
         return;

@@ -22,9 +22,9 @@
 #include <unistd.h>
 
 #define LOOK_INTERVAL 0.1  /* seconds */
-#define CPU_SHARE     0.10 /* of one core; where a look costs more, there are fewer of them */
+#define CPU_SHARE     0.08 /* of one core; where a look costs more, there are fewer of them */
 #define SCAN_INTERVAL 0.5  /* seconds between two scans of /proc, at least */
-#define SCAN_SHARE    0.03 /* of one core */
+#define SCAN_SHARE    0.02 /* of one core */
 #define DUMP_PATIENCE 1000 /* milliseconds */
 #define SOCKETS_MOST  65536u
 #define STATE_LISTEN  10u
@@ -78,8 +78,7 @@ static double clock_seconds(clockid_t clock)
     return (double)now.tv_sec + (double)now.tv_nsec / 1e9;
 }
 
-/* --- samples ------------------------------------------------------------------------------------
- */
+/* --- samples --------------------------------------------------------------------------------- */
 
 static uint64_t field(const struct tcp_info_bytes *info, enum tcp_info_id id)
 {
@@ -161,8 +160,7 @@ static struct advise_sample make_sample(const struct advise_sampler *sampler,
     return sample;
 }
 
-/* --- sockets ------------------------------------------------------------------------------------
- */
+/* --- sockets --------------------------------------------------------------------------------- */
 
 static bool has_listener(const struct advise_network *network, uint16_t port)
 {
@@ -194,10 +192,10 @@ static void forget(struct advise_sampler *sampler, struct advise_socket *socket)
 {
     struct advise_socket *by_flow = NULL;
 
-    HASH_DELETE(by_cookie, sampler->by_cookie, socket);
+    HASH_DELETE(by_cookie, sampler->by_cookie, socket); /* NOLINT(clang-analyzer-unix.Malloc) */
     HASH_FIND(by_flow, sampler->by_flow, &socket->flow, FLOW_KEY_SIZE, by_flow);
     if (by_flow == socket)
-        HASH_DELETE(by_flow, sampler->by_flow, socket);
+        HASH_DELETE(by_flow, sampler->by_flow, socket); /* NOLINT(clang-analyzer-unix.Malloc) */
     free(socket);
 }
 
@@ -267,8 +265,7 @@ static void judge_socket(struct advise_sampler *sampler, const struct advise_soc
         sampler->failed = true;
 }
 
-/* --- what the kernel tells
- * ------------------------------------------------------------------------ */
+/* --- what the kernel tells ------------------------------------------------------------------- */
 
 static void note_listener(struct advise_network *network, const struct sock_diag_answer *answer,
                           struct advise_process *process)
@@ -361,8 +358,7 @@ static void take_answer(void *context, const struct sock_diag_answer *answer)
         take_found(network->sampler, answer);
 }
 
-/* --- looks --------------------------------------------------------------------------------------
- */
+/* --- looks ----------------------------------------------------------------------------------- */
 
 /* Returns false when the socket is dead. */
 static bool dump(struct advise_network *network, uint8_t family, uint16_t protocol)
@@ -419,8 +415,7 @@ static int look(struct advise_sampler *sampler)
     return alive && !sampler->failed ? 0 : -1;
 }
 
-/* --- network namespaces
- * --------------------------------------------------------------------------- */
+/* --- network namespaces ---------------------------------------------------------------------- */
 
 /* A diag socket of the process's network namespace; NULL if it may not be entered. */
 static struct sock_diag *open_diag(struct advise_network *network, pid_t pid)
@@ -474,8 +469,7 @@ static int open_networks(struct advise_sampler *sampler)
     return 0;
 }
 
-/* --- the end
- * -------------------------------------------------------------------------------------- */
+/* --- the end --------------------------------------------------------------------------------- */
 
 static bool holds_any(const struct advise_view *view)
 {
@@ -526,20 +520,23 @@ static int conclude(struct advise_sampler *sampler)
         if (!process->ended && look_again(sampler, process) != 0)
             return -1;
     HASH_ITER(by_cookie, sampler->by_cookie, socket, next)
-    judge_socket(sampler, socket, false);
+    {
+        judge_socket(sampler, socket, false);
+    }
     groups_finish(&sampler->watch->groups, sampler->watch->idle_least);
     return sampler->failed ? -1 : 0;
 }
 
-/* --- the loop
- * ------------------------------------------------------------------------------------- */
+/* --- the loop -------------------------------------------------------------------------------- */
 
 static void release(struct advise_sampler *sampler)
 {
     struct advise_socket *socket, *next;
 
     HASH_ITER(by_cookie, sampler->by_cookie, socket, next)
-    forget(sampler, socket);
+    {
+        forget(sampler, socket);
+    }
     while (sampler->networks != NULL) {
         struct advise_network *network = sampler->networks;
 

@@ -53,8 +53,7 @@ static bool has_path(const struct advise_evidence *evidence)
     return evidence->least_rtt >= PATH_RTT;
 }
 
-/* --- nagle --------------------------------------------------------------------------------------
- */
+/* --- nagle ----------------------------------------------------------------------------------- */
 
 static double verdict_figure_nagle(const struct advise_view *view)
 {
@@ -70,8 +69,7 @@ static bool verdict_holds_nagle(const struct advise_view *view)
            !sends_bulk(own);
 }
 
-/* --- windows ------------------------------------------------------------------------------------
- */
+/* --- windows --------------------------------------------------------------------------------- */
 
 /* Seen by the sender. */
 static bool is_window_limited(const struct advise_evidence *sender)
@@ -123,8 +121,7 @@ static bool verdict_holds_peer_window(const struct advise_view *view)
     return is_window_limited(view->own) && !view->peer_is_told;
 }
 
-/* --- the send buffer ----------------------------------------------------------------------------
- */
+/* --- the send buffer ------------------------------------------------------------------------- */
 
 static double verdict_figure_send_buffer(const struct advise_view *view)
 {
@@ -139,8 +136,7 @@ static bool verdict_holds_send_buffer(const struct advise_view *view)
            verdict_figure_send_buffer(view) >= FILLED_SHARE && window_share(own) < WINDOW_SHARE;
 }
 
-/* --- loss ---------------------------------------------------------------------------------------
- */
+/* --- loss ------------------------------------------------------------------------------------ */
 
 static double resent_share(const struct advise_view *view)
 {
@@ -175,8 +171,7 @@ static bool verdict_holds_loss_with_queue(const struct advise_view *view)
     return loses(view) && evidence_rtt(view->own) > RTT_GROWN * view->own->least_rtt;
 }
 
-/* --- peers that are gone -------------------------------------------------------------------------
- */
+/* --- peers that are gone --------------------------------------------------------------------- */
 
 static double verdict_figure_dead_man(const struct advise_view *view)
 {
@@ -221,8 +216,7 @@ static bool verdict_holds_stuck(const struct advise_view *view)
     return is_unanswered(view) && verdict_figure_stuck(view) >= STUCK_SECONDS;
 }
 
-/* --- drops --------------------------------------------------------------------------------------
- */
+/* --- drops ----------------------------------------------------------------------------------- */
 
 static double verdict_figure_accept_overflow(const struct advise_view *view)
 {
@@ -249,8 +243,7 @@ static bool verdict_holds_udp_drops(const struct advise_view *view)
            (own->drops > 0 && own->receive_most >= own->now.receive_buffer / 2);
 }
 
-/* --- the table ----------------------------------------------------------------------------------
- */
+/* --- the table ------------------------------------------------------------------------------- */
 
 const struct advise_verdict advise_verdicts[VERDICT_COUNT] = {
 #define VERDICT(id, name, kind, least, side, unit, figure, advice)                                 \

@@ -23,8 +23,7 @@ static const char *base_name(const char *path)
     return slash != NULL ? slash + 1 : path;
 }
 
-/* --- who a process is ----------------------------------------------------------------------------
- */
+/* --- who a process is ------------------------------------------------------------------------ */
 
 static bool is_interpreter(const char *program)
 {
@@ -81,8 +80,7 @@ static int describe_process(struct advise_process *into, const struct process *p
     return into->program != NULL && (script == NULL || into->script != NULL) ? 0 : -1;
 }
 
-/* --- scans ---------------------------------------------------------------------------------------
- */
+/* --- scans ----------------------------------------------------------------------------------- */
 
 /* The process that started it; 0: it is gone. */
 static pid_t parent_of(pid_t pid)
@@ -214,16 +212,18 @@ static void sweep(struct advise_watched *watched)
 
     HASH_ITER(handle, watched->by_inode, inode, next_inode)
     {
+        /* cppcheck-suppress uninitvar ; HASH_ITER sets it */
         if (inode->scan != watched->scans) {
-            HASH_DELETE(handle, watched->by_inode, inode);
+            HASH_DELETE(handle, watched->by_inode, inode); /* NOLINT(clang-analyzer-unix.Malloc) */
             free(inode);
         }
     }
     HASH_ITER(handle, watched->by_pid, process, next_process)
     {
+        /* cppcheck-suppress uninitvar ; HASH_ITER sets it */
         if (!process->seen) {
             process->ended = true;
-            HASH_DELETE(handle, watched->by_pid, process);
+            HASH_DELETE(handle, watched->by_pid, process); /* NOLINT(clang-analyzer-unix.Malloc) */
         }
     }
 }
@@ -243,8 +243,10 @@ int watched_scan(struct advise_watched *watched)
     for (size_t i = 0; i < count && result == 0; i++)
         result = consider(watched, pids[i]);
     HASH_ITER(handle, watched->by_pid, process, next)
-    if (process->seen && result == 0)
-        result = read_descriptors(watched, process);
+    {
+        if (result == 0)
+            result = read_descriptors(watched, process);
+    }
     sweep(watched);
     free(pids);
     return result;
@@ -271,7 +273,7 @@ void watched_free(struct advise_watched *watched)
 
     HASH_ITER(handle, watched->by_inode, inode, next_inode)
     {
-        HASH_DELETE(handle, watched->by_inode, inode);
+        HASH_DELETE(handle, watched->by_inode, inode); /* NOLINT(clang-analyzer-unix.Malloc) */
         free(inode);
     }
     HASH_CLEAR(handle, watched->by_pid);

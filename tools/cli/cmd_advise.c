@@ -34,8 +34,7 @@ static void interrupt(int number)
     interrupted = 1;
 }
 
-/* --- progress ------------------------------------------------------------------------------------
- */
+/* --- progress -------------------------------------------------------------------------------- */
 
 static void show_progress(void *context, const struct advise_progress *progress)
 {
@@ -46,8 +45,7 @@ static void show_progress(void *context, const struct advise_progress *progress)
     fflush(stderr);
 }
 
-/* --- the table for people ------------------------------------------------------------------------
- */
+/* --- the table for people -------------------------------------------------------------------- */
 
 static void print_advice(FILE *to, const struct advise_advice *advice)
 {
@@ -87,8 +85,7 @@ static void print_outcome(FILE *to, const struct advise_advice *advice, size_t c
         fprintf(to, "there were more sockets than can be watched at once: name fewer processes\n");
 }
 
-/* --- JSON ----------------------------------------------------------------------------------------
- */
+/* --- JSON ------------------------------------------------------------------------------------ */
 
 static json_t *json_advice(const struct advise_advice *advice)
 {
@@ -122,17 +119,17 @@ static int print_json_advice(const struct advise_advice *advice, size_t count,
 
     for (size_t i = 0; i < count; i++)
         json_array_append_new(list, json_advice(&advice[i]));
-    return print_json(
-        json_pack("{s:i, s:f, s:I, s:I, s:I, s:o, s:o}", "version", 1, "seconds",
-                  watch->progress.elapsed, "looks", (json_int_t)watch->progress.looks, "processes",
-                  (json_int_t)watch->progress.processes, "sockets",
-                  (json_int_t)watch->progress.sockets, "watch_longer",
-                  watch->groups.lacking > 0 ? json_real(ceil(watch->groups.lacking)) : json_null(),
-                  "advice", list));
+    return print_json(json_pack(
+        "{s:i, s:f, s:I, s:I, s:I, s:I, s:b, s:o, s:o}", "version", 1, "seconds",
+        watch->progress.elapsed, "looks", (json_int_t)watch->progress.looks, "processes",
+        (json_int_t)watch->progress.processes, "sockets", (json_int_t)watch->progress.sockets,
+        "elsewhere", (json_int_t)watch->progress.elsewhere, "crowded", watch->progress.crowded > 0,
+        "watch_longer",
+        watch->groups.lacking > 0 ? json_real(ceil(watch->groups.lacking)) : json_null(), "advice",
+        list));
 }
 
-/* --- the command ---------------------------------------------------------------------------------
- */
+/* --- the command ----------------------------------------------------------------------------- */
 
 static int write_rule_file(const char *path, const char *text)
 {
@@ -200,7 +197,7 @@ static bool complain(const struct advise_watch *watch)
     if (watch->watched.first == NULL && glob != NULL)
         command_failure("no program \"%s\" is running", glob);
     else if (watch->watched.first == NULL)
-        command_failure("no such process");
+        command_failure("the processes have ended");
     else if (readable == 0)
         command_failure("%u process%s not be looked into: be their user, or root "
                         "(CAP_SYS_PTRACE)",
@@ -211,9 +208,13 @@ static bool complain(const struct advise_watch *watch)
 static int advise(const struct advise_arguments *arguments, struct advise_watch *watch)
 {
     struct sigaction action = {.sa_handler = interrupt};
+    const struct advise_selection *selection = &watch->watched.selection;
     bool show_it = isatty(STDERR_FILENO);
     int status;
 
+    for (size_t i = 0; i < selection->count; i++)
+        if (kill(selection->pids[i], 0) != 0 && errno == ESRCH)
+            return command_failure("%d: no such process", selection->pids[i]);
     sigaction(SIGINT, &action, NULL);
     watch->interrupted = &interrupted;
     watch->tell = show_it ? show_progress : NULL;
