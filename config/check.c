@@ -234,6 +234,14 @@ static void check_purpose(const struct checker *checker, const struct rule *rule
     if (rule->setting_count == 0 && !rule->final && !rule->report)
         warn(checker, rule->at, "rule \"%s\" does nothing: it has no set, default, force or ignore",
              rule->name);
+    if (rule->require && rule->setting_count == 0)
+        warn(checker, rule->at, "rule \"%s\": require means nothing without options to give",
+             rule->name);
+    if (rule->require && (meant_roles(rule) & ROLE_DATAGRAM) != 0)
+        warn(checker, rule->at,
+             "rule \"%s\": require does not hold back a datagram socket that sends without bind() "
+             "or connect()",
+             rule->name);
     if (rule->handoff_said && !rule->report)
         warn(checker, rule->at, "rule \"%s\": handoff means nothing without report = true",
              rule->name);
@@ -289,6 +297,24 @@ static void check_reach(const struct checker *checker, const struct rule *rule, 
              setting->option->name,
              has_remote(rule) ? "asks for the peer's address"
                               : "stands behind a final one that asks for the peer's address");
+}
+
+/* bind(), connect() and listen() can fail; after them, and at socket() and accept(), it is too
+ * late. */
+static void check_require(const struct checker *checker, const struct rule *rule, unsigned criteria,
+                          const struct setting *setting)
+{
+    const unsigned failing =
+        PHASE_BIT(PHASE_BIND) | PHASE_BIT(PHASE_CONNECT) | PHASE_BIT(PHASE_LISTEN);
+    struct setting_target targets[SETTING_TARGETS_MAX];
+
+    setting_targets(setting, targets);
+    if (rule->require && setting->mode != MODE_IGNORE &&
+        (target_phases(rule, criteria, setting, &targets[0]) & failing) == 0)
+        warn(checker, setting->at,
+             "%s: require does not hold for it: it is not given at bind(), connect() or listen(), "
+             "the calls that can fail",
+             setting->option->name);
 }
 
 static void check_ignore(const struct checker *checker, const struct rule *rule,
@@ -370,6 +396,7 @@ static void check_setting(const struct checker *checker, const struct rule *rule
     if (!check_meaning(checker, rule, setting) || setting->mode == MODE_IGNORE)
         return;
     check_reach(checker, rule, criteria, setting);
+    check_require(checker, rule, criteria, setting);
     check_privilege(checker, setting);
     check_option(checker, rule, setting);
 }

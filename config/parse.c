@@ -56,6 +56,11 @@ static void read_final(struct reader *reader, const config_setting_t *setting, s
     parse_bool(reader, setting, &rule->final);
 }
 
+static void read_require(struct reader *reader, const config_setting_t *setting, struct rule *rule)
+{
+    parse_bool(reader, setting, &rule->require);
+}
+
 static void read_inherited(struct reader *reader, const config_setting_t *setting,
                            struct rule *rule)
 {
@@ -91,6 +96,7 @@ static const struct keyword rule_keywords[] = {
     {"default", read_default},     {"force", read_force},       {"ignore", parse_ignore},
     {"final", read_final},         {"report", read_report},     {"handoff", read_handoff},
     {"inherited", read_inherited}, {"at_least", read_at_least}, {"at_most", read_at_most},
+    {"require", read_require},
 };
 enum { RULE_KEYWORDS = sizeof rule_keywords / sizeof rule_keywords[0] };
 

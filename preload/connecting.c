@@ -14,7 +14,8 @@
 
 #include <errno.h>
 
-static void tune_before(struct connecting *connecting, int fd, bool again)
+/* Returns 0, or the errno with which the call must fail. */
+static int tune_before(struct connecting *connecting, int fd, bool again)
 {
     unsigned phases = PHASE_BIT(PHASE_CONNECT) | PHASE_BIT(PHASE_CONNECTED);
     /* A report says what the socket has from earlier calls, too. */
@@ -24,13 +25,13 @@ static void tune_before(struct connecting *connecting, int fd, bool again)
     if (again)
         tune_undo(fd, &connecting->sockinfo, &connecting->decision);
     reconnect_note_given(fd, undo_given(&state.policy, &connecting->decision));
-    tune_apply(fd, &connecting->sockinfo, &connecting->decision, PHASE_BIT(PHASE_CONNECT));
+    return tune_apply(fd, &connecting->sockinfo, &connecting->decision, PHASE_BIT(PHASE_CONNECT));
 }
 
-void connecting_begin(struct connecting *connecting, int fd, const struct sockaddr *address,
+bool connecting_begin(struct connecting *connecting, int fd, const struct sockaddr *address,
                       socklen_t length)
 {
-    int saved = errno;
+    int saved = errno, failure = 0;
     bool again = false;
     connecting->reported = false;
     connecting->cookie = 0;
@@ -42,11 +43,12 @@ void connecting_begin(struct connecting *connecting, int fd, const struct sockad
     if (connecting->tuned) {
         connecting->reported =
             reports(ROLE_CONNECT) && (connecting->sockinfo.families & FAMILY_IP) != 0;
-        tune_before(connecting, fd, again);
-        if (connecting->reported)
+        failure = tune_before(connecting, fd, again);
+        if (connecting->reported && failure == 0)
             connecting->cookie = report_connecting(fd, &connecting->sockinfo);
     }
-    errno = saved;
+    errno = failure != 0 ? failure : saved;
+    return failure == 0;
 }
 
 void connecting_end(struct connecting *connecting, int fd, bool succeeded)

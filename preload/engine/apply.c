@@ -53,6 +53,12 @@ int apply_backlog(const struct policy *policy, const struct decision *decision,
     return wanted;
 }
 
+bool apply_is_required(const struct policy *policy, const struct policy_action *action)
+{
+    uint32_t index = (uint32_t)(action - policy->actions);
+    return (policy_rule_of_action(policy, index)->flags & RULE_REQUIRE) != 0;
+}
+
 /* --- choosing ----------------------------------------------------------------------------------
  */
 
@@ -229,8 +235,12 @@ static void bind_source(const struct application *application, const struct poli
     learn_facts(socket, &bound, FACT_LOCAL, PHASE_CONNECT);
     __builtin_memcpy(&source, policy_string(application->policy, action->value), sizeof source);
     if ((bound.known & FACT_LOCAL) != 0 ||
-        address_is_v4(&source) != address_is_v4(&sockinfo->remote))
+        address_is_v4(&source) != address_is_v4(&sockinfo->remote)) {
+        if (apply_is_required(application->policy, action) &&
+            !bytes_equal(bound.local.bytes, source.bytes, sizeof source.bytes))
+            report_result(application, action, phase, APPLIED_FAILED, EADDRNOTAVAIL);
         return;
+    }
     socket->ops->set(socket, IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, &on, sizeof on);
     if (sockinfo->families == FAMILY_INET) {
         struct sockaddr_in address = {.sin_family = AF_INET};

@@ -57,13 +57,17 @@ struct application {
  * Carry out the actions of the decision that are due, in the order of the policy's option table,
  * which is the order that the kernel wants. A `transport` or `backlog` is not carried out here:
  * socket() and listen() do that, and `wants` must refuse it. An option that cannot be set is
- * reported and otherwise forgotten.
+ * reported and otherwise forgotten; whoever makes the program's call asks apply_is_required().
  */
 void apply_actions(const struct application *application, const struct decision *decision);
 
 /* Does what the program has set itself stand against the action, or keep within its bound? */
 bool apply_yields(const struct application *application, const struct policy_action *action,
                   enum phase phase);
+
+/* Must the program's call fail where the action cannot be carried out? (`require` in its rule.)
+ * Pure. */
+bool apply_is_required(const struct policy *policy, const struct policy_action *action);
 
 /* What an action sets, in `value` (POLICY_VALUE_MAX bytes): OP_MERGE keeps the other bits of the
  * current value. Returns the length; 0 if those bits are not known. Pure. */

@@ -170,7 +170,8 @@ static bool matcher_ok(const struct policy_header *h, const struct policy_matche
 
 static bool rule_ok(const struct policy_header *h, const struct policy_rule *rule)
 {
-    static const uint32_t flags = RULE_FINAL | RULE_REPORT | RULE_HANDOFF | RULE_INHERITED;
+    static const uint32_t flags =
+        RULE_FINAL | RULE_REPORT | RULE_HANDOFF | RULE_INHERITED | RULE_REQUIRE;
     (void)h;
     return (rule->flags & ~flags) == 0 && (rule->flags & RULE_HANDOFF) != RULE_HANDOFF &&
            rule->protocols != 0 && (rule->protocols & ~(unsigned)PROTOCOL_ALL) == 0 &&

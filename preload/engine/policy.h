@@ -233,7 +233,9 @@ enum rule_flag {
     RULE_HANDOFF_SOCKET = 4,
     RULE_HANDOFF_AUTO = 8,
     /* Also for sockets that the program has from its parent, unasked. */
-    RULE_INHERITED = 16
+    RULE_INHERITED = 16,
+    /* bind(), connect() or listen() fails where an option cannot be given. */
+    RULE_REQUIRE = 32
 };
 #define RULE_HANDOFF (RULE_HANDOFF_SOCKET | RULE_HANDOFF_AUTO)
 

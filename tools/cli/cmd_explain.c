@@ -342,6 +342,25 @@ static json_t *json_missed(const struct policy *policy, const struct missed *mis
     return list;
 }
 
+/* Rules that rather have a call fail; each is named once. */
+static void print_requirements(const struct policy *policy, const struct outcome *outcome)
+{
+    const unsigned failing =
+        PHASE_BIT(PHASE_BIND) | PHASE_BIT(PHASE_CONNECT) | PHASE_BIT(PHASE_LISTEN);
+    const struct policy_rule *last = NULL;
+
+    for (uint32_t i = 0; i < outcome->effect_count; i++) {
+        const struct policy_rule *rule = policy_rule_of_action(policy, outcome->effects[i].action);
+
+        if (!(rule->flags & RULE_REQUIRE) || rule == last ||
+            !(failing & PHASE_BIT(outcome->effects[i].phase)))
+            continue;
+        printf("Where an option of %s cannot be given, the call fails: require, %s:%u\n",
+               policy_string(policy, rule->name), policy_string(policy, rule->file), rule->line);
+        last = rule;
+    }
+}
+
 static void print_answer(const struct policy *policy, const struct active *active,
                          const struct outcome *outcome, bool listens)
 {
@@ -352,6 +371,7 @@ static void print_answer(const struct policy *policy, const struct active *activ
     else
         puts("They give such a socket nothing.");
     print_guards(policy, outcome);
+    print_requirements(policy, outcome);
     print_report(policy, outcome, listens);
     print_inherited(policy, active);
 }
@@ -413,11 +433,12 @@ static int print_json_answer(const struct policy *policy, const struct active *a
     for (uint32_t i = 0; i < active->count; i++) {
         const struct policy_rule *rule = &policy->rules[active->rules[i]];
 
-        json_array_append_new(rules, json_pack("{s:o, s:o, s:i, s:b}", "name",
+        json_array_append_new(rules, json_pack("{s:o, s:o, s:i, s:b, s:b}", "name",
                                                json_text(policy_string(policy, rule->name)), "file",
                                                json_text(policy_string(policy, rule->file)), "line",
                                                (int)rule->line, "inherited",
-                                               (rule->flags & RULE_INHERITED) != 0));
+                                               (rule->flags & RULE_INHERITED) != 0, "require",
+                                               (rule->flags & RULE_REQUIRE) != 0));
     }
     for (uint32_t i = 0; i < outcome->effect_count; i++)
         json_array_append_new(effects, json_effect(policy, &outcome->effects[i]));

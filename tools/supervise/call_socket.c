@@ -17,13 +17,16 @@
 static void note_applied(const struct application *application, const struct policy_action *action,
                          enum phase phase, enum applied result, int error)
 {
-    const struct traced_call *traced = application->context;
+    struct traced_call *traced = application->context;
     struct target_reporter *reporter = traced->target->program->reporter;
     if (reporter != NULL)
         reporter_note(reporter, action->option,
                       result == APPLIED_KEPT ? RECORD_KEPT : (unsigned)error);
     if (call_trace_is_on())
         call_trace_action(application, action, phase, result, error);
+    if (result == APPLIED_FAILED && traced->failure == 0 &&
+        apply_is_required(application->policy, action))
+        traced->failure = error;
 }
 
 /* What is given, by whom, and to which call it belongs. */
@@ -31,7 +34,7 @@ static struct application application_of(const struct call_context *call,
                                          const struct socket_handle *socket,
                                          struct sockinfo *sockinfo, struct traced_call *traced)
 {
-    *traced = (struct traced_call){call->context->policy, call->target, call->name, call->fd};
+    *traced = (struct traced_call){call->context->policy, call->target, call->name, call->fd, 0};
     return (struct application){.policy = call->context->policy,
                                 .sockinfo = sockinfo,
                                 .socket = socket,
@@ -66,8 +69,8 @@ static bool make_up_for_socket(const struct call_context *call, const struct soc
     return true;
 }
 
-void call_tune(const struct call_context *call, const struct socket_handle *socket,
-               struct sockinfo *sockinfo, unsigned phases)
+int call_tune(const struct call_context *call, const struct socket_handle *socket,
+              struct sockinfo *sockinfo, unsigned phases)
 {
     const struct target_program *program = call->target->program;
     struct traced_call traced;
@@ -76,6 +79,7 @@ void call_tune(const struct call_context *call, const struct socket_handle *sock
     application.defaults = program->defaults;
     if ((program->phases & BIT(SOCKET)) == 0 || make_up_for_socket(call, socket))
         apply_to(call, &application, sockinfo);
+    return traced.failure;
 }
 
 int call_backlog(const struct call_context *call, const struct socket_handle *socket,
@@ -171,7 +175,7 @@ static bool set_guarded(const struct call_context *call, const struct socket_han
                         const struct call_setting *setting, struct option_ruling *ruling)
 {
     const struct policy *policy = call->context->policy;
-    struct traced_call traced = {policy, call->target, call->name, call->fd};
+    struct traced_call traced = {policy, call->target, call->name, call->fd, 0};
     if (setting->length < policy->options[ruling->option].least ||
         is_admitted(policy, setting, ruling))
         return false;

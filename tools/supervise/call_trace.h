@@ -14,6 +14,7 @@ struct traced_call {
     const struct target *target;
     const char *name; /* "connect" */
     int fd;           /* as the program numbers it */
+    int failure;      /* errno with which the call must fail, or 0 */
 };
 
 /* Where traces go: NULL for nowhere, "stderr", or a file's path. Before any thread starts. */
