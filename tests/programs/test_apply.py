@@ -6,6 +6,7 @@ The kernel is the witness, as everywhere: what apply prints is compared with it.
 import array
 import json
 import os
+import re
 import signal
 import socket
 import struct
@@ -851,3 +852,71 @@ def test_what_later_connections_will_not_have(connected, rules_for, apply, sockt
     told = {shown["role"]: [each["option"] for each in shown["not_inherited"]]
             for shown in apply(rules, one.pid).told["sockets"]}
     assert told == {"listen": ["SO_PRIORITY"], "connect": [], "accept": []}
+
+
+# --- undo -----------------------------------------------------------------------------------------
+
+def test_undo(start, rules_for, apply, socktune, directory):
+    one = start([program("python3"), "-c", """
+import socket, sys
+listener = socket.create_server(("127.0.0.1", 0))
+listener.setsockopt(6, 4, 77)
+print("ready", flush=True)
+sys.stdin.readline()
+listener.setsockopt(6, 6, 5)
+print("changed", flush=True)
+sys.stdin.readline()
+"""], stdin=subprocess.PIPE)
+    one.until(lambda: "ready" in one.output, "ready")
+    names = ("TCP_KEEPIDLE", "TCP_KEEPCNT", "SO_PRIORITY", "IP_TOS", "SO_SNDBUF", "TCP_CONGESTION")
+    rules = rules_for("python3", 'TCP_KEEPIDLE = 60; TCP_KEEPCNT = 3; SO_PRIORITY = 2; '
+                      'IP_TOS = "lowdelay"; SO_SNDBUF = "64K"; TCP_CONGESTION = "reno";')
+    listener = next(each for each in one.tcp() if each.listens)
+    before = listener.options(names)
+    notes = directory / "undo.json"
+    changed = apply(rules, "--save", notes, one.pid).results()
+    assert {name for (_, name), result in changed.items() if result == "changed"} >= {
+        "TCP_KEEPIDLE", "TCP_KEEPCNT", "SO_SNDBUF"}
+    one.process.stdin.write(b"x\n")
+    one.process.stdin.flush()
+    one.until(lambda: "changed" in one.output, "changed")
+    result = socktune("apply", "--undo", notes)
+    assert result.returncode == 0, result.stdout + result.stderr
+    listener = next(each for each in one.tcp() if each.listens)
+    assert listener.options(names) == {**before, "TCP_KEEPCNT": 5}
+    assert re.search(r"TCP_KEEPCNT +left: it has been changed since", result.stdout)
+    os.kill(one.pid, signal.SIGKILL)
+    one.wait()
+    assert "the socket is gone" in socktune("apply", "--undo", notes).stdout
+
+
+@pytest.mark.parametrize("text", ["", "{}", '{"version": 2, "sockets": []}',
+                                  '{"version": 1, "sockets": [{}]}'])
+def test_undo_of_a_wrong_file(text, directory, socktune):
+    path = directory / "undo.json"
+    path.write_text(text, encoding="ascii")
+    result = socktune("apply", "--undo", path)
+    assert result.returncode == 1 and str(path) in result.stderr
+
+
+def test_watch_follows_forks(start, rules_for, build):
+    one = start([program("python3"), "-c", """
+import os, socket, sys
+sys.stdin.readline()
+if os.fork() == 0 and os.fork() == 0:
+    listener = socket.create_server(("127.0.0.1", 0))
+    print("ready", flush=True)
+    sys.stdin.readline()
+os.wait()
+"""], stdin=subprocess.PIPE)
+    with subprocess.Popen([build.socktune, "apply", "-c", rules_for("python3", "TCP_KEEPCNT = 3;"),
+                           "--watch", "0.1", str(one.pid)],
+                          stdout=subprocess.PIPE, text=True) as watcher:
+        try:
+            assert "0 sockets" in watcher.stdout.readline()
+            one.process.stdin.write(b"x\n")
+            one.process.stdin.flush()
+            assert "listen" in watcher.stdout.readline()
+            assert "TCP_KEEPCNT" in watcher.stdout.readline()
+        finally:
+            watcher.kill()

@@ -8,6 +8,7 @@
  * inodes, so that one that several descriptors or processes share is treated once. One whose role
  * is still open (neither connected nor listening) is looked at again in the next round.
  */
+#include "apply_undo.h"
 #include "commands.h"
 #include "console.h"
 #include "duplicate.h"
@@ -46,7 +47,7 @@ struct tally {
 /* All rounds. */
 struct tour {
     /* the command line */
-    const char *rules, *program, *watch, *user, *netns, *fd;
+    const char *rules, *program, *watch, *user, *netns, *fd, *save, *undo;
     bool all, dry_run, json;
     /* for all rounds */
     struct loaded loaded;
@@ -67,6 +68,7 @@ struct tour {
     bool seen_before;               /* what could not be set has been told */
     struct sockaddr_storage remote; /* of a connection in SYN_SENT */
     socklen_t remote_length;
+    json_t *undo_notes; /* of --save, in all rounds */
     /* of one round */
     struct tally tally;
     json_t *json_sockets, *json_refused;
@@ -425,6 +427,8 @@ static int apply_socket(struct tour *tour, const struct lender *lender,
     if (result != 0)
         return is_gone(errno) ? 0 : -1;
     seen->settled = is_settled(observed);
+    if (tour->save != NULL && !tour->dry_run)
+        undo_note(tour->undo_notes, tour->retuner.policy, process, sockets, observed, tour->result);
     if (observed->sockinfo.families)
         tell(tour, process, sockets, count);
     return 0;
@@ -549,6 +553,8 @@ static size_t apply_round(struct tour *tour, const pid_t *named, size_t count)
                         tour->user || tour->network ? " there" : "");
     }
     tell_round(tour);
+    if (tour->save != NULL && !tour->dry_run && undo_save(tour->undo_notes, tour->save) != 0)
+        tour->failed = true;
     json_decref(tour->json_sockets);
     json_decref(tour->json_refused);
     forget(tour);
@@ -572,38 +578,85 @@ static void wait_for(double seconds)
     nanosleep(&pause, NULL); /* a signal ends it */
 }
 
-static void run_rounds(struct tour *tour, const pid_t *named, size_t count, double pause)
+static bool is_among(pid_t pid, const pid_t *pids, size_t count)
 {
+    for (size_t i = 0; i < count; i++)
+        if (pids[i] == pid)
+            return true;
+    return false;
+}
+
+/* The named processes that still run, their children, the children of these, and so on: malloc()ed,
+ * `*count` of them; NULL without memory. Frees `named`. */
+static pid_t *follow_forks(pid_t *named, size_t *count)
+{
+    size_t every_count, kept = 0;
+    pid_t *every = all_processes(&every_count);
+    pid_t *all = every != NULL ? calloc(every_count + 1, sizeof *all) : NULL;
+    bool grown = all != NULL;
+
+    for (size_t i = 0; all != NULL && i < *count; i++)
+        if (is_among(named[i], every, every_count))
+            all[kept++] = named[i];
+    while (grown) {
+        grown = false;
+        for (size_t i = 0; i < every_count; i++) {
+            if (is_among(every[i], all, kept) || !is_among(process_parent(every[i]), all, kept))
+                continue;
+            all[kept++] = every[i];
+            grown = true;
+        }
+    }
+    free(every);
+    free(named);
+    *count = kept;
+    return all;
+}
+
+/* Takes `named`, and frees it. */
+static void run_rounds(struct tour *tour, pid_t *named, size_t count, double pause)
+{
+    const bool follow = named != NULL;
     struct sigaction action = {.sa_handler = stop};
 
     if (pause > 0) {
         sigaction(SIGINT, &action, NULL);
         sigaction(SIGTERM, &action, NULL);
     }
-    while (apply_round(tour, named, count) > 0 && pause > 0 && !stopped)
+    while (apply_round(tour, named, count) > 0 && pause > 0 && !stopped) {
         wait_for(pause);
+        if (follow && (named = follow_forks(named, &count)) == NULL)
+            break;
+    }
+    free(named);
     forget(tour);
 }
 
-static int make_tour(struct tour *tour, const pid_t *named, size_t count, double pause)
+/* Takes `named`, and frees it. */
+static int make_tour(struct tour *tour, pid_t *named, size_t count, double pause)
 {
     struct diagnostics diagnostics = {
         .report = print_error, .show = print_place, .context = stderr};
     const struct policy *policy = &tour->loaded.policy;
     int status = 0;
 
-    if (load_rules(tour->rules, NULL, &diagnostics, &tour->loaded) != 0)
+    if (load_rules(tour->rules, NULL, &diagnostics, &tour->loaded) != 0) {
+        free(named);
         return EXIT_RULES;
+    }
+    tour->undo_notes = json_array();
     tour->fresh.policy = policy;
     tour->active_rules = calloc(policy->rule_count + 1u, sizeof(uint32_t));
     tour->result = malloc(sizeof *tour->result);
     if (!tour->active_rules || !tour->result ||
         retuner_make(&tour->retuner, policy, tour->dry_run) != 0) {
         status = command_failure("%s", strerror(errno));
+        free(named);
     } else {
         run_rounds(tour, named, count, pause);
         status = tour->failed;
     }
+    json_decref(tour->undo_notes);
     retuner_free(&tour->retuner);
     fresh_free(&tour->fresh);
     free(tour->result);
@@ -668,6 +721,10 @@ static int cmd_apply(int argc, char **argv)
     if (first < 0)
         return status;
     count = (size_t)(argc - first);
+    if (tour.undo != NULL)
+        return count > 0 || tour.all || tour.program != NULL
+                   ? command_misuse("--undo takes the processes from its file")
+                   : undo_run(tour.undo);
     if ((count > 0) + tour.all + (tour.program != NULL) != 1)
         return command_misuse("expected processes, or --program, or --all");
     if (tour.watch != NULL && !read_pause(tour.watch, &pause))
@@ -685,9 +742,14 @@ static int cmd_apply(int argc, char **argv)
     for (size_t i = 0; i < count && !status; i++)
         if (!read_pid(argv[(size_t)first + i], &pids[i]))
             status = command_misuse("\"%s\" is no process ID", argv[(size_t)first + i]);
-    if (!status)
-        status = make_tour(&tour, count ? pids : NULL, count, pause);
-    free(pids);
+    if (count == 0) {
+        free(pids);
+        pids = NULL;
+    }
+    if (status)
+        free(pids);
+    else
+        status = make_tour(&tour, pids, count, pause);
     return status;
 }
 
@@ -703,6 +765,10 @@ static const struct flag flags[] = {
      "only processes in this network namespace: a name of ip-netns(8), a path or a process", NULL,
      NULL},
     {"fd", 0, FLAG_VALUE, offsetof(struct tour, fd), "NUMBER", "only this descriptor", NULL, NULL},
+    {"save", 0, FLAG_VALUE, offsetof(struct tour, save), "FILE",
+     "keep in FILE what the options were before", "<file>", NULL},
+    {"undo", 0, FLAG_VALUE, offsetof(struct tour, undo), "FILE",
+     "set options back to what FILE says, and do nothing else", "<file>", NULL},
     {"dry-run", 'n', FLAG_SWITCH, offsetof(struct tour, dry_run), NULL,
      "print what would change, and change nothing", NULL, NULL},
     {"watch", 'w', FLAG_VALUE, offsetof(struct tour, watch), "SECONDS",
@@ -715,7 +781,7 @@ const struct command apply_command = {
     .name = "apply",
     .summary = "set options on a running program's open sockets",
     .synopsis = "[-c RULES] [--user USER] [--netns NETNS] [--fd NUMBER] [--dry-run] [--json] "
-                "[--watch SECONDS] (PID... | --program GLOB | --all)",
+                "[--watch SECONDS] [--save FILE] (PID... | --program GLOB | --all)\n--undo FILE",
     .details =
         "Prints each option that changes, before -> after, with its rule, and why an option "
         "cannot be set. The program keeps running meanwhile. The next connections of a listener "

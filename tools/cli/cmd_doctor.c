@@ -475,7 +475,7 @@ static void report_mounts(struct report *report, const struct process *process,
 
 static void report_confinement(struct report *report, const struct process *process)
 {
-    if (process->supervised)
+    if (process->supervisor != 0)
         find(report, FINDING_NOTE, "supervised", NULL,
              "it is supervised already (`socktune run --supervise`): its rules are those that were "
              "given there");

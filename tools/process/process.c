@@ -618,7 +618,7 @@ int process_read(pid_t pid, struct process *process)
         process->environment = words;
     else
         process->unknown |= UNKNOWN_ENVIRONMENT;
-    process->supervised = process->seccomp == 2 && process_is_supervised(pid);
+    process->supervisor = process->seccomp == 2 ? process_supervisor(pid) : 0;
     process->other_mounts = differs(process, "root");
     process->other_mounts |= differs(process, "ns/mnt");
     process->other_network = differs(process, "ns/net");

@@ -53,7 +53,7 @@ struct process {
     bool library_loaded;            /* libsocktune.so is mapped */
     bool uring_loaded;              /* liburing is mapped */
     bool uring_open;                /* it has an io_uring */
-    bool supervised;                /* by `socktune run --supervise` */
+    pid_t supervisor;               /* process_supervisor() */
     bool other_mounts;              /* another mount namespace, or another root, than we have */
     bool other_network;             /* another network namespace than ours */
     bool other_users;               /* another user namespace than ours */
@@ -120,8 +120,15 @@ struct open_sockets {
 int open_sockets_read(pid_t pid, struct open_sockets *open);
 void open_sockets_free(struct open_sockets *open);
 
-/* Does a `socktune run --supervise` that this user may look into supervise the process? */
-bool process_is_supervised(pid_t pid);
+/* The process ID of the `socktune run --supervise` that supervises the process; 0 if there is none
+ * that this user may look into. */
+pid_t process_supervisor(pid_t pid);
+
+/* The parent of a process; 0 if there is none, or the process is gone. */
+pid_t process_parent(pid_t pid);
+
+/* When the process was created (fork(2)), in seconds since 1970, to some 10 ms; 0 if it is gone. */
+double process_started(pid_t pid);
 
 /* The value of a variable of its environment at the start, or NULL. */
 const char *process_getenv(const struct process *process, const char *name);

@@ -29,7 +29,7 @@ static pid_t read_field(const char *path, const char *field)
     return found;
 }
 
-static pid_t parent_of(pid_t pid)
+pid_t process_parent(pid_t pid)
 {
     char path[64];
     snprintf(path, sizeof path, "/proc/%d/status", pid);
@@ -53,20 +53,21 @@ static pid_t first_process_of(pid_t supervisor)
 static bool is_descendant(pid_t pid, pid_t ancestor)
 {
     while (pid > 1 && pid != ancestor)
-        pid = parent_of(pid);
+        pid = process_parent(pid);
     return pid == ancestor;
 }
 
-bool process_is_supervised(pid_t pid)
+pid_t process_supervisor(pid_t pid)
 {
     DIR *processes = opendir("/proc");
-    bool found = false;
+    pid_t found = 0;
     for (struct dirent *entry;
-         processes != NULL && !found && (entry = readdir(processes)) != NULL;) {
-        pid_t first = isdigit((unsigned char)*entry->d_name)
-                          ? first_process_of((pid_t)strtol(entry->d_name, NULL, 10))
-                          : 0;
-        found = first != 0 && is_descendant(pid, first);
+         processes != NULL && found == 0 && (entry = readdir(processes)) != NULL;) {
+        pid_t candidate =
+            isdigit((unsigned char)*entry->d_name) ? (pid_t)strtol(entry->d_name, NULL, 10) : 0;
+        pid_t first = candidate != 0 ? first_process_of(candidate) : 0;
+        if (first != 0 && is_descendant(pid, first))
+            found = candidate;
     }
     if (processes != NULL)
         closedir(processes);
