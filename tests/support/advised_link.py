@@ -5,14 +5,15 @@ Conversations (the client asks, the server answers; the client prints the second
   wwr       two small writes, then a read: Nagle's algorithm meets delayed acknowledgements
   one       one write            nodelay   two writes with TCP_NODELAY
   cork      two writes in TCP_CORK         more      two writes, the first with MSG_MORE
-  writev    both parts in one sendmsg()    pipeline  16 requests at once, with TCP_NODELAY
+  writev    both parts in one sendmsg()    pipeline  16 requests at once, TCP_NODELAY at both ends
 Transfers (the client sends without end; the server prints the bytes of each second):
   bulk      nothing but the path           paced     32 KiB each 20 ms
   rcvbuf    SO_RCVBUF 64 KiB on the listener
+  restart   a new connection every 4 MiB
   slow      the server reads slowly        sndbuf    SO_SNDBUF 32 KiB on the client
 Others:
   idle      says nothing                   kept      the same with SO_KEEPALIVE at both ends
-  stuck     sends a byte when it reads a line from standard input
+  stuck     sends a byte when it reads a line from standard input; the server has SO_KEEPALIVE
 """
 import socket
 import sys
@@ -76,6 +77,17 @@ def receive(server, mode):
             total, since = 0, time.monotonic()
 
 
+def drain(server):
+    while server.recv(1 << 18):
+        pass
+
+
+def restart(address, port):
+    while True:
+        with socket.create_connection((address, port)) as client:
+            client.sendall(b"x" * (4 << 20))
+
+
 def send(client, mode):
     while True:
         client.sendall(b"x" * (32768 if mode == "paced" else 65536))
@@ -91,9 +103,12 @@ def serve(mode, address, port):
     listener.bind((address, port))
     listener.listen(16)
     print("listening", flush=True)
+    while mode == "restart":
+        drain(listener.accept()[0])
     server, _ = listener.accept()
+    server.setsockopt(TCP, socket.TCP_NODELAY, mode == "pipeline")
     if mode in ("idle", "kept", "stuck"):
-        server.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, mode == "kept")
+        server.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, mode != "idle")
         threading.Event().wait()
     if mode in TRANSFERS:
         receive(server, mode)
@@ -101,6 +116,8 @@ def serve(mode, address, port):
 
 
 def connect(mode, address, port):
+    if mode == "restart":
+        restart(address, port)
     client = socket.socket()
     if mode == "sndbuf":
         client.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 32768)

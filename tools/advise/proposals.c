@@ -182,12 +182,12 @@ static bool write_program(const struct advise_process *process, char *text, size
     if (!proposals_glob(process->program, process->cut, program, sizeof program))
         return false;
     if (process->script == NULL) {
-        snprintf(text, size, "program = \"%s\"; ", program);
+        snprintf(text, size, "program = \"%s\";", program);
         return true;
     }
     if (!proposals_glob(process->script, false, script, sizeof script))
         return false;
-    snprintf(text, size, "program = \"%s\"; script = \"%s\"; ", program, script);
+    snprintf(text, size, "program = \"%s\"; script = \"%s\";", program, script);
     return true;
 }
 

@@ -21,7 +21,7 @@
 #define CRAMMED_SHARE 0.50
 #define FILLED_SHARE  0.20  /* of the busy samples: 0.39 and 0.89 with the problem, 0.02 without */
 #define LOSS_SHARE    0.005 /* of the bytes */
-#define LOSS_SEGMENTS 10u
+#define LOSS_SEGMENTS 5u
 #define RTT_FLAT      1.5 /* times the least one */
 #define RTT_GROWN     2.0
 #define PATH_RTT      500.0 /* microseconds: below it, no path but this machine */
@@ -151,6 +151,15 @@ static bool loses(const struct advise_view *view)
            own->counters.resent >= (uint64_t)LOSS_SEGMENTS * own->now.mss;
 }
 
+/* Too few segments to tell by. */
+static bool loses_little(const struct advise_view *view)
+{
+    const struct advise_evidence *own = view->own;
+
+    return has_path(own) && resent_share(view) >= LOSS_SHARE &&
+           own->counters.resent < (uint64_t)LOSS_SEGMENTS * own->now.mss;
+}
+
 static double verdict_figure_loss_without_queue(const struct advise_view *view)
 {
     return resent_share(view);
@@ -271,6 +280,9 @@ static double time_lacking(enum advise_verdict_id id, const struct advise_view *
         return view->idle_least - verdict_figure_dead_man(view);
     if (id == VERDICT_stuck && is_unanswered(view))
         return STUCK_SECONDS - verdict_figure_stuck(view);
+    if (id == VERDICT_loss_without_queue && loses_little(view))
+        return (own->last - own->first) *
+               ((double)LOSS_SEGMENTS * own->now.mss / (double)own->counters.resent - 1);
     return 0;
 }
 

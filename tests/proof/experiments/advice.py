@@ -27,7 +27,7 @@ CONDITIONS = {
     "slow reader": ("plain", "slow", {"slow-reader"}),
     "small SO_SNDBUF": ("plain", "sndbuf", {"send-buffer"}),
     "loss of 1 %": ("lossy", "bulk", {"loss-without-queue"}),
-    "a deep queue that overflows": ("deep", "bulk", {"loss-with-queue"}),
+    "a deep queue that overflows": ("deep", "restart", {"loss-with-queue"}),
     "idle without keepalive": ("plain", "idle", {"dead-man"}),
     "a peer that has vanished": ("hole", "stuck", {"stuck"}),
     "one write a request": ("plain", "one", set()),
