@@ -8,9 +8,12 @@
 #include "compile.h"
 #include "relate.h"
 
+#include <limits.h>
 #include <netinet/in.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <sys/utsname.h>
 
 /* --- helpers -------------------------------------------------------------------------------- */
@@ -174,6 +177,27 @@ static void check_criteria(const struct checker *checker, const struct rule *rul
              "do not match");
 }
 
+/* A program is known by the file that it was executed from, which is never a link, and by how it
+ * was called. */
+static void check_program_links(const struct checker *checker, const struct rule *rule)
+{
+    const struct pattern_list *list = &rule->programs[MATCHER_PROGRAM];
+
+    for (size_t i = 0; i < list->count; i++) {
+        const char *text = list->items[i].text;
+        char file[PATH_MAX];
+        struct stat status;
+
+        if (text[0] == '/' && lstat(text, &status) == 0 && S_ISLNK(status.st_mode) &&
+            realpath(text, file) != NULL)
+            warn(checker, list->items[i].at,
+                 "program: \"%s\" is a symbolic link: it matches only where the program is called "
+                 "by this very path; the file is \"%s\", and its name alone matches however it is "
+                 "called",
+                 text, file);
+    }
+}
+
 /* --- rules among others --------------------------------------------------------------------- */
 
 static bool check_shadow(const struct checker *checker, size_t index)
@@ -278,6 +302,22 @@ static bool check_meaning(const struct checker *checker, const struct rule *rule
         return false;
     }
     return true;
+}
+
+/* With transport = "mptcp", the rule's own sockets are MPTCP sockets, which refuse some options of
+ * TCP. */
+static void check_transport(const struct checker *checker, const struct rule *rule,
+                            const struct setting *setting)
+{
+    const struct setting *transport = find_setting(rule, LEVEL_SOCKTUNE, SOCKTUNE_TRANSPORT);
+
+    if (transport != NULL && transport != setting && (setting->option->protocols & PROTOCOL_TCP) &&
+        !(setting->option->protocols & PROTOCOL_MPTCP))
+        warn(checker, setting->at,
+             "%s: MPTCP sockets refuse it: with transport = \"mptcp\" (line %u), the sockets of "
+             "this rule have it only where the kernel has no MPTCP; a program that sets it itself "
+             "may fail",
+             setting->option->name, transport->at.line);
 }
 
 /* Accepted sockets inherit what belongs to the handshake, but the listener knows no peer. */
@@ -397,6 +437,7 @@ static void check_setting(const struct checker *checker, const struct rule *rule
         return;
     check_reach(checker, rule, criteria, setting);
     check_require(checker, rule, criteria, setting);
+    check_transport(checker, rule, setting);
     check_privilege(checker, setting);
     check_option(checker, rule, setting);
 }
@@ -410,6 +451,7 @@ static void check_rule(const struct checker *checker, size_t index)
     check_protocols(checker, rule);
     check_addresses(checker, rule);
     check_criteria(checker, rule);
+    check_program_links(checker, rule);
     if (!check_shadow(checker, index))
         check_overridden(checker, index);
     for (size_t s = 0; s < rule->setting_count && rule_roles(rule) != 0; s++)
