@@ -11,9 +11,10 @@ import json
 import random
 import socket
 import struct
+import subprocess
 
 import pytest
-from conftest import LOOPBACK
+from conftest import LOOPBACK, preloaded
 
 SEEDS = [pytest.param(seed, marks=pytest.mark.representative if seed < 40 else pytest.mark.full)
          for seed in range(240)]
@@ -328,3 +329,19 @@ def test_a_rule_for_inherited_sockets_is_named(socktune, rule_file):
         f"theirs, {path}:2, is also for sockets that the program has from its parent."]
     rules = json.loads(socktune(*question, "--json").stdout)["rules"]
     assert [(rule["name"], rule["inherited"]) for rule in rules] == [("mine", False), ("theirs", True)]
+
+
+def test_a_program_called_by_a_link(build, compiled, socktune, rule_file, directory):
+    """As a program that runs, it is known by its file and by what it is called."""
+    link = directory / "link"
+    link.symlink_to("/bin/true")
+    names = (str(link), str(link.resolve()), link.resolve().name, "link", "/no/such/link")
+    text = "rules = ( %s );" % ", ".join(
+        f'{{ name = "{name}"; match = {{ program = "{name}"; }}; set = {{ IP_TTL = 9; }}; }}'
+        for name in names)
+    explained = json.loads(socktune("explain", "-c", rule_file(text), "--program", link, "--socket",
+                                    "--json").stdout)
+    assert [rule["name"] for rule in explained["rules"]] == list(names[:4])
+    done = subprocess.run([link], env=preloaded(build, compiled(text), SOCKTUNE_TRACE="stderr"),
+                          capture_output=True, text=True, check=True)
+    assert "4 of 5 rules" in done.stderr

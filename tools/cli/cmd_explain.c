@@ -521,7 +521,7 @@ static int cmd_explain(int argc, char **argv)
 {
     struct question question = {.rules = NULL};
     struct answer_for whom = {.scenario = {.life = LIFE_SOCKET}};
-    char *own_cgroup;
+    char *own_cgroup, *file = NULL; /* the program's, if it is there */
     int status;
     int first = parse_flags(argc, argv, &question, &status);
 
@@ -551,8 +551,10 @@ static int cmd_explain(int argc, char **argv)
     /* What is left are the program's arguments; its name goes before them. */
     argv[--first] = (char *)question.program;
     whom.identity.argv = (const char *const *)argv + first;
-    whom.identity.executable = strchr(question.program, '/') ? question.program : NULL;
+    if (strchr(question.program, '/') != NULL)
+        whom.identity.executable = file = realpath(question.program, NULL);
     status = explain(question.rules, &whom, question.json);
+    free(file);
     free(own_cgroup);
     return status;
 }
