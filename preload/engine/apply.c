@@ -53,10 +53,13 @@ int apply_backlog(const struct policy *policy, const struct decision *decision,
     return wanted;
 }
 
-bool apply_is_required(const struct policy *policy, const struct policy_action *action)
+bool apply_is_required(const struct policy *policy, const struct policy_action *action,
+                       enum phase phase)
 {
     uint32_t index = (uint32_t)(action - policy->actions);
-    return (policy_rule_of_action(policy, index)->flags & RULE_REQUIRE) != 0;
+    const struct policy_rule *rule = policy_rule_of_action(policy, index);
+    return (rule->flags & RULE_REQUIRE) != 0 &&
+           (phase != PHASE_BIND || rule->roles != ROLE_CONNECT);
 }
 
 /* --- choosing ----------------------------------------------------------------------------------
@@ -236,7 +239,7 @@ static void bind_source(const struct application *application, const struct poli
     __builtin_memcpy(&source, policy_string(application->policy, action->value), sizeof source);
     if ((bound.known & FACT_LOCAL) != 0 ||
         address_is_v4(&source) != address_is_v4(&sockinfo->remote)) {
-        if (apply_is_required(application->policy, action) &&
+        if (apply_is_required(application->policy, action, phase) &&
             !bytes_equal(bound.local.bytes, source.bytes, sizeof source.bytes))
             report_result(application, action, phase, APPLIED_FAILED, EADDRNOTAVAIL);
         return;

@@ -2,6 +2,7 @@
 """`require = true`: the program's call fails where an option of the rule cannot be given."""
 import json
 import os
+import socket
 import subprocess
 
 import pytest
@@ -15,8 +16,6 @@ def tried(call, *arguments):
         return 0
     except OSError as error:
         return errno.errorcode[error.errno]
-listener = socket.create_server(("127.0.0.1", 0))
-there = listener.getsockname()
 one, udp = socket.socket(), socket.socket(type=socket.SOCK_DGRAM)
 """
 
@@ -27,6 +26,9 @@ TUNNEL = 'SO_BINDTODEVICE = "no-such-dev";'
 CASES = {
     "connect": (f'match = {{ role = "connect"; }}; set = {{ {TUNNEL} }}; require = true;',
                 "tried(one.connect, there)", ["ENODEV"]),
+    "a listener, by a rule on connecting sockets": (
+        f'match = {{ role = "connect"; }}; set = {{ {TUNNEL} }}; require = true;',
+        'tried(one.bind, ("127.0.0.1", 0)), tried(one.listen)', [0, 0]),
     "without require": (f'match = {{ role = "connect"; }}; set = {{ {TUNNEL} }};',
                         "tried(one.connect, there)", [0]),
     "elsewhere": (f'match = {{ remote = "192.0.2.0/24"; }}; set = {{ {TUNNEL} }}; require = true;',
@@ -57,9 +59,10 @@ CASES = {
 
 @pytest.fixture(params=["preload", "supervise"])
 def speak(request, build, compiled, rule_file):
-    """Run a program under rules, one way or the other: what it says."""
+    """Run a program under rules, one way or the other: what it says. `there` is a listener."""
     def run(rules, script):
-        command = [program("python3"), "-S", "-c", PREAMBLE + script]
+        there = f"there = {listener.getsockname()}\n"
+        command = [program("python3"), "-S", "-c", PREAMBLE + there + script]
         environment = dict(os.environ)
         if request.param == "preload":
             environment = preloaded(build, compiled(rules))
@@ -69,7 +72,8 @@ def speak(request, build, compiled, rule_file):
                               check=False)
         assert done.returncode == 0, done.stderr
         return json.loads(done.stdout)
-    return run
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        yield run
 
 
 @pytest.mark.parametrize("name", CASES)
@@ -80,8 +84,7 @@ def test_the_call_fails_with_the_options_error(speak, name):
 
 
 def test_a_socket_without_a_role_is_refused_at_connect(speak):
-    """The rule asks for no role; the option is given where a call can fail. Its options are the
-    program's own listener's too, so the rule leaves that alone."""
+    """What is given at socket() otherwise is given where a call can fail."""
     assert speak('rules = ( { match = { protocol = "udp"; }; set = { SO_BINDTODEVICE = "no-such-dev"; };'
                  "  require = true; } );",
                  "print(json.dumps([tried(udp.connect, there)]))") == ["ENODEV"]

@@ -89,7 +89,7 @@ static bool read_value(const char *text, struct value *value)
     value->length = (uint32_t)(digits / 2);
     if (text[digits] != '\0' || digits % 2 != 0 || digits > sizeof value->bytes * 2)
         return false;
-    for (uint32_t i = 0; i < value->length; i++) {
+    for (size_t i = 0; i < value->length; i++) {
         const char pair[3] = {text[2 * i], text[2 * i + 1], '\0'};
         value->bytes[i] = (uint8_t)strtoul(pair, NULL, 16);
     }

@@ -125,14 +125,6 @@ static void report_outside(struct report *report)
         find(report, FINDING_INSTEAD, "from-outside", NULL, "%s", ways[i]);
 }
 
-/* PHP loads all its extensions with RTLD_DEEPBIND, which binds them to libc past every preload. */
-static bool is_php(const struct executable *executable)
-{
-    const char *slash = strrchr(executable->file, '/');
-    const char *name = slash != NULL ? slash + 1 : executable->file;
-    return strncmp(name, "php", 3) == 0 || executable_needs(executable, "libphp") != NULL;
-}
-
 /* What ld.so or the kernel will meet when the program starts. */
 static void report_loading(struct report *report, const struct executable *executable,
                            unsigned obstacles)
@@ -143,10 +135,6 @@ static void report_loading(struct report *report, const struct executable *execu
              "Install the C library of the program's machine and word size.",
              "its ELF interpreter %s does not exist: execve() fails with ENOENT",
              executable->loader);
-    if (is_php(executable))
-        find(report, FINDING_WARNING, "deepbind", "Use `socktune run --supervise` for PHP.",
-             "PHP loads its extensions with RTLD_DEEPBIND: sockets of curl, pgsql and sockets may "
-             "pass the library by");
     if (executable->abi.word_size == 1 && executable->abi.machine == 62) /* ELFCLASS32, x86-64 */
         find(report, FINDING_WARNING, "x32", "Build it for x86-64.",
              "it is an x32 program: `run --supervise` lets its calls pass");
