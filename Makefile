@@ -51,7 +51,7 @@ endif
 # The rooms. Each names those that it may include from; the compiler enforces it, since own headers
 # are found by #include "" along these paths alone (so they never hide the system's elf.h, glob.h).
 # A room's sources are its *.c.
-ROOMS := preload/engine preload/wire config config/compiler tools/lib tools/process tools/supervise \
+ROOMS := preload/engine preload/wire config config/compiler tools/lib tools/process tools/advise tools/supervise tools/attach \
          tools/cli/view tools/cli tools/helper/base tools/helper/conntrack tools/helper/stats tools/helper/clients tools/helper/http tools/helper
 sees_preload/engine   :=
 sees_preload/wire     := preload/engine
@@ -60,9 +60,11 @@ sees_config           := preload/engine preload/wire
 sees_config/compiler  := $(sees_config) config
 sees_tools/lib        := $(sees_config) config
 sees_tools/process    := $(sees_tools/lib) tools/lib
+sees_tools/advise     := $(sees_tools/process) tools/process
 sees_tools/supervise  := $(sees_tools/process) tools/process
+sees_tools/attach     := $(sees_tools/process) tools/process
 sees_tools/cli/view   := $(sees_tools/lib) tools/lib
-sees_tools/cli        := $(sees_tools/supervise) tools/supervise tools/cli/view
+sees_tools/cli        := $(sees_tools/supervise) tools/supervise tools/advise tools/attach tools/cli/view
 helper_rooms          := $(addprefix tools/helper/,base stats conntrack clients http) tools/helper
 sees_tools/helper/base      := $(sees_tools/lib) tools/lib
 sees_tools/helper/stats     := $(sees_tools/helper/base) tools/helper/base
@@ -71,21 +73,25 @@ sees_tools/helper/clients   := $(sees_tools/helper/conntrack) tools/helper/connt
 sees_tools/helper/http      := $(sees_tools/helper/clients) tools/helper/clients
 sees_tools/helper           := $(sees_tools/helper/http) tools/helper/http
 # $(call includes,room)
-includes = $(addprefix -iquote ,$(1) $(sees_$(1))) $(if $(filter tools/%,$(1)),-DSOCKTUNE_VERSION='"$(VERSION)"')
+includes = $(addprefix -iquote ,$(1) $(sees_$(1))) $(if $(filter tools/%,$(1)),-DSOCKTUNE_VERSION='"$(VERSION)"') \
+           $(if $(filter tools/attach tools/cli,$(1)),$(ATTACH_FLAG))
 # $(call sources,rooms): in the same order everywhere
-sources  = $(foreach room,$(1),$(sort $(wildcard $(room)/*.c)))
+sources  = $(foreach room,$(1),$(filter-out $(LEFT_OUT) %.bpf.c,$(sort $(wildcard $(room)/*.c))))
+
+.DEFAULT_GOAL := all
+include tools/attach/attach.mk
 
 # What the three programs are made of.
 ENGINE      := $(call sources,preload/engine preload/wire)
 PRELOAD_SRC := $(ENGINE) $(call sources,preload)
 LANGUAGE    := $(ENGINE) $(call sources,config tools/lib)
 COMPILER_SRC := $(ENGINE) $(call sources,config config/compiler)
-COMMAND_SRC := $(LANGUAGE) $(call sources,tools/process tools/supervise tools/cli tools/cli/view)
+COMMAND_SRC := $(LANGUAGE) $(call sources,tools/process tools/advise tools/supervise tools/attach tools/cli tools/cli/view)
 HELPER_SRC  := $(LANGUAGE) $(call sources,$(helper_rooms))
 MAN_PAGES   := tools/socktune.1 tools/socktune.7 $(B)/socktune.conf.5 preload/libsocktune.so.8 tools/socktuned.8
 
 CONFIG_LIBS := -lconfig
-TOOLS_LIBS  := -ljansson -lcurl -lelf -lseccomp -lmnl -lncursesw -ltinfo -lm -pthread
+TOOLS_LIBS  := -ljansson -lcurl -lelf -lseccomp -lmnl -lncursesw -ltinfo -lm -pthread $(ATTACH_LIBS)
 HELPER_LIBS := -lmnl -lmicrohttpd -ljansson -lm
 
 # Debug information names no build directory: the same source gives the same bytes anywhere.

@@ -5,7 +5,7 @@
 GCC_VERSION := $(shell $(CC) -dumpversion 2>/dev/null || echo 12)
 
 PACKAGES_BUILD := gcc make libc6-dev libconfig-dev libjansson-dev libelf-dev uthash-dev libseccomp-dev \
-    libmnl-dev libmicrohttpd-dev libcurl4-openssl-dev libncurses-dev
+    libmnl-dev libmicrohttpd-dev libcurl4-openssl-dev libncurses-dev ?clang ?libbpf-dev
 PACKAGES_DEMO  := python3 curl iproute2
 PACKAGES_CHECK := libcriterion-dev python3 python3-pytest python3-pytest-xdist python3-pytest-timeout \
     strace valgrind iproute2 procps binutils libcap2-bin \

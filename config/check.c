@@ -8,9 +8,12 @@
 #include "compile.h"
 #include "relate.h"
 
+#include <limits.h>
 #include <netinet/in.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <sys/utsname.h>
 
 /* --- helpers -------------------------------------------------------------------------------- */
@@ -174,6 +177,27 @@ static void check_criteria(const struct checker *checker, const struct rule *rul
              "do not match");
 }
 
+/* A program is known by the file that it was executed from, which is never a link, and by how it
+ * was called. */
+static void check_program_links(const struct checker *checker, const struct rule *rule)
+{
+    const struct pattern_list *list = &rule->programs[MATCHER_PROGRAM];
+
+    for (size_t i = 0; i < list->count; i++) {
+        const char *text = list->items[i].text;
+        char file[PATH_MAX];
+        struct stat status;
+
+        if (text[0] == '/' && lstat(text, &status) == 0 && S_ISLNK(status.st_mode) &&
+            realpath(text, file) != NULL)
+            warn(checker, list->items[i].at,
+                 "program: \"%s\" is a symbolic link: it matches only where the program is called "
+                 "by this very path; the file is \"%s\", and its name alone matches however it is "
+                 "called",
+                 text, file);
+    }
+}
+
 /* --- rules among others --------------------------------------------------------------------- */
 
 static bool check_shadow(const struct checker *checker, size_t index)
@@ -234,6 +258,14 @@ static void check_purpose(const struct checker *checker, const struct rule *rule
     if (rule->setting_count == 0 && !rule->final && !rule->report)
         warn(checker, rule->at, "rule \"%s\" does nothing: it has no set, default, force or ignore",
              rule->name);
+    if (rule->require && rule->setting_count == 0)
+        warn(checker, rule->at, "rule \"%s\": require means nothing without options to give",
+             rule->name);
+    if (rule->require && (meant_roles(rule) & ROLE_DATAGRAM) != 0)
+        warn(checker, rule->at,
+             "rule \"%s\": require does not hold back a datagram socket that sends without bind() "
+             "or connect()",
+             rule->name);
     if (rule->handoff_said && !rule->report)
         warn(checker, rule->at, "rule \"%s\": handoff means nothing without report = true",
              rule->name);
@@ -272,6 +304,22 @@ static bool check_meaning(const struct checker *checker, const struct rule *rule
     return true;
 }
 
+/* With transport = "mptcp", the rule's own sockets are MPTCP sockets, which refuse some options of
+ * TCP. */
+static void check_transport(const struct checker *checker, const struct rule *rule,
+                            const struct setting *setting)
+{
+    const struct setting *transport = find_setting(rule, LEVEL_SOCKTUNE, SOCKTUNE_TRANSPORT);
+
+    if (transport != NULL && transport != setting && (setting->option->protocols & PROTOCOL_TCP) &&
+        !(setting->option->protocols & PROTOCOL_MPTCP))
+        warn(checker, setting->at,
+             "%s: MPTCP sockets refuse it: with transport = \"mptcp\" (line %u), the sockets of "
+             "this rule have it only where the kernel has no MPTCP; a program that sets it itself "
+             "may fail",
+             setting->option->name, transport->at.line);
+}
+
 /* Accepted sockets inherit what belongs to the handshake, but the listener knows no peer. */
 static void check_reach(const struct checker *checker, const struct rule *rule, unsigned criteria,
                         const struct setting *setting)
@@ -289,6 +337,24 @@ static void check_reach(const struct checker *checker, const struct rule *rule, 
              setting->option->name,
              has_remote(rule) ? "asks for the peer's address"
                               : "stands behind a final one that asks for the peer's address");
+}
+
+/* bind(), connect() and listen() can fail; after them, and at socket() and accept(), it is too
+ * late. */
+static void check_require(const struct checker *checker, const struct rule *rule, unsigned criteria,
+                          const struct setting *setting)
+{
+    const unsigned failing =
+        PHASE_BIT(PHASE_BIND) | PHASE_BIT(PHASE_CONNECT) | PHASE_BIT(PHASE_LISTEN);
+    struct setting_target targets[SETTING_TARGETS_MAX];
+
+    setting_targets(setting, targets);
+    if (rule->require && setting->mode != MODE_IGNORE &&
+        (target_phases(rule, criteria, setting, &targets[0]) & failing) == 0)
+        warn(checker, setting->at,
+             "%s: require does not hold for it: it is not given at bind(), connect() or listen(), "
+             "the calls that can fail",
+             setting->option->name);
 }
 
 static void check_ignore(const struct checker *checker, const struct rule *rule,
@@ -370,6 +436,8 @@ static void check_setting(const struct checker *checker, const struct rule *rule
     if (!check_meaning(checker, rule, setting) || setting->mode == MODE_IGNORE)
         return;
     check_reach(checker, rule, criteria, setting);
+    check_require(checker, rule, criteria, setting);
+    check_transport(checker, rule, setting);
     check_privilege(checker, setting);
     check_option(checker, rule, setting);
 }
@@ -383,6 +451,7 @@ static void check_rule(const struct checker *checker, size_t index)
     check_protocols(checker, rule);
     check_addresses(checker, rule);
     check_criteria(checker, rule);
+    check_program_links(checker, rule);
     if (!check_shadow(checker, index))
         check_overridden(checker, index);
     for (size_t s = 0; s < rule->setting_count && rule_roles(rule) != 0; s++)

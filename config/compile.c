@@ -209,7 +209,7 @@ static enum action_op op_of(const struct setting *setting)
     case KIND_ADDRESS:
         return OP_SOURCE;
     default:
-        return OP_SET;
+        return setting->option->level == LEVEL_SOCKTUNE ? OP_BACKLOG : OP_SET;
     }
 }
 
@@ -306,7 +306,8 @@ static void write_rule(struct builder *builder, const struct rule *rule)
         .file = policy_write_string(&builder->writer, rule->at.file),
         .line = rule->at.line,
         .flags = (rule->final ? RULE_FINAL : 0u) | (rule->report ? RULE_REPORT : 0u) |
-                 (rule->inherited ? RULE_INHERITED : 0u) | rule->handoff,
+                 (rule->inherited ? RULE_INHERITED : 0u) | (rule->require ? RULE_REQUIRE : 0u) |
+                 rule->handoff,
         .matchers = write_matchers(builder, rule),
         .local = policy_write_range(&builder->writer, SECTION_PREFIXES, rule->local.items,
                                     rule->local.count),

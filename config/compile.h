@@ -34,7 +34,9 @@ enum criteria_bit {
     CRITERIA_ROLE = 1,
     CRITERIA_LOCAL_ADDRESS = 2,
     CRITERIA_LOCAL_PORT = 4,
-    CRITERIA_REMOTE = 8
+    CRITERIA_REMOTE = 8,
+    CRITERIA_REQUIRE = 16 /* no criterion, but it asks for calls that can fail: the rule's options
+                             are given at bind(), connect() and listen() */
 };
 unsigned option_phases(const struct option *option, unsigned roles, unsigned criteria);
 

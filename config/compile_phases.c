@@ -94,6 +94,10 @@ static unsigned datagram_phases(const struct option *option, unsigned criteria)
         return datagram_remote[option->when];
     if ((criteria & (CRITERIA_LOCAL_ADDRESS | CRITERIA_LOCAL_PORT)) != 0)
         return datagram_local[option->when];
+    /* At socket() too, for one that makes neither of the calls that can fail. */
+    if ((criteria & CRITERIA_REQUIRE) != 0)
+        return datagram[option->when] | datagram_local[option->when] |
+               datagram_remote[option->when];
     return datagram[option->when];
 }
 
@@ -158,6 +162,8 @@ static unsigned own_criteria(const struct rule *rule)
         criteria |= CRITERIA_LOCAL_PORT;
     if (rule_asks_connection(rule))
         criteria |= CRITERIA_REMOTE;
+    if (rule->require)
+        criteria |= CRITERIA_REQUIRE;
     return criteria;
 }
 
@@ -168,7 +174,7 @@ unsigned rule_criteria(const struct ruleset *ruleset, size_t index)
 
     for (size_t i = 0; i < index; i++)
         if (ruleset->rules[i].final && !rules_are_disjoint(&ruleset->rules[i], rule))
-            criteria |= own_criteria(&ruleset->rules[i]);
+            criteria |= own_criteria(&ruleset->rules[i]) & ~(unsigned)CRITERIA_REQUIRE;
     return criteria;
 }
 

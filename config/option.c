@@ -123,6 +123,8 @@ static const struct option_name rate_names[] = {{"unlimited", -1}, {NULL, 0}};
     .kind = KIND_TIMEVAL, .unit = UNIT_MICROSECONDS, .other_optname = (other), .min = (low),       \
     .max = (high)
 
+#define UNORDERED(...) __VA_ARGS__, .unordered = true
+
 /* The members of FOR(). Short names for sets of policy.h's bits, so that a row stays readable. */
 enum {
     INET = FAMILY_INET,
@@ -175,6 +177,7 @@ enum {
 #define transport SOCKTUNE_TRANSPORT
 #define source    SOCKTUNE_SOURCE
 #define dscp      SOCKTUNE_DSCP
+#define backlog   SOCKTUNE_BACKLOG
 
 static const struct option table[] = {
 #include "options.def"
@@ -183,6 +186,7 @@ static const struct option table[] = {
 #undef transport
 #undef source
 #undef dscp
+#undef backlog
 
 #define TABLE_ROWS (sizeof(table) / sizeof(table[0]))
 
@@ -330,6 +334,26 @@ size_t option_siblings(int level, int optname, struct option_sibling found[OPTIO
         if (siblings[i].of_level == level && siblings[i].of_optname == optname)
             found[count++] = siblings[i].sibling;
     return count;
+}
+
+bool option_has_order(const struct option *option)
+{
+    switch (option->kind) {
+    case KIND_INT:
+        if (option->unit == UNIT_NONE) /* marks, priorities, processors */
+            return false;
+        break;
+    case KIND_SIZE:
+    case KIND_RATE:
+    case KIND_DURATION:
+        break;
+    default:
+        return false;
+    }
+    if (option->level == LEVEL_SOCKTUNE) /* backlog: what the program passes is known */
+        return true;
+    return !option->unordered && option->readable && option->echo != ECHO_UNCERTAIN &&
+           option->echo != ECHO_DEFAULT;
 }
 
 unsigned option_least_length(const struct option *option)

@@ -91,7 +91,7 @@ enum option_echo {
 
 /* The number of socktune's own `dscp`, at LEVEL_SOCKTUNE beside those of policy.h. It reaches no
  * policy: the compiler makes IP_TOS and IPV6_TCLASS of it. */
-enum { SOCKTUNE_DSCP = 3 };
+enum { SOCKTUNE_DSCP = 3 }; /* SOCKTUNE_BACKLOG is 4 */
 
 /* A name for a value. */
 struct option_name {
@@ -109,6 +109,8 @@ struct option {
     int64_t min; /* in the option's unit, both inclusive: the kernel's bounds; KIND_STRING: bytes;
                     KIND_PORT_RANGE: ports; KIND_LINGER: of "off" and so many seconds */
     int64_t max;
+    bool
+        unordered; /* 0 stands for the system's default or for none, so that values have no order */
     const struct option_name *names; /* NULL or ended by {NULL, 0}; the first one of a value is
                                         the one it is printed with */
     uint8_t families;                /* enum family_bit for which the kernel takes it */
@@ -143,6 +145,10 @@ enum { OPTION_SIBLINGS_MAX = 2 };
 
 /* Those of the option of that number; returns how many. */
 size_t option_siblings(int level, int optname, struct option_sibling siblings[OPTION_SIBLINGS_MAX]);
+
+/* Can at_least and at_most be said of it? Its values are numbers with an order, and the kernel
+ * tells the one that a socket has. */
+bool option_has_order(const struct option *option);
 
 /* The fewest bytes that the kernel takes as the option's value. */
 unsigned option_least_length(const struct option *option);

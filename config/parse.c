@@ -41,9 +41,24 @@ static void read_force(struct reader *reader, const config_setting_t *setting, s
     parse_settings(reader, setting, MODE_FORCE, rule);
 }
 
+static void read_at_least(struct reader *reader, const config_setting_t *setting, struct rule *rule)
+{
+    parse_settings(reader, setting, MODE_AT_LEAST, rule);
+}
+
+static void read_at_most(struct reader *reader, const config_setting_t *setting, struct rule *rule)
+{
+    parse_settings(reader, setting, MODE_AT_MOST, rule);
+}
+
 static void read_final(struct reader *reader, const config_setting_t *setting, struct rule *rule)
 {
     parse_bool(reader, setting, &rule->final);
+}
+
+static void read_require(struct reader *reader, const config_setting_t *setting, struct rule *rule)
+{
+    parse_bool(reader, setting, &rule->require);
 }
 
 static void read_inherited(struct reader *reader, const config_setting_t *setting,
@@ -85,32 +100,30 @@ static void pass_trial(struct reader *reader, const config_setting_t *setting, s
 }
 
 static const struct keyword rule_keywords[] = {
-    {"name", read_name},           {"match", read_match},   {"set", read_set},
-    {"default", read_default},     {"force", read_force},   {"ignore", parse_ignore},
-    {"final", read_final},         {"report", read_report}, {"handoff", read_handoff},
-    {"inherited", read_inherited}, {"trial", pass_trial},
+    {"name", read_name},           {"match", read_match},       {"set", read_set},
+    {"default", read_default},     {"force", read_force},       {"ignore", parse_ignore},
+    {"final", read_final},         {"report", read_report},     {"handoff", read_handoff},
+    {"inherited", read_inherited}, {"at_least", read_at_least}, {"at_most", read_at_most},
+    {"require", read_require},     {"trial", pass_trial},
 };
 enum { RULE_KEYWORDS = sizeof rule_keywords / sizeof rule_keywords[0] };
 
-/* Most wrong words in a rule are right ones at the wrong place. */
+bool is_rule_keyword(const char *name)
+{
+    for (size_t i = 0; i < RULE_KEYWORDS; i++)
+        if (strcmp(rule_keywords[i].name, name) == 0)
+            return true;
+    return false;
+}
+
 static void unknown_in_rule(struct reader *reader, const config_setting_t *setting)
 {
-    const char *name = config_setting_name(setting);
     const char *words[RULE_KEYWORDS + 1];
 
-    if (is_criterion(name)) {
-        parse_error(reader, setting, "%s is a criterion: it belongs in match = { ... }", name);
-        return;
-    }
-    if (option_find(name) != NULL || strcmp(name, "raw") == 0) {
-        parse_error(reader, setting,
-                    "%s is an option: it belongs in set, default or force = { ... }", name);
-        return;
-    }
     for (size_t i = 0; i < RULE_KEYWORDS; i++)
         words[i] = rule_keywords[i].name;
     words[RULE_KEYWORDS] = NULL;
-    parse_unknown(reader, setting, "setting of a rule", name, words);
+    parse_unknown(reader, setting, "setting of a rule", config_setting_name(setting), words);
 }
 
 static void read_rule_setting(struct reader *reader, const config_setting_t *setting,
@@ -193,11 +206,7 @@ static void read_defaults(struct reader *reader, const config_setting_t *root)
         if (parse_program_criterion(reader, setting, &reader->defaults) ||
             strcmp(name, "rules") == 0)
             continue;
-        if (is_criterion(name))
-            parse_error(reader, setting,
-                        "%s is a criterion: it belongs in match = { ... } of a rule", name);
-        else
-            parse_unknown(reader, setting, "setting", name, file_words);
+        parse_unknown(reader, setting, "setting", name, file_words);
     }
 }
 

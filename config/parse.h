@@ -91,10 +91,17 @@ void parse_source(struct reader *reader);
 #define parse_error(reader, setting, ...)                                                          \
     diagnose((reader)->diagnostics, SEVERITY_ERROR, setting_at(reader, setting), __VA_ARGS__)
 
-/* "there is no `kind` \"word\": did you mean \"right\"?", or which `words` there are. They end with
- * NULL. */
+/* Report a name that does not exist where it stands: where it belongs, what it is called here,
+ * which of `words` (ended by NULL) is near, or all of them. `kind`: "criterion", "option". */
 void parse_unknown(struct reader *reader, const config_setting_t *setting, const char *kind,
                    const char *word, const char *const *words);
+
+/* The same for a name that people know from elsewhere. False if it is none. */
+bool parse_familiar(struct reader *reader, const config_setting_t *setting, const char *kind,
+                    const char *word);
+
+/* True if `name` is a setting of a rule. */
+bool is_rule_keyword(const char *name);
 
 /* What a setting holds, for messages: "a list", "a string". */
 const char *type_name(const config_setting_t *setting);

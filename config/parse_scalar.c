@@ -41,24 +41,6 @@ const char *type_name(const config_setting_t *setting)
     }
 }
 
-void parse_unknown(struct reader *reader, const config_setting_t *setting, const char *kind,
-                   const char *word, const char *const *words)
-{
-    const char *right = nearest_word(word, words);
-    char all[256] = "";
-    size_t used = 0;
-
-    if (right != NULL) {
-        parse_error(reader, setting, "there is no %s \"%s\": did you mean \"%s\"?", kind, word,
-                    right);
-        return;
-    }
-    for (size_t i = 0; words[i] != NULL && used < sizeof all; i++)
-        used +=
-            (size_t)snprintf(all + used, sizeof all - used, "%s%s", i == 0 ? "" : ", ", words[i]);
-    parse_error(reader, setting, "there is no %s \"%s\": expected %s", kind, word, all);
-}
-
 /* libconfig cuts integers to their type in silence, so they are read from the text. */
 static bool parse_integer(struct reader *reader, const config_setting_t *setting, const char *text,
                           int64_t *integer)

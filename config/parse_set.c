@@ -8,7 +8,8 @@
 #include <string.h>
 #include <strings.h>
 
-static const char *const mode_names[MODE_COUNT] = {"set", "default", "force", "ignore"};
+static const char *const mode_names[MODE_COUNT] = {"set",    "default",  "force",
+                                                   "ignore", "at_least", "at_most"};
 static const char raw_word[] = "raw";
 
 /* --- keeping statements --------------------------------------------------------------------- */
@@ -64,6 +65,12 @@ static const struct option *find_option(struct reader *reader, const config_sett
 
     if (option != NULL)
         return option;
+    if (is_criterion(name) || is_rule_keyword(name)) {
+        parse_unknown(reader, at, "option", name, (const char *const[]){NULL});
+        return NULL;
+    }
+    if (parse_familiar(reader, at, "option", name))
+        return NULL;
     right = option_nearest(name);
     if (right != NULL)
         parse_error(reader, at, "there is no option \"%s\": did you mean \"%s\"?", name, right);
@@ -75,15 +82,45 @@ static const struct option *find_option(struct reader *reader, const config_sett
     return NULL;
 }
 
+static bool is_bound(enum action_mode mode)
+{
+    return mode == MODE_AT_LEAST || mode == MODE_AT_MOST;
+}
+
+/* Can values of the option be compared? */
+static bool has_order(struct reader *reader, const config_setting_t *at,
+                      const struct option *option, enum action_mode mode)
+{
+    if (option_has_order(option))
+        return true;
+    if (option->unordered)
+        parse_error(reader, at,
+                    "%s: it cannot be in %s, since 0 stands for the system's default or for none; "
+                    "use set or force",
+                    option->name, mode_names[mode]);
+    else if (!option->readable && option->kind == KIND_SIZE)
+        parse_error(reader, at,
+                    "%s: it cannot be in %s, since a socket does not tell its value; use set or "
+                    "force",
+                    option->name, mode_names[mode]);
+    else
+        parse_error(reader, at,
+                    "%s: it cannot be in %s, since its values have no order; use set or force",
+                    option->name, mode_names[mode]);
+    return false;
+}
+
 /* Socktune's own options that are no setsockopt: a program cannot set them, so there is nothing to
  * swallow, and nothing that it might have changed. */
 static bool fits_mode(struct reader *reader, const config_setting_t *at,
                       const struct option *option, enum action_mode mode)
 {
-    if (mode == MODE_SET || (option->kind != KIND_TRANSPORT && option->kind != KIND_ADDRESS))
+    if (is_bound(mode))
+        return has_order(reader, at, option, mode);
+    if (mode == MODE_SET || option->level != LEVEL_SOCKTUNE || option->kind == KIND_DSCP)
         return true;
-    parse_error(reader, at, "%s: it belongs in set = { ... }, it cannot be in %s", option->name,
-                mode_names[mode]);
+    parse_error(reader, at, "%s: it belongs in set%s = { ... }, it cannot be in %s", option->name,
+                option_has_order(option) ? ", at_least or at_most" : "", mode_names[mode]);
     return false;
 }
 
@@ -255,6 +292,13 @@ static void read_raw_option(struct reader *reader, const config_setting_t *group
 static void read_raw(struct reader *reader, const config_setting_t *list, enum action_mode mode,
                      struct rule *rule)
 {
+    if (is_bound(mode)) {
+        parse_error(
+            reader, list,
+            "raw: it cannot be in %s, since nothing is known of its values; use set or force",
+            mode_names[mode]);
+        return;
+    }
     if (!config_setting_is_list(list)) {
         parse_error(reader, list,
                     "raw: expected a list ( { level = 6; option = 44; value = 1; } ), not %s",

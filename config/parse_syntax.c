@@ -44,11 +44,13 @@ static unsigned line_of(const struct source *source, size_t offset, size_t *begi
 static void show_place(struct reader *reader, size_t begin, size_t offset)
 {
     const char *text = reader->source.text + begin;
+    size_t length = strcspn(text, "\n");
 
-    if (reader->diagnostics->show != NULL)
-        reader->diagnostics->show(reader->diagnostics->context,
-                                  arena_copy(reader->arena, text, strcspn(text, "\r\n")),
-                                  offset - begin);
+    if (reader->diagnostics->show == NULL)
+        return;
+    length -= length > 0 && text[length - 1] == '\r';
+    reader->diagnostics->show(reader->diagnostics->context, arena_copy(reader->arena, text, length),
+                              offset - begin);
 }
 
 static void report_fault(struct reader *reader, const struct syntax_fault *fault)

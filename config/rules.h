@@ -62,6 +62,7 @@ struct rule {
                            are left alone unless a rule names them */
     bool final;
     bool report;
+    bool require;             /* the program's call fails where an option cannot be given */
     bool inherited;           /* also for sockets that the program has from its parent, unasked */
     uint8_t handoff;          /* enum rule_flag: RULE_HANDOFF_SOCKET, RULE_HANDOFF_AUTO, or 0 */
     bool handoff_said;        /* the rule has a handoff */

@@ -5,6 +5,7 @@
  */
 #include "syntax_fault.h"
 
+#include "known_name.h"
 #include "token.h"
 
 #include <ctype.h>
@@ -393,7 +394,12 @@ static bool fault_no_equals(struct explainer *explainer, struct span name, struc
                             const char *number)
 {
     struct span run = run_at(explainer, name.at);
+    const char *here;
 
+    here = known_name_find(run.at, (size_t)(run.end - run.at));
+    if (run.end > name.end && here != NULL)
+        return fault_at(explainer, name.at, NULL, "%.*s is a sysctl: that is %s here", shown(run),
+                        run.at, here);
     if (run.end > name.end)
         return fault_at(explainer, name.end, NULL,
                         "a name has letters, digits, \"_\" and \"-\" only, unlike %.*s", shown(run),

@@ -14,7 +14,8 @@
 
 #include <errno.h>
 
-static void tune_before(struct connecting *connecting, int fd, bool again)
+/* Returns 0, or the errno with which the call must fail. */
+static int tune_before(struct connecting *connecting, int fd, bool again)
 {
     unsigned phases = PHASE_BIT(PHASE_CONNECT) | PHASE_BIT(PHASE_CONNECTED);
     /* A report says what the socket has from earlier calls, too. */
@@ -24,15 +25,16 @@ static void tune_before(struct connecting *connecting, int fd, bool again)
     if (again)
         tune_undo(fd, &connecting->sockinfo, &connecting->decision);
     reconnect_note_given(fd, undo_given(&state.policy, &connecting->decision));
-    tune_apply(fd, &connecting->sockinfo, &connecting->decision, PHASE_BIT(PHASE_CONNECT));
+    return tune_apply(fd, &connecting->sockinfo, &connecting->decision, PHASE_BIT(PHASE_CONNECT));
 }
 
-void connecting_begin(struct connecting *connecting, int fd, const struct sockaddr *address,
+bool connecting_begin(struct connecting *connecting, int fd, const struct sockaddr *address,
                       socklen_t length)
 {
-    int saved = errno;
+    int saved = errno, failure = 0;
     bool again = false;
     connecting->reported = false;
+    connecting->cookie = 0;
     connecting->tuned = sockinfo_at_address(&connecting->sockinfo, PHASE_CONNECT, address, length);
     if (connecting->tuned) {
         again = reconnect_note(fd);
@@ -43,9 +45,12 @@ void connecting_begin(struct connecting *connecting, int fd, const struct sockad
             reports(ROLE_CONNECT) && (connecting->sockinfo.families & FAMILY_IP) != 0;
         if (connecting->reported)
             report_moment(&connecting->sockinfo);
-        tune_before(connecting, fd, again);
+        failure = tune_before(connecting, fd, again);
+        if (connecting->reported && failure == 0)
+            connecting->cookie = report_connecting(fd, &connecting->sockinfo);
     }
-    errno = saved;
+    errno = failure != 0 ? failure : saved;
+    return failure == 0;
 }
 
 void connecting_end(struct connecting *connecting, int fd, bool succeeded)
@@ -54,8 +59,8 @@ void connecting_end(struct connecting *connecting, int fd, bool succeeded)
     bool under_way = succeeded || error == EINPROGRESS;
     if (connecting->tuned && under_way && tunes_at(PHASE_BIT(PHASE_CONNECTED)))
         tune_apply(fd, &connecting->sockinfo, &connecting->decision, PHASE_BIT(PHASE_CONNECTED));
-    /* An interrupted connect() goes on without the caller. */
-    if (connecting->reported && (under_way || error == EINTR))
-        report_connect(fd, &connecting->sockinfo, &connecting->decision);
+    if (connecting->reported)
+        report_connect(fd, &connecting->sockinfo, &connecting->decision, connecting->cookie,
+                       under_way ? 0 : error);
     errno = error;
 }

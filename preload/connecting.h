@@ -15,6 +15,7 @@ struct connecting {
     struct decision decision;
     bool tuned;
     bool reported;
+    uint64_t cookie; /* as report_connecting() gave it */
 };
 
 /* Is there anything to be done at such calls? The hooks' first question. */
@@ -23,8 +24,8 @@ static inline bool connecting_concerns_us(void)
     return tunes_at(PHASE_BIT(PHASE_CONNECT) | PHASE_BIT(PHASE_CONNECTED)) || reports(ROLE_CONNECT);
 }
 
-/* Before the call. */
-void connecting_begin(struct connecting *connecting, int fd, const struct sockaddr *address,
+/* Before the call. False, with errno: the call must not be made, and fails with that error. */
+bool connecting_begin(struct connecting *connecting, int fd, const struct sockaddr *address,
                       socklen_t length);
 
 /* After it; errno is that of the call. */

@@ -5,11 +5,15 @@
  * rule's value takes the place of the program's. In the second the call is made, and the guarded
  * option gets its value back.
  *
+ * What keeps within a bound (at_least, at_most) is the program's own affair; for anything else the
+ * bound is given.
+ *
  * Of a dscp only a part of the byte is forced: the call is made, so that the other bits are the
  * program's, and the code point is put back.
  */
 #include "guarded.h"
 
+#include "bound.h"
 #include "kernel.h"
 #include "learn.h"
 #include "trace.h"
@@ -62,9 +66,17 @@ static bool find_ruling(const struct own_setting *setting, enum sibling_effect e
     return false;
 }
 
-/* Would the kernel refuse the value, for its length or its place? Whether it can be read, an option
- * tells that nobody can set: the kernel reads an int, and then says that there is no such option.
- */
+/* Can an int be read there? An option tells that nobody can set: the kernel reads an int, and then
+ * says that there is no such option. */
+static bool is_readable(const struct own_setting *setting, size_t offset)
+{
+    return setting->length < sizeof(int) ||
+           kernel_setsockopt(setting->fd, SOL_SOCKET, SO_TYPE,
+                             (const char *)setting->value + offset, sizeof(int)) == 0 ||
+           errno != EFAULT;
+}
+
+/* Would the kernel refuse the value, for its length or its place? */
 static bool is_refused(const struct own_setting *setting, const struct policy_option *option)
 {
     if ((int)setting->length < 0 || setting->length < option->least)
@@ -73,23 +85,32 @@ static bool is_refused(const struct own_setting *setting, const struct policy_op
         return false;
     if (!sockinfo_is_pointer(setting->value))
         return true;
-    return setting->length >= sizeof(int) &&
-           kernel_setsockopt(setting->fd, SOL_SOCKET, SO_TYPE, setting->value, sizeof(int)) != 0 &&
-           errno == EFAULT;
+    return !is_readable(setting, 0) ||
+           (setting->length >= sizeof(uint64_t) && !is_readable(setting, sizeof(int)));
+}
+
+/* Does the value keep within the bound that holds, if it is one? */
+static bool is_admitted(const struct own_setting *setting, const struct ruling *ruling)
+{
+    if (ruling->guard.held == NO_ACTION || ruling->guard.ignored)
+        return false;
+    const struct policy_action *action = &state.policy.actions[ruling->guard.held];
+    return policy_is_bound(action) &&
+           bound_admits_own(&state.policy, action, setting->value, setting->length);
 }
 
 static int set_guarded(const struct own_setting *setting, const struct ruling *ruling)
 {
-    if (is_refused(setting, &state.policy.options[ruling->option]))
+    if (is_refused(setting, &state.policy.options[ruling->option]) || is_admitted(setting, ruling))
         return make_call(setting);
-    if (ruling->guard.forced != NO_ACTION) {
-        const struct policy_action *action = &state.policy.actions[ruling->guard.forced];
+    if (ruling->guard.held != NO_ACTION) {
+        const struct policy_action *action = &state.policy.actions[ruling->guard.held];
         if (action->op == OP_MERGE && make_call(setting) != 0)
             return -1;
         if (!tune_force(setting->fd, &ruling->sockinfo, action) && action->op != OP_MERGE)
             return make_call(setting);
     }
-    trace_swallowed(setting->fd, &ruling->sockinfo, ruling->option);
+    trace_swallowed(setting->fd, &ruling->sockinfo, ruling->option, ruling->guard.held);
     return succeed(setting);
 }
 
@@ -104,9 +125,8 @@ static __attribute__((noinline)) int set_disturbing(const struct own_setting *se
         find_ruling(setting, SIBLING_SAME, &own) ? set_guarded(setting, &own) : make_call(setting);
     if (result != 0)
         return result;
-    if (disturbed->guard.forced != NO_ACTION)
-        tune_force(setting->fd, &disturbed->sockinfo,
-                   &state.policy.actions[disturbed->guard.forced]);
+    if (disturbed->guard.held != NO_ACTION)
+        tune_force(setting->fd, &disturbed->sockinfo, &state.policy.actions[disturbed->guard.held]);
     else if (before >= 0)
         kernel_setsockopt(setting->fd, option->level, option->optname, &before, sizeof before);
     return succeed(setting);

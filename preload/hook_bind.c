@@ -5,12 +5,19 @@
 #include "real.h"
 #include "tune.h"
 
+#include <errno.h>
+
 __attribute__((visibility("default"))) int bind(int fd, const struct sockaddr *address,
                                                 socklen_t length)
 {
     struct sockinfo sockinfo;
     if (tunes_at(PHASE_BIT(PHASE_BIND)) &&
-        sockinfo_at_address(&sockinfo, PHASE_BIND, address, length))
-        tune(fd, &sockinfo, PHASE_BIND);
+        sockinfo_at_address(&sockinfo, PHASE_BIND, address, length)) {
+        int failure = tune(fd, &sockinfo, PHASE_BIND);
+        if (failure != 0) {
+            errno = failure;
+            return -1;
+        }
+    }
     return real.bind(fd, address, length);
 }

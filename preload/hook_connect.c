@@ -10,7 +10,8 @@ static __attribute__((noinline)) int connect_tuned(int fd, const struct sockaddr
                                                    socklen_t length)
 {
     struct connecting connecting;
-    connecting_begin(&connecting, fd, address, length);
+    if (!connecting_begin(&connecting, fd, address, length))
+        return -1;
     int result = real.connect(fd, address, length);
     connecting_end(&connecting, fd, result == 0);
     return result;

@@ -7,12 +7,32 @@
 #include "report.h"
 #include "tune.h"
 
+#include <errno.h>
+
+/* What comes before the call, with the backlog for it. Returns 0, or the errno with which it must
+ * fail. Not in line, so that other calls pass through with a small frame. */
+static __attribute__((noinline)) int prepare(int fd, struct sockinfo *sockinfo, int *backlog)
+{
+    int saved = errno;
+    struct decision decision;
+    tune_decide(fd, sockinfo, PHASE_LISTEN, PHASE_BIT(PHASE_LISTEN), &decision);
+    int failure = tune_apply(fd, sockinfo, &decision, PHASE_BIT(PHASE_LISTEN));
+    *backlog = tune_backlog(fd, sockinfo, &decision, *backlog);
+    errno = saved;
+    return failure;
+}
+
 __attribute__((visibility("default"))) int listen(int fd, int backlog)
 {
     struct sockinfo sockinfo;
+    int failure = 0;
     sockinfo_at_listen(&sockinfo);
     if (tunes_at(PHASE_BIT(PHASE_LISTEN)))
-        tune(fd, &sockinfo, PHASE_LISTEN);
+        failure = prepare(fd, &sockinfo, &backlog);
+    if (failure != 0) {
+        errno = failure;
+        return -1;
+    }
     int result = real.listen(fd, backlog);
     if (result == 0 && tunes_at(PHASE_BIT(PHASE_LISTENING)))
         tune(fd, &sockinfo, PHASE_LISTENING);

@@ -12,7 +12,8 @@ static __attribute__((noinline)) int sendmmsg_tuned(int fd, struct mmsghdr *mess
 {
     const struct msghdr *first = &messages->msg_hdr;
     struct connecting connecting;
-    connecting_begin(&connecting, fd, first->msg_name, first->msg_namelen);
+    if (!connecting_begin(&connecting, fd, first->msg_name, first->msg_namelen))
+        return -1;
     int result = real.sendmmsg(fd, messages, count, flags);
     connecting_end(&connecting, fd, result > 0);
     return result;

@@ -11,7 +11,8 @@ static __attribute__((noinline)) ssize_t sendmsg_tuned(int fd, const struct msgh
                                                        int flags)
 {
     struct connecting connecting;
-    connecting_begin(&connecting, fd, message->msg_name, message->msg_namelen);
+    if (!connecting_begin(&connecting, fd, message->msg_name, message->msg_namelen))
+        return -1;
     ssize_t result = real.sendmsg(fd, message, flags);
     connecting_end(&connecting, fd, result >= 0);
     return result;

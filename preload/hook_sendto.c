@@ -13,7 +13,8 @@ static __attribute__((noinline)) ssize_t sendto_tuned(int fd, const void *buffer
                                                       socklen_t length)
 {
     struct connecting connecting;
-    connecting_begin(&connecting, fd, address, length);
+    if (!connecting_begin(&connecting, fd, address, length))
+        return -1;
     ssize_t result = real.sendto(fd, buffer, size, flags, address, length);
     connecting_end(&connecting, fd, result >= 0);
     return result;

@@ -54,6 +54,11 @@ void policy_release(const struct policy *policy)
         kernel_call(SYS_munmap, policy->blob, policy->size + extra_of(policy->size));
 }
 
+void policy_protect(const struct policy *policy)
+{
+    kernel_call(SYS_mprotect, policy->blob, policy->size + extra_of(policy->size), PROT_READ);
+}
+
 bool policy_reader_start(struct policy_reader *reader, int fd, uint64_t size)
 {
     reader->fd = fd;

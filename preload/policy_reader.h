@@ -40,6 +40,9 @@ const char *policy_reader_take(struct policy_reader *reader, struct own_executab
 /* Release the front. The descriptor is the caller's. */
 void policy_reader_end(struct policy_reader *reader);
 
+/* Make what policy_reader_take() gave read-only, with what the caller has put behind it. */
+void policy_protect(const struct policy *policy);
+
 /* Unmap what policy_reader_take() gave. */
 void policy_release(const struct policy *policy);
 

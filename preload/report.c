@@ -32,7 +32,16 @@
 #define OLD_AT_ONCE 8u         /* descriptors */
 #define OLD_NONE    UINT32_MAX /* none is left */
 
+enum { BIRTHS = 65536, BIRTH_SHIFT = 24 };
+
+/* When the socket behind a descriptor was first reported, for a helper that starts later. */
+struct birth {
+    uint32_t cookie; /* its lower half, since the number may stand for another socket by now */
+    uint32_t when;   /* CLOCK_MONOTONIC in units of 2^BIRTH_SHIFT ns, some 17 ms */
+};
+
 struct report_state {
+    struct birth *births; /* BIRTHS of them, by descriptor; NULL: none are kept */
     struct register_state registered;
     /* The first descriptor that the helper has still to be told of, or OLD_NONE. */
     uint32_t next_old;
@@ -51,6 +60,23 @@ static uint64_t now_ns(void)
     struct timespec now = {0, 0};
     real_clock_gettime(CLOCK_REALTIME, &now);
     return (uint64_t)now.tv_sec * SECOND_NS + (uint64_t)now.tv_nsec;
+}
+
+/* The age of a socket that is being reported, in ns; it is 0 at the first report. */
+static uint64_t age_of(int fd, uint64_t cookie)
+{
+    struct timespec now = {0, 0};
+    if (reporter->births == NULL || (unsigned)fd >= BIRTHS)
+        return 0;
+    real_clock_gettime(CLOCK_MONOTONIC, &now);
+    uint32_t when =
+        (uint32_t)(((uint64_t)now.tv_sec * SECOND_NS + (uint64_t)now.tv_nsec) >> BIRTH_SHIFT);
+    struct birth *birth = &reporter->births[fd];
+    if (__atomic_load_n(&birth->cookie, __ATOMIC_RELAXED) == (uint32_t)cookie)
+        return (uint64_t)(when - __atomic_load_n(&birth->when, __ATOMIC_RELAXED)) << BIRTH_SHIFT;
+    __atomic_store_n(&birth->when, when, __ATOMIC_RELAXED);
+    __atomic_store_n(&birth->cookie, (uint32_t)cookie, __ATOMIC_RELAXED);
+    return 0;
 }
 
 /* --- registration ------------------------------------------------------------------------------
@@ -76,26 +102,49 @@ static bool wants_handoff(const struct record *record)
 {
     const struct policy_rule *rule = record_rule(&reporter->maker, record);
     return rule != NULL && record->kind != RECORD_LISTEN &&
+           (record->flags & (RECORD_REFUSED | RECORD_UNANSWERED)) == 0 &&
            ((rule->flags & RULE_HANDOFF_SOCKET) != 0 ||
             ((rule->flags & RULE_HANDOFF_AUTO) != 0 && reporter->registered.blind));
 }
 
+/* Will the helper find the socket where it looks for the sockets of this ring? */
+static bool is_of_namespace(const struct ring *ring, int fd)
+{
+    uint64_t wanted = ring->header.netns;
+    return wanted == 0 || kernel_get_cookie(fd, SO_NETNS_COOKIE) == wanted;
+}
+
+/* What a record begins with. */
+struct report_head {
+    enum record_kind kind;
+    uint8_t flags;
+    uint64_t cookie; /* 0: it is asked for */
+};
+
 /* Not in line, so that the hooks' frames stay small. */
 static __attribute__((noinline)) void report(int fd, struct sockinfo *sockinfo,
-                                             const struct decision *decided, enum record_kind kind,
-                                             uint8_t flags)
+                                             const struct decision *decided,
+                                             const struct report_head *head)
 {
-    struct record record = {.kind = (uint8_t)kind, .flags = flags, .time_ns = now_ns()};
-    struct ring *ring = find_ring(record.time_ns);
+    const uint64_t now = now_ns();
+    struct record record = {
+        .kind = (uint8_t)head->kind, .flags = head->flags, .cookie = head->cookie, .time_ns = now};
+    struct ring *ring = find_ring(now);
     if (ring == NULL)
         return;
     record.pid = own_pid();
     if (!record_fill(&reporter->maker, fd, sockinfo, decided, &record))
         return;
+    if (!is_of_namespace(ring, fd)) {
+        ring_drop(ring);
+        return;
+    }
+
+    record.time_ns -= age_of(fd, record.cookie);
     ring_put(ring, &record);
     if (!wants_handoff(&record))
         return;
-    if (confined_now() || !ring_is_read(ring, record.time_ns))
+    if (confined_now() || !ring_is_answered(ring, reporter->registered.given, now))
         ring_withhold(ring);
     else
         hand_off(&reporter->plan, ring, fd, &record);
@@ -108,10 +157,10 @@ void report_adopted(int fd, const struct sockinfo *history)
     if (reporter == NULL || (sockinfo.known & FACT_ROLE) == 0 || (roles & ROLE_STREAM) == 0)
         return;
     report(fd, &sockinfo, NULL,
-           (roles & ROLE_LISTEN) != 0   ? RECORD_LISTEN
-           : (roles & ROLE_ACCEPT) != 0 ? RECORD_ACCEPT
-                                        : RECORD_CONNECT,
-           RECORD_ADOPTED);
+           &(struct report_head){.kind = (roles & ROLE_LISTEN) != 0   ? RECORD_LISTEN
+                                         : (roles & ROLE_ACCEPT) != 0 ? RECORD_ACCEPT
+                                                                      : RECORD_CONNECT,
+                                 .flags = RECORD_ADOPTED});
 }
 
 /* The next few descriptors, but for `newest`, which is reported already. The kernel gives out the
@@ -138,10 +187,10 @@ static __attribute__((noinline)) void report_old(int newest)
 }
 
 static void report_new(int fd, struct sockinfo *sockinfo, const struct decision *decided,
-                       enum record_kind kind)
+                       const struct report_head *head)
 {
     int saved = errno;
-    report(fd, sockinfo, decided, kind, 0);
+    report(fd, sockinfo, decided, head);
     if (__builtin_expect(__atomic_load_n(&reporter->next_old, __ATOMIC_RELAXED) != OLD_NONE, 0))
         report_old(fd);
     errno = saved;
@@ -165,21 +214,40 @@ bool report_finds_ring(void)
     return find_ring(now_ns()) != NULL;
 }
 
-void report_connect(int fd, struct sockinfo *sockinfo, const struct decision *decided)
+uint64_t report_connecting(int fd, struct sockinfo *sockinfo)
 {
-    report_new(fd, sockinfo, decided, RECORD_CONNECT);
+    struct record record = {.kind = RECORD_CONNECT, .flags = RECORD_BEGUN, .time_ns = now_ns()};
+    struct ring *ring = find_ring(record.time_ns);
+    if (ring == NULL || !ring_keeps_up(ring) ||
+        !record_fill_begun(&reporter->maker, fd, sockinfo, &record))
+        return 0;
+    record.pid = own_pid();
+    record.time_ns -= age_of(fd, record.cookie);
+    ring_put(ring, &record);
+    return record.cookie;
+}
+
+void report_connect(int fd, struct sockinfo *sockinfo, const struct decision *decided,
+                    uint64_t cookie, int error)
+{
+    /* A call that was interrupted goes on without the caller. */
+    const uint8_t flags = error == 0 || error == EINTR ? 0
+                          : error == ECONNREFUSED      ? RECORD_REFUSED
+                                                       : RECORD_UNANSWERED;
+    report_new(fd, sockinfo, decided,
+               &(struct report_head){.kind = RECORD_CONNECT, .flags = flags, .cookie = cookie});
 }
 
 void report_accept(int fd, struct sockinfo *sockinfo, const struct decision *decided)
 {
-    report_new(fd, sockinfo, decided, RECORD_ACCEPT);
+    report_new(fd, sockinfo, decided, &(struct report_head){.kind = RECORD_ACCEPT});
 }
 
 void report_listen(int fd)
 {
     struct sockinfo sockinfo;
     sockinfo_at_listen(&sockinfo);
-    report_new(fd, &sockinfo, NULL, RECORD_LISTEN);
+    report_new(fd, &sockinfo, NULL, &(struct report_head){.kind = RECORD_LISTEN});
 }
 
 void report_option(uint32_t option, unsigned result)
@@ -210,6 +278,7 @@ unsigned report_start(const struct register_where *where)
     struct report_state *made = kernel_map(sizeof *made);
     if (made == NULL || real_clock_gettime == NULL || !own_pid_start())
         return 0;
+    made->births = kernel_map(BIRTHS * sizeof *made->births);
     made->registered.distance = REGISTER_DISTANCE_NS;
     register_prepare(&made->plan, where, state.program, &state.policy, &state.active);
     made->maker = (struct record_maker){.policy = &state.policy,

@@ -24,9 +24,15 @@ static inline bool reports(unsigned roles)
  */
 unsigned report_start(const struct register_where *where);
 
-/* connect() succeeded or is under way: `sockinfo` as it was before the call, to which facts are
- * added, and what was decided for all phases up to PHASE_CONNECTED. */
-void report_connect(int fd, struct sockinfo *sockinfo, const struct decision *decided);
+/* connect() is about to be called, and may block for long: `sockinfo` as it is by then, to which
+ * facts are added. Returns the socket's cookie if it was reported and so asked for, else 0. Changes
+ * errno. */
+uint64_t report_connecting(int fd, struct sockinfo *sockinfo);
+/* connect() has returned: `sockinfo` as it was before the call, to which facts are added, what was
+ * decided for all phases up to PHASE_CONNECTED, the cookie if it is known, and the call's error; 0:
+ * it succeeded or is under way. */
+void report_connect(int fd, struct sockinfo *sockinfo, const struct decision *decided,
+                    uint64_t cookie, int error);
 /* The same of accept(), with what was decided for sockinfo_phases_behind(), or NULL. */
 void report_accept(int fd, struct sockinfo *sockinfo, const struct decision *decided);
 void report_listen(int fd);

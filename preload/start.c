@@ -35,7 +35,7 @@
 
 #define EXIT_BAD_RULES 78 /* EX_CONFIG of sysexits.h */
 
-/* The options that an active rule forces or ignores, without repetition. */
+/* The options whose setting by the program concerns an active rule, without repetition. */
 static void collect_guards(uint16_t *guards)
 {
     const struct policy *policy = &state.policy;
@@ -44,7 +44,7 @@ static void collect_guards(uint16_t *guards)
         const struct policy_rule *rule = &policy->rules[state.active.rules[i]];
         for (uint32_t a = 0; a < rule->actions.count; a++) {
             const struct policy_action *action = &policy->actions[rule->actions.first + a];
-            if ((action->mode != MODE_FORCE && action->mode != MODE_IGNORE) || seen[action->option])
+            if (!policy_is_guard(action) || seen[action->option])
                 continue;
             seen[action->option] = true;
             guards[state.guard_count++] = action->option;
@@ -169,6 +169,8 @@ static void tune_program(const struct process_start *start, const struct setting
     publish(&identity, extra, &helper, settings->handed_over);
     if (state.active.count == 0)
         policy_release(&state.policy);
+    else
+        policy_protect(&state.policy);
     trace_start(rules);
 }
 

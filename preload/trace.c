@@ -107,7 +107,7 @@ void trace_action(int fd, const struct sockinfo *sockinfo, enum phase phase,
         write_action(fd, sockinfo, phase, action, result, error);
 }
 
-void trace_swallowed(int fd, const struct sockinfo *sockinfo, uint32_t option)
+void trace_swallowed(int fd, const struct sockinfo *sockinfo, uint32_t option, uint32_t held)
 {
     if (__builtin_expect(state.trace == NULL, 1))
         return;
@@ -115,7 +115,7 @@ void trace_swallowed(int fd, const struct sockinfo *sockinfo, uint32_t option)
     struct text line = TEXT(bytes);
     const struct trace_program program = this_program();
     const struct trace_socket socket = {"setsockopt", fd, sockinfo};
-    trace_line_swallowed(&line, &program, &socket, option);
+    trace_line_swallowed(&line, &program, &socket, option, held);
     write_line(&line, state.trace);
 }
 

@@ -27,7 +27,7 @@ void trace_start(const char *rules);
 void trace_action(int fd, const struct sockinfo *sockinfo, enum phase phase,
                   const struct policy_action *action, enum applied result, int error);
 
-/* The program's own setsockopt of policy.options[option] was swallowed. */
-void trace_swallowed(int fd, const struct sockinfo *sockinfo, uint32_t option);
+/* trace_line_swallowed(). Nothing unless tracing. */
+void trace_swallowed(int fd, const struct sockinfo *sockinfo, uint32_t option, uint32_t held);
 
 #endif

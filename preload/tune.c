@@ -22,15 +22,21 @@ void tune_decide(int fd, struct sockinfo *sockinfo, enum phase phase, unsigned p
     learn_decision(&state.policy, &state.active, OWN_SOCKET(fd), sockinfo, phase, phases, decision);
 }
 
+/* The result of an action; the context is the errno with which the program's call is to fail. */
 static void note_applied(const struct application *application, const struct policy_action *action,
                          enum phase phase, enum applied result, int error)
 {
     report_option(action->option, result == APPLIED_KEPT ? RECORD_KEPT : (unsigned)error);
     trace_action(application->socket->fd, application->sockinfo, phase, action, result, error);
+    int *failure = application->context;
+    if (result == APPLIED_FAILED && *failure == 0 &&
+        apply_is_required(&state.policy, action, phase))
+        *failure = error;
 }
 
 static struct application application_of(const struct socket_handle *socket,
-                                         const struct sockinfo *sockinfo, unsigned phases)
+                                         const struct sockinfo *sockinfo, unsigned phases,
+                                         int *failure)
 {
     return (struct application){.policy = &state.policy,
                                 .active = &state.active,
@@ -39,21 +45,40 @@ static struct application application_of(const struct socket_handle *socket,
                                 .phases = phases,
                                 .defaults = state.defaults,
                                 .fresh_value = defaults_fresh_value,
-                                .report = note_applied};
+                                .report = note_applied,
+                                .context = failure};
 }
 
-void tune_apply(int fd, const struct sockinfo *sockinfo, const struct decision *decision,
-                unsigned phases)
+int tune_apply(int fd, const struct sockinfo *sockinfo, const struct decision *decision,
+               unsigned phases)
 {
-    const struct application application = application_of(OWN_SOCKET(fd), sockinfo, phases);
+    int failure = 0;
+    const struct application application =
+        application_of(OWN_SOCKET(fd), sockinfo, phases, &failure);
     apply_actions(&application, decision);
+    return failure;
+}
+
+int tune_backlog(int fd, const struct sockinfo *sockinfo, const struct decision *decision,
+                 int backlog)
+{
+    int failure = 0;
+    const struct application application =
+        application_of(OWN_SOCKET(fd), sockinfo, PHASE_BIT(PHASE_LISTEN), &failure);
+    const struct policy_action *action;
+    int wanted = apply_backlog(&state.policy, decision, sockinfo, backlog, &action);
+    if (action != NULL)
+        note_applied(&application, action, PHASE_LISTEN,
+                     policy_is_bound(action) && wanted == backlog ? APPLIED_KEPT : APPLIED_SET, 0);
+    return wanted;
 }
 
 void tune_apply_afterwards(int fd, const struct sockinfo *sockinfo, const struct decision *decision,
                            unsigned phases)
 {
     static const struct active none = {NULL, 0};
-    struct application application = application_of(OWN_SOCKET(fd), sockinfo, phases);
+    int failure = 0;
+    struct application application = application_of(OWN_SOCKET(fd), sockinfo, phases, &failure);
     application.timing = APPLY_AFTERWARDS;
     application.defaults = NULL; /* those are with what the rules give at socket() */
     application.active = &none;
@@ -62,22 +87,25 @@ void tune_apply_afterwards(int fd, const struct sockinfo *sockinfo, const struct
 
 void tune_undo(int fd, const struct sockinfo *sockinfo, const struct decision *decision)
 {
-    const struct application application = application_of(OWN_SOCKET(fd), sockinfo, 0);
+    int failure = 0;
+    const struct application application = application_of(OWN_SOCKET(fd), sockinfo, 0, &failure);
     const struct undo_notes notes = reconnect_notes(fd);
     undo_former_peer(&application, decision, &notes);
 }
 
 bool tune_force(int fd, const struct sockinfo *sockinfo, const struct policy_action *action)
 {
-    const struct application application = application_of(OWN_SOCKET(fd), sockinfo, 0);
+    int failure = 0;
+    const struct application application = application_of(OWN_SOCKET(fd), sockinfo, 0, &failure);
     return apply_now(&application, action);
 }
 
-void tune(int fd, struct sockinfo *sockinfo, enum phase phase)
+int tune(int fd, struct sockinfo *sockinfo, enum phase phase)
 {
     int saved = errno;
     struct decision decision;
     tune_decide(fd, sockinfo, phase, PHASE_BIT(phase), &decision);
-    tune_apply(fd, sockinfo, &decision, PHASE_BIT(phase));
+    int failure = tune_apply(fd, sockinfo, &decision, PHASE_BIT(phase));
     errno = saved;
+    return failure;
 }

@@ -25,16 +25,21 @@ static inline bool tunes_at(unsigned phases)
 
 /*
  * Match `sockinfo` and carry out, on `fd`, what wins at the phase. Facts that a rule needs are
- * asked of the kernel and added to the sockinfo. Keeps errno.
+ * asked of the kernel and added to the sockinfo. Keeps errno. Returns 0, or the errno with which
+ * the call must fail, since an option cannot be given and its rule says `require`.
  */
-void tune(int fd, struct sockinfo *sockinfo, enum phase phase);
+int tune(int fd, struct sockinfo *sockinfo, enum phase phase);
 
 /* The same in two steps, where a call lies between decision and application, or more phases than
  * that of the call are to be decided for. */
 void tune_decide(int fd, struct sockinfo *sockinfo, enum phase phase, unsigned phases,
                  struct decision *decision);
-void tune_apply(int fd, const struct sockinfo *sockinfo, const struct decision *decision,
-                unsigned phases);
+int tune_apply(int fd, const struct sockinfo *sockinfo, const struct decision *decision,
+               unsigned phases);
+
+/* The backlog with which to call listen() for a program that passes `backlog`. */
+int tune_backlog(int fd, const struct sockinfo *sockinfo, const struct decision *decision,
+                 int backlog);
 
 /* Before a socket is connected again: undo_former_peer() (undo.h). Changes errno. */
 void tune_undo(int fd, const struct sockinfo *sockinfo, const struct decision *decision);

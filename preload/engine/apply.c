@@ -6,6 +6,7 @@
  */
 #include "apply.h"
 
+#include "bound.h"
 #include "bytes.h"
 #include "compat.h"
 #include "learn.h"
@@ -32,6 +33,33 @@ const struct policy_action *apply_transport(const struct policy *policy,
             return action;
     }
     return NULL;
+}
+
+int apply_backlog(const struct policy *policy, const struct decision *decision,
+                  const struct sockinfo *sockinfo, int backlog, const struct policy_action **action)
+{
+    int wanted;
+    *action = NULL;
+    for (uint32_t i = 0; i < policy->option_count && *action == NULL; i++) {
+        if (policy->options[i].level != LEVEL_SOCKTUNE || decision->action[i] == NO_ACTION)
+            continue;
+        const struct policy_action *given = &policy->actions[decision->action[i]];
+        if (given->op == OP_BACKLOG && action_applies(given, sockinfo, PHASE_LISTEN))
+            *action = given;
+    }
+    if (*action == NULL || bound_admits_backlog(policy, *action, backlog))
+        return backlog;
+    __builtin_memcpy(&wanted, policy_string(policy, (*action)->value), sizeof wanted);
+    return wanted;
+}
+
+bool apply_is_required(const struct policy *policy, const struct policy_action *action,
+                       enum phase phase)
+{
+    uint32_t index = (uint32_t)(action - policy->actions);
+    const struct policy_rule *rule = policy_rule_of_action(policy, index);
+    return (rule->flags & RULE_REQUIRE) != 0 &&
+           (phase != PHASE_BIND || rule->roles != ROLE_CONNECT);
 }
 
 /* --- choosing ----------------------------------------------------------------------------------
@@ -86,9 +114,20 @@ static bool is_untouchable(const struct policy_option *option, enum phase phase)
            (phase == PHASE_ACCEPT && (option->flags & OPTION_INHERITED) == 0);
 }
 
+/* Does the socket's value keep within the bound? False if it cannot be read. */
+static bool is_within(const struct application *application, const struct policy_action *action)
+{
+    struct default_value now;
+    return defaults_note_one(application->socket, &application->policy->options[action->option],
+                             &now) &&
+           bound_admits_told(application->policy, action, now.bytes, now.length);
+}
+
 bool apply_yields(const struct application *application, const struct policy_action *action,
                   enum phase phase)
 {
+    if (policy_is_bound(action) && !policy_is_argument(action))
+        return is_within(application, action);
     if (application->timing == APPLY_LATE)
         return action->mode != MODE_FORCE && compare(application, action) == DEFAULT_DIFFERS;
     if (action->mode != MODE_DEFAULT)
@@ -111,7 +150,7 @@ static bool is_wanted(const struct application *application, const struct policy
 {
     if (application->wants != NULL)
         return application->wants(application, action, phase);
-    if (action->op == OP_TRANSPORT) /* only socket() can see to it */
+    if (policy_is_argument(action)) /* only that call can see to it */
         return false;
     if (!apply_yields(application, action, phase))
         return true;
@@ -146,10 +185,7 @@ bool apply_has_value(const struct policy *policy, const struct policy_action *ac
 {
     uint8_t given[POLICY_VALUE_MAX];
     uint32_t length = apply_value(policy, action, now->bytes, now->length, given), number;
-    const struct policy_option *option = &policy->options[action->option];
-    bool is_buffer = option->level == SOL_SOCKET &&
-                     (option->optname == SO_SNDBUF || option->optname == SO_RCVBUF);
-    if (is_buffer && length == sizeof number) {
+    if (defaults_is_buffer(&policy->options[action->option]) && length == sizeof number) {
         __builtin_memcpy(&number, given, sizeof number);
         number *= 2;
         __builtin_memcpy(given, &number, sizeof number);
@@ -202,8 +238,12 @@ static void bind_source(const struct application *application, const struct poli
     learn_facts(socket, &bound, FACT_LOCAL, PHASE_CONNECT);
     __builtin_memcpy(&source, policy_string(application->policy, action->value), sizeof source);
     if ((bound.known & FACT_LOCAL) != 0 ||
-        address_is_v4(&source) != address_is_v4(&sockinfo->remote))
+        address_is_v4(&source) != address_is_v4(&sockinfo->remote)) {
+        if (apply_is_required(application->policy, action, phase) &&
+            !bytes_equal(bound.local.bytes, source.bytes, sizeof source.bytes))
+            report_result(application, action, phase, APPLIED_FAILED, EADDRNOTAVAIL);
         return;
+    }
     socket->ops->set(socket, IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, &on, sizeof on);
     if (sockinfo->families == FAMILY_INET) {
         struct sockaddr_in address = {.sin_family = AF_INET};

@@ -23,7 +23,7 @@ enum apply_timing {
 enum applied {
     APPLIED_SET,
     APPLIED_FAILED,
-    APPLIED_KEPT /* the program has set it itself */
+    APPLIED_KEPT /* the program has set it itself, or it keeps within the bound */
 };
 
 /* One socket in one call. */
@@ -55,15 +55,21 @@ struct application {
 
 /*
  * Carry out the actions of the decision that are due, in the order of the policy's option table,
- * which is the order that the kernel wants. A `transport` is not carried out here: socket() does
- * that, and `wants` must refuse it. An option that cannot be set is reported and otherwise
- * forgotten.
+ * which is the order that the kernel wants. A `transport` or `backlog` is not carried out here:
+ * socket() and listen() do that, and `wants` must refuse it. An option that cannot be set is
+ * reported and otherwise forgotten; whoever makes the program's call asks apply_is_required().
  */
 void apply_actions(const struct application *application, const struct decision *decision);
 
-/* Does what the program has set itself stand against the action? */
+/* Does what the program has set itself stand against the action, or keep within its bound? */
 bool apply_yields(const struct application *application, const struct policy_action *action,
                   enum phase phase);
+
+/* Must the program's call fail where the action cannot be carried out at `phase`? (`require` in its
+ * rule. At bind() it is not known yet whether a socket will listen, so a rule on connecting sockets
+ * alone waits for connect().) Pure. */
+bool apply_is_required(const struct policy *policy, const struct policy_action *action,
+                       enum phase phase);
 
 /* What an action sets, in `value` (POLICY_VALUE_MAX bytes): OP_MERGE keeps the other bits of the
  * current value. Returns the length; 0 if those bits are not known. Pure. */
@@ -82,6 +88,12 @@ bool apply_now(const struct application *application, const struct policy_action
 const struct policy_action *apply_transport(const struct policy *policy,
                                             const struct decision *decision,
                                             const struct sockinfo *sockinfo);
+
+/* The backlog that listen() is to be called with, where the program passes `backlog`. `action` gets
+ * what the rules say about it, or NULL. Pure. */
+int apply_backlog(const struct policy *policy, const struct decision *decision,
+                  const struct sockinfo *sockinfo, int backlog,
+                  const struct policy_action **action);
 
 /* Strike out what comes too late on a connection: buffers and the like (SO_RCVBUF can clamp the
  * window for good there). Pure. */

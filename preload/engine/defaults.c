@@ -57,6 +57,12 @@ void defaults_note(const struct socket_handle *socket, const struct policy *poli
         defaults_note_one(socket, &policy->options[i], &defaults[i]);
 }
 
+bool defaults_is_buffer(const struct policy_option *option)
+{
+    return option->level == SOL_SOCKET &&
+           (option->optname == SO_SNDBUF || option->optname == SO_RCVBUF);
+}
+
 /* --- comparing -------------------------------------------------------------------------------- */
 
 /* Is it a buffer whose size nobody has set? The kernel alters such a one by itself (autotuning), so

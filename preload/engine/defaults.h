@@ -37,6 +37,9 @@ void defaults_note(const struct socket_handle *socket, const struct policy *poli
 bool defaults_note_one(const struct socket_handle *socket, const struct policy_option *option,
                        struct default_value *value);
 
+/* SO_SNDBUF or SO_RCVBUF, whose value the kernel tells doubled. Pure. */
+bool defaults_is_buffer(const struct policy_option *option);
+
 /* Has an option the value it had when it was noted? */
 enum default_comparison { DEFAULT_SAME, DEFAULT_DIFFERS, DEFAULT_UNKNOWN };
 enum default_comparison defaults_compare(const struct socket_handle *socket,

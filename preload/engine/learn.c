@@ -132,7 +132,7 @@ bool learn_guard(const struct policy *policy, const struct active *active,
                  struct guard *guard)
 {
     unsigned missing;
-    *guard = (struct guard){.forced = NO_ACTION};
+    *guard = (struct guard){.held = NO_ACTION};
     if (!learn_history(socket, sockinfo))
         return false;
     /* What connect() could not know when the rule was to act, it did not act on. */
@@ -140,9 +140,9 @@ bool learn_guard(const struct policy *policy, const struct active *active,
         sockinfo->unavailable |= FACT_LOCAL;
     while ((missing = match_guard(policy, active, sockinfo, option, guard)) != 0)
         learn_facts(socket, sockinfo, missing, PHASE_CONNECT);
-    if (guard->forced != NO_ACTION && !is_due_by_now(&policy->actions[guard->forced], sockinfo))
-        guard->forced = NO_ACTION;
-    return guard->ignored || guard->forced != NO_ACTION;
+    if (guard->held != NO_ACTION && !is_due_by_now(&policy->actions[guard->held], sockinfo))
+        guard->held = NO_ACTION;
+    return guard->ignored || guard->held != NO_ACTION;
 }
 
 uint32_t learn_report(const struct policy *policy, const struct active *active,

@@ -24,7 +24,7 @@ void learn_decision(const struct policy *policy, const struct active *active,
 
 /*
  * Is the program's own setting of policy->options[option] on this socket guarded by a rule, and
- * how? An option is forced only on a socket that has reached a call at which it is given: before
+ * how? An option is held only on a socket that has reached a call at which it is given: before
  * that, the program's setting does no harm, and where it is never given, nothing may be taken away.
  * What is learnt of the socket is left in `sockinfo`. What is no socket is left to the kernel to
  * refuse. Changes errno. Async-signal-safe.

@@ -411,7 +411,7 @@ unsigned match_guard(const struct policy *policy, const struct active *active,
 {
     struct view view = view_of(sockinfo);
     unsigned needed = 0;
-    *guard = (struct guard){.forced = NO_ACTION};
+    *guard = (struct guard){.held = NO_ACTION};
     for (uint32_t i = 0; i < active->count; i++) {
         const struct policy_rule *rule = &policy->rules[active->rules[i]];
         struct rule_guard says = rule_guards(policy, rule, sockinfo, option);
@@ -426,7 +426,7 @@ unsigned match_guard(const struct policy *policy, const struct active *active,
         if (missing != 0)
             continue;
         if (says.gives != NO_ACTION)
-            guard->forced = policy->actions[says.gives].mode == MODE_FORCE ? says.gives : NO_ACTION;
+            guard->held = policy_is_guard(&policy->actions[says.gives]) ? says.gives : NO_ACTION;
         if (final)
             break;
     }

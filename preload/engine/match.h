@@ -61,13 +61,13 @@ bool action_applies(const struct policy_action *action, const struct sockinfo *s
 
 /* What the rules say about the program's own setsockopt of an option. */
 struct guard {
-    uint32_t forced; /* the MODE_FORCE action that wins, or NO_ACTION */
-    bool ignored;    /* a MODE_IGNORE action is for it */
+    uint32_t held; /* the action that wins, if it is a MODE_FORCE or a bound, or NO_ACTION */
+    bool ignored;  /* a MODE_IGNORE action is for it */
 };
 
 /*
  * Is the program's own setsockopt of `option` (an index into policy->options) guarded on a socket?
- * A force is in force if it wins and its rule matches. An ignore, if its rule matches or could
+ * A force or a bound holds if it wins and its rule matches. An ignore, if its rule matches or could
  * still match once unavailable facts are known: a program sets a buffer before it connects, so an
  * ignore that waited for the remote address would never work.
  * Returns 0 and the answer in `guard`, or the missing facts as match_rules() does.

@@ -174,7 +174,8 @@ static bool matcher_ok(const struct policy_header *h, const struct policy_matche
 
 static bool rule_ok(const struct policy_header *h, const struct policy_rule *rule)
 {
-    static const uint32_t flags = RULE_FINAL | RULE_REPORT | RULE_HANDOFF | RULE_INHERITED;
+    static const uint32_t flags =
+        RULE_FINAL | RULE_REPORT | RULE_HANDOFF | RULE_INHERITED | RULE_REQUIRE;
     (void)h;
     return (rule->flags & ~flags) == 0 && (rule->flags & RULE_HANDOFF) != RULE_HANDOFF &&
            rule->protocols != 0 && (rule->protocols & ~(unsigned)PROTOCOL_ALL) == 0 &&
@@ -199,12 +200,12 @@ static bool option_ok(const struct policy_header *h, const struct policy_option 
 static bool action_ok(const struct policy_header *h, const struct policy_action *action)
 {
     static const uint32_t fixed_length[OP_COUNT] = {
-        [OP_MERGE] = 4, [OP_TRANSPORT] = 4, [OP_SOURCE] = 16};
+        [OP_MERGE] = 4, [OP_TRANSPORT] = 4, [OP_SOURCE] = 16, [OP_BACKLOG] = 4};
     if (action->mode >= MODE_COUNT || action->op >= OP_COUNT || action->length > POLICY_VALUE_MAX)
         return false;
     const struct policy_option *option =
         (const struct policy_option *)section(h, SECTION_OPTIONS) + action->option;
-    bool pseudo = action->op == OP_TRANSPORT || action->op == OP_SOURCE;
+    bool pseudo = policy_is_argument(action) || action->op == OP_SOURCE;
     if (action->mode != MODE_IGNORE && fixed_length[action->op] != 0 &&
         action->length != fixed_length[action->op])
         return false;

@@ -31,7 +31,7 @@
 #include <stdint.h>
 
 #define POLICY_MAGIC       "SOCKTUNE"
-#define POLICY_VERSION     7u
+#define POLICY_VERSION     8u
 #define POLICY_SUFFIX      ".policy"
 #define POLICY_SIZE_MAX    (64u << 20) /* bytes; a larger file is refused unread */
 #define POLICY_OPTIONS_MAX 256u /* distinct options in one policy: bounds the stack of a hook */
@@ -81,7 +81,15 @@ enum protocol_bit {
 #define PROTOCOL_ALL (PROTOCOL_CONNECTED | PROTOCOL_DATAGRAM)
 
 /* What kind of statement an action comes from; see socktune.conf(5). */
-enum action_mode { MODE_SET, MODE_DEFAULT, MODE_FORCE, MODE_IGNORE, MODE_COUNT };
+enum action_mode {
+    MODE_SET,
+    MODE_DEFAULT,
+    MODE_FORCE,
+    MODE_IGNORE,
+    MODE_AT_LEAST, /* a bound: given only where the socket's value is below it */
+    MODE_AT_MOST,  /* a bound: given only where it is above */
+    MODE_COUNT
+};
 
 /* What the engine does with an action's bytes. */
 enum action_op {
@@ -89,12 +97,13 @@ enum action_op {
     OP_MERGE,     /* one int: keep the bits of the current value outside `mask`, then set */
     OP_TRANSPORT, /* value is an int32 protocol: socket() asks for it and falls back */
     OP_SOURCE,    /* value is 16 address bytes (IPv4 as v4-mapped): bind() before connect() */
+    OP_BACKLOG,   /* value is an int: the backlog of listen() */
     OP_COUNT
 };
 
-/* Pseudo level of options that are no setsockopt option: OP_TRANSPORT and OP_SOURCE. */
+/* Pseudo level of options that are no setsockopt option: OP_TRANSPORT, OP_SOURCE and OP_BACKLOG. */
 #define LEVEL_SOCKTUNE (-1)
-enum { SOCKTUNE_TRANSPORT = 1, SOCKTUNE_SOURCE = 2 };
+enum { SOCKTUNE_TRANSPORT = 1, SOCKTUNE_SOURCE = 2, SOCKTUNE_BACKLOG = 4 };
 
 struct policy_section {
     uint32_t offset; /* bytes from the start of the blob, a multiple of 8 */
@@ -225,7 +234,9 @@ enum rule_flag {
     RULE_HANDOFF_SOCKET = 4,
     RULE_HANDOFF_AUTO = 8,
     /* Also for sockets that the program has from its parent, unasked. */
-    RULE_INHERITED = 16
+    RULE_INHERITED = 16,
+    /* bind(), connect() or listen() fails where an option cannot be given. */
+    RULE_REQUIRE = 32
 };
 #define RULE_HANDOFF (RULE_HANDOFF_SOCKET | RULE_HANDOFF_AUTO)
 
@@ -308,6 +319,25 @@ struct policy_action {
     uint32_t line;       /* where the statement stands, in the rule's file or an included one */
     uint32_t file;       /* string */
 };
+
+/* at_least or at_most. */
+static inline bool policy_is_bound(const struct policy_action *action)
+{
+    return action->mode == MODE_AT_LEAST || action->mode == MODE_AT_MOST;
+}
+
+/* Is it an argument of a call, and so nothing that is set on a socket? */
+static inline bool policy_is_argument(const struct policy_action *action)
+{
+    return action->op == OP_TRANSPORT || action->op == OP_BACKLOG;
+}
+
+/* Does the statement concern the program's own setsockopt of the option? */
+static inline bool policy_is_guard(const struct policy_action *action)
+{
+    return action->mode == MODE_FORCE || action->mode == MODE_IGNORE ||
+           (policy_is_bound(action) && !policy_is_argument(action));
+}
 
 /* A checked policy: the blob and its sections, ready for use. Borrowed: whoever owns the blob
  * keeps it unchanged as long as this is used. */

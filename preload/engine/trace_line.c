@@ -128,6 +128,13 @@ static void put_socket(struct text *line, const struct trace_socket *socket)
     text_put(line, ": ");
 }
 
+static const char *relation_of(const struct policy_action *action)
+{
+    return action->mode == MODE_AT_LEAST  ? " at least "
+           : action->mode == MODE_AT_MOST ? " at most "
+                                          : " = ";
+}
+
 /* "TCP_KEEPIDLE = 60s (rule NAME, FILE:LINE)" */
 static void put_action(struct text *line, const struct policy *policy,
                        const struct policy_action *action)
@@ -135,7 +142,7 @@ static void put_action(struct text *line, const struct policy *policy,
     const struct policy_rule *rule =
         policy_rule_of_action(policy, (uint32_t)(action - policy->actions));
     text_put_escaped(line, policy_string(policy, policy->options[action->option].name));
-    text_put(line, " = ");
+    text_put(line, relation_of(action));
     text_put_escaped(line, policy_string(policy, action->text));
     text_put(line, " (rule ");
     text_put_escaped(line, policy_string(policy, rule->name));
@@ -174,17 +181,23 @@ void trace_line_action(struct text *line, const struct trace_program *program,
     put_socket(line, socket);
     put_action(line, program->policy, action);
     text_put(line, ": ");
-    text_put(line, result_names[result]);
+    text_put(line, result == APPLIED_KEPT && policy_is_bound(action) ? "left, it keeps within that"
+                                                                     : result_names[result]);
     if (error != 0)
         put_error(line, error);
 }
 
 void trace_line_swallowed(struct text *line, const struct trace_program *program,
-                          const struct trace_socket *socket, uint32_t option)
+                          const struct trace_socket *socket, uint32_t option, uint32_t held)
 {
     const struct policy *policy = program->policy;
     trace_line_begin(line, program);
     put_socket(line, socket);
+    if (held != NO_ACTION && policy_is_bound(&policy->actions[held])) {
+        put_action(line, policy, &policy->actions[held]);
+        text_put(line, ": given in place of the program's own setting");
+        return;
+    }
     text_put_escaped(line, policy_string(policy, policy->options[option].name));
     text_put(line, ": the program's own setting is ignored");
 }

@@ -37,9 +37,11 @@ void trace_line_action(struct text *line, const struct trace_program *program,
                        const struct trace_socket *socket, const struct policy_action *action,
                        enum applied result, int error);
 
-/* The same: the program's own setsockopt of policy->options[option] was swallowed. */
+/* The same: the program's own setsockopt of policy->options[option] was not carried out. `held`:
+ * the action that holds against it (struct guard), or NO_ACTION; of a bound it says what was given.
+ */
 void trace_line_swallowed(struct text *line, const struct trace_program *program,
-                          const struct trace_socket *socket, uint32_t option);
+                          const struct trace_socket *socket, uint32_t option, uint32_t held);
 
 /* End the line with a newline, also where it was cut off. */
 void trace_line_end(struct text *line);

@@ -31,12 +31,6 @@ static bool is_given_again(const struct application *application, const struct d
             action_applies(action, application->sockinfo, PHASE_CONNECTED));
 }
 
-static bool is_buffer(const struct policy_option *option)
-{
-    return option->level == SOL_SOCKET &&
-           (option->optname == SO_SNDBUF || option->optname == SO_RCVBUF);
-}
-
 /* Give the option the value of the fresh socket. A buffer is halved, for the kernel doubles it, and
  * handed back to autotuning. */
 static void restore(const struct application *application, const struct socket_handle *fresh,
@@ -48,13 +42,13 @@ static void restore(const struct application *application, const struct socket_h
     uint32_t number;
     if (!defaults_note_one(fresh, option, &value))
         return;
-    if (is_buffer(option) && value.length == sizeof number) {
+    if (defaults_is_buffer(option) && value.length == sizeof number) {
         __builtin_memcpy(&number, value.bytes, sizeof number);
         number /= 2;
         __builtin_memcpy(value.bytes, &number, sizeof number);
     }
     socket->ops->set(socket, option->level, option->optname, value.bytes, value.length);
-    if (is_buffer(option)) {
+    if (defaults_is_buffer(option)) {
         int locks = socket_get_int(fresh, SOL_SOCKET, SO_BUF_LOCK);
         if (locks >= 0)
             socket->ops->set(socket, SOL_SOCKET, SO_BUF_LOCK, &locks, sizeof locks);

@@ -142,15 +142,34 @@ bool record_fill(const struct record_maker *maker, int fd, struct sockinfo *sock
     learn_ends(fd, sockinfo, record);
     if (!find_rule(maker, fd, sockinfo, record))
         return false;
-    record->cookie = kernel_get_cookie(fd, SO_COOKIE);
+    if (record->cookie == 0)
+        record->cookie = kernel_get_cookie(fd, SO_COOKIE);
     if (record->cookie == 0)
         return false;
     put_addresses(sockinfo, record);
+    unsigned phases = sockinfo_phases_behind(sockinfo);
+    if ((record->flags & (RECORD_REFUSED | RECORD_UNANSWERED)) != 0)
+        phases &= ~PHASE_BIT(PHASE_CONNECTED);
     if (decided != NULL)
-        put_options(maker, decided, sockinfo_phases_behind(sockinfo), record);
+        put_options(maker, decided, phases, record);
     else
         decide_options(maker, fd, sockinfo, record);
     return true;
+}
+
+bool record_fill_begun(const struct record_maker *maker, int fd, struct sockinfo *sockinfo,
+                       struct record *record)
+{
+    if (!learn_protocol(fd, sockinfo, record))
+        return false;
+    struct sockinfo now = *sockinfo;
+    unsigned known = now.known | now.unavailable;
+    if (!find_rule(maker, fd, &now, record) ||
+        ((now.known | now.unavailable) & ~known & FACT_LOCAL) != 0)
+        return false;
+    record->cookie = kernel_get_cookie(fd, SO_COOKIE);
+    put_addresses(&now, record);
+    return record->cookie != 0;
 }
 
 bool record_fill_known(const struct record_maker *maker, struct sockinfo *sockinfo,

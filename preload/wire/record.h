@@ -27,15 +27,23 @@ struct record_maker {
 unsigned record_roles(const struct policy *policy, const struct active *active);
 
 /*
- * Fill `record`, in which the caller has set `kind`, `pid` and `time_ns` and the rest is zero, for
- * the socket `fd`, whose call has just succeeded or is under way. `sockinfo` is what is known about
- * it; what else is needed is asked of the kernel, and added. `decided` is what the rules gave it in
- * its life up to here (at all of sockinfo_phases_behind()); NULL: it is matched here.
- * False: no rule wants it reported, or it is not of a kind that sock_diag's TCP part knows.
- * Changes errno. Async-signal-safe, thread-safe.
+ * Fill `record`, in which the caller has set `kind`, `pid`, `time_ns` and `flags`, and perhaps the
+ * `cookie`, and the rest is zero, for the socket `fd`, whose call has just returned. `sockinfo` is
+ * what is known about it; what else is needed is asked of the kernel, and added. `decided` is what
+ * the rules gave it in its life up to here (at all of sockinfo_phases_behind()); NULL: it is
+ * matched here. False: no rule wants it reported, or it is not of a kind that sock_diag's TCP part
+ * knows. Changes errno. Async-signal-safe, thread-safe.
  */
 bool record_fill(const struct record_maker *maker, int fd, struct sockinfo *sockinfo,
                  const struct decision *decided, struct record *record);
+
+/*
+ * The same before connect() is called, without options and without the local end. One system call,
+ * which record_fill() is spared if it is given the cookie. False also where a rule that reports
+ * asks for the local end, which is not there yet.
+ */
+bool record_fill_begun(const struct record_maker *maker, int fd, struct sockinfo *sockinfo,
+                       struct record *record);
 
 /*
  * The same for a socket of which everything is known already: type, role and both addresses in

@@ -193,6 +193,7 @@ static int make_memory(struct transient *transient)
 /* What a new ring begins with. */
 struct ring_start {
     uint64_t id, first, now_ns;
+    uint64_t netns;     /* the network namespace of this thread */
     uint64_t in_flight; /* what the process's last ring had handed over, and nobody has taken */
 };
 
@@ -203,6 +204,7 @@ static bool fill_header(int fd, const struct ring_start *start)
     if (ring == NULL)
         return false;
     ring_init(ring, start->id, start->first, start->now_ns);
+    ring->header.netns = start->netns;
     ring->header.handed = start->in_flight;
     kernel_call(SYS_munmap, ring, sizeof(struct ring_header));
     return true;
@@ -284,13 +286,14 @@ static uint64_t make_id(uint32_t pid, uint64_t now_ns)
 }
 
 /* A ring that the helper has, or NULL. */
-static struct ring *make_ring(const struct register_plan *plan, const struct ring_start *start,
+static struct ring *make_ring(const struct register_plan *plan, struct ring_start *start,
                               struct ring *old, uint32_t pid, bool *diagnosed)
 {
     struct ring *ring = NULL;
     int to = has_room() ? connect_helper(plan) : -1;
     if (to < 0)
         return NULL;
+    start->netns = kernel_get_cookie(to, SO_NETNS_COOKIE);
     int memory = make_memory(plan->transient);
     if (memory >= 0 && fill_header(memory, start))
         ring = pass_ring(plan, to, memory, old, pid, diagnosed);
@@ -304,10 +307,10 @@ struct ring *register_ring(const struct register_plan *plan, struct ring *old, u
 {
     /* Time and process make the generation one that none of the process's other rings had. */
     const uint64_t first = ((now_ns >> 20 ^ (uint64_t)pid << 20) & 0x7fffffff) * RING_GENERATION;
-    const struct ring_start start = {.id = make_id(pid, now_ns),
-                                     .first = first,
-                                     .now_ns = now_ns,
-                                     .in_flight = old != NULL ? ring_in_flight(old) : 0};
+    struct ring_start start = {.id = make_id(pid, now_ns),
+                               .first = first,
+                               .now_ns = now_ns,
+                               .in_flight = old != NULL ? ring_in_flight(old) : 0};
     return make_ring(plan, &start, old, pid, diagnosed);
 }
 
@@ -355,7 +358,7 @@ void register_again(struct register_state *state, const struct register_plan *pl
     struct ring *ring = register_ring(plan, state->ring, pid, now_ns, &diagnosed);
     if (ring == NULL)
         return;
-    state->given = __atomic_load_n(&ring->header.heartbeat, __ATOMIC_RELAXED);
+    state->given = now_ns;
     state->unanswered++;
     state->blind = !diagnosed;
     __atomic_store_n(&state->ring, ring, __ATOMIC_RELEASE);

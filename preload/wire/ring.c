@@ -32,7 +32,7 @@ bool ring_put(struct ring *ring, const struct record *record)
     do {
         before = unread(ring, ticket);
         if (before >= (int64_t)RING_SLOTS) {
-            __atomic_fetch_add(&ring->header.dropped, 1, __ATOMIC_RELAXED);
+            ring_drop(ring);
             return false;
         }
     } while (!__atomic_compare_exchange_n(&ring->header.head, &ticket, ticket + 1, true,

@@ -19,6 +19,8 @@
  * - `head` and `tail` of a new ring begin at RING_GENERATION times a random number: a program may
  *   put a new ring in the place of the old (same address) while one of its threads is writing, and
  *   what that thread leaves in the new ring then fits no ticket.
+ * - The helper looks for the connections in one network namespace. Those of another one (setns(),
+ *   unshare()) are counted in `dropped` and left out.
  * - `handed` and `taken` count descriptors on their way to the helper (hand_off() in register.h):
  *   never more than RING_HANDED_MAX. The helper sets `taken` to `handed` when none that is missing
  *   will come any more, since a writer was killed on the way.
@@ -47,9 +49,11 @@
 /* So many connections may be on their way to the helper, whose ends are not the program's alone
  * meanwhile. */
 #define RING_HANDED_MAX 8u
+/* Connections are handed over only to a helper that has been heard of within this time. */
+#define RING_HANDED_HEARD_NS ((uint64_t)3 * 1000000000u)
 
 enum record_kind {
-    RECORD_CONNECT = 1, /* connect() succeeded or is under way */
+    RECORD_CONNECT = 1, /* connect() succeeded, failed, or is under way */
     RECORD_ACCEPT,      /* accept() returned the connection */
     RECORD_LISTEN,      /* listen() succeeded */
 };
@@ -59,6 +63,12 @@ enum record_kind {
 /* record.flags: the socket was there before; its program tells of it since it was started with it,
  * or since another helper reads now. */
 #define RECORD_ADOPTED 1u
+/* connect() is about to be called: a further record tells how it went, unless the program waits for
+ * that still, or was cancelled or killed. The local end may not be known yet. */
+#define RECORD_BEGUN 2u
+/* connect() failed: by ECONNREFUSED, or by another error. The kernel has wiped what it counted. */
+#define RECORD_REFUSED    4u
+#define RECORD_UNANSWERED 8u
 /* The rule is one that the registration had no room to name. */
 #define RECORD_RULE_UNNAMED 0xffffu
 
@@ -93,7 +103,7 @@ struct record {
     uint8_t kind;         /* enum record_kind */
     uint8_t failed;       /* options refused; the first RECORD_FAILURES_MAX are in `failures` */
     uint8_t named;        /* of `options`: the first ones that were applied */
-    uint8_t flags;        /* RECORD_ADOPTED, or 0 */
+    uint8_t flags;        /* RECORD_ADOPTED ..., or 0 */
     struct record_failure failures[RECORD_FAILURES_MAX];
     struct record_option options[RECORD_NAMED_MAX];
 };
@@ -115,9 +125,10 @@ struct ring_header {
     uint32_t slots;     /* backlog slots, and how many records have room; a power of two */
     uint32_t slots_at;  /* offset of the first front slot: sizeof(struct ring_header) */
     uint64_t id;        /* random: names the ring in the messages that hand something over */
-    uint8_t reserved1[32];
+    uint64_t netns;     /* SO_NETNS_COOKIE of what is reported here; 0: not known */
+    uint8_t reserved1[24];
     uint64_t head __attribute__((aligned(64))); /* writers: the next ticket */
-    uint64_t dropped;                           /* writers: records for which there was no room */
+    uint64_t dropped;                           /* writers: records that could not be put here */
     uint64_t handed;                            /* writers: connections passed to the helper */
     uint64_t withheld; /* writers: connections not passed (why: hand_off()) */
     uint64_t tail __attribute__((aligned(64))); /* the reader: the next ticket to read */
@@ -162,8 +173,8 @@ static inline uint64_t ring_checksum(const struct record *record, uint64_t ticke
     return sum;
 }
 
-/* Make RING_SIZE(RING_SLOTS) zeroed bytes an empty ring. `first` is its first ticket (a multiple of
- * RING_GENERATION), `now_ns` its first heartbeat. */
+/* Make RING_SIZE(RING_SLOTS) zeroed bytes an empty ring, but for `netns`. `first` is its first
+ * ticket (a multiple of RING_GENERATION), `now_ns` its first heartbeat. */
 void ring_init(struct ring *ring, uint64_t id, uint64_t first, uint64_t now_ns);
 
 /* Does a helper keep the heartbeat going? `now_ns`: CLOCK_REALTIME. */
@@ -171,6 +182,31 @@ static inline bool ring_is_read(const struct ring *ring, uint64_t now_ns)
 {
     uint64_t beat = __atomic_load_n(&ring->header.heartbeat, __ATOMIC_RELAXED);
     return beat != 0 && (now_ns < beat || now_ns - beat < RING_HEARTBEAT_MAX_NS);
+}
+
+/* Count a record that is not put into the ring. */
+static inline void ring_drop(struct ring *ring)
+{
+    __atomic_fetch_add(&ring->header.dropped, 1, __ATOMIC_RELAXED);
+}
+
+/*
+ * May something be handed over? A helper that is stopped would keep it open, and yet accepts
+ * connections. So the helper must itself have written a heartbeat into this ring, and lately;
+ * `given` is the one that the ring was made with.
+ */
+static inline bool ring_is_answered(const struct ring *ring, uint64_t given, uint64_t now_ns)
+{
+    uint64_t beat = __atomic_load_n(&ring->header.heartbeat, __ATOMIC_RELAXED);
+    return beat != 0 && beat != given && (now_ns < beat || now_ns - beat < RING_HANDED_HEARD_NS);
+}
+
+/* Does the reader keep up, so that there is room for a record that can be done without? */
+static inline bool ring_keeps_up(const struct ring *ring)
+{
+    return __atomic_load_n(&ring->header.head, __ATOMIC_RELAXED) -
+               __atomic_load_n(&ring->header.tail, __ATOMIC_RELAXED) <
+           RING_FRONT / 4;
 }
 
 /* Count a connection that is not handed over, though a rule says so. */

@@ -19,10 +19,10 @@ $(B)/bench/server: tests/bench/server.go
 	    GOCACHE=$(CURDIR)/$(B)/tests/go-cache go build -o $@ $<
 
 # In this order; bars.py ends with one table of all their bars.
-benchmarks := bench.py supervise.py apply.py throughput.py helper.py ends.py
+benchmarks := bench.py supervise.py apply.py attach.py throughput.py helper.py ends.py
 
 ## make bench            what preloading costs, in ratios, against an empty object; what supervising
-##                       costs; what apply takes a socket; what servers lose; what the helper costs for
+##                       costs; what apply takes a socket; what attaching costs; what servers lose; what the helper costs for
 ##                       100,000 connections; and whether it delays a connection's end
 .PHONY: bench
 bench: all $(bench_programs) $(B)/bench/empty.so $(if $(shell command -v go),$(B)/bench/server)

@@ -356,7 +356,7 @@ def settings_of(bench):
     variant = Variant("no preload", ())
     texts = {}
     with bench.ring([variant]) as (worker,):
-        for count in (1, 4, 8):
+        for count in (1, 4, 5, 8):
             texts[count] = " ".join(worker.ask(f"options {count}"))
     return texts.__getitem__
 

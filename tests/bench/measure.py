@@ -52,6 +52,14 @@ def settle(pid, processor):
     return True
 
 
+def enter_cgroup(variant):
+    """In a new process: enter the cgroup that the variant names, before any socket is made."""
+    cgroup = dict(variant.environment).get("BENCH_CGROUP")
+    if cgroup:
+        with open(os.path.join(cgroup, "cgroup.procs"), "w", encoding="ascii") as file:
+            file.write("0")
+
+
 class Worker:
     """A process of calls.c under one variant, with the pipes that the baton comes and goes by."""
 
@@ -60,7 +68,7 @@ class Worker:
         self.process = subprocess.Popen(
             [name, *map(str, baton)], executable=program, env=dict(variant.environment),
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True,
-            bufsize=1, pass_fds=baton)
+            bufsize=1, pass_fds=baton, preexec_fn=lambda: enter_cgroup(variant))
         settle(self.process.pid, processor)
 
     def order(self, words):

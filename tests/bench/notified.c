@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * The calls that --supervise is asked about, timed: for each order (a line on standard input) so
- * many of each, and one line of medians in nanoseconds: connect, bind, listen, and getppid, which
- * nobody is asked about.
+ * many of each, and one line of medians in nanoseconds, in the order of `enum phase`. Nobody is
+ * asked about getppid.
  */
 #include <arpa/inet.h>
 #include <netinet/in.h>
@@ -11,10 +11,12 @@
 #include <stdlib.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
+#include <sys/un.h>
 #include <time.h>
 #include <unistd.h>
 
-enum { CALLS_MAX = 1000, PHASES = 4 };
+enum phase { CONNECT, CONNECT_UNIX, BIND, LISTEN, SETSOCKOPT, GETPPID, PHASES };
+enum { CALLS_MAX = 1000 };
 
 static int64_t taken[PHASES][CALLS_MAX];
 
@@ -72,8 +74,53 @@ static void time_listener(const struct sockaddr_in *any, int64_t *bound, int64_t
     close(fd);
 }
 
+static void time_connect_unix(int listener, const struct sockaddr_un *address, socklen_t length,
+                              int64_t *result)
+{
+    int client = socket(AF_UNIX, SOCK_STREAM, 0);
+    must(client, "socket");
+    int64_t start = now();
+    must(connect(client, (const struct sockaddr *)address, length), "connect");
+    *result = now() - start;
+    int accepted = accept(listener, NULL, NULL);
+    must(accepted, "accept");
+    close(client);
+    close(accepted);
+}
+
+/* Listens at a name that the kernel chooses; returns the socket. */
+static int listen_unix(struct sockaddr_un *address, socklen_t *length)
+{
+    int fd = socket(AF_UNIX, SOCK_STREAM, 0);
+    must(fd, "socket");
+    *address = (struct sockaddr_un){.sun_family = AF_UNIX};
+    must(bind(fd, (const struct sockaddr *)address, sizeof address->sun_family), "bind");
+    must(listen(fd, 8), "listen");
+    *length = sizeof *address;
+    must(getsockname(fd, (struct sockaddr *)address, length), "getsockname");
+    return fd;
+}
+
+static void time_setsockopt(int fd, int64_t *result)
+{
+    const int off = 0;
+    int64_t start = now();
+    must(setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &off, sizeof off), "setsockopt");
+    *result = now() - start;
+}
+
+static void time_getppid(int64_t *result)
+{
+    int64_t start = now();
+    syscall(SYS_getppid);
+    *result = now() - start;
+}
+
 int main(void)
 {
+    struct sockaddr_un local;
+    socklen_t local_length;
+    int unix_listener = listen_unix(&local, &local_length);
     struct sockaddr_in any = {.sin_family = AF_INET}, address;
     socklen_t length = sizeof address;
     int listener = tcp_socket(), count;
@@ -83,11 +130,11 @@ int main(void)
     must(getsockname(listener, (struct sockaddr *)&address, &length), "getsockname");
     while (scanf("%d", &count) == 1 && count > 0 && count <= CALLS_MAX) {
         for (int i = 0; i < count; i++) {
-            time_connect(listener, &address, &taken[0][i]);
-            time_listener(&any, &taken[1][i], &taken[2][i]);
-            int64_t start = now();
-            syscall(SYS_getppid);
-            taken[3][i] = now() - start;
+            time_connect(listener, &address, &taken[CONNECT][i]);
+            time_connect_unix(unix_listener, &local, local_length, &taken[CONNECT_UNIX][i]);
+            time_listener(&any, &taken[BIND][i], &taken[LISTEN][i]);
+            time_setsockopt(listener, &taken[SETSOCKOPT][i]);
+            time_getppid(&taken[GETPPID][i]);
         }
         for (int phase = 0; phase < PHASES; phase++) {
             qsort(taken[phase], (size_t)count, sizeof taken[phase][0], compare);

@@ -36,9 +36,12 @@ RULES = {
     "bind, connect and listen, 4 options":
         f'rules = ({{ match = {{ role = [ "connect", "listen" ]; }};'
         f' set = {{ {FOUR} IP_FREEBIND = false; }}; }});',
+    "connect, and setsockopt of a forced option":
+        'rules = ({ match = { role = "connect"; family = [ "inet", "inet6" ]; };'
+        ' force = { SO_KEEPALIVE = true; }; });',
 }
 SERVER_RULES = (f'rules = ({{ match = {{ role = "accept"; }}; set = {{ {FOUR} }}; }});')
-PHASES = ("connect", "bind", "listen", "getppid")
+PHASES = ("connect", "unix", "bind", "listen", "setsockopt", "getppid")
 
 
 def keep_to(processor):

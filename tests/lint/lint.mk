@@ -2,10 +2,10 @@
 #
 # Linters over everything that is written by hand: C, C++, shell, manual pages, and how files open.
 
-LINT_C      := $(shell find preload config tools tests -name '*.c')
+LINT_C      := $(shell find preload config tools tests -name '*.c' -not -name '*.bpf.c')
 LINT_LAYOUT := $(shell find preload config tools tests -name '*.[ch]' -o -name '*.cc')
 LINT_SHELL  := .ci/run .ci/install-packages .ci/fetch-library tests/lint/openings tests/in-memory-group tools/package/completion/socktune.bash
-LINT_FLAGS  := $(STD) -D_GNU_SOURCE $(INC_tests) -iquote preload $(PLACES) -iquote tests/unit -DFIXTURES='""' -DEXAMPLES='""'
+LINT_FLAGS  := $(STD) -D_GNU_SOURCE $(ATTACH_FLAG) -DATTACH_OBJECT='"$(ATTACH_OBJECT)"' $(INC_tests) -iquote preload $(PLACES) -iquote tests/unit -DFIXTURES='""' -DEXAMPLES='""'
 
 # Criterion's macros, for cppcheck: a test is a function, and ends where an assertion fails.
 LINT_CRITERION := '-Dcr_assert(condition,...)=if(!(condition))abort()' \

@@ -6,6 +6,7 @@ The kernel is the witness, as everywhere: what apply prints is compared with it.
 import array
 import json
 import os
+import re
 import signal
 import socket
 import struct
@@ -189,7 +190,7 @@ def test_a_listener_passes_it_on(connected, rules_for, apply):
 
 
 @pytest.mark.parametrize("settings, complaint", [
-    ('SO_RCVBUF = "64K";', "too late: the connection is past its handshake"),
+    ('SO_RCVBUF = "64K";', "too late: the connection has begun its handshake"),
     ("SO_REUSEADDR = true;", "too late: the connection is bound to its address"),
     ('source = "127.0.0.9";', "too late: the source address is chosen when a socket connects")])
 def test_too_late(connected, rules_for, socktune, settings, complaint):
@@ -767,3 +768,155 @@ def test_every_option_of_the_table(row, family, host, rules_for, apply):
     again = apply(rules, one.pid).results()
     assert "changed" not in again.values(), again
     assert set(again) == set(first.results())
+
+
+# --- which sockets --------------------------------------------------------------------------------
+
+def test_a_connection_that_is_not_established_yet(start, rules_for, apply):
+    """Where connect() is stuck, TCP_SYNCNT and TCP_USER_TIMEOUT are wanted."""
+    one = start([program("python3"), "-c", """
+import socket, time
+listener = socket.socket()
+listener.bind(("127.0.0.1", 0))
+listener.listen(0)
+kept = []
+for _ in range(8):
+    client = socket.socket()
+    client.setblocking(False)
+    client.connect_ex(listener.getsockname())
+    kept.append(client)
+print("ready", flush=True)
+time.sleep(60)
+"""])
+    one.until(lambda: "ready" in one.output, "ready")
+    rules = rules_for("python3", 'TCP_SYNCNT = 2; TCP_USER_TIMEOUT = "9s";',
+                      match='role = "connect"; remote = "127.0.0.0/8";')
+    result = apply(rules, one.pid)
+    waiting = [shown for shown in result.told["sockets"] if shown["state"] == "syn-sent"]
+    assert waiting
+    for shown in waiting:
+        assert {option["option"]: option["result"] for option in shown["options"]} == {
+            "TCP_SYNCNT": "changed", "TCP_USER_TIMEOUT": "changed"}
+
+
+def test_a_process_whose_main_thread_has_ended(start, rules_for, apply):
+    one = start([program("python3"), "-c", """
+import ctypes, socket, threading, time
+listener = socket.create_server(("127.0.0.1", 0))
+def stay():
+    time.sleep(0.2)
+    print("ready", flush=True)
+    time.sleep(60)
+threading.Thread(target=stay).start()
+ctypes.CDLL(None).syscall(60, 0)
+"""])
+    one.until(lambda: "ready" in one.output, "ready")
+    result = apply(rules_for("python3", "TCP_KEEPCNT = 3;"), one.pid)
+    os.kill(one.pid, signal.SIGKILL)  # SIGTERM would wait for the main thread
+    assert [shown["role"] for shown in result.told["sockets"]] == ["listen"]
+
+
+def test_no_such_program_is_an_error(socktune, rules_for):
+    result = socktune("apply", "-c", rules_for("nosuch", "TCP_KEEPCNT = 3;"), "-p", "nosuch")
+    assert result.returncode == 1
+    assert 'no running process is called "nosuch"' in result.stderr
+
+
+def test_narrowed(connected, rules_for, apply):
+    one, fds = connected()
+    rules = rules_for("calls", "TCP_KEEPCNT = 3;")
+    other = 0 if os.geteuid() else 4711
+    assert apply(rules, "--user", other, one.pid).told["sockets"] == []
+    assert apply(rules, "--netns", os.getpid(), "--fd", fds["connect"], one.pid).results() == {
+        (fds["connect"], "TCP_KEEPCNT"): "changed"}
+
+
+def test_kept_tells_what_the_program_set(start, rules_for, apply):
+    one = start([program("python3"), "-c", """
+import socket, time
+listener = socket.create_server(("127.0.0.1", 0))
+listener.setsockopt(6, 6, 4)
+print("ready", flush=True)
+time.sleep(60)
+"""])
+    one.until(lambda: "ready" in one.output, "ready")
+    option, = apply(rules_for("python3", "TCP_KEEPCNT = 3;", mode="default"), one.pid).options.values()
+    assert (option["result"], option["wanted"], option["before"], option["after"]) == ("kept", 3, 4, 4)
+
+
+def test_what_later_connections_will_not_have(connected, rules_for, apply, socktune):
+    one, _ = connected()
+    rules = rules_for("calls", "SO_PRIORITY = 5; TCP_KEEPCNT = 3;")
+    text = socktune("apply", "-n", "-c", rules, one.pid).stdout
+    assert "SO_PRIORITY" in [line.split()[0] for line in text.splitlines() if "not inherited" in line]
+    told = {shown["role"]: [each["option"] for each in shown["not_inherited"]]
+            for shown in apply(rules, one.pid).told["sockets"]}
+    assert told == {"listen": ["SO_PRIORITY"], "connect": [], "accept": []}
+
+
+# --- undo -----------------------------------------------------------------------------------------
+
+def test_undo(start, rules_for, apply, socktune, directory):
+    one = start([program("python3"), "-c", """
+import socket, sys
+listener = socket.create_server(("127.0.0.1", 0))
+listener.setsockopt(6, 4, 77)
+print("ready", flush=True)
+sys.stdin.readline()
+listener.setsockopt(6, 6, 5)
+print("changed", flush=True)
+sys.stdin.readline()
+"""], stdin=subprocess.PIPE)
+    one.until(lambda: "ready" in one.output, "ready")
+    names = ("TCP_KEEPIDLE", "TCP_KEEPCNT", "SO_PRIORITY", "IP_TOS", "SO_SNDBUF", "TCP_CONGESTION")
+    rules = rules_for("python3", 'TCP_KEEPIDLE = 60; TCP_KEEPCNT = 3; SO_PRIORITY = 2; '
+                      'IP_TOS = "lowdelay"; SO_SNDBUF = "64K"; TCP_CONGESTION = "reno";')
+    listener = next(each for each in one.tcp() if each.listens)
+    before = listener.options(names)
+    notes = directory / "undo.json"
+    changed = apply(rules, "--save", notes, one.pid).results()
+    assert {name for (_, name), result in changed.items() if result == "changed"} >= {
+        "TCP_KEEPIDLE", "TCP_KEEPCNT", "SO_SNDBUF"}
+    one.process.stdin.write(b"x\n")
+    one.process.stdin.flush()
+    one.until(lambda: "changed" in one.output, "changed")
+    result = socktune("apply", "--undo", notes)
+    assert result.returncode == 0, result.stdout + result.stderr
+    listener = next(each for each in one.tcp() if each.listens)
+    assert listener.options(names) == {**before, "TCP_KEEPCNT": 5}
+    assert re.search(r"TCP_KEEPCNT +left: it has been changed since", result.stdout)
+    os.kill(one.pid, signal.SIGKILL)
+    one.wait()
+    assert "the socket is gone" in socktune("apply", "--undo", notes).stdout
+
+
+@pytest.mark.parametrize("text", ["", "{}", '{"version": 2, "sockets": []}',
+                                  '{"version": 1, "sockets": [{}]}'])
+def test_undo_of_a_wrong_file(text, directory, socktune):
+    path = directory / "undo.json"
+    path.write_text(text, encoding="ascii")
+    result = socktune("apply", "--undo", path)
+    assert result.returncode == 1 and str(path) in result.stderr
+
+
+def test_watch_follows_forks(start, rules_for, build):
+    one = start([program("python3"), "-c", """
+import os, socket, sys
+sys.stdin.readline()
+if os.fork() == 0 and os.fork() == 0:
+    listener = socket.create_server(("127.0.0.1", 0))
+    print("ready", flush=True)
+    sys.stdin.readline()
+os.wait()
+"""], stdin=subprocess.PIPE)
+    with subprocess.Popen([build.socktune, "apply", "-c", rules_for("python3", "TCP_KEEPCNT = 3;"),
+                           "--watch", "0.1", str(one.pid)],
+                          stdout=subprocess.PIPE, text=True) as watcher:
+        try:
+            assert "0 sockets" in watcher.stdout.readline()
+            one.process.stdin.write(b"x\n")
+            one.process.stdin.flush()
+            assert "listen" in watcher.stdout.readline()
+            assert "TCP_KEEPCNT" in watcher.stdout.readline()
+        finally:
+            watcher.kill()

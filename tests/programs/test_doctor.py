@@ -276,6 +276,20 @@ def test_asan_by_its_runtime_first(asan_program, build, compiled):
     assert (result.returncode, result.stdout) == (0, f"{TTL}\n"), result.stderr
 
 
+def test_extensions_bound_past_the_library(directory, socktune, rule_file):
+    """PHP loads its extensions with RTLD_DEEPBIND, and can be told by what it exports to them."""
+    source, path = directory / "php.c", directory / "php"
+    source.write_text("int zend_parse_parameters(void) { return 0; } int main(void) { return 0; }",
+                      encoding="ascii")
+    built([program("gcc"), "-rdynamic", "-o", path, source], "php")
+    assert "deepbind" in diagnosis(socktune, path)["ids"]
+    assert "--supervise" in socktune("doctor", path).stdout
+    done = socktune("run", "-c", rule_file(RULES), "--", path)
+    assert done.returncode == 0 and "php is tuned in part: it is PHP" in done.stderr
+    built([program("gcc"), "-o", path, source], "php")  # exports nothing
+    assert "deepbind" not in diagnosis(socktune, path)["ids"]
+
+
 def test_asan_says_what_to_do(asan_program, socktune):
     text = " ".join(socktune("doctor", asan_program).stdout.split())
     assert "verify_asan_link_order=0" in text and "LD_PRELOAD=\"RUNTIME LIBRARY\"" in text
@@ -452,7 +466,7 @@ def test_programs_are_found_as_a_shell_finds_them(directory, socktune):
 
 
 @pytest.mark.parametrize("arguments,status", [
-    ([], 2), (["a", "b"], 2), (["--nonsense", "a"], 2), (["--help"], 0), (["999999999"], 127)])
+    ([], 2), (["--nonsense", "a"], 2), (["--help"], 0), (["999999999"], 127)])
 def test_usage(arguments, status, socktune):
     assert socktune("doctor", *arguments).returncode == status
 
@@ -471,7 +485,8 @@ def test_the_rules_for_a_program(socktune, rule_file):
     path = rule_file(TWO_RULES)
     report = diagnosis(socktune, "true", "-c", path)
     assert report["rules"] == {"path": str(path), "total": 2, "active": [
-        {"name": "mine", "file": str(path), "line": 3, "options": ["SO_KEEPALIVE", "TCP_KEEPIDLE"]}]}
+        {"name": "mine", "file": str(path), "line": 3, "options": ["SO_KEEPALIVE", "TCP_KEEPIDLE"],
+         "missed": []}]}
     assert diagnosis(socktune, "true", env={"SOCKTUNE_RULES": str(path)})["rules"] == report["rules"]
     report = diagnosis(socktune, "cat", "-c", path)
     assert report["rules"]["active"] == [] and "no-rule-matches" in report["ids"]
@@ -704,3 +719,57 @@ def test_a_zombie_has_no_program(socktune):
     finally:
         os.waitpid(pid, 0)
     assert socktune("doctor", pid).returncode == 127
+
+
+# --- what each way of applying the rules misses ---------------------------------------------------
+
+BY_RULES = """
+rules = ( { match = { role = "accept"; remote = "10.0.0.0/8"; }; set = { TCP_KEEPCNT = 3; };
+            force = { SO_KEEPALIVE = true; }; },
+          { set = { transport = "mptcp"; SO_KEEPALIVE = true; }; } );
+"""
+
+
+def missed(report, way):
+    return {limit["option"]: limit["certainty"] for rule in report["rules"]["active"]
+            for limit in rule["missed"] if limit["by"] == way}
+
+
+def test_what_each_way_misses(socktune, rule_file):
+    report = diagnosis(socktune, "sh", "-c", rule_file(BY_RULES))
+    assert missed(report, "supervise") == {"TCP_KEEPCNT": "depends", "SO_KEEPALIVE": "depends",
+                                           "transport": "misses"}
+    assert missed(report, "apply")["transport"] == "misses"
+    assert missed(report, "preload") == {}
+
+
+def test_check_and_explain_by(socktune, rule_file):
+    rules = rule_file(BY_RULES)
+    result = socktune("check", "--by", "supervise", rules)
+    assert f"{rules}:2: warning: by supervise, TCP_KEEPCNT is given to an accepted" in result.stdout
+    assert socktune("check", "--by", "nothing", rules).returncode == 2
+    shown = json.loads(socktune("explain", "-c", rules, "-p", "x", "--connect", "10.0.0.1:80",
+                                "--by", "supervise", "--json").stdout)
+    assert [effect["option"] for effect in shown["options"]] == ["SO_KEEPALIVE"]
+    assert [limit["option"] for limit in shown["missed"]] == ["transport"]
+
+
+def test_arguments_decide_as_they_do_under_run(directory, socktune, rule_file):
+    worker = directory / "worker.py"
+    worker.write_text("#!/usr/bin/python3\nprint(1)\n", encoding="ascii")
+    worker.chmod(0o755)
+    rules = rule_file("""rules = ( { match = { program = "python3"; command = "*worker.py*"; };
+                                    set = { TCP_KEEPCNT = 3; }; } );""")
+    for command in ([worker], ["/usr/bin/python3", worker]):
+        report = json.loads(socktune("doctor", "--json", "-c", rules, *command).stdout)
+        assert len(report["rules"]["active"]) == 1, command
+    assert not json.loads(socktune("doctor", "--json", "-c", rules, "/usr/bin/python3").stdout)[
+        "rules"]["active"]
+
+
+def test_a_supervised_process_is_recognised(build, start, rule_file, socktune):
+    rules = rule_file('rules = ( { match = { role = "connect"; }; set = { TCP_SYNCNT = 3; }; } );')
+    one = start([build.socktune, "run", "-c", rules, "--supervise", "sleep", "60"])
+    one.until(lambda: os.readlink(f"/proc/{one.pid}/exe").endswith("sleep"), "the program")
+    report = diagnosis(socktune, one.pid)
+    assert "supervised" in [finding["id"] for finding in report["findings"]]

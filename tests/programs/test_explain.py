@@ -11,9 +11,10 @@ import json
 import random
 import socket
 import struct
+import subprocess
 
 import pytest
-from conftest import LOOPBACK
+from conftest import LOOPBACK, preloaded
 
 SEEDS = [pytest.param(seed, marks=pytest.mark.representative if seed < 40 else pytest.mark.full)
          for seed in range(240)]
@@ -42,6 +43,10 @@ UNITS = {"TCP_USER_TIMEOUT": "ms"}  # of numbers that a rule may not leave witho
 OWN = {"SO_KEEPALIVE": 0, "SO_OOBINLINE": 0, "TCP_NODELAY": 0, "SO_PRIORITY": 0, "IP_TOS": 0x28,
        "IPV6_TCLASS": 0x28}  # what the program itself sets; else OWN_NUMBER
 OWN_NUMBER = 99
+
+# What at_least and at_most can be said of. The program's own numbers lie above some of the values and
+# below others.
+ORDERED = {"TCP_KEEPIDLE", "TCP_KEEPINTVL", "TCP_KEEPCNT", "IP_TTL", "IPV6_UNICAST_HOPS"}
 
 # Flags that the kernel keeps for any socket and heeds for streams alone: the library need not find
 # out what the socket is before it sets them, and explain leaves out what is given in vain.
@@ -99,9 +104,12 @@ class Maker:
 
     def rule(self, number):
         statements = [f'name = "r{number}";', f"match = {{ {self.match()} }};"]
-        names = self.some(list(OPTIONS), 10)
-        for mode in ("set", "default", "force"):
+        names = self.some(list(OPTIONS), 14)
+        for mode in ("set", "default", "force", "at_least", "at_most"):
             mine, names = names[:3], names[3:]
+            if mode.startswith("at_"):
+                names = [name for name in mine if name not in ORDERED] + names
+                mine = [name for name in mine if name in ORDERED]
             if mine and self.maybe(0.8 if mode == "set" else 0.4):
                 said = " ".join(f"{name} = {self.value(name)};" for name in mine)
                 statements.append(f"{mode} = {{ {said} }};")
@@ -207,15 +215,26 @@ def foretold(explained, default):
     return wanted
 
 
+def held(guard, value, own):
+    """What becomes of the program's own setting of an option that has `value`."""
+    if guard is None:
+        return own
+    if not guard["mode"].startswith("at_"):
+        return value
+    bound = INT.unpack(bytes.fromhex(guard["bytes"]))[0]
+    return max(own, bound) if guard["mode"] == "at_least" else min(own, bound)
+
+
 def own_settings(host, fd, explained, before):
-    """The program sets each option itself: without effect, just where explain says so."""
-    guarded = {entry["option"] for entry in explained["guarded"]}
+    """The program sets each option itself: without effect, or raised or lowered, just where explain
+    says so."""
+    guarded = {entry["option"]: entry for entry in explained["guarded"]}
     for name, value in before.items():
         level, number, _ = OPTIONS[name]
         own = OWN.get(name, OWN_NUMBER)
         assert host.call("setsockopt", fd, level, number, INT.pack(own)).result == 0, name
         now = INT.unpack(host.look(fd).raw(level, number, 4))[0]
-        assert now == (value if name in guarded else own), f"{name}, set by the program itself"
+        assert now == held(guarded.get(name), value, own), f"{name}, set by the program itself"
         if name == "IP_TOS":
             host.setsockopt(fd, *OPTIONS["SO_PRIORITY"][:2], 0)
 
@@ -299,3 +318,30 @@ def test_what_is_swallowed_was_given(host, compiled, silent_listener):
         one.connect(fd, socket.AF_INET, *listener.getsockname())
         one.setsockopt(fd, socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, 99)
         assert one.look(fd).option("TCP_KEEPIDLE") != 7200
+
+
+def test_a_rule_for_inherited_sockets_is_named(socktune, rule_file):
+    path = rule_file("""rules = ( { name = "mine"; set = { IP_TTL = 9; }; },
+                                  { name = "theirs"; inherited = true; set = { IP_TTL = 8; }; } );""")
+    question = ("explain", "-c", path, "--program", "p", "--socket")
+    lines = socktune(*question).stdout.splitlines()
+    assert [line for line in lines if "from its parent" in line] == [
+        f"theirs, {path}:2, is also for sockets that the program has from its parent."]
+    rules = json.loads(socktune(*question, "--json").stdout)["rules"]
+    assert [(rule["name"], rule["inherited"]) for rule in rules] == [("mine", False), ("theirs", True)]
+
+
+def test_a_program_called_by_a_link(build, compiled, socktune, rule_file, directory):
+    """As a program that runs, it is known by its file and by what it is called."""
+    link = directory / "link"
+    link.symlink_to("/bin/true")
+    names = (str(link), str(link.resolve()), link.resolve().name, "link", "/no/such/link")
+    text = "rules = ( %s );" % ", ".join(
+        f'{{ name = "{name}"; match = {{ program = "{name}"; }}; set = {{ IP_TTL = 9; }}; }}'
+        for name in names)
+    explained = json.loads(socktune("explain", "-c", rule_file(text), "--program", link, "--socket",
+                                    "--json").stdout)
+    assert [rule["name"] for rule in explained["rules"]] == list(names[:4])
+    done = subprocess.run([link], env=preloaded(build, compiled(text), SOCKTUNE_TRACE="stderr"),
+                          capture_output=True, text=True, check=True)
+    assert "4 of 5 rules" in done.stderr

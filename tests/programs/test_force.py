@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""`force` and `ignore` against programs that set the option in every way there is.
+"""`force`, `ignore`, `at_least` and `at_most` against programs that set the option in every way there
+is.
 
 A forced option never leaves less than the program's own call would have: the rule's value is given
 there and then, or the program's call passes. What the kernel would refuse stays refused.
@@ -100,6 +101,66 @@ CASES = {
     "both bytes of TOS at once": (
         'force = { dscp = "EF"; SO_PRIORITY = 2; };',
         "say(put(udp, IP, 1, 0x12), get(udp, IP, 1), get(udp, SOL, 12))", [0, 46 << 2 | 2, 2]),
+    "at least, the system's default": (
+        "at_least = { TCP_KEEPCNT = 9; TCP_SYNCNT = 3; };",
+        "say(get(one, TCP, 6), get(one, TCP, 7))", [9, 6]),
+    "at least, below and above": (
+        "at_least = { TCP_KEEPCNT = 9; };",
+        "say(put(one, TCP, 6, 3), get(one, TCP, 6), put(one, TCP, 6, 12), get(one, TCP, 6), "
+        "put(one, TCP, 6, 9), get(one, TCP, 6))", [0, 9, 0, 12, 0, 9]),
+    "at most, below and above": (
+        "at_most = { TCP_KEEPCNT = 9; };",
+        "say(put(one, TCP, 6, 12), get(one, TCP, 6), put(one, TCP, 6, 3), get(one, TCP, 6))",
+        [0, 9, 0, 3]),
+    "at least, a buffer, which is told doubled": (
+        'at_least = { SO_RCVBUF = "32K"; };',
+        "say(put(one, SOL, 8, 20000), get(one, SOL, 8), put(one, SOL, 8, 40000), get(one, SOL, 8))",
+        [0, 65536, 0, 80000]),
+    "at most, a buffer": (
+        'at_most = { SO_SNDBUF = "32K"; };',
+        "say(put(one, SOL, 7, 60000), get(one, SOL, 7), put(one, SOL, 7, 20000), get(one, SOL, 7))",
+        [0, 65536, 0, 40000]),
+    "at most, by the privileged name": (
+        'at_most = { SO_RCVBUF = "16K"; };',
+        "say(put(one, SOL, 33, 1 << 20), get(one, SOL, 8))", [0, 32768]),
+    "at most, a rate of 64 bits, of 32, and none at all": (
+        'at_most = { SO_MAX_PACING_RATE = "1M"; };',
+        "say(put(one, SOL, 47, struct.pack('Q', 1 << 40)), *struct.unpack('Q', one.getsockopt(SOL, 47, 8)),"
+        " put(one, SOL, 47, 5000), *struct.unpack('Q', one.getsockopt(SOL, 47, 8)),"
+        " put(one, SOL, 47, -1), *struct.unpack('Q', one.getsockopt(SOL, 47, 8)))",
+        [0, 1 << 20, 0, 5000, 0, 1 << 20]),
+    "at least, a rate without a limit": (
+        'at_least = { SO_MAX_PACING_RATE = "1M"; };',
+        "say(put(one, SOL, 47, 5000), *struct.unpack('Q', one.getsockopt(SOL, 47, 8)),"
+        " put(one, SOL, 47, -1), one.getsockopt(SOL, 47, 8) == bytes([255] * 8))",
+        [0, 1 << 20, 0, True]),
+    "at most, a byte": (
+        "at_most = { IP_TTL = 30; };",
+        "say(put(one, IP, 2, bytes([90])), get(one, IP, 2), put(one, IP, 2, bytes([9])), get(one, IP, 2))",
+        [0, 30, 0, 9]),
+    "at most, the default by its number": (
+        "at_most = { IP_TTL = 30; };", "say(put(one, IP, 2, -1), get(one, IP, 2))", [0, 30]),
+    "at least, too short": ("at_least = { TCP_KEEPCNT = 9; };",
+                            'say(put(one, TCP, 6, b"x"), get(one, TCP, 6))', ["EINVAL", 9]),
+    "at least, a wild pointer": ("at_least = { TCP_KEEPCNT = 9; };",
+                                 "say(put(one, TCP, 6, (1 << 46, ), 4))", ["EFAULT"]),
+    "at most, half a rate at the end of memory": (
+        'at_most = { SO_MAX_PACING_RATE = "1M"; };',
+        "import mmap\n"
+        "pages = mmap.mmap(-1, 8192)\n"
+        "at = ctypes.addressof(ctypes.c_char.from_buffer(pages))\n"
+        "libc.mprotect.argtypes = [ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int]\n"
+        "libc.mprotect(at + 4096, 4096, 0)\n"
+        "say(put(one, SOL, 47, (at + 4092,), 8))", ["EFAULT"]),
+    "at least, another protocol": (
+        "at_least = { TCP_KEEPCNT = 9; };",
+        "say(put(udp, TCP, 6, 3))", ["EOPNOTSUPP", "ENOPROTOOPT"]),
+    "at least, of the role that the socket takes later": (
+        'match = { role = "connect"; }; at_least = { TCP_KEEPCNT = 9; };',
+        "listener = socket.create_server(('127.0.0.1', 0))\n"
+        "said = [put(one, TCP, 6, 3), get(one, TCP, 6)]\n"
+        "one.connect(listener.getsockname())\n"
+        "say(*said, get(one, TCP, 6), put(one, TCP, 6, 4), get(one, TCP, 6))", [0, 3, 9, 0, 9]),
 }
 
 

@@ -7,6 +7,7 @@
 - `run --supervise`: all sockets agree with the preloaded library in every option; accepted ones
   once the program has called epoll_ctl() on them.
 - `apply`: the sockets are open before; what it does not call too late must agree.
+- `attach`: all sockets agree with the library in every option that this kernel lets BPF set.
 
 The first tests use random rules of options that a loopback connection survives (lives.py), the last
 ones random values of every option in the table (options.py).
@@ -18,6 +19,7 @@ import socket
 import subprocess
 
 import pytest
+from attached import Cgroup, needs_attach
 from conftest import LOOPBACK
 from lives import (BUFFERS, FIRST, PROGRAM, PYTHON, ROUNDS, UNSTABLE, lives_at, random_rules,
                    run_program, task_for)
@@ -107,7 +109,9 @@ def test_explain_says_what_the_library_sets(build, socktune, rule_file, free_por
     for life in lives:
         answer = explain(socktune, rules, life)
         life["effects"] = answer["options"]
-        life["guarded"] = [row["option"] for row in answer["guarded"]]
+        # The program's own value, 1, keeps within any at_most here, and within no at_least.
+        life["guarded"] = {row["option"]: row.get("bytes") for row in answer["guarded"]
+                           if row["mode"] != "at_most"}
     twin = run_to_end([], task_for(table, lives))
     for life, real, said in zip(lives, tuned, twin):
         different = {(when, name): (real[when][name], said[when][name])
@@ -178,6 +182,50 @@ def test_apply_agrees_with_the_library(build, socktune, rule_file, free_port, pe
                      for name in comparable(table, life, one["tuned"], other)
                      if table[name]["when"] == "any time" and name not in FOLLOWS and
                      one["tuned"][name] != other[name]}
+        assert_same(different, life, text, seed)
+
+
+# --- attach ---------------------------------------------------------------------------------------
+
+@pytest.fixture(scope="module")
+def taken():
+    """Which options the kernel lets BPF set on sockets of a family."""
+    rows = needs_attach()
+    return {family: {row["option"] for row in rows if row[family]} for family in ("inet", "inet6")}
+
+
+def attachable(text, life, names, taken):
+    for name in names:
+        # IP_TOS, which sets it besides, is not for IPv6 sockets there.
+        if name == "SO_PRIORITY" and life["family"] == "inet6" and (
+                "IP_TOS" in text or "dscp" in text):
+            continue
+        if name in taken[life["family"]]:
+            yield name
+
+
+@pytest.mark.parametrize("seed", range(FIRST, FIRST + ROUNDS))
+def test_attach_agrees_with_the_library(build, rule_file, free_port, peer, table, taken, seed):
+    """In each option that this kernel lets BPF set."""
+    rng, port = random.Random(seed), free_port()
+    text = random_rules(rng, port)
+    sure = '{ match = { program = "nobody"; }; set = { SO_KEEPALIVE = true; }; },'
+    text = text.replace("rules = (", "rules = (" + sure)
+    lives = list(lives_at(port, peer, but=["socket"]))
+    task = task_for(table, lives)
+    rules = rule_file(text)
+    inside = run_to_end([build.socktune, "run", "-c", rules, "--"], task)
+    with Cgroup() as cgroup:
+        cgroup.attach(rules)
+        outside = run_to_end(cgroup.entering(), task)
+    for life, one, other in zip(lives, inside, outside):
+        # connect() chooses the address after the library has acted, and before or after BPF has.
+        if life["life"] == "connect" and "local" in text:
+            continue
+        different = {(when, name): (one[when][name], other[when][name]) for when in one
+                     for name in attachable(text, life,
+                                            comparable(table, life, one[when], other[when]), taken)
+                     if one[when][name] != other[when][name]}
         assert_same(different, life, text, seed)
 
 

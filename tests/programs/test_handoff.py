@@ -98,6 +98,24 @@ def ended(accepted, timeout=0.0):
         return False
 
 
+def test_programs_that_start_while_the_helper_is_stopped(helper, start, rules):
+    """Their connections end when they do: a helper that has not answered yet is handed nothing,
+    though it would accept."""
+    with peer() as (listener, port):
+        listener.listen(400)
+        os.killpg(helper.pid, signal.SIGSTOP)
+        try:
+            code = f"for i in $(seq 300); do bash -c 'exec 3<>/dev/tcp/127.0.0.1/{port}'; done"
+            one = start([program("bash"), "-c", code], rules["any"], env=helper.environment)
+            one.process.wait(120)
+            for _ in range(300):
+                accepted, _ = listener.accept()
+                with accepted:
+                    assert ended(accepted, 5)
+        finally:
+            os.killpg(helper.pid, signal.SIGCONT)
+
+
 # --- what is read -------------------------------------------------------------------------------
 
 def held(helper, start, rules):
@@ -265,6 +283,7 @@ def test_stopped_main_process(helper, begin, rules):
 def test_goes_on_after_a_stop(helper, begin, rules):
     with peer() as (listener, port):
         one = begin(CONNECTOR, str(port), rules=rules["socket"])
+        helper.until(lambda: helper.status()["clients"] == 1, "it has been answered")
         os.killpg(helper.process.pid, signal.SIGSTOP)
         tell(one, 20)
         accepted = [listener.accept()[0] for _ in range(20)]

@@ -178,6 +178,77 @@ import forger
 path = sys.argv[1]
 """
 
+MANY_NAMESPACES = FORGER + """
+import ctypes, os
+libc = ctypes.CDLL(None, use_errno=True)
+diags = []
+for _ in range(40):
+    if libc.unshare(0x40000000) != 0:
+        print("skip: no network namespaces here", flush=True)
+        sys.exit(0)
+    diags.append(forger.diag_socket())
+os.setgroups([])
+os.setresgid(4242, 4242, 4242)
+os.setresuid(4242, 4242, 4242)
+rings = [forger.ForgedRing(path, "many", diag=diag) for diag in diags]
+print("registered", flush=True)
+sys.stdin.readline()
+"""
+
+
+def test_one_users_namespaces_do_not_blind_others(directory, free_port, start, rule_file):
+    needs_root("attacks as another user")
+    rules = directory / "socktuned.conf"
+    rules.write_text("limits = { namespaces = 21; };\n", encoding="utf-8")
+    with socktuned.running(free_port(), "-c", rules) as helper:
+        with subprocess.Popen([PYTHON, "-c", MANY_NAMESPACES, helper.directory / "helper.sock"],
+                              stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as attacker:
+            assert line_of(attacker) == "registered"
+            helper.until(lambda: helper.status()["dropped"]["registration"] == 30, "30 are refused")
+            assert helper.status()["namespaces"] == 11, "half of 20, beside the helper's own"
+            namespace = ["unshare", "--net", "sh", "-c", "ip link set lo up && exec \"$@\"", "sh"]
+            program, _ = socktuned.talk(start, rule_file(socktuned.RULES), helper, 2,
+                                        wrapper=namespace)
+            helper.until(lambda: len(helper.connections()) == 5, "root's namespace is watched")
+            assert helper.status()["namespaces"] == 12
+            program.stop()
+            attacker.communicate("\n", timeout=20)
+        helper.until(lambda: helper.status()["namespaces"] == 1, "all are let go")
+
+
+MANY_RECORDS = FORGER + """
+ring = forger.ForgedRing(path, "many")
+print("registered", flush=True)
+for cookie in range(1, 20001):
+    while ring.head - ring.get(128) > 200:
+        time.sleep(0.005)
+    ring.tell(forger.record(1000000000 + cookie, local=("127.0.0.1", cookie)))
+print("told", flush=True)
+sys.stdin.readline()
+"""
+
+
+def test_memory_of_one_user_is_bounded(directory, free_port, start, rule_file):
+    """20,000 connections would take 13 MB. Whether there are such sockets is known only later."""
+    needs_root("attacks as another user")
+    rules = directory / "socktuned.conf"
+    rules.write_text("limits = { memory_mib = 4; };\n", encoding="utf-8")
+    with socktuned.running(free_port(), "-c", rules) as helper:
+        bystander, port = socktuned.talk(start, rule_file(socktuned.RULES), helper, 10)
+        helper.until(lambda: len(helper.connections()) == 21, "the bystander is known")
+        watch = Watch(helper, bystander, port)
+        with mallory(PYTHON, "-c", MANY_RECORDS, helper.directory / "helper.sock",
+                     stdin=subprocess.PIPE) as attacker:
+            assert line_of(attacker) == "registered"
+            assert line_of(attacker) == "told"
+            memory = helper.status()["memory"]
+            assert memory["users"] < memory["limit"] == 4 << 20
+            assert helper.status()["dropped"]["memory"] > 5000
+            assert "socktune_helper_user_memory_limit_bytes 4194304" in helper.get("/metrics").text
+            registers(helper, start, rule_file)
+            watch.check()
+
+
 HOLES = FORGER + """
 rings = [forger.ForgedRing(path, f"holes{number}") for number in range(100)]
 print("registered", flush=True)

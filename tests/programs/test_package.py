@@ -15,7 +15,7 @@ from test_install import SHOW
 
 VERSION = (ROOT / "tools" / "VERSION").read_text(encoding="ascii").strip()
 LIBRARIES = ["libconfig9", "libjansson4", "libelf1", "libseccomp2", "libmnl0", "libncursesw6",
-             "libmicrohttpd12", "libcurl4"]
+             "libmicrohttpd12", "libcurl4", "libbpf1"]
 QUICK_START = 'program = "show"; rules = ( { set = { TCP_KEEPIDLE = 123; }; } );\n'
 
 

@@ -182,6 +182,27 @@ def test_a_set_user_id_program_passes_nothing_on(machine):
     assert "SOCKTUNE_" not in result.stdout, result.stdout
 
 
+def test_a_set_user_id_program_leaves_its_callers_sockets_alone(machine):
+    """Neither those that are handed over on purpose, nor where a rule says `inherited`. The same
+    program without the bit is the counterpart."""
+    result = machine(r"""
+    mkdir /etc/made/plain
+    echo 'int main(void) { return 0; }' | gcc -x c -o /etc/made/show -
+    cp /etc/made/show /etc/made/plain/show
+    chmod 4755 /etc/made/show
+    preload
+    /bin/true
+    """ + AS_NOBODY + r""" /usr/bin/python3 -c '
+import socket, subprocess
+with socket.create_server(("127.0.0.1", 0)) as sock:
+    for path in ("/etc/made/show", "/etc/made/plain/show"):
+        subprocess.run([path], stdin=sock, pass_fds=[sock.fileno()], check=True)
+        print(sock.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE))'
+    """, rules="""rules = ( { inherited = true; match = { program = "show"; };
+                              set = { SO_KEEPALIVE = true; }; } );""")
+    assert (result.returncode, result.stdout.split()) == (0, ["0", "1"]), result.stderr
+
+
 def test_what_is_traced_cannot_break_a_line(machine):
     result = machine(r"""
     preload

@@ -14,7 +14,7 @@ import kernel
 import pytest
 from conftest import needs_root, preloaded, program
 from hostile import assert_unharmed, run
-from ring import RingReceiver
+from ring import BEGUN, DROPPED, REFUSED, RingReceiver
 
 NOBODY = 65534
 EVERYTHING = 'rules = ( { name = "all"; report = true; } );'
@@ -142,7 +142,7 @@ def test_records(helper, start, case):
 
 
 def test_connections_under_way(helper, start):
-    """Not blocking, and refused: the one is reported, the other is no connection."""
+    """Not blocking, and refused: both are reported, each as what it is."""
     finish(start("""
         l = listener()
         c = socket.socket()
@@ -154,7 +154,11 @@ def test_connections_under_way(helper, start):
         refused = socket.socket()
         assert refused.connect_ex(where) == 111
         """))
-    assert [one.kind for one in helper.take().read()] == ["listen", "connect", "listen"]
+    records = helper.take().read(begun=True)
+    assert [(one.kind, one.flags) for one in records] == [
+        ("listen", 0), ("connect", BEGUN), ("connect", 0), ("listen", 0),
+        ("connect", BEGUN), ("connect", REFUSED)]
+    assert [one.cookie for one in records[1::4]] == [one.cookie for one in records[2::3]]
 
 
 def test_other_sockets_are_not_reported(helper, start, directory):
@@ -379,7 +383,7 @@ def test_a_full_ring_counts(helper, start):
             l.listen(64)
         """))
     ring = helper.take()
-    assert ring.get(72) == 10001 - ring.slots
+    assert ring.get(DROPPED) == 10001 - ring.slots
     assert len(ring.read()) == ring.slots
 
 
@@ -618,8 +622,9 @@ def test_system_calls_of_a_report(build, compiled, helper):
     """What a confined program has to allow, and what each connection pays: questions about the
     socket, and none at close()."""
     assert calls_of_a_pair(build, compiled(EVERYTHING), helper) == [
-        "connect", "getsockopt", "getsockname", "getsockopt", "close",
-        "accept", "getpeername", "getsockopt", "getsockname", "getsockopt", "close", "socket"]
+        "connect", "getsockname", "close",
+        "accept", "getpeername", "getsockopt", "getsockname", "getsockopt", "close",
+        "socket", "getsockopt", "getsockopt"]
 
 
 def test_system_calls_of_options_and_a_report(build, compiled, helper):
@@ -628,7 +633,7 @@ def test_system_calls_of_options_and_a_report(build, compiled, helper):
                            set = { SO_PRIORITY = 3; }; report = true; } );"""
     assert calls_of_a_pair(build, compiled(rules), helper) == [
         "connect", "close", "accept", "getpeername", "setsockopt", "getsockopt", "getsockname",
-        "getsockopt", "close", "socket"]
+        "getsockopt", "getsockopt", "close", "socket"]
 
 
 def test_sockets_it_was_started_with(helper, start, build, compiled, directory):
@@ -657,6 +662,29 @@ def test_a_connection_reset_before_accept(helper, start):
         """))
     accepted = [one for one in helper.take().read() if one.kind == "accept"]
     assert len(accepted) == 1 and accepted[0].cookie != 0
+
+
+def test_sockets_of_another_network_namespace(helper, start):
+    """The helper looks for the sockets in the namespace of the registration, where these are not."""
+    needs_root("unshare")
+    lines = finish(start("""
+        CLONE_NEWNET = 0x40000000
+        libc = ctypes.CDLL(None, use_errno=True)
+        before = listener()
+        home = os.open("/proc/self/ns/net", os.O_RDONLY)
+        assert libc.unshare(CLONE_NEWNET) == 0
+        away = socket.socket()
+        away.listen(1)
+        made_before = socket.socket(fileno=os.dup(before.fileno()))
+        made_before.listen(2)
+        assert libc.setns(home, CLONE_NEWNET) == 0
+        away.listen(2)
+        client, server = pair(before)
+        say(*map(cookie, (before, before, client, server)))
+        """))
+    ring = helper.take()
+    assert [one.cookie for one in ring.read()] == [int(word) for word in lines[0].split()]
+    assert ring.get(DROPPED) == 2
 
 
 SECCOMP = {"x86_64": 317, "aarch64": 277, "riscv64": 277, "ppc64le": 358, "s390x": 348}

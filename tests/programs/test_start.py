@@ -20,15 +20,16 @@ def rules(*own):
     return f"rules = ( {', '.join(everything + list(own))} );"
 
 
-def unnamed_memory(environment):
-    """Bytes of memory that belongs to no file, in a program that shows its own mappings."""
+def unnamed_memory(environment, access="r"):
+    """Bytes of memory that belongs to no file and allows this, in a program that shows its own
+    mappings."""
     shown = subprocess.run(["/bin/cat", "/proc/self/maps"], env=environment, check=True, text=True,
                            capture_output=True, timeout=30)
     assert shown.stderr == ""
     total = 0
     for line in shown.stdout.splitlines():
-        addresses, *_, last = line.split()
-        if last == "0":  # the inode: no name follows
+        addresses, permissions, *_, last = line.split()
+        if last == "0" and access in permissions:  # the inode: no name follows
             begin, end = addresses.split("-")
             total += int(end, 16) - int(begin, 16)
     return total
@@ -37,9 +38,10 @@ def unnamed_memory(environment):
 @pytest.fixture
 def memory_under(build, compiled):
     """The memory that a program keeps because of these rules, in bytes."""
-    def measure(text):
+    def measure(text, access="r"):
         environment = preloaded(build, compiled(text))
-        return unnamed_memory(environment) - unnamed_memory({**environment, "SOCKTUNE_DISABLE": "1"})
+        untuned = {**environment, "SOCKTUNE_DISABLE": "1"}
+        return unnamed_memory(environment, access) - unnamed_memory(untuned, access)
     return measure
 
 
@@ -54,3 +56,10 @@ def test_without_a_rule_no_memory_stays_in_use(own, memory_under):
 
 def test_with_a_rule_it_alone_stays_in_use(memory_under):
     assert 0 < memory_under(rules(rule("cat", 1))) <= 4 * 4096
+
+
+def test_rules_cannot_be_changed_any_more(memory_under):
+    """What stays writable are a few words, in pages of their own (confined.c, own_pid.c)."""
+    text = rules(*(rule("cat", i) for i in range(200)))
+    assert memory_under(text) > 8 * 4096
+    assert memory_under(text, "w") <= 2 * 4096

@@ -562,7 +562,8 @@ rules = ( { match = { protocol = [ "tcp", "mptcp" ]; };
         ["warning", "under --supervise, SO_PRIORITY is given to an accepted socket when the program "
                     "first calls epoll_ctl(), setsockopt(TCP_NODELAY) or the setsockopt() of this "
                     "option on it; a program that makes none of these calls does not get it"],
-        ["warning", "under --supervise, transport is chosen at socket(), which is not supervised"]]
+        ["warning", "under --supervise, transport is chosen at socket(), which is not supervised; only "
+                    "Go programs get it, by GODEBUG"]]
 
 
 def test_no_rules_need_no_supervisor(supervised):
@@ -676,3 +677,186 @@ def test_job_control(build, compiled):
         os.kill(pid, signal.SIGKILL)
         os.waitpid(pid, 0)
         os.close(terminal)
+
+
+# --- accepted sockets -----------------------------------------------------------------------------
+
+# Rules on the peer: no listener can pass these on.
+ACCEPT_RULES = """
+rules = ( { name = "peers"; match = { role = "accept"; remote = "127.0.0.0/8"; };
+            set = { SO_PRIORITY = 5; TCP_KEEPCNT = 3; };
+            force = { SO_KEEPALIVE = true; TCP_USER_TIMEOUT = "9s"; }; } );
+"""
+
+
+def test_go_accepts_with_what_depends_on_the_peer(supervised, built):
+    """Go sets its own keepalive on each accepted socket. It is swallowed, and the forced one given."""
+    one = supervised([built("talk.go")], ACCEPT_RULES)
+    port = one.until_listening()
+    one.until(lambda: "ready" in one.output, "ready")
+    _, clients, accepted = ends(one, port)
+    assert accepted
+    for each in accepted:
+        has(each, {"SO_PRIORITY": 5, "TCP_KEEPCNT": 3, "SO_KEEPALIVE": 1, "TCP_USER_TIMEOUT": 9000})
+    for each in clients:
+        assert each.option("SO_PRIORITY") == 0 and each.option("TCP_USER_TIMEOUT") == 0
+
+
+ACCEPTOR = """
+import select, socket, sys
+listener = socket.create_server(("127.0.0.1", 0))
+accepted, _ = listener.accept()
+{calls}
+print("ready", flush=True)
+accepted.recv(1)
+"""
+
+
+@pytest.mark.parametrize("calls, wanted", [
+    # What the program sets later stands, and is not overwritten at the next call.
+    ("select.epoll().register(accepted); accepted.setsockopt(6, 6, 8);"
+     "select.epoll().register(accepted)", {"TCP_KEEPCNT": 8, "SO_PRIORITY": 5}),
+    ("accepted.setsockopt(6, 6, 8); accepted.setsockopt(6, 1, 1)",
+     {"TCP_KEEPCNT": 8, "SO_PRIORITY": 5}),
+    ("accepted.setsockopt(6, 1, 1)", {"TCP_KEEPCNT": 3, "SO_KEEPALIVE": 1, "TCP_USER_TIMEOUT": 9000}),
+    # A forced option at the program's own setting of it.
+    ("accepted.setsockopt(1, 9, 0)", {"SO_KEEPALIVE": 1, "TCP_USER_TIMEOUT": 9000}),
+    # Out of reach, as the warning says: no call names the socket.
+    ("pass", {"TCP_KEEPCNT": 9, "SO_KEEPALIVE": 0, "TCP_USER_TIMEOUT": 0}),
+])
+def test_first_call_on_an_accepted_socket(supervised, calls, wanted):
+    one = supervised([program("python3"), "-c", ACCEPTOR.format(calls=calls)], ACCEPT_RULES)
+    port = one.until_listening()
+    with socket.create_connection(("127.0.0.1", port)) as client:
+        one.until(lambda: "ready" in one.output, "ready")
+        for each in ends(one, port)[2]:
+            has(each, wanted)
+        client.send(b"x")
+        assert one.wait() == 0
+    assert "a program that makes none of these calls does not get it" in one.output
+
+
+@pytest.mark.parametrize("call, error", [
+    ("accepted.setsockopt(1, 9, b'')", "EINVAL"),
+    ("accepted.setsockopt(1, 9, b'x')", "EINVAL"),
+    ("socket.socket(socket.AF_INET, socket.SOCK_DGRAM).setsockopt(6, 18, 5)", "ENOPROTOOPT"),
+])
+def test_the_kernel_judges_wrong_calls(supervised, call, error):
+    one = supervised([program("python3"), "-c", ACCEPTOR.format(calls=f"""
+import errno
+try:
+    {call}
+    print("no error")
+except OSError as problem:
+    print(errno.errorcode[problem.errno])
+""")], 'rules = ( { force = { SO_KEEPALIVE = true; TCP_USER_TIMEOUT = "9s"; }; } );')
+    port = one.until_listening()
+    with socket.create_connection(("127.0.0.1", port)) as client:
+        one.until(lambda: "ready" in one.output, "ready")
+        client.send(b"x")
+    assert error in one.output
+
+
+# --- programs and descriptors ---------------------------------------------------------------------
+
+def test_a_new_title_changes_no_rule(supervised, silent_listener):
+    """A program is what execve() started, for all its threads and children."""
+    listener = silent_listener("inet")
+    one = supervised([program("python3"), "-c", f"""
+import ctypes, os, socket, threading, time
+address = ("127.0.0.1", {listener.getsockname()[1]})
+def connect():
+    kept.append(socket.create_connection(address))
+kept = []
+connect()
+start = int(open("/proc/self/stat").read().rsplit(") ", 1)[1].split()[45])
+end = int(open("/proc/self/stat").read().rsplit(") ", 1)[1].split()[46])
+ctypes.memset(start, 0, end - start)
+ctypes.memmove(start, b"renamed", 7)
+for _ in range(40):
+    threads = [threading.Thread(target=connect) for _ in range(2)]
+    [thread.start() for thread in threads]
+    [thread.join() for thread in threads]
+if os.fork() == 0:
+    for socket_of_parent in kept:
+        socket_of_parent.close()
+    connect()
+    print("ready", flush=True)
+time.sleep(60)
+"""], """rules = ( { match = { role = "connect"; command = "*import ctypes*"; };
+                     set = { TCP_SYNCNT = 3; }; } );""")
+    one.until(lambda: "ready" in one.output, "ready")
+    clients = [each for each in one.tcp() if each.remote]
+    assert len(clients) == 82
+    for each in clients:
+        has(each, {"TCP_SYNCNT": 3})
+
+
+def test_few_descriptors(supervised, silent_listener):
+    """All programs are tuned, although the supervisor may have only 40 descriptors."""
+    listener = silent_listener("inet")
+    one = supervised([program("python3"), "-c", f"""
+import os, socket
+for _ in range(90):
+    if os.fork() == 0:
+        client = socket.create_connection(("127.0.0.1", {listener.getsockname()[1]}))
+        os.write(1, b"tuned\\n" if client.getsockopt(6, 7) == 3 else b"untuned\\n")
+        client.recv(1)
+os.write(1, b"ready\\n")
+os.wait()
+"""], 'rules = ( { match = { role = "connect"; }; set = { TCP_SYNCNT = 3; }; } );',
+                     wrapper=["sh", "-c", 'ulimit -n 40; exec "$@"', "sh"])
+    one.until(lambda: "ready" in one.output and one.output.count("tuned") >= 90, "90 connections")
+    assert "untuned" not in one.output and "looked into" not in one.output
+
+
+@pytest.mark.parametrize("way", ["subreaper", "init"])
+def test_no_stranger_among_the_children(way, supervised):
+    """A subreaper, or PID 1 of a container, can wait until it has no children."""
+    wait = """
+import os, sys
+if os.fork() == 0:
+    os._exit(0)
+while True:
+    try:
+        os.wait()
+    except ChildProcessError:
+        break
+print("no children", flush=True)
+os.kill(os.getpid(), 0)
+sys.exit(7)
+"""
+    rules = 'rules = ( { match = { role = "connect"; }; set = { TCP_SYNCNT = 3; }; } );'
+    if way == "init":
+        wrapper = ["unshare", "--user", "--map-root-user", "--fork", "--pid", "--mount-proc"]
+        if subprocess.run([*wrapper, "true"], check=False, capture_output=True).returncode != 0:
+            pytest.skip("not permitted to this user")
+    else:
+        wrapper = [program("python3"), "-c", """
+import ctypes, os, sys
+ctypes.CDLL(None).prctl(36, 1, 0, 0, 0)
+os.execvp(sys.argv[1], sys.argv[1:])"""]
+    one = supervised([program("python3"), "-c", wait], rules, wrapper=wrapper)
+    assert one.wait(20) == 7
+    assert "no children" in one.output
+
+
+# --- what is printed ------------------------------------------------------------------------------
+
+def test_warnings_of_every_program(supervised):
+    """A shell that starts the program hides nothing."""
+    one = supervised(["sh", "-c", f"{program('python3')} -c 'import socket; "
+                      "socket.socket().setsockopt(6, 1, 1)'; true"],
+                     """program = "python3";
+                        rules = ( { match = { role = "accept"; }; set = { SO_PRIORITY = 5; }; } );""")
+    assert one.wait() == 0
+    assert one.output.count("under --supervise, SO_PRIORITY") == 1
+
+
+def test_go_gets_mptcp(built, supervised):
+    """A transport is chosen at socket(), which is not supervised: Go is asked for it by GODEBUG."""
+    one = supervised([built("talk.go")], """rules = (
+        { set = { transport = "mptcp"; SO_KEEPALIVE = true; }; } );""")
+    one.until(lambda: "ready" in one.output, "ready")
+    environment = pathlib.Path(f"/proc/{one.pid}/environ").read_bytes()
+    assert b"GODEBUG=multipathtcp=1\0" in environment

@@ -29,6 +29,8 @@ VALUES = {
     "IPV6_TCLASS": ["0x28"], "IPV6_UNICAST_HOPS": ["55"], "IPV6_AUTOFLOWLABEL": ["false"],
     "dscp": ['"ef"', '"cs1"'],
 }
+ORDERED = {"TCP_KEEPIDLE", "TCP_KEEPINTVL", "TCP_KEEPCNT", "TCP_SYNCNT", "IP_TTL",
+           "IPV6_UNICAST_HOPS", "SO_MAX_PACING_RATE"}
 IGNORABLE = [name for name in VALUES if name != "dscp"]
 
 # The kernel changes these on a connection whenever it likes.
@@ -98,11 +100,13 @@ def random_rule(rng, port):
     parts = []
     # Which address a connecting socket has in the end, `explain` cannot know; so no rule that asks
     # for it says what the program may set later.
-    modes = ["set", "default"] if local else ["set", "set", "default", "force", "ignore"]
+    modes = ["set", "default"] if local else ["set", "set", "default", "force", "ignore",
+                                                           "at_least", "at_most"]
     groups = {}
     for name in names:
         mode = rng.choice(modes)
-        if mode == "ignore" and name not in IGNORABLE:
+        if (mode == "ignore" and name not in IGNORABLE) or (mode.startswith("at_") and
+                                                            name not in ORDERED):
             mode = "set"
         # On a connection the kernel has changed the buffers itself, and a default gives way to it.
         if mode == "default" and name in BUFFERS:

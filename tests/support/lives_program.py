@@ -51,7 +51,9 @@ def values(task, sock):
 
 def set_own(task, sock, guarded):
     for name, level, number, value in task["own"]:
-        if name not in guarded:
+        if name in guarded:  # a rule that says at_least gives its value in place of 1
+            value = guarded[name]
+        if value:
             try:
                 sock.setsockopt(level, number, bytes.fromhex(value))
             except OSError:
@@ -113,7 +115,7 @@ def live(task, life):
         listener.close()
         give(sock, [effect for effect in effects if not effect["inherited"]], "accept")
     tuned = values(task, sock)
-    set_own(task, sock, life.get("guarded", ()))
+    set_own(task, sock, life.get("guarded", {}))
     own = values(task, sock)
     sock.close()
     if other:

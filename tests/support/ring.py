@@ -18,6 +18,7 @@ FRONT = 256                               # front slots; those of the backlog ar
 RECORD = struct.Struct("=QQ16s16sIIHHHHHHBBBB")
 FAILURE = struct.Struct("=iii")
 OPTION = struct.Struct("=HH")
+BEGUN, REFUSED, UNANSWERED = 2, 4, 8  # of flags
 KINDS = {1: "connect", 2: "accept", 3: "listen"}
 SEALS = 0x2 | 0x4 | 0x1  # F_SEAL_SHRINK, F_SEAL_GROW, F_SEAL_SEAL
 
@@ -61,8 +62,8 @@ class Ring:
     def beat(self, when=None):
         self.put(HEARTBEAT, int((time.time() if when is None else when) * 1e9))
 
-    def read(self):
-        """The records that came since."""
+    def read(self, begun=False):
+        """The records that came since; with those of connect() before it is called, or without."""
         records = []
         while self.tail != self.get(HEAD):
             places = self.tail % FRONT, FRONT + self.tail % self.slots
@@ -70,14 +71,16 @@ class Ring:
                          if self.get(at) == self.tail + 1]
             if not committed:
                 break
-            records.append(self.record(committed[0] + 16))
+            one = self.record(committed[0] + 16)
+            if begun or not one.flags & BEGUN:
+                records.append(one)
             self.tail += 1
             self.put(TAIL, self.tail)
         return records
 
     def record(self, at):
         (cookie, when, local, remote, pid, interface, local_port, remote_port, family, protocol,
-         rule, applied, kind, failed, named, _) = RECORD.unpack_from(self.memory, at)
+         rule, applied, kind, failed, named, flags) = RECORD.unpack_from(self.memory, at)
         failures = [FAILURE.unpack_from(self.memory, at + RECORD.size + i * FAILURE.size)
                     for i in range(min(failed, 8))]
         behind = at + RECORD.size + 8 * FAILURE.size
@@ -87,7 +90,7 @@ class Ring:
             local=(address(local), local_port), remote=(address(remote), remote_port),
             family=family, protocol=protocol, rule=self.rules[rule], applied=applied,
             kind=KINDS[kind], failed=failed, failures=failures,
-            options=options)
+            options=options, flags=flags)
 
 
 class RingReceiver:

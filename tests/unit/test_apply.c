@@ -279,3 +279,52 @@ Test(learn, a_socket_that_is_not_bound_has_no_local_address)
     cr_expect_eq(sockinfo.known & FACT_LOCAL, 0);
     cr_expect_eq(sockinfo.unavailable & FACT_LOCAL, FACT_LOCAL);
 }
+
+/* --- bounds --------------------------------------------------------------------------------- */
+
+/* What a rule of this mode makes of a socket that has `before`, and what it has then. */
+static const char *bounded(const char *mode, const char *value, int before, int *after)
+{
+    char rules[256];
+    struct fake_socket fake = tcp();
+    fake_socket_put(&fake, IPPROTO_TCP, TCP_KEEPIDLE, &before, sizeof before);
+    snprintf(rules, sizeof rules, "rules = ( { " CONNECTING "%s = { TCP_KEEPIDLE = %s; }; } );",
+             mode, value);
+    const char *result =
+        applied(rules, &fake, connecting("10.0.0.1:80"), PHASE_CONNECT, NULL, APPLY_IN_TIME);
+    *after = value_of(&fake, IPPROTO_TCP, TCP_KEEPIDLE);
+    return result;
+}
+
+Test(apply, a_bound_is_given_where_the_value_is_beyond_it)
+{
+    static const struct {
+        const char *mode, *result;
+        int before, after;
+    } rows[] = {
+        {"at_least", "TCP_KEEPIDLE set", 59, 60},  {"at_least", "TCP_KEEPIDLE kept", 60, 60},
+        {"at_least", "TCP_KEEPIDLE kept", 61, 61}, {"at_most", "TCP_KEEPIDLE set", 61, 60},
+        {"at_most", "TCP_KEEPIDLE kept", 60, 60},  {"at_most", "TCP_KEEPIDLE kept", 59, 59},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        int after;
+        cr_expect_str_eq(bounded(rows[i].mode, "60", rows[i].before, &after), rows[i].result,
+                         "%s 60 on %d", rows[i].mode, rows[i].before);
+        cr_expect_eq(after, rows[i].after, "%s 60 on %d", rows[i].mode, rows[i].before);
+    }
+}
+
+Test(apply, a_bound_of_a_buffer_is_compared_with_what_is_told_doubled)
+{
+    static const char rules[] =
+        "rules = ( { " CONNECTING "at_least = { SO_SNDBUF = \"64K\"; }; } );";
+    struct fake_socket fake = tcp();
+    struct sockinfo sockinfo = connecting("10.0.0.1:80");
+    const int below = 2 * 65535, enough = 2 * 65536;
+    fake_socket_put(&fake, SOL_SOCKET, SO_SNDBUF, &below, sizeof below);
+    cr_expect_str_eq(applied(rules, &fake, sockinfo, PHASE_CONNECT, NULL, APPLY_IN_TIME),
+                     "SO_SNDBUF set");
+    cr_expect_eq(value_of(&fake, SOL_SOCKET, SO_SNDBUF), enough);
+    cr_expect_str_eq(applied(rules, &fake, sockinfo, PHASE_CONNECT, NULL, APPLY_IN_TIME),
+                     "SO_SNDBUF kept");
+}

@@ -47,6 +47,23 @@ Test(check, privileged_is_not_warned)
     ruleset_free(ruleset);
 }
 
+/* /proc/self is a link on every machine; what it stands for differs. */
+Test(check, a_program_that_is_a_symbolic_link)
+{
+    struct transcript found = {.length = 0};
+    struct diagnostics diagnostics = transcript_start(&found);
+    struct ruleset *ruleset = ruleset_read_text(
+        "rules = ( { match = { program = [ \"/proc/self\", \"/proc\", \"/proc/s*\" ]; };\n"
+        "            set = { IP_TTL = 9; }; } );",
+        "text", &diagnostics);
+
+    ruleset_check(ruleset, &machine, &diagnostics);
+    cr_expect(strstr(found.text, "\"/proc/self\" is a symbolic link") != NULL, "%s", found.text);
+    cr_expect(strstr(found.text, "the file is \"/proc/") != NULL, "%s", found.text);
+    cr_expect(strstr(found.text, "\"/proc\" is") == NULL, "%s", found.text);
+    ruleset_free(ruleset);
+}
+
 /* --- how rules relate ------------------------------------------------------------------------ */
 
 static const struct relation {

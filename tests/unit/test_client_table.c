@@ -121,16 +121,39 @@ Test(client_table, a_user_has_so_many_connections)
     cr_assert_not_null(find(100), "another user's excess is not this one's");
 }
 
+Test(client_table, a_users_memory_is_bounded_and_that_of_others_is_not_touched)
+{
+    struct program program = start_program(ALICE, 7, 1), other = start_program(BOB, 8, 2);
+    const size_t programs = kernel->counts.memory.used;
+    put_connection(&program, 1);
+    client_table_read(table);
+    const size_t one = kernel->counts.memory.used - programs;
+    cr_assert_geq(one, sizeof(struct connection));
+    /* Alice has less than what is free until she has three. */
+    kernel->counts.memory.limit = programs + programs / 2 + 5 * one + one / 2;
+    for (uint64_t cookie = 2; cookie <= 5; cookie++)
+        put_connection(&program, cookie);
+    client_table_read(table);
+    cr_assert_not_null(find(3));
+    cr_assert_null(find(4));
+    cr_assert_eq(kernel->counts.dropped[DROP_MEMORY], 2);
+    cr_assert_eq(client_of(7)->dropped, 2);
+    cr_assert_not_null(client_table_no_room(table, ALICE));
+    put_connection(&other, 100);
+    client_table_read(table);
+    cr_assert_not_null(find(100));
+}
+
 Test(client_table, a_user_has_so_many_processes_and_ended_ones_make_room)
 {
     for (pid_t pid = 1; pid <= 3; pid++) {
-        cr_assert(client_table_has_room(table, ALICE));
+        cr_assert_null(client_table_no_room(table, ALICE));
         cr_assert_null(start_program(ALICE, pid, (uint64_t)pid).wrong);
     }
     /* Without a descriptor of the process it cannot be watched, and counts as ended. */
     cr_assert(client_of(1)->ended);
-    cr_assert(client_table_has_room(table, BOB));
-    cr_assert(client_table_has_room(table, ALICE));
+    cr_assert_null(client_table_no_room(table, BOB));
+    cr_assert_null(client_table_no_room(table, ALICE));
     cr_assert_null(client_of(1), "the oldest that has ended was let go");
 }
 

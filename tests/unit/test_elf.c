@@ -105,6 +105,7 @@ static const struct {
     {"dynamic Go", {GLIBC_PROGRAM, .needed = libc_only, .go = true}, {.uid = 0}, OBSTACLE_GO},
     {"no libc", {GLIBC_PROGRAM, .needed = nothing}, {.uid = 0}, OBSTACLE_NO_LIBC},
     {"ASan", {GLIBC_PROGRAM, .needed = with_asan}, {.uid = 0}, OBSTACLE_ASAN},
+    {"PHP", {GLIBC_PROGRAM, .needed = libc_only, .php = true}, {.uid = 0}, OBSTACLE_DEEPBIND},
     {"clang's ASan", {GLIBC_PROGRAM, .needed = with_clang_asan}, {.uid = 0}, OBSTACLE_ASAN},
     {"ASan behind another library",
      {GLIBC_PROGRAM, .needed = with_asan},
@@ -190,7 +191,7 @@ Test(elf, every_obstacle_has_a_row_and_says_what_to_do)
         cr_expect(table[i].advice[strlen(table[i].advice) - 1] == '.', "%s", table[i].id);
         cr_expect(table[i].problem[strlen(table[i].problem) - 1] != '.', "%s", table[i].id);
     }
-    cr_expect(eq(uint, all, 2 * OBSTACLE_UNREADABLE - 1));
+    cr_expect(eq(uint, all, 2 * OBSTACLE_DEEPBIND - 1));
 }
 
 Test(elf, musl_knows_no_token)

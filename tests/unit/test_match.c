@@ -265,7 +265,7 @@ static bool guard(const struct compiled *c, const struct sockinfo *s, const char
         if (strcmp(policy_string(&c->policy, c->policy.options[i].name), option) == 0) {
             struct guard answer;
             *missing = match_guard(&c->policy, &active, s, i, &answer);
-            return answer.ignored || answer.forced != NO_ACTION;
+            return answer.ignored || answer.held != NO_ACTION;
         }
     cr_assert_fail("no %s in the policy", option);
     return false;

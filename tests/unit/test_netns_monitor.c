@@ -16,7 +16,7 @@ static void set_up(void)
 {
     kernel = fake_kernel_new();
     all = kernel->conntrack.connections;
-    monitor = netns_monitor_new(&kernel->conntrack, eventfd(0, 0), FAKE_NETNS, 0, true);
+    monitor = netns_monitor_new(&kernel->conntrack, eventfd(0, 0), FAKE_NETNS, NULL);
     owner = (struct connection_owner){.monitor = monitor, .user = &user};
 }
 
@@ -205,8 +205,7 @@ Test(netns_monitor, a_socket_that_fails_leaves_its_connections_missing)
 
 Test(netns_monitor, without_sock_diag_connections_end_with_their_process)
 {
-    struct netns_monitor *blind =
-        netns_monitor_new(&kernel->conntrack, -1, FAKE_NETNS, 1000, false);
+    struct netns_monitor *blind = netns_monitor_new(&kernel->conntrack, -1, FAKE_NETNS, &user);
     struct connection_start start = start_of(1);
     bool refused;
     owner.monitor = blind;

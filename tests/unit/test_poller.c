@@ -10,6 +10,7 @@
 static struct fake_kernel *kernel;
 static struct poller *poller;
 static struct user_account user = {.uid = 1000, .processes = 1};
+static struct user_account other_user = {.uid = 2000, .processes = 1};
 static struct connection_owner owner;
 static unsigned interval = 10;
 
@@ -18,7 +19,7 @@ static void set_up(void)
     kernel = fake_kernel_new();
     poller = poller_new(&kernel->conntrack, &interval);
     cr_assert_eq(poller_watch_own(poller, eventfd(0, 0), FAKE_NETNS), 0);
-    owner = (struct connection_owner){.monitor = poller_join(poller, -1, FAKE_NETNS, 1000),
+    owner = (struct connection_owner){.monitor = poller_join(poller, -1, FAKE_NETNS, &user),
                                       .user = &user};
     cr_assert_not_null(owner.monitor);
 }
@@ -105,33 +106,46 @@ Test(poller, and_sooner_where_the_kernel_lost_ends)
 
 Test(poller, the_own_namespace_has_one_monitor_for_all_users)
 {
-    cr_assert_eq(poller_join(poller, eventfd(0, 0), FAKE_NETNS, 2000), owner.monitor);
+    cr_assert_eq(poller_join(poller, eventfd(0, 0), FAKE_NETNS, &other_user), owner.monitor);
     poller_leave(poller, owner.monitor);
     poller_leave(poller, owner.monitor);
-    cr_assert_eq(kernel->counts.namespaces, 1, "it is watched all the time");
+    cr_assert_eq(kernel->counts.namespaces.used, 1, "it is watched all the time");
 }
 
 Test(poller, another_namespace_has_one_for_each_user)
 {
-    struct netns_monitor *one = poller_join(poller, eventfd(0, 0), 7, 1000),
-                         *other = poller_join(poller, eventfd(0, 0), 7, 2000);
+    struct netns_monitor *one = poller_join(poller, eventfd(0, 0), 7, &user),
+                         *other = poller_join(poller, eventfd(0, 0), 7, &other_user);
     cr_assert_neq(one, other);
-    cr_assert_eq(poller_join(poller, eventfd(0, 0), 7, 1000), one);
-    cr_assert_eq(poller_join(poller, -1, 7, 2000), other, "one that can have no socket shares it");
-    cr_assert_eq(kernel->counts.namespaces, 3);
+    cr_assert_eq(poller_join(poller, eventfd(0, 0), 7, &user), one);
+    cr_assert_eq(poller_join(poller, -1, 7, &other_user), other,
+                 "one that can have no socket shares it");
+    cr_assert_eq(kernel->counts.namespaces.used, 3);
     poller_leave(poller, one);
-    cr_assert_eq(kernel->counts.namespaces, 3);
+    cr_assert_eq(kernel->counts.namespaces.used, 3);
     poller_leave(poller, one);
-    cr_assert_eq(kernel->counts.namespaces, 2);
+    cr_assert_eq(kernel->counts.namespaces.used, 2);
     poller_leave(poller, other);
     poller_leave(poller, other);
-    cr_assert_eq(kernel->counts.namespaces, 1);
+    cr_assert_eq(kernel->counts.namespaces.used, 1);
+}
+
+Test(poller, one_user_does_not_use_up_all_namespaces)
+{
+    unsigned taken = 0;
+    kernel->counts.namespaces.limit = 21;
+    for (uint64_t netns = 100; netns < 200; netns++)
+        taken += poller_join(poller, eventfd(0, 0), netns, &user) != NULL;
+    cr_assert_eq(taken, 10, "half of the 20 beside the helper's own");
+    cr_assert_eq(user.namespaces, 10);
+    cr_assert_not_null(poller_join(poller, eventfd(0, 0), 100, &user), "it is watched already");
+    cr_assert_not_null(poller_join(poller, eventfd(0, 0), 100, &other_user));
 }
 
 Test(poller, a_namespace_without_sock_diag_is_blind)
 {
-    struct netns_monitor *blind = poller_join(poller, -1, 7, 1000);
+    struct netns_monitor *blind = poller_join(poller, -1, 7, &user);
     cr_assert(netns_monitor_is_blind(blind));
-    cr_assert_eq(poller_join(poller, -1, 7, 1000), blind);
-    cr_assert_neq(poller_join(poller, eventfd(0, 0), 7, 1000), blind);
+    cr_assert_eq(poller_join(poller, -1, 7, &user), blind);
+    cr_assert_neq(poller_join(poller, eventfd(0, 0), 7, &user), blind);
 }

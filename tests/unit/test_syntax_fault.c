@@ -207,10 +207,10 @@ static const struct mistake {
      1, 8, "\"=\" is missing after include"},
     {"net.ipv4.tcp_keepalive_time = 60\nrules = (\n  { name = \"a\";\n    match = { role = "
      "\"accept\"; };\n    set = { TCP_NODELAY = true; };\n  }\n);\n",
-     1, 3, "a name has letters, digits, \"_\" and \"-\" only, unlike net.ipv4.tcp_keepalive_time"},
+     1, 0, "net.ipv4.tcp_keepalive_time is a sysctl: that is TCP_KEEPIDLE here"},
     {"rules = (\n  { name = \"a\";\n    match = { role = \"accept\"; };\n    set = { "
      "net.ipv4.tcp_keepalive_time = true; };\n  }\n);\n",
-     4, 15, "a name has letters, digits, \"_\" and \"-\" only, unlike net.ipv4.tcp_keepalive_time"},
+     4, 12, "net.ipv4.tcp_keepalive_time is a sysctl: that is TCP_KEEPIDLE here"},
     {"program = $X;\nrules = (\n  { name = \"a\";\n    match = { role = \"accept\"; };\n    set = "
      "{ TCP_NODELAY = true; };\n  }\n);\n",
      1, 10, "this value needs double quotes: write \"$X\""},

@@ -57,7 +57,7 @@ Test(trace_line, addresses_are_written_as_inet_ntop_writes_them)
                  "socktune[42] nginx: setsockopt fd 3 -> [%s]:443: SO_RCVBUF: the program's own "
                  "setting is ignored",
                  host);
-        trace_line_swallowed(&line, &program, &socket, 0);
+        trace_line_swallowed(&line, &program, &socket, 0, NO_ACTION);
         cr_expect_str_eq(bytes, expected);
     }
     compiled_free(&c);

@@ -8,6 +8,7 @@
  * inodes, so that one that several descriptors or processes share is treated once. One whose role
  * is still open (neither connected nor listening) is looked at again in the next round.
  */
+#include "apply_undo.h"
 #include "commands.h"
 #include "console.h"
 #include "duplicate.h"
@@ -20,11 +21,14 @@
 #include "show_socket.h"
 
 #include <errno.h>
+#include <limits.h>
 #include <math.h>
+#include <pwd.h>
 #include <search.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -43,7 +47,7 @@ struct tally {
 /* All rounds. */
 struct tour {
     /* the command line */
-    const char *rules, *program, *watch;
+    const char *rules, *program, *watch, *user, *netns, *fd, *save, *undo;
     bool all, dry_run, json;
     /* for all rounds */
     struct loaded loaded;
@@ -51,16 +55,27 @@ struct tour {
     struct fresh_sockets fresh;
     void *seen, *seen_last; /* trees (tsearch(3)) of struct seen: of this round and of the last */
     uint32_t *active_rules;
+    struct active active; /* rules, of the process at hand */
     unsigned round;
-    bool failed; /* something could not be set, in any round */
+    bool failed;       /* something could not be set, in any round */
+    uint32_t uid;      /* of --user */
+    uint64_t network;  /* of --netns, as an inode; 0: any */
+    int only_fd;       /* of --fd; -1: any */
+    unsigned matching; /* processes that --program chose, in all rounds */
     /* of one socket */
     struct observed observed;
     struct retuned_socket *result;
-    bool seen_before; /* what could not be set has been told */
+    bool seen_before;               /* what could not be set has been told */
+    struct sockaddr_storage remote; /* of a connection in SYN_SENT */
+    socklen_t remote_length;
+    json_t *undo_notes; /* of --save, in all rounds */
     /* of one round */
     struct tally tally;
     json_t *json_sockets, *json_refused;
 };
+
+/* What treat() may lack. */
+enum { NEEDS_FRESH = 1, NEEDS_REMOTE };
 
 static volatile sig_atomic_t stopped;
 
@@ -113,6 +128,61 @@ static void print_option(const struct tour *tour, const struct retuned_option *o
     putchar('\n');
 }
 
+/* May an action of the rule be due at accept() on what this listener accepts? */
+static bool is_due_at_accept(const struct tour *tour, const struct policy_action *action,
+                             const struct sockinfo *listener, const struct active *alone)
+{
+    const unsigned phases = PHASE_BIT(PHASE_ACCEPT) | PHASE_BIT(PHASE_ACCEPT_WILDCARD);
+    struct sockinfo accepted = *listener;
+    struct decision decision;
+
+    if (!(action->phases & phases) || !(action->families & accepted.families))
+        return false;
+    accepted.roles = ROLE_ACCEPT;
+    accepted.unavailable &= (uint8_t)~FACT_REMOTE;
+    return match_rules(tour->retuner.policy, alone, &accepted, phases, &decision) != 0 ||
+           decision.action[action->option] != NO_ACTION;
+}
+
+/* Call `report` for each action that connections accepted later do not inherit. */
+static void each_later(const struct tour *tour, void (*report)(uint32_t action, void *context),
+                       void *context)
+{
+    const struct policy *policy = tour->retuner.policy;
+
+    for (uint32_t i = 0; tour->observed.listens && i < tour->active.count; i++) {
+        const struct active alone = {&tour->active.rules[i], 1};
+        const struct policy_range actions = policy->rules[*alone.rules].actions;
+
+        for (uint32_t a = actions.first; a < actions.first + actions.count; a++)
+            if (is_due_at_accept(tour, &policy->actions[a], &tour->observed.sockinfo, &alone))
+                report(a, context);
+    }
+}
+
+static void print_later(uint32_t action, void *context)
+{
+    const struct policy *policy = context;
+
+    printf("  %-22s  not inherited by connections that it accepts later  (",
+           policy_string(policy, policy->options[policy->actions[action].option].name));
+    action_print_where(policy, action);
+    puts(")");
+}
+
+/* What json_later() needs. */
+struct later_list {
+    const struct policy *policy;
+    json_t *list;
+};
+
+static void json_later(uint32_t action, void *context)
+{
+    const struct later_list *later = context;
+
+    json_array_append_new(later->list, action_json_where(later->policy, action));
+}
+
 static bool is_worth_telling(const struct tour *tour, const struct retuned_option *option)
 {
     return option->result == RETUNED_CHANGED ||
@@ -138,6 +208,8 @@ static void print_result(const struct tour *tour, const struct process *process,
         headed = true;
         print_option(tour, option);
     }
+    if (headed)
+        each_later(tour, print_later, (void *)tour->retuner.policy);
 }
 
 static json_t *json_side(const struct option *row, const struct value *value)
@@ -171,12 +243,15 @@ static json_t *json_result(const struct tour *tour, const struct process *proces
 {
     json_t *object = json_socket(&tour->observed, sockets, count);
     json_t *options = json_array();
+    struct later_list later = {tour->retuner.policy, json_array()};
 
     for (uint32_t i = 0; i < tour->result->count; i++)
         json_array_append_new(options, json_option(tour, &tour->result->options[i]));
     json_object_set_new(object, "pid", json_integer(process->pid));
     json_object_set_new(object, "program", json_text(process->name));
     json_object_set_new(object, "options", options);
+    each_later(tour, json_later, &later);
+    json_object_set_new(object, "not_inherited", later.list);
     return object;
 }
 
@@ -284,8 +359,8 @@ static bool is_settled(const struct observed *observed)
 }
 
 /*
- * Borrow a socket, retune it and give it back. Returns 0; 1 if a fresh socket of its kind is needed
- * first; -1 with errno.
+ * Borrow a socket, retune it and give it back. Returns 0; NEEDS_FRESH if a fresh socket of its kind
+ * is needed first, NEEDS_REMOTE the remote address of one in SYN_SENT; -1 with errno.
  */
 static int treat(struct tour *tour, const struct lender *lender, const struct active *active,
                  const struct open_socket *sockets, size_t count)
@@ -299,15 +374,39 @@ static int treat(struct tour *tour, const struct lender *lender, const struct ac
         return -1;
     tour->result->count = 0;
     result = observe(fd, observed); /* does not fail: borrow() saw that it is a socket */
+    if (result == 0 && observed->connecting && tour->remote_length == 0) {
+        close(fd);
+        return NEEDS_REMOTE;
+    }
+    if (observed->connecting)
+        observed_set_remote(observed, &tour->remote, tour->remote_length);
     if (result == 0 && observed->sockinfo.families && tour->retuner.wants_fresh) {
         fresh = fresh_find(&tour->fresh, lender->network, observed->domain, observed->type,
                            observed->protocol);
-        result = !fresh;
+        result = fresh ? 0 : NEEDS_FRESH;
     }
     if (result == 0)
         retune(fd, observed, fresh ? fresh->defaults : NULL, &tour->retuner, active, tour->result);
     close(fd);
     return result;
+}
+
+/* What treat() lacked. Returns 0, or -1 with errno. */
+static int prepare_treatment(struct tour *tour, const struct lender *lender,
+                             const struct open_socket *sockets, int lacked)
+{
+    const struct observed *observed = &tour->observed;
+
+    if (lacked == NEEDS_REMOTE) {
+        if (process_socket_remote(lender->pid, sockets->inode, &tour->remote,
+                                  &tour->remote_length) == 0)
+            return 0;
+        errno = EBADF; /* it is not in SYN_SENT any more */
+        return -1;
+    }
+    return fresh_get(&tour->fresh, lender, observed->domain, observed->type, observed->protocol)
+               ? 0
+               : -1;
 }
 
 /* Returns 0, or -1 with errno. */
@@ -321,18 +420,32 @@ static int apply_socket(struct tour *tour, const struct lender *lender,
 
     if (!seen)
         return 0;
-    while ((result = treat(tour, lender, active, sockets, count)) == 1)
-        if (!fresh_get(&tour->fresh, lender, observed->domain, observed->type, observed->protocol))
-            return -1;
+    tour->remote_length = 0;
+    while ((result = treat(tour, lender, active, sockets, count)) > 0)
+        if (prepare_treatment(tour, lender, sockets, result) != 0)
+            return is_gone(errno) ? 0 : -1;
     if (result != 0)
         return is_gone(errno) ? 0 : -1;
     seen->settled = is_settled(observed);
+    if (tour->save != NULL && !tour->dry_run)
+        undo_note(tour->undo_notes, tour->retuner.policy, process, sockets, observed, tour->result);
     if (observed->sockinfo.families)
         tell(tour, process, sockets, count);
     return 0;
 }
 
 /* --- processes -------------------------------------------------------------------------------- */
+
+/* --fd */
+static bool is_chosen_descriptor(const struct tour *tour, const struct open_socket *sockets,
+                                 size_t count)
+{
+    bool chosen = tour->only_fd < 0;
+
+    for (size_t i = 0; i < count; i++)
+        chosen |= sockets[i].fd == tour->only_fd;
+    return chosen;
+}
 
 /* Returns 0, or -1 with errno when its sockets may not be borrowed. */
 static int apply_sockets(struct tour *tour, const struct process *process,
@@ -346,6 +459,8 @@ static int apply_sockets(struct tour *tour, const struct process *process,
         result = open_sockets_read(process->pid, &open);
     for (size_t i = 0, count; result == 0 && i < open.count && !stopped; i += count) {
         count = descriptors_of_one(&open, i);
+        if (!is_chosen_descriptor(tour, &open.items[i], count))
+            continue;
         result = apply_socket(tour, &lender, process, active, &open.items[i], count);
     }
     error = errno;
@@ -368,17 +483,32 @@ static bool is_asked_for(const char *glob, const struct process *process)
     return false;
 }
 
+/* --user, --netns and --program. */
+static bool is_chosen(const struct tour *tour, const struct process *process)
+{
+    char path[64];
+    struct stat status;
+
+    if (tour->user && process->effective_uid != tour->uid)
+        return false;
+    snprintf(path, sizeof path, "/proc/%d/ns/net", process->thread);
+    if (tour->network && (stat(path, &status) != 0 || status.st_ino != tour->network))
+        return false;
+    return !tour->program || is_asked_for(tour->program, process);
+}
+
 /* Which rules are for it, and its sockets. */
 static void apply_identified(struct tour *tour, const struct process *process)
 {
     const struct identity identity = process_identity(process);
-    struct active active = {tour->active_rules, 0};
+    struct active *active = &tour->active;
 
-    active.count = active_rules(&tour->loaded.policy, &identity, tour->active_rules);
-    tour->tally.processes += active.count != 0;
-    if (active.count && apply_sockets(tour, process, &active) != 0 && !is_gone(errno))
+    *active = (struct active){tour->active_rules, 0};
+    active->count = active_rules(&tour->loaded.policy, &identity, tour->active_rules);
+    tour->tally.processes += active->count != 0;
+    if (active->count && apply_sockets(tour, process, active) != 0 && !is_gone(errno))
         tell_refused(tour, process, errno);
-    if (!active.count && !tour->all && tour->round == 1 && !tour->json)
+    if (!active->count && !tour->all && tour->round == 1 && !tour->json)
         fprintf(stderr, "%s[%d]: no rule is for it\n", process->name, process->pid);
 }
 
@@ -390,8 +520,10 @@ static int apply_process(struct tour *tour, pid_t pid)
 
     if (result == 0 && !process_is_program(&process))
         result = -1;
-    else if (result == 0 && (!tour->program || is_asked_for(tour->program, &process)))
+    else if (result == 0 && is_chosen(tour, &process)) {
+        tour->matching++;
         apply_identified(tour, &process);
+    }
     process_free(&process);
     return result;
 }
@@ -415,7 +547,14 @@ static size_t apply_round(struct tour *tour, const pid_t *named, size_t count)
             command_failure("%d: no such process, or it runs no program", pids[i]);
         }
     }
+    if (tour->program && tour->round == 1 && !tour->matching) {
+        tour->failed = true;
+        command_failure("no running process is called \"%s\"%s", tour->program,
+                        tour->user || tour->network ? " there" : "");
+    }
     tell_round(tour);
+    if (tour->save != NULL && !tour->dry_run && undo_save(tour->undo_notes, tour->save) != 0)
+        tour->failed = true;
     json_decref(tour->json_sockets);
     json_decref(tour->json_refused);
     forget(tour);
@@ -439,38 +578,85 @@ static void wait_for(double seconds)
     nanosleep(&pause, NULL); /* a signal ends it */
 }
 
-static void run_rounds(struct tour *tour, const pid_t *named, size_t count, double pause)
+static bool is_among(pid_t pid, const pid_t *pids, size_t count)
 {
+    for (size_t i = 0; i < count; i++)
+        if (pids[i] == pid)
+            return true;
+    return false;
+}
+
+/* The named processes that still run, their children, the children of these, and so on: malloc()ed,
+ * `*count` of them; NULL without memory. Frees `named`. */
+static pid_t *follow_forks(pid_t *named, size_t *count)
+{
+    size_t every_count, kept = 0;
+    pid_t *every = all_processes(&every_count);
+    pid_t *all = every != NULL ? calloc(every_count + 1, sizeof *all) : NULL;
+    bool grown = all != NULL;
+
+    for (size_t i = 0; all != NULL && i < *count; i++)
+        if (is_among(named[i], every, every_count))
+            all[kept++] = named[i];
+    while (grown) {
+        grown = false;
+        for (size_t i = 0; i < every_count; i++) {
+            if (is_among(every[i], all, kept) || !is_among(process_parent(every[i]), all, kept))
+                continue;
+            all[kept++] = every[i];
+            grown = true;
+        }
+    }
+    free(every);
+    free(named);
+    *count = kept;
+    return all;
+}
+
+/* Takes `named`, and frees it. */
+static void run_rounds(struct tour *tour, pid_t *named, size_t count, double pause)
+{
+    const bool follow = named != NULL;
     struct sigaction action = {.sa_handler = stop};
 
     if (pause > 0) {
         sigaction(SIGINT, &action, NULL);
         sigaction(SIGTERM, &action, NULL);
     }
-    while (apply_round(tour, named, count) > 0 && pause > 0 && !stopped)
+    while (apply_round(tour, named, count) > 0 && pause > 0 && !stopped) {
         wait_for(pause);
+        if (follow && (named = follow_forks(named, &count)) == NULL)
+            break;
+    }
+    free(named);
     forget(tour);
 }
 
-static int make_tour(struct tour *tour, const pid_t *named, size_t count, double pause)
+/* Takes `named`, and frees it. */
+static int make_tour(struct tour *tour, pid_t *named, size_t count, double pause)
 {
     struct diagnostics diagnostics = {
         .report = print_error, .show = print_place, .context = stderr};
     const struct policy *policy = &tour->loaded.policy;
     int status = 0;
 
-    if (load_rules(tour->rules, NULL, &diagnostics, &tour->loaded) != 0)
+    if (load_rules(tour->rules, NULL, &diagnostics, &tour->loaded) != 0) {
+        free(named);
         return EXIT_RULES;
+    }
+    tour->undo_notes = json_array();
     tour->fresh.policy = policy;
     tour->active_rules = calloc(policy->rule_count + 1u, sizeof(uint32_t));
     tour->result = malloc(sizeof *tour->result);
     if (!tour->active_rules || !tour->result ||
         retuner_make(&tour->retuner, policy, tour->dry_run) != 0) {
         status = command_failure("%s", strerror(errno));
+        free(named);
     } else {
         run_rounds(tour, named, count, pause);
         status = tour->failed;
     }
+    json_decref(tour->undo_notes);
     retuner_free(&tour->retuner);
     fresh_free(&tour->fresh);
     free(tour->result);
@@ -488,6 +674,41 @@ static bool read_pause(const char *word, double *seconds)
     return end != word && !*end && *seconds >= 0.1 && *seconds <= 86400;
 }
 
+/* --user, --netns and --fd. Returns an exit status. */
+static int read_choice(struct tour *tour)
+{
+    const struct passwd *user = tour->user ? getpwnam(tour->user) : NULL;
+    char path[PATH_MAX], *end = NULL;
+    struct stat status;
+
+    tour->only_fd = -1;
+    if (tour->user) {
+        tour->uid = user ? user->pw_uid : (uint32_t)strtoul(tour->user, &end, 10);
+        if (!user && (end == tour->user || *end))
+            return command_misuse("no user \"%s\"", tour->user);
+    }
+    if (tour->netns) {
+        bool is_name = strspn(tour->netns, "0123456789") != strlen(tour->netns);
+
+        snprintf(path, sizeof path,
+                 strchr(tour->netns, '/') ? "%s"
+                 : is_name                ? "/run/netns/%s"
+                                          : "/proc/%s/ns/net",
+                 tour->netns);
+        if (stat(path, &status) != 0)
+            return command_failure("--netns: %s: %s", path, strerror(errno));
+        tour->network = status.st_ino;
+    }
+    if (tour->fd) {
+        long number = strtol(tour->fd, &end, 10);
+
+        if (end == tour->fd || *end || number < 0 || number > INT_MAX)
+            return command_misuse("\"%s\" is no descriptor", tour->fd);
+        tour->only_fd = (int)number;
+    }
+    return 0;
+}
+
 static int cmd_apply(int argc, char **argv)
 {
     struct tour tour = {.rules = NULL};
@@ -500,10 +721,17 @@ static int cmd_apply(int argc, char **argv)
     if (first < 0)
         return status;
     count = (size_t)(argc - first);
+    if (tour.undo != NULL)
+        return count > 0 || tour.all || tour.program != NULL
+                   ? command_misuse("--undo takes the processes from its file")
+                   : undo_run(tour.undo);
     if ((count > 0) + tour.all + (tour.program != NULL) != 1)
         return command_misuse("expected processes, or --program, or --all");
     if (tour.watch != NULL && !read_pause(tour.watch, &pause))
         return command_misuse("\"%s\": --watch takes seconds, 0.1 to 86400", tour.watch);
+    status = read_choice(&tour);
+    if (status)
+        return status;
     if (tour.rules == NULL)
         tour.rules = default_rules();
     if (tour.rules == NULL)
@@ -514,9 +742,14 @@ static int cmd_apply(int argc, char **argv)
     for (size_t i = 0; i < count && !status; i++)
         if (!read_pid(argv[(size_t)first + i], &pids[i]))
             status = command_misuse("\"%s\" is no process ID", argv[(size_t)first + i]);
-    if (!status)
-        status = make_tour(&tour, count ? pids : NULL, count, pause);
-    free(pids);
+    if (count == 0) {
+        free(pids);
+        pids = NULL;
+    }
+    if (status)
+        free(pids);
+    else
+        status = make_tour(&tour, pids, count, pause);
     return status;
 }
 
@@ -526,6 +759,16 @@ static const struct flag flags[] = {
      "processes by name or path, as in rules", "<program>", NULL},
     {"all", 'a', FLAG_SWITCH, offsetof(struct tour, all), NULL,
      "every accessible process that a rule is for", NULL, NULL},
+    {"user", 'u', FLAG_VALUE, offsetof(struct tour, user), "USER",
+     "only processes that this user runs, a name or a number", "<user>", NULL},
+    {"netns", 0, FLAG_VALUE, offsetof(struct tour, netns), "NETNS",
+     "only processes in this network namespace: a name of ip-netns(8), a path or a process", NULL,
+     NULL},
+    {"fd", 0, FLAG_VALUE, offsetof(struct tour, fd), "NUMBER", "only this descriptor", NULL, NULL},
+    {"save", 0, FLAG_VALUE, offsetof(struct tour, save), "FILE",
+     "keep in FILE what the options were before", "<file>", NULL},
+    {"undo", 0, FLAG_VALUE, offsetof(struct tour, undo), "FILE",
+     "set options back to what FILE says, and do nothing else", "<file>", NULL},
     {"dry-run", 'n', FLAG_SWITCH, offsetof(struct tour, dry_run), NULL,
      "print what would change, and change nothing", NULL, NULL},
     {"watch", 'w', FLAG_VALUE, offsetof(struct tour, watch), "SECONDS",
@@ -537,12 +780,12 @@ static const struct flag flags[] = {
 const struct command apply_command = {
     .name = "apply",
     .summary = "set options on a running program's open sockets",
-    .synopsis =
-        "[-c RULES] [--dry-run] [--json] [--watch SECONDS] (PID... | --program GLOB | --all)",
+    .synopsis = "[-c RULES] [--user USER] [--netns NETNS] [--fd NUMBER] [--dry-run] [--json] "
+                "[--watch SECONDS] [--save FILE] (PID... | --program GLOB | --all)\n--undo FILE",
     .details =
         "Prints each option that changes, before -> after, with its rule, and why an option "
         "cannot be set. The program keeps running meanwhile. The next connections of a listener "
-        "inherit its new options.",
+        "inherit its new options; those that they do not inherit are named.",
     .flags = flags,
     .notes =
         "The exit status is 0 if all options are as the rules say, 1 if one could not be set, and "

@@ -4,6 +4,7 @@
  */
 #include "commands.h"
 #include "console.h"
+#include "front_end_limits.h"
 #include "policy_file.h"
 #include "print_diagnostic.h"
 
@@ -16,7 +17,7 @@ static void collect(void *context, enum severity severity, struct location at, c
 }
 
 /* Returns how many rules there are in the file; 0 after an error. */
-static size_t check_one(const char *path, struct diagnostics *diagnostics)
+static size_t check_one(const char *path, enum front_end by, struct diagnostics *diagnostics)
 {
     struct check_context context = current_context();
     struct loaded loaded;
@@ -25,6 +26,7 @@ static size_t check_one(const char *path, struct diagnostics *diagnostics)
     if (load_rules(path, &context, diagnostics, &loaded) != 0)
         return 0;
     rules = loaded.policy.rule_count;
+    diagnose_limits(&loaded.policy, by, diagnostics);
     loaded_free(&loaded);
     return rules;
 }
@@ -42,7 +44,7 @@ static void summary(const struct diagnostics *found, size_t rules)
     putchar('\n');
 }
 
-static int check(const char *const *paths, int count, bool json)
+static int check(const char *const *paths, int count, enum front_end by, bool json)
 {
     json_t *findings = json ? json_array() : NULL;
     struct diagnostics diagnostics = {.report = json ? collect : print_diagnostic,
@@ -51,7 +53,7 @@ static int check(const char *const *paths, int count, bool json)
     size_t rules = 0;
 
     for (int i = 0; i < count; i++)
-        rules += check_one(paths[i], &diagnostics);
+        rules += check_one(paths[i], by, &diagnostics);
     if (!json)
         summary(&diagnostics, rules);
     else if (print_json(json_pack("{s:o, s:i, s:i, s:I}", "findings", findings, "errors",
@@ -62,32 +64,38 @@ static int check(const char *const *paths, int count, bool json)
 }
 
 struct check_arguments {
+    const char *by;
     bool json;
 };
 
 static int cmd_check(int argc, char **argv)
 {
-    struct check_arguments arguments = {.json = false};
+    struct check_arguments arguments = {.by = NULL};
     const char *usual = default_rules();
+    enum front_end by;
     int status;
     int first = parse_flags(argc, argv, &arguments, &status);
 
     if (first < 0)
         return status;
+    status = read_front_end(arguments.by, &by);
+    if (status)
+        return status;
     if (first < argc)
-        return check((const char *const *)argv + first, argc - first, arguments.json);
+        return check((const char *const *)argv + first, argc - first, by, arguments.json);
     if (usual == NULL)
         return command_failure("no rules: SOCKTUNE_RULES is not set, and neither /etc/socktune.d "
                                "nor /etc/socktune.conf exists");
-    return check(&usual, 1, arguments.json);
+    return check(&usual, 1, by, arguments.json);
 }
 
-static const struct flag flags[] = {FLAG_JSON(struct check_arguments, json), FLAGS_END};
+static const struct flag flags[] = {FLAG_BY(struct check_arguments, by),
+                                    FLAG_JSON(struct check_arguments, json), FLAGS_END};
 
 const struct command check_command = {
     .name = "check",
     .summary = "find errors in rules",
-    .synopsis = "[--json] [RULES...]",
+    .synopsis = "[--by WAY] [--json] [RULES...]",
     .details =
         "RULES is a rule file, a directory of *.conf files or a compiled policy. Without it, "
         "check the default rules: SOCKTUNE_RULES, /etc/socktune.d or /etc/socktune.conf. "

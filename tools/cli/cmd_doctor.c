@@ -8,6 +8,7 @@
 #include "commands.h"
 #include "console.h"
 #include "elf.h"
+#include "front_end_limits.h"
 #include "library.h"
 #include "match.h"
 #include "policy_file.h"
@@ -39,7 +40,8 @@ struct report {
     json_t *root;
     json_t *findings; /* in root */
     bool obstructed;
-    bool unsure; /* something decisive could not be read */
+    bool unsure;       /* something decisive could not be read */
+    enum front_end by; /* --by; FRONT_END_COUNT: every way */
 };
 
 /* --- building the report ---------------------------------------------------------------------- */
@@ -87,7 +89,7 @@ static json_t *describe_executable(const struct executable *executable)
 
 static void report_obstacles(struct report *report, unsigned obstacles)
 {
-    const unsigned passable = OBSTACLES_AVOIDED | OBSTACLE_UNREADABLE;
+    const unsigned passable = OBSTACLES_AVOIDED | OBSTACLES_PARTIAL | OBSTACLE_UNREADABLE;
     size_t count;
     const struct obstacle *table = obstacle_table(&count);
 
@@ -103,8 +105,13 @@ static void report_outside(struct report *report)
 {
     static const char *const ways[] = {
         "`socktune run --supervise`: the same rules, applied from outside at connect, listen and "
-        "bind (not at accept: accepted sockets have what they inherit). Needs no root, but without "
-        "it programs that it starts gain no privileges by set-user-ID.",
+        "bind. Accepted sockets have what they inherit, and get the rest at the program's first "
+        "epoll_ctl() or setsockopt(TCP_NODELAY) on them. If a signal handler without SA_RESTART "
+        "interrupts connect() before the supervisor has received the call, connect() returns EINTR "
+        "and no connection is being made, though POSIX says that one is: a program that then waits "
+        "for it instead of calling connect() again takes an unconnected socket for a connected "
+        "one. Needs no root, but without it programs that it starts gain no privileges by "
+        "set-user-ID.",
         "listeners that a parent makes and passes on: accepted sockets inherit their options. A "
         "parent that preloading reaches can be tuned as usual; a systemd .socket unit sets "
         "KeepAlive=, NoDelay=, SendBuffer=, ReceiveBuffer=, IPTOS=, Mark= and others itself.",
@@ -118,10 +125,26 @@ static void report_outside(struct report *report)
         find(report, FINDING_INSTEAD, "from-outside", NULL, "%s", ways[i]);
 }
 
+/* What ld.so or the kernel will meet when the program starts. */
+static void report_loading(struct report *report, const struct executable *executable,
+                           unsigned obstacles)
+{
+    if (!(obstacles & OBSTACLE_ARCHITECTURE) && executable->loader != NULL &&
+        access(executable->loader, F_OK) != 0)
+        find(report, FINDING_OBSTACLE, "loader-missing",
+             "Install the C library of the program's machine and word size.",
+             "its ELF interpreter %s does not exist: execve() fails with ENOENT",
+             executable->loader);
+    if (executable->abi.word_size == 1 && executable->abi.machine == 62) /* ELFCLASS32, x86-64 */
+        find(report, FINDING_WARNING, "x32", "Build it for x86-64.",
+             "it is an x32 program: `run --supervise` lets its calls pass");
+}
+
 static void report_executable(struct report *report, const struct executable *executable,
                               unsigned obstacles)
 {
     json_object_set_new(report->root, "executable", describe_executable(executable));
+    report_loading(report, executable, obstacles);
     report_obstacles(report, obstacles);
     if (obstacles & OBSTACLES_LASTING)
         report_outside(report);
@@ -160,7 +183,29 @@ static char *find_library(struct report *report)
 
 /* --- the rules -------------------------------------------------------------------------------- */
 
-static json_t *describe_rule(const struct policy *policy, const struct policy_rule *rule)
+/* What each way of applying the rule, or only `by`, does not give. */
+static json_t *describe_limits(const struct policy *policy, const struct policy_rule *rule,
+                               enum front_end by)
+{
+    json_t *list = json_array();
+
+    for (unsigned way = 0; way < FRONT_END_COUNT; way++) {
+        if (by != FRONT_END_COUNT && way != by)
+            continue;
+        for (uint32_t i = 0; i < rule->actions.count; i++) {
+            uint32_t index = rule->actions.first + i;
+            const struct policy_action *action = &policy->actions[index];
+            const struct front_end_limit *limit =
+                front_end_limit_of((enum front_end)way, policy, action, action->phases);
+            if (limit != NULL)
+                json_array_append_new(list, limit_json(policy, index, limit));
+        }
+    }
+    return list;
+}
+
+static json_t *describe_rule(const struct policy *policy, const struct policy_rule *rule,
+                             enum front_end by)
 {
     json_t *options = json_array();
     uint32_t last = UINT32_MAX;
@@ -173,19 +218,21 @@ static json_t *describe_rule(const struct policy *policy, const struct policy_ru
                 options, json_text(policy_string(policy, policy->options[action->option].name)));
         last = action->option;
     }
-    return json_pack("{s:o, s:o, s:i, s:o}", "name", json_text(policy_string(policy, rule->name)),
-                     "file", json_text(policy_string(policy, rule->file)), "line", (int)rule->line,
-                     "options", options);
+    return json_pack("{s:o, s:o, s:i, s:o, s:o}", "name",
+                     json_text(policy_string(policy, rule->name)), "file",
+                     json_text(policy_string(policy, rule->file)), "line", (int)rule->line,
+                     "options", options, "missed", describe_limits(policy, rule, by));
 }
 
-static json_t *describe_active(const struct policy *policy, const struct identity *identity)
+static json_t *describe_active(const struct policy *policy, const struct identity *identity,
+                               enum front_end by)
 {
     uint32_t *active = calloc(policy->rule_count + 1u, sizeof *active);
     uint32_t count = active ? active_rules(policy, identity, active) : 0;
     json_t *rules = json_array();
 
     for (uint32_t i = 0; i < count; i++)
-        json_array_append_new(rules, describe_rule(policy, &policy->rules[active[i]]));
+        json_array_append_new(rules, describe_rule(policy, &policy->rules[active[i]], by));
     free(active);
     return rules;
 }
@@ -211,7 +258,7 @@ static void report_rules(struct report *report, const char *path, const struct i
              "the rules at %s have errors: programs run untuned", path);
         return;
     }
-    active = describe_active(&loaded.policy, identity);
+    active = describe_active(&loaded.policy, identity, report->by);
     if (json_array_size(active) == 0)
         find(report, FINDING_NOTE, "no-rule-matches", NULL, "no rule of %s is for it", path);
     json_object_set_new(report->root, "rules",
@@ -226,10 +273,59 @@ static void report_script(struct report *report, const struct executable *execut
 {
     if (executable->hops)
         find(report, FINDING_NOTE, "script",
-             "In a rule, match it by program = the interpreter's name and command = \"*NAME*\".",
+             "In a rule, match it by program = the interpreter's name and command = \"*NAME*\". "
+             "Give doctor its arguments too, if rules look at them.",
              "it is a script that %s runs, and that is what rules see; programs that the script "
              "starts are preloaded too, each as `socktune doctor` tells of it",
              executable->file);
+}
+
+/* The words before a script's path in the command line of its interpreter: those of its `#!` line,
+ * without env(1), which becomes the interpreter. Cuts `line` up; returns how many. */
+static size_t interpreter_words(const char *path, char *line, int size, const char *words[2])
+{
+    FILE *file = fopen(path, "re");
+    bool read = file != NULL && fgets(line, size, file) != NULL && strncmp(line, "#!", 2) == 0;
+    char *rest = NULL, *first = read ? strtok_r(line + 2, " \t\n", &rest) : NULL;
+    size_t count = 0;
+    if (file != NULL)
+        fclose(file);
+    if (first == NULL)
+        return 0;
+    if (strcmp(first, "env") == 0 ||
+        strcmp(first + strlen(first) - (strlen(first) > 4 ? 4 : 0), "/env") == 0)
+        do
+            first = strtok_r(NULL, " \t\n", &rest);
+        while (first != NULL && (*first == '-' || strchr(first, '=') != NULL));
+    if (first != NULL)
+        words[count++] = first;
+    words[count] = strtok_r(NULL, "\n", &rest); /* one argument, blanks and all */
+    return count + (words[count] != NULL && *words[count] != '\0');
+}
+
+/* The command line as the kernel makes it: a script's interpreter and path stand before its
+ * arguments. `line` has room for the words of the `#!` line. malloc()ed. */
+static const char **command_line_of(const struct executable *executable, char *const *command,
+                                    char *line, int size)
+{
+    const char *words[2] = {NULL, NULL};
+    size_t count = 0, used = 0;
+    const char **argv;
+
+    while (command[count] != NULL)
+        count++;
+    argv = calloc(count + 4, sizeof *argv);
+    if (argv == NULL)
+        abort();
+    if (executable->hops == 1)
+        for (size_t i = 0, n = interpreter_words(executable->path, line, size, words); i < n; i++)
+            argv[used++] = words[i];
+    if (executable->hops && used == 0)
+        argv[used++] = executable->file;
+    argv[used++] = executable->hops ? executable->path : command[0];
+    for (size_t i = 1; i < count; i++)
+        argv[used++] = command[i];
+    return argv;
 }
 
 static int cannot_execute(const struct executable *executable)
@@ -249,8 +345,9 @@ static int cannot_execute(const struct executable *executable)
     return error == ENOENT ? EXIT_NOT_FOUND : EXIT_CANNOT_RUN;
 }
 
-static int examine_program(struct report *report, const char *name, const char *rules)
+static int examine_program(struct report *report, char *const *command, const char *rules)
 {
+    const char *name = command[0];
     struct executable executable;
     char *path = executable_find(name);
     char *library;
@@ -266,16 +363,22 @@ static int examine_program(struct report *report, const char *name, const char *
         status = cannot_execute(&executable);
     } else {
         struct launch launch = launch_of_self(library);
-        const char *const script[] = {executable.file, executable.path, NULL};
-        const char *const plain[] = {name, NULL};
-        const struct identity identity = {.executable = executable.file,
-                                          .argv = executable.hops ? script : plain,
+        char line[512];
+        const char **argv = command_line_of(&executable, command, line, sizeof line);
+        char *file = realpath(executable.file, NULL); /* as /proc/PID/exe will have it */
+        char *cgroup = process_cgroup(0);             /* as `socktune run` has it */
+        const struct identity identity = {.executable = file != NULL ? file : executable.file,
+                                          .argv = argv,
                                           .uid = geteuid(),
-                                          .gid = getegid()};
+                                          .gid = getegid(),
+                                          .cgroup = cgroup};
 
         report_executable(report, &executable, executable_obstacles(&executable, &launch));
         report_script(report, &executable);
         report_rules(report, rules ? rules : default_rules(), &identity);
+        free(file);
+        free(cgroup);
+        free(argv);
     }
     executable_free(&executable);
     free(library);
@@ -360,13 +463,16 @@ static void report_mounts(struct report *report, const struct process *process,
 
 static void report_confinement(struct report *report, const struct process *process)
 {
-    if (process->seccomp)
+    if (process->supervisor != 0)
+        find(report, FINDING_NOTE, "supervised", NULL,
+             "it is supervised already (`socktune run --supervise`): its rules are those that were "
+             "given there");
+    else if (process->seccomp)
         find(report, FINDING_WARNING, "seccomp",
              "Let the filter allow setsockopt and getsockopt, or keep to rules on listeners: those "
              "are applied before listen(), as a rule before the program confines itself.",
-             "a seccomp filter confines it (its own, a container's, or the one of `socktune run "
-             "--supervise`, which lets everything pass): options that a filter did not foresee may "
-             "fail or, if it kills, end the program");
+             "a seccomp filter confines it (its own or a container's): options that a filter did "
+             "not foresee may fail or, if it kills, end the program");
     if (process->no_new_privs)
         find(report, FINDING_NOTE, "no-new-privs", NULL,
              "no_new_privs is set: set-user-ID programs that it starts gain nothing, so preloading "
@@ -546,6 +652,7 @@ static void print_finding(const json_t *finding)
 static void print_rule(const json_t *rule)
 {
     const json_t *options = json_object_get(rule, "options");
+    const json_t *missed = json_object_get(rule, "missed");
     char place[64];
 
     snprintf(place, sizeof place, ":%d", (int)json_integer_value(json_object_get(rule, "line")));
@@ -553,6 +660,15 @@ static void print_rule(const json_t *rule)
     for (size_t i = 0; i < json_array_size(options); i++)
         printf("%s%s", i ? ", " : ": ", json_string_value(json_array_get(options, i)));
     putchar('\n');
+    for (size_t i = 0; i < json_array_size(missed); i++) {
+        const json_t *limit = json_array_get(missed, i);
+        char text[512];
+
+        snprintf(text, sizeof text, "by %s, %s %s", get_text(limit, "by"),
+                 get_text(limit, "option"), get_text(limit, "reason"));
+        printf("      ");
+        print_wrapped(text, 8);
+    }
 }
 
 static void print_rules(const json_t *rules)
@@ -675,6 +791,7 @@ static int conclude(struct report *report, bool json)
 }
 
 struct doctor_arguments {
+    const char *by;
     const char *rules;
     bool json;
 };
@@ -689,14 +806,16 @@ static int cmd_doctor(int argc, char **argv)
 
     if (first < 0)
         return status;
-    if (argc - first != 1)
-        return command_misuse(first == argc ? "which program or process?"
-                                            : "one program or process at a time");
+    if (argc == first)
+        return command_misuse("which program or process?");
+    status = read_front_end(arguments.by, &report.by);
+    if (status)
+        return status;
     report.findings = json_array();
     report.root = json_pack("{s:O}", "findings", report.findings);
-    pid = parse_pid(argv[first]);
+    pid = argc - first == 1 ? parse_pid(argv[first]) : 0;
     status = pid ? examine_process(&report, pid, arguments.rules)
-                 : examine_program(&report, argv[first], arguments.rules);
+                 : examine_program(&report, argv + first, arguments.rules);
     if (status == 0)
         status = conclude(&report, arguments.json);
     json_decref(report.findings);
@@ -706,6 +825,7 @@ static int cmd_doctor(int argc, char **argv)
 
 static const struct flag flags[] = {
     FLAG_RULES(struct doctor_arguments, rules),
+    FLAG_BY(struct doctor_arguments, by),
     FLAG_JSON(struct doctor_arguments, json),
     FLAGS_END,
 };
@@ -713,7 +833,7 @@ static const struct flag flags[] = {
 const struct command doctor_command = {
     .name = "doctor",
     .summary = "find out whether preloading reaches a program",
-    .synopsis = "[-c RULES] [--json] PROGRAM | PID",
+    .synopsis = "[-c RULES] [--by WAY] [--json] PROGRAM [ARGUMENT...] | PID",
     .details =
         "PROGRAM is looked up in PATH, as a shell does; a number is a running process (for a "
         "program with such a name, write ./NUMBER). Prints what prevents preloading and what to "
@@ -722,5 +842,6 @@ const struct command doctor_command = {
     .notes = "The exit status is 0 if preloading reaches the program, 1 if it does not or if that "
              "cannot be determined, and 127 if there is no such program or process.",
     .operand = "<program>",
+    .operands_last = true,
     .run = cmd_doctor,
 };

@@ -7,6 +7,8 @@
 #include "console.h"
 #include "endpoint.h"
 #include "format_option.h"
+#include "front_end_limits.h"
+#include "kernel_socket.h"
 #include "names.h"
 #include "policy_file.h"
 #include "print_diagnostic.h"
@@ -34,12 +36,14 @@ struct question {
     const char *listen;
     const char *connect;
     const char *accept;
+    const char *by;
     bool socket;
     bool json;
 };
 
 /* Who asks for the socket, and which one. */
 struct answer_for {
+    enum front_end by; /* FRONT_END_COUNT: any way */
     struct identity identity;
     struct scenario scenario;
 };
@@ -205,7 +209,7 @@ static int set_group(const char *name, uint32_t *gid)
 
 static void print_effects(const struct policy *policy, const struct outcome *outcome)
 {
-    printf("%s%-14s  %-26s  %-20s  %-7s  %s%s\n", colour(stdout, COLOUR_BOLD), "AT", "OPTION",
+    printf("%s%-14s  %-26s  %-20s  %-8s  %s%s\n", colour(stdout, COLOUR_BOLD), "AT", "OPTION",
            "VALUE", "HOW", "RULE", colour(stdout, COLOUR_NONE));
     for (uint32_t i = 0; i < outcome->effect_count; i++) {
         const struct effect *effect = &outcome->effects[i];
@@ -213,7 +217,7 @@ static void print_effects(const struct policy *policy, const struct outcome *out
         char value[POLICY_VALUE_MAX];
 
         action_format(policy, action, value, sizeof value);
-        printf("%-14s  %-26s  %-20s  %-7s  ", calls[effect->phase],
+        printf("%-14s  %-26s  %-20s  %-8s  ", calls[effect->phase],
                policy_string(policy, policy->options[action->option].name), value,
                mode_name(action->mode));
         action_print_where(policy, effect->action);
@@ -226,9 +230,16 @@ static void print_guards(const struct policy *policy, const struct outcome *outc
     for (uint32_t i = 0; i < outcome->guard_count; i++) {
         const struct guarded_option *guard = &outcome->guards[i];
 
-        printf("The program's own setting of %s has no effect: %s by ",
-               policy_string(policy, policy->options[guard->option].name),
-               mode_name(policy->actions[guard->action].mode));
+        const struct policy_action *action = &policy->actions[guard->action];
+        const char *option = policy_string(policy, policy->options[guard->option].name);
+
+        if (policy_is_bound(action))
+            printf("The program's own setting of %s is %s to %s: %s by ", option,
+                   action->mode == MODE_AT_LEAST ? "raised" : "lowered",
+                   policy_string(policy, action->text), mode_name(action->mode));
+        else
+            printf("The program's own setting of %s has no effect: %s by ", option,
+                   mode_name(action->mode));
         action_print_where(policy, guard->action);
         putchar('\n');
     }
@@ -258,6 +269,98 @@ static void print_report(const struct policy *policy, const struct outcome *outc
     puts(".");
 }
 
+static void print_inherited(const struct policy *policy, const struct active *active)
+{
+    for (uint32_t i = 0; i < active->count; i++) {
+        const struct policy_rule *rule = &policy->rules[active->rules[i]];
+
+        if (rule->flags & RULE_INHERITED)
+            printf("%s, %s:%u, is also for sockets that the program has from its parent.\n",
+                   policy_string(policy, rule->name), policy_string(policy, rule->file),
+                   rule->line);
+    }
+}
+
+/* What a way of applying the rules does not give, or not in every case. */
+struct missed {
+    uint32_t action;
+    const struct front_end_limit *limit;
+};
+
+/* Take from the outcome what `by` never gives. Returns how many are in `missed`
+ * (2 * POLICY_OPTIONS_MAX). */
+static uint32_t apply_limits(const struct policy *policy, enum front_end by,
+                             struct outcome *outcome, struct missed *missed)
+{
+    uint32_t count = 0, kept = 0;
+
+    if (by == FRONT_END_COUNT)
+        return 0;
+    for (uint32_t i = 0; i < outcome->effect_count; i++) {
+        const struct effect *effect = &outcome->effects[i];
+        const struct front_end_limit *limit = front_end_limit_of(
+            by, policy, &policy->actions[effect->action], PHASE_BIT(effect->phase));
+        if (limit != NULL)
+            missed[count++] = (struct missed){effect->action, limit};
+        if (limit == NULL || limit->certainty != LIMIT_MISSES)
+            outcome->effects[kept++] = *effect;
+    }
+    outcome->effect_count = kept;
+    kept = 0;
+    for (uint32_t i = 0; i < outcome->guard_count; i++) {
+        const struct policy_action *action = &policy->actions[outcome->guards[i].action];
+        const struct front_end_limit *limit =
+            by == FRONT_END_APPLY ? front_end_limit_of(by, policy, action, 0) : NULL;
+        if (limit != NULL && action->mode == MODE_IGNORE)
+            missed[count++] = (struct missed){outcome->guards[i].action, limit};
+        if (limit == NULL)
+            outcome->guards[kept++] = outcome->guards[i];
+    }
+    outcome->guard_count = kept;
+    return count;
+}
+
+static void print_missed(const struct policy *policy, const struct missed *missed, uint32_t count)
+{
+    for (uint32_t i = 0; i < count; i++) {
+        const struct policy_action *action = &policy->actions[missed[i].action];
+
+        printf("By %s, %s %s: ", front_end_name(missed[i].limit->front_end),
+               policy_string(policy, policy->options[action->option].name),
+               missed[i].limit->reason);
+        action_print_where(policy, missed[i].action);
+        putchar('\n');
+    }
+}
+
+static json_t *json_missed(const struct policy *policy, const struct missed *missed, uint32_t count)
+{
+    json_t *list = json_array();
+
+    for (uint32_t i = 0; i < count; i++)
+        json_array_append_new(list, limit_json(policy, missed[i].action, missed[i].limit));
+    return list;
+}
+
+/* Rules that rather have a call fail; each is named once. */
+static void print_requirements(const struct policy *policy, const struct outcome *outcome)
+{
+    const unsigned failing =
+        PHASE_BIT(PHASE_BIND) | PHASE_BIT(PHASE_CONNECT) | PHASE_BIT(PHASE_LISTEN);
+    const struct policy_rule *last = NULL;
+
+    for (uint32_t i = 0; i < outcome->effect_count; i++) {
+        const struct policy_rule *rule = policy_rule_of_action(policy, outcome->effects[i].action);
+
+        if (!(rule->flags & RULE_REQUIRE) || rule == last ||
+            !(failing & PHASE_BIT(outcome->effects[i].phase)))
+            continue;
+        printf("Where an option of %s cannot be given, the call fails: require, %s:%u\n",
+               policy_string(policy, rule->name), policy_string(policy, rule->file), rule->line);
+        last = rule;
+    }
+}
+
 static void print_answer(const struct policy *policy, const struct active *active,
                          const struct outcome *outcome, bool listens)
 {
@@ -268,7 +371,9 @@ static void print_answer(const struct policy *policy, const struct active *activ
     else
         puts("They give such a socket nothing.");
     print_guards(policy, outcome);
+    print_requirements(policy, outcome);
     print_report(policy, outcome, listens);
+    print_inherited(policy, active);
 }
 
 static json_t *json_report(const struct policy *policy, uint32_t index)
@@ -307,25 +412,63 @@ static json_t *json_effect(const struct policy *policy, const struct effect *eff
     return object;
 }
 
+/* What a bound raises or lowers to is said, too. */
+static json_t *json_guard(const struct policy *policy, uint32_t index)
+{
+    const struct policy_action *action = &policy->actions[index];
+    json_t *object = action_json_where(policy, index);
+
+    if (policy_is_bound(action)) {
+        json_object_set_new(object, "value", action_json_value(policy, action));
+        json_object_set_new(object, "bytes", json_bytes(policy, action));
+    }
+    return object;
+}
+
 static int print_json_answer(const struct policy *policy, const struct active *active,
-                             const struct outcome *outcome)
+                             const struct outcome *outcome, json_t *missed)
 {
     json_t *rules = json_array(), *effects = json_array(), *guards = json_array();
 
     for (uint32_t i = 0; i < active->count; i++) {
         const struct policy_rule *rule = &policy->rules[active->rules[i]];
 
-        json_array_append_new(rules, json_pack("{s:o, s:o, s:i}", "name",
+        json_array_append_new(rules, json_pack("{s:o, s:o, s:i, s:b, s:b}", "name",
                                                json_text(policy_string(policy, rule->name)), "file",
                                                json_text(policy_string(policy, rule->file)), "line",
-                                               (int)rule->line));
+                                               (int)rule->line, "inherited",
+                                               (rule->flags & RULE_INHERITED) != 0, "require",
+                                               (rule->flags & RULE_REQUIRE) != 0));
     }
     for (uint32_t i = 0; i < outcome->effect_count; i++)
         json_array_append_new(effects, json_effect(policy, &outcome->effects[i]));
     for (uint32_t i = 0; i < outcome->guard_count; i++)
-        json_array_append_new(guards, action_json_where(policy, outcome->guards[i].action));
-    return print_json(json_pack("{s:o, s:o, s:o, s:o}", "rules", rules, "options", effects,
-                                "guarded", guards, "report", json_report(policy, outcome->report)));
+        json_array_append_new(guards, json_guard(policy, outcome->guards[i].action));
+    return print_json(json_pack("{s:o, s:o, s:o, s:o, s:o}", "rules", rules, "options", effects,
+                                "guarded", guards, "report", json_report(policy, outcome->report),
+                                "missed", missed));
+}
+
+static bool has_bounds(const struct policy *policy)
+{
+    for (uint32_t i = 0; i < policy->action_count; i++)
+        if (policy_is_bound(&policy->actions[i]))
+            return true;
+    return false;
+}
+
+/* What this kernel gives such a socket, as far as one can be made. */
+static void take_initial(const struct policy *policy, const struct scenario *scenario,
+                         struct default_value *initial)
+{
+    int fd = has_bounds(policy)
+                 ? socket(scenario->domain, scenario->type | SOCK_CLOEXEC, scenario->protocol)
+                 : -1;
+
+    if (fd < 0)
+        return;
+    defaults_note(KERNEL_SOCKET(fd), policy, initial);
+    close(fd);
 }
 
 /* The most arms that a trial among the rules has; 0: there is none. */
@@ -365,7 +508,11 @@ static int answer(const struct policy *policy, const struct answer_for *whom, bo
 {
     uint32_t *rules = calloc(policy->rule_count + 1, sizeof *rules);
     struct outcome *outcome = malloc(sizeof *outcome);
+    struct default_value initial[POLICY_OPTIONS_MAX] = {{0}};
+    struct scenario scenario = whom->scenario;
     struct active active = {rules, 0};
+    struct missed missed[2 * POLICY_OPTIONS_MAX];
+    uint32_t count;
     int status = 0;
 
     if (!rules || !outcome) {
@@ -373,13 +520,17 @@ static int answer(const struct policy *policy, const struct answer_for *whom, bo
         goto out;
     }
     active.count = active_rules(policy, &whom->identity, rules);
-    simulate(policy, &active, &whom->scenario, outcome);
-    if (json)
-        status = print_json_answer(policy, &active, outcome);
-    else
+    take_initial(policy, &scenario, initial);
+    scenario.initial = initial;
+    simulate(policy, &active, &scenario, outcome);
+    count = apply_limits(policy, whom->by, outcome, missed);
+    if (json) {
+        status = print_json_answer(policy, &active, outcome, json_missed(policy, missed, count));
+    } else {
         print_answer(policy, &active, outcome, whom->scenario.life == LIFE_LISTEN);
-    if (!json)
-        print_arms(policy, &active, &whom->scenario, outcome);
+        print_missed(policy, missed, count);
+        print_arms(policy, &active, &scenario, outcome);
+    }
 out:
     free(outcome);
     free(rules);
@@ -404,7 +555,7 @@ static int cmd_explain(int argc, char **argv)
 {
     struct question question = {.rules = NULL};
     struct answer_for whom = {.scenario = {.life = LIFE_SOCKET}};
-    char *own_cgroup;
+    char *own_cgroup, *file = NULL; /* the program's, if it is there */
     int status;
     int first = parse_flags(argc, argv, &question, &status);
 
@@ -420,7 +571,9 @@ static int cmd_explain(int argc, char **argv)
             (question.accept != NULL) !=
         1)
         return command_misuse("expected one of --socket, --listen, --connect and --accept");
-    status = set_scenario(&question, &whom.scenario);
+    status = read_front_end(question.by, &whom.by);
+    if (!status)
+        status = set_scenario(&question, &whom.scenario);
     if (!status)
         status = set_user(question.user, &whom.identity.uid);
     if (!status)
@@ -432,8 +585,10 @@ static int cmd_explain(int argc, char **argv)
     /* What is left are the program's arguments; its name goes before them. */
     argv[--first] = (char *)question.program;
     whom.identity.argv = (const char *const *)argv + first;
-    whom.identity.executable = strchr(question.program, '/') ? question.program : NULL;
+    if (strchr(question.program, '/') != NULL)
+        whom.identity.executable = file = realpath(question.program, NULL);
     status = explain(question.rules, &whom, question.json);
+    free(file);
     free(own_cgroup);
     return status;
 }
@@ -471,6 +626,7 @@ static const struct flag flags[] = {
      NULL, list_protocols},
     {"family", 0, FLAG_VALUE, offsetof(struct question, family), "NAME",
      "its address family [that of the address]", NULL, list_families},
+    FLAG_BY(struct question, by),
     FLAG_JSON(struct question, json),
     FLAGS_END,
 };
@@ -480,7 +636,8 @@ const struct command explain_command = {
     .summary = "show which options a socket would get, and why",
     .synopsis =
         "[-c RULES] --program NAME [--user USER] (--socket | --listen ADDR | --connect ADDR "
-        "| --accept LOCAL,REMOTE) [--protocol NAME] [--family NAME] [--json] [-- ARGUMENT...]",
+        "| --accept LOCAL,REMOTE) [--protocol NAME] [--family NAME] [--by WAY] [--json] [-- "
+        "ARGUMENT...]",
     .details =
         "An address is IP:PORT, [IPv6]:PORT or :PORT. A name with a slash is the path of the "
         "program's executable. The arguments are the program's, for rules on its command line.",

@@ -70,7 +70,8 @@ static void warn(const char *program, unsigned obstacles)
 
     for (size_t i = 0; i < count; i++)
         if (obstacles & table[i].bit)
-            fprintf(stderr, "socktune run: warning: %s runs untuned: %s. %s\n", program,
+            fprintf(stderr, "socktune run: warning: %s %s: %s. %s\n", program,
+                    table[i].bit & OBSTACLES_PARTIAL ? "is tuned in part" : "runs untuned",
                     table[i].problem, table[i].advice);
 }
 

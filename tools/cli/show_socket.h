@@ -8,6 +8,7 @@
 
 #include "describe.h"
 #include "process.h"
+#include "process_list.h"
 
 #include <jansson.h>
 
@@ -19,14 +20,5 @@ void print_socket(const struct observed *observed);
  * the `count` descriptors of it. */
 json_t *json_socket(const struct observed *observed, const struct open_socket *sockets,
                     size_t count);
-
-/* How many of the items from `first` on are descriptors of one socket. */
-size_t descriptors_of_one(const struct open_sockets *open, size_t first);
-
-/* The number that a word stands for; false if it is no process ID. */
-bool read_pid(const char *word, pid_t *pid);
-
-/* All processes but this one, ascending, malloc()ed; NULL with errno. */
-pid_t *all_processes(size_t *count);
 
 #endif

@@ -8,6 +8,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <netdb.h>
 #include <stddef.h>
 #include <stdio.h>
@@ -21,7 +22,7 @@
 
 #define FIRST_PASSED   3
 #define BACKLOG        1024
-#define ALL_MAY_WRITE  0666
+#define ALL_MAY_WRITE  0666 /* whoever connects is known by the socket */
 #define ENDING_TRIES   20
 #define ENDING_WAIT_US 50000
 
@@ -67,11 +68,11 @@ static int bind_unix(int fd, const struct sockaddr_un *address, int type)
     }
     if (unlink(address->sun_path) != 0 && errno != ENOENT)
         return -1;
-    /* Anybody may connect: who asks is known by the socket. */
-    if (bind(fd, (const struct sockaddr *)address, sizeof *address) != 0 ||
-        chmod(address->sun_path, ALL_MAY_WRITE) != 0)
-        return -1;
-    return listen(fd, BACKLOG);
+    /* Made with its mode, since chmod() would follow a link that somebody puts in its place. */
+    mode_t mask = umask(0777 & ~ALL_MAY_WRITE);
+    int bound = bind(fd, (const struct sockaddr *)address, sizeof *address);
+    (void)umask(mask);
+    return bound == 0 ? listen(fd, BACKLOG) : -1;
 }
 
 static int make_unix(const char *directory, const char *name, int type)
@@ -218,6 +219,56 @@ void service_notify(const char *state)
     (void)close(fd);
 }
 
+/* --- the directory -------------------------------------------------------------------------- */
+
+/* Who may write to a directory can put something else in the place of what root makes there. */
+static bool is_trusted(const struct stat *status)
+{
+    struct stat top;
+    uid_t owner = status->st_uid;
+
+    /* In a user namespace, the owner of / may be a user that is not known there. */
+    if (owner != 0 && owner != geteuid() && (stat("/", &top) != 0 || owner != top.st_uid))
+        return false;
+    return (status->st_mode & (S_IWGRP | S_IWOTH)) == 0 || (status->st_mode & S_ISVTX) != 0;
+}
+
+/* Check a directory and all above it. Returns false with `path` cut to the one that is wrong. */
+static bool is_safe(char *path)
+{
+    struct stat status;
+    char *slash;
+
+    for (;;) {
+        if (lstat(path[0] != 0 ? path : "/", &status) != 0 || !S_ISDIR(status.st_mode) ||
+            !is_trusted(&status))
+            return false;
+        slash = strrchr(path, '/');
+        if (slash == NULL || path[0] == 0)
+            return true;
+        *slash = 0;
+    }
+}
+
+/* Make the directory, where it is missing, and see that it is safe. Returns -1 with a message
+ * logged. */
+static int prepare_directory(const char *directory)
+{
+    char path[PATH_MAX];
+
+    if ((mkdir(directory, 0755) != 0 && errno != EEXIST) || realpath(directory, path) == NULL) {
+        helper_log(LOG_ERR, "%s: %s", directory, strerror(errno));
+        return -1;
+    }
+    if (geteuid() != 0 || is_safe(path))
+        return 0;
+    helper_log(LOG_ERR,
+               "%s: %s is another user's, or others may write to it: root's sockets must lie where "
+               "only root can replace them",
+               directory, path[0] != 0 ? path : "/");
+    return -1;
+}
+
 /* --- all ------------------------------------------------------------------------------------ */
 
 /* Opens what is missing. False: something could not be. */
@@ -253,8 +304,7 @@ int listeners_open(struct listeners *listeners, const struct helper_config *conf
     *listeners = (struct listeners){.registration = -1, .query = -1, .metrics = -1};
     take_passed(listeners);
     if ((listeners->registration < 0 || listeners->query < 0) &&
-        mkdir(config->directory, 0755) != 0 && errno != EEXIST) {
-        helper_log(LOG_ERR, "%s: %s", config->directory, strerror(errno));
+        prepare_directory(config->directory) != 0) {
         close_all(listeners);
         return -1;
     }

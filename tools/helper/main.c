@@ -42,6 +42,12 @@ struct daemon {
 
 /* --- signals -------------------------------------------------------------------------------- */
 
+static void set_limits(struct helper *helper)
+{
+    helper->counts.memory.limit = (size_t)helper->config.memory_mib << 20;
+    helper->counts.namespaces.limit = helper->config.namespaces;
+}
+
 static void reload(struct daemon *daemon)
 {
     struct helper *helper = &daemon->helper;
@@ -50,6 +56,7 @@ static void reload(struct daemon *daemon)
     if (config_reload(&helper->config, daemon->argc, daemon->argv) == 0) {
         if (connections_set_history(helper->connections, helper->config.history) != 0)
             helper_log(LOG_ERR, "no memory for a history of %u", helper->config.history);
+        set_limits(helper);
         query_reload(helper->query);
         helper_log(LOG_NOTICE, "settings read again");
     } else {
@@ -196,6 +203,7 @@ static int start_tracking(struct daemon *daemon)
 {
     struct helper *helper = &daemon->helper;
     helper->started = now_monotonic();
+    set_limits(helper);
     helper->loop = loop_new();
     helper->connections = connections_new(helper->config.history);
     helper->trials = start_trials(&helper->config);

@@ -3,6 +3,7 @@
  * Reading and writing socket addresses.
  */
 #include "endpoint.h"
+#include "flow.h"
 
 #include <arpa/inet.h>
 #include <ctype.h>
@@ -117,9 +118,9 @@ const char *endpoint_read(const char *text, int domain, struct sockaddr_storage 
 
 static void format_inet6(const struct sockaddr_in6 *from, char text[ENDPOINT_SIZE])
 {
-    char host[INET6_ADDRSTRLEN], scope[16] = "";
+    char host[FLOW_ADDRESS_SIZE], scope[16] = "";
 
-    inet_ntop(AF_INET6, &from->sin6_addr, host, sizeof host);
+    flow_format_address(from->sin6_addr.s6_addr, AF_INET6, host);
     if (from->sin6_scope_id)
         snprintf(scope, sizeof scope, "%%%u", from->sin6_scope_id);
     snprintf(text, ENDPOINT_SIZE, "[%s%s]:%u", host, scope, ntohs(from->sin6_port));
@@ -127,9 +128,11 @@ static void format_inet6(const struct sockaddr_in6 *from, char text[ENDPOINT_SIZ
 
 static void format_inet(const struct sockaddr_in *from, char text[ENDPOINT_SIZE])
 {
-    char host[INET_ADDRSTRLEN];
+    uint8_t address[16] = {0};
+    char host[FLOW_ADDRESS_SIZE];
 
-    inet_ntop(AF_INET, &from->sin_addr, host, sizeof host);
+    memcpy(address + 12, &from->sin_addr, sizeof from->sin_addr);
+    flow_format_address(address, AF_INET, host);
     snprintf(text, ENDPOINT_SIZE, "%s:%u", host, ntohs(from->sin_port));
 }
 

@@ -63,10 +63,9 @@ const char *unit_name(enum option_unit unit)
 
 const char *mode_name(enum action_mode mode)
 {
-    static const char *const modes[] = {[MODE_SET] = "set",
-                                        [MODE_DEFAULT] = "default",
-                                        [MODE_FORCE] = "force",
-                                        [MODE_IGNORE] = "ignore"};
+    static const char *const modes[] = {
+        [MODE_SET] = "set",       [MODE_DEFAULT] = "default",   [MODE_FORCE] = "force",
+        [MODE_IGNORE] = "ignore", [MODE_AT_LEAST] = "at_least", [MODE_AT_MOST] = "at_most"};
 
     return modes[mode];
 }

@@ -6,6 +6,7 @@
 
 #include "compat.h"
 
+#include <string.h>
 #include <sys/socket.h>
 
 bool option_concerns(const struct option *row, const struct sockinfo *sockinfo)
@@ -51,6 +52,26 @@ bool read_option(int fd, int level, int optname, const struct option *row, struc
     if (buffer && getsockopt(fd, SOL_SOCKET, SO_BUF_LOCK, &lock, &lock_length) == 0)
         *unset = !(lock & buffer->lock);
     return true;
+}
+
+int restore_option(int fd, int level, int optname, const struct value *value, bool unset)
+{
+    const struct buffer *buffer = buffer_of(level, optname);
+    int size, lock;
+    socklen_t length = sizeof lock;
+
+    if (buffer == NULL || value->length != sizeof size)
+        return setsockopt(fd, level, optname, value->bytes, value->length);
+    memcpy(&size, value->bytes, sizeof size);
+    size /= 2;
+    if (setsockopt(fd, level, optname, &size, sizeof size) != 0)
+        return -1;
+    if (!unset)
+        return 0;
+    if (getsockopt(fd, SOL_SOCKET, SO_BUF_LOCK, &lock, &length) != 0)
+        return -1;
+    lock &= ~buffer->lock;
+    return setsockopt(fd, SOL_SOCKET, SO_BUF_LOCK, &lock, sizeof lock);
 }
 
 int option_reads(int level, int optname)

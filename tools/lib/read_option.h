@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Reading options back from a socket. System calls and nothing else, so that a socket that is
- * borrowed, or was handed over, is held no longer than that takes.
+ * Reading options back from a socket, and restoring them. System calls and nothing else, so that a
+ * socket that is borrowed, or was handed over, is held no longer than that takes.
  */
 #ifndef SOCKTUNE_READ_OPTION_H
 #define SOCKTUNE_READ_OPTION_H
@@ -19,6 +19,13 @@ bool option_concerns(const struct option *row, const struct sockinfo *sockinfo);
  */
 bool read_option(int fd, int level, int optname, const struct option *row, struct value *value,
                  bool *unset);
+
+/*
+ * Set an option to what read_option() told of it; `unset` as it told that. A buffer is set to half,
+ * since the kernel doubles it, and given back to the kernel's own tuning if it was unset. Returns
+ * 0, or -1 with errno.
+ */
+int restore_option(int fd, int level, int optname, const struct value *value, bool unset);
 
 /* The number by which getsockopt() tells an option: another one for a buffer set by force. Pure. */
 int option_reads(int level, int optname);

@@ -159,8 +159,8 @@ static int take_attribute(const struct nlattr *attribute, void *context)
         answer->info_length = mnl_attr_get_payload_len(attribute);
     } else if (type == INET_DIAG_SKMEMINFO &&
                mnl_attr_get_payload_len(attribute) >= (SK_MEMINFO_DROPS + 1) * sizeof(uint32_t)) {
-        memcpy(&answer->drops, (const uint32_t *)mnl_attr_get_payload(attribute) + SK_MEMINFO_DROPS,
-               sizeof answer->drops);
+        answer->memory = mnl_attr_get_payload(attribute);
+        answer->drops = answer->memory[SK_MEMINFO_DROPS];
     } else if (type == INET_DIAG_CONG && mnl_attr_validate(attribute, MNL_TYPE_NUL_STRING) == 0) {
         answer->congestion = mnl_attr_get_str(attribute);
     }
@@ -186,6 +186,8 @@ static void take_socket(const struct sock_diag *diag, const struct nlmsghdr *hea
     answer.state = message->idiag_state;
     answer.uid = message->idiag_uid;
     answer.owned = message->idiag_inode != 0;
+    answer.inode = message->idiag_inode;
+    answer.timer = message->idiag_timer;
     answer.receive_queue = message->idiag_rqueue;
     answer.send_queue = message->idiag_wqueue;
     (void)mnl_attr_parse(header, sizeof *message, take_attribute, &answer);

@@ -45,7 +45,21 @@ struct sock_diag_answer {
     const uint8_t *info;    /* NULL: none came. Borrowed for the call. */
     size_t info_length;
     const char *congestion; /* NULL: none came */
-    uint32_t drops;         /* of a listener: connections that it dropped since it was made */
+    uint32_t drops;         /* of a listener: connections that it dropped since it was made; of a
+                               datagram socket: datagrams */
+    uint64_t inode;         /* names the socket in /proc/PID/fd; 0: no process has it open */
+    uint8_t timer;          /* enum sock_diag_timer: what runs */
+    const uint32_t *memory; /* SK_MEMINFO_VARS numbers (linux/sock_diag.h); NULL: none came.
+                               Borrowed for the call. */
+};
+
+/* The timers of a socket, as the kernel numbers them (inet_diag_msg.idiag_timer). */
+enum sock_diag_timer {
+    SOCK_DIAG_TIMER_NONE,
+    SOCK_DIAG_TIMER_RETRANSMIT,
+    SOCK_DIAG_TIMER_KEEPALIVE,
+    SOCK_DIAG_TIMER_TIME_WAIT,
+    SOCK_DIAG_TIMER_PROBE /* of a window that the peer has closed */
 };
 
 typedef void sock_diag_take(void *context, const struct sock_diag_answer *answer);
@@ -71,9 +85,9 @@ int sock_diag_lookup(struct sock_diag *diag, const struct sock_diag_target *targ
                      unsigned count);
 
 /*
- * Begin a dump of the sockets of a family and protocol (IPPROTO_TCP, IPPROTO_MPTCP) in these states
- * (bits of 1 << state). The answers come with sock_diag_read(); those of MPTCP without `info`,
- * which would not be a tcp_info. -1 with errno, EBUSY while another one is under way.
+ * Begin a dump of the sockets of a family and protocol (IPPROTO_TCP, IPPROTO_MPTCP, IPPROTO_UDP) in
+ * these states (bits of 1 << state). The answers come with sock_diag_read(); those of MPTCP without
+ * `info`, which would not be a tcp_info. -1 with errno, EBUSY while another one is under way.
  */
 int sock_diag_dump(struct sock_diag *diag, uint8_t family, uint16_t protocol, uint32_t states);
 bool sock_diag_is_dumping(const struct sock_diag *diag);

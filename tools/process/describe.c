@@ -50,7 +50,19 @@ int observe(int fd, struct observed *observed)
     tcp_info_read(fd, &observed->tcp_info);
     add_address(&observed->sockinfo, &observed->local, observed->local_length, FACT_LOCAL);
     add_address(&observed->sockinfo, &observed->remote, observed->remote_length, FACT_REMOTE);
+    observed->connecting = !observed->listens && observed->remote_length == 0 &&
+                           (observed->sockinfo.known & FACT_ROLE) != 0 &&
+                           observed->sockinfo.roles == ROLE_CONNECT;
     return 0;
+}
+
+void observed_set_remote(struct observed *observed, const struct sockaddr_storage *remote,
+                         socklen_t length)
+{
+    observed->remote = *remote;
+    observed->remote_length = length;
+    observed->sockinfo.unavailable &= (uint8_t)~FACT_REMOTE;
+    add_address(&observed->sockinfo, remote, length, FACT_REMOTE);
 }
 
 const char *observed_protocol(const struct observed *observed, char text[32])

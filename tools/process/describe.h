@@ -18,8 +18,14 @@ struct observed {
     struct sockaddr_storage local, remote;
     socklen_t local_length, remote_length; /* 0: there is none */
     bool listens;
+    bool connecting; /* in SYN_SENT: observed_set_remote() gives its remote address */
     struct tcp_info_bytes tcp_info;
 };
+
+/* A connection in SYN_SENT has a remote address that getpeername(2) does not give: take it from
+ * elsewhere (process_socket_remote()). */
+void observed_set_remote(struct observed *observed, const struct sockaddr_storage *remote,
+                         socklen_t length);
 
 /* Ask `fd`. Returns 0, or -1 with errno if it is no socket. */
 int observe(int fd, struct observed *observed);

@@ -3,7 +3,6 @@
  * pidfd_open(2), pidfd_getfd(2), and what they refuse.
  */
 #include "duplicate.h"
-
 #include "compat.h"
 
 #include <errno.h>
@@ -18,11 +17,14 @@ int lender_open(pid_t pid, struct lender *lender)
 {
     char path[64];
     struct stat status;
+    const pid_t thread = process_live_thread(pid);
 
-    *lender = (struct lender){.pid = pid, .pidfd = (int)syscall(SYS_pidfd_open, pid, 0)};
+    *lender = (struct lender){
+        .pid = pid,
+        .pidfd = (int)syscall(SYS_pidfd_open, thread, thread == pid ? 0 : PIDFD_THREAD)};
     if (lender->pidfd < 0)
         return -1;
-    snprintf(path, sizeof path, "/proc/%d/ns/net", pid);
+    snprintf(path, sizeof path, "/proc/%d/ns/net", thread);
     if (stat(path, &status) == 0)
         lender->network = status.st_ino;
     return 0;

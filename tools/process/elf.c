@@ -71,6 +71,12 @@ static const struct obstacle obstacles[] = {
      "LD_PRELOAD yourself, do that too, or put the runtime first: LD_PRELOAD=\"RUNTIME LIBRARY\", "
      "RUNTIME being the file that `ldd PROGRAM` shows for it; or link the program with "
      "-static-libasan."},
+    {OBSTACLE_DEEPBIND, "deepbind",
+     "it is PHP, which loads its extensions with RTLD_DEEPBIND: they are bound to libc past every "
+     "preloaded library, so the sockets of curl, pgsql, sockets and other extensions get no "
+     "options",
+     "Run it by `socktune run --supervise`, which tunes it from outside. The streams of PHP itself "
+     "(fsockopen, http://) are reached by preloading, too."},
     {OBSTACLE_UNREADABLE, "unreadable",
      "it may be executed but not read, so what it is cannot be told",
      "Ask again as root or as its owner."},
@@ -131,6 +137,8 @@ unsigned executable_obstacles(const struct executable *executable, const struct 
         found |= OBSTACLE_LOADER;
     if (asan_hindered(executable, launch))
         found |= OBSTACLE_ASAN;
+    if (executable->php)
+        found |= OBSTACLE_DEEPBIND;
     if (!launch->library)
         return found;
     if (executable->loader_kind == LOADER_MUSL && strchr(launch->library, '$'))
@@ -303,7 +311,15 @@ static int keep_needed(const Elf_Data *entries, size_t count, const Elf_Data *st
     return 0;
 }
 
-static int read_needed(Elf *elf, struct executable *executable)
+/* Every PHP extension calls this function, which the interpreter exports. */
+static bool has_php(const Elf_Data *strings)
+{
+    static const char name[] = "\0zend_parse_parameters";
+
+    return memmem(strings->d_buf, strings->d_size, name, sizeof name) != NULL;
+}
+
+static int read_dynamic(Elf *elf, struct executable *executable)
 {
     GElf_Phdr header;
     Elf_Data *entries, *strings;
@@ -333,6 +349,7 @@ static int read_needed(Elf *elf, struct executable *executable)
     strings = elf_getdata_rawchunk(elf, offset, size, ELF_T_BYTE);
     if (!strings)
         return errno = ENOEXEC, -1;
+    executable->php = has_php(strings);
     return keep_needed(entries, count, strings, executable);
 }
 
@@ -404,7 +421,7 @@ static int read_elf(int fd, struct executable *executable)
         errno = ENOEXEC;
         goto out;
     }
-    if (read_loader(elf, executable) != 0 || read_needed(elf, executable) != 0)
+    if (read_loader(elf, executable) != 0 || read_dynamic(elf, executable) != 0)
         goto out;
     executable->go = has_go_note(elf) || has_go_section(elf);
     if (executable->loader)

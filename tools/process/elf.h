@@ -40,6 +40,7 @@ struct executable {
     char *loader;  /* PT_INTERP, or NULL */
     char **needed; /* DT_NEEDED, ended by NULL; never NULL itself */
     bool go;       /* the Go runtime is in it */
+    bool php;      /* the PHP interpreter is in it: it exports what PHP's extensions call */
     bool setuid;   /* the bit is set and the file system honours it */
     bool setgid;
     bool capabilities; /* the file bears capabilities, and the file system honours them */
@@ -94,7 +95,8 @@ enum obstacle_bit {
     OBSTACLE_SECURE = 32,
     OBSTACLE_ASAN = 64,
     OBSTACLE_NO_LIBC = 128,
-    OBSTACLE_UNREADABLE = 256 /* not an obstacle in itself, but all above may be true */
+    OBSTACLE_UNREADABLE = 256, /* not an obstacle in itself, but any other may be true */
+    OBSTACLE_DEEPBIND = 512
 };
 
 /* Those that no way of preloading overcomes. */
@@ -102,6 +104,9 @@ enum obstacle_bit {
 
 /* Those that `socktune run` overcomes by itself; they matter to who sets LD_PRELOAD by hand. */
 #define OBSTACLES_AVOIDED (OBSTACLE_MUSL_TOKEN | OBSTACLE_ASAN)
+
+/* Those that leave some of its sockets in reach. */
+#define OBSTACLES_PARTIAL OBSTACLE_DEEPBIND
 
 struct obstacle {
     unsigned bit;

@@ -104,13 +104,26 @@ static int set_option(const struct socket_handle *socket, int level, int optname
         return fail(ENOPROTOOPT);
     if (length > sizeof fake->options[0].value)
         return fail(EINVAL);
+    uint32_t doubled;
+    if (level == SOL_SOCKET && (optname == SO_SNDBUF || optname == SO_RCVBUF) &&
+        length == sizeof doubled) {
+        memcpy(&doubled, value, sizeof doubled);
+        doubled *= 2;
+        value = &doubled;
+    }
+    fake_socket_put(fake, level, optname, value, length);
+    return 0;
+}
+
+void fake_socket_put(struct fake_socket *fake, int level, int optname, const void *value,
+                     socklen_t length)
+{
     fake_socket_unset(fake, level, optname);
-    if (fake->option_count == POLICY_OPTIONS_MAX)
-        return fail(ENOMEM);
+    if (fake->option_count == FAKE_OPTIONS_MAX)
+        return;
     struct fake_option *option = &fake->options[fake->option_count++];
     *option = (struct fake_option){.level = level, .optname = optname, .length = length};
     memcpy(option->value, value, length);
-    return 0;
 }
 
 void fake_socket_unset(struct fake_socket *fake, int level, int optname)

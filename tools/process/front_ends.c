@@ -56,12 +56,15 @@ const struct front_end_limit *front_end_limit_of(enum front_end front_end,
     const struct policy_option *option = &policy->options[action->option];
     const struct policy_rule *rule =
         policy_rule_of_action(policy, (uint32_t)(action - policy->actions));
+    unsigned modes = 1u << action->mode;
     if (front_end != FRONT_END_PRELOAD && rule->trial.count != 0)
         return &trial;
+    if ((rule->flags & RULE_REQUIRE) != 0)
+        modes |= MODE_REQUIRED;
     for (size_t i = 0; i < sizeof limits / sizeof *limits; i++)
         if (limits[i].front_end == front_end && any_of(limits[i].phases, phases) &&
-            any_of(limits[i].ops, 1u << action->op) &&
-            any_of(limits[i].modes, 1u << action->mode) && any_of(limits[i].flags, option->flags))
+            any_of(limits[i].ops, 1u << action->op) && any_of(limits[i].modes, modes) &&
+            any_of(limits[i].flags, option->flags))
             return &limits[i];
     return NULL;
 }

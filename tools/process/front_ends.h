@@ -14,6 +14,9 @@ enum front_end {
     FRONT_END_COUNT
 };
 
+/* Beside 1 << MODE_...: the action's rule says `require`. */
+#define MODE_REQUIRED (1u << MODE_COUNT)
+
 enum limit_certainty { LIMIT_MISSES, LIMIT_DEPENDS, LIMIT_UNGUARDED };
 
 struct front_end_limit {

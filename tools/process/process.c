@@ -4,6 +4,7 @@
  */
 #include "process.h"
 #include "compat.h"
+#include "endpoint.h"
 #include "tcp_info.h"
 
 #include <arpa/inet.h>
@@ -165,7 +166,7 @@ static void read_name(const char *status, char name[64])
 static int read_status(struct process *process)
 {
     size_t size;
-    char *status = read_whole(process->pid, "status", &size);
+    char *status = read_whole(process->thread, "status", &size);
 
     if (!status) {
         if (errno == ENOENT)
@@ -187,7 +188,7 @@ static int read_exe(struct process *process)
 {
     static const char deleted[] = " (deleted)";
     char path[PATH_MAX], target[PATH_MAX];
-    ssize_t length = readlink(proc_path(process->pid, "exe", path), target, sizeof target - 1);
+    ssize_t length = readlink(proc_path(process->thread, "exe", path), target, sizeof target - 1);
     size_t mark = sizeof deleted - 1;
 
     if (length < 0) {
@@ -206,7 +207,7 @@ static int read_exe(struct process *process)
 static void read_maps(struct process *process)
 {
     char path[PATH_MAX], line[PATH_MAX + 128];
-    FILE *maps = fopen(proc_path(process->pid, "maps", path), "re");
+    FILE *maps = fopen(proc_path(process->thread, "maps", path), "re");
 
     /* Without the permission, open() succeeds in some kernels and read() fails or gives nothing. */
     if (!maps || !fgets(line, sizeof line, maps)) {
@@ -231,7 +232,7 @@ static void read_maps(struct process *process)
 static void read_auxv(struct process *process)
 {
     size_t size;
-    char *text = read_whole(process->pid, "auxv", &size);
+    char *text = read_whole(process->thread, "auxv", &size);
     uint64_t first = 0;
     bool wide;
 
@@ -345,6 +346,31 @@ static void order_sockets(struct open_sockets *open)
     qsort(items, open->count, sizeof *items, by_first_and_fd);
 }
 
+/* Does it still have the memory and the descriptors of its process? */
+static bool has_executable(pid_t tid)
+{
+    char path[PATH_MAX], target[PATH_MAX];
+    return readlink(proc_path(tid, "exe", path), target, sizeof target) >= 0;
+}
+
+pid_t process_live_thread(pid_t pid)
+{
+    char path[PATH_MAX];
+    pid_t found = pid;
+    DIR *tasks;
+    if (has_executable(pid) || errno != ENOENT)
+        return pid;
+    tasks = opendir(proc_path(pid, "task", path));
+    for (struct dirent *entry; tasks != NULL && found == pid && (entry = readdir(tasks)) != NULL;) {
+        pid_t tid = (pid_t)strtol(entry->d_name, NULL, 10);
+        if (tid > 0 && tid != pid && has_executable(tid))
+            found = tid;
+    }
+    if (tasks != NULL)
+        closedir(tasks);
+    return found;
+}
+
 int open_sockets_read(pid_t pid, struct open_sockets *open)
 {
     char path[PATH_MAX];
@@ -352,7 +378,7 @@ int open_sockets_read(pid_t pid, struct open_sockets *open)
     int result = 0;
 
     *open = (struct open_sockets){0};
-    directory = opendir(proc_path(pid, "fd", path));
+    directory = opendir(proc_path(process_live_thread(pid), "fd", path));
     if (!directory)
         return -1;
     for (struct dirent *entry; result == 0 && (entry = readdir(directory));)
@@ -367,23 +393,71 @@ void open_sockets_free(struct open_sockets *open)
     free(open->items);
 }
 
-/* "0100007F:1F90" of /proc/net/tcp: 32-bit words in the machine's byte order, the port in hex. */
-static void format_address(const char *hex, char text[64])
+/* Read "0100007F:1F90" of /proc/net/tcp: 32-bit words in the machine's byte order, the port in hex.
+ * Returns the length of the address. */
+static socklen_t read_hex_address(const char *hex, struct sockaddr_storage *to)
 {
     uint32_t words[4] = {0};
-    char address[INET6_ADDRSTRLEN];
     size_t digits = strcspn(hex, ":");
     size_t count = digits == 32 ? 4 : 1;
-    unsigned long port = hex[digits] ? strtoul(hex + digits + 1, NULL, 16) : 0;
+    in_port_t port = htons(hex[digits] != '\0' ? (uint16_t)strtoul(hex + digits + 1, NULL, 16) : 0);
 
     for (size_t i = 0; i < count; i++) {
         char word[9];
 
-        snprintf(word, sizeof word, "%.8s", hex + 8 * (size_t)i);
+        snprintf(word, sizeof word, "%.8s", hex + 8 * i);
         words[i] = (uint32_t)strtoul(word, NULL, 16);
     }
-    inet_ntop(count == 4 ? AF_INET6 : AF_INET, words, address, sizeof address);
-    snprintf(text, 64, count == 4 ? "[%s]:%lu" : "%s:%lu", address, port);
+    memset(to, 0, sizeof *to);
+    if (count == 1) {
+        struct sockaddr_in *address = (struct sockaddr_in *)to;
+        *address = (struct sockaddr_in){
+            .sin_family = AF_INET, .sin_port = port, .sin_addr.s_addr = words[0]};
+        return sizeof *address;
+    }
+    struct sockaddr_in6 *address = (struct sockaddr_in6 *)to;
+    *address = (struct sockaddr_in6){.sin6_family = AF_INET6, .sin6_port = port};
+    memcpy(&address->sin6_addr, words, sizeof words);
+    return sizeof *address;
+}
+
+static void format_hex_address(const char *hex, char text[64])
+{
+    struct sockaddr_storage address;
+    char endpoint[ENDPOINT_SIZE];
+
+    endpoint_format(&address, read_hex_address(hex, &address), endpoint);
+    snprintf(text, 64, "%.63s", endpoint);
+}
+
+static int find_remote(FILE *table, uint64_t inode, struct sockaddr_storage *remote,
+                       socklen_t *length)
+{
+    char line[512], address[48];
+    uint64_t found;
+    while (fgets(line, sizeof line, table) != NULL)
+        if (sscanf(line, "%*s %*s %47s %*x %*s %*s %*s %*s %*s %" SCNu64, address, &found) == 2 &&
+            found == inode) {
+            *length = read_hex_address(address, remote);
+            return 0;
+        }
+    return -1;
+}
+
+int process_socket_remote(pid_t pid, uint64_t inode, struct sockaddr_storage *remote,
+                          socklen_t *length)
+{
+    static const char *const tables[] = {"net/tcp", "net/tcp6"};
+    char path[PATH_MAX];
+    int result = -1;
+    for (size_t i = 0; result != 0 && i < sizeof tables / sizeof *tables; i++) {
+        FILE *table = fopen(proc_path(process_live_thread(pid), tables[i], path), "re");
+        if (table == NULL)
+            continue;
+        result = find_remote(table, inode, remote, length);
+        fclose(table);
+    }
+    return result;
 }
 
 static const char *state_name(const char *protocol, unsigned state)
@@ -417,8 +491,8 @@ static int keep_socket(struct process *process, const char *protocol, const char
     kept = &process->sockets[process->socket_count++];
     *kept = (struct process_socket){
         .fd = match->first, .protocol = protocol, .state = state_name(protocol, state)};
-    format_address(local, kept->local);
-    format_address(remote, kept->remote);
+    format_hex_address(local, kept->local);
+    format_hex_address(remote, kept->remote);
     return 0;
 }
 
@@ -430,7 +504,7 @@ static int read_socket_table(struct process *process, const char *protocol,
     int result = 0;
 
     snprintf(name, sizeof name, "net/%s", protocol);
-    table = fopen(proc_path(process->pid, name, path), "re");
+    table = fopen(proc_path(process->thread, name, path), "re");
     if (!table)
         return 0; /* no such protocol in this kernel (IPv6 may be off) */
     while (result == 0 && fgets(line, sizeof line, table))
@@ -445,7 +519,7 @@ static int read_sockets(struct process *process)
                                             "udplite", "udplite6", "raw", "raw6"};
     struct open_sockets open;
     size_t room = 0;
-    int result = open_sockets_read(process->pid, &open);
+    int result = open_sockets_read(process->thread, &open);
 
     process->uring_open = open.uring;
     if (result != 0 && errno != ENOMEM) {
@@ -472,7 +546,7 @@ static bool differs(struct process *process, const char *name)
     struct stat theirs, ours;
 
     snprintf(own, sizeof own, "/proc/self/%s", name);
-    if (stat(proc_path(process->pid, name, path), &theirs) != 0 || stat(own, &ours) != 0) {
+    if (stat(proc_path(process->thread, name, path), &theirs) != 0 || stat(own, &ours) != 0) {
         process->unknown |= UNKNOWN_NAMESPACES;
         return false;
     }
@@ -504,11 +578,12 @@ int process_identify(pid_t pid, struct process *process)
 {
     char **words;
 
-    *process = (struct process){.pid = pid, .argv = no_words, .environment = no_words};
+    *process = (struct process){
+        .pid = pid, .thread = process_live_thread(pid), .argv = no_words, .environment = no_words};
     if (read_status(process) != 0 || read_exe(process) != 0)
         return -1;
-    process->cgroup = process_cgroup(pid);
-    words = read_words(pid, "cmdline");
+    process->cgroup = process_cgroup(process->thread);
+    words = read_words(process->thread, "cmdline");
     if (words)
         process->argv = without_title(without_padding(words));
     return 0;
@@ -538,11 +613,12 @@ int process_read(pid_t pid, struct process *process)
         return -1;
     read_maps(process);
     read_auxv(process);
-    words = read_words(pid, "environ");
+    words = read_words(process->thread, "environ");
     if (words)
         process->environment = words;
     else
         process->unknown |= UNKNOWN_ENVIRONMENT;
+    process->supervisor = process->seccomp == 2 ? process_supervisor(pid) : 0;
     process->other_mounts = differs(process, "root");
     process->other_mounts |= differs(process, "ns/mnt");
     process->other_network = differs(process, "ns/net");
@@ -577,7 +653,8 @@ bool process_sees(const struct process *process, const char *path)
 {
     char root[PATH_MAX];
     struct open_how how = {.flags = O_PATH | O_CLOEXEC, .resolve = RESOLVE_IN_ROOT};
-    int directory = open(proc_path(process->pid, "root", root), O_PATH | O_DIRECTORY | O_CLOEXEC);
+    int directory =
+        open(proc_path(process->thread, "root", root), O_PATH | O_DIRECTORY | O_CLOEXEC);
     long fd;
     bool seen;
 

@@ -11,6 +11,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/socket.h>
 #include <sys/types.h>
 
 /* What could not be read, for want of permission or because the process ended meanwhile. */
@@ -36,6 +37,7 @@ struct process_socket {
 /* Release with process_free(). */
 struct process {
     pid_t pid;
+    pid_t thread;     /* process_live_thread() */
     char name[64];    /* of its main thread; kernel threads have no other */
     char *exe;        /* path of the executable as the process's mount namespace has it, or NULL */
     bool exe_deleted; /* the file has been removed or replaced since */
@@ -51,6 +53,7 @@ struct process {
     bool library_loaded;            /* libsocktune.so is mapped */
     bool uring_loaded;              /* liburing is mapped */
     bool uring_open;                /* it has an io_uring */
+    pid_t supervisor;               /* process_supervisor() */
     bool other_mounts;              /* another mount namespace, or another root, than we have */
     bool other_network;             /* another network namespace than ours */
     bool other_users;               /* another user namespace than ours */
@@ -75,6 +78,20 @@ int process_identify(pid_t pid, struct process *process);
 /* The path of a process in the cgroup v2 hierarchy, malloc()ed; pid 0: this process. NULL where it
  * cannot be read, or there is no such hierarchy. */
 char *process_cgroup(pid_t pid);
+
+/* A thread of the process that still runs: `pid` itself, or another one if its main thread has
+ * ended, for then /proc/PID shows no file, no descriptors and no command line. `pid` if there is
+ * none. */
+pid_t process_live_thread(pid_t pid);
+
+/*
+ * The remote address of a TCP socket by its inode, from /proc/PID/net: also of a connection that is
+ * not established yet (SYN_SENT), of which getpeername(2) says nothing. IPv4 within an AF_INET6
+ * socket is v4-mapped. Returns 0, or -1 if it is not found.
+ */
+int process_socket_remote(pid_t pid, uint64_t inode, struct sockaddr_storage *remote,
+                          socklen_t *length);
+
 /* What the matchers of rules are compared with; borrowed from `process`. Where the executable may
  * not be seen, it is the process's own name, which mostly is the executable's. */
 struct identity process_identity(const struct process *process);
@@ -102,6 +119,16 @@ struct open_sockets {
  * be freed in any case. */
 int open_sockets_read(pid_t pid, struct open_sockets *open);
 void open_sockets_free(struct open_sockets *open);
+
+/* The process ID of the `socktune run --supervise` that supervises the process; 0 if there is none
+ * that this user may look into. */
+pid_t process_supervisor(pid_t pid);
+
+/* The parent of a process; 0 if there is none, or the process is gone. */
+pid_t process_parent(pid_t pid);
+
+/* When the process was created (fork(2)), in seconds since 1970, to some 10 ms; 0 if it is gone. */
+double process_started(pid_t pid);
 
 /* The value of a variable of its environment at the start, or NULL. */
 const char *process_getenv(const struct process *process, const char *name);

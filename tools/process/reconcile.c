@@ -15,6 +15,7 @@
 
 #include <errno.h>
 #include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -149,6 +150,13 @@ static bool has_use(const struct option *row, const struct sockinfo *sockinfo)
     return !row || !(sockinfo->known & FACT_ROLE) || row->roles & sockinfo->roles;
 }
 
+/* The kernel compares the count of SYNs with TCP_SYNCNT at each of them (tcp_write_timeout()); all
+ * else that is part of the handshake is in the first. */
+static bool counts_at_each_syn(const struct option *row)
+{
+    return row != NULL && row->level == IPPROTO_TCP && row->optname == TCP_SYNCNT;
+}
+
 static const char *too_late(const struct policy *policy, const struct policy_action *action,
                             const struct option *row, const struct observed *observed)
 {
@@ -156,11 +164,15 @@ static const char *too_late(const struct policy *policy, const struct policy_act
         return "too late: the protocol is chosen when a socket is made";
     if (action->op == OP_SOURCE)
         return "too late: the source address is chosen when a socket connects";
+    if (action->op == OP_BACKLOG)
+        return "too late: the program has called listen() already";
+    if (observed->connecting && counts_at_each_syn(row))
+        return NULL;
     if (sockinfo_is_connection(&observed->sockinfo) &&
         (policy->options[action->option].flags & OPTION_EARLY ||
          (row && row->when == WHEN_CONNECT)))
         return row && row->when == WHEN_BIND ? "too late: the connection is bound to its address"
-                                             : "too late: the connection is past its handshake";
+                                             : "too late: the connection has begun its handshake";
     return NULL;
 }
 
@@ -170,6 +182,8 @@ static bool has_special(const struct policy_action *action, const struct value *
 {
     int32_t protocol;
 
+    if (action->op == OP_BACKLOG)
+        return false;
     if (action->op == OP_SOURCE)
         return memcmp(observed->sockinfo.local.bytes, wanted->bytes,
                       sizeof observed->sockinfo.local.bytes) == 0;
@@ -208,7 +222,7 @@ static bool wants_action(const struct application *application, const struct pol
     const struct retuner *retuner = retuning->retuner;
     const struct policy_option *option = &retuner->policy->options[action->option];
     const struct option *row = action_option(retuner->policy, action);
-    bool special = action->op == OP_TRANSPORT || action->op == OP_SOURCE;
+    bool special = policy_is_argument(action) || action->op == OP_SOURCE;
     struct retuned_option *result;
 
     if (!has_use(row, &retuning->observed->sockinfo))
@@ -222,10 +236,14 @@ static bool wants_action(const struct application *application, const struct pol
     if (!result->after.length) {
         result->error = ENOPROTOOPT;
         result->result = RETUNED_FAILED;
+    } else if (policy_is_bound(action) && apply_yields(application, action, phase)) {
+        result->after = result->before;
+        result->result = RETUNED_SAME;
     } else if (special ? has_special(action, &result->after, retuning->observed)
                        : !result->unset && same_bytes(&result->after, &result->before)) {
         result->result = RETUNED_SAME;
     } else if (!result->unset && apply_yields(application, action, phase)) {
+        result->after = result->before;
         result->result = RETUNED_KEPT;
     } else if ((result->late = too_late(retuner->policy, action, row, retuning->observed))) {
         result->result = RETUNED_FAILED;

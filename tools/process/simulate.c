@@ -53,6 +53,16 @@ static void note_result(const struct application *application, const struct poli
         note_given(application->context, action, phase);
 }
 
+/* Is it known what a bound is to be compared with? A later bound stands against an earlier one. */
+static bool is_known(const struct simulation *simulation, uint32_t option)
+{
+    const struct default_value *initial = simulation->scenario->initial;
+    uint32_t given = simulation->given[option].effect.action;
+
+    return (initial != NULL && initial[option].length != 0) ||
+           (given != NO_ACTION && !policy_is_bound(&simulation->policy->actions[given]));
+}
+
 /* A socket that is there already has its address: whether `source` would have given it one does not
  * show by binding it. */
 static bool wants_action(const struct application *application, const struct policy_action *action,
@@ -61,8 +71,10 @@ static bool wants_action(const struct application *application, const struct pol
     struct simulation *simulation = application->context;
     struct address source;
 
-    if (action->op == OP_TRANSPORT)
+    if (policy_is_argument(action))
         return false;
+    if (policy_is_bound(action) && !is_known(simulation, action->option))
+        return true;
     if (action->op != OP_SOURCE || !simulation->scenario->open)
         return !apply_yields(application, action, phase);
     memcpy(&source, policy_string(application->policy, action->value), sizeof source);
@@ -100,6 +112,17 @@ static void tune(struct simulation *simulation, struct sockinfo *sockinfo, unsig
 
     decide(simulation, sockinfo, phases, &decision);
     carry_out(simulation, sockinfo, &decision, phases);
+}
+
+/* Give the fake socket what the kernel gives a new one. */
+static void begin_option(struct simulation *simulation, uint32_t option)
+{
+    const struct policy_option *which = &simulation->policy->options[option];
+    const struct default_value *initial = simulation->scenario->initial;
+
+    if (initial != NULL && initial[option].length != 0)
+        fake_socket_put(&simulation->fake, which->level, which->optname, initial[option].bytes,
+                        initial[option].length);
 }
 
 /* --- the calls -------------------------------------------------------------------------------- */
@@ -174,10 +197,17 @@ static void do_connect(struct simulation *simulation, const struct sockaddr_stor
 
 static void do_listen(struct simulation *simulation)
 {
+    const struct policy_action *backlog;
     struct sockinfo sockinfo;
+    struct decision decision;
 
     sockinfo_at_listen(&sockinfo);
-    tune(simulation, &sockinfo, PHASE_BIT(PHASE_LISTEN));
+    decide(simulation, &sockinfo, PHASE_BIT(PHASE_LISTEN), &decision);
+    carry_out(simulation, &sockinfo, &decision, PHASE_BIT(PHASE_LISTEN));
+    /* What the program passes is not known: a bound counts as given. */
+    apply_backlog(simulation->policy, &decision, &sockinfo, 0, &backlog);
+    if (backlog != NULL)
+        note_given(simulation, backlog, PHASE_LISTEN);
     simulation->fake.state = FAKE_LISTENS;
     tune(simulation, &sockinfo, PHASE_BIT(PHASE_LISTENING));
 }
@@ -194,6 +224,7 @@ static void do_accept(struct simulation *simulation)
             simulation->given[i].effect.action = NO_ACTION;
             fake_socket_unset(&simulation->fake, policy->options[i].level,
                               policy->options[i].optname);
+            begin_option(simulation, i);
         }
     }
     simulation->fake.local = simulation->scenario->local;
@@ -261,13 +292,13 @@ static bool is_guarded(const struct simulation *simulation, const struct active 
     return learn_guard(simulation->policy, active, &simulation->socket, option, &sockinfo, &guard);
 }
 
-/* The `force` that won, or else the last `ignore` that swallows by itself. */
+/* The `force` or bound that won, or else the last statement that holds by itself. */
 static uint32_t guard_reason(const struct simulation *simulation, uint32_t option)
 {
     const struct policy *policy = simulation->policy;
     uint32_t winner = simulation->given[option].effect.action;
 
-    if (winner != NO_ACTION && policy->actions[winner].mode == MODE_FORCE)
+    if (winner != NO_ACTION && policy_is_guard(&policy->actions[winner]))
         return winner;
     for (uint32_t i = simulation->active->count; i-- > 0;) {
         const struct active alone = {&simulation->active->rules[i], 1};
@@ -276,8 +307,7 @@ static uint32_t guard_reason(const struct simulation *simulation, uint32_t optio
         if (!is_guarded(simulation, &alone, option))
             continue;
         for (uint32_t a = actions.first; a < actions.first + actions.count; a++)
-            if (policy->actions[a].option == option &&
-                (policy->actions[a].mode == MODE_IGNORE || policy->actions[a].mode == MODE_FORCE))
+            if (policy->actions[a].option == option && policy_is_guard(&policy->actions[a]))
                 return a;
     }
     return NO_ACTION;
@@ -320,8 +350,10 @@ static void begin(struct simulation *simulation, const struct policy *policy,
                                                .type = scenario->type,
                                                .protocol = scenario->protocol}};
     simulation->socket = fake_socket_handle(&simulation->fake);
-    for (uint32_t i = 0; i < policy->option_count; i++)
+    for (uint32_t i = 0; i < policy->option_count; i++) {
         simulation->given[i].effect.action = NO_ACTION;
+        begin_option(simulation, i);
+    }
 }
 
 static void list_effects(struct simulation *simulation, struct outcome *outcome)

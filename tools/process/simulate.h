@@ -7,6 +7,7 @@
 #ifndef SOCKTUNE_SIMULATE_H
 #define SOCKTUNE_SIMULATE_H
 
+#include "defaults.h"
 #include "match.h"
 
 enum life {
@@ -29,6 +30,9 @@ struct scenario {
     bool open;
     /* The connection is in this arm of every trial, counted from 1; 0: it is in none. */
     uint8_t trial_arm;
+    /* What the kernel gives such a socket, by option, for bounds (at_least, at_most) to compare
+     * with. NULL, or length 0: not known, and a bound counts as given. Borrowed. */
+    const struct default_value *initial;
 };
 
 /* An option given to the socket. */
@@ -38,10 +42,11 @@ struct effect {
     bool inherited; /* given to the listener, and had from it */
 };
 
-/* An option that the program cannot set itself on the socket as it is at the end. */
+/* An option that the program cannot set itself, or not as it likes, on the socket as it is at the
+ * end. */
 struct guarded_option {
     uint32_t option; /* index into policy->options */
-    uint32_t action; /* the `force` or `ignore` that is the reason */
+    uint32_t action; /* the `force`, `ignore` or bound that is the reason */
 };
 
 struct outcome {

@@ -4,6 +4,7 @@
  * notification: everything here may be done twice.
  */
 #include "call_socket.h"
+#include "bound.h"
 #include "call_trace.h"
 #include "learn.h"
 #include "record.h"
@@ -16,13 +17,16 @@
 static void note_applied(const struct application *application, const struct policy_action *action,
                          enum phase phase, enum applied result, int error)
 {
-    const struct traced_call *traced = application->context;
+    struct traced_call *traced = application->context;
     struct target_reporter *reporter = traced->target->program->reporter;
     if (reporter != NULL)
         reporter_note(reporter, action->option,
                       result == APPLIED_KEPT ? RECORD_KEPT : (unsigned)error);
     if (call_trace_is_on())
         call_trace_action(application, action, phase, result, error);
+    if (result == APPLIED_FAILED && traced->failure == 0 &&
+        apply_is_required(application->policy, action, phase))
+        traced->failure = error;
 }
 
 /* What is given, by whom, and to which call it belongs. */
@@ -30,7 +34,7 @@ static struct application application_of(const struct call_context *call,
                                          const struct socket_handle *socket,
                                          struct sockinfo *sockinfo, struct traced_call *traced)
 {
-    *traced = (struct traced_call){call->context->policy, call->target, call->name, call->fd};
+    *traced = (struct traced_call){call->context->policy, call->target, call->name, call->fd, 0};
     return (struct application){.policy = call->context->policy,
                                 .sockinfo = sockinfo,
                                 .socket = socket,
@@ -65,8 +69,8 @@ static bool make_up_for_socket(const struct call_context *call, const struct soc
     return true;
 }
 
-void call_tune(const struct call_context *call, const struct socket_handle *socket,
-               struct sockinfo *sockinfo, unsigned phases)
+int call_tune(const struct call_context *call, const struct socket_handle *socket,
+              struct sockinfo *sockinfo, unsigned phases)
 {
     const struct target_program *program = call->target->program;
     struct traced_call traced;
@@ -75,6 +79,24 @@ void call_tune(const struct call_context *call, const struct socket_handle *sock
     application.defaults = program->defaults;
     if ((program->phases & BIT(SOCKET)) == 0 || make_up_for_socket(call, socket))
         apply_to(call, &application, sockinfo);
+    return traced.failure;
+}
+
+int call_backlog(const struct call_context *call, const struct socket_handle *socket,
+                 struct sockinfo *sockinfo, int backlog)
+{
+    const struct policy_action *action;
+    struct traced_call traced;
+    struct application application = application_of(call, socket, sockinfo, &traced);
+    struct decision decision;
+    int wanted;
+    learn_decision(application.policy, &call->target->program->active, socket, sockinfo,
+                   PHASE_LISTEN, BIT(LISTEN), &decision);
+    wanted = apply_backlog(application.policy, &decision, sockinfo, backlog, &action);
+    if (action != NULL)
+        note_applied(&application, action, PHASE_LISTEN,
+                     policy_is_bound(action) && wanted == backlog ? APPLIED_KEPT : APPLIED_SET, 0);
+    return wanted;
 }
 
 /* --- accepted sockets ------------------------------------------------------------------------- */
@@ -130,10 +152,22 @@ static bool set_own(const struct socket_handle *socket, const struct call_settin
 static bool force_option(const struct call_context *call, const struct socket_handle *socket,
                          struct option_ruling *ruling)
 {
-    const struct policy_action *action = &call->context->policy->actions[ruling->guard.forced];
+    const struct policy_action *action = &call->context->policy->actions[ruling->guard.held];
     struct traced_call traced;
     const struct application application = application_of(call, socket, &ruling->sockinfo, &traced);
     return apply_now(&application, action);
+}
+
+/* Does the value keep within the bound that holds, if it is one? */
+static bool is_admitted(const struct policy *policy, const struct call_setting *setting,
+                        const struct option_ruling *ruling)
+{
+    const struct policy_action *action;
+    if (ruling->guard.held == NO_ACTION || ruling->guard.ignored)
+        return false;
+    action = &policy->actions[ruling->guard.held];
+    return policy_is_bound(action) &&
+           bound_admits_own(policy, action, setting->value, setting->length);
 }
 
 /* As preload/guarded.c does it. */
@@ -141,18 +175,19 @@ static bool set_guarded(const struct call_context *call, const struct socket_han
                         const struct call_setting *setting, struct option_ruling *ruling)
 {
     const struct policy *policy = call->context->policy;
-    struct traced_call traced = {policy, call->target, call->name, call->fd};
-    if (setting->length < policy->options[ruling->option].least)
+    struct traced_call traced = {policy, call->target, call->name, call->fd, 0};
+    if (setting->length < policy->options[ruling->option].least ||
+        is_admitted(policy, setting, ruling))
         return false;
-    if (ruling->guard.forced != NO_ACTION) {
-        bool merged = policy->actions[ruling->guard.forced].op == OP_MERGE;
+    if (ruling->guard.held != NO_ACTION) {
+        bool merged = policy->actions[ruling->guard.held].op == OP_MERGE;
         if (merged && !set_own(socket, setting))
             return false;
         if (!force_option(call, socket, ruling) && !merged)
             return false;
     }
     if (call_trace_is_on())
-        call_trace_swallowed(&traced, &ruling->sockinfo, ruling->option);
+        call_trace_swallowed(&traced, &ruling->sockinfo, ruling->option, ruling->guard.held);
     return true;
 }
 
@@ -168,7 +203,7 @@ static bool set_disturbing(const struct call_context *call, const struct socket_
                     : set_own(socket, setting);
     if (!made)
         return false;
-    if (disturbed->guard.forced != NO_ACTION)
+    if (disturbed->guard.held != NO_ACTION)
         force_option(call, socket, disturbed);
     else if (before >= 0)
         socket->ops->set(socket, option->level, option->optname, &before, sizeof before);

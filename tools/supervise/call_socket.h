@@ -20,9 +20,13 @@ struct call_context {
 #define CALL_ACCEPT_PHASES (PHASE_BIT(PHASE_ACCEPT) | PHASE_BIT(PHASE_ACCEPT_WILDCARD))
 
 /* Give what the rules say at `phases` (PHASE_BIT()s of one call), after what socket() should have
- * given. */
-void call_tune(const struct call_context *call, const struct socket_handle *socket,
-               struct sockinfo *sockinfo, unsigned phases);
+ * given. Returns 0, or the errno with which the call must fail. */
+int call_tune(const struct call_context *call, const struct socket_handle *socket,
+              struct sockinfo *sockinfo, unsigned phases);
+
+/* The backlog that listen() is to be called with, where the program passes `backlog`. */
+int call_backlog(const struct call_context *call, const struct socket_handle *socket,
+                 struct sockinfo *sockinfo, int backlog);
 
 /* Is this a connection that was accepted? Some five system calls. */
 bool call_is_accepted(const struct socket_handle *socket);

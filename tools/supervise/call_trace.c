@@ -77,13 +77,13 @@ void call_trace_action(const struct application *application, const struct polic
 }
 
 void call_trace_swallowed(const struct traced_call *call, const struct sockinfo *sockinfo,
-                          uint32_t option)
+                          uint32_t option, uint32_t held)
 {
     const struct trace_program program = program_of(call);
     const struct trace_socket socket = {call->name, call->fd, sockinfo};
     char bytes[TRACE_LINE_BYTES];
     struct text line = TEXT(bytes);
 
-    trace_line_swallowed(&line, &program, &socket, option);
+    trace_line_swallowed(&line, &program, &socket, option, held);
     trace(&line);
 }

@@ -14,6 +14,7 @@ struct traced_call {
     const struct target *target;
     const char *name; /* "connect" */
     int fd;           /* as the program numbers it */
+    int failure;      /* errno with which the call must fail, or 0 */
 };
 
 /* Where traces go: NULL for nowhere, "stderr", or a file's path. Before any thread starts. */
@@ -25,8 +26,8 @@ bool call_trace_is_on(void);
 void call_trace_action(const struct application *application, const struct policy_action *action,
                        enum phase phase, enum applied result, int error);
 
-/* The program's own setsockopt of policy->options[option] is swallowed. */
+/* trace_line_swallowed() */
 void call_trace_swallowed(const struct traced_call *call, const struct sockinfo *sockinfo,
-                          uint32_t option);
+                          uint32_t option, uint32_t held);
 
 #endif

@@ -186,45 +186,69 @@ static bool is_reported(const struct target_program *program, unsigned phases,
            (phases & (BIT(LISTEN) | BIT(CONNECT))) != 0;
 }
 
-static void tune_and_report(const struct handling *handling, struct sockinfo *sockinfo,
-                            unsigned phases)
+/* A call of listen(). */
+struct listening {
+    int backlog; /* as the program passes it */
+    bool done;   /* called with the rule's backlog, on the duplicate */
+};
+
+/* The kernel would take the program's own backlog when its call goes on, so the call is made here.
+ * What the kernel refuses it is to refuse to the program. */
+static void listen_instead(const struct handling *handling, int fd, struct sockinfo *sockinfo,
+                           struct listening *listening)
+{
+    int wanted = call_backlog(&handling->call, KERNEL_SOCKET(fd), sockinfo, listening->backlog);
+    listening->done = wanted != listening->backlog && listen(fd, wanted) == 0;
+}
+
+/* Returns 0, or the errno with which the call must fail. `listening`: NULL for other calls. */
+static int tune_and_report(const struct handling *handling, struct sockinfo *sockinfo,
+                           unsigned phases, struct listening *listening)
 {
     const struct target_program *program = handling->call.target->program;
     enum record_kind kind;
     bool tuned = (program->phases & (phases | BIT(SOCKET))) != 0;
     bool reported = is_reported(program, phases, &kind);
-    int fd;
+    int fd, failure = 0;
     if (!(tuned || reported) || (program->families & sockinfo->families) == 0)
-        return;
+        return 0;
     fd = duplicate_socket(handling);
     if (fd < 0)
-        return;
+        return 0;
     /* A program may call connect() again to learn how the first call ended. */
     if ((phases & BIT(CONNECT)) != 0 && learn_has_connected(KERNEL_SOCKET(fd)))
         tuned = reported = false;
     if (tuned)
-        call_tune(&handling->call, KERNEL_SOCKET(fd), sockinfo, phases);
-    if (reported)
+        failure = call_tune(&handling->call, KERNEL_SOCKET(fd), sockinfo, phases);
+    if (tuned && failure == 0 && listening != NULL)
+        listen_instead(handling, fd, sockinfo, listening);
+    if (reported && failure == 0)
         reporter_expect(program->reporter, fd, sockinfo, kind, handling->call.target->pid);
     close(fd);
+    return failure;
 }
 
-static enum verdict handle_address(const struct handling *handling, enum phase phase,
-                                   const struct call_data *data)
+static int handle_address(const struct handling *handling, enum phase phase,
+                          const struct call_data *data)
 {
     struct sockinfo sockinfo;
+    int failure = 0;
     if (data->length != 0 &&
         sockinfo_at_address(&sockinfo, phase, (const struct sockaddr *)&data->bytes, data->length))
-        tune_and_report(handling, &sockinfo, PHASE_BIT(phase));
-    return VERDICT_CONTINUE;
+        failure = tune_and_report(handling, &sockinfo, PHASE_BIT(phase), NULL);
+    return failure != 0 ? failure : VERDICT_CONTINUE;
 }
 
-static enum verdict handle_listen(const struct handling *handling)
+static int handle_listen(const struct handling *handling, const struct notified_call *call)
 {
+    struct listening listening = {.backlog = (int)call->arguments[1]};
     struct sockinfo sockinfo;
+    int failure;
     sockinfo_at_listen(&sockinfo);
-    tune_and_report(handling, &sockinfo, BIT(LISTEN));
-    return VERDICT_CONTINUE;
+    failure = tune_and_report(handling, &sockinfo, BIT(LISTEN), &listening);
+    if (failure != 0)
+        return failure;
+    return listening.done ? VERDICT_SUCCESS : VERDICT_CONTINUE;
 }
 
 /* --- accepted sockets ------------------------------------------------------------------------- */
@@ -247,7 +271,7 @@ static void treat_accepted(const struct handling *handling, int fd)
         call_tune_accepted(&handling->call, KERNEL_SOCKET(fd));
 }
 
-static enum verdict handle_epoll(const struct handling *handling)
+static int handle_epoll(const struct handling *handling)
 {
     int fd;
     if (!tunes_accepted(handling->call.target->program))
@@ -263,9 +287,8 @@ static enum verdict handle_epoll(const struct handling *handling)
 /* --- setsockopt ------------------------------------------------------------------------------- */
 
 /* What cannot be read is left to the kernel to refuse. */
-static enum verdict handle_setsockopt(const struct handling *handling,
-                                      const struct notified_call *call,
-                                      const struct call_data *data)
+static int handle_setsockopt(const struct handling *handling, const struct notified_call *call,
+                             const struct call_data *data)
 {
     const struct call_setting setting = {(int)call->arguments[1], (int)call->arguments[2],
                                          &data->bytes, data->length};
@@ -294,8 +317,8 @@ static void warn_of_uring(const struct target *target)
                       target->program->name, target->pid);
 }
 
-static enum verdict dispatch(const struct handling *handling, const struct notified_call *call,
-                             const struct call_data *data)
+static int dispatch(const struct handling *handling, const struct notified_call *call,
+                    const struct call_data *data)
 {
     switch (call->kind) {
     case NOTIFIED_BIND:
@@ -305,7 +328,7 @@ static enum verdict dispatch(const struct handling *handling, const struct notif
     case NOTIFIED_SENDMSG:
         return handle_address(handling, PHASE_CONNECT, data);
     case NOTIFIED_LISTEN:
-        return handle_listen(handling);
+        return handle_listen(handling, call);
     case NOTIFIED_SETSOCKOPT:
         return handle_setsockopt(handling, call, data);
     case NOTIFIED_EPOLL:
@@ -319,14 +342,13 @@ static enum verdict dispatch(const struct handling *handling, const struct notif
     return VERDICT_CONTINUE;
 }
 
-enum verdict handle_call(const struct call_service *service,
-                         const struct seccomp_notif *notification)
+int handle_call(const struct call_service *service, const struct seccomp_notif *notification)
 {
     struct handling handling = {.service = service, .id = notification->id};
     struct notified_call call;
     struct call_data data;
     enum target_result result;
-    enum verdict verdict = VERDICT_CONTINUE;
+    int verdict = VERDICT_CONTINUE;
     if (notified_identify(&notification->data, &call) != 0)
         return VERDICT_CONTINUE;
     handling.call.context = &service->context;

@@ -11,9 +11,11 @@
 
 #include <linux/seccomp.h>
 
+/* How a call is answered, beside errnos. */
 enum verdict {
-    VERDICT_CONTINUE, /* let the kernel carry the call out */
-    VERDICT_SUCCESS   /* answer 0 without carrying it out: a guarded setsockopt */
+    VERDICT_CONTINUE = -1, /* let the kernel carry the call out */
+    VERDICT_SUCCESS = 0 /* answer 0 without carrying it out: a guarded setsockopt, a listen() that
+                           was made for the program */
 };
 
 /* What all calls share. */
@@ -26,9 +28,9 @@ struct call_service {
 /*
  * Do what the rules say about the call that `notification` names. The listener is asked whether the
  * call still waits, after everything has been read of the program and before anything is done to
- * its socket. Thread-safe.
+ * its socket. Returns a verdict, or the errno with which the call is to fail, since its rule says
+ * `require`. Thread-safe.
  */
-enum verdict handle_call(const struct call_service *service,
-                         const struct seccomp_notif *notification);
+int handle_call(const struct call_service *service, const struct seccomp_notif *notification);
 
 #endif

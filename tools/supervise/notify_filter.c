@@ -55,7 +55,7 @@ static void add_action(struct needs *needs, const struct policy *policy,
 {
     unsigned phases = action->op == OP_TRANSPORT ? 0 : action->phases;
 
-    if (action->mode == MODE_FORCE || action->mode == MODE_IGNORE) {
+    if (policy_is_guard(action)) {
         needs->options[action->option] = true;
         needs->calls[NOTIFIED_SETSOCKOPT] = true;
     }

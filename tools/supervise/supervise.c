@@ -5,19 +5,23 @@
  */
 #include "supervise.h"
 #include "apply.h"
+#include "compat.h"
 #include "elf.h"
 #include "failure.h"
 #include "handed_over.h"
 #include "kernel_socket.h"
 #include "learn.h"
 #include "notify_filter.h"
+#include "reachability.h"
 #include "rule_warnings.h"
+#include "stay_parent.h"
 #include "supervisor.h"
 #include "target.h"
 
 #include <dirent.h>
 #include <errno.h>
 #include <linux/capability.h>
+#include <netinet/in.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -195,20 +199,78 @@ static bool is_go_program(const char *name)
     return go;
 }
 
+/* The value of Go's multipathtcp: 1 makes MPTCP of listeners and connections, 2 of listeners alone,
+ * 3 of connections alone. 0 if no rule for the program asks for MPTCP. Addresses do not count,
+ * since Go knows none when it decides. */
+static int mptcp_of_go(const struct policy *policy, const struct active *active)
+{
+    unsigned roles = 0;
+
+    for (uint32_t i = 0; i < active->count; i++) {
+        const struct policy_rule *rule = &policy->rules[active->rules[i]];
+        for (uint32_t a = 0; a < rule->actions.count; a++) {
+            const struct policy_action *action = &policy->actions[rule->actions.first + a];
+            int32_t protocol;
+            if (action->op != OP_TRANSPORT)
+                continue;
+            memcpy(&protocol, policy->data + action->value, sizeof protocol);
+            roles |= protocol == IPPROTO_MPTCP ? rule->roles : 0;
+        }
+    }
+    if ((roles & ROLE_CONNECT) == 0)
+        return (roles & (ROLE_LISTEN | ROLE_ACCEPT)) != 0 ? 2 : 0;
+    return (roles & (ROLE_LISTEN | ROLE_ACCEPT)) != 0 ? 1 : 3;
+}
+
+/* A multipathtcp that the user has set stays. Returns 0, or -1 with errno. */
+static int set_transport_of_go(const struct policy *policy, const struct active *active)
+{
+    const char *before = getenv("GODEBUG");
+    int kind = mptcp_of_go(policy, active), result;
+    char *value;
+
+    if (kind == 0 || (before != NULL && strstr(before, "multipathtcp=") != NULL))
+        return 0;
+    if (asprintf(&value, "%s%smultipathtcp=%d", before != NULL ? before : "",
+                 before != NULL && *before != '\0' ? "," : "", kind) < 0)
+        return -1;
+    result = setenv("GODEBUG", value, 1);
+    free(value);
+    return result;
+}
+
 static int begin(const struct supervision *supervision, const struct program *program)
 {
+    const bool go = is_go_program(supervision->argv[0]);
+    char problem[256];
     struct needs needs;
+    int result;
 
     if (prepare_program(supervision->policy, &program->active) != 0) {
         command_failure("%s", strerror(errno));
         return -1;
     }
-    needs_of(supervision->policy, is_go_program(supervision->argv[0]), &needs);
+    if (go && set_transport_of_go(supervision->policy, &program->active) != 0) {
+        command_failure("%s", strerror(errno));
+        return -1;
+    }
+    needs_of(supervision->policy, go, &needs);
     if (needs_nothing(&needs) && !supervision->refuse_uring)
         return 0;
+    if (!needs_nothing(&needs) && reachability_problem(problem, sizeof problem))
+        fprintf(stderr,
+                "socktune run: warning: sockets stay untuned, since the supervisor cannot look "
+                "into programs: %s\n",
+                problem);
+    if (stay_parent_of_program() != 0) {
+        command_failure("cannot fork: %s", strerror(errno));
+        return -1;
+    }
     if (!may_filter() && renounce_privileges(supervision->argv[0]) != 0)
         return -1;
-    return install(supervision, program, &needs);
+    result = install(supervision, program, &needs);
+    stay_parent_restore();
+    return result;
 }
 
 int supervise_self(const struct supervision *supervision)

@@ -86,7 +86,8 @@ static struct supervisor server;
 
 /* --- answering -------------------------------------------------------------------------------- */
 
-static void answer(uint64_t id, enum verdict verdict)
+/* `verdict`: as handle_call() returns it. */
+static void answer(uint64_t id, int verdict)
 {
     union {
         struct seccomp_notif_resp response;
@@ -95,6 +96,7 @@ static void answer(uint64_t id, enum verdict verdict)
 
     memset(&message, 0, sizeof message);
     message.response.id = id;
+    message.response.error = verdict > 0 ? -verdict : 0;
     message.response.flags = verdict == VERDICT_CONTINUE ? SECCOMP_USER_NOTIF_FLAG_CONTINUE : 0;
     /* ENOENT: a signal has ended the call meanwhile. */
     while (ioctl(FD_LISTENER, SECCOMP_IOCTL_NOTIF_SEND, &message) != 0 && errno == EINTR)

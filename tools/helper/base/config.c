@@ -32,6 +32,8 @@ static const struct number numbers[] = {
     {"limits.connections", offsetof(struct helper_config, user_connections), 1, 10000000},
     {"limits.ring_kib", offsetof(struct helper_config, ring_kib),
      (unsigned)(RING_SIZE(RING_SLOTS_MIN) / 1024), 65536},
+    {"limits.memory_mib", offsetof(struct helper_config, memory_mib), 1, 1048576},
+    {"limits.namespaces", offsetof(struct helper_config, namespaces), 1, 65536},
     {"series.keep", offsetof(struct helper_config, series_keep), 60, 31536000},
 };
 
@@ -86,6 +88,8 @@ static bool put_defaults(struct helper_config *config)
                                      .user_processes = 1024,
                                      .user_connections = 200000,
                                      .ring_kib = (unsigned)(RING_SIZE(RING_SLOTS) / 1024),
+                                     .memory_mib = 384,
+                                     .namespaces = 1024,
                                      .series_keep = 86400,
                                      .series_ports = true,
                                      .series_histograms = true};
@@ -138,8 +142,8 @@ static int check_names(const config_setting_t *group, const char *prefix, const 
             return complain(
                 setting, file,
                 "no such setting; there are directory, metrics, group, hosts, history, "
-                "interval, peers, show_peers, limits = { processes, connections, ring_kib } and "
-                "series = { keep, ports, histograms }");
+                "interval, peers, show_peers, limits = { processes, connections, ring_kib, "
+                "memory_mib, namespaces } and series = { keep, ports, histograms }");
     }
     return 0;
 }

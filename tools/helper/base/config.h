@@ -25,6 +25,8 @@ struct helper_config {
     unsigned user_processes;   /* the most that one user may have registered */
     unsigned user_connections; /* tracked */
     unsigned ring_kib;         /* the largest ring that is taken */
+    unsigned memory_mib;       /* for what all users have; see fair_share.h */
+    unsigned namespaces;       /* that are watched, of all users */
     unsigned series_keep;      /* seconds that sums without open connections are kept */
     bool series_ports;         /* sums are kept by port */
     bool series_histograms;    /* /metrics has histograms */

@@ -15,7 +15,9 @@
 #include "policy.h"
 #include "ring_reader.h"
 
+#include <errno.h>
 #include <netinet/in.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
@@ -51,8 +53,11 @@ struct client_entry {
     struct ring_counts told; /* as last added to the helper's counts */
     struct loop_source *end; /* of the process */
     int pidfd;
+    size_t memory; /* bytes that it counts for */
     uint64_t number;
-    uint64_t last_record;        /* CLOCK_MONOTONIC */
+    uint64_t last_record; /* CLOCK_MONOTONIC */
+    struct client_child *children;
+    size_t child_room, last_child;
     bool same_pids;              /* the program's pids are the helper's */
     bool closing;                /* its heartbeat is 0 */
     bool read;                   /* the ring is mapped */
@@ -179,8 +184,10 @@ static struct connection_start start_of(struct client_entry *entry, const struct
     struct connection_start start = {
         .netns = netns_monitor_netns(entry->owner.monitor),
         .cookie = record->cookie,
-        .opened = clock_from_real(record->time_ns,
-                                  now_monotonic() - entry->client.registered + CLOCK_TOLERANCE),
+        .opened = clock_from_real(
+            record->time_ns, (record->flags & RECORD_ADOPTED) != 0
+                                 ? now_monotonic()
+                                 : now_monotonic() - entry->client.registered + CLOCK_TOLERANCE),
         .program = entry->client.program,
         .rule = record->rule < entry->client.rule_count ? entry->rules[record->rule] : "",
         .peer = record->kind == RECORD_LISTEN
@@ -194,6 +201,10 @@ static struct connection_start start_of(struct client_entry *entry, const struct
         .protocol = record->protocol,
         .role = role_of(record->kind),
         .adopted = (record->flags & RECORD_ADOPTED) != 0,
+        .begun = (record->flags & RECORD_BEGUN) != 0,
+        .failed = (record->flags & RECORD_REFUSED) != 0      ? CLOSE_REFUSED
+                  : (record->flags & RECORD_UNANSWERED) != 0 ? CLOSE_UNANSWERED
+                                                             : CLOSE_NONE,
         .options.applied = record->applied};
 
     take_arm(entry, record, &start);
@@ -224,6 +235,8 @@ static bool enter_record(struct client_entry *entry, const struct record *record
     bool taken = false;
     if (entry->owner.user->connections >= parts->config->user_connections) {
         parts->conntrack->counts->dropped[DROP_LIMIT]++;
+    } else if (!user_account_may_grow(parts->conntrack, entry->owner.user)) {
+        parts->conntrack->counts->dropped[DROP_MEMORY]++;
     } else {
         take_options(record, &start.options);
         taken = poller_open(parts->poller, &start);
@@ -232,11 +245,84 @@ static bool enter_record(struct client_entry *entry, const struct record *record
     return taken;
 }
 
+/* It takes so much from now on. */
+static void count_memory(struct client_entry *entry, size_t memory)
+{
+    struct helper_counts *counts = entry->table->parts.conntrack->counts;
+
+    counts->memory_beside += memory - entry->memory;
+    fair_share_change(&counts->memory, &entry->owner.user->memory, entry->memory, memory);
+    entry->memory = memory;
+}
+
+/* --- children --------------------------------------------------------------------------------- */
+
+static void count_child_memory(struct client_entry *entry, size_t room)
+{
+    count_memory(entry, entry->memory + (room - entry->child_room) * sizeof *entry->children);
+    entry->child_room = room;
+}
+
+static struct client_child *add_child(struct client_entry *entry, pid_t pid)
+{
+    if (entry->client.child_count == CLIENT_CHILDREN_MAX)
+        return NULL;
+    if (entry->client.child_count == entry->child_room) {
+        size_t room = entry->child_room > 0 ? entry->child_room * 2 : 4;
+        struct client_child *more = reallocarray(entry->children, room, sizeof *more);
+        if (more == NULL)
+            return NULL;
+        entry->client.children = entry->children = more;
+        count_child_memory(entry, room);
+    }
+    entry->children[entry->client.child_count] =
+        (struct client_child){.pid = pid, .since = now_monotonic()};
+    return &entry->children[entry->client.child_count++];
+}
+
+static struct client_child *find_child(struct client_entry *entry, pid_t pid)
+{
+    if (entry->last_child < entry->client.child_count &&
+        entry->children[entry->last_child].pid == pid)
+        return &entry->children[entry->last_child];
+    for (size_t i = 0; i < entry->client.child_count; i++) {
+        entry->last_child = i;
+        if (entry->children[i].pid == pid)
+            return &entry->children[i];
+    }
+    return NULL;
+}
+
+/* Whose record is it? */
+static void count_record(struct client_entry *entry, pid_t pid)
+{
+    struct client_child *child = NULL;
+    entry->client.records++;
+    entry->table->parts.conntrack->counts->records++;
+    if (!entry->same_pids || pid == entry->client.pid || pid <= 0)
+        return;
+    child = find_child(entry, pid);
+    if (child == NULL)
+        child = add_child(entry, pid);
+    if (child != NULL)
+        child->records++;
+}
+
+static void forget_ended_children(struct client_entry *entry)
+{
+    size_t kept = 0;
+    for (size_t i = 0; i < entry->client.child_count; i++)
+        if (kill(entry->children[i].pid, 0) == 0 || errno != ESRCH)
+            entry->children[kept++] = entry->children[i];
+    entry->client.child_count = kept;
+}
+
 static void take_record(void *context, const struct record *record)
 {
     struct client_entry *entry = context;
-    entry->client.records++;
-    entry->table->parts.conntrack->counts->records++;
+    /* A further one tells the rest. */
+    if ((record->flags & RECORD_BEGUN) == 0)
+        count_record(entry, (pid_t)record->pid);
     (void)enter_record(entry, record);
 }
 
@@ -308,6 +394,14 @@ static void forget_process(struct client_entry *entry)
     entry->pidfd = -1;
 }
 
+/* Of an entry, with the names and what of the ring is mapped. */
+static size_t memory_of(const struct registration_names *names)
+{
+    return sizeof(struct client_entry) + names->head.size +
+           names->head.rule_count * sizeof(char *) + sizeof(struct ring_header) +
+           names->head.ring_size / sizeof(struct ring_slot) / 8;
+}
+
 static void free_entry(struct client_entry *entry)
 {
     struct client_table *table = entry->table;
@@ -316,8 +410,11 @@ static void free_entry(struct client_entry *entry)
     forget_process(entry);
     if (entry->owner.monitor)
         poller_leave(table->parts.poller, entry->owner.monitor);
-    if (entry->owner.user)
+    if (entry->owner.user != NULL) {
+        count_memory(entry, 0);
         leave_user(table, entry->owner.user);
+    }
+    free(entry->children);
     free(entry->trials);
     free(entry);
 }
@@ -386,6 +483,7 @@ static void tell_ended(struct client_entry *entry)
 
 static void age(struct client_entry *entry, uint64_t now)
 {
+    forget_ended_children(entry);
     if (entry->client.ended && netns_monitor_is_blind(entry->owner.monitor))
         end_blind(entry);
     if (!entry->read)
@@ -443,15 +541,21 @@ static void evict_ended(struct client_table *table, uid_t uid)
     }
 }
 
-bool client_table_has_room(struct client_table *table, uid_t uid)
+const char *client_table_no_room(struct client_table *table, uid_t uid)
 {
     const struct user_account *user = find_user(table, uid);
 
-    if (!user || user->processes < table->parts.config->user_processes)
-        return true;
-    evict_ended(table, uid);
-    user = find_user(table, uid);
-    return !user || user->processes < table->parts.config->user_processes;
+    if (user != NULL && user->processes >= table->parts.config->user_processes) {
+        evict_ended(table, uid);
+        user = find_user(table, uid);
+    }
+    if (user == NULL)
+        return NULL;
+    if (user->processes >= table->parts.config->user_processes)
+        return "its user has registered as many processes as one may";
+    return user_account_may_grow(table->parts.conntrack, user)
+               ? NULL
+               : "its user has as much memory of the helper as one may";
 }
 
 static struct client_entry *new_entry(const struct registration_names *names)
@@ -572,7 +676,7 @@ static const char *join(struct client_table *table, struct client_entry *entry, 
         return wrong;
     }
     remember_ring(table, entry);
-    entry->owner.monitor = poller_join(table->parts.poller, fds[1], netns, entry->client.uid);
+    entry->owner.monitor = poller_join(table->parts.poller, fds[1], netns, entry->owner.user);
     if (!entry->owner.monitor)
         return "its network namespace cannot be watched";
     ring_reader_beat(&entry->ring, now_real());
@@ -594,6 +698,8 @@ const char *client_table_add(struct client_table *table, const struct client_ide
     }
     entry->same_pids = names->head.pid == (uint32_t)who->pid;
     wrong = settle(table, entry, who);
+    if (entry->owner.user != NULL)
+        count_memory(entry, memory_of(names));
     if (wrong) {
         close_descriptor(fds[0]);
         close_descriptor(fds[1]);

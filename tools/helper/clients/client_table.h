@@ -21,6 +21,14 @@
 
 struct client_table;
 
+/* A process that writes to the ring of another, which registered: its parent, mostly. */
+struct client_child {
+    pid_t pid;      /* by the program's own word */
+    uint64_t since; /* its first record; CLOCK_MONOTONIC ns */
+    uint64_t records;
+};
+#define CLIENT_CHILDREN_MAX 256u
+
 /* A registered process. Read only for others. Valid until control returns to the loop. */
 struct client {
     pid_t pid;
@@ -34,6 +42,8 @@ struct client {
     uint64_t withheld;   /* connections that it could not hand over, by its own count */
     uint64_t dropped;    /* of DROP_RING_FULL, _ABANDONED, _MALFORMED, _FOREIGN, _LIMIT */
     bool ended;          /* the process is gone or has registered anew; its children may go on */
+    const struct client_child *children; /* child_count of them; those beyond the most are not */
+    size_t child_count;
 };
 
 /* What the table works with. All outlive it. */
@@ -84,8 +94,9 @@ const char *client_table_take_handoff(struct client_table *table, uid_t uid,
 void client_table_handoff_done(struct client_table *table, uid_t uid,
                                const struct handoff *handoff);
 
-/* May this user register one more process? */
-bool client_table_has_room(struct client_table *table, uid_t uid);
+/* May this user register one more process? Returns NULL, or a static English phrase that says why
+ * not. */
+const char *client_table_no_room(struct client_table *table, uid_t uid);
 
 /* Take a bounded number of records from each ring. */
 void client_table_read(struct client_table *table);

@@ -47,8 +47,8 @@ static const char *take_registration(const struct registration_server *server,
     struct registration_names names;
     size_t count = parcel->fds[1] >= 0 ? 2 : 1;
     const char *wrong = registration_parse(parcel->body.message, head->length, count, &names);
-    if (wrong == NULL && !client_table_has_room(server->clients, head->who.uid))
-        wrong = "its user has registered as many processes as one may";
+    if (wrong == NULL)
+        wrong = client_table_no_room(server->clients, head->who.uid);
     if (wrong != NULL) {
         parcel_close(parcel);
         return wrong;

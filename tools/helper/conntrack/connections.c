@@ -465,8 +465,16 @@ static void fill(struct connection *connection, const struct connection_start *s
 {
     connection->owner = start->owner;
     /* A socket that has been reset does not know its peer any more. */
-    if (start->flow.remote_port != 0 || connection->flow.remote_port == 0)
+    if (start->flow.remote_port != 0 || connection->flow.remote_port == 0) {
+        const struct flow known = connection->flow;
         connection->flow = start->flow;
+        /* After connect() has failed, or before it is called, it does not know its own end. */
+        if (start->flow.local_port == 0 && known.local_port != 0) {
+            connection->flow.local_port = known.local_port;
+            memcpy(connection->flow.local, known.local, sizeof known.local);
+        }
+    }
+    connection->failed = start->failed;
     connection->pid = start->pid;
     connection->protocol = start->protocol;
     connection->missing_since = 0;
@@ -477,7 +485,7 @@ static void open_again(struct connection *connection, const struct connection_st
 {
     fill(connection, start);
     /* A program that tells once more of what it has open has done nothing new to it. */
-    if (start->adopted)
+    if (start->adopted || start->begun)
         return;
     connection->ifindex = start->ifindex;
     connection->state = 0;
@@ -533,6 +541,14 @@ struct connection *connections_open(struct connections *all, const struct connec
         return open_new(all, start);
     open_again(known, start);
     return known;
+}
+
+void connections_set_local(struct connection *connection, const struct flow *flow)
+{
+    if (connection->flow.local_port != 0)
+        return;
+    memcpy(connection->flow.local, flow->local, sizeof flow->local);
+    connection->flow.local_port = flow->local_port;
 }
 
 void connections_confirm(struct connections *all, struct connection *connection)
@@ -680,7 +696,7 @@ static enum close_reason find_ending(const struct connection *connection, enum c
     struct tcp_info_bytes sample, last;
 
     if (data == DATA_LOST || !reading)
-        return CLOSE_LOST;
+        return connection->failed ? connection->failed : CLOSE_LOST;
     if (connection->role == ROLE_LISTEN)
         return CLOSE_LISTENER;
     connection_info(connection, &sample);
@@ -688,7 +704,7 @@ static enum close_reason find_ending(const struct connection *connection, enum c
     if (last.length == 0)
         return CLOSE_UNKNOWN;
     if (is_wiped(&sample, &last))
-        return CLOSE_ABORTED;
+        return connection->failed ? connection->failed : CLOSE_ABORTED;
     return close_reason_of(connection->role == ROLE_CONNECT, &last, reading->unacknowledged,
                            &sample);
 }
@@ -744,7 +760,9 @@ void connections_close(struct connections *all, struct connection *connection,
     if (connection->closed == 0)
         connection->closed = connection->sampled ? connection->sampled : connection->opened;
     if (data == DATA_FINAL && !told && connection->role != ROLE_LISTEN)
-        data = connection->info_length ? DATA_SAMPLE : DATA_LOST;
+        data = connection->info_length ? DATA_SAMPLE
+               : connection->failed    ? DATA_FINAL /* there never were any figures */
+                                       : DATA_LOST;
     connection->data = (uint8_t)data;
     connection->close_reason = (uint8_t)reason;
     connection->state = STATE_CLOSE;

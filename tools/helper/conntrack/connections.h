@@ -63,6 +63,7 @@ struct connection {
     uint8_t close_reason; /* enum close_reason */
     uint8_t verified;     /* the kernel has confirmed it: only then it counts in sums */
     uint8_t adopted; /* it was there before it was told of: what it did by then is not counted */
+    uint8_t failed;  /* enum close_reason: its program says that connect() failed; 0: it does not */
     uint8_t sought;  /* it was looked for by a dump, since it was not where it should be */
     uint8_t failure_count;
     uint16_t applied;          /* options that were set */
@@ -166,7 +167,9 @@ struct connection_start {
     uid_t uid;
     uint16_t protocol;
     uint8_t role;
-    bool adopted; /* see struct connection */
+    bool adopted;   /* see struct connection */
+    bool begun;     /* connect() has not returned: nothing is known of options */
+    uint8_t failed; /* see struct connection */
     uint8_t trial_arm;
     uint32_t trial;
     uint64_t began;
@@ -183,6 +186,9 @@ struct connection *connections_open(struct connections *all, const struct connec
 /* The kernel has confirmed the connection: it is the socket that its record names, of the user who
  * told of it. From now on it counts in the sums of its program, with all that is known by now. */
 void connections_confirm(struct connections *all, struct connection *connection);
+
+/* Its local end, if that was not known yet: the other families' is the same. */
+void connections_set_local(struct connection *connection, const struct flow *flow);
 
 /* What the kernel says of a connection. */
 struct connection_reading {

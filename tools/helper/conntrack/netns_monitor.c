@@ -26,6 +26,7 @@
  * by while the kernel's table changes. */
 #define MISSED_MAX    2u
 #define SEEKING_SHARE 20u
+#define PLACE_BYTES   64u /* of a connection in tables, about */
 
 struct dump_kind {
     uint8_t family;
@@ -37,8 +38,8 @@ struct netns_monitor {
     const struct conntrack *conntrack;
     struct sock_diag *diag; /* NULL: a blind monitor */
     uint64_t netns;
-    uid_t uid;
-    bool own;
+    struct user_account *user; /* NULL: it is the helper's own */
+    size_t memory;             /* bytes that it counts for */
     bool dead;
     bool behind; /* the kernel had more to tell when it was last read */
     struct netns_monitor_counts counts;
@@ -68,12 +69,17 @@ uint64_t netns_monitor_netns(const struct netns_monitor *monitor)
 
 uid_t netns_monitor_uid(const struct netns_monitor *monitor)
 {
-    return monitor->uid;
+    return monitor->user != NULL ? monitor->user->uid : 0;
+}
+
+struct user_account *netns_monitor_user(const struct netns_monitor *monitor)
+{
+    return monitor->user;
 }
 
 bool netns_monitor_is_own(const struct netns_monitor *monitor)
 {
-    return monitor->own;
+    return monitor->user == NULL;
 }
 
 const struct netns_monitor_counts *netns_monitor_counts(const struct netns_monitor *monitor)
@@ -122,6 +128,42 @@ uint64_t netns_monitor_count_overruns(struct netns_monitor *monitor)
     return lost;
 }
 
+/* --- memory --------------------------------------------------------------------------------- */
+
+bool user_account_may_grow(const struct conntrack *conntrack, const struct user_account *user)
+{
+    return fair_share_allows(&conntrack->counts->memory, user->uid, user->memory);
+}
+
+/* The monitor takes so much from now on. */
+static void count_memory(struct netns_monitor *monitor, size_t memory)
+{
+    struct helper_counts *counts = monitor->conntrack->counts;
+
+    counts->memory_beside += memory - monitor->memory;
+    if (monitor->user != NULL)
+        fair_share_change(&counts->memory, &monitor->user->memory, monitor->memory, memory);
+    monitor->memory = memory;
+}
+
+static void keep_end(struct netns_monitor *monitor, const struct sock_diag_answer *answer,
+                     uint64_t when, bool known)
+{
+    if (monitor->user == NULL || user_account_may_grow(monitor->conntrack, monitor->user))
+        recent_closes_grow(monitor->recent_closes, when);
+    recent_closes_add(monitor->recent_closes, answer, when, known);
+    count_memory(monitor, sizeof *monitor + recent_closes_memory(monitor->recent_closes));
+}
+
+/* Of one connection, with its place in the tables. */
+static size_t memory_of(const struct connection *connection)
+{
+    const struct connection_options *options = connection->options;
+
+    return sizeof *connection + PLACE_BYTES +
+           (options != NULL ? sizeof *options + options->length : 0);
+}
+
 /* --- what becomes of a connection ----------------------------------------------------------- */
 
 static bool is_mptcp(const struct connection *connection)
@@ -130,12 +172,19 @@ static bool is_mptcp(const struct connection *connection)
 }
 
 /* Connections are counted by whom they belong to: +1 or -1. */
-static void count_connection(const struct connection *connection, size_t by)
+static void count_connection(const struct conntrack *conntrack, const struct connection *connection,
+                             size_t by)
 {
     struct connection_owner *owner = connection->owner;
 
     owner->tracked += by;
     owner->user->connections += by;
+    if (by == 1)
+        fair_share_change(&conntrack->counts->memory, &owner->user->memory, 0,
+                          memory_of(connection));
+    else
+        fair_share_change(&conntrack->counts->memory, &owner->user->memory, memory_of(connection),
+                          0);
     owner->monitor->counts.tracked += by;
     owner->monitor->counts.listeners += connection->role == ROLE_LISTEN ? by : 0;
     owner->monitor->counts.inet6 += connection->flow.family == AF_INET6 ? by : 0;
@@ -154,7 +203,7 @@ static void finish_connection(const struct conntrack *conntrack, struct connecti
     /* The kernel told of the end of the very socket that the record names. */
     if (data == DATA_FINAL)
         connections_confirm(conntrack->connections, connection);
-    count_connection(connection, (size_t)-1);
+    count_connection(conntrack, connection, (size_t)-1);
     connections_close(conntrack->connections, connection, data, reading);
 }
 
@@ -185,7 +234,7 @@ static void reject_connection(const struct conntrack *conntrack, struct connecti
 
     owner->foreign++;
     conntrack->counts->dropped[DROP_FOREIGN]++;
-    count_connection(connection, (size_t)-1);
+    count_connection(conntrack, connection, (size_t)-1);
     connections_reject(conntrack->connections, connection);
 }
 
@@ -304,7 +353,7 @@ static void take_destroyed(struct netns_monitor *monitor, const struct sock_diag
         reject_connection(conntrack, connection);
         connection = NULL;
     }
-    recent_closes_add(monitor->recent_closes, answer, reading.when, connection != NULL);
+    keep_end(monitor, answer, reading.when, connection != NULL);
     if (connection)
         finish_connection(conntrack, connection, DATA_FINAL, &reading);
     else if (monitor->counts.mptcp > 0)
@@ -360,8 +409,10 @@ static void take_found(struct netns_monitor *monitor, const struct sock_diag_ans
     }
     if (answer->owned)
         connections_confirm(conntrack->connections, connection);
-    if (!is_mptcp(connection))
+    if (!is_mptcp(connection)) {
         connection->ifindex = answer->target.ifindex;
+        connections_set_local(connection, &answer->target.flow);
+    }
     connection->sought = false;
     conntrack->counts->samples++;
     connections_sample(conntrack->connections, connection,
@@ -385,7 +436,11 @@ void netns_monitor_take_reading(const struct conntrack *conntrack, struct connec
     connections_confirm(conntrack->connections, connection);
     conntrack->counts->samples++;
     connections_sample(conntrack->connections, connection, reading);
+    size_t before = memory_of(connection);
     connections_set_options(conntrack->connections, connection, options, options_length);
+    fair_share_change(&conntrack->counts->memory,
+                      &((struct connection_owner *)connection->owner)->user->memory, before,
+                      memory_of(connection));
 }
 
 /* Nothing more will be learnt of what is tracked here. */
@@ -396,7 +451,8 @@ static void fail_monitor(struct netns_monitor *monitor)
     size_t budget = SIZE_MAX;
 
     if (!monitor->dead)
-        helper_log_user(LOG_WARNING, monitor->uid, "sock_diag of network namespace %llu failed: %s",
+        helper_log_user(LOG_WARNING, netns_monitor_uid(monitor),
+                        "sock_diag of network namespace %llu failed: %s",
                         (unsigned long long)monitor->netns, strerror(errno));
     monitor->dead = true;
     monitor->dumps = false;
@@ -551,14 +607,14 @@ struct connection *netns_monitor_open(struct netns_monitor *monitor,
     end_predecessor(monitor, start);
     connection = connections_get(all, start->netns, start->cookie);
     if (connection != NULL)
-        count_connection(connection, (size_t)-1);
+        count_connection(monitor->conntrack, connection, (size_t)-1);
     connection = connections_open(all, start);
     if (connection == NULL) {
         monitor->conntrack->counts->dropped[DROP_LIMIT]++;
         *refused = true;
         return NULL;
     }
-    count_connection(connection, 1);
+    count_connection(monitor->conntrack, connection, 1);
     return closed_already(monitor, connection) ? NULL : connection;
 }
 
@@ -663,7 +719,7 @@ bool netns_monitor_read(struct netns_monitor *monitor)
 /* --- the whole ------------------------------------------------------------------------------ */
 
 struct netns_monitor *netns_monitor_new(const struct conntrack *conntrack, int fd, uint64_t netns,
-                                        uid_t uid, bool own)
+                                        struct user_account *user)
 {
     struct netns_monitor *monitor = calloc(1, sizeof *monitor);
     if (monitor == NULL) {
@@ -672,16 +728,17 @@ struct netns_monitor *netns_monitor_new(const struct conntrack *conntrack, int f
     }
     *monitor = (struct netns_monitor){.conntrack = conntrack,
                                       .netns = netns,
-                                      .uid = uid,
-                                      .own = own,
+                                      .user = user,
                                       .recent_closes = recent_closes_new(),
                                       .multipath = multipath_new()};
     if (fd >= 0)
         monitor->diag = conntrack->diag->open(fd, take_answer, monitor);
     if (monitor->recent_closes != NULL && monitor->multipath != NULL &&
-        (fd < 0 || monitor->diag != NULL))
+        (fd < 0 || monitor->diag != NULL)) {
+        count_memory(monitor, sizeof *monitor + recent_closes_memory(monitor->recent_closes));
         return monitor;
-    helper_log_user(LOG_ERR, uid, "cannot watch network namespace %llu: %s",
+    }
+    helper_log_user(LOG_ERR, netns_monitor_uid(monitor), "cannot watch network namespace %llu: %s",
                     (unsigned long long)netns, strerror(errno));
     netns_monitor_free(monitor);
     return NULL;
@@ -693,6 +750,7 @@ void netns_monitor_free(struct netns_monitor *monitor)
         return;
     if (monitor->diag != NULL)
         monitor->conntrack->diag->close(monitor->diag);
+    count_memory(monitor, 0);
     recent_closes_free(monitor->recent_closes);
     multipath_free(monitor->multipath);
     free(monitor);

@@ -40,7 +40,12 @@ struct user_account {
     uid_t uid;
     size_t processes;
     size_t connections;
+    size_t namespaces;
+    size_t memory; /* bytes that all these take */
 };
+
+/* May the user take more memory? */
+bool user_account_may_grow(const struct conntrack *conntrack, const struct user_account *user);
 
 /* Who brought a connection in: struct connection's owner. */
 struct connection_owner {
@@ -59,14 +64,17 @@ struct netns_monitor_counts {
 };
 
 /* `fd`: from sock_diag_socket(), or checked by sock_diag_check(); becomes the monitor's; -1: there
- * can be no sock_diag. NULL with a message logged. */
+ * can be no sock_diag. `user`: for whom the namespace is watched, and who pays for the memory; it
+ * outlives the monitor. NULL: it is the helper's own. NULL with a message logged. */
 struct netns_monitor *netns_monitor_new(const struct conntrack *conntrack, int fd, uint64_t netns,
-                                        uid_t uid, bool own);
+                                        struct user_account *user);
 /* NULL does nothing. */
 void netns_monitor_free(struct netns_monitor *monitor);
 
 uint64_t netns_monitor_netns(const struct netns_monitor *monitor);
 uid_t netns_monitor_uid(const struct netns_monitor *monitor);
+/* NULL: it is the helper's own. */
+struct user_account *netns_monitor_user(const struct netns_monitor *monitor);
 bool netns_monitor_is_own(const struct netns_monitor *monitor);
 const struct netns_monitor_counts *netns_monitor_counts(const struct netns_monitor *monitor);
 

@@ -15,7 +15,7 @@
 #define TICKS_A_SECOND (SECOND / POLLER_TICK_NS)
 #define NEW_AFTER_NS   (SECOND / 4)
 #define NEW_AT_ONCE    2048u
-#define MONITORS_MAX   256u
+#define MONITORS_MORE  16u
 #define READY_AT_ONCE  64
 #define DUMP_WORTH     512u /* below so many, lookups cost nothing */
 #define DUMP_SHARE     45u  /* percent of a namespace's sockets */
@@ -41,9 +41,9 @@ struct polled_netns {
 struct poller {
     const struct conntrack *conntrack;
     const unsigned *interval;
-    int epoll; /* the monitors' descriptors */
-    struct polled_netns monitors[MONITORS_MAX];
-    size_t monitor_count;
+    int epoll;                     /* the monitors' descriptors */
+    struct polled_netns *monitors; /* monitor_count of them, and room for more */
+    size_t monitor_count, monitor_room;
     struct unpolled *unpolled; /* a ring */
     size_t unpolled_size;      /* a power of two */
     size_t unpolled_first;
@@ -72,7 +72,7 @@ static struct polled_netns *find_monitor(struct poller *poller, uint64_t netns, 
 
 static void count_namespaces(const struct poller *poller)
 {
-    poller->conntrack->counts->namespaces = poller->monitor_count;
+    poller->conntrack->counts->namespaces.used = poller->monitor_count;
 }
 
 static int watch_monitor(const struct poller *poller, struct netns_monitor *monitor)
@@ -90,24 +90,46 @@ static void stop_watching(const struct poller *poller, const struct netns_monito
         (void)epoll_ctl(poller->epoll, EPOLL_CTL_DEL, fd, NULL);
 }
 
-static struct polled_netns *add_monitor(struct poller *poller, int fd, uint64_t netns, uid_t uid,
-                                        bool own)
+/* Is there room for one more, also for this user? */
+static bool has_room(struct poller *poller, const struct user_account *user)
+{
+    struct polled_netns *more;
+    if (user != NULL &&
+        !fair_share_allows(&poller->conntrack->counts->namespaces, user->uid, user->namespaces)) {
+        helper_log_user(LOG_WARNING, user->uid,
+                        "user %u has too many network namespaces: no more are watched",
+                        (unsigned)user->uid);
+        return false;
+    }
+    if (poller->monitor_count < poller->monitor_room)
+        return true;
+    more = reallocarray(poller->monitors, poller->monitor_room + MONITORS_MORE, sizeof *more);
+    if (more == NULL)
+        return false;
+    poller->monitors = more;
+    poller->monitor_room += MONITORS_MORE;
+    return true;
+}
+
+/* `user` NULL: the helper's own. */
+static struct polled_netns *add_monitor(struct poller *poller, int fd, uint64_t netns,
+                                        struct user_account *user)
 {
     struct netns_monitor *monitor;
-    if (poller->monitor_count == MONITORS_MAX) {
-        helper_log_user(LOG_WARNING, uid,
-                        "more than %u network namespaces are more than is watched", MONITORS_MAX);
+    if (!has_room(poller, user)) {
         if (fd >= 0)
             (void)close(fd);
         return NULL;
     }
-    monitor = netns_monitor_new(poller->conntrack, fd, netns, uid, own);
+    monitor = netns_monitor_new(poller->conntrack, fd, netns, user);
     if (monitor == NULL)
         return NULL;
     if (watch_monitor(poller, monitor) != 0) {
         netns_monitor_free(monitor);
         return NULL;
     }
+    if (user != NULL)
+        user->namespaces++;
     poller->monitors[poller->monitor_count++] = (struct polled_netns){.monitor = monitor};
     count_namespaces(poller);
     return &poller->monitors[poller->monitor_count - 1];
@@ -115,18 +137,19 @@ static struct polled_netns *add_monitor(struct poller *poller, int fd, uint64_t 
 
 int poller_watch_own(struct poller *poller, int fd, uint64_t netns)
 {
-    return add_monitor(poller, fd, netns, 0, true) != NULL ? 0 : -1;
+    return add_monitor(poller, fd, netns, NULL) != NULL ? 0 : -1;
 }
 
-struct netns_monitor *poller_join(struct poller *poller, int fd, uint64_t netns, uid_t uid)
+struct netns_monitor *poller_join(struct poller *poller, int fd, uint64_t netns,
+                                  struct user_account *user)
 {
-    struct polled_netns *polled = find_monitor(poller, netns, uid, false);
+    struct polled_netns *polled = find_monitor(poller, netns, user->uid, false);
     if (polled != NULL && fd >= 0)
         (void)close(fd);
     if (polled == NULL && fd < 0)
-        polled = find_monitor(poller, netns, uid, true);
+        polled = find_monitor(poller, netns, user->uid, true);
     if (polled == NULL)
-        polled = add_monitor(poller, fd, netns, uid, false);
+        polled = add_monitor(poller, fd, netns, user);
     if (polled == NULL)
         return NULL;
     polled->programs++;
@@ -147,6 +170,7 @@ void poller_leave(struct poller *poller, struct netns_monitor *monitor)
     if (polled == NULL || --polled->programs > 0 || netns_monitor_is_own(monitor))
         return;
     stop_watching(poller, monitor);
+    netns_monitor_user(monitor)->namespaces--;
     netns_monitor_free(monitor);
     *polled = poller->monitors[--poller->monitor_count];
     count_namespaces(poller);
@@ -366,6 +390,7 @@ void poller_free(struct poller *poller)
     for (size_t i = 0; i < poller->monitor_count; i++)
         netns_monitor_free(poller->monitors[i].monitor);
     (void)close(poller->epoll);
+    free(poller->monitors);
     free(poller->unpolled);
     free(poller);
 }

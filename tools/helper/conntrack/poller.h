@@ -29,11 +29,12 @@ void poller_free(struct poller *poller);
  * poller's. Returns -1 with a message logged. */
 int poller_watch_own(struct poller *poller, int fd, uint64_t netns);
 
-/* The monitor for the namespace of a sock_diag socket that a program of `uid` passed; the
+/* The monitor for the namespace of a sock_diag socket that a program of `user` passed; the
  * descriptor becomes the poller's. -1: the program has no sock_diag socket; share an existing
  * monitor if there is one. Pair with poller_leave(). Returns NULL, with a message logged, where it
- * cannot be watched. */
-struct netns_monitor *poller_join(struct poller *poller, int fd, uint64_t netns, uid_t uid);
+ * cannot be watched, or where the user watches too many. The user outlives the monitor. */
+struct netns_monitor *poller_join(struct poller *poller, int fd, uint64_t netns,
+                                  struct user_account *user);
 void poller_leave(struct poller *poller, struct netns_monitor *monitor);
 
 /* A record has told of a connection. Returns whether it was taken. */

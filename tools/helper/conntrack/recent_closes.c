@@ -9,34 +9,72 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define CHAINS 16384u /* a power of two */
-#define NONE   UINT16_MAX
+#define NONE UINT16_MAX
 
 struct recent_closes {
-    struct recent_close ends[RECENT_CLOSES_MAX];
-    uint16_t next[RECENT_CLOSES_MAX]; /* in the chain; NONE: the last */
-    uint16_t chains[CHAINS];
+    struct recent_close *ends; /* `size` of them; that of number n is at n % size */
+    uint16_t *next;            /* in the chain; NONE: the last */
+    uint16_t *chains;          /* 2 * size of them */
+    uint32_t size;             /* a power of two */
+    uint32_t kept;
     uint64_t count; /* that ever came */
 };
 _Static_assert(RECENT_CLOSES_MAX < NONE, "places fit");
+
+static bool make_places(struct recent_closes *ends, uint32_t size)
+{
+    ends->size = size;
+    ends->ends = calloc(size, sizeof *ends->ends);
+    ends->next = calloc(size, sizeof *ends->next);
+    ends->chains = malloc((size_t)2 * size * sizeof *ends->chains);
+    if (ends->ends == NULL || ends->next == NULL || ends->chains == NULL)
+        return false;
+    memset(ends->chains, 0xff, (size_t)2 * size * sizeof *ends->chains);
+    return true;
+}
+
+static void free_places(const struct recent_closes *ends)
+{
+    free(ends->ends);
+    free(ends->next);
+    free(ends->chains);
+}
 
 struct recent_closes *recent_closes_new(void)
 {
     struct recent_closes *ends = calloc(1, sizeof *ends);
 
-    if (ends)
-        memset(ends->chains, 0xff, sizeof ends->chains);
-    return ends;
+    if (ends == NULL || make_places(ends, RECENT_CLOSES_MIN))
+        return ends;
+    recent_closes_free(ends);
+    return NULL;
 }
 
 void recent_closes_free(struct recent_closes *ends)
 {
+    if (ends == NULL)
+        return;
+    free_places(ends);
     free(ends);
 }
 
-static uint16_t *chain_of(struct recent_closes *ends, uint64_t cookie)
+size_t recent_closes_memory(const struct recent_closes *ends)
 {
-    return &ends->chains[(cookie * 0x9e3779b97f4a7c15u >> 32) & (CHAINS - 1)];
+    return sizeof *ends +
+           ends->size * (sizeof *ends->ends + sizeof *ends->next + 2 * sizeof *ends->chains);
+}
+
+static uint16_t *chain_of(const struct recent_closes *ends, uint64_t cookie)
+{
+    return &ends->chains[(cookie * 0x9e3779b97f4a7c15u >> 32) & (2 * ends->size - 1)];
+}
+
+static void chain(struct recent_closes *ends, uint16_t place)
+{
+    uint16_t *chain = chain_of(ends, ends->ends[place].cookie);
+
+    ends->next[place] = *chain;
+    *chain = place;
 }
 
 static void unchain(struct recent_closes *ends, uint16_t place)
@@ -48,15 +86,38 @@ static void unchain(struct recent_closes *ends, uint16_t place)
     *at = ends->next[place];
 }
 
+void recent_closes_grow(struct recent_closes *ends, uint64_t when)
+{
+    const struct recent_close *oldest = &ends->ends[ends->count % ends->size];
+    struct recent_closes more = {.count = ends->count, .kept = ends->kept};
+
+    if (ends->kept < ends->size || ends->size == RECENT_CLOSES_MAX ||
+        when - oldest->when >= RECENT_CLOSE_AGE_NS)
+        return;
+    if (!make_places(&more, ends->size * 2)) {
+        free_places(&more);
+        return;
+    }
+    for (uint64_t number = ends->count - ends->kept; number < ends->count; number++) {
+        uint16_t place = (uint16_t)(number % more.size);
+        more.ends[place] = ends->ends[number % ends->size];
+        chain(&more, place);
+    }
+    free_places(ends);
+    *ends = more;
+}
+
 void recent_closes_add(struct recent_closes *ends, const struct sock_diag_answer *answer,
                        uint64_t when, bool known)
 {
-    uint16_t place = (uint16_t)(ends->count % RECENT_CLOSES_MAX);
+    uint16_t place = (uint16_t)(ends->count % ends->size);
     struct recent_close *end = &ends->ends[place];
-    uint16_t *chain = chain_of(ends, answer->target.cookie);
 
-    if (ends->count++ >= RECENT_CLOSES_MAX)
+    if (ends->kept == ends->size)
         unchain(ends, place);
+    else
+        ends->kept++;
+    ends->count++;
     end->cookie = answer->target.cookie;
     end->when = when;
     end->flow = answer->target.flow;
@@ -68,8 +129,7 @@ void recent_closes_add(struct recent_closes *ends, const struct sock_diag_answer
                                                                              : sizeof end->info);
         memcpy(end->info, answer->info, end->info_length);
     }
-    ends->next[place] = *chain;
-    *chain = place;
+    chain(ends, place);
 }
 
 struct recent_close *recent_closes_find(struct recent_closes *ends, uint64_t cookie)
@@ -83,10 +143,8 @@ struct recent_close *recent_closes_find(struct recent_closes *ends, uint64_t coo
 struct recent_close *recent_closes_find_flow(struct recent_closes *ends, const struct flow *flow,
                                              uint64_t since)
 {
-    uint64_t kept = ends->count < RECENT_CLOSES_MAX ? ends->count : RECENT_CLOSES_MAX;
-
-    for (uint64_t back = 1; back <= kept; back++) {
-        struct recent_close *end = &ends->ends[(ends->count - back) % RECENT_CLOSES_MAX];
+    for (uint64_t back = 1; back <= ends->kept; back++) {
+        struct recent_close *end = &ends->ends[(ends->count - back) % ends->size];
 
         if (end->when < since)
             return NULL;

@@ -268,12 +268,22 @@ static void count_connections(struct processes_source *source, const struct conn
         count_connection(&source->tallies, connection->pid);
 }
 
-static json_t *process_json(const struct processes_source *source, const struct client *process)
+static size_t connections_of(const struct processes_source *source, pid_t pid)
 {
     const struct process_tally *tally;
 
-    HASH_FIND_INT(source->tallies, &process->pid, tally);
-    return answer_process(process, tally ? tally->count : 0);
+    HASH_FIND_INT(source->tallies, &pid, tally);
+    return tally != NULL ? tally->count : 0;
+}
+
+/* A process, and behind it those that go on with its ring. */
+static void put_process(struct processes_source *source, const struct client *process, FILE *to)
+{
+    put_item(answer_process(process, connections_of(source, process->pid)), &source->first, to);
+    for (size_t i = 0; i < process->child_count; i++)
+        put_item(answer_child(process, &process->children[i],
+                              connections_of(source, process->children[i].pid)),
+                 &source->first, to);
 }
 
 static bool put_processes(struct answer_source *context, FILE *to)
@@ -290,7 +300,7 @@ static bool put_processes(struct answer_source *context, FILE *to)
             return false;
         }
         if (!source->one_user || process->uid == source->uid)
-            put_item(process_json(source, process), &source->first, to);
+            put_process(source, process, to);
     }
     return true;
 }

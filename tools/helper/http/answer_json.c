@@ -181,15 +181,30 @@ int answer_connection(const struct connection *connection, FILE *to)
 /* --- processes and rules
  * -------------------------------------------------------------------------- */
 
-json_t *answer_process(const struct client *process, size_t connections)
+static json_t *rules_json(const struct client *process)
 {
     json_t *rules = json_array();
 
     for (size_t i = 0; i < process->rule_count; i++)
         json_array_append_new(rules, json_text(process->rules[i]));
+    return rules;
+}
+
+json_t *answer_child(const struct client *process, const struct client_child *child,
+                     size_t connections)
+{
+    return json_pack("{s:I, s:I, s:I, s:o, s:o, s:o, s:b, s:I, s:I}", "pid", (json_int_t)child->pid,
+                     "parent", (json_int_t)process->pid, "uid", (json_int_t)process->uid, "program",
+                     json_text(process->program), "rules", rules_json(process), "registered",
+                     time_json(child->since), "ended", false, "records", (json_int_t)child->records,
+                     "connections", (json_int_t)connections);
+}
+
+json_t *answer_process(const struct client *process, size_t connections)
+{
     return json_pack("{s:I, s:I, s:o, s:o, s:o, s:b, s:I, s:I, s:I, s:{s:I, s:I}}", "pid",
                      (json_int_t)process->pid, "uid", (json_int_t)process->uid, "program",
-                     json_text(process->program), "rules", rules, "registered",
+                     json_text(process->program), "rules", rules_json(process), "registered",
                      time_json(process->registered), "ended", process->ended, "records",
                      (json_int_t)process->records, "dropped", (json_int_t)process->dropped,
                      "connections", (json_int_t)connections, "handoffs", "taken",

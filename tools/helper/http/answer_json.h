@@ -19,6 +19,8 @@
 int answer_connection(const struct connection *connection, FILE *to);
 
 /* A member of /v1/processes; `connections` of them are open. */
+json_t *answer_child(const struct client *process, const struct client_child *child,
+                     size_t connections);
 json_t *answer_process(const struct client *process, size_t connections);
 
 /* A member of /v1/rules. */

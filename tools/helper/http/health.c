@@ -22,6 +22,20 @@ static uint64_t resident_bytes(void)
     return (uint64_t)pages * (uint64_t)sysconf(_SC_PAGESIZE);
 }
 
+static void put_drops(const struct helper_counts *counts, struct metrics_health rows[DROP_COUNT])
+{
+    for (unsigned i = 0; i < DROP_COUNT; i++)
+        rows[i] = (struct metrics_health){
+            .name = "helper_dropped",
+            .unit = "",
+            .help = "What was lost or refused, by the reason.",
+            .counter = true,
+            .label = "reason",
+            .label_value = drop_name((enum drop)i),
+            .value = (double)counts->dropped[i],
+        };
+}
+
 size_t health_rows(const struct helper *helper, struct metrics_health rows[HEALTH_ROWS_MAX])
 {
     struct connections_size size = connections_size(helper->connections);
@@ -36,11 +50,17 @@ size_t health_rows(const struct helper *helper, struct metrics_health rows[HEALT
         {"helper_history_connections", "", "Closed connections that are kept.", false, NULL, NULL,
          (double)size.closed},
         {"helper_namespaces", "", "Network namespaces that are watched.", false, NULL, NULL,
-         (double)helper->counts.namespaces},
+         (double)helper->counts.namespaces.used},
         {"helper_groups", "", "Sums that are kept, by user, program, rule and role.", false, NULL,
          NULL, (double)size.aggregates},
-        {"helper_tracked_memory_bytes", "bytes", "Memory that connections and sums take.", false,
-         NULL, NULL, (double)size.memory},
+        {"helper_tracked_memory_bytes", "bytes",
+         "Memory that connections, sums, processes and network namespaces take.", false, NULL, NULL,
+         (double)(size.memory + helper->counts.memory_beside)},
+        {"helper_user_memory_bytes", "bytes", "Part of that which counts for users.", false, NULL,
+         NULL, (double)helper->counts.memory.used},
+        {"helper_user_memory_limit_bytes", "bytes",
+         "The most that users may take together (limits.memory_mib).", false, NULL, NULL,
+         (double)helper->counts.memory.limit},
         {"helper_resident_memory_bytes", "bytes", "Memory of the helper as a whole.", false, NULL,
          NULL, (double)resident_bytes()},
         {"helper_records", "", "Records taken from programs.", true, NULL, NULL,
@@ -55,17 +75,8 @@ size_t health_rows(const struct helper *helper, struct metrics_health rows[HEALT
     static_assert(sizeof fixed / sizeof *fixed + DROP_COUNT <= HEALTH_ROWS_MAX, "rows do not fit");
     for (size_t i = 0; i < count; i++)
         rows[i] = fixed[i];
-    for (unsigned i = 0; i < DROP_COUNT; i++)
-        rows[count++] = (struct metrics_health){
-            .name = "helper_dropped",
-            .unit = "",
-            .help = "What was lost or refused, by the reason.",
-            .counter = true,
-            .label = "reason",
-            .label_value = drop_name((enum drop)i),
-            .value = (double)helper->counts.dropped[i],
-        };
-    return count;
+    put_drops(&helper->counts, rows + count);
+    return count + DROP_COUNT;
 }
 
 json_t *health_json(const struct helper *helper)
@@ -78,7 +89,7 @@ json_t *health_json(const struct helper *helper)
                             json_integer((json_int_t)helper->counts.dropped[i]));
     return json_pack(
         "{s:s, s:f, s:f, s:I, s:I, s:{s:I, s:I}, s:I, s:o, s:{s:I, s:I}, s:I, s:f, "
-        "s:I, s:I, s:I, s:{s:I, s:I}}",
+        "s:I, s:I, s:I, s:{s:I, s:I, s:I, s:I}}",
         "version", SOCKTUNE_VERSION, "started",
         (double)clock_to_real(helper->started) / NANOSECONDS, "uptime",
         (double)(now_monotonic() - helper->started) / NANOSECONDS, "clients",
@@ -88,7 +99,9 @@ json_t *health_json(const struct helper *helper)
         (json_int_t)helper->counts.handed, "withheld", (json_int_t)helper->counts.withheld,
         "samples", (json_int_t)helper->counts.samples, "sampling_seconds",
         (double)helper->counts.sampling_time / NANOSECONDS, "interval",
-        (json_int_t)helper->config.interval, "namespaces", (json_int_t)helper->counts.namespaces,
-        "groups", (json_int_t)size.aggregates, "memory", "tracked", (json_int_t)size.memory,
+        (json_int_t)helper->config.interval, "namespaces",
+        (json_int_t)helper->counts.namespaces.used, "groups", (json_int_t)size.aggregates, "memory",
+        "tracked", (json_int_t)size.memory + (json_int_t)helper->counts.memory_beside, "users",
+        (json_int_t)helper->counts.memory.used, "limit", (json_int_t)helper->counts.memory.limit,
         "resident", (json_int_t)resident_bytes());
 }

@@ -1,0 +1,64 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Comparing a value with a bound. An option with an order is an int, or 64 bits without a sign
+ * (SO_MAX_PACING_RATE).
+ */
+#include "bound.h"
+
+#include "defaults.h"
+
+/* A value as setsockopt() takes it. False: it is no number. */
+static bool read_number(const struct policy_option *option, const void *bytes, uint32_t length,
+                        uint64_t *number)
+{
+    int32_t word;
+    if (length >= sizeof *number) {
+        __builtin_memcpy(number, bytes, sizeof *number);
+        return true;
+    }
+    if (length < sizeof word) { /* ip(7): a byte will do */
+        *number = length != 0 ? *(const uint8_t *)bytes : 0;
+        return length != 0;
+    }
+    __builtin_memcpy(&word, bytes, sizeof word);
+    *number = (uint32_t)word;
+    return word >= 0 || defaults_is_buffer(option); /* net/core/sock.c: a buffer has no sign */
+}
+
+static bool admits(const struct policy *policy, const struct policy_action *action, uint64_t number,
+                   unsigned times)
+{
+    const struct policy_option *option = &policy->options[action->option];
+    uint64_t bound;
+    if (!read_number(option, policy_string(policy, action->value), action->length, &bound))
+        return false;
+    return action->mode == MODE_AT_LEAST ? number >= bound * times : number <= bound * times;
+}
+
+/* Of 64 bits the kernel also takes the lower half; all ones mean that there is no limit. */
+bool bound_admits_own(const struct policy *policy, const struct policy_action *action,
+                      const void *bytes, uint32_t length)
+{
+    uint64_t number;
+    bool half = length < sizeof number && action->length == sizeof number;
+    bool is_number = read_number(&policy->options[action->option], bytes, length, &number);
+    if (half && number == UINT32_MAX)
+        number = UINT64_MAX;
+    return (is_number || half) && admits(policy, action, number, 1);
+}
+
+bool bound_admits_told(const struct policy *policy, const struct policy_action *action,
+                       const void *bytes, uint32_t length)
+{
+    const struct policy_option *option = &policy->options[action->option];
+    uint64_t number;
+    return length == action->length && read_number(option, bytes, length, &number) &&
+           admits(policy, action, number, defaults_is_buffer(option) ? 2 : 1);
+}
+
+/* The kernel takes a negative one for the greatest (net/socket.c). */
+bool bound_admits_backlog(const struct policy *policy, const struct policy_action *action,
+                          int backlog)
+{
+    return policy_is_bound(action) && admits(policy, action, (uint32_t)backlog, 1);
+}

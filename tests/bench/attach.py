@@ -1,0 +1,115 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: MIT
+"""
+What rules cost that BPF applies, against no rules at all.
+
+    attach.py BUILD
+
+The same calls in a cgroup without rules, in one with five options attached, in one whose rules
+guard an option, and under the preloaded library with the same five options, all in turn; then what
+it takes to attach rules to a cgroup with 4,000 open sockets. Needs root.
+"""
+import os
+import pathlib
+import subprocess
+import sys
+import tempfile
+import time
+
+import bars
+import bench as benches
+import measure
+from apply import HOLDER
+from measure import Effort, Sample, Variant
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "support"))
+
+OPEN = 4000
+OPEN_LIMIT = 100.0  # microseconds a socket, with the listing of processes: for a machine at work
+
+
+def rules(directory, name, statements):
+    path = os.path.join(directory, name)
+    with open(path, "w", encoding="ascii") as file:
+        file.write('rules = ( { match = { role = [ "connect", "accept" ]; }; '
+                   f"{statements} }} );\n")
+    return path
+
+
+def in_cgroup(name, cgroup):
+    return Variant(name, (("BENCH_CGROUP", str(cgroup.directory)), ("LC_ALL", "C")))
+
+
+def plan(nothing, preloaded, attached, guarded):
+    def row(subject, phase, what, variant, bar):
+        return benches.Row(what, Sample(variant, subject, phase), Sample(nothing, subject, phase),
+                           bar)
+    yield benches.Group("attach: connect() and accept()", "connection", Effort(150, 12), [
+        row("connection", 0, "connect(): five options by BPF", attached, 1.35),
+        row("connection", 0, "connect(): the same five by the library", preloaded, None),
+        row("connection", 1, "accept(): five options by BPF", attached, 1.02),
+        row("connection", 1, "accept(): the same five by the library", preloaded, None)])
+    yield benches.Group("attach: program's own setsockopt()", "setsockopt", Effort(200, 12), [
+        row("setsockopt", 0, "no rule guards", attached, 1.02),
+        row("setsockopt", 0, "a rule guards another option", guarded, None)])
+
+
+def seconds_to_attach(cgroup, path):
+    begin = time.perf_counter()
+    command = cgroup.attach(path)
+    seconds = time.perf_counter() - begin
+    command.kill()
+    command.communicate()
+    cgroup.commands.remove(command)
+    return seconds
+
+
+def measure_open(build, cgroup, path):
+    """Microseconds for each open socket."""
+    empty = min(seconds_to_attach(cgroup, path) for _ in range(3))
+    holders = [subprocess.Popen(cgroup.entering(sys.executable, "-c", HOLDER, str(OPEN // 8)),
+                                stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+               for _ in range(8)]
+    count = sum(int(holder.stdout.readline()) for holder in holders)
+    full = min(seconds_to_attach(cgroup, path) for _ in range(3))
+    for holder in holders:
+        holder.stdin.close()
+        holder.wait(60)
+    each = 1e6 * max(full - empty, 0) / count
+    print(f"\nattach, {count} sockets open: {1e3 * full:.1f} ms; none open: {1e3 * empty:.1f} ms; "
+          f"{each:.2f} us a socket")
+    return bars.note(build, "attach: time an open socket", each, OPEN_LIMIT, "us", attempts=1)
+
+
+def main(build):
+    os.environ["SOCKTUNE_BUILD"] = build
+    from attached import Cgroup  # pylint: disable=import-outside-toplevel
+    processor = measure.last_processor()
+    timed = measure.Bench(build, "/bin/true", processor)
+    measure.keep_clear(processor)
+    settings = benches.settings_of(timed)(5)
+    with tempfile.TemporaryDirectory(prefix="socktune-bench-") as directory, \
+            Cgroup() as plain, Cgroup() as tuned, Cgroup() as watched:
+        five = rules(directory, "five.conf", f"set = {{ {settings} }};")
+        guard = rules(directory, "guard.conf", "force = { SO_MARK = 0; };")
+        policy = os.path.join(directory, "five.policy")
+        subprocess.run([os.path.join(build, "socktune"), "compile", five, "-o", policy], check=True)
+        preloaded = Variant("preload", (("BENCH_CGROUP", str(plain.directory)),
+                                        ("LD_PRELOAD", os.path.join(build, "libsocktune.so")),
+                                        ("SOCKTUNE_RULES", policy)))
+        tuned.attach(five)
+        watched.attach(guard)
+        groups = plan(in_cgroup("no rules", plain), preloaded, in_cgroup("attached", tuned),
+                      in_cgroup("guarded", watched))
+        kept = benches.run_bars(build, timed, groups)
+        kept &= measure_open(build, plain, five)
+    return 0 if kept else 1
+
+
+if __name__ == "__main__":
+    if len(sys.argv) != 2:
+        sys.exit(__doc__)
+    if os.geteuid() != 0:
+        print("attach.py needs root; not measured")
+        sys.exit(0)
+    sys.exit(main(os.path.abspath(sys.argv[1])))

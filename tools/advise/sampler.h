@@ -1,0 +1,42 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Watching: dumps of sock_diag at a steady rate, joined with the processes that are watched, and
+ * the last figures of connections that end between two dumps. Reads only. One thread.
+ */
+#ifndef SOCKTUNE_ADVISE_SAMPLER_H
+#define SOCKTUNE_ADVISE_SAMPLER_H
+
+#include "fresh_socket.h"
+#include "groups.h"
+#include "watched.h"
+
+struct advise_sampler;
+struct advise_socket;
+
+/* What a sampler has seen. */
+struct advise_progress {
+    double elapsed, seconds; /* so far, and in all */
+    double interval;         /* seconds from one look to the next, as it came out */
+    uint32_t looks;
+    size_t sockets, processes;
+    uint32_t crowded;   /* sockets that were not watched, for there were too many */
+    uint32_t elsewhere; /* processes in network namespaces that we may not enter */
+    uint32_t missed;    /* messages about ended connections that were lost */
+};
+
+/* What to watch, and how. */
+struct advise_watch {
+    struct advise_watched watched;
+    double seconds;
+    double idle_least;
+    const volatile int *interrupted; /* becomes other than 0: end early */
+    void (*tell)(void *context, const struct advise_progress *progress); /* after each look */
+    void *context;
+    struct advise_progress progress;
+    struct advise_groups groups; /* what came of it */
+};
+
+/* Watch. Returns 0, or -1 with errno. The groups are to be freed in any case. */
+int sampler_run(struct advise_watch *watch);
+
+#endif

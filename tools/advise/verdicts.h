@@ -1,0 +1,58 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Verdicts: what evidence about a socket means. Thresholds come from experiments with programs
+ * whose problem was known (see README.md). Pure.
+ */
+#ifndef SOCKTUNE_ADVISE_VERDICTS_H
+#define SOCKTUNE_ADVISE_VERDICTS_H
+
+#include "evidence.h"
+
+#include <stddef.h>
+
+enum advise_verdict_id {
+#define VERDICT(id, ...) VERDICT_##id,
+#include "verdicts.def"
+    VERDICT_COUNT
+};
+
+enum advise_side { ADVISE_SENDER, ADVISE_RECEIVER, ADVISE_OWNER };
+enum advise_unit { ADVISE_SHARE, ADVISE_SECONDS, ADVISE_COUNT, ADVISE_TIMES };
+
+/* What a verdict looks at. */
+struct advise_view {
+    const struct advise_evidence *own;
+    const struct advise_evidence *peer; /* the other end, if it is on this machine; else NULL */
+    bool peer_is_told;                  /* the other end is watched, and gets advice of its own */
+    double idle_least; /* seconds without traffic after which a connection counts as idle */
+};
+
+struct advise_verdict {
+    const char *name;
+    enum advise_kind kind;
+    uint32_t least; /* samples */
+    enum advise_side side;
+    enum advise_unit unit;
+    const char *figure; /* format with one %s */
+    const char *advice;
+    bool (*holds)(const struct advise_view *view);
+    double (*measure)(const struct advise_view *view);
+};
+
+/* By enum advise_verdict_id. */
+extern const struct advise_verdict advise_verdicts[VERDICT_COUNT];
+
+/* "sender", "receiver", "owner". */
+const char *verdict_side_name(enum advise_side side);
+
+enum verdict_answer { VERDICT_NO, VERDICT_YES, VERDICT_NOT_YET };
+
+/* Does it hold? VERDICT_NOT_YET: it seems so, but the evidence does not suffice; `lacking` gets the
+ * seconds for which to watch on. `figure` is written for VERDICT_YES. */
+enum verdict_answer verdict_ask(enum advise_verdict_id id, const struct advise_view *view,
+                                double *figure, double *lacking);
+
+/* The figure with its number: "idle for 2m03s without keepalive". */
+void verdict_figure_text(enum advise_verdict_id id, double figure, char *text, size_t size);
+
+#endif

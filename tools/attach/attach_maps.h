@@ -1,0 +1,162 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What the command writes into BPF maps, and the BPF programs read: a policy in flat tables.
+ *
+ * Shared by flatten.c and attach.bpf.c, so it includes nothing but policy.h. All tables are arrays.
+ * Rules, prefixes and ports keep the order and the meaning that they have in the policy; actions
+ * that this kernel does not take are left out.
+ */
+#ifndef SOCKTUNE_ATTACH_MAPS_H
+#define SOCKTUNE_ATTACH_MAPS_H
+
+#include "policy.h"
+
+enum attach_limit {
+    ATTACH_RULES_MAX = 1024,
+    ATTACH_OPTIONS_MAX = 64, /* distinct options: bits of attach_socket.own */
+    ATTACH_ACTIONS_MAX = 65535,
+    ATTACH_NAME_SIZE = 64,    /* of a program's name; longer ones are cut */
+    ATTACH_PATTERN_SIZE = 64, /* of a glob */
+    ATTACH_VALUE_SIZE = 16    /* of an option's value: TCP_CONGESTION, SO_BINDTODEVICE */
+};
+
+/* What a rule asks of the program, enum matcher_kind in the words of BPF. */
+enum attach_matcher_kind { ATTACH_NAME, ATTACH_USER, ATTACH_GROUP };
+
+struct attach_matcher {
+    uint16_t kind;
+    uint16_t negate;
+    uint32_t id;                       /* ATTACH_USER, ATTACH_GROUP */
+    char pattern[ATTACH_PATTERN_SIZE]; /* ATTACH_NAME: glob, terminated */
+};
+
+struct attach_prefix {
+    uint64_t high, low;           /* the address in the machine's byte order */
+    uint64_t mask_high, mask_low; /* which of its bits count */
+    uint8_t v4;
+    uint8_t negate;
+    uint8_t all; /* it holds every address of its family */
+    uint8_t reserved[5];
+};
+
+struct attach_rule {
+    struct policy_range matchers;
+    struct policy_range local; /* attach_prefix */
+    struct policy_range remote;
+    struct policy_range local_port; /* policy_port */
+    struct policy_range remote_port;
+    struct policy_range actions;
+    uint16_t protocols;
+    uint8_t roles;
+    uint8_t families;
+    uint32_t final;
+};
+
+struct attach_action {
+    uint8_t option; /* index into the options */
+    uint8_t mode;   /* enum action_mode */
+    uint8_t op;     /* OP_SET, OP_MERGE or OP_SOURCE */
+    uint8_t families;
+    uint16_t phases; /* PHASE_BIT()s */
+    uint16_t protocols;
+    uint32_t mask; /* OP_MERGE */
+    uint32_t length;
+    uint8_t value[ATTACH_VALUE_SIZE];
+};
+
+struct attach_option {
+    int32_t level;
+    int32_t optname;
+    uint16_t flags; /* enum option_flag */
+    uint16_t least; /* fewest bytes of its value */
+    uint32_t reserved;
+};
+
+/* A setting that the program may make, and which option of the policy it concerns. */
+struct attach_guard {
+    int32_t level;
+    int32_t optname;
+    uint16_t option;
+    uint16_t effect; /* enum sibling_effect */
+};
+
+/* What a new socket has: one row for each attach_kind and option. */
+enum attach_kind { KIND_STREAM4, KIND_STREAM6, KIND_DATAGRAM4, KIND_DATAGRAM6, ATTACH_KINDS };
+
+struct attach_default {
+    uint32_t length; /* 0: not known */
+    uint8_t value[ATTACH_VALUE_SIZE];
+};
+
+/* How often an action was carried out; indexed as the actions. */
+struct attach_count {
+    uint64_t given;
+    uint64_t failed;
+    int64_t error; /* the last errno, negative */
+};
+
+/* What one attachment's programs know, in a map of its own. */
+struct attach_constants {
+    uint32_t rule_count;
+    uint32_t option_count;
+    uint32_t guard_count;
+    uint32_t tracked; /* the programs' own settings are noted */
+    /* 0, but the verifier does not know that. A place in a text that is computed with it is any
+     * number to the verifier, so one look at the body of a loop is enough; else it looks at the
+     * body once for each place, and gives up. */
+    uint32_t zero;
+    uint32_t priority; /* the option SO_PRIORITY; ATTACH_OPTIONS_MAX: no rule has it */
+    uint32_t source;   /* the option `source`, likewise */
+    uint32_t trial_count;
+    uint32_t generation; /* another one for each set of rules */
+    uint32_t reserved;
+};
+
+/* Who made a socket. */
+struct attach_identity {
+    char name[ATTACH_NAME_SIZE];  /* basename of the executable, padded with NULs */
+    char name0[ATTACH_NAME_SIZE]; /* basename of argv[0], likewise */
+    uint32_t uid, gid;            /* effective */
+};
+
+enum attach_socket_flag {
+    SOCKET_ACCEPTED = 1,
+    SOCKET_BEFORE = 2, /* it is older than the attachment: its program may have set things unseen */
+    SOCKET_SPECIFIC = 4 /* its listener is bound to one address */
+};
+
+/* What is kept of each socket. An accepted socket gets a copy of its listener's. */
+struct attach_socket {
+    struct attach_identity identity;
+    uint64_t own; /* options that the program has set itself */
+    uint32_t flags;
+    uint32_t treated; /* the generation of the rules that the iterator has given */
+};
+
+/* The rules for one program, found when it is first seen. */
+struct attach_active {
+    uint32_t ready;
+    uint32_t count;
+    uint16_t rules[ATTACH_RULES_MAX];
+};
+
+/* A setting that is tried on a socket of the command's own, and the result. */
+struct attach_trial {
+    int32_t level;
+    int32_t optname;
+    uint32_t length;
+    uint8_t value[ATTACH_VALUE_SIZE];
+    int32_t result[2]; /* on an IPv4 and on an IPv6 socket: 0, or a negative errno */
+};
+enum { ATTACH_TRIALS_MAX = 4096 };
+
+/* What an attachment tells about itself, for `attach --status`. */
+struct attach_about {
+    char rules[512];  /* path */
+    char cgroup[512]; /* path below the mount point; "/" is the whole machine */
+    int64_t since;    /* seconds since the epoch */
+    uint32_t rule_count;
+    uint32_t action_count;
+};
+
+#endif

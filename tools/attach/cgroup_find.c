@@ -1,0 +1,157 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The mount point comes from /proc/self/mounts: with the hybrid layout of systemd it is not
+ * /sys/fs/cgroup itself.
+ */
+#include "cgroup_find.h"
+
+#include <errno.h>
+#include <fts.h>
+#include <mntent.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+int attach_fail(struct attach_error *error, const char *format, ...)
+{
+    va_list arguments;
+    va_start(arguments, format);
+    vsnprintf(error->text, sizeof error->text, format, arguments);
+    va_end(arguments);
+    return -1;
+}
+
+static int find_mount(char mount[PATH_MAX], struct attach_error *error)
+{
+    FILE *mounts = setmntent("/proc/self/mounts", "r");
+    struct mntent entry;
+    char text[4 * PATH_MAX];
+    mount[0] = '\0';
+    if (mounts == NULL)
+        return attach_fail(error, "/proc/self/mounts: %s", strerror(errno));
+    while (mount[0] == '\0' && getmntent_r(mounts, &entry, text, sizeof text) != NULL)
+        if (strcmp(entry.mnt_type, "cgroup2") == 0)
+            snprintf(mount, PATH_MAX, "%s", entry.mnt_dir);
+    endmntent(mounts);
+    if (mount[0] == '\0')
+        return attach_fail(error, "no cgroup version 2 hierarchy is mounted on this machine");
+    return 0;
+}
+
+static int fill(const char *mount, const char *path, struct attach_cgroup *cgroup,
+                struct attach_error *error)
+{
+    struct stat status;
+    while (path[0] == '/' && path[1] == '/')
+        path++;
+    int length = snprintf(cgroup->directory, sizeof cgroup->directory, "%s%s%s", mount,
+                          path[0] == '/' ? "" : "/", path);
+    if (length >= (int)sizeof cgroup->directory ||
+        snprintf(cgroup->path, sizeof cgroup->path, "%s%s", path[0] == '/' ? "" : "/", path) >=
+            (int)sizeof cgroup->path)
+        return attach_fail(error, "%s: %s", path, strerror(ENAMETOOLONG));
+    for (size_t end = strlen(cgroup->path); end > 1 && cgroup->path[end - 1] == '/'; end--)
+        cgroup->path[end - 1] = '\0';
+    if (stat(cgroup->directory, &status) != 0 || !S_ISDIR(status.st_mode))
+        return attach_fail(error, "no cgroup %s: there is no directory %s", cgroup->path,
+                           cgroup->directory);
+    cgroup->id = status.st_ino;
+    return 0;
+}
+
+/* What follows the mount point in a path that begins with it; else the path. */
+static const char *below(const char *mount, const char *path)
+{
+    size_t length = strlen(mount);
+    if (strncmp(path, mount, length) == 0 && (path[length] == '/' || path[length] == '\0'))
+        return path[length] == '\0' ? "/" : path + length;
+    return path;
+}
+
+int cgroup_by_path(const char *path, struct attach_cgroup *cgroup, struct attach_error *error)
+{
+    char mount[PATH_MAX];
+    if (find_mount(mount, error) != 0)
+        return -1;
+    return fill(mount, below(mount, path), cgroup, error);
+}
+
+/* Calls `visit` for each directory, from the top; true from it ends the walk. */
+static void walk(const char *directory, bool (*visit)(const FTSENT *entry, void *context),
+                 void *context)
+{
+    char copy[PATH_MAX];
+    char *const roots[] = {copy, NULL};
+    const FTSENT *entry;
+    snprintf(copy, sizeof copy, "%s", directory);
+    FTS *tree = fts_open(roots, FTS_PHYSICAL | FTS_NOCHDIR | FTS_NOSTAT, NULL);
+    if (tree == NULL)
+        return;
+    while ((entry = fts_read(tree)) != NULL)
+        if (entry->fts_info == FTS_D && visit(entry, context))
+            break;
+    fts_close(tree);
+}
+
+struct unit_search {
+    const char *unit;
+    char found[PATH_MAX];
+    unsigned count;
+};
+
+static bool is_unit(const FTSENT *entry, void *context)
+{
+    struct unit_search *search = context;
+    if (strcmp(entry->fts_name, search->unit) != 0)
+        return false;
+    if (search->count++ == 0)
+        snprintf(search->found, sizeof search->found, "%s", entry->fts_path);
+    return false;
+}
+
+int cgroup_by_unit(const char *unit, struct attach_cgroup *cgroup, struct attach_error *error)
+{
+    char mount[PATH_MAX], name[300];
+    struct unit_search search = {.unit = name};
+    if (strchr(unit, '/') != NULL || unit[0] == '\0')
+        return attach_fail(error, "\"%s\" cannot be the name of a unit", unit);
+    snprintf(name, sizeof name, "%s%s", unit, strchr(unit, '.') != NULL ? "" : ".service");
+    if (find_mount(mount, error) != 0)
+        return -1;
+    walk(mount, is_unit, &search);
+    if (search.count == 0)
+        return attach_fail(
+            error, "the unit %s has no cgroup: it does not run, or there is no such unit", name);
+    if (search.count > 1)
+        return attach_fail(error, "%u cgroups are called %s; name one with --cgroup", search.count,
+                           name);
+    return fill(mount, below(mount, search.found), cgroup, error);
+}
+
+struct process_visit {
+    void (*visit)(int pid, void *context);
+    void *context;
+};
+
+static bool visit_processes(const FTSENT *entry, void *context)
+{
+    const struct process_visit *visit = context;
+    char path[PATH_MAX + 16];
+    int pid;
+    snprintf(path, sizeof path, "%s/cgroup.procs", entry->fts_path);
+    FILE *file = fopen(path, "re");
+    while (file != NULL && fscanf(file, "%d", &pid) == 1)
+        visit->visit(pid, visit->context);
+    if (file != NULL)
+        fclose(file);
+    return false;
+}
+
+void cgroup_each_process(const struct attach_cgroup *cgroup, void (*visit)(int pid, void *context),
+                         void *context)
+{
+    struct process_visit each = {visit, context};
+    walk(cgroup->directory, visit_processes, &each);
+}

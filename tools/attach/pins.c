@@ -1,0 +1,202 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Attachments that outlive the command: a directory of pins for each cgroup, one pin a link, and
+ * one for the map of what is known of the sockets, which the next attachment takes over.
+ *
+ * The program of a link is replaced in one step, so at no moment does a hook lack a program.
+ */
+#include "attachment.h"
+
+#include <bpf/bpf.h>
+#include <ctype.h>
+#include <dirent.h>
+#include <errno.h>
+#include <linux/magic.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/vfs.h>
+#include <unistd.h>
+
+enum { PIN_PATH_SIZE = PATH_MAX + 32 };
+
+/* A dot is not allowed in names there. The number tells apart what looks alike then. */
+void attach_pin_directory(const struct attach_cgroup *cgroup, char directory[PATH_MAX])
+{
+    char name[128] = "root";
+    size_t length = 0;
+    for (const char *c = cgroup->path + 1; *c != '\0' && length < sizeof name - 1; c++)
+        name[length++] = isalnum((unsigned char)*c) || *c == '-' ? *c : '_';
+    if (length > 0)
+        name[length] = '\0';
+    snprintf(directory, PATH_MAX, "%s/%s-%llu", ATTACH_PIN_ROOT, name,
+             (unsigned long long)cgroup->id);
+}
+
+static void pin_path(const struct attach_cgroup *cgroup, const char *name, char path[PIN_PATH_SIZE])
+{
+    char directory[PATH_MAX];
+    attach_pin_directory(cgroup, directory);
+    snprintf(path, PIN_PATH_SIZE, "%s/%s", directory, name);
+}
+
+static void unpin_all(const char *directory)
+{
+    char path[PIN_PATH_SIZE];
+    for (unsigned i = 0; i < ATTACH_PROGRAMS_MAX; i++) {
+        snprintf(path, sizeof path, "%s/%s", directory, attach_hooks[i].name);
+        unlink(path);
+    }
+    snprintf(path, sizeof path, "%s/sockets", directory);
+    unlink(path);
+    rmdir(directory);
+}
+
+/* A link outlives its cgroup, but does nothing any more. */
+static bool is_stale(const char *directory)
+{
+    for (unsigned i = 0; i < ATTACH_PROGRAMS_MAX; i++) {
+        struct bpf_link_info info = {0};
+        uint32_t size = sizeof info;
+        char path[PIN_PATH_SIZE];
+        snprintf(path, sizeof path, "%s/%s", directory, attach_hooks[i].name);
+        int link = bpf_obj_get(path);
+        if (link < 0)
+            continue;
+        int failed = bpf_obj_get_info_by_fd(link, &info, &size);
+        close(link);
+        return failed == 0 && info.cgroup.cgroup_id == 0;
+    }
+    return false;
+}
+
+/* Remove what is left of cgroups that are gone. */
+static void remove_stale(void)
+{
+    DIR *root = opendir(ATTACH_PIN_ROOT);
+    const struct dirent *entry;
+    char directory[PATH_MAX];
+    while (root != NULL && (entry = readdir(root)) != NULL) {
+        snprintf(directory, sizeof directory, "%s/%s", ATTACH_PIN_ROOT, entry->d_name);
+        if (entry->d_name[0] != '.' && is_stale(directory))
+            unpin_all(directory);
+    }
+    if (root != NULL)
+        closedir(root);
+}
+
+int pins_prepare(const struct attach_cgroup *cgroup, struct attach_error *error)
+{
+    struct statfs system;
+    char directory[PATH_MAX];
+    if (statfs("/sys/fs/bpf", &system) != 0 || (unsigned long)system.f_type != BPF_FS_MAGIC)
+        return attach_fail(error, "--pin needs the BPF file system at /sys/fs/bpf: "
+                                  "mount -t bpf bpf /sys/fs/bpf");
+    remove_stale();
+    attach_pin_directory(cgroup, directory);
+    if ((mkdir(ATTACH_PIN_ROOT, 0700) != 0 && errno != EEXIST) ||
+        (mkdir(directory, 0700) != 0 && errno != EEXIST))
+        return attach_fail(error, "%s: %s", directory, strerror(errno));
+    return 0;
+}
+
+static uint32_t program_of(const struct bpf_link *link)
+{
+    struct bpf_link_info info = {0};
+    uint32_t size = sizeof info;
+    return bpf_obj_get_info_by_fd(bpf_link__fd(link), &info, &size) == 0 ? info.prog_id : 0;
+}
+
+/* One hook: its pinned link gets the new program, or a link is made and pinned. */
+static int replace_one(struct attachment *attachment, const struct attach_request *request,
+                       unsigned hook, uint32_t *former, struct attach_error *error)
+{
+    struct bpf_program *program = object_program(attachment->object, attach_hooks[hook].program);
+    char path[PIN_PATH_SIZE];
+    pin_path(request->cgroup, attach_hooks[hook].name, path);
+    struct bpf_link *link = bpf_link__open(path);
+    if (link != NULL) {
+        *former = program_of(link);
+        attachment->links[hook] = link;
+        return bpf_link__update_program(link, program) == 0
+                   ? 0
+                   : attach_fail(error, "cannot replace the program of %s: %s", path,
+                                 strerror(errno));
+    }
+    link = bpf_program__attach_cgroup(program, attachment->cgroup);
+    if (link == NULL)
+        return attach_fail(error, "cannot attach to the cgroup %s: %s", request->cgroup->path,
+                           errno == EPERM ? "another BPF program lets none be attached beside it"
+                                          : strerror(errno));
+    attachment->links[hook] = link;
+    if (bpf_link__pin(link, path) != 0)
+        return attach_fail(error, "%s: %s", path, strerror(errno));
+    return 0;
+}
+
+static void put_back(struct attachment *attachment, unsigned hook, uint32_t former)
+{
+    struct bpf_link *link = attachment->links[hook];
+    if (link == NULL)
+        return;
+    if (former == 0) {
+        bpf_link__unpin(link);
+        return;
+    }
+    int fd = bpf_prog_get_fd_by_id(former);
+    if (fd >= 0) {
+        bpf_link_update(bpf_link__fd(link), fd, NULL);
+        close(fd);
+    }
+}
+
+static void unpin(const struct attach_cgroup *cgroup, const char *name)
+{
+    char path[PIN_PATH_SIZE];
+    pin_path(cgroup, name, path);
+    unlink(path);
+}
+
+static bool is_needed(const struct attach_request *request, unsigned hook)
+{
+    return *(const bool *)((const char *)&request->tables->needs + attach_hooks[hook].need);
+}
+
+static void pin_sockets(const struct attachment *attachment, const struct attach_cgroup *cgroup)
+{
+    char path[PIN_PATH_SIZE];
+    unpin(cgroup, "sockets");
+    pin_path(cgroup, "sockets", path);
+    bpf_obj_pin(object_map(attachment->object, "sockets"), path);
+}
+
+int pins_replace(struct attachment *attachment, const struct attach_request *request,
+                 struct attach_error *error)
+{
+    uint32_t former[ATTACH_PROGRAMS_MAX] = {0};
+    int failed = 0;
+    for (unsigned i = 0; i < ATTACH_PROGRAMS_MAX && failed == 0; i++)
+        if (is_needed(request, i))
+            failed = replace_one(attachment, request, i, &former[i], error);
+    for (unsigned i = 0; i < ATTACH_PROGRAMS_MAX; i++) {
+        if (failed != 0)
+            put_back(attachment, i, former[i]);
+        else if (!is_needed(request, i))
+            unpin(request->cgroup, attach_hooks[i].name);
+    }
+    if (failed == 0)
+        pin_sockets(attachment, request->cgroup);
+    return failed;
+}
+
+int attach_detach(const struct attach_cgroup *cgroup, struct attach_error *error)
+{
+    char directory[PATH_MAX];
+    struct stat status;
+    attach_pin_directory(cgroup, directory);
+    if (stat(directory, &status) != 0)
+        return errno == ENOENT ? 1 : attach_fail(error, "%s: %s", directory, strerror(errno));
+    unpin_all(directory);
+    rmdir(ATTACH_PIN_ROOT); /* if it was the last one */
+    return access(directory, F_OK) != 0 ? 0
+                                        : attach_fail(error, "%s: %s", directory, strerror(errno));
+}

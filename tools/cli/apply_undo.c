@@ -1,0 +1,266 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * A socket is known again by its cookie: process IDs and inode numbers are used again, cookies are
+ * not. Values are kept in hexadecimal, as getsockopt() gave them.
+ */
+#include "apply_undo.h"
+#include "commands.h"
+#include "console.h"
+#include "duplicate.h"
+#include "policy_file.h"
+#include "read_option.h"
+#include "show_socket.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+enum { VERSION = 1 };
+
+/* --- saving ----------------------------------------------------------------------------------- */
+
+static json_t *value_json(const struct value *value)
+{
+    char text[2 * POLICY_VALUE_MAX + 1] = "";
+
+    for (uint32_t i = 0; i < value->length; i++)
+        snprintf(text + 2 * (size_t)i, 3, "%02x", value->bytes[i]);
+    return json_string(text);
+}
+
+void undo_note(json_t *undo, const struct policy *policy, const struct process *process,
+               const struct open_socket *socket, const struct observed *observed,
+               const struct retuned_socket *changes)
+{
+    json_t *options = json_array();
+
+    for (uint32_t i = 0; i < changes->count; i++) {
+        const struct retuned_option *change = &changes->options[i];
+        const struct policy_option *option =
+            &policy->options[policy->actions[change->action].option];
+
+        if (change->result == RETUNED_CHANGED)
+            json_array_append_new(
+                options,
+                json_pack("{s:s, s:i, s:i, s:b, s:o, s:o}", "option",
+                          policy_string(policy, option->name), "level", (int)option->level,
+                          "number", (int)option->optname, "autotuned", change->unset, "before",
+                          value_json(&change->before), "after", value_json(&change->after)));
+    }
+    if (json_array_size(options) != 0)
+        json_array_append_new(undo,
+                              json_pack("{s:i, s:o, s:i, s:I, s:I, s:O}", "pid", (int)process->pid,
+                                        "program", json_text(process->name), "fd", socket->fd,
+                                        "inode", (json_int_t)socket->inode, "cookie",
+                                        (json_int_t)observed->cookie, "options", options));
+    json_decref(options);
+}
+
+int undo_save(json_t *undo, const char *path)
+{
+    json_t *document = json_pack("{s:i, s:O}", "version", VERSION, "sockets", undo);
+    char *text = document != NULL ? json_dumps(document, JSON_INDENT(1)) : NULL;
+    int result = text != NULL ? write_file(path, text, strlen(text)) : -1;
+
+    if (result != 0)
+        result = command_failure("%s: %s", path, text != NULL ? strerror(errno) : "out of memory");
+    free(text);
+    json_decref(document);
+    return result;
+}
+
+/* --- setting back ----------------------------------------------------------------------------- */
+
+/* An option of the file. */
+struct undo_option {
+    const char *name;
+    int level, number, autotuned;
+    struct value before, after;
+};
+
+enum undo_result { UNDO_DONE, UNDO_CHANGED_SINCE, UNDO_FAILED };
+
+static bool read_value(const char *text, struct value *value)
+{
+    size_t digits = strspn(text, "0123456789abcdef");
+
+    value->length = (uint32_t)(digits / 2);
+    if (text[digits] != '\0' || digits % 2 != 0 || digits > sizeof value->bytes * 2)
+        return false;
+    for (size_t i = 0; i < value->length; i++) {
+        const char pair[3] = {text[2 * i], text[2 * i + 1], '\0'};
+        value->bytes[i] = (uint8_t)strtoul(pair, NULL, 16);
+    }
+    return true;
+}
+
+static bool read_undo_option(json_t *object, struct undo_option *option)
+{
+    const char *before, *after;
+
+    return json_unpack(object, "{s:s, s:i, s:i, s:b, s:s, s:s}", "option", &option->name, "level",
+                       &option->level, "number", &option->number, "autotuned", &option->autotuned,
+                       "before", &before, "after", &after) == 0 &&
+           read_value(before, &option->before) && read_value(after, &option->after);
+}
+
+static bool is_value(const struct value *left, const struct value *right)
+{
+    return left->length == right->length && memcmp(left->bytes, right->bytes, left->length) == 0;
+}
+
+/* Nothing but system calls: `fd` is borrowed. */
+static enum undo_result undo_option(int fd, const struct undo_option *option)
+{
+    struct value now;
+    bool unset;
+
+    if (!read_option(fd, option->level, option->number, NULL, &now, &unset))
+        return UNDO_FAILED;
+    if (!is_value(&now, &option->after))
+        return UNDO_CHANGED_SINCE;
+    if (restore_option(fd, option->level, option->number, &option->before,
+                       option->autotuned != 0) != 0)
+        return UNDO_FAILED;
+    errno = 0;
+    return read_option(fd, option->level, option->number, NULL, &now, &unset) &&
+                   is_value(&now, &option->before)
+               ? UNDO_DONE
+               : UNDO_FAILED;
+}
+
+/* Borrow the socket that has this inode number and this cookie; -1 if it is gone. */
+static int borrow_noted(const struct lender *lender, const struct open_sockets *open,
+                        uint64_t inode, uint64_t cookie)
+{
+    for (size_t i = 0, count; i < open->count; i += count) {
+        uint64_t found = 0;
+        socklen_t length = sizeof found;
+        int fd;
+
+        count = descriptors_of_one(open, i);
+        if (open->items[i].inode != inode)
+            continue;
+        fd = borrow(lender, &open->items[i], count);
+        if (fd >= 0 && getsockopt(fd, SOL_SOCKET, SO_COOKIE, &found, &length) == 0 &&
+            found == cookie)
+            return fd;
+        if (fd >= 0)
+            close(fd);
+    }
+    return -1;
+}
+
+/* A socket of the file. */
+struct undo_socket {
+    const char *program;
+    int pid, fd;
+    json_int_t inode, cookie;
+    json_t *options;
+};
+
+static bool read_undo_socket(json_t *object, struct undo_socket *socket)
+{
+    return json_unpack(object, "{s:i, s:s, s:i, s:I, s:I, s:o}", "pid", &socket->pid, "program",
+                       &socket->program, "fd", &socket->fd, "inode", &socket->inode, "cookie",
+                       &socket->cookie, "options", &socket->options) == 0;
+}
+
+/* Set back all options of a socket, the last one first: setting IP_TOS alters SO_PRIORITY. The
+ * results are in the order of the file. Returns 0, or -1 with errno: is_gone() of it is true if the
+ * socket is gone. */
+static int undo_socket(const struct undo_socket *socket, const struct undo_option *options,
+                       size_t count, enum undo_result *results)
+{
+    struct lender lender;
+    struct open_sockets open;
+    int fd = -1, error;
+
+    if (lender_open(socket->pid, &lender) != 0)
+        return -1;
+    if (open_sockets_read(socket->pid, &open) == 0) {
+        errno = EBADF;
+        fd = borrow_noted(&lender, &open, (uint64_t)socket->inode, (uint64_t)socket->cookie);
+        error = errno;
+        for (size_t i = count; fd >= 0 && i-- > 0;)
+            results[i] = undo_option(fd, &options[i]);
+        if (fd >= 0)
+            close(fd);
+        open_sockets_free(&open);
+    } else {
+        error = errno;
+    }
+    lender_close(&lender);
+    errno = error;
+    return fd >= 0 ? 0 : -1;
+}
+
+static void print_results(const struct undo_socket *socket, const struct undo_option *options,
+                          size_t count, const enum undo_result *results)
+{
+    static const char *const texts[] = {
+        [UNDO_DONE] = "set back",
+        [UNDO_CHANGED_SINCE] = "left: it has been changed since",
+        [UNDO_FAILED] = "cannot be set back",
+    };
+
+    printf("%s[%d] fd %d\n", socket->program, socket->pid, socket->fd);
+    for (size_t i = 0; i < count; i++)
+        printf("  %-22s  %s\n", options[i].name, texts[results[i]]);
+}
+
+/* Returns how many options could not be set back; -1 if the file is wrong. */
+static int undo_noted(json_t *object)
+{
+    struct undo_socket noted;
+    struct undo_option options[POLICY_OPTIONS_MAX];
+    enum undo_result results[POLICY_OPTIONS_MAX];
+    size_t count;
+    int failed = 0;
+
+    if (!read_undo_socket(object, &noted) || !json_is_array(noted.options) ||
+        json_array_size(noted.options) > POLICY_OPTIONS_MAX)
+        return -1;
+    count = json_array_size(noted.options);
+    for (size_t i = 0; i < count; i++)
+        if (!read_undo_option(json_array_get(noted.options, i), &options[i]))
+            return -1;
+    if (undo_socket(&noted, options, count, results) != 0) {
+        bool gone = is_gone(errno);
+        printf("%s[%d] fd %d\n  %s\n", noted.program, noted.pid, noted.fd,
+               gone ? "the socket is gone" : strerror(errno));
+        return gone ? 0 : (int)count;
+    }
+    print_results(&noted, options, count, results);
+    for (size_t i = 0; i < count; i++)
+        failed += results[i] == UNDO_FAILED;
+    return failed;
+}
+
+int undo_run(const char *path)
+{
+    json_error_t error;
+    json_t *document = json_load_file(path, 0, &error), *sockets;
+    int version = 0, failed = 0;
+
+    if (document == NULL)
+        return command_failure("%s:%d: %s", path, error.line, error.text);
+    if (json_unpack(document, "{s:i, s:o}", "version", &version, "sockets", &sockets) != 0 ||
+        version != VERSION) {
+        json_decref(document);
+        return command_failure("%s: this is no file of `socktune apply --save`", path);
+    }
+    for (size_t i = 0; i < json_array_size(sockets); i++) {
+        int result = undo_noted(json_array_get(sockets, i));
+        if (result < 0) {
+            failed = command_failure("%s: socket %zu is not as `socktune apply --save` writes it",
+                                     path, i + 1);
+            break;
+        }
+        failed |= result != 0;
+    }
+    json_decref(document);
+    return failed;
+}

@@ -1,0 +1,294 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * socktune attach: applies rules to all programs of a cgroup, by BPF.
+ *
+ * Theory of operation: each setting of the rules is first tried on a socket of the command's own.
+ * What this kernel does not take is left out, with a warning; what BPF cannot see is an error.
+ */
+#include "attach.h"
+#include "cgroup_flags.h"
+#include "commands.h"
+#include "console.h"
+#include "option.h"
+#include "policy_file.h"
+#include "print_diagnostic.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <time.h>
+#include <unistd.h>
+
+struct attach_arguments {
+    const char *rules;
+    struct cgroup_choice where;
+    bool pin, status, probe, json;
+};
+
+/* --- attaching -------------------------------------------------------------------------------- */
+
+static void wait_for_the_end(const sigset_t *signals)
+{
+    int number;
+    while (sigwait(signals, &number) != 0)
+        ;
+}
+
+static int run_attached(const struct attach_arguments *arguments,
+                        const struct attach_tables *tables, const struct attach_cgroup *cgroup)
+{
+    char *path = absolute_path(arguments->rules);
+    const struct attach_request request = {.tables = tables,
+                                           .cgroup = cgroup,
+                                           .rules = path != NULL ? path : arguments->rules,
+                                           .pin = arguments->pin};
+    struct attach_error error;
+    sigset_t signals;
+    sigemptyset(&signals);
+    sigaddset(&signals, SIGINT);
+    sigaddset(&signals, SIGTERM);
+    sigprocmask(SIG_BLOCK, &signals, NULL);
+    struct attachment *attachment = attach_rules(&request, &error);
+    free(path);
+    if (attachment == NULL)
+        return command_failure("%s", error.text);
+    if (error.text[0] != '\0')
+        command_failure("open sockets were left as they are: %s", error.text);
+    printf("attached %u rule%s to the cgroup %s%s\n", tables->rule_count,
+           plural(tables->rule_count), cgroup->path,
+           arguments->pin ? "; `socktune detach` removes them" : "");
+    fflush(stdout);
+    if (!arguments->pin)
+        wait_for_the_end(&signals);
+    attach_release(attachment);
+    return 0;
+}
+
+static int flatten(const struct policy *policy, struct attach_tables *tables)
+{
+    struct diagnostics diagnostics = {.report = print_diagnostic, .context = stderr};
+    struct attach_result *results = calloc(policy->action_count + 1u, sizeof *results);
+    struct attach_error error;
+    int status = 0;
+    if (results == NULL)
+        return command_failure("%s", strerror(errno));
+    if (attach_try_policy(policy, results, &error) != 0)
+        status = command_failure("%s", error.text);
+    else if (attach_flatten(policy, results, &diagnostics, tables) != 0)
+        status = EXIT_RULES;
+    else if (tables->action_count == 0)
+        status = command_failure("nothing in these rules can be given by attach");
+    free(results);
+    return status;
+}
+
+static int attach(const struct attach_arguments *arguments)
+{
+    struct diagnostics diagnostics = {.report = print_error, .context = stderr};
+    struct attach_tables tables = {.rules = NULL};
+    struct attach_cgroup cgroup;
+    struct loaded loaded;
+    int status = cgroup_choose(&arguments->where, &cgroup);
+    if (status != 0)
+        return status;
+    if (load_rules(arguments->rules, NULL, &diagnostics, &loaded) != 0)
+        return EXIT_RULES;
+    status = flatten(&loaded.policy, &tables);
+    if (status == 0)
+        status = run_attached(arguments, &tables, &cgroup);
+    attach_tables_free(&tables);
+    loaded_free(&loaded);
+    return status;
+}
+
+/* --- --status --------------------------------------------------------------------------------- */
+
+static void print_state(const struct attach_state *state)
+{
+    char since[32];
+    time_t time = (time_t)state->about.since;
+    struct tm broken;
+    localtime_r(&time, &broken);
+    strftime(since, sizeof since, "%F %T", &broken);
+    printf("%s%s%s  %u rule%s from %s, since %s%s\n", colour(stdout, COLOUR_BOLD),
+           state->about.cgroup, colour(stdout, COLOUR_NONE), state->about.rule_count,
+           plural(state->about.rule_count), state->about.rules, since,
+           state->pinned ? ", pinned" : "");
+    printf("  %llu options set, %llu refused by the kernel; programs:",
+           (unsigned long long)state->given, (unsigned long long)state->failed);
+    for (uint32_t i = 0; i < state->program_count; i++)
+        printf(" %s", state->programs[i]);
+    putchar('\n');
+}
+
+static json_t *json_state(const struct attach_state *state)
+{
+    json_t *programs = json_array();
+    for (uint32_t i = 0; i < state->program_count; i++)
+        json_array_append_new(programs, json_string(state->programs[i]));
+    return json_pack("{s:o, s:I, s:o, s:i, s:I, s:b, s:I, s:I, s:o}", "cgroup",
+                     json_text(state->about.cgroup), "cgroup_id", (json_int_t)state->cgroup_id,
+                     "rules", json_text(state->about.rules), "rule_count",
+                     (int)state->about.rule_count, "since", (json_int_t)state->about.since,
+                     "pinned", state->pinned, "given", (json_int_t)state->given, "failed",
+                     (json_int_t)state->failed, "programs", programs);
+}
+
+static int print_status(bool json)
+{
+    struct attach_state *states;
+    struct attach_error error;
+    size_t count;
+    int status = 0;
+    if (attach_list(&states, &count, &error) != 0) {
+        free(states);
+        return command_failure("%s", error.text);
+    }
+    json_t *list = json_array();
+    for (size_t i = 0; i < count; i++) {
+        if (json)
+            json_array_append_new(list, json_state(&states[i]));
+        else
+            print_state(&states[i]);
+    }
+    if (json)
+        status = print_json(json_pack("{s:i, s:O}", "version", 1, "attached", list));
+    else if (count == 0)
+        puts("no rules are attached");
+    json_decref(list);
+    free(states);
+    return status;
+}
+
+/* --- --probe ---------------------------------------------------------------------------------- */
+
+enum { VALUES_TRIED = 3 }; /* the socket's own, the least and the greatest */
+
+static void trials_of(const struct option *option, struct attach_trial trials[VALUES_TRIED])
+{
+    int fd = socket(option->families & FAMILY_INET ? AF_INET : AF_INET6, SOCK_STREAM, 0);
+    const int32_t bounds[] = {(int32_t)option->min,
+                              option->max < INT32_MAX ? (int32_t)option->max : INT32_MAX};
+    for (unsigned i = 0; i < VALUES_TRIED; i++)
+        trials[i] = (struct attach_trial){.level = option->level, .optname = option->optname};
+    socklen_t length = option->kind == KIND_RATE ? sizeof(int) : sizeof trials->value;
+    if (fd >= 0 && getsockopt(fd, option->level, option->optname, trials[0].value, &length) == 0)
+        trials[0].length = length > 0 ? length : 1;
+    if (fd >= 0)
+        close(fd);
+    for (unsigned i = 1; i < VALUES_TRIED && option->kind != KIND_STRING; i++) {
+        memcpy(trials[i].value, &bounds[i - 1], sizeof bounds[0]);
+        trials[i].length = sizeof bounds[0];
+    }
+}
+
+static bool was_taken(const struct attach_trial *trials, unsigned family)
+{
+    for (unsigned i = 0; i < VALUES_TRIED; i++)
+        if (trials[i].length > 0 && trials[i].result[family] == 0)
+            return true;
+    return false;
+}
+
+static json_t *print_probed(const struct option *option, const struct attach_trial *trials,
+                            bool json)
+{
+    bool v4 = (option->families & FAMILY_INET) != 0 && was_taken(trials, 0);
+    bool v6 = (option->families & FAMILY_INET6) != 0 && was_taken(trials, 1);
+    if (json)
+        return json_pack("{s:s, s:b, s:b}", "option", option->name, "inet", v4, "inet6", v6);
+    printf("%-26s  %s\n", option->name,
+           v4 && v6 ? "yes"
+           : v4     ? "IPv4 only"
+           : v6     ? "IPv6 only"
+                    : "no");
+    return NULL;
+}
+
+static int probe(bool json)
+{
+    size_t count;
+    const struct option *table = option_table(&count);
+    struct attach_trial *trials = calloc(count * VALUES_TRIED, sizeof *trials);
+    struct attach_error error;
+    json_t *list = json_array();
+    int status = 0;
+    if (trials == NULL)
+        return command_failure("%s", strerror(errno));
+    for (size_t i = 0; i < count; i++)
+        if (table[i].level != LEVEL_SOCKTUNE && (table[i].families & FAMILY_IP) != 0)
+            trials_of(&table[i], &trials[i * VALUES_TRIED]);
+    if (attach_try(trials, (uint32_t)count * VALUES_TRIED, &error) != 0)
+        status = command_failure("%s", error.text);
+    for (size_t i = 0; status == 0 && i < count; i++) {
+        if (table[i].level == LEVEL_SOCKTUNE || (table[i].families & FAMILY_IP) == 0)
+            continue;
+        json_t *row = print_probed(&table[i], &trials[i * VALUES_TRIED], json);
+        if (row != NULL)
+            json_array_append_new(list, row);
+    }
+    if (json && status == 0)
+        status = print_json(json_pack("{s:i, s:O}", "version", 1, "options", list));
+    json_decref(list);
+    free(trials);
+    return status;
+}
+
+/* --- the command ------------------------------------------------------------------------------ */
+
+static int cmd_attach(int argc, char **argv)
+{
+    struct attach_arguments arguments = {.rules = NULL};
+    int status;
+    int first = parse_flags(argc, argv, &arguments, &status);
+    if (first < 0)
+        return status;
+    if (first < argc)
+        return command_misuse("unexpected \"%s\"", argv[first]);
+    if (arguments.status + arguments.probe > 1 ||
+        ((arguments.status || arguments.probe) && (arguments.pin || arguments.rules != NULL)))
+        return command_misuse("--status and --probe attach nothing; they take --json alone");
+    if (arguments.status)
+        return print_status(arguments.json);
+    if (arguments.probe)
+        return probe(arguments.json);
+    if (arguments.json)
+        return command_misuse("--json goes with --status or --probe");
+    if (arguments.rules == NULL)
+        arguments.rules = default_rules();
+    if (arguments.rules == NULL)
+        return command_misuse("which rules? Name them with -c");
+    return attach(&arguments);
+}
+
+static const struct flag flags[] = {
+    FLAG_RULES(struct attach_arguments, rules),
+    FLAGS_CGROUP(struct attach_arguments, where),
+    {"pin", 'p', FLAG_SWITCH, offsetof(struct attach_arguments, pin), NULL,
+     "end at once and leave the rules attached", NULL, NULL},
+    {"status", 's', FLAG_SWITCH, offsetof(struct attach_arguments, status), NULL,
+     "list what is attached", NULL, NULL},
+    {"probe", 0, FLAG_SWITCH, offsetof(struct attach_arguments, probe), NULL,
+     "list which options this kernel lets BPF set", NULL, NULL},
+    FLAG_JSON(struct attach_arguments, json),
+    FLAGS_END,
+};
+
+const struct command attach_command = {
+    .name = "attach",
+    .summary = "apply rules to a cgroup's programs, by BPF",
+    .synopsis = "[-c RULES] (--cgroup PATH | --unit NAME | --all) [--pin]\n--status [--json]\n"
+                "--probe [--json]",
+    .details =
+        "Reaches every program of the cgroup and of those below it: static and Go programs, "
+        "containers, io_uring, and sockets that are open already. Nothing is loaded into the "
+        "programs. Without --pin, the rules hold until the command ends. Needs root, or CAP_BPF, "
+        "CAP_PERFMON, CAP_NET_ADMIN and, for open sockets, CAP_SYS_ADMIN.",
+    .flags = flags,
+    .notes =
+        "The exit status is 1 if the rules cannot be attached, and 78 if they are wrong or ask "
+        "what BPF cannot see.",
+    .run = cmd_attach,
+};

@@ -1,0 +1,283 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * socktune ps: the running processes that have the library or a supervisor, and their rules. One
+ * JSON object a process; the text is printed from it.
+ */
+#include "commands.h"
+#include "console.h"
+#include "policy_file.h"
+#include "process.h"
+#include "show_socket.h"
+
+#include <errno.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+/* The rules of the process before, which most often are those of the next one. */
+struct known_rules {
+    char path[PATH_MAX + 64];
+    bool good; /* `loaded` holds them */
+    struct loaded loaded;
+};
+
+static void drop_diagnostic(void *context, enum severity severity, struct location at,
+                            const char *message)
+{
+    (void)context, (void)severity, (void)at, (void)message;
+}
+
+static void forget_rules(struct known_rules *known)
+{
+    if (known->good)
+        loaded_free(&known->loaded);
+    *known = (struct known_rules){.good = false};
+}
+
+/* Returns the policy, or NULL if the rules at `path` cannot be used. */
+static const struct policy *know_rules(struct known_rules *known, const char *path)
+{
+    struct diagnostics diagnostics = {.report = drop_diagnostic};
+
+    if (strcmp(known->path, path) != 0) {
+        forget_rules(known);
+        snprintf(known->path, sizeof known->path, "%s", path);
+        known->good = load_rules(path, NULL, &diagnostics, &known->loaded) == 0;
+    }
+    return known->good ? &known->loaded.policy : NULL;
+}
+
+/* The RULES of `socktune run -c RULES`, or NULL. */
+static const char *named_rules(char *const *argv)
+{
+    static const char name[] = "--config";
+
+    for (; *argv != NULL && strcmp(*argv, "--") != 0; argv++) {
+        const char *after = strncmp(*argv, name, sizeof name - 1) == 0 ? *argv + sizeof name - 1
+                            : strncmp(*argv, "-c", 2) == 0             ? *argv + 2
+                                                                       : NULL;
+        if (after != NULL && *after == '\0')
+            return argv[1];
+        if (after != NULL)
+            return after + (*after == '=');
+    }
+    return NULL;
+}
+
+/* Where the rules of the process are, as it names them, in `path`. Returns false if there are none.
+ */
+static bool find_rules(const struct process *process, char path[PATH_MAX])
+{
+    const char *own = process_getenv(process, "SOCKTUNE_RULES");
+    const char *named = NULL;
+    char link[64], directory[PATH_MAX];
+    struct process supervisor = {.pid = 0};
+    ssize_t length;
+
+    if (process->supervisor != 0 && process_read(process->supervisor, &supervisor) == 0) {
+        named = named_rules(supervisor.argv);
+        own = process_getenv(&supervisor, "SOCKTUNE_RULES");
+    }
+    if (named == NULL)
+        named = own != NULL && *own != '\0' ? own : default_rules();
+    snprintf(path, PATH_MAX, "%s", named != NULL ? named : "");
+    if (process->supervisor != 0)
+        process_free(&supervisor);
+    if (*path == '\0' || *path == '/')
+        return *path != '\0';
+    snprintf(link, sizeof link, "/proc/%d/cwd", process->thread);
+    length = readlink(link, directory, sizeof directory - 1);
+    directory[length > 0 ? length : 0] = '\0';
+    if (strlen(directory) + 1 + strlen(path) < PATH_MAX) {
+        size_t room = strlen(directory) + 1;
+        memmove(path + room, path, strlen(path) + 1);
+        memcpy(path, directory, room - 1);
+        path[room - 1] = '/';
+    }
+    return true;
+}
+
+/* The start of a process is known to a clock tick, 10 ms, and rounded down. */
+static bool is_changed_since(const char *path, double started)
+{
+    const double margin = 0.02;
+    struct stat status;
+
+    return stat(path, &status) == 0 &&
+           (double)status.st_mtim.tv_sec + (double)status.st_mtim.tv_nsec / 1e9 > started + margin;
+}
+
+/* Has a file of the rules changed since then? */
+static bool is_stale(const struct policy *policy, const char *path, double started)
+{
+    bool stale = is_changed_since(path, started);
+
+    for (uint32_t i = 0; i < policy->source_count; i++)
+        stale |= is_changed_since(policy_string(policy, policy->sources[i].path), started);
+    return stale;
+}
+
+/* The rules that are for the process, as they are now. */
+static json_t *active_of(const struct policy *policy, const struct process *process)
+{
+    const struct identity identity = process_identity(process);
+    uint32_t *active = calloc(policy->rule_count + 1u, sizeof *active);
+    uint32_t count = active != NULL ? active_rules(policy, &identity, active) : 0;
+    json_t *rules = json_array();
+
+    for (uint32_t i = 0; i < count; i++) {
+        const struct policy_rule *rule = &policy->rules[active[i]];
+        json_array_append_new(rules, json_pack("{s:o, s:o, s:i}", "rule",
+                                               json_text(policy_string(policy, rule->name)), "file",
+                                               json_text(policy_string(policy, rule->file)), "line",
+                                               (int)rule->line));
+    }
+    free(active);
+    return rules;
+}
+
+/* Why the library in it does nothing, as far as its environment tells; NULL if it does. */
+static const char *why_off(const struct process *process)
+{
+    const char *disable = process_getenv(process, "SOCKTUNE_DISABLE");
+
+    if (process->supervisor == 0 && disable != NULL && *disable != '\0' &&
+        strcmp(disable, "0") != 0)
+        return "SOCKTUNE_DISABLE is in its environment";
+    if (process->supervisor == 0 && (process->unknown & UNKNOWN_ENVIRONMENT))
+        return "you may not read its environment, which names its rules";
+    return NULL;
+}
+
+static json_t *describe_rules(const struct process *process, struct known_rules *known,
+                              double started)
+{
+    char path[PATH_MAX], below_root[PATH_MAX + 64];
+    const char *untuned = why_off(process);
+    const struct policy *policy = NULL;
+    json_t *active = NULL;
+    bool found = untuned == NULL && find_rules(process, path);
+
+    if (found) {
+        snprintf(below_root, sizeof below_root, "/proc/%d/root%s", process->thread, path);
+        policy = know_rules(known, process->other_mounts ? below_root : path);
+        untuned = policy == NULL ? "its rules cannot be read, or have errors" : NULL;
+    } else if (untuned == NULL) {
+        untuned = "there are no rules";
+    }
+    if (policy != NULL) {
+        active = active_of(policy, process);
+        untuned = json_array_size(active) == 0 ? "no rule is for it" : NULL;
+    }
+    return json_pack("{s:o, s:o, s:b, s:o}", "rules", json_text(found ? path : NULL), "active",
+                     active != NULL ? active : json_array(), "stale",
+                     policy != NULL && is_stale(policy, known->path, started), "untuned",
+                     json_text(untuned));
+}
+
+static json_t *describe_process(const struct process *process, struct known_rules *known)
+{
+    double started = process_started(process->pid);
+    json_t *object = json_pack(
+        "{s:i, s:o, s:s, s:f}", "pid", (int)process->pid, "program", json_text(process->name), "by",
+        process->supervisor != 0 ? "supervise" : "preload", "started", started);
+    json_t *rules = describe_rules(process, known, started);
+
+    json_object_update(object, rules);
+    json_decref(rules);
+    return object;
+}
+
+static const char *get_string(const json_t *object, const char *key)
+{
+    return json_string_value(json_object_get(object, key));
+}
+
+static void print_process(const json_t *object)
+{
+    const json_t *active = json_object_get(object, "active");
+    const char *untuned = get_string(object, "untuned"), *path = get_string(object, "rules");
+    bool stale = json_is_true(json_object_get(object, "stale"));
+    time_t started = (time_t)json_real_value(json_object_get(object, "started"));
+    struct tm local;
+    char when[32] = "";
+
+    if (localtime_r(&started, &local) != NULL)
+        strftime(when, sizeof when, "%F %T", &local);
+    printf("%7d  %-15s  %-9s  %s  %-7s  ", (int)json_integer_value(json_object_get(object, "pid")),
+           get_string(object, "program"), get_string(object, "by"), when,
+           untuned != NULL ? "untuned"
+           : stale         ? "stale"
+                           : "tuned");
+    if (path != NULL)
+        printf("%s: ", path);
+    for (size_t i = 0; i < json_array_size(active); i++)
+        printf("%s%s", i != 0 ? ", " : "", get_string(json_array_get(active, i), "rule"));
+    printf("%s\n", untuned != NULL ? untuned : "");
+}
+
+static json_t *list_processes(void)
+{
+    struct known_rules known = {.good = false};
+    json_t *list = json_array();
+    size_t count;
+    pid_t *pids = all_processes(&count);
+
+    for (size_t i = 0; pids != NULL && i < count; i++) {
+        struct process process;
+        if (process_read(pids[i], &process) == 0 &&
+            (process.library_loaded || process.supervisor != 0))
+            json_array_append_new(list, describe_process(&process, &known));
+        process_free(&process);
+    }
+    free(pids);
+    forget_rules(&known);
+    return list;
+}
+
+struct ps_arguments {
+    bool json;
+};
+
+static int cmd_ps(int argc, char **argv)
+{
+    struct ps_arguments arguments = {.json = false};
+    json_t *list;
+    int status;
+    int first = parse_flags(argc, argv, &arguments, &status);
+
+    if (first < 0)
+        return status;
+    if (first < argc)
+        return command_misuse("unexpected argument \"%s\"", argv[first]);
+    unsetenv("SOCKTUNE_RULES"); /* default_rules() is asked for other processes */
+    list = list_processes();
+    if (arguments.json)
+        return print_json(json_pack("{s:i, s:o}", "version", 1, "processes", list));
+    if (json_array_size(list) != 0)
+        printf("%7s  %-15s  %-9s  %-19s  %-7s  %s\n", "PID", "PROGRAM", "BY", "STARTED", "STATE",
+               "RULES");
+    for (size_t i = 0; i < json_array_size(list); i++)
+        print_process(json_array_get(list, i));
+    json_decref(list);
+    return EXIT_SUCCESS;
+}
+
+static const struct flag flags[] = {FLAG_JSON(struct ps_arguments, json), FLAGS_END};
+
+const struct command ps_command = {
+    .name = "ps",
+    .summary = "list the processes that socktune tunes",
+    .synopsis = "[--json]",
+    .details =
+        "Lists the running processes that have the library or a supervisor: when each was "
+        "started, its rules, and which of them are for it. A process is stale if a file of its "
+        "rules has changed since it was started; it keeps the rules of its start. Only processes "
+        "that you may look into are seen.",
+    .flags = flags,
+    .run = cmd_ps,
+};
