@@ -294,8 +294,12 @@ static void try_number(const struct option *option, const struct transport *tran
     struct value value;
     int fd = open_socket(transport);
 
-    if (option->kind == KIND_TIMEVAL) {
-        snprintf(text, sizeof(text), "%lldus", (long long)number);
+    const char *unit = option->kind == KIND_TIMEVAL        ? "us"
+                       : option->unit == UNIT_MILLISECONDS ? "ms"
+                       : option->unit == UNIT_MICROSECONDS ? "us"
+                                                           : NULL;
+    if (unit != NULL) {
+        snprintf(text, sizeof(text), "%lld%s", (long long)number, unit);
         scalar = (struct scalar){.type = SCALAR_STRING, .string = text};
     }
     cr_assert(value_parse(option, &scalar, &value, error, sizeof(error)) == 0, "%s: %s",
