@@ -90,7 +90,7 @@ void *policy_assemble(struct policy_writer *writer, size_t *size)
     *size = aligned(sizeof header);
     for (size_t i = 0; i < SECTION_COUNT; i++) {
         header.sections[i].offset = (uint32_t)*size;
-        header.sections[i].count = policy_written(writer, i);
+        header.sections[i].count = policy_written(writer, (enum policy_section_id)i);
         *size += aligned(writer->sections[i].length);
     }
     if (*size > POLICY_SIZE_MAX)

@@ -17,6 +17,7 @@
  */
 #include "report.h"
 
+#include "compat.h"
 #include "confined.h"
 #include "kernel.h"
 #include "learn.h"
@@ -223,7 +224,9 @@ uint64_t report_connecting(int fd, struct sockinfo *sockinfo)
         return 0;
     record.pid = own_pid();
     record.time_ns -= age_of(fd, record.cookie);
-    ring_put(ring, &record);
+    /* The helper knows a connection of MPTCP by its addresses, which are not settled yet. */
+    if (record.protocol != IPPROTO_MPTCP)
+        ring_put(ring, &record);
     return record.cookie;
 }
 

@@ -622,8 +622,8 @@ def test_system_calls_of_a_report(build, compiled, helper):
     """What a confined program has to allow, and what each connection pays: questions about the
     socket, and none at close()."""
     assert calls_of_a_pair(build, compiled(EVERYTHING), helper) == [
-        "connect", "getsockname", "close",
-        "accept", "getpeername", "getsockopt", "getsockname", "getsockopt", "close",
+        "connect", "getsockname", "getsockopt", "close",
+        "accept", "getpeername", "getsockopt", "getsockname", "getsockopt", "getsockopt", "close",
         "socket", "getsockopt", "getsockopt"]
 
 

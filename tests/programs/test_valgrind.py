@@ -134,7 +134,8 @@ def test_the_command_on_bad_rules(build, directory, memcheck):
     bad = sorted((ROOT / "tests" / "fixtures" / "bad").glob("*.conf"))
     result, errors = memcheck([build.socktune, "check", *bad], preloaded(build, None))
     assert result.returncode == 1, result.stderr
-    assert errors == []
+    # libconfig 1.5 forgets the string in which the text ends.
+    assert [stack for stack in errors if not stack[1].endswith(": strbuf_append")] == []
 
 
 def test_the_helper(build, compiled, directory, free_port):

@@ -91,7 +91,7 @@ def random_match(rng, port):
     return " ".join(criteria), local
 
 
-def random_rule(rng, port):
+def random_rule(rng, port, bounds):
     match, local = random_match(rng, port)
     names = rng.sample(sorted(VALUES), rng.randint(1, 6))
     # dscp is both of these.
@@ -106,7 +106,7 @@ def random_rule(rng, port):
     for name in names:
         mode = rng.choice(modes)
         if (mode == "ignore" and name not in IGNORABLE) or (mode.startswith("at_") and
-                                                            name not in ORDERED):
+                                                            (name not in ORDERED or not bounds)):
             mode = "set"
         # On a connection the kernel has changed the buffers itself, and a default gives way to it.
         if mode == "default" and name in BUFFERS:
@@ -122,8 +122,8 @@ def random_rule(rng, port):
     return "  { match = { %s }; %s %s }" % (match, " ".join(parts), final)
 
 
-def random_rules(rng, port):
-    rules = [random_rule(rng, port) for _ in range(rng.randint(1, 8))]
+def random_rules(rng, port, bounds=True):
+    rules = [random_rule(rng, port, bounds) for _ in range(rng.randint(1, 8))]
     return "rules = (\n%s\n);\n" % ",\n".join(rules)
 
 

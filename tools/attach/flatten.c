@@ -104,7 +104,7 @@ const char *attach_refusal(const struct policy *policy, const struct policy_acti
     if (action->mode == MODE_IGNORE)
         return NULL;
     if (action->mode > MODE_FORCE)
-        return "can be given by attach as set, default or force alone";
+        return "can only be given with set, default or force";
     if ((action->phases & PHASES_REACHED) == 0)
         return "has to be set after connect(), where no BPF program runs";
     if (action->op != OP_SOURCE && action->length > ATTACH_VALUE_SIZE)

@@ -5,6 +5,7 @@
  */
 #include "apply_undo.h"
 #include "commands.h"
+#include "compat.h"
 #include "console.h"
 #include "duplicate.h"
 #include "policy_file.h"

@@ -3,6 +3,7 @@
  * Each check does to this process what the supervisor will do to the program.
  */
 #include "reachability.h"
+#include "compat.h"
 
 #include <errno.h>
 #include <stdio.h>
