@@ -18,7 +18,7 @@ uint64_t trial_hash(uint64_t seed, uint64_t number)
 unsigned trial_arm_of_interval(uint64_t seed, unsigned arms, uint64_t interval)
 {
     uint64_t random = trial_hash(seed, interval / arms);
-    uint8_t order[POLICY_TRIAL_ARMS_MAX];
+    uint8_t order[POLICY_TRIAL_ARMS_MAX] = {0};
     for (unsigned i = 0; i < arms; i++)
         order[i] = (uint8_t)i;
     for (unsigned left = arms; left > 1; left--) {

@@ -382,6 +382,7 @@ static void drop_unseen(struct advise_sampler *sampler)
 
     HASH_ITER(by_cookie, sampler->by_cookie, socket, next)
     {
+        /* cppcheck-suppress uninitvar ; HASH_ITER sets it */
         if (socket->look == sampler->look || !socket->network->looked)
             continue;
         judge_socket(sampler, socket, true);
@@ -452,6 +453,7 @@ static int open_networks(struct advise_sampler *sampler)
     sampler->watch->progress.elsewhere = 0;
     HASH_ITER(handle, sampler->watch->watched.by_pid, process, next)
     {
+        /* cppcheck-suppress uninitvar ; HASH_ITER sets it */
         struct advise_network *network = find_network(sampler, process->network);
 
         if (network == NULL) {
@@ -490,6 +492,7 @@ static int look_again(struct advise_sampler *sampler, const struct advise_proces
 
     HASH_ITER(by_cookie, sampler->by_cookie, socket, next)
     {
+        /* cppcheck-suppress uninitvar ; HASH_ITER sets it */
         struct advise_view view = view_of(sampler, socket);
 
         if (socket->process != process || !holds_any(&view))
@@ -521,6 +524,7 @@ static int conclude(struct advise_sampler *sampler)
             return -1;
     HASH_ITER(by_cookie, sampler->by_cookie, socket, next)
     {
+        /* cppcheck-suppress uninitvar ; HASH_ITER sets it */
         judge_socket(sampler, socket, false);
     }
     groups_finish(&sampler->watch->groups, sampler->watch->idle_least);
@@ -535,6 +539,7 @@ static void release(struct advise_sampler *sampler)
 
     HASH_ITER(by_cookie, sampler->by_cookie, socket, next)
     {
+        /* cppcheck-suppress uninitvar ; HASH_ITER sets it */
         forget(sampler, socket);
     }
     while (sampler->networks != NULL) {

@@ -7,6 +7,7 @@
 
 #include <bpf/bpf.h>
 #include <errno.h>
+#include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -22,7 +23,8 @@ __asm__(".section .rodata\n"
         "attach_object_end:\n"
         ".previous\n");
 
-static int be_silent(enum libbpf_print_level level, const char *format, va_list arguments)
+static __attribute__((format(printf, 2, 0))) int be_silent(enum libbpf_print_level level,
+                                                           const char *format, va_list arguments)
 {
     if (getenv("SOCKTUNE_BPF_LOG") == NULL)
         return 0;
@@ -58,14 +60,15 @@ struct bpf_object *object_open(struct attach_error *error)
         attach_fail(error, "%s", missing);
         return NULL;
     }
-    struct bpf_object *object = bpf_object__open_mem(
-        attach_object_begin, (size_t)(attach_object_end - attach_object_begin), &options);
-    struct bpf_program *program;
+    const size_t size = (uintptr_t)attach_object_end - (uintptr_t)attach_object_begin;
+    struct bpf_object *object = bpf_object__open_mem(attach_object_begin, size, &options);
+    struct bpf_program *program = NULL;
     if (object == NULL) {
         attach_fail(error, "cannot read the BPF programs: %s", strerror(errno));
         return NULL;
     }
-    bpf_object__for_each_program(program, object) bpf_program__set_autoload(program, false);
+    while ((program = bpf_object__next_program(object, program)) != NULL)
+        bpf_program__set_autoload(program, false);
     return object;
 }
 

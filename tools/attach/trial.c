@@ -44,9 +44,9 @@ static int run_trials(const struct bpf_object *object, struct attach_trial *tria
 {
     const struct attach_constants constants = {.trial_count = count};
     int v4 = make_listener(AF_INET), v6 = make_listener(AF_INET6);
-    bool marked = mark_listener(object, v4) | mark_listener(object, v6);
+    bool marked4 = mark_listener(object, v4), marked6 = mark_listener(object, v6);
     int failed = 0;
-    if (!marked)
+    if (!marked4 && !marked6)
         failed =
             attach_fail(error, "cannot try options on a socket of its own: %s", strerror(errno));
     if (failed == 0)

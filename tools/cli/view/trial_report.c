@@ -70,10 +70,12 @@ static void print_guards(const json_t *arm, FILE *to)
     size_t i;
 
     json_array_foreach(json_object_get(arm, "guards"), i, guard)
+    {
         fprintf(to, "      guard: %s %+lld%%: beyond it in %lld of %lld pairs%s\n",
                 text_of(guard, "metric"), count_of(guard, "percent"), count_of(guard, "beyond"),
                 count_of(guard, "beyond") + count_of(guard, "within"),
                 json_is_true(json_object_get(guard, "tripped")) ? ": ends the trial" : "");
+    }
 }
 
 static void print_comparison(const json_t *arm, FILE *to)
@@ -128,5 +130,8 @@ void trial_report_print(const json_t *trial, FILE *to)
         fprintf(to, "in turns of %g s", unit);
     fprintf(to, "; %lld of at most %lld connections\n", count_of(trial, "connections"),
             count_of(trial, "most"));
-    json_array_foreach(json_object_get(trial, "arms"), i, arm) print_arm(arm, !isnan(unit), to);
+    json_array_foreach(json_object_get(trial, "arms"), i, arm)
+    {
+        print_arm(arm, !isnan(unit), to);
+    }
 }

@@ -41,7 +41,7 @@ static void take_sums(const struct trial_connection *connection,
 
 static struct trial_figures figures_of(const struct trial_sum sums[TRIAL_METRICS])
 {
-    struct trial_figures figures;
+    struct trial_figures figures = {{0}};
 
     for (unsigned i = 0; i < TRIAL_METRICS; i++) {
         double value = sums[i].above / sums[i].below; /* of nothing: NAN */
