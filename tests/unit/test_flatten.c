@@ -61,6 +61,7 @@ Test(flatten, keeps_the_rules_in_their_order_with_their_criteria)
     cr_assert_eq(tables.rule_count, 2);
     cr_assert_eq(tables.option_count, 2);
     cr_assert_eq(tables.rules[0].matchers.count, 3);
+    cr_assert(tables.matchers != NULL && tables.prefixes != NULL && tables.ports != NULL);
     cr_expect_str_eq(tables.matchers[0].pattern, "a*");
     cr_expect_eq(tables.matchers[1].negate, 1);
     cr_expect_eq(tables.rules[0].final, 0);

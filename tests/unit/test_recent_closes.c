@@ -62,15 +62,15 @@ Test(early, there_is_more_room_only_where_ends_come_quickly)
     struct recent_closes *ends = recent_closes_new();
     const size_t small = recent_closes_memory(ends);
 
-    for (uint64_t i = 1; i <= 2 * RECENT_CLOSES_MIN; i++)
+    for (uint64_t i = 1; i <= UINT64_C(2) * RECENT_CLOSES_MIN; i++)
         add(ends, i, i * RECENT_CLOSE_AGE_NS);
     cr_assert_eq(recent_closes_memory(ends), small);
     cr_assert_null(recent_closes_find(ends, RECENT_CLOSES_MIN));
     cr_assert_not_null(recent_closes_find(ends, RECENT_CLOSES_MIN + 1));
     for (uint64_t i = 1; i <= RECENT_CLOSES_MIN; i++)
-        add(ends, 1000000 + i, 3 * RECENT_CLOSES_MIN * RECENT_CLOSE_AGE_NS);
+        add(ends, 1000000 + i, UINT64_C(3) * RECENT_CLOSES_MIN * RECENT_CLOSE_AGE_NS);
     cr_assert_eq(recent_closes_memory(ends), small, "what had to go was old");
-    add(ends, 7, 3 * RECENT_CLOSES_MIN * RECENT_CLOSE_AGE_NS);
+    add(ends, 7, UINT64_C(3) * RECENT_CLOSES_MIN * RECENT_CLOSE_AGE_NS);
     cr_assert_gt(recent_closes_memory(ends), small);
     for (uint64_t i = 1; i <= RECENT_CLOSES_MIN; i++)
         cr_assert_not_null(recent_closes_find(ends, 1000000 + i));

@@ -167,7 +167,10 @@ bool proposals_glob(const char *name, bool cut, char *glob, size_t size)
         bool is_plain = is_word || strchr("._+-", *at) != NULL;
 
         plain += is_word;
-        glob[used++] = is_plain ? *at : '?';
+        if (is_plain)
+            glob[used++] = *at;
+        else
+            glob[used++] = '?';
     }
     if (cut || *at != '\0')
         glob[used++] = '*';
