@@ -49,7 +49,7 @@ class Watch:
             self.ask()
             time.sleep(0.02)
 
-    def check(self, memory_kib=16384, descriptors=64, lines=150, slowest=1.0):
+    def check(self, memory_kib=16384, descriptors=64, lines=150, slowest=5.0):
         now_memory, now_descriptors = self.measure()
         assert now_memory - self.memory < memory_kib
         assert now_descriptors - self.descriptors < descriptors
