@@ -140,7 +140,6 @@ static __attribute__((noinline)) void report(int fd, struct sockinfo *sockinfo,
         ring_drop(ring);
         return;
     }
-
     record.time_ns -= age_of(fd, record.cookie);
     ring_put(ring, &record);
     if (!wants_handoff(&record))

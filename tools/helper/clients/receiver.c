@@ -8,6 +8,7 @@
 #include "compat.h"
 #include "receiver_loop.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
@@ -83,7 +84,8 @@ static bool hangs(const struct receiver_page *page)
 static void watch_receiver(const struct receiver_job *job, pid_t receiver, int alive)
 {
     struct pollfd end = {.fd = alive, .events = POLLIN};
-    while (poll(&end, 1, WATCH_MS) == 0) {
+    int ready;
+    while ((ready = poll(&end, 1, WATCH_MS)) == 0 || (ready < 0 && errno == EINTR)) {
         if (!hangs(job->page))
             continue;
         receiver_page_strike(job->page, job->page->busy_with, receiver, now_monotonic());
