@@ -271,7 +271,7 @@ static void after_fork_in_child(void)
     transient_after_fork_in_child(&reporter->transient);
 }
 
-unsigned report_start(const struct register_where *where)
+unsigned report_start(const struct helper_environment *environment)
 {
     unsigned roles = record_roles(&state.policy, &state.active);
     /* A filter that was there before may kill the program for what registering takes. */
@@ -282,7 +282,7 @@ unsigned report_start(const struct register_where *where)
         return 0;
     made->births = kernel_map(BIRTHS * sizeof *made->births);
     made->registered.distance = REGISTER_DISTANCE_NS;
-    register_prepare(&made->plan, where, state.program, &state.policy, &state.active);
+    register_prepare(&made->plan, environment, state.program, &state.policy, &state.active);
     made->maker = (struct record_maker){.policy = &state.policy,
                                         .active = &state.active,
                                         .results = made->results,

@@ -22,7 +22,7 @@ static inline bool reports(unsigned roles)
  * If an active rule has `report = true`, prepare for it and register with the helper, if there is
  * one. For the constructor alone. Returns the roles for state.reports. Changes errno.
  */
-unsigned report_start(const struct register_where *where);
+unsigned report_start(const struct helper_environment *environment);
 
 /* connect() is about to be called, and may block for long: `sockinfo` as it is by then, to which
  * facts are added. Returns the socket's cookie if it was reported and so asked for, else 0. Changes

@@ -95,7 +95,7 @@ static unsigned phases_of_active_rules(void)
 /* Everything that depends on which rules are for this program. `extra` is the room behind the
  * policy: active rules first, then guards. */
 static void publish(const struct identity *identity, void *extra,
-                    const struct register_where *helper, int handed_over)
+                    const struct helper_environment *helper, int handed_over)
 {
     uint32_t *rules = extra;
     if (state.policy.rule_count == 0)
@@ -165,7 +165,8 @@ static void tune_program(const struct process_start *start, const struct setting
     identity.executable = executable.path;
     if ((policy_needs(&state.policy) & NEED_CGROUP) != 0)
         identity.cgroup = process_start_cgroup(cgroup, sizeof cgroup);
-    const struct register_where helper = {.socket = settings->helper, .runtime = settings->runtime};
+    const struct helper_environment helper = {.socket = settings->helper,
+                                              .runtime = settings->runtime};
     publish(&identity, extra, &helper, settings->handed_over);
     if (state.active.count == 0)
         policy_release(&state.policy);

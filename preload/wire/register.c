@@ -31,29 +31,6 @@
 /* --- the plan -----------------------------------------------------------------------------------
  */
 
-/* A path that is too long for a socket cannot be that of a helper. */
-static void set_helper(struct sockaddr_un *helper, const char *directory, const char *name)
-{
-    struct text path = TEXT(helper->sun_path);
-    text_put(&path, directory);
-    if (directory[0] != 0)
-        text_put(&path, "/");
-    text_put(&path, name);
-    if (path.length + 1 < path.size)
-        helper->sun_family = AF_UNIX;
-}
-
-static void find_helpers(struct register_plan *plan, const struct register_where *where)
-{
-    if (where->socket != NULL && where->socket[0] != 0) {
-        set_helper(&plan->helpers[0], "", where->socket);
-        return;
-    }
-    set_helper(&plan->helpers[0], "", REGISTRATION_SOCKET);
-    if (where->runtime != NULL && where->runtime[0] == '/')
-        set_helper(&plan->helpers[1], where->runtime, REGISTRATION_USER_SOCKET);
-}
-
 /* False: no room. */
 static bool put_name(struct register_plan *plan, const char *name)
 {
@@ -93,11 +70,11 @@ static bool has_trials(const struct policy *policy, const struct active *active)
     return false;
 }
 
-void register_prepare(struct register_plan *plan, const struct register_where *where,
+void register_prepare(struct register_plan *plan, const struct helper_environment *environment,
                       const char *program, const struct policy *policy, const struct active *active)
 {
     bool trials = has_trials(policy, active);
-    find_helpers(plan, where);
+    helper_addresses(environment, HELPER_REGISTRATION, plan->helpers);
     plan->head =
         (struct registration){.version = trials ? REGISTRATION_WITH_TRIALS : REGISTRATION_VERSION,
                               .ring_size = (uint32_t)RING_SIZE(RING_SLOTS)};

@@ -5,22 +5,15 @@
 #ifndef SOCKTUNE_REGISTER_H
 #define SOCKTUNE_REGISTER_H
 
+#include "helper_place.h"
 #include "match.h"
 #include "registration.h"
 #include "ring.h"
 #include "transient.h"
 
-#include <sys/un.h>
-
-/* Where the helper is looked for; NULL: not said. */
-struct register_where {
-    const char *socket;  /* SOCKTUNE_HELPER */
-    const char *runtime; /* XDG_RUNTIME_DIR */
-};
-
 /* What is needed for registering at any time. Made once, at the start of the program. */
 struct register_plan {
-    struct sockaddr_un helpers[2]; /* tried in order; sun_family 0: none */
+    struct sockaddr_un helpers[HELPER_PLACES]; /* by helper_addresses() */
     /* The message is `head`, with the pid put in, and then `names`. */
     struct registration head;
     struct transient *transient; /* NULL: this process never forks */
@@ -32,7 +25,7 @@ struct register_plan {
  * Fill a zeroed plan: where the helper may be, and the names of the program and of those of its
  * active rules that report. Names are cut, and what a log could not show is replaced. Pure.
  */
-void register_prepare(struct register_plan *plan, const struct register_where *where,
+void register_prepare(struct register_plan *plan, const struct helper_environment *environment,
                       const char *program, const struct policy *policy,
                       const struct active *active);
 

@@ -44,9 +44,6 @@
 #define REGISTRATION_GROUPS (1u << 0 | 1u << 2)
 #define HANDOFF_MAGIC       "STHANDOF"
 #define HANDOFF_VERSION     1u
-/* Without SOCKTUNE_HELPER, the helper of the machine, then that of the user. */
-#define REGISTRATION_SOCKET      "/run/socktune/helper.sock"
-#define REGISTRATION_USER_SOCKET "socktune/helper.sock" /* below XDG_RUNTIME_DIR */
 
 struct registration {
     char magic[8];

@@ -195,12 +195,12 @@ Test(record, of_nothing_else)
 Test(record, plan_of_a_registration)
 {
     static struct register_plan plan;
-    const struct register_where where = {.runtime = "/run/user/7"};
+    const struct helper_environment environment = {.runtime = "/run/user/7"};
     struct scene scene;
 
     open_scene(&scene);
-    register_prepare(&plan, &where, "a\nprogram", &scene.compiled.policy, &scene.active);
-    cr_expect_str_eq(plan.helpers[0].sun_path, REGISTRATION_SOCKET);
+    register_prepare(&plan, &environment, "a\nprogram", &scene.compiled.policy, &scene.active);
+    cr_expect_str_eq(plan.helpers[0].sun_path, "/run/socktune/helper.sock");
     cr_expect_str_eq(plan.helpers[1].sun_path, "/run/user/7/socktune/helper.sock");
     cr_expect_eq(plan.head.rule_count, 2);
     cr_expect_eq(plan.head.size, sizeof plan.head + plan.names_size);

@@ -4,6 +4,7 @@
  * them.
  */
 #include "listen.h"
+#include "helper_place.h"
 #include "log.h"
 
 #include <errno.h>
@@ -275,11 +276,12 @@ static int prepare_directory(const char *directory)
 static bool make_missing(struct listeners *listeners, const struct helper_config *config)
 {
     if (listeners->registration < 0) {
-        listeners->registration = make_unix(config->directory, "helper.sock", SOCK_SEQPACKET);
+        listeners->registration =
+            make_unix(config->directory, config->registration, SOCK_SEQPACKET);
         listeners->own_registration = listeners->registration >= 0;
     }
     if (listeners->registration >= 0 && listeners->query < 0) {
-        listeners->query = make_unix(config->directory, "query.sock", SOCK_STREAM);
+        listeners->query = make_unix(config->directory, HELPER_QUERY_NAME, SOCK_STREAM);
         listeners->own_query = listeners->query >= 0;
     }
     if (listeners->registration < 0 || listeners->query < 0)
@@ -320,8 +322,8 @@ void listeners_unlink(const struct listeners *listeners, const struct helper_con
     struct sockaddr_un address = {0};
 
     if (listeners->own_registration &&
-        unix_address(&address, config->directory, "helper.sock") == 0)
+        unix_address(&address, config->directory, config->registration) == 0)
         (void)unlink(address.sun_path);
-    if (listeners->own_query && unix_address(&address, config->directory, "query.sock") == 0)
+    if (listeners->own_query && unix_address(&address, config->directory, HELPER_QUERY_NAME) == 0)
         (void)unlink(address.sun_path);
 }

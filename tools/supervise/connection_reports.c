@@ -126,7 +126,8 @@ static bool is_reporter_of(const struct target_reporter *reporter, const char *p
 
 static struct target_reporter *make_reporter(const char *program, const struct active *active)
 {
-    const struct register_where where = {getenv("SOCKTUNE_HELPER"), getenv("XDG_RUNTIME_DIR")};
+    const struct helper_environment environment = {getenv("SOCKTUNE_HELPER"),
+                                                   getenv("XDG_RUNTIME_DIR")};
     struct target_reporter *reporter = calloc(1, sizeof *reporter);
     uint32_t *rules = malloc((active->count + 1) * sizeof *rules);
 
@@ -139,7 +140,7 @@ static struct target_reporter *make_reporter(const char *program, const struct a
     snprintf(reporter->program, sizeof reporter->program, "%s", program);
     reporter->active = (struct active){rules, active->count};
     reporter->state.distance = REGISTER_DISTANCE_NS;
-    register_prepare(&reporter->plan, &where, program, reports.policy, &reporter->active);
+    register_prepare(&reporter->plan, &environment, program, reports.policy, &reporter->active);
     /* What is never given from outside counts as nothing. */
     for (size_t i = 0; i < POLICY_OPTIONS_MAX; i++)
         reporter->results[i] = RECORD_KEPT;

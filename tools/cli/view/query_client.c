@@ -1,39 +1,17 @@
 /* SPDX-License-Identifier: MIT */
 #include "query_client.h"
+#include "helper_place.h"
 
 #include <curl/curl.h>
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/un.h>
-#include <unistd.h>
 
 #define STATUS_OK     200
 #define REFUSAL_MAX   512u /* of a refusal, the first bytes are enough */
 #define URL_OF_TARGET "http://localhost%s"
 #define USER_AGENT    "socktune/" SOCKTUNE_VERSION
-
-/* --- where ------------------------------------------------------------------------------------ */
-
-bool query_path(char path[QUERY_ERROR_SIZE])
-{
-    const char *helper = getenv("SOCKTUNE_HELPER"), *runtime = getenv("XDG_RUNTIME_DIR");
-    const char *slash = helper ? strrchr(helper, '/') : NULL;
-    int length;
-
-    if (helper && *helper)
-        length = snprintf(path, QUERY_ERROR_SIZE, "%.*s/query.sock",
-                          slash ? (int)(slash - helper) : 1, slash ? helper : ".");
-    else if (geteuid() == 0 || access("/run/socktune", F_OK) == 0 || !runtime || !*runtime)
-        length = snprintf(path, QUERY_ERROR_SIZE, "/run/socktune/query.sock");
-    else
-        length = snprintf(path, QUERY_ERROR_SIZE, "%s/socktune/query.sock", runtime);
-    if (length > 0 && (size_t)length < sizeof((struct sockaddr_un *)0)->sun_path)
-        return true;
-    snprintf(path, QUERY_ERROR_SIZE, "the path of the helper's query.sock is too long");
-    return false;
-}
 
 /* --- one request ------------------------------------------------------------------------------ */
 
@@ -69,8 +47,7 @@ static size_t take_part(char *part, size_t one, size_t length, void *context)
     return length;
 }
 
-static bool prepare(struct transfer *transfer, const char *path, const char *target,
-                    unsigned patience)
+static bool prepare(struct transfer *transfer, const char *target, unsigned patience)
 {
     CURL *curl = transfer->curl = curl_easy_init();
     char *url = NULL;
@@ -79,7 +56,6 @@ static bool prepare(struct transfer *transfer, const char *path, const char *tar
     if (curl == NULL || asprintf(&url, URL_OF_TARGET, target) < 0)
         return false;
     ready = curl_easy_setopt(curl, CURLOPT_URL, url) == CURLE_OK &&
-            curl_easy_setopt(curl, CURLOPT_UNIX_SOCKET_PATH, path) == CURLE_OK &&
             curl_easy_setopt(curl, CURLOPT_PROXY, "") == CURLE_OK &&
             curl_easy_setopt(curl, CURLOPT_NOSIGNAL, 1L) == CURLE_OK &&
             curl_easy_setopt(curl, CURLOPT_USERAGENT, USER_AGENT) == CURLE_OK &&
@@ -122,23 +98,48 @@ static void explain_failure(const struct transfer *transfer, CURLcode code, cons
                  curl_easy_strerror(code));
 }
 
+static CURLcode perform_at(const struct transfer *transfer, const char *path)
+{
+    CURLcode code = curl_easy_setopt(transfer->curl, CURLOPT_UNIX_SOCKET_PATH, path);
+    return code == CURLE_OK ? curl_easy_perform(transfer->curl) : code;
+}
+
+/* Try the helper's places in order until one of them takes the connection. False, with `error`:
+ * there was no whole answer. If nobody listens anywhere, the error is that of the first place. */
+static bool perform_anywhere(const struct transfer *transfer, char error[QUERY_ERROR_SIZE])
+{
+    const struct helper_environment environment = {.socket = getenv("SOCKTUNE_HELPER"),
+                                                   .runtime = getenv("XDG_RUNTIME_DIR")};
+    struct sockaddr_un places[HELPER_PLACES];
+    CURLcode code = CURLE_COULDNT_CONNECT;
+    bool tried = false;
+    helper_addresses(&environment, HELPER_QUERY, places);
+    for (unsigned i = 0; i < HELPER_PLACES && code == CURLE_COULDNT_CONNECT; i++) {
+        if (places[i].sun_family != AF_UNIX)
+            continue;
+        code = perform_at(transfer, places[i].sun_path);
+        if (code != CURLE_OK && (!tried || code != CURLE_COULDNT_CONNECT))
+            explain_failure(transfer, code, places[i].sun_path, error);
+        tried = true;
+    }
+    if (!tried)
+        snprintf(error, QUERY_ERROR_SIZE, "the path of the helper's query.sock is too long");
+    return code == CURLE_OK || transfer->stopped;
+}
+
 static int perform(struct transfer *transfer, const char *target, unsigned patience,
                    char error[QUERY_ERROR_SIZE])
 {
-    char path[QUERY_ERROR_SIZE];
-    CURLcode code = CURLE_OK;
-
-    *error = '\0';
-    if (!query_path(path))
-        memcpy(error, path, QUERY_ERROR_SIZE);
-    else if (!prepare(transfer, path, target, patience))
+    bool done = false;
+    if (!prepare(transfer, target, patience)) {
         snprintf(error, QUERY_ERROR_SIZE, "%s", strerror(ENOMEM));
-    else if ((code = curl_easy_perform(transfer->curl)) != CURLE_OK && !transfer->stopped)
-        explain_failure(transfer, code, path, error);
-    else if (!transfer->stopped && status_of(transfer) != STATUS_OK)
-        explain_refusal(transfer, error);
+    } else if (perform_anywhere(transfer, error)) {
+        done = transfer->stopped || status_of(transfer) == STATUS_OK;
+        if (!done)
+            explain_refusal(transfer, error);
+    }
     curl_easy_cleanup(transfer->curl);
-    return *error ? -1 : 0;
+    return done ? 0 : -1;
 }
 
 int query_get(const char *target, unsigned patience, query_take *take, void *context,

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Asking the helper daemon (socktuned): GET over HTTP/1.1 on its Unix socket, query.sock. The HTTP
- * is libcurl's.
+ * Asking the helper daemon (socktuned): GET over HTTP/1.1 on its Unix socket, query.sock, at the
+ * first of its places (helper_place.h) where somebody listens. The HTTP is libcurl's.
  */
 #ifndef SOCKTUNE_QUERY_CLIENT_H
 #define SOCKTUNE_QUERY_CLIENT_H
@@ -11,13 +11,6 @@
 #include <stddef.h>
 
 #define QUERY_ERROR_SIZE 256
-
-/*
- * Where the helper answers: query.sock in the directory of $SOCKTUNE_HELPER; else in /run/socktune
- * for root and where that exists; else in $XDG_RUNTIME_DIR/socktune. Writes the path; false, with
- * the reason in its place, where it would be too long or there is nowhere to look.
- */
-bool query_path(char path[QUERY_ERROR_SIZE]);
 
 /* Takes the next part of an answer. Returns false to end the query without an error. */
 typedef bool query_take(void *context, const char *part, size_t length);

@@ -3,6 +3,7 @@
  * Options of socktuned and settings of its file: one table, since most are both.
  */
 #include "config.h"
+#include "helper_place.h"
 #include "ring.h"
 
 #include <errno.h>
@@ -80,9 +81,6 @@ static bool put_text(char **at, const char *value)
 
 static bool put_defaults(struct helper_config *config)
 {
-    const char *runtime = getenv("XDG_RUNTIME_DIR"), *helper = getenv("SOCKTUNE_HELPER");
-    char path[PATH_MAX] = "/run/socktune";
-
     *config = (struct helper_config){.history = 1000,
                                      .interval = 10,
                                      .user_processes = 1024,
@@ -93,17 +91,46 @@ static bool put_defaults(struct helper_config *config)
                                      .series_keep = 86400,
                                      .series_ports = true,
                                      .series_histograms = true};
-    if (helper && strrchr(helper, '/') && strrchr(helper, '/') != helper)
-        snprintf(path, sizeof path, "%.*s", (int)(strrchr(helper, '/') - helper), helper);
-    else if (geteuid() != 0 && access(path, W_OK) != 0 && runtime && runtime[0] == '/')
-        snprintf(path, sizeof path, "%s/socktune", runtime);
-    return put_text(&config->directory, path) && put_text(&config->group, "socktune") &&
-           put_text(&config->hosts, "");
+    return put_text(&config->registration, HELPER_REGISTRATION_NAME) &&
+           put_text(&config->group, "socktune") && put_text(&config->hosts, "");
+}
+
+/* May this process make sockets in the directory of the path, or make that directory? */
+static bool may_listen_at(const char *path)
+{
+    char directory[sizeof((struct sockaddr_un *)0)->sun_path];
+    snprintf(directory, sizeof directory, "%.*s", (int)(strrchr(path, '/') - path), path);
+    return geteuid() == 0 || access(directory, W_OK) == 0;
+}
+
+/* Where programs and commands look for the helper by their environment, which should be the same as
+ * ours. Returns -1, or an exit status with a message written. */
+static int take_default_place(struct helper_config *config)
+{
+    const struct helper_environment environment = {.socket = getenv("SOCKTUNE_HELPER"),
+                                                   .runtime = getenv("XDG_RUNTIME_DIR")};
+    struct sockaddr_un places[HELPER_PLACES];
+    helper_addresses(&environment, HELPER_REGISTRATION, places);
+    if (places[0].sun_family != AF_UNIX) {
+        fputs("socktuned: SOCKTUNE_HELPER is longer than the path of a socket can be\n", stderr);
+        return EXIT_CONFIG;
+    }
+    bool users = places[1].sun_family == AF_UNIX && !may_listen_at(places[0].sun_path);
+    char *path = places[users].sun_path, *slash = strrchr(path, '/');
+    const char *name = slash != NULL ? slash + 1 : path;
+    bool taken = put_text(&config->registration, name);
+    if (slash != NULL)
+        slash[slash == path] = '\0';
+    taken = taken && put_text(&config->directory, slash != NULL ? path : ".");
+    if (!taken)
+        fputs("socktuned: memory is out\n", stderr);
+    return taken ? -1 : EXIT_FAILURE;
 }
 
 void config_free(struct helper_config *config)
 {
     free(config->directory);
+    free(config->registration);
     free(config->file);
     free(config->metrics);
     free(config->group);
@@ -401,7 +428,9 @@ static int take_all(struct helper_config *config, int argc, char **argv)
 
     if (status < 0 && config->file && read_file(config, config->file) != 0)
         status = EXIT_CONFIG;
-    return status < 0 ? take_options(config, argc, argv, false) : status;
+    if (status < 0)
+        status = take_options(config, argc, argv, false);
+    return status < 0 && config->directory == NULL ? take_default_place(config) : status;
 }
 
 int config_start(struct helper_config *config, int argc, char **argv)
@@ -434,6 +463,7 @@ int config_reload(struct helper_config *config, int argc, char **argv)
     if (config_start(&fresh, argc, argv) >= 0)
         return -1;
     swap_text(&fresh.directory, &config->directory);
+    swap_text(&fresh.registration, &config->registration);
     swap_text(&fresh.metrics, &config->metrics);
     config_free(config);
     *config = fresh;

@@ -12,7 +12,8 @@
 #include <stdint.h>
 
 struct helper_config {
-    char *directory;
+    char *directory;           /* of the sockets; set at the end of config_start() at the latest */
+    char *registration;        /* the name of the registration socket in it */
     char *file;                /* --config; NULL: none */
     char *metrics;             /* ADDR:PORT, "[ADDR]:PORT"; NULL: no TCP */
     char *group;               /* whose members see all; "" for none */
