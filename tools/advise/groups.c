@@ -74,8 +74,8 @@ static unsigned common_bits(const uint8_t *a, const uint8_t *b, unsigned most)
     return bits;
 }
 
-static void note(struct advise_cell *cell, enum advise_verdict_id verdict,
-                 const struct advise_evidence *own, double figure)
+static void note_name(struct advise_cell *cell, enum advise_verdict_id verdict,
+                      const struct advise_evidence *own, double figure)
 {
     bool sending = verdict == VERDICT_send_buffer;
     double seconds = own->last - own->first;
@@ -110,7 +110,7 @@ static bool ask_all(struct advise_groups *groups, struct advise_group *group,
         enum verdict_answer answer = verdict_ask(id, view, &figure, &lacking);
 
         if (answer == VERDICT_YES) {
-            note(&group->cells[id], id, view->own, figure);
+            note_name(&group->cells[id], id, view->own, figure);
             group->cells[id].sockets += sockets - 1;
             any = true;
         } else if (answer == VERDICT_NOT_YET &&
@@ -233,7 +233,7 @@ static void add_cell(struct advise_cell *to, const struct advise_cell *from)
 
 /* Make one of those that differ in the port alone, where they are many. Returns how many are left.
  */
-static size_t gather(struct advise_finding *findings, size_t count)
+static size_t gather_groups(struct advise_finding *findings, size_t count)
 {
     size_t kept = 0;
 
@@ -289,7 +289,7 @@ struct advise_finding *groups_findings(const struct advise_groups *groups, size_
         *count += list_cells(group, findings + *count);
     }
     qsort(findings, *count, sizeof *findings, by_program_and_verdict);
-    *count = gather(findings, *count);
+    *count = gather_groups(findings, *count);
     for (size_t i = 0; i < *count; i++)
         make_id(&findings[i]);
     return findings;

@@ -80,7 +80,7 @@ static double clock_seconds(clockid_t clock)
 
 /* --- samples --------------------------------------------------------------------------------- */
 
-static uint64_t field(const struct tcp_info_bytes *info, enum tcp_info_id id)
+static uint64_t info_field(const struct tcp_info_bytes *info, enum tcp_info_id id)
 {
     uint64_t number = 0;
     size_t count;
@@ -92,18 +92,18 @@ static uint64_t field(const struct tcp_info_bytes *info, enum tcp_info_id id)
 static void take_counters(const struct tcp_info_bytes *info, struct advise_counters *counters)
 {
     *counters = (struct advise_counters){
-        .busy = field(info, TCP_INFO_busy_time),
-        .limited = field(info, TCP_INFO_rwnd_limited),
-        .sent = field(info, TCP_INFO_bytes_sent),
-        .resent = field(info, TCP_INFO_bytes_retrans),
-        .received = field(info, TCP_INFO_bytes_received),
-        .segments = field(info, TCP_INFO_data_segs_out),
+        .busy = info_field(info, TCP_INFO_busy_time),
+        .limited = info_field(info, TCP_INFO_rwnd_limited),
+        .sent = info_field(info, TCP_INFO_bytes_sent),
+        .resent = info_field(info, TCP_INFO_bytes_retrans),
+        .received = info_field(info, TCP_INFO_bytes_received),
+        .segments = info_field(info, TCP_INFO_data_segs_out),
     };
 }
 
 static void take_info(const struct tcp_info_bytes *info, struct advise_sample *sample)
 {
-#define TAKE(member, id) sample->member = (uint32_t)field(info, TCP_INFO_##id)
+#define TAKE(member, id) sample->member = (uint32_t)info_field(info, TCP_INFO_##id)
     TAKE(mss, snd_mss);
     TAKE(unacked, unacked);
     TAKE(window, snd_cwnd);
@@ -118,7 +118,7 @@ static void take_info(const struct tcp_info_bytes *info, struct advise_sample *s
     TAKE(since_received, last_data_recv);
     TAKE(since_acked, last_ack_recv);
 #undef TAKE
-    sample->acked = field(info, TCP_INFO_bytes_acked);
+    sample->acked = info_field(info, TCP_INFO_bytes_acked);
     take_counters(info, &sample->counters);
     sample->has_info = true;
 }
@@ -167,7 +167,7 @@ static bool has_listener(const struct advise_network *network, uint16_t port)
     return (network->listening[port / 8] >> port % 8 & 1) != 0;
 }
 
-static struct flow reversed(const struct flow *flow)
+static struct flow reversed_flow(const struct flow *flow)
 {
     struct flow other = {.local_port = flow->remote_port, .remote_port = flow->local_port};
 
@@ -180,7 +180,7 @@ static struct flow reversed(const struct flow *flow)
 static struct advise_socket *other_end(const struct advise_sampler *sampler,
                                        const struct flow *flow)
 {
-    struct flow other = reversed(flow);
+    struct flow other = reversed_flow(flow);
     struct advise_socket *found = NULL;
 
     if (flow->remote_port != 0)
@@ -188,7 +188,7 @@ static struct advise_socket *other_end(const struct advise_sampler *sampler,
     return found;
 }
 
-static void forget(struct advise_sampler *sampler, struct advise_socket *socket)
+static void forget_socket(struct advise_sampler *sampler, struct advise_socket *socket)
 {
     struct advise_socket *by_flow = NULL;
 
@@ -199,9 +199,9 @@ static void forget(struct advise_sampler *sampler, struct advise_socket *socket)
     free(socket);
 }
 
-static struct advise_socket *remember(struct advise_sampler *sampler,
-                                      const struct sock_diag_answer *answer,
-                                      struct advise_process *process)
+static struct advise_socket *remember_socket(struct advise_sampler *sampler,
+                                             const struct sock_diag_answer *answer,
+                                             struct advise_process *process)
 {
     struct advise_socket *socket, *same = NULL;
 
@@ -290,7 +290,7 @@ static void take_found(struct advise_sampler *sampler, const struct sock_diag_an
     if (socket == NULL && process == NULL && other_end(sampler, &answer->target.flow) == NULL)
         return;
     if (socket == NULL)
-        socket = remember(sampler, answer, process);
+        socket = remember_socket(sampler, answer, process);
     if (socket == NULL)
         return;
     if (socket->process == NULL)
@@ -341,11 +341,11 @@ static void take_destroyed(struct advise_sampler *sampler, struct advise_network
     }
     if (info.length != 0 && socket->evidence.kind == ADVISE_CONNECTION) {
         take_counters(&info, &counters);
-        evidence_finish(&socket->evidence, &counters, (uint32_t)field(&info, TCP_INFO_rtt),
-                        (uint32_t)field(&info, TCP_INFO_min_rtt));
+        evidence_finish(&socket->evidence, &counters, (uint32_t)info_field(&info, TCP_INFO_rtt),
+                        (uint32_t)info_field(&info, TCP_INFO_min_rtt));
     }
     judge_socket(sampler, socket, true);
-    forget(sampler, socket);
+    forget_socket(sampler, socket);
 }
 
 static void take_answer(void *context, const struct sock_diag_answer *answer)
@@ -361,7 +361,7 @@ static void take_answer(void *context, const struct sock_diag_answer *answer)
 /* --- looks ----------------------------------------------------------------------------------- */
 
 /* Returns false when the socket is dead. */
-static bool dump(struct advise_network *network, uint8_t family, uint16_t protocol)
+static bool dump_sockets(struct advise_network *network, uint8_t family, uint16_t protocol)
 {
     struct sock_diag *diag = network->diag;
     struct pollfd ready = {.fd = sock_diag_fd(diag), .events = POLLIN};
@@ -386,11 +386,11 @@ static void drop_unseen(struct advise_sampler *sampler)
         if (socket->look == sampler->look || !socket->network->looked)
             continue;
         judge_socket(sampler, socket, true);
-        forget(sampler, socket);
+        forget_socket(sampler, socket);
     }
 }
 
-static int look(struct advise_sampler *sampler)
+static int look_once(struct advise_sampler *sampler)
 {
     static const uint8_t families[] = {AF_INET, AF_INET6};
     bool alive = true;
@@ -403,8 +403,8 @@ static int look(struct advise_sampler *sampler)
             continue;
         sampler->dumped = network;
         for (size_t i = 0; i < sizeof families && alive; i++)
-            alive =
-                dump(network, families[i], IPPROTO_TCP) && dump(network, families[i], IPPROTO_UDP);
+            alive = dump_sockets(network, families[i], IPPROTO_TCP) &&
+                    dump_sockets(network, families[i], IPPROTO_UDP);
         network->looked = true;
         sampler->watch->progress.missed += (uint32_t)sock_diag_overruns(network->diag);
     }
@@ -421,18 +421,18 @@ static int look(struct advise_sampler *sampler)
 /* A diag socket of the process's network namespace; NULL if it may not be entered. */
 static struct sock_diag *open_diag(struct advise_network *network, pid_t pid)
 {
-    struct fresh_sockets sockets = {0};
-    struct lender lender;
-    const struct fresh *fresh;
+    struct default_sockets sockets = {0};
+    struct socket_owner owner;
+    const struct default_socket *reference;
     int fd = -1;
 
-    if (lender_open(pid, &lender) != 0)
+    if (socket_owner_open(pid, &owner) != 0)
         return NULL;
-    fresh = fresh_get(&sockets, &lender, AF_NETLINK, SOCK_RAW, NETLINK_SOCK_DIAG);
-    if (fresh != NULL && fresh->fd >= 0 && !fresh->elsewhere)
-        fd = fcntl(fresh->fd, F_DUPFD_CLOEXEC, 0);
-    fresh_free(&sockets);
-    lender_close(&lender);
+    reference = default_sockets_get(&sockets, &owner, AF_NETLINK, SOCK_RAW, NETLINK_SOCK_DIAG);
+    if (reference != NULL && reference->fd >= 0 && !reference->elsewhere)
+        fd = fcntl(reference->fd, F_DUPFD_CLOEXEC, 0);
+    default_sockets_free(&sockets);
+    socket_owner_close(&owner);
     return fd >= 0 ? sock_diag_open(fd, take_answer, network) : NULL;
 }
 
@@ -514,7 +514,7 @@ static int look_again(struct advise_sampler *sampler, const struct advise_proces
     return 0;
 }
 
-static int conclude(struct advise_sampler *sampler)
+static int conclude_sampling(struct advise_sampler *sampler)
 {
     struct advise_process *process = sampler->watch->watched.first;
     struct advise_socket *socket, *next;
@@ -533,14 +533,14 @@ static int conclude(struct advise_sampler *sampler)
 
 /* --- the loop -------------------------------------------------------------------------------- */
 
-static void release(struct advise_sampler *sampler)
+static void release_sampler(struct advise_sampler *sampler)
 {
     struct advise_socket *socket, *next;
 
     HASH_ITER(by_cookie, sampler->by_cookie, socket, next)
     {
         /* cppcheck-suppress uninitvar ; HASH_ITER sets it */
-        forget(sampler, socket);
+        forget_socket(sampler, socket);
     }
     while (sampler->networks != NULL) {
         struct advise_network *network = sampler->networks;
@@ -569,7 +569,7 @@ static void wait_until(double when, const volatile int *interrupted)
         continue;
 }
 
-static void tell_progress(struct advise_sampler *sampler, double start)
+static void print_progress(struct advise_sampler *sampler, double start)
 {
     struct advise_watch *watch = sampler->watch;
     struct advise_progress *progress = &watch->progress;
@@ -597,10 +597,10 @@ static int watch_on(struct advise_sampler *sampler)
             next_scan = now + fmax(SCAN_INTERVAL, cost / SCAN_SHARE);
         }
         spent = clock_seconds(CLOCK_PROCESS_CPUTIME_ID);
-        if (cost < 0 || look(sampler) != 0)
+        if (cost < 0 || look_once(sampler) != 0)
             return -1;
         pause = fmax(LOOK_INTERVAL, (clock_seconds(CLOCK_PROCESS_CPUTIME_ID) - spent) / CPU_SHARE);
-        tell_progress(sampler, start);
+        print_progress(sampler, start);
         wait_until(fmin(now + pause, start + watch->seconds), watch->interrupted);
         now = clock_seconds(CLOCK_MONOTONIC);
     }
@@ -613,7 +613,7 @@ int sampler_run(struct advise_watch *watch)
     int result = watch_on(&sampler);
 
     if (result == 0)
-        result = conclude(&sampler);
-    release(&sampler);
+        result = conclude_sampling(&sampler);
+    release_sampler(&sampler);
     return result;
 }

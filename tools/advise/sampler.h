@@ -6,7 +6,7 @@
 #ifndef SOCKTUNE_ADVISE_SAMPLER_H
 #define SOCKTUNE_ADVISE_SAMPLER_H
 
-#include "fresh_socket.h"
+#include "default_sockets.h"
 #include "groups.h"
 #include "watched.h"
 

@@ -50,7 +50,7 @@ static void ask_socket(int fd, struct advise_options *options)
     };
 }
 
-static void look_at(const struct lender *lender, const struct open_sockets *open,
+static void look_at(const struct socket_owner *owner, const struct open_sockets *open,
                     struct advise_look *looks, size_t count)
 {
     for (size_t i = 0, descriptors; i < open->count; i += descriptors) {
@@ -63,7 +63,7 @@ static void look_at(const struct lender *lender, const struct open_sockets *open
         look = bsearch(&wanted, looks, count, sizeof *looks, by_inode);
         if (look == NULL)
             continue;
-        fd = borrow(lender, &open->items[i], descriptors);
+        fd = socket_duplicate(owner, &open->items[i], descriptors);
         if (fd < 0)
             continue;
         ask_socket(fd, &options);
@@ -74,14 +74,14 @@ static void look_at(const struct lender *lender, const struct open_sockets *open
 
 void second_look(pid_t pid, struct advise_look *looks, size_t count)
 {
-    struct lender lender;
+    struct socket_owner owner;
     struct open_sockets open;
 
-    if (count == 0 || lender_open(pid, &lender) != 0)
+    if (count == 0 || socket_owner_open(pid, &owner) != 0)
         return;
     qsort(looks, count, sizeof *looks, by_inode);
     if (open_sockets_read(pid, &open) == 0)
-        look_at(&lender, &open, looks, count);
+        look_at(&owner, &open, looks, count);
     open_sockets_free(&open);
-    lender_close(&lender);
+    socket_owner_close(&owner);
 }

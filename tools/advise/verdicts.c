@@ -29,7 +29,7 @@
 #define STUCK_BACKOFF 3u
 #define UNEXPLAINED   10u /* drops that count although no full queue was seen */
 
-static double share(double part, double whole)
+static double share_of(double part, double whole)
 {
     return whole > 0 ? part / whole : 0;
 }
@@ -45,7 +45,7 @@ static bool sends_bulk(const struct advise_evidence *evidence)
     const struct advise_counters *counters = &evidence->counters;
 
     return counters->segments > 0 &&
-           share((double)counters->sent, (double)counters->segments) >= evidence->now.mss / 2.0;
+           share_of((double)counters->sent, (double)counters->segments) >= evidence->now.mss / 2.0;
 }
 
 static bool has_path(const struct advise_evidence *evidence)
@@ -57,7 +57,7 @@ static bool has_path(const struct advise_evidence *evidence)
 
 static double verdict_figure_nagle(const struct advise_view *view)
 {
-    return share(view->own->held_back, view->own->active);
+    return share_of(view->own->held_back, view->own->active);
 }
 
 static bool verdict_holds_nagle(const struct advise_view *view)
@@ -77,12 +77,12 @@ static bool is_window_limited(const struct advise_evidence *sender)
     double busy = (double)sender->counters.busy;
 
     return busy >= WINDOW_BUSY * 1e6 && sends_bulk(sender) &&
-           share((double)sender->counters.limited, busy) >= WINDOW_SHARE;
+           share_of((double)sender->counters.limited, busy) >= WINDOW_SHARE;
 }
 
 static double window_share(const struct advise_evidence *sender)
 {
-    return share((double)sender->counters.limited, (double)sender->counters.busy);
+    return share_of((double)sender->counters.limited, (double)sender->counters.busy);
 }
 
 static double verdict_figure_receive_window(const struct advise_view *view)
@@ -93,12 +93,12 @@ static double verdict_figure_receive_window(const struct advise_view *view)
 static bool verdict_holds_receive_window(const struct advise_view *view)
 {
     return view->peer != NULL && is_window_limited(view->peer) && has_path(view->peer) &&
-           share(view->own->unread, view->own->samples) < UNREAD_SHARE;
+           share_of(view->own->unread, view->own->samples) < UNREAD_SHARE;
 }
 
 static double verdict_figure_slow_reader(const struct advise_view *view)
 {
-    return share(view->own->unread, view->own->samples);
+    return share_of(view->own->unread, view->own->samples);
 }
 
 static bool verdict_holds_slow_reader(const struct advise_view *view)
@@ -106,7 +106,7 @@ static bool verdict_holds_slow_reader(const struct advise_view *view)
     const struct advise_evidence *own = view->own;
 
     return is_open(own) && verdict_figure_slow_reader(view) >= SLOW_SHARE &&
-           share(own->crammed, own->samples) >= CRAMMED_SHARE &&
+           share_of(own->crammed, own->samples) >= CRAMMED_SHARE &&
            (view->peer == NULL || window_share(view->peer) >= WINDOW_SHARE);
 }
 
@@ -125,7 +125,7 @@ static bool verdict_holds_peer_window(const struct advise_view *view)
 
 static double verdict_figure_send_buffer(const struct advise_view *view)
 {
-    return share(view->own->filled, view->own->active);
+    return share_of(view->own->filled, view->own->active);
 }
 
 static bool verdict_holds_send_buffer(const struct advise_view *view)
@@ -140,10 +140,10 @@ static bool verdict_holds_send_buffer(const struct advise_view *view)
 
 static double resent_share(const struct advise_view *view)
 {
-    return share((double)view->own->counters.resent, (double)view->own->counters.sent);
+    return share_of((double)view->own->counters.resent, (double)view->own->counters.sent);
 }
 
-static bool loses(const struct advise_view *view)
+static bool loses_packets(const struct advise_view *view)
 {
     const struct advise_evidence *own = view->own;
 
@@ -167,7 +167,7 @@ static double verdict_figure_loss_without_queue(const struct advise_view *view)
 
 static bool verdict_holds_loss_without_queue(const struct advise_view *view)
 {
-    return loses(view) && evidence_rtt(view->own) < RTT_FLAT * view->own->least_rtt;
+    return loses_packets(view) && evidence_rtt(view->own) < RTT_FLAT * view->own->least_rtt;
 }
 
 static double verdict_figure_loss_with_queue(const struct advise_view *view)
@@ -177,7 +177,7 @@ static double verdict_figure_loss_with_queue(const struct advise_view *view)
 
 static bool verdict_holds_loss_with_queue(const struct advise_view *view)
 {
-    return loses(view) && evidence_rtt(view->own) > RTT_GROWN * view->own->least_rtt;
+    return loses_packets(view) && evidence_rtt(view->own) > RTT_GROWN * view->own->least_rtt;
 }
 
 /* --- peers that are gone --------------------------------------------------------------------- */

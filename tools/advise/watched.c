@@ -113,7 +113,7 @@ static bool is_named(const struct advise_selection *selection, pid_t pid)
 }
 
 /* Is it named, or a descendant of one that is? */
-static bool descends(const struct advise_watched *watched, pid_t pid)
+static bool is_descendant_of_any(const struct advise_watched *watched, pid_t pid)
 {
     for (unsigned depth = 0; pid > 1 && depth < 32; depth++) {
         struct advise_process *known = NULL;
@@ -147,7 +147,7 @@ static int adopt_process(struct advise_watched *watched, const struct process *p
 }
 
 /* Returns 0, or -1 when memory ends. */
-static int consider(struct advise_watched *watched, pid_t pid)
+static int consider_process(struct advise_watched *watched, pid_t pid)
 {
     struct advise_process *known;
     struct process process;
@@ -159,7 +159,7 @@ static int consider(struct advise_watched *watched, pid_t pid)
         known->seen = true;
         return 0;
     }
-    if (by_pid && !descends(watched, pid))
+    if (by_pid && !is_descendant_of_any(watched, pid))
         return 0;
     if (process_identify(pid, &process) == 0 &&
         (by_pid || is_selected(&watched->selection, &process)))
@@ -205,7 +205,7 @@ static int read_descriptors(struct advise_watched *watched, struct advise_proces
 }
 
 /* Forget inodes that are no longer open, and processes that have ended. */
-static void sweep(struct advise_watched *watched)
+static void sweep_ended(struct advise_watched *watched)
 {
     struct advise_process *process, *next_process;
     struct advise_inode *inode, *next_inode;
@@ -241,13 +241,13 @@ int watched_scan(struct advise_watched *watched)
     for (process = watched->first; process != NULL; process = process->next)
         process->seen = false;
     for (size_t i = 0; i < count && result == 0; i++)
-        result = consider(watched, pids[i]);
+        result = consider_process(watched, pids[i]);
     HASH_ITER(handle, watched->by_pid, process, next)
     {
         if (result == 0)
             result = read_descriptors(watched, process);
     }
-    sweep(watched);
+    sweep_ended(watched);
     free(pids);
     return result;
 }

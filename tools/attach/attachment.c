@@ -196,8 +196,8 @@ static void bind_maps(const struct bpf_object *object, const struct attach_table
     }
 }
 
-static int load(struct attachment *attachment, const struct attach_request *request,
-                struct attach_error *error)
+static int load_object(struct attachment *attachment, const struct attach_request *request,
+                       struct attach_error *error)
 {
     attachment->object = object_open(error);
     if (attachment->object == NULL)
@@ -238,7 +238,7 @@ static int attach_locked(struct attachment *attachment, const struct attach_requ
 {
     if (check_others(request, error) != 0 ||
         (request->pin && pins_prepare(request->cgroup, error) != 0) ||
-        load(attachment, request, error) != 0)
+        load_object(attachment, request, error) != 0)
         return -1;
     return request->pin ? pins_replace(attachment, request, error)
                         : make_links(attachment, request, error);

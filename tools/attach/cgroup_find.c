@@ -40,8 +40,8 @@ static int find_mount(char mount[PATH_MAX], struct attach_error *error)
     return 0;
 }
 
-static int fill(const char *mount, const char *path, struct attach_cgroup *cgroup,
-                struct attach_error *error)
+static int fill_cgroup(const char *mount, const char *path, struct attach_cgroup *cgroup,
+                       struct attach_error *error)
 {
     struct stat status;
     while (path[0] == '/' && path[1] == '/')
@@ -62,7 +62,7 @@ static int fill(const char *mount, const char *path, struct attach_cgroup *cgrou
 }
 
 /* What follows the mount point in a path that begins with it; else the path. */
-static const char *below(const char *mount, const char *path)
+static const char *path_below(const char *mount, const char *path)
 {
     size_t length = strlen(mount);
     if (strncmp(path, mount, length) == 0 && (path[length] == '/' || path[length] == '\0'))
@@ -75,12 +75,12 @@ int cgroup_by_path(const char *path, struct attach_cgroup *cgroup, struct attach
     char mount[PATH_MAX];
     if (find_mount(mount, error) != 0)
         return -1;
-    return fill(mount, below(mount, path), cgroup, error);
+    return fill_cgroup(mount, path_below(mount, path), cgroup, error);
 }
 
 /* Calls `visit` for each directory, from the top; true from it ends the walk. */
-static void walk(const char *directory, bool (*visit)(const FTSENT *entry, void *context),
-                 void *context)
+static void walk_cgroups(const char *directory, bool (*visit)(const FTSENT *entry, void *context),
+                         void *context)
 {
     char copy[PATH_MAX];
     char *const roots[] = {copy, NULL};
@@ -120,14 +120,14 @@ int cgroup_by_unit(const char *unit, struct attach_cgroup *cgroup, struct attach
     snprintf(name, sizeof name, "%s%s", unit, strchr(unit, '.') != NULL ? "" : ".service");
     if (find_mount(mount, error) != 0)
         return -1;
-    walk(mount, is_unit, &search);
+    walk_cgroups(mount, is_unit, &search);
     if (search.count == 0)
         return attach_fail(
             error, "the unit %s has no cgroup: it does not run, or there is no such unit", name);
     if (search.count > 1)
         return attach_fail(error, "%u cgroups are called %s; name one with --cgroup", search.count,
                            name);
-    return fill(mount, below(mount, search.found), cgroup, error);
+    return fill_cgroup(mount, path_below(mount, search.found), cgroup, error);
 }
 
 struct process_visit {
@@ -153,5 +153,5 @@ void cgroup_each_process(const struct attach_cgroup *cgroup, void (*visit)(int p
                          void *context)
 {
     struct process_visit each = {visit, context};
-    walk(cgroup->directory, visit_processes, &each);
+    walk_cgroups(cgroup->directory, visit_processes, &each);
 }

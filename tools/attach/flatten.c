@@ -128,7 +128,7 @@ static const char *kernel_refusal(const struct flattening *f, uint32_t index)
     return strerror(-told);
 }
 
-static const char *refusal(const struct flattening *f, uint32_t index)
+static const char *refusal_of(const struct flattening *f, uint32_t index)
 {
     const char *why = attach_refusal(f->policy, &f->policy->actions[index]);
     return why != NULL ? why : kernel_refusal(f, index);
@@ -142,7 +142,7 @@ static int number_options(struct flattening *f)
     struct attach_tables *tables = f->tables;
     bool used[POLICY_OPTIONS_MAX] = {false};
     for (uint32_t i = 0; i < policy->action_count; i++)
-        if (refusal(f, i) == NULL)
+        if (refusal_of(f, i) == NULL)
             used[policy->actions[i].option] = true;
     for (uint32_t i = 0; i < policy->option_count; i++) {
         const struct policy_option *option = &policy->options[i];
@@ -272,7 +272,7 @@ static void flatten_action(struct flattening *f, uint32_t index)
 {
     const struct policy_action *action = &f->policy->actions[index];
     struct attach_tables *tables = f->tables;
-    const char *why = refusal(f, index);
+    const char *why = refusal_of(f, index);
     if (why != NULL) {
         diagnose(f->diagnostics, SEVERITY_WARNING, at_action(f->policy, action),
                  "with attach, %s %s", option_name(f->policy, action), why);

@@ -149,7 +149,7 @@ static void put_back(struct attachment *attachment, unsigned hook, uint32_t form
     }
 }
 
-static void unpin(const struct attach_cgroup *cgroup, const char *name)
+static void unpin_link(const struct attach_cgroup *cgroup, const char *name)
 {
     char path[PIN_PATH_SIZE];
     pin_path(cgroup, name, path);
@@ -164,7 +164,7 @@ static bool is_needed(const struct attach_request *request, unsigned hook)
 static void pin_sockets(const struct attachment *attachment, const struct attach_cgroup *cgroup)
 {
     char path[PIN_PATH_SIZE];
-    unpin(cgroup, "sockets");
+    unpin_link(cgroup, "sockets");
     pin_path(cgroup, "sockets", path);
     bpf_obj_pin(object_map(attachment->object, "sockets"), path);
 }
@@ -181,7 +181,7 @@ int pins_replace(struct attachment *attachment, const struct attach_request *req
         if (failed != 0)
             put_back(attachment, i, former[i]);
         else if (!is_needed(request, i))
-            unpin(request->cgroup, attach_hooks[i].name);
+            unpin_link(request->cgroup, attach_hooks[i].name);
     }
     if (failed == 0)
         pin_sockets(attachment, request->cgroup);

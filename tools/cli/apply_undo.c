@@ -8,6 +8,7 @@
 #include "compat.h"
 #include "console.h"
 #include "duplicate.h"
+#include "format_option.h"
 #include "policy_file.h"
 #include "read_option.h"
 #include "show_socket.h"
@@ -24,25 +25,23 @@ enum { VERSION = 1 };
 
 static json_t *value_json(const struct value *value)
 {
-    char text[2 * POLICY_VALUE_MAX + 1] = "";
-
-    for (uint32_t i = 0; i < value->length; i++)
-        snprintf(text + 2 * (size_t)i, 3, "%02x", value->bytes[i]);
+    char text[2 * POLICY_VALUE_MAX + 1];
+    bytes_hexadecimal(value->bytes, value->length, text, sizeof text);
     return json_string(text);
 }
 
 void undo_note(json_t *undo, const struct policy *policy, const struct process *process,
-               const struct open_socket *socket, const struct observed *observed,
-               const struct retuned_socket *changes)
+               const struct open_socket *socket, const struct socket_description *description,
+               const struct reconciled_socket *changes)
 {
     json_t *options = json_array();
 
     for (uint32_t i = 0; i < changes->count; i++) {
-        const struct retuned_option *change = &changes->options[i];
+        const struct reconciled_option *change = &changes->options[i];
         const struct policy_option *option =
             &policy->options[policy->actions[change->action].option];
 
-        if (change->result == RETUNED_CHANGED)
+        if (change->result == RECONCILE_CHANGED)
             json_array_append_new(
                 options,
                 json_pack("{s:s, s:i, s:i, s:b, s:o, s:o}", "option",
@@ -55,7 +54,7 @@ void undo_note(json_t *undo, const struct policy *policy, const struct process *
                               json_pack("{s:i, s:o, s:i, s:I, s:I, s:O}", "pid", (int)process->pid,
                                         "program", json_text(process->name), "fd", socket->fd,
                                         "inode", (json_int_t)socket->inode, "cookie",
-                                        (json_int_t)observed->cookie, "options", options));
+                                        (json_int_t)description->cookie, "options", options));
     json_decref(options);
 }
 
@@ -112,13 +111,13 @@ static bool is_value(const struct value *left, const struct value *right)
     return left->length == right->length && memcmp(left->bytes, right->bytes, left->length) == 0;
 }
 
-/* Nothing but system calls: `fd` is borrowed. */
+/* Nothing but system calls: `fd` is a duplicate. */
 static enum undo_result undo_option(int fd, const struct undo_option *option)
 {
     struct value now;
     bool unset;
 
-    if (!read_option(fd, option->level, option->number, NULL, &now, &unset))
+    if (!read_option(KERNEL_SOCKET(fd), option->level, option->number, NULL, &now, &unset))
         return UNDO_FAILED;
     if (!is_value(&now, &option->after))
         return UNDO_CHANGED_SINCE;
@@ -126,15 +125,15 @@ static enum undo_result undo_option(int fd, const struct undo_option *option)
                        option->autotuned != 0) != 0)
         return UNDO_FAILED;
     errno = 0;
-    return read_option(fd, option->level, option->number, NULL, &now, &unset) &&
+    return read_option(KERNEL_SOCKET(fd), option->level, option->number, NULL, &now, &unset) &&
                    is_value(&now, &option->before)
                ? UNDO_DONE
                : UNDO_FAILED;
 }
 
-/* Borrow the socket that has this inode number and this cookie; -1 if it is gone. */
-static int borrow_noted(const struct lender *lender, const struct open_sockets *open,
-                        uint64_t inode, uint64_t cookie)
+/* A duplicate of the socket that has this inode number and this cookie; -1 if it is gone. */
+static int duplicate_saved(const struct socket_owner *owner, const struct open_sockets *open,
+                           uint64_t inode, uint64_t cookie)
 {
     for (size_t i = 0, count; i < open->count; i += count) {
         uint64_t found = 0;
@@ -144,7 +143,7 @@ static int borrow_noted(const struct lender *lender, const struct open_sockets *
         count = descriptors_of_one(open, i);
         if (open->items[i].inode != inode)
             continue;
-        fd = borrow(lender, &open->items[i], count);
+        fd = socket_duplicate(owner, &open->items[i], count);
         if (fd >= 0 && getsockopt(fd, SOL_SOCKET, SO_COOKIE, &found, &length) == 0 &&
             found == cookie)
             return fd;
@@ -175,15 +174,15 @@ static bool read_undo_socket(json_t *object, struct undo_socket *socket)
 static int undo_socket(const struct undo_socket *socket, const struct undo_option *options,
                        size_t count, enum undo_result *results)
 {
-    struct lender lender;
+    struct socket_owner owner;
     struct open_sockets open;
     int fd = -1, error;
 
-    if (lender_open(socket->pid, &lender) != 0)
+    if (socket_owner_open(socket->pid, &owner) != 0)
         return -1;
     if (open_sockets_read(socket->pid, &open) == 0) {
         errno = EBADF;
-        fd = borrow_noted(&lender, &open, (uint64_t)socket->inode, (uint64_t)socket->cookie);
+        fd = duplicate_saved(&owner, &open, (uint64_t)socket->inode, (uint64_t)socket->cookie);
         error = errno;
         for (size_t i = count; fd >= 0 && i-- > 0;)
             results[i] = undo_option(fd, &options[i]);
@@ -193,7 +192,7 @@ static int undo_socket(const struct undo_socket *socket, const struct undo_optio
     } else {
         error = errno;
     }
-    lender_close(&lender);
+    socket_owner_close(&owner);
     errno = error;
     return fd >= 0 ? 0 : -1;
 }

@@ -7,15 +7,15 @@
 #define SOCKTUNE_APPLY_UNDO_H
 
 #include "describe.h"
-#include "process.h"
+#include "process_sockets.h"
 #include "reconcile.h"
 
 #include <jansson.h>
 
 /* Note what `changes` says was set on a socket, in `undo`, an array. */
 void undo_note(json_t *undo, const struct policy *policy, const struct process *process,
-               const struct open_socket *socket, const struct observed *observed,
-               const struct retuned_socket *changes);
+               const struct open_socket *socket, const struct socket_description *description,
+               const struct reconciled_socket *changes);
 
 /* Write the notes to a file. Returns 0, or an exit status after a message. */
 int undo_save(json_t *undo, const char *path);

@@ -28,7 +28,7 @@ struct advise_arguments {
 
 static volatile sig_atomic_t interrupted;
 
-static void interrupt(int number)
+static void note_signal(int number)
 {
     (void)number;
     interrupted = 1;
@@ -139,8 +139,8 @@ static int write_rule_file(const char *path, const char *text)
 }
 
 /* A table for people goes to standard output, unless a rule file does. */
-static int show(const struct advise_arguments *arguments, const struct advise_advice *advice,
-                size_t count, const struct advise_watch *watch)
+static int show_advice(const struct advise_arguments *arguments, const struct advise_advice *advice,
+                       size_t count, const struct advise_watch *watch)
 {
     bool piped = arguments->output == NULL && !arguments->json && !isatty(STDOUT_FILENO);
     char *text = rule_file_text(advice, count, watch);
@@ -160,7 +160,7 @@ static int show(const struct advise_arguments *arguments, const struct advise_ad
     return status;
 }
 
-static int conclude(const struct advise_arguments *arguments, const struct advise_watch *watch)
+static int write_advice(const struct advise_arguments *arguments, const struct advise_watch *watch)
 {
     struct advise_limits limits;
     size_t count = 0, ready = 0;
@@ -175,7 +175,7 @@ static int conclude(const struct advise_arguments *arguments, const struct advis
     if (advice == NULL || ready < count)
         command_failure("%s", strerror(ENOMEM));
     else
-        status = show(arguments, advice, count, watch);
+        status = show_advice(arguments, advice, count, watch);
     for (size_t i = 0; advice != NULL && i < ready; i++)
         free(advice[i].who);
     free(advice);
@@ -184,7 +184,7 @@ static int conclude(const struct advise_arguments *arguments, const struct advis
 }
 
 /* Why there was nothing to watch: a message, and true. */
-static bool complain(const struct advise_watch *watch)
+static bool report_misuse(const struct advise_watch *watch)
 {
     const char *glob = watch->watched.selection.glob;
     unsigned refused = 0, readable = 0;
@@ -205,9 +205,9 @@ static bool complain(const struct advise_watch *watch)
     return readable == 0;
 }
 
-static int advise(const struct advise_arguments *arguments, struct advise_watch *watch)
+static int advise_programs(const struct advise_arguments *arguments, struct advise_watch *watch)
 {
-    struct sigaction action = {.sa_handler = interrupt};
+    struct sigaction action = {.sa_handler = note_signal};
     const struct advise_selection *selection = &watch->watched.selection;
     bool show_it = isatty(STDERR_FILENO);
     int status;
@@ -224,7 +224,7 @@ static int advise(const struct advise_arguments *arguments, struct advise_watch 
     if (status != 0)
         status = command_failure("sock_diag: %s", strerror(errno));
     else
-        status = complain(watch) ? 1 : conclude(arguments, watch);
+        status = report_misuse(watch) ? 1 : write_advice(arguments, watch);
     groups_free(&watch->groups);
     watched_free(&watch->watched);
     return status;
@@ -276,7 +276,7 @@ static int cmd_advise(int argc, char **argv)
         return command_failure("%s", strerror(errno));
     status = read_arguments(argc - first, argv + first, &arguments, pids, &watch);
     if (status == 0)
-        status = advise(&arguments, &watch);
+        status = advise_programs(&arguments, &watch);
     free(pids);
     return status;
 }

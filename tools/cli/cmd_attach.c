@@ -66,7 +66,7 @@ static int run_attached(const struct attach_arguments *arguments,
     return 0;
 }
 
-static int flatten(const struct policy *policy, struct attach_tables *tables)
+static int flatten_rules(const struct policy *policy, struct attach_tables *tables)
 {
     struct diagnostics diagnostics = {.report = print_diagnostic, .context = stderr};
     struct attach_result *results = calloc(policy->action_count + 1u, sizeof *results);
@@ -84,7 +84,7 @@ static int flatten(const struct policy *policy, struct attach_tables *tables)
     return status;
 }
 
-static int attach(const struct attach_arguments *arguments)
+static int attach_as_asked(const struct attach_arguments *arguments)
 {
     struct diagnostics diagnostics = {.report = print_error, .context = stderr};
     struct attach_tables tables = {.rules = NULL};
@@ -95,7 +95,7 @@ static int attach(const struct attach_arguments *arguments)
         return status;
     if (load_rules(arguments->rules, NULL, &diagnostics, &loaded) != 0)
         return EXIT_RULES;
-    status = flatten(&loaded.policy, &tables);
+    status = flatten_rules(&loaded.policy, &tables);
     if (status == 0)
         status = run_attached(arguments, &tables, &cgroup);
     attach_tables_free(&tables);
@@ -207,7 +207,7 @@ static json_t *print_probed(const struct option *option, const struct attach_tri
     return NULL;
 }
 
-static int probe(bool json)
+static int probe_options(bool json)
 {
     size_t count;
     const struct option *table = option_table(&count);
@@ -253,14 +253,14 @@ static int cmd_attach(int argc, char **argv)
     if (arguments.status)
         return print_status(arguments.json);
     if (arguments.probe)
-        return probe(arguments.json);
+        return probe_options(arguments.json);
     if (arguments.json)
         return command_misuse("--json goes with --status or --probe");
     if (arguments.rules == NULL)
         arguments.rules = default_rules();
     if (arguments.rules == NULL)
         return command_misuse("which rules? Name them with -c");
-    return attach(&arguments);
+    return attach_as_asked(&arguments);
 }
 
 static const struct flag flags[] = {

@@ -20,7 +20,7 @@ static int write_policy(const char *path, const struct loaded *loaded)
     return failed ? command_failure("cannot write %s: %s", path, strerror(errno)) : EXIT_SUCCESS;
 }
 
-static int compile(const char *rules, const char *output)
+static int compile_rules(const char *rules, const char *output)
 {
     struct diagnostics diagnostics = {
         .report = print_diagnostic, .show = print_place, .context = stderr};
@@ -58,7 +58,7 @@ static int cmd_compile(int argc, char **argv)
         return status;
     if (argc - first != 1)
         return command_misuse("expected one rule file or directory");
-    return compile(argv[first], arguments.output);
+    return compile_rules(argv[first], arguments.output);
 }
 
 static const struct flag flags[] = {

@@ -15,7 +15,7 @@ struct disable_arguments {
     struct unit_place place;
 };
 
-static int disable(const struct unit_place *place, const char *unit)
+static int disable_unit(const struct unit_place *place, const char *unit)
 {
     char *path = unit_dropin_path(place, unit), *slash;
     int status = EXIT_SUCCESS;
@@ -50,7 +50,7 @@ static int cmd_disable(int argc, char **argv)
         return command_misuse("expected the name of one unit");
     if (!unit_read_name(argv[first], unit))
         return command_misuse("\"%s\" is not a unit's name", argv[first]);
-    return disable(&arguments.place, unit);
+    return disable_unit(&arguments.place, unit);
 }
 
 static const struct flag flags[] = {

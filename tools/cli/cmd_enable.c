@@ -124,7 +124,7 @@ static char *preload_of(const struct unit_place *place, const char *unit)
     return list;
 }
 
-static int enable(const struct enable_arguments *arguments, const char *unit)
+static int enable_unit(const struct enable_arguments *arguments, const char *unit)
 {
     const char *named = arguments->rules != NULL ? arguments->rules : default_rules();
     int status = EXIT_SUCCESS;
@@ -164,7 +164,7 @@ static int cmd_enable(int argc, char **argv)
         return command_misuse("expected the name of one unit");
     if (!unit_read_name(argv[first], unit))
         return command_misuse("\"%s\" is not a unit's name", argv[first]);
-    return enable(&arguments, unit);
+    return enable_unit(&arguments, unit);
 }
 
 static const struct flag flags[] = {

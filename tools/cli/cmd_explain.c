@@ -390,10 +390,9 @@ static json_t *json_report(const struct policy *policy, uint32_t index)
 
 static json_t *json_bytes(const struct policy *policy, const struct policy_action *action)
 {
-    char hex[2 * POLICY_VALUE_MAX + 1] = "";
+    char hex[2 * POLICY_VALUE_MAX + 1];
 
-    for (size_t i = 0; i < action->length; i++)
-        snprintf(hex + 2 * i, 3, "%02x", (unsigned char)policy->data[action->value + i]);
+    bytes_hexadecimal(policy->data + action->value, action->length, hex, sizeof hex);
     return json_string(hex);
 }
 

@@ -2,14 +2,14 @@
 /*
  * socktune inspect: the sockets of a running process, with all their options.
  *
- * Each socket is borrowed once; all that is asked of it goes into a snapshot; it is given back
- * before anything else is done.
+ * Each socket is duplicated once and read into a snapshot; the duplicate is closed before anything
+ * else is done.
  */
 #include "commands.h"
 #include "console.h"
+#include "default_sockets.h"
 #include "duplicate.h"
 #include "format_option.h"
-#include "fresh_socket.h"
 #include "names.h"
 #include "read_option.h"
 #include "reconcile.h"
@@ -23,7 +23,7 @@
 #define TEXT_WIDTH 96
 
 struct reading {
-    bool told;
+    bool known;
     bool unset;
     struct value value;
 };
@@ -33,78 +33,79 @@ struct inspection {
     const char *fd; /* the one asked for, or NULL */
     const struct option *rows;
     size_t row_count;
-    struct observed observed;
+    struct socket_description description;
     struct reading *readings; /* by row */
-    struct fresh_sockets fresh;
+    struct default_sockets defaults;
     json_t *processes; /* with `json` */
     unsigned refused;  /* processes that may not be looked into */
 };
 
 /* --- the snapshot ----------------------------------------------------------------------------- */
 
-static int take(const struct lender *lender, const struct open_socket *sockets, size_t count,
-                struct inspection *inspection)
+static int snapshot_take(const struct socket_owner *owner, const struct open_socket *sockets,
+                         size_t count, struct inspection *inspection)
 {
-    int fd = borrow(lender, sockets, count);
+    int fd = socket_duplicate(owner, sockets, count);
     int result;
 
     if (fd < 0)
         return -1;
-    result = observe(fd, &inspection->observed);
+    result = describe_socket(fd, &inspection->description);
     for (size_t i = 0; result == 0 && i < inspection->row_count; i++) {
         const struct option *row = &inspection->rows[i];
         struct reading *reading = &inspection->readings[i];
 
-        reading->told =
-            option_concerns(row, &inspection->observed.sockinfo) &&
-            read_option(fd, row->level, row->optname, row, &reading->value, &reading->unset);
+        reading->known = option_concerns(row, &inspection->description.sockinfo) &&
+                         read_option(KERNEL_SOCKET(fd), row->level, row->optname, row,
+                                     &reading->value, &reading->unset);
     }
     close(fd);
     return result;
 }
 
-/* What a fresh socket says of an option. */
+/* The same option of a socket that nobody has touched. */
 struct comparison {
-    bool told;
+    bool known;
     bool differs;
     bool by_kernel; /* it differs, or may, with nobody setting it */
     struct value value;
 };
 
-static struct comparison compare(const struct inspection *inspection, size_t i,
-                                 const struct fresh *fresh)
+static struct comparison compare_reading(const struct inspection *inspection, size_t i,
+                                         const struct default_socket *reference)
 {
     const struct option *row = &inspection->rows[i];
     const struct reading *reading = &inspection->readings[i];
     struct comparison result = {
-        .by_kernel = option_floats(row, &inspection->observed.sockinfo, reading->unset)};
+        .by_kernel = option_floats(row, &inspection->description.sockinfo, reading->unset)};
     bool unset;
 
-    result.told = fresh && fresh->fd >= 0 &&
-                  read_option(fresh->fd, row->level, row->optname, row, &result.value, &unset);
-    result.differs =
-        result.told && (result.value.length != reading->value.length ||
-                        memcmp(result.value.bytes, reading->value.bytes, result.value.length) != 0);
+    result.known = reference && reference->fd >= 0 &&
+                   read_option(KERNEL_SOCKET(reference->fd), row->level, row->optname, row,
+                               &result.value, &unset);
+    result.differs = result.known &&
+                     (result.value.length != reading->value.length ||
+                      memcmp(result.value.bytes, reading->value.bytes, result.value.length) != 0);
     return result;
 }
 
 /* --- JSON ------------------------------------------------------------------------------------- */
 
 static json_t *json_reading(const struct inspection *inspection, size_t i,
-                            const struct fresh *fresh)
+                            const struct default_socket *reference)
 {
     const struct option *row = &inspection->rows[i];
     const struct reading *reading = &inspection->readings[i];
-    struct comparison with = compare(inspection, i, fresh);
+    struct comparison with = compare_reading(inspection, i, reference);
     char text[2 * POLICY_VALUE_MAX + 3];
 
     bytes_format(row, reading->value.bytes, reading->value.length, text, sizeof text);
-    return json_pack("{s:o, s:o, s:s?, s:o, s:o, s:b}", "value",
-                     bytes_json(row, reading->value.bytes, reading->value.length), "text",
-                     json_text(text), "unit", unit_name(row->unit), "fresh",
-                     with.told ? bytes_json(row, with.value.bytes, with.value.length) : json_null(),
-                     "differs", with.told ? json_boolean(with.differs) : json_null(), "automatic",
-                     with.by_kernel);
+    return json_pack(
+        "{s:o, s:o, s:s?, s:o, s:o, s:b}", "value",
+        bytes_json(row, reading->value.bytes, reading->value.length), "text", json_text(text),
+        "unit", unit_name(row->unit), "fresh",
+        with.known ? bytes_json(row, with.value.bytes, with.value.length) : json_null(), "differs",
+        with.known ? json_boolean(with.differs) : json_null(), "automatic", with.by_kernel);
 }
 
 static json_t *json_tcp_info(const struct tcp_info_bytes *info)
@@ -127,29 +128,30 @@ static json_t *json_tcp_info(const struct tcp_info_bytes *info)
 
 static json_t *json_inspected(const struct inspection *inspection,
                               const struct open_socket *sockets, size_t count,
-                              const struct fresh *fresh)
+                              const struct default_socket *reference)
 {
-    json_t *object = json_socket(&inspection->observed, sockets, count);
+    json_t *object = json_socket(&inspection->description, sockets, count);
     json_t *options = json_object();
 
     for (size_t i = 0; i < inspection->row_count; i++)
-        if (inspection->readings[i].told)
+        if (inspection->readings[i].known)
             json_object_set_new(options, inspection->rows[i].name,
-                                json_reading(inspection, i, fresh));
+                                json_reading(inspection, i, reference));
     json_object_set_new(object, "options", options);
-    json_object_set_new(object, "fresh_elsewhere", json_boolean(fresh && fresh->elsewhere));
-    if (inspection->observed.tcp_info.length)
-        json_object_set_new(object, "tcp_info", json_tcp_info(&inspection->observed.tcp_info));
+    json_object_set_new(object, "fresh_elsewhere", json_boolean(reference && reference->elsewhere));
+    if (inspection->description.tcp_info.length)
+        json_object_set_new(object, "tcp_info", json_tcp_info(&inspection->description.tcp_info));
     return object;
 }
 
 /* --- text ------------------------------------------------------------------------------------- */
 
-static void print_reading(const struct inspection *inspection, size_t i, const struct fresh *fresh)
+static void print_reading(const struct inspection *inspection, size_t i,
+                          const struct default_socket *reference)
 {
     const struct option *row = &inspection->rows[i];
     const struct reading *reading = &inspection->readings[i];
-    struct comparison with = compare(inspection, i, fresh);
+    struct comparison with = compare_reading(inspection, i, reference);
     char text[2 * POLICY_VALUE_MAX + 3], other[2 * POLICY_VALUE_MAX + 3] = "";
     const char *mark = with.differs ? with.by_kernel ? "~" : "*" : " ";
     bool bold = with.differs && !with.by_kernel;
@@ -164,7 +166,7 @@ static void print_reading(const struct inspection *inspection, size_t i, const s
            *other || !with.differs ? other : "none", bold ? colour(stdout, COLOUR_NONE) : "");
 }
 
-/* " NAME VALUE" of a field, "" if there is nothing to tell of it. */
+/* " NAME VALUE" of a field, "" if there is nothing to show. */
 static void format_field(const struct tcp_info_field *field, const struct tcp_info_bytes *info,
                          char *text, size_t size)
 {
@@ -186,7 +188,7 @@ static void print_tcp_info(const struct tcp_info_bytes *info)
     const struct tcp_info_field *fields = tcp_info_table(&count);
     char text[64];
 
-    for (size_t i = 1; i < count; i++) { /* the state has been told */
+    for (size_t i = 1; i < count; i++) { /* the state is in the heading */
         format_field(&fields[i], info, text, sizeof text);
         if (!*text)
             continue;
@@ -212,26 +214,26 @@ static void print_queue(const struct tcp_info_bytes *info)
 }
 
 static void print_inspected(const struct inspection *inspection, const struct open_socket *sockets,
-                            size_t count, const struct fresh *fresh)
+                            size_t count, const struct default_socket *reference)
 {
-    const struct observed *observed = &inspection->observed;
+    const struct socket_description *description = &inspection->description;
 
     printf("%s%sfd %d", inspection->all ? "" : "\n", colour(stdout, COLOUR_BOLD), sockets->fd);
     for (size_t i = 1; i < count; i++)
         printf(", %d", sockets[i].fd);
     fputs("  ", stdout);
-    print_socket(observed);
+    print_socket(description);
     printf("%s\n", colour(stdout, COLOUR_NONE));
     for (size_t i = 0; i < inspection->row_count; i++)
-        if (inspection->readings[i].told)
-            print_reading(inspection, i, fresh);
-    if (fresh && fresh->elsewhere)
+        if (inspection->readings[i].known)
+            print_reading(inspection, i, reference);
+    if (reference && reference->elsewhere)
         puts("    (the fresh socket is one of another network namespace: entering this one takes "
              "CAP_SYS_ADMIN)");
-    if (observed->tcp_info.length && observed->listens)
-        print_queue(&observed->tcp_info);
-    else if (observed->tcp_info.length && !inspection->all)
-        print_tcp_info(&observed->tcp_info);
+    if (description->tcp_info.length && description->listens)
+        print_queue(&description->tcp_info);
+    else if (description->tcp_info.length && !inspection->all)
+        print_tcp_info(&description->tcp_info);
 }
 
 /* --- processes -------------------------------------------------------------------------------- */
@@ -252,8 +254,8 @@ static bool is_asked_for(const struct inspection *inspection, const struct open_
     return !inspection->fd;
 }
 
-/* Inspect all sockets. Returns how many, or -1 with errno when they may not be borrowed. */
-static int inspect_sockets(struct inspection *inspection, const struct lender *lender,
+/* Inspect all sockets. Returns how many, or -1 with errno when they may not be duplicated. */
+static int inspect_sockets(struct inspection *inspection, const struct socket_owner *owner,
                            const struct process *process, const struct open_sockets *open,
                            json_t *array)
 {
@@ -261,34 +263,34 @@ static int inspect_sockets(struct inspection *inspection, const struct lender *l
 
     for (size_t i = 0, count; i < open->count; i += count) {
         const struct open_socket *sockets = &open->items[i];
-        const struct observed *observed = &inspection->observed;
-        const struct fresh *fresh = NULL;
+        const struct socket_description *description = &inspection->description;
+        const struct default_socket *reference = NULL;
 
         count = descriptors_of_one(open, i);
         if (!is_asked_for(inspection, sockets, count))
             continue;
-        if (take(lender, sockets, count, inspection) != 0) {
+        if (snapshot_take(owner, sockets, count, inspection) != 0) {
             if (is_gone(errno))
                 continue;
             return -1;
         }
-        if (observed->sockinfo.families)
-            fresh = fresh_get(&inspection->fresh, lender, observed->domain, observed->type,
-                              observed->protocol);
+        if (description->sockinfo.families)
+            reference = default_sockets_get(&inspection->defaults, owner, description->domain,
+                                            description->type, description->protocol);
         if (array)
-            json_array_append_new(array, json_inspected(inspection, sockets, count, fresh));
+            json_array_append_new(array, json_inspected(inspection, sockets, count, reference));
         else if (shown == 0)
             printf("%s%s[%d]%s\n", colour(stdout, COLOUR_BOLD), process->name, process->pid,
                    colour(stdout, COLOUR_NONE));
         if (!array)
-            print_inspected(inspection, sockets, count, fresh);
+            print_inspected(inspection, sockets, count, reference);
         shown++;
     }
     return shown;
 }
 
 /* Returns how many sockets were shown, or -1 with errno. */
-static int inspect_identified(struct inspection *inspection, const struct lender *lender,
+static int inspect_identified(struct inspection *inspection, const struct socket_owner *owner,
                               const struct process *process)
 {
     struct open_sockets open;
@@ -298,7 +300,7 @@ static int inspect_identified(struct inspection *inspection, const struct lender
     if (open_sockets_read(process->pid, &open) == 0) {
         object = inspection->json ? json_process(process) : NULL;
         shown =
-            inspect_sockets(inspection, lender, process, &open, json_object_get(object, "sockets"));
+            inspect_sockets(inspection, owner, process, &open, json_object_get(object, "sockets"));
     }
     error = errno;
     open_sockets_free(&open);
@@ -313,11 +315,11 @@ static int inspect_identified(struct inspection *inspection, const struct lender
 static int inspect_process(struct inspection *inspection, pid_t pid)
 {
     struct process process;
-    struct lender lender;
+    struct socket_owner owner;
     char reason[256];
     int status = 0, shown;
 
-    if (process_identify(pid, &process) != 0 || lender_open(pid, &lender) != 0) {
+    if (process_identify(pid, &process) != 0 || socket_owner_open(pid, &owner) != 0) {
         int error = errno;
 
         process_free(&process);
@@ -325,7 +327,7 @@ static int inspect_process(struct inspection *inspection, pid_t pid)
             return 0;
         return command_failure("%d: %s", pid, error == ESRCH ? "no such process" : strerror(error));
     }
-    shown = inspect_identified(inspection, &lender, &process);
+    shown = inspect_identified(inspection, &owner, &process);
     if (shown < 0 && inspection->all) {
         inspection->refused += !is_gone(errno);
     } else if (shown < 0) {
@@ -337,7 +339,7 @@ static int inspect_process(struct inspection *inspection, pid_t pid)
     } else if (shown == 0 && !inspection->all && !inspection->json) {
         printf("%s[%d] has no sockets\n", process.name, pid);
     }
-    lender_close(&lender);
+    socket_owner_close(&owner);
     process_free(&process);
     return status;
 }
@@ -359,7 +361,7 @@ static int inspect_all(struct inspection *inspection)
     return status;
 }
 
-static int inspect(struct inspection *inspection, pid_t pid)
+static int inspect_and_print(struct inspection *inspection, pid_t pid)
 {
     int status = inspection->all ? inspect_all(inspection) : inspect_process(inspection, pid);
 
@@ -379,10 +381,10 @@ static int inspect_with_room(struct inspection *inspection, pid_t pid)
     inspection->readings = calloc(inspection->row_count, sizeof *inspection->readings);
     inspection->processes = json_array();
     status = inspection->readings && inspection->processes
-                 ? inspect(inspection, pid)
+                 ? inspect_and_print(inspection, pid)
                  : command_failure("%s", strerror(ENOMEM));
     json_decref(inspection->processes);
-    fresh_free(&inspection->fresh);
+    default_sockets_free(&inspection->defaults);
     free(inspection->readings);
     return status;
 }

@@ -4,8 +4,8 @@
  * supervision.
  */
 #include "commands.h"
-#include "elf.h"
 #include "library.h"
+#include "obstacles.h"
 #include "policy_cache.h"
 #include "print_diagnostic.h"
 #include "supervise.h"
@@ -46,7 +46,7 @@ static int read_rules(const char *rules, bool verbose, struct loaded *loaded)
 }
 
 /* What stands between the library and the program; 0 too if the program cannot be looked into, for
- * execvp() will tell why. */
+ * execvp() reports why. */
 static unsigned obstacles_of(const char *program, const char *library)
 {
     char *path = executable_find(program);
@@ -63,7 +63,7 @@ static unsigned obstacles_of(const char *program, const char *library)
     return obstacles;
 }
 
-static void warn(const char *program, unsigned obstacles)
+static void warn_of_obstacles(const char *program, unsigned obstacles)
 {
     size_t count;
     const struct obstacle *table = obstacle_table(&count);
@@ -89,7 +89,7 @@ static int allow_asan(void)
 }
 
 /* Finds out how the library reaches the program, and sets the environment for that. */
-static int preload(const char *program, const char *path, bool verbose)
+static int set_preload(const char *program, const char *path, bool verbose)
 {
     char *library = library_for_ld_so(path);
     unsigned obstacles = library ? obstacles_of(program, library) : 0;
@@ -103,7 +103,7 @@ static int preload(const char *program, const char *path, bool verbose)
     }
     if (!verbose)
         obstacles &= ~(unsigned)OBSTACLE_UNREADABLE; /* it may well be reached */
-    warn(program, obstacles & ~(unsigned)OBSTACLE_ASAN);
+    warn_of_obstacles(program, obstacles & ~(unsigned)OBSTACLE_ASAN);
     list = library ? library_appended(getenv("LD_PRELOAD"), library) : NULL;
     if (!list && errno == EINVAL)
         command_failure("ld.so cannot preload %s: the path has a space, a colon or a dollar sign",
@@ -114,7 +114,7 @@ static int preload(const char *program, const char *path, bool verbose)
     return status;
 }
 
-static int set_preload(const char *program, bool verbose)
+static int preload_library(const char *program, bool verbose)
 {
     char *path = library_path();
     int status;
@@ -124,7 +124,7 @@ static int set_preload(const char *program, bool verbose)
                         library_directory);
         return EXIT_OWN_FAILURE;
     }
-    status = preload(program, path, verbose);
+    status = set_preload(program, path, verbose);
     free(path);
     return status;
 }
@@ -167,7 +167,7 @@ static int prepare_preload(const struct run_arguments *request, const struct loa
 {
     if (set_variable("SOCKTUNE_RULES", keep_policy(request->rules, loaded)) != 0)
         return EXIT_OWN_FAILURE;
-    return set_preload(argv[0], request->verbose);
+    return preload_library(argv[0], request->verbose);
 }
 
 /* From outside: the program is supervised. A trace file of the environment may be named by a
@@ -188,14 +188,14 @@ static int prepare_supervision(const struct run_arguments *request, const struct
 }
 
 /* Returns only if the program cannot be run. */
-static int become(char **argv)
+static int become_program(char **argv)
 {
     execvp(argv[0], argv);
     command_failure("%s: %s", argv[0], strerror(errno));
     return errno == ENOENT ? EXIT_NOT_FOUND : EXIT_CANNOT_RUN;
 }
 
-static int run(const struct run_arguments *request, char **argv)
+static int run_program(const struct run_arguments *request, char **argv)
 {
     struct loaded loaded;
     int status = read_rules(request->rules, request->verbose, &loaded);
@@ -207,7 +207,7 @@ static int run(const struct run_arguments *request, char **argv)
         status = request->supervise ? prepare_supervision(request, &loaded, argv)
                                     : prepare_preload(request, &loaded, argv);
     loaded_free(&loaded);
-    return status ? status : become(argv);
+    return status ? status : become_program(argv);
 }
 
 static int cmd_run(int argc, char **argv)
@@ -224,7 +224,7 @@ static int cmd_run(int argc, char **argv)
         return command_misuse("--no-io-uring needs --supervise");
     if (request.rules == NULL)
         request.rules = default_rules();
-    return run(&request, argv + first);
+    return run_program(&request, argv + first);
 }
 
 static const struct flag flags[] = {
@@ -233,13 +233,11 @@ static const struct flag flags[] = {
      "write each decision to FILE or to standard error", "<file>", NULL},
     {"supervise", 0, FLAG_SWITCH, offsetof(struct run_arguments, supervise), NULL,
      "set options from outside, without a preloaded library: for static, Go and other programs "
-     "that "
-     "preloading does not reach",
+     "that preloading does not reach",
      NULL, NULL},
     {"no-io-uring", 0, FLAG_SWITCH, offsetof(struct run_arguments, no_io_uring), NULL,
      "with --supervise, let io_uring_setup() fail with ENOSYS, so that programs use ordinary "
-     "system "
-     "calls",
+     "system calls",
      NULL, NULL},
     {"verbose", 'v', FLAG_SWITCH, offsetof(struct run_arguments, verbose), NULL,
      "print warnings about the rules too", NULL, NULL},

@@ -36,7 +36,7 @@ static int report_unknown(const char *what, const char *name)
     return EXIT_USAGE;
 }
 
-static int help(const char *name)
+static int print_command_help(const char *name)
 {
     const struct command *command = name != NULL ? command_find(name) : NULL;
 
@@ -49,7 +49,7 @@ static int help(const char *name)
 }
 
 /* For the completion scripts: the commands, or what there is to complete of one. */
-static int complete(const char *name)
+static int print_completion(const char *name)
 {
     const struct command *command = name != NULL ? command_find(name) : NULL;
 
@@ -61,7 +61,7 @@ static int complete(const char *name)
 }
 
 /* A write error (a full disk, say) must not pass for success. */
-static int finish(int status)
+static int close_output(int status)
 {
     if (fflush(stdout) != 0 || ferror(stdout)) {
         perror("socktune: standard output");
@@ -76,20 +76,20 @@ int main(int argc, char **argv)
     const struct command *command = command_find(first);
 
     if (command != NULL)
-        return finish(command_call(command, argc - 1, argv + 1));
+        return close_output(command_call(command, argc - 1, argv + 1));
     if (argc < 2) {
         print_help(stderr);
         return EXIT_USAGE;
     }
     if (strcmp(first, "--help") == 0 || strcmp(first, "-h") == 0)
-        return finish(help(NULL));
+        return close_output(print_command_help(NULL));
     if (strcmp(first, "help") == 0)
-        return finish(help(second));
+        return close_output(print_command_help(second));
     if (strcmp(first, "--complete") == 0)
-        return finish(complete(second));
+        return close_output(print_completion(second));
     if (strcmp(first, "--version") == 0 || strcmp(first, "-V") == 0) {
         puts("socktune " SOCKTUNE_VERSION);
-        return finish(EXIT_SUCCESS);
+        return close_output(EXIT_SUCCESS);
     }
     return report_unknown(first[0] == '-' ? "option" : "command", first);
 }

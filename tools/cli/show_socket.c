@@ -9,26 +9,26 @@
 
 #include <string.h>
 
-void print_socket(const struct observed *observed)
+void print_socket(const struct socket_description *description)
 {
     char protocol[32], local[ENDPOINT_SIZE], remote[ENDPOINT_SIZE];
-    const char *role = observed_role(observed);
+    const char *role = description_role(description);
     const char *towards = "to";
 
-    endpoint_format(&observed->local, observed->local_length, local);
-    endpoint_format(&observed->remote, observed->remote_length, remote);
+    endpoint_format(&description->local, description->local_length, local);
+    endpoint_format(&description->remote, description->remote_length, remote);
     if (role && strcmp(role, "accept") == 0)
         towards = "from";
-    fputs(observed_protocol(observed, protocol), stdout);
-    if (observed_state(observed))
-        printf(" %s", observed_state(observed));
+    fputs(description_protocol(description, protocol), stdout);
+    if (description_state(description))
+        printf(" %s", description_state(description));
     if (*local)
         printf(" %s", local);
     if (*remote)
         printf(" %s %s", towards, remote);
 }
 
-json_t *json_socket(const struct observed *observed, const struct open_socket *sockets,
+json_t *json_socket(const struct socket_description *description, const struct open_socket *sockets,
                     size_t count)
 {
     char protocol[32], local[ENDPOINT_SIZE], remote[ENDPOINT_SIZE];
@@ -36,12 +36,12 @@ json_t *json_socket(const struct observed *observed, const struct open_socket *s
 
     for (size_t i = 0; i < count; i++)
         json_array_append_new(fds, json_integer(sockets[i].fd));
-    endpoint_format(&observed->local, observed->local_length, local);
-    endpoint_format(&observed->remote, observed->remote_length, remote);
+    endpoint_format(&description->local, description->local_length, local);
+    endpoint_format(&description->remote, description->remote_length, remote);
     return json_pack("{s:o, s:I, s:I, s:s?, s:s, s:s?, s:s?, s:s?, s:s?}", "fds", fds, "inode",
-                     (json_int_t)sockets->inode, "cookie", (json_int_t)observed->cookie, "family",
-                     name_of_bits(observed->sockinfo.families, family_names), "protocol",
-                     observed_protocol(observed, protocol), "role", observed_role(observed),
-                     "state", observed_state(observed), "local", *local ? local : NULL, "remote",
-                     *remote ? remote : NULL);
+                     (json_int_t)sockets->inode, "cookie", (json_int_t)description->cookie,
+                     "family", name_of_bits(description->sockinfo.families, family_names),
+                     "protocol", description_protocol(description, protocol), "role",
+                     description_role(description), "state", description_state(description),
+                     "local", *local ? local : NULL, "remote", *remote ? remote : NULL);
 }

@@ -1,24 +1,24 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * An observed socket, and the process it is of, for people and for programs: what `inspect` and
+ * An description socket, and the process it is of, for people and for programs: what `inspect` and
  * `apply` have in common.
  */
 #ifndef SOCKTUNE_SHOW_SOCKET_H
 #define SOCKTUNE_SHOW_SOCKET_H
 
 #include "describe.h"
-#include "process.h"
 #include "process_list.h"
+#include "process_sockets.h"
 
 #include <jansson.h>
 
 /* "tcp listen 0.0.0.0:80", "tcp established 192.0.2.1:80 from 192.0.2.9:5000" on standard output.
  */
-void print_socket(const struct observed *observed);
+void print_socket(const struct socket_description *description);
 
 /* An object of fds, inode, cookie, family, protocol, role, state, local and remote. `sockets` are
  * the `count` descriptors of it. */
-json_t *json_socket(const struct observed *observed, const struct open_socket *sockets,
+json_t *json_socket(const struct socket_description *description, const struct open_socket *sockets,
                     size_t count);
 
 #endif

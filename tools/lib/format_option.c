@@ -9,18 +9,23 @@
 
 #include <stdio.h>
 
+void bytes_hexadecimal(const void *bytes, size_t length, char *text, size_t size)
+{
+    const uint8_t *octets = bytes;
+    *text = '\0';
+    for (size_t i = 0; i < length && 2 * i + 3 <= size; i++)
+        snprintf(text + 2 * i, 3, "%02x", octets[i]);
+}
+
 void bytes_format(const struct option *option, const void *bytes, size_t length, char *text,
                   size_t size)
 {
-    const uint8_t *octets = bytes;
-
     if (option) {
         value_format(option, bytes, length, text, size);
         return;
     }
     snprintf(text, size, "0x");
-    for (size_t i = 0; i < length && 2 * i + 5 <= size; i++)
-        snprintf(text + 2 + 2 * i, 3, "%02x", octets[i]);
+    bytes_hexadecimal(bytes, length, text + 2, size - 2);
 }
 
 json_t *bytes_json(const struct option *option, const void *bytes, size_t length)

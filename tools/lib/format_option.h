@@ -2,8 +2,8 @@
 /*
  * Values of options, and actions of a policy, as people and programs read them.
  */
-#ifndef SOCKTUNE_ACTION_H
-#define SOCKTUNE_ACTION_H
+#ifndef SOCKTUNE_FORMAT_OPTION_H
+#define SOCKTUNE_FORMAT_OPTION_H
 
 #include "option.h"
 #include "policy.h"
@@ -15,7 +15,10 @@
 void bytes_format(const struct option *option, const void *bytes, size_t length, char *text,
                   size_t size);
 
-/* The same for JSON: a number in the option's own unit where it is one. */
+/* The bytes as hexadecimal digits, two a byte; as many as fit. */
+void bytes_hexadecimal(const void *bytes, size_t length, char *text, size_t size);
+
+/* As bytes_format(), for JSON: a number in the option's own unit where it is one. */
 json_t *bytes_json(const struct option *option, const void *bytes, size_t length);
 
 /* The row of the option table that the action is about, or NULL for a raw one without a row. */

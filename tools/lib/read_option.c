@@ -35,8 +35,8 @@ static const struct buffer *buffer_of(int level, int optname)
     return NULL;
 }
 
-bool read_option(int fd, int level, int optname, const struct option *row, struct value *value,
-                 bool *unset)
+bool read_option(const struct socket_handle *socket, int level, int optname,
+                 const struct option *row, struct value *value, bool *unset)
 {
     const struct buffer *buffer = buffer_of(level, optname);
     socklen_t length = sizeof value->bytes, lock_length = sizeof(int);
@@ -46,10 +46,11 @@ bool read_option(int fd, int level, int optname, const struct option *row, struc
     value->length = 0;
     if (row && !row->readable && !buffer)
         return false;
-    if (getsockopt(fd, level, buffer ? buffer->reads : optname, value->bytes, &length) != 0)
+    if (socket->ops->get(socket, level, buffer ? buffer->reads : optname, value->bytes, &length) !=
+        0)
         return false;
     value->length = length;
-    if (buffer && getsockopt(fd, SOL_SOCKET, SO_BUF_LOCK, &lock, &lock_length) == 0)
+    if (buffer && socket->ops->get(socket, SOL_SOCKET, SO_BUF_LOCK, &lock, &lock_length) == 0)
         *unset = !(lock & buffer->lock);
     return true;
 }

@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Reading options back from a socket, and restoring them. System calls and nothing else, so that a
- * socket that is borrowed, or was handed over, is held no longer than that takes.
+ * duplicate of another program's socket is held no longer than that takes.
  */
 #ifndef SOCKTUNE_READ_OPTION_H
 #define SOCKTUNE_READ_OPTION_H
 
+#include "kernel_socket.h"
 #include "option.h"
 #include "sockinfo.h"
 #include "value.h"
@@ -17,8 +18,8 @@ bool option_concerns(const struct option *row, const struct sockinfo *sockinfo);
  * Read an option's current value; false if it cannot be told. `row` may be NULL. `unset` is
  * true for a buffer that nobody has sized, so that the kernel chooses, and alters, its size.
  */
-bool read_option(int fd, int level, int optname, const struct option *row, struct value *value,
-                 bool *unset);
+bool read_option(const struct socket_handle *socket, int level, int optname,
+                 const struct option *row, struct value *value, bool *unset);
 
 /*
  * Set an option to what read_option() told of it; `unset` as it told that. A buffer is set to half,

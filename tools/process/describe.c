@@ -27,45 +27,46 @@ static void add_address(struct sockinfo *sockinfo, const struct sockaddr_storage
         sockinfo->unavailable |= (uint8_t)fact;
 }
 
-int observe(int fd, struct observed *observed)
+int describe_socket(int fd, struct socket_description *description)
 {
-    memset(observed, 0, sizeof *observed);
-    observed->domain = kernel_get_int(fd, SOL_SOCKET, SO_DOMAIN);
-    if (observed->domain < 0)
+    memset(description, 0, sizeof *description);
+    description->domain = kernel_get_int(fd, SOL_SOCKET, SO_DOMAIN);
+    if (description->domain < 0)
         return -1;
-    observed->type = kernel_get_int(fd, SOL_SOCKET, SO_TYPE);
-    observed->protocol = kernel_get_int(fd, SOL_SOCKET, SO_PROTOCOL);
-    observed->listens = kernel_get_int(fd, SOL_SOCKET, SO_ACCEPTCONN) == 1;
-    observed->cookie = kernel_get_cookie(fd, SO_COOKIE);
-    observed->local_length = sizeof observed->local;
-    if (getsockname(fd, (struct sockaddr *)&observed->local, &observed->local_length) != 0)
-        observed->local_length = 0;
-    observed->remote_length = sizeof observed->remote;
-    if (getpeername(fd, (struct sockaddr *)&observed->remote, &observed->remote_length) != 0)
-        observed->remote_length = 0;
-    if (!learn_history(KERNEL_SOCKET(fd), &observed->sockinfo)) {
-        observed->sockinfo.families = 0;
+    description->type = kernel_get_int(fd, SOL_SOCKET, SO_TYPE);
+    description->protocol = kernel_get_int(fd, SOL_SOCKET, SO_PROTOCOL);
+    description->listens = kernel_get_int(fd, SOL_SOCKET, SO_ACCEPTCONN) == 1;
+    description->cookie = kernel_get_cookie(fd, SO_COOKIE);
+    description->local_length = sizeof description->local;
+    if (getsockname(fd, (struct sockaddr *)&description->local, &description->local_length) != 0)
+        description->local_length = 0;
+    description->remote_length = sizeof description->remote;
+    if (getpeername(fd, (struct sockaddr *)&description->remote, &description->remote_length) != 0)
+        description->remote_length = 0;
+    if (!learn_history(KERNEL_SOCKET(fd), &description->sockinfo)) {
+        description->sockinfo.families = 0;
         return 0;
     }
-    tcp_info_read(fd, &observed->tcp_info);
-    add_address(&observed->sockinfo, &observed->local, observed->local_length, FACT_LOCAL);
-    add_address(&observed->sockinfo, &observed->remote, observed->remote_length, FACT_REMOTE);
-    observed->connecting = !observed->listens && observed->remote_length == 0 &&
-                           (observed->sockinfo.known & FACT_ROLE) != 0 &&
-                           observed->sockinfo.roles == ROLE_CONNECT;
+    tcp_info_read(fd, &description->tcp_info);
+    add_address(&description->sockinfo, &description->local, description->local_length, FACT_LOCAL);
+    add_address(&description->sockinfo, &description->remote, description->remote_length,
+                FACT_REMOTE);
+    description->connecting = !description->listens && description->remote_length == 0 &&
+                              (description->sockinfo.known & FACT_ROLE) != 0 &&
+                              description->sockinfo.roles == ROLE_CONNECT;
     return 0;
 }
 
-void observed_set_remote(struct observed *observed, const struct sockaddr_storage *remote,
-                         socklen_t length)
+void description_set_remote(struct socket_description *description,
+                            const struct sockaddr_storage *remote, socklen_t length)
 {
-    observed->remote = *remote;
-    observed->remote_length = length;
-    observed->sockinfo.unavailable &= (uint8_t)~FACT_REMOTE;
-    add_address(&observed->sockinfo, remote, length, FACT_REMOTE);
+    description->remote = *remote;
+    description->remote_length = length;
+    description->sockinfo.unavailable &= (uint8_t)~FACT_REMOTE;
+    add_address(&description->sockinfo, remote, length, FACT_REMOTE);
 }
 
-const char *observed_protocol(const struct observed *observed, char text[32])
+const char *description_protocol(const struct socket_description *description, char text[32])
 {
     static const struct {
         int domain;
@@ -77,31 +78,33 @@ const char *observed_protocol(const struct observed *observed, char text[32])
                   {AF_TIPC, "tipc"},       {AF_QIPCRTR, "qipcrtr"},
                   {AF_SMC, "smc"}};
 
-    if (observed->sockinfo.families)
-        return name_of_bits(observed->sockinfo.protocols, protocol_names);
+    if (description->sockinfo.families)
+        return name_of_bits(description->sockinfo.protocols, protocol_names);
     for (size_t i = 0; i < sizeof others / sizeof *others; i++)
-        if (others[i].domain == observed->domain)
+        if (others[i].domain == description->domain)
             return others[i].name;
-    snprintf(text, 32, "family %d", observed->domain);
+    snprintf(text, 32, "family %d", description->domain);
     return text;
 }
 
-const char *observed_role(const struct observed *observed)
+const char *description_role(const struct socket_description *description)
 {
-    if (observed->listens)
+    if (description->listens)
         return "listen";
-    if (!(observed->sockinfo.known & FACT_ROLE))
+    if (!(description->sockinfo.known & FACT_ROLE))
         return NULL;
-    return name_of_bits(observed->sockinfo.roles, role_names);
+    return name_of_bits(description->sockinfo.roles, role_names);
 }
 
-const char *observed_state(const struct observed *observed)
+const char *description_state(const struct socket_description *description)
 {
     uint64_t state;
 
-    if (!observed->sockinfo.families)
+    if (!description->sockinfo.families)
         return NULL;
-    if (tcp_info_get(tcp_info_find("state"), &observed->tcp_info, &state) == TCP_INFO_VALUE)
+    if (tcp_info_get(tcp_info_find("state"), &description->tcp_info, &state) == TCP_INFO_VALUE)
         return tcp_state_name((unsigned)state);
-    return observed->listens ? "listen" : observed->remote_length ? "connected" : "unconnected";
+    return description->listens         ? "listen"
+           : description->remote_length ? "connected"
+                                        : "unconnected";
 }

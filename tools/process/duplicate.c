@@ -13,33 +13,33 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-int lender_open(pid_t pid, struct lender *lender)
+int socket_owner_open(pid_t pid, struct socket_owner *owner)
 {
     char path[64];
     struct stat status;
     const pid_t thread = process_live_thread(pid);
 
-    *lender = (struct lender){
+    *owner = (struct socket_owner){
         .pid = pid,
         .pidfd = (int)syscall(SYS_pidfd_open, thread, thread == pid ? 0 : PIDFD_THREAD)};
-    if (lender->pidfd < 0)
+    if (owner->pidfd < 0)
         return -1;
     snprintf(path, sizeof path, "/proc/%d/ns/net", thread);
     if (stat(path, &status) == 0)
-        lender->network = status.st_ino;
+        owner->network = status.st_ino;
     return 0;
 }
 
-void lender_close(struct lender *lender)
+void socket_owner_close(struct socket_owner *owner)
 {
-    if (lender->pidfd >= 0)
-        close(lender->pidfd);
-    lender->pidfd = -1;
+    if (owner->pidfd >= 0)
+        close(owner->pidfd);
+    owner->pidfd = -1;
 }
 
-static int borrow_one(const struct lender *lender, const struct open_socket *socket)
+static int duplicate_descriptor(const struct socket_owner *owner, const struct open_socket *socket)
 {
-    int fd = (int)syscall(SYS_pidfd_getfd, lender->pidfd, socket->fd, 0);
+    int fd = (int)syscall(SYS_pidfd_getfd, owner->pidfd, socket->fd, 0);
     struct stat status;
 
     if (fd < 0)
@@ -51,12 +51,13 @@ static int borrow_one(const struct lender *lender, const struct open_socket *soc
     return -1;
 }
 
-int borrow(const struct lender *lender, const struct open_socket *sockets, size_t count)
+int socket_duplicate(const struct socket_owner *owner, const struct open_socket *sockets,
+                     size_t count)
 {
     int fd = -1;
 
     for (size_t i = 0; i < count && fd < 0; i++) {
-        fd = borrow_one(lender, &sockets[i]);
+        fd = duplicate_descriptor(owner, &sockets[i]);
         if (fd < 0 && errno != EBADF)
             break;
     }

@@ -4,36 +4,37 @@
  * entering the process.
  *
  * A duplicate keeps the connection open: while it exists, the program's close() sends no FIN. So
- * whoever borrows a socket asks it all in one go and closes it, with no output and no allocation in
- * between: microseconds.
+ * the caller asks a duplicate everything in one go and closes it, within microseconds, with no
+ * output and no allocation in between.
  *
- * To borrow takes the permission that ptrace(2) takes (PTRACE_MODE_ATTACH_REALCREDS): the same user
- * and groups and a dumpable process, or CAP_SYS_PTRACE.
+ * Duplicating takes the permission that ptrace(2) takes (PTRACE_MODE_ATTACH_REALCREDS): the same
+ * user and groups and a dumpable process, or CAP_SYS_PTRACE.
  */
-#ifndef SOCKTUNE_BORROW_H
-#define SOCKTUNE_BORROW_H
+#ifndef SOCKTUNE_DUPLICATE_H
+#define SOCKTUNE_DUPLICATE_H
 
-#include "process.h"
+#include "process_sockets.h"
 
-/* A process from which sockets are borrowed. Close with lender_close(). */
-struct lender {
+/* A process whose sockets are duplicated. Close with socket_owner_close(). */
+struct socket_owner {
     pid_t pid;
     int pidfd;
-    uint64_t network; /* its network namespace, as an inode; 0: not told */
+    uint64_t network; /* its network namespace, as an inode; 0: unknown */
 };
 
 /* Returns 0, or -1 with errno: ESRCH when there is no such process, ENOSYS before Linux 5.6. */
-int lender_open(pid_t pid, struct lender *lender);
+int socket_owner_open(pid_t pid, struct socket_owner *owner);
 
-void lender_close(struct lender *lender);
+void socket_owner_close(struct socket_owner *owner);
 
 /*
  * A duplicate of a socket of which the process has `count` descriptors, to be closed at once. -1
  * with errno: EBADF when they have been closed meanwhile, or are another socket's by now; ESRCH
- * when the process ended; EPERM when it may not be borrowed. One system call to obtain it, one to
+ * when the process ended; EPERM when it may not be duplicated. One system call to obtain it, one to
  * see that it is the one meant.
  */
-int borrow(const struct lender *lender, const struct open_socket *sockets, size_t count);
+int socket_duplicate(const struct socket_owner *owner, const struct open_socket *sockets,
+                     size_t count);
 
 /* True for an errno that means that the socket or its process is gone: no error, it just happens.
  */
@@ -51,8 +52,8 @@ struct refusal {
 /* The reason, and what would be needed: one line, no full stop. Pure. */
 void refusal_reason(const struct refusal *refusal, char *text, size_t size);
 
-/* Why sockets of the process cannot be borrowed, and what would be needed: one line, no full stop.
- * `error` is the errno of borrow(), lender_open() or open_sockets_read(). */
+/* Why sockets of the process cannot be duplicated, and what would be needed: one line, no full
+ * stop. `error` is the errno of socket_duplicate(), socket_owner_open() or open_sockets_read(). */
 void refusal_text(const struct process *process, int error, char *text, size_t size);
 
 #endif

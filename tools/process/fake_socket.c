@@ -21,13 +21,13 @@ static struct fake_socket *fake_of(const struct socket_handle *socket)
     return fake;
 }
 
-static int fail(int error)
+static int fail_with(int error)
 {
     errno = error;
     return -1;
 }
 
-static int answer(void *value, socklen_t *length, const void *bytes, socklen_t size)
+static int answer_value(void *value, socklen_t *length, const void *bytes, socklen_t size)
 {
     if (*length > size)
         *length = size;
@@ -37,7 +37,7 @@ static int answer(void *value, socklen_t *length, const void *bytes, socklen_t s
 
 static int answer_int(void *value, socklen_t *length, int number)
 {
-    return answer(value, length, &number, sizeof number);
+    return answer_value(value, length, &number, sizeof number);
 }
 
 static bool is_tcp(const struct fake_socket *fake)
@@ -56,7 +56,7 @@ static int answer_tcp_info(const struct fake_socket *fake, void *value, socklen_
     enum { BYTES_ACKED = 120, INFO_BYTES = 232 };
     unsigned char info[INFO_BYTES] = {states[fake->state]};
     info[BYTES_ACKED] = fake->state == FAKE_CONNECTED;
-    return answer(value, length, info, sizeof info);
+    return answer_value(value, length, info, sizeof info);
 }
 
 const struct fake_option *fake_socket_option(const struct fake_socket *fake, int level, int optname)
@@ -81,14 +81,14 @@ static int get_option(const struct socket_handle *socket, int level, int optname
     if (level == SOL_SOCKET && optname == SO_ACCEPTCONN)
         return answer_int(value, length, fake->state == FAKE_LISTENS);
     if (level == IPPROTO_TCP && optname == TCP_INFO)
-        return is_tcp(fake) ? answer_tcp_info(fake, value, length) : fail(ENOPROTOOPT);
+        return is_tcp(fake) ? answer_tcp_info(fake, value, length) : fail_with(ENOPROTOOPT);
     option = fake_socket_option(fake, level, optname);
     if (option != NULL)
-        return answer(value, length, option->value, option->length);
+        return answer_value(value, length, option->value, option->length);
     return answer_int(value, length, FAKE_UNSET);
 }
 
-static bool takes(const struct fake_socket *fake, int level, int optname)
+static bool takes_option(const struct fake_socket *fake, int level, int optname)
 {
     const struct option *row = option_find_number(level, optname);
     return level == SOL_SOCKET || row == NULL ||
@@ -100,10 +100,10 @@ static int set_option(const struct socket_handle *socket, int level, int optname
                       socklen_t length)
 {
     struct fake_socket *fake = fake_of(socket);
-    if (!takes(fake, level, optname))
-        return fail(ENOPROTOOPT);
+    if (!takes_option(fake, level, optname))
+        return fail_with(ENOPROTOOPT);
     if (length > sizeof fake->options[0].value)
-        return fail(EINVAL);
+        return fail_with(EINVAL);
     uint32_t doubled;
     if (level == SOL_SOCKET && (optname == SO_SNDBUF || optname == SO_RCVBUF) &&
         length == sizeof doubled) {
@@ -136,7 +136,7 @@ void fake_socket_unset(struct fake_socket *fake, int level, int optname)
 static int answer_address(const struct sockaddr_storage *from, struct sockaddr *address,
                           socklen_t *length)
 {
-    return answer(address, length, from, sizeof *from);
+    return answer_value(address, length, from, sizeof *from);
 }
 
 static int get_name(const struct socket_handle *socket, struct sockaddr *address, socklen_t *length)
@@ -150,7 +150,7 @@ static int get_peer(const struct socket_handle *socket, struct sockaddr *address
 {
     const struct fake_socket *fake = fake_of(socket);
     if (fake->remote.ss_family == 0)
-        return fail(ENOTCONN);
+        return fail_with(ENOTCONN);
     return answer_address(&fake->remote, address, length);
 }
 
@@ -161,17 +161,17 @@ static int bind_address(const struct socket_handle *socket, const struct sockadd
     struct address bound;
     uint16_t port = 0;
     if (length > sizeof fake->local)
-        return fail(EINVAL);
+        return fail_with(EINVAL);
     /* As with IP_BIND_ADDRESS_NO_PORT: it can be bound again as long as it has no port. */
     if (fake->local.ss_family != 0)
         address_read((const struct sockaddr *)&fake->local, sizeof fake->local, &bound, &port);
     if (port != 0)
-        return fail(EINVAL);
+        return fail_with(EINVAL);
     memcpy(&fake->local, address, length);
     return 0;
 }
 
-static int disconnect(const struct socket_handle *socket)
+static int disconnect_fake(const struct socket_handle *socket)
 {
     struct fake_socket *fake = fake_of(socket);
     fake->remote = (struct sockaddr_storage){0};
@@ -183,12 +183,12 @@ static int make_fresh(const struct socket_handle *socket, struct socket_handle *
 {
     const struct fake_socket *fake = fake_of(socket);
     if (fake->fresh == NULL)
-        return fail(EMFILE);
+        return fail_with(EMFILE);
     *fresh = fake_socket_handle(fake->fresh);
     return 0;
 }
 
-static void drop(const struct socket_handle *fresh)
+static void drop_fake(const struct socket_handle *fresh)
 {
     (void)fake_of(fresh);
 }
@@ -208,9 +208,9 @@ static const struct socket_ops fake_ops = {
     .name = get_name,
     .peer = get_peer,
     .bind = bind_address,
-    .disconnect = disconnect,
+    .disconnect = disconnect_fake,
     .make_fresh = make_fresh,
-    .drop = drop,
+    .drop = drop_fake,
     .queued = get_queued,
 };
 

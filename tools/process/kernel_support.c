@@ -54,7 +54,7 @@ static int socket_for(const struct option *option)
     return -1;
 }
 
-static bool lacks(int fd, const struct option *option)
+static bool kernel_lacks(int fd, const struct option *option)
 {
     char value[POLICY_VALUE_MAX] = {0};
     socklen_t length = sizeof value;
@@ -81,7 +81,7 @@ enum kernel_support kernel_support(const struct option *option)
         return KERNEL_HAS; /* made of what every kernel has */
     } else {
         fd = socket_for(option);
-        answer = fd < 0 ? KERNEL_UNTOLD : lacks(fd, option) ? KERNEL_LACKS : KERNEL_HAS;
+        answer = fd < 0 ? KERNEL_UNTOLD : kernel_lacks(fd, option) ? KERNEL_LACKS : KERNEL_HAS;
     }
     if (fd >= 0)
         close(fd);

@@ -11,7 +11,6 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
-#include <sys/socket.h>
 #include <sys/types.h>
 
 /* What could not be read, for want of permission or because the process ended meanwhile. */
@@ -84,41 +83,12 @@ char *process_cgroup(pid_t pid);
  * none. */
 pid_t process_live_thread(pid_t pid);
 
-/*
- * The remote address of a TCP socket by its inode, from /proc/PID/net: also of a connection that is
- * not established yet (SYN_SENT), of which getpeername(2) says nothing. IPv4 within an AF_INET6
- * socket is v4-mapped. Returns 0, or -1 if it is not found.
- */
-int process_socket_remote(pid_t pid, uint64_t inode, struct sockaddr_storage *remote,
-                          socklen_t *length);
-
 /* What the matchers of rules are compared with; borrowed from `process`. Where the executable may
  * not be seen, it is the process's own name, which mostly is the executable's. */
 struct identity process_identity(const struct process *process);
 
 /* False for kernel threads, and for processes that have ended and wait for their parent. */
 bool process_is_program(const struct process *process);
-
-/* A descriptor of a process that is a socket, of whatever family. */
-struct open_socket {
-    uint64_t inode; /* the same for all descriptors of one socket, in whatever process */
-    int fd;
-    int first;  /* the lowest descriptor of the same socket */
-    bool found; /* for the user of the list */
-};
-
-/* Those of one process: the descriptors of one socket side by side, and ordered by the lowest of
- * them. Release with open_sockets_free(). */
-struct open_sockets {
-    struct open_socket *items;
-    size_t count, room;
-    bool uring; /* among the descriptors is an io_uring */
-};
-
-/* List them. Returns 0, or -1 with errno: EACCES, ENOENT when there is no such process, ENOMEM. To
- * be freed in any case. */
-int open_sockets_read(pid_t pid, struct open_sockets *open);
-void open_sockets_free(struct open_sockets *open);
 
 /* The process ID of the `socktune run --supervise` that supervises the process; 0 if there is none
  * that this user may look into. */

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Lists of processes and of their descriptors.
+ * Lists of processes.
  */
 #include "process_list.h"
 
@@ -9,15 +9,6 @@
 #include <limits.h>
 #include <stdlib.h>
 #include <unistd.h>
-
-size_t descriptors_of_one(const struct open_sockets *open, size_t first)
-{
-    size_t next = first + 1;
-
-    while (next < open->count && open->items[next].inode == open->items[first].inode)
-        next++;
-    return next - first;
-}
 
 bool read_pid(const char *word, pid_t *pid)
 {

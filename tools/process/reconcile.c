@@ -1,14 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Theory of operation: simulate() lives through the life that lies behind the socket, and tells
- * which action stands for each option at its end, just as `explain` does. For each,  the current
- * value is read and compared with what the kernel would answer had it been set (config/value.h
- * foretells that; it is worked out beforehand, since it reads sysctls). Equal: done. Else the
- * option is set and read again.
+ * Theory of operation: simulate_effects() replays the history of the socket and says which action
+ * won for each option, as `explain` does. For each of them, the current value is read and compared
+ * with the value that the kernel would report had the action been carried out (config/value.h
+ * predicts it; that is done beforehand, since it reads sysctls). If they differ, the option is set
+ * and read again.
  */
 #include "reconcile.h"
 #include "format_option.h"
-#include "kernel_socket.h"
 #include "names.h"
 #include "read_option.h"
 #include "simulate.h"
@@ -22,7 +21,7 @@
 
 /* What getsockopt() answers once an action's value is set. */
 struct expectation {
-    bool foretold;
+    bool predicted;
     struct value value;
 };
 
@@ -54,8 +53,8 @@ static bool expect_forced_buffer(const struct option *row, struct value *value)
     return true;
 }
 
-static void expect(const struct policy *policy, const struct policy_action *action,
-                   struct expectation *expected)
+static void expect_action(const struct policy *policy, const struct policy_action *action,
+                          struct expectation *expected)
 {
     const struct option *row = action_option(policy, action);
     struct value value = {.length = action->length};
@@ -63,49 +62,49 @@ static void expect(const struct policy *policy, const struct policy_action *acti
     memcpy(value.bytes, policy->data + action->value, action->length);
     expected->value = value;
     if (action->op != OP_SET)
-        expected->foretold = false;
+        expected->predicted = false;
     else if (!row)
-        expected->foretold = true; /* a raw one: as good as any guess */
+        expected->predicted = true; /* a raw one: as good as any guess */
     else
-        expected->foretold = expect_forced_buffer(row, &expected->value) ||
-                             value_read_back(row, &value, &expected->value);
-    if (!expected->foretold)
+        expected->predicted = expect_forced_buffer(row, &expected->value) ||
+                              value_read_back(row, &value, &expected->value);
+    if (!expected->predicted)
         expected->value = value;
 }
 
-int retuner_make(struct retuner *retuner, const struct policy *policy, bool dry_run)
+int reconciler_make(struct reconciler *reconciler, const struct policy *policy, bool dry_run)
 {
-    *retuner = (struct retuner){.policy = policy, .dry_run = dry_run};
-    retuner->expected = calloc(policy->action_count + 1u, sizeof *retuner->expected);
-    if (!retuner->expected)
+    *reconciler = (struct reconciler){.policy = policy, .dry_run = dry_run};
+    reconciler->expected = calloc(policy->action_count + 1u, sizeof *reconciler->expected);
+    if (!reconciler->expected)
         return -1;
     for (uint32_t i = 0; i < policy->action_count; i++) {
-        expect(policy, &policy->actions[i], &retuner->expected[i]);
-        retuner->wants_fresh |= policy->actions[i].mode == MODE_DEFAULT;
+        expect_action(policy, &policy->actions[i], &reconciler->expected[i]);
+        reconciler->needs_defaults |= policy->actions[i].mode == MODE_DEFAULT;
     }
     return 0;
 }
 
-void retuner_free(struct retuner *retuner)
+void reconciler_free(struct reconciler *reconciler)
 {
-    free(retuner->expected);
-    *retuner = (struct retuner){.policy = NULL};
+    free(reconciler->expected);
+    *reconciler = (struct reconciler){.policy = NULL};
 }
 
 /* --- deciding --------------------------------------------------------------------------------- */
 
-/* Which life lies behind the socket. */
-static enum life life_of(const struct observed *observed)
+/* Which calls led to the socket as it is. */
+static enum life life_of(const struct socket_description *description)
 {
-    const struct sockinfo *sockinfo = &observed->sockinfo;
+    const struct sockinfo *sockinfo = &description->sockinfo;
 
-    if (observed->listens)
+    if (description->listens)
         return LIFE_LISTEN;
     if (!(sockinfo->known & FACT_ROLE))
         return LIFE_SOCKET;
     if (sockinfo->roles == ROLE_ACCEPT)
         return LIFE_ACCEPT;
-    if (sockinfo->roles == ROLE_CONNECT || observed->remote_length)
+    if (sockinfo->roles == ROLE_CONNECT || description->remote_length)
         return LIFE_CONNECT;
     return sockinfo->local_port || !address_is_unspecified(&sockinfo->local) ? LIFE_LISTEN
                                                                              : LIFE_SOCKET;
@@ -121,26 +120,26 @@ static bool is_meant(const struct policy *policy, const struct effect *effect,
 }
 
 /* The winning action of each option. */
-static void decide(const struct retuner *retuner, const struct active *active,
-                   const struct observed *observed, struct decision *decision)
+static void decide_actions(const struct reconciler *reconciler, const struct active *active,
+                           const struct socket_description *description, struct decision *decision)
 {
-    const struct scenario scenario = {.life = life_of(observed),
-                                      .domain = observed->domain,
-                                      .type = observed->type,
-                                      .protocol = observed->protocol,
-                                      .local = observed->local,
-                                      .remote = observed->remote,
+    const struct scenario scenario = {.life = life_of(description),
+                                      .domain = description->domain,
+                                      .type = description->type,
+                                      .protocol = description->protocol,
+                                      .local = description->local,
+                                      .remote = description->remote,
                                       .open = true};
     struct outcome outcome;
 
-    for (uint32_t i = 0; i < retuner->policy->option_count; i++)
+    for (uint32_t i = 0; i < reconciler->policy->option_count; i++)
         decision->action[i] = NO_ACTION;
-    simulate_effects(retuner->policy, active, &scenario, &outcome);
+    simulate_effects(reconciler->policy, active, &scenario, &outcome);
     for (uint32_t i = 0; i < outcome.effect_count; i++) {
         uint32_t action = outcome.effects[i].action;
 
-        if (is_meant(retuner->policy, &outcome.effects[i], &observed->sockinfo))
-            decision->action[retuner->policy->actions[action].option] = action;
+        if (is_meant(reconciler->policy, &outcome.effects[i], &description->sockinfo))
+            decision->action[reconciler->policy->actions[action].option] = action;
     }
 }
 
@@ -158,7 +157,7 @@ static bool counts_at_each_syn(const struct option *row)
 }
 
 static const char *too_late(const struct policy *policy, const struct policy_action *action,
-                            const struct option *row, const struct observed *observed)
+                            const struct option *row, const struct socket_description *description)
 {
     if (action->op == OP_TRANSPORT)
         return "too late: the protocol is chosen when a socket is made";
@@ -166,9 +165,9 @@ static const char *too_late(const struct policy *policy, const struct policy_act
         return "too late: the source address is chosen when a socket connects";
     if (action->op == OP_BACKLOG)
         return "too late: the program has called listen() already";
-    if (observed->connecting && counts_at_each_syn(row))
+    if (description->connecting && counts_at_each_syn(row))
         return NULL;
-    if (sockinfo_is_connection(&observed->sockinfo) &&
+    if (sockinfo_is_connection(&description->sockinfo) &&
         (policy->options[action->option].flags & OPTION_EARLY ||
          (row && row->when == WHEN_CONNECT)))
         return row && row->when == WHEN_BIND ? "too late: the connection is bound to its address"
@@ -178,38 +177,38 @@ static const char *too_late(const struct policy *policy, const struct policy_act
 
 /* Options that are no option of the kernel: does the socket have it? */
 static bool has_special(const struct policy_action *action, const struct value *wanted,
-                        const struct observed *observed)
+                        const struct socket_description *description)
 {
     int32_t protocol;
 
     if (action->op == OP_BACKLOG)
         return false;
     if (action->op == OP_SOURCE)
-        return memcmp(observed->sockinfo.local.bytes, wanted->bytes,
-                      sizeof observed->sockinfo.local.bytes) == 0;
+        return memcmp(description->sockinfo.local.bytes, wanted->bytes,
+                      sizeof description->sockinfo.local.bytes) == 0;
     memcpy(&protocol, wanted->bytes, sizeof protocol);
-    return observed->protocol == protocol;
+    return description->protocol == protocol;
 }
 
 /* --- setting ---------------------------------------------------------------------------------- */
 
 /* Of one socket, for the engine's questions and answers. */
-struct retuning {
-    const struct retuner *retuner;
-    const struct observed *observed;
-    struct retuned_socket *result;
+struct reconciliation {
+    const struct reconciler *reconciler;
+    const struct socket_description *description;
+    struct reconciled_socket *result;
 };
 
 /* What getsockopt() should answer once the option is set. Empty if that depends on what it answers
  * now, and it does not. */
-static struct value expected_value(const struct retuner *retuner,
-                                   const struct retuned_option *result)
+static struct value expected_value(const struct reconciler *reconciler,
+                                   const struct reconciled_option *result)
 {
-    const struct policy_action *action = &retuner->policy->actions[result->action];
-    struct value expected = retuner->expected[result->action].value;
+    const struct policy_action *action = &reconciler->policy->actions[result->action];
+    struct value expected = reconciler->expected[result->action].value;
 
     if (action->op == OP_MERGE)
-        expected.length = apply_value(retuner->policy, action, result->before.bytes,
+        expected.length = apply_value(reconciler->policy, action, result->before.bytes,
                                       result->before.length, expected.bytes);
     return expected;
 }
@@ -218,51 +217,53 @@ static struct value expected_value(const struct retuner *retuner,
 static bool wants_action(const struct application *application, const struct policy_action *action,
                          enum phase phase)
 {
-    const struct retuning *retuning = application->context;
-    const struct retuner *retuner = retuning->retuner;
-    const struct policy_option *option = &retuner->policy->options[action->option];
-    const struct option *row = action_option(retuner->policy, action);
+    const struct reconciliation *reconciliation = application->context;
+    const struct reconciler *reconciler = reconciliation->reconciler;
+    const struct policy_option *option = &reconciler->policy->options[action->option];
+    const struct option *row = action_option(reconciler->policy, action);
     bool special = policy_is_argument(action) || action->op == OP_SOURCE;
-    struct retuned_option *result;
+    struct reconciled_option *result;
 
-    if (!has_use(row, &retuning->observed->sockinfo))
+    if (!has_use(row, &reconciliation->description->sockinfo))
         return false;
-    result = &retuning->result->options[retuning->result->count++];
-    *result = (struct retuned_option){.action = (uint32_t)(action - retuner->policy->actions)};
+    result = &reconciliation->result->options[reconciliation->result->count++];
+    *result =
+        (struct reconciled_option){.action = (uint32_t)(action - reconciler->policy->actions)};
     if (!special)
-        read_option(application->socket->fd, option->level, option->optname, row, &result->before,
+        read_option(application->socket, option->level, option->optname, row, &result->before,
                     &result->unset);
-    result->after = expected_value(retuner, result);
+    result->after = expected_value(reconciler, result);
     if (!result->after.length) {
         result->error = ENOPROTOOPT;
-        result->result = RETUNED_FAILED;
+        result->result = RECONCILE_FAILED;
     } else if (policy_is_bound(action) && apply_yields(application, action, phase)) {
         result->after = result->before;
-        result->result = RETUNED_SAME;
-    } else if (special ? has_special(action, &result->after, retuning->observed)
+        result->result = RECONCILE_SAME;
+    } else if (special ? has_special(action, &result->after, reconciliation->description)
                        : !result->unset && same_bytes(&result->after, &result->before)) {
-        result->result = RETUNED_SAME;
+        result->result = RECONCILE_SAME;
     } else if (!result->unset && apply_yields(application, action, phase)) {
         result->after = result->before;
-        result->result = RETUNED_KEPT;
-    } else if ((result->late = too_late(retuner->policy, action, row, retuning->observed))) {
-        result->result = RETUNED_FAILED;
-    } else if (retuner->dry_run) {
-        result->result = result->before.length ? RETUNED_CHANGED : RETUNED_BLIND;
+        result->result = RECONCILE_KEPT;
+    } else if ((result->late =
+                    too_late(reconciler->policy, action, row, reconciliation->description))) {
+        result->result = RECONCILE_FAILED;
+    } else if (reconciler->dry_run) {
+        result->result = result->before.length ? RECONCILE_CHANGED : RECONCILE_GIVEN;
     } else {
         return true;
     }
     return false;
 }
 
-/* What the kernel has made of it. */
+/* An option was set: note what the kernel made of it. */
 static void note_set(const struct application *application, const struct policy_action *action,
                      enum phase phase, enum applied applied, int error)
 {
-    const struct retuning *retuning = application->context;
+    const struct reconciliation *reconciliation = application->context;
     const struct policy *policy = application->policy;
     const struct policy_option *option = &policy->options[action->option];
-    struct retuned_option *result = retuning->result->options;
+    struct reconciled_option *result = reconciliation->result->options;
     struct value expected;
     bool unset;
 
@@ -272,50 +273,51 @@ static void note_set(const struct application *application, const struct policy_
     expected = result->after;
     if (applied == APPLIED_FAILED) {
         result->error = error;
-        result->result = RETUNED_FAILED;
+        result->result = RECONCILE_FAILED;
     } else if (!result->before.length ||
-               !read_option(application->socket->fd, option->level, option->optname,
+               !read_option(application->socket, option->level, option->optname,
                             action_option(policy, action), &result->after, &unset)) {
-        result->result = RETUNED_BLIND;
+        result->result = RECONCILE_GIVEN;
     } else if (!same_bytes(&result->before, &result->after) || result->unset != unset) {
-        result->result = RETUNED_CHANGED;
-    } else if (retuning->retuner->expected[result->action].foretold &&
+        result->result = RECONCILE_CHANGED;
+    } else if (reconciliation->reconciler->expected[result->action].predicted &&
                !same_bytes(&expected, &result->after)) {
         result->late = "the kernel took it, and kept its value";
-        result->result = RETUNED_FAILED;
+        result->result = RECONCILE_FAILED;
     } else {
-        result->result = RETUNED_SAME;
+        result->result = RECONCILE_SAME;
     }
 }
 
-void retune(int fd, const struct observed *observed, const struct default_value *fresh,
-            const struct retuner *retuner, const struct active *active,
-            struct retuned_socket *result)
+void reconcile_socket(const struct socket_handle *socket,
+                      const struct socket_description *description,
+                      const struct default_value *defaults, const struct reconciler *reconciler,
+                      const struct active *active, struct reconciled_socket *result)
 {
-    struct retuning retuning = {retuner, observed, result};
-    const struct application application = {.policy = retuner->policy,
-                                            .sockinfo = &observed->sockinfo,
-                                            .socket = KERNEL_SOCKET(fd),
+    struct reconciliation reconciliation = {reconciler, description, result};
+    const struct application application = {.policy = reconciler->policy,
+                                            .sockinfo = &description->sockinfo,
+                                            .socket = socket,
                                             .phases = PHASE_ALL,
                                             .timing = APPLY_AFTERWARDS,
-                                            .defaults = fresh,
+                                            .defaults = defaults,
                                             .one_kind = true,
                                             .wants = wants_action,
                                             .report = note_set,
-                                            .context = &retuning};
+                                            .context = &reconciliation};
     struct decision decision;
 
     result->count = 0;
-    if (!observed->sockinfo.families)
+    if (!description->sockinfo.families)
         return;
-    decide(retuner, active, observed, &decision);
+    decide_actions(reconciler, active, description, &decision);
     apply_actions(&application, &decision);
 }
 
-/* --- telling ---------------------------------------------------------------------------------- */
+/* --- reasons ---------------------------------------------------------------------------------- */
 
-void retuned_reason(const struct policy *policy, const struct retuned_option *option, char *text,
-                    size_t size)
+void reconciled_reason(const struct policy *policy, const struct reconciled_option *option,
+                       char *text, size_t size)
 {
     const struct policy_action *action = &policy->actions[option->action];
     const struct option *row = action_option(policy, action);

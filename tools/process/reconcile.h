@@ -1,67 +1,69 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Giving an open socket what the rules say: the outside's counterpart of preload/tune.h. What a
- * socket has already is not set again; what was set, and what could not be and why, is told.
+ * Reconciles an open socket with the rules: an option that differs from what the rules say is set.
+ * The result says what was changed, and what could not be set and why. preload/tune.h does the same
+ * for a program's own sockets, at its calls.
  */
-#ifndef SOCKTUNE_RETUNE_H
-#define SOCKTUNE_RETUNE_H
+#ifndef SOCKTUNE_RECONCILE_H
+#define SOCKTUNE_RECONCILE_H
 
 #include "apply.h"
 #include "describe.h"
 #include "value.h"
 
-/* A policy made ready for many sockets. Release with retuner_free(). */
-struct retuner {
+/* A policy made ready for many sockets. Release with reconciler_free(). */
+struct reconciler {
     const struct policy *policy;
     struct expectation *expected; /* by action: what getsockopt() answers once it is set */
-    bool wants_fresh;             /* a `default` is among the rules */
-    bool dry_run;                 /* tell what would be done, and do nothing */
+    bool needs_defaults;          /* a `default` is among the rules */
+    bool dry_run;                 /* say what would be done, and do nothing */
 };
 
-enum retuned {
-    RETUNED_CHANGED,
-    RETUNED_SAME,   /* it had that value */
-    RETUNED_KEPT,   /* a `default`, and the program has set the option itself */
-    RETUNED_BLIND,  /* given, but the kernel does not tell what it had or has */
-    RETUNED_FAILED, /* `late` or `error` tells why */
-    RETUNED_COUNT
+enum reconcile_result {
+    RECONCILE_CHANGED,
+    RECONCILE_SAME,   /* it had that value */
+    RECONCILE_KEPT,   /* a `default`, and the program has set the option itself */
+    RECONCILE_GIVEN,  /* set, but the value before or after cannot be read */
+    RECONCILE_FAILED, /* `late` or `error` says why */
+    RECONCILE_COUNT
 };
 
 /* What became of one option. */
-struct retuned_option {
+struct reconciled_option {
     uint32_t action; /* index into policy->actions */
-    enum retuned result;
-    int error;                  /* RETUNED_FAILED: errno of setsockopt; 0: see `late` */
+    enum reconcile_result result;
+    int error;                  /* RECONCILE_FAILED: errno of setsockopt; 0: see `late` */
     const char *late;           /* why it cannot be set on this socket any more; NULL otherwise */
     bool unset;                 /* a buffer that nobody had sized: the kernel chose `before` */
-    struct value before, after; /* as getsockopt() has them; empty: not told. After a dry run
+    struct value before, after; /* as getsockopt() has them; empty: unknown. After a dry run
                                    `after` is what is to be expected */
 };
 
-/* What became of a socket, in the order of setting. Large: allocate it before borrowing. */
-struct retuned_socket {
-    struct retuned_option options[POLICY_OPTIONS_MAX];
+/* What became of a socket, in the order of setting. Large: allocate it before duplicating. */
+struct reconciled_socket {
+    struct reconciled_option options[POLICY_OPTIONS_MAX];
     uint32_t count;
 };
 
 /* Returns 0, or -1 with errno when memory ends. Borrows `policy`. */
-int retuner_make(struct retuner *retuner, const struct policy *policy, bool dry_run);
+int reconciler_make(struct reconciler *reconciler, const struct policy *policy, bool dry_run);
 
-void retuner_free(struct retuner *retuner);
+void reconciler_free(struct reconciler *reconciler);
 
 /*
- * Match an observed socket against the active rules and give it what is missing. `fresh` is what a
- * fresh socket of its kind has (by policy->options), with which a `default` compares; NULL: that is
- * not known, and a `default` changes nothing but what autotuning chose. Makes system calls on `fd`
- * and nothing else.
+ * Match a described socket against the active rules and set what differs. `defaults` are those of a
+ * socket of its kind (by policy->options), which a `default` of the rules is compared with; NULL:
+ * they are not known, and a `default` changes only what the kernel has tuned by itself. Reaches the
+ * socket through `socket` alone and does nothing else.
  */
-void retune(int fd, const struct observed *observed, const struct default_value *fresh,
-            const struct retuner *retuner, const struct active *active,
-            struct retuned_socket *result);
+void reconcile_socket(const struct socket_handle *socket,
+                      const struct socket_description *description,
+                      const struct default_value *defaults, const struct reconciler *reconciler,
+                      const struct active *active, struct reconciled_socket *result);
 
-/* Why RETUNED_FAILED, and what would be needed: one line, no full stop. */
-void retuned_reason(const struct policy *policy, const struct retuned_option *option, char *text,
-                    size_t size);
+/* Why RECONCILE_FAILED, and what would be needed: one line, no full stop. */
+void reconciled_reason(const struct policy *policy, const struct reconciled_option *option,
+                       char *text, size_t size);
 
 /* True if the kernel alters the value by itself while such a socket is in use, or in its handshake.
  */

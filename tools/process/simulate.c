@@ -83,8 +83,8 @@ static bool wants_action(const struct application *application, const struct pol
     return false;
 }
 
-static void decide(const struct simulation *simulation, struct sockinfo *sockinfo, unsigned phases,
-                   struct decision *decision)
+static void decide_phases(const struct simulation *simulation, struct sockinfo *sockinfo,
+                          unsigned phases, struct decision *decision)
 {
     learn_decision(simulation->policy, simulation->active, &simulation->socket, sockinfo,
                    (enum phase)__builtin_ctz(phases), phases, decision);
@@ -106,11 +106,11 @@ static void carry_out(struct simulation *simulation, const struct sockinfo *sock
     apply_actions(&application, decision);
 }
 
-static void tune(struct simulation *simulation, struct sockinfo *sockinfo, unsigned phases)
+static void tune_phases(struct simulation *simulation, struct sockinfo *sockinfo, unsigned phases)
 {
     struct decision decision;
 
-    decide(simulation, sockinfo, phases, &decision);
+    decide_phases(simulation, sockinfo, phases, &decision);
     carry_out(simulation, sockinfo, &decision, phases);
 }
 
@@ -152,7 +152,7 @@ static void do_socket(struct simulation *simulation)
 
     if (!sockinfo_at_socket(&sockinfo, scenario->domain, scenario->type, scenario->protocol))
         return;
-    decide(simulation, &sockinfo, PHASE_BIT(PHASE_SOCKET), &decision);
+    decide_phases(simulation, &sockinfo, PHASE_BIT(PHASE_SOCKET), &decision);
     change_transport(simulation, &sockinfo, &decision);
     carry_out(simulation, &sockinfo, &decision, PHASE_BIT(PHASE_SOCKET));
     defaults_note(&simulation->socket, simulation->policy, simulation->defaults);
@@ -163,7 +163,7 @@ static void do_bind(struct simulation *simulation, const struct sockaddr_storage
     struct sockinfo sockinfo;
 
     if (sockinfo_at_address(&sockinfo, PHASE_BIND, (const struct sockaddr *)local, sizeof *local))
-        tune(simulation, &sockinfo, PHASE_BIT(PHASE_BIND));
+        tune_phases(simulation, &sockinfo, PHASE_BIT(PHASE_BIND));
     simulation->fake.local = *local;
 }
 
@@ -186,7 +186,7 @@ static void do_connect(struct simulation *simulation, const struct sockaddr_stor
 
     enter_trials(simulation, &sockinfo);
     if (ours) {
-        decide(simulation, &sockinfo, before | after, &decision);
+        decide_phases(simulation, &sockinfo, before | after, &decision);
         carry_out(simulation, &sockinfo, &decision, before);
     }
     simulation->fake.remote = *remote;
@@ -202,14 +202,14 @@ static void do_listen(struct simulation *simulation)
     struct decision decision;
 
     sockinfo_at_listen(&sockinfo);
-    decide(simulation, &sockinfo, PHASE_BIT(PHASE_LISTEN), &decision);
+    decide_phases(simulation, &sockinfo, PHASE_BIT(PHASE_LISTEN), &decision);
     carry_out(simulation, &sockinfo, &decision, PHASE_BIT(PHASE_LISTEN));
     /* What the program passes is not known: a bound counts as given. */
     apply_backlog(simulation->policy, &decision, &sockinfo, 0, &backlog);
     if (backlog != NULL)
         note_given(simulation, backlog, PHASE_LISTEN);
     simulation->fake.state = FAKE_LISTENS;
-    tune(simulation, &sockinfo, PHASE_BIT(PHASE_LISTENING));
+    tune_phases(simulation, &sockinfo, PHASE_BIT(PHASE_LISTENING));
 }
 
 /* The listener has every address, so PHASE_ACCEPT_WILDCARD is due as well. */
@@ -232,7 +232,7 @@ static void do_accept(struct simulation *simulation)
     simulation->fake.state = FAKE_ACCEPTED;
     sockinfo_at_accept(&sockinfo);
     enter_trials(simulation, &sockinfo);
-    tune(simulation, &sockinfo, PHASE_BIT(PHASE_ACCEPT) | PHASE_BIT(PHASE_ACCEPT_WILDCARD));
+    tune_phases(simulation, &sockinfo, PHASE_BIT(PHASE_ACCEPT) | PHASE_BIT(PHASE_ACCEPT_WILDCARD));
 }
 
 static bool is_datagram(const struct scenario *scenario)
@@ -242,7 +242,7 @@ static bool is_datagram(const struct scenario *scenario)
 }
 
 /* The address of the listener that accepts: every one, at the same port. */
-static struct sockaddr_storage wildcard(const struct sockaddr_storage *local)
+static struct sockaddr_storage wildcard_of(const struct sockaddr_storage *local)
 {
     struct sockaddr_storage every = *local;
 
@@ -253,7 +253,7 @@ static struct sockaddr_storage wildcard(const struct sockaddr_storage *local)
     return every;
 }
 
-static void live(struct simulation *simulation)
+static void replay_calls(struct simulation *simulation)
 {
     const struct scenario *scenario = simulation->scenario;
     struct sockaddr_storage every;
@@ -273,7 +273,7 @@ static void live(struct simulation *simulation)
             do_listen(simulation);
         break;
     case LIFE_ACCEPT:
-        every = wildcard(&scenario->local);
+        every = wildcard_of(&scenario->local);
         do_bind(simulation, &every);
         do_listen(simulation);
         do_accept(simulation);
@@ -340,8 +340,8 @@ static int by_order(const void *one, const void *other)
     return (a->order > b->order) - (a->order < b->order);
 }
 
-static void begin(struct simulation *simulation, const struct policy *policy,
-                  const struct active *active, const struct scenario *scenario)
+static void begin_simulation(struct simulation *simulation, const struct policy *policy,
+                             const struct active *active, const struct scenario *scenario)
 {
     *simulation = (struct simulation){.policy = policy,
                                       .active = active,
@@ -372,8 +372,8 @@ void simulate(const struct policy *policy, const struct active *active,
 {
     struct simulation simulation;
 
-    begin(&simulation, policy, active, scenario);
-    live(&simulation);
+    begin_simulation(&simulation, policy, active, scenario);
+    replay_calls(&simulation);
     outcome->guard_count = 0;
     for (uint32_t i = 0; i < policy->option_count; i++)
         if (is_guarded(&simulation, active, i))
@@ -388,8 +388,8 @@ void simulate_effects(const struct policy *policy, const struct active *active,
 {
     struct simulation simulation;
 
-    begin(&simulation, policy, active, scenario);
-    live(&simulation);
+    begin_simulation(&simulation, policy, active, scenario);
+    replay_calls(&simulation);
     outcome->guard_count = 0;
     outcome->report = NO_REPORT;
     list_effects(&simulation, outcome);

@@ -6,12 +6,12 @@
 #include "supervise.h"
 #include "apply.h"
 #include "compat.h"
-#include "elf.h"
 #include "failure.h"
 #include "handed_over.h"
 #include "kernel_socket.h"
 #include "learn.h"
 #include "notify_filter.h"
+#include "obstacles.h"
 #include "reachability.h"
 #include "rule_warnings.h"
 #include "stay_parent.h"
@@ -35,7 +35,7 @@
 /* Sockets that this process passes on, such as a listener of systemd's, are ones that the program
  * will make no call about. */
 static void tune_opened(const struct policy *policy, const struct active *active,
-                        const struct default_value *fresh, int fd)
+                        const struct default_value *defaults, int fd)
 {
     struct sockinfo sockinfo;
     struct decision decision;
@@ -43,7 +43,7 @@ static void tune_opened(const struct policy *policy, const struct active *active
                                       .sockinfo = &sockinfo,
                                       .socket = KERNEL_SOCKET(fd),
                                       .timing = APPLY_AFTERWARDS,
-                                      .defaults = fresh};
+                                      .defaults = defaults};
 
     if (!learn_history(KERNEL_SOCKET(fd), &sockinfo))
         return;
@@ -58,7 +58,7 @@ static void tune_opened(const struct policy *policy, const struct active *active
 /* Those that are handed over on purpose get what all rules say, others what rules with `inherited =
  * true` do. */
 static void tune_all_opened(const struct policy *policy, const struct active *active,
-                            const struct active *inherited, const struct default_value *fresh)
+                            const struct active *inherited, const struct default_value *defaults)
 {
     DIR *directory = opendir("/proc/self/fd");
     int handed_over = handed_over_end(environ, getpid());
@@ -68,7 +68,7 @@ static void tune_all_opened(const struct policy *policy, const struct active *ac
         struct stat status;
         int fd = (int)strtol(entry->d_name, NULL, 10);
         if (*entry->d_name != '.' && fstat(fd, &status) == 0 && S_ISSOCK(status.st_mode))
-            tune_opened(policy, fd < handed_over ? active : inherited, fresh, fd);
+            tune_opened(policy, fd < handed_over ? active : inherited, defaults, fd);
     }
     if (directory)
         closedir(directory);
@@ -78,17 +78,17 @@ static void tune_all_opened(const struct policy *policy, const struct active *ac
 
 static int tune_inherited(const struct policy *policy, const struct active *active)
 {
-    struct default_value *fresh = target_kernel_defaults(policy);
+    struct default_value *defaults = target_kernel_defaults(policy);
     uint32_t *rules = calloc(active->count + 1u, sizeof *rules);
     int failed = -1;
 
-    if (fresh && rules) {
+    if (defaults && rules) {
         struct active inherited = {rules, active_rules_inherited(policy, active, rules)};
-        tune_all_opened(policy, active, &inherited, fresh);
+        tune_all_opened(policy, active, &inherited, defaults);
         failed = 0;
     }
     free(rules);
-    free(fresh);
+    free(defaults);
     return failed;
 }
 
@@ -138,8 +138,8 @@ static int fail_to_filter(void)
     return -1;
 }
 
-static int install(const struct supervision *supervision, const struct program *program,
-                   const struct needs *needs)
+static int install_filter(const struct supervision *supervision, const struct program *program,
+                          const struct needs *needs)
 {
     struct supervisor_link link;
     int listener;
@@ -239,7 +239,7 @@ static int set_transport_of_go(const struct policy *policy, const struct active 
     return result;
 }
 
-static int begin(const struct supervision *supervision, const struct program *program)
+static int begin_supervision(const struct supervision *supervision, const struct program *program)
 {
     const bool go = is_go_program(supervision->argv[0]);
     char problem[256];
@@ -268,7 +268,7 @@ static int begin(const struct supervision *supervision, const struct program *pr
     }
     if (!may_filter() && renounce_privileges(supervision->argv[0]) != 0)
         return -1;
-    result = install(supervision, program, &needs);
+    result = install_filter(supervision, program, &needs);
     stay_parent_restore();
     return result;
 }
@@ -281,7 +281,7 @@ int supervise_self(const struct supervision *supervision)
     if (result != 0)
         command_failure("%s", strerror(errno));
     else
-        result = begin(supervision, &program);
+        result = begin_supervision(supervision, &program);
     free((void *)program.active.rules);
     return result;
 }

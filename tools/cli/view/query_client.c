@@ -47,7 +47,7 @@ static size_t take_part(char *part, size_t one, size_t length, void *context)
     return length;
 }
 
-static bool prepare(struct transfer *transfer, const char *target, unsigned patience)
+static bool prepare_query(struct transfer *transfer, const char *target, unsigned patience)
 {
     CURL *curl = transfer->curl = curl_easy_init();
     char *url = NULL;
@@ -127,11 +127,11 @@ static bool perform_anywhere(const struct transfer *transfer, char error[QUERY_E
     return code == CURLE_OK || transfer->stopped;
 }
 
-static int perform(struct transfer *transfer, const char *target, unsigned patience,
-                   char error[QUERY_ERROR_SIZE])
+static int perform_query(struct transfer *transfer, const char *target, unsigned patience,
+                         char error[QUERY_ERROR_SIZE])
 {
     bool done = false;
-    if (!prepare(transfer, target, patience)) {
+    if (!prepare_query(transfer, target, patience)) {
         snprintf(error, QUERY_ERROR_SIZE, "%s", strerror(ENOMEM));
     } else if (perform_anywhere(transfer, error)) {
         done = transfer->stopped || status_of(transfer) == STATUS_OK;
@@ -145,14 +145,15 @@ static int perform(struct transfer *transfer, const char *target, unsigned patie
 int query_get(const char *target, unsigned patience, query_take *take, void *context,
               char error[QUERY_ERROR_SIZE])
 {
-    return perform(&(struct transfer){.take = take, .context = context}, target, patience, error);
+    return perform_query(&(struct transfer){.take = take, .context = context}, target, patience,
+                         error);
 }
 
 int query_post(const char *target, unsigned patience, query_take *take, void *context,
                char error[QUERY_ERROR_SIZE])
 {
-    return perform(&(struct transfer){.take = take, .context = context, .post = true}, target,
-                   patience, error);
+    return perform_query(&(struct transfer){.take = take, .context = context, .post = true}, target,
+                         patience, error);
 }
 
 static bool put_part(void *stream, const char *part, size_t length)

@@ -63,7 +63,8 @@ static void read_options(int fd, const struct sockinfo *sockinfo, struct handoff
         uint8_t *to = handed->options + handed->options_length;
 
         if (!option_concerns(&rows[i], sockinfo) ||
-            !read_option(fd, rows[i].level, rows[i].optname, &rows[i], &value, &unset) ||
+            !read_option(KERNEL_SOCKET(fd), rows[i].level, rows[i].optname, &rows[i], &value,
+                         &unset) ||
             value.length > UINT8_MAX ||
             handed->options_length + 2 + value.length > sizeof handed->options)
             continue;

@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Facts about an executable file that decide whether LD_PRELOAD reaches it, and what each obstacle
- * means. `socktune run` warns by them, `socktune doctor` explains them.
+ * Facts about an executable file that decide whether LD_PRELOAD reaches it. obstacles.h says what
+ * follows from them.
  *
  * Sources of facts: the file's ELF headers (by libelf), its mode and extended attributes, the `#!`
  * line; ld.so(8) on LD_PRELOAD, getauxval(3) on AT_SECURE, execve(2) on scripts.
  */
-#ifndef SOCKTUNE_ELF_H
-#define SOCKTUNE_ELF_H
+#ifndef SOCKTUNE_EXECUTABLE_H
+#define SOCKTUNE_EXECUTABLE_H
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -70,59 +70,5 @@ const char *elf_machine_name(struct elf_abi abi);
 
 /* The first DT_NEEDED whose name begins with `prefix`, or NULL. */
 const char *executable_needs(const struct executable *executable, const char *prefix);
-
-/* How the program is going to be started. */
-struct launch {
-    /* What LD_PRELOAD names; `$LIB` and `${LIB}` may be in it. NULL: no library was found, and
-     * nothing is said of whether it would fit. */
-    const char *library;
-    const char *preload;      /* LD_PRELOAD before `library` was added, or NULL */
-    const char *asan_options; /* ASAN_OPTIONS, or NULL */
-    uid_t uid;                /* real ids of the starting process */
-    gid_t gid;
-    bool no_new_privs; /* its PR_SET_NO_NEW_PRIVS: set-id bits have no effect */
-};
-
-/* The launch that this process would do by execve(). Strings are the environment's. */
-struct launch launch_of_self(const char *library);
-
-enum obstacle_bit {
-    OBSTACLE_STATIC = 1,
-    OBSTACLE_GO = 2,
-    OBSTACLE_LOADER = 4,
-    OBSTACLE_ARCHITECTURE = 8,
-    OBSTACLE_MUSL_TOKEN = 16,
-    OBSTACLE_SECURE = 32,
-    OBSTACLE_ASAN = 64,
-    OBSTACLE_NO_LIBC = 128,
-    OBSTACLE_UNREADABLE = 256, /* not an obstacle in itself, but any other may be true */
-    OBSTACLE_DEEPBIND = 512
-};
-
-/* Those that no way of preloading overcomes. */
-#define OBSTACLES_LASTING (OBSTACLE_STATIC | OBSTACLE_GO | OBSTACLE_NO_LIBC | OBSTACLE_LOADER)
-
-/* Those that `socktune run` overcomes by itself; they matter to who sets LD_PRELOAD by hand. */
-#define OBSTACLES_AVOIDED (OBSTACLE_MUSL_TOKEN | OBSTACLE_ASAN)
-
-/* Those that leave some of its sockets in reach. */
-#define OBSTACLES_PARTIAL OBSTACLE_DEEPBIND
-
-struct obstacle {
-    unsigned bit;
-    const char *id;      /* for machines: "static" */
-    const char *problem; /* what is so, and why preloading fails: one line, no full stop */
-    const char *advice;  /* what to do instead; one paragraph */
-};
-
-/* All rows, the weightiest first. */
-const struct obstacle *obstacle_table(size_t *count);
-
-/* The obstacles (enum obstacle_bit) between the preloaded library and this program; 0: none. */
-unsigned executable_obstacles(const struct executable *executable, const struct launch *launch);
-
-/* True if the file that `library` means to this program's loader is of its machine and word size.
- * `$LIB` is what glibc's loader takes it for. */
-bool library_fits(const char *library, const struct executable *executable);
 
 #endif

@@ -4,7 +4,7 @@
  * programs is tested in tests/programs/test_doctor.py; here stand the decisions, the search in
  * PATH, scripts, and files that lie about themselves.
  */
-#include "elf.h"
+#include "obstacles.h"
 
 #include <criterion/criterion.h>
 #include <criterion/new/assert.h>
@@ -32,7 +32,7 @@ static void remove_directory(void)
     cr_assert(system(command) == 0); /* NOLINT: our own name */
 }
 
-TestSuite(elf, .init = make_directory, .fini = remove_directory);
+TestSuite(executable, .init = make_directory, .fini = remove_directory);
 
 /* The path of a file in the directory; in a static buffer. */
 static const char *in_directory(const char *name)
@@ -164,7 +164,7 @@ static struct elf_abi own_abi(void)
     return abi;
 }
 
-Test(elf, obstacles)
+Test(executable, obstacles)
 {
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         struct executable executable = cases[i].executable;
@@ -178,7 +178,7 @@ Test(elf, obstacles)
     }
 }
 
-Test(elf, every_obstacle_has_a_row_and_says_what_to_do)
+Test(executable, every_obstacle_has_a_row_and_says_what_to_do)
 {
     size_t count;
     const struct obstacle *table = obstacle_table(&count);
@@ -194,7 +194,7 @@ Test(elf, every_obstacle_has_a_row_and_says_what_to_do)
     cr_expect(eq(uint, all, 2 * OBSTACLE_DEEPBIND - 1));
 }
 
-Test(elf, musl_knows_no_token)
+Test(executable, musl_knows_no_token)
 {
     struct executable executable = {GLIBC_PROGRAM, .needed = libc_only};
     struct launch launch = {.library = "/$LIB/x.so", .uid = 0};
@@ -205,7 +205,7 @@ Test(elf, musl_knows_no_token)
     cr_expect(eq(uint, executable_obstacles(&executable, &launch), OBSTACLE_ARCHITECTURE));
 }
 
-Test(elf, library_is_sought_where_the_loader_takes_LIB_to_be)
+Test(executable, library_is_sought_where_the_loader_takes_LIB_to_be)
 {
     static const char *const places[] = {"lib", "lib64", "lib/some-linux-gnu", "lib32"};
     size_t size;
@@ -239,7 +239,7 @@ Test(elf, library_is_sought_where_the_loader_takes_LIB_to_be)
 
 /* --- files ------------------------------------------------------------------------------------ */
 
-Test(elf, own_program)
+Test(executable, own_program)
 {
     struct executable self;
     struct elf_abi abi;
@@ -265,7 +265,7 @@ static int error_of(const char *path)
     return result == 0 ? 0 : error;
 }
 
-Test(elf, what_cannot_be_run)
+Test(executable, what_cannot_be_run)
 {
     cr_expect(eq(int, error_of("/nonexistent"), ENOENT));
     cr_expect(eq(int, error_of("/tmp"), EISDIR));
@@ -279,7 +279,7 @@ Test(elf, what_cannot_be_run)
 }
 
 /* Damaged in every way: no fault (the sanitizers watch), and an answer or ENOEXEC. */
-Test(elf, damaged_files, .timeout = 120)
+Test(executable, damaged_files, .timeout = 120)
 {
     const size_t kept = 1 << 16; /* headers, notes and dynamic section stand at the beginning */
     size_t size;
@@ -329,7 +329,7 @@ static const struct {
     {"echo without a first line\n", NULL, false},
 };
 
-Test(elf, scripts)
+Test(executable, scripts)
 {
     size_t size;
     unsigned char *bytes = own_bytes(&size);
@@ -351,7 +351,7 @@ Test(elf, scripts)
     free(bytes);
 }
 
-Test(elf, chains_of_scripts_are_bounded)
+Test(executable, chains_of_scripts_are_bounded)
 {
     char text[PATH_MAX + 8], name[16];
 
@@ -383,7 +383,7 @@ static void expect_found(const char *name, const char *expected, int error)
     free(found);
 }
 
-Test(elf, search_in_PATH)
+Test(executable, search_in_PATH)
 {
     char path[PATH_MAX];
 

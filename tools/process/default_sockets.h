@@ -4,14 +4,14 @@
  * sets anything. That depends on the sysctls of its network namespace, so the fresh socket is made
  * in the same one where that is allowed.
  */
-#ifndef SOCKTUNE_FRESH_H
-#define SOCKTUNE_FRESH_H
+#ifndef SOCKTUNE_DEFAULT_SOCKETS_H
+#define SOCKTUNE_DEFAULT_SOCKETS_H
 
 #include "defaults.h"
 #include "duplicate.h"
 
 /* One of them. It is bound to nothing and connected to nothing. */
-struct fresh {
+struct default_socket {
     uint64_t network;
     int domain, type, protocol;
     int fd;         /* -1: none could be made */
@@ -19,25 +19,27 @@ struct fresh {
     struct default_value *defaults; /* its options by policy->options; NULL without a policy */
 };
 
-/* Those made so far. Zero all but `policy` to begin; release with fresh_free(). */
-struct fresh_sockets {
+/* Those made so far. Zero all but `policy` to begin; release with default_sockets_free(). */
+struct default_sockets {
     const struct policy *policy; /* whose options are noted; may be NULL */
-    struct fresh *items;
+    struct default_socket *items;
     size_t count, room;
 };
 
 /* The one of that kind and network namespace made before, or NULL. */
-const struct fresh *fresh_find(const struct fresh_sockets *sockets, uint64_t network, int domain,
-                               int type, int protocol);
+const struct default_socket *default_sockets_find(const struct default_sockets *sockets,
+                                                  uint64_t network, int domain, int type,
+                                                  int protocol);
 
 /*
  * The same, made if need be, for a process's socket. In another namespace it is made by a child
  * that enters it: this takes CAP_SYS_ADMIN there, or being the owner of the process's user
  * namespace. NULL with errno when memory ends. Invalidates earlier answers.
  */
-const struct fresh *fresh_get(struct fresh_sockets *sockets, const struct lender *lender,
-                              int domain, int type, int protocol);
+const struct default_socket *default_sockets_get(struct default_sockets *sockets,
+                                                 const struct socket_owner *owner, int domain,
+                                                 int type, int protocol);
 
-void fresh_free(struct fresh_sockets *sockets);
+void default_sockets_free(struct default_sockets *sockets);
 
 #endif

@@ -1,0 +1,253 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What `socktune doctor` finds about an executable file, and about a program by its command line.
+ */
+#include "commands.h"
+#include "console.h"
+#include "doctor_report.h"
+#include "library.h"
+#include "policy_file.h"
+#include "process.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+/* --- the executable --------------------------------------------------------------------------- */
+
+static json_t *describe_executable(const struct executable *executable)
+{
+    static const char *const loaders[] = {[LOADER_NONE] = "none",
+                                          [LOADER_GLIBC] = "glibc",
+                                          [LOADER_MUSL] = "musl",
+                                          [LOADER_OTHER] = "other"};
+    json_t *needed = json_array();
+
+    for (char **name = executable->needed; *name; name++)
+        json_array_append_new(needed, json_text(*name));
+    return json_pack("{s:o, s:o, s:b, s:s?, s:s?, s:o, s:o, s:b, s:b, s:b, s:b}", "path",
+                     json_text(executable->path), "file", json_text(executable->file), "script",
+                     executable->hops > 0, "machine",
+                     executable->readable ? elf_machine_name(executable->abi) : NULL, "libc",
+                     executable->readable ? loaders[executable->loader_kind] : NULL, "loader",
+                     json_text(executable->loader), "needed", needed, "go", executable->go,
+                     "setuid", executable->setuid, "setgid", executable->setgid, "capabilities",
+                     executable->capabilities);
+}
+
+static void report_obstacles(struct doctor_report *report, unsigned obstacles)
+{
+    const unsigned passable = OBSTACLES_AVOIDED | OBSTACLES_PARTIAL | OBSTACLE_UNREADABLE;
+    size_t count;
+    const struct obstacle *table = obstacle_table(&count);
+
+    for (size_t i = 0; i < count; i++)
+        if (obstacles & table[i].bit)
+            doctor_find(report, table[i].bit & passable ? FINDING_WARNING : FINDING_OBSTACLE,
+                        table[i].id, table[i].advice, "%s", table[i].problem);
+    report->unsure |= obstacles & OBSTACLE_UNREADABLE;
+}
+
+/* What reaches sockets without the program's help. */
+static void report_outside(struct doctor_report *report)
+{
+    static const char *const ways[] = {
+        "`socktune run --supervise`: the same rules, applied from outside at connect, listen and "
+        "bind. Accepted sockets have what they inherit, and get the rest at the program's first "
+        "epoll_ctl() or setsockopt(TCP_NODELAY) on them. If a signal handler without SA_RESTART "
+        "interrupts connect() before the supervisor has received the call, connect() returns EINTR "
+        "and no connection is being made, though POSIX says that one is: a program that then waits "
+        "for it instead of calling connect() again takes an unconnected socket for a connected "
+        "one. Needs no root, but without it programs that it starts gain no privileges by "
+        "set-user-ID.",
+        "listeners that a parent makes and passes on: accepted sockets inherit their options. A "
+        "parent that preloading reaches can be tuned as usual; a systemd .socket unit sets "
+        "KeepAlive=, NoDelay=, SendBuffer=, ReceiveBuffer=, IPTOS=, Mark= and others itself.",
+        "a BPF program on its cgroup (sockops, bpf_setsockopt): sees every TCP connection; needs "
+        "root.",
+        "sysctls net.ipv4.tcp_* and net.core.* of a network namespace of its own, and routes in it "
+        "(`ip route change ... congctl NAME quickack 1`): reach all sockets in it.",
+        "nftables: marks DSCP and priority of packets by cgroup, user or port."};
+
+    for (size_t i = 0; i < sizeof ways / sizeof *ways; i++)
+        doctor_find(report, FINDING_INSTEAD, "from-outside", NULL, "%s", ways[i]);
+}
+
+/* What ld.so or the kernel will meet when the program starts. */
+static void report_loading(struct doctor_report *report, const struct executable *executable,
+                           unsigned obstacles)
+{
+    if (!(obstacles & OBSTACLE_ARCHITECTURE) && executable->loader != NULL &&
+        access(executable->loader, F_OK) != 0)
+        doctor_find(report, FINDING_OBSTACLE, "loader-missing",
+                    "Install the C library of the program's machine and word size.",
+                    "its ELF interpreter %s does not exist: execve() fails with ENOENT",
+                    executable->loader);
+    if (executable->abi.word_size == 1 && executable->abi.machine == 62) /* ELFCLASS32, x86-64 */
+        doctor_find(report, FINDING_WARNING, "x32", "Build it for x86-64.",
+                    "it is an x32 program: `run --supervise` lets its calls pass");
+}
+
+void doctor_report_executable(struct doctor_report *report, const struct executable *executable,
+                              unsigned obstacles)
+{
+    json_object_set_new(report->root, "executable", describe_executable(executable));
+    report_loading(report, executable, obstacles);
+    report_obstacles(report, obstacles);
+    if (obstacles & OBSTACLES_LASTING)
+        report_outside(report);
+    if (!(obstacles & OBSTACLE_SECURE) &&
+        (executable->setuid || executable->setgid || executable->capabilities))
+        doctor_find(
+            report, FINDING_WARNING, "secure-others",
+            "Take the bit or the capabilities from the file, and give them when it is started: "
+            "AmbientCapabilities= in its systemd unit, or setpriv --inh-caps --ambient-caps.",
+            "its file bears set-user-ID, set-group-ID or capabilities: started by you it gains "
+            "nothing, but for users who gain by it the loader ignores LD_PRELOAD (AT_SECURE)");
+    if (executable_needs(executable, "liburing.so"))
+        doctor_find(
+            report, FINDING_WARNING, "io-uring",
+            "Most programs have a setting that switches io_uring off, or do without it under "
+            "`socktune run --supervise --no-io-uring`.",
+            "it is linked to liburing: sockets that it makes, connects or accepts through "
+            "io_uring pass the library by; those accepted from a listener that it opened with "
+            "listen() still inherit the listener's options");
+}
+
+/* --- the library ------------------------------------------------------------------------------ */
+
+/* What LD_PRELOAD would name; the caller frees it. NULL, and a finding, if there is no library. */
+char *doctor_find_library(struct doctor_report *report)
+{
+    char *path = library_path();
+    char *named = path ? library_for_ld_so(path) : NULL;
+
+    free(path);
+    if (!named)
+        doctor_find(report, FINDING_OBSTACLE, "library-missing",
+                    "Install it with `make install`, or build it with `make`.",
+                    LIBRARY_NAME " is neither beside this command nor in %s", library_directory);
+    json_object_set_new(report->root, "library", json_text(named));
+    return named;
+}
+
+/* --- a program -------------------------------------------------------------------------------- */
+
+static void report_script(struct doctor_report *report, const struct executable *executable)
+{
+    if (executable->hops)
+        doctor_find(
+            report, FINDING_NOTE, "script",
+            "In a rule, match it by program = the interpreter's name and command = \"*NAME*\". "
+            "Give doctor its arguments too, if rules look at them.",
+            "it is a script that %s runs, and that is what rules see; programs that the script "
+            "starts are preloaded too, each as `socktune doctor` tells of it",
+            executable->file);
+}
+
+/* The words before a script's path in the command line of its interpreter: those of its `#!` line,
+ * without env(1), which becomes the interpreter. Cuts `line` up; returns how many. */
+static size_t interpreter_words(const char *path, char *line, int size, const char *words[2])
+{
+    FILE *file = fopen(path, "re");
+    bool read = file != NULL && fgets(line, size, file) != NULL && strncmp(line, "#!", 2) == 0;
+    char *rest = NULL, *first = read ? strtok_r(line + 2, " \t\n", &rest) : NULL;
+    size_t count = 0;
+    if (file != NULL)
+        fclose(file);
+    if (first == NULL)
+        return 0;
+    if (strcmp(first, "env") == 0 ||
+        strcmp(first + strlen(first) - (strlen(first) > 4 ? 4 : 0), "/env") == 0)
+        do
+            first = strtok_r(NULL, " \t\n", &rest);
+        while (first != NULL && (*first == '-' || strchr(first, '=') != NULL));
+    if (first != NULL)
+        words[count++] = first;
+    words[count] = strtok_r(NULL, "\n", &rest); /* one argument, blanks and all */
+    return count + (words[count] != NULL && *words[count] != '\0');
+}
+
+/* The command line as the kernel makes it: a script's interpreter and path stand before its
+ * arguments. `line` has room for the words of the `#!` line. malloc()ed. */
+static const char **command_line_of(const struct executable *executable, char *const *command,
+                                    char *line, int size)
+{
+    const char *words[2] = {NULL, NULL};
+    size_t count = 0, used = 0;
+    const char **argv;
+
+    while (command[count] != NULL)
+        count++;
+    argv = calloc(count + 4, sizeof *argv);
+    if (argv == NULL)
+        abort();
+    if (executable->hops == 1)
+        for (size_t i = 0, n = interpreter_words(executable->path, line, size, words); i < n; i++)
+            argv[used++] = words[i];
+    if (executable->hops && used == 0)
+        argv[used++] = executable->file;
+    argv[used++] = executable->hops ? executable->path : command[0];
+    for (size_t i = 1; i < count; i++)
+        argv[used++] = command[i];
+    return argv;
+}
+
+static int cannot_execute(const struct executable *executable)
+{
+    int error = errno;
+
+    if (error == ENOEXEC)
+        command_failure("%s: neither a sound ELF executable nor a script", executable->file);
+    else if (error == ELOOP)
+        command_failure("%s: scripts run by scripts, deeper than the kernel follows",
+                        executable->path);
+    else if (executable->file && executable->path &&
+             strcmp(executable->file, executable->path) != 0)
+        command_failure("%s: runs %s: %s", executable->path, executable->file, strerror(error));
+    else
+        command_failure("%s: %s", executable->path ? executable->path : "", strerror(error));
+    return error == ENOENT ? EXIT_NOT_FOUND : EXIT_CANNOT_RUN;
+}
+
+int doctor_examine_program(struct doctor_report *report, char *const *command, const char *rules)
+{
+    const char *name = command[0];
+    struct executable executable;
+    char *path = executable_find(name);
+    char *library;
+    int status = 0;
+
+    if (!path) {
+        command_failure("%s: %s", name, errno == ENOENT ? "no such program" : strerror(errno));
+        return errno == ENOENT ? EXIT_NOT_FOUND : EXIT_CANNOT_RUN;
+    }
+    json_object_set_new(report->root, "program", json_text(name));
+    library = doctor_find_library(report);
+    if (executable_read(path, &executable) != 0) {
+        status = cannot_execute(&executable);
+    } else {
+        struct launch launch = launch_of_self(library);
+        char line[512];
+        const char **argv = command_line_of(&executable, command, line, sizeof line);
+        char *file = realpath(executable.file, NULL); /* as /proc/PID/exe will have it */
+        char *cgroup = process_cgroup(0);             /* as `socktune run` has it */
+        const struct identity identity = {.executable = file != NULL ? file : executable.file,
+                                          .argv = argv,
+                                          .uid = geteuid(),
+                                          .gid = getegid(),
+                                          .cgroup = cgroup};
+
+        doctor_report_executable(report, &executable, executable_obstacles(&executable, &launch));
+        report_script(report, &executable);
+        doctor_report_rules(report, rules ? rules : default_rules(), &identity);
+        free(file);
+        free(cgroup);
+        free(argv);
+    }
+    executable_free(&executable);
+    free(library);
+    free(path);
+    return status;
+}

@@ -1,0 +1,170 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The report of `socktune doctor` as text for people.
+ */
+#include "console.h"
+#include "doctor_report.h"
+#include "library.h"
+
+#include <string.h>
+
+#define TEXT_WIDTH   80
+#define TEXT_SOCKETS 12 /* sockets listed in the text; --json has all */
+
+static const char *get_text(const json_t *object, const char *key)
+{
+    return json_string_value(json_object_get(object, key));
+}
+
+/* Print words, indented behind what stands on the line already, within TEXT_WIDTH columns. */
+static void print_wrapped(const char *text, int indent)
+{
+    int column = indent;
+
+    while (*text) {
+        int length = (int)strcspn(text, " ");
+
+        if (column > indent && column + 1 + length > TEXT_WIDTH) {
+            printf("\n%*s", indent, "");
+            column = indent;
+        } else if (column > indent) {
+            putchar(' ');
+            column++;
+        }
+        printf("%.*s", length, text);
+        column += length;
+        text += length;
+        text += strspn(text, " ");
+    }
+    putchar('\n');
+}
+
+static void print_finding(const json_t *finding)
+{
+    static const enum colour colours[] = {[FINDING_OBSTACLE] = COLOUR_RED,
+                                          [FINDING_WARNING] = COLOUR_YELLOW,
+                                          [FINDING_INSTEAD] = COLOUR_GREEN,
+                                          [FINDING_NOTE] = COLOUR_DIM};
+    const char *kind = get_text(finding, "kind");
+    const char *advice = get_text(finding, "advice");
+    enum colour mark = COLOUR_NONE;
+
+    for (size_t i = 0; i < sizeof doctor_kind_names / sizeof *doctor_kind_names; i++)
+        if (strcmp(kind, doctor_kind_names[i]) == 0)
+            mark = colours[i];
+    printf("  %s%-8s%s  ", colour(stdout, mark), kind, colour(stdout, COLOUR_NONE));
+    print_wrapped(get_text(finding, "text"), 12);
+    if (advice) {
+        printf("%*s", 12, "-> ");
+        print_wrapped(advice, 12);
+    }
+}
+
+static void print_rule(const json_t *rule)
+{
+    const json_t *options = json_object_get(rule, "options");
+    const json_t *missed = json_object_get(rule, "missed");
+    char place[64];
+
+    snprintf(place, sizeof place, ":%d", (int)json_integer_value(json_object_get(rule, "line")));
+    printf("    %s  (%s%s)", get_text(rule, "name"), get_text(rule, "file"), place);
+    for (size_t i = 0; i < json_array_size(options); i++)
+        printf("%s%s", i ? ", " : ": ", json_string_value(json_array_get(options, i)));
+    putchar('\n');
+    for (size_t i = 0; i < json_array_size(missed); i++) {
+        const json_t *limit = json_array_get(missed, i);
+        char text[512];
+
+        snprintf(text, sizeof text, "by %s, %s %s", get_text(limit, "by"),
+                 get_text(limit, "option"), get_text(limit, "reason"));
+        printf("      ");
+        print_wrapped(text, 8);
+    }
+}
+
+static void print_rules(const json_t *rules)
+{
+    const json_t *active = json_object_get(rules, "active");
+
+    if (json_array_size(active) == 0)
+        return;
+    printf("  %zu of the %lld rules of %s are for it:\n", json_array_size(active),
+           (long long)json_integer_value(json_object_get(rules, "total")), get_text(rules, "path"));
+    for (size_t i = 0; i < json_array_size(active); i++)
+        print_rule(json_array_get(active, i));
+}
+
+static void print_sockets(const json_t *sockets, json_int_t others)
+{
+    size_t count = json_array_size(sockets);
+
+    if (count == 0)
+        return;
+    printf("  sockets:\n");
+    for (size_t i = 0; i < count && i < TEXT_SOCKETS; i++) {
+        const json_t *one = json_array_get(sockets, i);
+
+        printf("    fd %-4d %-5s %-12s %s -> %s\n",
+               (int)json_integer_value(json_object_get(one, "fd")), get_text(one, "protocol"),
+               get_text(one, "state"), get_text(one, "local"), get_text(one, "remote"));
+    }
+    if (count > TEXT_SOCKETS)
+        printf("    and %zu more (--json lists them)\n", count - TEXT_SOCKETS);
+    if (others)
+        printf("    and %lld of other kinds (unix, netlink)\n", (long long)others);
+}
+
+static void print_executable(const json_t *executable)
+{
+    const char *path = get_text(executable, "path"), *file = get_text(executable, "file");
+    const char *machine = get_text(executable, "machine");
+
+    if (!file)
+        return;
+    printf("  %s", file);
+    if (machine)
+        printf(" (%s, %s%s)", machine,
+               strcmp(get_text(executable, "libc"), "none") == 0 ? "static"
+                                                                 : get_text(executable, "libc"),
+               json_is_true(json_object_get(executable, "go")) ? ", Go" : "");
+    if (json_is_true(json_object_get(executable, "script")))
+        printf(" runs the script %s", path);
+    putchar('\n');
+}
+
+const char *doctor_verdict(const struct doctor_report *report)
+{
+    const json_t *process = json_object_get(report->root, "process");
+
+    if (report->obstructed)
+        return "preloading cannot reach it";
+    if (report->unsure)
+        return "cannot tell whether preloading reaches it";
+    if (!process)
+        return "preloading reaches it";
+    return json_is_true(json_object_get(process, "loaded"))
+               ? LIBRARY_NAME " is loaded in it"
+               : "preloading reaches it once it is started again";
+}
+
+void doctor_print_text(const struct doctor_report *report)
+{
+    const json_t *root = report->root;
+    const json_t *pid = json_object_get(json_object_get(root, "process"), "pid");
+    const char *program = get_text(root, "program");
+    const char *slash = pid ? strrchr(program, '/') : NULL;
+    enum colour mark = report->obstructed ? COLOUR_RED
+                       : report->unsure   ? COLOUR_YELLOW
+                                          : COLOUR_GREEN;
+
+    printf("%s%s", colour(stdout, mark), slash ? slash + 1 : program);
+    if (pid)
+        printf(" (%d)", (int)json_integer_value(pid));
+    printf(": %s%s\n", doctor_verdict(report), colour(stdout, COLOUR_NONE));
+    print_executable(json_object_get(root, "executable"));
+    for (size_t i = 0; i < json_array_size(report->findings); i++)
+        print_finding(json_array_get(report->findings, i));
+    print_rules(json_object_get(root, "rules"));
+    print_sockets(json_object_get(root, "sockets"),
+                  json_integer_value(json_object_get(root, "other_sockets")));
+}
