@@ -29,7 +29,7 @@ static void write_line(int fd, const char *line, size_t length)
         return;
 }
 
-static void trace(struct text *line)
+static void trace_call(struct text *line)
 {
     int fd = strcmp(destination, "stderr") == 0
                  ? STDERR_FILENO
@@ -73,7 +73,7 @@ void call_trace_action(const struct application *application, const struct polic
     if (result == APPLIED_KEPT && has_it(application, action))
         return;
     trace_line_action(&line, &program, &socket, action, result, error);
-    trace(&line);
+    trace_call(&line);
 }
 
 void call_trace_swallowed(const struct traced_call *call, const struct sockinfo *sockinfo,
@@ -85,5 +85,5 @@ void call_trace_swallowed(const struct traced_call *call, const struct sockinfo 
     struct text line = TEXT(bytes);
 
     trace_line_swallowed(&line, &program, &socket, option, held);
-    trace(&line);
+    trace_call(&line);
 }

@@ -156,7 +156,7 @@ static void report_refusal(pid_t pid, const char *name, int error)
 }
 
 /* A duplicate of the socket, the call still waiting; -1 if not. */
-static int duplicate_socket(const struct handling *handling)
+static int duplicate_waiting(const struct handling *handling)
 {
     struct target *target = handling->call.target;
     int fd = target_duplicate(target, handling->call.fd);
@@ -212,7 +212,7 @@ static int tune_and_report(const struct handling *handling, struct sockinfo *soc
     int fd, failure = 0;
     if (!(tuned || reported) || (program->families & sockinfo->families) == 0)
         return 0;
-    fd = duplicate_socket(handling);
+    fd = duplicate_waiting(handling);
     if (fd < 0)
         return 0;
     /* A program may call connect() again to learn how the first call ended. */
@@ -276,7 +276,7 @@ static int handle_epoll(const struct handling *handling)
     int fd;
     if (!tunes_accepted(handling->call.target->program))
         return VERDICT_CONTINUE;
-    fd = duplicate_socket(handling);
+    fd = duplicate_waiting(handling);
     if (fd < 0)
         return VERDICT_CONTINUE;
     treat_accepted(handling, fd);
@@ -297,7 +297,7 @@ static int handle_setsockopt(const struct handling *handling, const struct notif
     int fd;
     if (handling->call.target->program->active.count == 0)
         return VERDICT_CONTINUE;
-    fd = duplicate_socket(handling);
+    fd = duplicate_waiting(handling);
     if (fd < 0)
         return VERDICT_CONTINUE;
     treat_accepted(handling, fd);
@@ -317,8 +317,8 @@ static void warn_of_uring(const struct target *target)
                       target->program->name, target->pid);
 }
 
-static int dispatch(const struct handling *handling, const struct notified_call *call,
-                    const struct call_data *data)
+static int dispatch_call(const struct handling *handling, const struct notified_call *call,
+                         const struct call_data *data)
 {
     switch (call->kind) {
     case NOTIFIED_BIND:
@@ -361,7 +361,7 @@ int handle_call(const struct call_service *service, const struct seccomp_notif *
     handling.call.fd = (int)call.arguments[call.kind == NOTIFIED_EPOLL ? 2 : 0];
     handling.call.name = notified_name(call.kind);
     if (notified_matters(&call))
-        verdict = dispatch(&handling, &call, &data);
+        verdict = dispatch_call(&handling, &call, &data);
     target_release(handling.call.target);
     return verdict;
 }

@@ -209,8 +209,8 @@ static bool is_conditional(enum notified call, const struct needs *needs)
 }
 
 /* All rules. Returns 0 or a negative errno, as libseccomp does. */
-static int fill(scmp_filter_ctx filter, const struct policy *policy, const struct needs *needs,
-                bool refuse_uring)
+static int add_filter_rules(scmp_filter_ctx filter, const struct policy *policy,
+                            const struct needs *needs, bool refuse_uring)
 {
     int failed = 0;
 
@@ -254,7 +254,7 @@ static int export_program(scmp_filter_ctx filter, struct sock_filter *code, size
  * which a notified call, once received, is not interrupted by signals, so that listen() and a
  * non-blocking connect() cannot end with an EINTR that they would not have by themselves.
  */
-static int load(const struct sock_fprog *program, bool listener)
+static int load_filter(const struct sock_fprog *program, bool listener)
 {
     unsigned long flags = listener ? SECCOMP_FILTER_FLAG_NEW_LISTENER : 0;
     unsigned long killable = listener ? SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV : 0;
@@ -276,7 +276,7 @@ int filter_install(const struct policy *policy, const struct needs *needs, bool 
     if (!failed)
         failed = seccomp_attr_set(filter, SCMP_FLTATR_ACT_BADARCH, SCMP_ACT_ALLOW);
     if (!failed)
-        failed = fill(filter, policy, needs, refuse_uring);
+        failed = add_filter_rules(filter, policy, needs, refuse_uring);
     if (!failed)
         failed = export_program(filter, code, BPF_MAXINSNS, &program);
     if (filter)
@@ -285,7 +285,7 @@ int filter_install(const struct policy *policy, const struct needs *needs, bool 
         errno = -failed;
         return -1;
     }
-    return load(&program, !needs_nothing(needs));
+    return load_filter(&program, !needs_nothing(needs));
 }
 
 /* --- what is asked about ---------------------------------------------------------------------- */

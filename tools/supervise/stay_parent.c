@@ -44,7 +44,7 @@ static void __attribute__((noreturn)) end_as(int status)
 }
 
 /* Reap whatever has ended. */
-static void reap(pid_t program)
+static void reap_children(pid_t program)
 {
     int status;
     pid_t ended;
@@ -65,7 +65,7 @@ static void __attribute__((noreturn)) serve_program(pid_t program, const sigset_
         siginfo_t info;
         int number = sigwaitinfo(signals, &info);
         if (number == SIGCHLD)
-            reap(program);
+            reap_children(program);
         else if (number > 0 && info.si_code != SI_KERNEL)
             kill(program, number);
     }

@@ -87,7 +87,7 @@ static struct supervisor server;
 /* --- answering -------------------------------------------------------------------------------- */
 
 /* `verdict`: as handle_call() returns it. */
-static void answer(uint64_t id, int verdict)
+static void answer_call(uint64_t id, int verdict)
 {
     union {
         struct seccomp_notif_resp response;
@@ -106,7 +106,7 @@ static void answer(uint64_t id, int verdict)
 static void start_worker(void);
 
 /* Receive into the slot. False if there was nothing, after all. */
-static bool receive(struct slot *slot)
+static bool receive_call(struct slot *slot)
 {
     int failed;
 
@@ -118,13 +118,13 @@ static bool receive(struct slot *slot)
     return failed == 0;
 }
 
-static void *work(void *context)
+static void *run_worker(void *context)
 {
     struct slot *slot = context;
 
     do {
-        if (receive(slot))
-            answer(slot->notification.id, handle_call(&server.service, &slot->notification));
+        if (receive_call(slot))
+            answer_call(slot->notification.id, handle_call(&server.service, &slot->notification));
     } while (atomic_load(&server.idle) < IDLE_MAX);
     memset(slot, 0, sizeof *slot);
     atomic_store(&server.busy[slot - server.slots], false);
@@ -153,7 +153,7 @@ static void start_worker(void)
     pthread_attr_init(&attributes);
     pthread_attr_setstacksize(&attributes, WORKER_STACK);
     pthread_attr_setdetachstate(&attributes, PTHREAD_CREATE_DETACHED);
-    if (pthread_create(&thread, &attributes, work, slot) != 0) {
+    if (pthread_create(&thread, &attributes, run_worker, slot) != 0) {
         atomic_store(&server.busy[slot - server.slots], false);
         atomic_fetch_sub(&server.workers, 1);
     }
@@ -165,7 +165,7 @@ static void answer_for_predecessor(void)
 {
     for (unsigned i = 0; i < WORKERS_MAX; i++)
         if (server.slots[i].notification.id)
-            answer(server.slots[i].notification.id, VERDICT_CONTINUE);
+            answer_call(server.slots[i].notification.id, VERDICT_CONTINUE);
 }
 
 /* --- names ------------------------------------------------------------------------------------ */
@@ -207,7 +207,7 @@ static void set_standby_title(void)
 
 /* --- two processes ---------------------------------------------------------------------------- */
 
-static void serve(void) __attribute__((noreturn));
+static void serve_calls(void) __attribute__((noreturn));
 
 static int pidfd_of(pid_t pid)
 {
@@ -237,7 +237,7 @@ static void drop_standard_error(void)
 }
 
 /* Wait until the partner dies. Ends the process when nobody is left to serve. */
-static void watch(void)
+static void watch_partner(void)
 {
     struct pollfd watched[] = {{.fd = FD_LISTENER},
                                {.fd = FD_PARTNER, .events = POLLIN},
@@ -266,12 +266,12 @@ static void stand_by(void)
     reports_forget();
     targets_forget();
     set_standby_title();
-    watch();
+    watch_partner();
     set_title(&own_title);
     message_print("the supervisor has died; another one takes over");
     answer_for_predecessor();
     memset(server.slots, 0, WORKERS_MAX * sizeof *server.slots);
-    serve();
+    serve_calls();
 }
 
 /* Start a standby. The partner's descriptor is, for either process, that of the other one. */
@@ -308,7 +308,7 @@ static bool run_workers(void)
 static void watch_over(pid_t standby)
 {
     for (;;) {
-        watch();
+        watch_partner();
         waitpid(standby, NULL, 0);
         standby = start_standby();
         if (standby < 0) {
@@ -318,7 +318,7 @@ static void watch_over(pid_t standby)
     }
 }
 
-static void serve(void)
+static void serve_calls(void)
 {
     pid_t standby = start_standby();
 
@@ -348,7 +348,7 @@ static void ignore_signals(void)
 }
 
 /* Leave the program's session, directory and descriptors. */
-static void detach(int link)
+static void detach_from_program(int link)
 {
     struct rlimit files;
     int null;
@@ -395,10 +395,10 @@ static int receive_listener(int link)
     return fd;
 }
 
-static int prepare(const struct policy *policy)
+static int prepare_server(const struct policy *policy)
 {
     struct seccomp_notif_sizes sizes;
-    const struct default_value *fresh = target_kernel_defaults(policy);
+    const struct default_value *defaults = target_kernel_defaults(policy);
 
     if (syscall(SYS_seccomp, SECCOMP_GET_NOTIF_SIZES, 0, &sizes) != 0)
         return -1;
@@ -408,24 +408,24 @@ static int prepare(const struct policy *policy)
     }
     server.slots = mmap(NULL, WORKERS_MAX * sizeof *server.slots, PROT_READ | PROT_WRITE,
                         MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-    if (server.slots == MAP_FAILED || !fresh)
+    if (server.slots == MAP_FAILED || !defaults)
         return -1;
     server.service = (struct call_service){
-        .context = {policy, fresh}, .treated = treated_sockets_make(), .listener = FD_LISTENER};
+        .context = {policy, defaults}, .treated = treated_sockets_make(), .listener = FD_LISTENER};
     if (server.service.treated == NULL)
         return -1;
     return 0;
 }
 
 /* The first server. Tells its process number once it answers calls. */
-static void supervise(const struct program *program, pid_t pid, int link)
+static void run_first_server(const struct program *program, pid_t pid, int link)
 {
     const uint64_t flags = SECCOMP_USER_NOTIF_FD_SYNC_WAKE_UP;
     pid_t self = getpid(), standby;
     int listener;
 
     reports_note_opened();
-    detach(link);
+    detach_from_program(link);
     note_title(&own_title);
     keep_as(pidfd_of(pid), FD_PROGRAM);
     listener = receive_listener(FD_FIRST_OTHER);
@@ -450,12 +450,13 @@ int supervisor_start(const struct policy *policy, const struct program *program,
     int pair[2];
 
     call_trace_to(trace);
-    if (prepare(policy) != 0 || socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) != 0)
+    if (prepare_server(policy) != 0 ||
+        socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) != 0)
         return -1;
     child = fork();
     if (child == 0) {
         if (fork() == 0)
-            supervise(program, self, pair[1]);
+            run_first_server(program, self, pair[1]);
         _exit(0);
     }
     close(pair[1]);
