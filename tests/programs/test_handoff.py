@@ -189,12 +189,6 @@ def test_not_dumpable(helper, begin, rules):
 
 # --- places without sock_diag ---------------------------------------------------------------------
 
-# A seccomp filter from before exec denied sock_diag here. Under such a filter nothing registers any
-# more, so these need a kernel without sock_diag.
-WITHOUT_SOCK_DIAG = pytest.mark.skip(reason="needs a kernel without sock_diag")
-
-
-@WITHOUT_SOCK_DIAG
 @pytest.mark.parametrize("error", ["EPROTONOSUPPORT", "EACCES"])
 def test_auto_without_sock_diag(helper, start, build, rules, error):
     one, _ = socktuned.talk(start, rules["auto"], helper, 1, wrapper=[
@@ -208,7 +202,6 @@ def test_auto_without_sock_diag(helper, start, build, rules, error):
                  "finals")
 
 
-@WITHOUT_SOCK_DIAG
 def test_nobody_has_sock_diag(helper, start, build, rules):
     """In a namespace of its own: what was handed over stands, and the end is that of the program."""
     needs_root("makes a network namespace")
