@@ -13,6 +13,7 @@
 #include "health.h"
 #include "host_check.h"
 #include "http_clients.h"
+#include "library_errors.h"
 #include "page.h"
 
 #include <stdlib.h>
@@ -64,7 +65,7 @@ static enum MHD_Result send_response(struct MHD_Connection *connection, unsigned
         return MHD_NO;
     MHD_add_response_header(response, MHD_HTTP_HEADER_CACHE_CONTROL, "no-store");
     MHD_add_response_header(response, "X-Content-Type-Options", "nosniff");
-    result = MHD_queue_response(connection, status, response);
+    result = library_queue_own(connection, status, response);
     MHD_destroy_response(response);
     return result;
 }
