@@ -100,7 +100,10 @@ bool parcel_receive(int from, struct parcel *parcel)
                              .msg_iovlen = 2,
                              .msg_control = &control,
                              .msg_controllen = sizeof control};
-    ssize_t length = recvmsg(from, &message, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
+    ssize_t length;
+    do
+        length = recvmsg(from, &message, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
+    while (length < 0 && errno == EINTR);
     if (length < (ssize_t)sizeof head)
         return false;
     parcel->head = head.head;

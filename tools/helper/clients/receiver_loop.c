@@ -314,7 +314,7 @@ static void accept_clients(void *context, uint32_t events)
     for (int i = 0; i < ACCEPT_AT_ONCE && !loop_is_stopped(receiver->loop); i++) {
         int fd = accept4(receiver->job.listening, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
         if (fd < 0)
-            return;
+            return; /* whatever it was, the loop asks again while somebody waits */
         welcome_client(receiver, fd);
     }
 }
