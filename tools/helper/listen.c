@@ -270,6 +270,13 @@ static int prepare_directory(const char *directory)
     return -1;
 }
 
+bool directory_may_hold_state(const char *directory)
+{
+    char path[PATH_MAX];
+
+    return realpath(directory, path) != NULL && (geteuid() != 0 || is_safe(path));
+}
+
 /* --- all ------------------------------------------------------------------------------------ */
 
 /* Opens what is missing. False: something could not be. */

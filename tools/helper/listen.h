@@ -19,6 +19,10 @@ struct listeners {
 /* Take what systemd passed, and make the rest. -1 with a message logged; then nothing is left. */
 int listeners_open(struct listeners *listeners, const struct helper_config *config);
 
+/* Is there such a directory, and may the helper keep files in it? Root's must lie where only root
+ * can replace them. */
+bool directory_may_hold_state(const char *directory);
+
 /* Remove the socket files that were made. The descriptors are others' by then. */
 void listeners_unlink(const struct listeners *listeners, const struct helper_config *config);
 

@@ -117,14 +117,15 @@ static int await_child(int ready, pid_t child)
     char byte;
     ssize_t got;
     int status = EXIT_FAILURE;
+    pid_t ended;
 
     while ((got = read(ready, &byte, 1)) < 0 && errno == EINTR)
         continue;
     if (got == 1)
         return EXIT_SUCCESS;
-    if (waitpid(child, &status, 0) == child && WIFEXITED(status))
-        return WEXITSTATUS(status);
-    return EXIT_FAILURE;
+    while ((ended = waitpid(child, &status, 0)) < 0 && errno == EINTR)
+        continue;
+    return ended == child && WIFEXITED(status) ? WEXITSTATUS(status) : EXIT_FAILURE;
 }
 
 /* Go on in a child; the parent ends once that is ready, so that who started it can rely on the
@@ -183,15 +184,18 @@ static int watch_own_namespace(struct poller *poller)
     return 0;
 }
 
-/* What has ended is kept where systemd says (StateDirectory=), or beside the sockets. */
+/* What has ended is kept where systemd says (StateDirectory=), or beside the sockets. The directory
+ * is there by now, unless systemd has made the sockets elsewhere. */
 static struct trials *start_trials(const struct helper_config *config)
 {
     const char *state = getenv("STATE_DIRECTORY");
+    const char *directory = state != NULL && *state != '\0' ? state : config->directory;
     struct trials *trials = NULL;
     char *path = NULL;
 
-    if (asprintf(&path, "%s/ended-trials",
-                 state != NULL && *state != '\0' ? state : config->directory) >= 0) {
+    if (!directory_may_hold_state(directory))
+        return trials_new(NULL);
+    if (asprintf(&path, "%s/ended-trials", directory) >= 0) {
         trials = trials_new(path);
         free(path);
     }
@@ -227,7 +231,7 @@ static int start_tracking(struct daemon *daemon)
 static int start_parts(struct daemon *daemon)
 {
     struct helper *helper = &daemon->helper;
-    if (start_tracking(daemon) != 0 || listeners_open(&daemon->listeners, &helper->config) != 0)
+    if (listeners_open(&daemon->listeners, &helper->config) != 0 || start_tracking(daemon) != 0)
         return -1;
     helper->query = query_start(helper, daemon->listeners.query, daemon->listeners.metrics);
     daemon->registration = registration_start(helper->loop, helper->clients, &helper->counts,
