@@ -185,7 +185,8 @@ install: all
 	$(if $(wildcard $(B)/i386/libsocktune.so),$(call install_preload,$(B)/i386/libsocktune.so,$(LIBDIR32_PLAIN)))
 	$(INSTALL) -m 644 config/examples/*.conf '$(DESTDIR)$(DATADIR)/examples'
 	$(INSTALL) -m 644 -D -t '$(DESTDIR)$(DATADIR)/prometheus' tools/package/prometheus/scrape.yml \
-	    tools/package/prometheus/alerts.yml tools/package/prometheus/grafana-dashboard.json
+	    tools/package/prometheus/alerts.yml tools/package/prometheus/grafana-dashboard.json \
+	    tools/package/prometheus/opentelemetry.yml
 	for page in $(MAN_PAGES); do section=$${page##*.}; \
 	    $(INSTALL) -D -m 644 $$page '$(DESTDIR)$(MANDIR)'/man$$section/$${page##*/} || exit 1; done
 	$(INSTALL) -m 644 tools/package/completion/socktune.bash '$(DESTDIR)$(BASH_COMPLETION_DIR)/socktune'
