@@ -41,8 +41,8 @@ bool connecting_begin(struct connecting *connecting, int fd, const struct sockad
         connecting->tuned = !again || !learn_has_connected(OWN_SOCKET(fd));
     }
     if (connecting->tuned) {
-        connecting->reported =
-            reports(ROLE_CONNECT) && (connecting->sockinfo.families & FAMILY_IP) != 0;
+        connecting->reported = reports(ROLE_CONNECT | ROLE_DATAGRAM) &&
+                               (connecting->sockinfo.families & FAMILY_IP) != 0;
         if (connecting->reported)
             report_moment(&connecting->sockinfo);
         failure = tune_before(connecting, fd, again);

@@ -21,7 +21,8 @@ struct connecting {
 /* Is there anything to be done at such calls? The hooks' first question. */
 static inline bool connecting_concerns_us(void)
 {
-    return tunes_at(PHASE_BIT(PHASE_CONNECT) | PHASE_BIT(PHASE_CONNECTED)) || reports(ROLE_CONNECT);
+    return tunes_at(PHASE_BIT(PHASE_CONNECT) | PHASE_BIT(PHASE_CONNECTED)) ||
+           reports(ROLE_CONNECT | ROLE_DATAGRAM);
 }
 
 /* Before the call. False, with errno: the call must not be made, and fails with that error. */

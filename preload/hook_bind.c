@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * bind(): what the kernel takes only before it, and the rules on a datagram socket's own address.
+ * bind(): what the kernel takes only before it, the rules on a datagram socket's own address, and
+ * the report of such a socket.
  */
 #include "real.h"
+#include "report.h"
 #include "tune.h"
 
 #include <errno.h>
@@ -19,5 +21,8 @@ __attribute__((visibility("default"))) int bind(int fd, const struct sockaddr *a
             return -1;
         }
     }
-    return real.bind(fd, address, length);
+    int result = real.bind(fd, address, length);
+    if (result == 0 && reports(ROLE_DATAGRAM))
+        report_bound(fd, address, length);
+    return result;
 }

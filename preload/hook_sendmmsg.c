@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * sendmmsg(): with MSG_FASTOPEN its first message connects (tcp(7)); see connecting.c. All other
- * calls pass through.
+ * calls pass through, and may be the first of a UDP socket.
  */
 #include "connecting.h"
 #include "real.h"
@@ -25,5 +25,8 @@ __attribute__((visibility("default"))) int sendmmsg(int fd, struct mmsghdr *mess
     if (__builtin_expect((flags & MSG_FASTOPEN) != 0, 0) && connecting_concerns_us() &&
         count != 0 && sockinfo_is_pointer(messages))
         return sendmmsg_tuned(fd, messages, count, flags);
-    return real.sendmmsg(fd, messages, count, flags);
+    int result = real.sendmmsg(fd, messages, count, flags);
+    if (result > 0 && reports(ROLE_DATAGRAM))
+        report_sent(fd);
+    return result;
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * sendmsg(): with MSG_FASTOPEN it connects (tcp(7)); see connecting.c. All other calls pass
- * through.
+ * through, and may be the first of a UDP socket.
  */
 #include "connecting.h"
 #include "real.h"
@@ -24,5 +24,8 @@ __attribute__((visibility("default"))) ssize_t sendmsg(int fd, const struct msgh
     if (__builtin_expect((flags & MSG_FASTOPEN) != 0, 0) && connecting_concerns_us() &&
         sockinfo_is_pointer(message))
         return sendmsg_tuned(fd, message, flags);
-    return real.sendmsg(fd, message, flags);
+    ssize_t result = real.sendmsg(fd, message, flags);
+    if (result >= 0 && reports(ROLE_DATAGRAM))
+        report_sent(fd);
+    return result;
 }

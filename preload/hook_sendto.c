@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * sendto(): with MSG_FASTOPEN it connects (tcp(7)); see connecting.c. All other calls pass through.
+ * sendto(): with MSG_FASTOPEN it connects (tcp(7)); see connecting.c. All other calls pass through,
+ * and may be the first of a UDP socket.
  */
 #include "connecting.h"
 #include "real.h"
@@ -26,5 +27,8 @@ __attribute__((visibility("default"))) ssize_t sendto(int fd, const void *buffer
 {
     if (__builtin_expect((flags & MSG_FASTOPEN) != 0, 0) && connecting_concerns_us())
         return sendto_tuned(fd, buffer, size, flags, address, length);
-    return real.sendto(fd, buffer, size, flags, address, length);
+    ssize_t result = real.sendto(fd, buffer, size, flags, address, length);
+    if (result >= 0 && reports(ROLE_DATAGRAM))
+        report_sent(fd);
+    return result;
 }

@@ -11,6 +11,7 @@
 enum { DESCRIPTORS = 65536, OWN_SHIFT = 31 };
 
 #define CONNECTED  ((uint64_t)1 << 63)
+#define REPORTED   ((uint64_t)1 << 62)
 #define GIVEN_MASK (((uint64_t)1 << OWN_SHIFT) - 1)
 
 /* NULL: there are no notes. Written by the constructor alone. */
@@ -36,6 +37,13 @@ bool reconnect_note(int fd)
     return !has_note(fd) || (add(fd, CONNECTED) & CONNECTED) != 0;
 }
 
+bool reconnect_note_reported(int fd)
+{
+    if (!has_note(fd) || (__atomic_load_n(&notes[fd], __ATOMIC_RELAXED) & REPORTED) != 0)
+        return true;
+    return (add(fd, REPORTED) & REPORTED) != 0;
+}
+
 void reconnect_note_given(int fd, uint32_t given)
 {
     if (has_note(fd))
@@ -52,7 +60,7 @@ struct undo_notes reconnect_notes(int fd)
 {
     uint64_t word = has_note(fd) ? __atomic_load_n(&notes[fd], __ATOMIC_RELAXED) : 0;
     return (struct undo_notes){.given = (uint32_t)(word & GIVEN_MASK),
-                               .own = (uint32_t)((word & ~CONNECTED) >> OWN_SHIFT)};
+                               .own = (uint32_t)((word & ~(CONNECTED | REPORTED)) >> OWN_SHIFT)};
 }
 
 void reconnect_forget(int fd)

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Which descriptors have been connected before, and what they were given then. Asking the socket
- * takes a system call, which only the second connect() of a descriptor is to cost. The notes may be
- * out of date (a descriptor may be closed and used again behind our back): they only say what the
- * socket has to be asked.
+ * Which descriptors have been connected or reported before, and what they were given then. Asking
+ * the socket takes a system call, which only the second connect() of a descriptor is to cost. The
+ * notes may be out of date (a descriptor may be closed and used again behind our back): they only
+ * say what the socket has to be asked.
  *
  * Async-signal-safe and thread-safe, without a lock. A forked child has its own copy.
  */
@@ -12,12 +12,16 @@
 
 #include "undo.h"
 
-/* For the constructor, where connect() is tuned or reported. Without it, and where memory ended,
- * every socket has to be asked. Changes errno. */
+/* For the constructor, where connect() is tuned, or it or datagram sockets are reported. Without
+ * it, and where memory ended, every socket has to be asked. Changes errno. */
 void reconnect_start(void);
 
 /* Note that `fd` is being connected. True if it may have been connected before. */
 bool reconnect_note(int fd);
+
+/* Note that `fd`, a datagram socket, is being reported. True if it may have been before, or if no
+ * note of it can be kept. */
+bool reconnect_note_reported(int fd);
 
 /* Note what it is given at connect(). */
 void reconnect_note_given(int fd, uint32_t given);

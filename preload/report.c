@@ -23,6 +23,7 @@
 #include "learn.h"
 #include "own_pid.h"
 #include "real.h"
+#include "reconnect.h"
 #include "record.h"
 #include "tune.h"
 
@@ -102,7 +103,7 @@ static struct ring *find_ring(uint64_t now)
 static bool wants_handoff(const struct record *record)
 {
     const struct policy_rule *rule = record_rule(&reporter->maker, record);
-    return rule != NULL && record->kind != RECORD_LISTEN &&
+    return rule != NULL && record->kind != RECORD_LISTEN && record->kind != RECORD_DATAGRAM &&
            (record->flags & (RECORD_REFUSED | RECORD_UNANSWERED)) == 0 &&
            ((rule->flags & RULE_HANDOFF_SOCKET) != 0 ||
             ((rule->flags & RULE_HANDOFF_AUTO) != 0 && reporter->registered.blind));
@@ -142,6 +143,8 @@ static __attribute__((noinline)) void report(int fd, struct sockinfo *sockinfo,
     }
     record.time_ns -= age_of(fd, record.cookie);
     ring_put(ring, &record);
+    if (record.kind == RECORD_DATAGRAM)
+        (void)reconnect_note_reported(fd);
     if (!wants_handoff(&record))
         return;
     if (confined_now() || !ring_is_answered(ring, reporter->registered.given, now))
@@ -154,28 +157,29 @@ void report_adopted(int fd, const struct sockinfo *history)
 {
     struct sockinfo sockinfo = *history;
     unsigned roles = sockinfo.roles;
-    if (reporter == NULL || (sockinfo.known & FACT_ROLE) == 0 || (roles & ROLE_STREAM) == 0)
+    if (reporter == NULL || (sockinfo.known & FACT_ROLE) == 0)
         return;
     report(fd, &sockinfo, NULL,
-           &(struct report_head){.kind = (roles & ROLE_LISTEN) != 0   ? RECORD_LISTEN
-                                         : (roles & ROLE_ACCEPT) != 0 ? RECORD_ACCEPT
-                                                                      : RECORD_CONNECT,
+           &(struct report_head){.kind = (roles & ROLE_LISTEN) != 0     ? RECORD_LISTEN
+                                         : (roles & ROLE_ACCEPT) != 0   ? RECORD_ACCEPT
+                                         : (roles & ROLE_DATAGRAM) != 0 ? RECORD_DATAGRAM
+                                                                        : RECORD_CONNECT,
                                  .flags = RECORD_ADOPTED});
 }
 
-/* The next few descriptors, but for `newest`, which is reported already. The kernel gives out the
- * lowest number that is free: where a whole row behind the newest is, there are no more. */
-static __attribute__((noinline)) void report_old(int newest)
+/* The next few descriptors, but for `told`, which is reported already. The kernel gives out the
+ * lowest number that is free: where a whole row behind the one in use is, there are no more. */
+static __attribute__((noinline)) void report_old(int in_use, int told)
 {
     uint32_t first = __atomic_load_n(&reporter->next_old, __ATOMIC_RELAXED);
     if (first == OLD_NONE || confined_now() ||
         !__atomic_compare_exchange_n(&reporter->next_old, &first, first + OLD_AT_ONCE, false,
                                      __ATOMIC_RELAXED, __ATOMIC_RELAXED))
         return; /* another thread does it */
-    bool any = (int)first <= newest;
+    bool any = (int)first <= in_use;
     for (int fd = (int)first; fd < (int)(first + OLD_AT_ONCE); fd++) {
         struct sockinfo sockinfo;
-        if (fd == newest)
+        if (fd == told)
             continue;
         errno = 0;
         if (learn_history(OWN_SOCKET(fd), &sockinfo))
@@ -192,7 +196,7 @@ static void report_new(int fd, struct sockinfo *sockinfo, const struct decision 
     int saved = errno;
     report(fd, sockinfo, decided, head);
     if (__builtin_expect(__atomic_load_n(&reporter->next_old, __ATOMIC_RELAXED) != OLD_NONE, 0))
-        report_old(fd);
+        report_old(fd, fd);
     errno = saved;
 }
 
@@ -250,6 +254,41 @@ void report_listen(int fd)
     struct sockinfo sockinfo;
     sockinfo_at_listen(&sockinfo);
     report_new(fd, &sockinfo, NULL, &(struct report_head){.kind = RECORD_LISTEN});
+}
+
+/* --- datagram sockets --------------------------------------------------------------------------
+ */
+
+/* Under a filter, a program that only sends may not have foreseen the calls that a record takes. */
+void report_bound(int fd, const struct sockaddr *address, socklen_t length)
+{
+    struct sockinfo sockinfo;
+    int saved = errno;
+    if (!confined_now() && sockinfo_at_address(&sockinfo, PHASE_BIND, address, length) &&
+        (sockinfo.families & FAMILY_IP) != 0)
+        report_new(fd, &sockinfo, NULL, &(struct report_head){.kind = RECORD_DATAGRAM});
+    errno = saved;
+}
+
+/* Not in line, so that the hooks' frames stay small. */
+static __attribute__((noinline)) void report_first_sent(int fd)
+{
+    struct sockinfo sockinfo;
+    if (learn_history(OWN_SOCKET(fd), &sockinfo) && sockinfo.protocols == PROTOCOL_UDP)
+        report_new(fd, &sockinfo, NULL, &(struct report_head){.kind = RECORD_DATAGRAM});
+}
+
+void report_sent(int fd)
+{
+    int saved = errno;
+    if (report_finds_ring()) {
+        /* It may be the only call by which a helper that started later learns of the sockets. */
+        if (__atomic_load_n(&reporter->next_old, __ATOMIC_RELAXED) != OLD_NONE)
+            report_old(fd, -1);
+        else if (!reconnect_note_reported(fd) && !confined_now())
+            report_first_sent(fd);
+    }
+    errno = saved;
 }
 
 void report_option(uint32_t option, unsigned result)

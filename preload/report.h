@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Reporting connections to the helper: registration, and a record for each connection.
+ * Reporting connections to the helper: registration, and a record for each connection, listener and
+ * UDP socket.
  *
  * The functions for hooks keep errno, are async-signal-safe, thread-safe and fork-safe, and never
  * wait. They are to be called only where reports() says so.
@@ -36,6 +37,11 @@ void report_connect(int fd, struct sockinfo *sockinfo, const struct decision *de
 /* The same of accept(), with what was decided for sockinfo_phases_behind(), or NULL. */
 void report_accept(int fd, struct sockinfo *sockinfo, const struct decision *decided);
 void report_listen(int fd);
+/* bind() to this address has succeeded. Of other sockets than those of UDP nothing is reported. */
+void report_bound(int fd, const struct sockaddr *address, socklen_t length);
+/* Something was sent without connect() or MSG_FASTOPEN. The first time that costs some system
+ * calls, later it costs the look at a clock. */
+void report_sent(int fd);
 
 /* Is there somebody to report to? May register. Changes errno. */
 bool report_finds_ring(void);

@@ -110,7 +110,7 @@ static void publish(const struct identity *identity, void *extra,
     unsigned phases = phases_of_active_rules();
     unsigned reported = report_start(helper);
     if ((phases & (PHASE_BIT(PHASE_CONNECT) | PHASE_BIT(PHASE_CONNECTED))) != 0 ||
-        (reported & ROLE_CONNECT) != 0)
+        (reported & (ROLE_CONNECT | ROLE_DATAGRAM)) != 0)
         reconnect_start();
     if (handed_over != 0 && (phases != 0 || reported != 0))
         adopt_sockets(handed_over, reported != 0);

@@ -17,35 +17,68 @@ unsigned record_roles(const struct policy *policy, const struct active *active)
     unsigned roles = 0;
     for (uint32_t i = 0; i < active->count; i++) {
         const struct policy_rule *rule = &policy->rules[active->rules[i]];
-        if ((rule->flags & RULE_REPORT) != 0 &&
-            (rule->protocols & (PROTOCOL_TCP | PROTOCOL_MPTCP)) != 0 &&
-            (rule->families & FAMILY_IP) != 0)
+        if ((rule->flags & RULE_REPORT) == 0 || (rule->families & FAMILY_IP) == 0)
+            continue;
+        if ((rule->protocols & (PROTOCOL_TCP | PROTOCOL_MPTCP)) != 0)
             roles |= rule->roles & (unsigned)ROLE_STREAM;
+        if ((rule->protocols & PROTOCOL_UDP) != 0)
+            roles |= rule->roles & (unsigned)ROLE_DATAGRAM;
     }
     return roles;
 }
 
 static enum phase phase_of(const struct record *record)
 {
-    return record->kind == RECORD_CONNECT  ? PHASE_CONNECTED
+    return record->kind == RECORD_LISTEN   ? PHASE_LISTENING
            : record->kind == RECORD_ACCEPT ? PHASE_ACCEPT
-                                           : PHASE_LISTENING;
+                                           : PHASE_CONNECTED;
 }
 
-/* Only sockets that sock_diag's TCP part knows. Settles protocol and role. */
+static int protocol_of(int fd, const struct sockinfo *sockinfo)
+{
+    return sockinfo->protocols == PROTOCOL_TCP     ? IPPROTO_TCP
+           : sockinfo->protocols == PROTOCOL_MPTCP ? IPPROTO_MPTCP
+           : sockinfo->protocols == PROTOCOL_UDP   ? IPPROTO_UDP
+                                                   : kernel_get_int(fd, SOL_SOCKET, SO_PROTOCOL);
+}
+
+/* A raw socket may bear the number of UDP. */
+static bool is_udp(int fd, const struct sockinfo *sockinfo, int protocol)
+{
+    return protocol == IPPROTO_UDP && (sockinfo->protocols == PROTOCOL_UDP ||
+                                       kernel_get_int(fd, SOL_SOCKET, SO_TYPE) == SOCK_DGRAM);
+}
+
+static void settle_protocol(struct sockinfo *sockinfo, struct record *record, int protocol)
+{
+    bool udp = protocol == IPPROTO_UDP;
+    record->protocol = (uint16_t)protocol;
+    sockinfo->protocols = protocol == IPPROTO_TCP ? PROTOCOL_TCP
+                          : udp                   ? PROTOCOL_UDP
+                                                  : PROTOCOL_MPTCP;
+    sockinfo->roles &= (uint8_t)(udp ? ROLE_DATAGRAM : ~ROLE_DATAGRAM);
+    sockinfo->known |= FACT_ROLE;
+}
+
+/* Only sockets that sock_diag knows by TCP or UDP. Settles protocol and role. connect() is of
+ * either kind; the other calls are of one. */
 static bool learn_protocol(int fd, struct sockinfo *sockinfo, struct record *record)
 {
-    int protocol = sockinfo->protocols == PROTOCOL_TCP ? IPPROTO_TCP
-                   : sockinfo->protocols == PROTOCOL_MPTCP
-                       ? IPPROTO_MPTCP
-                       : kernel_get_int(fd, SOL_SOCKET, SO_PROTOCOL);
-    if (protocol != IPPROTO_TCP && protocol != IPPROTO_MPTCP)
+    int protocol = protocol_of(fd, sockinfo);
+    bool udp = is_udp(fd, sockinfo, protocol);
+    if (!udp && protocol != IPPROTO_TCP && protocol != IPPROTO_MPTCP)
         return false;
-    record->protocol = (uint16_t)protocol;
-    sockinfo->protocols = protocol == IPPROTO_TCP ? PROTOCOL_TCP : PROTOCOL_MPTCP;
-    sockinfo->roles &= (uint8_t)~ROLE_DATAGRAM;
-    sockinfo->known |= FACT_ROLE;
-    return true;
+    settle_protocol(sockinfo, record, protocol);
+    if (udp && record->kind == RECORD_CONNECT)
+        record->kind = RECORD_DATAGRAM;
+    return udp == (record->kind == RECORD_DATAGRAM);
+}
+
+/* A UDP socket whose call failed is what it was before. */
+static bool is_to_be_told(const struct record *record)
+{
+    return record->kind != RECORD_DATAGRAM ||
+           (record->flags & (RECORD_REFUSED | RECORD_UNANSWERED)) == 0;
 }
 
 /* connect() and listen() may have given it an address, or another one: a connection's is never
@@ -137,7 +170,7 @@ static __attribute__((noinline)) void decide_options(const struct record_maker *
 bool record_fill(const struct record_maker *maker, int fd, struct sockinfo *sockinfo,
                  const struct decision *decided, struct record *record)
 {
-    if (!learn_protocol(fd, sockinfo, record))
+    if (!learn_protocol(fd, sockinfo, record) || !is_to_be_told(record))
         return false;
     learn_ends(fd, sockinfo, record);
     if (!find_rule(maker, fd, sockinfo, record))
@@ -160,7 +193,7 @@ bool record_fill(const struct record_maker *maker, int fd, struct sockinfo *sock
 bool record_fill_begun(const struct record_maker *maker, int fd, struct sockinfo *sockinfo,
                        struct record *record)
 {
-    if (!learn_protocol(fd, sockinfo, record))
+    if (!learn_protocol(fd, sockinfo, record) || record->kind != RECORD_CONNECT)
         return false;
     struct sockinfo now = *sockinfo;
     unsigned known = now.known | now.unavailable;

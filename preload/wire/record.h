@@ -31,16 +31,17 @@ unsigned record_roles(const struct policy *policy, const struct active *active);
  * `cookie`, and the rest is zero, for the socket `fd`, whose call has just returned. `sockinfo` is
  * what is known about it; what else is needed is asked of the kernel, and added. `decided` is what
  * the rules gave it in its life up to here (at all of sockinfo_phases_behind()); NULL: it is
- * matched here. False: no rule wants it reported, or it is not of a kind that sock_diag's TCP part
- * knows. Changes errno. Async-signal-safe, thread-safe.
+ * matched here. False: no rule wants it reported, or it is not of a kind that the helper can look
+ * at (TCP, MPTCP, UDP). A UDP socket becomes a RECORD_DATAGRAM, unless the call on it failed.
+ * Changes errno. Async-signal-safe, thread-safe.
  */
 bool record_fill(const struct record_maker *maker, int fd, struct sockinfo *sockinfo,
                  const struct decision *decided, struct record *record);
 
 /*
  * The same before connect() is called, without options and without the local end. One system call,
- * which record_fill() is spared if it is given the cookie. False also where a rule that reports
- * asks for the local end, which is not there yet.
+ * which record_fill() is spared if it is given the cookie. False also for a UDP socket, and where a
+ * rule that reports asks for the local end, which is not there yet.
  */
 bool record_fill_begun(const struct record_maker *maker, int fd, struct sockinfo *sockinfo,
                        struct record *record);

@@ -56,6 +56,7 @@ enum record_kind {
     RECORD_CONNECT = 1, /* connect() succeeded, failed, or is under way */
     RECORD_ACCEPT,      /* accept() returned the connection */
     RECORD_LISTEN,      /* listen() succeeded */
+    RECORD_DATAGRAM,    /* a UDP socket was bound, connected, or sent its first datagram */
 };
 
 #define RECORD_FAILURES_MAX 8u
@@ -85,8 +86,8 @@ struct record_option {
     uint16_t optname;
 };
 
-/* What is reported of a connection or a listener. Addresses are in network order, IPv4 as
- * v4-mapped, also on an AF_INET6 socket that speaks IPv4; ports in host byte order. */
+/* What is reported of a connection, a listener or a UDP socket. Addresses are in network order,
+ * IPv4 as v4-mapped, also on an AF_INET6 socket that speaks IPv4; ports in host byte order. */
 struct record {
     uint64_t cookie;  /* SO_COOKIE */
     uint64_t time_ns; /* CLOCK_REALTIME, when the call returned */
@@ -95,9 +96,9 @@ struct record {
     uint32_t pid;         /* of the process that made the call, in its own pid namespace */
     uint32_t interface;   /* the socket is bound to this interface (idiag_if), 0: not told */
     uint16_t local_port;  /* 0: not known */
-    uint16_t remote_port; /* 0: not known, since the peer had gone; and for a listener */
+    uint16_t remote_port; /* 0: not known, since the peer had gone; there is none */
     uint16_t family;      /* of the socket: AF_INET or AF_INET6 */
-    uint16_t protocol;    /* IPPROTO_TCP or IPPROTO_MPTCP */
+    uint16_t protocol;    /* IPPROTO_TCP, IPPROTO_MPTCP or IPPROTO_UDP */
     uint16_t rule;        /* index into the rules of the registration, or RECORD_RULE_UNNAMED */
     uint16_t applied;     /* options that rules gave it, refused ones not counted */
     uint8_t kind;         /* enum record_kind */

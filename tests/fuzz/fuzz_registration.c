@@ -54,7 +54,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     if (registration_parse(message, size, data[size - 1] % 4, &names) == NULL)
         check_names(&names, size);
     if (handoff_parse(message, size, &handoff) == NULL &&
-        (!ring_record_is_sane(&handoff.record) || handoff.record.kind == RECORD_LISTEN))
+        (!ring_record_is_sane(&handoff.record) || handoff.record.kind > RECORD_ACCEPT))
         abort();
     free(message);
     return 0;

@@ -36,16 +36,19 @@ static void make_ring(void)
 static void take(void *context, const struct record *record)
 {
     (void)context;
-    if (record->cookie == 0 || record->kind < RECORD_CONNECT || record->kind > RECORD_LISTEN ||
+    if (record->cookie == 0 || record->kind < RECORD_CONNECT || record->kind > RECORD_DATAGRAM ||
         (record->family != AF_INET && record->family != AF_INET6) ||
-        (record->protocol != IPPROTO_TCP && record->protocol != IPPROTO_MPTCP))
+        (record->protocol != IPPROTO_TCP && record->protocol != IPPROTO_MPTCP &&
+         record->protocol != IPPROTO_UDP))
         abort();
 }
 
 static void put_proper(uint8_t seed)
 {
-    const struct record record = {
-        .cookie = seed, .kind = (uint8_t)(seed % 5), .family = AF_INET, .protocol = IPPROTO_TCP};
+    const struct record record = {.cookie = seed,
+                                  .kind = (uint8_t)(seed % 6),
+                                  .family = AF_INET,
+                                  .protocol = seed % 7 ? IPPROTO_TCP : IPPROTO_UDP};
 
     ring_put(ring, &record);
 }

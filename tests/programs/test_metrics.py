@@ -131,6 +131,19 @@ def test_files_name_metrics_that_exist(helper, closed):
     assert used and used <= known
 
 
+def test_opentelemetry_names(helper, closed):
+    """What the collector renames exists, and the manual tells the same."""
+    known = set(re.findall(r"^# TYPE (\w+)", scrape(helper), re.MULTILINE))
+    text = (FILES / "opentelemetry.yml").read_text()
+    renamed = dict(re.findall(r"include: (\w+)\n\s+action: update\n\s+new_name: (\S+)", text))
+    manual = (ROOT / "tools" / "socktuned.8").read_text()
+    table = dict(re.findall(r"^\.It (socktune_\w+) Ta (\S+)$", manual, re.MULTILINE))
+    assert renamed and set(renamed) <= known
+    assert renamed == table
+    for label in re.findall(r"\blabel: (\w+)\b(?!\.)", text):
+        assert f'{label}="' in scrape(helper)
+
+
 class Prometheus:
     def __init__(self, start, directory, port, targets):
         config = directory / "prometheus.yml"

@@ -53,7 +53,7 @@ def test_open_connections(helper, talker):
     listener, = helper.connections("role=listen")
     assert listener["local"]["port"] == port and "remote" not in listener
     helper.until(lambda: [one["accept_queue"] for one in helper.connections("state=listen")]
-                 == [{"length": 0, "limit": 64}], "the listener's queue")
+                 == [{"length": 0, "limit": 64, "dropped": 0}], "the listener's queue")
 
 
 def test_closed_connections_have_their_last_figures(helper, talker):
@@ -231,6 +231,29 @@ def test_members_of_the_group_see_all(start, rule_file, free_port, tmp_path):
 def test_errors_say_what_would_be_right(helper, path, status, says):
     answer = helper.get(path)
     assert answer.status == status and says in answer.json["error"]
+
+
+@pytest.mark.parametrize("request_, status", [
+    (b"GET / HTTP/9.9\r\nHost: x\r\n\r\n", 505),
+    (b"GET  HTTP/1.1\r\nHost: x\r\n\r\n", 400), (b"GET / HTTP/1.1\r\nHost x\r\n\r\n", 400),
+    (b"GET /" + b"x" * 40000 + b" HTTP/1.1\r\n\r\n", 414),
+    (b"GET / HTTP/1.1\r\nHost: x\r\nX: " + b"y" * 40000 + b"\r\n\r\n", 431),
+    (b"POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n", 400)])
+def test_errors_of_the_library_are_json(helper, request_, status):
+    def ask():
+        """The whole answer; what the helper does not read any more can break it off."""
+        answer = b""
+        with socket.socket(socket.AF_UNIX) as client, \
+                contextlib.suppress(BrokenPipeError, ConnectionResetError):
+            client.connect(str(helper.socket))
+            client.sendall(request_)
+            while part := client.recv(65536):
+                answer += part
+        return answer.endswith(b"}\n") and answer.partition(b"\r\n\r\n")
+    head, _, body = helper.until(ask, "an answer")
+    assert head.split()[1] == str(status).encode(), head
+    assert b"Content-Type: application/json" in head
+    assert json.loads(body)["error"].startswith("not a proper HTTP request: ")
 
 
 def test_only_get_and_head(helper):

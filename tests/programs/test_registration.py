@@ -95,7 +95,7 @@ def test_registration(helper, start):
 
 def test_nothing_without_such_a_rule(helper, start):
     finish(start("pair(listener())", 'rules = ( { set = { SO_KEEPALIVE = true; }; } );'))
-    finish(start("pair(listener())", 'rules = ( { match = { protocol = "udp"; }; report = true; } );'))
+    finish(start("pair(listener())", 'rules = ( { match = { protocol = "sctp"; }; report = true; } );'))
     finish(start("pair(listener())", 'rules = ( { match = { program = "no"; }; report = true; } );'))
     assert helper.take(timeout=0.2) is None
 
@@ -163,8 +163,13 @@ def test_connections_under_way(helper, start):
 
 def test_other_sockets_are_not_reported(helper, start, directory):
     finish(start(f"""
-        u = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-        u.connect(("127.0.0.1", 9))
+        r = socket.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_UDP) \\
+            if os.geteuid() == 0 else socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        if os.geteuid() == 0:
+            r.connect(("127.0.0.1", 9))
+        d = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        d.bind({str(directory / "datagrams.sock")!r})
+        d.sendto(b"x", {str(directory / "datagrams.sock")!r})
         x = socket.socket(socket.AF_UNIX)
         x.bind({str(directory / "unix.sock")!r})
         x.listen()
@@ -173,6 +178,79 @@ def test_other_sockets_are_not_reported(helper, start, directory):
         x.accept()
         """))
     assert helper.take().read() == []
+
+
+UDP = """
+    def udp(family=socket.AF_INET):
+        return socket.socket(family, socket.SOCK_DGRAM)
+    bound, connected, sending, both, six = udp(), udp(), udp(), udp(), udp(socket.AF_INET6)
+    bound.bind(("127.0.0.1", 0))
+    port = bound.getsockname()[1]
+    connected.connect(("127.0.0.1", port))
+    for _ in range(3):
+        sending.sendto(b"x", ("127.0.0.1", port))
+    both.bind(("127.0.0.1", 0))
+    both.connect(("127.0.0.1", port))
+    six.sendmsg([b"x"], [], 0, ("::1", port))
+    for _ in range(3):
+        for one in bound, both:
+            one.sendto(b"x", ("127.0.0.1", port))
+    failing = udp()
+    try:
+        failing.connect(("255.255.255.255", 9))
+    except OSError:
+        pass
+    for one in bound, connected, sending, both, six:
+        say(cookie(one), *one.getsockname()[:2])
+    """
+
+
+def test_udp(helper, start):
+    """A UDP socket is told of when it is bound, connected, or first sends; once, but for one that
+    is bound and connected."""
+    told = [line.split() for line in finish(start(UDP))]
+    records = helper.take().read()
+    bound, connected, sending, both, six = range(5)
+    order = [bound, connected, sending, both, both, six]
+    assert [one.cookie for one in records] == [int(told[at][0]) for at in order]
+    assert {(one.kind, one.protocol) for one in records} == {("datagram", socket.IPPROTO_UDP)}
+    ports = [int(one[2]) for one in told]
+    assert [one.local[1] for one in records] == [ports[at] for at in order]
+    assert [one.remote[1] for one in records] == [0, ports[bound], 0, 0, ports[bound], 0]
+
+
+def test_udp_only_where_a_rule_says_so(helper, start):
+    rules = """rules = ( { name = "out"; match = { protocol = "udp"; remote_port = 9; }; report = true; },
+                        { name = "all tcp"; match = { protocol = "tcp"; }; report = true; } );"""
+    finish(start("""
+        u, v = (socket.socket(socket.AF_INET, socket.SOCK_DGRAM) for _ in range(2))
+        u.connect(("127.0.0.1", 9))
+        v.connect(("127.0.0.1", 10))
+        v.sendto(b"x", ("127.0.0.1", 9))
+        pair(listener())
+        """, rules))
+    assert [(one.kind, one.rule) for one in helper.take().read()] == [
+        ("datagram", "out"), ("listen", "all tcp"), ("connect", "all tcp"), ("accept", "all tcp")]
+
+
+def test_a_helper_that_comes_late_is_told_of_udp_sockets_by_what_is_sent(directory, start):
+    process = start("""
+        u = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        u.bind(("127.0.0.1", 0))
+        say(cookie(u))
+        sys.stdin.readline()
+        for _ in range(40):
+            u.sendto(b"x", u.getsockname())
+            time.sleep(0.05)
+        """)
+    known = int(process.stdout.readline())
+    late = RingReceiver(directory / "helper.sock")
+    tell(process)
+    ring = late.take(20)
+    records = []
+    kernel.until(lambda: records.extend(ring.read()) or records, "the record", 10)
+    assert [one.cookie for one in records] == [known]
+    late.close()
 
 
 def test_mptcp(helper, start):

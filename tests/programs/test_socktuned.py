@@ -165,6 +165,17 @@ def refused(helper):
     return dropped["registration"] + dropped["message"] + dropped["unfinished"]
 
 
+def test_programs_killed_while_they_register_are_not_refused(helper):
+    """They are counted apart, and nobody is told of each."""
+    daemon = helper()
+    before = daemon.log()
+    for _ in range(20):
+        with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as one:
+            one.connect(str(daemon.directory / "helper.sock"))
+    daemon.until(lambda: daemon.status()["dropped"]["unfinished"] == 20, "all are counted")
+    assert refused(daemon) == 20 and daemon.log() == before
+
+
 # --- a client as it should be -------------------------------------------------------------------
 
 def test_connection_from_record_to_final(helper):

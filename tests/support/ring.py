@@ -19,7 +19,7 @@ RECORD = struct.Struct("=QQ16s16sIIHHHHHHBBBB")
 FAILURE = struct.Struct("=iii")
 OPTION = struct.Struct("=HH")
 BEGUN, REFUSED, UNANSWERED = 2, 4, 8  # of flags
-KINDS = {1: "connect", 2: "accept", 3: "listen"}
+KINDS = {1: "connect", 2: "accept", 3: "listen", 4: "datagram"}
 SEALS = 0x2 | 0x4 | 0x1  # F_SEAL_SHRINK, F_SEAL_GROW, F_SEAL_SEAL
 
 

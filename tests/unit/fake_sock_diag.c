@@ -5,6 +5,7 @@
 #include "policy.h"
 
 #include <criterion/criterion.h>
+#include <linux/sock_diag.h>
 #include <netinet/in.h>
 #include <stdlib.h>
 #include <string.h>
@@ -47,6 +48,8 @@ static void tell(const struct sock_diag *diag, enum sock_diag_event event,
                  const struct fake_socket *socket)
 {
     static uint8_t info[INFO_LENGTH];
+    static const uint32_t memory[SK_MEMINFO_VARS] = {[SK_MEMINFO_RCVBUF] = 4096};
+    const bool udp = socket->protocol == IPPROTO_UDP, has_queue = udp || socket->listens;
     const struct tcp_info_field *out = tcp_info_find("segs_out");
     info[out->offset] = 1;
     const struct sock_diag_answer answer = {.event = event,
@@ -57,10 +60,12 @@ static void tell(const struct sock_diag *diag, enum sock_diag_event event,
                                                                                   : ESTABLISHED,
                                             .uid = socket->uid,
                                             .owned = event == SOCK_DIAG_FOUND,
-                                            .info = socket->listens ? NULL : info,
-                                            .info_length = socket->listens ? 0 : sizeof info,
-                                            .receive_queue = socket->listens ? 3 : 0,
-                                            .send_queue = socket->listens ? 128 : 0};
+                                            .info = has_queue ? NULL : info,
+                                            .info_length = has_queue ? 0 : sizeof info,
+                                            .receive_queue = has_queue ? 3 : 0,
+                                            .send_queue = socket->listens ? 128 : 0,
+                                            .drops = udp ? kernel->drops : 0,
+                                            .memory = udp ? memory : NULL};
     diag->take(diag->context, &answer);
 }
 
@@ -85,6 +90,12 @@ static void close_fake(struct sock_diag *diag)
 static int fd_of_fake(const struct sock_diag *diag)
 {
     return diag->eventfd;
+}
+
+static void watch_fake_udp(struct sock_diag *diag, bool on)
+{
+    (void)diag;
+    kernel->watches_udp = on;
 }
 
 static struct fake_socket *find_socket(uint64_t cookie)
@@ -152,6 +163,7 @@ static const struct sock_diag_ops fake_ops = {
     .open = open_fake,
     .close = close_fake,
     .fd = fd_of_fake,
+    .watch_udp = watch_fake_udp,
     .lookup = look_up_fake,
     .dump = dump_fake,
     .is_dumping = fake_is_dumping,
@@ -179,7 +191,9 @@ void fake_kernel_free(struct fake_kernel *fake)
 
 static struct fake_socket socket_of(const struct connection_start *start, uid_t uid)
 {
-    return (struct fake_socket){.target = {.cookie = start->cookie, .flow = start->flow},
+    return (struct fake_socket){.target = {.cookie = start->cookie,
+                                           .flow = start->flow,
+                                           .udp = start->protocol == IPPROTO_UDP},
                                 .protocol = start->protocol,
                                 .uid = uid,
                                 .listens = start->role == ROLE_LISTEN};

@@ -4,6 +4,7 @@
 #include "tracked.h"
 
 #include <criterion/criterion.h>
+#include <netinet/in.h>
 #include <sys/eventfd.h>
 
 static struct fake_kernel *kernel;
@@ -218,4 +219,134 @@ Test(netns_monitor, without_sock_diag_connections_end_with_their_process)
     netns_monitor_lose_all(&kernel->conntrack, &owner);
     cr_assert_eq(newest_closed()->close_reason, CLOSE_LOST);
     netns_monitor_free(blind);
+}
+
+/* --- UDP sockets -------------------------------------------------------------------------------
+ */
+
+static struct connection_start udp_start(uint64_t cookie)
+{
+    struct connection_start start = start_of(cookie);
+    start.role = ROLE_DATAGRAM;
+    start.protocol = IPPROTO_UDP;
+    start.flow.remote_port = 0;
+    return start;
+}
+
+static struct connection *open_udp(uint64_t cookie, uid_t uid)
+{
+    struct connection_start start = udp_start(cookie);
+    bool refused;
+    fake_kernel_add(&start, uid);
+    return netns_monitor_open(monitor, &start, &refused);
+}
+
+static void dump_udp(uint32_t drops)
+{
+    kernel->drops = drops;
+    netns_monitor_dump(monitor, false);
+    (void)netns_monitor_read(monitor);
+}
+
+static const struct aggregate *only_aggregate(void)
+{
+    cr_assert_eq(aggregates_count(connections_aggregates(all)), 1);
+    return aggregates_at(connections_aggregates(all), 0);
+}
+
+Test(netns_monitor, udp_sockets_are_looked_at_by_a_dump_soon)
+{
+    cr_assert_not(netns_monitor_wants_dump(monitor));
+    open_udp(1, 1000);
+    look(1);
+    cr_assert_eq(kernel->lookups, 0);
+    cr_assert(kernel->watches_udp, "their ends are told from now on");
+    cr_assert(netns_monitor_wants_dump(monitor));
+    dump_udp(5);
+    cr_assert_eq(kernel->dumps, 1);
+    cr_assert_not(netns_monitor_wants_dump(monitor));
+    cr_assert_eq(find(1)->queue.length, 3);
+    cr_assert_eq(find(1)->queue.limit, 4096);
+    cr_assert_eq(find(1)->queue.dropped, 5);
+    cr_assert_eq(netns_monitor_sockets(monitor), 0, "they are no connections");
+}
+
+Test(netns_monitor, drops_of_a_udp_socket_are_counted_from_its_beginning)
+{
+    open_udp(1, 1000);
+    dump_udp(5);
+    cr_assert_eq(only_aggregate()->dropped, 5);
+    cr_assert_eq(only_aggregate()->queue_limit, 4096);
+    dump_udp(7);
+    cr_assert_eq(only_aggregate()->dropped, 7);
+    fake_kernel_destroy(1);
+    (void)netns_monitor_read(monitor);
+    cr_assert_eq(newest_closed()->close_reason, CLOSE_DATAGRAM);
+    cr_assert_eq(newest_closed()->data, DATA_FINAL);
+    cr_assert_eq(only_aggregate()->dropped, 7);
+    cr_assert_eq(only_aggregate()->queue_limit, 0);
+    cr_assert_eq(only_aggregate()->closed[CLOSE_DATAGRAM], 1);
+}
+
+Test(netns_monitor, drops_from_before_a_helper_started_are_not_counted)
+{
+    struct connection_start start = udp_start(1);
+    bool refused;
+    start.adopted = true;
+    fake_kernel_add(&start, 1000);
+    cr_assert_not_null(netns_monitor_open(monitor, &start, &refused));
+    dump_udp(5);
+    cr_assert_eq(only_aggregate()->dropped, 0);
+    dump_udp(7);
+    cr_assert_eq(only_aggregate()->dropped, 2);
+}
+
+Test(netns_monitor, another_users_udp_socket_is_rejected)
+{
+    open_udp(1, 2000);
+    dump_udp(5);
+    cr_assert_null(find(1));
+    cr_assert_eq(kernel->counts.dropped[DROP_FOREIGN], 1);
+    cr_assert_eq(aggregates_count(connections_aggregates(all)), 0);
+}
+
+Test(netns_monitor, the_end_of_a_udp_socket_at_another_port_is_not_believed)
+{
+    struct connection_start told = udp_start(1), other = told;
+    bool refused;
+    other.flow.local_port++;
+    fake_kernel_add(&told, 2000);
+    cr_assert_not_null(netns_monitor_open(monitor, &other, &refused));
+    fake_kernel_destroy(1);
+    (void)netns_monitor_read(monitor);
+    cr_assert_eq(kernel->counts.dropped[DROP_FOREIGN], 1);
+    cr_assert_eq(connections_size(all).closed, 0);
+}
+
+Test(netns_monitor, ends_of_udp_sockets_are_told_only_while_there_are_some)
+{
+    open_udp(1, 1000);
+    fake_kernel_destroy(1);
+    (void)netns_monitor_read(monitor);
+    cr_assert(kernel->watches_udp);
+    netns_monitor_dump(monitor, false);
+    cr_assert_not(kernel->watches_udp);
+}
+
+Test(netns_monitor, a_udp_socket_that_is_connected_after_bind_counts_once)
+{
+    struct connection_start start = udp_start(1);
+    bool refused;
+    start.options = (struct applied_options){.applied = 1, .named = 1, .names = {"SO_RCVBUF"}};
+    fake_kernel_add(&start, 1000);
+    cr_assert_not_null(netns_monitor_open(monitor, &start, &refused));
+    dump_udp(0);
+    start.flow.remote_port = 53;
+    start.options =
+        (struct applied_options){.applied = 2, .named = 2, .names = {"SO_RCVBUF", "IP_TOS"}};
+    cr_assert_not_null(netns_monitor_open(monitor, &start, &refused));
+    cr_assert_eq(only_aggregate()->opened, 1);
+    cr_assert_eq(only_aggregate()->applied, 2);
+    cr_assert_eq(only_aggregate()->outcome_count, 2);
+    cr_assert_eq(only_aggregate()->outcomes[0].count, 1);
 }

@@ -39,13 +39,13 @@ Test(query, parameters)
 Test(query, bad_parameters)
 {
     static const char *const bad[][2] = {
-        {"programme", "x"},   {"state", "estab"},
-        {"role", "datagram"}, {"role", ""},
-        {"closed", "yes"},    {"closed", "2"},
-        {"uid", "-1"},        {"uid", "4294967295"},
-        {"limit", "0"},       {"limit", "1e3"},
-        {"limit", NULL},      {"after", "18446744073709551616"},
-        {"after", " 1"},      {"after", "99999999999999999999999"},
+        {"programme", "x"}, {"state", "estab"},
+        {"role", "dgram"},  {"role", ""},
+        {"closed", "yes"},  {"closed", "2"},
+        {"uid", "-1"},      {"uid", "4294967295"},
+        {"limit", "0"},     {"limit", "1e3"},
+        {"limit", NULL},    {"after", "18446744073709551616"},
+        {"after", " 1"},    {"after", "99999999999999999999999"},
     };
 
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {

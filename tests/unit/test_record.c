@@ -174,13 +174,13 @@ Test(record, of_nothing_else)
 {
     struct scene scene;
     struct sockinfo sockinfo;
-    struct record record = {.kind = RECORD_CONNECT};
+    struct record record = {.kind = RECORD_CONNECT}, other = record;
     int datagram = socket(AF_INET, SOCK_DGRAM, 0);
 
     open_scene(&scene);
     cr_expect_eq(record_roles(&scene.compiled.policy, &scene.active), ROLE_STREAM);
     cr_assert(connecting(&scene, &sockinfo));
-    cr_expect_not(record_fill(&scene.maker, datagram, &sockinfo, NULL, &record), "not TCP");
+    cr_expect_not(record_fill(&scene.maker, datagram, &sockinfo, NULL, &other), "not TCP");
     cr_assert(connecting(&scene, &sockinfo));
     sockinfo.remote.bytes[12] = 10;
     cr_expect_not(record_fill(&scene.maker, scene.client, &sockinfo, NULL, &record), "no rule");
@@ -190,6 +190,44 @@ Test(record, of_nothing_else)
     cr_expect_eq(record.rule, RECORD_RULE_UNNAMED);
     close(datagram);
     close_scene(&scene);
+}
+
+Test(record, of_udp_sockets)
+{
+    struct sockinfo sockinfo;
+    struct record record = {.kind = RECORD_CONNECT}, failed = {.flags = RECORD_REFUSED};
+    struct compiled compiled = compiled_from(
+        "rules = ( { name = \"x\"; match = { role = \"datagram\"; }; report = true; } );");
+    const uint32_t first = 0;
+    const struct active active = {&first, 1};
+    const uint16_t results[POLICY_OPTIONS_MAX] = {0};
+    const struct record_maker maker = {&compiled.policy, &active, results, 1};
+    const struct sockaddr_in to = {
+        .sin_family = AF_INET, .sin_port = htons(9), .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    int datagram = socket(AF_INET, SOCK_DGRAM, 0), stream = socket(AF_INET, SOCK_STREAM, 0);
+
+    cr_expect_eq(record_roles(&compiled.policy, &active), ROLE_DATAGRAM);
+    cr_assert_eq(connect(datagram, (const struct sockaddr *)&to, sizeof to), 0);
+    cr_assert(
+        sockinfo_at_address(&sockinfo, PHASE_CONNECT, (const struct sockaddr *)&to, sizeof to));
+    cr_assert_not(record_fill_begun(&maker, datagram, &sockinfo, &record));
+    cr_assert(
+        sockinfo_at_address(&sockinfo, PHASE_CONNECT, (const struct sockaddr *)&to, sizeof to));
+    record.kind = RECORD_CONNECT;
+    cr_assert(record_fill(&maker, datagram, &sockinfo, NULL, &record));
+    cr_expect_eq(record.kind, RECORD_DATAGRAM);
+    cr_expect_eq(record.protocol, IPPROTO_UDP);
+    cr_expect_eq(record.cookie, cookie_of(datagram));
+    cr_expect_eq(record.remote_port, 9);
+    cr_expect_neq(record.local_port, 0);
+    failed.kind = RECORD_DATAGRAM;
+    cr_expect_not(record_fill(&maker, datagram, &sockinfo, NULL, &failed), "as it was before");
+    record.kind = RECORD_DATAGRAM;
+    cr_assert(sockinfo_at_address(&sockinfo, PHASE_BIND, (const struct sockaddr *)&to, sizeof to));
+    cr_expect_not(record_fill(&maker, stream, &sockinfo, NULL, &record), "bind() of a stream");
+    close(datagram);
+    close(stream);
+    compiled_free(&compiled);
 }
 
 Test(record, plan_of_a_registration)

@@ -134,7 +134,8 @@ const struct command stats_command = {
     .synopsis = "[--closed] [--program GLOB] [--rule NAME] [--role ROLE] [--state STATE] "
                 "[--reason WHY] [--sort KEY] [--wide | --json]",
     .details =
-        "Prints a line for each connection and listener of the programs whose rules say "
+        "Prints a line for each connection, listener and UDP socket of the programs whose rules "
+        "say "
         "`report = true`, as socktuned(8) knows them: your own, or everyone's for root and the "
         "group socktune. A terminal gets the columns that fit; a pipe gets all.",
     .flags = flags,

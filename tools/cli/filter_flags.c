@@ -14,7 +14,7 @@
 
 void filter_list_roles(char *text, size_t size)
 {
-    names_list(role_names, ROLE_CONNECT | ROLE_LISTEN | ROLE_ACCEPT, text, size);
+    names_list(role_names, ROLE_ALL, text, size);
 }
 
 void filter_list_states(char *text, size_t size)

@@ -22,7 +22,8 @@
 
 #define SEQUENCE_LOOKUP 1u
 #define SEQUENCE_DUMP   1000u
-#define SEQUENCE_MPTCP  1001u /* a dump too */
+#define SEQUENCE_MPTCP  1001u /* dumps too */
+#define SEQUENCE_UDP    1002u
 #define MESSAGES        16u
 #define MESSAGE_SIZE    16384u
 /* 50,000 closes a second, 1280 bytes each, for a good quarter of a second. */
@@ -112,6 +113,15 @@ int sock_diag_fd(const struct sock_diag *diag)
     return diag->fd;
 }
 
+void sock_diag_watch_udp(struct sock_diag *diag, bool on)
+{
+    static const int groups[] = {SKNLGRP_INET_UDP_DESTROY, SKNLGRP_INET6_UDP_DESTROY};
+    for (size_t i = 0; i < sizeof groups / sizeof *groups; i++)
+        (void)setsockopt(diag->fd, SOL_NETLINK,
+                         on ? NETLINK_ADD_MEMBERSHIP : NETLINK_DROP_MEMBERSHIP, &groups[i],
+                         sizeof groups[i]);
+}
+
 bool sock_diag_is_dumping(const struct sock_diag *diag)
 {
     return diag->dumping;
@@ -161,10 +171,19 @@ static int take_attribute(const struct nlattr *attribute, void *context)
                mnl_attr_get_payload_len(attribute) >= (SK_MEMINFO_DROPS + 1) * sizeof(uint32_t)) {
         answer->memory = mnl_attr_get_payload(attribute);
         answer->drops = answer->memory[SK_MEMINFO_DROPS];
+    } else if (type == INET_DIAG_PROTOCOL && mnl_attr_get_payload_len(attribute) >= 1) {
+        answer->target.udp = mnl_attr_get_u8(attribute) == IPPROTO_UDP;
     } else if (type == INET_DIAG_CONG && mnl_attr_validate(attribute, MNL_TYPE_NUL_STRING) == 0) {
         answer->congestion = mnl_attr_get_str(attribute);
     }
     return MNL_CB_OK;
+}
+
+/* Ends tell it in an attribute. */
+static bool asked_for_udp(const struct sock_diag *diag, uint32_t sequence)
+{
+    uint32_t index = sequence - SEQUENCE_LOOKUP;
+    return sequence == SEQUENCE_UDP || (index < diag->target_count && diag->targets[index].udp);
 }
 
 static void take_socket(const struct sock_diag *diag, const struct nlmsghdr *header)
@@ -188,11 +207,12 @@ static void take_socket(const struct sock_diag *diag, const struct nlmsghdr *hea
     answer.owned = message->idiag_inode != 0;
     answer.inode = message->idiag_inode;
     answer.timer = message->idiag_timer;
+    answer.target.udp = asked_for_udp(diag, header->nlmsg_seq);
     answer.receive_queue = message->idiag_rqueue;
     answer.send_queue = message->idiag_wqueue;
     (void)mnl_attr_parse(header, sizeof *message, take_attribute, &answer);
     answer.mptcp = header->nlmsg_seq == SEQUENCE_MPTCP;
-    if (answer.mptcp)
+    if (answer.mptcp || answer.target.udp)
         answer.info = NULL;
     diag->take(diag->context, &answer);
 }
@@ -242,9 +262,9 @@ static int receive(struct sock_diag *diag)
     count = recvmmsg(diag->fd, messages, MESSAGES, MSG_DONTWAIT, NULL);
     if (count < 0) {
         /* ENOBUFS: messages were lost, which sock_diag_overruns() counts. */
-        if (errno == ENOBUFS)
+        if (errno == ENOBUFS || errno == EINTR)
             return receive(diag);
-        return errno == EAGAIN || errno == EINTR ? 0 : -1;
+        return errno == EAGAIN ? 0 : -1;
     }
     for (int i = 0; i < count; i++)
         if (from[i].nl_pid == 0 && !(messages[i].msg_hdr.msg_flags & MSG_TRUNC))
@@ -286,22 +306,38 @@ static void put_address(__be32 to[4], const uint8_t from[16], uint8_t family)
         memcpy(to, from, 16);
 }
 
+/* The kernel looks for a UDP socket with its ends exchanged (udp_dump_one() in
+ * net/ipv4/udp_diag.c).
+ */
+static struct flow wanted_flow(const struct sock_diag_target *target)
+{
+    struct flow flow = target->flow;
+    if (target->udp) {
+        memcpy(flow.local, target->flow.remote, sizeof flow.local);
+        memcpy(flow.remote, target->flow.local, sizeof flow.remote);
+        flow.local_port = target->flow.remote_port;
+        flow.remote_port = target->flow.local_port;
+    }
+    return flow;
+}
+
 /* An IPv6 socket that speaks IPv4 is found under its IPv4 addresses; its v4-mapped ones do as
  * well, since the kernel unwraps them. */
 static void put_target(struct inet_diag_req_v2 *request, const struct sock_diag_target *target)
 {
     uint8_t family = (uint8_t)target->flow.family;
+    const struct flow flow = wanted_flow(target);
 
     if (family == AF_INET && !is_mapped(target->flow.local))
         family = AF_INET6;
     request->sdiag_family = family;
-    request->sdiag_protocol = IPPROTO_TCP;
+    request->sdiag_protocol = target->udp ? IPPROTO_UDP : IPPROTO_TCP;
     request->idiag_ext = EXTENSIONS;
     request->idiag_states = ~0u;
-    request->id.idiag_sport = htons(target->flow.local_port);
-    request->id.idiag_dport = htons(target->flow.remote_port);
-    put_address(request->id.idiag_src, target->flow.local, family);
-    put_address(request->id.idiag_dst, target->flow.remote, family);
+    request->id.idiag_sport = htons(flow.local_port);
+    request->id.idiag_dport = htons(flow.remote_port);
+    put_address(request->id.idiag_src, flow.local, family);
+    put_address(request->id.idiag_dst, flow.remote, family);
     request->id.idiag_if = target->ifindex;
     request->id.idiag_cookie[0] =
         target->any_cookie ? INET_DIAG_NOCOOKIE : (uint32_t)target->cookie;
@@ -312,9 +348,12 @@ static void put_target(struct inet_diag_req_v2 *request, const struct sock_diag_
 static int send_to_kernel(const struct sock_diag *diag, const void *bytes, size_t length)
 {
     struct sockaddr_nl kernel = {.nl_family = AF_NETLINK};
-    ssize_t sent =
-        sendto(diag->fd, bytes, length, MSG_DONTWAIT, (struct sockaddr *)&kernel, sizeof kernel);
+    ssize_t sent;
 
+    do
+        sent = sendto(diag->fd, bytes, length, MSG_DONTWAIT, (struct sockaddr *)&kernel,
+                      sizeof kernel);
+    while (sent < 0 && errno == EINTR);
     return sent == (ssize_t)length ? 0 : -1;
 }
 
@@ -346,8 +385,10 @@ int sock_diag_dump(struct sock_diag *diag, uint8_t family, uint16_t protocol, ui
 {
     uint8_t bytes[128] __attribute__((aligned(8)));
     bool mptcp = protocol == IPPROTO_MPTCP;
-    struct inet_diag_req_v2 *request =
-        put_request(bytes, NLM_F_DUMP, mptcp ? SEQUENCE_MPTCP : SEQUENCE_DUMP);
+    struct inet_diag_req_v2 *request = put_request(bytes, NLM_F_DUMP,
+                                                   mptcp                     ? SEQUENCE_MPTCP
+                                                   : protocol == IPPROTO_UDP ? SEQUENCE_UDP
+                                                                             : SEQUENCE_DUMP);
     struct nlmsghdr *header = (struct nlmsghdr *)(void *)bytes;
 
     if (diag->dumping) {
@@ -371,6 +412,7 @@ const struct sock_diag_ops sock_diag_kernel = {
     .open = sock_diag_open,
     .close = sock_diag_close,
     .fd = sock_diag_fd,
+    .watch_udp = sock_diag_watch_udp,
     .lookup = sock_diag_lookup,
     .dump = sock_diag_dump,
     .is_dumping = sock_diag_is_dumping,

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * sock_diag(7) of one network namespace, through one netlink socket: lookups by cookie, dumps, and
- * the multicast by which the kernel tells of each TCP socket that it destroys.
+ * the multicast by which the kernel tells of each TCP socket, and if wanted of each UDP socket,
+ * that it destroys.
  *
  * The socket may come from a program that keeps a duplicate. That program can make it fall silent
  * or lose messages, which costs it its own reports; it cannot put words into the kernel's mouth:
@@ -22,7 +23,7 @@
 enum sock_diag_event {
     SOCK_DIAG_FOUND,    /* a socket, by lookup or dump */
     SOCK_DIAG_MISSING,  /* a lookup found nothing; only `target` is set */
-    SOCK_DIAG_DESTROYED /* a TCP socket is gone; state and tcp_info are its last */
+    SOCK_DIAG_DESTROYED /* a socket is gone; state and tcp_info are its last */
 };
 
 /* A socket whose cookie and flow are known. */
@@ -31,11 +32,12 @@ struct sock_diag_target {
     struct flow flow;
     uint32_t ifindex;
     bool any_cookie; /* in a lookup: whatever TCP socket has these ends; it may be a listener */
+    bool udp;        /* the protocol is UDP */
 };
 
 struct sock_diag_answer {
     enum sock_diag_event event;
-    bool mptcp; /* the socket's protocol is MPTCP, not TCP */
+    bool mptcp; /* the socket's protocol is MPTCP */
     struct sock_diag_target target;
     unsigned state;
     uid_t uid;
@@ -79,6 +81,9 @@ void sock_diag_close(struct sock_diag *diag);
 
 int sock_diag_fd(const struct sock_diag *diag);
 
+/* Be told of the ends of UDP sockets too, or not any more. */
+void sock_diag_watch_udp(struct sock_diag *diag, bool on);
+
 /* Ask for up to SOCK_DIAG_BATCH sockets and hand over the answers; destroy events that lie in
  * between are handed over too. -1: the socket is dead. */
 int sock_diag_lookup(struct sock_diag *diag, const struct sock_diag_target *targets,
@@ -104,6 +109,7 @@ struct sock_diag_ops {
     struct sock_diag *(*open)(int fd, sock_diag_take *take, void *context);
     void (*close)(struct sock_diag *diag);
     int (*fd)(const struct sock_diag *diag);
+    void (*watch_udp)(struct sock_diag *diag, bool on);
     int (*lookup)(struct sock_diag *diag, const struct sock_diag_target *targets, unsigned count);
     int (*dump)(struct sock_diag *diag, uint8_t family, uint16_t protocol, uint32_t states);
     bool (*is_dumping)(const struct sock_diag *diag);

@@ -80,6 +80,12 @@ static double queue_of(const void *row, int index, double now)
     return ((const struct reported *)row)->queue;
 }
 
+static double dropped_of(const void *row, int index, double now)
+{
+    (void)index, (void)now;
+    return ((const struct reported *)row)->dropped;
+}
+
 static double refused_of(const void *row, int index, double now)
 {
     const struct reported *connection = row;
@@ -123,6 +129,10 @@ static void queue_cell(const void *row, double now, char text[CELL_SIZE])
     (void)now;
     if (isnan(connection->queue))
         return;
+    if (reported_is_datagram(connection)) {
+        human_bytes(connection->queue, text);
+        return;
+    }
     snprintf(text, CELL_SIZE, "%.0f", connection->queue);
     if (!isnan(connection->queue_limit))
         snprintf(text + strlen(text), CELL_SIZE - strlen(text), "/%.0f", connection->queue_limit);
@@ -146,6 +156,7 @@ static const struct column own_columns[] = {
     {"congestion",  "CC",        TEXT_CONGESTION, text_of, NULL,       NULL,          NULL,       10, 150,  18,  false},
     {"rate",        "RATE/s",    0,               NULL,    rate_of,    NULL,          rate_cell,  8,  170,  15,  false},
     {"queue",       "QUEUE",     0,               NULL,    queue_of,   NULL,          queue_cell, 10, 200,  20,  false},
+    {"dropped",     "DROPPED",   0,               NULL,    dropped_of, NULL,          NULL,       8,  205,  17,  false},
     {"refused",     "REFUSED",   0,               NULL,    refused_of, NULL,          NULL,       8,  210,  21,  false},
     {"limit",       "LIMITED BY", 0,              NULL,    limit_of,   NULL,          limit_cell, 16, 220,  19,  true},
     {"data",        "DATA",      TEXT_DATA,       text_of, NULL,       NULL,          NULL,       8,  230,  22,  false},
@@ -226,7 +237,10 @@ void connection_totals_line(const struct reported_totals *totals, bool closed, c
         snprintf(counts, sizeof counts, *totals->reasons ? "%zu closed: %s" : "%zu closed",
                  totals->count, totals->reasons);
     else
-        snprintf(counts, sizeof counts, "%zu open, %zu listening", totals->open, totals->listening);
+        snprintf(counts, sizeof counts,
+                 totals->datagram ? "%zu open, %zu listening, %zu of UDP"
+                                  : "%zu open, %zu listening",
+                 totals->open, totals->listening, totals->datagram);
     snprintf(line, size, "%s; sent %s, received %s, retransmitted %s%%", counts, sent, received,
              loss);
 }

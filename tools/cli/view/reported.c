@@ -58,7 +58,8 @@ static char *endpoint_of(const json_t *object, const char *name)
 bool reported_read(struct reported *connection, const json_t *object)
 {
     const json_t *info = json_object_get(object, "tcp_info");
-    const json_t *queue = json_object_get(object, "accept_queue");
+    const json_t *accepts = json_object_get(object, "accept_queue");
+    const json_t *queue = accepts != NULL ? accepts : json_object_get(object, "receive_queue");
     bool complete = true;
     size_t count;
     const struct tcp_info_field *fields = tcp_info_table(&count);
@@ -78,6 +79,7 @@ bool reported_read(struct reported *connection, const json_t *object)
     connection->sampled = number_of(object, "sampled");
     connection->queue = number_of(queue, "length");
     connection->queue_limit = number_of(queue, "limit");
+    connection->dropped = number_of(queue, "dropped");
     connection->refused =
         (unsigned)json_object_size(json_object_get(json_object_get(object, "options"), "failed"));
     if (!complete)
@@ -100,6 +102,11 @@ double reported_age(const struct reported *connection, double now)
 bool reported_listens(const struct reported *connection)
 {
     return strcmp(connection->texts[TEXT_ROLE], "listen") == 0;
+}
+
+bool reported_is_datagram(const struct reported *connection)
+{
+    return strcmp(connection->texts[TEXT_ROLE], "datagram") == 0;
 }
 
 static bool is_bulk(const struct reported *connection)
@@ -200,6 +207,8 @@ struct reported_totals reported_list_total(const struct reported_list *connectio
         totals.lost += strcmp(one->texts[TEXT_DATA], "lost") == 0;
         if (reported_listens(one) && isnan(one->closed))
             totals.listening++;
+        else if (reported_is_datagram(one) && isnan(one->closed))
+            totals.datagram++;
         else
             totals.open += isnan(one->closed) ? 1 : 0;
     }

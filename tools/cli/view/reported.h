@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A connection that the helper reports, as `stats` and `top` know it.
+ * A connection, a listener or a UDP socket that the helper reports, as `stats` and `top` know it.
  */
 #ifndef SOCKTUNE_REPORTED_H
 #define SOCKTUNE_REPORTED_H
@@ -33,8 +33,11 @@ struct reported {
     double opened;  /* seconds of the epoch */
     double closed;  /* the same; NAN: it is open */
     double sampled; /* the same; NAN: never */
-    double queue;   /* of a listener: connections that wait for accept(); NAN: not told */
+    /* Of a listener, connections that wait for accept(); of a UDP socket, bytes that wait to be
+     * received. How many may, and what was dropped. NAN: not told. */
+    double queue;
     double queue_limit;
+    double dropped;
     unsigned refused; /* options that rules gave and the kernel refused */
 };
 
@@ -51,6 +54,7 @@ void reported_free(struct reported *connection);
 double reported_age(const struct reported *connection, double now);
 
 bool reported_listens(const struct reported *connection);
+bool reported_is_datagram(const struct reported *connection);
 
 /* Bytes a second that the path delivers, or at least delivers where the program sends less
  * (app_limited); NAN where the kernel's figure means nothing, see tcp_info_is_bulk(). */
@@ -75,7 +79,7 @@ void reported_list_free(struct reported_list *connections);
 
 /* What the table below it comes to. */
 struct reported_totals {
-    size_t count, open, listening, lost;
+    size_t count, open, listening, datagram, lost;
     double sent, retransmitted, received; /* bytes */
     char reasons[128];                    /* "7 fin, 2 timeout"; "" where all are open */
 };

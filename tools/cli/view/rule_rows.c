@@ -64,8 +64,8 @@ static bool read_row(struct rule_row *row, const json_t *object)
     }
     row->numbers[RULE_OPEN] = number_at(object, "open");
     row->numbers[RULE_OPENED] = number_at(object, "opened");
-    row->numbers[RULE_BAD] =
-        number_at(object, "closed") - number_at(ends, "fin") - number_at(ends, "listener");
+    row->numbers[RULE_BAD] = number_at(object, "closed") - number_at(ends, "fin") -
+                             number_at(ends, "listener") - number_at(ends, "datagram");
     row->numbers[RULE_DROPPED] = number_at(object, "dropped");
     row->numbers[RULE_QUEUE] = number_at(json_object_get(object, "accept_queue"), "length");
     row->numbers[RULE_BYTES_SENT] = number_at(info, "bytes_sent");
@@ -179,12 +179,13 @@ static double number_of(const void *row, int index, double now)
 {
     const struct rule_row *rule = row;
     bool listens = strcmp(rule->texts[RULE_ROLE], "listen") == 0;
+    bool connects = !listens && strcmp(rule->texts[RULE_ROLE], "datagram") != 0;
 
     (void)now;
-    /* What only listeners have, and what they do not have. */
-    if ((index == RULE_QUEUE && !listens) || (listens && index == RULE_BAD) ||
-        (index == RULE_DROPPED && !listens && rule->numbers[RULE_DROPPED] == 0) ||
-        (listens && (index == RULE_SENT_RATE || index == RULE_RECEIVED_RATE)))
+    /* What only listeners, or only connections have. */
+    if ((index == RULE_QUEUE && !listens) || (!connects && index == RULE_BAD) ||
+        (index == RULE_DROPPED && connects && rule->numbers[RULE_DROPPED] == 0) ||
+        (!connects && (index == RULE_SENT_RATE || index == RULE_RECEIVED_RATE)))
         return NAN;
     return rule->numbers[index];
 }

@@ -297,7 +297,7 @@ static void draw_help(void)
         "i                    the other way round",
         "p                    only programs of a name; * and ? stand for others",
         "r                    only those of a rule",
-        "o                    only those in a role: connect, accept, listen",
+        "o                    only those in a role: connect, accept, listen, datagram",
         "t                    only those in a state: established, close-wait ...",
         "e                    only those that ended so: fin, reset, timeout ...",
         "                     (an empty line takes a filter away)",

@@ -154,9 +154,15 @@ static uint8_t role_of(uint8_t kind)
 {
     static const uint8_t roles[] = {[RECORD_CONNECT] = ROLE_CONNECT,
                                     [RECORD_ACCEPT] = ROLE_ACCEPT,
-                                    [RECORD_LISTEN] = ROLE_LISTEN};
+                                    [RECORD_LISTEN] = ROLE_LISTEN,
+                                    [RECORD_DATAGRAM] = ROLE_DATAGRAM};
 
     return roles[kind];
+}
+
+static bool is_connection(const struct record *record)
+{
+    return record->kind == RECORD_CONNECT || record->kind == RECORD_ACCEPT;
 }
 
 /* A socket that was there before, or a connection that says to be in an arm and is not, takes no
@@ -167,7 +173,7 @@ static void take_arm(const struct client_entry *entry, const struct record *reco
     const struct client_trial *arm;
 
     if (entry->trials == NULL || record->rule >= entry->client.rule_count ||
-        record->kind == RECORD_LISTEN || start->adopted)
+        !is_connection(record) || start->adopted)
         return;
     arm = &entry->trials[record->rule];
     if (arm->number == 0 || !trial_has(&arm->text, record->cookie, record->time_ns))
@@ -190,9 +196,8 @@ static struct connection_start start_of(struct client_entry *entry, const struct
                                  : now_monotonic() - entry->client.registered + CLOCK_TOLERANCE),
         .program = entry->client.program,
         .rule = record->rule < entry->client.rule_count ? entry->rules[record->rule] : "",
-        .peer = record->kind == RECORD_LISTEN
-                    ? ""
-                    : peer_classes_find(&parts->config->peers, record->remote),
+        .peer =
+            is_connection(record) ? peer_classes_find(&parts->config->peers, record->remote) : "",
         .owner = &entry->owner,
         .flow = flow_of_record(record),
         .ifindex = record->interface,

@@ -32,7 +32,8 @@ const char *handoff_parse(const void *message, size_t size, struct handoff *hand
         return "a handoff of another version";
     if (handoff->size != size)
         return "a handoff of another size than it says";
-    if (!ring_record_is_sane(&handoff->record) || handoff->record.kind == RECORD_LISTEN)
+    if (!ring_record_is_sane(&handoff->record) || handoff->record.kind == RECORD_LISTEN ||
+        handoff->record.kind == RECORD_DATAGRAM)
         return "a handoff without a proper record";
     return NULL;
 }

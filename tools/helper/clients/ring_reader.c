@@ -118,11 +118,13 @@ void ring_reader_beat(struct ring_reader *reader, uint64_t now_ns)
 
 bool ring_record_is_sane(const struct record *record)
 {
-    if (record->kind < RECORD_CONNECT || record->kind > RECORD_LISTEN)
+    bool datagram = record->kind == RECORD_DATAGRAM;
+    if (record->kind < RECORD_CONNECT || record->kind > RECORD_DATAGRAM)
         return false;
     if (record->family != AF_INET && record->family != AF_INET6)
         return false;
-    if (record->protocol != IPPROTO_TCP && record->protocol != IPPROTO_MPTCP)
+    if (datagram ? record->protocol != IPPROTO_UDP
+                 : record->protocol != IPPROTO_TCP && record->protocol != IPPROTO_MPTCP)
         return false;
     return record->cookie != 0 && record->applied <= POLICY_OPTIONS_MAX &&
            record->named <= record->applied && record->named <= RECORD_NAMED_MAX;

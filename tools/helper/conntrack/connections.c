@@ -67,6 +67,11 @@ static uint16_t option_index(const char *name)
     return (uint16_t)option_name_count++;
 }
 
+bool connection_has_queue(const struct connection *connection)
+{
+    return (connection->role & (ROLE_LISTEN | ROLE_DATAGRAM)) != 0;
+}
+
 struct option_failure connection_failure(const struct connection *connection, unsigned i)
 {
     return (struct option_failure){option_names[connection->failures[i].option],
@@ -480,18 +485,49 @@ static void fill(struct connection *connection, const struct connection_start *s
     connection->missing_since = 0;
 }
 
-/* The same socket once more: connect() after one that failed, listen() with another backlog. */
+static bool has_option(const struct applied_options *options, const char *name)
+{
+    for (unsigned i = 0; i < options->named; i++)
+        if (strcmp(options->names[i], name) == 0)
+            return true;
+    for (unsigned i = 0; i < options->failure_count; i++)
+        if (strcmp(options->failures[i].option, name) == 0)
+            return true;
+    return false;
+}
+
+/* What a UDP socket got at connect() that it had not got at bind(), of which it was told before. */
+static struct applied_options added_options(const struct connection *connection,
+                                            const struct applied_options *now)
+{
+    const struct applied_options before = kept_options(connection);
+    struct applied_options added = {
+        .applied = now->applied > before.applied ? now->applied - before.applied : 0};
+    for (unsigned i = 0; i < now->named; i++)
+        if (!has_option(&before, now->names[i]) && added.named < added.applied)
+            added.names[added.named++] = now->names[i];
+    for (unsigned i = 0; i < now->failure_count; i++)
+        if (!has_option(&before, now->failures[i].option))
+            added.failures[added.failure_count++] = now->failures[i];
+    return added;
+}
+
+/* The same socket once more: connect() after one that failed or after bind(), listen() with another
+ * backlog. */
 static void open_again(struct connection *connection, const struct connection_start *start)
 {
     fill(connection, start);
     /* A program that tells once more of what it has open has done nothing new to it. */
     if (start->adopted || start->begun)
         return;
+    const struct applied_options given = connection->role == ROLE_DATAGRAM
+                                             ? added_options(connection, &start->options)
+                                             : start->options;
     connection->ifindex = start->ifindex;
     connection->state = 0;
     keep_options(connection, &start->options);
     if (connection->aggregate != NULL)
-        aggregate_options(connection->aggregate, &start->options);
+        aggregate_options(connection->aggregate, &given);
 }
 
 static struct connection *open_new(struct connections *all, const struct connection_start *start)
@@ -572,8 +608,8 @@ void connections_confirm(struct connections *all, struct connection *connection)
         connection->opened);
     aggregate_opened(connection->aggregate);
     aggregate_options(connection->aggregate, &options);
-    aggregate_queue(connection->aggregate,
-                    (struct accept_queue){.dropped = connection->queue.dropped}, connection->queue);
+    aggregate_queue(connection->aggregate, connection->role,
+                    (struct socket_queue){.dropped = connection->queue.dropped}, connection->queue);
     connection_info(connection, &info);
     if (info.length > 0 && !connection->adopted)
         aggregate_sampled(connection->aggregate, &none, &info);
@@ -622,13 +658,23 @@ static bool take_reading(struct connection *connection, const struct connection_
     read_info(reading, &new);
     if (reading->congestion && reading->congestion[0])
         strncpy(connection->congestion, reading->congestion, sizeof connection->congestion - 1);
-    if (connection->role == ROLE_LISTEN || new.length == 0)
+    if (connection_has_queue(connection) || new.length == 0)
         return false;
     connection_info(connection, &old);
     if (end && is_wiped(&old, &new))
         return false;
     take_figures(connection, reading, &old, &new);
     return true;
+}
+
+/* What it dropped before it was known to us is not counted. */
+static void take_queue(struct connection *connection, const struct socket_queue *queue, bool first)
+{
+    if (first && (connection->role == ROLE_LISTEN || connection->adopted))
+        connection->queue.dropped = queue->dropped;
+    if (connection->aggregate != NULL)
+        aggregate_queue(connection->aggregate, connection->role, connection->queue, *queue);
+    connection->queue = *queue;
 }
 
 void connections_sample(struct connections *all, struct connection *connection,
@@ -642,13 +688,8 @@ void connections_sample(struct connections *all, struct connection *connection,
     (void)take_reading(connection, reading, false);
     connection->data = DATA_SAMPLE;
     connection->sampled = reading->when;
-    if (connection->role == ROLE_LISTEN) {
-        if (first) /* what it dropped before it was known to us is not counted */
-            connection->queue.dropped = reading->queue.dropped;
-        if (connection->aggregate != NULL)
-            aggregate_queue(connection->aggregate, connection->queue, reading->queue);
-        connection->queue = reading->queue;
-    }
+    if (connection_has_queue(connection))
+        take_queue(connection, &reading->queue, first);
 }
 
 void connections_set_options(struct connections *all, struct connection *connection,
@@ -697,8 +738,8 @@ static enum close_reason find_ending(const struct connection *connection, enum c
 
     if (data == DATA_LOST || !reading)
         return connection->failed ? connection->failed : CLOSE_LOST;
-    if (connection->role == ROLE_LISTEN)
-        return CLOSE_LISTENER;
+    if (connection_has_queue(connection))
+        return connection->role == ROLE_LISTEN ? CLOSE_LISTENER : CLOSE_DATAGRAM;
     connection_info(connection, &sample);
     read_info(reading, &last);
     if (last.length == 0)
@@ -715,9 +756,9 @@ static void count_close(const struct connection *connection, enum close_reason r
     struct tcp_info_bytes info;
     if (aggregate == NULL)
         return;
-    aggregate_queue(aggregate, connection->queue, (struct accept_queue){0});
-    if (connection->role == ROLE_LISTEN) {
-        aggregate_listener_closed(aggregate, reason);
+    aggregate_queue(aggregate, connection->role, connection->queue, (struct socket_queue){0});
+    if (connection_has_queue(connection)) {
+        aggregate_socket_closed(aggregate, reason);
         return;
     }
     connection_info(connection, &info);
@@ -759,7 +800,7 @@ void connections_close(struct connections *all, struct connection *connection,
     connection->closed = reading ? reading->when : connection->missing_since;
     if (connection->closed == 0)
         connection->closed = connection->sampled ? connection->sampled : connection->opened;
-    if (data == DATA_FINAL && !told && connection->role != ROLE_LISTEN)
+    if (data == DATA_FINAL && !told && !connection_has_queue(connection))
         data = connection->info_length ? DATA_SAMPLE
                : connection->failed    ? DATA_FINAL /* there never were any figures */
                                        : DATA_LOST;
@@ -780,8 +821,8 @@ void connections_reject(struct connections *all, struct connection *connection)
     struct connection gone = *connection;
 
     if (gone.aggregate != NULL) {
-        aggregate_queue(gone.aggregate, gone.queue, (struct accept_queue){0});
-        aggregate_listener_closed(gone.aggregate, CLOSE_REJECTED);
+        aggregate_queue(gone.aggregate, gone.role, gone.queue, (struct socket_queue){0});
+        aggregate_socket_closed(gone.aggregate, CLOSE_REJECTED);
     }
     forget(all, connection);
     release(all, &gone);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What the helper knows: the connections that are open, those that closed last, and the sums by
+ * What the helper knows: the connections that are open (here listeners and UDP sockets are
+ * connections too, as far as nothing else is said), those that closed last, and the sums by
  * program, rule and role that never fall. Nothing here does I/O; one thread uses it, no locks.
  *
  * A connection's identity is {network namespace's cookie, socket's cookie}: both are unique as
@@ -52,11 +53,11 @@ struct connection {
     struct aggregate *aggregate;        /* where it counts; NULL: nowhere (yet), and once closed */
     struct connection_options *options; /* NULL: it was not handed over */
     void *owner;      /* the namespace, as the poller knows it; NULL once closed */
-    struct flow flow; /* the remote end is all 0 for a listener */
+    struct flow flow; /* the remote end is all 0 for a listener, and of a UDP socket without one */
     uint32_t ifindex; /* bound to this interface; 0: none, or not known yet */
     pid_t pid;        /* that made the call */
     uid_t uid;
-    uint16_t protocol;    /* IPPROTO_TCP, IPPROTO_MPTCP */
+    uint16_t protocol;    /* IPPROTO_TCP, IPPROTO_MPTCP, IPPROTO_UDP */
     uint8_t role;         /* enum role_bit */
     uint8_t state;        /* as tcp_state_name() wants it; 0: not known yet */
     uint8_t data;         /* enum connection_data */
@@ -68,7 +69,7 @@ struct connection {
     uint8_t failure_count;
     uint16_t applied;          /* options that were set */
     uint16_t info_length;      /* bytes of `info`; 0: none */
-    struct accept_queue queue; /* of a listener */
+    struct socket_queue queue; /* of a listener or a UDP socket */
     uint64_t missing_since;    /* not found any more, but no final yet; 0: no such thing */
     struct option_failure_index {
         uint16_t option; /* index into the table of option names; see connection_failure() */
@@ -187,6 +188,9 @@ struct connection *connections_open(struct connections *all, const struct connec
  * told of it. From now on it counts in the sums of its program, with all that is known by now. */
 void connections_confirm(struct connections *all, struct connection *connection);
 
+/* Is it of a kind without TCP_INFO, a listener or a UDP socket? It has a queue instead. */
+bool connection_has_queue(const struct connection *connection);
+
 /* Its local end, if that was not known yet: the other families' is the same. */
 void connections_set_local(struct connection *connection, const struct flow *flow);
 
@@ -197,7 +201,7 @@ struct connection_reading {
     const uint8_t *info; /* NULL: none came */
     size_t info_length;
     const char *congestion; /* NULL: none came */
-    struct accept_queue queue;
+    struct socket_queue queue;
     uint32_t unacknowledged; /* of a final: bytes that waited for the peer's word (idiag_wqueue) */
 };
 

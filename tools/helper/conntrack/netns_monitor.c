@@ -11,6 +11,7 @@
 #include "recent_closes.h"
 
 #include <errno.h>
+#include <linux/sock_diag.h>
 #include <netinet/in.h>
 #include <stdlib.h>
 #include <string.h>
@@ -21,7 +22,7 @@
 #define STATE_LISTEN 10u
 #define ALL_STATES   0xfffu
 #define READ_AT_ONCE 256u
-#define DUMP_KINDS   6u
+#define DUMP_KINDS   8u
 /* A Multipath TCP socket is over when so many dumps on end have not met it: one alone may pass it
  * by while the kernel's table changes. */
 #define MISSED_MAX    2u
@@ -46,6 +47,8 @@ struct netns_monitor {
     struct recent_closes *recent_closes;
     struct multipath *multipath;
     bool multipath_changes; /* one seems to be over: look soon */
+    bool new_datagrams;     /* UDP sockets that were not looked at yet: look soon */
+    bool watches_udp;       /* the kernel tells of ends of UDP sockets */
     bool seeking;           /* the dump under way is for `seeks` */
     bool seeks;             /* one that may be bound to an interface: look among all, soon */
     struct sock_diag_target batch[SOCK_DIAG_BATCH];
@@ -171,6 +174,11 @@ static bool is_mptcp(const struct connection *connection)
     return connection->protocol == IPPROTO_MPTCP;
 }
 
+static bool is_udp(const struct connection *connection)
+{
+    return connection->role == ROLE_DATAGRAM;
+}
+
 /* Connections are counted by whom they belong to: +1 or -1. */
 static void count_connection(const struct conntrack *conntrack, const struct connection *connection,
                              size_t by)
@@ -187,6 +195,7 @@ static void count_connection(const struct conntrack *conntrack, const struct con
                           0);
     owner->monitor->counts.tracked += by;
     owner->monitor->counts.listeners += connection->role == ROLE_LISTEN ? by : 0;
+    owner->monitor->counts.datagrams += is_udp(connection) ? by : 0;
     owner->monitor->counts.inet6 += connection->flow.family == AF_INET6 ? by : 0;
     if (!is_mptcp(connection))
         return;
@@ -238,9 +247,14 @@ static void reject_connection(const struct conntrack *conntrack, struct connecti
     connections_reject(conntrack->connections, connection);
 }
 
-/* Ports that both sides know. A reset socket has forgotten its peer. */
-static bool ports_agree(const struct flow *one, const struct flow *other)
+/* Does an answer tell of the very socket, by the ports that both sides know? A reset socket has
+ * forgotten its peer. A UDP socket may have other ports by now than when the kernel confirmed it.
+ */
+static bool ports_agree(const struct connection *connection, const struct flow *other)
 {
+    const struct flow *one = &connection->flow;
+    if (is_udp(connection))
+        return connection->verified || one->local_port == other->local_port;
     return (one->local_port == other->local_port || one->local_port == 0 ||
             other->local_port == 0) &&
            (one->remote_port == other->remote_port || one->remote_port == 0 ||
@@ -254,7 +268,8 @@ static bool ports_agree(const struct flow *one, const struct flow *other)
  * connection a system call. A dump names it. */
 static void want_seek(struct netns_monitor *monitor, struct connection *connection)
 {
-    if (!connection || connection->sought || connection->ifindex != 0 || is_mptcp(connection))
+    if (!connection || connection->sought || connection->ifindex != 0 || is_mptcp(connection) ||
+        is_udp(connection))
         return;
     connection->sought = true;
     monitor->seeks = true;
@@ -332,7 +347,8 @@ static void find_missed(void *context, struct multipath_socket *socket)
 
 bool netns_monitor_wants_dump(const struct netns_monitor *monitor)
 {
-    return (monitor->multipath_changes || (monitor->seeks && may_seek(monitor))) &&
+    return (monitor->multipath_changes || monitor->new_datagrams ||
+            (monitor->seeks && may_seek(monitor))) &&
            !monitor->dumps && !monitor->dead;
 }
 
@@ -349,14 +365,14 @@ static void take_destroyed(struct netns_monitor *monitor, const struct sock_diag
                                          .info_length = answer->info_length,
                                          .unacknowledged = answer->send_queue};
 
-    if (connection && !ports_agree(&connection->flow, &answer->target.flow)) {
+    if (connection && !ports_agree(connection, &answer->target.flow)) {
         reject_connection(conntrack, connection);
         connection = NULL;
     }
     keep_end(monitor, answer, reading.when, connection != NULL);
     if (connection)
         finish_connection(conntrack, connection, DATA_FINAL, &reading);
-    else if (monitor->counts.mptcp > 0)
+    else if (monitor->counts.mptcp > 0 && !answer->target.udp)
         path_destroyed(monitor, answer);
 }
 
@@ -375,7 +391,7 @@ static struct connection *connection_of(struct netns_monitor *monitor,
 {
     struct multipath_socket *socket = NULL;
 
-    if (monitor->counts.mptcp > 0)
+    if (monitor->counts.mptcp > 0 && !answer->target.udp)
         socket = multipath_find(monitor->multipath, &answer->target.flow, answer->target.cookie);
     if (socket && answer->mptcp) {
         socket->met = monitor->conntrack->now();
@@ -388,41 +404,62 @@ static struct connection *connection_of(struct netns_monitor *monitor,
                            socket ? socket->cookie : answer->target.cookie);
 }
 
+/* Where the socket is by now. */
+static void take_ends(struct connection *connection, const struct sock_diag_target *target)
+{
+    const uint16_t family = connection->flow.family;
+    if (is_mptcp(connection))
+        return;
+    connection->ifindex = target->ifindex;
+    connections_set_local(connection, &target->flow);
+    if (is_udp(connection)) {
+        connection->flow = target->flow;
+        connection->flow.family = family;
+    }
+}
+
+/* A listener's limit is in the field of the send queue, that of a UDP socket is its buffer. */
+static struct socket_queue queue_of(const struct sock_diag_answer *answer)
+{
+    const bool datagrams = answer->target.udp && answer->memory != NULL;
+    return (struct socket_queue){.length = answer->receive_queue,
+                                 .limit = datagrams ? answer->memory[SK_MEMINFO_RCVBUF]
+                                                    : answer->send_queue,
+                                 .dropped = answer->drops};
+}
+
 static void take_found(struct netns_monitor *monitor, const struct sock_diag_answer *answer)
 {
     const struct conntrack *conntrack = monitor->conntrack;
     struct connection *connection = connection_of(monitor, answer);
 
-    monitor->sockets_so_far++;
+    monitor->sockets_so_far += !answer->target.udp;
     if (connection == NULL)
         return;
     /* What root's programs open may belong to the users that they became. */
     if ((answer->owned && connection->uid != 0 && answer->uid != connection->uid) ||
-        (!is_mptcp(connection) && !ports_agree(&connection->flow, &answer->target.flow))) {
+        (!is_mptcp(connection) && !is_udp(connection) &&
+         !ports_agree(connection, &answer->target.flow))) {
         reject_connection(conntrack, connection);
         return;
     }
     /* In TIME_WAIT the kernel keeps but a stub, and has told of the socket's end. */
-    if (!answer->info && !is_mptcp(connection) && connection->role != ROLE_LISTEN) {
+    if (!answer->info && !is_mptcp(connection) && !connection_has_queue(connection)) {
         note_missing(conntrack, connection);
         return;
     }
     if (answer->owned)
         connections_confirm(conntrack->connections, connection);
-    if (!is_mptcp(connection)) {
-        connection->ifindex = answer->target.ifindex;
-        connections_set_local(connection, &answer->target.flow);
-    }
+    take_ends(connection, &answer->target);
     connection->sought = false;
     conntrack->counts->samples++;
     connections_sample(conntrack->connections, connection,
-                       &(struct connection_reading){
-                           .when = monitor->conntrack->now(),
-                           .state = answer->state,
-                           .info = answer->info,
-                           .info_length = answer->info_length,
-                           .congestion = answer->congestion,
-                           .queue = {answer->receive_queue, answer->send_queue, answer->drops}});
+                       &(struct connection_reading){.when = monitor->conntrack->now(),
+                                                    .state = answer->state,
+                                                    .info = answer->info,
+                                                    .info_length = answer->info_length,
+                                                    .congestion = answer->congestion,
+                                                    .queue = queue_of(answer)});
 }
 
 void netns_monitor_take_reading(const struct conntrack *conntrack, struct connection *connection,
@@ -508,10 +545,10 @@ void netns_monitor_look(struct netns_monitor *monitor, const struct connection *
                                       .ifindex = connection->ifindex,
                                       .any_cookie = is_mptcp(connection)};
 
-    /* A lookup would carry the dump on to its end; and listeners that share a port are not found
+    /* A lookup would carry the dump on to its end; and sockets that share a port are not found
      * by lookup. Of MPTCP, the first path is. */
     if (monitor->dumps || monitor->dead || monitor->behind || monitor->diag == NULL ||
-        connection->role == ROLE_LISTEN)
+        connection_has_queue(connection))
         return;
     look_at(monitor, &target);
 }
@@ -528,15 +565,17 @@ static bool may_claim(struct netns_monitor *monitor, const struct connection_sta
     if (!known || known->uid == start->uid)
         return true;
     if (!known->verified && !monitor->dumps && !monitor->behind && monitor->diag != NULL) {
-        struct sock_diag_target claimed = {
-            .cookie = start->cookie, .flow = start->flow, .ifindex = start->ifindex};
+        struct sock_diag_target claimed = {.cookie = start->cookie,
+                                           .flow = start->flow,
+                                           .ifindex = start->ifindex,
+                                           .udp = start->role == ROLE_DATAGRAM};
 
         netns_monitor_look(monitor, known);
         look_at(monitor, &claimed);
         netns_monitor_flush(monitor);
         known = connections_get(all, start->netns, start->cookie);
     }
-    if (known && !known->verified && known->missing_since) {
+    if (known && !known->verified && (known->missing_since || connection_has_queue(known))) {
         reject_connection(monitor->conntrack, known);
         known = NULL;
     }
@@ -565,7 +604,7 @@ static bool closed_already(struct netns_monitor *monitor, struct connection *con
                                           .info = end->info,
                                           .info_length = end->info_length,
                                           .unacknowledged = end->unacknowledged};
-    if (!ports_agree(&connection->flow, &end->flow))
+    if (!ports_agree(connection, &end->flow))
         reject_connection(monitor->conntrack, connection);
     else
         finish_connection(monitor->conntrack, connection, DATA_FINAL, &reading);
@@ -593,6 +632,20 @@ static void end_predecessor(struct netns_monitor *monitor, const struct connecti
         end_multipath(monitor, socket);
 }
 
+/* Of UDP sockets, the kernel tells where there is one that is reported. */
+static void watch_udp(struct netns_monitor *monitor, bool on)
+{
+    if (monitor->diag != NULL && monitor->watches_udp != on)
+        monitor->conntrack->diag->watch_udp(monitor->diag, on);
+    monitor->watches_udp = on;
+}
+
+static void expect_datagrams(struct netns_monitor *monitor)
+{
+    watch_udp(monitor, true);
+    monitor->new_datagrams = true;
+}
+
 struct connection *netns_monitor_open(struct netns_monitor *monitor,
                                       const struct connection_start *start, bool *refused)
 {
@@ -615,6 +668,8 @@ struct connection *netns_monitor_open(struct netns_monitor *monitor,
         return NULL;
     }
     count_connection(monitor->conntrack, connection, 1);
+    if (is_udp(connection))
+        expect_datagrams(monitor);
     return closed_already(monitor, connection) ? NULL : connection;
 }
 
@@ -623,7 +678,7 @@ struct connection *netns_monitor_open(struct netns_monitor *monitor,
 /* Did the plan that was carried out look for such a connection? */
 static bool was_looked_for(const struct netns_monitor *monitor, const struct connection *connection)
 {
-    return monitor->dumps_all || connection->role == ROLE_LISTEN;
+    return monitor->dumps_all || connection_has_queue(connection);
 }
 
 /* What a dump should have met and did not is missing. */
@@ -692,6 +747,11 @@ void netns_monitor_dump(struct netns_monitor *monitor, bool all)
         plan_dump(monitor, IPPROTO_TCP, 1u << STATE_LISTEN);
     if (monitor->counts.mptcp > 0)
         plan_dump(monitor, IPPROTO_MPTCP, ALL_STATES);
+    if (monitor->counts.datagrams > 0)
+        plan_dump(monitor, IPPROTO_UDP, ALL_STATES);
+    else
+        watch_udp(monitor, false);
+    monitor->new_datagrams = false;
     if (monitor->planned == 0)
         return;
     monitor->dumps = true;

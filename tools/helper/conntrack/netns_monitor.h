@@ -12,6 +12,8 @@
  *   monitor. Where the writer was slow, the end waits for it in the recent closes.
  * - Where there is no sock_diag at all (a blind monitor), connections are lost when the process
  *   that registered ends.
+ * - The ends of UDP sockets are told from the first one on that is tracked; an earlier one is lost.
+ *   They come without the number of drops, so drops since the last dump are not known.
  * - A lookup that finds nothing means that the event is under way, that it was lost, or that the
  *   socket is reset but still open; so a missing connection is given time.
  *
@@ -58,6 +60,7 @@ struct connection_owner {
 struct netns_monitor_counts {
     size_t tracked;
     size_t listeners;
+    size_t datagrams; /* UDP sockets */
     size_t mptcp;
     size_t inet6;   /* sockets of AF_INET6 */
     size_t missing; /* times that a connection was not found, since the poller last asked */
@@ -124,7 +127,7 @@ size_t netns_monitor_take_missing(struct netns_monitor *monitor);
 void netns_monitor_dump(struct netns_monitor *monitor, bool all);
 /* Is it worth one before the next interval? */
 bool netns_monitor_wants_dump(const struct netns_monitor *monitor);
-/* Sockets of the namespace that the last dump of all met; 0: none was made. */
+/* TCP and MPTCP sockets of the namespace that the last dump of all met; 0: none was made. */
 size_t netns_monitor_sockets(const struct netns_monitor *monitor);
 
 /* Ends that the kernel could not deliver: since the last call, and when that last happened (0:

@@ -279,7 +279,8 @@ static void look_at_share(struct poller *poller)
 /* Once an interval: dump where it is worth it. */
 static void choose_way(struct polled_netns *polled)
 {
-    size_t tracked = netns_monitor_counts(polled->monitor)->tracked;
+    const struct netns_monitor_counts *counts = netns_monitor_counts(polled->monitor);
+    size_t tracked = counts->tracked - counts->datagrams;
     bool measure = false;
 
     if (tracked >= DUMP_WORTH)

@@ -4,7 +4,7 @@
  *
  * A new connection is looked at soon, so that its owner is known and there is something to show;
  * then each once an interval: by lookups that are spread evenly over it, or, where nearly half of
- * a namespace's sockets are tracked, by a dump. Listeners are always dumped.
+ * a namespace's sockets are tracked, by a dump. Listeners and UDP sockets are always dumped.
  *
  * The poller is called (schedule.c); it calls the monitors and nobody else.
  */

@@ -38,7 +38,7 @@ static json_t *endpoint_json(const struct connection *connection, const uint8_t 
 
 static const char *protocol_text(unsigned protocol)
 {
-    return protocol == IPPROTO_MPTCP ? "mptcp" : "tcp";
+    return protocol == IPPROTO_MPTCP ? "mptcp" : protocol == IPPROTO_UDP ? "udp" : "tcp";
 }
 
 static const char *data_text(enum connection_data data)
@@ -113,10 +113,18 @@ static void set_figures(json_t *object, const struct connection *connection)
         json_object_set_new(object, "sampled", time_json(connection->sampled));
     if (*connection->congestion)
         json_object_set_new(object, "congestion", json_text(connection->congestion));
-    if (connection->role == ROLE_LISTEN)
-        json_object_set_new(object, "accept_queue",
-                            json_pack("{s:I, s:I}", "length", (json_int_t)connection->queue.length,
-                                      "limit", (json_int_t)connection->queue.limit));
+    if (connection_has_queue(connection))
+        json_object_set_new(
+            object, connection->role == ROLE_LISTEN ? "accept_queue" : "receive_queue",
+            json_pack("{s:I, s:I, s:I}", "length", (json_int_t)connection->queue.length, "limit",
+                      (json_int_t)connection->queue.limit, "dropped",
+                      (json_int_t)connection->queue.dropped));
+}
+
+static bool has_remote_end(const struct connection *connection)
+{
+    return connection->role != ROLE_LISTEN &&
+           (connection->role != ROLE_DATAGRAM || connection->flow.remote_port != 0);
 }
 
 /* All but the figures of TCP_INFO. */
@@ -137,7 +145,7 @@ static json_t *connection_json(const struct connection *connection)
     json_object_set_new(
         object, "local",
         endpoint_json(connection, connection->flow.local, connection->flow.local_port));
-    if (connection->role != ROLE_LISTEN)
+    if (has_remote_end(connection))
         json_object_set_new(
             object, "remote",
             endpoint_json(connection, connection->flow.remote, connection->flow.remote_port));
@@ -291,6 +299,7 @@ static json_t *distribution_json(const struct aggregate *aggregate, enum histogr
 json_t *answer_rule(const struct aggregate *aggregate)
 {
     const char *role = name_of_bits(aggregate->role, role_names);
+    const bool datagrams = (aggregate->role & ROLE_DATAGRAM) != 0;
     uint64_t closed = 0;
     json_t *object;
 
@@ -303,8 +312,8 @@ json_t *answer_rule(const struct aggregate *aggregate)
         (json_int_t)aggregate->open, "opened", (json_int_t)aggregate->opened, "closed",
         (json_int_t)closed, "ends", ends_json(aggregate), "options", "applied",
         (json_int_t)aggregate->applied, "set", set_json(aggregate), "failed",
-        refused_json(aggregate), "accept_queue", "length", (json_int_t)aggregate->accept_queue,
-        "limit", (json_int_t)aggregate->accept_limit, "rtt",
+        refused_json(aggregate), datagrams ? "receive_queue" : "accept_queue", "length",
+        (json_int_t)aggregate->queue_length, "limit", (json_int_t)aggregate->queue_limit, "rtt",
         distribution_json(aggregate, HISTOGRAM_RTT), "duration",
         distribution_json(aggregate, HISTOGRAM_DURATION), "tcp_info", sums_json(aggregate));
     json_object_set_new(object, "uid",

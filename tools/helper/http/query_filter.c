@@ -46,14 +46,12 @@ static const char *set_state(struct query_filter *filter, const char *value)
 
 static const char *set_role(struct query_filter *filter, const char *value)
 {
-    static const unsigned reported = ROLE_CONNECT | ROLE_ACCEPT | ROLE_LISTEN;
-
     for (const struct bit_name *role = role_names; role->name; role++)
-        if ((role->bit & reported) && strcmp(role->name, value) == 0) {
+        if (strcmp(role->name, value) == 0) {
             filter->connections.roles = role->bit;
             return NULL;
         }
-    return "role is connect, accept or listen";
+    return "role is connect, accept, listen or datagram";
 }
 
 static const char *set_reason(struct query_filter *filter, const char *value)

@@ -367,10 +367,13 @@ void aggregate_sampled(struct aggregate *aggregate, const struct tcp_info_bytes 
     observe_rate(aggregate, new);
 }
 
-void aggregate_queue(struct aggregate *aggregate, struct accept_queue from, struct accept_queue to)
+void aggregate_queue(struct aggregate *aggregate, unsigned role, struct socket_queue from,
+                     struct socket_queue to)
 {
-    aggregate->accept_queue += (uint64_t)to.length - from.length;
-    aggregate->accept_limit += (uint64_t)to.limit - from.limit;
+    if (!aggregate->other || role != ROLE_DATAGRAM) {
+        aggregate->queue_length += (uint64_t)to.length - from.length;
+        aggregate->queue_limit += (uint64_t)to.limit - from.limit;
+    }
     if (to.dropped > from.dropped)
         aggregate_dropped(aggregate, to.dropped - from.dropped);
 }
@@ -380,7 +383,7 @@ void aggregate_dropped(struct aggregate *aggregate, uint64_t more)
     aggregate->dropped += more;
 }
 
-void aggregate_listener_closed(struct aggregate *aggregate, enum close_reason reason)
+void aggregate_socket_closed(struct aggregate *aggregate, enum close_reason reason)
 {
     aggregate->open--;
     aggregate->closed[reason]++;

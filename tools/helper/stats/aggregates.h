@@ -99,8 +99,10 @@ struct aggregate {
     uint64_t applied;              /* options set, those below and others */
     struct option_count *outcomes; /* outcome_count of them: {option, errno} */
     size_t outcome_count;
-    uint64_t accept_queue; /* of its open listeners, now */
-    uint64_t accept_limit;
+    /* Of its open listeners, connections that wait for accept(), now; of its UDP sockets, bytes
+     * that wait to be received. And how many may. */
+    uint64_t queue_length;
+    uint64_t queue_limit;
     uint64_t dropped; /* connections that its listeners, datagrams that its UDP sockets dropped */
 };
 
@@ -147,20 +149,21 @@ void aggregate_options(struct aggregate *aggregate, const struct applied_options
 /* What rose from `old` to `new` (old->length may be 0), and the round-trip time. */
 void aggregate_sampled(struct aggregate *aggregate, const struct tcp_info_bytes *old,
                        const struct tcp_info_bytes *new);
-/* The accept queue of one listener. */
-struct accept_queue {
-    uint32_t length;  /* connections that wait for accept() */
+/* The accept queue of one listener, or the receive queue of one UDP socket. */
+struct socket_queue {
+    uint32_t length;  /* connections that wait for accept(), or bytes */
     uint32_t limit;   /* how many may */
-    uint32_t dropped; /* connections that it dropped since it was made */
+    uint32_t dropped; /* connections or datagrams that it dropped since it was made */
 };
-/* That of one of its listeners changes. */
-void aggregate_queue(struct aggregate *aggregate, struct accept_queue from, struct accept_queue to);
+/* That of one of its sockets changes. In an "other", which may have both, bytes do not count. */
+void aggregate_queue(struct aggregate *aggregate, unsigned role, struct socket_queue from,
+                     struct socket_queue to);
 /* One of its listeners dropped so many more connections, or a UDP socket datagrams. */
 void aggregate_dropped(struct aggregate *aggregate, uint64_t more);
 /* A connection is over: after `duration` nanoseconds, with these last figures (length 0: none). */
 void aggregate_closed(struct aggregate *aggregate, enum close_reason reason, uint64_t duration,
                       const struct tcp_info_bytes *info);
-/* A listener is over. */
-void aggregate_listener_closed(struct aggregate *aggregate, enum close_reason reason);
+/* A listener or a UDP socket is over. */
+void aggregate_socket_closed(struct aggregate *aggregate, enum close_reason reason);
 
 #endif

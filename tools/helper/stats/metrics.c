@@ -53,17 +53,20 @@ static_assert(sizeof distributions / sizeof *distributions == HISTOGRAM_COUNT,
 static const struct number {
     struct head head;
     size_t offset;  /* of a uint64_t in struct aggregate */
-    unsigned roles; /* only aggregates of these have it, and "other"; 0: all */
+    unsigned roles; /* only aggregates of these have it; 0: all */
+    bool other;     /* "other", in which roles are mixed, has it too */
 } numbers[] = {
-    {{"connections_open", "", "gauge", "Connections and listeners that are open."}, offsetof(struct aggregate, open), 0},
-    {{"connections_opened", "", "counter", "Connections and listeners that were opened."}, offsetof(struct aggregate, opened), 0},
-    {{"accept_queue", "", "gauge", "Connections that wait for accept() at the open listeners."}, offsetof(struct aggregate, accept_queue), ROLE_LISTEN},
-    {{"accept_queue_limit", "", "gauge", "How many may wait for accept() at the open listeners."}, offsetof(struct aggregate, accept_limit), ROLE_LISTEN},
-    {{"accept_dropped", "", "counter", "Connections that listeners dropped: the accept queue was full."}, offsetof(struct aggregate, dropped), ROLE_LISTEN},
-    {{"udp_dropped", "", "counter", "Datagrams that UDP sockets dropped: the receive buffer was full."}, offsetof(struct aggregate, dropped), ROLE_DATAGRAM},
+    {{"connections_open", "", "gauge", "Connections, listeners and UDP sockets that are open."}, offsetof(struct aggregate, open), 0, true},
+    {{"connections_opened", "", "counter", "Connections, listeners and UDP sockets that were opened."}, offsetof(struct aggregate, opened), 0, true},
+    {{"accept_queue", "", "gauge", "Connections that wait for accept() at the open listeners."}, offsetof(struct aggregate, queue_length), ROLE_LISTEN, true},
+    {{"accept_queue_limit", "", "gauge", "How many may wait for accept() at the open listeners."}, offsetof(struct aggregate, queue_limit), ROLE_LISTEN, true},
+    {{"accept_dropped", "", "counter", "Connections that listeners dropped: the accept queue was full."}, offsetof(struct aggregate, dropped), ROLE_LISTEN, false},
+    {{"udp_dropped", "", "counter", "Datagrams that UDP sockets dropped: the receive buffer was full."}, offsetof(struct aggregate, dropped), ROLE_DATAGRAM, false},
+    {{"udp_receive_queue_bytes", "bytes", "gauge", "Memory of the datagrams that wait in the receive buffers of open UDP sockets."}, offsetof(struct aggregate, queue_length), ROLE_DATAGRAM, false},
+    {{"udp_receive_buffer_bytes", "bytes", "gauge", "Size of the receive buffers (SO_RCVBUF) of open UDP sockets."}, offsetof(struct aggregate, queue_limit), ROLE_DATAGRAM, false},
 };
 
-static const struct head endings = {"connections_closed", "", "counter", "Connections and listeners that closed, by reason"
+static const struct head endings = {"connections_closed", "", "counter", "Connections, listeners and UDP sockets that closed, by reason"
 #define CLOSE_REASON(id, name, explanation) "; " name ": " explanation
 #include "close_reasons.def"
     "; rejected: a connection of another user."};
@@ -248,10 +251,7 @@ static void put_number(const struct aggregate *aggregate, size_t number, FILE *t
 {
     const struct number *row = &numbers[number];
 
-    /* "other" may have listeners among its connections, but what was dropped cannot be told apart.
-     */
-    if (row->roles && (aggregate->role & row->roles) == 0 &&
-        (!aggregate->other || row->offset == offsetof(struct aggregate, dropped)))
+    if (row->roles != 0 && (aggregate->role & row->roles) == 0 && !(aggregate->other && row->other))
         return;
     fprintf(to, "socktune_%s%s", row->head.name, suffix(&row->head));
     put_labels(aggregate, to);
@@ -262,9 +262,12 @@ static void put_number(const struct aggregate *aggregate, size_t number, FILE *t
 /* Reasons that can come are there with 0 from the start, so that their first increase is seen. */
 static bool may_close_so(const struct aggregate *aggregate, enum close_reason reason)
 {
+    const unsigned roles = reason == CLOSE_LISTENER   ? ROLE_LISTEN
+                           : reason == CLOSE_DATAGRAM ? ROLE_DATAGRAM
+                                                      : ROLE_CONNECT | ROLE_ACCEPT;
     if (reason == CLOSE_LOST || reason == CLOSE_REJECTED)
         return true;
-    return aggregate->other || (reason == CLOSE_LISTENER) != has_tcp_sums(aggregate);
+    return aggregate->other || (aggregate->role & roles) != 0;
 }
 
 static void put_endings(const struct aggregate *aggregate, size_t unused, FILE *to)
