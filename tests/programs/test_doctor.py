@@ -165,7 +165,9 @@ def test_verdict_is_true_of_c_programs(name, build, directory, socktune, rules):
 
 
 @pytest.mark.parametrize("name,cgo,flags", [
-    ("go", False, []), ("go-cgo", True, []), ("go-pie", False, ["-buildmode=pie"]),
+    ("go", False, []), ("go-cgo", True, []),
+    # Makes Go's own library anew.
+    pytest.param("go-pie", False, ["-buildmode=pie"], marks=pytest.mark.full),
     ("go-stripped", False, ["-ldflags=-s -w"]), ("go-no-id", False, ["-ldflags=-buildid="])])
 def test_verdict_is_true_of_go_programs(name, cgo, flags, directory, socktune, rules):
     if cgo:

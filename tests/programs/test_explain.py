@@ -16,7 +16,7 @@ import subprocess
 import pytest
 from conftest import LOOPBACK, preloaded
 
-SEEDS = [pytest.param(seed, marks=pytest.mark.representative if seed < 40 else pytest.mark.full)
+SEEDS = [pytest.param(seed, marks=pytest.mark.representative if seed < 20 else pytest.mark.full)
          for seed in range(240)]
 
 INT = struct.Struct("i")
