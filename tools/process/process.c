@@ -3,6 +3,8 @@
  * What /proc says about a process: proc(5).
  */
 #include "process.h"
+
+#include "compat.h"
 #include "process_files.h"
 #include "process_sockets.h"
 
