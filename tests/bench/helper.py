@@ -2,8 +2,8 @@
 # SPDX-License-Identifier: MIT
 """
 What socktuned costs: processor and memory for 100,000 open connections, against polling `ss`; a
-query of all of them, while it goes on sampling; the start of a program that registers; and how all
-that grows.
+query of all of them, while it goes on sampling; the processor for short connections; the start of a
+program that registers; and how all that grows.
 
     helper.py BUILD              bars; exit status 1 when one is missed three times, 2 when nothing
                                  can be measured
@@ -43,6 +43,11 @@ SS_BAR = 1.0         # processor time against that of ss
 GROWTH_BAR = 4.0     # MiB, by a query
 # A ring takes what a processor can make in 100 ms and more.
 WAIT_BAR = 100.0     # ms that a record waits in its ring, during queries
+
+SHORT = 20000     # connections, one after the other
+# Microseconds of a processor for a connection both of whose ends are reported: {pause: bar}. In a loop
+# of nothing else they come in thousands at a time; apart, the helper wakes up for fewer of them.
+SHORT_BARS = {"flat out": (0, 10.0), "some 2,000 a second": (400, 25.0)}
 
 REPORT = '{ match = { protocol = "tcp"; }; report = true; }'
 QUIET = '{ match = { protocol = "tcp"; }; set = { SO_KEEPALIVE = true; }; }'
@@ -246,6 +251,44 @@ def measure_bars(build):
                 Measured("memory", mib(point.resident), "MiB", MEMORY_BAR)] + measure_queries(lab)
 
 
+def measure_short(build):
+    """{how: microseconds of the helper's processor for a short connection}"""
+    found = {}
+    for how, (pause, _) in SHORT_BARS.items():
+        count = SHORT if pause == 0 else SHORT // 4
+        with tempfile.TemporaryDirectory(prefix="socktune-bench-") as directory, \
+                Lab(build, directory, INTERVAL) as lab:
+            before = lab.daemon.cpu()
+            program = Program([os.path.join(build, "bench", "holder"), str(count), "100", str(pause)],
+                              lab.rules.environment(lab.daemon.path), lab.namespace.prefix)
+            program.answer()
+            until(lambda: lab.daemon.status()["history"]["kept"] and
+                  lab.daemon.status()["connections"] <= 1, "the ends of all")
+            found[how] = 1e6 * (lab.daemon.cpu() - before) / count
+            program.stop()
+    return found
+
+
+def keep_short_bars(build):
+    """True if each bar is kept in one of the attempts."""
+    pending = set(SHORT_BARS)
+    print("\nthe helper's processor for a short connection, both ends reported")
+    for attempt in range(1, bars.ATTEMPTS + 1):
+        for how, spent in measure_short(build).items():
+            bar = SHORT_BARS[how][1]
+            if how not in pending:
+                continue
+            kept = bars.note(build, f"a short connection, both ends reported: {how}", spent, bar, "us",
+                             attempt=attempt)
+            verdict = ("pass" if kept else "SHORT") + (f" (run {attempt})" if attempt > 1 else "")
+            print(f"  {how:<44}{spent:>9.2f} us    bar {bar:<6g}  {verdict}", flush=True)
+            if kept:
+                pending.discard(how)
+        if not pending:
+            break
+    return not pending
+
+
 def keep_bars(build):
     """True if each bar is kept in one of the attempts."""
     pending = None
@@ -308,6 +351,7 @@ def main():
         print_curve(points)
         return 0 if points else 2
     kept = keep_bars(build)
+    kept &= keep_short_bars(build)
     time_starts(build)
     print_curve(measure_curve(build))
     return 0 if kept else 1

@@ -3,6 +3,9 @@
  * Holds connections open: holder PAIRS [BYTES]. It connects to itself over loopback, sends BYTES
  * each way on each connection, says "open", and closes all when its standard input ends. Each pair
  * is two connections. The limit of descriptors is raised as far as it may be.
+ *
+ * holder PAIRS BYTES PAUSE: short connections, one after the other. Each is closed at once, and
+ * then PAUSE microseconds pass, or none.
  */
 #include <arpa/inet.h>
 #include <netinet/in.h>
@@ -10,6 +13,7 @@
 #include <stdlib.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
+#include <time.h>
 #include <unistd.h>
 
 enum { BYTES_MAX = 4096 };
@@ -39,7 +43,8 @@ static void pass(int from, int to, size_t bytes)
     must((int)recv(to, buffer, bytes, MSG_WAITALL), "recv");
 }
 
-static void open_pair(int listener, const struct sockaddr_in *address, size_t bytes)
+/* `ends` gets the connecting and the accepted end. */
+static void open_pair(int listener, const struct sockaddr_in *address, size_t bytes, int ends[2])
 {
     int client = socket(AF_INET, SOCK_STREAM, 0);
     must(client, "socket");
@@ -48,6 +53,17 @@ static void open_pair(int listener, const struct sockaddr_in *address, size_t by
     must(accepted, "accept");
     pass(client, accepted, bytes);
     pass(accepted, client, bytes);
+    ends[0] = client;
+    ends[1] = accepted;
+}
+
+static void close_pair(const int ends[2], long pause)
+{
+    const struct timespec time = {.tv_nsec = pause * 1000};
+    must(close(ends[0]), "close");
+    must(close(ends[1]), "close");
+    if (pause > 0)
+        (void)nanosleep(&time, NULL);
 }
 
 int main(int argc, char **argv)
@@ -56,9 +72,10 @@ int main(int argc, char **argv)
     socklen_t length = sizeof address;
     unsigned long pairs = argc > 1 ? strtoul(argv[1], NULL, 10) : 0;
     unsigned long bytes = argc > 2 ? strtoul(argv[2], NULL, 10) : 0;
-    int listener = socket(AF_INET, SOCK_STREAM, 0);
+    long pause = argc > 3 ? strtol(argv[3], NULL, 10) : -1;
+    int listener = socket(AF_INET, SOCK_STREAM, 0), ends[2];
     if (pairs == 0 || bytes > BYTES_MAX) {
-        fputs("usage: holder PAIRS [BYTES]\n", stderr);
+        fputs("usage: holder PAIRS [BYTES [PAUSE]]\n", stderr);
         return 2;
     }
     raise_limit();
@@ -66,8 +83,11 @@ int main(int argc, char **argv)
     must(bind(listener, (const struct sockaddr *)&address, sizeof address), "bind");
     must(listen(listener, 128), "listen");
     must(getsockname(listener, (struct sockaddr *)&address, &length), "getsockname");
-    for (unsigned long i = 0; i < pairs; i++)
-        open_pair(listener, &address, bytes);
+    for (unsigned long i = 0; i < pairs; i++) {
+        open_pair(listener, &address, bytes, ends);
+        if (pause >= 0)
+            close_pair(ends, pause);
+    }
     puts("open");
     fflush(stdout);
     while (read(STDIN_FILENO, &length, sizeof length) > 0)

@@ -92,6 +92,12 @@ static int fd_of_fake(const struct sock_diag *diag)
     return diag->eventfd;
 }
 
+static size_t fake_room(const struct sock_diag *diag)
+{
+    (void)diag;
+    return kernel->room;
+}
+
 static void watch_fake_udp(struct sock_diag *diag, bool on)
 {
     (void)diag;
@@ -163,6 +169,7 @@ static const struct sock_diag_ops fake_ops = {
     .open = open_fake,
     .close = close_fake,
     .fd = fd_of_fake,
+    .room = fake_room,
     .watch_udp = watch_fake_udp,
     .lookup = look_up_fake,
     .dump = dump_fake,

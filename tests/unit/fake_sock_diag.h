@@ -19,6 +19,7 @@ struct fake_kernel {
     bool more;         /* what read() says: more is to be read */
     bool fails;        /* all calls fail */
     uint64_t overruns; /* that the next call of overruns() returns */
+    size_t room;       /* ends that wait */
     bool watches_udp;  /* ends of UDP sockets are wanted */
     uint32_t drops;    /* of each UDP socket */
 };

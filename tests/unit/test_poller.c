@@ -149,3 +149,28 @@ Test(poller, a_namespace_without_sock_diag_is_blind)
     cr_assert_eq(poller_join(poller, -1, 7, &user), blind);
     cr_assert_neq(poller_join(poller, eventfd(0, 0), 7, &user), blind);
 }
+
+Test(poller, the_kernel_is_left_alone_as_long_as_it_has_room)
+{
+    kernel->room = 100000;
+    cr_assert_eq(poller_patience(poller), POLLER_TICK_NS);
+    kernel->room = 332; /* what net.core.rmem_max of 212992 gives */
+    cr_assert_eq(poller_patience(poller), 332 * SECOND / 20000 / 2);
+    kernel->room = 0;
+    cr_assert_eq(poller_patience(poller), 0);
+}
+
+Test(poller, a_dump_is_under_way_until_it_was_read)
+{
+    struct connection_start start = tracked_start("web", "in", 1);
+    start.owner = &owner;
+    start.role = ROLE_LISTEN;
+    fake_kernel_add(&start, 1000);
+    cr_assert(poller_open(poller, &start));
+    cr_assert_not(poller_is_dumping(poller));
+    fake_kernel_pass(SECOND);
+    poller_look(poller);
+    cr_assert(poller_is_dumping(poller));
+    (void)poller_read(poller);
+    cr_assert_not(poller_is_dumping(poller));
+}

@@ -12,6 +12,7 @@ struct schedule {
     struct helper *helper;
     struct loop_source *timer;
     struct loop_source *netlink;
+    struct loop_source *pause; /* runs out once */
     uint64_t ticks;
 };
 
@@ -22,12 +23,31 @@ static bool read_once(const struct helper *helper)
     return poller_read(helper->poller);
 }
 
+/* The kernel wakes its reader for each end of a connection, and to wake up costs more than to take
+ * the end. So after a read it is left alone for a while, unless it is answering. */
+static void pause_reading(struct schedule *schedule)
+{
+    const struct poller *poller = schedule->helper->poller;
+    bool rests = !poller_is_dumping(poller);
+
+    loop_rest(schedule->helper->loop, schedule->netlink, rests);
+    loop_timer_set(schedule->pause, rests ? poller_patience(poller) + 1 : 0, 0);
+}
+
+static void pause_over(void *context)
+{
+    struct schedule *schedule = context;
+    loop_rest(schedule->helper->loop, schedule->netlink, false);
+}
+
 static void netlink_ready(void *context, uint32_t events)
 {
-    struct helper *helper = ((struct schedule *)context)->helper;
+    struct schedule *schedule = context;
+    struct helper *helper = schedule->helper;
     uint64_t begin = now_monotonic();
     (void)events;
-    (void)read_once(helper);
+    if (!read_once(helper))
+        pause_reading(schedule);
     helper->counts.sampling_time += now_monotonic() - begin;
 }
 
@@ -46,11 +66,14 @@ static void tick(void *context)
     struct schedule *schedule = context;
     struct helper *helper = schedule->helper;
     uint64_t begin = now_monotonic();
-    for (unsigned i = 0; i < CATCH_UP && read_once(helper); i++)
-        continue;
+    bool more = true;
+    for (unsigned i = 0; i < CATCH_UP && more; i++)
+        more = read_once(helper);
     poller_look(helper->poller);
     if (++schedule->ticks % TICKS_A_SECOND == 0)
         each_second(helper);
+    if (!more)
+        pause_reading(schedule);
     helper->counts.sampling_time += now_monotonic() - begin;
 }
 
@@ -63,7 +86,8 @@ struct schedule *schedule_start(struct helper *helper)
     schedule->timer = loop_timer(helper->loop, POLLER_TICK_NS, tick, schedule);
     schedule->netlink =
         loop_watch(helper->loop, poller_fd(helper->poller), EPOLLIN, netlink_ready, schedule);
-    if (schedule->timer != NULL && schedule->netlink != NULL)
+    schedule->pause = loop_timer(helper->loop, 0, pause_over, schedule);
+    if (schedule->timer != NULL && schedule->netlink != NULL && schedule->pause != NULL)
         return schedule;
     schedule_stop(schedule);
     return NULL;
@@ -75,5 +99,6 @@ void schedule_stop(struct schedule *schedule)
         return;
     loop_remove(schedule->helper->loop, schedule->timer);
     loop_remove(schedule->helper->loop, schedule->netlink);
+    loop_remove(schedule->helper->loop, schedule->pause);
     free(schedule);
 }

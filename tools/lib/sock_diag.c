@@ -26,8 +26,9 @@
 #define SEQUENCE_UDP    1002u
 #define MESSAGES        16u
 #define MESSAGE_SIZE    16384u
-/* 50,000 closes a second, 1280 bytes each, for a good quarter of a second. */
+/* 50,000 closes a second for a good quarter of a second. */
 #define RECEIVE_BUFFER    (16 << 20)
+#define BYTES_OF_END      1280u /* of memory, in the kernel */
 #define EXTENSION(number) (1u << ((number)-1))
 #define EXTENSIONS                                                                                 \
     (EXTENSION(INET_DIAG_INFO) | EXTENSION(INET_DIAG_CONG) | EXTENSION(INET_DIAG_SKMEMINFO))
@@ -111,6 +112,13 @@ void sock_diag_close(struct sock_diag *diag)
 int sock_diag_fd(const struct sock_diag *diag)
 {
     return diag->fd;
+}
+
+size_t sock_diag_room(const struct sock_diag *diag)
+{
+    int bytes = kernel_get_int(diag->fd, SOL_SOCKET, SO_RCVBUF);
+
+    return bytes > 0 ? (size_t)bytes / BYTES_OF_END : 0;
 }
 
 void sock_diag_watch_udp(struct sock_diag *diag, bool on)
@@ -412,6 +420,7 @@ const struct sock_diag_ops sock_diag_kernel = {
     .open = sock_diag_open,
     .close = sock_diag_close,
     .fd = sock_diag_fd,
+    .room = sock_diag_room,
     .watch_udp = sock_diag_watch_udp,
     .lookup = sock_diag_lookup,
     .dump = sock_diag_dump,

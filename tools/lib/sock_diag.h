@@ -81,6 +81,9 @@ void sock_diag_close(struct sock_diag *diag);
 
 int sock_diag_fd(const struct sock_diag *diag);
 
+/* How many messages about ends the kernel keeps until they are read. */
+size_t sock_diag_room(const struct sock_diag *diag);
+
 /* Be told of the ends of UDP sockets too, or not any more. */
 void sock_diag_watch_udp(struct sock_diag *diag, bool on);
 
@@ -109,6 +112,7 @@ struct sock_diag_ops {
     struct sock_diag *(*open)(int fd, sock_diag_take *take, void *context);
     void (*close)(struct sock_diag *diag);
     int (*fd)(const struct sock_diag *diag);
+    size_t (*room)(const struct sock_diag *diag);
     void (*watch_udp)(struct sock_diag *diag, bool on);
     int (*lookup)(struct sock_diag *diag, const struct sock_diag_target *targets, unsigned count);
     int (*dump)(struct sock_diag *diag, uint8_t family, uint16_t protocol, uint32_t states);

@@ -16,6 +16,7 @@
 
 struct loop_source {
     int fd;
+    uint32_t events;
     loop_ready *ready; /* NULL: a timer, whose descriptor is its own */
     loop_tick *tick;
     void *context;
@@ -72,6 +73,7 @@ static struct loop_source *add_source(struct loop *loop, const struct loop_sourc
     if (!source)
         return NULL;
     *source = *like;
+    source->events = events;
     if (epoll_ctl(loop->epoll, EPOLL_CTL_ADD, source->fd, &event) != 0) {
         free(source);
         return NULL;
@@ -113,6 +115,13 @@ void loop_timer_set(struct loop_source *timer, uint64_t first, uint64_t interval
     struct itimerspec setting = {to_timespec(interval), to_timespec(first ? first : interval)};
 
     (void)timerfd_settime(timer->fd, 0, &setting, NULL);
+}
+
+void loop_rest(struct loop *loop, struct loop_source *source, bool rests)
+{
+    struct epoll_event event = {.events = rests ? 0 : source->events, .data.ptr = source};
+
+    (void)epoll_ctl(loop->epoll, EPOLL_CTL_MOD, source->fd, &event);
 }
 
 void loop_remove(struct loop *loop, struct loop_source *source)

@@ -32,6 +32,9 @@ struct loop_source *loop_timer(struct loop *loop, uint64_t interval, loop_tick *
  * `interval`). Both 0: the timer rests. */
 void loop_timer_set(struct loop_source *timer, uint64_t first, uint64_t interval);
 
+/* Do not call a watched source's function while it rests; what is ready then, is so afterwards. */
+void loop_rest(struct loop *loop, struct loop_source *source, bool rests);
+
 /* Stop watching or timing; also from within its own function. NULL does nothing. */
 void loop_remove(struct loop *loop, struct loop_source *source);
 

@@ -619,7 +619,9 @@ void connections_confirm(struct connections *all, struct connection *connection)
  * end. A connection that never sent and never got a segment does not exist. */
 static bool is_wiped(const struct tcp_info_bytes *old, const struct tcp_info_bytes *new)
 {
-    const struct tcp_info_field *out = tcp_info_find("segs_out"), *in = tcp_info_find("segs_in");
+    size_t count;
+    const struct tcp_info_field *fields = tcp_info_table(&count);
+    const struct tcp_info_field *out = &fields[TCP_INFO_segs_out], *in = &fields[TCP_INFO_segs_in];
     uint64_t before = 0, sent, received;
 
     if (tcp_info_get(out, new, &sent) != TCP_INFO_VALUE ||

@@ -110,6 +110,17 @@ int netns_monitor_fd(const struct netns_monitor *monitor)
     return monitor->diag != NULL ? monitor->conntrack->diag->fd(monitor->diag) : -1;
 }
 
+bool netns_monitor_is_dumping(const struct netns_monitor *monitor)
+{
+    return monitor->dumps;
+}
+
+size_t netns_monitor_room(const struct netns_monitor *monitor)
+{
+    return monitor->diag != NULL && !monitor->dead ? monitor->conntrack->diag->room(monitor->diag)
+                                                   : SIZE_MAX;
+}
+
 size_t netns_monitor_take_missing(struct netns_monitor *monitor)
 {
     size_t missing = monitor->counts.missing;

@@ -84,6 +84,9 @@ const struct netns_monitor_counts *netns_monitor_counts(const struct netns_monit
 /* The descriptor to be watched for reading; -1: there is none. */
 int netns_monitor_fd(const struct netns_monitor *monitor);
 
+/* How many ends the kernel keeps until they are read; SIZE_MAX where it tells of none. */
+size_t netns_monitor_room(const struct netns_monitor *monitor);
+
 /* The socket has failed: nothing more will be learnt. */
 bool netns_monitor_is_dead(const struct netns_monitor *monitor);
 
@@ -125,6 +128,8 @@ size_t netns_monitor_take_missing(struct netns_monitor *monitor);
 /* Look at all sockets that can only be, or are cheaper, looked at by a dump: begins one unless one
  * is under way. `all`: established connections too. */
 void netns_monitor_dump(struct netns_monitor *monitor, bool all);
+/* Is one under way? */
+bool netns_monitor_is_dumping(const struct netns_monitor *monitor);
 /* Is it worth one before the next interval? */
 bool netns_monitor_wants_dump(const struct netns_monitor *monitor);
 /* TCP and MPTCP sockets of the namespace that the last dump of all met; 0: none was made. */

@@ -17,9 +17,11 @@
 #define NEW_AT_ONCE    2048u
 #define MONITORS_MORE  16u
 #define READY_AT_ONCE  64
-#define DUMP_WORTH     512u /* below so many, lookups cost nothing */
-#define DUMP_SHARE     45u  /* percent of a namespace's sockets */
-#define MEASURE_EVERY  16u  /* intervals between two dumps that only count the sockets */
+/* Ends a second, of one namespace, that are reckoned with. */
+#define ENDS_RATE     20000u
+#define DUMP_WORTH    512u /* below so many, lookups cost nothing */
+#define DUMP_SHARE    45u  /* percent of a namespace's sockets */
+#define MEASURE_EVERY 16u  /* intervals between two dumps that only count the sockets */
 /* A missing connection is lost after this; sooner where the kernel is known to have lost ends. */
 #define LOST_AFTER   (30 * SECOND)
 #define LOST_OVERRUN (2 * SECOND)
@@ -345,6 +347,26 @@ void poller_each_second(struct poller *poller)
 int poller_fd(const struct poller *poller)
 {
     return poller->epoll;
+}
+
+/* Half the room that the smallest buffer has. */
+uint64_t poller_patience(const struct poller *poller)
+{
+    const uint64_t most = POLLER_TICK_NS * ENDS_RATE / SECOND * 2;
+    uint64_t room = most;
+    for (size_t i = 0; i < poller->monitor_count; i++) {
+        size_t own = netns_monitor_room(poller->monitors[i].monitor);
+        room = own < room ? own : room;
+    }
+    return room * SECOND / ENDS_RATE / 2;
+}
+
+bool poller_is_dumping(const struct poller *poller)
+{
+    for (size_t i = 0; i < poller->monitor_count; i++)
+        if (netns_monitor_is_dumping(poller->monitors[i].monitor))
+            return true;
+    return false;
 }
 
 bool poller_read(struct poller *poller)

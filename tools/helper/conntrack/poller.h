@@ -44,6 +44,13 @@ bool poller_open(struct poller *poller, const struct connection_start *start);
  * read the rings, and call poller_read(). */
 int poller_fd(const struct poller *poller);
 
+/* How long the kernel may be left unread, in nanoseconds, at most POLLER_TICK_NS: it has room for
+ * the ends that come meanwhile. */
+uint64_t poller_patience(const struct poller *poller);
+
+/* Are answers of a dump under way? */
+bool poller_is_dumping(const struct poller *poller);
+
 /* Take a bounded number of messages of each monitor that has some; returns whether there are more.
  * Beginnings come before ends only if the rings are read before each call. */
 bool poller_read(struct poller *poller);
