@@ -5,10 +5,12 @@ The programs are built here, each with something that lets preloading reach it o
 the TTL of a new socket, so the verdict is compared with the kernel's word: a program that doctor
 calls reachable is tuned under `socktune run`, one that it does not is not.
 """
+import errno
 import json
 import os
 import pathlib
 import shutil
+import struct
 import subprocess
 
 import kernel
@@ -446,6 +448,66 @@ def test_broken_scripts(directory, script, socktune):
     assert result.returncode == 127 and "/nonexistent/interpreter" in result.stderr
     result = socktune("doctor", script("#!/usr/bin/env no-such-command\n"))
     assert result.returncode == 127 and "no-such-command" in result.stderr
+
+
+@pytest.fixture
+def altered(directory):
+    """altered(change): /bin/true with its bytes changed, to be executed."""
+    def write(change):
+        path = directory / "altered"
+        path.write_bytes(change(bytearray(pathlib.Path("/bin/true").read_bytes())))
+        path.chmod(0o755)
+        return path
+    return write
+
+
+def test_a_missing_elf_interpreter(altered, socktune, rules):
+    def change(data):
+        start = data.index(b"/lib", data.index(b"\x03\0\0\0"))
+        data[start:start + 4] = b"/nil"
+        return data
+    path = altered(change)
+    report = diagnosis(socktune, path)
+    assert obstacles(report) == {"loader-missing"}
+    assert "from-outside" not in report["ids"], "nothing runs it"
+    for way in ([], ["--supervise"]):
+        result = socktune("run", "-c", rules, *way, path)
+        assert result.returncode == 127 and "ELF interpreter /nil" in result.stderr
+
+
+def test_an_x32_program(altered, socktune):
+    """The class of its file is that of a 32-bit program, the machine is x86-64."""
+    if os.uname().machine != "x86_64":
+        pytest.skip("x32 is of x86-64")
+    source = altered(lambda data: data)
+
+    def change(data):
+        data = bytearray(data[:16] + bytes(36 + 32))
+        data[4] = 1
+        data[16:52] = struct.pack("<HHIIIIIHHHHHH", 2, 62, 1, 0, 52, 0, 0, 52, 32, 1, 0, 0, 0)
+        return data
+    source.write_bytes(change(source.read_bytes()))
+    report = diagnosis(socktune, source)
+    assert report["executable"]["machine"] == "x32"
+    assert obstacles(report) == {"x32"} and "from-outside" not in report["ids"]
+
+
+@pytest.mark.parametrize("change", [
+    lambda data: data[:10], lambda data: data[:64], lambda data: data[:100],
+    lambda data: data[:4096], lambda data: data[:len(data) // 2],
+    lambda data: data[:54] + bytes(2) + data[56:],  # e_phentsize
+    lambda data: data[:56] + bytes(2) + data[58:],  # e_phnum
+], ids=["head", "header", "segments", "page", "half", "size of headers", "no headers"])
+def test_a_damaged_file(altered, socktune, change):
+    """What the kernel refuses to execute, or cannot execute whole."""
+    path = altered(change)
+    result = socktune("doctor", path)
+    assert (result.returncode, result.stdout) == (126, "")
+    assert "neither a sound ELF executable nor a script" in result.stderr
+    try:
+        assert subprocess.run([path], check=False).returncode < 0, "ended by a signal"
+    except OSError as error:
+        assert error.errno == errno.ENOEXEC
 
 
 def test_programs_are_found_as_a_shell_finds_them(directory, socktune):

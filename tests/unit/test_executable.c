@@ -191,7 +191,7 @@ Test(executable, every_obstacle_has_a_row_and_says_what_to_do)
         cr_expect(table[i].advice[strlen(table[i].advice) - 1] == '.', "%s", table[i].id);
         cr_expect(table[i].problem[strlen(table[i].problem) - 1] != '.', "%s", table[i].id);
     }
-    cr_expect(eq(uint, all, 2 * OBSTACLE_DEEPBIND - 1));
+    cr_expect(eq(uint, all, 2 * OBSTACLE_X32 - 1));
 }
 
 Test(executable, musl_knows_no_token)

@@ -187,12 +187,33 @@ static int prepare_supervision(const struct run_arguments *request, const struct
     return supervise_self(&supervision) ? EXIT_OWN_FAILURE : 0;
 }
 
+/* execve() fails with ENOENT also if the file is there and what runs it is not. Returns false if it
+ * is another reason. */
+static bool report_missing_loader(const char *program)
+{
+    char *path = executable_find(program);
+    struct executable executable = {.path = NULL};
+    bool missing = path != NULL && executable_read(path, &executable) == 0 &&
+                   executable.loader != NULL && access(executable.loader, F_OK) != 0;
+
+    if (missing)
+        command_failure("%s: its ELF interpreter %s does not exist", program, executable.loader);
+    if (path != NULL)
+        executable_free(&executable);
+    free(path);
+    return missing;
+}
+
 /* Returns only if the program cannot be run. */
 static int become_program(char **argv)
 {
+    int error;
+
     execvp(argv[0], argv);
-    command_failure("%s: %s", argv[0], strerror(errno));
-    return errno == ENOENT ? EXIT_NOT_FOUND : EXIT_CANNOT_RUN;
+    error = errno;
+    if (error != ENOENT || !report_missing_loader(argv[0]))
+        command_failure("%s: %s", argv[0], strerror(error));
+    return error == ENOENT ? EXIT_NOT_FOUND : EXIT_CANNOT_RUN;
 }
 
 static int run_program(const struct run_arguments *request, char **argv)

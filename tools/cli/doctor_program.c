@@ -74,26 +74,10 @@ static void report_outside(struct doctor_report *report)
         doctor_find(report, FINDING_INSTEAD, "from-outside", NULL, "%s", ways[i]);
 }
 
-/* What ld.so or the kernel will meet when the program starts. */
-static void report_loading(struct doctor_report *report, const struct executable *executable,
-                           unsigned obstacles)
-{
-    if (!(obstacles & OBSTACLE_ARCHITECTURE) && executable->loader != NULL &&
-        access(executable->loader, F_OK) != 0)
-        doctor_find(report, FINDING_OBSTACLE, "loader-missing",
-                    "Install the C library of the program's machine and word size.",
-                    "its ELF interpreter %s does not exist: execve() fails with ENOENT",
-                    executable->loader);
-    if (executable->abi.word_size == 1 && executable->abi.machine == 62) /* ELFCLASS32, x86-64 */
-        doctor_find(report, FINDING_WARNING, "x32", "Build it for x86-64.",
-                    "it is an x32 program: `run --supervise` lets its calls pass");
-}
-
 void doctor_report_executable(struct doctor_report *report, const struct executable *executable,
                               unsigned obstacles)
 {
     json_object_set_new(report->root, "executable", describe_executable(executable));
-    report_loading(report, executable, obstacles);
     report_obstacles(report, obstacles);
     if (obstacles & OBSTACLES_LASTING)
         report_outside(report);
@@ -211,6 +195,44 @@ static int cannot_execute(const struct executable *executable)
     return error == ENOENT ? EXIT_NOT_FOUND : EXIT_CANNOT_RUN;
 }
 
+/* What runs already has its ELF interpreter, perhaps in another root directory than ours. */
+static bool lacks_loader(struct doctor_report *report, const struct executable *executable)
+{
+    if (executable->loader == NULL || !elf_abi_is_native(executable->abi) ||
+        access(executable->loader, F_OK) == 0)
+        return false;
+    doctor_find(report, FINDING_OBSTACLE, "loader-missing",
+                "Install the C library of the program's machine and word size.",
+                "its ELF interpreter %s does not exist: execve() fails with ENOENT",
+                executable->loader);
+    return true;
+}
+
+static void examine_executable(struct doctor_report *report, const struct executable *executable,
+                               char *const *command, const char *library, const char *rules)
+{
+    const struct launch launch = launch_of_self(library);
+    char line[512];
+    const char **argv = command_line_of(executable, command, line, sizeof line);
+    char *file = realpath(executable->file, NULL); /* as /proc/PID/exe will have it */
+    char *cgroup = process_cgroup(0);              /* as `socktune run` has it */
+    const struct identity identity = {.executable = file != NULL ? file : executable->file,
+                                      .argv = argv,
+                                      .uid = geteuid(),
+                                      .gid = getegid(),
+                                      .cgroup = cgroup};
+    /* A program that cannot start has no other obstacles. */
+    unsigned obstacles =
+        lacks_loader(report, executable) ? 0 : executable_obstacles(executable, &launch);
+
+    doctor_report_executable(report, executable, obstacles);
+    report_script(report, executable);
+    doctor_report_rules(report, rules ? rules : default_rules(), &identity);
+    free(file);
+    free(cgroup);
+    free(argv);
+}
+
 int doctor_examine_program(struct doctor_report *report, char *const *command, const char *rules)
 {
     const char *name = command[0];
@@ -225,27 +247,10 @@ int doctor_examine_program(struct doctor_report *report, char *const *command, c
     }
     json_object_set_new(report->root, "program", json_text(name));
     library = doctor_find_library(report);
-    if (executable_read(path, &executable) != 0) {
+    if (executable_read(path, &executable) != 0)
         status = cannot_execute(&executable);
-    } else {
-        struct launch launch = launch_of_self(library);
-        char line[512];
-        const char **argv = command_line_of(&executable, command, line, sizeof line);
-        char *file = realpath(executable.file, NULL); /* as /proc/PID/exe will have it */
-        char *cgroup = process_cgroup(0);             /* as `socktune run` has it */
-        const struct identity identity = {.executable = file != NULL ? file : executable.file,
-                                          .argv = argv,
-                                          .uid = geteuid(),
-                                          .gid = getegid(),
-                                          .cgroup = cgroup};
-
-        doctor_report_executable(report, &executable, executable_obstacles(&executable, &launch));
-        report_script(report, &executable);
-        doctor_report_rules(report, rules ? rules : default_rules(), &identity);
-        free(file);
-        free(cgroup);
-        free(argv);
-    }
+    else
+        examine_executable(report, &executable, command, library, rules);
     executable_free(&executable);
     free(library);
     free(path);

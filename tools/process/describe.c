@@ -37,6 +37,7 @@ int describe_socket(int fd, struct socket_description *description)
     description->protocol = kernel_get_int(fd, SOL_SOCKET, SO_PROTOCOL);
     description->listens = kernel_get_int(fd, SOL_SOCKET, SO_ACCEPTCONN) == 1;
     description->cookie = kernel_get_cookie(fd, SO_COOKIE);
+    description->netns = kernel_get_cookie(fd, SO_NETNS_COOKIE);
     description->local_length = sizeof description->local;
     if (getsockname(fd, (struct sockaddr *)&description->local, &description->local_length) != 0)
         description->local_length = 0;

@@ -13,6 +13,7 @@
 
 struct socket_description {
     uint64_t cookie; /* SO_COOKIE: names it in sock_diag; 0: unknown */
+    uint64_t netns;  /* SO_NETNS_COOKIE: its network namespace; 0: unknown */
     int domain, type, protocol;
     struct sockinfo sockinfo; /* with its addresses; families is 0 if no rule can be for it */
     struct sockaddr_storage local, remote;

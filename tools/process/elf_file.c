@@ -20,6 +20,22 @@
 
 /* --- names ------------------------------------------------------------------------------------ */
 
+bool elf_abi_is_native(struct elf_abi abi)
+{
+#if defined(__x86_64__) || defined(__i386__)
+    return abi.machine == EM_X86_64 || abi.machine == EM_386;
+#elif defined(__aarch64__) || defined(__arm__)
+    return abi.machine == EM_AARCH64 || abi.machine == EM_ARM;
+#else
+    return abi.machine != EM_NONE;
+#endif
+}
+
+bool elf_abi_is_x32(struct elf_abi abi)
+{
+    return abi.machine == EM_X86_64 && abi.word_size == ELFCLASS32;
+}
+
 const char *elf_machine_name(struct elf_abi abi)
 {
     static const struct {
@@ -40,7 +56,7 @@ const char *elf_machine_name(struct elf_abi abi)
     };
     static char other[32];
 
-    if (abi.machine == EM_X86_64 && abi.word_size == ELFCLASS32)
+    if (elf_abi_is_x32(abi))
         return "x32";
     for (size_t i = 0; i < sizeof names / sizeof *names; i++)
         if (names[i].machine == abi.machine)
@@ -251,6 +267,28 @@ static int read_header(Elf *elf, struct elf_abi *abi, uint16_t *type)
     return 0;
 }
 
+/* Does the kernel find the program headers, and the file all that it is to map? It refuses to
+ * execute a file without program headers; a program that is cut off ends by SIGBUS or SIGSEGV. */
+static bool has_all_segments(Elf *elf)
+{
+    GElf_Ehdr header;
+    size_t count, size;
+
+    if (elf_rawfile(elf, &size) == NULL || gelf_getehdr(elf, &header) == NULL ||
+        header.e_phentsize != gelf_fsize(elf, ELF_T_PHDR, 1, EV_CURRENT) ||
+        elf_getphdrnum(elf, &count) != 0 || count == 0)
+        return false;
+    for (size_t i = 0; i < count; i++) {
+        GElf_Phdr load;
+
+        if (gelf_getphdr(elf, (int)i, &load) == NULL ||
+            (load.p_type == PT_LOAD &&
+             (load.p_offset > size || load.p_filesz > size - load.p_offset)))
+            return false;
+    }
+    return true;
+}
+
 int elf_file_read(int fd, struct executable *executable)
 {
     Elf *elf;
@@ -259,7 +297,7 @@ int elf_file_read(int fd, struct executable *executable)
 
     elf_version(EV_CURRENT);
     elf = elf_begin(fd, ELF_C_READ_MMAP, NULL);
-    if (!elf || read_header(elf, &executable->abi, &type) != 0) {
+    if (!elf || read_header(elf, &executable->abi, &type) != 0 || !has_all_segments(elf)) {
         errno = ENOEXEC;
         goto out;
     }

@@ -68,6 +68,12 @@ char *executable_find(const char *name);
  * a static buffer. */
 const char *elf_machine_name(struct elf_abi abi);
 
+/* True if this machine's processors run it without an emulator, which may have other directories. */
+bool elf_abi_is_native(struct elf_abi abi);
+
+/* x32: 32-bit pointers with the system calls of x86-64. */
+bool elf_abi_is_x32(struct elf_abi abi);
+
 /* The first DT_NEEDED whose name begins with `prefix`, or NULL. */
 const char *executable_needs(const struct executable *executable, const char *prefix);
 

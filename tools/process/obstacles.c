@@ -15,6 +15,10 @@
 /* --- the table -------------------------------------------------------------------------------- */
 
 static const struct obstacle obstacles[] = {
+    {OBSTACLE_X32, "x32",
+     "it is an x32 program, for which the library is not built and whose calls `run --supervise` "
+     "lets pass",
+     "Take a build of it for x86-64."},
     {OBSTACLE_STATIC, "static",
      "it is statically linked: there is no dynamic loader that would read LD_PRELOAD",
      "Run it by `socktune run --supervise`, which tunes it from outside; or take a dynamically "
@@ -114,6 +118,8 @@ unsigned executable_obstacles(const struct executable *executable, const struct 
 
     if (!executable->readable)
         return found | OBSTACLE_UNREADABLE;
+    if (elf_abi_is_x32(executable->abi))
+        return found | OBSTACLE_X32;
     if (executable->go)
         found |= OBSTACLE_GO;
     if (executable->loader_kind == LOADER_NONE)

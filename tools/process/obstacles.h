@@ -33,7 +33,8 @@ enum obstacle_bit {
     OBSTACLE_ASAN = 64,
     OBSTACLE_NO_LIBC = 128,
     OBSTACLE_UNREADABLE = 256, /* not an obstacle in itself, but any other may be true */
-    OBSTACLE_DEEPBIND = 512
+    OBSTACLE_DEEPBIND = 512,
+    OBSTACLE_X32 = 1024
 };
 
 /* Those that no way of preloading overcomes. */

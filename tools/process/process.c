@@ -7,6 +7,7 @@
 #include "compat.h"
 #include "process_files.h"
 #include "process_sockets.h"
+#include "text.h"
 
 #include <dirent.h>
 #include <elf.h>
@@ -257,6 +258,14 @@ struct identity process_identity(const struct process *process)
                              .uid = process->effective_uid,
                              .gid = process->effective_gid,
                              .cgroup = process->cgroup};
+}
+
+const char *process_program_name(const struct process *process)
+{
+    const char *argv0 = process->argv[0];
+    return text_basename(argv0 != NULL && *argv0 != '\0' ? argv0
+                         : process->exe != NULL          ? process->exe
+                                                         : process->name);
 }
 
 bool process_is_program(const struct process *process)

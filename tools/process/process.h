@@ -87,6 +87,10 @@ pid_t process_live_thread(pid_t pid);
  * not be seen, it is the process's own name, which mostly is the executable's. */
 struct identity process_identity(const struct process *process);
 
+/* The name by which the program is reported: the last component of argv[0], or else of its file.
+ * Points into `process`. */
+const char *process_program_name(const struct process *process);
+
 /* False for kernel threads, and for processes that have ended and wait for their parent. */
 bool process_is_program(const struct process *process);
 
