@@ -16,6 +16,7 @@ import time
 
 import kernel
 import pytest
+import socktuned
 from conftest import LOOPBACK, needs_root, program
 from options import live, samples, table_rows
 from test_programs import SERVERS, Place
@@ -80,6 +81,34 @@ def connected(host):
         one.connect(client, domain, LOOPBACK[family], port)
         return one, {"listen": listener, "connect": client, "accept": one.accept(listener)}
     return make
+
+
+# --- reporting ------------------------------------------------------------------------------------
+
+@pytest.fixture
+def helper():
+    with socktuned.running(None) as one:
+        yield one
+
+
+def test_treated_sockets_are_reported(connected, rule_file, apply, helper):
+    """`report = true` reaches the helper: open connections and listeners, with what was set."""
+    one, fds = connected()
+    rules = rule_file("""program = "calls";
+        rules = ( { name = "all"; match = { protocol = "tcp"; }; report = true;
+                    set = { TCP_KEEPCNT = 4; SO_RCVBUF = "64K"; }; } );""")
+    apply(rules, "--dry-run", one.pid, env=helper.environment)
+    for _ in range(2):  # a second time changes nothing, and counts nothing twice
+        assert apply(rules, one.pid, env=helper.environment).results()[fds["accept"],
+                                                                       "SO_RCVBUF"] == "failed"
+        seen = helper.until(lambda: len(helper.connections()) == 3 and helper.connections(),
+                            "three reports")
+    assert {shown["role"] for shown in seen} == fds.keys()
+    for shown in seen:
+        assert (shown["program"], shown["rule"], shown["pid"]) == ("calls", "all", one.pid)
+        late = shown["role"] != "listen"
+        assert shown["options"]["applied"] == (1 if late else 2)
+        assert shown["options"]["failed"] == ({"SO_RCVBUF": "EISCONN"} if late else {})
 
 
 # --- what is set, and what is told ----------------------------------------------------------------

@@ -10,7 +10,7 @@
 #include <stdio.h>
 #include <string.h>
 
-enum { LISTENER = 1, CLIENT, ACCEPTED, PORT = 80, BYTES_ACKED = 120, INFO_BYTES = 232 };
+enum { LISTENER = 1, CLIENT, ACCEPTED, PORT = 80, BYTES_ACKED = 120, INFO_BYTES = 232, NETNS = 7 };
 
 static struct reported_sockets table;
 static uint64_t now;
@@ -24,6 +24,7 @@ static uint64_t fake_clock(void)
 static void note_record(const struct socket_entry *entry)
 {
     size_t used = strlen(records);
+    cr_expect_eq(entry->netns, NETNS);
     snprintf(records + used, sizeof records - used, "%s%s %u", used != 0 ? "; " : "",
              entry->kind == RECORD_LISTEN   ? "listen"
              : entry->kind == RECORD_ACCEPT ? "accept"
@@ -50,7 +51,7 @@ TestSuite(reported_sockets, .init = begin_table, .fini = end_table);
 
 static void expect_call(enum record_kind kind, uint64_t cookie)
 {
-    struct socket_entry entry = {.cookie = cookie, .when = now, .kind = kind};
+    struct socket_entry entry = {.cookie = cookie, .netns = NETNS, .when = now, .kind = kind};
     if (kind == RECORD_LISTEN)
         sockinfo_at_listen(&entry.sockinfo);
     sockinfo_learn_type(&entry.sockinfo, kind == RECORD_LISTEN ? PHASE_LISTEN : PHASE_CONNECT,

@@ -73,6 +73,9 @@ void apply_report_socket(struct apply_run *run, const struct process *process,
 /* Report a process that a rule is for and that may not be looked into; `error` is the errno. */
 void apply_report_refused(struct apply_run *run, const struct process *process, int error);
 
+/* Report a socket that has been treated to the helper, if a rule wants that and there is one. */
+void apply_report_to_helper(const struct apply_run *run, const struct process *process);
+
 /* Print the line of a round, or its JSON document. */
 void apply_report_round(struct apply_run *run);
 

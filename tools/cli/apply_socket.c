@@ -147,6 +147,8 @@ int apply_socket(struct apply_run *run, const struct socket_owner *owner,
     if (result != 0)
         return is_gone(errno) ? 0 : -1;
     seen->settled = is_settled(description);
+    if (seen->settled && !run->dry_run)
+        apply_report_to_helper(run, process);
     if (run->save != NULL && !run->dry_run)
         undo_note(run->undo_notes, run->reconciler.policy, process, sockets, description,
                   run->result);

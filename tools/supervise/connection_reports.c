@@ -142,7 +142,7 @@ static void note_opened(int fd)
                    : sockinfo.roles & ROLE_ACCEPT ? RECORD_ACCEPT
                                                   : RECORD_CONNECT,
                    &opened.entries[opened.count]))
-        opened.count++;
+        opened.entries[opened.count++].adopted = true;
 }
 
 void reports_note_opened(void)

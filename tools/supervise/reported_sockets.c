@@ -126,6 +126,7 @@ static struct socket_entry *add_accepted(struct reported_sockets *table,
     if (!listener->reported)
         report_entry(table, listener);
     entry.cookie = answer->target.cookie;
+    entry.netns = listener->netns;
     entry.when = table->clock();
     entry.reporter = listener->reporter;
     entry.pid = listener->pid;

@@ -26,6 +26,7 @@ struct socket_entry {
     uint32_t interface;
     pid_t pid;
     enum record_kind kind;
+    bool adopted; /* it was open before its program could report it: RECORD_ADOPTED */
     bool reported;
     unsigned dump; /* the last one that found it */
     UT_hash_handle hh;

@@ -108,11 +108,14 @@ void reporter_put(const struct socket_entry *entry)
                             .time_ns = entry->when,
                             .pid = (uint32_t)entry->pid,
                             .interface = entry->interface,
-                            .protocol = IPPROTO_TCP,
-                            .kind = (uint8_t)entry->kind};
+                            .protocol = entry->sockinfo.protocols == PROTOCOL_MPTCP ? IPPROTO_MPTCP
+                                                                                    : IPPROTO_TCP,
+                            .kind = (uint8_t)entry->kind,
+                            .flags = entry->adopted ? RECORD_ADOPTED : 0};
     struct ring *ring = reporter_ring(entry->reporter);
 
-    if (ring && record_fill_known(&entry->reporter->maker, &sockinfo, &record))
+    if (ring && ring->header.netns == entry->netns &&
+        record_fill_known(&entry->reporter->maker, &sockinfo, &record))
         ring_put(ring, &record);
 }
 

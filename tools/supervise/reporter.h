@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A program as it is registered with the helper, and its ring. For connection_reports.c, which
- * serialises the calls.
+ * A program as it is registered with the helper, and its ring. Not thread-safe:
+ * connection_reports.c serialises the calls, `socktune apply` has one thread.
  */
 #ifndef SOCKTUNE_REPORTER_H
 #define SOCKTUNE_REPORTER_H
@@ -17,7 +17,8 @@ struct target_reporter *reporter_find(const struct policy *policy, const char *p
 /* Its ring, registered again if that is due; NULL if there is no helper. */
 struct ring *reporter_ring(struct target_reporter *reporter);
 
-/* Write the record of a socket into the ring of its reporter. */
+/* Write the record of a socket into the ring of its reporter, if the socket is of the network
+ * namespace in which the helper looks for it. */
 void reporter_put(const struct socket_entry *entry);
 
 /* The time of records: nanoseconds since 1970. */

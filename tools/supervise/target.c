@@ -122,16 +122,6 @@ static void free_program(struct target_program *program)
     free(program);
 }
 
-static void set_program_name(struct target_program *program, const struct process *process)
-{
-    const char *argv0 = process->argv[0];
-    const char *path = argv0 != NULL && *argv0 != '\0' ? argv0
-                       : process->exe != NULL          ? process->exe
-                                                       : process->name;
-    const char *slash = strrchr(path, '/');
-    snprintf(program->name, sizeof program->name, "%.63s", slash != NULL ? slash + 1 : path);
-}
-
 /* Returns 0, or -1 with errno. */
 static int take_program_defaults(struct target_program *program, const struct policy *policy)
 {
@@ -176,7 +166,7 @@ static struct target_program *make_program(const struct target_context *context,
         struct identity identity = process_identity(&process);
         identity.uid = uid;
         memcpy(program->random, random, RANDOM_BYTES);
-        set_program_name(program, &process);
+        snprintf(program->name, sizeof program->name, "%.63s", process_program_name(&process));
         failed = take_program_rules(program, context->policy, &identity);
     }
     if (program != NULL)
