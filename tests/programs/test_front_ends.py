@@ -133,12 +133,13 @@ def comparable(table, life, inside, outside):
 
 @pytest.mark.parametrize("seed", range(FIRST, FIRST + ROUNDS))
 def test_supervisor_agrees_with_the_library(build, rule_file, free_port, peer, table, seed):
-    """Accepted sockets too, once the program has called epoll_ctl()."""
+    """Accepted sockets too, once the program has called epoll_ctl(). The program sets options itself
+    at the end, and every other time also before bind(), connect() and listen()."""
     rng, port = random.Random(seed), free_port()
     text = random_rules(rng, port)
     run = [build.socktune, "run", "-c", rule_file(text)]
     lives = list(lives_at(port, peer, but=["socket"]))  # one that does nothing is not seen
-    task = task_for(table, lives, epoll=True)
+    task = task_for(table, lives, epoll=True, early=seed % 2 == 0)
     inside = run_to_end([*run, "--"], task)
     outside = run_to_end([*run, "--supervise", "--"], task)
     for life, one, other in zip(lives, inside, outside):

@@ -138,10 +138,11 @@ def lives_at(port, peer_port, but=()):
                "remote": remote and remote.replace("PORT", own_port)}
 
 
-def task_for(table, lives, own=OWN, epoll=False):
-    """What the program is told: its sockets, the options to print, and those that it sets itself."""
+def task_for(table, lives, own=OWN, epoll=False, early=False):
+    """What the program is told: its sockets, the options to print, and those that it sets itself,
+    at the end, and with `early` after socket() as well."""
     return json.dumps({
-        "lives": lives, "epoll": epoll,
+        "lives": lives, "epoll": epoll, "early": early,
         "own": [(name, table[name]["level"], table[name]["number"], "01000000") for name in own],
         "options": [(row["name"], row["level"], row["number"]) for row in table.values()]}) + "\n"
 

@@ -60,14 +60,16 @@ def set_own(task, sock, guarded):
                 pass
 
 
-def opened(life, effects):
+def opened(task, life, effects):
     sock = socket.socket(FAMILY[life["family"]], TYPE[life["protocol"]])
     give(sock, effects, "socket")
+    if task.get("early"):
+        set_own(task, sock, {})
     return sock
 
 
-def bound(life, effects, local):
-    sock = opened(life, effects)
+def bound(task, life, effects, local):
+    sock = opened(task, life, effects)
     give(sock, effects, "before bind")
     # Ports linger after an accepted connection; the rules here leave this option alone.
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -75,8 +77,8 @@ def bound(life, effects, local):
     return sock
 
 
-def listening(life, effects, local):
-    sock = bound(life, effects, local)
+def listening(task, life, effects, local):
+    sock = bound(task, life, effects, local)
     if life["protocol"] == "tcp":
         give(sock, effects, "before listen")
         sock.listen()
@@ -95,18 +97,18 @@ def connector(address):
 def live(task, life):
     effects, other = life.get("effects", ()), None
     if life["life"] == "socket":
-        sock = opened(life, effects)
+        sock = opened(task, life, effects)
     elif life["life"] == "listen":
-        sock = listening(life, effects, life["local"])
+        sock = listening(task, life, effects, life["local"])
     elif life["life"] == "connect":
-        sock = opened(life, effects)
+        sock = opened(task, life, effects)
         give(sock, effects, "before connect")
         sock.connect(read(life["remote"], life["family"]))
         give(sock, effects, "after connect")
     else:
         inherited = [effect for effect in effects if effect["inherited"]]
         port = life["local"].rsplit(":", 1)[1]
-        listener = listening(life, inherited, ":" + port)
+        listener = listening(task, life, inherited, ":" + port)
         other = connector(life["local"])
         sock = listener.accept()[0]
         if task.get("epoll"):  # as servers do; under supervision the first call that is seen
@@ -124,8 +126,8 @@ def live(task, life):
     return {"tuned": tuned, "own": own}
 
 
-def open_and_hold(life):
-    sock = opened(life, ())
+def open_and_hold(task, life):
+    sock = opened(task, life, ())
     if life["life"] == "connect":
         sock.connect(read(life["remote"], life["family"]))
         return sock
@@ -136,7 +138,7 @@ def open_and_hold(life):
 
 
 def hold(task):
-    held = [open_and_hold(life) for life in task["lives"]]
+    held = [open_and_hold(task, life) for life in task["lives"]]
     print("ready", flush=True)
     sys.stdin.readline()
     return [values(task, sock) for sock in held]
