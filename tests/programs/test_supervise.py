@@ -331,6 +331,47 @@ time.sleep(60)
         has(each, CLIENT)
 
 
+def waiting_calls(pid):
+    """How many threads of a process wait for the answer of a supervisor."""
+    count = 0
+    for task in pathlib.Path(f"/proc/{pid}/task").iterdir():
+        with contextlib.suppress(OSError):
+            count += "seccomp" in (task / "wchan").read_text(encoding="ascii")
+    return count
+
+
+def test_more_calls_than_workers(supervised, silent_listener):
+    """100 calls wait at a time, for at most 64 workers that have too few descriptors for them."""
+    listener = silent_listener("inet")
+    one = supervised([program("python3"), "-c", f"""
+import socket, sys, threading
+def connect(client):
+    client.connect(("127.0.0.1", {listener.getsockname()[1]}))
+clients = [socket.socket() for _ in range(100)]
+threads = [threading.Thread(target=connect, args=[client]) for client in clients]
+print("ready", flush=True)
+sys.stdin.readline()
+[thread.start() for thread in threads]
+[thread.join() for thread in threads]
+print("connected", flush=True)
+sys.stdin.readline()
+"""], wrapper=["sh", "-c", 'ulimit -n 128; exec "$@"', "sh"], stdin=subprocess.PIPE)
+    one.until(lambda: "ready" in one.output, "ready")
+    found = supervisors(one.pid)
+    for pid in found:
+        os.kill(pid, signal.SIGSTOP)
+    one.process.stdin.write(b"\n")
+    one.process.stdin.flush()
+    one.until(lambda: waiting_calls(one.pid) == 100, "100 calls that wait")
+    for pid in found:
+        os.kill(pid, signal.SIGCONT)
+    one.until(lambda: "connected" in one.output, "connected")
+    clients = [each for each in one.tcp() if each.remote]
+    assert len(clients) == 100
+    for each in clients:
+        has(each, CLIENT)
+
+
 @pytest.fixture
 def userfaults():
     """The descriptor of the device by which whoever has it may make memory that nobody provides, in
