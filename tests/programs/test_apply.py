@@ -94,20 +94,22 @@ def helper():
 def test_treated_sockets_are_reported(connected, rule_file, apply, helper):
     """`report = true` reaches the helper: open connections and listeners, with what was set."""
     one, fds = connected()
+    fds["datagram"] = one.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    one.bind(fds["datagram"], socket.AF_INET, "127.0.0.1")
     rules = rule_file("""program = "calls";
-        rules = ( { name = "all"; match = { protocol = "tcp"; }; report = true;
+        rules = ( { name = "all"; match = { }; report = true;
                     set = { TCP_KEEPCNT = 4; SO_RCVBUF = "64K"; }; } );""")
     apply(rules, "--dry-run", one.pid, env=helper.environment)
     for _ in range(2):  # a second time changes nothing, and counts nothing twice
         assert apply(rules, one.pid, env=helper.environment).results()[fds["accept"],
                                                                        "SO_RCVBUF"] == "failed"
-        seen = helper.until(lambda: len(helper.connections()) == 3 and helper.connections(),
-                            "three reports")
+        seen = helper.until(lambda: len(helper.connections()) == 4 and helper.connections(),
+                            "four reports")
     assert {shown["role"] for shown in seen} == fds.keys()
     for shown in seen:
         assert (shown["program"], shown["rule"], shown["pid"]) == ("calls", "all", one.pid)
-        late = shown["role"] != "listen"
-        assert shown["options"]["applied"] == (1 if late else 2)
+        late = shown["role"] in ("connect", "accept")
+        assert shown["options"]["applied"] == (2 if shown["role"] == "listen" else 1)
         assert shown["options"]["failed"] == ({"SO_RCVBUF": "EISCONN"} if late else {})
 
 

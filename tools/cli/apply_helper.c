@@ -41,11 +41,12 @@ void apply_report_to_helper(const struct apply_run *run, const struct process *p
                                  .adopted = true};
 
     if ((record_roles(policy, &run->active) & entry.sockinfo.roles) == 0 ||
-        (entry.sockinfo.protocols & (PROTOCOL_TCP | PROTOCOL_MPTCP)) == 0)
+        (entry.sockinfo.protocols & (PROTOCOL_TCP | PROTOCOL_MPTCP | PROTOCOL_UDP)) == 0)
         return;
-    entry.kind = description->listens                  ? RECORD_LISTEN
-                 : entry.sockinfo.roles == ROLE_ACCEPT ? RECORD_ACCEPT
-                                                       : RECORD_CONNECT;
+    entry.kind = description->listens                       ? RECORD_LISTEN
+                 : entry.sockinfo.protocols == PROTOCOL_UDP ? RECORD_DATAGRAM
+                 : entry.sockinfo.roles == ROLE_ACCEPT      ? RECORD_ACCEPT
+                                                            : RECORD_CONNECT;
     entry.reporter = reporter_find(policy, process_program_name(process), &run->active);
     if (entry.reporter == NULL)
         return;

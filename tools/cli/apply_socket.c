@@ -72,6 +72,12 @@ static bool is_settled(const struct socket_description *description)
            (description->sockinfo.roles != ROLE_DATAGRAM || description->remote_length);
 }
 
+/* It can receive from everybody, and stays to be looked at: a later connect() would name a peer. */
+static bool is_bound_datagram(const struct socket_description *description)
+{
+    return description->sockinfo.roles == ROLE_DATAGRAM && description->sockinfo.local_port != 0;
+}
+
 /*
  * Describe a duplicate and reconcile it with the rules. Returns 0; NEEDS_DEFAULTS or NEEDS_REMOTE
  * if that takes more than system calls on the duplicate; -1 with errno.
@@ -147,7 +153,7 @@ int apply_socket(struct apply_run *run, const struct socket_owner *owner,
     if (result != 0)
         return is_gone(errno) ? 0 : -1;
     seen->settled = is_settled(description);
-    if (seen->settled && !run->dry_run)
+    if (!run->dry_run && (seen->settled || (is_bound_datagram(description) && !run->seen_before)))
         apply_report_to_helper(run, process);
     if (run->save != NULL && !run->dry_run)
         undo_note(run->undo_notes, run->reconciler.policy, process, sockets, description,

@@ -101,6 +101,13 @@ void reporter_note(struct target_reporter *reporter, uint32_t option, unsigned r
     __atomic_store_n(&reporter->results[option], (uint16_t)result, __ATOMIC_RELAXED);
 }
 
+static uint16_t protocol_of_bit(unsigned protocol)
+{
+    return protocol == PROTOCOL_MPTCP ? IPPROTO_MPTCP
+           : protocol == PROTOCOL_UDP ? IPPROTO_UDP
+                                      : IPPROTO_TCP;
+}
+
 void reporter_put(const struct socket_entry *entry)
 {
     struct sockinfo sockinfo = entry->sockinfo;
@@ -108,8 +115,7 @@ void reporter_put(const struct socket_entry *entry)
                             .time_ns = entry->when,
                             .pid = (uint32_t)entry->pid,
                             .interface = entry->interface,
-                            .protocol = entry->sockinfo.protocols == PROTOCOL_MPTCP ? IPPROTO_MPTCP
-                                                                                    : IPPROTO_TCP,
+                            .protocol = protocol_of_bit(entry->sockinfo.protocols),
                             .kind = (uint8_t)entry->kind,
                             .flags = entry->adopted ? RECORD_ADOPTED : 0};
     struct ring *ring = reporter_ring(entry->reporter);
