@@ -1,7 +1,10 @@
 # SPDX-License-Identifier: MIT
 """A helper under churn: programs that come, connect, execute others, are killed; in namespaces of
-their own; queries that are read and that are not; nonsense; SIGHUP. And a program that lives on
-while its helper is replaced again and again. At the end, memory and descriptors are what they were.
+their own; queries that are read and that are not; nonsense; SIGHUP. Beside them, another user attacks
+the helper (attacker.py). And a program that lives on while its helper is replaced again and again. At
+the end, memory and descriptors are what they were, the figures of a program that did nothing are
+unchanged, root's sums have nothing that the attacker claimed, the log is short, and no answer came
+late.
 
 A leak grows in every round. A buffer that has to be larger on a busy machine grows once. So where
 memory has grown, the round is repeated, up to ROUNDS times, and each one must have grown.
@@ -28,6 +31,10 @@ import socktuned
 from started import BUILD, enter_network_namespace, preloaded
 
 GROWTH_MAX_KIB = 1024  # of memory: what allocators differ by
+MALLORY = (4242, 4243)  # no such users are known here
+LOG_LINES_MAX = 22     # about one user, in ten seconds
+LATE = 5               # seconds
+HELD = 10              # connections of the program that does nothing
 INTERVALS = 10
 ROUNDS = 3
 
@@ -68,6 +75,7 @@ class Soak:
         self.helper, self.directory = helper, directory
         self.over, self.failed = threading.Event(), []
         self.done = collections.Counter()  # how often each thing was done
+        self.slowest, self.begun = 0.0, time.monotonic()
         (directory / "rules.conf").write_text(churn.REPORT, encoding="ascii")
         subprocess.run([BUILD / "socktune", "compile", directory / "rules.conf", "-o",
                         directory / "rules"], check=True)
@@ -129,6 +137,26 @@ class Soak:
         self.helper.process.send_signal(signal.SIGHUP)
         time.sleep(0.5)
 
+    def attack(self):
+        """By another user, where that may be: root's own attacks would be anybody's."""
+        if os.geteuid() != 0:
+            return time.sleep(1)
+        user = str(random.choice(MALLORY))
+        program = subprocess.Popen(
+            ["setpriv", "--reuid", user, "--regid", user, "--clear-groups",
+             "/usr/bin/python3", str(pathlib.Path(__file__).parent / "attacker.py"),
+             str(self.helper.directory), str(self.helper.port)], start_new_session=True)
+        time.sleep(random.uniform(1, 3))
+        assert program.poll() is None, "the attacker gave up"
+        os.killpg(program.pid, signal.SIGKILL)
+        return program.wait(10)
+
+    def be_served(self):
+        begin = time.monotonic()
+        assert self.helper.get("/healthz").text == "ok\n"
+        self.slowest = max(self.slowest, time.monotonic() - begin)
+        time.sleep(0.1)
+
     # --- all of it ------------------------------------------------------------------------------
 
     def again_and_again(self, what):
@@ -144,7 +172,7 @@ class Soak:
         was done twice, however busy the machine is. `tell` is called at each interval."""
         self.over.clear()
         things = [self.connect, self.be_killed, self.execute, self.move, self.ask,
-                  self.talk_nonsense, self.reload, *also]
+                  self.talk_nonsense, self.reload, self.attack, self.be_served, *also]
         threads = [threading.Thread(target=self.again_and_again, args=(what,)) for what in things]
         before = self.done.copy()
         for thread in threads:
@@ -164,8 +192,8 @@ class Soak:
         assert not self.failed, self.failed
 
     def rest(self):
-        """Memory and descriptors of the helper when all programs are gone."""
-        kernel.until(lambda: self.helper.status()["clients"] == 0,
+        """Memory and descriptors of the helper when all programs but the bystander are gone."""
+        kernel.until(lambda: self.helper.status()["clients"] == 1,
                      lambda: f"clients left: {self.helper.get('/v1/processes').text}", 60)
         least = [10 ** 6]
 
@@ -174,6 +202,42 @@ class Soak:
             return min(least[-20:]) == max(least[-20:])
         kernel.until(settled, "descriptors come and go", 60, 0.05)
         return self.helper.memory(), least[-1]
+
+
+class Bystander:
+    """A program that holds connections and does nothing, while others attack."""
+
+    def __init__(self, soak):
+        self.soak = soak
+        self.program = subprocess.Popen(
+            ["/usr/bin/python3", "-c", socktuned.TALKER, str(HELD), "127.0.0.1"], text=True,
+            env=soak.environment(), stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+        self.port = int(self.program.stdout.readline().split()[1])
+        self.figures = kernel.until(lambda: len(self.now()) == 2 * HELD + 1 and self.now(),
+                                    "the bystander is known", 20)
+
+    def now(self):
+        shown = self.soak.helper.connections()
+        return sorted((one["role"], one["uid"], one["program"],
+                       one.get("tcp_info", {}).get("bytes_acked", 0) // 500)
+                      for one in shown if one["data"] == "sample" and self.port in
+                      (one["local"]["port"], one.get("remote", {}).get("port")))
+
+    def wrongs(self):
+        """What the attacks have changed, as lines."""
+        soak = self.soak
+        sums = soak.helper.get("/v1/rules").json["rules"]
+        lines = sum("of user 424" in line for line in soak.helper.log().splitlines())
+        most = LOG_LINES_MAX * len(MALLORY) * (1 + (time.monotonic() - soak.begun) / 10)
+        return [text for wrong, text in (
+            (self.now() != self.figures, f"the bystander's figures were {self.figures}, are {self.now()}"),
+            (any(one["program"] == "victim" and one["uid"] not in MALLORY for one in sums),
+             "what the attacker claimed counts for another user"),
+            (lines > most, f"{lines} lines of the log are about the attackers"),
+            (soak.slowest > LATE, f"an answer took {soak.slowest:.1f} s")) if wrong]
+
+    def end(self):
+        self.program.communicate("\n\n", timeout=10)
 
 
 class Survivor:
@@ -234,6 +298,8 @@ def soak(seconds, ports, tell=print):
         helper = stack.enter_context(socktuned.running(ports[0], "--history", "100"))
         one = Soak(helper, directory)
         survivor = Survivor(one, ports[1])
+        bystander = Bystander(one)
+        stack.callback(bystander.program.kill)
         stack.callback(survivor.program.kill)
         for count in itertools.repeat(3000, 4):  # every table has its size
             one.connect(count)
@@ -260,7 +326,8 @@ def soak(seconds, ports, tell=print):
                 break
         if rests[-1][1] > rests[0][1]:
             wrong.append(f"descriptors were {rests[0][1]} and are {rests[-1][1]}")
-        wrong += [text for text in [survivor.end(), *one.failed] if text]
+        wrong += [text for text in [*bystander.wrongs(), survivor.end(), *one.failed] if text]
+        bystander.end()
     return wrong
 
 
