@@ -440,23 +440,51 @@ static int64_t base_units(const struct option *option)
     return option->kind == KIND_RATE ? 8 : 1;
 }
 
-/* A number of time without a unit: offer it with each unit that is in range. */
-static bool refuse_bare(struct value_reader *reader, int64_t number)
+/* The units of a number of time that are in the option's range, as a mask: us, ms, s. */
+static unsigned units_in_range(const struct option *option, int64_t number)
 {
-    const struct option *option = reader->option;
-    char why[128] = "";
-    size_t used = 0;
+    unsigned units = 0;
 
-    for (size_t i = 0; i < 3; i++) { /* us, ms, s */
+    for (unsigned i = 0; i < 3; i++) {
         int64_t scaled, unit = base_units(option);
 
         if (!__builtin_mul_overflow(number, quantity_durations[i].factor, &scaled) &&
             scaled % unit == 0 && scaled / unit >= option->min && scaled / unit <= option->max)
-            used += (size_t)snprintf(why + used, sizeof(why) - used, "%s\"%" PRId64 "%s\"",
-                                     used == 0 ? "has no unit: write " : " or ", number,
-                                     quantity_durations[i].text);
+            units |= 1u << i;
     }
-    return refuse_because(reader, used != 0 ? why : "is out of range");
+    return units;
+}
+
+/* Which of these units is meant most likely: the largest one that makes it no longer than people
+ * write for such an option. `units` is not 0. */
+static unsigned likely_unit(const struct option *option, int64_t number, unsigned units)
+{
+    bool fine = option->unit == UNIT_MICROSECONDS && option->kind != KIND_TIMEVAL;
+    int64_t longest = fine ? 1000 : INT64_C(900000000); /* microseconds */
+
+    for (unsigned i = 3; i-- > 0;)
+        if ((units & 1u << i) != 0 && number <= longest / quantity_durations[i].factor)
+            return i;
+    return (unsigned)__builtin_ctz(units);
+}
+
+/* A number of time without a unit: offer it with the likely unit, then with the next one. */
+static bool refuse_bare(struct value_reader *reader, int64_t number)
+{
+    unsigned units = units_in_range(reader->option, number), likely, other;
+    char why[128], second[48] = "";
+
+    if (units == 0)
+        return refuse_because(reader, "is out of range");
+    likely = likely_unit(reader->option, number, units);
+    units &= ~(1u << likely);
+    other = (units & 1u << 1) != 0 ? 1 : (units & 1u << 2) != 0 ? 2 : 0; /* ms, s, us */
+    if (units != 0)
+        snprintf(second, sizeof second, ", or else \"%" PRId64 "%s\"", number,
+                 quantity_durations[other].text);
+    snprintf(why, sizeof why, "has no unit: write \"%" PRId64 "%s\"%s", number,
+             quantity_durations[likely].text, second);
+    return refuse_because(reader, why);
 }
 
 /* "100Mbps": offer both meanings. */

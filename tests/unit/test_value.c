@@ -339,14 +339,14 @@ ParameterizedTestParameters(value, refuses)
         {"TCP_KEEPIDLE", "5M", "\"5M\" may mean minutes or months: write \"min\" (1s to 32767s)"},
         {"TCP_KEEPIDLE", "0.5s", "\"0.5s\" is no whole number of seconds: 1s to 32767s"},
         {"TCP_USER_TIMEOUT", "30",
-         "\"30\" has no unit: write \"30ms\" or \"30s\" (0ms to 2147483647ms)"},
+         "\"30\" has no unit: write \"30s\", or else \"30ms\" (0ms to 2147483647ms)"},
         {"TCP_USER_TIMEOUT", "30000000",
-         "\"30000000\" has no unit: write \"30000000us\" or \"30000000ms\" (0ms to "
+         "\"30000000\" has no unit: write \"30000000us\", or else \"30000000ms\" (0ms to "
          "2147483647ms)"},
         {"TCP_RTO_MIN_US", "50", "\"50\" has no unit: write \"50ms\" (1001us to 200000us)"},
         {"TCP_RTO_MAX_MS", "30", "\"30\" has no unit: write \"30s\" (1000ms to 120000ms)"},
         {"SO_RCVTIMEO", "10",
-         "\"10\" has no unit: write \"10us\" or \"10ms\" or \"10s\" (1us to 2147483647s, or off)"},
+         "\"10\" has no unit: write \"10s\", or else \"10ms\" (1us to 2147483647s, or off)"},
         {"SO_MAX_PACING_RATE", "100Mbps",
          "\"100Mbps\" may mean bits or bytes: write \"100Mbit\" for bits, \"100MB\" for bytes "
          "(1 byte per second or more, or unlimited)"},
