@@ -138,18 +138,20 @@ static void read_rule_setting(struct reader *reader, const config_setting_t *set
     unknown_in_rule(reader, setting);
 }
 
-/* Which protocol a socket speaks is settled by socket(), when nothing but the program is known. */
+/* Which protocol a socket speaks is settled by socket(), when no address is known. */
 static void refuse_late_transport(struct reader *reader, const struct rule *rule)
 {
-    bool late = (rule->roles & ROLE_STREAM) != ROLE_STREAM || rule->local.count != 0 ||
-                rule->remote.count != 0 || rule->local_port.count != 0 ||
+    bool late = rule->local.count != 0 || rule->remote.count != 0 || rule->local_port.count != 0 ||
                 rule->remote_port.count != 0;
+    bool never = (rule->roles & (ROLE_CONNECT | ROLE_LISTEN)) == 0;
 
-    for (size_t i = 0; late && i < rule->setting_count; i++)
+    for (size_t i = 0; (late || never) && i < rule->setting_count; i++)
         if (rule->settings[i].option != NULL && rule->settings[i].option->kind == KIND_TRANSPORT)
             diagnose(reader->diagnostics, SEVERITY_ERROR, rule->settings[i].at,
-                     "transport: it is settled when the socket is made, so its rule cannot ask for "
-                     "role, local, remote, local_port or remote_port");
+                     late ? "transport: it is settled when the socket is made, so its rule cannot "
+                            "ask for local, remote, local_port or remote_port"
+                          : "transport: an accepted socket has that of its listener, and datagrams "
+                            "have none: its rule can ask for the roles connect and listen");
 }
 
 static void read_rule(struct reader *reader, const config_setting_t *group)

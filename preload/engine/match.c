@@ -355,6 +355,24 @@ static unsigned take_actions(const struct policy *policy, const struct policy_ru
     return needed & ~(unsigned)(sockinfo->known | sockinfo->unavailable);
 }
 
+bool action_applies(const struct policy_action *action, const struct sockinfo *sockinfo,
+                    enum phase phase)
+{
+    return (action->phases & PHASE_BIT(phase)) != 0 && action_concerns(action, sockinfo);
+}
+
+/* At socket() nobody knows the role, but it is the only call at which the transport can be given: a
+ * rule that asks for a role that the socket may still get gives it. */
+static void take_transport(const struct policy *policy, const struct policy_rule *rule,
+                           const struct sockinfo *sockinfo, struct decision *decision)
+{
+    for (uint32_t a = rule->actions.first; a < rule->actions.first + rule->actions.count; a++) {
+        const struct policy_action *action = &policy->actions[a];
+        if (action->op == OP_TRANSPORT && action_applies(action, sockinfo, PHASE_SOCKET))
+            decision->action[action->option] = a;
+    }
+}
+
 unsigned match_rules(const struct policy *policy, const struct active *active,
                      const struct sockinfo *sockinfo, unsigned phases, struct decision *decision)
 {
@@ -369,6 +387,8 @@ unsigned match_rules(const struct policy *policy, const struct active *active,
             continue;
         relevant |= rule->phases & phases;
         needed |= missing;
+        if (missing == FACT_ROLE && (phases & PHASE_BIT(PHASE_SOCKET)) != 0)
+            take_transport(policy, rule, sockinfo, decision);
         if (missing != 0)
             continue;
         needed |= take_actions(policy, rule, sockinfo, phases, decision);
@@ -376,12 +396,6 @@ unsigned match_rules(const struct policy *policy, const struct active *active,
             break;
     }
     return relevant != 0 ? needed : 0;
-}
-
-bool action_applies(const struct policy_action *action, const struct sockinfo *sockinfo,
-                    enum phase phase)
-{
-    return (action->phases & PHASE_BIT(phase)) != 0 && action_concerns(action, sockinfo);
 }
 
 /* What one rule says about the program's own setsockopt of an option on such a socket. */
