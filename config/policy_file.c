@@ -115,15 +115,58 @@ static int load_policy(const char *path, struct diagnostics *diagnostics, struct
     return wrong ? -1 : 0;
 }
 
+/* All of standard input, as a string that the caller frees; NULL with errno. */
+static char *read_standard_input(void)
+{
+    enum { MOST = 1 << 20 };
+    char *text = malloc(MOST + 2);
+    size_t have = 0;
+    ssize_t got = 1;
+
+    while (text != NULL && have <= MOST && got > 0) {
+        got = read(STDIN_FILENO, text + have, MOST + 1 - have);
+        if (got < 0 && errno == EINTR)
+            got = 1;
+        else
+            have += got > 0 ? (size_t)got : 0;
+    }
+    if (text != NULL && got >= 0 && have <= MOST && memchr(text, '\0', have) == NULL) {
+        text[have] = '\0';
+        return text;
+    }
+    free(text);
+    errno = got < 0 ? errno : have > MOST ? EFBIG : EILSEQ;
+    return NULL;
+}
+
+static struct ruleset *read_rules(const char *path, struct diagnostics *diagnostics)
+{
+    struct ruleset *ruleset;
+    char *text;
+
+    if (!rules_are_standard_input(path))
+        return ruleset_read(path, diagnostics);
+    text = read_standard_input();
+    ruleset = text != NULL ? ruleset_read_text(text, "<stdin>", diagnostics) : NULL;
+    free(text);
+    return ruleset;
+}
+
+bool rules_are_standard_input(const char *path)
+{
+    return strcmp(path, "-") == 0;
+}
+
 static int compile_rules(const char *path, const struct check_context *context,
                          struct diagnostics *diagnostics, struct loaded *loaded)
 {
     struct location at = {path, 0};
     const char *wrong;
 
-    loaded->ruleset = ruleset_read(path, diagnostics);
+    loaded->ruleset = read_rules(path, diagnostics);
     if (!loaded->ruleset) {
-        diagnose(diagnostics, SEVERITY_ERROR, at, "%s", strerror(errno));
+        diagnose(diagnostics, SEVERITY_ERROR, at, "%s",
+                 errno == EILSEQ ? "not a text: it has a NUL byte" : strerror(errno));
         return -1;
     }
     if (diagnostics->errors)
@@ -142,8 +185,9 @@ int load_rules_partly(const char *path, const struct check_context *context,
                       struct diagnostics *diagnostics, struct loaded *loaded)
 {
     memset(loaded, 0, sizeof *loaded);
-    return is_policy_file(path) ? load_policy(path, diagnostics, loaded)
-                                : compile_rules(path, context, diagnostics, loaded);
+    return !rules_are_standard_input(path) && is_policy_file(path)
+               ? load_policy(path, diagnostics, loaded)
+               : compile_rules(path, context, diagnostics, loaded);
 }
 
 int load_rules(const char *path, const struct check_context *context,

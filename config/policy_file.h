@@ -34,10 +34,13 @@ void *read_file(const char *path, size_t limit, size_t *size);
 /* True if the file begins as a compiled policy does. */
 bool is_policy_file(const char *path);
 
+/* "-" stands for standard input. */
+bool rules_are_standard_input(const char *path);
+
 /*
- * Read and compile the rules at `path` into `loaded`. Findings go to `diagnostics`, also that a
- * compiled policy cannot be read. Returns 0; or -1 after an error, and then there is nothing to
- * free. `context` adds the warnings of ruleset_check(); NULL: none.
+ * Read and compile the rules at `path`, or those on standard input, into `loaded`. Findings go to
+ * `diagnostics`, also that a compiled policy cannot be read. Returns 0; or -1 after an error, and
+ * then there is nothing to free. `context` adds the warnings of ruleset_check(); NULL: none.
  */
 int load_rules(const char *path, const struct check_context *context,
                struct diagnostics *diagnostics, struct loaded *loaded);

@@ -58,6 +58,8 @@ static int cmd_compile(int argc, char **argv)
         return status;
     if (argc - first != 1)
         return command_misuse("expected one rule file or directory");
+    if (rules_are_standard_input(argv[first]) && arguments.output == NULL)
+        return command_misuse("where to write? Name it with -o");
     return compile_rules(argv[first], arguments.output);
 }
 
@@ -71,7 +73,7 @@ const struct command compile_command = {
     .name = "compile",
     .summary = "make the policy that the library reads",
     .synopsis = "RULES [-o FILE]",
-    .details = "RULES is a rule file or a directory of *.conf files.",
+    .details = "RULES is a rule file, a directory of *.conf files, or - for standard input.",
     .flags = flags,
     .operand = "<rules>",
     .run = cmd_compile,

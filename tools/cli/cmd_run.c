@@ -42,6 +42,10 @@ static int read_rules(const char *rules, bool verbose, struct loaded *loaded)
                         "/etc/socktune.d/NAME.conf or /etc/socktune.conf");
         return EXIT_RULES;
     }
+    if (rules_are_standard_input(rules)) {
+        command_failure("standard input is the program's: write the rules into a file");
+        return EXIT_RULES;
+    }
     return load_rules(rules, verbose ? &context : NULL, &diagnostics, loaded) ? EXIT_RULES : 0;
 }
 
