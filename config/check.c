@@ -1,20 +1,19 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Warnings: rules that are valid but never match, never win, or ask for what cannot be had; options
- * that cannot reach the sockets of their rule.
+ * Warnings: rules that never win or ask for what cannot be had; options that cannot reach the
+ * sockets of their rule. Rules that never match are in check_never.c, harm in check_hazards.c.
  */
 #include "check.h"
 
 #include "compile.h"
 #include "relate.h"
 
-#include <limits.h>
 #include <netinet/in.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <sys/utsname.h>
+#include <unistd.h>
 
 /* --- helpers -------------------------------------------------------------------------------- */
 
@@ -49,6 +48,15 @@ void read_sysctl(const struct checker *checker, const char *name, char *text, si
     fclose(file);
 }
 
+bool has_sysctl(const struct checker *checker, const char *directory, const char *name)
+{
+    const char *root = checker->context->sysctl_root;
+    char path[512];
+
+    snprintf(path, sizeof path, "%s/%s/%s", root != NULL ? root : "/proc/sys", directory, name);
+    return access(path, F_OK) == 0;
+}
+
 /* "connecting and accepted sockets" */
 static const char *role_text(unsigned roles, char *text, size_t size)
 {
@@ -75,127 +83,14 @@ static const char *role_text(unsigned roles, char *text, size_t size)
     return text;
 }
 
-static bool has_remote(const struct rule *rule)
+bool has_remote(const struct rule *rule)
 {
     return rule->remote.count != 0 || rule->remote_port.count != 0;
 }
 
-static bool has_local(const struct rule *rule)
-{
-    return rule->local.count != 0 || rule->local_port.count != 0;
-}
-
-/* The roles that the writer had in mind: those written, or those of the protocols written. */
-static unsigned meant_roles(const struct rule *rule)
+unsigned meant_roles(const struct rule *rule)
 {
     return rule->roles != ROLE_ALL || rule_roles(rule) != ROLE_ALL ? rule_roles(rule) : 0;
-}
-
-/* --- rules that never match ----------------------------------------------------------------- */
-
-static void check_protocols(const struct checker *checker, const struct rule *rule)
-{
-    const unsigned on_unix = PROTOCOL_UNIX_STREAM | PROTOCOL_UNIX_DGRAM;
-    unsigned families = 0;
-
-    if (rule_roles(rule) == 0)
-        warn(checker, rule->at,
-             "rule \"%s\" never matches: no socket of its protocols has its role", rule->name);
-    families |= (rule->protocols & on_unix) != 0 ? FAMILY_UNIX : 0u;
-    families |= (rule->protocols & ~on_unix) != 0 ? FAMILY_IP : 0u;
-    if ((families & rule->families) == 0)
-        warn(checker, rule->at,
-             "rule \"%s\" never matches: no socket of its protocols is of its family", rule->name);
-}
-
-/* The families that the included prefixes leave: IPv4 peers come on inet6 sockets, too. */
-static unsigned families_of_prefixes(const struct prefix_list *list)
-{
-    unsigned families = 0;
-    bool includes = false;
-
-    for (size_t i = 0; i < list->count; i++) {
-        if (list->items[i].negate)
-            continue;
-        includes = true;
-        families |= list->items[i].v4 ? FAMILY_IP : FAMILY_INET6;
-    }
-    return includes ? families : FAMILY_ALL;
-}
-
-/* True if the list includes prefixes of one IP version only, and that is `v4`. */
-static bool only_version(const struct prefix_list *list, bool v4)
-{
-    bool includes = false;
-
-    for (size_t i = 0; i < list->count; i++) {
-        if (list->items[i].negate)
-            continue;
-        if ((list->items[i].v4 != 0) != v4)
-            return false;
-        includes = true;
-    }
-    return includes;
-}
-
-static void check_addresses(const struct checker *checker, const struct rule *rule)
-{
-    if ((families_of_prefixes(&rule->local) & rule->families) == 0)
-        warn(checker, rule->local.at,
-             "rule \"%s\" never matches: local has no address of its family", rule->name);
-    if ((families_of_prefixes(&rule->remote) & rule->families) == 0)
-        warn(checker, rule->remote.at,
-             "rule \"%s\" never matches: remote has no address of its family", rule->name);
-    if ((only_version(&rule->local, true) && only_version(&rule->remote, false)) ||
-        (only_version(&rule->local, false) && only_version(&rule->remote, true)))
-        warn(checker, rule->remote.at,
-             "rule \"%s\" never matches: local and remote are of different IP versions",
-             rule->name);
-}
-
-/* --- criteria that are known late or never --------------------------------------------------- */
-
-static struct location remote_at(const struct rule *rule)
-{
-    return rule->remote.count != 0 ? rule->remote.at : rule->remote_port.at;
-}
-
-static void check_criteria(const struct checker *checker, const struct rule *rule)
-{
-    unsigned roles = meant_roles(rule);
-
-    if (has_remote(rule) && roles == ROLE_LISTEN)
-        warn(checker, remote_at(rule),
-             "rule \"%s\" never matches: a listener has no remote address", rule->name);
-    if (has_remote(rule) && (roles & ROLE_DATAGRAM) != 0)
-        warn(checker, remote_at(rule),
-             "only connected datagram sockets have a remote address: what a program sends by "
-             "sendto() is not reached");
-    if (has_local(rule) && (roles & ROLE_CONNECT) != 0)
-        warn(checker, rule->local.count != 0 ? rule->local.at : rule->local_port.at,
-             "a connecting socket has a local address only if the program binds it first: others "
-             "do not match");
-}
-
-/* A program is known by the file that it was executed from, which is never a link, and by how it
- * was called. */
-static void check_program_links(const struct checker *checker, const struct rule *rule)
-{
-    const struct pattern_list *list = &rule->programs[MATCHER_PROGRAM];
-
-    for (size_t i = 0; i < list->count; i++) {
-        const char *text = list->items[i].text;
-        char file[PATH_MAX];
-        struct stat status;
-
-        if (text[0] == '/' && lstat(text, &status) == 0 && S_ISLNK(status.st_mode) &&
-            realpath(text, file) != NULL)
-            warn(checker, list->items[i].at,
-                 "program: \"%s\" is a symbolic link: it matches only where the program is called "
-                 "by this very path; the file is \"%s\", and its name alone matches however it is "
-                 "called",
-                 text, file);
-    }
 }
 
 /* --- rules among others --------------------------------------------------------------------- */
@@ -302,6 +197,23 @@ static bool check_meaning(const struct checker *checker, const struct rule *rule
         return false;
     }
     return true;
+}
+
+/* No socket has a role before it connects or listens. */
+static void check_transport_role(const struct checker *checker, const struct rule *rule,
+                                 const struct setting *setting)
+{
+    unsigned roles = rule->roles & (ROLE_CONNECT | ROLE_LISTEN);
+
+    if (setting->option->kind == KIND_TRANSPORT && roles != (ROLE_CONNECT | ROLE_LISTEN))
+        warn(checker, setting->at,
+             "transport: it is not known yet, when a socket is made, whether it will connect or "
+             "listen: %s. Only of Go programs under run --supervise is it known",
+             roles == ROLE_CONNECT
+                 ? "listeners of the program become MPTCP sockets, too, and go on to accept TCP "
+                   "clients"
+                 : "connections of the program become MPTCP sockets, too, and go on to reach TCP "
+                   "servers");
 }
 
 /* With transport = "mptcp", the rule's own sockets are MPTCP sockets, which refuse some options of
@@ -433,12 +345,15 @@ static void check_setting(const struct checker *checker, const struct rule *rule
         return;
     check_kernel(checker, setting);
     check_ignore(checker, rule, setting);
+    check_read_back(checker, rule, setting);
     if (!check_meaning(checker, rule, setting) || setting->mode == MODE_IGNORE)
         return;
     check_reach(checker, rule, criteria, setting);
     check_require(checker, rule, criteria, setting);
     check_transport(checker, rule, setting);
+    check_transport_role(checker, rule, setting);
     check_privilege(checker, setting);
+    check_hazards(checker, rule, setting);
     check_option(checker, rule, setting);
 }
 
@@ -448,10 +363,8 @@ static void check_rule(const struct checker *checker, size_t index)
     unsigned criteria = rule_criteria(checker->ruleset, index);
 
     check_purpose(checker, rule);
-    check_protocols(checker, rule);
-    check_addresses(checker, rule);
-    check_criteria(checker, rule);
-    check_program_links(checker, rule);
+    check_every_program(checker, rule);
+    check_never(checker, rule);
     if (!check_shadow(checker, index))
         check_overridden(checker, index);
     for (size_t s = 0; s < rule->setting_count && rule_roles(rule) != 0; s++)
@@ -463,6 +376,7 @@ void ruleset_check(const struct ruleset *ruleset, const struct check_context *co
 {
     const struct checker checker = {ruleset, context, diagnostics};
 
+    check_files(&checker);
     for (size_t i = 0; i < ruleset->rule_count; i++)
         check_rule(&checker, i);
 }

@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: MIT */
-/* Warnings peculiar to single options: one function each, found by the option's number. */
+/* Warnings peculiar to single options: one function each, found by the option's number. Those that
+ * follow from the value alone are rows of hazards.def. */
 #include "check.h"
 
 #include "compat.h"
+#include "host_addresses.h"
 #include "relate.h"
 
 #include <asm/socket.h>
@@ -32,16 +34,14 @@ static int64_t sysctl_number(const struct checker *checker, const char *name, in
 /* --- buffers -------------------------------------------------------------------------------- */
 
 static void check_cap(const struct checker *checker, const struct setting *setting,
-                      const char *sysctl, const char *name, const char *forced)
+                      const char *sysctl, const char *name, const char *otherwise)
 {
     int64_t most = sysctl_number(checker, sysctl, INT64_MAX), number;
 
     if (number_of(setting, &number) && number > most)
         warn(checker, setting->at,
-             "%s = %s is above %s, %" PRId64
-             ", to which the kernel cuts it down: raise that, or use "
-             "%s",
-             setting->option->name, setting->text, name, most, forced);
+             "%s = %s is above %s, %" PRId64 ", to which the kernel cuts it down: raise that%s",
+             setting->option->name, setting->text, name, most, otherwise);
 }
 
 static bool speaks_tcp(const struct rule *rule)
@@ -50,50 +50,75 @@ static bool speaks_tcp(const struct rule *rule)
            (rule_roles(rule) & ROLE_STREAM) != 0;
 }
 
-static void check_autotuning(const struct checker *checker, const struct rule *rule,
-                             const struct setting *setting)
+/* The last one of the numbers in a file of sysctls; `otherwise` if there is none. */
+static int64_t last_sysctl_number(const struct checker *checker, const char *name,
+                                  int64_t otherwise)
 {
-    if (speaks_tcp(rule))
-        warn(checker, setting->at,
-             "%s: it ends TCP's autotuning of this buffer, so that a fast and long path may get "
-             "less than without it",
-             setting->option->name);
+    char text[64], *end, *rest = text;
+    int64_t number = otherwise;
+
+    read_sysctl(checker, name, text, sizeof text);
+    for (int64_t next = strtoll(rest, &end, 10); end != rest; next = strtoll(rest, &end, 10)) {
+        number = next;
+        rest = end;
+    }
+    return number;
+}
+
+/* Content with a buffer as large as autotuning would make it, and where SO_BUF_LOCK lets it go
+ * on. The kernel doubles what is set. */
+static void check_autotuning(const struct checker *checker, const struct rule *rule,
+                             const struct setting *setting, const char *sysctl, int64_t lock)
+{
+    int64_t locked, number;
+
+    if (!speaks_tcp(rule) ||
+        (number_of(find_setting(rule, SOL_SOCKET, SO_BUF_LOCK), &locked) && (locked & lock) == 0) ||
+        (number_of(setting, &number) &&
+         2 * number >= last_sysctl_number(checker, sysctl, INT64_MAX)))
+        return;
+    warn(checker, setting->at,
+         "%s: it ends TCP's autotuning of this buffer, so that a fast and long path may get less "
+         "than without it; SO_BUF_LOCK = \"none\" beside it lets autotuning go on from there",
+         setting->option->name);
+}
+
+static void check_receive_autotuning(const struct checker *checker, const struct rule *rule,
+                                     const struct setting *setting)
+{
+    check_autotuning(checker, rule, setting, "net/ipv4/tcp_rmem", SOCK_RCVBUF_LOCK);
+}
+
+static void check_send_autotuning(const struct checker *checker, const struct rule *rule,
+                                  const struct setting *setting)
+{
+    check_autotuning(checker, rule, setting, "net/ipv4/tcp_wmem", SOCK_SNDBUF_LOCK);
 }
 
 static void check_receive_buffer(const struct checker *checker, const struct rule *rule,
                                  const struct setting *setting)
 {
-    check_cap(checker, setting, "net/core/rmem_max", "net.core.rmem_max", "SO_RCVBUFFORCE");
-    check_autotuning(checker, rule, setting);
+    check_cap(checker, setting, "net/core/rmem_max", "net.core.rmem_max",
+              ", or use SO_RCVBUFFORCE");
+    check_receive_autotuning(checker, rule, setting);
 }
 
 static void check_send_buffer(const struct checker *checker, const struct rule *rule,
                               const struct setting *setting)
 {
-    check_cap(checker, setting, "net/core/wmem_max", "net.core.wmem_max", "SO_SNDBUFFORCE");
-    check_autotuning(checker, rule, setting);
+    check_cap(checker, setting, "net/core/wmem_max", "net.core.wmem_max",
+              ", or use SO_SNDBUFFORCE");
+    check_send_autotuning(checker, rule, setting);
 }
 
-/* --- timeouts ------------------------------------------------------------------------------- */
-
-static void check_receive_timeout(const struct checker *checker, const struct rule *rule,
-                                  const struct setting *setting)
-{
-    (void)rule;
-    warn(checker, setting->at,
-         "SO_RCVTIMEO: blocking reads fail with EAGAIN then, which a program that does not expect "
-         "it takes for an error");
-}
-
-static void check_send_timeout(const struct checker *checker, const struct rule *rule,
+static void check_accept_queue(const struct checker *checker, const struct rule *rule,
                                const struct setting *setting)
 {
     (void)rule;
-    warn(checker, setting->at,
-         "SO_SNDTIMEO: blocking writes fail with EAGAIN and connect() with EINPROGRESS then, which "
-         "a "
-         "program that does not expect it takes for an error");
+    check_cap(checker, setting, "net/core/somaxconn", "net.core.somaxconn", "");
 }
+
+/* --- timeouts ------------------------------------------------------------------------------- */
 
 /* What a keepalive setting of the rule is, or the system's own. */
 static int64_t keepalive(const struct checker *checker, const struct rule *rule, int optname,
@@ -157,20 +182,6 @@ static void check_keepalive_timer(const struct checker *checker, const struct ru
          setting->option->name);
 }
 
-static void check_linger(const struct checker *checker, const struct rule *rule,
-                         const struct setting *setting)
-{
-    int64_t seconds;
-
-    (void)rule;
-    if (number_of(setting, &seconds) && seconds == 0)
-        warn(
-            checker, setting->at,
-            "SO_LINGER = %s: close() resets connections, and what is not sent yet is lost; \"off\" "
-            "is the kernel's default",
-            setting->text);
-}
-
 /* --- the rest ------------------------------------------------------------------------------- */
 
 static void check_tos(const struct checker *checker, const struct rule *rule,
@@ -182,29 +193,7 @@ static void check_tos(const struct checker *checker, const struct rule *rule,
              "IP_TOS: packets over IPv6 do not have it: add IPV6_TCLASS, or use dscp for both");
 }
 
-static bool includes_some(const struct pattern_list *list)
-{
-    for (size_t i = 0; i < list->count; i++)
-        if (!list->items[i].negate)
-            return true;
-    return false;
-}
-
-static void check_reuseport(const struct checker *checker, const struct rule *rule,
-                            const struct setting *setting)
-{
-    int64_t on;
-
-    if (number_of(setting, &on) && on != 0 && !includes_some(&rule->programs[MATCHER_PROGRAM]) &&
-        !includes_some(&rule->programs[MATCHER_COMMAND]) &&
-        !includes_some(&rule->programs[MATCHER_SCRIPT]) &&
-        !includes_some(&rule->programs[MATCHER_UNIT]))
-        warn(checker, setting->at,
-             "SO_REUSEPORT: the rule is for no program in particular: two that are started for one "
-             "port by mistake would share it unnoticed");
-}
-
-static bool has_word(const char *words, const char *word)
+bool has_word(const char *words, const char *word)
 {
     size_t length = strlen(word);
 
@@ -234,6 +223,66 @@ static void check_congestion(const struct checker *checker, const struct rule *r
              setting->text, allowed);
 }
 
+/* --- what this host lacks -------------------------------------------------------------------- */
+
+static void check_device(const struct checker *checker, const struct rule *rule,
+                         const struct setting *setting)
+{
+    (void)rule;
+    if (has_sysctl(checker, "net/ipv4/conf", "all") &&
+        !has_sysctl(checker, "net/ipv4/conf", setting->text))
+        warn(checker, setting->at, "SO_BINDTODEVICE: this host has no interface \"%s\" now",
+             setting->text);
+}
+
+/* True if the rule is for peers on this host alone. */
+static bool only_loopback(const struct prefix_list *list)
+{
+    bool includes = false;
+
+    for (size_t i = 0; i < list->count; i++) {
+        includes = includes || !list->items[i].negate;
+        if (!list->items[i].negate && !is_loopback(list->items[i].address))
+            return false;
+    }
+    return includes;
+}
+
+static void check_source(const struct checker *checker, const struct rule *rule,
+                         const struct setting *setting)
+{
+    const uint8_t *address = setting->value.bytes;
+
+    if (is_loopback(address) && !only_loopback(&rule->remote))
+        warn(checker, setting->at,
+             "source = %s: with a loopback address, other hosts cannot be reached: connect() fails",
+             setting->text);
+    else if (!checker->context->other_host && !host_has_address(address) &&
+             find_setting(rule, IPPROTO_IP, IP_FREEBIND) == NULL)
+        warn(checker, setting->at, "source = %s: this host has no such address now", setting->text);
+}
+
+/* So many ports are few. */
+enum { FEW_PORTS = 100 };
+
+/* Each connection to one port of one peer takes a port of its own. */
+static void check_port_range(const struct checker *checker, const struct rule *rule,
+                             const struct setting *setting)
+{
+    uint32_t range;
+    unsigned low, high;
+
+    (void)rule;
+    memcpy(&range, setting->value.bytes, sizeof range);
+    low = range & 0xffff;
+    high = range >> 16;
+    if (low != 0 && high >= low && high - low + 1 < FEW_PORTS)
+        warn(checker, setting->at,
+             "IP_LOCAL_PORT_RANGE = %s: no more than %u connections to one peer at a time; further "
+             "ones fail with EADDRNOTAVAIL",
+             setting->text, high - low + 1);
+}
+
 static const struct {
     int level;
     int optname;
@@ -242,12 +291,13 @@ static const struct {
 } option_checks[] = {
     {SOL_SOCKET, SO_RCVBUF, check_receive_buffer},
     {SOL_SOCKET, SO_SNDBUF, check_send_buffer},
-    {SOL_SOCKET, SO_RCVBUFFORCE, check_autotuning},
-    {SOL_SOCKET, SO_SNDBUFFORCE, check_autotuning},
-    {SOL_SOCKET, SO_RCVTIMEO_NEW, check_receive_timeout},
-    {SOL_SOCKET, SO_SNDTIMEO_NEW, check_send_timeout},
-    {SOL_SOCKET, SO_REUSEPORT, check_reuseport},
-    {SOL_SOCKET, SO_LINGER, check_linger},
+    {SOL_SOCKET, SO_RCVBUFFORCE, check_receive_autotuning},
+    {SOL_SOCKET, SO_SNDBUFFORCE, check_send_autotuning},
+    {LEVEL_SOCKTUNE, SOCKTUNE_BACKLOG, check_accept_queue},
+    {IPPROTO_TCP, TCP_FASTOPEN, check_accept_queue},
+    {SOL_SOCKET, SO_BINDTODEVICE, check_device},
+    {LEVEL_SOCKTUNE, SOCKTUNE_SOURCE, check_source},
+    {IPPROTO_IP, IP_LOCAL_PORT_RANGE, check_port_range},
     {IPPROTO_TCP, TCP_USER_TIMEOUT, check_user_timeout},
     {IPPROTO_TCP, TCP_KEEPIDLE, check_keepalive_timer},
     {IPPROTO_TCP, TCP_KEEPINTVL, check_keepalive_timer},

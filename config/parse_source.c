@@ -37,7 +37,11 @@ struct frame {
 struct scan {
     struct reader *reader;
     unsigned nesting;
-    enum token_kind last; /* significant token: adjacent strings are one */
+    char brackets[NESTING_MAX]; /* that are open */
+    enum token_kind last;       /* significant token: adjacent strings are one */
+    struct location last_at;
+    size_t last_offset; /* in source.text */
+    size_t last_length;
 };
 
 #define source_error(reader, at, ...)                                                              \
@@ -165,6 +169,25 @@ static bool scan_include(struct scan *scan, struct frame *frame, const char *pat
     return scan_file(scan, frame, at, beside(reader, frame->path, path));
 }
 
+/* Note two strings side by side where a comma may be missing: among several values, or on one
+ * line. A long string may go on in the next one. */
+static void note_joined(const struct scan *scan, size_t length, struct location at)
+{
+    struct reader *reader = scan->reader;
+    struct ruleset *ruleset = reader->ruleset;
+    const char *text = reader->source.text;
+    char bracket = scan->nesting > 0 ? scan->brackets[scan->nesting - 1] : '{';
+
+    if (bracket == '{' && at.line != scan->last_at.line)
+        return;
+    ruleset->joined =
+        arena_grow(reader->arena, ruleset->joined, ruleset->joined_count, sizeof *ruleset->joined);
+    ruleset->joined[ruleset->joined_count++] = (struct joined_strings){
+        .first = arena_copy(reader->arena, text + scan->last_offset, scan->last_length),
+        .second = arena_copy(reader->arena, text + reader->source.length - length, length),
+        .at = at};
+}
+
 /* Brackets, strings and scalars: bound the nesting, note what the tree will hold. */
 static bool scan_token(struct scan *scan, enum token_kind kind, size_t length, struct location at)
 {
@@ -180,23 +203,30 @@ static bool scan_token(struct scan *scan, enum token_kind kind, size_t length, s
         source_error(scan->reader, at, "this comment is never closed: \"*/\" is missing");
         return false;
     case TOKEN_OPEN:
-        if (++scan->nesting > NESTING_MAX) {
+        if (scan->nesting == NESTING_MAX) {
             source_error(scan->reader, at, "nested too deeply: at most %d levels", NESTING_MAX);
             return false;
         }
+        scan->brackets[scan->nesting++] =
+            scan->reader->source.text[scan->reader->source.length - 1];
         break;
     case TOKEN_CLOSE:
         scan->nesting -= scan->nesting != 0;
         break;
     case TOKEN_SCALAR:
     case TOKEN_STRING:
-        if (!continues)
+        if (continues)
+            note_joined(scan, length, at);
+        else
             note_token(scan->reader, length, at, kind == TOKEN_STRING);
         break;
     case TOKEN_OTHER:
         break;
     }
     scan->last = kind;
+    scan->last_at = at;
+    scan->last_offset = scan->reader->source.length - length;
+    scan->last_length = length;
     return true;
 }
 

@@ -102,6 +102,7 @@ static bool read_guarded(struct reader *reader, struct origin origin)
         return false;
     reader->ruleset = arena_alloc(reader->arena, sizeof *reader->ruleset);
     reader->ruleset->arena = reader->arena;
+    reader->ruleset->name = arena_copy(reader->arena, origin.path, strlen(origin.path));
     read_origin(reader, origin);
     return true;
 }

@@ -78,6 +78,13 @@ struct source_file {
                                    makes the policy stale; `path` is the compiler's */
 };
 
+/* Two strings side by side, which libconfig makes one of. */
+struct joined_strings {
+    const char *first; /* as written, with quotes */
+    const char *second;
+    struct location at; /* of the second */
+};
+
 /* What a setting sets: its own option, or those that a collective name such as dscp stands for. */
 enum { SETTING_TARGETS_MAX = 2 };
 struct setting_target {
@@ -87,10 +94,13 @@ struct setting_target {
 };
 
 struct ruleset {
+    const char *name;   /* the path or name that was read */
     struct rule *rules; /* in order of evaluation */
     size_t rule_count;
     struct source_file *sources; /* every file and directory read, includes too */
     size_t source_count;
+    struct joined_strings *joined; /* in arrays, lists and on one line */
+    size_t joined_count;
     struct arena *arena; /* holds all of the above and the ruleset itself */
 };
 
@@ -120,6 +130,7 @@ struct check_context {
     bool privileged;         /* has CAP_NET_ADMIN */
     const char *sysctl_root; /* NULL: /proc/sys */
     const char *kernel;      /* release, as in "6.1.0-18-amd64"; NULL: the running one */
+    bool other_host;         /* the files and addresses of this host say nothing */
 };
 
 /* Warn about what is valid but will not do what its writer thinks. */

@@ -3,12 +3,23 @@
  * machine whose settings are those of tests/fixtures/sysctl. */
 #include "fixture.h"
 
+#include "check.h"
+#include "compat.h"
 #include "relate.h"
 
+#include <asm/socket.h>
 #include <criterion/criterion.h>
+#include <linux/in6.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <netinet/udp.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
-static const struct check_context machine = {
-    .privileged = false, .sysctl_root = FIXTURES "/sysctl", .kernel = "6.1.0-18-amd64"};
+static const struct check_context machine = {.privileged = false,
+                                             .sysctl_root = FIXTURES "/sysctl",
+                                             .kernel = "6.1.0-18-amd64",
+                                             .other_host = true};
 
 Test(check, warnings_are_as_expected)
 {
@@ -38,6 +49,7 @@ Test(check, privileged_is_not_warned)
     struct transcript found = {.length = 0};
     struct diagnostics diagnostics = transcript_start(&found);
     struct ruleset *ruleset = ruleset_read_text(
+        "program = \"some\";\n"
         "rules = ( { set = { SO_MARK = 1; SO_PRIORITY = 7; TCP_CONGESTION = \"dctcp\"; }; } );",
         "text", &diagnostics);
 
@@ -47,21 +59,209 @@ Test(check, privileged_is_not_warned)
     ruleset_free(ruleset);
 }
 
-/* /proc/self is a link on every machine; what it stands for differs. */
-Test(check, a_program_that_is_a_symbolic_link)
+/* What the checker says of rules on a host whose files and addresses are those of this one. */
+static const char *said_here(const char *text, struct transcript *found)
 {
-    struct transcript found = {.length = 0};
-    struct diagnostics diagnostics = transcript_start(&found);
-    struct ruleset *ruleset = ruleset_read_text(
-        "rules = ( { match = { program = [ \"/proc/self\", \"/proc\", \"/proc/s*\" ]; };\n"
-        "            set = { IP_TTL = 9; }; } );",
-        "text", &diagnostics);
+    struct check_context here = machine;
+    struct diagnostics diagnostics = transcript_start(found);
+    struct ruleset *ruleset = ruleset_read_text(text, "text", &diagnostics);
 
-    ruleset_check(ruleset, &machine, &diagnostics);
-    cr_expect(strstr(found.text, "\"/proc/self\" is a symbolic link") != NULL, "%s", found.text);
-    cr_expect(strstr(found.text, "the file is \"/proc/") != NULL, "%s", found.text);
-    cr_expect(strstr(found.text, "\"/proc\" is") == NULL, "%s", found.text);
+    here.other_host = false;
+    ruleset_check(ruleset, &here, &diagnostics);
     ruleset_free(ruleset);
+    return found->text;
+}
+
+static void put_file(const char *name, const char *text)
+{
+    FILE *file = fopen(name, "we");
+
+    cr_assert_not_null(file);
+    cr_assert_geq(fputs(text, file), 0);
+    fclose(file);
+}
+
+/* Each kind of file but a program, and what is said of it. */
+Test(check, programs_by_path, .init = enter_scratch, .fini = leave_scratch)
+{
+    static const struct {
+        const char *name;
+        const char *said; /* NULL: nothing */
+    } files[] = {{"link", "is a symbolic link"},
+                 {"directory", "names a directory"},
+                 {"script", "is a script, which runs as"},
+                 {"none", "this host has no file"},
+                 {"odd name|x", NULL},
+                 {"program", NULL},
+                 {"none*", NULL}};
+    struct transcript found;
+    char text[512];
+
+    put_file("script", "#!/bin/sh\n");
+    put_file("program", "\177ELF");
+    put_file("odd name|x", "\177ELF");
+    cr_assert_eq(symlink("program", "link"), 0);
+    cr_assert_eq(mkdir("directory", 0755), 0);
+    for (size_t i = 0; i < sizeof files / sizeof files[0]; i++) {
+        snprintf(text, sizeof text,
+                 "rules = ( { match = { program = \"%s/%s\"; }; set = { IP_TTL = 64; }; } );",
+                 scratch, files[i].name);
+        said_here(text, &found);
+        if (files[i].said == NULL)
+            cr_expect_str_empty(found.text);
+        else
+            cr_expect(strstr(found.text, files[i].said) != NULL, "%s: %s", files[i].name,
+                      found.text);
+    }
+}
+
+/* 192.0.2.0/24 and 2001:db8::/32 are for documentation: no host has them. */
+Test(check, addresses_of_this_host)
+{
+    static const struct {
+        const char *rule;
+        const char *said;
+    } rows[] = {
+        {"match = { local = \"192.0.2.7\"; }; set = { IP_TTL = 64; };", "local: this host has no"},
+        {"match = { local = \"2001:db8::/64\"; }; set = { IP_TTL = 64; };",
+         "local: this host has no"},
+        {"match = { local = [ \"192.0.2.7\", \"127.0.0.1\" ]; }; set = { IP_TTL = 64; };", NULL},
+        {"match = { local = \"127.0.0.77\"; }; set = { IP_TTL = 64; };", NULL},
+        {"match = { local = \"!192.0.2.7\"; }; set = { IP_TTL = 64; };", NULL},
+        {"match = { local = \"224.0.0.251\"; }; set = { IP_TTL = 64; };", NULL},
+        {"match = { local = \"192.0.2.7\"; }; set = { IP_FREEBIND = true; };", NULL},
+        {"set = { source = \"192.0.2.7\"; };", "source = 192.0.2.7: this host has no"},
+        {"match = { remote = \"127.0.0.0/8\"; }; set = { source = \"127.0.0.1\"; };", NULL},
+        {"set = { source = \"192.0.2.7\"; IP_FREEBIND = true; };", NULL},
+    };
+    struct transcript found;
+    char text[512];
+
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        snprintf(text, sizeof text, "program = \"some\"; rules = ( { %s } );", rows[i].rule);
+        said_here(text, &found);
+        if (rows[i].said == NULL)
+            cr_expect(strstr(found.text, "this host") == NULL, "%s", found.text);
+        else
+            cr_expect(strstr(found.text, rows[i].said) != NULL, "%s: %s", rows[i].rule, found.text);
+    }
+}
+
+/* --- settings that do harm -------------------------------------------------------------------- */
+
+enum { ON = 1 };
+#define MOST  INT64_MAX
+#define KB(n) ((n)*INT64_C(1024))
+#define MB(n) ((n)*INT64_C(1048576))
+
+static const struct {
+    int level;
+    int optname;
+    unsigned roles;
+    int64_t low;
+    int64_t high;
+    const char *text;
+} hazards[] = {
+#define HAZARD(level, name, roles, low, high, unless, text) {level, name, roles, low, high, text},
+#include "hazards.def"
+};
+
+/* The bytes of a number in the option's own unit. */
+static struct value encode(const struct option *option, int64_t number)
+{
+    struct value value = {.length = sizeof(int)};
+    int64_t wide[2] = {number / 1000000, number % 1000000};
+    int narrow = (int)number, linger[2] = {1, (int)number};
+
+    memcpy(value.bytes, &narrow, sizeof narrow);
+    if (option->kind == KIND_RATE)
+        memcpy(value.bytes, &number, value.length = sizeof number);
+    if (option->kind == KIND_TIMEVAL)
+        memcpy(value.bytes, wide, value.length = sizeof wide);
+    if (option->kind == KIND_LINGER)
+        memcpy(value.bytes, linger, value.length = sizeof linger);
+    return value;
+}
+
+/* Is the text of row `i` said of the number? */
+static bool hazard_is_told(size_t i, unsigned roles, enum action_mode mode, int64_t number)
+{
+    const struct option *option = option_find_number(hazards[i].level, hazards[i].optname);
+    struct transcript found;
+    struct diagnostics diagnostics = transcript_start(&found);
+    const struct checker checker = {NULL, &machine, &diagnostics};
+    const struct rule rule = {
+        .name = "x", .roles = (uint8_t)roles, .protocols = PROTOCOL_ALL, .families = FAMILY_IP};
+    const struct setting setting = {
+        .mode = mode, .option = option, .value = encode(option, number), .text = "V"};
+
+    check_hazards(&checker, &rule, &setting);
+    return strstr(found.text, hazards[i].text) != NULL;
+}
+
+/* At both ends of each row, for its roles only, and not beyond. */
+Test(check, each_hazard_is_told)
+{
+    for (size_t i = 0; i < sizeof hazards / sizeof hazards[0]; i++) {
+        const struct option *option = option_find_number(hazards[i].level, hazards[i].optname);
+        int64_t high = hazards[i].high, low = hazards[i].low;
+
+        cr_assert_not_null(option, "row %zu", i);
+        if (strstr(hazards[i].text, "those of ECN") != NULL)
+            low = 1, high = 255;
+        high = high > option->max ? option->max : high;
+        cr_expect(hazard_is_told(i, hazards[i].roles, MODE_SET, low), "%s", option->name);
+        cr_expect(hazard_is_told(i, hazards[i].roles, MODE_FORCE, high), "%s", option->name);
+        cr_expect_not(hazard_is_told(i, ROLE_ALL & ~hazards[i].roles, MODE_SET, low), "%s",
+                      option->name);
+        if (low > option->min)
+            cr_expect_not(hazard_is_told(i, hazards[i].roles, MODE_SET, low - 1), "%s",
+                          option->name);
+        if (high < option->max && high < INT32_MAX)
+            cr_expect_not(hazard_is_told(i, hazards[i].roles, MODE_SET, high + 1), "%s",
+                          option->name);
+    }
+}
+
+/* at_least leaves what is larger, at_most what is smaller. */
+Test(check, bounds_do_harm_on_one_side)
+{
+    for (size_t i = 0; i < sizeof hazards / sizeof hazards[0]; i++) {
+        const struct option *option = option_find_number(hazards[i].level, hazards[i].optname);
+        bool open = hazards[i].high == MOST;
+
+        if (strstr(hazards[i].text, "those of ECN") != NULL)
+            continue;
+        cr_expect_eq(hazard_is_told(i, hazards[i].roles, MODE_AT_LEAST, hazards[i].low), open, "%s",
+                     option->name);
+        cr_expect_eq(hazard_is_told(i, hazards[i].roles, MODE_AT_MOST, hazards[i].low), !open, "%s",
+                     option->name);
+    }
+}
+
+/* --- files without rules ---------------------------------------------------------------------- */
+
+Test(check, directories_without_rules, .init = enter_scratch, .fini = leave_scratch)
+{
+    static const struct {
+        const char *file; /* NULL: none */
+        const char *said;
+    } rows[] = {{NULL, "there are no rules: the directory has no *.conf file"},
+                {"nginx.rules", "and others, as \"nginx.rules\", are not read"},
+                {"empty.conf", "there are no rules in it"}};
+
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        struct transcript found;
+        struct diagnostics diagnostics = transcript_start(&found);
+        struct ruleset *ruleset;
+
+        if (rows[i].file != NULL)
+            put_file(rows[i].file, "# nothing\n");
+        ruleset = ruleset_read(scratch, &diagnostics);
+        ruleset_check(ruleset, &machine, &diagnostics);
+        cr_expect(strstr(found.text, rows[i].said) != NULL, "%s", found.text);
+        ruleset_free(ruleset);
+    }
 }
 
 /* --- how rules relate ------------------------------------------------------------------------ */

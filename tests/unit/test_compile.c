@@ -525,11 +525,11 @@ Test(compile, examples)
     compile_files(EXAMPLES "/*.conf", 6);
 }
 
-/* No example takes its reader by surprise but where it says so. */
+/* No example takes its reader by surprise. */
 Test(compile, examples_are_sound)
 {
     static const struct check_context machine = {
-        .privileged = true, .sysctl_root = FIXTURES "/sysctl-tuned", .kernel = "6.18.0"};
+        .sysctl_root = FIXTURES "/sysctl-tuned", .kernel = "6.18.0", .other_host = true};
     glob_t files;
 
     cr_assert_eq(glob(EXAMPLES "/*.conf", 0, NULL, &files), 0);
@@ -539,9 +539,7 @@ Test(compile, examples_are_sound)
         struct ruleset *ruleset = ruleset_read(files.gl_pathv[i], &diagnostics);
 
         ruleset_check(ruleset, &machine, &diagnostics);
-        for (char *line = strtok(found.text, "\n"); line != NULL; line = strtok(NULL, "\n"))
-            cr_expect(strstr(line, "autotuning") != NULL || strstr(line, "SO_SNDTIMEO") != NULL,
-                      "%s", line);
+        cr_expect_str_empty(found.text);
         ruleset_free(ruleset);
     }
     globfree(&files);

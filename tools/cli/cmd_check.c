@@ -44,29 +44,31 @@ static void summary(const struct diagnostics *found, size_t rules)
     putchar('\n');
 }
 
-static int check(const char *const *paths, int count, enum front_end by, bool json)
+struct check_arguments {
+    const char *by;
+    bool strict;
+    bool json;
+};
+
+static int check(const char *const *paths, int count, enum front_end by,
+                 const struct check_arguments *arguments)
 {
-    json_t *findings = json ? json_array() : NULL;
-    struct diagnostics diagnostics = {.report = json ? collect : print_diagnostic,
-                                      .show = json ? NULL : print_place,
-                                      .context = json ? (void *)findings : stdout};
+    json_t *findings = arguments->json ? json_array() : NULL;
+    struct diagnostics diagnostics = {.report = findings ? collect : print_diagnostic,
+                                      .show = findings ? NULL : print_place,
+                                      .context = findings ? (void *)findings : stdout};
     size_t rules = 0;
 
     for (int i = 0; i < count; i++)
         rules += check_one(paths[i], by, &diagnostics);
-    if (!json)
+    if (!arguments->json)
         summary(&diagnostics, rules);
     else if (print_json(json_pack("{s:o, s:i, s:i, s:I}", "findings", findings, "errors",
                                   (int)diagnostics.errors, "warnings", (int)diagnostics.warnings,
                                   "rules", (json_int_t)rules)) != 0)
         return 1;
-    return diagnostics.errors ? 1 : 0;
+    return diagnostics.errors != 0 || (arguments->strict && diagnostics.warnings != 0);
 }
-
-struct check_arguments {
-    const char *by;
-    bool json;
-};
 
 static int cmd_check(int argc, char **argv)
 {
@@ -82,26 +84,32 @@ static int cmd_check(int argc, char **argv)
     if (status)
         return status;
     if (first < argc)
-        return check((const char *const *)argv + first, argc - first, by, arguments.json);
+        return check((const char *const *)argv + first, argc - first, by, &arguments);
     if (usual == NULL)
         return command_failure("no rules: SOCKTUNE_RULES is not set, and neither /etc/socktune.d "
                                "nor /etc/socktune.conf exists");
-    return check(&usual, 1, by, arguments.json);
+    return check(&usual, 1, by, &arguments);
 }
 
-static const struct flag flags[] = {FLAG_BY(struct check_arguments, by),
-                                    FLAG_JSON(struct check_arguments, json), FLAGS_END};
+static const struct flag flags[] = {
+    FLAG_BY(struct check_arguments, by),
+    {"strict", 0, FLAG_SWITCH, offsetof(struct check_arguments, strict), NULL,
+     "fail if there is a warning", NULL, NULL},
+    FLAG_JSON(struct check_arguments, json),
+    FLAGS_END,
+};
 
 const struct command check_command = {
     .name = "check",
     .summary = "find errors in rules",
-    .synopsis = "[--by WAY] [--json] [RULES...]",
+    .synopsis = "[--by WAY] [--strict] [--json] [RULES...]",
     .details =
-        "RULES is a rule file, a directory of *.conf files or a compiled policy. Without it, "
+        "RULES is a rule file, a directory of *.conf files, a compiled policy, or - for standard "
+        "input. Without it, "
         "check the default rules: SOCKTUNE_RULES, /etc/socktune.d or /etc/socktune.conf. "
         "Each finding is printed as FILE:LINE: error: (or warning:) with what would be right.",
     .flags = flags,
-    .notes = "The exit status is 1 if there is an error, else 0.",
+    .notes = "The exit status is 1 if there is an error, or with --strict a warning; else 0.",
     .operand = "<rules>",
     .run = cmd_check,
 };

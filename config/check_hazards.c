@@ -1,0 +1,186 @@
+/* SPDX-License-Identifier: MIT */
+/* Warnings about what can do harm: settings (hazards.def), rules for every program, and programs
+ * that read a setting back and give up. */
+#include "check.h"
+
+#include "compat.h"
+
+#include <asm/socket.h>
+#include <fnmatch.h>
+#include <linux/in6.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <netinet/udp.h>
+#include <string.h>
+
+/* What about a rule takes the harm away. */
+enum excuse { NOTHING, PROGRAM_NAMED, CLIENTS_SPEAK_FIRST, ECN_BITS_ZERO };
+
+enum { ON = 1 };
+#define MOST  INT64_MAX
+#define KB(n) ((n)*INT64_C(1024))
+#define MB(n) ((n)*INT64_C(1048576))
+
+static const struct hazard {
+    int level;
+    int optname;
+    unsigned roles; /* enum role_bit */
+    int64_t low;
+    int64_t high;
+    enum excuse unless;
+    const char *text;
+} hazards[] = {
+#define HAZARD(level, name, roles, low, high, unless, text)                                        \
+    {level, name, roles, low, high, unless, text},
+#include "hazards.def"
+};
+
+/* --- settings -------------------------------------------------------------------------------- */
+
+/* Ports of protocols in which the client speaks first. */
+static const uint16_t client_first_ports[] = {53,   80,   389,  443,  636,   853,
+                                              3128, 5432, 6379, 8000, 8008,  8080,
+                                              8081, 8443, 8888, 9090, 11211, 27017};
+
+static bool is_client_first(unsigned port)
+{
+    for (size_t i = 0; i < sizeof client_first_ports / sizeof client_first_ports[0]; i++)
+        if (client_first_ports[i] == port)
+            return true;
+    return false;
+}
+
+/* True if the list allows such ports only. */
+static bool only_client_first(const struct port_list *list)
+{
+    bool includes = false;
+
+    for (size_t i = 0; i < list->count; i++) {
+        if (list->items[i].negate)
+            continue;
+        includes = true;
+        for (unsigned port = list->items[i].low; port <= list->items[i].high; port++)
+            if (!is_client_first(port))
+                return false;
+    }
+    return includes;
+}
+
+static bool is_excused(const struct rule *rule, enum excuse excuse, int64_t number)
+{
+    switch (excuse) {
+    case PROGRAM_NAMED:
+        return names_program(rule);
+    case CLIENTS_SPEAK_FIRST:
+        return only_client_first(&rule->local_port) || only_client_first(&rule->remote_port);
+    case ECN_BITS_ZERO:
+        return (number & 3) == 0;
+    case NOTHING:
+        break;
+    }
+    return false;
+}
+
+/* Values that the option has under the rule are harmful: the one that is given, or those that a
+ * bound leaves. */
+static bool is_harmful(const struct hazard *hazard, enum action_mode mode, int64_t number)
+{
+    if (number < hazard->low || number > hazard->high)
+        return false;
+    return mode == MODE_AT_LEAST  ? hazard->high == MOST
+           : mode == MODE_AT_MOST ? hazard->high != MOST
+                                  : true;
+}
+
+void check_hazards(const struct checker *checker, const struct rule *rule,
+                   const struct setting *setting)
+{
+    const struct option *option = setting->option;
+    int64_t number;
+
+    if (!value_number(option, setting->value.bytes, setting->value.length, &number))
+        return;
+    for (size_t i = 0; i < sizeof hazards / sizeof hazards[0]; i++) {
+        const struct hazard *hazard = &hazards[i];
+
+        if (hazard->level == option->level && hazard->optname == option->optname &&
+            (hazard->roles & rule_roles(rule)) != 0 && is_harmful(hazard, setting->mode, number) &&
+            !is_excused(rule, hazard->unless, number))
+            warn(checker, setting->at, "%s = %s: %s", option->name, setting->text, hazard->text);
+    }
+}
+
+/* --- programs that read back ------------------------------------------------------------------ */
+
+static const struct read_back {
+    const char *program;
+    int level;
+    int optname;
+    const char *text;
+} read_backs[] = {
+    {"iperf3", SOL_SOCKET, SO_RCVBUF, "iperf3 -w reads its buffers back and gives up"},
+    {"iperf3", SOL_SOCKET, SO_SNDBUF, "iperf3 -w reads its buffers back and gives up"},
+};
+
+/* True if the rule is for the program by its name, or for programs of any name. */
+static bool is_for(const struct rule *rule, const char *program)
+{
+    const struct pattern_list *list = &rule->programs[MATCHER_PROGRAM];
+    bool included = !includes_pattern(list);
+
+    for (size_t i = 0; i < list->count; i++) {
+        const char *slash = strrchr(list->items[i].text, '/');
+        const char *glob = slash != NULL ? slash + 1 : list->items[i].text;
+
+        if (fnmatch(glob, program, 0) == 0 && list->items[i].negate)
+            return false;
+        included = included || fnmatch(glob, program, 0) == 0;
+    }
+    return included;
+}
+
+/* The value that the program asked for is not what it finds. */
+void check_read_back(const struct checker *checker, const struct rule *rule,
+                     const struct setting *setting)
+{
+    if (setting->mode != MODE_IGNORE && setting->mode != MODE_FORCE &&
+        setting->mode != MODE_AT_MOST)
+        return;
+    for (size_t i = 0; i < sizeof read_backs / sizeof read_backs[0]; i++)
+        if (read_backs[i].level == setting->option->level &&
+            read_backs[i].optname == setting->option->optname &&
+            is_for(rule, read_backs[i].program)) {
+            warn(checker, setting->at, "%s: %s where they are not as it asked",
+                 setting->option->name, read_backs[i].text);
+            return;
+        }
+}
+
+/* --- rules for every program ------------------------------------------------------------------ */
+
+bool includes_pattern(const struct pattern_list *list)
+{
+    for (size_t i = 0; i < list->count; i++)
+        if (!list->items[i].negate)
+            return true;
+    return false;
+}
+
+bool names_program(const struct rule *rule)
+{
+    for (unsigned i = 0; i < PROGRAM_CRITERIA; i++)
+        if (includes_pattern(&rule->programs[i]))
+            return true;
+    return false;
+}
+
+/* `program = "*"` says that it is meant. */
+void check_every_program(const struct checker *checker, const struct rule *rule)
+{
+    if (rule->setting_count != 0 && !names_program(rule) && rule->local.count == 0 &&
+        rule->remote.count == 0 && rule->local_port.count == 0 && rule->remote_port.count == 0)
+        warn(checker, rule->at,
+             "rule \"%s\" is for every program: name those that are meant (program, script, unit, "
+             "user ...), or write program = \"*\"",
+             rule->name);
+}
