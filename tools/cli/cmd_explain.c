@@ -14,6 +14,7 @@
 #include "print_diagnostic.h"
 #include "process.h"
 #include "simulate.h"
+#include "wrap.h"
 
 #include <errno.h>
 #include <grp.h>
@@ -207,21 +208,82 @@ static int set_group(const char *name, uint32_t *gid)
 
 /* --- the answer ------------------------------------------------------------------------------- */
 
+/* Widths of the columns AT, OPTION, VALUE and HOW, without the space between them. */
+enum { COLUMNS = 4, GAP = 2, RULE_LEAST = 24 };
+static const unsigned wide[COLUMNS] = {14, 26, 20, 8};
+
+struct effect_row {
+    const char *cells[COLUMNS];
+    char value[POLICY_VALUE_MAX];
+    char *rule;
+};
+
+static void make_row(const struct policy *policy, const struct effect *effect,
+                     struct effect_row *row)
+{
+    const struct policy_action *action = &policy->actions[effect->action];
+    char *where = action_where(policy, effect->action);
+
+    action_format(policy, action, row->value, sizeof row->value);
+    row->cells[0] = calls[effect->phase];
+    row->cells[1] = policy_string(policy, policy->options[action->option].name);
+    row->cells[2] = row->value;
+    row->cells[3] = mode_name(action->mode);
+    if (asprintf(&row->rule, "%s%s", where != NULL ? where : "",
+                 effect->inherited ? " (on the listener, inherited)" : "") < 0)
+        row->rule = NULL;
+    free(where);
+}
+
+/* The widths that fit the terminal: of what is in the columns where the usual ones do not fit. */
+static void fit_columns(const struct policy *policy, const struct outcome *outcome,
+                        unsigned terminal, unsigned widths[COLUMNS])
+{
+    static const unsigned heads[COLUMNS] = {2, 6, 5, 3};
+    struct effect_row row;
+
+    memcpy(widths, terminal == 0 ? wide : heads, sizeof wide);
+    for (uint32_t i = 0; terminal != 0 && i < outcome->effect_count; i++) {
+        make_row(policy, &outcome->effects[i], &row);
+        for (unsigned column = 0; column < COLUMNS; column++)
+            if (strlen(row.cells[column]) > widths[column])
+                widths[column] = (unsigned)strlen(row.cells[column]);
+        free(row.rule);
+    }
+}
+
+/* The rule stands in the last column, or below where there is no room for one. */
+static void print_row(const char *const cells[COLUMNS], const char *rule,
+                      const unsigned widths[COLUMNS], unsigned terminal)
+{
+    unsigned column = 0;
+
+    for (unsigned i = 0; i < COLUMNS; i++) {
+        printf("%-*s%*s", (int)widths[i], cells[i], GAP, "");
+        column += widths[i] + GAP;
+    }
+    if (terminal != 0 && column + RULE_LEAST > terminal) {
+        column = 2 * GAP;
+        printf("\n%*s", (int)column, "");
+    }
+    wrap_print(rule, column, terminal);
+}
+
 static void print_effects(const struct policy *policy, const struct outcome *outcome)
 {
-    printf("%s%-14s  %-26s  %-20s  %-8s  %s%s\n", colour(stdout, COLOUR_BOLD), "AT", "OPTION",
-           "VALUE", "HOW", "RULE", colour(stdout, COLOUR_NONE));
-    for (uint32_t i = 0; i < outcome->effect_count; i++) {
-        const struct effect *effect = &outcome->effects[i];
-        const struct policy_action *action = &policy->actions[effect->action];
-        char value[POLICY_VALUE_MAX];
+    static const char *const heads[COLUMNS] = {"AT", "OPTION", "VALUE", "HOW"};
+    unsigned widths[COLUMNS], terminal = wrap_terminal();
 
-        action_format(policy, action, value, sizeof value);
-        printf("%-14s  %-26s  %-20s  %-8s  ", calls[effect->phase],
-               policy_string(policy, policy->options[action->option].name), value,
-               mode_name(action->mode));
-        action_print_where(policy, effect->action);
-        puts(effect->inherited ? " (on the listener, inherited)" : "");
+    fit_columns(policy, outcome, terminal, widths);
+    fputs(colour(stdout, COLOUR_BOLD), stdout);
+    print_row(heads, "RULE", widths, terminal);
+    fputs(colour(stdout, COLOUR_NONE), stdout);
+    for (uint32_t i = 0; i < outcome->effect_count; i++) {
+        struct effect_row row;
+
+        make_row(policy, &outcome->effects[i], &row);
+        print_row(row.cells, row.rule != NULL ? row.rule : "", widths, terminal);
+        free(row.rule);
     }
 }
 
@@ -232,16 +294,17 @@ static void print_guards(const struct policy *policy, const struct outcome *outc
 
         const struct policy_action *action = &policy->actions[guard->action];
         const char *option = policy_string(policy, policy->options[guard->option].name);
+        char *where = action_where(policy, guard->action);
 
         if (policy_is_bound(action))
-            printf("The program's own setting of %s is %s to %s: %s by ", option,
-                   action->mode == MODE_AT_LEAST ? "raised" : "lowered",
-                   policy_string(policy, action->text), mode_name(action->mode));
+            wrap_line("The program's own setting of %s is %s to %s: %s by %s", option,
+                      action->mode == MODE_AT_LEAST ? "raised" : "lowered",
+                      policy_string(policy, action->text), mode_name(action->mode),
+                      where != NULL ? where : "");
         else
-            printf("The program's own setting of %s has no effect: %s by ", option,
-                   mode_name(action->mode));
-        action_print_where(policy, guard->action);
-        putchar('\n');
+            wrap_line("The program's own setting of %s has no effect: %s by %s", option,
+                      mode_name(action->mode), where != NULL ? where : "");
+        free(where);
     }
 }
 
@@ -260,13 +323,13 @@ static void print_report(const struct policy *policy, const struct outcome *outc
     if (outcome->report == NO_REPORT)
         return;
     rule = &policy->rules[outcome->report];
-    printf("It is reported by %s, %s:%u", policy_string(policy, rule->name),
-           policy_string(policy, rule->file), rule->line);
-    if (!listens && (rule->flags & RULE_HANDOFF_SOCKET))
-        printf(", and passed to the helper");
-    else if (!listens && (rule->flags & RULE_HANDOFF_AUTO))
-        printf(", and passed to the helper where sock_diag cannot be had");
-    puts(".");
+    wrap_line("It is reported by %s, %s:%u%s.", policy_string(policy, rule->name),
+              policy_string(policy, rule->file), rule->line,
+              listens                             ? ""
+              : rule->flags & RULE_HANDOFF_SOCKET ? ", and passed to the helper"
+              : rule->flags & RULE_HANDOFF_AUTO
+                  ? ", and passed to the helper where sock_diag cannot be had"
+                  : "");
 }
 
 static void print_inherited(const struct policy *policy, const struct active *active)
@@ -275,9 +338,9 @@ static void print_inherited(const struct policy *policy, const struct active *ac
         const struct policy_rule *rule = &policy->rules[active->rules[i]];
 
         if (rule->flags & RULE_INHERITED)
-            printf("%s, %s:%u, is also for sockets that the program has from its parent.\n",
-                   policy_string(policy, rule->name), policy_string(policy, rule->file),
-                   rule->line);
+            wrap_line("%s, %s:%u, is also for sockets that the program has from its parent.",
+                      policy_string(policy, rule->name), policy_string(policy, rule->file),
+                      rule->line);
     }
 }
 
@@ -325,11 +388,12 @@ static void print_missed(const struct policy *policy, const struct missed *misse
     for (uint32_t i = 0; i < count; i++) {
         const struct policy_action *action = &policy->actions[missed[i].action];
 
-        printf("By %s, %s %s: ", front_end_name(missed[i].limit->front_end),
-               policy_string(policy, policy->options[action->option].name),
-               missed[i].limit->reason);
-        action_print_where(policy, missed[i].action);
-        putchar('\n');
+        char *where = action_where(policy, missed[i].action);
+
+        wrap_line("By %s, %s %s: %s", front_end_name(missed[i].limit->front_end),
+                  policy_string(policy, policy->options[action->option].name),
+                  missed[i].limit->reason, where != NULL ? where : "");
+        free(where);
     }
 }
 
@@ -355,8 +419,8 @@ static void print_requirements(const struct policy *policy, const struct outcome
         if (!(rule->flags & RULE_REQUIRE) || rule == last ||
             !(failing & PHASE_BIT(outcome->effects[i].phase)))
             continue;
-        printf("Where an option of %s cannot be given, the call fails: require, %s:%u\n",
-               policy_string(policy, rule->name), policy_string(policy, rule->file), rule->line);
+        wrap_line("Where an option of %s cannot be given, the call fails: require, %s:%u",
+                  policy_string(policy, rule->name), policy_string(policy, rule->file), rule->line);
         last = rule;
     }
 }
@@ -432,7 +496,7 @@ static int print_json_answer(const struct policy *policy, const struct active *a
     for (uint32_t i = 0; i < active->count; i++) {
         const struct policy_rule *rule = &policy->rules[active->rules[i]];
 
-        json_array_append_new(rules, json_pack("{s:o, s:o, s:i, s:b, s:b}", "name",
+        json_array_append_new(rules, json_pack("{s:o, s:o, s:i, s:b, s:b}", "rule",
                                                json_text(policy_string(policy, rule->name)), "file",
                                                json_text(policy_string(policy, rule->file)), "line",
                                                (int)rule->line, "inherited",

@@ -9,6 +9,7 @@
 #include "names.h"
 #include "policy.h"
 #include "value.h"
+#include "wrap.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -36,6 +37,12 @@ static const char *or_dash(const char *text)
 {
     return text && *text ? text : "-";
 }
+
+enum {
+    INDENT = 4,
+    TEXT_COLUMN = 89, /* where the table's last column begins */
+    TEXT_LEAST = 30,  /* columns that are worth one */
+};
 
 /* A row as text, each cell as people read it. */
 struct described {
@@ -100,7 +107,7 @@ static int list_json(const struct option *table, size_t count)
 
     for (size_t i = 0; i < count; i++)
         json_array_append_new(array, json_option(&table[i]));
-    return print_json(array);
+    return print_json(json_pack("{s:o}", "options", array));
 }
 
 static int list_names(const struct option *table, size_t count)
@@ -110,17 +117,43 @@ static int list_names(const struct option *table, size_t count)
     return 0;
 }
 
+/* A terminal that is too narrow for the table gets two lines or more for each option. */
+static void list_narrow(const struct option *option, unsigned width)
+{
+    struct described row;
+    char text[640];
+
+    describe(option, &row);
+    printf("%s%s%s\n    ", colour(stdout, COLOUR_BOLD), option->name, colour(stdout, COLOUR_NONE));
+    snprintf(text, sizeof text, "%s (%s)", option->doc, row.range);
+    wrap_print(text, INDENT, width);
+    snprintf(text, sizeof text, "set at: %s; inherited: %s; needs: %s; kernel: %s",
+             whens[option->when], or_dash(row.inherited), or_dash(row.privilege),
+             supports[kernel_support(option)]);
+    printf("    ");
+    wrap_print(text, INDENT, width);
+}
+
 static int list_table(const struct option *table, size_t count)
 {
+    unsigned width = wrap_terminal();
+
+    if (width != 0 && width < TEXT_COLUMN + TEXT_LEAST) {
+        for (size_t i = 0; i < count; i++)
+            list_narrow(&table[i], width);
+        return 0;
+    }
     printf("%s%-25s %-21s %-9s %-22s %-7s %s%s\n", colour(stdout, COLOUR_BOLD), "OPTION", "SET AT",
            "INHERITED", "NEEDS", "KERNEL", "WHAT IT DOES (VALUES)", colour(stdout, COLOUR_NONE));
     for (size_t i = 0; i < count; i++) {
         struct described row;
+        char text[640];
 
         describe(&table[i], &row);
-        printf("%-25s %-21s %-9s %-22s %-7s %s (%s)\n", table[i].name, whens[table[i].when],
-               or_dash(row.inherited), or_dash(row.privilege), supports[kernel_support(&table[i])],
-               table[i].doc, row.range);
+        printf("%-25s %-21s %-9s %-22s %-7s ", table[i].name, whens[table[i].when],
+               or_dash(row.inherited), or_dash(row.privilege), supports[kernel_support(&table[i])]);
+        snprintf(text, sizeof text, "%s (%s)", table[i].doc, row.range);
+        wrap_print(text, TEXT_COLUMN, width);
     }
     return 0;
 }
@@ -184,14 +217,23 @@ static void print_bits(const char *label, unsigned bits, const struct bit_name *
     putchar('\n');
 }
 
+/* Text behind what stands on the line already, `column` columns of it. */
+static void print_beside(const char *text, unsigned column)
+{
+    unsigned width = wrap_terminal();
+
+    wrap_print(text, column, width != 0 && width <= column + TEXT_LEAST ? 0 : width);
+}
+
 static void print_one(const struct option *option)
 {
     struct described row;
 
     describe(option, &row);
-    printf("%s%s%s: %s\n", colour(stdout, COLOUR_BOLD), option->name, colour(stdout, COLOUR_NONE),
-           option->doc);
-    printf("  %-13s%s\n", "value", row.range);
+    printf("%s%s%s: ", colour(stdout, COLOUR_BOLD), option->name, colour(stdout, COLOUR_NONE));
+    print_beside(option->doc, (unsigned)strlen(option->name) + 2);
+    printf("  %-13s", "value");
+    print_beside(row.range, 15);
     if (unit_name(option->unit))
         printf("  %-13s%s\n", "unit", unit_name(option->unit));
     printf("  %-13s%s\n", "set at", whens[option->when]);

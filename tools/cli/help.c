@@ -12,14 +12,12 @@
  * "switch", "value" or "optional", the fifth is what the value completes to.
  */
 #include "commands.h"
+#include "wrap.h"
 
 #include <stdio.h>
 #include <string.h>
-#include <sys/ioctl.h>
-#include <unistd.h>
 
 #define WIDTH_DEFAULT 80u
-#define WIDTH_MIN     40u
 #define WIDTH_MAX     100u
 #define LABEL_MAX     26u /* a longer label has its text on the next line */
 #define LIST_SIZE     512
@@ -29,38 +27,14 @@ static const struct flag help_flag = {"help",           'h',  FLAG_SWITCH, 0, NU
 
 static unsigned width(void)
 {
-    struct winsize size;
+    unsigned columns = wrap_terminal();
 
-    if (ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) != 0 || size.ws_col == 0)
-        return WIDTH_DEFAULT;
-    return size.ws_col < WIDTH_MIN ? WIDTH_MIN : size.ws_col > WIDTH_MAX ? WIDTH_MAX : size.ws_col;
+    return columns == 0 ? WIDTH_DEFAULT : columns > WIDTH_MAX ? WIDTH_MAX : columns;
 }
 
-static void begin_line(unsigned indent, unsigned *column)
-{
-    printf("\n%*s", (int)indent, "");
-    *column = indent;
-}
-
-/* Print `text` from column `indent` on, where the cursor stands, and break it at blanks. A newline
- * in the text stays one. */
 static void print_wrapped(const char *text, unsigned indent)
 {
-    unsigned column = indent, end = width() - 1;
-
-    while (*text != '\0') {
-        unsigned length = (unsigned)strcspn(text, " \n");
-        if (column > indent && column + 1 + length > end)
-            begin_line(indent, &column);
-        if (column > indent && length > 0)
-            column += (unsigned)printf(" ");
-        column += (unsigned)printf("%.*s", (int)length, text);
-        text += length;
-        if (*text == '\n')
-            begin_line(indent, &column);
-        text += *text != '\0';
-    }
-    putchar('\n');
+    wrap_print(text, indent, width() - 1);
 }
 
 static void print_paragraphs(const char *text)

@@ -8,6 +8,7 @@
 #include "value.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 
 void bytes_hexadecimal(const void *bytes, size_t length, char *text, size_t size)
 {
@@ -72,12 +73,24 @@ json_t *action_json_value(const struct policy *policy, const struct policy_actio
                   : json_text(policy_string(policy, action->text));
 }
 
-void action_print_where(const struct policy *policy, uint32_t index)
+char *action_where(const struct policy *policy, uint32_t index)
 {
     const struct policy_action *action = &policy->actions[index];
+    char *text;
 
-    printf("%s, %s:%u", policy_string(policy, policy_rule_of_action(policy, index)->name),
-           policy_string(policy, action->file), action->line);
+    return asprintf(&text, "%s, %s:%u",
+                    policy_string(policy, policy_rule_of_action(policy, index)->name),
+                    policy_string(policy, action->file), action->line) < 0
+               ? NULL
+               : text;
+}
+
+void action_print_where(const struct policy *policy, uint32_t index)
+{
+    char *text = action_where(policy, index);
+
+    fputs(text != NULL ? text : "", stdout);
+    free(text);
 }
 
 json_t *action_json_where(const struct policy *policy, uint32_t index)

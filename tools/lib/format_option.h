@@ -31,7 +31,8 @@ void action_format(const struct policy *policy, const struct policy_action *acti
 /* The same for JSON. */
 json_t *action_json_value(const struct policy *policy, const struct policy_action *action);
 
-/* "RULE, FILE:LINE" on standard output. */
+/* "RULE, FILE:LINE", malloc()ed; NULL without memory. Or on standard output. */
+char *action_where(const struct policy *policy, uint32_t index);
 void action_print_where(const struct policy *policy, uint32_t index);
 
 /* An object of option, level, number, mode, rule, file and line. */
