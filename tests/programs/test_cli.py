@@ -364,7 +364,7 @@ def test_a_policy_is_not_written_anew(socktune, rules):
 
 def test_options_agree_with_each_other(socktune):
     names = socktune("options", "--names").stdout.split()
-    rows = json.loads(socktune("options", "--json").stdout)
+    rows = json.loads(socktune("options", "--json").stdout)["options"]
     lines = socktune("options").stdout.splitlines()
     manual = re.findall(r"^\.It Cm (\S+)$", socktune("options", "--man").stdout, re.MULTILINE)
     assert names == [row["name"] for row in rows] == [line.split()[0] for line in lines[1:]]
@@ -373,7 +373,7 @@ def test_options_agree_with_each_other(socktune):
 
 
 def test_options_knows_this_kernel(socktune):
-    rows = {row["name"]: row for row in json.loads(socktune("options", "--json").stdout)}
+    rows = {row["name"]: row for row in json.loads(socktune("options", "--json").stdout)["options"]}
     for name in ("SO_KEEPALIVE", "TCP_NODELAY", "IP_TOS", "SO_SNDBUFFORCE", "dscp", "source"):
         assert rows[name]["kernel"] is True, name
     assert (rows["TCP_KEEPIDLE"]["level"], rows["TCP_KEEPIDLE"]["number"]) == (

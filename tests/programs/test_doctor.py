@@ -549,7 +549,7 @@ def test_the_rules_for_a_program(socktune, rule_file):
     path = rule_file(TWO_RULES)
     report = diagnosis(socktune, "true", "-c", path)
     assert report["rules"] == {"path": str(path), "total": 2, "active": [
-        {"name": "mine", "file": str(path), "line": 3, "options": ["SO_KEEPALIVE", "TCP_KEEPIDLE"],
+        {"rule": "mine", "file": str(path), "line": 3, "options": ["SO_KEEPALIVE", "TCP_KEEPIDLE"],
          "missed": []}]}
     assert diagnosis(socktune, "true", env={"SOCKTUNE_RULES": str(path)})["rules"] == report["rules"]
     report = diagnosis(socktune, "cat", "-c", path)
@@ -599,14 +599,14 @@ def test_a_process_with_the_library_and_its_sockets(start, socktune, compiled):
     assert report["process"]["loaded"] and report["reachable"]
     assert report["process"]["ld_preload"].endswith("libsocktune.so")
     assert report["rules"]["path"] == str(rules), "taken from the environment of the process"
-    assert [rule["name"] for rule in report["rules"]["active"]] == ["ttl"]
+    assert [rule["rule"] for rule in report["rules"]["active"]] == ["ttl"]
     listener, listener6, datagram, client = ports
-    assert [(one["protocol"], one["state"], one["local"], one["remote"])
+    assert [(one["protocol"], one["state"], *one["local"].values(), *one["remote"].values())
             for one in report["sockets"]] == [
-        ("tcp", "listen", f"127.0.0.1:{listener}", "0.0.0.0:0"),
-        ("tcp6", "listen", f"[::1]:{listener6}", "[::]:0"),
-        ("udp", "unconnected", f"127.0.0.1:{datagram}", "0.0.0.0:0"),
-        ("tcp", "established", f"127.0.0.1:{client}", f"127.0.0.1:{listener}")]
+        ("tcp", "listen", "127.0.0.1", int(listener), "0.0.0.0", 0),
+        ("tcp6", "listen", "::1", int(listener6), "::", 0),
+        ("udp", "unconnected", "127.0.0.1", int(datagram), "0.0.0.0", 0),
+        ("tcp", "established", "127.0.0.1", int(client), "127.0.0.1", int(listener))]
     assert report["other_sockets"] == 2
     for one in report["sockets"]:
         assert os.readlink(f"/proc/{pid}/fd/{one['fd']}").startswith("socket:")

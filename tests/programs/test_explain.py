@@ -328,7 +328,7 @@ def test_a_rule_for_inherited_sockets_is_named(socktune, rule_file):
     assert [line for line in lines if "from its parent" in line] == [
         f"theirs, {path}:2, is also for sockets that the program has from its parent."]
     rules = json.loads(socktune(*question, "--json").stdout)["rules"]
-    assert [(rule["name"], rule["inherited"]) for rule in rules] == [("mine", False), ("theirs", True)]
+    assert [(rule["rule"], rule["inherited"]) for rule in rules] == [("mine", False), ("theirs", True)]
 
 
 def test_a_program_called_by_a_link(build, compiled, socktune, rule_file, directory):
@@ -341,7 +341,7 @@ def test_a_program_called_by_a_link(build, compiled, socktune, rule_file, direct
         for name in names)
     explained = json.loads(socktune("explain", "-c", rule_file(text), "--program", link, "--socket",
                                     "--json").stdout)
-    assert [rule["name"] for rule in explained["rules"]] == list(names[:4])
+    assert [rule["rule"] for rule in explained["rules"]] == list(names[:4])
     done = subprocess.run([link], env=preloaded(build, compiled(text), SOCKTUNE_TRACE="stderr"),
                           capture_output=True, text=True, check=True)
     assert "4 of 5 rules" in done.stderr

@@ -40,7 +40,7 @@ NEGOTIATED = {*BUFFERS, "TCP_MAXSEG"}
 def table(build):
     """Rows of the option table whose values can be compared."""
     rows = json.loads(subprocess.run([build.socktune, "options", "--json"], check=True,
-                                     capture_output=True, timeout=30).stdout)
+                                     capture_output=True, timeout=30).stdout)["options"]
     return {row["name"]: row for row in rows
             if row["readable"] and row["kernel"] and row["name"] not in UNSTABLE}
 

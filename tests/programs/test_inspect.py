@@ -59,8 +59,7 @@ def small_life(host, family):
 
 
 def written(address):
-    host, port = address[:2]
-    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+    return {"address": address[0], "port": address[1]}
 
 
 @pytest.mark.parametrize("family", DOMAINS)
@@ -87,7 +86,7 @@ def test_every_socket_is_shown(host, inspect, family):
 @pytest.mark.parametrize("family", DOMAINS)
 def test_values_are_the_kernels(host, inspect, socktune, family):
     """Every readable option of the table whose value is a number, at every role."""
-    table = json.loads(socktune("options", "--json").stdout)
+    table = json.loads(socktune("options", "--json").stdout)["options"]
     one = host()
     life = small_life(one, family)
     one.setsockopt(life["connect"], socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, 611)
@@ -179,13 +178,13 @@ def test_unix_sockets(start, inspect, directory):
     one.until(lambda: "ready" in one.output, "its sockets")
     listener, client, _, datagram = inspect(one.pid)["sockets"]
     assert (listener["protocol"], listener["state"], listener["role"], listener["local"]) == (
-        "unix-stream", "listen", "listen", "path")
-    assert (client["state"], client["remote"]) == ("connected", "path")
+        "unix-stream", "listen", "listen", {"path": "path"})
+    assert (client["state"], client["remote"]) == ("connected", {"path": "path"})
     assert client["options"]["SO_SNDBUF"]["value"] == 65536
     assert client["options"]["SO_SNDBUF"]["differs"]
     assert not client["options"]["SO_RCVBUF"]["differs"]
-    assert (datagram["protocol"], datagram["local"]) == ("unix-dgram",
-                                                         f"@socktune-{os.getpid()}?")
+    assert (datagram["protocol"], datagram["local"]) == (
+        "unix-dgram", {"path": f"@socktune-{os.getpid()}?"})
 
 
 def test_a_process_without_sockets(start, inspect, socktune):
@@ -211,7 +210,8 @@ def test_all_processes(host, socktune, inspect):
     life = small_life(one, "inet")
     result = socktune("inspect", "--all", "--json")
     assert result.returncode == 0
-    mine, = (told for told in json.loads(result.stdout) if told["pid"] == one.pid)
+    mine, = (told for told in json.loads(result.stdout)["processes"]
+             if told["pid"] == one.pid)
     assert set(by_fd(mine)) == set(life.values())
     text = socktune("inspect", "--all").stdout
     assert f"calls[{one.pid}]\n" in text

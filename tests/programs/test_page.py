@@ -69,7 +69,7 @@ def test_the_page(page, helper, closed):  # noqa: F811
         assert rows[role].items() >= wanted.items()
     assert rows["listen"]["open"] == "1" and rows["listen"]["queue"] == "0"
     assert page.inside("span", "trouble") == ""
-    assert json.loads(helper.get("/v1/status").text)["version"] in page.inside("span", "about")
+    assert json.loads(helper.get("/v1/status").text)["release"] in page.inside("span", "about")
     # Four charts, two of them with two lines, each with a point for each answer.
     lines = re.findall(r'<polyline class="(?:one|two)" points="([-\d., ]+)"', page.text)
     assert len(lines) == 6 and all(len(line.split()) >= 2 for line in lines)

@@ -187,10 +187,11 @@ def test_users_see_their_own_alone(helper, talker):
     sampled(helper, "role=connect", COUNT)
     curl = [program("curl"), "--silent", "--unix-socket", helper.socket]
     assert json.loads(as_user(65534, [], [*curl, "http://localhost/v1/connections"])) == {
-        "connections": [], "next": None}
-    assert json.loads(as_user(65534, [], [*curl, "http://localhost/v1/rules"])) == {"rules": []}
+        "version": 1, "connections": [], "next": None}
+    assert json.loads(as_user(65534, [], [*curl, "http://localhost/v1/rules"])) == {
+        "version": 1, "rules": []}
     assert json.loads(as_user(65534, [], [*curl, "http://localhost/v1/processes"])) == {
-        "processes": []}
+        "version": 1, "processes": []}
     assert "python3" not in as_user(65534, [], [*curl, "http://localhost/metrics"])
     assert "only root" in as_user(65534, [], [*curl, "http://localhost/v1/connections?uid=0"])
 

@@ -39,7 +39,7 @@ def table_rows():
         return []
     listed = subprocess.run([BUILD / "socktune", "options", "--json"], check=True,
                             capture_output=True)
-    return [row for row in json.loads(listed.stdout)
+    return [row for row in json.loads(listed.stdout)["options"]
             if row["level"] != -1 and set(row["families"]) & set(DOMAINS)]
 
 

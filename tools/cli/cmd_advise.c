@@ -120,10 +120,10 @@ static int print_json_advice(const struct advise_advice *advice, size_t count,
     for (size_t i = 0; i < count; i++)
         json_array_append_new(list, json_advice(&advice[i]));
     return print_json(json_pack(
-        "{s:i, s:f, s:I, s:I, s:I, s:I, s:b, s:o, s:o}", "version", 1, "seconds",
-        watch->progress.elapsed, "looks", (json_int_t)watch->progress.looks, "processes",
-        (json_int_t)watch->progress.processes, "sockets", (json_int_t)watch->progress.sockets,
-        "elsewhere", (json_int_t)watch->progress.elsewhere, "crowded", watch->progress.crowded > 0,
+        "{s:f, s:I, s:I, s:I, s:I, s:b, s:o, s:o}", "seconds", watch->progress.elapsed, "looks",
+        (json_int_t)watch->progress.looks, "processes", (json_int_t)watch->progress.processes,
+        "sockets", (json_int_t)watch->progress.sockets, "elsewhere",
+        (json_int_t)watch->progress.elsewhere, "crowded", watch->progress.crowded > 0,
         "watch_longer",
         watch->groups.lacking > 0 ? json_real(ceil(watch->groups.lacking)) : json_null(), "advice",
         list));

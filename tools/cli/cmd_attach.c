@@ -154,7 +154,7 @@ static int print_status(bool json)
             print_state(&states[i]);
     }
     if (json)
-        status = print_json(json_pack("{s:i, s:O}", "version", 1, "attached", list));
+        status = print_json(json_pack("{s:O}", "attached", list));
     else if (count == 0)
         puts("no rules are attached");
     json_decref(list);
@@ -230,7 +230,7 @@ static int probe_options(bool json)
             json_array_append_new(list, row);
     }
     if (json && status == 0)
-        status = print_json(json_pack("{s:i, s:O}", "version", 1, "options", list));
+        status = print_json(json_pack("{s:O}", "options", list));
     json_decref(list);
     free(trials);
     return status;

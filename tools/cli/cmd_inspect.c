@@ -366,7 +366,7 @@ static int inspect_and_print(struct inspection *inspection, pid_t pid)
     int status = inspection->all ? inspect_all(inspection) : inspect_process(inspection, pid);
 
     if (inspection->json && inspection->all)
-        status |= print_json(json_incref(inspection->processes));
+        status |= print_json(json_pack("{s:O}", "processes", inspection->processes));
     else if (inspection->json && json_array_size(inspection->processes))
         status |= print_json(json_incref(json_array_get(inspection->processes, 0)));
     return status;

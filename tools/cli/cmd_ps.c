@@ -257,8 +257,10 @@ static int cmd_ps(int argc, char **argv)
     unsetenv("SOCKTUNE_RULES"); /* default_rules() is asked for other processes */
     list = list_processes();
     if (arguments.json)
-        return print_json(json_pack("{s:i, s:o}", "version", 1, "processes", list));
-    if (json_array_size(list) != 0)
+        return print_json(json_pack("{s:o}", "processes", list));
+    if (json_array_size(list) == 0)
+        puts("No running process that you may look into has the library or a supervisor.");
+    else
         printf("%7s  %-15s  %-9s  %-19s  %-7s  %s\n", "PID", "PROGRAM", "BY", "STARTED", "STATE",
                "RULES");
     for (size_t i = 0; i < json_array_size(list); i++)

@@ -22,6 +22,7 @@ enum {
 };
 
 static const struct command *running;
+static bool wants_json;
 
 const struct command *command_find(const char *name)
 {
@@ -40,6 +41,20 @@ const char *command_nearest(const char *name)
     return nearest_word(name, names);
 }
 
+/* Found before the flags are read, for one of them may be wrong. */
+static bool asks_for_json(const struct command *command, int argc, char **argv)
+{
+    const struct flag *flag = command->flags;
+
+    while (flag->name != NULL && strcmp(flag->name, "json") != 0)
+        flag++;
+    for (int i = 1; flag->name != NULL && i < argc && strcmp(argv[i], "--") != 0; i++)
+        if (strcmp(argv[i], "--json") == 0 || (flag->letter != '\0' && argv[i][0] == '-' &&
+                                               argv[i][1] == flag->letter && argv[i][2] == '\0'))
+            return true;
+    return false;
+}
+
 int command_call(const struct command *command, int argc, char **argv)
 {
     char name[64]; /* getopt_long() names its caller by argv[0] */
@@ -47,8 +62,14 @@ int command_call(const struct command *command, int argc, char **argv)
     snprintf(name, sizeof name, "socktune %s", command->name);
     argv[0] = name;
     running = command;
+    wants_json = asks_for_json(command, argc, argv);
     failure_set_command(command->name);
     return command->run(argc, argv);
+}
+
+bool command_wants_json(void)
+{
+    return wants_json;
 }
 
 const struct command *command_running(void)

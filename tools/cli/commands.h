@@ -44,6 +44,9 @@ const char *command_nearest(const char *name);
 /* Run a command with argv[0] being its bare name; returns its exit status. */
 int command_call(const struct command *command, int argc, char **argv);
 
+/* True if its arguments have --json, right or wrong as they are. */
+bool command_wants_json(void);
+
 /* The command that command_call() was called for. */
 const struct command *command_running(void);
 

@@ -8,6 +8,7 @@
 #include "library.h"
 #include "policy_file.h"
 #include "process_sockets.h"
+#include "show_socket.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -33,9 +34,10 @@ static void report_sockets(struct doctor_report *report, const struct process *p
     for (size_t i = 0; i < process->socket_count; i++) {
         const struct process_socket *one = &process->sockets[i];
 
-        json_array_append_new(sockets, json_pack("{s:i, s:s, s:s, s:s, s:s}", "fd", one->fd,
+        json_array_append_new(sockets, json_pack("{s:i, s:s, s:s, s:o, s:o}", "fd", one->fd,
                                                  "protocol", one->protocol, "state", one->state,
-                                                 "local", one->local, "remote", one->remote));
+                                                 "local", json_endpoint(one->local, false),
+                                                 "remote", json_endpoint(one->remote, false)));
     }
     json_object_set_new(report->root, "sockets", sockets);
     json_object_set_new(report->root, "other_sockets",

@@ -46,7 +46,7 @@ static json_t *describe_rule(const struct policy *policy, const struct policy_ru
                 options, json_text(policy_string(policy, policy->options[action->option].name)));
         last = action->option;
     }
-    return json_pack("{s:o, s:o, s:i, s:o, s:o}", "name",
+    return json_pack("{s:o, s:o, s:i, s:o, s:o}", "rule",
                      json_text(policy_string(policy, rule->name)), "file",
                      json_text(policy_string(policy, rule->file)), "line", (int)rule->line,
                      "options", options, "missed", describe_limits(policy, rule, by));

@@ -67,7 +67,7 @@ static void print_rule(const json_t *rule)
     char place[64];
 
     snprintf(place, sizeof place, ":%d", (int)json_integer_value(json_object_get(rule, "line")));
-    printf("    %s  (%s%s)", get_text(rule, "name"), get_text(rule, "file"), place);
+    printf("    %s  (%s%s)", get_text(rule, "rule"), get_text(rule, "file"), place);
     for (size_t i = 0; i < json_array_size(options); i++)
         printf("%s%s", i ? ", " : ": ", json_string_value(json_array_get(options, i)));
     putchar('\n');
@@ -94,6 +94,16 @@ static void print_rules(const json_t *rules)
         print_rule(json_array_get(active, i));
 }
 
+static void print_endpoint(const json_t *endpoint)
+{
+    const char *address = get_text(endpoint, "address");
+    bool brackets = address != NULL && strchr(address, ':') != NULL;
+
+    if (address != NULL)
+        printf("%s%s%s:%d", brackets ? "[" : "", address, brackets ? "]" : "",
+               (int)json_integer_value(json_object_get(endpoint, "port")));
+}
+
 static void print_sockets(const json_t *sockets, json_int_t others)
 {
     size_t count = json_array_size(sockets);
@@ -104,9 +114,12 @@ static void print_sockets(const json_t *sockets, json_int_t others)
     for (size_t i = 0; i < count && i < TEXT_SOCKETS; i++) {
         const json_t *one = json_array_get(sockets, i);
 
-        printf("    fd %-4d %-5s %-12s %s -> %s\n",
-               (int)json_integer_value(json_object_get(one, "fd")), get_text(one, "protocol"),
-               get_text(one, "state"), get_text(one, "local"), get_text(one, "remote"));
+        printf("    fd %-4d %-5s %-12s ", (int)json_integer_value(json_object_get(one, "fd")),
+               get_text(one, "protocol"), get_text(one, "state"));
+        print_endpoint(json_object_get(one, "local"));
+        printf(" -> ");
+        print_endpoint(json_object_get(one, "remote"));
+        putchar('\n');
     }
     if (count > TEXT_SOCKETS)
         printf("    and %zu more (--json lists them)\n", count - TEXT_SOCKETS);

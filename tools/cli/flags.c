@@ -72,6 +72,8 @@ int parse_flags(int argc, char **argv, void *request, int *status)
     for (int answer; (answer = getopt_long(argc, argv, letters, options, NULL)) != -1;) {
         const struct flag *flag = flag_of(command->flags, answer);
         if (flag == NULL) {
+            if (answer != 'h') /* getopt_long() has printed it */
+                failure_note("wrong arguments");
             *status = answer == 'h' ? command_help(command) : command_misuse(NULL);
             return -1;
         }

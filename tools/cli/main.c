@@ -3,6 +3,7 @@
  * socktune, the command: finds the command that is asked for and runs it.
  */
 #include "commands.h"
+#include "console.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -63,6 +64,8 @@ static int print_completion(const char *name)
 /* A write error (a full disk, say) must not pass for success. */
 static int close_output(int status)
 {
+    if (status != 0 && command_wants_json() && !json_was_printed() && failure_noted() != NULL)
+        (void)print_json(json_pack("{s:o}", "error", json_text(failure_noted())));
     if (fflush(stdout) != 0 || ferror(stdout)) {
         perror("socktune: standard output");
         return status != 0 ? status : EXIT_FAILURE;

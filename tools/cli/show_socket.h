@@ -11,10 +11,15 @@
 #include "process_sockets.h"
 
 #include <jansson.h>
+#include <stdbool.h>
 
 /* "tcp listen 0.0.0.0:80", "tcp established 192.0.2.1:80 from 192.0.2.9:5000" on standard output.
  */
 void print_socket(const struct socket_description *description);
+
+/* An address as JSON: {"address": ..., "port": ...}, or of a Unix socket ("named") {"path": ...};
+ * null for "". `text` is as endpoint_format() writes it. */
+json_t *json_endpoint(const char *text, bool named);
 
 /* An object of fds, inode, cookie, family, protocol, role, state, local and remote. `sockets` are
  * the `count` descriptors of it. */

@@ -42,14 +42,36 @@ json_t *json_text(const char *text)
     return value;
 }
 
+json_t *json_versioned(json_t *value)
+{
+    json_t *document = json_pack("{s:i}", "version", JSON_VERSION);
+
+    if (document == NULL || value == NULL || json_object_update_missing(document, value) != 0) {
+        json_decref(document);
+        document = NULL;
+    }
+    json_decref(value);
+    return document;
+}
+
+static bool printed;
+
+bool json_was_printed(void)
+{
+    return printed;
+}
+
 int print_json(json_t *value)
 {
-    int failed = !value || json_dumpf(value, stdout, JSON_INDENT(2) | JSON_ENSURE_ASCII) != 0;
+    json_t *document = json_versioned(value);
+    int failed =
+        document == NULL || json_dumpf(document, stdout, JSON_INDENT(2) | JSON_ENSURE_ASCII) != 0;
 
     if (failed)
         fputs("socktune: cannot write JSON\n", stderr);
     else
         putchar('\n');
-    json_decref(value);
+    printed = printed || !failed;
+    json_decref(document);
     return failed;
 }

@@ -6,6 +6,7 @@
 #define SOCKTUNE_CONSOLE_H
 
 #include <jansson.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdio.h>
 
@@ -22,8 +23,19 @@ const char *plural(size_t count);
  * bytes: in what is not UTF-8, all but ASCII is shown as `?`. NULL when memory ends. */
 json_t *json_text(const char *text);
 
-/* Print a JSON value on standard output, a line feed behind it, and drop the reference. Returns 0,
- * or 1 when memory ended on the way (then it may be NULL) and nothing was printed. */
+/* The version that each JSON document of the command and of the helper begins with. It grows when a
+ * member gets another meaning or goes. */
+enum { JSON_VERSION = 1 };
+
+/* The object with `"version"` in front. Drops the reference; NULL when memory ends. */
+json_t *json_versioned(json_t *value);
+
+/* Print an object as a document with its version on standard output, a line feed behind it, and
+ * drop the reference. Returns 0, or 1 when memory ended on the way (then it may be NULL) and
+ * nothing was printed. */
 int print_json(json_t *value);
+
+/* True once a document was printed. One thread. */
+bool json_was_printed(void);
 
 #endif

@@ -10,7 +10,11 @@
 /* Name the running command ("run") for the messages below. The string is kept, not copied. */
 void failure_set_command(const char *name);
 
-/* Print "socktune NAME: MESSAGE". */
+/* Keep a message for the JSON document that tells of the failure; all that were kept, or NULL. */
+void failure_note(const char *message);
+const char *failure_noted(void);
+
+/* Print "socktune NAME: MESSAGE", and keep the message. */
 void command_complain(const char *format, va_list arguments) __attribute__((format(printf, 1, 0)));
 
 /* The same; returns 1, the exit status of a command that failed. */

@@ -2,9 +2,11 @@
 #include "print_diagnostic.h"
 
 #include "console.h"
+#include "failure.h"
 
 #include <linux/capability.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -21,12 +23,26 @@ struct check_context current_context(void)
     return context;
 }
 
+static void note_error(struct location at, const char *message)
+{
+    char line[16] = "", *text;
+
+    if (at.line != 0)
+        snprintf(line, sizeof line, ":%u", at.line);
+    if (asprintf(&text, "%s%s: %s", at.file, line, message) < 0)
+        return;
+    failure_note(text);
+    free(text);
+}
+
 void print_diagnostic(void *context, enum severity severity, struct location at,
                       const char *message)
 {
     FILE *to = context;
     bool error = severity == SEVERITY_ERROR;
 
+    if (error)
+        note_error(at, message);
     fprintf(to, "%s%s:", colour(to, COLOUR_BOLD), at.file);
     if (at.line)
         fprintf(to, "%u:", at.line);

@@ -141,7 +141,7 @@ static bool put_connections(struct answer_source *context, FILE *to)
     size_t budget = PLACES_AT_ONCE;
 
     /* A line feed a piece: where nothing passes the filter, there must be a byte all the same. */
-    fputs(source->begun ? "\n" : "{\"connections\":[\n", to);
+    fputs(source->begun ? "\n" : ANSWER_BEGIN "\"connections\":[\n", to);
     source->begun = true;
     for (unsigned i = 0; i < ITEMS_AT_ONCE; i++) {
         const struct connection *connection = next_connection(source, &budget);
@@ -192,7 +192,7 @@ static bool put_rules(struct answer_source *context, FILE *to)
     struct rules_source *source = (struct rules_source *)context;
 
     if (source->at == 0)
-        fputs("{\"rules\":[\n", to);
+        fputs(ANSWER_BEGIN "\"rules\":[\n", to);
     for (unsigned i = 0; i < ITEMS_AT_ONCE && source->at < source->snapshot.count; i++)
         put_item(answer_rule(&source->snapshot.aggregates[source->at++]), &source->first, to);
     if (source->at < source->snapshot.count)
@@ -290,7 +290,7 @@ static bool put_processes(struct answer_source *context, FILE *to)
 {
     struct processes_source *source = (struct processes_source *)context;
 
-    fputs(source->begun ? "\n" : "{\"processes\":[\n", to);
+    fputs(source->begun ? "\n" : ANSWER_BEGIN "\"processes\":[\n", to);
     source->begun = true;
     for (unsigned i = 0; i < ITEMS_AT_ONCE; i++) {
         const struct client *process = client_table_next(source->clients, &source->cursor);

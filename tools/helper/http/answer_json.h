@@ -14,6 +14,9 @@
 /* How answers are dumped: one line, times to the microsecond. */
 #define ANSWER_JSON_FLAGS (JSON_COMPACT | JSON_REAL_PRECISION(16))
 
+/* How each of them begins: JSON_VERSION. */
+#define ANSWER_BEGIN "{\"version\":1,"
+
 /* Write a member of /v1/connections. Returns 0, or -1 without memory, when a part may be missing.
  */
 int answer_connection(const struct connection *connection, FILE *to);

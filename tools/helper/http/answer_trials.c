@@ -99,5 +99,5 @@ json_t *answer_trials(const struct trials *trials, bool one_user, uid_t uid)
     for (size_t i = 0; (trial = trials_at(trials, i)) != NULL; i++)
         if (!one_user || trial->uid == uid)
             json_array_append_new(list, trial_json(trial));
-    return json_pack("{s:i, s:o}", "version", 1, "trials", list);
+    return json_pack("{s:o}", "trials", list);
 }

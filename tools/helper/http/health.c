@@ -90,7 +90,7 @@ json_t *health_json(const struct helper *helper)
     return json_pack(
         "{s:s, s:f, s:f, s:I, s:I, s:{s:I, s:I}, s:I, s:o, s:{s:I, s:I}, s:I, s:f, "
         "s:I, s:I, s:I, s:{s:I, s:I, s:I, s:I}}",
-        "version", SOCKTUNE_VERSION, "started",
+        "release", SOCKTUNE_VERSION, "started",
         (double)clock_to_real(helper->started) / NANOSECONDS, "uptime",
         (double)(now_monotonic() - helper->started) / NANOSECONDS, "clients",
         (json_int_t)client_table_count(helper->clients), "connections", (json_int_t)size.open,

@@ -9,6 +9,7 @@
  * its own function directly answers HTML as before.
  */
 #include "library_errors.h"
+#include "answer_json.h"
 
 #include <dlfcn.h>
 #include <stdio.h>
@@ -33,7 +34,7 @@ static struct MHD_Response *make_error(unsigned status)
     struct MHD_Response *response = NULL;
     const char *reason = MHD_get_reason_phrase_for(status);
     char *text = NULL;
-    int length = asprintf(&text, "{\"error\":\"not a proper HTTP request: %s\"}\n",
+    int length = asprintf(&text, ANSWER_BEGIN "\"error\":\"not a proper HTTP request: %s\"}\n",
                           reason != NULL ? reason : "refused");
 
     if (length < 0)

@@ -10,6 +10,7 @@
 #include "answer_json.h"
 #include "authorisation.h"
 #include "clock.h"
+#include "console.h"
 #include "health.h"
 #include "host_check.h"
 #include "http_clients.h"
@@ -77,8 +78,10 @@ static enum MHD_Result send_json(struct MHD_Connection *connection, unsigned sta
     size_t length;
     FILE *to = open_memstream(&text, &length);
     struct MHD_Response *response = NULL;
-    bool failed = !to || !json || json_dumpf(json, to, ANSWER_JSON_FLAGS) != 0;
+    bool failed = false;
 
+    json = json_versioned(json);
+    failed = !to || !json || json_dumpf(json, to, ANSWER_JSON_FLAGS) != 0;
     json_decref(json);
     if (to != NULL) {
         failed |= putc('\n', to) == EOF;
@@ -184,8 +187,7 @@ static enum MHD_Result stop_trial(const struct request *request)
     if (stopped == 0)
         return send_error(request->connection, MHD_HTTP_NOT_FOUND,
                           "no trial of this name runs that you may stop");
-    return send_json(request->connection, MHD_HTTP_OK,
-                     json_pack("{s:i, s:i}", "version", 1, "stopped", (int)stopped));
+    return send_json(request->connection, MHD_HTTP_OK, json_pack("{s:i}", "stopped", (int)stopped));
 }
 
 struct parameters {
@@ -275,7 +277,8 @@ static bool reaches(const struct resource *resource, const struct request *reque
 
 static enum MHD_Result send_not_allowed(struct MHD_Connection *connection, bool changes)
 {
-    static const char text[] = "{\"error\":\"only GET and HEAD, or POST to stop a trial\"}\n";
+    static const char text[] =
+        ANSWER_BEGIN "\"error\":\"only GET and HEAD, or POST to stop a trial\"}\n";
     struct MHD_Response *response =
         MHD_create_response_from_buffer(sizeof text - 1, (void *)text, MHD_RESPMEM_PERSISTENT);
 
