@@ -383,12 +383,12 @@ unsigned match_rules(const struct policy *policy, const struct active *active,
     for (uint32_t i = 0; i < active->count; i++) {
         const struct policy_rule *rule = &policy->rules[active->rules[i]];
         uint32_t missing = rule_matches(policy, rule, &view);
+        if (missing == FACT_ROLE && (phases & PHASE_BIT(PHASE_SOCKET)) != 0)
+            take_transport(policy, rule, sockinfo, decision);
         if (missing == NO_MATCH || (missing & sockinfo->unavailable) != 0)
             continue;
         relevant |= rule->phases & phases;
         needed |= missing;
-        if (missing == FACT_ROLE && (phases & PHASE_BIT(PHASE_SOCKET)) != 0)
-            take_transport(policy, rule, sockinfo, decision);
         if (missing != 0)
             continue;
         needed |= take_actions(policy, rule, sockinfo, phases, decision);

@@ -213,6 +213,32 @@ Test(simulate, transport_changes_the_protocol)
     free(blob);
 }
 
+/* The rule's other options wait until its role is known. */
+Test(simulate, transport_by_role)
+{
+    static const struct {
+        enum life life;
+        const char *text;
+    } rows[] = {{LIFE_CONNECT, "socket transport=mptcp; connect SO_KEEPALIVE=true"},
+                {LIFE_LISTEN, "socket transport=mptcp"}};
+    struct scenario scenario = {.domain = AF_INET, .type = SOCK_STREAM};
+    struct policy policy;
+    void *blob = compile("{ match = { role = \"connect\"; };"
+                         "  set = { transport = \"mptcp\"; SO_KEEPALIVE = true; }; }",
+                         &policy);
+
+    read_end("192.0.2.1:80", &scenario.remote);
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        char *text;
+
+        scenario.life = rows[i].life;
+        text = live(&policy, &scenario);
+        cr_expect_str_eq(text, rows[i].text, "%s", text);
+        free(text);
+    }
+    free(blob);
+}
+
 Test(simulate, v4_mapped_peer_of_a_dual_stack_listener)
 {
     struct scenario scenario = {.life = LIFE_ACCEPT, .domain = AF_INET6, .type = SOCK_STREAM};
