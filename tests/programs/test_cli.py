@@ -92,7 +92,7 @@ def test_help_of_help(socktune):
 def test_help_shows_what_other_tables_know(socktune):
     """The words that a flag's value can be are listed from where they are defined."""
     told = " ".join(socktune("stats", "--help").stdout.split())
-    assert "in that role: connect, listen, accept " in told
+    assert "in that role: connect, listen, accept, datagram " in told
     assert "close-wait, last-ack, listen, closing " in told
     assert "closed for that reason: fin, reset," in told
 
@@ -657,7 +657,7 @@ def test_completion_in_zsh(build):
 
 @pytest.mark.parametrize("command, spec", [
     ("stats", "(-s --sort)--sort[sort by a column"),
-    ("stats", "--role[in that role]:value:(connect listen accept)"),
+    ("stats", "--role[in that role]:value:(connect listen accept datagram)"),
     ("run", "(-c --config)-c[rule file"),
     ("run", "--trace=-[write each decision to FILE or to standard error]::value:_files"),
     ("run", "(-)1:program:_command_names -e"),
