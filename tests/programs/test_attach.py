@@ -1,16 +1,18 @@
 # SPDX-License-Identifier: MIT
 """socktune attach: rules by BPF on a cgroup. The witness is what the programs' sockets have."""
+import contextlib
 import ctypes
 import json
 import os
 import pathlib
 import signal
+import socket
 import struct
 import subprocess
 import time
 
 import pytest
-from attached import SOCKTUNE, Cgroup, needs_attach, status
+from attached import SOCKTUNE, Cgroup, mount_point, needs_attach, status
 from conftest import ROOT, kernel, program
 
 pytestmark = pytest.mark.usefixtures("attachable")
@@ -329,7 +331,93 @@ def test_what_this_kernel_does_not_take_is_named(cgroup, rule_file, socktune, at
     assert "IP_TTL" in refuses
     rules = rule_file("rules = ( {\n  set = { IP_TTL = 33; }; } );")
     code, message = refused(socktune, "-c", rules, "--cgroup", cgroup.path)
-    assert code == 1 and f"{rules}:2: warning: with attach, IP_TTL " in message
+    assert code == 1 and f"{rules}:2: warning: by attach, IP_TTL " in message
+
+
+def test_check_explain_and_options_say_the_same(rule_file, cgroup, socktune, attachable):
+    """What `attach` leaves out, they name; nobody shows as given what would not be."""
+    taken = {row["option"]: {"inet": row["inet"], "inet6": row["inet6"]} for row in attachable}
+    options = json.loads(socktune("options", "--json").stdout)["options"]
+    assert {row["name"]: row["attach"] for row in options if row["attach"]} == taken
+    assert "by attach    no" in socktune("options", "IP_TTL").stdout
+    rules = rule_file("""program = "python3"; rules = (
+        { match = { role = "connect"; };
+          set = { TCP_KEEPIDLE = "11min"; IP_TTL = 33; };
+          force = { TCP_KEEPCNT = 7; IP_MTU_DISCOVER = "do"; };
+          at_least = { TCP_SYNCNT = 3; }; ignore = [ "SO_SNDBUF" ]; } );""")
+    checked = json.loads(socktune("check", "--by", "attach", "--json", rules).stdout)
+    said = {one["message"] for one in checked["findings"] if one["message"].startswith("by attach")}
+    assert {message.split()[2] for message in said} == {"IP_TTL", "IP_MTU_DISCOVER", "TCP_SYNCNT"}
+    command = cgroup.attach(rules)
+    command.kill()
+    assert {line.split(": warning: ")[1] for line in command.stderr.read().splitlines()} == said
+    explained = json.loads(socktune("explain", "--by", "attach", "-c", rules, "-p", "python3",
+                                    "--connect", "127.0.0.1:1", "--json").stdout)
+    assert {one["option"] for one in explained["options"]} == {"TCP_KEEPIDLE", "TCP_KEEPCNT"}
+    assert {one["option"] for one in explained["guarded"]} == {"TCP_KEEPCNT", "SO_SNDBUF"}
+    assert {one["option"] for one in explained["missed"]} == {"IP_TTL", "IP_MTU_DISCOVER",
+                                                              "TCP_SYNCNT"}
+
+
+def test_rules_that_are_refused_give_nothing(rule_file, socktune):
+    rules = rule_file('rules = (\n{ match = { command = "*"; }; set = { SO_MARK = 1; }; } );')
+    result = socktune("check", "--by", "attach", rules)
+    assert result.returncode == 1 and f"{rules}:2: error:" in result.stdout
+    explained = socktune("explain", "--by", "attach", "-c", rules, "-p", "x", "--socket").stdout
+    assert "By attach, SO_MARK is not given, since attach refuses these rules" in explained
+
+
+def test_check_without_privilege(rule_file, socktune):
+    """What depends on the kernel is unknown then, and that is said."""
+    rules = rule_file("rules = ( { set = { IP_TTL = 33; }; } );")
+    result = socktune("check", "--by", "attach", rules, user=65534, group=65534, extra_groups=[])
+    assert result.returncode == 0 and "is unknown: " in result.stderr
+    assert "needs root" in socktune("options", "IP_TTL", user=65534, group=65534).stdout
+
+
+def test_a_unit(cgroup, rule_file, ends):
+    unit = cgroup.nested(".service")
+    unit.attach(rule_file(RULES), "--unit", unit.directory.stem)
+    assert values(ends(unit)("open"), "accept", "priority") == of_all(5)
+    assert values(ends(cgroup)("open"), "accept", "priority") == of_all(0)
+
+
+def test_all_programs(cgroup, rule_file, ends):
+    """All of the hierarchy: here that of a cgroup namespace, which begins at the test's cgroup."""
+    below = cgroup.nested()
+    cgroup.attach(rule_file(RULES), "--all", wrapper=cgroup.entering(
+        "unshare", "--cgroup", "--mount", "sh", "-c",
+        f'umount -l {mount_point()} && mount -t cgroup2 none {mount_point()} && exec "$@"', "sh"))
+    assert values(ends(below)("open"), "accept", "priority") == of_all(5)
+
+
+def test_nginx(cgroup, rule_file, directory, free_port):
+    """A server that accepts in its workers, and sets TCP_NODELAY itself."""
+    port = free_port()
+    (directory / "nginx.conf").write_text(
+        f"user root; daemon off; pid {directory}/pid; error_log stderr; worker_processes 2;"
+        f"events {{}} http {{ access_log off; server {{ listen 127.0.0.1:{port}; }} }}",
+        encoding="ascii")
+    cgroup.attach(rule_file("""program = "nginx"; rules = ( { match = { role = "accept"; };
+        set = { SO_KEEPALIVE = true; TCP_USER_TIMEOUT = "9s"; SO_PRIORITY = 5; };
+        force = { TCP_NODELAY = false; }; } );"""))
+    command = cgroup.entering(program("nginx", "usr/sbin/nginx"), "-e", "stderr", "-p", directory,
+                              "-c", directory / "nginx.conf")
+    with subprocess.Popen(command, stderr=subprocess.DEVNULL) as server:
+        try:
+            def connected():
+                with contextlib.suppress(ConnectionRefusedError):
+                    return socket.create_connection(("127.0.0.1", port))
+                return None
+            with kernel.until(connected, "nginx listens") as client:
+                client.sendall(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+                assert client.recv(100).startswith(b"HTTP/1.1 ")
+                accepted = [one for one in kernel.tcp_sockets(server.pid) if one.remote]
+                wanted = {"SO_KEEPALIVE": 1, "TCP_USER_TIMEOUT": 9000, "SO_PRIORITY": 5,
+                          "TCP_NODELAY": 0}
+                assert [one.options(wanted) for one in accepted] == [wanted]
+        finally:
+            server.terminate()
 
 
 def test_a_thousand_rules_with_64_prefixes_each(cgroup, rule_file, ends):

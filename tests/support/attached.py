@@ -44,8 +44,8 @@ def status():
 class Cgroup:
     """A new cgroup; it is removed with all its processes, and so is one made below it."""
 
-    def __init__(self, above=None):
-        self.directory = pathlib.Path(tempfile.mkdtemp(prefix="socktune-test-",
+    def __init__(self, above=None, suffix=""):
+        self.directory = pathlib.Path(tempfile.mkdtemp(prefix="socktune-test-", suffix=suffix,
                                                        dir=above or mount_point()))
         self.path = "/" + str(self.directory.relative_to(mount_point()))
         self.below, self.commands = [], []
@@ -67,13 +67,14 @@ class Cgroup:
     def is_empty(self):
         return not (self.directory / "cgroup.procs").read_text(encoding="ascii").split()
 
-    def nested(self):
-        self.below.append(Cgroup(self.directory))
+    def nested(self, suffix=""):
+        self.below.append(Cgroup(self.directory, suffix))
         return self.below[-1]
 
-    def attach(self, rules):
+    def attach(self, rules, *where, wrapper=()):
         """Attach rules until the command is killed; the command."""
-        command = subprocess.Popen([SOCKTUNE, "attach", "-c", rules, "--cgroup", self.path],
+        command = subprocess.Popen([*wrapper, SOCKTUNE, "attach", "-c", rules,
+                                    *(where or ("--cgroup", self.path))],
                                    stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
         self.commands.append(command)
         line = command.stdout.readline()

@@ -113,12 +113,13 @@ const char *attach_refusal(const struct policy *policy, const struct policy_acti
 }
 
 /* Why the kernel does not take the action; NULL: it does. */
-static const char *kernel_refusal(const struct flattening *f, uint32_t index)
+static const char *kernel_refusal(const struct policy *policy, const struct attach_result *results,
+                                  uint32_t index)
 {
-    const struct policy_action *action = &f->policy->actions[index];
-    if (f->results == NULL || action->mode == MODE_IGNORE || action->op == OP_SOURCE)
+    const struct policy_action *action = &policy->actions[index];
+    if (results == NULL || action->mode == MODE_IGNORE || action->op == OP_SOURCE)
         return NULL;
-    const int32_t *error = f->results[index].error;
+    const int32_t *error = results[index].error;
     bool v4 = (action->families & FAMILY_INET) != 0, v6 = (action->families & FAMILY_INET6) != 0;
     if ((v4 && error[0] == 0) || (v6 && error[1] == 0))
         return NULL;
@@ -128,10 +129,16 @@ static const char *kernel_refusal(const struct flattening *f, uint32_t index)
     return strerror(-told);
 }
 
+const char *attach_refusal_of(const struct policy *policy, const struct attach_result *results,
+                              uint32_t index)
+{
+    const char *why = attach_refusal(policy, &policy->actions[index]);
+    return why != NULL ? why : kernel_refusal(policy, results, index);
+}
+
 static const char *refusal_of(const struct flattening *f, uint32_t index)
 {
-    const char *why = attach_refusal(f->policy, &f->policy->actions[index]);
-    return why != NULL ? why : kernel_refusal(f, index);
+    return attach_refusal_of(f->policy, f->results, index);
 }
 
 /* --- options ---------------------------------------------------------------------------------- */
@@ -274,8 +281,8 @@ static void flatten_action(struct flattening *f, uint32_t index)
     struct attach_tables *tables = f->tables;
     const char *why = refusal_of(f, index);
     if (why != NULL) {
-        diagnose(f->diagnostics, SEVERITY_WARNING, at_action(f->policy, action),
-                 "with attach, %s %s", option_name(f->policy, action), why);
+        diagnose(f->diagnostics, SEVERITY_WARNING, at_action(f->policy, action), "by attach, %s %s",
+                 option_name(f->policy, action), why);
         return;
     }
     struct attach_action *flat = &tables->actions[tables->action_count];

@@ -56,6 +56,11 @@ int attach_flatten(const struct policy *policy, const struct attach_result *resu
 
 void attach_tables_free(struct attach_tables *tables);
 
+/* Why `attach` does not give an action of the policy, continuing the option's name; NULL: it does.
+ * `results` as for attach_flatten(). Static text, until the next call. */
+const char *attach_refusal_of(const struct policy *policy, const struct attach_result *results,
+                              uint32_t index);
+
 /* What `attach` cannot give at all, without a look at the kernel: why, continuing the option's
  * name. NULL: nothing is against it. */
 const char *attach_refusal(const struct policy *policy, const struct policy_action *action);

@@ -6,6 +6,7 @@
  * What this kernel does not take is left out, with a warning; what BPF cannot see is an error.
  */
 #include "attach.h"
+#include "attach_support.h"
 #include "cgroup_flags.h"
 #include "commands.h"
 #include "console.h"
@@ -17,7 +18,6 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/socket.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -164,46 +164,13 @@ static int print_status(bool json)
 
 /* --- --probe ---------------------------------------------------------------------------------- */
 
-enum { VALUES_TRIED = 3 }; /* the socket's own, the least and the greatest */
-
-static void trials_of(const struct option *option, struct attach_trial trials[VALUES_TRIED])
-{
-    int fd = socket(option->families & FAMILY_INET ? AF_INET : AF_INET6, SOCK_STREAM, 0);
-    const int32_t bounds[] = {(int32_t)option->min,
-                              option->max < INT32_MAX ? (int32_t)option->max : INT32_MAX};
-    for (unsigned i = 0; i < VALUES_TRIED; i++)
-        trials[i] = (struct attach_trial){.level = option->level, .optname = option->optname};
-    socklen_t length = option->kind == KIND_RATE ? sizeof(int) : sizeof trials->value;
-    if (fd >= 0 && getsockopt(fd, option->level, option->optname, trials[0].value, &length) == 0)
-        trials[0].length = length > 0 ? length : 1;
-    if (fd >= 0)
-        close(fd);
-    for (unsigned i = 1; i < VALUES_TRIED && option->kind != KIND_STRING; i++) {
-        memcpy(trials[i].value, &bounds[i - 1], sizeof bounds[0]);
-        trials[i].length = sizeof bounds[0];
-    }
-}
-
-static bool was_taken(const struct attach_trial *trials, unsigned family)
-{
-    for (unsigned i = 0; i < VALUES_TRIED; i++)
-        if (trials[i].length > 0 && trials[i].result[family] == 0)
-            return true;
-    return false;
-}
-
-static json_t *print_probed(const struct option *option, const struct attach_trial *trials,
+static json_t *print_probed(const struct option *option, const struct attach_support *support,
                             bool json)
 {
-    bool v4 = (option->families & FAMILY_INET) != 0 && was_taken(trials, 0);
-    bool v6 = (option->families & FAMILY_INET6) != 0 && was_taken(trials, 1);
     if (json)
-        return json_pack("{s:s, s:b, s:b}", "option", option->name, "inet", v4, "inet6", v6);
-    printf("%-26s  %s\n", option->name,
-           v4 && v6 ? "yes"
-           : v4     ? "IPv4 only"
-           : v6     ? "IPv6 only"
-                    : "no");
+        return json_pack("{s:s, s:b, s:b}", "option", option->name, "inet", support->v4, "inet6",
+                         support->v6);
+    printf("%-26s  %s\n", option->name, attach_support_text(support));
     return NULL;
 }
 
@@ -211,28 +178,24 @@ static int probe_options(bool json)
 {
     size_t count;
     const struct option *table = option_table(&count);
-    struct attach_trial *trials = calloc(count * VALUES_TRIED, sizeof *trials);
     struct attach_error error;
-    json_t *list = json_array();
+    struct attach_support *supports = attach_support_probe(&error);
+    json_t *list;
     int status = 0;
-    if (trials == NULL)
-        return command_failure("%s", strerror(errno));
-    for (size_t i = 0; i < count; i++)
-        if (table[i].level != LEVEL_SOCKTUNE && (table[i].families & FAMILY_IP) != 0)
-            trials_of(&table[i], &trials[i * VALUES_TRIED]);
-    if (attach_try(trials, (uint32_t)count * VALUES_TRIED, &error) != 0)
-        status = command_failure("%s", error.text);
-    for (size_t i = 0; status == 0 && i < count; i++) {
-        if (table[i].level == LEVEL_SOCKTUNE || (table[i].families & FAMILY_IP) == 0)
+    if (supports == NULL)
+        return command_failure("%s", error.text);
+    list = json_array();
+    for (size_t i = 0; i < count; i++) {
+        if (!supports[i].known)
             continue;
-        json_t *row = print_probed(&table[i], &trials[i * VALUES_TRIED], json);
+        json_t *row = print_probed(&table[i], &supports[i], json);
         if (row != NULL)
             json_array_append_new(list, row);
     }
-    if (json && status == 0)
+    if (json)
         status = print_json(json_pack("{s:O}", "options", list));
     json_decref(list);
-    free(trials);
+    free(supports);
     return status;
 }
 

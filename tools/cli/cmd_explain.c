@@ -350,32 +350,46 @@ struct missed {
     const struct front_end_limit *limit;
 };
 
-/* Take from the outcome what `by` never gives. Returns how many are in `missed`
+static void add_missed(struct missed *missed, uint32_t *count, uint32_t action,
+                       const struct front_end_limit *limit)
+{
+    for (uint32_t i = 0; i < *count; i++)
+        if (missed[i].action == action)
+            return;
+    missed[(*count)++] = (struct missed){action, limit};
+}
+
+/* Why the way of applying the rules does not guard an option; NULL: it does. */
+static const struct front_end_limit *guard_limit(const struct policy_limits *limits,
+                                                 uint32_t action)
+{
+    bool guards = limits->front_end != FRONT_END_APPLY && limits->front_end != FRONT_END_ATTACH;
+    return guards ? NULL : limits_of(limits, action, 0);
+}
+
+/* Take from the outcome what is never given. Returns how many are in `missed`
  * (2 * POLICY_OPTIONS_MAX). */
-static uint32_t apply_limits(const struct policy *policy, enum front_end by,
-                             struct outcome *outcome, struct missed *missed)
+static uint32_t apply_limits(const struct policy_limits *limits, struct outcome *outcome,
+                             struct missed *missed)
 {
     uint32_t count = 0, kept = 0;
 
-    if (by == FRONT_END_COUNT)
-        return 0;
     for (uint32_t i = 0; i < outcome->effect_count; i++) {
         const struct effect *effect = &outcome->effects[i];
-        const struct front_end_limit *limit = front_end_limit_of(
-            by, policy, &policy->actions[effect->action], PHASE_BIT(effect->phase));
+        const struct front_end_limit *limit =
+            limits_of(limits, effect->action, PHASE_BIT(effect->phase));
         if (limit != NULL)
-            missed[count++] = (struct missed){effect->action, limit};
+            add_missed(missed, &count, effect->action, limit);
         if (limit == NULL || limit->certainty != LIMIT_MISSES)
             outcome->effects[kept++] = *effect;
     }
     outcome->effect_count = kept;
     kept = 0;
     for (uint32_t i = 0; i < outcome->guard_count; i++) {
-        const struct policy_action *action = &policy->actions[outcome->guards[i].action];
-        const struct front_end_limit *limit =
-            by == FRONT_END_APPLY ? front_end_limit_of(by, policy, action, 0) : NULL;
-        if (limit != NULL && action->mode == MODE_IGNORE)
-            missed[count++] = (struct missed){outcome->guards[i].action, limit};
+        const struct policy_action *action = &limits->policy->actions[outcome->guards[i].action];
+        const struct front_end_limit *limit = guard_limit(limits, outcome->guards[i].action);
+        if (limit != NULL && (action->mode == MODE_IGNORE || limit->certainty == LIMIT_MISSES))
+            add_missed(missed, &count, outcome->guards[i].action, limit);
         if (limit == NULL)
             outcome->guards[kept++] = outcome->guards[i];
     }
@@ -575,10 +589,11 @@ static int answer(const struct policy *policy, const struct answer_for *whom, bo
     struct scenario scenario = whom->scenario;
     struct active active = {rules, 0};
     struct missed missed[2 * POLICY_OPTIONS_MAX];
+    struct policy_limits limits;
     uint32_t count;
     int status = 0;
 
-    if (!rules || !outcome) {
+    if (limits_read(&limits, policy, whom->by, true) != 0 || !rules || !outcome) {
         status = command_failure("%s", strerror(errno));
         goto out;
     }
@@ -586,7 +601,7 @@ static int answer(const struct policy *policy, const struct answer_for *whom, bo
     take_initial(policy, &scenario, initial);
     scenario.initial = initial;
     simulate(policy, &active, &scenario, outcome);
-    count = apply_limits(policy, whom->by, outcome, missed);
+    count = apply_limits(&limits, outcome, missed);
     if (json) {
         status = print_json_answer(policy, &active, outcome, json_missed(policy, missed, count));
     } else {
@@ -595,6 +610,7 @@ static int answer(const struct policy *policy, const struct answer_for *whom, bo
         print_arms(policy, &active, &scenario, outcome);
     }
 out:
+    limits_free(&limits);
     free(outcome);
     free(rules);
     return status;

@@ -3,6 +3,7 @@
  * socktune options: what a rule may set, from the option table and from the running kernel. The
  * manual page's table and the completions are made from here too, so that they cannot drift.
  */
+#include "attach_support.h"
 #include "commands.h"
 #include "console.h"
 #include "kernel_support.h"
@@ -13,6 +14,7 @@
 
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 static const char *const whens[] = {
     [WHEN_ANY] = "any time",
@@ -33,6 +35,37 @@ static const char *const inherits[] = {
 static const char *const supports[] = {
     [KERNEL_HAS] = "yes", [KERNEL_LACKS] = "no", [KERNEL_UNTOLD] = "unknown"};
 
+/* Which options this kernel lets BPF set, by row of the table; NULL: that cannot be found out. */
+static struct attach_support *bpf;
+
+static void probe_bpf(void)
+{
+    struct attach_error error;
+    bpf = attach_support_probe(&error);
+}
+
+static const struct attach_support *bpf_support(const struct option *option)
+{
+    size_t count;
+    return bpf != NULL ? &bpf[option - option_table(&count)] : NULL;
+}
+
+static const char *bpf_text(const struct option *option)
+{
+    if (bpf != NULL)
+        return attach_support_text(bpf_support(option));
+    return geteuid() == 0 ? "unknown" : "needs root";
+}
+
+/* null: it cannot be found out, or the option is none of the kernel for IP sockets. */
+static json_t *json_bpf(const struct option *option)
+{
+    const struct attach_support *support = bpf_support(option);
+    if (support == NULL || !support->known)
+        return json_null();
+    return json_pack("{s:b, s:b}", "inet", support->v4, "inet6", support->v6);
+}
+
 static const char *or_dash(const char *text)
 {
     return text && *text ? text : "-";
@@ -40,8 +73,8 @@ static const char *or_dash(const char *text)
 
 enum {
     INDENT = 4,
-    TEXT_COLUMN = 89, /* where the table's last column begins */
-    TEXT_LEAST = 30,  /* columns that are worth one */
+    TEXT_COLUMN = 100, /* where the table's last column begins */
+    TEXT_LEAST = 30,   /* columns that are worth one */
 };
 
 /* A row as text, each cell as people read it. */
@@ -90,7 +123,7 @@ static json_t *json_option(const struct option *option)
     describe(option, &row);
     return json_pack(
         "{s:s, s:i, s:i, s:s?, s:s, s:I, s:I, s:o, s:s, s:s?, s:s?, s:o, s:o, s:o, s:b, s:s?, s:o, "
-        "s:s}",
+        "s:o, s:s}",
         "name", option->name, "level", option->level, "number", option->optname, "unit",
         unit_name(option->unit), "range", row.range, "min", (json_int_t)option->min, "max",
         (json_int_t)option->max, "values", json_values(option->names), "when", whens[option->when],
@@ -98,7 +131,7 @@ static json_t *json_option(const struct option *option)
         json_bits(option->families, family_names), "protocols",
         json_bits(option->protocols, protocol_names), "roles", json_bits(option->roles, role_names),
         "readable", option->readable, "since", *option->since ? option->since : NULL, "kernel",
-        json_support(kernel_support(option)), "doc", option->doc);
+        json_support(kernel_support(option)), "attach", json_bpf(option), "doc", option->doc);
 }
 
 static int list_json(const struct option *table, size_t count)
@@ -127,9 +160,9 @@ static void list_narrow(const struct option *option, unsigned width)
     printf("%s%s%s\n    ", colour(stdout, COLOUR_BOLD), option->name, colour(stdout, COLOUR_NONE));
     snprintf(text, sizeof text, "%s (%s)", option->doc, row.range);
     wrap_print(text, INDENT, width);
-    snprintf(text, sizeof text, "set at: %s; inherited: %s; needs: %s; kernel: %s",
+    snprintf(text, sizeof text, "set at: %s; inherited: %s; needs: %s; kernel: %s; attach: %s",
              whens[option->when], or_dash(row.inherited), or_dash(row.privilege),
-             supports[kernel_support(option)]);
+             supports[kernel_support(option)], bpf_text(option));
     printf("    ");
     wrap_print(text, INDENT, width);
 }
@@ -143,15 +176,17 @@ static int list_table(const struct option *table, size_t count)
             list_narrow(&table[i], width);
         return 0;
     }
-    printf("%s%-25s %-21s %-9s %-22s %-7s %s%s\n", colour(stdout, COLOUR_BOLD), "OPTION", "SET AT",
-           "INHERITED", "NEEDS", "KERNEL", "WHAT IT DOES (VALUES)", colour(stdout, COLOUR_NONE));
+    printf("%s%-25s %-21s %-9s %-22s %-7s %-10s %s%s\n", colour(stdout, COLOUR_BOLD), "OPTION",
+           "SET AT", "INHERITED", "NEEDS", "KERNEL", "ATTACH", "WHAT IT DOES (VALUES)",
+           colour(stdout, COLOUR_NONE));
     for (size_t i = 0; i < count; i++) {
         struct described row;
         char text[640];
 
         describe(&table[i], &row);
-        printf("%-25s %-21s %-9s %-22s %-7s ", table[i].name, whens[table[i].when],
-               or_dash(row.inherited), or_dash(row.privilege), supports[kernel_support(&table[i])]);
+        printf("%-25s %-21s %-9s %-22s %-7s %-10s ", table[i].name, whens[table[i].when],
+               or_dash(row.inherited), or_dash(row.privilege), supports[kernel_support(&table[i])],
+               bpf_text(&table[i]));
         snprintf(text, sizeof text, "%s (%s)", table[i].doc, row.range);
         wrap_print(text, TEXT_COLUMN, width);
     }
@@ -246,6 +281,7 @@ static void print_one(const struct option *option)
         printf("  %-13slevel %d, option %d\n", "number", option->level, option->optname);
     printf("  %-13s%s\n", "since", *option->since ? option->since : "before Linux 4.19");
     printf("  %-13s%s\n", "this kernel", supports[kernel_support(option)]);
+    printf("  %-13s%s\n", "by attach", bpf_text(option));
 }
 
 static int show(const char *name, bool json)
@@ -284,6 +320,8 @@ static int cmd_options(int argc, char **argv)
             (first < argc && (arguments.names || arguments.man)) >
         1)
         return command_misuse("--json, --names and --man exclude one another");
+    if (!arguments.names && !arguments.man)
+        probe_bpf();
     if (first < argc)
         return show(argv[first], arguments.json);
     return arguments.json    ? list_json(table, count)
@@ -307,8 +345,9 @@ const struct command options_command = {
     .synopsis = "[NAME] [--json | --names | --man]",
     .details =
         "Prints each option's values, when it is set, whether accepted sockets inherit it, "
-        "which privilege it needs and whether this kernel has it; with NAME, everything about "
-        "that option. \"Before handshake\" means before connect() or listen(); socktune sets "
+        "which privilege it needs, whether this kernel has it and lets `attach` set it; with NAME, "
+        "everything about that option. \"Before handshake\" means before connect() or listen(); "
+        "socktune sets "
         "each option in time.",
     .flags = flags,
     .operand = "<option>",

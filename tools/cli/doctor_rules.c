@@ -11,29 +11,41 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-/* What each way of applying the rule, or only `by`, does not give. */
-static json_t *describe_limits(const struct policy *policy, const struct policy_rule *rule,
-                               enum front_end by)
+/* What the ways of applying a policy do not give; the others have no limits. */
+struct all_limits {
+    struct policy_limits ways[FRONT_END_COUNT];
+};
+
+/* All ways, or only `by`. This kernel is asked what it lets BPF set only with --by attach. */
+static void read_all_limits(struct all_limits *limits, const struct policy *policy,
+                            enum front_end by)
+{
+    for (unsigned way = 0; way < FRONT_END_COUNT; way++) {
+        bool chosen = by == FRONT_END_COUNT || way == by;
+        if (limits_read(&limits->ways[way], policy, chosen ? (enum front_end)way : FRONT_END_COUNT,
+                        way == by) != 0)
+            limits->ways[way].front_end = FRONT_END_COUNT;
+    }
+}
+
+static json_t *describe_limits(const struct all_limits *limits, const struct policy *policy,
+                               const struct policy_rule *rule)
 {
     json_t *list = json_array();
 
-    for (unsigned way = 0; way < FRONT_END_COUNT; way++) {
-        if (by != FRONT_END_COUNT && way != by)
-            continue;
+    for (unsigned way = 0; way < FRONT_END_COUNT; way++)
         for (uint32_t i = 0; i < rule->actions.count; i++) {
             uint32_t index = rule->actions.first + i;
-            const struct policy_action *action = &policy->actions[index];
             const struct front_end_limit *limit =
-                front_end_limit_of((enum front_end)way, policy, action, action->phases);
+                limits_of(&limits->ways[way], index, policy->actions[index].phases);
             if (limit != NULL)
                 json_array_append_new(list, limit_json(policy, index, limit));
         }
-    }
     return list;
 }
 
-static json_t *describe_rule(const struct policy *policy, const struct policy_rule *rule,
-                             enum front_end by)
+static json_t *describe_rule(const struct all_limits *limits, const struct policy *policy,
+                             const struct policy_rule *rule)
 {
     json_t *options = json_array();
     uint32_t last = UINT32_MAX;
@@ -49,7 +61,7 @@ static json_t *describe_rule(const struct policy *policy, const struct policy_ru
     return json_pack("{s:o, s:o, s:i, s:o, s:o}", "rule",
                      json_text(policy_string(policy, rule->name)), "file",
                      json_text(policy_string(policy, rule->file)), "line", (int)rule->line,
-                     "options", options, "missed", describe_limits(policy, rule, by));
+                     "options", options, "missed", describe_limits(limits, policy, rule));
 }
 
 static json_t *describe_active(const struct policy *policy, const struct identity *identity,
@@ -58,9 +70,13 @@ static json_t *describe_active(const struct policy *policy, const struct identit
     uint32_t *active = calloc(policy->rule_count + 1u, sizeof *active);
     uint32_t count = active ? active_rules(policy, identity, active) : 0;
     json_t *rules = json_array();
+    struct all_limits limits;
 
+    read_all_limits(&limits, policy, by);
     for (uint32_t i = 0; i < count; i++)
-        json_array_append_new(rules, describe_rule(policy, &policy->rules[active[i]], by));
+        json_array_append_new(rules, describe_rule(&limits, policy, &policy->rules[active[i]]));
+    for (unsigned way = 0; way < FRONT_END_COUNT; way++)
+        limits_free(&limits.ways[way]);
     free(active);
     return rules;
 }

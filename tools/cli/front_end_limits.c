@@ -3,10 +3,12 @@
  * Limits of front ends, as diagnostics and as JSON.
  */
 #include "front_end_limits.h"
+#include "attach.h"
 #include "commands.h"
 #include "format_option.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 
 void list_front_ends(char *text, size_t size)
 {
@@ -29,9 +31,97 @@ int read_front_end(const char *name, enum front_end *front_end)
     return command_misuse("--by \"%s\": there are %s", name, names);
 }
 
+/* --- attach ----------------------------------------------------------------------------------- */
+
+/* NULL, with a message, if the settings cannot be tried. */
+static struct attach_result *probe_policy(const struct policy *policy)
+{
+    struct attach_result *results = calloc(policy->action_count + 1u, sizeof *results);
+    struct attach_error error;
+
+    if (results == NULL || attach_try_policy(policy, results, &error) == 0)
+        return results;
+    command_failure("which settings this kernel lets BPF make is unknown: %s", error.text);
+    free(results);
+    return NULL;
+}
+
+static void keep_first_error(void *context, enum severity severity, struct location at,
+                             const char *message)
+{
+    struct policy_limits *limits = context;
+
+    if (severity == SEVERITY_ERROR && limits->refused[0] == '\0')
+        snprintf(limits->refused, sizeof limits->refused,
+                 "is not given, since attach refuses these rules (%s:%u: %s)", at.file, at.line,
+                 message);
+}
+
+/* Nothing is attached if one rule cannot be. */
+static int read_attach_limits(struct policy_limits *limits, bool probe)
+{
+    const struct policy *policy = limits->policy;
+    struct diagnostics diagnostics = {.report = keep_first_error, .context = limits};
+    struct attach_tables tables;
+
+    limits->results = probe ? probe_policy(policy) : NULL;
+    limits->found = calloc(policy->action_count + 1u, sizeof *limits->found);
+    if (limits->found == NULL)
+        return -1;
+    attach_flatten(policy, limits->results, &diagnostics, &tables);
+    attach_tables_free(&tables);
+    for (uint32_t i = 0; i < policy->action_count; i++)
+        limits->found[i] = (struct front_end_limit){
+            .front_end = FRONT_END_ATTACH,
+            .certainty = LIMIT_MISSES,
+            .reason = limits->refused[0] != '\0' ? limits->refused
+                                                 : attach_refusal_of(policy, limits->results, i)};
+    return 0;
+}
+
+static void diagnose_attach(const struct policy *policy, struct diagnostics *diagnostics)
+{
+    struct attach_result *results = probe_policy(policy);
+    struct attach_tables tables;
+
+    attach_flatten(policy, results, diagnostics, &tables);
+    attach_tables_free(&tables);
+    free(results);
+}
+
+/* --- all front ends --------------------------------------------------------------------------- */
+
+int limits_read(struct policy_limits *limits, const struct policy *policy, enum front_end front_end,
+                bool probe)
+{
+    *limits = (struct policy_limits){.front_end = front_end, .policy = policy};
+    return front_end == FRONT_END_ATTACH ? read_attach_limits(limits, probe) : 0;
+}
+
+void limits_free(struct policy_limits *limits)
+{
+    free(limits->results);
+    free(limits->found);
+}
+
+const struct front_end_limit *limits_of(const struct policy_limits *limits, uint32_t action,
+                                        unsigned phases)
+{
+    if (limits->front_end == FRONT_END_COUNT)
+        return NULL;
+    if (limits->front_end == FRONT_END_ATTACH)
+        return limits->found[action].reason != NULL ? &limits->found[action] : NULL;
+    return front_end_limit_of(limits->front_end, limits->policy, &limits->policy->actions[action],
+                              phases);
+}
+
 void diagnose_limits(const struct policy *policy, enum front_end front_end,
                      struct diagnostics *diagnostics)
 {
+    if (front_end == FRONT_END_ATTACH) {
+        diagnose_attach(policy, diagnostics);
+        return;
+    }
     for (uint32_t a = 0; front_end != FRONT_END_COUNT && a < policy->action_count; a++) {
         const struct policy_action *action = &policy->actions[a];
         const struct front_end_limit *limit =

@@ -6,6 +6,7 @@
 #define SOCKTUNE_FRONT_END_LIMITS_H
 
 #include "diagnostic.h"
+#include "flatten.h"
 #include "front_ends.h"
 #include "match.h"
 
@@ -23,7 +24,30 @@ void list_front_ends(char *text, size_t size);
 /* Read --by: FRONT_END_COUNT if `name` is NULL. Returns 0, or an exit status after a message. */
 int read_front_end(const char *name, enum front_end *front_end);
 
-/* A warning for each setting of the policy that is not given, or not in every case. */
+/* What one way of applying a policy does not give. Release with limits_free(). */
+struct policy_limits {
+    enum front_end front_end; /* FRONT_END_COUNT: any way; there are no limits */
+    const struct policy *policy;
+    /* Of attach alone: */
+    struct attach_result *results; /* what this kernel lets BPF set; NULL: unknown */
+    struct front_end_limit *found; /* by action; `reason` is NULL if it is given */
+    char refused[512];             /* why the rules cannot be attached at all; "": they can */
+};
+
+/*
+ * Find them out. With `probe`, attach tries the settings on this kernel; if that is not possible, a
+ * message says why. Returns 0, or -1 without memory.
+ */
+int limits_read(struct policy_limits *limits, const struct policy *policy, enum front_end front_end,
+                bool probe);
+void limits_free(struct policy_limits *limits);
+
+/* What keeps the front end from giving an action (an index) at one of `phases`; NULL: nothing. */
+const struct front_end_limit *limits_of(const struct policy_limits *limits, uint32_t action,
+                                        unsigned phases);
+
+/* A warning for each setting of the policy that is not given, or not in every case; an error for
+ * what keeps all rules from being attached. */
 void diagnose_limits(const struct policy *policy, enum front_end front_end,
                      struct diagnostics *diagnostics);
 

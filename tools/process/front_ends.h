@@ -32,7 +32,7 @@ const char *front_end_name(enum front_end front_end);
 /* The front end of that name; FRONT_END_COUNT if there is none. */
 enum front_end front_end_find(const char *name);
 
-/* "preload apply supervise", for messages and completion. Static text. */
+/* "preload apply supervise attach", for messages and completion. Static text. */
 const char *front_end_names(void);
 
 /* What keeps the front end from giving the action at one of `phases` (PHASE_BIT()s); NULL if
