@@ -39,7 +39,8 @@ struct advise_group {
 /* Begins as {0}; release with groups_free(). */
 struct advise_groups {
     struct advise_group *by_key;
-    double lacking; /* the shortest time after which a verdict would be possible; 0: none */
+    unsigned untold; /* bits of verdicts that this evidence does not tell: they are not asked */
+    double lacking;  /* the shortest time after which a verdict would be possible; 0: none */
 };
 
 /* A socket that is judged: at the end of the watch, or when it ends. */

@@ -92,10 +92,10 @@ char *rule_file_text(const struct advise_advice *advice, size_t count,
     if (to == NULL)
         return NULL;
     fprintf(to,
-            "# Written by socktune advise, which watched for %.0f s and changed nothing.\n"
+            "# Written by socktune advise, from what %s in %.0f s; nothing was changed.\n"
             "# Read the reasons, keep what you agree with, and try it: socktune run -c FILE "
             "PROGRAM\n\n",
-            watch->progress.elapsed);
+            watch->reported ? "socktuned saw" : "it saw", watch->progress.elapsed);
     if (count == 0)
         fputs("# Nothing to advise.\n", to);
     write_rules(to, advice, count);

@@ -20,7 +20,8 @@ struct advise_progress {
     uint32_t looks;
     size_t sockets, processes;
     uint32_t crowded;   /* sockets that were not watched, for there were too many */
-    uint32_t elsewhere; /* processes in network namespaces that we may not enter */
+    uint32_t elsewhere; /* processes in network namespaces that we may not enter; if `reported`,
+                           connections of ended processes whose script is not known */
     uint32_t missed;    /* messages about ended connections that were lost */
 };
 
@@ -29,6 +30,7 @@ struct advise_watch {
     struct advise_watched watched;
     double seconds;
     double idle_least;
+    bool reported;                   /* the helper has watched; then nothing else is */
     const volatile int *interrupted; /* becomes other than 0: end early */
     void (*tell)(void *context, const struct advise_progress *progress); /* after each look */
     void *context;

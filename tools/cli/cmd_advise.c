@@ -2,6 +2,7 @@
 /*
  * socktune advise: watches what programs' sockets do and tells which rules would help, and why.
  */
+#include "advise_reported.h"
 #include "commands.h"
 #include "console.h"
 #include "flow.h"
@@ -22,7 +23,7 @@
 #define IDLE_USUAL    "60"
 
 struct advise_arguments {
-    bool all, json;
+    bool all, json, from_helper;
     const char *glob, *seconds, *idle, *output;
 };
 
@@ -64,6 +65,31 @@ static void print_advice(FILE *to, const struct advise_advice *advice)
         fprintf(to, "    no rule: %s\n", advice->proposal.reason);
 }
 
+/* "nagle, stuck" */
+static void list_untold(const struct advise_watch *watch, char *text, size_t size)
+{
+    size_t length = 0;
+
+    *text = '\0';
+    for (unsigned id = 0; id < VERDICT_COUNT; id++)
+        if ((watch->groups.untold >> id & 1) != 0 && length < size)
+            length += (size_t)snprintf(text + length, size - length, "%s%s", length > 0 ? ", " : "",
+                                       advise_verdicts[id].name);
+}
+
+static void print_what_helper_lacks(FILE *to, const struct advise_watch *watch)
+{
+    char untold[256];
+
+    list_untold(watch, untold, sizeof untold);
+    fprintf(to, "the helper's figures do not tell: %s; for these, watch the programs\n", untold);
+    if (watch->groups.lacking > 0)
+        fprintf(to, "%.0f more seconds may tell more\n", ceil(watch->groups.lacking));
+    if (watch->progress.elsewhere > 0)
+        fprintf(to, "%u connection%s of scripts that have ended: their names are not known\n",
+                watch->progress.elsewhere, plural(watch->progress.elsewhere));
+}
+
 static void print_outcome(FILE *to, const struct advise_advice *advice, size_t count,
                           const struct advise_watch *watch)
 {
@@ -75,6 +101,10 @@ static void print_outcome(FILE *to, const struct advise_advice *advice, size_t c
         print_advice(to, &advice[i]);
     if (count == 0)
         fputs("nothing to advise\n", to);
+    if (watch->reported) {
+        print_what_helper_lacks(to, watch);
+        return;
+    }
     if (watch->groups.lacking > 0)
         fprintf(to, "watch longer: %.0f more seconds may tell more (-t %.0f)\n",
                 ceil(watch->groups.lacking), ceil(watch->seconds + watch->groups.lacking));
@@ -112,6 +142,17 @@ static json_t *json_advice(const struct advise_advice *advice)
         rule ? json_null() : json_text(advice->proposal.reason));
 }
 
+/* Names of verdicts. */
+static json_t *json_untold(const struct advise_watch *watch)
+{
+    json_t *names = json_array();
+
+    for (unsigned id = 0; id < VERDICT_COUNT; id++)
+        if ((watch->groups.untold >> id & 1) != 0)
+            json_array_append_new(names, json_string(advise_verdicts[id].name));
+    return names;
+}
+
 static int print_json_advice(const struct advise_advice *advice, size_t count,
                              const struct advise_watch *watch)
 {
@@ -120,13 +161,13 @@ static int print_json_advice(const struct advise_advice *advice, size_t count,
     for (size_t i = 0; i < count; i++)
         json_array_append_new(list, json_advice(&advice[i]));
     return print_json(json_pack(
-        "{s:f, s:I, s:I, s:I, s:I, s:b, s:o, s:o}", "seconds", watch->progress.elapsed, "looks",
-        (json_int_t)watch->progress.looks, "processes", (json_int_t)watch->progress.processes,
-        "sockets", (json_int_t)watch->progress.sockets, "elsewhere",
-        (json_int_t)watch->progress.elsewhere, "crowded", watch->progress.crowded > 0,
+        "{s:f, s:I, s:I, s:I, s:I, s:b, s:o, s:o, s:o}", "seconds", watch->progress.elapsed,
+        "looks", (json_int_t)watch->progress.looks, "processes",
+        (json_int_t)watch->progress.processes, "sockets", (json_int_t)watch->progress.sockets,
+        "elsewhere", (json_int_t)watch->progress.elsewhere, "crowded", watch->progress.crowded > 0,
         "watch_longer",
         watch->groups.lacking > 0 ? json_real(ceil(watch->groups.lacking)) : json_null(), "advice",
-        list));
+        list, "untold", json_untold(watch)));
 }
 
 /* --- the command ----------------------------------------------------------------------------- */
@@ -230,6 +271,24 @@ static int advise_programs(const struct advise_arguments *arguments, struct advi
     return status;
 }
 
+static int advise_from_helper(const struct advise_arguments *arguments, struct advise_watch *watch)
+{
+    char error[QUERY_ERROR_SIZE];
+    int status;
+
+    watch->reported = true;
+    if (advise_reported(watch, error) != 0)
+        status = command_failure("%s", error);
+    else if (watch->progress.processes == 0)
+        status = command_failure("the helper knows no such program: its rules must say "
+                                 "report = true");
+    else
+        status = write_advice(arguments, watch);
+    groups_free(&watch->groups);
+    watched_free(&watch->watched);
+    return status;
+}
+
 /* "10", "2.5", "10s". */
 static bool read_seconds(const char *word, double least, double *seconds)
 {
@@ -250,6 +309,8 @@ static int read_arguments(int count, char *const *words, const struct advise_arg
             return command_misuse("\"%s\" is no process ID", words[i]);
     if ((count > 0) + (arguments->glob != NULL) + arguments->all != 1)
         return command_misuse("expected either processes, -p GLOB or --all");
+    if (arguments->from_helper && strcmp(arguments->seconds, SECONDS_USUAL) != 0)
+        return command_misuse("-t says how long to watch: leave it out with --from-helper");
     if (!read_seconds(arguments->seconds, 0.5, &watch->seconds))
         return command_misuse("-t %s: expected a number of seconds from 0.5 to %.0f",
                               arguments->seconds, SECONDS_MOST);
@@ -276,7 +337,8 @@ static int cmd_advise(int argc, char **argv)
         return command_failure("%s", strerror(errno));
     status = read_arguments(argc - first, argv + first, &arguments, pids, &watch);
     if (status == 0)
-        status = advise_programs(&arguments, &watch);
+        status = arguments.from_helper ? advise_from_helper(&arguments, &watch)
+                                       : advise_programs(&arguments, &watch);
     free(pids);
     return status;
 }
@@ -290,6 +352,8 @@ static const struct flag flags[] = {
      "how long to watch [" SECONDS_USUAL "]", NULL, NULL},
     {"idle", 0, FLAG_VALUE, offsetof(struct advise_arguments, idle), "SECONDS",
      "how long a connection without traffic counts as idle [" IDLE_USUAL "]", NULL, NULL},
+    {"from-helper", 0, FLAG_SWITCH, offsetof(struct advise_arguments, from_helper), NULL,
+     "judge what socktuned has seen, in place of watching", NULL, NULL},
     {"output", 'o', FLAG_VALUE, offsetof(struct advise_arguments, output), "FILE",
      "write the rules to FILE", "<file>", NULL},
     FLAG_JSON(struct advise_arguments, json),
@@ -299,7 +363,8 @@ static const struct flag flags[] = {
 const struct command advise_command = {
     .name = "advise",
     .summary = "watch programs and propose rules for them",
-    .synopsis = "PID... [-t SECONDS] [-o FILE] [--json]\n-p GLOB | --all [-t SECONDS] ...",
+    .synopsis = "PID... [-t SECONDS] [-o FILE] [--json]\n-p GLOB | --all [-t SECONDS] ...\n"
+                "--from-helper (PID... | -p GLOB | --all) [-o FILE] [--json]",
     .details =
         "Watches the sockets of running programs, and of their children, and tells what slows "
         "them down or could hang them, with the figures that show it. With -o, or where "
