@@ -375,6 +375,23 @@ def test_check_without_privilege(rule_file, socktune):
     assert "needs root" in socktune("options", "IP_TTL", user=65534, group=65534).stdout
 
 
+def test_ps_and_doctor_know(cgroup, rule_file, ends, socktune):
+    rules = rule_file(RULES)
+    below = cgroup.nested()
+    cgroup.attach(rules)
+    pid = ends(below).pid
+    shown, = [one for one in json.loads(socktune("ps", "--json").stdout)["processes"]
+              if one["pid"] == pid]
+    assert (shown["by"], shown["rules"], shown["stale"]) == ("attach", str(rules), False)
+    assert [one["file"] for one in shown["active"]] == [str(rules)]
+    os.utime(rules, (time.time() + 9, time.time() + 9))
+    assert f"{pid}  python3          attach " in socktune("ps").stdout
+    assert " stale " in next(line for line in socktune("ps").stdout.splitlines()
+                             if line.split()[0] == str(pid))
+    doctor = json.loads(socktune("doctor", "--json", pid).stdout)
+    assert "attached" in {one["id"] for one in doctor["findings"]}
+
+
 def test_a_unit(cgroup, rule_file, ends):
     unit = cgroup.nested(".service")
     unit.attach(rule_file(RULES), "--unit", unit.directory.stem)

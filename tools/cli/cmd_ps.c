@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * socktune ps: the running processes that have the library or a supervisor, and their rules. One
- * JSON object a process; the text is printed from it.
+ * socktune ps: the running processes that have the library or a supervisor, or are in a cgroup with
+ * attached rules, and their rules. One JSON object a process; the text is printed from it.
  */
+#include "attachments.h"
 #include "commands.h"
 #include "console.h"
 #include "policy_file.h"
@@ -153,16 +154,21 @@ static const char *why_off(const struct process *process)
     return NULL;
 }
 
-static json_t *describe_rules(const struct process *process, struct known_rules *known,
-                              double started)
+/* `attached`: the attachment that gives it its rules, since `started`; or NULL. */
+static json_t *describe_rules(const struct process *process, const struct attach_state *attached,
+                              struct known_rules *known, double started)
 {
     char path[PATH_MAX], below_root[PATH_MAX + 64];
-    const char *untuned = why_off(process);
+    const char *untuned = attached == NULL ? why_off(process) : NULL;
     const struct policy *policy = NULL;
     json_t *active = NULL;
-    bool found = untuned == NULL && find_rules(process, path);
+    bool found = attached != NULL || (untuned == NULL && find_rules(process, path));
 
-    if (found) {
+    if (attached != NULL) {
+        snprintf(path, sizeof path, "%s", attached->about.rules);
+        policy = know_rules(known, path);
+        untuned = policy == NULL ? "its rules cannot be read, or have errors" : NULL;
+    } else if (found) {
         snprintf(below_root, sizeof below_root, "/proc/%d/root%s", process->thread, path);
         policy = know_rules(known, process->other_mounts ? below_root : path);
         untuned = policy == NULL ? "its rules cannot be read, or have errors" : NULL;
@@ -179,13 +185,17 @@ static json_t *describe_rules(const struct process *process, struct known_rules 
                      json_text(untuned));
 }
 
-static json_t *describe_process(const struct process *process, struct known_rules *known)
+static json_t *describe_process(const struct process *process, const struct attach_state *attached,
+                                struct known_rules *known)
 {
     double started = process_started(process->pid);
-    json_t *object = json_pack(
-        "{s:i, s:o, s:s, s:f}", "pid", (int)process->pid, "program", json_text(process->name), "by",
-        process->supervisor != 0 ? "supervise" : "preload", "started", started);
-    json_t *rules = describe_rules(process, known, started);
+    const char *by = attached != NULL           ? "attach"
+                     : process->supervisor != 0 ? "supervise"
+                                                : "preload";
+    json_t *object = json_pack("{s:i, s:o, s:s, s:f}", "pid", (int)process->pid, "program",
+                               json_text(process->name), "by", by, "started", started);
+    json_t *rules = describe_rules(process, attached, known,
+                                   attached != NULL ? (double)attached->about.since : started);
 
     json_object_update(object, rules);
     json_decref(rules);
@@ -220,20 +230,40 @@ static void print_process(const json_t *object)
     printf("%s\n", untuned != NULL ? untuned : "");
 }
 
+/* A process in a cgroup with attached rules is listed once a rule is for it. */
+static void list_attached(const struct attachments *attachments, const struct process *process,
+                          struct known_rules *known, json_t *list)
+{
+    const struct attach_state *state = attachments_find(attachments, process->cgroup);
+    json_t *object;
+
+    if (state == NULL || !process_is_program(process))
+        return;
+    object = describe_process(process, state, known);
+    if (json_array_size(json_object_get(object, "active")) != 0)
+        json_array_append(list, object);
+    json_decref(object);
+}
+
 static json_t *list_processes(void)
 {
     struct known_rules known = {.good = false};
+    struct attachments attachments;
     json_t *list = json_array();
     size_t count;
     pid_t *pids = all_processes(&count);
 
+    attachments_read(&attachments);
     for (size_t i = 0; pids != NULL && i < count; i++) {
         struct process process;
-        if (process_read(pids[i], &process) == 0 &&
-            (process.library_loaded || process.supervisor != 0))
-            json_array_append_new(list, describe_process(&process, &known));
+        bool read = process_read(pids[i], &process) == 0;
+        if (read && (process.library_loaded || process.supervisor != 0))
+            json_array_append_new(list, describe_process(&process, NULL, &known));
+        if (read)
+            list_attached(&attachments, &process, &known, list);
         process_free(&process);
     }
+    attachments_free(&attachments);
     free(pids);
     forget_rules(&known);
     return list;
@@ -259,7 +289,8 @@ static int cmd_ps(int argc, char **argv)
     if (arguments.json)
         return print_json(json_pack("{s:o}", "processes", list));
     if (json_array_size(list) == 0)
-        puts("No running process that you may look into has the library or a supervisor.");
+        puts("No running process that you may look into has the library, a supervisor or "
+             "attached rules.");
     else
         printf("%7s  %-15s  %-9s  %-19s  %-7s  %s\n", "PID", "PROGRAM", "BY", "STARTED", "STATE",
                "RULES");
@@ -276,10 +307,11 @@ const struct command ps_command = {
     .summary = "list the processes that socktune tunes",
     .synopsis = "[--json]",
     .details =
-        "Lists the running processes that have the library or a supervisor: when each was "
-        "started, its rules, and which of them are for it. A process is stale if a file of its "
-        "rules has changed since it was started; it keeps the rules of its start. Only processes "
-        "that you may look into are seen.",
+        "Lists the running processes that have the library or a supervisor, or are in a cgroup "
+        "to which rules are attached (root sees them): when each was started, its rules, and "
+        "which of them are for it. A process is stale if a file of its rules has changed since "
+        "it was started, or since the rules were attached; it keeps the former rules. Only "
+        "processes that you may look into are seen.",
     .flags = flags,
     .run = cmd_ps,
 };

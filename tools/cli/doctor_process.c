@@ -2,6 +2,7 @@
 /*
  * What `socktune doctor` finds about a running process.
  */
+#include "attachments.h"
 #include "commands.h"
 #include "console.h"
 #include "doctor_report.h"
@@ -42,6 +43,21 @@ static void report_sockets(struct doctor_report *report, const struct process *p
     json_object_set_new(report->root, "sockets", sockets);
     json_object_set_new(report->root, "other_sockets",
                         json_integer((json_int_t)process->other_sockets));
+}
+
+static void report_attached(struct doctor_report *report, const struct process *process)
+{
+    struct attachments attachments;
+    const struct attach_state *state;
+
+    attachments_read(&attachments);
+    state = attachments_find(&attachments, process->cgroup);
+    if (state != NULL)
+        doctor_find(report, FINDING_NOTE, "attached", NULL,
+                    "the rules %s are attached to its cgroup %s by BPF (`socktune attach`): they "
+                    "are for it, whether or not preloading reaches it",
+                    state->about.rules, state->about.cgroup);
+    attachments_free(&attachments);
 }
 
 /* Whether it has the library, and why not. */
@@ -216,6 +232,7 @@ static void report_process(struct doctor_report *report, const struct process *p
             report, FINDING_OBSTACLE, "no-program", NULL,
             "it is a kernel thread, or has ended and waits for its parent: it has no program");
     report_loaded(report, process);
+    report_attached(report, process);
     report_environment(report, process);
     report_confinement(report, process);
     doctor_report_rules(report, rules_of(process, rules), &identity);
