@@ -115,6 +115,25 @@ def start(build, directory):
         one.stop()
 
 
+@pytest.fixture(params=["preload", "supervise"])
+def python_under(request, build, compiled, rule_file):
+    """Run Python code under rules, one way or the other, to its end: python_under(rules, code) is
+    what it writes; .way is the way."""
+    def run(rules, code, **keywords):
+        command = [program("python3"), "-S", "-c", code]
+        environment = dict(os.environ)
+        if request.param == "preload":
+            environment = preloaded(build, compiled(rules))
+        else:
+            command = [build.socktune, "run", "--supervise", "-c", rule_file(rules), "--", *command]
+        done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=30,
+                              check=False, **keywords)
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+    run.way = request.param
+    return run
+
+
 @pytest.fixture
 def silent_listener():
     """A listener that says nothing, so that whoever connects waits: silent_listener(family).

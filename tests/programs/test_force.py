@@ -8,10 +8,8 @@ there and then, or the program's call passes. What the kernel would refuse stays
 import json
 import os
 import socket
-import subprocess
 
 import pytest
-from conftest import preloaded, program
 
 # What the tested programs begin with: values as lists of bytes or numbers, errors by name.
 PREAMBLE = """
@@ -164,21 +162,13 @@ CASES = {
 }
 
 
-@pytest.fixture(params=["preload", "supervise"])
-def speak(request, build, compiled, rule_file):
+@pytest.fixture
+def speak(python_under):
     """Run a program under rules, one way or the other: what it says."""
     def run(rules, script, **keywords):
-        command = [program("python3"), "-S", "-c", PREAMBLE + script]
-        environment = dict(os.environ)
-        if request.param == "preload":
-            environment = preloaded(build, compiled(rules))
-        else:
-            command = [build.socktune, "run", "--supervise", "-c", rule_file(rules), "--", *command]
-        done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=30,
-                              check=False, **keywords)
-        assert done.returncode == 0, done.stderr
-        return [json.loads(line) for line in done.stdout.splitlines()]
-    run.way = request.param
+        written = python_under(rules, PREAMBLE + script, **keywords)
+        return [json.loads(line) for line in written.splitlines()]
+    run.way = python_under.way
     return run
 
 

@@ -196,11 +196,19 @@ sys.stdin.readline()
 """
 
 
-def test_one_users_namespaces_do_not_blind_others(directory, free_port, start, rule_file):
-    needs_root("attacks as another user")
-    rules = directory / "socktuned.conf"
-    rules.write_text("limits = { namespaces = 21; };\n", encoding="utf-8")
-    with socktuned.running(free_port(), "-c", rules) as helper:
+@pytest.fixture
+def limited(directory, free_port):
+    """A helper with these settings: with limited(text) as helper."""
+    def run(settings):
+        needs_root("attacks as another user")
+        path = directory / "socktuned.conf"
+        path.write_text(settings, encoding="utf-8")
+        return socktuned.running(free_port(), "-c", path)
+    return run
+
+
+def test_one_users_namespaces_do_not_blind_others(limited, start, rule_file):
+    with limited("limits = { namespaces = 21; };\n") as helper:
         with subprocess.Popen([PYTHON, "-c", MANY_NAMESPACES, helper.directory / "helper.sock"],
                               stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as attacker:
             assert line_of(attacker) == "registered"
@@ -228,12 +236,9 @@ sys.stdin.readline()
 """
 
 
-def test_memory_of_one_user_is_bounded(directory, free_port, start, rule_file):
+def test_memory_of_one_user_is_bounded(limited, start, rule_file):
     """20,000 connections would take 13 MB. Whether there are such sockets is known only later."""
-    needs_root("attacks as another user")
-    rules = directory / "socktuned.conf"
-    rules.write_text("limits = { memory_mib = 4; };\n", encoding="utf-8")
-    with socktuned.running(free_port(), "-c", rules) as helper:
+    with limited("limits = { memory_mib = 4; };\n") as helper:
         bystander, port = socktuned.talk(start, rule_file(socktuned.RULES), helper, 10)
         helper.until(lambda: len(helper.connections()) == 21, "the bystander is known")
         watch = Watch(helper, bystander, port)

@@ -1,12 +1,9 @@
 # SPDX-License-Identifier: MIT
 """`require = true`: the program's call fails where an option of the rule cannot be given."""
 import json
-import os
 import socket
-import subprocess
 
 import pytest
-from conftest import preloaded, program
 
 PREAMBLE = """
 import errno, json, socket
@@ -57,23 +54,12 @@ CASES = {
 }
 
 
-@pytest.fixture(params=["preload", "supervise"])
-def speak(request, build, compiled, rule_file):
+@pytest.fixture
+def speak(python_under):
     """Run a program under rules, one way or the other: what it says. `there` is a listener."""
-    def run(rules, script):
-        there = f"there = {listener.getsockname()}\n"
-        command = [program("python3"), "-S", "-c", PREAMBLE + there + script]
-        environment = dict(os.environ)
-        if request.param == "preload":
-            environment = preloaded(build, compiled(rules))
-        else:
-            command = [build.socktune, "run", "--supervise", "-c", rule_file(rules), "--", *command]
-        done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=30,
-                              check=False)
-        assert done.returncode == 0, done.stderr
-        return json.loads(done.stdout)
     with socket.create_server(("127.0.0.1", 0)) as listener:
-        yield run
+        there = f"there = {listener.getsockname()}\n"
+        yield lambda rules, script: json.loads(python_under(rules, PREAMBLE + there + script))
 
 
 @pytest.mark.parametrize("name", CASES)

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Rules that stand in a test, compiled and opened. */
 #include "compiled.h"
+#include "endpoint.h"
 
 #include <criterion/criterion.h>
 #include <stdlib.h>
@@ -30,4 +31,14 @@ void compiled_free(struct compiled *compiled)
 {
     free(compiled->blob);
     *compiled = (struct compiled){0};
+}
+
+struct sockinfo sockinfo_connecting_to(const char *remote)
+{
+    struct sockaddr_storage address;
+    struct sockinfo sockinfo;
+    cr_assert_null(endpoint_read(remote, AF_INET, &address), "%s", remote);
+    cr_assert(
+        sockinfo_at_address(&sockinfo, PHASE_CONNECT, (struct sockaddr *)&address, sizeof address));
+    return sockinfo;
 }

@@ -19,4 +19,7 @@ struct compiled compiled_from(const char *rules);
 
 void compiled_free(struct compiled *compiled);
 
+/* What is known of a socket before connect() to an address ("192.0.2.1:80"). */
+struct sockinfo sockinfo_connecting_to(const char *remote);
+
 #endif

@@ -199,23 +199,30 @@ Test(advise, a_stream_in_one_direction_may_be_coalesced)
 
 /* --- idle and stuck connections -------------------------------------------------------------- */
 
-static struct advise_evidence idle(uint32_t milliseconds, unsigned timer)
+/* Twenty looks at a connection to which nothing happens but that time passes. */
+static struct advise_evidence unchanged(struct advise_sample sample)
 {
     struct advise_evidence evidence = {0};
 
-    for (unsigned look = 0; look < 20; look++)
-        evidence_add(&evidence,
-                     &(struct advise_sample){.kind = ADVISE_CONNECTION,
-                                             .when = look / 10.0,
-                                             .state = 1,
-                                             .timer = timer,
-                                             .has_info = true,
-                                             .mss = 1448,
-                                             .window = 10,
-                                             .since_sent = milliseconds + 100 * look,
-                                             .since_received = milliseconds + 5000 + 100 * look},
-                     false);
+    sample.kind = ADVISE_CONNECTION;
+    sample.state = 1;
+    sample.has_info = true;
+    sample.mss = 1448;
+    for (unsigned look = 0; look < 20; look++) {
+        sample.when = look / 10.0;
+        evidence_add(&evidence, &sample, false);
+        sample.since_sent += 100;
+        sample.since_received += 100;
+    }
     return evidence;
+}
+
+static struct advise_evidence idle(uint32_t milliseconds, unsigned timer)
+{
+    return unchanged((struct advise_sample){.timer = timer,
+                                            .window = 10,
+                                            .since_sent = milliseconds,
+                                            .since_received = milliseconds + 5000});
 }
 
 Test(advise, an_idle_connection_needs_keepalive)
@@ -240,23 +247,12 @@ Test(advise, an_idle_connection_needs_keepalive)
 
 static struct advise_evidence unanswered(uint32_t backoff)
 {
-    struct advise_evidence evidence = {0};
-
-    for (unsigned look = 0; look < 20; look++)
-        evidence_add(&evidence,
-                     &(struct advise_sample){.kind = ADVISE_CONNECTION,
-                                             .when = look / 10.0,
-                                             .state = 1,
-                                             .timer = SOCK_DIAG_TIMER_RETRANSMIT,
-                                             .has_info = true,
-                                             .mss = 1448,
-                                             .window = 1,
-                                             .unacked = 1,
-                                             .rto = 200000u << backoff,
-                                             .backoff = backoff,
-                                             .since_acked = 3600000},
-                     false);
-    return evidence;
+    return unchanged((struct advise_sample){.timer = SOCK_DIAG_TIMER_RETRANSMIT,
+                                            .window = 1,
+                                            .unacked = 1,
+                                            .rto = 200000u << backoff,
+                                            .backoff = backoff,
+                                            .since_acked = 3600000});
 }
 
 Test(advise, a_peer_that_does_not_answer_needs_a_user_timeout)

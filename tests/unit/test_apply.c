@@ -27,16 +27,6 @@ static struct address address_of(const char *text)
     return address;
 }
 
-static struct sockinfo connecting(const char *remote)
-{
-    struct sockaddr_storage storage;
-    struct sockinfo sockinfo;
-    cr_assert_null(endpoint_read(remote, AF_INET, &storage), "%s", remote);
-    cr_assert(
-        sockinfo_at_address(&sockinfo, PHASE_CONNECT, (struct sockaddr *)&storage, sizeof storage));
-    return sockinfo;
-}
-
 /* Results as text, in order. */
 struct results {
     char text[512];
@@ -102,7 +92,8 @@ Test(apply, a_rule_that_needs_no_fact_asks_for_none)
     struct fake_socket fake = tcp();
     cr_expect_str_eq(applied("rules = ( { match = { remote = \"10.0.0.0/8\"; };"
                              "            set = { SO_KEEPALIVE = true; }; } );",
-                             &fake, connecting("10.0.0.1:80"), PHASE_CONNECT, NULL, APPLY_IN_TIME),
+                             &fake, sockinfo_connecting_to("10.0.0.1:80"), PHASE_CONNECT, NULL,
+                             APPLY_IN_TIME),
                      "SO_KEEPALIVE set");
     cr_expect_eq(fake.calls, 1, "one setsockopt and nothing else, not %u", fake.calls);
 }
@@ -112,7 +103,8 @@ Test(apply, a_rule_that_cannot_match_asks_for_nothing)
     struct fake_socket fake = tcp();
     cr_expect_str_eq(applied("rules = ( { match = { remote = \"10.0.0.0/8\"; role = \"connect\"; };"
                              "            set = { SO_KEEPALIVE = true; }; } );",
-                             &fake, connecting("192.0.2.1:80"), PHASE_CONNECT, NULL, APPLY_IN_TIME),
+                             &fake, sockinfo_connecting_to("192.0.2.1:80"), PHASE_CONNECT, NULL,
+                             APPLY_IN_TIME),
                      "");
     cr_expect_eq(fake.calls, 0);
 }
@@ -124,7 +116,8 @@ Test(apply, an_option_that_is_refused_stops_no_other)
     fake.protocol = IPPROTO_UDP;
     cr_expect_str_eq(applied("rules = ( { match = { remote = \"10.0.0.0/8\"; };"
                              "  set = { TCP_NODELAY = true; IP_TTL = 9; }; } );",
-                             &fake, connecting("10.0.0.1:80"), PHASE_CONNECT, NULL, APPLY_IN_TIME),
+                             &fake, sockinfo_connecting_to("10.0.0.1:80"), PHASE_CONNECT, NULL,
+                             APPLY_IN_TIME),
                      "IP_TTL set; TCP_NODELAY failed ENOPROTOOPT");
     cr_expect_eq(value_of(&fake, IPPROTO_IP, IP_TTL), 9);
 }
@@ -137,13 +130,13 @@ Test(apply, a_default_gives_way_to_what_the_program_set)
     struct fake_socket fake = tcp();
     struct socket_handle socket = fake_socket_handle(&fake);
     memcpy(defaults.bytes, &unset, sizeof unset);
-    cr_expect_str_eq(
-        applied(rules, &fake, connecting("10.0.0.1:80"), PHASE_CONNECT, &defaults, APPLY_IN_TIME),
-        "TCP_KEEPCNT set");
+    cr_expect_str_eq(applied(rules, &fake, sockinfo_connecting_to("10.0.0.1:80"), PHASE_CONNECT,
+                             &defaults, APPLY_IN_TIME),
+                     "TCP_KEEPCNT set");
     cr_assert_eq(socket.ops->set(&socket, IPPROTO_TCP, TCP_KEEPCNT, &own, sizeof own), 0);
-    cr_expect_str_eq(
-        applied(rules, &fake, connecting("10.0.0.1:80"), PHASE_CONNECT, &defaults, APPLY_IN_TIME),
-        "TCP_KEEPCNT kept");
+    cr_expect_str_eq(applied(rules, &fake, sockinfo_connecting_to("10.0.0.1:80"), PHASE_CONNECT,
+                             &defaults, APPLY_IN_TIME),
+                     "TCP_KEEPCNT kept");
     cr_expect_eq(value_of(&fake, IPPROTO_TCP, TCP_KEEPCNT), own);
 }
 
@@ -156,10 +149,12 @@ Test(apply, what_comes_late_gives_way_too_unless_it_is_forced)
     memcpy(defaults.bytes, &unset, sizeof unset);
     cr_assert_eq(socket.ops->set(&socket, IPPROTO_TCP, TCP_KEEPCNT, &own, sizeof own), 0);
     cr_expect_str_eq(applied("rules = ( { " CONNECTING "set = { TCP_KEEPCNT = 3; }; } );", &fake,
-                             connecting("10.0.0.1:80"), PHASE_CONNECT, &defaults, APPLY_LATE),
+                             sockinfo_connecting_to("10.0.0.1:80"), PHASE_CONNECT, &defaults,
+                             APPLY_LATE),
                      "TCP_KEEPCNT kept");
     cr_expect_str_eq(applied("rules = ( { " CONNECTING "force = { TCP_KEEPCNT = 3; }; } );", &fake,
-                             connecting("10.0.0.1:80"), PHASE_CONNECT, &defaults, APPLY_LATE),
+                             sockinfo_connecting_to("10.0.0.1:80"), PHASE_CONNECT, &defaults,
+                             APPLY_LATE),
                      "TCP_KEEPCNT set");
 }
 
@@ -170,7 +165,7 @@ Test(apply, a_code_point_leaves_the_bits_of_congestion_notification_alone)
     struct socket_handle socket = fake_socket_handle(&fake);
     cr_assert_eq(socket.ops->set(&socket, IPPROTO_IP, IP_TOS, &ect, sizeof ect), 0);
     applied("rules = ( { " CONNECTING "set = { dscp = \"EF\"; }; } );", &fake,
-            connecting("10.0.0.1:80"), PHASE_CONNECT, NULL, APPLY_IN_TIME);
+            sockinfo_connecting_to("10.0.0.1:80"), PHASE_CONNECT, NULL, APPLY_IN_TIME);
     cr_expect_eq(value_of(&fake, IPPROTO_IP, IP_TOS), 46 << 2 | ect);
 }
 
@@ -180,13 +175,14 @@ Test(apply, a_source_is_bound_once_and_only_to_peers_of_its_kind)
     struct fake_socket fake = tcp();
     struct address bound, source = address_of("192.0.2.9:0");
     uint16_t port;
-    cr_expect_str_eq(
-        applied(rules, &fake, connecting("10.0.0.1:80"), PHASE_CONNECT, NULL, APPLY_IN_TIME),
-        "source set");
+    cr_expect_str_eq(applied(rules, &fake, sockinfo_connecting_to("10.0.0.1:80"), PHASE_CONNECT,
+                             NULL, APPLY_IN_TIME),
+                     "source set");
     address_read((struct sockaddr *)&fake.local, sizeof fake.local, &bound, &port);
     cr_expect_arr_eq(bound.bytes, source.bytes, sizeof bound.bytes);
-    cr_expect_str_eq(
-        applied(rules, &fake, connecting("10.0.0.2:80"), PHASE_CONNECT, NULL, APPLY_IN_TIME), "");
+    cr_expect_str_eq(applied(rules, &fake, sockinfo_connecting_to("10.0.0.2:80"), PHASE_CONNECT,
+                             NULL, APPLY_IN_TIME),
+                     "");
 }
 
 /* --- another peer --------------------------------------------------------------------------- */
@@ -200,7 +196,7 @@ static void connect_to_both(struct fake_socket *fake, const char *first, const c
     const uint32_t indices[] = {0};
     struct active active = {indices, 1};
     struct socket_handle socket = fake_socket_handle(fake);
-    struct sockinfo sockinfo = connecting(first);
+    struct sockinfo sockinfo = sockinfo_connecting_to(first);
     struct undo_notes notes = {0};
     struct decision decision;
     struct application application = {.policy = &c.policy,
@@ -214,7 +210,7 @@ static void connect_to_both(struct fake_socket *fake, const char *first, const c
     apply_actions(&application, &decision);
     for (uint32_t i = 0; own && i < c.policy.option_count; i++)
         notes.own |= c.policy.options[i].level == IPPROTO_IP ? undo_bit(i) : 0;
-    sockinfo = connecting(second);
+    sockinfo = sockinfo_connecting_to(second);
     learn_decision(&c.policy, &active, &socket, &sockinfo, PHASE_CONNECT, application.phases,
                    &decision);
     undo_former_peer(&application, &decision, &notes);
@@ -274,7 +270,7 @@ Test(learn, a_socket_that_is_not_bound_has_no_local_address)
 {
     struct fake_socket fake = tcp();
     struct socket_handle socket = fake_socket_handle(&fake);
-    struct sockinfo sockinfo = connecting("10.0.0.1:80");
+    struct sockinfo sockinfo = sockinfo_connecting_to("10.0.0.1:80");
     learn_facts(&socket, &sockinfo, FACT_LOCAL, PHASE_CONNECT);
     cr_expect_eq(sockinfo.known & FACT_LOCAL, 0);
     cr_expect_eq(sockinfo.unavailable & FACT_LOCAL, FACT_LOCAL);
@@ -290,8 +286,8 @@ static const char *bounded(const char *mode, const char *value, int before, int 
     fake_socket_put(&fake, IPPROTO_TCP, TCP_KEEPIDLE, &before, sizeof before);
     snprintf(rules, sizeof rules, "rules = ( { " CONNECTING "%s = { TCP_KEEPIDLE = %s; }; } );",
              mode, value);
-    const char *result =
-        applied(rules, &fake, connecting("10.0.0.1:80"), PHASE_CONNECT, NULL, APPLY_IN_TIME);
+    const char *result = applied(rules, &fake, sockinfo_connecting_to("10.0.0.1:80"), PHASE_CONNECT,
+                                 NULL, APPLY_IN_TIME);
     *after = value_of(&fake, IPPROTO_TCP, TCP_KEEPIDLE);
     return result;
 }
@@ -319,7 +315,7 @@ Test(apply, a_bound_of_a_buffer_is_compared_with_what_is_told_doubled)
     static const char rules[] =
         "rules = ( { " CONNECTING "at_least = { SO_SNDBUF = \"64K\"; }; } );";
     struct fake_socket fake = tcp();
-    struct sockinfo sockinfo = connecting("10.0.0.1:80");
+    struct sockinfo sockinfo = sockinfo_connecting_to("10.0.0.1:80");
     const int below = 2 * 65535, enough = 2 * 65536;
     fake_socket_put(&fake, SOL_SOCKET, SO_SNDBUF, &below, sizeof below);
     cr_expect_str_eq(applied(rules, &fake, sockinfo, PHASE_CONNECT, NULL, APPLY_IN_TIME),

@@ -4,7 +4,6 @@
  */
 #include "call_socket.h"
 #include "compiled.h"
-#include "endpoint.h"
 #include "fake_socket.h"
 
 #include <criterion/criterion.h>
@@ -58,16 +57,6 @@ static int set_to(const struct scene *scene, int level, int optname)
     return value;
 }
 
-static struct sockinfo connecting_to(const char *remote)
-{
-    struct sockaddr_storage address;
-    struct sockinfo sockinfo;
-    cr_assert_null(endpoint_read(remote, AF_INET, &address), "%s", remote);
-    cr_assert(
-        sockinfo_at_address(&sockinfo, PHASE_CONNECT, (struct sockaddr *)&address, sizeof address));
-    return sockinfo;
-}
-
 static bool set_option(struct scene *scene, int level, int optname, int value)
 {
     const struct call_setting setting = {level, optname, &value, sizeof value};
@@ -83,7 +72,7 @@ Test(call_socket, connect_gives_what_socket_should_have_given)
                "         { match = { program = \"x\"; remote = \"192.0.2.0/24\"; };"
                "           set = { TCP_KEEPCNT = 4; }; });",
                FAKE_CLOSED);
-    struct sockinfo near = connecting_to("192.0.2.1:80");
+    struct sockinfo near = sockinfo_connecting_to("192.0.2.1:80");
     cr_expect_eq(call_tune(&scene.call, &scene.socket, &near, PHASE_BIT(PHASE_CONNECT)), 0);
     cr_expect_eq(set_to(&scene, SOL_SOCKET, SO_KEEPALIVE), 1);
     cr_expect_eq(set_to(&scene, IPPROTO_TCP, TCP_KEEPCNT), 4);
@@ -97,7 +86,7 @@ Test(call_socket, another_peer_is_left_alone)
                "rules = ({ match = { program = \"x\"; remote = \"192.0.2.0/24\"; };"
                "           set = { TCP_KEEPCNT = 4; }; });",
                FAKE_CLOSED);
-    struct sockinfo far = connecting_to("198.51.100.1:80");
+    struct sockinfo far = sockinfo_connecting_to("198.51.100.1:80");
     cr_expect_eq(call_tune(&scene.call, &scene.socket, &far, PHASE_BIT(PHASE_CONNECT)), 0);
     cr_expect_eq(scene.fake.option_count, 0);
     close_scene(&scene);
@@ -111,7 +100,7 @@ Test(call_socket, a_required_option_fails_the_call)
                "rules = ({ match = { program = \"x\"; protocol = \"tcp\"; }; require = true;"
                "           set = { IPV6_TCLASS = 4; }; });",
                FAKE_CLOSED);
-    struct sockinfo sockinfo = connecting_to("192.0.2.1:80");
+    struct sockinfo sockinfo = sockinfo_connecting_to("192.0.2.1:80");
     sockinfo.families = FAMILY_INET6;
     cr_expect_eq(call_tune(&scene.call, &scene.socket, &sockinfo, PHASE_BIT(PHASE_CONNECT)),
                  ENOPROTOOPT);

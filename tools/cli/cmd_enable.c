@@ -160,11 +160,8 @@ static int cmd_enable(int argc, char **argv)
 
     if (first < 0)
         return status;
-    if (argc - first != 1)
-        return command_misuse("expected the name of one unit");
-    if (!unit_read_name(argv[first], unit))
-        return command_misuse("\"%s\" is not a unit's name", argv[first]);
-    return enable_unit(&arguments, unit);
+    status = unit_read_operand(argc - first, argv + first, unit);
+    return status != 0 ? status : enable_unit(&arguments, unit);
 }
 
 static const struct flag flags[] = {

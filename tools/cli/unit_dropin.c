@@ -3,6 +3,7 @@
  * Drop-in files of systemd (systemd.unit(5)), and asking systemctl(1).
  */
 #include "unit_dropin.h"
+#include "commands.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -16,7 +17,7 @@
 #define ANSWER_SIZE  8192
 #define NAME_LETTERS "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789:-_.\\@"
 
-bool unit_read_name(const char *word, char name[UNIT_NAME_SIZE])
+static bool read_name(const char *word, char name[UNIT_NAME_SIZE])
 {
     const char *suffix = strchr(word, '.') != NULL ? "" : ".service";
     size_t length = strlen(word);
@@ -24,6 +25,13 @@ bool unit_read_name(const char *word, char name[UNIT_NAME_SIZE])
     if (length == 0 || *word == '.' || *word == '-' || strspn(word, NAME_LETTERS) != length)
         return false;
     return snprintf(name, UNIT_NAME_SIZE, "%s%s", word, suffix) < UNIT_NAME_SIZE;
+}
+
+int unit_read_operand(int count, char *const *words, char name[UNIT_NAME_SIZE])
+{
+    if (count != 1)
+        return command_misuse("expected the name of one unit");
+    return read_name(*words, name) ? 0 : command_misuse("\"%s\" is not a unit's name", *words);
 }
 
 char *unit_dropin_path(const struct unit_place *place, const char *unit)

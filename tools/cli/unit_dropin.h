@@ -15,8 +15,9 @@ struct unit_place {
     bool user;
 };
 
-/* `word`, with ".service" if it has no suffix. False if it cannot be a unit's name. */
-bool unit_read_name(const char *word, char name[UNIT_NAME_SIZE]);
+/* The one unit that the command line names, with ".service" if it has no suffix. Returns 0, or an
+ * exit status after a message. */
+int unit_read_operand(int count, char *const *words, char name[UNIT_NAME_SIZE]);
 
 /* The path of the unit's drop-in, malloc()ed; NULL with errno. */
 char *unit_dropin_path(const struct unit_place *place, const char *unit);
