@@ -367,6 +367,8 @@ static void check_rule(const struct checker *checker, size_t index)
     check_never(checker, rule);
     if (!check_shadow(checker, index))
         check_overridden(checker, index);
+    if (rule->trial != NULL && rule->trial_arm == 0)
+        check_trial(checker, rule->trial);
     for (size_t s = 0; s < rule->setting_count && rule_roles(rule) != 0; s++)
         check_setting(checker, rule, criteria, &rule->settings[s]);
 }

@@ -2,7 +2,7 @@
 /*
  * Inside the checker: check.c looks at rules and at what all options share, check_option.c at what
  * is peculiar to single options, check_never.c and check_program.c at what never matches,
- * check_hazards.c at what does harm.
+ * check_hazards.c at what does harm, check_trial.c at trials.
  */
 #ifndef SOCKTUNE_CHECK_H
 #define SOCKTUNE_CHECK_H
@@ -36,6 +36,9 @@ void check_read_back(const struct checker *checker, const struct rule *rule,
 /* What is peculiar to the setting's option. */
 void check_option(const struct checker *checker, const struct rule *rule,
                   const struct setting *setting);
+
+/* Warn about a trial that cannot be decided. */
+void check_trial(const struct checker *checker, const struct trial *trial);
 
 /* The setting of the rule that gives (not ignores) this option, by its own or a collective name;
  * NULL if there is none. */

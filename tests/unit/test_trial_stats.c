@@ -61,6 +61,21 @@ Test(trial_stats, eight_pairs_are_the_least_that_decide)
     cr_assert(interval.low > 1.6 && interval.high < 1.7, "%g %g", interval.low, interval.high);
 }
 
+/* What `socktune check` foretells is what the helper then asks for. */
+Test(trial_stats, the_numbers_of_pairs_that_decide_are_those_foretold)
+{
+    for (unsigned arms = 2; arms <= POLICY_TRIAL_ARMS_MAX; arms++) {
+        struct trial_summary pairs = {0};
+        unsigned count = 0;
+        for (; trial_interval_of(&pairs, TRIAL_ALPHA / (arms - 1)).low <= 1; count++)
+            trial_summary_add(&pairs, 0.5);
+        cr_expect_eq(count, trial_pairs_to_decide(arms), "%u arms: %u", arms, count);
+    }
+    cr_expect_eq(trial_pairs_to_decide(2), 8);
+    cr_expect(trial_guard_trips(&(struct trial_guard_count){trial_pairs_to_guard(), 0}));
+    cr_expect_not(trial_guard_trips(&(struct trial_guard_count){trial_pairs_to_guard() - 1, 0}));
+}
+
 /* With 100 pairs, M(100, 34) = 2^100 / (101 * binomial(100, 34)) = 21.6 is at least 20, and
  * M(100, 35) = 11.5 is not. So the bounds are the 36th value from either end. */
 Test(trial_stats, the_bounds_are_order_statistics)
@@ -133,6 +148,23 @@ static bool finds_a_difference(struct trial_state *trial, double ratio)
         pairs = trial->arms[1].pairs.count;
     }
     return false;
+}
+
+/* The pairing itself, against the mean that is computed. */
+Test(trial_count, connections_make_as_many_pairs_as_foretold)
+{
+    static const uint32_t shares[][2] = {{1, 1}, {9, 1}, {1, 4}};
+    static struct trial_state trial;
+    for (size_t i = 0; i < sizeof shares / sizeof *shares; i++) {
+        double part = (double)shares[i][1] / (shares[i][0] + shares[i][1]);
+        memset(&trial, 0, sizeof trial);
+        trial.text = (struct trial_text){.arms = 2, .metric = TRIAL_duration, .most = UINT64_MAX};
+        for (unsigned j = 0; j < 20000; j++)
+            end_connection(&trial, uniform() < part, 0, 1);
+        double foretold = trial_pairs_expected(20000, shares[i][0], shares[i][1]);
+        cr_expect_float_eq((double)trial.arms[1].pairs.count, foretold, foretold * 0.05, "%g %g",
+                           (double)trial.arms[1].pairs.count, foretold);
+    }
 }
 
 static unsigned count_found(double ratio)

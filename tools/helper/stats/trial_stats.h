@@ -23,18 +23,18 @@
  * be, never narrower.
  *
  * Guard. Wald's sequential test (1945) of "half of the pairs lie above the limit" against "three
- * quarters do", at GUARD_ALPHA: four pairs in a row are enough.
+ * quarters do", at TRIAL_GUARD_ALPHA: four pairs in a row are enough.
  */
 #ifndef SOCKTUNE_HELPER_TRIAL_STATS_H
 #define SOCKTUNE_HELPER_TRIAL_STATS_H
 
+#include "trial_pairs.h"
+
 #include <stdbool.h>
 #include <stdint.h>
 
-#define TRIAL_ALPHA       0.05 /* of the interval, shared by the arms that are compared */
-#define TRIAL_GUARD_ALPHA 0.2
-#define TRIAL_BIN         0.01 /* width, of the logarithm */
-#define TRIAL_BINS        6145 /* odd: the middle one is that of 1; values from 5e-14 to 2e13 */
+#define TRIAL_BIN  0.01 /* width, of the logarithm */
+#define TRIAL_BINS 6145 /* odd: the middle one is that of 1; values from 5e-14 to 2e13 */
 
 /* How many values have a logarithm in each bin. What lies outside counts in the outermost. */
 struct trial_summary {
