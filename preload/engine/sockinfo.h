@@ -33,7 +33,10 @@ struct address {
 struct trial_moment {
     uint64_t time_ns; /* CLOCK_REALTIME */
     uint64_t ended;   /* a bit for each trial, by its number: it is over */
-    uint8_t forced;   /* 0: none; else this arm + 1, whatever else decides: for explanations */
+    /* For explanations: 0, or the one arm that the socket is in, counted from 1, whatever else
+     * decides. `forced_trial` is the number of its trial. */
+    uint8_t forced;
+    uint8_t forced_trial;
 };
 
 /*

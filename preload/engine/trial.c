@@ -42,7 +42,7 @@ bool trial_is_in(const struct policy_trial *arm, const struct sockinfo *sockinfo
 {
     const struct trial_moment *moment = &sockinfo->moment;
     if (moment->forced != 0)
-        return moment->forced == arm->arm + 1;
+        return moment->forced == arm->arm + 1 && moment->forced_trial == arm->number;
     if ((moment->ended >> arm->number & 1) != 0)
         return arm->arm == 0;
     if (arm->unit_ns != 0)

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: MIT
 """Trials: each connection gets an arm, the helper compares the arms, a trial ends and stays ended."""
+import json
 import subprocess
 
 import pytest
@@ -109,6 +110,17 @@ def test_what_a_trial_cannot_compare(socktune, rule_file, option, role, unit, sa
 
 def test_explain_shows_the_arms(socktune, rule_file):
     rules = rule_file(trial("nodelay", "TCP_NODELAY = true", 'unit = "10min";'))
-    told = socktune("explain", "-c", rules, "--program", "python3", "--connect", "10.0.0.1:80")
-    first, second = told.stdout.split("In arm ")[1:]
-    assert "Nothing." in first and "TCP_NODELAY" in second and "requests/nodelay" in second
+    question = ["explain", "-c", rules, "--program", "python3"]
+    connect = [*question, "--connect", "10.0.0.1:80"]
+    first, second = socktune(*connect).stdout.split("In the arm ")[1:]
+    assert first.startswith("requests/as it is of a trial") and "Nothing." in first
+    assert second.startswith("requests/nodelay of a trial") and "TCP_NODELAY" in second
+    control, arm = json.loads(socktune(*connect, "--json").stdout)["arms"]
+    assert control["options"] == [] and control["control"] and not arm["control"]
+    assert (arm["trial"], arm["arm"], arm["share"], arm["unit"]) == ("requests", "nodelay", .5, 600)
+    assert [option["option"] for option in arm["options"]] == ["TCP_NODELAY"]
+    # A listener is in no arm, and nor is a connection that the rule does not match.
+    for other in ["--listen", ":80"], ["--accept", "10.0.0.1:80,10.0.0.2:9"]:
+        assert json.loads(socktune(*question, *other, "--json").stdout)["arms"] == []
+    missed, = json.loads(socktune(*connect, "--json", "--by", "apply").stdout)["arms"][1]["missed"]
+    assert (missed["option"], missed["certainty"]) == ("TCP_NODELAY", "misses")

@@ -502,10 +502,91 @@ static json_t *json_guard(const struct policy *policy, uint32_t index)
     return object;
 }
 
-static int print_json_answer(const struct policy *policy, const struct active *active,
-                             const struct outcome *outcome, json_t *missed)
+static json_t *json_effects(const struct policy *policy, const struct outcome *outcome)
 {
-    json_t *rules = json_array(), *effects = json_array(), *guards = json_array();
+    json_t *list = json_array();
+    for (uint32_t i = 0; i < outcome->effect_count; i++)
+        json_array_append_new(list, json_effect(policy, &outcome->effects[i]));
+    return list;
+}
+
+/* --- the arms of trials ----------------------------------------------------------------------- */
+
+/* What an arm gives to the socket, and what the way of applying the rules does not give of it. */
+struct arm_answer {
+    uint32_t rule; /* index into policy->rules */
+    struct outcome outcome;
+    struct missed missed[2 * POLICY_OPTIONS_MAX];
+    uint32_t missed_count;
+};
+
+typedef void arm_visitor(void *context, const struct policy *policy, const struct arm_answer *arm);
+
+/* Visit the arms that such a socket can be in. Only connections are. */
+static void each_arm(const struct policy_limits *limits, const struct active *active,
+                     const struct scenario *scenario, arm_visitor *visit, void *context)
+{
+    const struct policy *policy = limits->policy;
+    struct arm_answer *arm = malloc(sizeof *arm);
+    for (uint32_t i = 0; arm != NULL && i < active->count; i++) {
+        arm->rule = active->rules[i];
+        if (!simulate_arm(policy, active, arm->rule, scenario, &arm->outcome))
+            continue;
+        arm->missed_count = apply_limits(limits, &arm->outcome, arm->missed);
+        visit(context, policy, arm);
+    }
+    free(arm);
+}
+
+static void print_arm(void *unused, const struct policy *policy, const struct arm_answer *arm)
+{
+    const struct policy_rule *rule = &policy->rules[arm->rule];
+    (void)unused;
+    printf("\nIn the arm %s of a trial, %s:%u, it also gets:\n", policy_string(policy, rule->name),
+           policy_string(policy, rule->file), rule->line);
+    if (arm->outcome.effect_count != 0)
+        print_effects(policy, &arm->outcome);
+    else
+        puts("Nothing.");
+    print_missed(policy, arm->missed, arm->missed_count);
+}
+
+/* The part of the connections, or of the intervals, that has the arm. */
+static double share_of(const struct policy_trial *trial)
+{
+    return trial->unit_ns != 0 ? 1.0 / trial->arms : (trial->high - trial->low) / 65536.0;
+}
+
+/* A rule that is an arm is called TRIAL/ARM. */
+static json_t *json_trial_name(const char *rule)
+{
+    char *name = strndup(rule, strcspn(rule, "/"));
+    json_t *text = name != NULL ? json_text(name) : NULL;
+    free(name);
+    return text;
+}
+
+static void json_arm(void *context, const struct policy *policy, const struct arm_answer *arm)
+{
+    const struct policy_rule *rule = &policy->rules[arm->rule];
+    const struct policy_trial *trial = &policy->trials[rule->trial.first];
+    const char *name = policy_string(policy, rule->name), *slash = strchr(name, '/');
+    json_array_append_new(
+        context,
+        json_pack("{s:o, s:o, s:o, s:o, s:i, s:b, s:f, s:o, s:o, s:o}", "trial",
+                  json_trial_name(name), "arm", json_text(slash != NULL ? slash + 1 : name), "rule",
+                  json_text(name), "file", json_text(policy_string(policy, rule->file)), "line",
+                  (int)rule->line, "control", trial->arm == 0, "share", share_of(trial), "unit",
+                  trial->unit_ns != 0 ? json_real((double)trial->unit_ns / 1e9) : json_null(),
+                  "options", json_effects(policy, &arm->outcome), "missed",
+                  json_missed(policy, arm->missed, arm->missed_count)));
+}
+
+/* --- the whole ------------------------------------------------------------------------------ */
+
+static json_t *json_rules(const struct policy *policy, const struct active *active)
+{
+    json_t *rules = json_array();
 
     for (uint32_t i = 0; i < active->count; i++) {
         const struct policy_rule *rule = &policy->rules[active->rules[i]];
@@ -517,13 +598,22 @@ static int print_json_answer(const struct policy *policy, const struct active *a
                                                (rule->flags & RULE_INHERITED) != 0, "require",
                                                (rule->flags & RULE_REQUIRE) != 0));
     }
-    for (uint32_t i = 0; i < outcome->effect_count; i++)
-        json_array_append_new(effects, json_effect(policy, &outcome->effects[i]));
+    return rules;
+}
+
+static int print_json_answer(const struct policy_limits *limits, const struct active *active,
+                             const struct scenario *scenario, const struct outcome *outcome,
+                             json_t *missed)
+{
+    const struct policy *policy = limits->policy;
+    json_t *guards = json_array(), *arms = json_array();
+    each_arm(limits, active, scenario, json_arm, arms);
     for (uint32_t i = 0; i < outcome->guard_count; i++)
         json_array_append_new(guards, json_guard(policy, outcome->guards[i].action));
-    return print_json(json_pack("{s:o, s:o, s:o, s:o, s:o}", "rules", rules, "options", effects,
-                                "guarded", guards, "report", json_report(policy, outcome->report),
-                                "missed", missed));
+    return print_json(
+        json_pack("{s:o, s:o, s:o, s:o, s:o, s:o}", "rules", json_rules(policy, active), "options",
+                  json_effects(policy, outcome), "guarded", guards, "report",
+                  json_report(policy, outcome->report), "missed", missed, "arms", arms));
 }
 
 static bool has_bounds(const struct policy *policy)
@@ -548,45 +638,11 @@ static void take_initial(const struct policy *policy, const struct scenario *sce
     close(fd);
 }
 
-/* The most arms that a trial among the rules has; 0: there is none. */
-static unsigned most_arms(const struct policy *policy, const struct active *active)
-{
-    unsigned most = 0;
-
-    for (uint32_t i = 0; i < active->count; i++) {
-        const struct policy_range trial = policy->rules[active->rules[i]].trial;
-
-        if (trial.count != 0 && policy->trials[trial.first].arms > most)
-            most = policy->trials[trial.first].arms;
-    }
-    return most;
-}
-
-/* What connections get besides, by their arm. */
-static void print_arms(const struct policy *policy, const struct active *active,
-                       const struct scenario *scenario, struct outcome *outcome)
-{
-    struct scenario in_arm = *scenario;
-    unsigned arms = most_arms(policy, active);
-
-    if (scenario->life != LIFE_CONNECT && scenario->life != LIFE_ACCEPT)
-        return;
-    for (in_arm.trial_arm = 1; in_arm.trial_arm <= arms; in_arm.trial_arm++) {
-        simulate_effects(policy, active, &in_arm, outcome);
-        printf("\nIn arm %u of a trial:\n", in_arm.trial_arm);
-        if (outcome->effect_count != 0)
-            print_effects(policy, outcome);
-        else
-            puts("Nothing.");
-    }
-}
-
-static int answer(const struct policy *policy, const struct answer_for *whom, bool json)
+static int answer(const struct policy *policy, struct answer_for *whom, bool json)
 {
     uint32_t *rules = calloc(policy->rule_count + 1, sizeof *rules);
     struct outcome *outcome = malloc(sizeof *outcome);
     struct default_value initial[POLICY_OPTIONS_MAX] = {{0}};
-    struct scenario scenario = whom->scenario;
     struct active active = {rules, 0};
     struct missed missed[2 * POLICY_OPTIONS_MAX];
     struct policy_limits limits;
@@ -598,17 +654,19 @@ static int answer(const struct policy *policy, const struct answer_for *whom, bo
         goto out;
     }
     active.count = active_rules(policy, &whom->identity, rules);
-    take_initial(policy, &scenario, initial);
-    scenario.initial = initial;
-    simulate(policy, &active, &scenario, outcome);
+    take_initial(policy, &whom->scenario, initial);
+    whom->scenario.initial = initial;
+    simulate(policy, &active, &whom->scenario, outcome);
     count = apply_limits(&limits, outcome, missed);
     if (json) {
-        status = print_json_answer(policy, &active, outcome, json_missed(policy, missed, count));
+        status = print_json_answer(&limits, &active, &whom->scenario, outcome,
+                                   json_missed(policy, missed, count));
     } else {
         print_answer(policy, &active, outcome, whom->scenario.life == LIFE_LISTEN);
         print_missed(policy, missed, count);
-        print_arms(policy, &active, &scenario, outcome);
+        each_arm(&limits, &active, &whom->scenario, print_arm, NULL);
     }
+    whom->scenario.initial = NULL;
 out:
     limits_free(&limits);
     free(outcome);
@@ -616,7 +674,7 @@ out:
     return status;
 }
 
-static int explain(const char *rules, const struct answer_for *whom, bool json)
+static int explain(const char *rules, struct answer_for *whom, bool json)
 {
     struct diagnostics diagnostics = {
         .report = print_error, .show = print_place, .context = stderr};

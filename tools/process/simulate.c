@@ -169,9 +169,11 @@ static void do_bind(struct simulation *simulation, const struct sockaddr_storage
 
 static void enter_trials(const struct simulation *simulation, struct sockinfo *sockinfo)
 {
-    if (simulation->scenario->trial_arm == 0)
+    const struct policy_trial *arm = simulation->scenario->arm;
+    if (arm == NULL)
         return;
-    sockinfo->moment.forced = simulation->scenario->trial_arm;
+    sockinfo->moment.forced = (uint8_t)(arm->arm + 1);
+    sockinfo->moment.forced_trial = (uint8_t)arm->number;
     sockinfo->known |= FACT_MOMENT;
 }
 
@@ -325,6 +327,7 @@ static uint32_t reporting_rule(const struct simulation *simulation)
         !learn_history(&simulation->socket, &sockinfo) || (sockinfo.families & FAMILY_IP) == 0 ||
         (sockinfo.protocols & (PROTOCOL_TCP | PROTOCOL_MPTCP)) == 0)
         return NO_REPORT;
+    enter_trials(simulation, &sockinfo);
     number = learn_report(simulation->policy, simulation->active, &simulation->socket, &sockinfo,
                           PHASE_CONNECT);
     return number == NO_REPORT ? NO_REPORT
@@ -393,4 +396,25 @@ void simulate_effects(const struct policy *policy, const struct active *active,
     outcome->guard_count = 0;
     outcome->report = NO_REPORT;
     list_effects(&simulation, outcome);
+}
+
+bool simulate_arm(const struct policy *policy, const struct active *active, uint32_t rule,
+                  const struct scenario *scenario, struct outcome *outcome)
+{
+    const struct active alone = {&rule, 1};
+    struct scenario in_arm = *scenario;
+    uint32_t kept = 0;
+    if (policy->rules[rule].trial.count == 0)
+        return false;
+    in_arm.arm = &policy->trials[policy->rules[rule].trial.first];
+    /* Arms are reported, so a socket that the rule matches is one that it reports. */
+    simulate(policy, &alone, &in_arm, outcome);
+    if (outcome->report != rule)
+        return false;
+    simulate_effects(policy, active, &in_arm, outcome);
+    for (uint32_t i = 0; i < outcome->effect_count; i++)
+        if (policy_rule_of_action(policy, outcome->effects[i].action) == &policy->rules[rule])
+            outcome->effects[kept++] = outcome->effects[i];
+    outcome->effect_count = kept;
+    return true;
 }

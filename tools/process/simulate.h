@@ -28,8 +28,8 @@ struct scenario {
     /* It is there: its protocol is settled, whatever a `transport` says, and the local address of
      * one that connected is known, bound or not. */
     bool open;
-    /* The connection is in this arm of every trial, counted from 1; 0: it is in none. */
-    uint8_t trial_arm;
+    /* The connection is in this arm of a trial and in no other one; NULL: it is in none. */
+    const struct policy_trial *arm;
     /* What the kernel gives such a socket, by option, for bounds (at_least, at_most) to compare
      * with. NULL, or length 0: not known, and a bound counts as given. Borrowed. */
     const struct default_value *initial;
@@ -62,6 +62,14 @@ struct outcome {
  * itself, and the kernel to refuse nothing. */
 void simulate(const struct policy *policy, const struct active *active,
               const struct scenario *scenario, struct outcome *outcome);
+
+/*
+ * The same for a connection in one arm of a trial: the rule of this index. The outcome has what the
+ * arm itself gives, without guards and report. Returns false where the rule is no arm, or has
+ * nothing to do with such a socket.
+ */
+bool simulate_arm(const struct policy *policy, const struct active *active, uint32_t rule,
+                  const struct scenario *scenario, struct outcome *outcome);
 
 /* The effects alone; there will be no guards and no report. */
 void simulate_effects(const struct policy *policy, const struct active *active,
