@@ -7,11 +7,15 @@ import subprocess
 import pytest
 from conftest import program
 from test_metrics import COUNT, closed, helper  # noqa: F401
+from test_trial import ask, begin, trial, trials
 
 # As root; and nothing that Chromium would ask the network for by itself.
 FLAGS = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
          "--disable-background-networking", "--disable-component-update", "--disable-sync",
          "--disable-default-apps", "--disable-dev-shm-usage"]
+
+
+GUARDED = 'unit = "connection"; guard = { duration = "+900%"; };'
 
 
 def requests_of(origin, log):
@@ -69,12 +73,31 @@ def test_the_page(page, helper, closed):  # noqa: F811
         assert rows[role].items() >= wanted.items()
     assert rows["listen"]["open"] == "1" and rows["listen"]["queue"] == "0"
     assert page.inside("span", "trouble") == ""
+    assert re.search(r'<section id="trials"[^>]* hidden', page.text)
     assert json.loads(helper.get("/v1/status").text)["release"] in page.inside("span", "about")
     # Four charts, two of them with two lines, each with a point for each answer.
     lines = re.findall(r'<polyline class="(?:one|two)" points="([-\d., ]+)"', page.text)
     assert len(lines) == 6 and all(len(line.split()) >= 2 for line in lines)
     # Nobody but the helper was asked, and nothing was refused to the page.
     assert page.asked == {
-        f"http://127.0.0.1:{helper.port}/v1/{what}" for what in ("rules", "status")}
+        f"http://127.0.0.1:{helper.port}/v1/{what}" for what in ("rules", "status", "trials")}
     for word in "Content Security Policy", "Uncaught":
         assert word not in page.messages
+
+
+def test_the_page_has_trials(directory, start, rule_file, helper):  # noqa: F811
+    client = begin(start, rule_file(trial("nodelay", "TCP_NODELAY = true", GUARDED)), helper)
+    ask(client, 60)
+    helper.until(lambda: trials(helper)[0]["connections"] == 60, "the ends of all connections")
+    text = subprocess.run([program("promtool"), "check", "metrics"], capture_output=True, text=True,
+                          timeout=30, check=False, input=helper.get("/metrics", tcp=True).text)
+    assert (text.returncode, text.stdout, text.stderr) == (0, "", "")
+    one = json.loads(helper.get("/v1/trials", tcp=True).text)["trials"][0]
+    page = Page(directory, f"http://127.0.0.1:{helper.port}")
+    heads = re.findall(r"<th[^>]*>(.*?)</th>", page.inside("tr", "trial-heads"))
+    control, arm = [dict(zip(heads, re.findall(r"<t[hd][^>]*>(.*?)</t[hd]>", row)))
+                    for row in re.findall(r"<tr>(.*?)</tr>", page.inside("tbody", "trial-rows"))]
+    assert (control["trial"], control["arm"], control["verdict"]) == ("requests", "as it is", "control")
+    assert (arm["arm"], arm["verdict"]) == ("nodelay", one["arms"][1]["verdict"])
+    assert arm["n"] == str(one["arms"][1]["pairs"]) and "duration +900 %: 0 of" in arm["guards (pairs beyond)"]
+    assert page.inside("span", "trouble") == ""

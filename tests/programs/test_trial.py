@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 """Trials: each connection gets an arm, the helper compares the arms, a trial ends and stays ended."""
 import json
+import re
 import subprocess
 
 import pytest
@@ -51,6 +52,15 @@ def trials(helper):
     return helper.get("/v1/trials").json["trials"]
 
 
+def metrics(text):
+    """The samples of trials by name and arm."""
+    found = {}
+    for name, arm, number in re.findall(r'^socktune_trial_(\w+)\{.*arm="([^"]*)".*\} (\S+)$', text,
+                                        re.MULTILINE):
+        found.setdefault(name, {})[arm] = float(number)
+    return found
+
+
 def ask(client, count):
     """Whether each of so many connections had TCP_NODELAY."""
     before = client.output.count("\n")
@@ -75,6 +85,14 @@ def test_nodelay_is_found_and_the_trial_stopped(start, socktune, rule_file, help
     assert [arm["connections"] for arm in one["arms"]] == [150 - sum(given), sum(given)]
     arm = one["arms"][1]
     assert arm["verdict"] == "better" and 0 < arm["low"] <= arm["ratio"] <= arm["high"] < 0.7
+    figures = {key: arm[key] for key in ("ratio", "low", "high")}
+    found = metrics(helper.get("/metrics").text)
+    assert {key: found[name]["nodelay"] for key, name in (
+        ("ratio", "ratio"), ("low", "ratio_low"), ("high", "ratio_high"))} == pytest.approx(
+            figures, rel=1e-5)
+    assert found["connections_total"] == {"as it is": 150 - sum(given), "nodelay": sum(given)}
+    assert found["verdict"] == {"nodelay": 1} and found["pairs_total"]["nodelay"] == arm["pairs"]
+    assert set(found["running"].values()) == {1}
     shown = socktune("trial", env=helper.environment)
     assert "better" in shown.stdout and "nodelay" in shown.stdout
     stopped = socktune("trial", "stop", "requests", env=helper.environment)
@@ -94,6 +112,7 @@ def test_an_ended_trial_stays_ended(start, rule_file, helper):
     ask(client, 30)
     helper.until(lambda: trials(helper)[0]["state"] == "ended", "the end after 20 connections")
     helper.until(lambda: not any(ask(client, 20)), "connections without an arm")
+    assert set(metrics(helper.get("/metrics").text)["running"].values()) == {0}
     assert (helper.directory / "ended-trials").read_text(encoding="utf-8").endswith(
         "it has had its 20 connections\n")
 

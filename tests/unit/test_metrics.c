@@ -19,8 +19,8 @@ static const struct metrics_health health[] = {
 static char *write_for(const struct connections *all, bool one_user, uid_t uid,
                        enum metrics_format format)
 {
-    struct metrics *metrics = metrics_take(connections_aggregates(all), one_user, uid, true, health,
-                                           sizeof health / sizeof *health);
+    struct metrics *metrics = metrics_take(connections_aggregates(all), NULL, one_user, uid, true,
+                                           health, sizeof health / sizeof *health);
     char *text = NULL;
     size_t length;
     FILE *to = open_memstream(&text, &length);
@@ -283,7 +283,7 @@ Test(metrics, series_without_ports_and_histograms)
         start.flow.remote_port = (uint16_t)(8000 + i);
         tracked_sample(all, tracked(all, &start), "bytes_sent", 10, "rtt", 100, (char *)NULL);
     }
-    metrics = metrics_take(connections_aggregates(all), false, 0, false, NULL, 0);
+    metrics = metrics_take(connections_aggregates(all), NULL, false, 0, false, NULL, 0);
     cr_assert(metrics && to);
     while (metrics_write(metrics, METRICS_PROMETHEUS, to))
         ;

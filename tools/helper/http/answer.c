@@ -369,8 +369,8 @@ struct MHD_Response *answer_metrics(const struct helper *helper, bool one_user, 
     source->source.next = put_metrics;
     source->source.free = free_metrics;
     source->format = format;
-    source->metrics = metrics_take(connections_aggregates(helper->connections), one_user, uid,
-                                   helper->config.series_histograms, health, count);
+    source->metrics = metrics_take(connections_aggregates(helper->connections), helper->trials,
+                                   one_user, uid, helper->config.series_histograms, health, count);
     if (!source->metrics) {
         free(source);
         return NULL;

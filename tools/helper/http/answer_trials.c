@@ -31,29 +31,17 @@ static json_t *guards_json(const struct trial_state *trial, const struct trial_a
     return guards;
 }
 
-/* "better", "worse", "undecided" */
-static const char *verdict_of(const struct trial_state *trial,
-                              const struct trial_interval *interval)
+static void put_comparison(const struct trial_state *trial, unsigned number, json_t *object)
 {
-    bool more_is_better = trial_metrics[trial->text.metric].more_is_better;
-
-    if (interval->low <= 1 && interval->high >= 1)
-        return "undecided";
-    return (interval->low > 1) == more_is_better ? "better" : "worse";
-}
-
-static void put_comparison(const struct trial_state *trial, const struct trial_arm_state *arm,
-                           json_t *object)
-{
-    struct trial_interval interval =
-        trial_interval_of(&arm->pairs, TRIAL_ALPHA / (trial->text.arms - 1));
+    static const char *const verdicts[] = {"worse", "undecided", "better"};
+    const struct trial_arm_state *arm = &trial->arms[number];
+    struct trial_finding finding = trial_find(trial, number);
 
     json_object_set_new(object, "pairs", json_integer((json_int_t)arm->pairs.count));
-    json_object_set_new(object, "ratio",
-                        number_json(trial_ratio(&trial->arms[0].values, &arm->values)));
-    json_object_set_new(object, "low", number_json(interval.low));
-    json_object_set_new(object, "high", number_json(interval.high));
-    json_object_set_new(object, "verdict", json_string(verdict_of(trial, &interval)));
+    json_object_set_new(object, "ratio", number_json(finding.ratio));
+    json_object_set_new(object, "low", number_json(finding.interval.low));
+    json_object_set_new(object, "high", number_json(finding.interval.high));
+    json_object_set_new(object, "verdict", json_string(verdicts[finding.verdict - TRIAL_WORSE]));
     json_object_set_new(object, "guards", guards_json(trial, arm));
 }
 
@@ -68,7 +56,7 @@ static json_t *arm_json(const struct trial_state *trial, unsigned number)
         number_json(trial_summary_median(&arm->values)));
 
     if (number != 0)
-        put_comparison(trial, arm, object);
+        put_comparison(trial, number, object);
     return object;
 }
 

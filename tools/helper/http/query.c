@@ -250,7 +250,7 @@ static const struct resource {
     {"/v1/rules", REACH_ALL, false, false, get_rules},
     {"/v1/connections", REACH_PEERS, true, false, get_connections},
     {"/v1/processes", REACH_UNIX, false, false, get_processes},
-    {"/v1/trials", REACH_UNIX, false, false, get_trials},
+    {"/v1/trials", REACH_ALL, false, false, get_trials},
     {"/v1/trials/stop", REACH_UNIX, true, true, stop_trial},
 };
 

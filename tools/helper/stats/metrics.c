@@ -11,6 +11,7 @@
 #include "names.h"
 #include "policy.h"
 #include "snapshot.h"
+#include "trial_metrics.h"
 
 #include <assert.h>
 #include <inttypes.h>
@@ -24,6 +25,7 @@
 
 struct metrics {
     struct snapshot snapshot;
+    struct trial_metrics *trials;
     struct metrics_health *health;
     size_t health_count;
     size_t family, at; /* what is written next */
@@ -33,15 +35,8 @@ struct metrics {
 
 /* --- the families ----------------------------------------------------------------------------- */
 
-struct head {
-    const char *name; /* without the prefix and "_total" */
-    const char *unit; /* the end of the name, or "" */
-    const char *type; /* "counter", "gauge", "histogram" */
-    const char *help;
-};
-
 /* clang-format off */
-static const struct head distributions[] = {
+static const struct metrics_head distributions[] = {
     [HISTOGRAM_DURATION] = {"connection_duration_seconds", "seconds", "histogram", "How long connections that are closed were open."},
     [HISTOGRAM_RTT]      = {"rtt_seconds", "seconds", "histogram", "Smoothed round-trip time, at each look at a connection and at its end."},
     [HISTOGRAM_MIN_RTT]  = {"min_rtt_seconds", "seconds", "histogram", "Least round-trip time of a connection, at its end."},
@@ -51,7 +46,7 @@ static_assert(sizeof distributions / sizeof *distributions == HISTOGRAM_COUNT,
               "a distribution has no row");
 
 static const struct number {
-    struct head head;
+    struct metrics_head head;
     size_t offset;  /* of a uint64_t in struct aggregate */
     unsigned roles; /* only aggregates of these have it; 0: all */
     bool other;     /* "other", in which roles are mixed, has it too */
@@ -66,28 +61,30 @@ static const struct number {
     {{"udp_receive_buffer_bytes", "bytes", "gauge", "Size of the receive buffers (SO_RCVBUF) of open UDP sockets."}, offsetof(struct aggregate, queue_limit), ROLE_DATAGRAM, false},
 };
 
-static const struct head endings = {"connections_closed", "", "counter", "Connections, listeners and UDP sockets that closed, by reason"
+static const struct metrics_head endings = {"connections_closed", "", "counter", "Connections, listeners and UDP sockets that closed, by reason"
 #define CLOSE_REASON(id, name, explanation) "; " name ": " explanation
 #include "close_reasons.def"
     "; rejected: a connection of another user."};
-static const struct head applications = {"options_applied", "", "counter", "Socket options that were set, by option; those that were not told one by one are \"other\"."};
-static const struct head refusals = {"options_refused", "", "counter", "Socket options that the kernel refused, by option and error."};
+static const struct metrics_head applications = {"options_applied", "", "counter", "Socket options that were set, by option; those that were not told one by one are \"other\"."};
+static const struct metrics_head refusals = {"options_refused", "", "counter", "Socket options that the kernel refused, by option and error."};
 /* clang-format on */
 
 #define NUMBERS (sizeof numbers / sizeof *numbers)
 
 /* --- taking ----------------------------------------------------------------------------------- */
 
-struct metrics *metrics_take(const struct aggregates *aggregates, bool one_user, uid_t uid,
-                             bool histograms, const struct metrics_health *health,
-                             size_t health_count)
+struct metrics *metrics_take(const struct aggregates *aggregates, const struct trials *trials,
+                             bool one_user, uid_t uid, bool histograms,
+                             const struct metrics_health *health, size_t health_count)
 {
     struct metrics *metrics = calloc(1, sizeof *metrics);
 
     if (!metrics)
         return NULL;
     metrics->health = calloc(health_count + 1, sizeof *health);
-    if (!metrics->health || snapshot_take(&metrics->snapshot, aggregates, one_user, uid) != 0) {
+    metrics->trials = trial_metrics_take(trials, one_user, uid);
+    if (!metrics->health || metrics->trials == NULL ||
+        snapshot_take(&metrics->snapshot, aggregates, one_user, uid) != 0) {
         metrics_free(metrics);
         return NULL;
     }
@@ -103,21 +100,12 @@ void metrics_free(struct metrics *metrics)
     if (!metrics)
         return;
     snapshot_free(&metrics->snapshot);
+    trial_metrics_free(metrics->trials);
     free(metrics->health);
     free(metrics);
 }
 
 /* --- text ------------------------------------------------------------------------------------- */
-
-/* A label's value, with \, " and line feeds escaped. */
-static void put_value(const char *text, FILE *to)
-{
-    for (; *text; text++)
-        if (*text == '\n')
-            fputs("\\n", to);
-        else
-            fprintf(to, *text == '"' || *text == '\\' ? "\\%c" : "%c", *text);
-}
 
 /* "{program=...,rule=...,role=...,uid=...,port=..."; the brace stays open for more. */
 static void put_labels(const struct aggregate *aggregate, FILE *to)
@@ -125,9 +113,9 @@ static void put_labels(const struct aggregate *aggregate, FILE *to)
     const char *role = name_of_bits(aggregate->role, role_names);
 
     fputs("{program=\"", to);
-    put_value(aggregate->program, to);
+    metrics_put_value(aggregate->program, to);
     fputs("\",rule=\"", to);
-    put_value(aggregate->rule, to);
+    metrics_put_value(aggregate->rule, to);
     fprintf(to, "\",role=\"%s\"", aggregate->other || role == NULL ? "other" : role);
     if (aggregate->uid == (uid_t)-1)
         fputs(",uid=\"other\"", to);
@@ -139,26 +127,9 @@ static void put_labels(const struct aggregate *aggregate, FILE *to)
         fprintf(to, ",port=\"%u\"", aggregate->port);
     if (*aggregate->peer) {
         fputs(",peer=\"", to);
-        put_value(aggregate->peer, to);
+        metrics_put_value(aggregate->peer, to);
         putc('"', to);
     }
-}
-
-/* OpenMetrics names a counter's family without "_total", and knows units. */
-static void put_head(const struct head *head, enum metrics_format format, FILE *to)
-{
-    bool counter = strcmp(head->type, "counter") == 0;
-    const char *end = counter && format == METRICS_PROMETHEUS ? "_total" : "";
-
-    fprintf(to, "# HELP socktune_%s%s %s\n", head->name, end, head->help);
-    fprintf(to, "# TYPE socktune_%s%s %s\n", head->name, end, head->type);
-    if (format == METRICS_OPENMETRICS && *head->unit)
-        fprintf(to, "# UNIT socktune_%s %s\n", head->name, head->unit);
-}
-
-static const char *suffix(const struct head *head)
-{
-    return strcmp(head->type, "counter") == 0 ? "_total" : "";
 }
 
 /* A sum in its base unit: the kernel counts times in milli- or microseconds. */
@@ -177,14 +148,14 @@ static void put_scaled(uint64_t sum, enum option_unit unit, FILE *to)
 }
 
 /* The counter of a sum: its name ends with the base unit. */
-static struct head sum_head(size_t sum)
+static struct metrics_head sum_head(size_t sum)
 {
     const struct tcp_info_field *field = tcp_info_sum((enum tcp_info_sum)sum);
     const char *unit = field->unit == UNIT_BYTES ? "bytes"
                        : field->unit == UNIT_MILLISECONDS || field->unit == UNIT_MICROSECONDS
                            ? "seconds"
                            : "";
-    return (struct head){field->metric, unit, "counter", field->help};
+    return (struct metrics_head){field->metric, unit, "counter", field->help};
 }
 
 /* Listeners and UDP sockets have no figures of TCP. */
@@ -253,7 +224,7 @@ static void put_number(const struct aggregate *aggregate, size_t number, FILE *t
 
     if (row->roles != 0 && (aggregate->role & row->roles) == 0 && !(aggregate->other && row->other))
         return;
-    fprintf(to, "socktune_%s%s", row->head.name, suffix(&row->head));
+    fprintf(to, "socktune_%s%s", row->head.name, metrics_suffix(&row->head));
     put_labels(aggregate, to);
     fprintf(to, "} %" PRIu64 "\n",
             *(const uint64_t *)(const void *)((const char *)aggregate + row->offset));
@@ -289,7 +260,7 @@ static void put_applied(const struct aggregate *aggregate, const char *option, u
     fprintf(to, "socktune_%s_total", applications.name);
     put_labels(aggregate, to);
     fputs(",option=\"", to);
-    put_value(option, to);
+    metrics_put_value(option, to);
     fprintf(to, "\"} %" PRIu64 "\n", count);
 }
 
@@ -322,7 +293,7 @@ static void put_refusals(const struct aggregate *aggregate, size_t unused, FILE 
         fprintf(to, "socktune_%s_total", refusals.name);
         put_labels(aggregate, to);
         fputs(",option=\"", to);
-        put_value(refused->option, to);
+        metrics_put_value(refused->option, to);
         fprintf(to, "\",error=\"%s\"} %" PRIu64 "\n", error ? error : "other", refused->count);
     }
 }
@@ -330,7 +301,7 @@ static void put_refusals(const struct aggregate *aggregate, size_t unused, FILE 
 /* --- one family after the other ------------------------------------------------------------- */
 
 struct family {
-    struct head head; /* without a name: there is no such family */
+    struct metrics_head head; /* without a name: there is no such family */
     void (*put)(const struct aggregate *aggregate, size_t row, FILE *to);
     size_t row;
 };
@@ -365,15 +336,16 @@ static void put_health(const struct metrics *metrics, enum metrics_format format
 
     for (size_t i = 0; i < metrics->health_count; i++) {
         const struct metrics_health *row = &metrics->health[i];
-        struct head head = {row->name, row->unit, row->counter ? "counter" : "gauge", row->help};
+        struct metrics_head head = {row->name, row->unit, row->counter ? "counter" : "gauge",
+                                    row->help};
 
         if (strcmp(row->name, last) != 0)
-            put_head(&head, format, to);
+            metrics_put_head(&head, format, to);
         last = row->name;
-        fprintf(to, "socktune_%s%s", row->name, suffix(&head));
+        fprintf(to, "socktune_%s%s", row->name, metrics_suffix(&head));
         if (row->label) {
             fprintf(to, "{%s=\"", row->label);
-            put_value(row->label_value, to);
+            metrics_put_value(row->label_value, to);
             fputs("\"}", to);
         }
         fprintf(to, " %.15g\n", row->value);
@@ -388,6 +360,8 @@ bool metrics_write(struct metrics *metrics, enum metrics_format format, FILE *to
 
     if (metrics->ended)
         return false;
+    if (family.head.name == NULL && trial_metrics_write(metrics->trials, format, to))
+        return true;
     if (family.head.name == NULL) {
         put_health(metrics, format, to);
         metrics->ended = true;
@@ -398,7 +372,7 @@ bool metrics_write(struct metrics *metrics, enum metrics_format format, FILE *to
         return true;
     }
     if (metrics->at == 0)
-        put_head(&family.head, format, to);
+        metrics_put_head(&family.head, format, to);
     for (size_t i = 0; i < SERIES_AT_ONCE && metrics->at < metrics->snapshot.count; i++)
         family.put(&metrics->snapshot.aggregates[metrics->at++], family.row, to);
     if (metrics->at == metrics->snapshot.count) {

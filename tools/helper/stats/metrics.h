@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Metrics for Prometheus and its like: the sums by program, rule, role and port, and the helper's
- * numbers about itself, as text.
+ * Metrics for Prometheus and its like: the sums by program, rule, role and port, the trials, and
+ * the helper's numbers about itself, as text.
  *
  * A snapshot of the sums is taken first and written a few lines at a time, so that one scrape is
  * consistent however slowly it is read and whatever happens meanwhile.
@@ -10,13 +10,8 @@
 #define SOCKTUNE_HELPER_METRICS_H
 
 #include "aggregates.h"
-
-#include <stdio.h>
-
-enum metrics_format {
-    METRICS_PROMETHEUS, /* text format 0.0.4 */
-    METRICS_OPENMETRICS /* 1.0.0 */
-};
+#include "metrics_text.h"
+#include "trials.h"
 
 /* The format that an Accept header asks for; NULL, no header, is METRICS_PROMETHEUS. */
 enum metrics_format metrics_accepted(const char *accept);
@@ -38,13 +33,14 @@ struct metrics_health {
 struct metrics;
 
 /*
- * Take a snapshot of what this viewer may see: all users' sums, or (`one_user`) those of `uid`.
+ * Take a snapshot of what this viewer may see: all users' sums and trials, or (`one_user`) those of
+ * `uid`. `trials` may be NULL.
  * Without `histograms` there are the other series alone. The `health` rows are copied, the strings
  * in them must be static or outlive the snapshot. Free with metrics_free(). NULL: no memory.
  */
-struct metrics *metrics_take(const struct aggregates *aggregates, bool one_user, uid_t uid,
-                             bool histograms, const struct metrics_health *health,
-                             size_t health_count);
+struct metrics *metrics_take(const struct aggregates *aggregates, const struct trials *trials,
+                             bool one_user, uid_t uid, bool histograms,
+                             const struct metrics_health *health, size_t health_count);
 
 /* NULL does nothing. */
 void metrics_free(struct metrics *metrics);

@@ -7,6 +7,7 @@
 #include "log.h"
 #include "trial_count.h"
 #include "trial_ends.h"
+#include "utf8.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -19,6 +20,14 @@ struct trials {
     uint32_t last_number;
     struct trial_ends ends;
 };
+
+/* At most so many bytes of the text, as UTF-8; malloc()ed, or NULL. */
+static char *utf8_part(const char *text, size_t length)
+{
+    char *part = strndup(text, length), *escaped = part != NULL ? utf8_escaped(part) : NULL;
+    free(part);
+    return escaped;
+}
 
 static void free_trial(struct trial_state *trial)
 {
@@ -63,6 +72,20 @@ struct trial_state *trials_find(struct trials *trials, uint32_t number)
 const struct trial_state *trials_get(const struct trials *trials, uint32_t number)
 {
     return trials_find((struct trials *)trials, number);
+}
+
+struct trial_finding trial_find(const struct trial_state *trial, unsigned arm)
+{
+    const struct trial_arm_state *state = &trial->arms[arm];
+    struct trial_interval interval =
+        trial_interval_of(&state->pairs, TRIAL_ALPHA / (trial->text.arms - 1));
+    struct trial_finding finding = {trial_ratio(&trial->arms[0].values, &state->values), interval,
+                                    TRIAL_UNDECIDED};
+    bool more = interval.low > 1, less = interval.high < 1;
+    if (more || less)
+        finding.verdict =
+            more == trial_metrics[trial->text.metric].more_is_better ? TRIAL_BETTER : TRIAL_WORSE;
+    return finding;
 }
 
 /* --- coming and going ----------------------------------------------------------------------- */
@@ -111,7 +134,7 @@ static struct trial_state *make_trial(struct trials *trials, uid_t uid, const ch
 
     if (trial == NULL)
         return NULL;
-    trial->name = strndup(rule, text->name_length);
+    trial->name = utf8_part(rule, text->name_length);
     if (trial->name == NULL) {
         free(trial);
         return NULL;
@@ -127,8 +150,9 @@ static struct trial_state *make_trial(struct trials *trials, uid_t uid, const ch
     return trial;
 }
 
-/* A program may tell anything: all arms must say the same of their trial. */
-static bool is_of(const struct trial_state *trial, const char *rule, const struct trial_text *text)
+/* A program may tell anything: all arms must say the same of their trial. Its name is part of what
+ * the id is a hash of. */
+static bool is_of(const struct trial_state *trial, const struct trial_text *text)
 {
     struct trial_text common = trial->text;
 
@@ -136,26 +160,36 @@ static bool is_of(const struct trial_state *trial, const char *rule, const struc
     common.high = text->high;
     common.arm = text->arm;
     common.number = text->number;
-    return memcmp(&common, text, sizeof common) == 0 &&
-           strncmp(trial->name, rule, text->name_length) == 0;
+    return memcmp(&common, text, sizeof common) == 0;
+}
+
+/* Note the name of the arm. Returns false where the arm has another one, or another arm has it. */
+static bool name_arm(struct trial_state *trial, unsigned arm, const char *rule)
+{
+    char *name = utf8_part(rule + trial->text.name_length + 1, strlen(rule));
+    bool good = name != NULL;
+    for (unsigned i = 0; good && i < trial->text.arms; i++)
+        if (trial->arms[i].name != NULL)
+            good = (strcmp(trial->arms[i].name, name) == 0) == (i == arm);
+    if (!good || trial->arms[arm].name != NULL)
+        free(name);
+    else
+        trial->arms[arm].name = name;
+    return good;
 }
 
 uint32_t trials_join(struct trials *trials, uid_t uid, const char *rule,
                      const struct trial_text *text, uint64_t now)
 {
     struct trial_state *trial = find_defined(trials, uid, text->id);
-    struct trial_arm_state *arm;
 
     if (text->name_length >= strlen(rule) || rule[text->name_length] != '/')
         return 0;
     if (trial == NULL)
         trial = make_trial(trials, uid, rule, text);
-    if (trial == NULL || !is_of(trial, rule, text))
+    if (trial == NULL || !is_of(trial, text) || !name_arm(trial, text->arm, rule))
         return 0;
     trial->used = now;
-    arm = &trial->arms[text->arm];
-    if (arm->name == NULL)
-        arm->name = strdup(rule + text->name_length + 1);
     return trial->number;
 }
 

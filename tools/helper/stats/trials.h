@@ -51,7 +51,7 @@ struct trial_waiting {
 };
 
 struct trial_arm_state {
-    char *name;           /* "" until a program told of it */
+    char *name;           /* UTF-8; NULL until a program told of it */
     uint64_t connections; /* that count */
     uint64_t warming;     /* left out at the beginning of an interval */
     uint64_t crossing;    /* that lasted beyond their interval */
@@ -74,7 +74,7 @@ struct trial_block {
 struct trial_state {
     uint32_t number; /* never 0, and never used again */
     uid_t uid;
-    char *name;
+    char *name;             /* UTF-8 */
     struct trial_text text; /* of any of its arms: what all have in common */
     uint64_t began;         /* CLOCK_REALTIME ns, of the first connection; 0: none yet */
     uint64_t used;          /* CLOCK_REALTIME ns, when a program last told of it */
@@ -93,8 +93,8 @@ void trials_free(struct trials *trials);
 
 /*
  * A program of this user has a rule that is an arm. Returns the trial's number; 0 if there is no
- * room, or the definition does not go with that of its other arms. The oldest trial of the user
- * makes room.
+ * room, or the definition does not go with that of its other arms: each has a name of its own. The
+ * oldest trial of the user makes room.
  */
 uint32_t trials_join(struct trials *trials, uid_t uid, const char *rule,
                      const struct trial_text *text, uint64_t now);
@@ -105,6 +105,18 @@ struct trial_state *trials_find(struct trials *trials, uint32_t number);
 
 /* The n-th trial, or NULL at the end. */
 const struct trial_state *trials_at(const struct trials *trials, size_t n);
+
+/* How an arm compares with the control arm. */
+enum trial_verdict { TRIAL_WORSE = -1, TRIAL_UNDECIDED, TRIAL_BETTER };
+
+struct trial_finding {
+    double ratio;                   /* NAN: none yet */
+    struct trial_interval interval; /* of the ratio */
+    enum trial_verdict verdict;
+};
+
+/* What is found so far of an arm other than the first one. */
+struct trial_finding trial_find(const struct trial_state *trial, unsigned arm);
 
 /* Is a connection that began now, and said to be in this arm, in it? The socket's cookie, or the
  * time (CLOCK_REALTIME), decides again. */
