@@ -34,6 +34,24 @@ for line in sys.stdin:
 """
 
 
+# Accepts COUNT connections of its own, each shown to epoll, and tells what each has.
+ACCEPTED = """
+import select, socket, sys
+listener, poll = socket.create_server(("127.0.0.1", 0)), select.epoll()
+for line in sys.stdin:
+    given = []
+    for _ in range(int(line)):
+        client = socket.create_connection(listener.getsockname())
+        server = listener.accept()[0]
+        poll.register(server, select.EPOLLIN)
+        given.append(server.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY))
+        client.close()
+        server.recv(1)
+        server.close()
+    print(*map(int, map(bool, given)), flush=True)
+"""
+
+
 def trial(arm, option, settings):
     return f"""program = "python3*";
 rules = ( {{ name = "requests"; match = {{ role = "connect"; }};
@@ -63,11 +81,14 @@ def metrics(text):
 
 def ask(client, count):
     """Whether each of so many connections had TCP_NODELAY."""
-    before = client.output.count("\n")
+    def answers():  # without messages
+        return [line for line in client.output.splitlines() if set(line) <= set("01 ")]
+    before = len(answers())
     client.process.stdin.write(f"{count}\n".encode())
     client.process.stdin.flush()
-    client.until(lambda: client.output.count("\n") > before, f"{count} connections")
-    return [int(word) for word in client.output.splitlines()[-1].split()]
+    client.until(lambda: len(answers()) > before and client.output.endswith("\n"),
+                 f"{count} connections")
+    return [int(word) for word in answers()[-1].split()]
 
 
 def begin(start, rules, helper):
@@ -115,6 +136,23 @@ def test_an_ended_trial_stays_ended(start, rule_file, helper):
     assert set(metrics(helper.get("/metrics").text)["running"].values()) == {0}
     assert (helper.directory / "ended-trials").read_text(encoding="utf-8").endswith(
         "it has had its 20 connections\n")
+
+
+@pytest.mark.parametrize("role, program, unit", [
+    ("connect", REQUESTS, "connection"), ("connect", REQUESTS, "1s"), ("accept", ACCEPTED, "1s")],
+    ids=["connection", "interval", "accept"])
+def test_a_supervised_program_takes_part(build, start, rule_file, helper, role, program, unit):
+    rules = rule_file(trial("nodelay", "TCP_NODELAY = true", f'unit = "{unit}";')
+                      .replace('"connect"', f'"{role}"'))
+    client = start([build.socktune, "run", "-c", rules, "--supervise", "--", "/usr/bin/python3",
+                    "-c", program], env=helper.environment, stdin=subprocess.PIPE)
+    given = []
+    client.until(lambda: given.extend(ask(client, 5)) or 0 < sum(given) < len(given), "both arms")
+    def counted():
+        return [sum(arm[name] for name in ("connections", "warming", "late"))
+                for arm in trials(helper)[0]["arms"]]
+    helper.until(lambda: sum(counted()) == len(given), "the ends of all connections")
+    assert counted() == [len(given) - sum(given), sum(given)]
 
 
 @pytest.mark.parametrize("option, role, unit, says", [

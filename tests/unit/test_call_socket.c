@@ -134,7 +134,9 @@ Test(call_socket, accepted_sockets_are_recognised_and_treated)
     cr_expect_not(call_is_accepted(&scene.socket));
     scene.fake.state = FAKE_ACCEPTED;
     cr_expect(call_is_accepted(&scene.socket));
-    call_tune_accepted(&scene.call, &scene.socket);
+    struct sockinfo sockinfo;
+    sockinfo_at_accept(&sockinfo);
+    call_tune_accepted(&scene.call, &scene.socket, &sockinfo);
     cr_expect_eq(set_to(&scene, SOL_SOCKET, SO_PRIORITY), 3);
     close_scene(&scene);
 }

@@ -92,7 +92,9 @@ const char *attach_refusal(const struct policy *policy, const struct policy_acti
     const struct policy_rule *rule =
         policy_rule_of_action(policy, (uint32_t)(action - policy->actions));
     if (rule->trial.count != 0)
-        return "is of an arm of a trial, which only the preloaded library carries out";
+        return "is of an arm of a trial: only the preloaded library and `run --supervise` carry "
+               "out "
+               "trials";
     if ((rule->flags & RULE_REQUIRE) != 0)
         return "is in a rule with require, and attach cannot make a call fail";
     if (action->op == OP_TRANSPORT)

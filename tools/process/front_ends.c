@@ -52,12 +52,14 @@ const struct front_end_limit *front_end_limit_of(enum front_end front_end,
 {
     static const struct front_end_limit trial = {
         .certainty = LIMIT_MISSES,
-        .reason = "is of an arm of a trial, which only the preloaded library carries out"};
+        .reason = "is of an arm of a trial: only the preloaded library and `run --supervise` "
+                  "carry out trials"};
     const struct policy_option *option = &policy->options[action->option];
     const struct policy_rule *rule =
         policy_rule_of_action(policy, (uint32_t)(action - policy->actions));
     unsigned modes = 1u << action->mode;
-    if (front_end != FRONT_END_PRELOAD && rule->trial.count != 0)
+    if (front_end != FRONT_END_PRELOAD && front_end != FRONT_END_SUPERVISE &&
+        rule->trial.count != 0)
         return &trial;
     if ((rule->flags & RULE_REQUIRE) != 0)
         modes |= MODE_REQUIRED;

@@ -108,15 +108,14 @@ bool call_is_accepted(const struct socket_handle *socket)
            sockinfo.roles == ROLE_ACCEPT;
 }
 
-void call_tune_accepted(const struct call_context *call, const struct socket_handle *socket)
+void call_tune_accepted(const struct call_context *call, const struct socket_handle *socket,
+                        struct sockinfo *sockinfo)
 {
-    struct sockinfo sockinfo;
     struct traced_call traced;
-    struct application application = application_of(call, socket, &sockinfo, &traced);
+    struct application application = application_of(call, socket, sockinfo, &traced);
     application.phases = CALL_ACCEPT_PHASES;
     application.defaults = call->target->program->defaults;
-    sockinfo_at_accept(&sockinfo);
-    apply_to(call, &application, &sockinfo);
+    apply_to(call, &application, sockinfo);
 }
 
 /* --- the program's own setsockopt() ----------------------------------------------------------- */

@@ -31,8 +31,10 @@ int call_backlog(const struct call_context *call, const struct socket_handle *so
 /* Is this a connection that was accepted? Some five system calls. */
 bool call_is_accepted(const struct socket_handle *socket);
 
-/* Give an accepted socket what its listener could not pass on. */
-void call_tune_accepted(const struct call_context *call, const struct socket_handle *socket);
+/* Give an accepted socket what its listener could not pass on. `sockinfo` is that of
+ * sockinfo_at_accept(). */
+void call_tune_accepted(const struct call_context *call, const struct socket_handle *socket,
+                        struct sockinfo *sockinfo);
 
 /* The program's own setsockopt(): what it passes, as far as it was read. */
 struct call_setting {

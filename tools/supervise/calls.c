@@ -218,6 +218,8 @@ static int tune_and_report(const struct handling *handling, struct sockinfo *soc
     /* A program may call connect() again to learn how the first call ended. */
     if ((phases & BIT(CONNECT)) != 0 && learn_has_connected(KERNEL_SOCKET(fd)))
         tuned = reported = false;
+    if (reported && kind == RECORD_CONNECT)
+        reporter_moment(program->reporter, sockinfo);
     if (tuned)
         failure = call_tune(&handling->call, KERNEL_SOCKET(fd), sockinfo, phases);
     if (tuned && failure == 0 && listening != NULL)
@@ -258,6 +260,21 @@ static bool tunes_accepted(const struct target_program *program)
     return (program->phases & CALL_ACCEPT_PHASES) != 0 && (program->roles & ROLE_ACCEPT) != 0;
 }
 
+/* Give an accepted socket its options. One that takes part in a trial must be reported as what it
+ * was when its arm was decided. */
+static void tune_accepted(const struct handling *handling, int fd)
+{
+    const struct target_program *program = handling->call.target->program;
+    struct sockinfo sockinfo;
+    sockinfo_at_accept(&sockinfo);
+    if (program->reporter != NULL && (program->reports & ROLE_ACCEPT) != 0)
+        reporter_moment(program->reporter, &sockinfo);
+    if ((sockinfo.known & FACT_MOMENT) != 0)
+        reporter_expect(program->reporter, fd, &sockinfo, RECORD_ACCEPT,
+                        handling->call.target->pid);
+    call_tune_accepted(&handling->call, KERNEL_SOCKET(fd), &sockinfo);
+}
+
 /* The first call that names an accepted socket gives it its options. */
 static void treat_accepted(const struct handling *handling, int fd)
 {
@@ -268,7 +285,7 @@ static void treat_accepted(const struct handling *handling, int fd)
     cookie = kernel_get_cookie(fd, SO_COOKIE);
     if (!treated_sockets_has(treated, cookie) && call_is_accepted(KERNEL_SOCKET(fd)) &&
         treated_sockets_add(treated, cookie))
-        call_tune_accepted(&handling->call, KERNEL_SOCKET(fd));
+        tune_accepted(handling, fd);
 }
 
 static int handle_epoll(const struct handling *handling)

@@ -88,11 +88,17 @@ static bool fill_entry(int fd, const struct sockinfo *sockinfo, enum record_kind
     int interface = kernel_get_int(fd, SOL_SOCKET, SO_BINDTOIFINDEX);
 
     *entry = (struct socket_entry){.sockinfo = *sockinfo, .when = reporter_clock(), .kind = kind};
+    /* The helper finds the arm by the time of the record: the interval must be the same. */
+    if ((sockinfo->known & FACT_MOMENT) != 0)
+        entry->when = sockinfo->moment.time_ns;
     if (kernel_get_int(fd, SOL_SOCKET, SO_PROTOCOL) != IPPROTO_TCP ||
         !(entry->cookie = kernel_get_cookie(fd, SO_COOKIE)) ||
         !(entry->netns = kernel_get_cookie(fd, SO_NETNS_COOKIE)))
         return false;
-    sockinfo_learn_type(&entry->sockinfo, kind == RECORD_LISTEN ? PHASE_LISTEN : PHASE_CONNECT,
+    sockinfo_learn_type(&entry->sockinfo,
+                        kind == RECORD_LISTEN   ? PHASE_LISTEN
+                        : kind == RECORD_ACCEPT ? PHASE_ACCEPT
+                                                : PHASE_CONNECT,
                         kernel_get_int(fd, SOL_SOCKET, SO_DOMAIN), SOCK_STREAM, IPPROTO_TCP);
     entry->interface = interface > 0 ? (uint32_t)interface : 0;
     /* The first connections of a listener may be over before a dump finds the listener. */
@@ -109,7 +115,15 @@ static void expect_socket(struct socket_entry *entry, struct target_reporter *re
     entry->pid = pid;
     pthread_mutex_lock(&reports.lock);
     reporter_ring(reporter);
-    reported_sockets_add(&reports.table, entry);
+    if (entry->kind != RECORD_ACCEPT || !reported_sockets_has(&reports.table, entry->cookie))
+        reported_sockets_add(&reports.table, entry);
+    pthread_mutex_unlock(&reports.lock);
+}
+
+void reporter_moment(struct target_reporter *reporter, struct sockinfo *sockinfo)
+{
+    pthread_mutex_lock(&reports.lock);
+    reporter_note_moment(reporter, sockinfo);
     pthread_mutex_unlock(&reports.lock);
 }
 

@@ -45,8 +45,13 @@ struct target_reporter *reporter_of(const char *program, const struct active *ac
 /* What became of setting an option (index into policy->options): 0, errno or RECORD_KEPT. */
 void reporter_note(struct target_reporter *reporter, uint32_t option, unsigned result);
 
+/* A connection begins: note in its sockinfo what its arm in a trial depends on. Nothing is noted
+ * where no trial concerns the program, or while no helper reads its ring. */
+void reporter_moment(struct target_reporter *reporter, struct sockinfo *sockinfo);
+
 /* RECORD_CONNECT or RECORD_LISTEN: a process is about to do so with the socket of which `fd` is a
- * duplicate, and for which `sockinfo` was made. */
+ * duplicate, and for which `sockinfo` was made. RECORD_ACCEPT: it has accepted it; where that is
+ * reported already, this does nothing. */
 void reporter_expect(struct target_reporter *reporter, int fd, const struct sockinfo *sockinfo,
                      enum record_kind kind, pid_t pid);
 

@@ -56,6 +56,12 @@ struct socket_entry *reported_sockets_add(struct reported_sockets *table,
     return entry;
 }
 
+bool reported_sockets_has(const struct reported_sockets *table, uint64_t cookie)
+{
+    const struct socket_entry *entry = find_entry(table, cookie);
+    return entry != NULL && entry->reported;
+}
+
 /* --- records ---------------------------------------------------------------------------------- */
 
 static void take_ends(struct socket_entry *entry, const struct sock_diag_target *target)

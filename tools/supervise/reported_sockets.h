@@ -49,6 +49,9 @@ struct reported_sockets {
 struct socket_entry *reported_sockets_add(struct reported_sockets *table,
                                           const struct socket_entry *like);
 
+/* Is there a socket of this cookie that is reported already? */
+bool reported_sockets_has(const struct reported_sockets *table, uint64_t cookie);
+
 /* Take what sock_diag says about a socket: it was found by a dump, or destroyed. `context` is the
  * table. */
 void reported_sockets_take(void *context, const struct sock_diag_answer *answer);

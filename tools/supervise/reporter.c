@@ -101,6 +101,18 @@ void reporter_note(struct target_reporter *reporter, uint32_t option, unsigned r
     __atomic_store_n(&reporter->results[option], (uint16_t)result, __ATOMIC_RELAXED);
 }
 
+void reporter_note_moment(struct target_reporter *reporter, struct sockinfo *sockinfo)
+{
+    uint64_t now = reporter_clock();
+    const struct ring *ring =
+        reporter->plan.head.version == REGISTRATION_WITH_TRIALS ? reporter_ring(reporter) : NULL;
+    if (ring == NULL || !ring_is_read(ring, now))
+        return;
+    sockinfo->moment.time_ns = now;
+    sockinfo->moment.ended = __atomic_load_n(&ring->header.ended, __ATOMIC_RELAXED);
+    sockinfo->known |= FACT_MOMENT;
+}
+
 static uint16_t protocol_of_bit(unsigned protocol)
 {
     return protocol == PROTOCOL_MPTCP ? IPPROTO_MPTCP

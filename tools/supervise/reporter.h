@@ -17,6 +17,9 @@ struct target_reporter *reporter_find(const struct policy *policy, const char *p
 /* Its ring, registered again if that is due; NULL if there is no helper. */
 struct ring *reporter_ring(struct target_reporter *reporter);
 
+/* As reporter_moment(). */
+void reporter_note_moment(struct target_reporter *reporter, struct sockinfo *sockinfo);
+
 /* Write the record of a socket into the ring of its reporter, if the socket is of the network
  * namespace in which the helper looks for it. */
 void reporter_put(const struct socket_entry *entry);
