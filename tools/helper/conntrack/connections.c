@@ -4,8 +4,9 @@
  *
  * They lie in chunks of CHUNK places. A place is the cursor of a walk: a connection keeps its own
  * from open to close, so a walk over the places meets it once. Chunks that become empty are let
- * go. A table of open addressing finds the place by the identity. Closed ones are moved into a
- * ring, numbered from the first that ever closed.
+ * go, but some are kept for a while, since the first touch of new memory costs more than a short
+ * connection. A table of open addressing finds the place by the identity. Closed ones are moved
+ * into a ring, numbered from the first that ever closed.
  */
 #include "connections.h"
 #include "aggregates.h"
@@ -18,6 +19,7 @@
 #include <string.h>
 
 #define CHUNK        256u /* places; a multiple of 64 */
+#define SPARES_MAX   8u   /* chunks */
 #define TABLE_MIN    1024u
 #define OPTION_NAMES 512u
 #define NO_PLACE     UINT32_MAX
@@ -32,7 +34,9 @@ struct chunk {
 struct connections {
     struct chunk **chunks; /* NULL where a chunk was let go */
     size_t chunk_count;
-    size_t roomy; /* no chunk before this one has a free place */
+    size_t roomy;                     /* no chunk before this one has a free place */
+    struct chunk *spares[SPARES_MAX]; /* empty */
+    size_t spare_count;
     uint32_t *table;
     size_t table_size; /* a power of two */
     size_t open;
@@ -101,6 +105,19 @@ static struct connection *look_into(const struct connections *all, uint32_t plac
     return used ? at_place(all, place) : NULL;
 }
 
+static struct chunk *new_chunk(struct connections *all)
+{
+    return all->spare_count > 0 ? all->spares[--all->spare_count] : calloc(1, sizeof(struct chunk));
+}
+
+static void let_go_chunk(struct connections *all, struct chunk *chunk)
+{
+    if (all->spare_count < SPARES_MAX)
+        all->spares[all->spare_count++] = chunk;
+    else
+        free(chunk);
+}
+
 static struct chunk *chunk_with_room(struct connections *all, size_t *index)
 {
     struct chunk **more;
@@ -117,7 +134,7 @@ static struct chunk *chunk_with_room(struct connections *all, size_t *index)
         all->chunks[all->chunk_count++] = NULL;
     }
     if (!all->chunks[i])
-        all->chunks[i] = calloc(1, sizeof(struct chunk));
+        all->chunks[i] = new_chunk(all);
     return all->chunks[i];
 }
 
@@ -150,7 +167,7 @@ static void free_place(struct connections *all, uint32_t place)
         all->roomy = index;
     /* One empty chunk is kept, so that a lone connection that comes and goes costs nothing. */
     if (--chunk->count == 0 && index > 0) {
-        free(chunk);
+        let_go_chunk(all, chunk);
         all->chunks[index] = NULL;
         while (all->chunk_count > 0 && !all->chunks[all->chunk_count - 1])
             all->chunk_count--;
@@ -272,6 +289,8 @@ void connections_free(struct connections *all)
     free_all_options(all);
     for (size_t i = 0; i < all->chunk_count; i++)
         free(all->chunks[i]);
+    while (all->spare_count > 0)
+        free(all->spares[--all->spare_count]);
     free(all->chunks);
     free(all->table);
     free(all->history);
@@ -327,6 +346,7 @@ struct connections_size connections_size(const struct connections *all)
 
     for (size_t i = 0; i < all->chunk_count; i++)
         size.memory += all->chunks[i] ? sizeof(struct chunk) : 0;
+    size.memory += all->spare_count * sizeof(struct chunk);
     size.memory += sizeof *all + all->chunk_count * sizeof(struct chunk *) +
                    all->table_size * sizeof *all->table +
                    all->history_size * sizeof(struct connection) + all->aggregates.memory +
@@ -356,6 +376,9 @@ const struct aggregates *connections_aggregates(const struct connections *all)
 
 void connections_expire(struct connections *all, uint64_t now, uint64_t keep)
 {
+    const size_t kept = all->spare_count / 2;
+    while (all->spare_count > kept)
+        free(all->spares[--all->spare_count]);
     aggregates_expire(&all->aggregates, now, keep);
 }
 
