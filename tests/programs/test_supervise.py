@@ -530,19 +530,26 @@ print(*(each.getsockopt(socket.SOL_SOCKET, socket.SO_PRIORITY) for each in (boun
 
 
 def test_fast_open(supervised, silent_listener):
-    """sendto() with MSG_FASTOPEN connects."""
+    """With MSG_FASTOPEN, sendto(), sendmsg() and the first message of sendmmsg() connect."""
     listener = silent_listener("inet")
     one = supervised([program("python3"), "-c", f"""
-import socket, struct
+import ctypes, socket, struct
 to = ("127.0.0.1", {listener.getsockname()[1]})
 one = socket.socket()
 one.sendto(b"x", socket.MSG_FASTOPEN, to)
 other = socket.socket()
 other.sendmsg([b"x"], [], socket.MSG_FASTOPEN, to)
-print(*(each.getsockopt(6, socket.TCP_USER_TIMEOUT) for each in (one, other)))
+third = socket.socket()
+name = struct.pack("=H2s4s8x", 2, to[1].to_bytes(2, "big"), socket.inet_aton(to[0]))
+where = ctypes.create_string_buffer(name, 16)
+part = (ctypes.c_void_p * 2)(ctypes.addressof(where), 1)
+messages = (ctypes.c_void_p * 8)(ctypes.addressof(where), 16, ctypes.addressof(part), 1)
+libc = ctypes.CDLL(None)
+assert libc.sendmmsg(third.fileno(), messages, 1, socket.MSG_FASTOPEN) == 1
+print(*(each.getsockopt(6, socket.TCP_USER_TIMEOUT) for each in (one, other, third)))
 """])
-    assert one.wait() == 0
-    assert one.output == "33000 33000\n"
+    assert one.wait() == 0, one.output
+    assert one.output == "33000 33000 33000\n"
 
 
 def test_unix_sockets(supervised):

@@ -56,7 +56,7 @@ struct call_data {
     socklen_t length; /* 0: none, or not readable */
 };
 
-/* Of a msghdr only the head is wanted. */
+/* Of a msghdr, with which a mmsghdr begins, only the head is wanted. */
 union message_head {
     struct {
         uint64_t name;
@@ -129,7 +129,8 @@ static enum target_result read_caller(const struct target_context *context, pid_
         from = (struct remote_memory){call->arguments[4], (uint32_t)call->arguments[5]};
     else if (call->kind == NOTIFIED_SETSOCKOPT)
         from = option_value(call);
-    else if (call->kind == NOTIFIED_SENDMSG && result == TARGET_FOUND)
+    else if ((call->kind == NOTIFIED_SENDMSG || call->kind == NOTIFIED_SENDMMSG) &&
+             result == TARGET_FOUND)
         result = read_message(context, tid, call, &from);
     if (result != TARGET_FOUND)
         return result;
@@ -343,6 +344,7 @@ static int dispatch_call(const struct handling *handling, const struct notified_
     case NOTIFIED_CONNECT:
     case NOTIFIED_SENDTO:
     case NOTIFIED_SENDMSG:
+    case NOTIFIED_SENDMMSG:
         return handle_address(handling, PHASE_CONNECT, data);
     case NOTIFIED_LISTEN:
         return handle_listen(handling, call);

@@ -26,10 +26,15 @@ static const struct {
     const char *name;
     uint32_t socketcall;
 } calls[NOTIFIED_COUNT] = {
-    [NOTIFIED_BIND] = {"bind", 2},        [NOTIFIED_CONNECT] = {"connect", 3},
-    [NOTIFIED_LISTEN] = {"listen", 4},    [NOTIFIED_SENDTO] = {"sendto", 11},
-    [NOTIFIED_SENDMSG] = {"sendmsg", 16}, [NOTIFIED_SETSOCKOPT] = {"setsockopt", 14},
-    [NOTIFIED_EPOLL] = {"epoll_ctl", 0},  [NOTIFIED_URING] = {"io_uring_setup", 0},
+    [NOTIFIED_BIND] = {"bind", 2},
+    [NOTIFIED_CONNECT] = {"connect", 3},
+    [NOTIFIED_LISTEN] = {"listen", 4},
+    [NOTIFIED_SENDTO] = {"sendto", 11},
+    [NOTIFIED_SENDMSG] = {"sendmsg", 16},
+    [NOTIFIED_SENDMMSG] = {"sendmmsg", 20},
+    [NOTIFIED_SETSOCKOPT] = {"setsockopt", 14},
+    [NOTIFIED_EPOLL] = {"epoll_ctl", 0},
+    [NOTIFIED_URING] = {"io_uring_setup", 0},
 };
 
 /* --- what a policy needs ---------------------------------------------------------------------- */
@@ -50,6 +55,12 @@ static bool needs_bind(const struct policy *policy, const struct policy_rule *ru
     return action->phases & BIT(BIND) || (action->phases & BIT(SOCKET) && (early || datagram));
 }
 
+static void add_connecting_calls(struct needs *needs)
+{
+    needs->calls[NOTIFIED_CONNECT] = needs->calls[NOTIFIED_SENDTO] = true;
+    needs->calls[NOTIFIED_SENDMSG] = needs->calls[NOTIFIED_SENDMMSG] = true;
+}
+
 static void add_action(struct needs *needs, const struct policy *policy,
                        const struct policy_rule *rule, const struct policy_action *action)
 {
@@ -66,8 +77,7 @@ static void add_action(struct needs *needs, const struct policy *policy,
     if (phases & (BIT(SOCKET) | BIT(LISTEN)) && rule->roles & (ROLE_LISTEN | ROLE_ACCEPT))
         needs->calls[NOTIFIED_LISTEN] = true;
     if (phases & (BIT(SOCKET) | BIT(CONNECT))) {
-        needs->calls[NOTIFIED_CONNECT] = true;
-        needs->calls[NOTIFIED_SENDTO] = needs->calls[NOTIFIED_SENDMSG] = true;
+        add_connecting_calls(needs);
     }
     needs->calls[NOTIFIED_BIND] |= phases && needs_bind(policy, rule, action);
 }
@@ -80,8 +90,7 @@ static void add_report(struct needs *needs, const struct policy_rule *rule)
     if (rule->roles & (ROLE_LISTEN | ROLE_ACCEPT))
         needs->calls[NOTIFIED_LISTEN] = true;
     if (rule->roles & ROLE_CONNECT)
-        needs->calls[NOTIFIED_CONNECT] = needs->calls[NOTIFIED_SENDTO] =
-            needs->calls[NOTIFIED_SENDMSG] = true;
+        add_connecting_calls(needs);
 }
 
 /* The first notified call on an accepted socket gives it what its listener could not. */
@@ -175,6 +184,7 @@ static int add_call(scmp_filter_ctx filter, enum notified call, const struct pol
 
     switch (call) {
     case NOTIFIED_SENDTO:
+    case NOTIFIED_SENDMMSG:
         return seccomp_rule_add(filter, SCMP_ACT_NOTIFY, number, 1, FLAG_IN(3, MSG_FASTOPEN));
     case NOTIFIED_SENDMSG:
         return seccomp_rule_add(filter, SCMP_ACT_NOTIFY, number, 1, FLAG_IN(2, MSG_FASTOPEN));
@@ -193,8 +203,8 @@ static int add_call(scmp_filter_ctx filter, enum notified call, const struct pol
 }
 
 /* A call with conditions, by way of socketcall(2), whose arguments lie in memory, out of the
- * filter's sight: so all sendto(), sendmsg() and setsockopt() there. Nothing where it does not
- * exist. */
+ * filter's sight: so all sendto(), sendmsg(), sendmmsg() and setsockopt() there. Nothing where it
+ * does not exist. */
 static int add_socketcall(scmp_filter_ctx filter, enum notified call)
 {
     return seccomp_rule_add(filter, SCMP_ACT_NOTIFY, seccomp_syscall_resolve_name("socketcall"), 1,
@@ -205,7 +215,8 @@ static bool is_conditional(enum notified call, const struct needs *needs)
 {
     if (call == NOTIFIED_BIND || call == NOTIFIED_CONNECT)
         return !needs->unix_sockets;
-    return call == NOTIFIED_SENDTO || call == NOTIFIED_SENDMSG || call == NOTIFIED_SETSOCKOPT;
+    return call == NOTIFIED_SENDTO || call == NOTIFIED_SENDMSG || call == NOTIFIED_SENDMMSG ||
+           call == NOTIFIED_SETSOCKOPT;
 }
 
 /* All rules. Returns 0 or a negative errno, as libseccomp does. */
@@ -309,6 +320,7 @@ static const struct numbers own_numbers = {
               [NOTIFIED_LISTEN] = SYS_listen,
               [NOTIFIED_SENDTO] = SYS_sendto,
               [NOTIFIED_SENDMSG] = SYS_sendmsg,
+              [NOTIFIED_SENDMMSG] = SYS_sendmmsg,
               [NOTIFIED_SETSOCKOPT] = SYS_setsockopt,
               [NOTIFIED_EPOLL] = SYS_epoll_ctl,
               [NOTIFIED_URING] = SYS_io_uring_setup},
@@ -323,6 +335,7 @@ static const struct numbers x86_numbers = {
               [NOTIFIED_LISTEN] = 363,
               [NOTIFIED_SENDTO] = 369,
               [NOTIFIED_SENDMSG] = 370,
+              [NOTIFIED_SENDMMSG] = 345,
               [NOTIFIED_SETSOCKOPT] = 366,
               [NOTIFIED_EPOLL] = 255,
               [NOTIFIED_URING] = 425},
@@ -359,7 +372,7 @@ void notified_unpack(struct notified_call *call, const uint32_t words[6])
 
 bool notified_matters(const struct notified_call *call)
 {
-    if (call->kind == NOTIFIED_SENDTO)
+    if (call->kind == NOTIFIED_SENDTO || call->kind == NOTIFIED_SENDMMSG)
         return call->arguments[3] & MSG_FASTOPEN;
     if (call->kind == NOTIFIED_SENDMSG)
         return call->arguments[2] & MSG_FASTOPEN;

@@ -16,6 +16,7 @@ enum notified {
     NOTIFIED_LISTEN,
     NOTIFIED_SENDTO,     /* only with MSG_FASTOPEN, which connects */
     NOTIFIED_SENDMSG,    /* the same */
+    NOTIFIED_SENDMMSG,   /* the same; its first message connects */
     NOTIFIED_SETSOCKOPT, /* only of options that a rule guards or gives to accepted sockets */
     NOTIFIED_EPOLL,      /* epoll_ctl(EPOLL_CTL_ADD): mostly the first call on an accepted socket */
     NOTIFIED_URING,      /* io_uring_setup: to warn */
