@@ -921,6 +921,20 @@ sys.stdin.readline()
     assert "the socket is gone" in socktune("apply", "--undo", notes).stdout
 
 
+def test_nothing_is_set_that_could_not_be_undone(connected, rules_for, socktune, directory):
+    """The file cannot be written, or holds what an earlier run has saved."""
+    one, fds = connected()
+    rules = rules_for("calls", "TCP_KEEPCNT = 4;")
+    earlier = directory / "earlier.json"
+    earlier.write_text("{}", encoding="ascii")
+    for path in (directory / "nowhere" / "undo.json", directory, earlier):
+        result = socktune("apply", "-c", rules, "--save", path, one.pid)
+        assert (result.returncode, result.stdout) == (1, "")
+        assert str(path) in result.stderr
+    assert one.look(fds["accept"]).option("TCP_KEEPCNT") == 9
+    assert earlier.read_text(encoding="ascii") == "{}"
+
+
 @pytest.mark.parametrize("text", ["", "{}", '{"version": 2, "sockets": []}',
                                   '{"version": 1, "sockets": [{}]}'])
 def test_undo_of_a_wrong_file(text, directory, socktune):

@@ -233,8 +233,11 @@ int apply_run_rounds(struct apply_run *run, pid_t *named, size_t count, double p
     run->active_rules = calloc(policy->rule_count + 1u, sizeof(uint32_t));
     run->result = malloc(sizeof *run->result);
     if (!run->active_rules || !run->result ||
-        reconciler_make(&run->reconciler, policy, run->dry_run) != 0) {
+        reconciler_make(&run->reconciler, policy, run->dry_run) != 0)
         status = command_failure("%s", strerror(errno));
+    else if (run->save != NULL && !run->dry_run)
+        status = undo_prepare(run->save);
+    if (status != 0) {
         free(named);
     } else {
         run_rounds(run, named, count, pause);

@@ -17,6 +17,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 enum { VERSION = 1 };
@@ -56,6 +57,22 @@ void undo_note(json_t *undo, const struct policy *policy, const struct process *
                                         "inode", (json_int_t)socket->inode, "cookie",
                                         (json_int_t)description->cookie, "options", options));
     json_decref(options);
+}
+
+int undo_prepare(const char *path)
+{
+    struct stat status;
+    json_t *nothing;
+    int result;
+
+    if (stat(path, &status) == 0 && S_ISREG(status.st_mode) && status.st_size > 0)
+        return command_failure("%s: there is such a file already, and what it says could not be "
+                               "undone any more; name another one",
+                               path);
+    nothing = json_array();
+    result = undo_save(nothing, path);
+    json_decref(nothing);
+    return result;
 }
 
 int undo_save(json_t *undo, const char *path)
