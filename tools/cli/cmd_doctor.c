@@ -6,8 +6,8 @@
 #include "console.h"
 #include "doctor_report.h"
 #include "front_end_limits.h"
+#include "process_list.h"
 
-#include <errno.h>
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
@@ -32,19 +32,6 @@ void doctor_find(struct doctor_report *report, enum finding_kind kind, const cha
                                     id, "text", json_text(text), "advice", advice));
     free(text);
     report->obstructed |= kind == FINDING_OBSTACLE;
-}
-
-/* A process id, or 0 if that is none but a program's name. */
-static pid_t parse_pid(const char *text)
-{
-    char *end;
-    long pid;
-
-    if (*text < '0' || *text > '9')
-        return 0;
-    errno = 0;
-    pid = strtol(text, &end, 10);
-    return *end == '\0' && errno == 0 && pid > 0 && pid <= INT32_MAX ? (pid_t)pid : 0;
 }
 
 static int print_report(struct doctor_report *report, bool json)
@@ -87,7 +74,8 @@ static int cmd_doctor(int argc, char **argv)
         return status;
     report.findings = json_array();
     report.root = json_pack("{s:O}", "findings", report.findings);
-    pid = argc - first == 1 ? parse_pid(argv[first]) : 0;
+    if (argc - first != 1 || !read_pid(argv[first], &pid))
+        pid = 0; /* a program */
     status = pid ? doctor_examine_process(&report, pid, arguments.rules)
                  : doctor_examine_program(&report, argv + first, arguments.rules);
     if (status == 0)

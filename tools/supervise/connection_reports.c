@@ -31,12 +31,13 @@
 #define MILLISECOND UINT64_C(1000000)
 #define SOON_MS     250
 #define IDLE_MS     1000
-/* What closes by itself gets so long, and so long if there is a throng. */
+/* At the end: how long to wait for sockets that are still closing, and at most if messages keep
+ * coming. */
 #define FINISH_NS    (4 * SECOND)
 #define DRAIN_NS     (10 * SECOND)
 #define READ_AT_ONCE 16u /* messages, while callers wait for the lock */
-/* Times the time that a dump takes must pass before the next; but no longer than that, for what it
- * takes is mostly waiting where much else goes on. */
+/* The pause after a dump is DUMP_SHARE times the time that it took, and PAUSE_MAX_NS at most: on a
+ * busy machine a dump mostly waits. */
 #define DUMP_SHARE    20u
 #define PAUSE_MAX_NS  (2 * SECOND)
 #define OPENED_MAX    64u
@@ -81,7 +82,7 @@ struct target_reporter *reporter_of(const char *program, const struct active *ac
 
 /* --- sockets ---------------------------------------------------------------------------------- */
 
-/* What is asked of the socket itself. False if it is none that sock_diag tells us about. */
+/* Ask the socket itself. False if sock_diag sends no messages about such a socket. */
 static bool fill_entry(int fd, const struct sockinfo *sockinfo, enum record_kind kind,
                        struct socket_entry *entry)
 {
@@ -271,7 +272,8 @@ static int finish_once(unsigned last)
                : more;
 }
 
-/* What was open at the end goes on closing by itself, and may not have been met by a dump. */
+/* Sockets that were open at the end are closed by the kernel later, and perhaps no dump has found
+ * them yet. */
 void reports_finish(void)
 {
     const struct timespec pause = {.tv_nsec = 10 * (long)MILLISECOND};

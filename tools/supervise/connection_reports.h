@@ -4,7 +4,7 @@
  *
  * A notified call has not happened yet, accept() is not notified, and no duplicate of a socket may
  * outlive the notification. So what a call is about to open is noted by the socket's cookie, and a
- * thread that listens to sock_diag, as the helper does, tells what came of it.
+ * thread that listens to sock_diag, as the helper does, finds out whether it succeeded.
  *
  * What is reported to a reporter may be reported by any thread.
  */
@@ -19,7 +19,8 @@
 /* A program, as it is registered with the helper. */
 struct target_reporter;
 
-/* Before it begins: note the sockets that this process has open, for reports_inherited(). */
+/* Before the program starts: note the sockets that this process has open, for reports_inherited().
+ */
 void reports_note_opened(void);
 
 /* Begin, if a rule of the policy reports. The helper is looked for as the environment says. */
@@ -28,7 +29,7 @@ void reports_start(const struct policy *policy);
 /* The sockets noted are those of a process with these active rules. */
 void reports_inherited(const char *program, const struct active *active, pid_t pid);
 
-/* All programs have ended: report_entry what is left to report_entry. Takes up to some seconds. */
+/* All programs have ended: report what is left. Takes up to some seconds. */
 void reports_finish(void);
 
 /* In a forked child: what the parent knew is not known here. */
@@ -49,9 +50,9 @@ void reporter_note(struct target_reporter *reporter, uint32_t option, unsigned r
  * where no trial concerns the program, or while no helper reads its ring. */
 void reporter_moment(struct target_reporter *reporter, struct sockinfo *sockinfo);
 
-/* RECORD_CONNECT or RECORD_LISTEN: a process is about to do so with the socket of which `fd` is a
- * duplicate, and for which `sockinfo` was made. RECORD_ACCEPT: it has accepted it; where that is
- * reported already, this does nothing. */
+/* A process is about to call connect() or listen() (`kind`) on a socket, or has accepted it
+ * (RECORD_ACCEPT; nothing happens if that has been reported): `fd` is a duplicate of it, `sockinfo`
+ * what is known about it. */
 void reporter_expect(struct target_reporter *reporter, int fd, const struct sockinfo *sockinfo,
                      enum record_kind kind, pid_t pid);
 

@@ -56,7 +56,7 @@ struct notified_call {
 /* "connect", "epoll_ctl" ... */
 const char *notified_name(enum notified kind);
 
-/* Tell which call it is. Returns 0, or -1 if it is none of ours. */
+/* Find out which call it is. Returns 0, or -1 if the filter does not ask about it. */
 int notified_identify(const struct seccomp_data *data, struct notified_call *call);
 
 /* The arguments, read from where `packed` says. */

@@ -36,7 +36,6 @@ static void remove_entry(struct reported_sockets *table, struct socket_entry *en
     free(entry);
 }
 
-/* One more, or the same once more: a second connect(). */
 struct socket_entry *reported_sockets_add(struct reported_sockets *table,
                                           const struct socket_entry *like)
 {
@@ -128,7 +127,7 @@ static struct socket_entry *add_accepted(struct reported_sockets *table,
 
     if (!listener || !answer->target.flow.remote_port)
         return NULL;
-    /* It may be gone before a dump meets it, but has listened, as this proves. */
+    /* The listener may be gone before a dump finds it; the accepted socket proves that it was. */
     if (!listener->reported)
         report_entry(table, listener);
     entry.cookie = answer->target.cookie;
@@ -158,8 +157,8 @@ static bool was_connected(const struct sock_diag_answer *answer)
     return tcp_info_get(tcp_info_find("bytes_acked"), &info, &acked) == TCP_INFO_VALUE && acked > 0;
 }
 
-/* A program that ends closes its listener first. What that accepted is known by it until a dump
- * that began later has met those that go on. */
+/* A program that ends closes its listener first. The entry stays, so that sockets that it accepted
+ * are recognised, until a dump that began later has found those that live. */
 static void close_listener(struct reported_sockets *table, struct socket_entry *listener)
 {
     table->expected -= !listener->reported;
@@ -186,7 +185,7 @@ static void take_found(struct reported_sockets *table, const struct sock_diag_an
 {
     struct socket_entry *entry = find_entry(table, answer->target.cookie);
 
-    /* What nobody has open (yet) has an end of its own coming, or is in the queue of accept(). */
+    /* A socket that no process has open is in the accept queue, or is about to be destroyed. */
     if (!answer->owned && !table->finishing)
         return;
     if (!entry && answer->state != TCP_LISTEN)
@@ -208,7 +207,8 @@ void reported_sockets_take(void *context, const struct sock_diag_answer *answer)
         take_found(table, answer);
 }
 
-/* What a whole dump has not met is gone, its end having been lost; or has not come about. */
+/* What a whole dump has not found is gone and its message was lost, or its call is still waiting.
+ */
 void reported_sockets_forget_lost(struct reported_sockets *table)
 {
     struct socket_entry *next;
