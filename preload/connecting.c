@@ -35,7 +35,8 @@ bool connecting_begin(struct connecting *connecting, int fd, const struct sockad
     bool again = false;
     connecting->reported = false;
     connecting->cookie = 0;
-    connecting->tuned = sockinfo_at_address(&connecting->sockinfo, PHASE_CONNECT, address, length);
+    connecting->tuned =
+        tune_begin_at_address(&connecting->sockinfo, fd, PHASE_CONNECT, address, length);
     if (connecting->tuned) {
         again = reconnect_note(fd);
         connecting->tuned = !again || !learn_has_connected(OWN_SOCKET(fd));

@@ -16,11 +16,12 @@
 #include "bound.h"
 #include "kernel.h"
 #include "learn.h"
+#include "readable.h"
 #include "trace.h"
 
 #include <errno.h>
 
-enum { NO_OPTION = POLICY_OPTIONS_MAX };
+enum { READ_MOST = 8 }; /* bytes of the program's value: a bound is at most such a number */
 
 /* The program's call. */
 struct own_setting {
@@ -66,27 +67,14 @@ static bool find_ruling(const struct own_setting *setting, enum sibling_effect e
     return false;
 }
 
-/* Can an int be read there? An option tells that nobody can set: the kernel reads an int, and then
- * says that there is no such option. */
-static bool is_readable(const struct own_setting *setting, size_t offset)
-{
-    return setting->length < sizeof(int) ||
-           kernel_setsockopt(setting->fd, SOL_SOCKET, SO_TYPE,
-                             (const char *)setting->value + offset, sizeof(int)) == 0 ||
-           errno != EFAULT;
-}
-
 /* Would the kernel refuse the value, for its length or its place? */
 static bool is_refused(const struct own_setting *setting, const struct policy_option *option)
 {
     if ((int)setting->length < 0 || setting->length < option->least)
         return true;
-    if (setting->length == 0)
-        return false;
-    if (!sockinfo_is_pointer(setting->value))
-        return true;
-    return !is_readable(setting, 0) ||
-           (setting->length >= sizeof(uint64_t) && !is_readable(setting, sizeof(int)));
+    return setting->length != 0 &&
+           !readable_memory(setting->fd, setting->value,
+                            setting->length < READ_MOST ? setting->length : READ_MOST);
 }
 
 /* Does the value keep within the bound that holds, if it is one? */

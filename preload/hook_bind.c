@@ -14,7 +14,7 @@ __attribute__((visibility("default"))) int bind(int fd, const struct sockaddr *a
 {
     struct sockinfo sockinfo;
     if (tunes_at(PHASE_BIT(PHASE_BIND)) &&
-        sockinfo_at_address(&sockinfo, PHASE_BIND, address, length)) {
+        tune_begin_at_address(&sockinfo, fd, PHASE_BIND, address, length)) {
         int failure = tune(fd, &sockinfo, PHASE_BIND);
         if (failure != 0) {
             errno = failure;

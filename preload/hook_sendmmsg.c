@@ -4,6 +4,7 @@
  * calls pass through, and may be the first of a UDP socket.
  */
 #include "connecting.h"
+#include "readable.h"
 #include "real.h"
 
 /* Not in line, so that other calls pass through with a small frame. */
@@ -23,7 +24,7 @@ __attribute__((visibility("default"))) int sendmmsg(int fd, struct mmsghdr *mess
                                                     unsigned count, int flags)
 {
     if (__builtin_expect((flags & MSG_FASTOPEN) != 0, 0) && connecting_concerns_us() &&
-        count != 0 && sockinfo_is_pointer(messages))
+        count != 0 && readable_memory(fd, messages, sizeof *messages))
         return sendmmsg_tuned(fd, messages, count, flags);
     int result = real.sendmmsg(fd, messages, count, flags);
     if (result > 0 && reports(ROLE_DATAGRAM))

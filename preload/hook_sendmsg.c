@@ -4,6 +4,7 @@
  * through, and may be the first of a UDP socket.
  */
 #include "connecting.h"
+#include "readable.h"
 #include "real.h"
 
 /* Not in line, so that other calls pass through with a small frame. */
@@ -22,7 +23,7 @@ __attribute__((visibility("default"))) ssize_t sendmsg(int fd, const struct msgh
                                                        int flags)
 {
     if (__builtin_expect((flags & MSG_FASTOPEN) != 0, 0) && connecting_concerns_us() &&
-        sockinfo_is_pointer(message))
+        readable_memory(fd, message, sizeof *message))
         return sendmsg_tuned(fd, message, flags);
     ssize_t result = real.sendmsg(fd, message, flags);
     if (result >= 0 && reports(ROLE_DATAGRAM))

@@ -6,6 +6,7 @@
 
 #include "apply.h"
 #include "learn.h"
+#include "readable.h"
 #include "reconnect.h"
 #include "record.h"
 #include "report.h"
@@ -15,6 +16,14 @@
 #include <errno.h>
 
 struct state state;
+
+/* The kernel refuses a longer address unread (net/socket.c). */
+bool tune_begin_at_address(struct sockinfo *sockinfo, int fd, enum phase phase,
+                           const struct sockaddr *address, socklen_t length)
+{
+    return length <= sizeof(struct sockaddr_storage) && readable_memory(fd, address, length) &&
+           sockinfo_at_address(sockinfo, phase, address, length);
+}
 
 void tune_decide(int fd, struct sockinfo *sockinfo, enum phase phase, unsigned phases,
                  struct decision *decision)

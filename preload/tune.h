@@ -23,6 +23,11 @@ static inline bool tunes_at(unsigned phases)
     return __builtin_expect((state.phases & phases) != 0, 0);
 }
 
+/* sockinfo_at_address() for an address that the program passes to bind() or connect(). False also
+ * if it cannot be read: the kernel then answers the call (readable.h). Keeps errno. */
+bool tune_begin_at_address(struct sockinfo *sockinfo, int fd, enum phase phase,
+                           const struct sockaddr *address, socklen_t length);
+
 /*
  * Match `sockinfo` and carry out, on `fd`, what wins at the phase. Facts that a rule needs are
  * asked of the kernel and added to the sockinfo. Keeps errno. Returns 0, or the errno with which

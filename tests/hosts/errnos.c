@@ -7,6 +7,7 @@
 #include "host.h"
 
 #include <fcntl.h>
+#include <sys/mman.h>
 #include <sys/un.h>
 
 #define MARK 4242
@@ -142,6 +143,45 @@ static void calls_that_fail(void)
     close(client);
 }
 
+/* A page of memory, with nothing behind it: `size` bytes at its end. */
+static char *end_of_memory(size_t size)
+{
+    const size_t page = (size_t)sysconf(_SC_PAGESIZE);
+    char *pages = mmap(NULL, 2 * page, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    check(pages != MAP_FAILED && munmap(pages + page, page) == 0);
+    return pages + page - size;
+}
+
+/* Pointers into memory that is not there, or ends too early. */
+static void addresses_that_are_not_there(void)
+{
+    struct sockaddr_in address;
+    int listener = listen_on_loopback(&address, 4), on = 1;
+    const struct {
+        const char *name;
+        size_t there;
+    } rows[] = {{"nothing", 0}, {"the family", 2}, {"half", 8}, {"all", sizeof address}};
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        char *at = end_of_memory(rows[i].there);
+        struct sockaddr *given = (struct sockaddr *)at;
+        struct msghdr message = {.msg_name = at, .msg_namelen = sizeof address};
+        memcpy(at, &address, rows[i].there);
+        int client = socket(AF_INET, SOCK_STREAM, 0), other = socket(AF_INET, SOCK_STREAM, 0);
+        errno = MARK;
+        outcome(rows[i].name, bind(other, given, sizeof address));
+        outcome("sendto", (int)sendto(other, "x", 1, MSG_FASTOPEN, given, sizeof address));
+        outcome("sendmsg", (int)sendmsg(other, &message, MSG_FASTOPEN));
+        outcome("connect", connect(client, given, sizeof address));
+        outcome("sendmsg", (int)sendmsg(other, (struct msghdr *)at, MSG_FASTOPEN));
+        outcome("sendmmsg", sendmmsg(other, (struct mmsghdr *)at, 1, MSG_FASTOPEN));
+        outcome("setsockopt",
+                setsockopt(client, IPPROTO_TCP, TCP_KEEPIDLE, at + rows[i].there, sizeof on));
+        close(client);
+        close(other);
+    }
+    close(listener);
+}
+
 static void other_families(void)
 {
     struct sockaddr_un name = {.sun_family = AF_UNIX};
@@ -212,6 +252,7 @@ int main(void)
     sockets_of_all_kinds();
     calls_that_succeed();
     calls_that_fail();
+    addresses_that_are_not_there();
     other_families();
     descriptor_zero();
     say_descriptors("end");

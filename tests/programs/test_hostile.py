@@ -168,6 +168,19 @@ def test_results_errno_and_descriptor_zero(compare):
     assert "unix priority 0" in tuned.behaviour
 
 
+def test_addresses_and_values_in_memory_that_is_not_there(build, compiled):
+    """EFAULT is the kernel's to answer, also where a rule acts on the address or the value."""
+    rules = """rules = (
+        { match = { remote = "127.0.0.0/8"; }; set = { IP_TTL = 33; }; },
+        { match = { local = "127.0.0.0/8"; role = "connect"; }; set = { SO_REUSEADDR = true; }; },
+        { force = { TCP_KEEPIDLE = 77; SO_KEEPALIVE = true; }; at_least = { SO_SNDBUF = "64K"; };
+          report = true; } );"""
+    plain = run([build.hosts / "errnos"], preloaded(build, None))
+    tuned = run([build.hosts / "errnos"], preloaded(build, compiled(rules)))
+    assert_unharmed(plain, tuned)
+    assert "connect: failed errno 14" in plain.behaviour
+
+
 def test_exec_chain_and_listener_passed_on(build, compiled):
     """A listener from elsewhere is descriptor 3; the program accepts on it and execs itself."""
     def once(environment):
