@@ -2,7 +2,8 @@
 /*
  * Accepted sockets. Most rules are settled on the listener and cost nothing here; what remains are
  * options that are not inherited, rules on the peer, and rules on the local address where the
- * listener stands for all addresses.
+ * listener stands for all addresses; and what a listener of MPTCP could not be given for the plain
+ * TCP sockets that it accepts.
  *
  * The peer's address is asked of the kernel and not read from the caller's buffer: the buffer may
  * be too small or absent, and the caller's pointers are for the kernel to judge (EFAULT).
@@ -10,8 +11,10 @@
 #include "accepted.h"
 
 #include "backlog.h"
+#include "fallback.h"
 #include "inherited.h"
 #include "learn.h"
+#include "multipath.h"
 #include "report.h"
 #include "tune.h"
 
@@ -48,6 +51,15 @@ static void tune_and_report(int fd, unsigned phases)
     report_accept(fd, &sockinfo, &decision);
 }
 
+/* What the listener, which is of MPTCP, could not be given for this plain TCP socket. */
+static __attribute__((noinline)) void tune_fallen_back(int fd, unsigned later)
+{
+    struct sockinfo sockinfo;
+    struct decision decision;
+    fallback_decide(&state.policy, &state.active, OWN_SOCKET(fd), later, &sockinfo, &decision);
+    tune_apply_afterwards(fd, &sockinfo, &decision, FALLBACK_PHASES);
+}
+
 static void tune_by_peer(int fd, unsigned phases)
 {
     struct sockinfo sockinfo;
@@ -70,7 +82,10 @@ static void adopt_and_report(int fd)
 static __attribute__((noinline)) void tune_inherited(int listener, int fd, unsigned phases)
 {
     int saved = errno;
-    phases = phases_of(listener, phases);
+    bool fell_back = (phases & PHASE_FALLBACK) != 0 && multipath_fell_back(listener, fd);
+    phases = phases_of(listener, phases & ~PHASE_FALLBACK);
+    if (fell_back)
+        tune_fallen_back(fd, phases);
     if (waiting_any() && waiting_accepted(listener))
         adopt_and_report(fd);
     else if (reports(ROLE_ACCEPT) && report_finds_ring())
@@ -80,9 +95,16 @@ static __attribute__((noinline)) void tune_inherited(int listener, int fd, unsig
     errno = saved;
 }
 
+static inline unsigned phases_due(void)
+{
+    unsigned phases = state.phases &
+                      (PHASE_BIT(PHASE_ACCEPT) | PHASE_BIT(PHASE_ACCEPT_WILDCARD) | PHASE_FALLBACK);
+    return (phases & PHASE_FALLBACK) != 0 && !multipath_any() ? phases & ~PHASE_FALLBACK : phases;
+}
+
 void tune_accepted(int listener, int fd)
 {
-    unsigned phases = state.phases & (PHASE_BIT(PHASE_ACCEPT) | PHASE_BIT(PHASE_ACCEPT_WILDCARD));
+    unsigned phases = phases_due();
     if (fd >= 0 && (phases != 0 || waiting_any() || reports(ROLE_ACCEPT)))
         tune_inherited(listener, fd, phases);
 }

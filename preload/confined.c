@@ -3,14 +3,11 @@
 
 #include "bytes.h"
 #include "kernel.h"
+#include "late_state.h"
 #include "own_pid.h"
 
 #include <errno.h>
 #include <linux/prctl.h>
-
-/* In a mapping of its own, since the object's data is read-only after the constructor. NULL: nobody
- * watches. Written by the constructor alone. */
-static bool *confined;
 
 /* "Seccomp:\t2": the number behind the tab; -1 if there is no such line. */
 static int seccomp_mode(const char *status, size_t size)
@@ -44,16 +41,14 @@ bool confined_at_start(void)
 
 void confined_watch(bool already)
 {
-    if (confined == NULL)
-        confined = kernel_map(sizeof *confined);
-    if (confined != NULL && already)
-        *confined = true;
+    if (late_state_start() != NULL && already)
+        late_state->confined = true;
     own_pid_start();
 }
 
 bool confined_now(void)
 {
-    return confined == NULL || __atomic_load_n(confined, __ATOMIC_RELAXED);
+    return late_state == NULL || __atomic_load_n(&late_state->confined, __ATOMIC_RELAXED);
 }
 
 /* A vfork()ed child confines itself, and not its parent, whose memory it has. */
@@ -61,6 +56,6 @@ void confined_begin(void)
 {
     int saved = errno;
     if (!confined_now() && !own_pid_is_borrowed())
-        __atomic_store_n(confined, true, __ATOMIC_RELAXED);
+        __atomic_store_n(&late_state->confined, true, __ATOMIC_RELAXED);
     errno = saved;
 }

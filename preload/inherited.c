@@ -11,6 +11,7 @@
 #include "bytes.h"
 #include "kernel.h"
 #include "learn.h"
+#include "multipath.h"
 #include "report.h"
 #include "tune.h"
 
@@ -35,8 +36,11 @@ static void adopt(int fd, const struct active *active)
     if (!learn_history(OWN_SOCKET(fd), &sockinfo))
         return;
     tune_inherited(fd, &sockinfo, active, PHASE_SOCKET);
-    if (active->count != 0 && (sockinfo.roles & ROLE_LISTEN) != 0)
+    if (active->count != 0 && (sockinfo.roles & ROLE_LISTEN) != 0) {
         waiting_count(fd);
+        if (tunes_at(PHASE_FALLBACK))
+            multipath_note_listener(fd, sockinfo.protocols);
+    }
     report_adopted(fd, &sockinfo);
 }
 

@@ -16,6 +16,7 @@
 #include "inherited.h"
 #include "kernel.h"
 #include "load.h"
+#include "multipath.h"
 #include "own_executable.h"
 #include "process_start.h"
 #include "protect.h"
@@ -112,10 +113,10 @@ static void publish(const struct identity *identity, void *extra,
     if ((phases & (PHASE_BIT(PHASE_CONNECT) | PHASE_BIT(PHASE_CONNECTED))) != 0 ||
         (reported & (ROLE_CONNECT | ROLE_DATAGRAM)) != 0)
         reconnect_start();
+    __atomic_store_n(&state.reports, reported, __ATOMIC_RELEASE);
+    __atomic_store_n(&state.phases, phases | multipath_start(), __ATOMIC_RELEASE);
     if (handed_over != 0 && (phases != 0 || reported != 0))
         adopt_sockets(handed_over, reported != 0);
-    __atomic_store_n(&state.reports, reported, __ATOMIC_RELEASE);
-    __atomic_store_n(&state.phases, phases, __ATOMIC_RELEASE);
 }
 
 static bool asks_for_path(const struct policy *policy)

@@ -16,6 +16,8 @@
 #include <netinet/in.h>
 #include <poll.h>
 #include <string.h>
+#include <sys/mman.h>
+#include <sys/syscall.h>
 #include <sys/time.h>
 #include <time.h>
 #include <unistd.h>
@@ -265,5 +267,53 @@ Test(facts, both_numbers_of_rcvtimeo_are_one_option)
         cr_skip("no SO_RCVTIMEO_NEW before Linux 5.1");
     cr_assert(getsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &plain, &length) == 0);
     cr_expect(plain.tv_sec == 7 && plain.tv_usec == 0);
+    close(fd);
+}
+
+/* --- plain TCP connections to a listener of MPTCP --------------------------------------------- */
+
+/* accept() returns a TCP socket, which has what the listener was given as a TCP socket; the
+ * listener refuses what MPTCP has not. An MPTCP socket refuses a look at SO_TYPE without reading.
+ */
+Test(facts, mptcp_listener_accepts_plain_tcp)
+{
+    const struct transport *mptcp = transport_named("mptcp4");
+    int listener, client, accepted, number = 4000;
+
+    if (!transport_exists(mptcp))
+        cr_skip("no MPTCP");
+    listener = open_socket(mptcp);
+    client = open_socket(transport_named("tcp4"));
+    set_int(listener, IPPROTO_TCP, TCP_KEEPIDLE, 77);
+    set_int(listener, SOL_SOCKET, SO_KEEPALIVE, 1);
+    cr_expect(setsockopt(listener, IPPROTO_TCP, TCP_USER_TIMEOUT, &number, sizeof number) < 0);
+    cr_expect(setsockopt(listener, SOL_SOCKET, SO_TYPE, NULL, sizeof number) < 0 &&
+              errno == EOPNOTSUPP);
+    start_listening(mptcp, listener);
+    accepted = join(client, listener);
+    cr_expect_eq(get_int(listener, SOL_SOCKET, SO_PROTOCOL), IPPROTO_MPTCP);
+    cr_expect_eq(get_int(accepted, SOL_SOCKET, SO_PROTOCOL), IPPROTO_TCP);
+    cr_expect_eq(get_int(accepted, IPPROTO_TCP, TCP_KEEPIDLE), 77);
+    cr_expect_eq(get_int(accepted, SOL_SOCKET, SO_KEEPALIVE), 1);
+    set_int(accepted, IPPROTO_TCP, TCP_USER_TIMEOUT, number);
+    close(accepted);
+    close(client);
+    close(listener);
+}
+
+/* How the library looks whether memory can be read (preload/readable.c). */
+Test(facts, memory_is_read_before_the_call_is_refused)
+{
+    int fd = open_socket(transport_named("tcp4")), number = 1;
+    void *nothing = mmap(NULL, 4096, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+    cr_assert(setsockopt(fd, SOL_SOCKET, SO_TYPE, &number, sizeof number) < 0);
+    cr_expect_eq(errno, ENOPROTOOPT);
+    cr_assert(setsockopt(fd, SOL_SOCKET, SO_TYPE, nothing, sizeof number) < 0);
+    cr_expect_eq(errno, EFAULT);
+    cr_assert(syscall(SYS_rt_sigprocmask, -1L, nothing, NULL, 8L) < 0);
+    cr_expect_eq(errno, EFAULT);
+    cr_assert(syscall(SYS_rt_sigprocmask, -1L, &(uint64_t){~0u}, NULL, 8L) < 0);
+    cr_expect_eq(errno, EINVAL);
     close(fd);
 }

@@ -230,6 +230,73 @@ def test_transport_mptcp_and_back(host, compiled):
         assert one.look(one.accept(listener)).option("TCP_NODELAY") == 1
 
 
+PLAIN_TCP = """
+rules = ( { name = "keepalive"; match = { role = "accept"; protocol = "tcp"; };
+            set = { SO_KEEPALIVE = true; TCP_KEEPIDLE = 77; }; },
+          { name = "timeout"; set = { TCP_USER_TIMEOUT = "45s"; TCP_KEEPCNT = 5;
+                                      SO_PRIORITY = 5; }; }%s );
+"""
+PLAIN_VALUES = {"SO_KEEPALIVE": 1, "TCP_KEEPIDLE": 77, "TCP_USER_TIMEOUT": 45000, "SO_PRIORITY": 5}
+
+
+def multipath_listener(one, protocol=kernel.IPPROTO_MPTCP):
+    """A listener of MPTCP; returns (descriptor, port)."""
+    fd = one.socket(socket.AF_INET, protocol=protocol)
+    if one.look(fd).protocol != kernel.IPPROTO_MPTCP:
+        pytest.skip("this kernel has no MPTCP")
+    one.bind(fd, socket.AF_INET, "127.0.0.1", 0)
+    one.listen(fd)
+    return fd, one.name(fd)[1]
+
+
+@pytest.mark.parametrize("who", ["program", "rule"])
+def test_plain_tcp_accepted_by_a_listener_of_mptcp(host, compiled, who):
+    """What the accepted socket is decides, not what its listener is."""
+    transport = ', { set = { transport = "mptcp"; }; }'
+    one = host(compiled(PLAIN_TCP % (transport if who == "rule" else "")))
+    listener, port = multipath_listener(one, 0 if who == "rule" else kernel.IPPROTO_MPTCP)
+    for accept in (one.accept, lambda fd: one.accept4(fd, 0)):
+        with socket.create_connection(("127.0.0.1", port)):
+            accepted = one.look(accept(listener))
+            assert accepted.protocol == socket.IPPROTO_TCP
+            assert accepted.options(PLAIN_VALUES) == PLAIN_VALUES
+    # One that speaks MPTCP is not TCP to a rule on accepted sockets.
+    client = one.socket(socket.AF_INET, protocol=kernel.IPPROTO_MPTCP)
+    one.connect(client, socket.AF_INET, "127.0.0.1", port)
+    accepted = one.look(one.accept(listener))
+    assert accepted.protocol == kernel.IPPROTO_MPTCP
+    assert accepted.option("SO_KEEPALIVE") == 0
+
+
+def test_what_a_program_set_on_its_listener_of_mptcp_stands_against_default(host, compiled):
+    rules = PLAIN_TCP.replace("set =", "default =") % ""
+    one = host(compiled(rules))
+    listener, port = multipath_listener(one)
+    one.setsockopt(listener, socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, 99)
+    with socket.create_connection(("127.0.0.1", port)):
+        accepted = one.look(one.accept(listener))
+    values = {**PLAIN_VALUES, "TCP_KEEPIDLE": 99}
+    assert accepted.options(values) == values
+
+
+def test_accept_asks_only_where_a_listener_of_mptcp_is(build, host, compiled, directory):
+    """A program that has a rule to which it matters pays at listen(); accept() is as before."""
+    program("strace")
+    environment = preloaded(build, compiled("rules = ( { set = { TCP_USER_TIMEOUT = 9s; }; } );"
+                                            .replace("9s", '"9s"')))
+    preload = {key: environment[key] for key in ("LD_PRELOAD", "SOCKTUNE_RULES")}
+    output = directory / "trace"
+    one = host(None, strace.command(output, preload))
+    listener, port = one.listener(socket.AF_INET, "127.0.0.1")
+    with socket.create_connection(("127.0.0.1", port)):
+        one.accept(listener)
+    assert one.end() == 0
+    calls = [call.name for call in strace.read(output) if call.name in strace.SOCKET_CALLS]
+    at = calls.index("listen")
+    assert calls[at - 1] == "getsockopt" and calls[at - 2] != "getsockopt", calls
+    assert calls[at:] == ["listen", "getsockname", "accept"], calls
+
+
 def test_source_address(host, compiled, silent_listener):
     rules = compiled("""rules = ( { match = { role = "connect"; remote = "127.0.0.0/8"; };
                                     set = { source = "127.0.0.9"; }; } );""")

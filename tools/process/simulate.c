@@ -8,7 +8,9 @@
  */
 #include "simulate.h"
 #include "apply.h"
+#include "compat.h"
 #include "fake_socket.h"
+#include "fallback.h"
 #include "learn.h"
 
 #include <netinet/in.h>
@@ -28,6 +30,7 @@ struct simulation {
     struct socket_handle socket;                       /* of it */
     struct default_value defaults[POLICY_OPTIONS_MAX]; /* by option: after socket() */
     struct given given[POLICY_OPTIONS_MAX];            /* by option */
+    bool makes_up; /* what an earlier call should have given is given now, at accept() */
     unsigned order;
 };
 
@@ -40,6 +43,8 @@ static void note_given(struct simulation *simulation, const struct policy_action
     struct given *given = &simulation->given[action->option];
     uint32_t index = (uint32_t)(action - simulation->policy->actions);
 
+    if (simulation->makes_up)
+        phase = PHASE_ACCEPT;
     if (given->effect.action != index)
         *given = (struct given){.effect = {.action = index, .phase = phase},
                                 .order = ++simulation->order};
@@ -214,9 +219,24 @@ static void do_listen(struct simulation *simulation)
     tune_phases(simulation, &sockinfo, PHASE_BIT(PHASE_LISTENING));
 }
 
+/* A listener of MPTCP accepts a peer that does not speak it as a TCP socket. */
+static void fall_back(struct simulation *simulation, unsigned later)
+{
+    struct sockinfo sockinfo;
+    struct decision decision;
+
+    simulation->fake.protocol = IPPROTO_TCP;
+    fallback_decide(simulation->policy, simulation->active, &simulation->socket, later, &sockinfo,
+                    &decision);
+    simulation->makes_up = true;
+    carry_out(simulation, &sockinfo, &decision, FALLBACK_PHASES);
+    simulation->makes_up = false;
+}
+
 /* The listener has every address, so PHASE_ACCEPT_WILDCARD is due as well. */
 static void do_accept(struct simulation *simulation)
 {
+    const unsigned due = PHASE_BIT(PHASE_ACCEPT) | PHASE_BIT(PHASE_ACCEPT_WILDCARD);
     const struct policy *policy = simulation->policy;
     struct sockinfo sockinfo;
 
@@ -232,9 +252,11 @@ static void do_accept(struct simulation *simulation)
     simulation->fake.local = simulation->scenario->local;
     simulation->fake.remote = simulation->scenario->remote;
     simulation->fake.state = FAKE_ACCEPTED;
+    if (simulation->scenario->falls_back && simulation->fake.protocol == IPPROTO_MPTCP)
+        fall_back(simulation, due);
     sockinfo_at_accept(&sockinfo);
     enter_trials(simulation, &sockinfo);
-    tune_phases(simulation, &sockinfo, PHASE_BIT(PHASE_ACCEPT) | PHASE_BIT(PHASE_ACCEPT_WILDCARD));
+    tune_phases(simulation, &sockinfo, due);
 }
 
 static bool is_datagram(const struct scenario *scenario)

@@ -28,6 +28,8 @@ struct scenario {
     /* It is there: its protocol is settled, whatever a `transport` says, and the local address of
      * one that connected is known, bound or not. */
     bool open;
+    /* Of LIFE_ACCEPT: the peer speaks plain TCP, so a listener of MPTCP accepts a TCP socket. */
+    bool falls_back;
     /* The connection is in this arm of a trial and in no other one; NULL: it is in none. */
     const struct policy_trial *arm;
     /* What the kernel gives such a socket, by option, for bounds (at_least, at_most) to compare

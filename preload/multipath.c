@@ -1,0 +1,35 @@
+/* SPDX-License-Identifier: MIT */
+#include "multipath.h"
+
+#include "compat.h"
+#include "fallback.h"
+#include "kernel_socket.h"
+#include "tune.h"
+
+#include <errno.h>
+#include <netinet/in.h>
+
+unsigned multipath_start(void)
+{
+    return late_state != NULL && fallback_concerns(&state.policy, &state.active) ? PHASE_FALLBACK
+                                                                                 : 0;
+}
+
+static int protocol_of(int fd)
+{
+    return socket_get_int(OWN_SOCKET(fd), SOL_SOCKET, SO_PROTOCOL);
+}
+
+void multipath_note_listener(int fd, unsigned protocols)
+{
+    int saved = errno;
+    if ((protocols & PROTOCOL_MPTCP) != 0 &&
+        (protocols == PROTOCOL_MPTCP || protocol_of(fd) == IPPROTO_MPTCP))
+        __atomic_store_n(&late_state->multipath, true, __ATOMIC_RELAXED);
+    errno = saved;
+}
+
+bool multipath_fell_back(int listener, int fd)
+{
+    return protocol_of(fd) == IPPROTO_TCP && protocol_of(listener) == IPPROTO_MPTCP;
+}
