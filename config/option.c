@@ -223,6 +223,15 @@ bool option_is_inherited(const struct option *option, unsigned families)
     return !(families & FAMILY_UNIX) || option->families == FAMILY_UNIX;
 }
 
+/* The size of a buffer is told under its other name. */
+bool option_is_untold(const struct option *option)
+{
+    bool buffer = option->level == SOL_SOCKET &&
+                  (option->optname == SO_RCVBUFFORCE || option->optname == SO_SNDBUFFORCE);
+    return option->level != LEVEL_SOCKTUNE && !buffer &&
+           (option->echo == ECHO_NEVER || option->echo == ECHO_UNCERTAIN);
+}
+
 /* Longer words are not names and have no neighbour. */
 #define WORD_MAX 32
 

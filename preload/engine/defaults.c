@@ -59,8 +59,8 @@ void defaults_note(const struct socket_handle *socket, const struct policy *poli
 
 bool defaults_is_buffer(const struct policy_option *option)
 {
-    return option->level == SOL_SOCKET &&
-           (option->optname == SO_SNDBUF || option->optname == SO_RCVBUF);
+    int buffer = read_as(option);
+    return option->level == SOL_SOCKET && (buffer == SO_SNDBUF || buffer == SO_RCVBUF);
 }
 
 /* --- comparing -------------------------------------------------------------------------------- */
@@ -69,11 +69,11 @@ bool defaults_is_buffer(const struct policy_option *option)
  * its size tells nothing. Before Linux 5.15 nothing tells. */
 static bool is_unset_buffer(const struct socket_handle *socket, const struct policy_option *option)
 {
-    int buffer = read_as(option);
-    if (option->level != SOL_SOCKET || (buffer != SO_SNDBUF && buffer != SO_RCVBUF))
+    if (!defaults_is_buffer(option))
         return false;
     int locks = socket_get_int(socket, SOL_SOCKET, SO_BUF_LOCK);
-    return locks >= 0 && (locks & (buffer == SO_SNDBUF ? SOCK_SNDBUF_LOCK : SOCK_RCVBUF_LOCK)) == 0;
+    int own = read_as(option) == SO_SNDBUF ? SOCK_SNDBUF_LOCK : SOCK_RCVBUF_LOCK;
+    return locks >= 0 && (locks & own) == 0;
 }
 
 enum default_comparison defaults_compare(const struct socket_handle *socket,

@@ -37,7 +37,7 @@ void defaults_note(const struct socket_handle *socket, const struct policy *poli
 bool defaults_note_one(const struct socket_handle *socket, const struct policy_option *option,
                        struct default_value *value);
 
-/* SO_SNDBUF or SO_RCVBUF, whose value the kernel tells doubled. Pure. */
+/* SO_SNDBUF or SO_RCVBUF, by either of its names: the kernel tells its value doubled. Pure. */
 bool defaults_is_buffer(const struct policy_option *option);
 
 /* Has an option the value it had when it was noted? */

@@ -163,7 +163,7 @@ static bool references_ok(const struct policy_header *header)
 static bool source_ok(const struct policy_header *h, const struct policy_source *source)
 {
     (void)h;
-    return source->directory <= 1;
+    return source->kind < SOURCE_KINDS;
 }
 
 static bool matcher_ok(const struct policy_header *h, const struct policy_matcher *matcher)

@@ -31,7 +31,7 @@
 #include <stdint.h>
 
 #define POLICY_MAGIC       "SOCKTUNE"
-#define POLICY_VERSION     8u
+#define POLICY_VERSION     9u
 #define POLICY_SUFFIX      ".policy"
 #define POLICY_SIZE_MAX    (64u << 20) /* bytes; a larger file is refused unread */
 #define POLICY_OPTIONS_MAX 256u /* distinct options in one policy: bounds the stack of a hook */
@@ -170,18 +170,27 @@ struct policy_range {
     uint32_t count;
 };
 
-/* A file or directory the policy was made from. The policy is fresh if the stamps (size, inode and
- * times) are equal; where a copy has other stamps, the hash of the content decides. */
+enum policy_source_kind {
+    SOURCE_FILE,
+    SOURCE_DIRECTORY,
+    SOURCE_LINK, /* a path in `program` that leads through a symbolic link to a file, or nowhere */
+    SOURCE_KINDS
+};
+
+/* What the policy was made from. The policy is fresh if the stamps (size, inode and times) are
+ * equal; where a copy has other stamps, the hash of the content decides. A link has the stamps of
+ * the file that it leads to. */
 struct policy_source {
     uint64_t size; /* st_size; 0 for a directory, whose size means nothing */
-    uint64_t hash; /* bytes_hash() of the content; of a directory, policy_name_hash() summed up */
+    uint64_t hash; /* bytes_hash() of the content; of a directory, policy_name_hash() summed up; of
+                      a link, of the path of the file, without links */
     uint64_t inode;
     int64_t mtime_sec;
     int64_t ctime_sec;
     uint32_t mtime_nsec;
     uint32_t ctime_nsec;
-    uint32_t path;      /* string, absolute */
-    uint32_t directory; /* 1: a directory, 0: a regular file */
+    uint32_t path; /* string, absolute */
+    uint32_t kind; /* enum policy_source_kind */
 };
 
 /* The criteria that ask about the program, one kind of matcher each; and the patterns of `program`
@@ -278,7 +287,8 @@ struct policy_trial {
 
 enum option_flag {
     OPTION_INHERITED = 1, /* an accepted socket has its listener's value */
-    OPTION_EARLY = 2 /* must be set before bind(), connect() or listen(); never on a connection */
+    OPTION_EARLY = 2, /* must be set before bind(), connect() or listen(); never on a connection */
+    OPTION_UNTOLD = 4 /* the kernel does not tell what was set: it is not undone (undo.h) */
 };
 
 /* A distinct (level, optname). Its index is its rank in the order of setting. */

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A socket to take the values of socket() from is made only when there is something to undo.
+ * A socket to take the values of socket() from, and to try a rule's value on, is made only when
+ * there is something to undo.
  */
 #include "undo.h"
 
@@ -31,28 +32,64 @@ static bool is_given_again(const struct application *application, const struct d
             action_applies(action, application->sockinfo, PHASE_CONNECTED));
 }
 
-/* Give the option the value of the fresh socket. A buffer is halved, for the kernel doubles it, and
- * handed back to autotuning. */
-static void restore(const struct application *application, const struct socket_handle *fresh,
-                    uint32_t index)
-{
-    const struct policy_option *option = &application->policy->options[index];
-    const struct socket_handle *socket = application->socket;
+/* A fresh socket's value of one option, and what belongs to it. */
+struct initial {
     struct default_value value;
+    int buffer_locks; /* SO_BUF_LOCK; -1: it is no buffer, or that cannot be told */
+    int priority;     /* SO_PRIORITY, which IP_TOS changes; -1: it is another option */
+};
+
+static bool note_initial(const struct socket_handle *fresh, const struct policy_option *option,
+                         struct initial *initial)
+{
+    bool is_tos = option->level == IPPROTO_IP && option->optname == IP_TOS;
+    initial->buffer_locks =
+        defaults_is_buffer(option) ? socket_get_int(fresh, SOL_SOCKET, SO_BUF_LOCK) : -1;
+    initial->priority = is_tos ? socket_get_int(fresh, SOL_SOCKET, SO_PRIORITY) : -1;
+    return defaults_note_one(fresh, option, &initial->value);
+}
+
+static void set_int(const struct socket_handle *socket, int optname, int number)
+{
+    if (number >= 0)
+        socket->ops->set(socket, SOL_SOCKET, optname, &number, sizeof number);
+}
+
+/* A buffer is halved, for the kernel doubles it, and handed back to autotuning. */
+static void give_initial(const struct socket_handle *socket, const struct policy_option *option,
+                         const struct initial *initial)
+{
+    struct default_value value = initial->value;
     uint32_t number;
-    if (!defaults_note_one(fresh, option, &value))
-        return;
     if (defaults_is_buffer(option) && value.length == sizeof number) {
         __builtin_memcpy(&number, value.bytes, sizeof number);
         number /= 2;
         __builtin_memcpy(value.bytes, &number, sizeof number);
     }
     socket->ops->set(socket, option->level, option->optname, value.bytes, value.length);
-    if (defaults_is_buffer(option)) {
-        int locks = socket_get_int(fresh, SOL_SOCKET, SO_BUF_LOCK);
-        if (locks >= 0)
-            socket->ops->set(socket, SOL_SOCKET, SO_BUF_LOCK, &locks, sizeof locks);
-    }
+    set_int(socket, SO_BUF_LOCK, initial->buffer_locks);
+    set_int(socket, SO_PRIORITY, initial->priority);
+}
+
+static bool is_same_value(const struct default_value *one, const struct default_value *other)
+{
+    return one->length == other->length && bytes_equal(one->bytes, other->bytes, one->length);
+}
+
+/* What the kernel makes of the rule's value: it rounds, caps, and keeps bits. It is tried on the
+ * fresh socket, which then gets its own value back. `given->value.length` is 0 where the kernel
+ * refuses it. */
+static void try_action(const struct application *application, const struct policy_action *action,
+                       const struct socket_handle *fresh, const struct initial *initial,
+                       struct initial *given)
+{
+    const struct policy_option *option = &application->policy->options[action->option];
+    struct application on_fresh = *application;
+    on_fresh.socket = fresh;
+    given->value.length = 0;
+    if (apply_now(&on_fresh, action))
+        note_initial(fresh, option, given);
+    give_initial(fresh, option, initial);
 }
 
 /* Did the action give the socket its address? */
@@ -79,18 +116,30 @@ static void give_up_address(const struct application *application)
         socket->ops->bind(socket, address, length);
 }
 
-/* Does the socket have this option from this action, and not from what it is to be given now? */
-static bool is_left_over(const struct application *application, const struct decision *decision,
-                         const struct policy_action *action)
+/* `fresh` is made when it is first needed; false if it cannot be. */
+static bool undo_option(const struct application *application, const struct policy_action *action,
+                        struct socket_handle *fresh)
 {
     const struct policy_option *option = &application->policy->options[action->option];
-    struct default_value now;
-    return !is_given_again(application, decision, action->option) &&
-           defaults_note_one(application->socket, option, &now) &&
-           apply_has_value(application->policy, action, &now);
+    const struct socket_handle *socket = application->socket;
+    struct initial now, initial, given;
+    if (!note_initial(socket, option, &now))
+        return true;
+    if (fresh->ops == NULL && !defaults_make_fresh(application, fresh))
+        return false;
+    if (!note_initial(fresh, option, &initial))
+        return true;
+    try_action(application, action, fresh, &initial, &given);
+    if (!apply_has_value(application->policy, action, &now.value) &&
+        !is_same_value(&now.value, &given.value))
+        return true;
+    /* A priority that does not come from the rule's IP_TOS stays. */
+    if (given.value.length != 0 && now.priority != given.priority)
+        initial.priority = now.priority;
+    give_initial(socket, option, &initial);
+    return true;
 }
 
-/* `fresh` is made when it is first needed; false if it cannot be. */
 static bool undo_action(const struct application *application, const struct decision *decision,
                         const struct policy_action *action, struct socket_handle *fresh)
 {
@@ -99,12 +148,9 @@ static bool undo_action(const struct application *application, const struct deci
             give_up_address(application);
         return true;
     }
-    if (!is_left_over(application, decision, action))
-        return true;
-    if (fresh->ops == NULL && !defaults_make_fresh(application, fresh))
-        return false;
-    restore(application, fresh, action->option);
-    return true;
+    return (application->policy->options[action->option].flags & OPTION_UNTOLD) != 0 ||
+           is_given_again(application, decision, action->option) ||
+           undo_option(application, action, fresh);
 }
 
 uint32_t undo_given(const struct policy *policy, const struct decision *decision)

@@ -29,7 +29,7 @@ uint32_t undo_given(const struct policy *policy, const struct decision *decision
  * Before connect() to another peer than before: an option that a rule on the former peer gave the
  * socket, and that `decision` does not give it now, gets the value back that it had after socket();
  * an address that came from another rule's `source` is given up. An option that has no longer the
- * rule's value, or that the program has set itself, stays.
+ * rule's value, or that the program has set itself, stays; and so does OPTION_UNTOLD.
  *
  * Of `application`, policy, active, sockinfo and socket are used.
  */

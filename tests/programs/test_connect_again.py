@@ -14,7 +14,7 @@ import subprocess
 
 import pytest
 import strace
-from conftest import preloaded, program
+from conftest import needs_root, preloaded, program
 from host import pack_address
 
 MSG_FASTOPEN = 0x20000000
@@ -99,6 +99,56 @@ def test_another_peer_after_a_failure_keeps_nothing_of_the_former(host, compiled
     assert seen(one, fd) != untouched
     assert one.call("connect", fd, pack_address(socket.AF_INET, "127.0.0.2", free_port())).error
     assert seen(one, fd) == untouched
+
+
+@pytest.mark.parametrize("name, text, kind", [
+    ("SO_SNDBUF", '"512M"', socket.SOCK_STREAM),  # capped
+    ("SO_SNDBUFFORCE", '"2M"', socket.SOCK_STREAM),
+    ("SO_RCVTIMEO", '"9.003s"', socket.SOCK_DGRAM),  # rounded to the kernel's clock
+    ("TCP_LINGER2", '"default"', socket.SOCK_STREAM),
+    ("IP_TOS", "0xb9", socket.SOCK_STREAM),  # without the bits of ECN
+    ("dscp", '"EF"', socket.SOCK_DGRAM)])
+def test_what_the_kernel_alters_is_undone_too(  # pylint: disable=too-many-arguments
+        host, compiled, free_port, name, text, kind):
+    if name == "SO_SNDBUFFORCE":
+        needs_root("CAP_NET_ADMIN")
+    read = {"SO_SNDBUFFORCE": "SO_SNDBUF", "dscp": "IP_TOS"}.get(name, name)
+    one = host(compiled(f"""rules = ( {{ match = {{ remote = "127.0.0.1"; }};
+        set = {{ {name} = {text}; }}; }} );"""))
+    fd = one.socket(socket.AF_INET, kind)
+    names = [read, "SO_PRIORITY", "SO_BUF_LOCK"]
+    untouched = seen(one, fd, names)
+    one.call("connect", fd, pack_address(socket.AF_INET, "127.0.0.1", free_port()))
+    if name != "TCP_LINGER2":
+        assert seen(one, fd, names) != untouched
+    one.call("connect", fd, pack_address(socket.AF_INET, "127.0.0.2", free_port()))
+    assert seen(one, fd, names) == untouched
+
+
+def test_what_cannot_be_told_is_left_alone(host, compiled, free_port):
+    """What a fresh socket says of its segment size, 536, is not what would be set. The kernel itself
+    forgets it with the connection."""
+    one = host(compiled("""rules = ( { match = { remote = "127.0.0.1"; };
+        set = { TCP_MAXSEG = 1000; }; } );"""))
+    fd = one.socket(socket.AF_INET)
+    assert one.call("connect", fd, pack_address(socket.AF_INET, "127.0.0.1", free_port())).error
+    with socket.create_server(("127.0.0.2", 0)) as listener:
+        one.connect(fd, socket.AF_INET, *listener.getsockname())
+        assert one.look(fd).option("TCP_MAXSEG") > 1000
+
+
+def test_a_priority_of_the_programs_own_outlives_a_tos(host, compiled, free_port):
+    one = host(compiled("""rules = ( { match = { remote = "127.0.0.1"; };
+        set = { IP_TOS = "lowdelay"; }; } );"""))
+    for own, last in ((4, 4), (None, 0)):
+        fd = one.socket(socket.AF_INET)
+        for address in ("127.0.0.1", "127.0.0.2"):
+            assert one.call("connect", fd,
+                            pack_address(socket.AF_INET, address, free_port())).error
+            if own and address == "127.0.0.1":
+                one.setsockopt(fd, socket.SOL_SOCKET, socket.SO_PRIORITY, own)
+        assert seen(one, fd, ["IP_TOS", "SO_PRIORITY"]) == {"IP_TOS": 0, "SO_PRIORITY": last}
+        one.close(fd)
 
 
 def test_what_the_program_set_itself_is_not_undone(host, compiled, free_port):
