@@ -165,22 +165,14 @@ static bool begins_script(const char *path)
     return memcmp(mark, "#!", sizeof mark) == 0;
 }
 
-/* A program is known by the file that it was executed from, which is never a link, and by how it
- * was called. */
+/* A link stands for the file that it leads to (compile.c). */
 static void check_file(const struct checker *checker, const struct pattern *pattern)
 {
     const char *text = pattern->text;
-    char file[PATH_MAX];
     struct stat status;
 
-    if (lstat(text, &status) != 0)
+    if (stat(text, &status) != 0)
         warn(checker, pattern->at, "program: this host has no file \"%s\"", text);
-    else if (S_ISLNK(status.st_mode) && realpath(text, file) != NULL)
-        warn(checker, pattern->at,
-             "program: \"%s\" is a symbolic link: it matches only where the program is called "
-             "by this very path; the file is \"%s\", and its name alone matches however it is "
-             "called",
-             text, file);
     else if (S_ISDIR(status.st_mode))
         warn(checker, pattern->at,
              "program: \"%s\" names a directory: the programs in it are \"%s/*\"", text, text);

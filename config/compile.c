@@ -3,16 +3,26 @@
 #include "compile.h"
 #include "compile_trial.h"
 
+#include "bytes.h"
 #include "policy_split.h"
 #include "policy_writer.h"
 
+#include <limits.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 /* A distinct option, to be ranked. */
 struct entry {
     struct setting_target target;
     size_t rank;
+};
+
+/* A path in `program`, and the file that it leads to through a symbolic link; NULL: it leads
+ * nowhere yet. */
+struct program_link {
+    const char *path;
+    const char *file;
 };
 
 struct builder {
@@ -21,6 +31,8 @@ struct builder {
     struct diagnostics *diagnostics;
     struct entry *options;
     size_t option_count;
+    struct program_link *links; /* without repetition */
+    size_t link_count;
     unsigned *criteria;               /* of each rule */
     const struct policy_header *good; /* build_failure(): the last good policy, or NULL */
     const char *failure_text;         /* and why the ruleset could not be compiled */
@@ -108,6 +120,8 @@ static uint16_t flags_of(const struct option *option)
         flags |= OPTION_INHERITED;
     if (option->when == WHEN_BIND || option->when == WHEN_HANDSHAKE)
         flags |= OPTION_EARLY;
+    if (option_is_untold(option))
+        flags |= OPTION_UNTOLD;
     return flags;
 }
 
@@ -270,9 +284,34 @@ static void write_actions(struct builder *builder, const struct rule *rule,
 
 /* --- rules ---------------------------------------------------------------------------------- */
 
-static uint32_t kind_of_program(const char *glob)
+static const struct program_link *add_link(struct builder *builder, const char *path)
 {
-    return strchr(glob, '/') != NULL ? MATCHER_PATH : MATCHER_PROGRAM;
+    struct arena *arena = &builder->writer.arena;
+    char file[PATH_MAX];
+    struct program_link link = {.path = path};
+
+    for (size_t i = 0; i < builder->link_count; i++)
+        if (strcmp(builder->links[i].path, path) == 0)
+            return &builder->links[i];
+    if (realpath(path, file) != NULL) {
+        if (strcmp(file, path) == 0)
+            return NULL;
+        link.file = arena_copy(arena, file, strlen(file));
+    }
+    builder->links = arena_grow(arena, builder->links, builder->link_count, sizeof link);
+    builder->links[builder->link_count] = link;
+    return &builder->links[builder->link_count++];
+}
+
+/* A program is known by the file that it was executed from, which is never a link. So a path that
+ * leads through a link stands for that file as well. NULL if it does not. */
+static const char *file_behind(struct builder *builder, const char *pattern)
+{
+    const struct program_link *link = NULL;
+
+    if (pattern[0] == '/' && strpbrk(pattern, "*?[]\\") == NULL)
+        link = add_link(builder, pattern);
+    return link != NULL ? link->file : NULL;
 }
 
 static struct policy_range write_matchers(struct builder *builder, const struct rule *rule)
@@ -286,13 +325,17 @@ static struct policy_range write_matchers(struct builder *builder, const struct 
         for (size_t i = 0; i < list->count; i++) {
             const struct pattern *pattern = &list->items[i];
             bool is_id = kind == MATCHER_USER || kind == MATCHER_GROUP;
+            bool is_path = kind == MATCHER_PROGRAM && strchr(pattern->text, '/') != NULL;
+            const char *text = is_id ? "" : pattern->text;
 
-            matchers = arena_grow(&builder->writer.arena, matchers, count, sizeof *matchers);
-            matchers[count++] = (struct policy_matcher){
-                .kind = kind == MATCHER_PROGRAM ? kind_of_program(pattern->text) : kind,
-                .negate = pattern->negate,
-                .pattern = is_id ? 0 : policy_write_string(&builder->writer, pattern->text),
-                .id = pattern->id};
+            for (; text != NULL; text = is_path ? file_behind(builder, text) : NULL) {
+                matchers = arena_grow(&builder->writer.arena, matchers, count, sizeof *matchers);
+                matchers[count++] = (struct policy_matcher){
+                    .kind = is_path ? MATCHER_PATH : kind,
+                    .negate = pattern->negate,
+                    .pattern = is_id ? 0 : policy_write_string(&builder->writer, text),
+                    .id = pattern->id};
+            }
         }
     }
     return policy_write_range(&builder->writer, SECTION_MATCHERS, matchers, count);
@@ -344,14 +387,38 @@ static void write_rule(struct builder *builder, const struct rule *rule)
     policy_append(&builder->writer, SECTION_RULES, &out, sizeof out);
 }
 
+static void write_source(struct builder *builder, const char *path, struct policy_source source)
+{
+    source.path = policy_write_string(&builder->writer, path);
+    policy_append(&builder->writer, SECTION_SOURCES, &source, sizeof source);
+}
+
+static void write_link(struct builder *builder, const struct program_link *link)
+{
+    struct policy_source source = {.kind = SOURCE_LINK}; /* absent */
+    struct stat status;
+
+    if (link->file != NULL && stat(link->path, &status) == 0)
+        source = (struct policy_source){
+            .kind = SOURCE_LINK,
+            .size = (uint64_t)status.st_size,
+            .hash = bytes_hash(BYTES_HASH_BEGIN, link->file, strlen(link->file)),
+            .inode = status.st_ino,
+            .mtime_sec = status.st_mtim.tv_sec,
+            .ctime_sec = status.st_ctim.tv_sec,
+            .mtime_nsec = (uint32_t)status.st_mtim.tv_nsec,
+            .ctime_nsec = (uint32_t)status.st_ctim.tv_nsec};
+    write_source(builder, link->path, source);
+}
+
 static void write_sources(struct builder *builder)
 {
-    for (size_t i = 0; i < builder->ruleset->source_count; i++) {
-        struct policy_source source = builder->ruleset->sources[i].stamp;
+    const struct ruleset *ruleset = builder->ruleset;
 
-        source.path = policy_write_string(&builder->writer, builder->ruleset->sources[i].path);
-        policy_append(&builder->writer, SECTION_SOURCES, &source, sizeof source);
-    }
+    for (size_t i = 0; i < ruleset->source_count; i++)
+        write_source(builder, ruleset->sources[i].path, ruleset->sources[i].stamp);
+    for (size_t i = 0; i < builder->link_count && ruleset->source_count != 0; i++)
+        write_link(builder, &builder->links[i]);
 }
 
 /* --- the whole ------------------------------------------------------------------------------ */

@@ -417,7 +417,7 @@ void source_record(struct reader *reader, const char *path, const struct stat *s
                                .ctime_sec = status->st_ctim.tv_sec,
                                .mtime_nsec = (uint32_t)status->st_mtim.tv_nsec,
                                .ctime_nsec = (uint32_t)status->st_ctim.tv_nsec,
-                               .directory = S_ISDIR(status->st_mode)};
+                               .kind = S_ISDIR(status->st_mode) ? SOURCE_DIRECTORY : SOURCE_FILE};
 }
 
 /* --- from the tree back to the text ---------------------------------------------------------- */

@@ -3,8 +3,10 @@
 
 #include "bytes.h"
 #include "kernel.h"
+#include "text.h"
 
 #include <errno.h>
+#include <linux/limits.h>
 
 #define READ_BYTES 4096
 
@@ -15,7 +17,7 @@ static bool is_directory(const struct statx *file)
 
 static bool same_stamp(const struct policy_source *source, const struct statx *now)
 {
-    return (source->directory != 0 || source->size == now->stx_size) &&
+    return (source->kind == SOURCE_DIRECTORY || source->size == now->stx_size) &&
            source->inode == now->stx_ino && source->mtime_sec == now->stx_mtime.tv_sec &&
            source->mtime_nsec == now->stx_mtime.tv_nsec &&
            source->ctime_sec == now->stx_ctime.tv_sec &&
@@ -55,22 +57,37 @@ static uint64_t hash_directory(int fd)
     return hash;
 }
 
+/* Of the path that the descriptor was opened by, without links. A process without /proc cannot
+ * tell, and takes it for unchanged. */
+static uint64_t hash_path(int fd, uint64_t unchanged)
+{
+    char link_bytes[32], path[PATH_MAX];
+    struct text link = TEXT(link_bytes);
+    text_put(&link, "/proc/self/fd/");
+    text_put_number(&link, fd);
+    long length = kernel_call(SYS_readlinkat, AT_FDCWD, link_bytes, path, sizeof path);
+    return length > 0 ? bytes_hash(BYTES_HASH_BEGIN, path, (size_t)length) : unchanged;
+}
+
 static bool same_content(const struct policy_source *source, const char *path)
 {
-    int fd = kernel_open(path, O_RDONLY | O_NONBLOCK);
+    int fd = kernel_open(path, source->kind == SOURCE_LINK ? O_PATH : O_RDONLY | O_NONBLOCK);
     if (fd < 0)
         return false;
-    uint64_t hash = source->directory != 0 ? hash_directory(fd) : hash_file(fd);
+    uint64_t hash = source->kind == SOURCE_DIRECTORY ? hash_directory(fd)
+                    : source->kind == SOURCE_LINK    ? hash_path(fd, source->hash)
+                                                     : hash_file(fd);
     kernel_close(fd);
     return hash == source->hash;
 }
 
 static bool is_same(const struct policy_source *source, const char *path, const struct statx *now)
 {
-    if (is_directory(now) != (source->directory != 0))
+    if (source->kind != SOURCE_LINK && is_directory(now) != (source->kind == SOURCE_DIRECTORY))
         return false;
-    return same_stamp(source, now) || ((source->directory != 0 || source->size == now->stx_size) &&
-                                       same_content(source, path));
+    return same_stamp(source, now) ||
+           ((source->kind != SOURCE_FILE || source->size == now->stx_size) &&
+            same_content(source, path));
 }
 
 bool policy_is_fresh(const struct policy *policy, const struct statx *root)

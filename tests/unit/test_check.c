@@ -87,7 +87,7 @@ Test(check, programs_by_path, .init = enter_scratch, .fini = leave_scratch)
     static const struct {
         const char *name;
         const char *said; /* NULL: nothing */
-    } files[] = {{"link", "is a symbolic link"},
+    } files[] = {{"link", NULL},
                  {"directory", "names a directory"},
                  {"script", "is a script, which runs as"},
                  {"none", "this host has no file"},

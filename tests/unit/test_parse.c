@@ -175,8 +175,8 @@ Test(parse, directory_in_name_order, .init = enter_scratch, .fini = leave_scratc
     cr_assert_eq(ruleset->rules[0].programs[MATCHER_PROGRAM].count, 1);
     cr_assert_eq(ruleset->rules[1].programs[MATCHER_PROGRAM].count, 0);
     cr_assert_eq(ruleset->source_count, 3);
-    cr_assert_eq(find_source(ruleset, "")->stamp.directory, 1);
-    cr_assert_eq(find_source(ruleset, "10-a.conf")->stamp.directory, 0);
+    cr_assert_eq(find_source(ruleset, "")->stamp.kind, SOURCE_DIRECTORY);
+    cr_assert_eq(find_source(ruleset, "10-a.conf")->stamp.kind, SOURCE_FILE);
     ruleset_free(ruleset);
 }
 

@@ -118,7 +118,8 @@ static bool is_stale(const struct policy *policy, const char *path, double start
     bool stale = is_changed_since(path, started);
 
     for (uint32_t i = 0; i < policy->source_count; i++)
-        stale |= is_changed_since(policy_string(policy, policy->sources[i].path), started);
+        stale |= policy->sources[i].kind != SOURCE_LINK &&
+                 is_changed_since(policy_string(policy, policy->sources[i].path), started);
     return stale;
 }
 
