@@ -9,6 +9,7 @@ program's own setting of it must be without effect just where explain says so.
 import contextlib
 import json
 import random
+import shutil
 import socket
 import struct
 import subprocess
@@ -345,3 +346,64 @@ def test_a_program_called_by_a_link(build, compiled, socktune, rule_file, direct
     done = subprocess.run([link], env=preloaded(build, compiled(text), SOCKTUNE_TRACE="stderr"),
                           capture_output=True, text=True, check=True)
     assert "4 of 5 rules" in done.stderr
+
+
+def test_a_path_that_is_a_link_stands_for_its_file(build, socktune, rule_file, directory):
+    """However the program is called; also when the link comes later, or leads elsewhere."""
+    files, link = [directory / "one", directory / "two"], directory / "link"
+    for file in files:
+        shutil.copy("/bin/true", file)
+    rules = rule_file(f'rules = ( {{ match = {{ program = "{link}"; }}; set = {{ IP_TTL = 9; }}; }} );')
+
+    def tuned(program):
+        environment = preloaded(build, rules, SOCKTUNE_TRACE="stderr")
+        done = subprocess.run([program], env=environment, capture_output=True, text=True, check=True)
+        shown = socktune("explain", "-c", rules, "--program", program, "--socket", "--json")
+        seen = json.loads(socktune("doctor", "-c", rules, "--json", program).stdout)
+        answers = {"1 of 1 rules" in done.stderr, bool(json.loads(shown.stdout)["rules"]),
+                   bool(seen["rules"]["active"])}
+        assert len(answers) == 1, (program, done.stderr, shown.stdout, seen)
+        return answers.pop()
+
+    assert [tuned(file) for file in files] == [False, False]
+    for file in files:
+        link.unlink(missing_ok=True)
+        link.symlink_to(file)
+        assert [tuned(link), tuned(files[0]), tuned(files[1])] == [True, file == files[0],
+                                                                   file == files[1]]
+
+
+def test_a_program_in_path_is_the_one_that_runs(socktune, rule_file, directory):
+    (directory / "called").symlink_to("/bin/true")
+    rules = rule_file("""rules = ( { match = { program = "true"; }; set = { IP_TTL = 9; }; } );""")
+    for name, count in (("called", 1), ("absent", 0)):
+        shown = socktune("explain", "-c", rules, "--program", name, "--socket", "--json",
+                         env={"PATH": f"{directory}:/bin"})
+        assert len(json.loads(shown.stdout)["rules"]) == count
+
+
+def test_explain_tells_what_stays_for_another_peer(socktune, rule_file):
+    rules = rule_file("""rules = ( { match = { remote = "127.0.0.1"; };
+        set = { TCP_MAXSEG = 1000; SO_INCOMING_CPU = 0; SO_MARK = 3; IP_TTL = 9; }; } );""")
+    question = ("explain", "-c", rules, "--program", "x", "--connect", "127.0.0.1:80")
+    told = [line for line in socktune(*question).stdout.splitlines() if " stays " in line]
+    assert told == [
+        "SO_MARK stays when the socket is connected again, to another peer, unless the program may "
+        "still set it.",
+        "SO_INCOMING_CPU stays when the socket is connected again, to another peer."]
+    options = json.loads(socktune(*question, "--json").stdout)["options"]
+    assert {option["option"]: option["stays"] for option in options} == {
+        "SO_INCOMING_CPU": "always", "TCP_MAXSEG": "no", "SO_MARK": "without privilege", "IP_TTL": "no"}
+
+
+def test_explain_tells_what_a_peer_without_mptcp_gets(socktune, rule_file):
+    rules = rule_file("""rules = ( { match = { role = "accept"; protocol = "tcp"; };
+        set = { TCP_USER_TIMEOUT = "9s"; TCP_KEEPIDLE = 77; }; } );""")
+    question = ("explain", "-c", rules, "--program", "x", "--accept", "127.0.0.1:80,127.0.0.1:99")
+    text = socktune(*question, "--protocol", "mptcp").stdout
+    assert "From a peer without MPTCP, accept() returns a TCP socket. It gets:" in text
+    answer = json.loads(socktune(*question, "--protocol", "mptcp", "--json").stdout)
+    assert not answer["options"]
+    assert {(one["option"], one["at"]) for one in answer["without_mptcp"]} == {
+        ("TCP_USER_TIMEOUT", "accept"), ("TCP_KEEPIDLE", "accept")}
+    assert json.loads(socktune(*question, "--json").stdout)["without_mptcp"] is None

@@ -6,10 +6,12 @@
 #include "compat.h"
 #include "console.h"
 #include "endpoint.h"
+#include "executable.h"
 #include "format_option.h"
 #include "front_end_limits.h"
 #include "kernel_socket.h"
 #include "names.h"
+#include "option.h"
 #include "policy_file.h"
 #include "print_diagnostic.h"
 #include "process.h"
@@ -344,6 +346,46 @@ static void print_inherited(const struct policy *policy, const struct active *ac
     }
 }
 
+/* Can what connect() gives a socket be taken back, when it is connected again to another peer? */
+enum lasting { LASTING_NOT, LASTING_WITHOUT_PRIVILEGE, LASTING_ALWAYS };
+
+static const char *const lasting_names[] = {[LASTING_NOT] = "no",
+                                            [LASTING_WITHOUT_PRIVILEGE] = "without privilege",
+                                            [LASTING_ALWAYS] = "always"};
+
+static enum lasting effect_lasts(const struct policy *policy, const struct effect *effect)
+{
+    const struct policy_option *option = &policy->options[policy->actions[effect->action].option];
+    const struct option *row = option_find_number(option->level, option->optname);
+
+    if (effect->phase != PHASE_CONNECT && effect->phase != PHASE_CONNECTED)
+        return LASTING_NOT;
+    if (option->flags & OPTION_UNTOLD) /* TCP begins anew (tcp_disconnect()) */
+        return option->level == IPPROTO_TCP ? LASTING_NOT : LASTING_ALWAYS;
+    return row != NULL &&
+                   (row->privilege == PRIVILEGE_NET_ADMIN || row->privilege == PRIVILEGE_NET_RAW ||
+                    row->privilege == PRIVILEGE_CHANGE)
+               ? LASTING_WITHOUT_PRIVILEGE
+               : LASTING_NOT;
+}
+
+static void print_lasting(const struct policy *policy, const struct outcome *outcome)
+{
+    static const char *const texts[] = {
+        [LASTING_WITHOUT_PRIVILEGE] = ", unless the program may still set it",
+        [LASTING_ALWAYS] = "",
+    };
+
+    for (uint32_t i = 0; i < outcome->effect_count; i++) {
+        const struct policy_action *action = &policy->actions[outcome->effects[i].action];
+        enum lasting lasts = effect_lasts(policy, &outcome->effects[i]);
+
+        if (lasts != LASTING_NOT)
+            printf("%s stays when the socket is connected again, to another peer%s.\n",
+                   policy_string(policy, policy->options[action->option].name), texts[lasts]);
+    }
+}
+
 /* What a way of applying the rules does not give, or not in every case. */
 struct missed {
     uint32_t action;
@@ -481,6 +523,7 @@ static json_t *json_effect(const struct policy *policy, const struct effect *eff
 
     json_object_set_new(object, "at", json_string(calls[effect->phase]));
     json_object_set_new(object, "inherited", json_boolean(effect->inherited));
+    json_object_set_new(object, "stays", json_string(lasting_names[effect_lasts(policy, effect)]));
     json_object_set_new(object, "value", action_json_value(policy, action));
     json_object_set_new(object, "written", json_text(policy_string(policy, action->text)));
     json_object_set_new(object, "bytes", json_bytes(policy, action));
@@ -582,6 +625,47 @@ static void json_arm(void *context, const struct policy *policy, const struct ar
                   json_missed(policy, arm->missed, arm->missed_count)));
 }
 
+/* --- peers without MPTCP ---------------------------------------------------------------------- */
+
+/* The same effects, or not? */
+static bool is_same_outcome(const struct outcome *one, const struct outcome *other)
+{
+    bool same = one->effect_count == other->effect_count;
+
+    for (uint32_t i = 0; same && i < one->effect_count; i++)
+        same = one->effects[i].action == other->effects[i].action;
+    return same;
+}
+
+/* What accept() gives a plain TCP socket that a listener of MPTCP has accepted, if it is not what
+ * an MPTCP socket has; else NULL. malloc()ed. */
+static struct outcome *outcome_without_mptcp(const struct policy *policy,
+                                             const struct active *active,
+                                             const struct scenario *scenario,
+                                             const struct outcome *outcome)
+{
+    struct scenario fallen = *scenario;
+    struct outcome *plain = scenario->life == LIFE_ACCEPT ? malloc(sizeof *plain) : NULL;
+
+    fallen.falls_back = true;
+    if (plain != NULL)
+        simulate(policy, active, &fallen, plain);
+    if (plain != NULL && is_same_outcome(outcome, plain)) {
+        free(plain);
+        plain = NULL;
+    }
+    return plain;
+}
+
+static void print_without_mptcp(const struct policy *policy, const struct outcome *plain)
+{
+    puts("\nFrom a peer without MPTCP, accept() returns a TCP socket. It gets:");
+    if (plain->effect_count != 0)
+        print_effects(policy, plain);
+    else
+        puts("Nothing.");
+}
+
 /* --- the whole ------------------------------------------------------------------------------ */
 
 static json_t *json_rules(const struct policy *policy, const struct active *active)
@@ -601,9 +685,10 @@ static json_t *json_rules(const struct policy *policy, const struct active *acti
     return rules;
 }
 
+/* `plain`: outcome_without_mptcp(). */
 static int print_json_answer(const struct policy_limits *limits, const struct active *active,
                              const struct scenario *scenario, const struct outcome *outcome,
-                             json_t *missed)
+                             const struct outcome *plain, json_t *missed)
 {
     const struct policy *policy = limits->policy;
     json_t *guards = json_array(), *arms = json_array();
@@ -611,9 +696,10 @@ static int print_json_answer(const struct policy_limits *limits, const struct ac
     for (uint32_t i = 0; i < outcome->guard_count; i++)
         json_array_append_new(guards, json_guard(policy, outcome->guards[i].action));
     return print_json(
-        json_pack("{s:o, s:o, s:o, s:o, s:o, s:o}", "rules", json_rules(policy, active), "options",
-                  json_effects(policy, outcome), "guarded", guards, "report",
-                  json_report(policy, outcome->report), "missed", missed, "arms", arms));
+        json_pack("{s:o, s:o, s:o, s:o, s:o, s:o, s:o}", "rules", json_rules(policy, active),
+                  "options", json_effects(policy, outcome), "without_mptcp",
+                  plain != NULL ? json_effects(policy, plain) : json_null(), "guarded", guards,
+                  "report", json_report(policy, outcome->report), "missed", missed, "arms", arms));
 }
 
 static bool has_bounds(const struct policy *policy)
@@ -641,7 +727,7 @@ static void take_initial(const struct policy *policy, const struct scenario *sce
 static int answer(const struct policy *policy, struct answer_for *whom, bool json)
 {
     uint32_t *rules = calloc(policy->rule_count + 1, sizeof *rules);
-    struct outcome *outcome = malloc(sizeof *outcome);
+    struct outcome *outcome = malloc(sizeof *outcome), *plain = NULL;
     struct default_value initial[POLICY_OPTIONS_MAX] = {{0}};
     struct active active = {rules, 0};
     struct missed missed[2 * POLICY_OPTIONS_MAX];
@@ -657,18 +743,24 @@ static int answer(const struct policy *policy, struct answer_for *whom, bool jso
     take_initial(policy, &whom->scenario, initial);
     whom->scenario.initial = initial;
     simulate(policy, &active, &whom->scenario, outcome);
+    plain = outcome_without_mptcp(policy, &active, &whom->scenario, outcome);
     count = apply_limits(&limits, outcome, missed);
     if (json) {
-        status = print_json_answer(&limits, &active, &whom->scenario, outcome,
+        status = print_json_answer(&limits, &active, &whom->scenario, outcome, plain,
                                    json_missed(policy, missed, count));
     } else {
         print_answer(policy, &active, outcome, whom->scenario.life == LIFE_LISTEN);
         print_missed(policy, missed, count);
+        if (whom->scenario.life == LIFE_CONNECT)
+            print_lasting(policy, outcome);
+        if (plain != NULL)
+            print_without_mptcp(policy, plain);
         each_arm(&limits, &active, &whom->scenario, print_arm, NULL);
     }
     whom->scenario.initial = NULL;
 out:
     limits_free(&limits);
+    free(plain);
     free(outcome);
     free(rules);
     return status;
@@ -692,7 +784,7 @@ static int cmd_explain(int argc, char **argv)
 {
     struct question question = {.rules = NULL};
     struct answer_for whom = {.scenario = {.life = LIFE_SOCKET}};
-    char *own_cgroup, *file = NULL; /* the program's, if it is there */
+    char *own_cgroup, *path, *file; /* the program's, if it is there */
     int status;
     int first = parse_flags(argc, argv, &question, &status);
 
@@ -722,10 +814,12 @@ static int cmd_explain(int argc, char **argv)
     /* What is left are the program's arguments; its name goes before them. */
     argv[--first] = (char *)question.program;
     whom.identity.argv = (const char *const *)argv + first;
-    if (strchr(question.program, '/') != NULL)
-        whom.identity.executable = file = realpath(question.program, NULL);
+    path = executable_find(question.program); /* as `socktune run` finds it */
+    file = path != NULL ? realpath(path, NULL) : NULL;
+    whom.identity.executable = file;
     status = explain(question.rules, &whom, question.json);
     free(file);
+    free(path);
     free(own_cgroup);
     return status;
 }
@@ -775,9 +869,9 @@ const struct command explain_command = {
         "[-c RULES] --program NAME [--user USER] (--socket | --listen ADDR | --connect ADDR "
         "| --accept LOCAL,REMOTE) [--protocol NAME] [--family NAME] [--by WAY] [--json] [-- "
         "ARGUMENT...]",
-    .details =
-        "An address is IP:PORT, [IPv6]:PORT or :PORT. A name with a slash is the path of the "
-        "program's executable. The arguments are the program's, for rules on its command line.",
+    .details = "An address is IP:PORT, [IPv6]:PORT or :PORT. The program is looked up as `socktune "
+               "run` does; it need not be there. The arguments are the program's, for rules on its "
+               "command line.",
     .flags = flags,
     .operand = "<file>",
     .run = cmd_explain,
