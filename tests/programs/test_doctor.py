@@ -292,6 +292,32 @@ def test_extensions_bound_past_the_library(directory, socktune, rule_file):
     assert done.returncode == 0 and "php is tuned in part: it is PHP" in done.stderr
     built([program("gcc"), "-o", path, source], "php")  # exports nothing
     assert "deepbind" not in diagnosis(socktune, path)["ids"]
+    source.write_text("int zend_parse_parameters(void) { return 0; } char zend_dl_use_deepbind;"
+                      "int main(void) { return 0; }", encoding="ascii")
+    built([program("gcc"), "-rdynamic", "-o", path, source], "php")  # PHP 8.5, not in Apache
+    assert "deepbind" not in diagnosis(socktune, path)["ids"]
+
+
+@pytest.mark.parametrize("how", ["linked", "opened"])
+def test_php_as_a_module(directory, socktune, how, start, rule_file):
+    """Linked to libphp, or opened by a server such as Apache, which the file does not tell of."""
+    module, source, path = directory / "libphp8.so", directory / "server.c", directory / "server"
+    built([program("gcc"), "-shared", "-Wl,-soname,libphp8.so", "-o", module, "-x", "c",
+           "/dev/null"], "libphp")
+    source.write_text("""#include <dlfcn.h>
+        #include <unistd.h>
+        int ap_add_loaded_module(void) { return 0; }
+        int main(int c, char **v) { return !(c < 2 || dlopen(v[1], RTLD_NOW)) || pause(); }""",
+                      encoding="ascii")
+    linked = ["-Wl,--no-as-needed", module, f"-Wl,-rpath,{directory}"] if how == "linked" else []
+    built([program("gcc"), "-rdynamic", "-o", path, source, *linked], "server")
+    ids = diagnosis(socktune, path)["ids"]
+    assert ("deepbind" in ids) == (how == "linked") and ("apache" in ids) == (how == "opened")
+    for rules in (None, rule_file(RULES)):
+        server = start([path, module], rules)
+        server.until(lambda one=server: "libphp8" in open(f"/proc/{one.pid}/maps").read(), "libphp")
+        ids = diagnosis(socktune, server.pid)["ids"]
+        assert "deepbind" in ids and "apache" not in ids
 
 
 def test_asan_says_what_to_do(asan_program, socktune):

@@ -180,12 +180,14 @@ static unsigned process_obstacles(const struct process *process,
                             .no_new_privs = process->no_new_privs};
     unsigned obstacles = executable_obstacles(executable, &launch);
 
+    if (process->php_loaded)
+        obstacles |= OBSTACLE_DEEPBIND;
     if (process->secure == SECURE_YES)
         obstacles |= OBSTACLE_SECURE;
     else if (process->secure == SECURE_NO)
         obstacles &= ~(unsigned)OBSTACLE_SECURE;
     /* Where the library is loaded, only what it cannot see there remains. */
-    return process->library_loaded ? obstacles & OBSTACLE_GO : obstacles;
+    return process->library_loaded ? obstacles & (OBSTACLE_GO | OBSTACLE_DEEPBIND) : obstacles;
 }
 
 static void examine_running(struct doctor_report *report, const struct process *process,
@@ -198,6 +200,7 @@ static void examine_running(struct doctor_report *report, const struct process *
     if (executable_read(link, &executable) == 0) {
         free(executable.path);
         executable.path = strdup(process->exe);
+        executable.apache = false; /* its mappings tell whether PHP is in it */
         doctor_report_executable(report, &executable,
                                  process_obstacles(process, &executable, library));
         report_mounts(report, process, &executable, library);

@@ -89,6 +89,13 @@ void doctor_report_executable(struct doctor_report *report, const struct executa
             "AmbientCapabilities= in its systemd unit, or setpriv --inh-caps --ambient-caps.",
             "its file bears set-user-ID, set-group-ID or capabilities: started by you it gains "
             "nothing, but for users who gain by it the loader ignores LD_PRELOAD (AT_SECURE)");
+    if (executable->apache && !(obstacles & OBSTACLE_DEEPBIND))
+        doctor_find(
+            report, FINDING_NOTE, "apache",
+            "Ask `socktune doctor PID` of the running server: it tells whether PHP is loaded.",
+            "it is Apache. If it loads PHP as a module (mod_php), the sockets of PHP's extensions "
+            "pass the library by, as those of the php command do; only `socktune run --supervise` "
+            "and `socktune apply` reach them. PHP of its own (php-fpm) is a program of its own");
     if (executable_needs(executable, "liburing.so"))
         doctor_find(
             report, FINDING_WARNING, "io-uring",

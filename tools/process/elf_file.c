@@ -167,12 +167,18 @@ static int keep_needed(const Elf_Data *entries, size_t count, const Elf_Data *st
     return 0;
 }
 
-/* Every PHP extension calls this function, which the interpreter exports. */
-static bool has_php(const Elf_Data *strings)
+/* `name` between two NULs. */
+static bool has_name(const Elf_Data *strings, const char *name, size_t size)
 {
-    static const char name[] = "\0zend_parse_parameters";
+    return memmem(strings->d_buf, strings->d_size, name, size) != NULL;
+}
+#define HAS_NAME(strings, name) has_name(strings, "\0" name, sizeof("\0" name))
 
-    return memmem(strings->d_buf, strings->d_size, name, sizeof name) != NULL;
+/* Every PHP extension calls the first function, which the interpreter exports. PHP 8.5 exports the
+ * second name: from then on only PHP in Apache binds its extensions past preloaded libraries. */
+static bool is_php(const Elf_Data *strings)
+{
+    return HAS_NAME(strings, "zend_parse_parameters") && !HAS_NAME(strings, "zend_dl_use_deepbind");
 }
 
 static int read_dynamic(Elf *elf, struct executable *executable)
@@ -205,7 +211,8 @@ static int read_dynamic(Elf *elf, struct executable *executable)
     strings = elf_getdata_rawchunk(elf, offset, size, ELF_T_BYTE);
     if (!strings)
         return errno = ENOEXEC, -1;
-    executable->php = has_php(strings);
+    executable->php = is_php(strings);
+    executable->apache = HAS_NAME(strings, "ap_add_loaded_module");
     return keep_needed(entries, count, strings, executable);
 }
 

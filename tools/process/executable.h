@@ -40,7 +40,8 @@ struct executable {
     char *loader;  /* PT_INTERP, or NULL */
     char **needed; /* DT_NEEDED, ended by NULL; never NULL itself */
     bool go;       /* the Go runtime is in it */
-    bool php;      /* the PHP interpreter is in it: it exports what PHP's extensions call */
+    bool php;      /* the PHP interpreter is in it, and loads extensions with RTLD_DEEPBIND */
+    bool apache;   /* it is Apache's httpd, which may load PHP as a module */
     bool setuid;   /* the bit is set and the file system honours it */
     bool setgid;
     bool capabilities; /* the file bears capabilities, and the file system honours them */

@@ -63,9 +63,9 @@ static const struct obstacle obstacles[] = {
      "RUNTIME being the file that `ldd PROGRAM` shows for it; or link the program with "
      "-static-libasan."},
     {OBSTACLE_DEEPBIND, "deepbind",
-     "it is PHP, which loads its extensions with RTLD_DEEPBIND: they are bound to libc past every "
-     "preloaded library, so the sockets of curl, pgsql, sockets and other extensions get no "
-     "options",
+     "it is PHP or has PHP as a module, which loads its extensions with RTLD_DEEPBIND: they are "
+     "bound to libc past every preloaded library, so the sockets of curl, pgsql, sockets and other "
+     "extensions get no options",
      "Run it by `socktune run --supervise`, which tunes it from outside. The streams of PHP itself "
      "(fsockopen, http://) are reached by preloading, too."},
     {OBSTACLE_UNREADABLE, "unreadable",
@@ -130,7 +130,7 @@ unsigned executable_obstacles(const struct executable *executable, const struct 
         found |= OBSTACLE_LOADER;
     if (asan_hindered(executable, launch))
         found |= OBSTACLE_ASAN;
-    if (executable->php)
+    if (executable->php || executable_needs(executable, "libphp"))
         found |= OBSTACLE_DEEPBIND;
     if (!launch->library)
         return found;

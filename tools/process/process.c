@@ -128,6 +128,8 @@ static void read_maps(struct process *process)
                 process->library_loaded = true;
             else if (strncmp(name, "/liburing", 9) == 0)
                 process->uring_loaded = true;
+            else if (strncmp(name, "/libphp", 7) == 0)
+                process->php_loaded = true;
         } while (fgets(line, sizeof line, maps));
     }
     if (maps)

@@ -51,6 +51,7 @@ struct process {
     enum secure_mode secure;        /* AT_SECURE: it gained privileges when it started */
     bool library_loaded;            /* libsocktune.so is mapped */
     bool uring_loaded;              /* liburing is mapped */
+    bool php_loaded;                /* libphp is mapped: PHP is a module of it */
     bool uring_open;                /* it has an io_uring */
     pid_t supervisor;               /* process_supervisor() */
     bool other_mounts;              /* another mount namespace, or another root, than we have */
