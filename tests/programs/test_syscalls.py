@@ -2,6 +2,7 @@
 """What the library costs in system calls, strace being the witness."""
 import contextlib
 import socket
+import subprocess
 
 import pytest
 import strace
@@ -138,8 +139,9 @@ def test_options_on_a_listener_cost_accept_nothing(criteria, count, family, comp
     made = strace.count(calls)
     assert made["setsockopt"] == count, calls
     assert made["getsockname"] == 1, calls  # the program's own
-    # Deciding by the role, the library must ask listen() what kind of socket it was given.
-    assert made["getsockopt"] <= (2 if "role" in criteria else 0), calls
+    # Deciding by the role, the library must ask at listen() what kind of socket it was given; and
+    # whether it is one of MPTCP, if that makes a difference to what it accepts.
+    assert made["getsockopt"] <= (2 if "role" in criteria else 1), calls
     accepts = strace.since(calls, "accept")
     assert [call.name for call in accepts] == ["accept", "accept4"], calls
 
@@ -180,6 +182,7 @@ def test_a_remote_that_does_not_match_costs_no_call(compiled, traced, silent_lis
 
 
 def test_sockets_of_other_families_cost_no_call(compiled, traced):
+    """But for a look at listen() whether it is a socket of MPTCP."""
     one = traced(compiled(rule("", OPTIONS)))
     for domain, kind in ((socket.AF_UNIX, socket.SOCK_STREAM), (socket.AF_UNIX, socket.SOCK_DGRAM),
                          (socket.AF_NETLINK, socket.SOCK_RAW)):
@@ -191,8 +194,31 @@ def test_sockets_of_other_families_cost_no_call(compiled, traced):
     one.host.connect(client, socket.AF_UNIX, f"\0socktune-{one.host.pid}", 0)
     one.host.accept(listener)
     calls = [call for call in one.calls() if call.name in strace.SOCKET_CALLS]
-    assert [call.name for call in calls] == ["socket"] * 4 + ["bind", "listen", "socket",
-                                                              "connect", "accept"], calls
+    assert [call.name for call in calls] == ["socket"] * 4 + [
+        "bind", "getsockopt", "listen", "socket", "connect", "accept"], calls
+
+
+@pytest.mark.parametrize("where, looks", [("stack", 0), ("heap", 1)])
+def test_a_look_at_an_address_is_one_call(build, compiled, directory, silent_listener, where, looks):
+    """Before the library reads an address that does not lie on the stack, it asks whether there is
+    memory. Python has the address on its stack."""
+    script = """
+import ctypes, socket, struct, sys
+one, port = socket.socket(), int(sys.argv[1])
+if sys.argv[2] == "heap":
+    address = struct.pack("=H", socket.AF_INET) + struct.pack("!H4s8x", port, b"\\x7f\\0\\0\\1")
+    assert ctypes.CDLL(None).connect(one.fileno(), address, len(address)) == 0
+else:
+    one.connect(("127.0.0.1", port))
+"""
+    output = directory / "trace"
+    environment = preloaded(build, compiled(rule('remote = "127.0.0.0/8";', OPTIONS[:1])))
+    preload = {key: environment[key] for key in ("LD_PRELOAD", "SOCKTUNE_RULES")}
+    with silent_listener("inet") as listener:
+        subprocess.run([*strace.command(output, preload), program("python3"), "-c", script,
+                        str(listener.getsockname()[1]), where], check=True, timeout=30)
+    made = strace.count(strace.read(output))
+    assert made["connect"] == 1 and made["setsockopt"] == 1 + looks
 
 
 def test_the_programs_own_setsockopt_is_one_call(compiled, traced):

@@ -8,6 +8,7 @@
 #include <criterion/criterion.h>
 #include <errno.h>
 #include <glob.h>
+#include <limits.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <stdlib.h>
@@ -623,4 +624,25 @@ Test(compile, ways_of_handing_over)
     cr_assert_eq(rules[2].flags, RULE_REPORT);
     cr_assert_eq(rules[3].flags, RULE_REPORT);
     compiled_free(&compiled);
+}
+
+/* /proc/self/exe is a link on every machine. */
+Test(compile, a_path_that_is_a_link_stands_for_its_file_too)
+{
+    struct compiled c = compiled_from("rules = ( { match = { program = [ \"/proc/self/exe\", "
+                                      "\"!/proc/self/exe\", \"/proc/self/ex?\", \"/no/such\" ]; };"
+                                      "            set = { IP_TTL = 9; }; } );");
+    char file[PATH_MAX];
+    const char *const wanted[] = {"/proc/self/exe", file,      "/proc/self/exe", file,
+                                  "/proc/self/ex?", "/no/such"};
+
+    cr_assert_not_null(realpath("/proc/self/exe", file));
+    cr_assert_eq(c.policy.matcher_count, 6);
+    for (uint32_t i = 0; i < 6; i++) {
+        const struct policy_matcher *matcher = &c.policy.matchers[i];
+        cr_expect_eq(matcher->kind, MATCHER_PATH);
+        cr_expect_eq(matcher->negate, i == 2 || i == 3);
+        cr_expect_str_eq(policy_string(&c.policy, matcher->pattern), wanted[i]);
+    }
+    compiled_free(&c);
 }

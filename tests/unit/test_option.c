@@ -13,6 +13,7 @@
 #include <criterion/parameterized.h>
 #include <ctype.h>
 #include <linux/in.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
 
@@ -207,4 +208,19 @@ Test(option, nearest_word_serves_other_lists)
     cr_expect_null(nearest_word("family", words));
     cr_expect_null(nearest_word("program", none));
     cr_expect_null(nearest_word("a word that is longer than any name that there can be", words));
+}
+
+/* The manual page of the library names these, but for those of TCP, which the kernel forgets. */
+Test(option, what_the_kernel_does_not_tell)
+{
+    static const char wanted[] =
+        " IPV6_MTU TCP_MAXSEG SO_INCOMING_CPU SO_BUSY_POLL_BUDGET TCP_QUICKACK";
+    char names[256] = "";
+    size_t count, length = 0;
+    const struct option *table = option_table(&count);
+
+    for (size_t i = 0; i < count; i++)
+        if (option_is_untold(&table[i]))
+            length += (size_t)snprintf(names + length, sizeof names - length, " %s", table[i].name);
+    cr_expect_str_eq(names, wanted);
 }

@@ -69,7 +69,8 @@ char *executable_find(const char *name);
  * a static buffer. */
 const char *elf_machine_name(struct elf_abi abi);
 
-/* True if this machine's processors run it without an emulator, which may have other directories. */
+/* True if this machine's processors run it without an emulator, which may have other directories.
+ */
 bool elf_abi_is_native(struct elf_abi abi);
 
 /* x32: 32-bit pointers with the system calls of x86-64. */
