@@ -227,8 +227,8 @@ static void check_transport(const struct checker *checker, const struct rule *ru
         !(setting->option->protocols & PROTOCOL_MPTCP))
         warn(checker, setting->at,
              "%s: MPTCP sockets refuse it: with transport = \"mptcp\" (line %u), the sockets of "
-             "this rule have it only where the kernel has no MPTCP; a program that sets it itself "
-             "may fail",
+             "this rule have it only where the kernel has no MPTCP, or where a listener accepts "
+             "plain TCP; a program that sets it itself may fail",
              setting->option->name, transport->at.line);
 }
 

@@ -51,7 +51,7 @@ void check_files(const struct checker *checker)
              ruleset->joined[i].first, ruleset->joined[i].second);
     if (ruleset->rule_count != 0 || ruleset->source_count == 0)
         return;
-    if (ruleset->source_count == 1 && ruleset->sources[0].stamp.directory)
+    if (ruleset->source_count == 1 && ruleset->sources[0].stamp.kind == SOURCE_DIRECTORY)
         check_directory(checker);
     else
         warn(checker, ((struct location){ruleset->name, 0}), "there are no rules in it");
