@@ -20,7 +20,7 @@ $(B)/fuzz/fuzz_ring: tests/fuzz/fuzz_ring.c tools/helper/clients/ring_reader.c p
 	$(call say,LD,$@)
 	$(Q)mkdir -p $(@D) && clang $(FUZZ_CFLAGS) $(call includes,tools/helper) -o $@ $^
 $(B)/fuzz/fuzz_registration: tests/fuzz/fuzz_registration.c tools/helper/clients/registration_parse.c \
-                             tools/helper/clients/handoff.c tools/helper/clients/ring_reader.c tools/lib/read_option.c config/option.c
+                             tools/helper/clients/handoff.c tools/helper/clients/ring_reader.c tools/lib/read_option.c config/option.c $(ENGINE)
 	$(call say,LD,$@)
 	$(Q)mkdir -p $(@D) && clang $(FUZZ_CFLAGS) $(call includes,tools/helper) -o $@ $^
 
