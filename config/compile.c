@@ -8,9 +8,11 @@
 #include "policy_writer.h"
 
 #include <limits.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 /* A distinct option, to be ranked. */
 struct entry {
@@ -18,11 +20,10 @@ struct entry {
     size_t rank;
 };
 
-/* A path in `program`, and the file that it leads to through a symbolic link; NULL: it leads
- * nowhere yet. */
+/* A symbolic link on the way of a path in `program`, or a path that is not there yet. */
 struct program_link {
     const char *path;
-    const char *file;
+    struct policy_source source; /* without its path */
 };
 
 struct builder {
@@ -284,34 +285,60 @@ static void write_actions(struct builder *builder, const struct rule *rule,
 
 /* --- rules ---------------------------------------------------------------------------------- */
 
-static const struct program_link *add_link(struct builder *builder, const char *path)
+static void add_link(struct builder *builder, const char *path, struct policy_source source)
 {
-    struct arena *arena = &builder->writer.arena;
-    char file[PATH_MAX];
-    struct program_link link = {.path = path};
-
     for (size_t i = 0; i < builder->link_count; i++)
         if (strcmp(builder->links[i].path, path) == 0)
-            return &builder->links[i];
-    if (realpath(path, file) != NULL) {
-        if (strcmp(file, path) == 0)
-            return NULL;
-        link.file = arena_copy(arena, file, strlen(file));
+            return;
+    builder->links = arena_grow(&builder->writer.arena, builder->links, builder->link_count,
+                                sizeof *builder->links);
+    source.kind = SOURCE_LINK;
+    builder->links[builder->link_count++] = (struct program_link){
+        .path = arena_copy(&builder->writer.arena, path, strlen(path)), .source = source};
+}
+
+/* Note each link from `path` to the file. What becomes of a directory on the way is not watched. */
+static void add_links(struct builder *builder, const char *path)
+{
+    enum { LINKS_MOST = 40 }; /* that the kernel follows: path_resolution(7) */
+    char at[2 * PATH_MAX], target[PATH_MAX];
+    struct stat status;
+    ssize_t length;
+
+    snprintf(at, sizeof at, "%s", path);
+    for (unsigned i = 0; i < LINKS_MOST && lstat(at, &status) == 0 && S_ISLNK(status.st_mode);
+         i++) {
+        length = readlink(at, target, sizeof target - 1);
+        if (length <= 0)
+            return;
+        target[length] = '\0';
+        add_link(
+            builder, at,
+            (struct policy_source){.size = (uint64_t)status.st_size,
+                                   .hash = bytes_hash(BYTES_HASH_BEGIN, target, (size_t)length),
+                                   .inode = status.st_ino,
+                                   .mtime_sec = status.st_mtim.tv_sec,
+                                   .ctime_sec = status.st_ctim.tv_sec,
+                                   .mtime_nsec = (uint32_t)status.st_mtim.tv_nsec,
+                                   .ctime_nsec = (uint32_t)status.st_ctim.tv_nsec});
+        snprintf(target[0] == '/' ? at : strrchr(at, '/') + 1, PATH_MAX, "%s", target);
     }
-    builder->links = arena_grow(arena, builder->links, builder->link_count, sizeof link);
-    builder->links[builder->link_count] = link;
-    return &builder->links[builder->link_count++];
+    if (lstat(at, &status) != 0)
+        add_link(builder, at, (struct policy_source){.inode = 0}); /* absent */
 }
 
 /* A program is known by the file that it was executed from, which is never a link. So a path that
  * leads through a link stands for that file as well. NULL if it does not. */
 static const char *file_behind(struct builder *builder, const char *pattern)
 {
-    const struct program_link *link = NULL;
+    char file[PATH_MAX];
 
-    if (pattern[0] == '/' && strpbrk(pattern, "*?[]\\") == NULL)
-        link = add_link(builder, pattern);
-    return link != NULL ? link->file : NULL;
+    if (pattern[0] != '/' || strpbrk(pattern, "*?[]\\") != NULL || strlen(pattern) >= PATH_MAX)
+        return NULL;
+    add_links(builder, pattern);
+    if (realpath(pattern, file) == NULL || strcmp(file, pattern) == 0)
+        return NULL;
+    return arena_copy(&builder->writer.arena, file, strlen(file));
 }
 
 static struct policy_range write_matchers(struct builder *builder, const struct rule *rule)
@@ -393,24 +420,6 @@ static void write_source(struct builder *builder, const char *path, struct polic
     policy_append(&builder->writer, SECTION_SOURCES, &source, sizeof source);
 }
 
-static void write_link(struct builder *builder, const struct program_link *link)
-{
-    struct policy_source source = {.kind = SOURCE_LINK}; /* absent */
-    struct stat status;
-
-    if (link->file != NULL && stat(link->path, &status) == 0)
-        source = (struct policy_source){
-            .kind = SOURCE_LINK,
-            .size = (uint64_t)status.st_size,
-            .hash = bytes_hash(BYTES_HASH_BEGIN, link->file, strlen(link->file)),
-            .inode = status.st_ino,
-            .mtime_sec = status.st_mtim.tv_sec,
-            .ctime_sec = status.st_ctim.tv_sec,
-            .mtime_nsec = (uint32_t)status.st_mtim.tv_nsec,
-            .ctime_nsec = (uint32_t)status.st_ctim.tv_nsec};
-    write_source(builder, link->path, source);
-}
-
 static void write_sources(struct builder *builder)
 {
     const struct ruleset *ruleset = builder->ruleset;
@@ -418,7 +427,7 @@ static void write_sources(struct builder *builder)
     for (size_t i = 0; i < ruleset->source_count; i++)
         write_source(builder, ruleset->sources[i].path, ruleset->sources[i].stamp);
     for (size_t i = 0; i < builder->link_count && ruleset->source_count != 0; i++)
-        write_link(builder, &builder->links[i]);
+        write_source(builder, builder->links[i].path, builder->links[i].source);
 }
 
 /* --- the whole ------------------------------------------------------------------------------ */

@@ -3,7 +3,6 @@
 
 #include "bytes.h"
 #include "kernel.h"
-#include "text.h"
 
 #include <errno.h>
 #include <linux/limits.h>
@@ -57,26 +56,22 @@ static uint64_t hash_directory(int fd)
     return hash;
 }
 
-/* Of the path that the descriptor was opened by, without links. A process without /proc cannot
- * tell, and takes it for unchanged. */
-static uint64_t hash_path(int fd, uint64_t unchanged)
+/* 0: it is no link. */
+static uint64_t hash_link(const char *path)
 {
-    char link_bytes[32], path[PATH_MAX];
-    struct text link = TEXT(link_bytes);
-    text_put(&link, "/proc/self/fd/");
-    text_put_number(&link, fd);
-    long length = kernel_call(SYS_readlinkat, AT_FDCWD, link_bytes, path, sizeof path);
-    return length > 0 ? bytes_hash(BYTES_HASH_BEGIN, path, (size_t)length) : unchanged;
+    char target[PATH_MAX];
+    long length = kernel_call(SYS_readlinkat, AT_FDCWD, path, target, sizeof target);
+    return length > 0 ? bytes_hash(BYTES_HASH_BEGIN, target, (size_t)length) : 0;
 }
 
 static bool same_content(const struct policy_source *source, const char *path)
 {
-    int fd = kernel_open(path, source->kind == SOURCE_LINK ? O_PATH : O_RDONLY | O_NONBLOCK);
+    if (source->kind == SOURCE_LINK)
+        return source->hash != 0 && source->hash == hash_link(path);
+    int fd = kernel_open(path, O_RDONLY | O_NONBLOCK);
     if (fd < 0)
         return false;
-    uint64_t hash = source->kind == SOURCE_DIRECTORY ? hash_directory(fd)
-                    : source->kind == SOURCE_LINK    ? hash_path(fd, source->hash)
-                                                     : hash_file(fd);
+    uint64_t hash = source->kind == SOURCE_DIRECTORY ? hash_directory(fd) : hash_file(fd);
     kernel_close(fd);
     return hash == source->hash;
 }
@@ -98,7 +93,9 @@ bool policy_is_fresh(const struct policy *policy, const struct statx *root)
     for (uint32_t i = 1; i < policy->source_count; i++) {
         struct statx now;
         const char *path = policy_string(policy, source[i].path);
-        if (kernel_statx(AT_FDCWD, path, 0, &now) == 0) {
+        /* A link is not followed: where it leads to may be a file system that does not answer. */
+        int flags = source[i].kind == SOURCE_LINK ? AT_SYMLINK_NOFOLLOW : 0;
+        if (kernel_statx(AT_FDCWD, path, flags, &now) == 0) {
             if (!is_same(&source[i], path, &now))
                 return false;
         } else if (errno != EACCES && (errno != ENOENT || source[i].inode != 0)) {

@@ -173,17 +173,16 @@ struct policy_range {
 enum policy_source_kind {
     SOURCE_FILE,
     SOURCE_DIRECTORY,
-    SOURCE_LINK, /* a path in `program` that leads through a symbolic link to a file, or nowhere */
+    SOURCE_LINK, /* a path in `program` that is a symbolic link, or is not there yet */
     SOURCE_KINDS
 };
 
 /* What the policy was made from. The policy is fresh if the stamps (size, inode and times) are
- * equal; where a copy has other stamps, the hash of the content decides. A link has the stamps of
- * the file that it leads to. */
+ * equal; where a copy has other stamps, the hash of the content decides. */
 struct policy_source {
     uint64_t size; /* st_size; 0 for a directory, whose size means nothing */
     uint64_t hash; /* bytes_hash() of the content; of a directory, policy_name_hash() summed up; of
-                      a link, of the path of the file, without links */
+                      a link, of what it says */
     uint64_t inode;
     int64_t mtime_sec;
     int64_t ctime_sec;

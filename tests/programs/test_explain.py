@@ -366,9 +366,12 @@ def test_a_path_that_is_a_link_stands_for_its_file(build, socktune, rule_file, d
         return answers.pop()
 
     assert [tuned(file) for file in files] == [False, False]
+    between = directory / "between"  # as /etc/alternatives
+    link.symlink_to("between")
+    assert [tuned(file) for file in files] == [False, False]
     for file in files:
-        link.unlink(missing_ok=True)
-        link.symlink_to(file)
+        between.unlink(missing_ok=True)
+        between.symlink_to(file)
         assert [tuned(link), tuned(files[0]), tuned(files[1])] == [True, file == files[0],
                                                                    file == files[1]]
 
