@@ -49,7 +49,7 @@ way: each round ends with a PING.
     limit = 60
 
     def run(self, lab):
-        policy = lab.rules("redis.conf", RULES)
+        policy = lab.rules("redis.conf", RULES, warnings=True)
         floods = {"without": Flood(lab, None), "TCP_DEFER_ACCEPT by a rule": Flood(lab, policy)}
         measured = in_turn(ROUNDS, {name: flood.once for name, flood in floods.items()})
         figures = [Figure(what, unit, {name: [one[index] for one in measured[name]]
