@@ -5,9 +5,10 @@ Runs the experiments and writes the report.
 
     proof.py BUILD [NAME...]
 
-All experiments, or those that are named, go into BUILD/proof: report.md, NAME.csv, and the plots as
-SVG and PNG. Each runs in a process of its own, so that one that fails or hangs does not stop the
-others. PROOF_UNDER is a command to run each of them by, such as "chrt -f 10".
+All experiments, or those that are named ("scale": all whose names begin with "scale-"), go into
+BUILD/proof: report.md, NAME.csv, and the plots as SVG and PNG. Each runs in a process of its own, so
+that one that fails or hangs does not stop the others. PROOF_UNDER is a command to run each of them
+by, such as "chrt -f 10".
 Exit status 1 when one failed, 2 when a name is unknown.
 """
 import datetime
@@ -140,14 +141,19 @@ def summary_plot(results, directory):
     return summary
 
 
+def names_of(experiment):
+    """By which it can be chosen: its own, and that of its family, before the "-"."""
+    return {experiment.name, experiment.name.partition("-")[0]}
+
+
 def main(build, names):
     known = all_experiments()
-    unknown = set(names) - {one.name for one in known}
+    unknown = set(names).difference(*map(names_of, known))
     if unknown:
         print(f"proof: no such experiment: {', '.join(sorted(unknown))}; there are: "
               f"{', '.join(one.name for one in known)}", file=sys.stderr)
         return 2
-    chosen = [one for one in known if one.name in names] if names else known
+    chosen = [one for one in known if names_of(one) & set(names)] if names else known
     directory = build / "proof"
     directory.mkdir(exist_ok=True)
     begin, began = time.monotonic(), datetime.datetime.now(datetime.timezone.utc)
