@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Simulated lives of sockets: what each call gives, what is inherited, replaced, or yielded.
+ * Simulated calls on sockets: what each call gives, what is inherited, replaced, or yielded.
  */
 #include "compile.h"
 #include "endpoint.h"
@@ -19,92 +19,92 @@
 static const struct example {
     const char *what;
     const char *rules;
-    enum life life;
+    enum socket_history history;
     int type;
     const char *local;
     const char *remote;
     const char *outcome;
 } examples[] = {
-    {"nothing asks for more than the program: at socket()", KEEPALIVE, LIFE_SOCKET, SOCK_STREAM,
+    {"nothing asks for more than the program: at socket()", KEEPALIVE, HISTORY_SOCKET, SOCK_STREAM,
      NULL, NULL, "socket SO_KEEPALIVE=true"},
-    {"which a connecting socket keeps", KEEPALIVE, LIFE_CONNECT, SOCK_STREAM, NULL, "192.0.2.1:80",
-     "socket SO_KEEPALIVE=true"},
-    {"and an accepted one inherits", KEEPALIVE, LIFE_ACCEPT, SOCK_STREAM, "192.0.2.1:80",
+    {"which a connecting socket keeps", KEEPALIVE, HISTORY_CONNECT, SOCK_STREAM, NULL,
+     "192.0.2.1:80", "socket SO_KEEPALIVE=true"},
+    {"and an accepted one inherits", KEEPALIVE, HISTORY_ACCEPT, SOCK_STREAM, "192.0.2.1:80",
      "192.0.2.2:5000", "+socket SO_KEEPALIVE=true"},
     {"a role is known at its call",
-     "{ match = { role = \"connect\"; }; set = { TCP_NODELAY = true; }; }", LIFE_SOCKET,
+     "{ match = { role = \"connect\"; }; set = { TCP_NODELAY = true; }; }", HISTORY_SOCKET,
      SOCK_STREAM, NULL, NULL, ""},
     {"before connect()", "{ match = { role = \"connect\"; }; set = { TCP_NODELAY = true; }; }",
-     LIFE_CONNECT, SOCK_STREAM, NULL, "192.0.2.1:80", "connect TCP_NODELAY=true"},
+     HISTORY_CONNECT, SOCK_STREAM, NULL, "192.0.2.1:80", "connect TCP_NODELAY=true"},
     {"rules on accepted sockets act on the listener",
-     "{ match = { role = \"accept\"; }; set = { TCP_NODELAY = true; }; }", LIFE_LISTEN, SOCK_STREAM,
-     "192.0.2.1:80", NULL, "listen TCP_NODELAY=true"},
+     "{ match = { role = \"accept\"; }; set = { TCP_NODELAY = true; }; }", HISTORY_LISTEN,
+     SOCK_STREAM, "192.0.2.1:80", NULL, "listen TCP_NODELAY=true"},
     {"and from there on the accepted socket",
-     "{ match = { role = \"accept\"; }; set = { TCP_NODELAY = true; }; }", LIFE_ACCEPT, SOCK_STREAM,
-     "192.0.2.1:80", "192.0.2.2:5000", "+listen TCP_NODELAY=true"},
+     "{ match = { role = \"accept\"; }; set = { TCP_NODELAY = true; }; }", HISTORY_ACCEPT,
+     SOCK_STREAM, "192.0.2.1:80", "192.0.2.2:5000", "+listen TCP_NODELAY=true"},
     {"but what is not inherited is set on each",
-     "{ match = { role = \"accept\"; }; set = { SO_PRIORITY = 6; }; }", LIFE_ACCEPT, SOCK_STREAM,
+     "{ match = { role = \"accept\"; }; set = { SO_PRIORITY = 6; }; }", HISTORY_ACCEPT, SOCK_STREAM,
      "192.0.2.1:80", "192.0.2.2:5000", "accept SO_PRIORITY=6"},
     {"and what a listener alone has is not the accepted socket's",
-     "{ match = { role = \"listen\"; }; set = { TCP_DEFER_ACCEPT = \"5s\"; }; }", LIFE_ACCEPT,
+     "{ match = { role = \"listen\"; }; set = { TCP_DEFER_ACCEPT = \"5s\"; }; }", HISTORY_ACCEPT,
      SOCK_STREAM, "192.0.2.1:80", "192.0.2.2:5000", ""},
     {"a peer is known at accept()",
      "{ match = { role = \"accept\"; remote = \"192.0.2.0/24\"; }; set = { TCP_NODELAY = true; }; "
      "}",
-     LIFE_ACCEPT, SOCK_STREAM, "192.0.2.1:80", "192.0.2.2:5000", "accept TCP_NODELAY=true"},
+     HISTORY_ACCEPT, SOCK_STREAM, "192.0.2.1:80", "192.0.2.2:5000", "accept TCP_NODELAY=true"},
     {"and may be another",
      "{ match = { role = \"accept\"; remote = \"!192.0.2.0/24\"; };"
      "  set = { TCP_NODELAY = true; }; }",
-     LIFE_ACCEPT, SOCK_STREAM, "192.0.2.1:80", "192.0.2.2:5000", ""},
+     HISTORY_ACCEPT, SOCK_STREAM, "192.0.2.1:80", "192.0.2.2:5000", ""},
     {"a listener's port is known, ",
      "{ match = { role = \"accept\"; local_port = 80; }; set = { TCP_NODELAY = true; }; }",
-     LIFE_ACCEPT, SOCK_STREAM, "192.0.2.1:80", "192.0.2.2:5000", "+listen TCP_NODELAY=true"},
+     HISTORY_ACCEPT, SOCK_STREAM, "192.0.2.1:80", "192.0.2.2:5000", "+listen TCP_NODELAY=true"},
     {"but which of its addresses is meant is not, before accept()",
      "{ match = { role = \"accept\"; local = \"192.0.2.1\"; }; set = { TCP_NODELAY = true; }; }",
-     LIFE_ACCEPT, SOCK_STREAM, "192.0.2.1:80", "192.0.2.2:5000", "accept TCP_NODELAY=true"},
+     HISTORY_ACCEPT, SOCK_STREAM, "192.0.2.1:80", "192.0.2.2:5000", "accept TCP_NODELAY=true"},
     {"unless it has one",
      "{ match = { role = \"listen\"; local = \"192.0.2.1\"; }; set = { TCP_NODELAY = true; }; }",
-     LIFE_LISTEN, SOCK_STREAM, "192.0.2.1:80", NULL, "listen TCP_NODELAY=true"},
+     HISTORY_LISTEN, SOCK_STREAM, "192.0.2.1:80", NULL, "listen TCP_NODELAY=true"},
     {"the later rule wins, the earlier is not shown",
-     KEEPALIVE ", { set = { SO_KEEPALIVE = false; }; }", LIFE_SOCKET, SOCK_STREAM, NULL, NULL,
+     KEEPALIVE ", { set = { SO_KEEPALIVE = false; }; }", HISTORY_SOCKET, SOCK_STREAM, NULL, NULL,
      "socket SO_KEEPALIVE=false"},
     {"also across calls",
      KEEPALIVE ", { match = { role = \"connect\"; }; set = { SO_KEEPALIVE = false; }; }",
-     LIFE_CONNECT, SOCK_STREAM, NULL, "192.0.2.1:80", "connect SO_KEEPALIVE=false"},
+     HISTORY_CONNECT, SOCK_STREAM, NULL, "192.0.2.1:80", "connect SO_KEEPALIVE=false"},
     {"unless the earlier is final",
      "{ final = true; set = { SO_KEEPALIVE = true; }; }, { set = { SO_KEEPALIVE = false; }; }",
-     LIFE_SOCKET, SOCK_STREAM, NULL, NULL, "socket SO_KEEPALIVE=true"},
+     HISTORY_SOCKET, SOCK_STREAM, NULL, NULL, "socket SO_KEEPALIVE=true"},
     {"the kernel's order, not the writer's",
      "{ match = { role = \"connect\"; }; set = { SO_PRIORITY = 3; IP_TOS = \"lowdelay\"; }; }",
-     LIFE_CONNECT, SOCK_STREAM, NULL, "192.0.2.1:80",
+     HISTORY_CONNECT, SOCK_STREAM, NULL, "192.0.2.1:80",
      "connect IP_TOS=lowdelay; connect SO_PRIORITY=3"},
     {"force holds against the program",
-     "{ match = { role = \"connect\"; }; force = { TCP_KEEPIDLE = \"60s\"; }; }", LIFE_CONNECT,
+     "{ match = { role = \"connect\"; }; force = { TCP_KEEPIDLE = \"60s\"; }; }", HISTORY_CONNECT,
      SOCK_STREAM, NULL, "192.0.2.1:80", "connect TCP_KEEPIDLE=60s | TCP_KEEPIDLE"},
     {"ignore gives nothing",
      "{ match = { remote = \"192.0.2.0/24\"; role = \"connect\"; }; ignore = [ \"SO_RCVBUF\" ]; }",
-     LIFE_CONNECT, SOCK_STREAM, NULL, "192.0.2.1:80", " | SO_RCVBUF"},
+     HISTORY_CONNECT, SOCK_STREAM, NULL, "192.0.2.1:80", " | SO_RCVBUF"},
     {"and only there",
      "{ match = { remote = \"192.0.2.0/24\"; role = \"connect\"; }; ignore = [ \"SO_RCVBUF\" ]; }",
-     LIFE_CONNECT, SOCK_STREAM, NULL, "198.51.100.1:80", ""},
+     HISTORY_CONNECT, SOCK_STREAM, NULL, "198.51.100.1:80", ""},
     {"a default gives way to a value set since socket()",
      "{ match = { role = \"accept\"; }; set = { TCP_NODELAY = true; }; },"
      "{ match = { role = \"accept\"; remote = \"192.0.2.2\"; }; default = { TCP_NODELAY = false; "
      "}; }",
-     LIFE_ACCEPT, SOCK_STREAM, "192.0.2.1:80", "192.0.2.2:5000", "+listen TCP_NODELAY=true"},
+     HISTORY_ACCEPT, SOCK_STREAM, "192.0.2.1:80", "192.0.2.2:5000", "+listen TCP_NODELAY=true"},
     {"but not to the start that a rule itself gave it",
      KEEPALIVE ", { match = { role = \"connect\"; }; default = { SO_KEEPALIVE = false; }; }",
-     LIFE_CONNECT, SOCK_STREAM, NULL, "192.0.2.1:80", "connect SO_KEEPALIVE=false"},
+     HISTORY_CONNECT, SOCK_STREAM, NULL, "192.0.2.1:80", "connect SO_KEEPALIVE=false"},
     {"another family's option is not given", "{ set = { IPV6_UNICAST_HOPS = 3; IP_TTL = 3; }; }",
-     LIFE_SOCKET, SOCK_STREAM, NULL, NULL, "socket IP_TTL=3"},
-    {"nor another protocol's", "{ set = { TCP_NODELAY = true; IP_TTL = 3; }; }", LIFE_SOCKET,
+     HISTORY_SOCKET, SOCK_STREAM, NULL, NULL, "socket IP_TTL=3"},
+    {"nor another protocol's", "{ set = { TCP_NODELAY = true; IP_TTL = 3; }; }", HISTORY_SOCKET,
      SOCK_DGRAM, NULL, NULL, "socket IP_TTL=3"},
     {"a bound datagram socket",
-     "{ match = { role = \"datagram\"; local_port = 53; }; set = { IP_TTL = 3; }; }", LIFE_LISTEN,
-     SOCK_DGRAM, ":53", NULL, "bind IP_TTL=3"},
+     "{ match = { role = \"datagram\"; local_port = 53; }; set = { IP_TTL = 3; }; }",
+     HISTORY_LISTEN, SOCK_DGRAM, ":53", NULL, "bind IP_TTL=3"},
     {"a source goes with a peer of its kind", "{ set = { source = \"192.0.2.9\"; }; }",
-     LIFE_CONNECT, SOCK_STREAM, NULL, "192.0.2.1:80", "connect source=192.0.2.9"},
-    {"and with no other", "{ set = { source = \"2001:db8::9\"; }; }", LIFE_CONNECT, SOCK_STREAM,
+     HISTORY_CONNECT, SOCK_STREAM, NULL, "192.0.2.1:80", "connect source=192.0.2.9"},
+    {"and with no other", "{ set = { source = \"2001:db8::9\"; }; }", HISTORY_CONNECT, SOCK_STREAM,
      NULL, "192.0.2.1:80", ""},
 };
 
@@ -156,7 +156,7 @@ static void *compile(const char *rules, struct policy *policy)
 }
 
 /* What becomes of a program's socket, as text to be freed. */
-static char *live(const struct policy *policy, const struct scenario *scenario)
+static char *simulated(const struct policy *policy, const struct scenario *scenario)
 {
     static struct outcome outcome;
     const char *const argv[] = {"program", NULL};
@@ -174,19 +174,19 @@ static char *live(const struct policy *policy, const struct scenario *scenario)
     return text;
 }
 
-Test(simulate, lives)
+Test(simulate, histories)
 {
     for (size_t i = 0; i < sizeof examples / sizeof *examples; i++) {
         const struct example *example = &examples[i];
         struct scenario scenario = {
-            .life = example->life, .domain = AF_INET, .type = example->type};
+            .history = example->history, .domain = AF_INET, .type = example->type};
         struct policy policy;
         void *blob = compile(example->rules, &policy);
         char *text;
 
         read_end(example->local, &scenario.local);
         read_end(example->remote, &scenario.remote);
-        text = live(&policy, &scenario);
+        text = simulated(&policy, &scenario);
         cr_expect_str_eq(text, example->outcome, "%s:\n  is     %s\n  not    %s", example->what,
                          text, example->outcome);
         free(text);
@@ -196,7 +196,7 @@ Test(simulate, lives)
 
 Test(simulate, transport_changes_the_protocol)
 {
-    struct scenario scenario = {.life = LIFE_CONNECT, .domain = AF_INET, .type = SOCK_STREAM};
+    struct scenario scenario = {.history = HISTORY_CONNECT, .domain = AF_INET, .type = SOCK_STREAM};
     struct policy policy;
     void *blob = compile("{ set = { transport = \"mptcp\"; }; },"
                          "{ match = { protocol = \"mptcp\"; role = \"connect\"; };"
@@ -207,7 +207,7 @@ Test(simulate, transport_changes_the_protocol)
     char *text;
 
     read_end("192.0.2.1:80", &scenario.remote);
-    text = live(&policy, &scenario);
+    text = simulated(&policy, &scenario);
     cr_expect_str_eq(text, "socket transport=mptcp; connect SO_KEEPALIVE=true", "%s", text);
     free(text);
     free(blob);
@@ -217,10 +217,10 @@ Test(simulate, transport_changes_the_protocol)
 Test(simulate, transport_by_role)
 {
     static const struct {
-        enum life life;
+        enum socket_history history;
         const char *text;
-    } rows[] = {{LIFE_CONNECT, "socket transport=mptcp; connect SO_KEEPALIVE=true"},
-                {LIFE_LISTEN, "socket transport=mptcp"}};
+    } rows[] = {{HISTORY_CONNECT, "socket transport=mptcp; connect SO_KEEPALIVE=true"},
+                {HISTORY_LISTEN, "socket transport=mptcp"}};
     struct scenario scenario = {.domain = AF_INET, .type = SOCK_STREAM};
     struct policy policy;
     void *blob = compile("{ match = { role = \"connect\"; };"
@@ -231,8 +231,8 @@ Test(simulate, transport_by_role)
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
         char *text;
 
-        scenario.life = rows[i].life;
-        text = live(&policy, &scenario);
+        scenario.history = rows[i].history;
+        text = simulated(&policy, &scenario);
         cr_expect_str_eq(text, rows[i].text, "%s", text);
         free(text);
     }
@@ -241,7 +241,7 @@ Test(simulate, transport_by_role)
 
 Test(simulate, v4_mapped_peer_of_a_dual_stack_listener)
 {
-    struct scenario scenario = {.life = LIFE_ACCEPT, .domain = AF_INET6, .type = SOCK_STREAM};
+    struct scenario scenario = {.history = HISTORY_ACCEPT, .domain = AF_INET6, .type = SOCK_STREAM};
     struct policy policy;
     void *blob = compile("{ match = { role = \"accept\"; remote = \"192.0.2.0/24\"; };"
                          "  set = { TCP_NODELAY = true; }; },"
@@ -252,7 +252,7 @@ Test(simulate, v4_mapped_peer_of_a_dual_stack_listener)
 
     cr_assert_null(endpoint_read("192.0.2.1:80", AF_INET6, &scenario.local));
     cr_assert_null(endpoint_read("192.0.2.2:5000", AF_INET6, &scenario.remote));
-    text = live(&policy, &scenario);
+    text = simulated(&policy, &scenario);
     cr_expect_str_eq(text, "accept TCP_NODELAY=true", "%s", text);
     free(text);
     free(blob);
@@ -260,12 +260,12 @@ Test(simulate, v4_mapped_peer_of_a_dual_stack_listener)
 
 Test(simulate, other_families_are_left_alone)
 {
-    struct scenario scenario = {.life = LIFE_SOCKET, .domain = AF_NETLINK, .type = SOCK_RAW};
+    struct scenario scenario = {.history = HISTORY_SOCKET, .domain = AF_NETLINK, .type = SOCK_RAW};
     struct policy policy;
     void *blob = compile("{ match = { family = [\"inet\", \"inet6\", \"unix\"]; };"
                          "  set = { SO_SNDBUF = \"1M\"; }; force = { SO_RCVBUF = \"1M\"; }; }",
                          &policy);
-    char *text = live(&policy, &scenario);
+    char *text = simulated(&policy, &scenario);
 
     cr_expect_str_eq(text, "", "%s", text);
     free(text);

@@ -17,8 +17,8 @@ void undo_note(json_t *undo, const struct policy *policy, const struct process *
                const struct open_socket *socket, const struct socket_description *description,
                const struct reconciled_socket *changes);
 
-/* Before anything is set: see that the notes can be written, and that no earlier notes would be lost.
- * Returns 0, or an exit status after a message. */
+/* Before anything is set: see that the notes can be written, and that no earlier notes would be
+ * lost. Returns 0, or an exit status after a message. */
 int undo_prepare(const char *path);
 
 /* Write the notes to a file. Returns 0, or an exit status after a message. */

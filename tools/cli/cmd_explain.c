@@ -159,10 +159,10 @@ static int set_scenario(const struct question *question, struct scenario *scenar
                      ? set_accept(question, scenario)
                      : set_family(question->family, (const char *[]){address, NULL}, scenario);
 
-    scenario->life = question->accept    ? LIFE_ACCEPT
-                     : question->listen  ? LIFE_LISTEN
-                     : question->connect ? LIFE_CONNECT
-                                         : LIFE_SOCKET;
+    scenario->history = question->accept    ? HISTORY_ACCEPT
+                        : question->listen  ? HISTORY_LISTEN
+                        : question->connect ? HISTORY_CONNECT
+                                            : HISTORY_SOCKET;
     if (!status && address)
         status = read_address(address, scenario->domain,
                               question->listen ? &scenario->local : &scenario->remote);
@@ -645,7 +645,7 @@ static struct outcome *outcome_without_mptcp(const struct policy *policy,
                                              const struct outcome *outcome)
 {
     struct scenario fallen = *scenario;
-    struct outcome *plain = scenario->life == LIFE_ACCEPT ? malloc(sizeof *plain) : NULL;
+    struct outcome *plain = scenario->history == HISTORY_ACCEPT ? malloc(sizeof *plain) : NULL;
 
     fallen.falls_back = true;
     if (plain != NULL)
@@ -749,9 +749,9 @@ static int answer(const struct policy *policy, struct answer_for *whom, bool jso
         status = print_json_answer(&limits, &active, &whom->scenario, outcome, plain,
                                    json_missed(policy, missed, count));
     } else {
-        print_answer(policy, &active, outcome, whom->scenario.life == LIFE_LISTEN);
+        print_answer(policy, &active, outcome, whom->scenario.history == HISTORY_LISTEN);
         print_missed(policy, missed, count);
-        if (whom->scenario.life == LIFE_CONNECT)
+        if (whom->scenario.history == HISTORY_CONNECT)
             print_lasting(policy, outcome);
         if (plain != NULL)
             print_without_mptcp(policy, plain);
@@ -783,7 +783,7 @@ static int explain(const char *rules, struct answer_for *whom, bool json)
 static int cmd_explain(int argc, char **argv)
 {
     struct question question = {.rules = NULL};
-    struct answer_for whom = {.scenario = {.life = LIFE_SOCKET}};
+    struct answer_for whom = {.scenario = {.history = HISTORY_SOCKET}};
     char *own_cgroup, *path, *file; /* the program's, if it is there */
     int status;
     int first = parse_flags(argc, argv, &question, &status);

@@ -94,20 +94,20 @@ void reconciler_free(struct reconciler *reconciler)
 /* --- deciding --------------------------------------------------------------------------------- */
 
 /* Which calls led to the socket as it is. */
-static enum life life_of(const struct socket_description *description)
+static enum socket_history history_of(const struct socket_description *description)
 {
     const struct sockinfo *sockinfo = &description->sockinfo;
 
     if (description->listens)
-        return LIFE_LISTEN;
+        return HISTORY_LISTEN;
     if (!(sockinfo->known & FACT_ROLE))
-        return LIFE_SOCKET;
+        return HISTORY_SOCKET;
     if (sockinfo->roles == ROLE_ACCEPT)
-        return LIFE_ACCEPT;
+        return HISTORY_ACCEPT;
     if (sockinfo->roles == ROLE_CONNECT || description->remote_length)
-        return LIFE_CONNECT;
-    return sockinfo->local_port || !address_is_unspecified(&sockinfo->local) ? LIFE_LISTEN
-                                                                             : LIFE_SOCKET;
+        return HISTORY_CONNECT;
+    return sockinfo->local_port || !address_is_unspecified(&sockinfo->local) ? HISTORY_LISTEN
+                                                                             : HISTORY_SOCKET;
 }
 
 /* What must be set before bind() is set in the program whatever the rule's role, for that is not
@@ -123,7 +123,7 @@ static bool is_meant(const struct policy *policy, const struct effect *effect,
 static void decide_actions(const struct reconciler *reconciler, const struct active *active,
                            const struct socket_description *description, struct decision *decision)
 {
-    const struct scenario scenario = {.life = life_of(description),
+    const struct scenario scenario = {.history = history_of(description),
                                       .domain = description->domain,
                                       .type = description->type,
                                       .protocol = description->protocol,

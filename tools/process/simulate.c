@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Theory of operation: the engine runs on a socket that exists in memory alone (fake_socket.h). The
- * calls of a life follow one another as in a program; each does what the hook of that call does
+ * calls follow one another as in a program; each does what the hook of that call does
  * (preload/hook_*.c), and then what the kernel would do to the socket. The engine reports which
  * action was carried out at which call; `given` holds the last one of each option. accept() strikes
  * out what is not inherited.
@@ -283,20 +283,20 @@ static void replay_calls(struct simulation *simulation)
     struct sockaddr_storage every;
 
     do_socket(simulation);
-    switch (scenario->life) {
-    case LIFE_SOCKET:
+    switch (scenario->history) {
+    case HISTORY_SOCKET:
         break;
-    case LIFE_CONNECT:
+    case HISTORY_CONNECT:
         if (scenario->open)
             do_bind(simulation, &scenario->local);
         do_connect(simulation, &scenario->remote);
         break;
-    case LIFE_LISTEN:
+    case HISTORY_LISTEN:
         do_bind(simulation, &scenario->local);
         if (!is_datagram(scenario))
             do_listen(simulation);
         break;
-    case LIFE_ACCEPT:
+    case HISTORY_ACCEPT:
         every = wildcard_of(&scenario->local);
         do_bind(simulation, &every);
         do_listen(simulation);
@@ -345,7 +345,7 @@ static uint32_t reporting_rule(const struct simulation *simulation)
     struct sockinfo sockinfo;
     uint32_t number;
 
-    if (simulation->scenario->life == LIFE_SOCKET ||
+    if (simulation->scenario->history == HISTORY_SOCKET ||
         !learn_history(&simulation->socket, &sockinfo) || (sockinfo.families & FAMILY_IP) == 0 ||
         (sockinfo.protocols & (PROTOCOL_TCP | PROTOCOL_MPTCP)) == 0)
         return NO_REPORT;

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A socket's life without the socket: which options it would be given, at which call, by which
- * rule. Built from the very engine that the preloaded object runs; what is simulated here is the
- * kernel's part, that is, what it would say of such a socket when asked.
+ * The calls of a program on a socket, simulated: which options the socket would get, at which call,
+ * by which rule. The engine is the one that the preloaded object runs; only the kernel's part is
+ * simulated, that is, its answers about the socket.
  */
 #ifndef SOCKTUNE_SIMULATE_H
 #define SOCKTUNE_SIMULATE_H
@@ -10,25 +10,26 @@
 #include "defaults.h"
 #include "match.h"
 
-enum life {
-    LIFE_SOCKET,  /* socket() */
-    LIFE_CONNECT, /* socket(), connect(remote) */
-    LIFE_LISTEN,  /* socket(), bind(local), and, unless it is a datagram socket, listen() */
-    LIFE_ACCEPT   /* accepted from a listener on every address, at the port of `local` */
+/* The calls that led to the socket. */
+enum socket_history {
+    HISTORY_SOCKET,  /* socket() */
+    HISTORY_CONNECT, /* socket(), connect(remote) */
+    HISTORY_LISTEN,  /* socket(), bind(local), and, unless it is a datagram socket, listen() */
+    HISTORY_ACCEPT   /* accepted from a listener on every address, at the port of `local` */
 };
 
 struct scenario {
-    enum life life;
+    enum socket_history history;
     int domain; /* as for socket(2) */
     int type;
     int protocol;
-    /* Of the domain, IPv4 within AF_INET6 v4-mapped; where `life` has no use for one: unread. */
+    /* Of the domain; IPv4 within AF_INET6 is v4-mapped. Not read if the calls do not need one. */
     struct sockaddr_storage local;
     struct sockaddr_storage remote;
-    /* It is there: its protocol is settled, whatever a `transport` says, and the local address of
-     * one that connected is known, bound or not. */
+    /* The socket exists: its protocol is settled, whatever a `transport` says, and the local
+     * address of a connection is known, bound or not. */
     bool open;
-    /* Of LIFE_ACCEPT: the peer speaks plain TCP, so a listener of MPTCP accepts a TCP socket. */
+    /* Of HISTORY_ACCEPT: the peer speaks plain TCP, so a listener of MPTCP accepts a TCP socket. */
     bool falls_back;
     /* The connection is in this arm of a trial and in no other one; NULL: it is in none. */
     const struct policy_trial *arm;
@@ -41,7 +42,7 @@ struct scenario {
 struct effect {
     uint32_t action; /* index into policy->actions */
     enum phase phase;
-    bool inherited; /* given to the listener, and had from it */
+    bool inherited; /* given to the listener, and inherited from it */
 };
 
 /* An option that the program cannot set itself, or not as it likes, on the socket as it is at the
@@ -52,7 +53,7 @@ struct guarded_option {
 };
 
 struct outcome {
-    /* What stands at the end, in the order given; what was given and then replaced is left out. */
+    /* The last action of each option, in the order of the calls. */
     struct effect effects[POLICY_OPTIONS_MAX];
     uint32_t effect_count;
     struct guarded_option guards[POLICY_OPTIONS_MAX];
@@ -60,8 +61,8 @@ struct outcome {
     uint32_t report; /* index into policy->rules of the rule that has it reported; or NO_REPORT */
 };
 
-/* Live through `scenario` under the active rules. Pure. The program is supposed to set nothing
- * itself, and the kernel to refuse nothing. */
+/* Simulate `scenario` under the active rules. Pure. It is assumed that the program sets nothing
+ * itself and that the kernel refuses nothing. */
 void simulate(const struct policy *policy, const struct active *active,
               const struct scenario *scenario, struct outcome *outcome);
 

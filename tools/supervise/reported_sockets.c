@@ -32,7 +32,7 @@ static void remove_entry(struct reported_sockets *table, struct socket_entry *en
     table->expected -= !entry->reported;
     if (entry->kind == RECORD_LISTEN)
         DL_DELETE(table->listeners, entry);
-    HASH_DEL(table->sockets, entry);
+    HASH_DEL(table->sockets, entry); /* NOLINT(clang-analyzer-unix.Malloc): it is in the table */
     free(entry);
 }
 
