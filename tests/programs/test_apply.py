@@ -803,7 +803,7 @@ def test_every_option_of_the_table(row, family, host, rules_for, apply):
 
 # --- which sockets --------------------------------------------------------------------------------
 
-def test_a_connection_that_is_not_established_yet(start, rules_for, apply):
+def test_a_connection_that_is_not_established_yet(start, rules_for, apply, socktune):
     """Where connect() is stuck, TCP_SYNCNT and TCP_USER_TIMEOUT are wanted."""
     one = start([program("python3"), "-c", """
 import socket, time
@@ -828,6 +828,10 @@ time.sleep(60)
     for shown in waiting:
         assert {option["option"]: option["result"] for option in shown["options"]} == {
             "TCP_SYNCNT": "changed", "TCP_USER_TIMEOUT": "changed"}
+        assert shown["remote"]
+    inspected = json.loads(socktune("inspect", "--json", one.pid).stdout)["sockets"]
+    peers = [shown["remote"] for shown in inspected if shown["state"] == "syn-sent"]
+    assert peers == [shown["remote"] for shown in waiting], "inspect names the peer, too"
 
 
 def test_a_process_whose_main_thread_has_ended(start, rules_for, apply):

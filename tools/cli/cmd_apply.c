@@ -66,6 +66,7 @@ static int read_processes(char *const *words, size_t count, pid_t **pids)
     for (size_t i = 0; i < count; i++)
         if (!read_pid(words[i], &(*pids)[i])) {
             free(*pids);
+            *pids = NULL;
             return command_misuse("\"%s\" is no process ID", words[i]);
         }
     return 0;

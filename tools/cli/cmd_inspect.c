@@ -254,6 +254,18 @@ static bool is_asked_for(const struct inspection *inspection, const struct open_
     return !inspection->fd;
 }
 
+/* getpeername(2) says nothing about a connection in SYN_SENT, a table of /proc does. */
+static void find_remote(struct inspection *inspection, const struct process *process,
+                        const struct open_socket *socket)
+{
+    struct sockaddr_storage remote;
+    socklen_t length;
+
+    if (inspection->description.connecting &&
+        process_socket_remote(process->pid, socket->inode, &remote, &length) == 0)
+        description_set_remote(&inspection->description, &remote, length);
+}
+
 /* Inspect all sockets. Returns how many, or -1 with errno when they may not be duplicated. */
 static int inspect_sockets(struct inspection *inspection, const struct socket_owner *owner,
                            const struct process *process, const struct open_sockets *open,
@@ -274,6 +286,7 @@ static int inspect_sockets(struct inspection *inspection, const struct socket_ow
                 continue;
             return -1;
         }
+        find_remote(inspection, process, sockets);
         if (description->sockinfo.families)
             reference = default_sockets_get(&inspection->defaults, owner, description->domain,
                                             description->type, description->protocol);
