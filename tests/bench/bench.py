@@ -156,6 +156,7 @@ def plan_bars(setup):
     for count in (1, 4, 8):
         yield plan_client(setup, count)
     yield plan_reports(setup)
+    yield plan_trial(setup)
 
 
 def plan_reports(setup):
@@ -179,6 +180,25 @@ def plan_reports(setup):
                  Row(f'{call}: reported, handoff = "socket"',
                      Sample(handed, "connection", phase), baseline)]
     return Group("reporting a connection", "connection", Effort(150, 12), rows)
+
+
+def plan_trial(setup):
+    """What it costs to give options as an arm of a trial: all arms give the same."""
+    head = f'  {{ match = {{ program = "{TIMED}"; role = "connect"; }}; '
+    given = f"set = {{ {setup.settings(4)} }};"
+    arms = ", ".join(f'{{ name = "{name}"; {given} }}' for name in ("one", "other"))
+    plain = setup.socktune("4 options, reported", [f"{head}{given} report = true; }}"], 4, 0)
+    samples = {unit: setup.socktune(
+        f"trial by {unit}", [f'{head}trial = {{ arms = ( {arms} ); unit = "{unit}"; '
+                             'metric = "duration"; most = 1000000000; }; }'], 4, 0)
+               for unit in ("connection", "10min")}
+    baseline = Sample(plain, "connection")
+    # By connection, the cookie is asked for before the options are given: a system call.
+    bars_of = {"connection": 1.10, "10min": 1.04}
+    return Group("connect() with 4 options by a trial, against the same by set, both reported",
+                 "connection", Effort(150, 12),
+                 [Row(f'an arm of a trial, unit = "{unit}"', Sample(variant, "connection"), baseline,
+                      bars_of[unit]) for unit, variant in samples.items()])
 
 
 def connecting(settings):

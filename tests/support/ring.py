@@ -18,6 +18,7 @@ FRONT = 256                               # front slots; those of the backlog ar
 RECORD = struct.Struct("=QQ16s16sIIHHHHHHBBBB")
 FAILURE = struct.Struct("=iii")
 OPTION = struct.Struct("=HH")
+WITH_TRIALS = 3                           # version of a registration
 BEGUN, REFUSED, UNANSWERED = 2, 4, 8  # of flags
 KINDS = {1: "connect", 2: "accept", 3: "listen", 4: "datagram"}
 SEALS = 0x2 | 0x4 | 0x1  # F_SEAL_SHRINK, F_SEAL_GROW, F_SEAL_SEAL
@@ -35,8 +36,10 @@ class Ring:
         magic, self.version, size, self.pid, self.ring_size, rules, _ = HEADER.unpack_from(message)
         assert (magic, size) == (b"STREGIST", len(message))
         names = message[HEADER.size:].split(b"\0")
-        assert names.pop() == b"" and len(names) == 1 + rules
-        self.program, *self.rules = (name.decode() for name in names)
+        each = 2 if self.version == WITH_TRIALS else 1  # a rule's name, and its trial
+        assert names.pop() == b"" and len(names) == 1 + each * rules
+        self.program = names[0].decode()
+        self.rules = [name.decode() for name in names[1::each]]
         self.peer_pid, self.peer_uid, _ = credentials
         memory, *diag = descriptors
         self.diag = diag[0] if diag else None
