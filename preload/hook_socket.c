@@ -6,11 +6,13 @@
 #include "connecting.h"
 #include "real.h"
 #include "reconnect.h"
+#include "trace.h"
 #include "tune.h"
 
 #include <errno.h>
 
-/* Ask for the transport of the rule, and for what the program asked for where that fails. */
+/* Ask for the transport of the rule, and for what the program asked for where that fails; one line
+ * in the trace either way. */
 static int open_socket(int domain, int type, int protocol, struct sockinfo *sockinfo,
                        const struct policy_action *transport)
 {
@@ -19,12 +21,17 @@ static int open_socket(int domain, int type, int protocol, struct sockinfo *sock
     int saved = errno, wanted;
     __builtin_memcpy(&wanted, policy_string(&state.policy, transport->value), sizeof wanted);
     int fd = real.socket(domain, type, wanted);
-    if (fd >= 0) {
-        sockinfo->protocols = (uint16_t)protocol_bit_of(domain, type, wanted);
-        return fd;
-    }
+    int error = fd >= 0 ? 0 : errno;
     errno = saved;
-    return real.socket(domain, type, protocol);
+    if (error == 0)
+        sockinfo->protocols = (uint16_t)protocol_bit_of(domain, type, wanted);
+    else
+        fd = real.socket(domain, type, protocol);
+    saved = errno;
+    trace_action(fd, sockinfo, PHASE_SOCKET, transport,
+                 error == 0 ? APPLIED_SET : APPLIED_FAILED, error);
+    errno = saved;
+    return fd;
 }
 
 /* Not in line, so that other calls pass through with a small frame. */

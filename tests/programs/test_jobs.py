@@ -131,13 +131,16 @@ else:
     play(dataclasses.replace(job, script=CLIENT + past))
 
 
-def test_mptcp_for_clients_only(play):
+def test_mptcp_for_clients_only(play, directory):
     """What a socket will be is not known when it is made, and that is the one warning."""
     job = Job('program = "client"; rules = ( { match = { role = "connect"; };'
               ' set = { transport = "mptcp"; }; } );', {})
     if not pathlib.Path("/proc/sys/net/mptcp/enabled").exists():
         pytest.skip("this kernel has no MPTCP")
-    assert play(job, warnings=1)["protocol"] == "mptcp"
+    trace = directory / "trace"
+    assert play(job, warnings=1, env={"SOCKTUNE_TRACE": str(trace)})["protocol"] == "mptcp"
+    lines = [line for line in trace.read_text(encoding="ascii").splitlines() if "transport" in line]
+    assert len(lines) == 2 and all(line.endswith(": set") for line in lines), "one for each socket"
 
 
 @pytest.mark.parametrize("criterion, user, group", [
