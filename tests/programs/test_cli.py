@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: MIT
 """The socktune command: its commands, what they print and how they end."""
+import fcntl
 import json
 import os
 import pathlib
@@ -8,7 +9,9 @@ import re
 import shutil
 import socket
 import stat
+import struct
 import subprocess
+import termios
 
 import kernel
 import pytest
@@ -149,9 +152,10 @@ def test_full_disk_is_told(build):
     assert "No space left" in result.stderr
 
 
-def at_terminal(arguments, **variables):
-    """What the command prints when its output is a terminal."""
+def at_terminal(arguments, columns=0, **variables):
+    """What the command prints when its output is a terminal, of so many columns."""
     master, slave = pty.openpty()
+    fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", 24, columns, 0, 0))
     environment = {**os.environ, "TERM": "xterm", **variables}
     environment.pop("NO_COLOR", None)
     environment.update(variables)
@@ -181,7 +185,52 @@ def test_colours_only_at_a_terminal(build, socktune, rule_file):
     assert "\033" not in socktune("check", bad).stdout
 
 
+@pytest.mark.parametrize("columns", [40, 60, 80, 120, 400])
+def test_tables_fit_the_terminal(build, socktune, rule_file, columns):
+    """Each word of what a pipe gets, in lines that fit."""
+    rules = rule_file('''rules = ( { name = "connections to the database"; match = { program = "php"; };
+        set = { SO_KEEPALIVE = true; dscp = "af41"; TCP_CONGESTION = "reno"; source = "127.0.0.1"; };
+        force = { TCP_USER_TIMEOUT = "30s"; }; report = true; inherited = true; } );''')
+    for words in (["options"], ["options", "IP_TOS"], ["options", "TCP_NODELAY"],
+                  ["explain", "-c", rules.name, "-p", "php", "--connect", "127.0.0.1:5432"]):
+        shown = at_terminal(["env", "-C", rules.parent, build.socktune, *words], columns,
+                            NO_COLOR="1")
+        too_long = [line for line in shown.splitlines() if len(line) > columns]
+        assert all(len(line.split()) == 1 for line in too_long), "but a word that is too long itself"
+        plain = socktune(*words, cwd=rules.parent).stdout
+        missing = set(re.findall(r"[A-Za-z_0-9]+", plain)) - set(re.findall(r"[A-Za-z_0-9]+", shown))
+        assert missing <= {"OPTION", "SET", "AT", "INHERITED", "NEEDS", "KERNEL", "WHAT", "IT", "DOES",
+                           "VALUES"}, missing
+        if columns == 400:
+            assert len(shown.splitlines()) == len(plain.splitlines()), "room for each row in one line"
+
+
 # --- check ----------------------------------------------------------------------------------------
+
+@pytest.mark.parametrize("flags, status", [([], 0), (["--strict"], 1)])
+def test_check_of_standard_input(socktune, flags, status):
+    done = socktune("check", "-", *flags, input='rules = ( { set = { IP_TTL = 1; }; } );\n')
+    assert done.returncode == status
+    assert done.stdout.startswith("<stdin>:1: warning: ") and "IP_TTL = 1: packets" in done.stdout
+
+
+@pytest.mark.parametrize("text, complaint", [
+    ("rules = ( { set = { TCP_NODELYA = 1; }; } );", "<stdin>:1: error: "),
+    ("# \0\n", "NUL byte"), ("#" * (1 << 20) + "\n", "File too large")],
+                         ids=["misspelt", "nul", "large"])
+def test_bad_standard_input(socktune, text, complaint):
+    done = socktune("check", "-", input=text)
+    assert done.returncode == 1 and complaint in done.stdout
+
+
+def test_rules_from_standard_input(socktune, directory):
+    rules = 'rules = ( { match = { program = "x"; }; set = { SO_KEEPALIVE = true; }; } );'
+    explained = socktune("explain", "-c", "-", "-p", "x", "--socket", input=rules)
+    assert explained.returncode == 0 and "#1, <stdin>:1" in explained.stdout
+    assert socktune("compile", "-", "-o", directory / "x.policy", input=rules).returncode == 0
+    assert "-o" in socktune("compile", "-", input=rules).stderr
+    done = socktune("run", "-c", "-", "true", input=rules)
+    assert done.returncode == 78 and "standard input is the program's" in done.stderr
 
 def test_check_good_rules(socktune, rules):
     result = socktune("check", rules)

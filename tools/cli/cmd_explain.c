@@ -260,10 +260,16 @@ static void print_row(const char *const cells[COLUMNS], const char *rule,
 {
     unsigned column = 0;
 
-    for (unsigned i = 0; i < COLUMNS; i++) {
-        printf("%-*s%*s", (int)widths[i], cells[i], GAP, "");
+    for (unsigned i = 0; i < COLUMNS; i++)
         column += widths[i] + GAP;
+    if (terminal != 0 && column > terminal) { /* not even the columns fit */
+        wrap_line("%s %s %s %s", cells[0], cells[1], cells[2], cells[3]);
+        printf("%*s", 2 * GAP, "");
+        wrap_print(rule, 2 * GAP, terminal);
+        return;
     }
+    for (unsigned i = 0; i < COLUMNS; i++)
+        printf("%-*s%*s", (int)widths[i], cells[i], GAP, "");
     if (terminal != 0 && column + RULE_LEAST > terminal) {
         column = 2 * GAP;
         printf("\n%*s", (int)column, "");

@@ -241,23 +241,19 @@ static int list_man(const struct option *table, size_t count)
     return 0;
 }
 
-static void print_bits(const char *label, unsigned bits, const struct bit_name *names)
-{
-    printf("  %-13s", label);
-    for (const char *separator = ""; names->name; names++)
-        if (bits & names->bit) {
-            printf("%s%s", separator, names->name);
-            separator = ", ";
-        }
-    putchar('\n');
-}
-
 /* Text behind what stands on the line already, `column` columns of it. */
 static void print_beside(const char *text, unsigned column)
 {
-    unsigned width = wrap_terminal();
+    wrap_print(text, column, wrap_terminal());
+}
 
-    wrap_print(text, column, width != 0 && width <= column + TEXT_LEAST ? 0 : width);
+static void print_bits(const char *label, unsigned bits, const struct bit_name *names)
+{
+    char text[256];
+
+    names_list(names, bits, text, sizeof text);
+    printf("  %-13s", label);
+    print_beside(text, 15);
 }
 
 static void print_one(const struct option *option)
