@@ -336,6 +336,8 @@ static void add_names(struct value_text *text, const struct option_name *names)
 static void add_range(struct value_text *text, const struct option *option)
 {
     const char *unit = unit_text[option->unit];
+    /* A negative time has a name. */
+    int64_t min = option->kind == KIND_DURATION && option->min < 0 ? 0 : option->min;
 
     if (kind_of(option)->range) {
         add(text, "%s", kind_of(option)->range);
@@ -344,7 +346,7 @@ static void add_range(struct value_text *text, const struct option *option)
     add_names(text, option->names);
     add_names(text, kind_of(option)->names);
     add(text, "%s%" PRId64 "%s to %" PRId64 "%s",
-        option->names || kind_of(option)->names ? "or " : "", option->min, unit, option->max, unit);
+        option->names || kind_of(option)->names ? "or " : "", min, unit, option->max, unit);
     if (option->kind == KIND_STRING)
         add(text, " characters");
     else if (option->unit == UNIT_BYTES)

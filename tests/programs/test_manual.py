@@ -2,6 +2,7 @@
 """The manual pages say what is so: their examples pass, and nothing that may be used is missing."""
 import json
 import re
+import shlex
 import subprocess
 
 import pytest
@@ -27,12 +28,109 @@ def displays(page):
             re.findall(r"^\.Bd -literal[^\n]*\n(.*?)^\.Ed", text, re.MULTILINE | re.DOTALL)]
 
 
+def check_is_content(socktune, rules):
+    """No error and no warning, but that this kernel has not loaded a congestion control."""
+    findings = json.loads(socktune("check", rules, "--json").stdout)["findings"]
+    assert [one for one in findings if "has not loaded" not in one["message"]] == [], \
+        rules.read_text(encoding="utf-8")
+
+
+def test_examples_of_the_readme(socktune, rule_file):
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    blocks = [block for block in re.findall(r"^```\n(.*?)^```", text, re.MULTILINE | re.DOTALL)
+              if "rules = (" in block]
+    assert len(blocks) >= 2
+    for number, block in enumerate(blocks):
+        rules = re.search(r"^program.*?^\);\n", block, re.MULTILINE | re.DOTALL)[0]
+        check_is_content(socktune, rule_file(rules, f"{number}.conf"))
+
+
+# --- command lines ----------------------------------------------------------------------------
+
+PAGES = ["README.md", "tools/socktune.1", "tools/socktune.7", "config/socktune.conf.5.in",
+         "preload/libsocktune.so.8", "tools/socktuned.8"]
+END = re.compile(r"[|&;<>#]|\$\(.*?\)")
+
+
+def command_lines():
+    """Each line of README and of the manuals that runs socktune, as words behind the program."""
+    for page in PAGES:
+        text = (ROOT / page).read_text(encoding="utf-8").replace("\\&", "").replace("\\-", "-")
+        for line in text.splitlines():
+            found = re.match(r"(?:\.Dl )?([$#] )?(?:sudo )?socktune (?!:)(.+)", line)
+            if found and (found[1] or page != "README.md"):
+                words = shlex.split(END.sub(lambda m: " 1 " if m[0][0] == "$" else " \n", found[2])
+                                    .partition("\n")[0])
+                yield page, found[2], words
+
+
+def test_every_command_line_is_accepted(socktune):
+    """Its command exists, its flags too, and each flag that takes a value has one."""
+    lines = list(command_lines())
+    assert len(lines) >= 30 and {page for page, _, _ in lines} >= {"README.md", "tools/socktune.1"}
+    known = {}
+    for page, line, words in lines:
+        command, *words = words
+        assert command in COMMANDS, f"{page}: {line}"
+        if command not in known:
+            rows = [row.split("|") for row in socktune("--complete", command).stdout.splitlines()]
+            known[command] = ({name: row[3] for row in rows if row[0] == "flag" for name in row[1:3]},
+                              any(row[0] == "operand" and row[2] == "last" for row in rows))
+        flags, operands_last = known[command]
+        while words:
+            word, *words = words
+            name, equals, _ = word.partition("=")
+            if word == "--" or (operands_last and not word.startswith("-")):
+                break
+            if not word.startswith("-") or word == "-":
+                continue
+            assert name in flags, f"{page}: {line}: {name}"
+            if flags[name] == "value" and not equals:
+                assert words, f"{page}: {line}: {name} needs a value"
+                del words[0]
+
+
+# --- values -----------------------------------------------------------------------------------
+
+def test_every_value_of_the_list_of_options(socktune, rule_file):
+    """The ends of each range and each word that the page shows for an option, one rule each."""
+    options = json.loads(socktune("options", "--json").stdout)["options"]
+    page, rules = rendered(RULES_PAGE), []
+    for option in options:
+        shown = re.sub(r"a (code point's )?name such as ", "", option["range"])
+        assert " ".join(option["range"].split()) in " ".join(page.split()), option["name"]
+        for word in re.findall(r"-?[a-z0-9]+", shown.partition(" bytes")[0]):
+            if word in ("or", "to", "ports", "the", "lower", "first", "characters", "an", "address",
+                        "without", "a", "port", "byte", "per", "second", "more"):
+                continue
+            value = {"SO_BINDTODEVICE": "lo", "TCP_CONGESTION": "reno", "source": "127.0.0.1",
+                     "IP_LOCAL_PORT_RANGE": "1-65535"}.get(option["name"], word)
+            rules.append(f'{{ set = {{ {option["name"]} = "{value}"; }}; }}')
+    assert len(rules) > 2 * len(options) - 10
+    result = socktune("check", rule_file(f"rules = (\n{(','+chr(10)).join(rules)}\n);\n"))
+    assert result.returncode == 0, [line for line in result.stdout.splitlines() if "error" in line]
+
+
+def test_every_value_in_quotes(socktune, rule_file):
+    """`NAME = VALUE` wherever the page shows it."""
+    page = rendered(RULES_PAGE)
+    names = {option["name"] for option in json.loads(socktune("options", "--json").stdout)["options"]}
+    shown = {(name, value) for name, value in re.findall(r"\b(\w+) = (\"[^\"]+\"|[\w.]+)", page)
+             if name in names}
+    refused = {("TCP_USER_TIMEOUT", "30")}
+    assert len(shown) >= 6
+    for name, value in shown:
+        done = socktune("check", rule_file(f"rules = ( {{ set = {{ {name} = {value}; }}; }} );"))
+        assert (done.returncode != 0) == ((name, value) in refused), f"{name} = {value}: {done.stdout}"
+
+
+# --- the rest of the pages --------------------------------------------------------------------
+
 def test_examples_of_rules(socktune, rule_file):
     examples = [text for text in displays(RULES_PAGE) if "rules" in text]
     assert examples
     for number, text in enumerate(examples):
-        result = socktune("check", rule_file(text, f"{number}.conf"))
-        assert result.returncode == 0, f"{text}\n{result.stdout}"
+        check_is_content(socktune, rule_file(text, f"{number}.conf"))
 
 
 def test_every_way_to_write_a_value(socktune, rule_file):
