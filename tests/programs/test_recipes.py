@@ -72,6 +72,20 @@ def test_an_image_with_glibc(glibc_root, policy):
     assert rolled_back.stdout != "64 123\n" and rolled_back.stderr == ""
 
 
+def test_a_pod_with_a_volume(glibc_root, policy):
+    """The variables and the mount of the pod's specification."""
+    variables = dict(re.findall(r"^  - { name: (\w+), value: (\S+) }$", PAGE, re.MULTILINE))
+    mount, = re.findall(r"mountPath: (\S+), readOnly: true }$", PAGE, re.MULTILINE)
+    assert set(variables) == {"LD_PRELOAD", "SOCKTUNE_RULES"}
+    volume = glibc_root / mount.lstrip("/")
+    volume.mkdir()
+    shutil.copy(BUILD / "libsocktune.so", volume)
+    shutil.copy(policy, volume / "rules.policy")
+    read_only(glibc_root)
+    done = run_in(glibc_root, "show", env=variables)
+    assert (done.stdout, done.stderr) == ("64 123\n", "")
+
+
 def test_an_image_with_musl(directory, policy):
     needs_root("runs in a chroot")
     root = directory / "root"
@@ -116,6 +130,43 @@ def test_a_unit(socktune, rule_file, directory, confinement):
                            "show.service"], check=False, capture_output=True, text=True,
                           timeout=60, env={**os.environ, "SYSTEMD_LOG_LEVEL": "warning"})
     assert "socktune.conf" not in done.stderr, done.stderr
+
+
+def test_a_unit_that_is_attached(directory):
+    """systemd accepts the line that attaches the rules at each start."""
+    analyze = program("systemd-analyze")
+    line, = re.findall(r"^ExecStartPost=.*$", PAGE, re.MULTILINE)
+    units = directory / "etc/systemd/system"
+    (units / "show.service.d").mkdir(parents=True)
+    (units / "show.service").write_text("[Service]\nExecStart=/bin/true\n", encoding="ascii")
+    (units / "show.service.d/socktune.conf").write_text(f"[Service]\n{line}\n", encoding="ascii")
+    for path in ("bin/true", "usr/local/bin/socktune"):
+        (directory / path).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy("/bin/true", directory / path)
+    done = subprocess.run([analyze, "verify", f"--root={directory}", "--recursive-errors=no",
+                           "show.service"], check=False, capture_output=True, text=True,
+                          timeout=60, env={**os.environ, "SYSTEMD_LOG_LEVEL": "warning"})
+    assert "socktune" not in done.stderr, done.stderr
+
+
+def test_the_cgroup_of_a_container():
+    """The command that finds it, with this process in place of the container's."""
+    line, = re.findall(r"^cgroup=\$\((.*)\)$", PAGE, re.MULTILINE)
+    command = re.sub(r"\$\(docker .*?\)", str(os.getpid()), line)
+    assert command != line
+    found = subprocess.run(["sh", "-c", command], check=True, capture_output=True, text=True,
+                           timeout=30).stdout
+    lines = pathlib.Path("/proc/self/cgroup").read_text(encoding="ascii").splitlines()
+    assert found.splitlines() == [one[3:] for one in lines if one.startswith("0::")]
+
+
+def test_the_lines_for_apparmor(directory):
+    """They are valid in a profile."""
+    parser = program("apparmor_parser")
+    rules, = re.findall(r"^(/usr/lib/\*\*/socktune/libsocktune\.so mr,\n(?:/.*\n)+)", PAGE, re.MULTILINE)
+    profile = directory / "profile"
+    profile.write_text(f"profile show /usr/bin/show {{\n{rules}}}\n", encoding="ascii")
+    subprocess.run([parser, "--skip-kernel-load", "--skip-cache", profile], check=True, timeout=60)
 
 
 def test_its_commands_exist(socktune):
