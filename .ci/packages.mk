@@ -14,7 +14,7 @@ PACKAGES_CHECK := libcriterion-dev python3 python3-pytest python3-pytest-xdist p
     musl-tools ?gcc-$(GCC_VERSION)-multilib ?libc6-dev-i386 \
     ?gcc-aarch64-linux-gnu ?libc6-dev-arm64-cross ?qemu-user \
     g++ libjemalloc2 golang-go liburing-dev bash zsh mandoc busybox systemd prometheus tmux gnuplot-nox \
-    jq ?chromium \
+    jq apparmor ?chromium \
     ?torsocks ?proxychains4 ?libkeepalive0
 PACKAGES_PROGRAMS = ?default-jre-headless ?libpython$(shell $(PYTHON) -c \
     'import sys; print("%d.%d" % sys.version_info[:2])' 2>/dev/null)-testsuite
