@@ -25,13 +25,13 @@ static const struct hazard {
     int level;
     int optname;
     unsigned roles; /* enum role_bit */
+    enum excuse unless;
     int64_t low;
     int64_t high;
-    enum excuse unless;
     const char *text;
 } hazards[] = {
 #define HAZARD(level, name, roles, low, high, unless, text)                                        \
-    {level, name, roles, low, high, unless, text},
+    {level, name, roles, unless, low, high, text},
 #include "hazards.def"
 };
 

@@ -22,7 +22,7 @@ static char separator_of(const char *text)
 {
     const char *at = strpbrk(text, "|,;");
 
-    return at != NULL ? *at : '\0';
+    return (char)(at != NULL ? *at : '\0');
 }
 
 static bool separates(const char *text)
@@ -187,9 +187,11 @@ static void check_pattern(const struct checker *checker, const char *criterion, 
     bool here = bit == OF_PROGRAM && absolute && !checker->context->other_host;
 
     /* A file that exists may be called as it likes. */
-    if (here && access(pattern->text, F_OK) == 0)
-        check_file(checker, pattern);
-    else if (!check_oddities(checker, criterion, bit, pattern) && here)
+    bool exists = here && access(pattern->text, F_OK) == 0;
+
+    if (!exists && check_oddities(checker, criterion, bit, pattern))
+        return;
+    if (here)
         check_file(checker, pattern);
 }
 

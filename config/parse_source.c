@@ -176,9 +176,9 @@ static void note_joined(const struct scan *scan, size_t length, struct location 
     struct reader *reader = scan->reader;
     struct ruleset *ruleset = reader->ruleset;
     const char *text = reader->source.text;
-    char bracket = scan->nesting > 0 ? scan->brackets[scan->nesting - 1] : '{';
+    bool in_group = scan->nesting == 0 || scan->brackets[scan->nesting - 1] == '{';
 
-    if (bracket == '{' && at.line != scan->last_at.line)
+    if (in_group && at.line != scan->last_at.line)
         return;
     ruleset->joined =
         arena_grow(reader->arena, ruleset->joined, ruleset->joined_count, sizeof *ruleset->joined);

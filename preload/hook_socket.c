@@ -28,8 +28,8 @@ static int open_socket(int domain, int type, int protocol, struct sockinfo *sock
     else
         fd = real.socket(domain, type, protocol);
     saved = errno;
-    trace_action(fd, sockinfo, PHASE_SOCKET, transport,
-                 error == 0 ? APPLIED_SET : APPLIED_FAILED, error);
+    trace_action(fd, sockinfo, PHASE_SOCKET, transport, error == 0 ? APPLIED_SET : APPLIED_FAILED,
+                 error);
     errno = saved;
     return fd;
 }
