@@ -39,7 +39,7 @@ static void note_applied(const struct application *application, const struct pol
     trace_action(application->socket->fd, application->sockinfo, phase, action, result, error);
     int *failure = application->context;
     if (result == APPLIED_FAILED && *failure == 0 &&
-        apply_is_required(&state.policy, action, phase))
+        apply_is_required(application, action, phase))
         *failure = error;
 }
 

@@ -53,13 +53,28 @@ int apply_backlog(const struct policy *policy, const struct decision *decision,
     return wanted;
 }
 
-bool apply_is_required(const struct policy *policy, const struct policy_action *action,
+/* Is the socket of a family and protocol that the option is for? At connect() neither may be known:
+ * the kernel then refuses an option of TCP on a UDP socket. On an MPTCP socket, an option of TCP is
+ * one that the rule wants. */
+static bool concerns_socket(const struct application *application,
+                            const struct policy_action *action)
+{
+    struct sockinfo sockinfo = *application->sockinfo;
+    learn_facts(application->socket, &sockinfo, FACT_PROTOCOL, PHASE_SOCKET);
+    if ((sockinfo.protocols & PROTOCOL_MPTCP) != 0)
+        sockinfo.protocols |= PROTOCOL_TCP;
+    return (action->families & sockinfo.families) != 0 &&
+           (action->protocols & sockinfo.protocols) != 0;
+}
+
+bool apply_is_required(const struct application *application, const struct policy_action *action,
                        enum phase phase)
 {
-    uint32_t index = (uint32_t)(action - policy->actions);
-    const struct policy_rule *rule = policy_rule_of_action(policy, index);
+    uint32_t index = (uint32_t)(action - application->policy->actions);
+    const struct policy_rule *rule = policy_rule_of_action(application->policy, index);
     return (rule->flags & RULE_REQUIRE) != 0 &&
-           (phase != PHASE_BIND || rule->roles != ROLE_CONNECT);
+           (phase != PHASE_BIND || rule->roles != ROLE_CONNECT) &&
+           concerns_socket(application, action);
 }
 
 /* --- choosing ----------------------------------------------------------------------------------
@@ -239,7 +254,7 @@ static void bind_source(const struct application *application, const struct poli
     __builtin_memcpy(&source, policy_string(application->policy, action->value), sizeof source);
     if ((bound.known & FACT_LOCAL) != 0 ||
         address_is_v4(&source) != address_is_v4(&sockinfo->remote)) {
-        if (apply_is_required(application->policy, action, phase) &&
+        if (apply_is_required(application, action, phase) &&
             !bytes_equal(bound.local.bytes, source.bytes, sizeof source.bytes))
             report_result(application, action, phase, APPLIED_FAILED, EADDRNOTAVAIL);
         return;

@@ -65,10 +65,11 @@ void apply_actions(const struct application *application, const struct decision 
 bool apply_yields(const struct application *application, const struct policy_action *action,
                   enum phase phase);
 
-/* Must the program's call fail where the action cannot be carried out at `phase`? (`require` in its
- * rule. At bind() it is not known yet whether a socket will listen, so a rule on connecting sockets
- * alone waits for connect().) Pure. */
-bool apply_is_required(const struct policy *policy, const struct policy_action *action,
+/* Must the program's call fail because the action could not be carried out at `phase`? (`require`
+ * in its rule. At bind() it is not known yet whether a socket will listen, so a rule on connecting
+ * sockets alone waits for connect().) Asks the socket for its protocol: an option that is not for
+ * it is not required. Changes errno. */
+bool apply_is_required(const struct application *application, const struct policy_action *action,
                        enum phase phase);
 
 /* What an action sets, in `value` (POLICY_VALUE_MAX bytes): OP_MERGE keeps the other bits of the

@@ -48,6 +48,13 @@ CASES = {
     "bound to the source already": (
         'match = { role = "connect"; }; set = { source = "127.0.0.3"; }; require = true;',
         'tried(one.bind, ("127.0.0.3", 0)), tried(one.connect, there)', [0, 0]),
+    "not for this protocol": (
+        'set = { TCP_KEEPCNT = 3; }; require = true;',
+        "tried(udp.connect, there), tried(one.connect, there), one.getsockopt(6, 6)", [0, 0, 3]),
+    "for TCP, on MPTCP": (
+        'set = { TCP_USER_TIMEOUT = "9s"; }; require = true;',
+        "tried(udp.connect, there), tried(socket.socket(proto=262).connect, there)",
+        [0, "ENOPROTOOPT"]),
     "what can be given": (
         'match = { role = "connect"; }; set = { TCP_KEEPCNT = 3; }; require = true;',
         "tried(one.connect, there), one.getsockopt(6, 6)", [0, 3]),

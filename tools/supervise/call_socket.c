@@ -25,7 +25,7 @@ static void note_applied(const struct application *application, const struct pol
     if (call_trace_is_on())
         call_trace_action(application, action, phase, result, error);
     if (result == APPLIED_FAILED && traced->failure == 0 &&
-        apply_is_required(application->policy, action, phase))
+        apply_is_required(application, action, phase))
         traced->failure = error;
 }
 
