@@ -15,8 +15,9 @@ unsigned trial_pairs_to_decide(unsigned arms)
 unsigned trial_pairs_to_guard(void)
 {
     unsigned pairs = 0;
-    for (double ratio = 1; ratio < 1 / TRIAL_GUARD_ALPHA; ratio *= 1.5)
-        pairs++;
+    double ratio = 1;
+    for (; ratio < 1 / TRIAL_GUARD_ALPHA; pairs++)
+        ratio *= 1.5;
     return pairs;
 }
 
