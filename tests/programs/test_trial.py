@@ -151,8 +151,9 @@ def test_a_supervised_program_takes_part(build, start, rule_file, helper, role, 
     def counted():
         return [sum(arm[name] for name in ("connections", "warming", "late"))
                 for arm in trials(helper)[0]["arms"]]
-    helper.until(lambda: sum(counted()) == len(given), "the ends of all connections")
-    assert counted() == [len(given) - sum(given), sum(given)]
+    # An accepted socket that was reported before epoll named it takes no part, and has no arm.
+    helper.until(lambda: counted()[1] == sum(given), "the ends of all connections in the arm")
+    assert 0 < counted()[0] <= len(given) - sum(given)
 
 
 @pytest.mark.parametrize("option, role, unit, says", [

@@ -270,9 +270,10 @@ static void tune_accepted(const struct handling *handling, int fd)
     sockinfo_at_accept(&sockinfo);
     if (program->reporter != NULL && (program->reports & ROLE_ACCEPT) != 0)
         reporter_moment(program->reporter, &sockinfo);
-    if ((sockinfo.known & FACT_MOMENT) != 0)
-        reporter_expect(program->reporter, fd, &sockinfo, RECORD_ACCEPT,
-                        handling->call.target->pid);
+    if ((sockinfo.known & FACT_MOMENT) != 0 &&
+        !reporter_expect(program->reporter, fd, &sockinfo, RECORD_ACCEPT,
+                         handling->call.target->pid))
+        sockinfo.known &= (uint8_t)~FACT_MOMENT;
     call_tune_accepted(&handling->call, KERNEL_SOCKET(fd), &sockinfo);
 }
 

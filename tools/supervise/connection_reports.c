@@ -108,17 +108,20 @@ static bool fill_entry(int fd, const struct sockinfo *sockinfo, enum record_kind
     return true;
 }
 
-static void expect_socket(struct socket_entry *entry, struct target_reporter *reporter, pid_t pid)
+static bool expect_socket(struct socket_entry *entry, struct target_reporter *reporter, pid_t pid)
 {
+    bool taken;
     if (entry->netns != reports.netns)
-        return;
+        return false;
     entry->reporter = reporter;
     entry->pid = pid;
     pthread_mutex_lock(&reports.lock);
     reporter_ring(reporter);
-    if (entry->kind != RECORD_ACCEPT || !reported_sockets_has(&reports.table, entry->cookie))
-        reported_sockets_add(&reports.table, entry);
+    taken =
+        (entry->kind != RECORD_ACCEPT || !reported_sockets_has(&reports.table, entry->cookie)) &&
+        reported_sockets_add(&reports.table, entry) != NULL;
     pthread_mutex_unlock(&reports.lock);
+    return taken;
 }
 
 void reporter_moment(struct target_reporter *reporter, struct sockinfo *sockinfo)
@@ -128,13 +131,12 @@ void reporter_moment(struct target_reporter *reporter, struct sockinfo *sockinfo
     pthread_mutex_unlock(&reports.lock);
 }
 
-void reporter_expect(struct target_reporter *reporter, int fd, const struct sockinfo *sockinfo,
+bool reporter_expect(struct target_reporter *reporter, int fd, const struct sockinfo *sockinfo,
                      enum record_kind kind, pid_t pid)
 {
     struct socket_entry entry;
 
-    if (fill_entry(fd, sockinfo, kind, &entry))
-        expect_socket(&entry, reporter, pid);
+    return fill_entry(fd, sockinfo, kind, &entry) && expect_socket(&entry, reporter, pid);
 }
 
 /* --- sockets that the program is started with ------------------------------------------------- */

@@ -50,10 +50,11 @@ void reporter_note(struct target_reporter *reporter, uint32_t option, unsigned r
  * where no trial concerns the program, or while no helper reads its ring. */
 void reporter_moment(struct target_reporter *reporter, struct sockinfo *sockinfo);
 
-/* A process is about to call connect() or listen() (`kind`) on a socket, or has accepted it
- * (RECORD_ACCEPT; nothing happens if that has been reported): `fd` is a duplicate of it, `sockinfo`
- * what is known about it. */
-void reporter_expect(struct target_reporter *reporter, int fd, const struct sockinfo *sockinfo,
+/* RECORD_CONNECT or RECORD_LISTEN: a process is about to do so with the socket of which `fd` is a
+ * duplicate, and for which `sockinfo` was made. RECORD_ACCEPT: it has accepted it. Returns false
+ * where it will not be reported as told here, such as an accepted socket that is reported already.
+ */
+bool reporter_expect(struct target_reporter *reporter, int fd, const struct sockinfo *sockinfo,
                      enum record_kind kind, pid_t pid);
 
 #endif
