@@ -277,14 +277,25 @@ static void note_needs(struct attach_needs *needs, const struct policy_option *o
     needs->setsockopt |= action->mode != MODE_SET && option->level != LEVEL_SOCKTUNE;
 }
 
+/* Is the action another one of the setting before it? One setting can have several: SO_RCVTIMEO has
+ * two numbers. */
+static bool continues_setting(const struct policy *policy, uint32_t index)
+{
+    const struct policy_action *action = &policy->actions[index], *before = action - 1;
+    return index != 0 && before->line == action->line && before->file == action->file &&
+           before->mode == action->mode &&
+           strcmp(option_name(policy, before), option_name(policy, action)) == 0;
+}
+
 static void flatten_action(struct flattening *f, uint32_t index)
 {
     const struct policy_action *action = &f->policy->actions[index];
     struct attach_tables *tables = f->tables;
     const char *why = refusal_of(f, index);
     if (why != NULL) {
-        diagnose(f->diagnostics, SEVERITY_WARNING, at_action(f->policy, action), "by attach, %s %s",
-                 option_name(f->policy, action), why);
+        if (!continues_setting(f->policy, index))
+            diagnose(f->diagnostics, SEVERITY_WARNING, at_action(f->policy, action),
+                     "by attach, %s %s", option_name(f->policy, action), why);
         return;
     }
     struct attach_action *flat = &tables->actions[tables->action_count];
