@@ -126,7 +126,8 @@ def test_a_real_program(build, policy, memcheck):
 def test_the_command(command, build, directory, memcheck):
     result, errors = memcheck([build.socktune, *command], preloaded(build, None), cwd=directory)
     assert result.returncode == 0, result.stderr
-    assert errors == []
+    # memcheck does not know which bytes bpf(2) reads and writes.
+    assert [stack for stack in errors if not any("/libbpf" in frame for frame in stack)] == []
 
 
 def test_the_command_on_bad_rules(build, directory, memcheck):
