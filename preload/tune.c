@@ -38,8 +38,7 @@ static void note_applied(const struct application *application, const struct pol
     report_option(action->option, result == APPLIED_KEPT ? RECORD_KEPT : (unsigned)error);
     trace_action(application->socket->fd, application->sockinfo, phase, action, result, error);
     int *failure = application->context;
-    if (result == APPLIED_FAILED && *failure == 0 &&
-        apply_is_required(application, action, phase))
+    if (result == APPLIED_FAILED && *failure == 0 && apply_is_required(application, action, phase))
         *failure = error;
 }
 

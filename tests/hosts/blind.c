@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Runs a program where NETLINK_SOCK_DIAG cannot be had: blind ERRNO PROGRAM [ARG...]. A tracer makes
- * each socket(AF_NETLINK) fail with that error, as a kernel without sock_diag does. A seccomp filter
- * would do the same, but under a filter from before its start a program reports nothing at all.
+ * Runs a program where NETLINK_SOCK_DIAG cannot be had: blind ERRNO PROGRAM [ARG...]. A tracer
+ * makes each socket(AF_NETLINK) fail with that error, as a kernel without sock_diag does. A seccomp
+ * filter would do the same, but under a filter from before its start a program reports nothing at
+ * all.
  */
 #include <errno.h>
 #include <signal.h>
@@ -17,8 +18,10 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-enum { OPTIONS = PTRACE_O_TRACESYSGOOD | PTRACE_O_TRACECLONE | PTRACE_O_TRACEFORK |
-                 PTRACE_O_TRACEVFORK | PTRACE_O_TRACEEXEC };
+enum {
+    OPTIONS = PTRACE_O_TRACESYSGOOD | PTRACE_O_TRACECLONE | PTRACE_O_TRACEFORK |
+              PTRACE_O_TRACEVFORK | PTRACE_O_TRACEEXEC
+};
 enum { SYSCALL_STOP = SIGTRAP | 0x80 };
 
 #if defined __x86_64__
