@@ -8,6 +8,7 @@
 #include "library.h"
 #include "policy_file.h"
 #include "process.h"
+#include "text.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -130,11 +131,11 @@ static void report_script(struct doctor_report *report, const struct executable 
     if (executable->hops)
         doctor_find(
             report, FINDING_NOTE, "script",
-            "In a rule, match it by program = the interpreter's name and command = \"*NAME*\". "
-            "Give doctor its arguments too, if rules look at them.",
-            "it is a script that %s runs, and that is what rules see; programs that the script "
-            "starts are preloaded too, each as `socktune doctor` tells of it",
-            executable->file);
+            "In a rule, match it by script = its name, or by command. Give doctor the script's "
+            "arguments too, if rules look at them.",
+            "it is a script that %s runs, so program in a rule means %s; programs that the script "
+            "starts are preloaded too: ask doctor about each",
+            executable->file, text_basename(executable->file));
 }
 
 /* The words before a script's path in the command line of its interpreter: those of its `#!` line,
