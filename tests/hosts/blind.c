@@ -34,6 +34,12 @@ enum { SYSCALL_STOP = SIGTRAP | 0x80 };
 #define RESULT(registers)   ((registers)->regs[0])
 #endif
 
+/* ptrace() with a number for its data; libc's function takes a pointer. */
+static long trace_request(long request, pid_t thread, long data)
+{
+    return syscall(SYS_ptrace, request, thread, 0L, data);
+}
+
 /* If the thread is about to call socket(AF_NETLINK), let the call fail with `error`. */
 static void refuse(pid_t thread, int error)
 {
@@ -71,7 +77,7 @@ static void trace(int error)
         /* Stops for system calls and for events of ptrace(2) are no signals of the program. */
         if (signal == SYSCALL_STOP || status >> 16 != 0)
             signal = 0;
-        ptrace(PTRACE_SYSCALL, thread, NULL, (void *)(long)signal);
+        trace_request(PTRACE_SYSCALL, thread, signal);
     }
 }
 
@@ -88,7 +94,7 @@ int main(int argc, char **argv)
         return 1;
     prctl(PR_SET_PTRACER, PR_SET_PTRACER_ANY);
     if (fork() == 0) {
-        if (ptrace(PTRACE_SEIZE, program, NULL, (void *)OPTIONS) != 0) {
+        if (trace_request(PTRACE_SEIZE, program, OPTIONS) != 0) {
             perror("blind");
             _exit(1);
         }
