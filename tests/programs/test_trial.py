@@ -106,8 +106,8 @@ def test_nodelay_is_found_and_the_trial_stopped(start, socktune, rule_file, help
     assert [arm["connections"] for arm in one["arms"]] == [150 - sum(given), sum(given)]
     arm = one["arms"][1]
     assert arm["verdict"] == "better" and 0 < arm["low"] <= arm["high"] < 0.7
-    # Each is exact to half a percent.
-    assert arm["low"] / 1.01 <= arm["ratio"] <= arm["high"] * 1.01
+    # The interval is of pairs from nearly the same moment, the ratio of all: they may differ a little.
+    assert arm["low"] / 1.1 <= arm["ratio"] <= arm["high"] * 1.1
     figures = {key: arm[key] for key in ("ratio", "low", "high")}
     found = metrics(helper.get("/metrics").text)
     assert {key: found[name]["nodelay"] for key, name in (

@@ -263,7 +263,8 @@ int undo_run(const char *path)
     int version = 0, failed = 0;
 
     if (document == NULL)
-        return command_failure("%s:%d: %s", path, error.line, error.text);
+        return error.line > 0 ? command_failure("%s:%d: %s", path, error.line, error.text)
+                              : command_failure("%s", error.text);
     if (json_unpack(document, "{s:i, s:o}", "version", &version, "sockets", &sockets) != 0 ||
         version != VERSION) {
         json_decref(document);
