@@ -6,8 +6,8 @@ nagle     writes a request in two pieces and reads the answer; prints the second
 polite    the same in one piece
 idle      keeps a connection open and says nothing
 kept      the same with keepalive
-overflow  connects more often than its backlog of 1 holds
-udp       sends datagrams in bursts that its receive buffer does not hold
+overflow  makes 8 connections at once, more than its backlog of 1 holds; prints how many it accepts
+udp       sends 400 datagrams at once, more than its receive buffer holds; prints how many it receives
 slow      sends without end to a reader that takes its time
 """
 import contextlib
@@ -77,9 +77,12 @@ def overflow(port):
             one.setblocking(False)
             one.connect_ex((HOST, port))
         time.sleep(0.15)
+        accepted = 0
         with contextlib.suppress(BlockingIOError):
             while True:
                 listener.accept()[0].close()
+                accepted += 1
+        print(accepted, flush=True)
         for one in clients:
             one.close()
 
@@ -93,9 +96,12 @@ def udp(port):
         for _ in range(400):
             sender.sendto(b"x" * 1000, (HOST, port))
         time.sleep(0.15)
+        received = 0
         with contextlib.suppress(BlockingIOError):
             while True:
                 receiver.recv(2000)
+                received += 1
+        print(received, flush=True)
 
 
 def slow(port):

@@ -11,10 +11,11 @@ Transfers (the client sends without end; the server prints the bytes of each sec
   rcvbuf    SO_RCVBUF 64 KiB on the listener
   restart   a new connection every 4 MiB
   slow      the server reads slowly        sndbuf    SO_SNDBUF 32 KiB on the client
-Others:
-  idle      says nothing                   kept      the same with SO_KEEPALIVE at both ends
+Others (the client prints the seconds until its connection ends):
+  idle      sends nothing                  kept      the same with SO_KEEPALIVE at both ends
   stuck     sends a byte when it reads a line from standard input; the server has SO_KEEPALIVE
 """
+import contextlib
 import socket
 import sys
 import threading
@@ -95,6 +96,13 @@ def send(client, mode):
             time.sleep(0.02)
 
 
+def await_end(client):
+    begin = time.monotonic()
+    with contextlib.suppress(OSError):
+        client.recv(1)
+    print(f"{time.monotonic() - begin:.3f}", flush=True)
+
+
 def serve(mode, address, port):
     listener = socket.socket()
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -108,7 +116,8 @@ def serve(mode, address, port):
     server, _ = listener.accept()
     server.setsockopt(TCP, socket.TCP_NODELAY, mode == "pipeline")
     if mode in ("idle", "kept", "stuck"):
-        server.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, mode != "idle")
+        if mode != "idle":
+            server.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
         threading.Event().wait()
     if mode in TRANSFERS:
         receive(server, mode)
@@ -123,12 +132,13 @@ def connect(mode, address, port):
         client.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 32768)
     client.connect((address, port))
     if mode in ("idle", "kept"):
-        client.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, mode == "kept")
-        threading.Event().wait()
+        if mode == "kept":
+            client.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+        await_end(client)
     if mode == "stuck":
         sys.stdin.readline()
         client.sendall(b"x")
-        threading.Event().wait()
+        await_end(client)
     if mode in TRANSFERS:
         send(client, mode)
     converse(client, mode)

@@ -19,7 +19,7 @@
 /* What was measured of one condition, in per cent of the samples, or in ms. */
 struct condition {
     const char *what;
-    double busy, window_limited, nagle, filled, unread, crammed;
+    double busy, window_limited, nagle, filled, full, unread, crammed;
     double rtt, least_rtt, resent;
     unsigned segment;              /* mean bytes of a segment */
     const char *sender, *receiver; /* the verdicts, separated by a space; "": none */
@@ -27,20 +27,21 @@ struct condition {
 
 /* clang-format off */
 static const struct condition conditions[] = {
-    {"one write a request",           56,  0,   0,  0,  6,  0, 0.03, 0.01,  0,    100, "", ""},
-    {"write-write-read, loopback",   100,  0, 100,  0,  0,  0, 20.5, 0.01,  0,    100, "nagle", ""},
-    {"the same with TCP_NODELAY",     51,  0,   0,  0,  5,  0, 0.03, 0.01,  0,    100, "", ""},
-    {"server thinks for 40 ms",        0,  0,   0,  0,  0,  0, 0,    0,     0,    100, "", ""},
-    {"RTT 50, one write",            100,  0,   0,  0,  0,  0, 50,   50,    0,    100, "", ""},
-    {"RTT 50, write-write-read",     100,  0,  64,  0,  0,  0, 70,   50,    0,    100, "nagle", ""},
-    {"bulk, autotuned",              100,  0,   0,  2, 41, 10, 87,   50,    0,   1448, "", ""},
-    {"SO_RCVBUF 64K",                100, 95,   0,  0,  7,  0, 50,   50,    0,   1448, "", "receive-window"},
-    {"reader too slow",              100, 95,   0,  0, 98, 90, 60,   50,    0,   1448, "", "slow-reader"},
-    {"SO_SNDBUF 64K",                100,  1,   0, 39, 32,  5, 54,   50,    0,   1448, "send-buffer", ""},
-    {"SO_SNDBUF 16K",                100,  1,   0, 89, 32,  5, 54,   50,    0,   1448, "send-buffer", ""},
-    {"1 % loss, reno",               100,  0,   0,  0,  1,  0, 52,   50,    1,   1448, "loss-without-queue", ""},
-    {"1 % loss, bbr",                100,  3,   0,  0,  1,  0, 57,   50,    1,   1448, "loss-without-queue", ""},
-    {"20 Mbit/s and a deep queue",   100,  0,   0,  0,  4,  0, 650,  51, 12.8,   1448, "loss-with-queue", ""},
+    {"one write a request",           56,  0,   0,  0,  0,  6,  0, 0.03, 0.01,  0,    100, "", ""},
+    {"write-write-read, loopback",   100,  0, 100,  0,  0,  0,  0, 20.5, 0.01,  0,    100, "nagle", ""},
+    {"the same with TCP_NODELAY",     51,  0,   0,  0,  0,  5,  0, 0.03, 0.01,  0,    100, "", ""},
+    {"server thinks for 40 ms",        0,  0,   0,  0,  0,  0,  0, 0,    0,     0,    100, "", ""},
+    {"RTT 50, one write",            100,  0,   0,  0,  0,  0,  0, 50,   50,    0,    100, "", ""},
+    {"RTT 50, write-write-read",     100,  0,  64,  0,  0,  0,  0, 70,   50,    0,    100, "nagle", ""},
+    {"bulk, autotuned",              100,  0,   0,  2,  0, 41, 10, 87,   50,    0,   1448, "", ""},
+    {"SO_RCVBUF 64K",                100, 95,   0,  0,  0,  7,  0, 50,   50,    0,   1448, "", "receive-window"},
+    {"reader too slow",              100, 95,   0,  0,  0, 98, 90, 60,   50,    0,   1448, "", "slow-reader"},
+    {"SO_SNDBUF 64K",                100,  1,   0, 39, 37, 32,  5, 54,   50,    0,   1448, "send-buffer", ""},
+    {"SO_SNDBUF 16K",                100,  1,   0, 89, 85, 32,  5, 54,   50,    0,   1448, "send-buffer", ""},
+    {"32 KiB each 20 ms",            100,  0,   0, 70,  0,  1,  0, 50,   50,    0,   1448, "", ""},
+    {"1 % loss, reno",               100,  0,   0,  0,  0,  1,  0, 52,   50,    1,   1448, "loss-without-queue", ""},
+    {"1 % loss, bbr",                100,  3,   0,  0,  0,  1,  0, 57,   50,    1,   1448, "loss-without-queue", ""},
+    {"20 Mbit/s and a deep queue",   100,  0,   0,  0,  0,  4,  0, 650,  51, 12.8,   1448, "loss-with-queue", ""},
 };
 /* clang-format on */
 
@@ -53,7 +54,7 @@ static bool falls(double share, unsigned look)
 static struct advise_sample sample_of(const struct condition *condition, unsigned look)
 {
     bool busy = falls(condition->busy, look), held = falls(condition->nagle, look);
-    bool filled = falls(condition->filled, look);
+    bool filled = falls(condition->filled, look), full = falls(condition->full, look);
     struct advise_sample sample = {.kind = ADVISE_CONNECTION,
                                    .when = look / 10.0,
                                    .state = 1,
@@ -63,10 +64,12 @@ static struct advise_sample sample_of(const struct condition *condition, unsigne
                                    .mss = 1448,
                                    .window = 100,
                                    .unacked = busy ? 10 : 0,
-                                   .not_sent = held              ? 100
-                                               : busy && !filled ? 20000
-                                                                 : 0,
-                                   .send_memory = filled ? 60000 : 20000,
+                                   .not_sent = held                       ? 100
+                                               : busy && !filled && !full ? 20000
+                                                                          : 0,
+                                   .send_memory = full     ? 70000
+                                                  : filled ? 60000
+                                                           : 20000,
                                    .rtt = (uint32_t)(condition->rtt * 1000),
                                    .least_rtt = (uint32_t)(condition->least_rtt * 1000),
                                    .acked = look};
@@ -136,10 +139,10 @@ Test(advise, each_measured_condition_has_its_verdict_and_no_other)
         char told[128];
 
         watch(condition, LOOKS, &sender, &receiver);
-        verdicts_of(&(struct advise_view){&sender, &receiver, true, 60}, told, sizeof told);
+        verdicts_of(&(struct advise_view){&sender, &receiver, true, 0, 60}, told, sizeof told);
         cr_expect_str_eq(told, condition->sender, "%s: the sender is told \"%s\"", condition->what,
                          told);
-        verdicts_of(&(struct advise_view){&receiver, &sender, true, 60}, told, sizeof told);
+        verdicts_of(&(struct advise_view){&receiver, &sender, true, 0, 60}, told, sizeof told);
         cr_expect_str_eq(told, condition->receiver, "%s: the receiver is told \"%s\"",
                          condition->what, told);
     }
@@ -151,7 +154,7 @@ Test(advise, a_sender_alone_is_told_that_the_limit_is_elsewhere)
     char told[128];
 
     watch(&conditions[7], LOOKS, &sender, &receiver);
-    verdicts_of(&(struct advise_view){&sender, NULL, false, 60}, told, sizeof told);
+    verdicts_of(&(struct advise_view){&sender, NULL, false, 0, 60}, told, sizeof told);
     cr_expect_str_eq(told, "peer-window");
 }
 
@@ -161,7 +164,7 @@ Test(advise, too_few_samples_give_no_verdict_but_a_time_to_watch)
     double figure, lacking = 0;
 
     watch(&conditions[1], 10, &sender, &receiver);
-    cr_expect_eq(verdict_ask(VERDICT_nagle, &(struct advise_view){&sender, NULL, false, 60},
+    cr_expect_eq(verdict_ask(VERDICT_nagle, &(struct advise_view){&sender, NULL, false, 0, 60},
                              &figure, &lacking),
                  VERDICT_NOT_YET);
     cr_expect(lacking > 0.4 && lacking < 0.6, "%f", lacking);
@@ -170,7 +173,7 @@ Test(advise, too_few_samples_give_no_verdict_but_a_time_to_watch)
 Test(advise, options_that_the_program_has_set_silence_a_verdict)
 {
     struct advise_evidence sender, receiver;
-    const struct advise_view view = {&sender, NULL, false, 60};
+    const struct advise_view view = {&sender, NULL, false, 0, 60};
     char told[128];
 
     watch(&conditions[1], LOOKS, &sender, &receiver);
@@ -180,6 +183,26 @@ Test(advise, options_that_the_program_has_set_silence_a_verdict)
     sender.options = (struct advise_options){.known = true, .cork = true};
     verdicts_of(&view, told, sizeof told);
     cr_expect_str_eq(told, "");
+}
+
+/* The kernel enlarges a send buffer that the program has not sized, up to a limit. */
+Test(advise, a_send_buffer_that_may_grow_is_no_limit)
+{
+    struct advise_evidence sender, receiver;
+    struct advise_view view = {.own = &sender, .send_most = 4 << 20};
+    char told[128];
+
+    watch(&conditions[9], LOOKS, &sender, &receiver);
+    sender.options = (struct advise_options){.known = true};
+    verdicts_of(&view, told, sizeof told);
+    cr_expect_str_eq(told, "");
+    sender.options.send_locked = true;
+    verdicts_of(&view, told, sizeof told);
+    cr_expect_str_eq(told, "send-buffer");
+    sender.options.send_locked = false;
+    view.send_most = sender.now.send_buffer;
+    verdicts_of(&view, told, sizeof told);
+    cr_expect_str_eq(told, "send-buffer");
 }
 
 Test(advise, a_stream_in_one_direction_may_be_coalesced)
@@ -193,7 +216,7 @@ Test(advise, a_stream_in_one_direction_may_be_coalesced)
         sample.counters.received = 0;
         evidence_add(&evidence, &sample, false);
     }
-    verdicts_of(&(struct advise_view){&evidence, NULL, false, 60}, told, sizeof told);
+    verdicts_of(&(struct advise_view){&evidence, NULL, false, 0, 60}, told, sizeof told);
     cr_expect_str_eq(told, "");
 }
 
@@ -228,7 +251,7 @@ static struct advise_evidence idle(uint32_t milliseconds, unsigned timer)
 Test(advise, an_idle_connection_needs_keepalive)
 {
     struct advise_evidence evidence = idle(120000, SOCK_DIAG_TIMER_NONE);
-    const struct advise_view view = {&evidence, NULL, false, 60};
+    const struct advise_view view = {&evidence, NULL, false, 0, 60};
     double figure, lacking;
     char told[128];
 
@@ -258,7 +281,7 @@ static struct advise_evidence unanswered(uint32_t backoff)
 Test(advise, a_peer_that_does_not_answer_needs_a_user_timeout)
 {
     struct advise_evidence evidence = unanswered(6); /* 12.6 s, although idle for an hour before */
-    const struct advise_view view = {&evidence, NULL, false, 60};
+    const struct advise_view view = {&evidence, NULL, false, 0, 60};
     double figure = 0, lacking;
     char told[128];
 
@@ -310,7 +333,7 @@ Test(advise, drops_count_while_we_watch)
         struct advise_evidence evidence = dropping(rows[i].kind, rows[i].fill, rows[i].drops);
         char told[128];
 
-        verdicts_of(&(struct advise_view){&evidence, NULL, false, 60}, told, sizeof told);
+        verdicts_of(&(struct advise_view){&evidence, NULL, false, 0, 60}, told, sizeof told);
         cr_expect_str_eq(told, rows[i].told, "row %zu: %s", i, told);
     }
 }
@@ -370,17 +393,18 @@ static void add_nagle(struct advise_groups *groups, struct advise_process *proce
     struct flow flow = flow_to(last, port);
 
     watch(&conditions[1], LOOKS, &sender, &receiver);
-    cr_assert_eq(groups_add(groups, &(struct advise_subject){.process = process,
-                                                             .flow = &flow,
-                                                             .role = ROLE_CONNECT,
-                                                             .view = {&sender, NULL, false, 60}}),
-                 0);
+    cr_assert_eq(
+        groups_add(groups, &(struct advise_subject){.process = process,
+                                                    .flow = &flow,
+                                                    .role = ROLE_CONNECT,
+                                                    .view = {&sender, NULL, false, 0, 60}}),
+        0);
 }
 
 static void propose(const struct advise_groups *groups, size_t expected,
                     struct advise_finding *finding, struct advise_proposal *proposal)
 {
-    const struct advise_limits limits = {4096, 212992};
+    const struct advise_sysctls limits = {4096, 212992, 4 << 20};
     size_t count;
     struct advise_finding *findings = groups_findings(groups, &count);
 

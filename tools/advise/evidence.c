@@ -62,6 +62,7 @@ static void add_connection(struct advise_evidence *evidence, const struct advise
     evidence->crammed +=
         sample->receive_queue > 0 && sample->receive_memory >= sample->receive_buffer / 3;
     evidence->filled += is_filled(sample);
+    evidence->full += is_filled(sample) && sample->send_memory >= sample->send_buffer;
     evidence->kept_alive += sample->timer == SOCK_DIAG_TIMER_KEEPALIVE;
     if (is_held_back(sample)) {
         evidence->held_back++;
@@ -128,6 +129,7 @@ void evidence_merge(struct advise_evidence *into, const struct advise_evidence *
     into->unread += other->unread;
     into->crammed += other->crammed;
     into->filled += other->filled;
+    into->full += other->full;
     into->kept_alive += other->kept_alive;
     into->queue_filled += other->queue_filled;
     add_counters(&into->counters, &other->counters, &nothing);

@@ -68,6 +68,7 @@ struct advise_evidence {
     uint32_t unread;       /* the receive queue had something */
     uint32_t crammed;      /* the receive queue took a third of the buffer or more */
     uint32_t filled;       /* all of the send buffer was under way while the window was open */
+    uint32_t full;         /* the same, and a write would have had to wait */
     uint32_t kept_alive;   /* the keepalive timer ran */
     uint32_t queue_filled; /* of a listener: the queue was at its limit */
     uint64_t last_stall;   /* what was acknowledged at the last stall */

@@ -16,24 +16,6 @@
 #define SETTINGS_SIZE 512u
 #define PLAIN_LEAST   2u /* characters of a name that must be left */
 
-void proposals_read_limits(struct advise_limits *limits)
-{
-    static const char *const paths[] = {"/proc/sys/net/core/somaxconn",
-                                        "/proc/sys/net/core/rmem_max"};
-    uint32_t *const numbers[] = {&limits->somaxconn, &limits->rmem_max};
-
-    for (size_t i = 0; i < 2; i++) {
-        FILE *file = fopen(paths[i], "re");
-
-        *numbers[i] = 0;
-        if (file == NULL)
-            continue;
-        if (fscanf(file, "%u", numbers[i]) != 1)
-            *numbers[i] = 0;
-        fclose(file);
-    }
-}
-
 /* --- settings: each writes them, or the reason why there are none ---------------------------- */
 
 struct proposal_text {
@@ -44,8 +26,8 @@ struct proposal_text {
 #define REASON(...)   snprintf(text->reason, PROPOSAL_SIZE, __VA_ARGS__)
 #define PROPOSAL(id)                                                                               \
     static void proposal_##id(const struct advise_finding *finding,                                \
-                              const struct advise_limits *limits, struct proposal_text *text)
-#define UNUSED (void)finding, (void)limits
+                              const struct advise_sysctls *sysctls, struct proposal_text *text)
+#define UNUSED (void)finding, (void)sysctls
 
 PROPOSAL(nagle)
 {
@@ -122,33 +104,33 @@ PROPOSAL(accept_overflow)
 {
     uint32_t backlog = 4 * finding->cell.queue_limit;
 
-    if (finding->cell.queue_limit >= limits->somaxconn) {
+    if (finding->cell.queue_limit >= sysctls->somaxconn) {
         REASON("the backlog is as large as sysctl net.core.somaxconn, %u, allows: raise that first",
-               limits->somaxconn);
+               sysctls->somaxconn);
         return;
     }
     if (backlog < BACKLOG_LEAST)
         backlog = BACKLOG_LEAST;
     SETTINGS("at_least = { backlog = %u; };",
-             backlog < limits->somaxconn ? backlog : limits->somaxconn);
+             backlog < sysctls->somaxconn ? backlog : sysctls->somaxconn);
 }
 
 /* The kernel doubles the value that is set. */
 PROPOSAL(udp_drops)
 {
     uint32_t now = finding->cell.receive_buffer;
-    uint32_t wanted = now < limits->rmem_max / 2 ? 2 * now : limits->rmem_max;
+    uint32_t wanted = now < sysctls->rmem_max / 2 ? 2 * now : sysctls->rmem_max;
 
-    if (now / 2 >= limits->rmem_max) {
+    if (now / 2 >= sysctls->rmem_max) {
         REASON("the buffer is as large as sysctl net.core.rmem_max, %u, allows: raise that first",
-               limits->rmem_max);
+               sysctls->rmem_max);
         return;
     }
     SETTINGS("%s = { SO_RCVBUF = %u; };", finding->cell.unlocked > 0 ? "set  " : "force", wanted);
 }
 
 typedef void proposal_write(const struct advise_finding *finding,
-                            const struct advise_limits *limits, struct proposal_text *text);
+                            const struct advise_sysctls *sysctls, struct proposal_text *text);
 
 static proposal_write *const writers[VERDICT_COUNT] = {
 #define VERDICT(id, ...) [VERDICT_##id] = proposal_##id,
@@ -268,7 +250,7 @@ static bool is_clean(struct advise_proposal *proposal)
     return diagnostics.errors == 0 && diagnostics.warnings == 0;
 }
 
-void proposals_make(const struct advise_finding *finding, const struct advise_limits *limits,
+void proposals_make(const struct advise_finding *finding, const struct advise_sysctls *sysctls,
                     struct advise_proposal *proposal)
 {
     char settings[SETTINGS_SIZE] = "", program[256], criteria[256];
@@ -276,7 +258,7 @@ void proposals_make(const struct advise_finding *finding, const struct advise_li
 
     *proposal = (struct advise_proposal){{0}, {0}};
     text.reason = proposal->reason;
-    writers[finding->verdict](finding, limits, &text);
+    writers[finding->verdict](finding, sysctls, &text);
     if (settings[0] == '\0')
         return;
     if (!write_program(finding->group->process, program, sizeof program)) {

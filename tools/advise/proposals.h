@@ -6,14 +6,9 @@
 #define SOCKTUNE_ADVISE_PROPOSALS_H
 
 #include "groups.h"
+#include "sysctls.h"
 
 #define PROPOSAL_SIZE 2048u
-
-/* What this machine allows: /proc/sys/net/core. */
-struct advise_limits {
-    uint32_t somaxconn;
-    uint32_t rmem_max; /* bytes */
-};
 
 struct advise_proposal {
     char rule[PROPOSAL_SIZE]; /* the rule, as it stands in a file; "": none */
@@ -21,10 +16,8 @@ struct advise_proposal {
         reason[PROPOSAL_SIZE]; /* why there is none, one line without full stop; "": there is one */
 };
 
-void proposals_read_limits(struct advise_limits *limits);
-
 /* Write the rule. One that the checker would complain of is not proposed. */
-void proposals_make(const struct advise_finding *finding, const struct advise_limits *limits,
+void proposals_make(const struct advise_finding *finding, const struct advise_sysctls *sysctls,
                     struct advise_proposal *proposal);
 
 /* A glob that matches the name and can stand in a rule whatever the name is: what is no plain

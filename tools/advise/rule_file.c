@@ -10,14 +10,14 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-int advice_prepare(const struct advise_finding *finding, const struct advise_limits *limits,
+int advice_prepare(const struct advise_finding *finding, const struct advise_sysctls *sysctls,
                    struct advise_advice *advice)
 {
     const struct advise_process *process = finding->group->process;
     char *name;
 
     advice->finding = *finding;
-    proposals_make(finding, limits, &advice->proposal);
+    proposals_make(finding, sysctls, &advice->proposal);
     verdict_figure_text(finding->verdict, finding->cell.figure, advice->figure,
                         sizeof advice->figure);
     advice->who = NULL;

@@ -17,7 +17,7 @@ struct advise_advice {
 };
 
 /* Make it ready. Returns 0, or -1 when memory ends. */
-int advice_prepare(const struct advise_finding *finding, const struct advise_limits *limits,
+int advice_prepare(const struct advise_finding *finding, const struct advise_sysctls *sysctls,
                    struct advise_advice *advice);
 
 /* "connections to port 6379", "connections accepted at port 80", "listener at port 80", "datagram

@@ -248,6 +248,7 @@ static struct advise_view view_of(const struct advise_sampler *sampler,
     return (struct advise_view){.own = &socket->evidence,
                                 .peer = peer != NULL ? &peer->evidence : NULL,
                                 .peer_is_told = peer != NULL && peer->process != NULL,
+                                .send_most = sampler->watch->sysctls.tcp_wmem_max,
                                 .idle_least = sampler->watch->idle_least};
 }
 

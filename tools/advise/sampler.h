@@ -8,6 +8,7 @@
 
 #include "default_sockets.h"
 #include "groups.h"
+#include "sysctls.h"
 #include "watched.h"
 
 struct advise_sampler;
@@ -30,6 +31,7 @@ struct advise_watch {
     struct advise_watched watched;
     double seconds;
     double idle_least;
+    struct advise_sysctls sysctls;
     bool reported;                   /* the helper has watched; then nothing else is */
     const volatile int *interrupted; /* becomes other than 0: end early */
     void (*tell)(void *context, const struct advise_progress *progress); /* after each look */

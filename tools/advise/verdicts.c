@@ -20,6 +20,7 @@
 #define SLOW_SHARE    0.80
 #define CRAMMED_SHARE 0.50
 #define FILLED_SHARE  0.20  /* of the busy samples: 0.39 and 0.89 with the problem, 0.02 without */
+#define FULL_SHARE    0.25  /* of those: 0.93 to 1 with the problem */
 #define LOSS_SHARE    0.005 /* of the bytes */
 #define LOSS_SEGMENTS 5u
 #define RTT_FLAT      1.5 /* times the least one */
@@ -123,6 +124,16 @@ static bool verdict_holds_peer_window(const struct advise_view *view)
 
 /* --- the send buffer ------------------------------------------------------------------------- */
 
+/* A send buffer that the program has not sized grows with the congestion window. It is no limit
+ * before it is as large as the kernel allows. */
+static bool may_grow(const struct advise_view *view)
+{
+    const struct advise_evidence *own = view->own;
+
+    return own->options.known && !own->options.send_locked &&
+           own->now.send_buffer < view->send_most;
+}
+
 static double verdict_figure_send_buffer(const struct advise_view *view)
 {
     return share_of(view->own->filled, view->own->active);
@@ -132,8 +143,9 @@ static bool verdict_holds_send_buffer(const struct advise_view *view)
 {
     const struct advise_evidence *own = view->own;
 
-    return has_path(own) && sends_bulk(own) && own->active >= own->samples / 2 &&
-           verdict_figure_send_buffer(view) >= FILLED_SHARE && window_share(own) < WINDOW_SHARE;
+    return has_path(own) && sends_bulk(own) && !may_grow(view) && own->active >= own->samples / 2 &&
+           verdict_figure_send_buffer(view) >= FILLED_SHARE &&
+           share_of(own->full, own->filled) >= FULL_SHARE && window_share(own) < WINDOW_SHARE;
 }
 
 /* --- loss ------------------------------------------------------------------------------------ */

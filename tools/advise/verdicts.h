@@ -24,7 +24,8 @@ struct advise_view {
     const struct advise_evidence *own;
     const struct advise_evidence *peer; /* the other end, if it is on this machine; else NULL */
     bool peer_is_told;                  /* the other end is watched, and gets advice of its own */
-    double idle_least; /* seconds without traffic after which a connection counts as idle */
+    uint32_t send_most; /* bytes to which the kernel enlarges a send buffer; 0: not known */
+    double idle_least;  /* seconds without traffic after which a connection counts as idle */
 };
 
 struct advise_verdict {

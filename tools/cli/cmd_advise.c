@@ -203,15 +203,13 @@ static int show_advice(const struct advise_arguments *arguments, const struct ad
 
 static int write_advice(const struct advise_arguments *arguments, const struct advise_watch *watch)
 {
-    struct advise_limits limits;
     size_t count = 0, ready = 0;
     struct advise_finding *findings = groups_findings(&watch->groups, &count);
     struct advise_advice *advice = calloc(count + 1, sizeof *advice);
     int status = 1;
 
-    proposals_read_limits(&limits);
     while (advice != NULL && ready < count &&
-           advice_prepare(&findings[ready], &limits, &advice[ready]) == 0)
+           advice_prepare(&findings[ready], &watch->sysctls, &advice[ready]) == 0)
         ready++;
     if (advice == NULL || ready < count)
         command_failure("%s", strerror(ENOMEM));
@@ -317,6 +315,7 @@ static int read_arguments(int count, char *const *words, const struct advise_arg
     if (!read_seconds(arguments->idle, 1, &watch->idle_least))
         return command_misuse("--idle %s: expected a number of seconds from 1 to %.0f",
                               arguments->idle, SECONDS_MOST);
+    sysctls_read(&watch->sysctls);
     watch->watched.selection =
         (struct advise_selection){pids, (size_t)count, arguments->glob, arguments->all};
     return 0;

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 """socktune advise: is what it says right, what does it miss, and does its advice help?"""
 import json
+import math
 import os
 import pathlib
 import subprocess
@@ -28,7 +29,7 @@ CONDITIONS = {
     "small SO_SNDBUF": ("plain", "sndbuf", {"send-buffer"}),
     "loss of 1 %": ("lossy", "bulk", {"loss-without-queue"}),
     "a deep queue that overflows": ("deep", "restart", {"loss-with-queue"}),
-    "idle without keepalive": ("plain", "idle", {"dead-man"}),
+    "idle without keepalive": ("hole", "idle", {"dead-man"}),
     "a peer that has vanished": ("hole", "stuck", {"stuck"}),
     "one write a request": ("plain", "one", set()),
     "two writes with TCP_NODELAY": ("plain", "nodelay", set()),
@@ -52,9 +53,18 @@ PATHS = {
     "deep": {"rate_bps": 20_000_000, "queue_bytes": 1_000_000},
     "hole": {"rate_bps": 20_000_000},
 }
-# Advice whose effect is measured: the mode, which side prints the figure, and whether more is better.
-EFFECTS = {"write-write-read": ("client", False), "small SO_RCVBUF": ("server", True),
-           "small SO_SNDBUF": ("server", True)}
+# Advice whose effect is measured by figures that the program prints: whose, unit, what, is more better?
+EFFECTS = {
+    "write-write-read": ("client", "s", "time of a request", False),
+    "small SO_RCVBUF": ("server", "B/s", "bytes a second", True),
+    "small SO_SNDBUF": ("server", "B/s", "bytes a second", True),
+    "write-write-read, loopback": ("both", "s", "time of a request", False),
+    "a full accept queue": ("both", "", "connections accepted of 8", True),
+    "datagrams in bursts": ("both", "", "datagrams received of 400", True),
+}
+# ... and by how long the program takes to notice that its peer has vanished.
+VANISHED = ("idle without keepalive", "a peer that has vanished")
+NOTICED = 260  # seconds: keepalive as proposed takes 240
 
 
 class Case:
@@ -134,7 +144,8 @@ false if another one is given. Then the programs for which it proposed a rule ru
         file = lab.directory / "advice.conf"
         for _ in range(ROUNDS):
             self.watch(lab, cases, tallies, file)
-        figures = [self.effect(lab, link, case, file) for case in cases if case.what in EFFECTS]
+        figures = [self.effect(lab, case, file) for case in cases if case.what in EFFECTS]
+        figures += self.vanish(lab, link, cases, file)
         return Outcome(figures, tables=[self.table(tallies)], sentences=self.sentences(tallies))
 
     @staticmethod
@@ -148,9 +159,9 @@ false if another one is given. Then the programs for which it proposed a rule ru
                                                      if one["port"] == case.port})
 
     @staticmethod
-    def effect(lab, link, case, file):
+    def effect(lab, case, file):
         """What the program's own figure was, and is under the file."""
-        side, more = EFFECTS[case.what]
+        side, unit, figure, more = EFFECTS[case.what]
         before = case.numbers(side)[-20:]
         case.stop()
         time.sleep(0.5)
@@ -158,10 +169,36 @@ false if another one is given. Then the programs for which it proposed a rule ru
         time.sleep(8)
         after = case.numbers(side)[-4:]
         case.stop()
-        unit = "B/s" if more else "s"
-        return Figure(f"{case.what}: {'bytes a second' if more else 'time of a request'}", unit,
+        return Figure(f"{case.what}: {figure}", unit,
                       {"without": [median(before)], "under the proposed rules": [median(after)]},
                       more_is_better=more)
+
+    @staticmethod
+    def vanish(lab, link, cases, file):
+        """How long programs take to notice that their peer has vanished, without the file and under it."""
+        tuned = [case for case in cases if case.what in VANISHED]
+        for case in tuned:
+            case.stop()
+        link.order("hole both up=1")
+        plain = [Case(lab, link, case.what) for case in tuned]
+        for case in plain:
+            case.start()
+        for case in tuned:
+            case.start(lab.rules(f"{case.port}.conf", file.read_text(encoding="utf-8")))
+        time.sleep(1)
+        link.order("hole both up=0")
+        for case in [*plain, *tuned]:
+            case.programs["client"].process.stdin.write(b"\n")
+            case.programs["client"].process.stdin.flush()
+        end = time.monotonic() + NOTICED
+        while time.monotonic() < end and not all(case.numbers("client") for case in tuned):
+            time.sleep(1)
+        seconds = [(case.numbers("client") or [math.inf])[0] for case in [*plain, *tuned]]
+        for case in [*plain, *tuned]:
+            case.stop()
+        return [Figure(f"{case.what}: time until it notices (watched for {NOTICED} s)", "s",
+                       {"without": [seconds[i]], "under the proposed rules": [seconds[i + len(tuned)]]})
+                for i, case in enumerate(tuned)]
 
     @staticmethod
     def table(tallies):
