@@ -246,3 +246,57 @@ Test(sock_diag, a_bound_socket_is_found_by_its_interface_only)
     close(pair[0]);
     close(pair[1]);
 }
+
+/* The bits of the families (1: IPv4, 2: IPv6) of which the older request shows the listeners at
+ * these ports, with their tcp_info. */
+static unsigned families_shown(uint16_t port4, uint16_t port6)
+{
+    int fd = open_ends(0, 0);
+    unsigned shown = 0;
+    struct {
+        struct nlmsghdr header;
+        struct inet_diag_req request;
+    } asked = {.header = {.nlmsg_len = sizeof asked,
+                          .nlmsg_type = TCPDIAG_GETSOCK,
+                          .nlmsg_flags = NLM_F_REQUEST | NLM_F_DUMP},
+               .request = {.idiag_states = 1 << 10, /* LISTEN */
+                           .idiag_ext = 1 << (INET_DIAG_INFO - 1)}};
+    bool more = true;
+
+    cr_assert_eq(send(fd, &asked, sizeof asked, 0), (ssize_t)sizeof asked);
+    while (more) {
+        char bytes[32768] __attribute__((aligned(8)));
+        int left = (int)recv(fd, bytes, sizeof bytes, 0);
+        const struct nlmsghdr *header = (const void *)bytes;
+
+        cr_assert(left > 0, "%s", strerror(errno));
+        for (; NLMSG_OK(header, (unsigned)left); header = NLMSG_NEXT(header, left)) {
+            const struct inet_diag_msg *message = NLMSG_DATA(header);
+
+            more = header->nlmsg_type != NLMSG_DONE && header->nlmsg_type != NLMSG_ERROR;
+            if (!more || header->nlmsg_len < NLMSG_LENGTH(sizeof *message) + 100)
+                continue;
+            if (message->idiag_family == AF_INET && ntohs(message->id.idiag_sport) == port4)
+                shown |= 1;
+            if (message->idiag_family == AF_INET6 && ntohs(message->id.idiag_sport) == port6)
+                shown |= 2;
+        }
+    }
+    close(fd);
+    return shown;
+}
+
+Test(sock_diag, the_older_request_dumps_both_families_at_once)
+{
+    struct sockaddr_in6 any = {.sin6_family = AF_INET6, .sin6_addr = IN6ADDR_LOOPBACK_INIT};
+    struct sockaddr_in any4 = {.sin_family = AF_INET, .sin_addr = {htonl(INADDR_LOOPBACK)}};
+    int one = socket(AF_INET, SOCK_STREAM, 0), other = socket(AF_INET6, SOCK_STREAM, 0);
+
+    cr_assert_eq(bind(one, (struct sockaddr *)&any4, sizeof any4), 0);
+    cr_assert_eq(bind(other, (struct sockaddr *)&any, sizeof any), 0);
+    cr_assert_eq(listen(one, 1), 0);
+    cr_assert_eq(listen(other, 1), 0);
+    cr_expect_eq(families_shown(port_of(one), port_of(other)), 3);
+    close(one);
+    close(other);
+}

@@ -22,7 +22,7 @@
 #include <unistd.h>
 
 #define LOOK_INTERVAL 0.1  /* seconds */
-#define CPU_SHARE     0.08 /* of one core; where a look costs more, there are fewer of them */
+#define CPU_SHARE     0.12 /* of one core; where a look costs more, there are fewer of them */
 #define SCAN_INTERVAL 0.5  /* seconds between two scans of /proc, at least */
 #define SCAN_SHARE    0.02 /* of one core */
 #define DUMP_PATIENCE 1000 /* milliseconds */
@@ -280,14 +280,18 @@ static void note_listener(struct advise_network *network, const struct sock_diag
 
 static void take_found(struct advise_sampler *sampler, const struct sock_diag_answer *answer)
 {
-    struct advise_process *process = watched_owner(&sampler->watch->watched, answer->inode);
+    struct advise_process *process;
     struct advise_socket *socket = NULL;
     struct advise_sample sample;
 
-    if (sampler->kind == ADVISE_CONNECTION && answer->state == STATE_LISTEN)
-        note_listener(sampler->dumped, answer, process);
     HASH_FIND(by_cookie, sampler->by_cookie, &answer->target.cookie, sizeof answer->target.cookie,
               socket);
+    process = socket != NULL && socket->process != NULL
+                  ? socket->process
+                  : watched_owner(&sampler->watch->watched, answer->inode);
+
+    if (sampler->kind == ADVISE_CONNECTION && answer->state == STATE_LISTEN)
+        note_listener(sampler->dumped, answer, process);
     if (socket == NULL && process == NULL && other_end(sampler, &answer->target.flow) == NULL)
         return;
     if (socket == NULL)
@@ -361,7 +365,7 @@ static void take_answer(void *context, const struct sock_diag_answer *answer)
 
 /* --- looks ----------------------------------------------------------------------------------- */
 
-/* Returns false when the socket is dead. */
+/* Returns false when the diag socket is dead. */
 static bool dump_sockets(struct advise_network *network, uint8_t family, uint16_t protocol)
 {
     struct sock_diag *diag = network->diag;
@@ -393,7 +397,6 @@ static void drop_unseen(struct advise_sampler *sampler)
 
 static int look_once(struct advise_sampler *sampler)
 {
-    static const uint8_t families[] = {AF_INET, AF_INET6};
     bool alive = true;
 
     sampler->look++;
@@ -403,9 +406,9 @@ static int look_once(struct advise_sampler *sampler)
         if (network->diag == NULL)
             continue;
         sampler->dumped = network;
-        for (size_t i = 0; i < sizeof families && alive; i++)
-            alive = dump_sockets(network, families[i], IPPROTO_TCP) &&
-                    dump_sockets(network, families[i], IPPROTO_UDP);
+        alive = alive && dump_sockets(network, AF_UNSPEC, IPPROTO_TCP) &&
+                dump_sockets(network, AF_INET, IPPROTO_UDP) &&
+                dump_sockets(network, AF_INET6, IPPROTO_UDP);
         network->looked = true;
         sampler->watch->progress.missed += (uint32_t)sock_diag_overruns(network->diag);
     }

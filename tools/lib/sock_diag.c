@@ -247,7 +247,7 @@ static void take_messages(struct sock_diag *diag, const uint8_t *bytes, size_t l
             diag->dumping = false;
         else if (header->nlmsg_type == NLMSG_ERROR)
             take_error(diag, header);
-        else if (header->nlmsg_type == SOCK_DIAG_BY_FAMILY)
+        else if (header->nlmsg_type == SOCK_DIAG_BY_FAMILY || header->nlmsg_type == TCPDIAG_GETSOCK)
             take_socket(diag, header);
     }
 }
@@ -389,28 +389,51 @@ int sock_diag_lookup(struct sock_diag *diag, const struct sock_diag_target *targ
     return received < 0 ? -1 : result;
 }
 
-int sock_diag_dump(struct sock_diag *diag, uint8_t family, uint16_t protocol, uint32_t states)
+static void put_dump(uint8_t *bytes, uint8_t family, uint16_t protocol, uint32_t states)
 {
-    uint8_t bytes[128] __attribute__((aligned(8)));
     bool mptcp = protocol == IPPROTO_MPTCP;
     struct inet_diag_req_v2 *request = put_request(bytes, NLM_F_DUMP,
                                                    mptcp                     ? SEQUENCE_MPTCP
                                                    : protocol == IPPROTO_UDP ? SEQUENCE_UDP
                                                                              : SEQUENCE_DUMP);
-    struct nlmsghdr *header = (struct nlmsghdr *)(void *)bytes;
 
-    if (diag->dumping) {
-        errno = EBUSY;
-        return -1;
-    }
     request->sdiag_family = family;
     request->sdiag_protocol = (uint8_t)protocol;
     request->idiag_ext = EXTENSIONS;
     request->idiag_states = states;
     /* Its number does not fit into the request's byte. */
     if (mptcp)
-        mnl_attr_put_u32(header, INET_DIAG_REQ_PROTOCOL, IPPROTO_MPTCP);
-    if (send_to_kernel(diag, bytes, header->nlmsg_len) != 0)
+        mnl_attr_put_u32((struct nlmsghdr *)(void *)bytes, INET_DIAG_REQ_PROTOCOL, IPPROTO_MPTCP);
+}
+
+/* The older request dumps TCP sockets of both families in one walk over the kernel's table
+ * (inet_diag_dump_compat() in net/ipv4/inet_diag.c). */
+static void put_dump_of_both(uint8_t *bytes, uint32_t states)
+{
+    struct nlmsghdr *header = mnl_nlmsg_put_header(bytes);
+    struct inet_diag_req *request;
+
+    header->nlmsg_type = TCPDIAG_GETSOCK;
+    header->nlmsg_flags = NLM_F_REQUEST | NLM_F_DUMP;
+    header->nlmsg_seq = SEQUENCE_DUMP;
+    request = mnl_nlmsg_put_extra_header(header, sizeof *request);
+    request->idiag_ext = EXTENSIONS;
+    request->idiag_states = states;
+}
+
+int sock_diag_dump(struct sock_diag *diag, uint8_t family, uint16_t protocol, uint32_t states)
+{
+    uint8_t bytes[128] __attribute__((aligned(8)));
+
+    if (diag->dumping) {
+        errno = EBUSY;
+        return -1;
+    }
+    if (family == AF_UNSPEC && protocol == IPPROTO_TCP)
+        put_dump_of_both(bytes, states);
+    else
+        put_dump(bytes, family, protocol, states);
+    if (send_to_kernel(diag, bytes, ((struct nlmsghdr *)(void *)bytes)->nlmsg_len) != 0)
         return -1;
     diag->dumping = true;
     return 0;

@@ -93,7 +93,8 @@ int sock_diag_lookup(struct sock_diag *diag, const struct sock_diag_target *targ
                      unsigned count);
 
 /*
- * Begin a dump of the sockets of a family and protocol (IPPROTO_TCP, IPPROTO_MPTCP, IPPROTO_UDP) in
+ * Begin a dump of the sockets of a family and protocol (IPPROTO_TCP, IPPROTO_MPTCP, IPPROTO_UDP;
+ * of TCP, AF_UNSPEC is both families, in half the time) in
  * these states (bits of 1 << state). The answers come with sock_diag_read(); those of MPTCP without
  * `info`, which would not be a tcp_info. -1 with errno, EBUSY while another one is under way.
  */
