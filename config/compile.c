@@ -478,6 +478,9 @@ static void *build_whole(struct builder *builder, size_t *size)
     else if (!build(builder))
         return NULL;
     builder->writer.rule_total = policy_written(&builder->writer, SECTION_RULES);
+    builder->writer.flags = builder->good != NULL    ? builder->good->flags
+                            : builder->ruleset->live ? POLICY_LIVE
+                                                     : 0;
     blob = policy_assemble(&builder->writer, size);
     if (blob == NULL)
         diagnose(builder->diagnostics, SEVERITY_ERROR, nowhere, "too large: %zu bytes, at most %u",

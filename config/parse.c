@@ -195,7 +195,16 @@ static void read_rules(struct reader *reader, const config_setting_t *list)
 static const char *const file_words[] = {
 #define PROGRAM_CRITERION(name, NAME, needs, summary) #name,
 #include "criteria.def"
-    "rules", NULL};
+    "live", "rules", NULL};
+
+/* In a directory of rules, one file that says so is enough: its programs have one policy. */
+static void read_live(struct reader *reader, const config_setting_t *setting)
+{
+    bool live = false;
+
+    parse_bool(reader, setting, &live);
+    reader->ruleset->live |= live;
+}
 
 /* The defaults come first, wherever they stand in the file. */
 static void read_defaults(struct reader *reader, const config_setting_t *root)
@@ -208,7 +217,10 @@ static void read_defaults(struct reader *reader, const config_setting_t *root)
         if (parse_program_criterion(reader, setting, &reader->defaults) ||
             strcmp(name, "rules") == 0)
             continue;
-        parse_unknown(reader, setting, "setting", name, file_words);
+        if (strcmp(name, "live") == 0)
+            read_live(reader, setting);
+        else
+            parse_unknown(reader, setting, "setting", name, file_words);
     }
 }
 
@@ -216,11 +228,12 @@ static void read_root(struct reader *reader, const config_setting_t *root)
 {
     unsigned errors = reader->diagnostics->errors;
     const config_setting_t *rules = config_setting_get_member(root, "rules");
+    int others = config_setting_length(root) - (config_setting_get_member(root, "live") != NULL);
 
     read_defaults(reader, root);
     if (rules != NULL)
         read_rules(reader, rules);
-    else if (config_setting_length(root) > 0 && reader->diagnostics->errors == errors)
+    else if (others > 0 && reader->diagnostics->errors == errors)
         parse_error(reader, config_setting_get_elem(root, 0),
                     "the file has no rules: expected rules = ( { ... } );");
 }

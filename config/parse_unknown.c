@@ -18,7 +18,7 @@ static const char *place_of(const char *word)
         return "a setting of a rule: it belongs in rules = ( { ... } ), outside of match, set and "
                "the "
                "like";
-    if (strcmp(word, "rules") == 0)
+    if (strcmp(word, "rules") == 0 || strcmp(word, "live") == 0)
         return "a setting of the file: it belongs outside of all rules";
     return NULL;
 }

@@ -197,6 +197,7 @@ static void *build_part(struct copier *copier, const uint32_t *rules, size_t cou
 {
     (void)policy_write_string(&copier->writer, "");
     copier->writer.rule_total = copier->policy->rule_count;
+    copier->writer.flags = copier->policy->flags;
     copier->writer.failure = policy_write_string(&copier->writer, copier->policy->failure);
     if (with_sources)
         append_copy(copier, SECTION_SOURCES, 0, copier->policy->source_count);

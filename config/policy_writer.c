@@ -80,8 +80,10 @@ static size_t aligned(size_t size)
 
 void *policy_assemble(struct policy_writer *writer, size_t *size)
 {
-    struct policy_header header = {
-        .version = POLICY_VERSION, .failure = writer->failure, .rule_total = writer->rule_total};
+    struct policy_header header = {.version = POLICY_VERSION,
+                                   .failure = writer->failure,
+                                   .rule_total = writer->rule_total,
+                                   .flags = writer->flags};
     unsigned char *blob;
 
     /* So that each offset is that of a terminated string. */

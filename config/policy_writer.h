@@ -25,6 +25,7 @@ struct policy_writer {
     struct policy_records sections[SECTION_COUNT];
     uint32_t failure;    /* of the header */
     uint32_t rule_total; /* of the header */
+    uint32_t flags;      /* of the header */
 };
 
 /* Append records of `length` bytes in all; returns the index of the first. */

@@ -101,6 +101,7 @@ struct ruleset {
     size_t source_count;
     struct joined_strings *joined; /* in arrays, lists and on one line */
     size_t joined_count;
+    bool live;           /* programs take new rules while they run */
     struct arena *arena; /* holds all of the above and the ruleset itself */
 };
 

@@ -152,7 +152,10 @@ static bool choose_part(const struct policy_reader *reader, const struct own_exe
 static const char *take_front(struct policy_reader *reader, struct policy *policy)
 {
     if (reader->front.rule_count == 0 && reader->front.failure[0] == 0) {
-        *policy = (struct policy){.rule_total = reader->front.rule_total, .failure = ""};
+        *policy = (struct policy){.checksum = reader->front.checksum,
+                                  .flags = reader->front.flags,
+                                  .rule_total = reader->front.rule_total,
+                                  .failure = ""};
         return NULL;
     }
     if (reader->mapped == NULL)

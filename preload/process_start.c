@@ -124,6 +124,7 @@ struct settings process_start_settings(const struct process_start *start)
     settings.handed_over = handed_over_end(
         environment, text_getenv(environment, "LISTEN_FDS") != NULL ? kernel_call(SYS_getpid) : 0);
     settings.disable = is_on(environment, "SOCKTUNE_DISABLE");
+    settings.live = is_on(environment, "SOCKTUNE_LIVE");
     settings.strict = is_on(environment, "SOCKTUNE_STRICT");
     return settings;
 }

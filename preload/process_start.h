@@ -33,6 +33,7 @@ struct settings {
     int handed_over;        /* the number behind the descriptors that are handed over on purpose
                                (handed_over.h); 0 under AT_SECURE: none is touched */
     bool disable;           /* SOCKTUNE_DISABLE */
+    bool live;              /* SOCKTUNE_LIVE */
     bool strict;            /* SOCKTUNE_STRICT */
     bool secure;            /* AT_SECURE: runs with privileges that its caller has not */
 };

@@ -250,7 +250,7 @@ static bool records_ok(const struct policy_header *h)
     const char *bytes = section(h, SECTION_DATA);
     if (data->count == 0 || bytes[0] != 0 || bytes[data->count - 1] != 0)
         return false;
-    if (!is_string(h, h->failure))
+    if (!is_string(h, h->failure) || (h->flags & ~(uint32_t)POLICY_LIVE) != 0)
         return false;
     return references_ok(h) && EACH_OK(h, SECTION_SOURCES, struct policy_source, source_ok) &&
            EACH_OK(h, SECTION_MATCHERS, struct policy_matcher, matcher_ok) &&
@@ -334,6 +334,8 @@ const char *policy_open_blob(struct policy *policy, const void *blob, size_t siz
         .trials = section(h, SECTION_TRIALS),
         .data = section(h, SECTION_DATA),
         .failure = (const char *)section(h, SECTION_DATA) + h->failure,
+        .checksum = h->checksum,
+        .flags = h->flags,
         .size = h->size,
         .source_count = h->sections[SECTION_SOURCES].count,
         .matcher_count = h->sections[SECTION_MATCHERS].count,

@@ -31,7 +31,7 @@
 #include <stdint.h>
 
 #define POLICY_MAGIC       "SOCKTUNE"
-#define POLICY_VERSION     9u
+#define POLICY_VERSION     10u
 #define POLICY_SUFFIX      ".policy"
 #define POLICY_SIZE_MAX    (64u << 20) /* bytes; a larger file is refused unread */
 #define POLICY_OPTIONS_MAX 256u /* distinct options in one policy: bounds the stack of a hook */
@@ -148,6 +148,10 @@ struct policy_reference {
 #define POLICY_REFERENCES 18
 extern const struct policy_reference policy_references[POLICY_REFERENCES];
 
+enum policy_flag {
+    POLICY_LIVE = 1 /* programs take new rules while they run (published.h) */
+};
+
 struct policy_header {
     char magic[8];
     uint32_t version;
@@ -159,7 +163,7 @@ struct policy_header {
     /* Of a front; 0 in any other blob. Offsets are from the start of the file. */
     struct policy_section index; /* struct policy_index_block */
     uint32_t whole;              /* offset of the whole, which ends the file */
-    uint32_t reserved;           /* 0 */
+    uint32_t flags;              /* enum policy_flag */
     uint64_t rest_checksum;      /* policy_checksum_bytes() from the front's end to the whole */
     struct policy_section sections[SECTION_COUNT];
 };
@@ -363,6 +367,8 @@ struct policy {
     const struct policy_trial *trials;
     const char *data;
     const char *failure; /* as in the header; "" for none */
+    uint64_t checksum;   /* of the header: it tells the rules of one policy from those of another */
+    uint32_t flags;      /* enum policy_flag */
     uint32_t size;
     uint32_t source_count;
     uint32_t matcher_count;

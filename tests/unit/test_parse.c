@@ -91,6 +91,25 @@ Test(parse, last_line_needs_no_newline)
     ruleset_free(ruleset);
 }
 
+Test(parse, one_file_makes_a_directory_live)
+{
+    static const struct {
+        const char *text;
+        bool live;
+    } cases[] = {{"rules = ( );", false},
+                 {"live = false; rules = ( );", false},
+                 {"live = true; rules = ( );", true},
+                 {"rules = ( ); live = true;", true},
+                 {"live = true;", true}};
+
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        struct ruleset *ruleset = read_right(cases[i].text);
+
+        cr_expect_eq(ruleset->live, cases[i].live, "%s", cases[i].text);
+        ruleset_free(ruleset);
+    }
+}
+
 Test(parse, text_includes_nothing)
 {
     struct diagnostics diagnostics = transcript_start(&found);

@@ -147,6 +147,23 @@ Test(policy_index, the_front_alone_has_the_sources_and_no_rule_of_others)
     compiled_free(&c);
 }
 
+Test(policy_index, each_part_says_whether_the_rules_are_live)
+{
+    static const char *const texts[] = {"", "live = true; "};
+    for (unsigned live = 0; live < 2; live++) {
+        char text[96];
+        struct policy part;
+        snprintf(text, sizeof text, "%sprogram = \"a\"; rules = ( { set = { IP_TTL = 9; }; } );",
+                 texts[live]);
+        struct compiled c = compiled_from(text);
+        cr_assert(find_part(&c, "a", &part));
+        cr_expect_eq(front_of(&c).flags, live * POLICY_LIVE);
+        cr_expect_eq(part.flags, live * POLICY_LIVE);
+        cr_expect_eq(c.policy.flags, live * POLICY_LIVE);
+        compiled_free(&c);
+    }
+}
+
 Test(policy_index, without_names_there_is_no_index)
 {
     struct compiled c = compiled_from("rules = ( { match = { program = \"a*\"; };\n"

@@ -137,6 +137,7 @@ static int preload_library(const char *program, bool verbose)
 struct run_arguments {
     const char *rules;
     const char *trace; /* NULL: no; "" or "stderr": to standard error; or a file */
+    bool live;
     bool supervise;
     bool no_io_uring;
     bool verbose;
@@ -170,6 +171,8 @@ static int prepare_preload(const struct run_arguments *request, const struct loa
                            char **argv)
 {
     if (set_variable("SOCKTUNE_RULES", keep_policy(request->rules, loaded)) != 0)
+        return EXIT_OWN_FAILURE;
+    if (request->live && set_variable("SOCKTUNE_LIVE", strdup("1")) != 0)
         return EXIT_OWN_FAILURE;
     return preload_library(argv[0], request->verbose);
 }
@@ -247,6 +250,9 @@ static int cmd_run(int argc, char **argv)
         return command_misuse("expected the program to run");
     if (request.no_io_uring && !request.supervise)
         return command_misuse("--no-io-uring needs --supervise");
+    if (request.live && request.supervise)
+        return command_misuse("--live cannot be combined with --supervise: a supervised program "
+                              "keeps the rules that it was started with");
     if (request.rules == NULL)
         request.rules = default_rules();
     return run_program(&request, argv + first);
@@ -256,6 +262,10 @@ static const struct flag flags[] = {
     FLAG_RULES(struct run_arguments, rules),
     {"trace", 0, FLAG_OPTIONAL, offsetof(struct run_arguments, trace), "FILE",
      "write each decision to FILE or to standard error", "<file>", NULL},
+    {"live", 0, FLAG_SWITCH, offsetof(struct run_arguments, live), NULL,
+     "let the program take new rules while it runs (socktune reload), as with live = true in the "
+     "rules",
+     NULL, NULL},
     {"supervise", 0, FLAG_SWITCH, offsetof(struct run_arguments, supervise), NULL,
      "set options from outside, without a preloaded library: for static, Go and other programs "
      "that preloading does not reach",
@@ -273,8 +283,8 @@ const struct command run_command = {
     .name = "run",
     .summary = "run a program under rules",
     .synopsis =
-        "[-c RULES] [--trace[=FILE]] [--supervise [--no-io-uring]] [--verbose] [--] PROGRAM "
-        "[ARGUMENT...]",
+        "[-c RULES] [--trace[=FILE]] [--live | --supervise [--no-io-uring]] [--verbose] [--] "
+        "PROGRAM [ARGUMENT...]",
     .flags = flags,
     .notes =
         "The exit status is the program's. It is 78 if the rules are wrong, 126 if the program "
