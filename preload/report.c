@@ -202,7 +202,7 @@ static void report_new(int fd, struct sockinfo *sockinfo, const struct decision 
 
 void report_moment(struct sockinfo *sockinfo)
 {
-    if (reporter == NULL || reporter->plan.head.version != REGISTRATION_WITH_TRIALS)
+    if (reporter == NULL || !reporter->plan.trials)
         return;
     uint64_t now = now_ns();
     const struct ring *ring = find_ring(now);
@@ -321,7 +321,7 @@ unsigned report_start(const struct helper_environment *environment)
         return 0;
     made->births = kernel_map(BIRTHS * sizeof *made->births);
     made->registered.distance = REGISTER_DISTANCE_NS;
-    register_prepare(&made->plan, environment, state.program, &state.policy, &state.active);
+    register_prepare(&made->plan, environment, state.program, &state.policy, &state.active, NULL);
     made->maker = (struct record_maker){.policy = &state.policy,
                                         .active = &state.active,
                                         .results = made->results,

@@ -6,8 +6,10 @@
  */
 #include "published.h"
 
-void published_init(struct published *published, uint32_t room)
+void published_init(struct published *published, uint32_t room, uint64_t generation)
 {
+    __atomic_store_n(&published->adopted, generation, __ATOMIC_RELAXED);
+    __atomic_store_n(&published->generation, generation, __ATOMIC_RELEASE);
     __builtin_memcpy(published->magic, PUBLISHED_MAGIC, sizeof published->magic);
     published->room = room;
 }

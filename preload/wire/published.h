@@ -41,8 +41,9 @@ _Static_assert(sizeof(struct published) == 192, "the same on every architecture"
 
 #define PUBLISHED_SIZE(room) (sizeof(struct published) + (size_t)(room))
 
-/* Make zeroed memory of PUBLISHED_SIZE(room) bytes an empty one. */
-void published_init(struct published *published, uint32_t room);
+/* Make zeroed memory of PUBLISHED_SIZE(room) bytes an empty one. `generation` is that of the rules
+ * in force, in older memory; 0 for the program's first one. What is published here gets another. */
+void published_init(struct published *published, uint32_t room, uint64_t generation);
 
 /* The publisher's side. False: the policy does not fit. `room` is what the publisher knows of the
  * memory, not what stands there. One publisher at a time. */

@@ -15,6 +15,7 @@
 #include "kernel.h"
 #include "text.h"
 
+#include <linux/limits.h>
 #include <linux/memfd.h>
 #include <linux/netlink.h>
 #include <sys/random.h>
@@ -24,6 +25,10 @@
 
 #define DISTANCE_MAX_NS (60 * REGISTER_DISTANCE_NS)
 #define UNANSWERED_MAX  16u
+
+/* So many live registrations without an answer, and every other one is made without: the helper
+ * may be an older one, which refuses them. */
+#define LIVE_TRIES 2u
 
 /* The ends of names that the helper takes (registration_parse.h). */
 #define NAME_MAX_BYTES 255u
@@ -62,6 +67,42 @@ static bool put_trial(struct register_plan *plan, const struct policy *policy,
                               : policy_string(policy, policy->trials[rule->trial.first].text));
 }
 
+/* As it is. False: no room, or it cannot be told in a message. */
+static bool put_path(struct register_plan *plan, const char *path)
+{
+    const size_t length = text_length(path);
+    char *to = plan->names + plan->names_size;
+    if (length == 0 || length >= PATH_MAX || sizeof plan->names - plan->names_size < length + 1)
+        return false;
+    for (size_t i = 0; i <= length; i++) {
+        if (i < length && ((unsigned char)path[i] < ' ' || path[i] == 0x7f))
+            return false;
+        to[i] = path[i];
+    }
+    plan->names_size += (uint32_t)length + 1;
+    return true;
+}
+
+static void put_live(struct register_plan *plan, const struct register_live *live,
+                     const struct policy *policy)
+{
+    const uint32_t size = plan->names_size;
+    if (put_name(plan, live->executable != NULL ? live->executable : REGISTRATION_UNKNOWN) &&
+        put_path(plan, live->rules)) {
+        plan->live = (struct registration_live){.device = live->device,
+                                                .inode = live->inode,
+                                                .policy = policy->checksum,
+                                                .published = PUBLISHED_AT(plan->head.ring_size),
+                                                .room = PUBLISHED_ROOM};
+        plan->user = live->user;
+        plan->place = live->place;
+        plan->live_from = size;
+        plan->live_to = plan->names_size;
+    } else {
+        plan->names_size = size;
+    }
+}
+
 static bool has_trials(const struct policy *policy, const struct active *active)
 {
     for (uint32_t i = 0; i < active->count; i++)
@@ -71,15 +112,18 @@ static bool has_trials(const struct policy *policy, const struct active *active)
 }
 
 void register_prepare(struct register_plan *plan, const struct helper_environment *environment,
-                      const char *program, const struct policy *policy, const struct active *active)
+                      const char *program, const struct policy *policy, const struct active *active,
+                      const struct register_live *live)
 {
-    bool trials = has_trials(policy, active);
     helper_addresses(environment, HELPER_REGISTRATION, plan->helpers);
-    plan->head =
-        (struct registration){.version = trials ? REGISTRATION_WITH_TRIALS : REGISTRATION_VERSION,
-                              .ring_size = (uint32_t)RING_SIZE(RING_SLOTS)};
+    plan->head.ring_size = (uint32_t)RING_SIZE(RING_SLOTS);
     __builtin_memcpy(plan->head.magic, REGISTRATION_MAGIC, sizeof plan->head.magic);
     put_name(plan, program);
+    if (live != NULL)
+        put_live(plan, live, policy);
+    plan->trials = has_trials(policy, active);
+    const bool columns = plan->trials || plan->live.room != 0;
+    plan->head.version = columns ? REGISTRATION_WITH_TRIALS : REGISTRATION_VERSION;
     for (uint32_t i = 0; i < active->count; i++) {
         const struct policy_rule *rule = &policy->rules[active->rules[i]];
         uint32_t size = plan->names_size;
@@ -87,13 +131,14 @@ void register_prepare(struct register_plan *plan, const struct helper_environmen
             continue;
         if (plan->head.rule_count == REGISTRATION_RULES_MAX ||
             !put_name(plan, policy_string(policy, rule->name)) ||
-            (trials && !put_trial(plan, policy, rule))) {
+            (columns && !put_trial(plan, policy, rule))) {
             plan->names_size = size;
             break;
         }
         plan->head.rule_count++;
     }
-    plan->head.size = (uint32_t)sizeof plan->head + plan->names_size;
+    plan->head.size =
+        (uint32_t)sizeof plan->head + plan->names_size - (plan->live_to - plan->live_from);
 }
 
 /* --- the message --------------------------------------------------------------------------------
@@ -116,6 +161,17 @@ static bool is_trusted(int helper)
     socklen_t length = sizeof peer;
     return kernel_getsockopt(helper, SOL_SOCKET, SO_PEERCRED, &peer, &length) == 0 &&
            (peer.uid == 0 || peer.uid == effective_user());
+}
+
+/* May it also give the program rules? Not the helper of a user that the program has become later:
+ * it may have kept privileges that this user has not. */
+static bool may_publish(const struct register_plan *plan, int helper)
+{
+    struct ucred peer;
+    socklen_t length = sizeof peer;
+    return plan->live.room != 0 &&
+           kernel_getsockopt(helper, SOL_SOCKET, SO_PEERCRED, &peer, &length) == 0 &&
+           (peer.uid == 0 || peer.uid == plan->user);
 }
 
 /* A connection to the helper at that address, or -1. One whose queue is full is none. */
@@ -144,23 +200,27 @@ static int connect_helper(const struct register_plan *plan)
 
 /* A ring is a file, which may not be larger than RLIMIT_FSIZE: the kernel would raise SIGXFSZ,
  * which ends the program. */
-static bool has_room(void)
+static bool has_room(size_t size)
 {
     uint64_t limit[2]; /* struct rlimit64: soft, hard */
-    return kernel_call(SYS_prlimit64, 0L, RLIMIT_FSIZE, NULL, limit) == 0 &&
-           limit[0] >= RING_SIZE(RING_SLOTS);
+    return kernel_call(SYS_prlimit64, 0L, RLIMIT_FSIZE, NULL, limit) == 0 && limit[0] >= size;
+}
+
+/* Of the memory to be made; `live`: with room for what is published. */
+static size_t memory_size(const struct register_plan *plan, bool live)
+{
+    return registration_memory(plan->head.ring_size, live ? plan->live.room : 0);
 }
 
 /* Never executable where the kernel knows that (vm.memfd_noexec may insist on it). */
-static int make_memory(struct transient *transient)
+static int make_memory(struct transient *transient, size_t size)
 {
     const unsigned flags = MFD_CLOEXEC | MFD_ALLOW_SEALING;
     transient_opening(transient);
     int fd = (int)kernel_call(SYS_memfd_create, "socktune-ring", flags | MFD_NOEXEC_SEAL);
     if (fd < 0)
         fd = (int)kernel_call(SYS_memfd_create, "socktune-ring", flags);
-    if (transient_note(transient, fd) >= 0 &&
-        kernel_call(SYS_ftruncate, fd, RING_SIZE(RING_SLOTS)) == 0 &&
+    if (transient_note(transient, fd) >= 0 && kernel_call(SYS_ftruncate, fd, size) == 0 &&
         kernel_call(SYS_fcntl, fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL) == 0)
         return fd;
     transient_close(transient, fd);
@@ -206,14 +266,41 @@ static bool send_message(int to, struct iovec *parts, size_t part_count, size_t 
     return kernel_call(SYS_sendmsg, to, &message, MSG_DONTWAIT | MSG_NOSIGNAL) == (long)size;
 }
 
-static bool send_registration(const struct register_plan *plan, int to, uint32_t pid, int memory,
-                              int diag)
+/* One try to register. */
+struct registering {
+    const struct register_plan *plan;
+    struct ring *place; /* where the ring is to be mapped; NULL: anywhere */
+    uint32_t pid;
+    bool live;      /* with memory for what is published */
+    bool diagnosed; /* out: sock_diag could be had */
+};
+
+static struct iovec names_part(const struct register_plan *plan, uint32_t from, uint32_t to)
 {
+    return (struct iovec){(char *)plan->names + from, to - from};
+}
+
+/* Version 4 has a struct and names more than the others. */
+static bool send_registration(const struct registering *registering, int to, int memory, int diag)
+{
+    const struct register_plan *plan = registering->plan;
     struct registration head = plan->head;
-    head.pid = pid;
-    struct iovec parts[] = {{&head, sizeof head}, {(void *)plan->names, plan->names_size}};
+    struct registration_live live = plan->live;
+    struct iovec parts[] = {{&head, sizeof head},
+                            {&live, 0},
+                            names_part(plan, 0, plan->live_from),
+                            names_part(plan, plan->live_from, plan->live_from),
+                            names_part(plan, plan->live_to, plan->names_size)};
     const int descriptors[REGISTRATION_DESCRIPTORS] = {memory, diag};
-    return send_message(to, parts, 2, head.size, descriptors, diag >= 0 ? 2 : 1);
+    head.pid = registering->pid;
+    if (registering->live) {
+        head.version = REGISTRATION_LIVE;
+        parts[1].iov_len = sizeof live;
+        parts[3] = names_part(plan, plan->live_from, plan->live_to);
+        head.size += (uint32_t)(parts[1].iov_len + parts[3].iov_len);
+    }
+    return send_message(to, parts, sizeof parts / sizeof parts[0], head.size, descriptors,
+                        diag >= 0 ? 2 : 1);
 }
 
 /* A sock_diag socket, or -1. From here on it hears of the sockets that are destroyed, so that no
@@ -230,26 +317,36 @@ static int make_diag(uint32_t number)
     return fd;
 }
 
-static struct ring *pass_ring(const struct register_plan *plan, int to, int memory,
-                              struct ring *old, uint32_t pid, bool *diagnosed)
+static bool pass_ring(struct registering *registering, struct ring *ring, int to, int memory)
 {
-    struct ring *ring = kernel_map_shared(old, RING_SIZE(RING_SLOTS), memory);
-    if (ring == NULL)
-        return NULL;
+    const struct register_plan *plan = registering->plan;
     /* Where the kernel has no sock_diag, or something forbids it, the helper does without. */
     transient_opening(plan->transient);
     int diag = make_diag((uint32_t)(ring->header.head / RING_GENERATION));
     transient_note(plan->transient, diag);
-    bool sent = send_registration(plan, to, pid, memory, diag);
-    *diagnosed = diag >= 0;
+    bool sent = send_registration(registering, to, memory, diag);
+    registering->diagnosed = diag >= 0;
     transient_close(plan->transient, diag);
-    if (sent)
+    return sent;
+}
+
+/* Map the memory and pass it. NULL: nothing has changed. */
+static struct ring *map_ring(struct registering *registering, int to, int memory)
+{
+    const struct register_plan *plan = registering->plan;
+    const size_t size = memory_size(plan, registering->live);
+    struct ring *ring = kernel_map_shared(registering->place, size, memory);
+    if (ring == NULL)
+        return NULL;
+    if (registering->live)
+        published_init(register_published(plan), plan->live.room, plan->generation);
+    if (pass_ring(registering, ring, to, memory))
         return ring;
-    if (old != NULL) {
+    if (registering->place != NULL) {
         __atomic_store_n(&ring->header.heartbeat, 0, __ATOMIC_RELAXED);
         return ring;
     }
-    kernel_call(SYS_munmap, ring, RING_SIZE(RING_SLOTS));
+    kernel_call(SYS_munmap, ring, size);
     return NULL;
 }
 
@@ -263,32 +360,35 @@ static uint64_t make_id(uint32_t pid, uint64_t now_ns)
 }
 
 /* A ring that the helper has, or NULL. */
-static struct ring *make_ring(const struct register_plan *plan, struct ring_start *start,
-                              struct ring *old, uint32_t pid, bool *diagnosed)
+static struct ring *make_ring(struct registering *registering, struct ring_start *start)
 {
+    const struct register_plan *plan = registering->plan;
     struct ring *ring = NULL;
-    int to = has_room() ? connect_helper(plan) : -1;
+    int to = has_room(memory_size(plan, registering->live)) ? connect_helper(plan) : -1;
     if (to < 0)
         return NULL;
+    registering->live &= may_publish(plan, to);
     start->netns = kernel_get_cookie(to, SO_NETNS_COOKIE);
-    int memory = make_memory(plan->transient);
+    int memory = make_memory(plan->transient, memory_size(plan, registering->live));
     if (memory >= 0 && fill_header(memory, start))
-        ring = pass_ring(plan, to, memory, old, pid, diagnosed);
+        ring = map_ring(registering, to, memory);
     transient_close(plan->transient, memory);
     transient_close(plan->transient, to);
     return ring;
 }
 
-struct ring *register_ring(const struct register_plan *plan, struct ring *old, uint32_t pid,
-                           uint64_t now_ns, bool *diagnosed)
+/* `old` is where the last ring is, or NULL. */
+static struct ring *register_ring(struct registering *registering, const struct ring *old,
+                                  uint64_t now_ns)
 {
     /* Time and process make the generation one that none of the process's other rings had. */
-    const uint64_t first = ((now_ns >> 20 ^ (uint64_t)pid << 20) & 0x7fffffff) * RING_GENERATION;
-    struct ring_start start = {.id = make_id(pid, now_ns),
+    const uint64_t first =
+        ((now_ns >> 20 ^ (uint64_t)registering->pid << 20) & 0x7fffffff) * RING_GENERATION;
+    struct ring_start start = {.id = make_id(registering->pid, now_ns),
                                .first = first,
                                .now_ns = now_ns,
                                .in_flight = old != NULL ? ring_in_flight(old) : 0};
-    return make_ring(plan, &start, old, pid, diagnosed);
+    return make_ring(registering, &start);
 }
 
 /* --- when ---------------------------------------------------------------------------------------
@@ -331,13 +431,18 @@ bool register_is_due(struct register_state *state, uint64_t now_ns)
 void register_again(struct register_state *state, const struct register_plan *plan, uint32_t pid,
                     uint64_t now_ns)
 {
-    bool diagnosed = false;
-    struct ring *ring = register_ring(plan, state->ring, pid, now_ns, &diagnosed);
+    struct registering registering = {
+        .plan = plan,
+        .place = plan->place != NULL ? plan->place : state->ring,
+        .pid = pid,
+        .live =
+            plan->live.room != 0 && (state->unanswered < LIVE_TRIES || state->unanswered % 2 != 0)};
+    struct ring *ring = register_ring(&registering, state->ring, now_ns);
     if (ring == NULL)
         return;
     state->given = now_ns;
     state->unanswered++;
-    state->blind = !diagnosed;
+    state->blind = !registering.diagnosed;
     __atomic_store_n(&state->ring, ring, __ATOMIC_RELEASE);
 }
 

@@ -7,6 +7,7 @@
 
 #include "helper_place.h"
 #include "match.h"
+#include "published.h"
 #include "registration.h"
 #include "ring.h"
 #include "transient.h"
@@ -17,27 +18,46 @@ struct register_plan {
     /* The message is `head`, with the pid put in, and then `names`. */
     struct registration head;
     struct transient *transient; /* NULL: this process never forks */
+    bool trials;                 /* a rule is an arm of a trial */
+    /* Of a program that takes new rules; `live.room` is 0 in others. */
+    struct registration_live live;
+    uint32_t user;       /* only this user's helper and root's may publish rules */
+    uint64_t generation; /* of the rules in force (published.h) */
+    struct ring *place;  /* memory for the ring and what is published, at a fixed place */
+    /* The names that version 4 alone has, in `names`. */
+    uint32_t live_from, live_to;
     uint32_t names_size;
-    char names[REGISTRATION_SIZE_MAX - sizeof(struct registration)];
+    char names[REGISTRATION_SIZE_MAX - sizeof(struct registration) -
+               sizeof(struct registration_live)];
+};
+
+/* What a program that takes new rules tells of itself. */
+struct register_live {
+    const char *executable; /* the name of its file, without the directory; NULL: unknown */
+    const char *rules;      /* the absolute path of its rules */
+    uint64_t device, inode; /* of that path */
+    uint32_t user;          /* the effective one at its start */
+    struct ring *place;     /* registration_memory() bytes set aside */
 };
 
 /*
  * Fill a zeroed plan: where the helper may be, and the names of the program and of those of its
- * active rules that report. Names are cut, and what a log could not show is replaced. Pure.
+ * active rules that report. Names are cut, and what a log could not show is replaced. `live` is
+ * NULL for a program that keeps its rules; then, or if its path cannot be told, plan->live.room
+ * stays 0. Pure.
  */
 void register_prepare(struct register_plan *plan, const struct helper_environment *environment,
-                      const char *program, const struct policy *policy,
-                      const struct active *active);
+                      const char *program, const struct policy *policy, const struct active *active,
+                      const struct register_live *live);
 
-/*
- * Make a ring, hand it to the helper, if it is root's or this user's, and keep nothing but its
- * mapping: in the place of `old`, or anywhere if that is NULL. Returns it; NULL: there is no
- * helper, or no room. A failure after the old ring was replaced returns the new one with a
- * heartbeat of 0. `diagnosed` tells whether sock_diag could be had. Never waits. Async-signal-safe;
- * changes errno.
- */
-struct ring *register_ring(const struct register_plan *plan, struct ring *old, uint32_t pid,
-                           uint64_t now_ns, bool *diagnosed);
+/* Where rules are published for a program with such a plan, or NULL. The place does not change,
+ * also where another helper has another memory there. */
+static inline struct published *register_published(const struct register_plan *plan)
+{
+    return plan->live.room != 0
+               ? (struct published *)(void *)((uint8_t *)plan->place + plan->live.published)
+               : NULL;
+}
 
 /*
  * Pass the connection `fd` itself to the helper that reads `ring`, with its record. It is withheld,
@@ -66,7 +86,12 @@ struct register_state {
  * heartbeat going. Makes no system call. Async-signal-safe. */
 bool register_is_due(struct register_state *state, uint64_t now_ns);
 
-/* register_ring() in the place of the last one. */
+/*
+ * Make a ring and hand it to the helper, if that is root's or this user's. Nothing of it is kept
+ * but its mapping, in the place of the last one. Without a helper, or without room, all stays as it
+ * is; what fails after the old ring was replaced leaves a ring with a heartbeat of 0. Never waits.
+ * Async-signal-safe; changes errno.
+ */
 void register_again(struct register_state *state, const struct register_plan *plan, uint32_t pid,
                     uint64_t now_ns);
 

@@ -10,9 +10,20 @@
  * `trial` is the definition of the trial whose arm the rule is (config/trial_text.h), or
  * REGISTRATION_NO_TRIAL. A program without trials sends version 2, which has the names alone.
  *
+ * A program that takes new rules while it runs (published.h) sends version 4:
+ *
+ *   struct registration | struct registration_live |
+ *   program NUL | executable NUL | rules NUL | rule NUL trial NUL | rule NUL trial NUL | ...
+ *
+ * `executable` is the name of the program's file without its directory, or REGISTRATION_UNKNOWN,
+ * and `rules` the absolute path of its rules. The memory is longer than `ring_size`: at
+ * `published` begins a struct published. A helper that does not know this version refuses it; after
+ * two tries the program registers by version 3, without that memory.
+ *
  * with one or two descriptors (SCM_RIGHTS), in this order:
  *
- *   [0] the ring: a memfd of `ring_size` bytes, sealed with F_SEAL_SHRINK, F_SEAL_GROW, F_SEAL_SEAL
+ *   [0] the ring: a memfd of `ring_size` bytes (version 4: registration_memory()), sealed with
+ *       F_SEAL_SHRINK, F_SEAL_GROW, F_SEAL_SEAL
  *   [1] a NETLINK_SOCK_DIAG socket of the program's network namespace, unused, and best bound to
  *       REGISTRATION_GROUPS: then what ends before the helper reads it is not missed; absent where
  *       the program could not have one (in version 1 it has to be there)
@@ -28,6 +39,7 @@
 #ifndef SOCKTUNE_REGISTRATION_H
 #define SOCKTUNE_REGISTRATION_H
 
+#include "published.h"
 #include "ring.h"
 
 #include <stdint.h>
@@ -35,9 +47,11 @@
 #define REGISTRATION_MAGIC       "STREGIST"
 #define REGISTRATION_VERSION     2u
 #define REGISTRATION_WITH_TRIALS 3u     /* version of one that tells of trials */
+#define REGISTRATION_LIVE        4u     /* version of one that takes new rules */
 #define REGISTRATION_SIZE_MAX    16384u /* bytes of the message */
 #define REGISTRATION_RULES_MAX   256u
 #define REGISTRATION_NO_TRIAL    "-"
+#define REGISTRATION_UNKNOWN     "?"
 #define REGISTRATION_DESCRIPTORS 2 /* at most */
 /* Groups 1 << (SKNLGRP_INET_TCP_DESTROY - 1) and of SKNLGRP_INET6_TCP_DESTROY (linux/sock_diag.h),
  * as nl_groups of struct sockaddr_nl has them. */
@@ -55,6 +69,24 @@ struct registration {
     uint32_t reserved;   /* 0 */
 };
 _Static_assert(sizeof(struct registration) == 32, "the same on every architecture");
+
+struct registration_live {
+    uint64_t device; /* of the file or directory of the rules, as st_dev has it */
+    uint64_t inode;
+    uint64_t policy;    /* the checksum in the header of the policy in force */
+    uint32_t published; /* where struct published begins in the memory, in bytes: PUBLISHED_AT */
+    uint32_t room;      /* bytes of a policy that it takes: PUBLISHED_ROOM */
+};
+_Static_assert(sizeof(struct registration_live) == 32, "the same on every architecture");
+
+/* Behind the ring, at a whole page of any size. */
+#define PUBLISHED_AT(ring_size) (((size_t)(ring_size) + 65535) & ~(size_t)65535)
+
+/* The bytes of a memory with a ring of `ring_size` bytes and room for a policy of `room` bytes. */
+static inline size_t registration_memory(size_t ring_size, uint32_t room)
+{
+    return room == 0 ? ring_size : PUBLISHED_AT(ring_size) + PUBLISHED_SIZE(room);
+}
 
 struct handoff {
     char magic[8];

@@ -107,7 +107,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         for (unsigned i = 0; i < RING_FRONT + 4; i++)
             put_proper((uint8_t)i);
     /* With `data` begun by an odd byte, the lies come before the ring is opened. */
-    if (size > 0 && data[0] % 2 == 0 && ring_reader_open(&reader, memory, SIZE) != NULL)
+    if (size > 0 && data[0] % 2 == 0 && ring_reader_open(&reader, memory, SIZE, SIZE) != NULL)
         abort();
     for (size_t at = 1; at + 12 <= size; at += 12) {
         const uint8_t *order = data + at;
@@ -118,7 +118,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         else
             write_bytes(order + 1, order + 3, 1u + order[0] / 4 % 9u);
         if (order[0] == 255 && reader.header == NULL) {
-            (void)ring_reader_open(&reader, memory, SIZE);
+            (void)ring_reader_open(&reader, memory, SIZE, SIZE);
             passed = 0;
         }
     }

@@ -22,7 +22,7 @@ static struct published *shared(void)
         mmap(NULL, PUBLISHED_SIZE(ROOM), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 
     cr_assert(published != MAP_FAILED);
-    published_init(published, ROOM);
+    published_init(published, ROOM, 0);
     return published;
 }
 

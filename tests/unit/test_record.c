@@ -237,7 +237,8 @@ Test(record, plan_of_a_registration)
     struct scene scene;
 
     open_scene(&scene);
-    register_prepare(&plan, &environment, "a\nprogram", &scene.compiled.policy, &scene.active);
+    register_prepare(&plan, &environment, "a\nprogram", &scene.compiled.policy, &scene.active,
+                     NULL);
     cr_expect_str_eq(plan.helpers[0].sun_path, "/run/socktune/helper.sock");
     cr_expect_str_eq(plan.helpers[1].sun_path, "/run/user/7/socktune/helper.sock");
     cr_expect_eq(plan.head.rule_count, 2);

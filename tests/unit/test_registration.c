@@ -81,7 +81,7 @@ Test(registration, heads_that_lie)
     cr_assert_not_null(parse(&message, size - 1), "shorter than it says");
     for (size_t shorter = 0; shorter < sizeof message.head; shorter++)
         cr_assert_not_null(parse(&message, shorter), "%zu bytes", shorter);
-    message.head.version = REGISTRATION_WITH_TRIALS + 1;
+    message.head.version = REGISTRATION_LIVE + 1;
     cr_assert_str_eq(parse(&message, size), "a registration of another version");
     make(&message, UINT32_MAX, "nginx", 6);
     cr_assert_not_null(parse(&message, size));
@@ -166,4 +166,71 @@ Test(registration, handoffs_that_lie)
     cr_expect_not_null(handoff_parse(&message, sizeof message, &found));
     message.magic[0]++;
     cr_expect_not_null(handoff_parse(&message, sizeof message, &found));
+}
+
+/* A program that takes new rules tells where they are. */
+static size_t make_live(struct message *message, uint32_t published, const char *names, size_t size)
+{
+    const struct registration_live live = {
+        .device = 3, .inode = 4, .policy = 5, .published = published, .room = PUBLISHED_ROOM};
+    char all[256];
+
+    memcpy(all, &live, sizeof live);
+    memcpy(all + sizeof live, names, size);
+    size = make(message, 1, all, sizeof live + size);
+    message->head.version = REGISTRATION_LIVE;
+    return size;
+}
+
+Test(registration, rules_of_a_live_program_are_found)
+{
+    static struct registration_names names;
+    static const char text[] = "nginx\0nginx-bin\0/etc/socktune.d\0clients\0-";
+    struct message message;
+    size_t size = make_live(&message, PUBLISHED_AT(4096), text, sizeof text);
+
+    cr_assert_null(registration_parse(&message, size, 2, &names));
+    cr_expect_str_eq(names.program, "nginx");
+    cr_expect_str_eq(names.executable, "nginx-bin");
+    cr_expect_str_eq(names.rules_path, "/etc/socktune.d");
+    cr_expect_str_eq(names.rules[0], "clients");
+    cr_expect_null(names.trials[0]);
+    cr_expect_eq(names.live.device, 3);
+    cr_expect_eq(names.live.policy, 5);
+    cr_expect_eq(registration_memory(4096, names.live.room), 65536 + 192 + PUBLISHED_ROOM);
+}
+
+Test(registration, live_programs_that_lie)
+{
+#define NAMES(text) text, sizeof(text)
+    static const struct {
+        uint32_t published;
+        const char *names;
+        size_t size;
+    } bad[] = {
+        {4096, NAMES("a\0a\0/r\0all\0-")},
+        {PUBLISHED_AT(4096), NAMES("a\0a\0r\0all\0-")},
+        {PUBLISHED_AT(4096), NAMES("a\0a\0all\0-")},
+        {PUBLISHED_AT(4096), NAMES("a\0\0/r\0all\0-")},
+        {PUBLISHED_AT(4096), NAMES("a\0a\0/r\0all")},
+        {PUBLISHED_AT(4096), NAMES("")},
+    };
+
+    for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
+        struct message message;
+        size_t size = make_live(&message, bad[i].published, bad[i].names, bad[i].size);
+        cr_expect_not_null(parse(&message, size), "case %zu", i);
+    }
+}
+
+Test(registration, a_plain_one_has_no_room_for_rules)
+{
+    static struct registration_names names;
+    struct message message;
+    size_t size = make(&message, 0, "nginx", 6);
+
+    cr_assert_null(registration_parse(&message, size, 2, &names));
+    cr_expect_eq(names.live.room, 0);
+    cr_expect_null(names.rules_path);
+    cr_expect_eq(registration_memory(4096, 0), 4096);
 }

@@ -54,7 +54,7 @@ static struct ends open_ends(void)
 
     ends.ring = map(ends.fd, RING_SIZE(RING_SLOTS));
     ring_init(ends.ring, ID, FIRST, 1);
-    wrong = ring_reader_open(&ends.reader, ends.fd, RING_SIZE(RING_SLOTS));
+    wrong = ring_reader_open(&ends.reader, ends.fd, RING_SIZE(RING_SLOTS), RING_SIZE(RING_SLOTS));
     cr_assert_null(wrong, "%s", wrong);
     return ends;
 }
@@ -475,7 +475,7 @@ Test(ring, a_new_ring_in_the_place_of_the_old)
     struct seen seen = {.next = {1}};
 
     ring_init(new.ring, ID + 1, FIRST + RING_GENERATION, 1);
-    cr_assert_null(ring_reader_open(&new.reader, fd, RING_SIZE(RING_SLOTS)));
+    cr_assert_null(ring_reader_open(&new.reader, fd, RING_SIZE(RING_SLOTS), RING_SIZE(RING_SLOTS)));
     commit(new.ring, late, make_record(1, 7));
     cr_assert_eq(read_all(&new, 1, &seen), 0);
     for (uint64_t number = 1; number <= RING_SLOTS; number++) {
@@ -505,7 +505,7 @@ Test(ring, the_heartbeat_ends_with_the_reader)
 static void assert_refused(int fd, size_t size, const char *because)
 {
     struct ring_reader reader;
-    const char *wrong = ring_reader_open(&reader, fd, size);
+    const char *wrong = ring_reader_open(&reader, fd, size, size);
 
     cr_assert_not_null(wrong, "%s", because);
     cr_assert_str_eq(wrong, because);
@@ -523,7 +523,7 @@ Test(ring, refuses_files_that_can_change)
     cr_assert_eq(ftruncate(file, (off_t)size), 0);
     /* On a tmpfs a plain file has seals, too, but none can be added. */
     struct ring_reader reader;
-    cr_assert_not_null(ring_reader_open(&reader, file, size));
+    cr_assert_not_null(ring_reader_open(&reader, file, size, size));
     close(file);
     assert_refused(open("/dev/null", O_RDWR), size, "the ring is not a memfd");
     assert_refused(make_memfd(size, 0), size, "the ring is not sealed");

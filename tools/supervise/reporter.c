@@ -71,7 +71,7 @@ static struct target_reporter *make_reporter(const struct policy *policy, const 
     snprintf(reporter->program, sizeof reporter->program, "%s", program);
     reporter->active = (struct active){rules, active->count};
     reporter->state.distance = REGISTER_DISTANCE_NS;
-    register_prepare(&reporter->plan, &environment, program, policy, &reporter->active);
+    register_prepare(&reporter->plan, &environment, program, policy, &reporter->active, NULL);
     /* What is never given from outside counts as nothing. */
     for (size_t i = 0; i < POLICY_OPTIONS_MAX; i++)
         reporter->results[i] = RECORD_KEPT;
@@ -104,8 +104,7 @@ void reporter_note(struct target_reporter *reporter, uint32_t option, unsigned r
 void reporter_note_moment(struct target_reporter *reporter, struct sockinfo *sockinfo)
 {
     uint64_t now = reporter_clock();
-    const struct ring *ring =
-        reporter->plan.head.version == REGISTRATION_WITH_TRIALS ? reporter_ring(reporter) : NULL;
+    const struct ring *ring = reporter->plan.trials ? reporter_ring(reporter) : NULL;
     if (ring == NULL || !ring_is_read(ring, now))
         return;
     sockinfo->moment.time_ns = now;

@@ -601,7 +601,7 @@ static void join_trial(struct client_entry *entry, size_t rule, const char *text
 /* Without memory, no trial is followed. */
 static void join_trials(struct client_entry *entry, const struct registration_names *names)
 {
-    if (names->head.version != REGISTRATION_WITH_TRIALS)
+    if (names->head.version < REGISTRATION_WITH_TRIALS)
         return;
     entry->trials = calloc(names->head.rule_count + 1, sizeof *entry->trials);
     for (uint32_t i = 0; entry->trials != NULL && i < names->head.rule_count; i++)
@@ -665,12 +665,14 @@ static void close_descriptor(int fd)
 }
 
 /* What it passed. Takes over the descriptors. */
-static const char *join(struct client_table *table, struct client_entry *entry, size_t ring_size,
-                        uint64_t netns, const int fds[2])
+static const char *join(struct client_table *table, struct client_entry *entry,
+                        const struct registration_names *names, uint64_t netns, const int fds[2])
 {
+    const size_t ring_size = names->head.ring_size;
     const char *wrong = ring_size > (size_t)table->parts.config->ring_kib * 1024
                             ? "its ring is too large"
-                            : ring_reader_open(&entry->ring, fds[0], ring_size);
+                            : ring_reader_open(&entry->ring, fds[0], ring_size,
+                                               registration_memory(ring_size, names->live.room));
 
     close_descriptor(fds[0]);
     entry->read = !wrong;
@@ -709,7 +711,7 @@ const char *client_table_add(struct client_table *table, const struct client_ide
         close_descriptor(fds[0]);
         close_descriptor(fds[1]);
     } else {
-        wrong = join(table, entry, names->head.ring_size, who->netns, fds);
+        wrong = join(table, entry, names, who->netns, fds);
     }
     if (wrong == NULL)
         join_trials(entry, names);

@@ -14,7 +14,10 @@
 /* Names are borrowed from the message, NUL-terminated, and hold no control characters. */
 struct registration_names {
     struct registration head;
+    struct registration_live live; /* room 0: the program keeps its rules */
     const char *program;
+    const char *executable; /* of a program that takes new rules: the name of its file, or NULL */
+    const char *rules_path; /* and the path of its rules */
     const char *rules[REGISTRATION_RULES_MAX];  /* head.rule_count of them */
     const char *trials[REGISTRATION_RULES_MAX]; /* their trials; NULL: the rule is no arm of one */
 };

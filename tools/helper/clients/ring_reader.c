@@ -30,7 +30,7 @@
 #define OPEN_MAX 64u
 
 /* NULL, or what is wrong with the file. */
-static const char *check_file(int fd, size_t size)
+static const char *check_file(int fd, size_t size, size_t memory)
 {
     const int needed = F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL;
     struct statfs filesystem;
@@ -42,7 +42,7 @@ static const char *check_file(int fd, size_t size)
         return "the ring is not sealed";
     if (fstatfs(fd, &filesystem) != 0 || filesystem.f_type != TMPFS_MAGIC)
         return "the ring is not in ordinary memory";
-    if (fstat(fd, &status) != 0 || status.st_size < 0 || (size_t)status.st_size != size)
+    if (fstat(fd, &status) != 0 || status.st_size < 0 || (size_t)status.st_size != memory)
         return "the ring has not the size that was announced";
     if (size < RING_SIZE(RING_SLOTS_MIN) || size > RING_SIZE(RING_SLOTS_MAX))
         return "the ring is too small or too large";
@@ -90,10 +90,10 @@ static void let_go(struct ring_reader *reader)
     *reader = (struct ring_reader){.fd = -1, .counts = reader->counts};
 }
 
-const char *ring_reader_open(struct ring_reader *reader, int fd, size_t size)
+const char *ring_reader_open(struct ring_reader *reader, int fd, size_t size, size_t memory)
 {
     *reader = (struct ring_reader){.fd = -1, .believable = RING_READER_COUNT_MAX};
-    const char *wrong = check_file(fd, size);
+    const char *wrong = check_file(fd, size, memory);
     if (wrong != NULL)
         return wrong;
     reader->fd = fcntl(fd, F_DUPFD_CLOEXEC, 0);

@@ -45,11 +45,11 @@ struct ring_reader {
 };
 
 /*
- * Check and map the memfd `fd`, announced as `size` bytes. The descriptor stays the caller's and
- * may be closed at once. Returns NULL, or a static English phrase that says what is wrong; the
- * reader is then empty.
+ * Check and map the memfd `fd` of `memory` bytes, which begins with a ring of `size` bytes. The
+ * descriptor stays the caller's and may be closed at once. Returns NULL, or a static English phrase
+ * that says what is wrong; the reader is then empty.
  */
-const char *ring_reader_open(struct ring_reader *reader, int fd, size_t size);
+const char *ring_reader_open(struct ring_reader *reader, int fd, size_t size, size_t memory);
 
 /* Tell the writers that nobody reads any more (they will register anew), and unmap. Harmless on an
  * empty reader. */
