@@ -339,7 +339,7 @@ static uint32_t guard_reason(const struct simulation *simulation, uint32_t optio
 
 /* --- its report ------------------------------------------------------------------------------- */
 
-/* Of TCP and MPTCP, once there is a connection or a listener: preload/wire/record.c. */
+/* Of TCP and MPTCP, once there is a connection or a listener, and of UDP: preload/wire/record.c. */
 static uint32_t reporting_rule(const struct simulation *simulation)
 {
     struct sockinfo sockinfo;
@@ -347,7 +347,7 @@ static uint32_t reporting_rule(const struct simulation *simulation)
 
     if (simulation->scenario->history == HISTORY_SOCKET ||
         !learn_history(&simulation->socket, &sockinfo) || (sockinfo.families & FAMILY_IP) == 0 ||
-        (sockinfo.protocols & (PROTOCOL_TCP | PROTOCOL_MPTCP)) == 0)
+        (sockinfo.protocols & (PROTOCOL_TCP | PROTOCOL_MPTCP | PROTOCOL_UDP)) == 0)
         return NO_REPORT;
     enter_trials(simulation, &sockinfo);
     number = learn_report(simulation->policy, simulation->active, &simulation->socket, &sockinfo,
