@@ -178,7 +178,7 @@ install: all
 	$(INSTALL) -m 755 $(B)/socktune '$(DESTDIR)$(BINDIR)/socktune'
 	$(INSTALL) -D -m 755 $(B)/socktuned '$(DESTDIR)$(SBINDIR)/socktuned'
 	$(INSTALL) -d '$(DESTDIR)$(UNITDIR)'
-	sed 's|@SBINDIR@|$(SBINDIR)|' tools/package/systemd/socktuned.service.in >'$(DESTDIR)$(UNITDIR)/socktuned.service'
+	sed -e 's|@SBINDIR@|$(SBINDIR)|' -e 's|@BINDIR@|$(BINDIR)|' tools/package/systemd/socktuned.service.in >'$(DESTDIR)$(UNITDIR)/socktuned.service'
 	$(INSTALL) -m 644 tools/package/systemd/socktuned.socket '$(DESTDIR)$(UNITDIR)/socktuned.socket'
 	$(call install_preload,$(B)/libsocktune.so,$(LIBDIR))
 	$(if $(wildcard $(B)/i386/libsocktune.so),$(call install_preload,$(B)/i386/libsocktune.so,$(LIBDIR32)))

@@ -121,8 +121,9 @@ int LLVMFuzzerInitialize(int *argc, char ***argv) /* NOLINT(readability-non-cons
     helper.config.hosts = strdup("");
     helper.loop = loop_new();
     helper.connections = connections_new(10);
-    helper.clients = client_table_new(
-        &(struct client_table_parts){.loop = helper.loop, .config = &helper.config});
+    const struct client_table_parts parts = {.loop = helper.loop, .config = &helper.config};
+    helper.clients = client_table_new(&parts);
+    helper.reports = report_sources_new(&parts);
     helper.query = query_start(&helper, fd, -1);
     check(helper.query != NULL);
     return 0;

@@ -19,6 +19,7 @@
 static struct fake_kernel *kernel;
 static struct poller *poller;
 static struct client_table *table;
+static struct users *users;
 static struct helper_config config;
 
 static void set_up(void)
@@ -28,13 +29,15 @@ static void set_up(void)
         .interval = 10, .user_processes = 3, .user_connections = 5, .ring_kib = 4096};
     poller = poller_new(&kernel->conntrack, &config.interval);
     cr_assert_eq(poller_watch_own(poller, eventfd(0, 0), FAKE_NETNS), 0);
+    users = users_new();
     table = client_table_new(
-        &(struct client_table_parts){NULL, &kernel->conntrack, poller, &config, NULL});
+        &(struct client_table_parts){NULL, &kernel->conntrack, poller, &config, NULL, users});
 }
 
 static void tear_down(void)
 {
     client_table_free(table);
+    users_free(users);
     poller_free(poller);
     fake_kernel_free(kernel);
 }

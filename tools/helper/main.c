@@ -214,16 +214,21 @@ static int start_tracking(struct daemon *daemon)
     daemon->conntrack =
         (struct conntrack){helper->connections, &helper->counts, &sock_diag_kernel, now_monotonic};
     helper->poller = poller_new(&daemon->conntrack, &helper->config.interval);
-    helper->clients = client_table_new(&(struct client_table_parts){
-        helper->loop, &daemon->conntrack, helper->poller, &helper->config, helper->trials});
+    helper->users = users_new();
+    const struct client_table_parts parts = {helper->loop,    &daemon->conntrack, helper->poller,
+                                             &helper->config, helper->trials,     helper->users};
+    helper->clients = client_table_new(&parts);
+    helper->reports = report_sources_new(&parts);
     if (helper->loop == NULL || helper->connections == NULL || helper->poller == NULL ||
-        helper->clients == NULL || helper->trials == NULL || watch_signals(daemon) != 0) {
+        helper->users == NULL || helper->clients == NULL || helper->reports == NULL ||
+        helper->trials == NULL || watch_signals(daemon) != 0) {
         helper_log(LOG_ERR, "cannot start: %s", strerror(errno));
         return -1;
     }
     connections_set_trials(helper->connections, helper->trials);
     if (watch_own_namespace(helper->poller) != 0)
         return -1;
+    report_sources_find_pinned(helper->reports);
     daemon->schedule = schedule_start(helper);
     return daemon->schedule != NULL ? 0 : -1;
 }
@@ -234,8 +239,8 @@ static int start_parts(struct daemon *daemon)
     if (listeners_open(&daemon->listeners, &helper->config) != 0 || start_tracking(daemon) != 0)
         return -1;
     helper->query = query_start(helper, daemon->listeners.query, daemon->listeners.metrics);
-    daemon->registration = registration_start(helper->loop, helper->clients, &helper->counts,
-                                              daemon->listeners.registration);
+    daemon->registration = registration_start(helper->loop, helper->clients, helper->reports,
+                                              &helper->counts, daemon->listeners.registration);
     return helper->query != NULL && daemon->registration != NULL ? 0 : -1;
 }
 
@@ -247,7 +252,9 @@ static void stop_parts(struct daemon *daemon)
     query_stop(helper->query);
     schedule_stop(daemon->schedule);
     registration_stop(daemon->registration);
+    report_sources_free(helper->reports);
     client_table_free(helper->clients);
+    users_free(helper->users);
     poller_free(helper->poller);
     connections_free(helper->connections);
     trials_free(helper->trials);

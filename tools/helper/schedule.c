@@ -20,6 +20,7 @@ struct schedule {
 static bool read_once(const struct helper *helper)
 {
     client_table_read(helper->clients);
+    report_sources_read(helper->reports);
     return poller_read(helper->poller);
 }
 
@@ -55,6 +56,7 @@ static void each_second(struct helper *helper)
 {
     poller_each_second(helper->poller);
     client_table_each_second(helper->clients);
+    report_sources_each_second(helper->reports);
     connections_merge_ports(helper->connections, !helper->config.series_ports);
     connections_expire(helper->connections, now_monotonic(), helper->config.series_keep * SECOND);
     trials_each_second(helper->trials, now_real());

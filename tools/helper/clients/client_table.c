@@ -32,11 +32,6 @@
 #define IDLE_AFTER      (2 * SECOND) /* an ended process's ring without records */
 #define CLOCK_TOLERANCE (60 * SECOND)
 
-struct user_entry {
-    UT_hash_handle hh;
-    struct user_account user;
-};
-
 /* An arm of a trial that a rule of the program is. */
 struct client_trial {
     uint32_t number; /* trials_join(); 0: it is none, or not followed */
@@ -71,7 +66,6 @@ struct client_table {
     size_t count;
     size_t room;
     uint64_t last_number;
-    struct user_entry *users;
     struct client_entry *rings; /* those that have an id */
 };
 
@@ -98,52 +92,9 @@ const struct client *client_table_next(const struct client_table *table, uint64_
     return &table->entries[low]->client;
 }
 
-/* --- users ---------------------------------------------------------------------------------- */
-
-static struct user_account *find_user(const struct client_table *table, uid_t uid)
-{
-    struct user_entry *known;
-
-    HASH_FIND(hh, table->users, &uid, sizeof uid, known);
-    return known ? &known->user : NULL;
-}
-
-/* The user, who must be left again: known from now on. NULL without memory. */
-static struct user_account *enter_user(struct client_table *table, uid_t uid)
-{
-    struct user_account *user = find_user(table, uid);
-    struct user_entry *known;
-
-    if (user)
-        return user;
-    known = calloc(1, sizeof *known);
-    if (!known)
-        return NULL;
-    known->user.uid = uid;
-    HASH_ADD(hh, table->users, user.uid, sizeof uid, known);
-    if (!known->hh.tbl) {
-        free(known);
-        return NULL;
-    }
-    return &known->user;
-}
-
-static void leave_user(struct client_table *table, struct user_account *user)
-{
-    struct user_entry *known;
-
-    if (--user->processes > 0)
-        return;
-    HASH_FIND(hh, table->users, &user->uid, sizeof user->uid, known);
-    if (!known)
-        return;
-    HASH_DEL(table->users, known);
-    free(known);
-}
-
 /* --- records -------------------------------------------------------------------------------- */
 
-static const char *option_label(int level, int optname)
+const char *client_option_label(int level, int optname)
 {
     const struct option *option = option_find_number(level, optname);
 
@@ -222,13 +173,13 @@ static void take_options(const struct record *record, struct applied_options *op
 {
     while (options->named < record->named && options->named < RECORD_NAMED_MAX) {
         const struct record_option *option = &record->options[options->named];
-        options->names[options->named++] = option_label(option->level, option->optname);
+        options->names[options->named++] = client_option_label(option->level, option->optname);
     }
     while (options->failure_count < record->failed &&
            options->failure_count < RECORD_FAILURES_MAX) {
         const struct record_failure *failure = &record->failures[options->failure_count];
         options->failures[options->failure_count++] =
-            (struct option_failure){option_label(failure->level, failure->optname), failure->error};
+            (struct option_failure){client_option_label(failure->level, failure->optname), failure->error};
     }
 }
 
@@ -238,11 +189,7 @@ static bool enter_record(struct client_entry *entry, const struct record *record
     const struct client_table_parts *parts = &entry->table->parts;
     struct connection_start start = start_of(entry, record);
     bool taken = false;
-    if (entry->owner.user->connections >= parts->config->user_connections) {
-        parts->conntrack->counts->dropped[DROP_LIMIT]++;
-    } else if (!user_account_may_grow(parts->conntrack, entry->owner.user)) {
-        parts->conntrack->counts->dropped[DROP_MEMORY]++;
-    } else {
+    if (users_admit(parts->conntrack, parts->config, entry->owner.user)) {
         take_options(record, &start.options);
         taken = poller_open(parts->poller, &start);
     }
@@ -417,7 +364,8 @@ static void free_entry(struct client_entry *entry)
         poller_leave(table->parts.poller, entry->owner.monitor);
     if (entry->owner.user != NULL) {
         count_memory(entry, 0);
-        leave_user(table, entry->owner.user);
+        entry->owner.user->processes--;
+        users_leave(table->parts.users, entry->owner.user);
     }
     free(entry->children);
     free(entry->trials);
@@ -548,11 +496,11 @@ static void evict_ended(struct client_table *table, uid_t uid)
 
 const char *client_table_no_room(struct client_table *table, uid_t uid)
 {
-    const struct user_account *user = find_user(table, uid);
+    const struct user_account *user = users_find(table->parts.users, uid);
 
     if (user != NULL && user->processes >= table->parts.config->user_processes) {
         evict_ended(table, uid);
-        user = find_user(table, uid);
+        user = users_find(table->parts.users, uid);
     }
     if (user == NULL)
         return NULL;
@@ -634,7 +582,7 @@ static const char *settle(struct client_table *table, struct client_entry *entry
     entry->client.uid = who->uid;
     entry->client.registered = now_monotonic();
     entry->last_record = now_monotonic();
-    entry->owner.user = enter_user(table, who->uid);
+    entry->owner.user = users_enter(table->parts.users, who->uid);
     if (!entry->owner.user)
         return "memory is out";
     entry->owner.user->processes++;

@@ -18,6 +18,7 @@
 #include "loop.h"
 #include "poller.h"
 #include "registration_parse.h"
+#include "users.h"
 
 struct client_table;
 
@@ -53,6 +54,7 @@ struct client_table_parts {
     struct poller *poller;
     const struct helper_config *config; /* limits, and classes of peers; may change */
     struct trials *trials;              /* that programs take part in; NULL: none */
+    struct users *users;
 };
 
 /* NULL without memory. */
@@ -97,6 +99,9 @@ void client_table_handoff_done(struct client_table *table, uid_t uid,
 /* May this user register one more process? Returns NULL, or a static English phrase that says why
  * not. */
 const char *client_table_no_room(struct client_table *table, uid_t uid);
+
+/* How an option is called that a report names by its numbers. Static text. */
+const char *client_option_label(int level, int optname);
 
 /* Take a bounded number of records from each ring. */
 void client_table_read(struct client_table *table);

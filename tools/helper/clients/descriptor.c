@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "descriptor.h"
 #include "kernel.h"
+#include "report_ring.h"
 
 #include <fcntl.h>
 #include <sys/socket.h>
@@ -17,5 +18,5 @@ static bool is_small_memfd(int fd, size_t most)
 bool descriptor_closes_soon(int fd, size_t most)
 {
     return kernel_get_int(fd, SOL_SOCKET, SO_DOMAIN) > 0 || fcntl(fd, F_GETPIPE_SZ) > 0 ||
-           is_small_memfd(fd, most);
+           is_small_memfd(fd, most) || report_ring_is_map(fd);
 }

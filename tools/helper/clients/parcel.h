@@ -18,6 +18,7 @@
 
 enum parcel_kind {
     PARCEL_REGISTRATION, /* `message`, with its descriptors */
+    PARCEL_ATTACHMENT,   /* likewise */
     PARCEL_HANDOFF,      /* `handoff`; where `why` is "", `reading` too */
     PARCEL_REFUSED       /* `drop` and `why` */
 };

@@ -9,6 +9,7 @@
 #include "parcel.h"
 #include "receiver.h"
 #include "registration_parse.h"
+#include "report_ring.h"
 #include "sock_diag.h"
 
 #include <errno.h>
@@ -117,27 +118,48 @@ static const char *check_registration(const struct client_message *message)
     return wrong;
 }
 
-static void take_registration(struct receiver *receiver, const struct waiting_client *client,
-                              bool may_block)
+/* Pass on the message with its descriptors, unless something is wrong with it. */
+static bool pass_on(struct receiver *receiver, const struct waiting_client *client,
+                    enum parcel_kind kind, const char *wrong)
 {
     const struct client_message *message = &receiver->message;
     struct parcel *parcel = &receiver->parcel;
-    const char *wrong = check_registration(message);
-    if (wrong == NULL && may_block)
-        wrong = "its ring is too large";
     if (wrong != NULL) {
         parcel_refuse(parcel, DROP_MESSAGE, wrong);
-        return;
+        return false;
     }
-    parcel->head.kind = PARCEL_REGISTRATION;
+    parcel->head.kind = kind;
     parcel->head.length = (uint32_t)message->length;
-    /* A connected Unix socket is in the namespace of the one who connected (unix_stream_connect()
-     * in net/unix/af_unix.c). */
-    parcel->head.netns = kernel_get_cookie(client->fd, SO_NETNS_COOKIE);
     memcpy(parcel->body.message, message->bytes, message->length);
     for (unsigned i = 0; i < message->fd_count; i++)
         parcel->fds[i] = message->fds[i];
     parcel->pidfd = pidfd_of(client->fd, client->who.pid);
+    return true;
+}
+
+static void take_registration(struct receiver *receiver, const struct waiting_client *client,
+                              bool may_block)
+{
+    const char *wrong = check_registration(&receiver->message);
+    if (wrong == NULL && may_block)
+        wrong = "its ring is too large";
+    if (!pass_on(receiver, client, PARCEL_REGISTRATION, wrong))
+        return;
+    /* A connected Unix socket is in the namespace of the one who connected (unix_stream_connect()
+     * in net/unix/af_unix.c). */
+    receiver->parcel.head.netns = kernel_get_cookie(client->fd, SO_NETNS_COOKIE);
+}
+
+static void take_attachment(struct receiver *receiver, const struct waiting_client *client)
+{
+    const struct client_message *message = &receiver->message;
+    struct attach_message checked;
+    const char *wrong = report_ring_check_message(message->bytes, message->length, &checked);
+    if (wrong == NULL &&
+        (message->more || message->fd_count != 2 || !report_ring_is_map(message->fds[0]) ||
+         !report_ring_is_map(message->fds[1])))
+        wrong = "an attachment passes two BPF maps";
+    (void)pass_on(receiver, client, PARCEL_ATTACHMENT, wrong);
 }
 
 /* As long as the connection is open here, the program's close() does not end it: it is closed
@@ -171,6 +193,8 @@ static void take_message(struct receiver *receiver, const struct waiting_client 
         parcel_refuse(&receiver->parcel, DROP_UNFINISHED, "it hung up without a word");
     else if (handoff_is(message->bytes, message->length))
         take_handoff(receiver, may_block);
+    else if (report_ring_is_message(message->bytes, message->length))
+        take_attachment(receiver, client);
     else
         take_registration(receiver, client, may_block);
     send_parcel(receiver, client->who.uid);

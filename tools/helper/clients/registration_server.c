@@ -4,6 +4,7 @@
 #include "log.h"
 #include "parcel.h"
 #include "receiver.h"
+#include "report_ring.h"
 
 #include <errno.h>
 #include <signal.h>
@@ -19,6 +20,7 @@
 struct registration_server {
     struct loop *loop;
     struct client_table *clients;
+    struct report_sources *reports;
     struct helper_counts *counts;
     int listening;
     int parcels; /* -1: there is no receiver */
@@ -56,6 +58,23 @@ static const char *take_registration(const struct registration_server *server,
     return client_table_add(server->clients, &who, &names, parcel->fds);
 }
 
+/* Takes over the descriptors. */
+static const char *take_attachment(const struct registration_server *server, struct parcel *parcel)
+{
+    const struct parcel_head *head = &parcel->head;
+    struct attach_message message;
+    const char *wrong = report_ring_check_message(parcel->body.message, head->length, &message);
+    if (wrong == NULL && (parcel->fds[0] < 0 || parcel->fds[1] < 0))
+        wrong = "an attachment without its maps";
+    if (wrong != NULL) {
+        parcel_close(parcel);
+        return wrong;
+    }
+    const struct report_passer who = {head->who.uid, parcel->pidfd,
+                                      (message.flags & ATTACH_PINNED) != 0};
+    return report_sources_add(server->reports, &who, parcel->fds);
+}
+
 static const char *take_handoff(const struct registration_server *server,
                                 const struct parcel *parcel)
 {
@@ -75,6 +94,9 @@ static void take_parcel(const struct registration_server *server, struct parcel 
     if (head->kind == PARCEL_REGISTRATION) {
         drop = DROP_REGISTRATION;
         wrong = take_registration(server, parcel);
+    } else if (head->kind == PARCEL_ATTACHMENT) {
+        drop = DROP_REGISTRATION;
+        wrong = take_attachment(server, parcel);
     } else if (head->kind == PARCEL_HANDOFF) {
         wrong = take_handoff(server, parcel);
     }
@@ -118,6 +140,7 @@ static void each_second(void *context)
 }
 
 struct registration_server *registration_start(struct loop *loop, struct client_table *clients,
+                                               struct report_sources *reports,
                                                struct helper_counts *counts, int fd)
 {
     struct registration_server *server = calloc(1, sizeof *server);
@@ -125,8 +148,12 @@ struct registration_server *registration_start(struct loop *loop, struct client_
         (void)close(fd);
         return NULL;
     }
-    *server = (struct registration_server){
-        .loop = loop, .clients = clients, .counts = counts, .listening = fd, .parcels = -1};
+    *server = (struct registration_server){.loop = loop,
+                                           .clients = clients,
+                                           .reports = reports,
+                                           .counts = counts,
+                                           .listening = fd,
+                                           .parcels = -1};
     server->timer = loop_timer(loop, SECOND, each_second, server);
     if (server->timer != NULL && start_receiver(server) == 0)
         return server;

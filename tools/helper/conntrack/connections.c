@@ -765,6 +765,8 @@ static enum close_reason find_ending(const struct connection *connection, enum c
         return connection->failed ? connection->failed : CLOSE_LOST;
     if (connection_has_queue(connection))
         return connection->role == ROLE_LISTEN ? CLOSE_LISTENER : CLOSE_DATAGRAM;
+    if (reading->ending != CLOSE_NONE)
+        return reading->ending;
     connection_info(connection, &sample);
     read_info(reading, &last);
     if (last.length == 0)

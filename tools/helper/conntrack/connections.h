@@ -203,6 +203,7 @@ struct connection_reading {
     const char *congestion; /* NULL: none came */
     struct socket_queue queue;
     uint32_t unacknowledged; /* of a final: bytes that waited for the peer's word (idiag_wqueue) */
+    uint8_t ending; /* enum close_reason of a final, where the figures need not say; 0: they do */
 };
 
 /* Take over a sample. What rose since the last one goes into the aggregate's sums, if the

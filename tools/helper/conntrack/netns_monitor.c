@@ -227,6 +227,12 @@ static void finish_connection(const struct conntrack *conntrack, struct connecti
     connections_close(conntrack->connections, connection, data, reading);
 }
 
+void netns_monitor_end(const struct conntrack *conntrack, struct connection *connection,
+                       const struct connection_reading *reading)
+{
+    finish_connection(conntrack, connection, DATA_FINAL, reading);
+}
+
 void netns_monitor_lost(const struct conntrack *conntrack, struct connection *connection)
 {
     finish_connection(conntrack, connection, DATA_LOST, NULL);

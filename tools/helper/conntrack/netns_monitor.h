@@ -41,6 +41,7 @@ struct conntrack {
 struct user_account {
     uid_t uid;
     size_t processes;
+    size_t groups; /* network namespaces from which connections of theirs come through BPF */
     size_t connections;
     size_t namespaces;
     size_t memory; /* bytes that all these take */
@@ -118,6 +119,10 @@ bool netns_monitor_read(struct netns_monitor *monitor);
 void netns_monitor_look(struct netns_monitor *monitor, const struct connection *connection);
 /* Look at those of the batch now. */
 void netns_monitor_flush(struct netns_monitor *monitor);
+
+/* A connection has ended: its final figures came another way than by sock_diag. */
+void netns_monitor_end(const struct conntrack *conntrack, struct connection *connection,
+                       const struct connection_reading *reading);
 
 /* It is gone, and no final will come. */
 void netns_monitor_lost(const struct conntrack *conntrack, struct connection *connection);

@@ -45,6 +45,8 @@ size_t health_rows(const struct helper *helper, struct metrics_health rows[HEALT
          NULL, NULL, (double)clock_to_real(helper->started) / NANOSECONDS},
         {"helper_processes", "", "Processes that are registered.", false, NULL, NULL,
          (double)client_table_count(helper->clients)},
+        {"helper_attachments", "", "Attachments whose BPF programs report.", false, NULL, NULL,
+         (double)report_sources_count(helper->reports)},
         {"helper_tracked_connections", "", "Open connections and listeners that are tracked.",
          false, NULL, NULL, (double)size.open},
         {"helper_history_connections", "", "Closed connections that are kept.", false, NULL, NULL,
@@ -88,12 +90,13 @@ json_t *health_json(const struct helper *helper)
         json_object_set_new(dropped, drop_name((enum drop)i),
                             json_integer((json_int_t)helper->counts.dropped[i]));
     return json_pack(
-        "{s:s, s:f, s:f, s:I, s:I, s:{s:I, s:I}, s:I, s:o, s:{s:I, s:I}, s:I, s:f, "
+        "{s:s, s:f, s:f, s:I, s:I, s:I, s:{s:I, s:I}, s:I, s:o, s:{s:I, s:I}, s:I, s:f, "
         "s:I, s:I, s:I, s:{s:I, s:I, s:I, s:I}}",
         "release", SOCKTUNE_VERSION, "started",
         (double)clock_to_real(helper->started) / NANOSECONDS, "uptime",
         (double)(now_monotonic() - helper->started) / NANOSECONDS, "clients",
-        (json_int_t)client_table_count(helper->clients), "connections", (json_int_t)size.open,
+        (json_int_t)client_table_count(helper->clients), "attachments",
+        (json_int_t)report_sources_count(helper->reports), "connections", (json_int_t)size.open,
         "history", "kept", (json_int_t)size.closed, "limit", (json_int_t)size.history, "records",
         (json_int_t)helper->counts.records, "dropped", dropped, "handoffs", "taken",
         (json_int_t)helper->counts.handed, "withheld", (json_int_t)helper->counts.withheld,

@@ -11,6 +11,7 @@
 #include "counts.h"
 #include "log.h"
 #include "loop.h"
+#include "report_sources.h"
 
 struct query;
 
@@ -18,7 +19,9 @@ struct helper {
     struct helper_config config;
     struct loop *loop;
     struct connections *connections;
+    struct users *users;
     struct client_table *clients;
+    struct report_sources *reports;
     struct poller *poller;
     struct trials *trials;
     struct query *query;
