@@ -71,11 +71,12 @@ class Cgroup:
         self.below.append(Cgroup(self.directory, suffix))
         return self.below[-1]
 
-    def attach(self, rules, *where, wrapper=()):
+    def attach(self, rules, *where, wrapper=(), env=None):
         """Attach rules until the command is killed; the command."""
         command = subprocess.Popen([*wrapper, SOCKTUNE, "attach", "-c", rules,
                                     *(where or ("--cgroup", self.path))],
-                                   stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+                                   stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+                                   env={**os.environ, **(env or {})})
         self.commands.append(command)
         line = command.stdout.readline()
         assert line.startswith("attached"), command.stderr.read()

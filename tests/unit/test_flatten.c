@@ -46,6 +46,33 @@ static int flatten(const char *text, int level, int optname, struct attach_table
     return failed;
 }
 
+Test(flatten, says_which_reports_do_not_come_about)
+{
+    struct attach_tables tables;
+    struct reported reported;
+    cr_assert_eq(
+        flatten("rules = ( { name = \"a\"; match = { role = \"accept\"; }; report = true; } );", 0,
+                0, &tables, &reported),
+        0);
+    cr_assert(tables.needs.report && tables.needs.listen && tables.rules[0].report);
+    cr_assert_str_eq(tables.rule_names[0], "a");
+    cr_assert_eq(reported.line, 0);
+    attach_tables_free(&tables);
+    cr_assert_eq(flatten("rules = (\n{ match = { protocol = \"udp\"; }; report = true; } );", 0, 0,
+                         &tables, &reported),
+                 0);
+    cr_assert_not(tables.needs.report);
+    cr_assert_eq(reported.line, 2);
+    attach_tables_free(&tables);
+    cr_assert_eq(flatten("rules = (\n{ match = { protocol = \"tcp\"; }; report = true; "
+                         "handoff = \"socket\"; } );",
+                         0, 0, &tables, &reported),
+                 0);
+    cr_assert(tables.needs.report);
+    cr_assert_eq(reported.line, 2);
+    attach_tables_free(&tables);
+}
+
 Test(flatten, keeps_the_rules_in_their_order_with_their_criteria)
 {
     struct attach_tables tables;

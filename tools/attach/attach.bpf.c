@@ -13,6 +13,8 @@
  * process, so it has a copy of what is known of its listener.
  */
 #include "attach_maps.h"
+#include "attach_report.h"
+#include "figures.bpf.h"
 #include "kernel_types.h"
 
 #include <linux/bpf.h>
@@ -102,6 +104,20 @@ struct {
     __type(key, uint32_t);
     __type(value, struct attach_identity);
 } processes SEC(".maps");
+
+/* Connections that begin and end, for the helper (attach_report.h). */
+struct {
+    __uint(type, BPF_MAP_TYPE_RINGBUF);
+    __uint(max_entries, 4096);
+} reports SEC(".maps");
+
+struct {
+    __uint(type, BPF_MAP_TYPE_ARRAY);
+    __uint(map_flags, BPF_F_MMAPABLE);
+    __uint(max_entries, 1);
+    __type(key, uint32_t);
+    __type(value, struct attach_channel);
+} channel SEC(".maps");
 
 /* In memory that can be written, so that the verifier takes each member for any number. */
 volatile struct attach_constants constants SEC(".data.constants") = {0};
@@ -458,6 +474,8 @@ struct work {
     bool afterwards;                      /* the socket is in use, who knows for how long */
     bool no_early;                        /* too late for OPTION_EARLY */
     uint32_t rule;                        /* of the walk below */
+    uint32_t reporter;                    /* the rule that reports it and 1; 0: none */
+    uint64_t concern;                     /* options that the rules have for it */
     uint64_t chosen;                      /* options that are to be set */
     uint16_t winners[ATTACH_OPTIONS_MAX]; /* winning action of an option and 1; 0: none */
 };
@@ -476,8 +494,10 @@ static long take_step(uint32_t index, struct work *work)
     const struct attach_action *action = row(&actions, number);
     if (action == NULL)
         return 1;
-    if (action->mode != MODE_IGNORE && action_concerns(action, &work->view))
-        work->winners[action->option % ATTACH_OPTIONS_MAX] = (uint16_t)(number + 1);
+    if (action->mode == MODE_IGNORE || !action_concerns(action, &work->view))
+        return 0;
+    work->winners[action->option % ATTACH_OPTIONS_MAX] = (uint16_t)(number + 1);
+    work->concern |= 1ull << (action->option % 64);
     return 0;
 }
 
@@ -502,6 +522,8 @@ static long decide_step(uint32_t index, struct work *work)
         return 0;
     work->rule = number;
     bpf_loop(rule->actions.count, take_step, work, 0);
+    if (rule->report != 0)
+        work->reporter = number + 1;
     return rule->final != 0;
 }
 
@@ -583,6 +605,20 @@ static long choose_step(uint32_t index, struct work *work)
     return 0;
 }
 
+/* Note what became of an option, for the reports. */
+static void note_result(struct attach_socket *socket, uint32_t option, long result)
+{
+    uint64_t bit = 1ull << (option % 64);
+    if (result == 0) {
+        socket->given |= bit;
+        socket->refused &= ~bit;
+    } else {
+        socket->refused |= bit;
+        socket->given &= ~bit;
+        socket->errors[option % ATTACH_OPTIONS_MAX] = (uint8_t)-result;
+    }
+}
+
 static void count(uint32_t action, long result)
 {
     struct attach_count *counted = row(&counts, action);
@@ -643,7 +679,9 @@ static long give_step(uint32_t index, struct work *work)
         tos &&
         bpf_getsockopt(work->target, LEVEL_SOCKET, OPT_PRIORITY, &priority, sizeof priority) == 0 &&
         priority_stands(work, action, priority);
-    count(number, set_option(work->target, option, action));
+    long result = set_option(work->target, option, action);
+    count(number, result);
+    note_result(work->socket, index, result);
     if (keep)
         bpf_setsockopt(work->target, LEVEL_SOCKET, OPT_PRIORITY, &priority, sizeof priority);
     return 0;
@@ -715,6 +753,8 @@ static struct attach_socket *socket_in_use(struct bpf_sock *sk)
         bpf_sk_storage_delete(&sockets, sk);
         return NULL;
     }
+    if (socket != NULL)
+        socket->pid = (uint32_t)(bpf_get_current_pid_tgid() >> 32);
     return socket;
 }
 
@@ -890,7 +930,7 @@ int socktune_bind6(struct bpf_sock_addr *ctx)
     return 1;
 }
 
-/* --- listen(), and accepted sockets ----------------------------------------------------------- */
+/* --- what sockops programs see ---------------------------------------------------------------- */
 
 /* One word at a time: the verifier takes no wider access here. */
 #define WORD(field) (*(const volatile uint32_t *)&(field))
@@ -913,17 +953,162 @@ static __always_inline struct attach_end ops_remote(const struct bpf_sock_ops *c
                            WORD(ctx->remote_ip6[2]), WORD(ctx->remote_ip6[3]), port);
 }
 
+/* Fill what sockops programs know of a socket. False for what is left alone. */
+static __always_inline bool describe_ops(struct bpf_sock_ops *ctx, struct work *work, bool in_use)
+{
+    struct bpf_sock *sk = ctx->sk;
+    if (sk == NULL)
+        return false;
+    __builtin_memset(work, 0, sizeof *work);
+    work->target = ctx;
+    if (!describe(work, ctx->family, PROTOCOL_TCP))
+        return false;
+    struct tcp_sock *tcp = bpf_skc_to_tcp_sock(sk);
+    if (is_subflow(tcp))
+        return false;
+    work->locks = buffer_locks(tcp);
+    work->view.local = ops_local(ctx);
+    work->view.role_known = true;
+    work->socket = in_use ? socket_in_use(sk) : bpf_sk_storage_get(&sockets, sk, NULL, 0);
+    return work->socket != NULL;
+}
+
+/* --- reports ---------------------------------------------------------------------------------- */
+
+/* Does a helper read the reports? Nothing is done for them otherwise. The coarse clock is up to a
+ * tick behind, so the heartbeat can seem to lie in the future. */
+static bool has_reader(void)
+{
+    if (constants.reports == 0)
+        return false;
+    const struct attach_channel *shared = row(&channel, 0);
+    return shared != NULL && shared->heartbeat != 0 &&
+           (int64_t)(bpf_ktime_get_coarse_ns() - shared->heartbeat) <
+               (int64_t)ATTACH_HEARTBEAT_MAX_NS;
+}
+
+static void count_lost(void)
+{
+    struct attach_channel *shared = row(&channel, 0);
+    if (shared != NULL)
+        __sync_fetch_and_add(&shared->lost, 1);
+}
+
+static __always_inline void put_end(uint8_t to[16], const struct attach_end *end)
+{
+    uint64_t halves[2] = {bpf_cpu_to_be64(end->high), bpf_cpu_to_be64(end->low)};
+    __builtin_memcpy(to, halves, sizeof halves);
+}
+
+/* Everything but the figures. */
+static __always_inline void describe_report(struct attach_report *report, struct bpf_sock_ops *ctx,
+                                            const struct attach_socket *socket)
+{
+    struct attach_end local = ops_local(ctx), remote = ops_remote(ctx);
+    struct bpf_sock *sk = ctx->sk;
+    const struct sock *owned = sk != NULL ? (void *)bpf_skc_to_tcp_sock(sk) : NULL;
+    bool listens = socket->role == ROLE_LISTEN;
+    report->cookie = socket->reported;
+    report->netns = bpf_get_netns_cookie(ctx);
+    report->opened_ns = socket->opened_ns;
+    report->time_ns = bpf_ktime_get_ns();
+    report->given = socket->given & socket->concern;
+    report->refused = socket->refused & socket->concern;
+    put_end(report->local, &local);
+    if (listens)
+        __builtin_memset(&remote, 0, sizeof remote);
+    put_end(report->remote, &remote);
+    report->local_port = local.port;
+    report->remote_port = remote.port;
+    report->pid = socket->pid;
+    report->uid = owned != NULL ? BPF_CORE_READ(owned, sk_uid.val) : socket->identity.uid;
+    report->interface = sk != NULL ? sk->bound_dev_if : 0;
+    report->family = (uint16_t)ctx->family;
+    report->rule = socket->rule;
+    report->role = (uint8_t)socket->role;
+    report->aborted = 0;
+    __builtin_memset(report->reserved, 0, sizeof report->reserved);
+    __builtin_memcpy(report->program, socket->identity.name, sizeof report->program);
+    __builtin_memcpy(report->errors, socket->errors, sizeof report->errors);
+    report->unacknowledged = report->info_length = 0;
+    __builtin_memset(report->congestion, 0, sizeof report->congestion);
+}
+
+/* Report that a connection or a listener begins, if a rule says so, and have the kernel call again
+ * when its state changes. */
+static __noinline void report_opened(struct bpf_sock_ops *ctx, const struct work *work,
+                                     uint8_t role)
+{
+    struct attach_socket *socket = work->socket;
+    if (work->reporter == 0 || !has_reader())
+        return;
+    socket->rule = (uint16_t)(work->reporter - 1);
+    socket->role = role;
+    socket->concern = work->concern;
+    socket->reported = bpf_get_socket_cookie(ctx);
+    socket->opened_ns = bpf_ktime_get_ns();
+    bpf_sock_ops_cb_flags_set(ctx, (int)ctx->bpf_sock_ops_cb_flags | BPF_SOCK_OPS_STATE_CB_FLAG);
+    struct attach_report *report =
+        bpf_ringbuf_reserve(&reports, offsetof(struct attach_report, info), 0);
+    if (report == NULL) {
+        count_lost();
+        return;
+    }
+    describe_report(report, ctx, socket);
+    report->kind = ATTACH_OPENED;
+    bpf_ringbuf_submit(report, BPF_RB_NO_WAKEUP);
+}
+
+/* SO_LINGER with 0 seconds, and no error: the program has the kernel reset the connection. */
+static bool is_aborted(const struct tcp_sock *tcp)
+{
+    const struct sock *sk = (const void *)tcp;
+    return sk->sk_err == 0 && (sk->__sk_common.skc_flags >> SOCK_LINGER & 1) != 0 &&
+           sk->sk_lingertime == 0;
+}
+
+/* The state changes to CLOSED. The kernel has not cleared any figures yet. */
+static __noinline void report_ended(struct bpf_sock_ops *ctx)
+{
+    struct bpf_sock *sk = ctx->sk;
+    if (sk == NULL)
+        return;
+    struct attach_socket *socket = bpf_sk_storage_get(&sockets, sk, NULL, 0);
+    if (socket == NULL || socket->reported == 0 || socket->reported != bpf_get_socket_cookie(ctx))
+        return;
+    const struct tcp_sock *tcp = bpf_skc_to_tcp_sock(sk);
+    struct attach_report *report =
+        tcp != NULL ? bpf_ringbuf_reserve(&reports, sizeof *report, 0) : NULL;
+    if (report == NULL) {
+        count_lost();
+    } else {
+        describe_report(report, ctx, socket);
+        report->kind = ATTACH_ENDED;
+        report->aborted = is_aborted(tcp);
+        read_figures(report, tcp, constants.jiffy_us);
+        bpf_ringbuf_submit(report, BPF_RB_NO_WAKEUP);
+    }
+    socket->reported = 0;
+}
+
+/* --- listen(), accepted and connecting sockets ------------------------------------------------ */
+
 static void listening(struct bpf_sock_ops *ctx, struct work *work)
 {
+    if (!describe_ops(ctx, work, true))
+        return;
     work->view.roles = ROLE_LISTEN | ROLE_ACCEPT;
     work->phases = EVENT_LISTEN;
     if (!is_unspecified(&work->view.local))
         work->socket->flags |= SOCKET_SPECIFIC;
     give(work);
+    report_opened(ctx, work, ROLE_LISTEN);
 }
 
 static void accepted(struct bpf_sock_ops *ctx, struct work *work)
 {
+    if (!describe_ops(ctx, work, false))
+        return;
     work->view.roles = ROLE_ACCEPT;
     work->view.remote = ops_remote(ctx);
     work->phases = EVENT_ACCEPT;
@@ -931,36 +1116,39 @@ static void accepted(struct bpf_sock_ops *ctx, struct work *work)
         work->phases |= PHASE_BIT(PHASE_ACCEPT_WILDCARD);
     work->socket->flags |= SOCKET_ACCEPTED;
     give(work);
+    report_opened(ctx, work, ROLE_ACCEPT);
+}
+
+/* Its options have been given in connect(); now it has a local address too. */
+static void connecting(struct bpf_sock_ops *ctx, struct work *work)
+{
+    if (!has_reader() || !describe_ops(ctx, work, true))
+        return;
+    work->view.roles = ROLE_CONNECT;
+    work->view.remote = ops_remote(ctx);
+    decide(work);
+    report_opened(ctx, work, ROLE_CONNECT);
 }
 
 SEC("sockops")
 int socktune_sockops(struct bpf_sock_ops *ctx)
 {
     struct work work;
-    uint32_t op = ctx->op;
-    if (op != BPF_SOCK_OPS_TCP_LISTEN_CB && op != BPF_SOCK_OPS_PASSIVE_ESTABLISHED_CB)
-        return 1;
-    struct bpf_sock *sk = ctx->sk;
-    if (sk == NULL)
-        return 1;
-    __builtin_memset(&work, 0, sizeof work);
-    work.target = ctx;
-    if (!describe(&work, ctx->family, PROTOCOL_TCP))
-        return 1;
-    struct tcp_sock *tcp = bpf_skc_to_tcp_sock(sk);
-    if (is_subflow(tcp))
-        return 1;
-    work.locks = buffer_locks(tcp);
-    work.view.local = ops_local(ctx);
-    work.view.role_known = true;
-    work.socket = op == BPF_SOCK_OPS_TCP_LISTEN_CB ? socket_in_use(sk)
-                                                   : bpf_sk_storage_get(&sockets, sk, NULL, 0);
-    if (work.socket == NULL)
-        return 1;
-    if (op == BPF_SOCK_OPS_TCP_LISTEN_CB)
+    switch (ctx->op) {
+    case BPF_SOCK_OPS_TCP_LISTEN_CB:
         listening(ctx, &work);
-    else
+        break;
+    case BPF_SOCK_OPS_PASSIVE_ESTABLISHED_CB:
         accepted(ctx, &work);
+        break;
+    case BPF_SOCK_OPS_TCP_CONNECT_CB:
+        connecting(ctx, &work);
+        break;
+    case BPF_SOCK_OPS_STATE_CB:
+        if (ctx->args[1] == CLOSED)
+            report_ended(ctx);
+        break;
+    }
     return 1;
 }
 
@@ -1218,6 +1406,7 @@ int socktune_files(struct bpf_iter__task_file *ctx)
         return 0;
     if (socket->identity.name[0] == 0) {
         socket->identity = *identity;
+        socket->pid = process;
         socket->flags |= SOCKET_BEFORE;
     }
     return 0;

@@ -48,6 +48,16 @@ struct attachment;
  */
 struct attachment *attach_rules(const struct attach_request *request, struct attach_error *error);
 
+/* Does a rule report? Then call attach_pass_reports() about every second: it passes the reports to
+ * the helper, where there is one that does not read them yet. */
+bool attach_has_reports(const struct attachment *attachment);
+void attach_pass_reports(struct attachment *attachment);
+
+/* The same for all pinned attachments, for a helper that has just started. Returns how many were
+ * passed; -1 with `error` if one of them was not, though there is a helper or since there is none.
+ */
+int attach_pass_pinned(struct attach_error *error);
+
 void attach_release(struct attachment *attachment);
 
 /* Remove the pinned attachment of a cgroup. Returns 1 if there was none. */

@@ -8,7 +8,7 @@ BPF_MACHINE := $(shell uname -m)
 BPF_ARCH    := $(or $(if $(filter x86_64 i%86,$(BPF_MACHINE)),x86),$(if $(filter aarch64,$(BPF_MACHINE)),arm64), \
                $(if $(filter riscv64,$(BPF_MACHINE)),riscv),$(if $(filter ppc64le,$(BPF_MACHINE)),powerpc),$(if $(filter s390x,$(BPF_MACHINE)),s390),x86)
 BPF_CFLAGS  := -std=gnu11 -O2 -g -ffreestanding -target bpf -mcpu=v3 -D__TARGET_ARCH_$(BPF_ARCH) \
-               -Wall -Wextra -Wno-unused-parameter $(WERROR) -iquote tools/attach -iquote preload/engine \
+               -Wall -Wextra -Wno-unused-parameter $(WERROR) -iquote tools/attach -iquote preload/engine -iquote preload/wire \
                -I/usr/include/$(MULTIARCH) -ffile-prefix-map='$(CURDIR)'=.
 ifeq ($(origin ATTACH),undefined)
 ATTACH      := $(shell echo | $(CLANG) $(BPF_CFLAGS) -include linux/bpf.h -include bpf/bpf_helpers.h -x c -c -o /dev/null - \
@@ -17,7 +17,7 @@ endif
 ATTACH_OBJECT := $(B)/obj/tools/attach/attach.bpf.o
 
 # What needs libbpf.
-ATTACH_SRC  := $(addprefix tools/attach/,attachment.c list.c object.c open_sockets.c pins.c option_probe.c)
+ATTACH_SRC  := $(addprefix tools/attach/,attachment.c list.c object.c open_sockets.c pins.c option_probe.c report_channel.c)
 
 ifeq ($(ATTACH),yes)
 LEFT_OUT    :=
@@ -33,7 +33,8 @@ without-attach:
 	@echo '  socktune attach is left out: clang or libbpf (libbpf-dev) is missing'
 endif
 
-$(ATTACH_OBJECT): tools/attach/attach.bpf.c tools/attach/attach_maps.h tools/attach/kernel_types.h preload/engine/policy.h \
+$(ATTACH_OBJECT): tools/attach/attach.bpf.c tools/attach/attach_maps.h tools/attach/figures.bpf.h tools/attach/kernel_types.h \
+    preload/engine/policy.h preload/wire/attach_report.h \
     tools/attach/attach.mk
 	$(call say,BPF,$<)
 	$(Q)mkdir -p $(@D) && $(CLANG) $(BPF_CFLAGS) -c -o $@ $<

@@ -49,7 +49,8 @@ struct attach_rule {
     uint16_t protocols;
     uint8_t roles;
     uint8_t families;
-    uint32_t final;
+    uint16_t final;
+    uint16_t report;
 };
 
 struct attach_action {
@@ -109,6 +110,8 @@ struct attach_constants {
     uint32_t source;   /* the option `source`, likewise */
     uint32_t trial_count;
     uint32_t generation; /* another one for each set of rules */
+    uint32_t reports;    /* a rule reports */
+    uint32_t jiffy_us;   /* microseconds in a tick of the kernel's clock */
     uint32_t reserved;
 };
 
@@ -128,9 +131,18 @@ enum attach_socket_flag {
 /* What is kept of each socket. An accepted socket gets a copy of its listener's. */
 struct attach_socket {
     struct attach_identity identity;
-    uint64_t own; /* options that the program has set itself */
+    uint64_t own;     /* options that the program has set itself */
+    uint64_t given;   /* options that the rules gave */
+    uint64_t refused; /* options that the kernel refused */
     uint32_t flags;
     uint32_t treated; /* the generation of the rules that the iterator has given */
+    uint32_t pid;     /* of the process that made it */
+    uint16_t rule;    /* that reports it, and the role in which it is reported */
+    uint16_t role;
+    uint64_t reported; /* its cookie if it is reported; the copy of a listener's has another one */
+    uint64_t concern;  /* options that the rules have for it in that role */
+    uint64_t opened_ns;
+    uint8_t errors[ATTACH_OPTIONS_MAX]; /* errno of each refused option */
 };
 
 /* The rules for one program, found when it is first seen. */

@@ -47,6 +47,8 @@ static void size_maps(struct bpf_object *object, const struct attach_tables *tab
     object_size(object, "ports", tables->port_count);
     object_size(object, "guards", tables->guard_count);
     object_size(object, "defaults", ATTACH_KINDS * ATTACH_OPTIONS_MAX);
+    if (tables->needs.report)
+        object_size(object, "reports", ATTACH_REPORTS_SIZE);
 }
 
 static uint32_t number_of(const struct attach_tables *tables, int level, int optname)
@@ -56,6 +58,14 @@ static uint32_t number_of(const struct attach_tables *tables, int level, int opt
            (tables->options[i].level != level || tables->options[i].optname != optname))
         i++;
     return i < tables->option_count ? i : ATTACH_OPTIONS_MAX;
+}
+
+/* The coarse clock advances with the kernel's ticks. */
+static uint32_t jiffy_microseconds(void)
+{
+    struct timespec tick = {0, 4000000};
+    clock_getres(CLOCK_MONOTONIC_COARSE, &tick);
+    return (uint32_t)(tick.tv_nsec / 1000);
 }
 
 static int fill_constants(const struct bpf_object *object, const struct attach_tables *tables,
@@ -70,6 +80,8 @@ static int fill_constants(const struct bpf_object *object, const struct attach_t
         .tracked = tables->needs.setsockopt,
         .priority = number_of(tables, SOL_SOCKET, SO_PRIORITY),
         .source = number_of(tables, LEVEL_SOCKTUNE, SOCKTUNE_SOURCE),
+        .reports = tables->needs.report,
+        .jiffy_us = jiffy_microseconds(),
         .generation = ((uint32_t)now.tv_sec ^ ((uint32_t)now.tv_nsec << 2)) | 1u};
     return object_set_constants(object, &constants, error);
 }
@@ -135,6 +147,7 @@ static int fill_maps(const struct bpf_object *object, const struct attach_reques
                    FILL("guards", guards, guard_count) != 0 ||
                    fill_defaults(object, tables, error) != 0 ||
                    fill_about(object, request, error) != 0 ||
+                   channel_fill(object, tables, error) != 0 ||
                    fill_constants(object, tables, error) != 0
                ? -1
                : 0;
@@ -213,7 +226,14 @@ static int load_object(struct attachment *attachment, const struct attach_reques
     if (object_load(attachment->object, error) != 0)
         return -1;
     bind_maps(attachment->object, request->tables);
-    return fill_maps(attachment->object, request, error);
+    if (fill_maps(attachment->object, request, error) != 0)
+        return -1;
+    if (!request->tables->needs.report)
+        return 0;
+    attachment->channel = channel_map(object_map(attachment->object, "channel"));
+    return attachment->channel != NULL
+               ? 0
+               : attach_fail(error, "cannot map what is reported: %s", strerror(errno));
 }
 
 /* One attachment a cgroup; a pinned one can be replaced. */
@@ -257,6 +277,8 @@ struct attachment *attach_rules(const struct attach_request *request, struct att
         flock(attachment->cgroup, LOCK_UN);
         if (failed == 0) {
             error->text[0] = '\0';
+            attachment->pinned = request->pin;
+            attach_pass_reports(attachment);
             attach_open_sockets(attachment->object, request->cgroup, error);
             return attachment;
         }
@@ -267,8 +289,23 @@ struct attachment *attach_rules(const struct attach_request *request, struct att
     return NULL;
 }
 
+void attach_pass_reports(struct attachment *attachment)
+{
+    if (attachment->channel != NULL && !channel_is_read(attachment->channel))
+        channel_pass(object_map(attachment->object, "reports"),
+                     object_map(attachment->object, "channel"), attachment->pinned);
+}
+
+bool attach_has_reports(const struct attachment *attachment)
+{
+    return attachment->channel != NULL;
+}
+
 void attach_release(struct attachment *attachment)
 {
+    if (!attachment->pinned)
+        channel_close(attachment->channel);
+    channel_unmap(attachment->channel);
     for (unsigned i = 0; i < ATTACH_PROGRAMS_MAX; i++)
         bpf_link__destroy(attachment->links[i]);
     bpf_object__close(attachment->object);

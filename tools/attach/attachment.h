@@ -6,6 +6,7 @@
 #define SOCKTUNE_ATTACHMENT_H
 
 #include "object.h"
+#include "report_channel.h"
 
 /* A program that is attached to the cgroup, and when it is needed. */
 struct attach_hook {
@@ -19,6 +20,8 @@ struct attachment {
     struct bpf_object *object;
     int cgroup;
     struct bpf_link *links[ATTACH_PROGRAMS_MAX]; /* of attach_hooks; NULL: not needed */
+    struct attach_channel *channel;              /* NULL: no rule reports */
+    bool pinned;
 };
 
 /* The directory of the pins of a cgroup. */

@@ -10,6 +10,7 @@
 #include "sockinfo.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -118,6 +119,7 @@ const char *attach_refusal(const struct policy *policy, const struct policy_acti
 static const char *kernel_refusal(const struct policy *policy, const struct attach_result *results,
                                   uint32_t index)
 {
+    static char text[128];
     const struct policy_action *action = &policy->actions[index];
     if (results == NULL || action->mode == MODE_IGNORE || action->op == OP_SOURCE)
         return NULL;
@@ -128,7 +130,8 @@ static const char *kernel_refusal(const struct policy *policy, const struct atta
     int32_t told = v4 ? error[0] : error[1];
     if (told == -EINVAL || told == -ENOPROTOOPT || told == -EOPNOTSUPP)
         return "is not among the options that this kernel lets BPF set";
-    return strerror(-told);
+    snprintf(text, sizeof text, "is refused by this kernel: %s", strerror(-told));
+    return text;
 }
 
 const char *attach_refusal_of(const struct policy *policy, const struct attach_result *results,
@@ -312,6 +315,29 @@ static void flatten_action(struct flattening *f, uint32_t index)
     tables->origins[tables->action_count++] = index;
 }
 
+bool attach_reports(const struct policy_rule *rule)
+{
+    return (rule->flags & RULE_REPORT) != 0 && (rule->roles & ROLE_STREAM) != 0 &&
+           (rule->protocols & PROTOCOL_TCP) != 0 && (rule->families & FAMILY_IP) != 0;
+}
+
+/* Say what of the rule's report does not come about. */
+static void check_report(const struct flattening *f, const struct policy_rule *rule)
+{
+    const char *name = policy_string(f->policy, rule->name);
+    if ((rule->flags & RULE_REPORT) == 0)
+        return;
+    if (!attach_reports(rule))
+        diagnose(f->diagnostics, SEVERITY_WARNING, at_rule(f->policy, rule),
+                 "rule \"%s\": attach reports TCP connections and listeners, and the rule is for "
+                 "none",
+                 name);
+    else if ((rule->flags & RULE_HANDOFF) != 0)
+        diagnose(f->diagnostics, SEVERITY_WARNING, at_rule(f->policy, rule),
+                 "rule \"%s\": attach reports connections, but hands none over to the helper",
+                 name);
+}
+
 static int flatten_rule(struct flattening *f, const struct policy_rule *rule)
 {
     struct attach_tables *tables = f->tables;
@@ -320,7 +346,10 @@ static int flatten_rule(struct flattening *f, const struct policy_rule *rule)
                                  .roles = rule->roles,
                                  .families = rule->families,
                                  .final = (rule->flags & RULE_FINAL) != 0,
+                                 .report = attach_reports(rule),
                                  .matchers = {tables->matcher_count, rule->matchers.count}};
+    snprintf(tables->rule_names[tables->rule_count], sizeof *tables->rule_names, "%s",
+             policy_string(f->policy, rule->name));
     for (uint32_t i = 0; i < rule->matchers.count; i++)
         if (flatten_matcher(f, rule, &f->policy->matchers[rule->matchers.first + i]) != 0)
             return -1;
@@ -332,6 +361,9 @@ static int flatten_rule(struct flattening *f, const struct policy_rule *rule)
     for (uint32_t i = 0; i < rule->actions.count; i++)
         flatten_action(f, rule->actions.first + i);
     flat->actions.count = tables->action_count - flat->actions.first;
+    check_report(f, rule);
+    tables->needs.report |= flat->report != 0;
+    tables->needs.listen |= flat->report != 0;
     tables->rule_count++;
     return 0;
 }
@@ -367,6 +399,7 @@ static int make_room(const struct policy *policy, struct attach_tables *tables)
         ports += (size_t)rule->local_port.count + rule->remote_port.count;
     }
     tables->rules = calloc(policy->rule_count + 1u, sizeof *tables->rules);
+    tables->rule_names = calloc(policy->rule_count + 1u, sizeof *tables->rule_names);
     tables->actions = calloc(policy->action_count + 1u, sizeof *tables->actions);
     tables->origins = calloc(policy->action_count + 1u, sizeof *tables->origins);
     tables->options = calloc(ATTACH_OPTIONS_MAX, sizeof *tables->options);
@@ -375,8 +408,8 @@ static int make_room(const struct policy *policy, struct attach_tables *tables)
     tables->ports = calloc(ports, sizeof *tables->ports);
     tables->guards =
         calloc((size_t)policy->option_count + policy->sibling_count + 1u, sizeof *tables->guards);
-    return tables->rules != NULL && tables->actions != NULL && tables->origins != NULL &&
-                   tables->options != NULL && tables->matchers != NULL &&
+    return tables->rules != NULL && tables->rule_names != NULL && tables->actions != NULL &&
+                   tables->origins != NULL && tables->options != NULL && tables->matchers != NULL &&
                    tables->prefixes != NULL && tables->ports != NULL && tables->guards != NULL
                ? 0
                : -1;
@@ -405,6 +438,7 @@ int attach_flatten(const struct policy *policy, const struct attach_result *resu
 void attach_tables_free(struct attach_tables *tables)
 {
     free(tables->rules);
+    free(tables->rule_names);
     free(tables->actions);
     free(tables->origins);
     free(tables->options);

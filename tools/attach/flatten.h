@@ -7,19 +7,22 @@
 #define SOCKTUNE_FLATTEN_H
 
 #include "attach_maps.h"
+#include "attach_report.h"
 #include "diagnostic.h"
 
 /* Which events the rules need; each one is a program that costs something when it is attached. */
 struct attach_needs {
     bool bind; /* an option must precede bind(), or is for datagram sockets */
     bool connect;
-    bool listen;     /* listen(), and accepted sockets */
+    bool listen;     /* listen(), accepted sockets, reports */
+    bool report;     /* of TCP sockets */
     bool setsockopt; /* a `force`, `ignore` or `default` */
 };
 
 /* Release with attach_tables_free(). */
 struct attach_tables {
     struct attach_rule *rules;
+    char (*rule_names)[ATTACH_CHANNEL_NAME_SIZE]; /* terminated; longer ones are cut */
     struct attach_action *actions;
     struct attach_option *options;
     struct attach_matcher *matchers;
@@ -53,6 +56,9 @@ void attach_trials_of(const struct policy *policy, struct attach_trial *trials);
  */
 int attach_flatten(const struct policy *policy, const struct attach_result *results,
                    struct diagnostics *diagnostics, struct attach_tables *tables);
+
+/* Does the rule report what `attach` can report, TCP sockets? */
+bool attach_reports(const struct policy_rule *rule);
 
 void attach_tables_free(struct attach_tables *tables);
 

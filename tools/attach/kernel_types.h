@@ -41,6 +41,7 @@ struct kernel_in6_addr {
 struct sock_common {
     unsigned short skc_family;
     volatile unsigned char skc_state;
+    unsigned long skc_flags;
     unsigned int skc_daddr;
     unsigned int skc_rcv_saddr;
     unsigned short skc_dport;
@@ -52,16 +53,78 @@ struct sock_common {
 struct sock {
     struct sock_common __sk_common;
     unsigned char sk_userlocks : 4;
+    int sk_err;
+    struct {
+        unsigned int val;
+    } sk_uid;
+    unsigned long sk_lingertime;
+    unsigned long sk_pacing_rate, sk_max_pacing_rate;
 } KERNEL_TYPE;
+
+/* The bits in skc_flags are numbered by this. */
+enum sock_flags { SOCK_LINGER = 4 };
 
 struct socket {
     struct sock *sk;
 } KERNEL_TYPE;
 
+struct tcp_congestion_ops {
+    char name[16];
+} KERNEL_TYPE;
+
+struct inet_connection_sock {
+    unsigned int icsk_rto;
+    unsigned int icsk_pmtu_cookie;
+    const struct tcp_congestion_ops *icsk_ca_ops;
+    unsigned char icsk_ca_state : 5;
+    unsigned char icsk_retransmits;
+    unsigned char icsk_backoff;
+    unsigned char icsk_probes_out;
+    struct {
+        unsigned int ato : 8;
+        unsigned int lrcvtime;
+        unsigned short rcv_mss;
+    } icsk_ack;
+} KERNEL_TYPE;
+
+struct minmax_sample {
+    unsigned int t, v;
+} KERNEL_TYPE;
+
+struct minmax {
+    struct minmax_sample s[3];
+} KERNEL_TYPE;
+
+struct tcp_options_received {
+    unsigned short wscale_ok : 1, tstamp_ok : 1, sack_ok : 3, snd_wscale : 4, rcv_wscale : 4;
+} KERNEL_TYPE;
+
 struct tcp_sock {
     _Bool is_mptcp;
-    unsigned int snd_nxt, snd_una;
-    unsigned long long bytes_acked, bytes_sent, bytes_retrans;
+    unsigned int snd_nxt, snd_una, write_seq;
+    unsigned long long bytes_acked, bytes_received, bytes_sent, bytes_retrans;
+    unsigned int segs_in, segs_out, data_segs_in, data_segs_out, total_retrans;
+    unsigned int delivered, delivered_ce, dsack_dups, reord_seen, rcv_ooopack;
+    unsigned int mss_cache, packets_out, sacked_out, lost_out, retrans_out;
+    unsigned int lsndtime, rcv_tstamp, rcv_ssthresh, srtt_us, mdev_us, snd_ssthresh;
+    unsigned int snd_cwnd, reordering, snd_wnd, rcv_wnd;
+    unsigned short advmss, timeout_rehash;
+    unsigned int plb_rehash;
+    unsigned short total_rto, total_rto_recoveries;
+    unsigned int total_rto_time;
+    unsigned int rate_delivered, rate_interval_us;
+    unsigned char rate_app_limited : 1, fastopen_client_fail : 2, syn_data_acked : 1;
+    unsigned char ecn_flags;
+    unsigned int chrono_start, chrono_stat[3];
+    unsigned char chrono_type : 2;
+    struct minmax rtt_min;
+    struct tcp_options_received rx_opt;
+    struct {
+        unsigned int rtt_us;
+    } rcv_rtt_est;
+    struct {
+        unsigned int space;
+    } rcvq_space;
 } KERNEL_TYPE;
 
 struct seq_file;

@@ -39,6 +39,31 @@ static void pin_path(const struct attach_cgroup *cgroup, const char *name, char 
     snprintf(path, PIN_PATH_SIZE, "%s/%s", directory, name);
 }
 
+/* The maps that are pinned. */
+static const char *const pinned_maps[] = {"sockets", "reports", "channel"};
+enum { PINNED_MAPS = sizeof pinned_maps / sizeof *pinned_maps };
+
+static int open_pin(const char *directory, const char *name)
+{
+    char path[PIN_PATH_SIZE];
+    snprintf(path, sizeof path, "%s/%s", directory, name);
+    return bpf_obj_get(path);
+}
+
+/* The helper that reads the reports is told that they have ended. */
+static void unpin_maps(const char *directory)
+{
+    char path[PIN_PATH_SIZE];
+    int channel = open_pin(directory, "channel");
+    channel_close_fd(channel);
+    if (channel >= 0)
+        close(channel);
+    for (unsigned i = 0; i < PINNED_MAPS; i++) {
+        snprintf(path, sizeof path, "%s/%s", directory, pinned_maps[i]);
+        unlink(path);
+    }
+}
+
 static void unpin_all(const char *directory)
 {
     char path[PIN_PATH_SIZE];
@@ -46,8 +71,7 @@ static void unpin_all(const char *directory)
         snprintf(path, sizeof path, "%s/%s", directory, attach_hooks[i].name);
         unlink(path);
     }
-    snprintf(path, sizeof path, "%s/sockets", directory);
-    unlink(path);
+    unpin_maps(directory);
     rmdir(directory);
 }
 
@@ -57,9 +81,7 @@ static bool is_stale(const char *directory)
     for (unsigned i = 0; i < ATTACH_PROGRAMS_MAX; i++) {
         struct bpf_link_info info = {0};
         uint32_t size = sizeof info;
-        char path[PIN_PATH_SIZE];
-        snprintf(path, sizeof path, "%s/%s", directory, attach_hooks[i].name);
-        int link = bpf_obj_get(path);
+        int link = open_pin(directory, attach_hooks[i].name);
         if (link < 0)
             continue;
         int failed = bpf_obj_get_info_by_fd(link, &info, &size);
@@ -69,19 +91,27 @@ static bool is_stale(const char *directory)
     return false;
 }
 
-/* Remove what is left of cgroups that are gone. */
-static void remove_stale(void)
+/* Call a function for the directory of each pinned attachment. */
+static void each_pinned(void (*visit)(const char *directory, void *context), void *context)
 {
     DIR *root = opendir(ATTACH_PIN_ROOT);
     const struct dirent *entry;
     char directory[PATH_MAX];
     while (root != NULL && (entry = readdir(root)) != NULL) {
         snprintf(directory, sizeof directory, "%s/%s", ATTACH_PIN_ROOT, entry->d_name);
-        if (entry->d_name[0] != '.' && is_stale(directory))
-            unpin_all(directory);
+        if (entry->d_name[0] != '.')
+            visit(directory, context);
     }
     if (root != NULL)
         closedir(root);
+}
+
+/* Remove what is left of a cgroup that is gone. */
+static void remove_stale(const char *directory, void *context)
+{
+    (void)context;
+    if (is_stale(directory))
+        unpin_all(directory);
 }
 
 int pins_prepare(const struct attach_cgroup *cgroup, struct attach_error *error)
@@ -91,7 +121,7 @@ int pins_prepare(const struct attach_cgroup *cgroup, struct attach_error *error)
     if (statfs("/sys/fs/bpf", &system) != 0 || (unsigned long)system.f_type != BPF_FS_MAGIC)
         return attach_fail(error, "--pin needs the BPF file system at /sys/fs/bpf: "
                                   "mount -t bpf bpf /sys/fs/bpf");
-    remove_stale();
+    each_pinned(remove_stale, NULL);
     attach_pin_directory(cgroup, directory);
     if ((mkdir(ATTACH_PIN_ROOT, 0700) != 0 && errno != EEXIST) ||
         (mkdir(directory, 0700) != 0 && errno != EEXIST))
@@ -161,12 +191,16 @@ static bool is_needed(const struct attach_request *request, unsigned hook)
     return *(const bool *)((const char *)&request->tables->needs + attach_hooks[hook].need);
 }
 
-static void pin_sockets(const struct attachment *attachment, const struct attach_cgroup *cgroup)
+static void pin_maps(const struct attachment *attachment, const struct attach_cgroup *cgroup)
 {
-    char path[PIN_PATH_SIZE];
-    unpin_link(cgroup, "sockets");
-    pin_path(cgroup, "sockets", path);
-    bpf_obj_pin(object_map(attachment->object, "sockets"), path);
+    char directory[PATH_MAX], path[PIN_PATH_SIZE];
+    attach_pin_directory(cgroup, directory);
+    unpin_maps(directory);
+    for (unsigned i = 0; i < PINNED_MAPS; i++) {
+        snprintf(path, sizeof path, "%s/%s", directory, pinned_maps[i]);
+        if (i == 0 || attachment->channel != NULL)
+            bpf_obj_pin(object_map(attachment->object, pinned_maps[i]), path);
+    }
 }
 
 int pins_replace(struct attachment *attachment, const struct attach_request *request,
@@ -184,7 +218,7 @@ int pins_replace(struct attachment *attachment, const struct attach_request *req
             unpin_link(request->cgroup, attach_hooks[i].name);
     }
     if (failed == 0)
-        pin_sockets(attachment, request->cgroup);
+        pin_maps(attachment, request->cgroup);
     return failed;
 }
 
@@ -199,4 +233,38 @@ int attach_detach(const struct attach_cgroup *cgroup, struct attach_error *error
     rmdir(ATTACH_PIN_ROOT); /* if it was the last one */
     return access(directory, F_OK) != 0 ? 0
                                         : attach_fail(error, "%s: %s", directory, strerror(errno));
+}
+
+/* --- reports ---------------------------------------------------------------------------------- */
+
+struct passing {
+    int passed, failed;
+};
+
+static void pass_reports(const char *directory, void *context)
+{
+    struct passing *passing = context;
+    int reports = open_pin(directory, "reports"), channel = open_pin(directory, "channel");
+    if (reports >= 0 && channel >= 0) {
+        bool passed = channel_pass(reports, channel, true);
+        passing->passed += passed;
+        passing->failed += !passed;
+    }
+    if (reports >= 0)
+        close(reports);
+    if (channel >= 0)
+        close(channel);
+}
+
+int attach_pass_pinned(struct attach_error *error)
+{
+    struct passing passing = {0, 0};
+    if (access(ATTACH_PIN_ROOT, R_OK) != 0 && errno != ENOENT)
+        return attach_fail(error, "%s: %s", ATTACH_PIN_ROOT, strerror(errno));
+    each_pinned(pass_reports, &passing);
+    return passing.failed == 0
+               ? passing.passed
+               : attach_fail(error, "there is no helper that takes what %d attachment%s report%s",
+                             passing.failed, passing.failed == 1 ? "" : "s",
+                             passing.failed == 1 ? "s" : "");
 }

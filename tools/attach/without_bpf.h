@@ -16,6 +16,9 @@ static inline int attach_without(struct attach_error *error)
 #define attach_rules(request, error)                                                               \
     ((void)(request), attach_without(error), (struct attachment *)NULL)
 #define attach_release(attachment)        ((void)(attachment))
+#define attach_has_reports(attachment)    ((void)(attachment), false)
+#define attach_pass_reports(attachment)   ((void)(attachment))
+#define attach_pass_pinned(error)         attach_without(error)
 #define attach_detach(cgroup, error)      ((void)(cgroup), attach_without(error))
 #define attach_list(states, count, error) (*(states) = NULL, *(count) = 0, attach_without(error))
 

@@ -24,16 +24,18 @@
 struct attach_arguments {
     const char *rules;
     struct cgroup_choice where;
-    bool pin, status, probe, json;
+    bool pin, status, probe, report, json;
 };
 
 /* --- attaching -------------------------------------------------------------------------------- */
 
-static void wait_for_the_end(const sigset_t *signals)
+/* Until a signal comes. A helper that starts meanwhile is to get the reports. */
+static void wait_for_the_end(const sigset_t *signals, struct attachment *attachment)
 {
-    int number;
-    while (sigwait(signals, &number) != 0)
-        ;
+    const struct timespec second = {1, 0};
+    const struct timespec *patience = attach_has_reports(attachment) ? &second : NULL;
+    while (sigtimedwait(signals, NULL, patience) < 0)
+        attach_pass_reports(attachment);
 }
 
 static int run_attached(const struct attach_arguments *arguments,
@@ -61,7 +63,7 @@ static int run_attached(const struct attach_arguments *arguments,
            arguments->pin ? "; `socktune detach` removes them" : "");
     fflush(stdout);
     if (!arguments->pin)
-        wait_for_the_end(&signals);
+        wait_for_the_end(&signals, attachment);
     attach_release(attachment);
     return 0;
 }
@@ -78,7 +80,7 @@ static int flatten_rules(const struct policy *policy, struct attach_tables *tabl
         status = command_failure("%s", error.text);
     else if (attach_flatten(policy, results, &diagnostics, tables) != 0)
         status = EXIT_RULES;
-    else if (tables->action_count == 0)
+    else if (tables->action_count == 0 && !tables->needs.report)
         status = command_failure("nothing in these rules can be given by attach");
     free(results);
     return status;
@@ -199,6 +201,19 @@ static int probe_options(bool json)
     return status;
 }
 
+/* --- --report ----------------------------------------------------------------------------------
+ */
+
+static int pass_pinned(void)
+{
+    struct attach_error error;
+    int passed = attach_pass_pinned(&error);
+    if (passed < 0)
+        return command_failure("%s", error.text);
+    printf("passed the reports of %d attachment%s to the helper\n", passed, passed == 1 ? "" : "s");
+    return 0;
+}
+
 /* --- the command ------------------------------------------------------------------------------ */
 
 static int cmd_attach(int argc, char **argv)
@@ -210,9 +225,12 @@ static int cmd_attach(int argc, char **argv)
         return status;
     if (first < argc)
         return command_misuse("unexpected \"%s\"", argv[first]);
-    if (arguments.status + arguments.probe > 1 ||
-        ((arguments.status || arguments.probe) && (arguments.pin || arguments.rules != NULL)))
-        return command_misuse("--status and --probe attach nothing; they take --json alone");
+    int questions = arguments.status + arguments.probe + arguments.report;
+    if (questions > 1 || (questions > 0 && (arguments.pin || arguments.rules != NULL)))
+        return command_misuse("--status, --probe and --report attach nothing; the first two take "
+                              "--json alone");
+    if (arguments.report && !arguments.json)
+        return pass_pinned();
     if (arguments.status)
         return print_status(arguments.json);
     if (arguments.probe)
@@ -235,6 +253,8 @@ static const struct flag flags[] = {
      "list what is attached", NULL, NULL},
     {"probe", 0, FLAG_SWITCH, offsetof(struct attach_arguments, probe), NULL,
      "list which options this kernel lets BPF set", NULL, NULL},
+    {"report", 0, FLAG_SWITCH, offsetof(struct attach_arguments, report), NULL,
+     "pass the reports of pinned rules to the helper", NULL, NULL},
     FLAG_JSON(struct attach_arguments, json),
     FLAGS_END,
 };
@@ -243,7 +263,7 @@ const struct command attach_command = {
     .name = "attach",
     .summary = "apply rules to a cgroup's programs, by BPF",
     .synopsis = "[-c RULES] (--cgroup PATH | --unit NAME | --all) [--pin]\n--status [--json]\n"
-                "--probe [--json]",
+                "--probe [--json]\n--report",
     .details =
         "Reaches every program of the cgroup and of those below it: static and Go programs, "
         "containers, io_uring, and sockets that are open already. Nothing is loaded into the "

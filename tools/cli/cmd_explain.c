@@ -751,11 +751,17 @@ static int answer(const struct policy *policy, struct answer_for *whom, bool jso
     simulate(policy, &active, &whom->scenario, outcome);
     plain = outcome_without_mptcp(policy, &active, &whom->scenario, outcome);
     count = apply_limits(&limits, outcome, missed);
+    bool reported = limits_report(&limits, whom->scenario.type, whom->scenario.protocol);
+    bool unreported = outcome->report != NO_REPORT && !reported;
+    if (unreported)
+        outcome->report = NO_REPORT;
     if (json) {
         status = print_json_answer(&limits, &active, &whom->scenario, outcome, plain,
                                    json_missed(policy, missed, count));
     } else {
         print_answer(policy, &active, outcome, whom->scenario.history == HISTORY_LISTEN);
+        if (unreported)
+            wrap_line("By %s, it is not reported.", front_end_name(limits.front_end));
         print_missed(policy, missed, count);
         if (whom->scenario.history == HISTORY_CONNECT)
             print_lasting(policy, outcome);

@@ -7,8 +7,10 @@
 #include "commands.h"
 #include "format_option.h"
 
+#include <netinet/in.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/socket.h>
 
 void list_front_ends(char *text, size_t size)
 {
@@ -113,6 +115,14 @@ const struct front_end_limit *limits_of(const struct policy_limits *limits, uint
         return limits->found[action].reason != NULL ? &limits->found[action] : NULL;
     return front_end_limit_of(limits->front_end, limits->policy, &limits->policy->actions[action],
                               phases);
+}
+
+bool limits_report(const struct policy_limits *limits, int type, int protocol)
+{
+    if (limits->front_end == FRONT_END_ATTACH)
+        return limits->refused[0] == '\0' && type == SOCK_STREAM &&
+               (protocol == 0 || protocol == IPPROTO_TCP);
+    return limits->front_end != FRONT_END_SUPERVISE || type == SOCK_STREAM;
 }
 
 void diagnose_limits(const struct policy *policy, enum front_end front_end,

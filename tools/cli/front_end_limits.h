@@ -46,6 +46,9 @@ void limits_free(struct policy_limits *limits);
 const struct front_end_limit *limits_of(const struct policy_limits *limits, uint32_t action,
                                         unsigned phases);
 
+/* Does the front end report such a socket, if a rule says so? As for socket(2). */
+bool limits_report(const struct policy_limits *limits, int type, int protocol);
+
 /* A warning for each setting of the policy that is not given, or not in every case; an error for
  * what keeps all rules from being attached. */
 void diagnose_limits(const struct policy *policy, enum front_end front_end,
