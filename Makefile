@@ -91,7 +91,7 @@ HELPER_SRC  := $(LANGUAGE) $(call sources,$(helper_rooms))
 MAN_PAGES   := tools/socktune.1 tools/socktune.7 $(B)/socktune.conf.5 preload/libsocktune.so.8 tools/socktuned.8
 
 CONFIG_LIBS := -lconfig
-TOOLS_LIBS  := -ljansson -lcurl -lelf -lseccomp -lmnl -lncursesw -ltinfo -lm -pthread $(ATTACH_LIBS)
+TOOLS_LIBS  := -ljansson -lelf -lseccomp -lmnl -lncursesw -ltinfo -lm -ldl -pthread $(ATTACH_LIBS)
 HELPER_LIBS := -lmnl -lmicrohttpd -ljansson -lm
 
 # Debug information names no build directory: the same source gives the same bytes anywhere.

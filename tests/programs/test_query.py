@@ -362,3 +362,17 @@ def test_over_tcp_the_host_must_be_ours(free_port, tmp_path, host, status):
         assert answer.status == status
         assert status == 200 or "hosts" in answer.json["error"]
         assert helper.get("/v1/rules", headers={"Host": host}).status == 200
+
+
+def test_libcurl_is_opened_by_those_alone_that_ask(helper, socktune, build, tmp_path):
+    """It takes long to load; a start of `socktune run` must not wait for it."""
+    needed = subprocess.run(["ldd", build.socktune], check=True, capture_output=True, text=True)
+    assert "libjansson" in needed.stdout and "libcurl" not in needed.stdout
+    assert socktune("stats", env=helper.environment).returncode == 0
+    (tmp_path / "libcurl.so.4").write_text("no library")
+    broken = {**helper.environment, "LD_LIBRARY_PATH": str(tmp_path)}
+    assert socktune("--version", env=broken).returncode == 0
+    done = socktune("stats", env=broken)
+    assert done.returncode == 1
+    assert "libcurl, which asks the helper, cannot be opened: " in done.stderr
+    assert "libcurl.so.4" in done.stderr

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 #include "query_client.h"
 #include "helper_place.h"
+#include "libcurl.h"
 
-#include <curl/curl.h>
+#include <ctype.h>
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -16,6 +17,7 @@
 /* --- one request ------------------------------------------------------------------------------ */
 
 struct transfer {
+    const struct libcurl *library;
     CURL *curl;
     query_take *take;
     void *context;
@@ -28,7 +30,7 @@ struct transfer {
 static long status_of(const struct transfer *transfer)
 {
     long status = 0;
-    (void)curl_easy_getinfo(transfer->curl, CURLINFO_RESPONSE_CODE, &status);
+    (void)transfer->library->easy_getinfo(transfer->curl, CURLINFO_RESPONSE_CODE, &status);
     return status;
 }
 
@@ -49,22 +51,22 @@ static size_t take_part(char *part, size_t one, size_t length, void *context)
 
 static bool prepare_query(struct transfer *transfer, const char *target, unsigned patience)
 {
-    CURL *curl = transfer->curl = curl_easy_init();
+    __typeof__(transfer->library->easy_setopt) set = transfer->library->easy_setopt;
+    CURL *curl = transfer->curl = transfer->library->easy_init();
     char *url = NULL;
     bool ready;
 
     if (curl == NULL || asprintf(&url, URL_OF_TARGET, target) < 0)
         return false;
-    ready = curl_easy_setopt(curl, CURLOPT_URL, url) == CURLE_OK &&
-            curl_easy_setopt(curl, CURLOPT_PROXY, "") == CURLE_OK &&
-            curl_easy_setopt(curl, CURLOPT_NOSIGNAL, 1L) == CURLE_OK &&
-            curl_easy_setopt(curl, CURLOPT_USERAGENT, USER_AGENT) == CURLE_OK &&
-            curl_easy_setopt(curl, CURLOPT_CONNECTTIMEOUT, (long)patience) == CURLE_OK &&
-            curl_easy_setopt(curl, CURLOPT_LOW_SPEED_LIMIT, 1L) == CURLE_OK &&
-            curl_easy_setopt(curl, CURLOPT_LOW_SPEED_TIME, (long)patience) == CURLE_OK &&
-            (!transfer->post || curl_easy_setopt(curl, CURLOPT_POSTFIELDS, "") == CURLE_OK) &&
-            curl_easy_setopt(curl, CURLOPT_WRITEFUNCTION, take_part) == CURLE_OK &&
-            curl_easy_setopt(curl, CURLOPT_WRITEDATA, transfer) == CURLE_OK;
+    ready = set(curl, CURLOPT_URL, url) == CURLE_OK && set(curl, CURLOPT_PROXY, "") == CURLE_OK &&
+            set(curl, CURLOPT_NOSIGNAL, 1L) == CURLE_OK &&
+            set(curl, CURLOPT_USERAGENT, USER_AGENT) == CURLE_OK &&
+            set(curl, CURLOPT_CONNECTTIMEOUT, (long)patience) == CURLE_OK &&
+            set(curl, CURLOPT_LOW_SPEED_LIMIT, 1L) == CURLE_OK &&
+            set(curl, CURLOPT_LOW_SPEED_TIME, (long)patience) == CURLE_OK &&
+            (!transfer->post || set(curl, CURLOPT_POSTFIELDS, "") == CURLE_OK) &&
+            set(curl, CURLOPT_WRITEFUNCTION, take_part) == CURLE_OK &&
+            set(curl, CURLOPT_WRITEDATA, transfer) == CURLE_OK;
     free(url);
     return ready;
 }
@@ -85,7 +87,7 @@ static void explain_failure(const struct transfer *transfer, CURLcode code, cons
 {
     long reason = 0;
 
-    (void)curl_easy_getinfo(transfer->curl, CURLINFO_OS_ERRNO, &reason);
+    (void)transfer->library->easy_getinfo(transfer->curl, CURLINFO_OS_ERRNO, &reason);
     if (code == CURLE_COULDNT_CONNECT && reason != EAGAIN)
         snprintf(error, QUERY_ERROR_SIZE, "%.120s: %.80s%s", path, strerror((int)reason),
                  reason == ENOENT || reason == ECONNREFUSED ? "; is socktuned running?" : "");
@@ -95,13 +97,13 @@ static void explain_failure(const struct transfer *transfer, CURLcode code, cons
         snprintf(error, QUERY_ERROR_SIZE, "what answers there does not speak HTTP");
     else
         snprintf(error, QUERY_ERROR_SIZE, "the helper's answer breaks off: %.180s",
-                 curl_easy_strerror(code));
+                 transfer->library->easy_strerror(code));
 }
 
 static CURLcode perform_at(const struct transfer *transfer, const char *path)
 {
-    CURLcode code = curl_easy_setopt(transfer->curl, CURLOPT_UNIX_SOCKET_PATH, path);
-    return code == CURLE_OK ? curl_easy_perform(transfer->curl) : code;
+    CURLcode code = transfer->library->easy_setopt(transfer->curl, CURLOPT_UNIX_SOCKET_PATH, path);
+    return code == CURLE_OK ? transfer->library->easy_perform(transfer->curl) : code;
 }
 
 /* Try the helper's places in order until one of them takes the connection. False, with `error`:
@@ -131,6 +133,9 @@ static int perform_query(struct transfer *transfer, const char *target, unsigned
                          char error[QUERY_ERROR_SIZE])
 {
     bool done = false;
+    transfer->library = libcurl_open(error, QUERY_ERROR_SIZE);
+    if (transfer->library == NULL)
+        return -1;
     if (!prepare_query(transfer, target, patience)) {
         snprintf(error, QUERY_ERROR_SIZE, "%s", strerror(ENOMEM));
     } else if (perform_anywhere(transfer, error)) {
@@ -138,7 +143,7 @@ static int perform_query(struct transfer *transfer, const char *target, unsigned
         if (!done)
             explain_refusal(transfer, error);
     }
-    curl_easy_cleanup(transfer->curl);
+    transfer->library->easy_cleanup(transfer->curl);
     return done ? 0 : -1;
 }
 
@@ -191,17 +196,32 @@ void query_target_begin(struct query_target *target, const char *path)
         (size_t)snprintf(target->text, sizeof target->text, "%s", path) >= sizeof target->text;
 }
 
+/* Append to the target's text; a text that does not fit is noted in too_long. */
+static void target_append(struct query_target *target, const char *text, size_t length)
+{
+    size_t used = strlen(target->text);
+
+    target->too_long = target->too_long || length >= sizeof target->text - used;
+    if (target->too_long)
+        return;
+    memcpy(target->text + used, text, length);
+    target->text[used + length] = '\0';
+}
+
 void query_target_add(struct query_target *target, const char *name, const char *value)
 {
-    size_t length = strlen(target->text), room = sizeof target->text - length;
-    char *escaped;
+    char escape[] = "%00";
 
     if (value == NULL)
         return;
-    escaped = curl_easy_escape(NULL, value, 0);
-    target->too_long =
-        target->too_long || escaped == NULL ||
-        (size_t)snprintf(target->text + length, room, "%c%s=%s",
-                         strchr(target->text, '?') != NULL ? '&' : '?', name, escaped) >= room;
-    curl_free(escaped);
+    target_append(target, strchr(target->text, '?') != NULL ? "&" : "?", 1);
+    target_append(target, name, strlen(name));
+    target_append(target, "=", 1);
+    for (; *value != '\0'; value++) {
+        snprintf(escape, sizeof escape, "%%%02X", (unsigned char)*value);
+        if (isalnum((unsigned char)*value) || strchr("-._~", *value) != NULL)
+            target_append(target, value, 1);
+        else
+            target_append(target, escape, strlen(escape));
+    }
 }
