@@ -5,8 +5,9 @@
  * listener stands for all addresses; and what a listener of MPTCP could not be given for the plain
  * TCP sockets that it accepts.
  *
- * The peer's address is asked of the kernel and not read from the caller's buffer: the buffer may
- * be too small or absent, and the caller's pointers are for the kernel to judge (EFAULT).
+ * The peer's address is asked of the kernel where rules depend on it. For a report it is read from
+ * the buffer that the call has filled, if the listener is known to be one of the kernel's own TCP:
+ * other preloaded libraries may write what they like.
  */
 #include "accepted.h"
 
@@ -15,6 +16,8 @@
 #include "inherited.h"
 #include "learn.h"
 #include "multipath.h"
+#include "readable.h"
+#include "reconnect.h"
 #include "report.h"
 #include "tune.h"
 
@@ -36,15 +39,55 @@ static unsigned phases_of(int listener, unsigned phases)
                                                                        : phases;
 }
 
+/* The pointers may be wrong, which the kernel tells: a length that does not lie on the stack is not
+ * read. */
+void accepting_read(struct accepting *accepting, int listener, struct sockaddr **address,
+                    socklen_t **length)
+{
+    if (!report_knows_listener(listener))
+        return;
+    if (*address == NULL) {
+        accepting->own_length = sizeof accepting->own;
+        *address = (struct sockaddr *)&accepting->own;
+        *length = &accepting->own_length;
+    } else if (!readable_on_stack(*length, sizeof **length)) {
+        return;
+    }
+    accepting->address = *address;
+    accepting->length = *length;
+    accepting->room = **length;
+}
+
+/* As getpeername() would tell it. */
+static void read_peer(struct sockinfo *sockinfo, const struct accepting *accepting)
+{
+    unsigned family = 0;
+    if (accepting->room != 0 && *accepting->length <= accepting->room)
+        family = address_read(accepting->address, *accepting->length, &sockinfo->remote,
+                              &sockinfo->remote_port);
+    if ((family & FAMILY_IP) == 0)
+        return;
+    sockinfo->families = (uint8_t)family;
+    sockinfo->known |= FACT_REMOTE;
+}
+
 /* One decision for both. The report asks for the peer in any case, and the peer tells the family,
  * of which the options would ask in its place. */
-static void tune_and_report(int fd, unsigned phases)
+static void tune_and_report(int listener, int fd, unsigned phases,
+                            const struct accepting *accepting)
 {
     struct sockinfo sockinfo;
     struct decision decision;
     sockinfo_at_accept(&sockinfo);
     report_moment(&sockinfo);
-    learn_facts(OWN_SOCKET(fd), &sockinfo, FACT_REMOTE, PHASE_ACCEPT);
+    reconnect_forget(fd);
+    if (report_knows_listener(listener)) {
+        reconnect_note_at_home(fd);
+        sockinfo.protocols = PROTOCOL_TCP;
+        read_peer(&sockinfo, accepting);
+    }
+    if ((sockinfo.known & FACT_REMOTE) == 0)
+        learn_facts(OWN_SOCKET(fd), &sockinfo, FACT_REMOTE, PHASE_ACCEPT);
     tune_decide(fd, &sockinfo, PHASE_ACCEPT, phases | sockinfo_phases_behind(&sockinfo), &decision);
     if (phases != 0)
         tune_apply(fd, &sockinfo, &decision, phases);
@@ -79,7 +122,8 @@ static void adopt_and_report(int fd)
 }
 
 /* Not in line, so that other connections pass through with a small frame. */
-static __attribute__((noinline)) void tune_inherited(int listener, int fd, unsigned phases)
+static __attribute__((noinline)) void tune_inherited(int listener, int fd, unsigned phases,
+                                                     const struct accepting *accepting)
 {
     int saved = errno;
     bool fell_back = (phases & PHASE_FALLBACK) != 0 && multipath_fell_back(listener, fd);
@@ -89,7 +133,7 @@ static __attribute__((noinline)) void tune_inherited(int listener, int fd, unsig
     if (waiting_any() && waiting_accepted(listener))
         adopt_and_report(fd);
     else if (reports(ROLE_ACCEPT) && report_finds_ring())
-        tune_and_report(fd, phases);
+        tune_and_report(listener, fd, phases, accepting);
     else if (phases != 0)
         tune_by_peer(fd, phases);
     errno = saved;
@@ -102,9 +146,9 @@ static inline unsigned phases_due(void)
     return (phases & PHASE_FALLBACK) != 0 && !multipath_any() ? phases & ~PHASE_FALLBACK : phases;
 }
 
-void tune_accepted(int listener, int fd)
+void tune_accepted(const struct accepting *accepting, int listener, int fd)
 {
     unsigned phases = phases_due();
     if (fd >= 0 && (phases != 0 || waiting_any() || reports(ROLE_ACCEPT)))
-        tune_inherited(listener, fd, phases);
+        tune_inherited(listener, fd, phases, accepting);
 }

@@ -28,22 +28,29 @@ static int tune_before(struct connecting *connecting, int fd, bool again)
     return tune_apply(fd, &connecting->sockinfo, &connecting->decision, PHASE_BIT(PHASE_CONNECT));
 }
 
+/* Is the address wanted? It costs a system call where it does not lie on the stack. A connection
+ * that nobody is told of, and no rule gives anything to at this call, is left alone. */
+static bool is_wanted(bool reported)
+{
+    return reported || tunes_at(PHASE_BIT(PHASE_CONNECT) | PHASE_BIT(PHASE_CONNECTED));
+}
+
 bool connecting_begin(struct connecting *connecting, int fd, const struct sockaddr *address,
                       socklen_t length)
 {
     int saved = errno, failure = 0;
-    bool again = false;
+    bool again = reconnect_note(fd);
+    bool reported = reports(ROLE_CONNECT | ROLE_DATAGRAM) && report_finds_ring();
     connecting->reported = false;
     connecting->cookie = 0;
+    /* A record needs the protocol: so it is asked at once, by the call that tells both. */
     connecting->tuned =
-        tune_begin_at_address(&connecting->sockinfo, fd, PHASE_CONNECT, address, length);
-    if (connecting->tuned) {
-        again = reconnect_note(fd);
+        is_wanted(reported) && tune_begin_at_connect(&connecting->sockinfo, fd, address, length,
+                                                     reported && reports(ROLE_CONNECT));
+    if (connecting->tuned)
         connecting->tuned = !again || !learn_has_connected(OWN_SOCKET(fd));
-    }
     if (connecting->tuned) {
-        connecting->reported = reports(ROLE_CONNECT | ROLE_DATAGRAM) &&
-                               (connecting->sockinfo.families & FAMILY_IP) != 0;
+        connecting->reported = reported && (connecting->sockinfo.families & FAMILY_IP) != 0;
         if (connecting->reported)
             report_moment(&connecting->sockinfo);
         failure = tune_before(connecting, fd, again);

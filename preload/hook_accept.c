@@ -8,7 +8,9 @@
 __attribute__((visibility("default"))) int accept(int fd, struct sockaddr *address,
                                                   socklen_t *length)
 {
+    struct accepting accepting;
+    accepting_begin(&accepting, fd, &address, &length);
     int accepted = real.accept(fd, address, length);
-    tune_accepted(fd, accepted);
+    tune_accepted(&accepting, fd, accepted);
     return accepted;
 }

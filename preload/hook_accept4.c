@@ -8,7 +8,9 @@
 __attribute__((visibility("default"))) int accept4(int fd, struct sockaddr *address,
                                                    socklen_t *length, int flags)
 {
+    struct accepting accepting;
+    accepting_begin(&accepting, fd, &address, &length);
     int accepted = real.accept4(fd, address, length, flags);
-    tune_accepted(fd, accepted);
+    tune_accepted(&accepting, fd, accepted);
     return accepted;
 }

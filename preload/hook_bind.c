@@ -13,8 +13,7 @@ __attribute__((visibility("default"))) int bind(int fd, const struct sockaddr *a
                                                 socklen_t length)
 {
     struct sockinfo sockinfo;
-    if (tunes_at(PHASE_BIT(PHASE_BIND)) &&
-        tune_begin_at_address(&sockinfo, fd, PHASE_BIND, address, length)) {
+    if (tunes_at(PHASE_BIT(PHASE_BIND)) && tune_begin_at_bind(&sockinfo, fd, address, length)) {
         int failure = tune(fd, &sockinfo, PHASE_BIND);
         if (failure != 0) {
             errno = failure;

@@ -45,7 +45,7 @@ __attribute__((visibility("default"))) int listen(int fd, int backlog)
     int result = real.listen(fd, backlog);
     if (result == 0 && tunes_at(PHASE_BIT(PHASE_LISTENING)))
         tune(fd, &sockinfo, PHASE_LISTENING);
-    if (result == 0 && reports(ROLE_LISTEN))
+    if (result == 0 && reports(ROLE_LISTEN | ROLE_ACCEPT))
         report_listen(fd);
     return result;
 }

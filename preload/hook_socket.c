@@ -56,7 +56,9 @@ __attribute__((visibility("default"))) int socket(int domain, int type, int prot
 {
     int fd = tunes_at(PHASE_BIT(PHASE_SOCKET)) ? socket_tuned(domain, type, protocol)
                                                : real.socket(domain, type, protocol);
-    if (connecting_concerns_us())
+    if (connecting_concerns_us() || reports(ROLE_ALL))
         reconnect_forget(fd);
+    if (reports(ROLE_CONNECT))
+        report_made(fd);
     return fd;
 }

@@ -8,10 +8,11 @@
 
 #include <stdbool.h>
 
-/* Both only ever become true. Read and written atomically. */
+/* All only ever become true. Read and written atomically. */
 struct late_state {
-    bool confined;  /* a seccomp filter is there, or is about to be (confined.h) */
-    bool multipath; /* there is a listener of MPTCP (multipath.h) */
+    bool confined;   /* a seccomp filter is there, or is about to be (confined.h) */
+    bool multipath;  /* there is a listener of MPTCP (multipath.h) */
+    bool left_netns; /* a thread has entered another network namespace (own_netns.h) */
 };
 
 /* NULL: nobody watches. Written by the constructor alone. */

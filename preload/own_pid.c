@@ -8,31 +8,45 @@
 
 #include <stddef.h>
 
-/* 0: a child that has not asked yet. NULL: there is no such page. Written by the constructor alone.
- */
-static uint32_t *pid;
+struct own_page {
+    uint32_t pid;   /* 0: a child that has not asked yet */
+    uint64_t netns; /* as own_pid_note_netns() was told, or 0 */
+};
+
+/* NULL: there is no such page. Written by the constructor alone. */
+static struct own_page *own;
 
 bool own_pid_start(void)
 {
-    uint32_t *page = pid == NULL ? kernel_map(sizeof *page) : NULL;
+    struct own_page *page = own == NULL ? kernel_map(sizeof *page) : NULL;
     if (page != NULL && kernel_call(SYS_madvise, page, sizeof *page, MADV_WIPEONFORK) == 0)
-        pid = page;
+        own = page;
     else if (page != NULL)
         kernel_call(SYS_munmap, page, sizeof *page);
-    return pid != NULL;
+    return own != NULL;
 }
 
 uint32_t own_pid(void)
 {
-    uint32_t known = __atomic_load_n(pid, __ATOMIC_RELAXED);
+    uint32_t known = __atomic_load_n(&own->pid, __ATOMIC_RELAXED);
     if (known == 0) {
         known = (uint32_t)kernel_call(SYS_getpid);
-        __atomic_store_n(pid, known, __ATOMIC_RELAXED);
+        __atomic_store_n(&own->pid, known, __ATOMIC_RELAXED);
     }
     return known;
 }
 
 bool own_pid_is_borrowed(void)
 {
-    return pid != NULL && own_pid() != (uint32_t)kernel_call(SYS_getpid);
+    return own != NULL && own_pid() != (uint32_t)kernel_call(SYS_getpid);
+}
+
+uint64_t own_pid_netns(void)
+{
+    return __atomic_load_n(&own->netns, __ATOMIC_RELAXED);
+}
+
+void own_pid_note_netns(uint64_t cookie)
+{
+    __atomic_store_n(&own->netns, cookie, __ATOMIC_RELAXED);
 }

@@ -21,4 +21,9 @@ uint32_t own_pid(void);
 /* Is this a vfork()ed child? Calls getpid(). False where that cannot be told. */
 bool own_pid_is_borrowed(void);
 
+/* The cookie of a network namespace that this process has noted, 0: none. A forked child has none.
+ * Only where own_pid_start() succeeded. */
+uint64_t own_pid_netns(void);
+void own_pid_note_netns(uint64_t cookie);
+
 #endif

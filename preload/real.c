@@ -94,6 +94,16 @@ static long early_syscall(long number, ...)
                        argument[5]);
 }
 
+static int early_setns(int fd, int type)
+{
+    return (int)kernel_call(SYS_setns, fd, type);
+}
+
+static int early_unshare(int flags)
+{
+    return (int)kernel_call(SYS_unshare, flags);
+}
+
 int (*real_clock_gettime)(clockid_t clock, struct timespec *time);
 
 struct real real = {

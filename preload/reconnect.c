@@ -8,10 +8,12 @@
 
 #include "kernel.h"
 
-enum { DESCRIPTORS = 65536, OWN_SHIFT = 31 };
+enum { DESCRIPTORS = 65536, OWN_SHIFT = 30 };
 
 #define CONNECTED  ((uint64_t)1 << 63)
 #define REPORTED   ((uint64_t)1 << 62)
+#define AT_HOME    ((uint64_t)1 << 61)
+#define ACCEPTS    ((uint64_t)1 << 60)
 #define GIVEN_MASK (((uint64_t)1 << OWN_SHIFT) - 1)
 
 /* NULL: there are no notes. Written by the constructor alone. */
@@ -30,6 +32,33 @@ static bool has_note(int fd)
 static uint64_t add(int fd, uint64_t bits)
 {
     return __atomic_fetch_or(&notes[fd], bits, __ATOMIC_RELAXED);
+}
+
+static bool is_noted(int fd, uint64_t bit)
+{
+    return has_note(fd) && (__atomic_load_n(&notes[fd], __ATOMIC_RELAXED) & bit) != 0;
+}
+
+void reconnect_note_at_home(int fd)
+{
+    if (has_note(fd) && !is_noted(fd, AT_HOME))
+        add(fd, AT_HOME);
+}
+
+bool reconnect_is_at_home(int fd)
+{
+    return is_noted(fd, AT_HOME);
+}
+
+void reconnect_note_accepts_tcp(int fd)
+{
+    if (has_note(fd))
+        add(fd, ACCEPTS);
+}
+
+bool reconnect_accepts_tcp(int fd)
+{
+    return is_noted(fd, ACCEPTS);
 }
 
 bool reconnect_note(int fd)
@@ -60,7 +89,7 @@ struct undo_notes reconnect_notes(int fd)
 {
     uint64_t word = has_note(fd) ? __atomic_load_n(&notes[fd], __ATOMIC_RELAXED) : 0;
     return (struct undo_notes){.given = (uint32_t)(word & GIVEN_MASK),
-                               .own = (uint32_t)((word & ~(CONNECTED | REPORTED)) >> OWN_SHIFT)};
+                               .own = (uint32_t)(word >> OWN_SHIFT & GIVEN_MASK)};
 }
 
 void reconnect_forget(int fd)

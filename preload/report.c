@@ -21,6 +21,7 @@
 #include "confined.h"
 #include "kernel.h"
 #include "learn.h"
+#include "own_netns.h"
 #include "own_pid.h"
 #include "real.h"
 #include "reconnect.h"
@@ -28,6 +29,7 @@
 #include "tune.h"
 
 #include <errno.h>
+#include <netinet/in.h>
 #include <time.h>
 
 #define SECOND_NS   ((uint64_t)1000000000u)
@@ -45,6 +47,7 @@ struct birth {
 struct report_state {
     struct birth *births; /* BIRTHS of them, by descriptor; NULL: none are kept */
     struct register_state registered;
+    uint64_t netns; /* of the ring, 0: there has been none yet */
     /* The first descriptor that the helper has still to be told of, or OLD_NONE. */
     uint32_t next_old;
     /* By option of the policy: what report_option() was told last. */
@@ -84,6 +87,15 @@ static uint64_t age_of(int fd, uint64_t cookie)
 /* --- registration ------------------------------------------------------------------------------
  */
 
+/* A ring that another thread, or a child, has registered in another namespace than the one before
+ * makes all notes void. */
+static __attribute__((noinline)) void note_netns(uint64_t netns)
+{
+    if (reporter->netns != 0)
+        own_netns_leave();
+    reporter->netns = netns;
+}
+
 /* The ring to write to, or NULL. */
 static struct ring *find_ring(uint64_t now)
 {
@@ -93,7 +105,10 @@ static struct ring *find_ring(uint64_t now)
         if (registered->ring != NULL && ring_is_read(registered->ring, now))
             __atomic_store_n(&reporter->next_old, 0, __ATOMIC_RELAXED);
     }
-    return __atomic_load_n(&registered->ring, __ATOMIC_ACQUIRE);
+    struct ring *ring = __atomic_load_n(&registered->ring, __ATOMIC_ACQUIRE);
+    if (ring != NULL && ring->header.netns != reporter->netns)
+        note_netns(ring->header.netns);
+    return ring;
 }
 
 /* --- records -----------------------------------------------------------------------------------
@@ -113,7 +128,12 @@ static bool wants_handoff(const struct record *record)
 static bool is_of_namespace(const struct ring *ring, int fd)
 {
     uint64_t wanted = ring->header.netns;
-    return wanted == 0 || kernel_get_cookie(fd, SO_NETNS_COOKIE) == wanted;
+    if (wanted == 0 || (reconnect_is_at_home(fd) && !own_netns_is_left()))
+        return true;
+    if (kernel_get_cookie(fd, SO_NETNS_COOKIE) != wanted)
+        return false;
+    reconnect_note_at_home(fd);
+    return true;
 }
 
 /* What a record begins with. */
@@ -153,6 +173,15 @@ static __attribute__((noinline)) void report(int fd, struct sockinfo *sockinfo,
         hand_off(&reporter->plan, ring, fd, &record);
 }
 
+/* Ask a listener once what its accepted sockets would have to be asked each. */
+static void note_listener(int fd)
+{
+    const struct ring *ring = __atomic_load_n(&reporter->registered.ring, __ATOMIC_ACQUIRE);
+    if (ring != NULL && kernel_get_int(fd, SOL_SOCKET, SO_PROTOCOL) == IPPROTO_TCP &&
+        is_of_namespace(ring, fd))
+        reconnect_note_accepts_tcp(fd);
+}
+
 void report_adopted(int fd, const struct sockinfo *history)
 {
     struct sockinfo sockinfo = *history;
@@ -165,6 +194,8 @@ void report_adopted(int fd, const struct sockinfo *history)
                                          : (roles & ROLE_DATAGRAM) != 0 ? RECORD_DATAGRAM
                                                                         : RECORD_CONNECT,
                                  .flags = RECORD_ADOPTED});
+    if ((roles & ROLE_LISTEN) != 0)
+        note_listener(fd);
 }
 
 /* The next few descriptors, but for `told`, which is reported already. The kernel gives out the
@@ -198,6 +229,22 @@ static void report_new(int fd, struct sockinfo *sockinfo, const struct decision 
     if (__builtin_expect(__atomic_load_n(&reporter->next_old, __ATOMIC_RELAXED) != OLD_NONE, 0))
         report_old(fd, fd);
     errno = saved;
+}
+
+void report_made(int fd)
+{
+    int saved = errno;
+    const struct ring *ring =
+        fd < 0 ? NULL : __atomic_load_n(&reporter->registered.ring, __ATOMIC_ACQUIRE);
+    if (ring != NULL && own_netns_is(ring->header.netns, fd))
+        reconnect_note_at_home(fd);
+    errno = saved;
+}
+
+bool report_knows_listener(int listener)
+{
+    return !own_netns_is_left() && reconnect_is_at_home(listener) &&
+           reconnect_accepts_tcp(listener);
 }
 
 void report_moment(struct sockinfo *sockinfo)
@@ -254,6 +301,9 @@ void report_listen(int fd)
     struct sockinfo sockinfo;
     sockinfo_at_listen(&sockinfo);
     report_new(fd, &sockinfo, NULL, &(struct report_head){.kind = RECORD_LISTEN});
+    int saved = errno;
+    note_listener(fd);
+    errno = saved;
 }
 
 /* --- datagram sockets --------------------------------------------------------------------------

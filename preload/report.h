@@ -25,6 +25,14 @@ static inline bool reports(unsigned roles)
  */
 unsigned report_start(const struct helper_environment *environment);
 
+/* socket() has just made `fd`; or it failed. The first time in each process that costs a system
+ * call. Keeps errno. */
+void report_made(int fd);
+
+/* Is what this listener accepts known to be of plain TCP, in the network namespace whose sockets
+ * are reported? Keeps errno. */
+bool report_knows_listener(int listener);
+
 /* connect() is about to be called, and may block for long: `sockinfo` as it is by then, to which
  * facts are added. Returns the socket's cookie if it was reported and so asked for, else 0. Changes
  * errno. */
@@ -36,6 +44,7 @@ void report_connect(int fd, struct sockinfo *sockinfo, const struct decision *de
                     uint64_t cookie, int error);
 /* The same of accept(), with what was decided for sockinfo_phases_behind(), or NULL. */
 void report_accept(int fd, struct sockinfo *sockinfo, const struct decision *decided);
+/* listen() has succeeded. */
 void report_listen(int fd);
 /* bind() to this address has succeeded. Of other sockets than those of UDP nothing is reported. */
 void report_bound(int fd, const struct sockaddr *address, socklen_t length);

@@ -110,8 +110,7 @@ static void publish(const struct identity *identity, void *extra,
     state.defaults = take_defaults();
     unsigned phases = phases_of_active_rules();
     unsigned reported = report_start(helper);
-    if ((phases & (PHASE_BIT(PHASE_CONNECT) | PHASE_BIT(PHASE_CONNECTED))) != 0 ||
-        (reported & (ROLE_CONNECT | ROLE_DATAGRAM)) != 0)
+    if ((phases & (PHASE_BIT(PHASE_CONNECT) | PHASE_BIT(PHASE_CONNECTED))) != 0 || reported != 0)
         reconnect_start();
     __atomic_store_n(&state.reports, reported, __ATOMIC_RELEASE);
     __atomic_store_n(&state.phases, phases | multipath_start(), __ATOMIC_RELEASE);

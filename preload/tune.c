@@ -18,11 +18,26 @@
 struct state state;
 
 /* The kernel refuses a longer address unread (net/socket.c). */
-bool tune_begin_at_address(struct sockinfo *sockinfo, int fd, enum phase phase,
-                           const struct sockaddr *address, socklen_t length)
+bool tune_begin_at_bind(struct sockinfo *sockinfo, int fd, const struct sockaddr *address,
+                        socklen_t length)
 {
     return length <= sizeof(struct sockaddr_storage) && readable_memory(fd, address, length) &&
-           sockinfo_at_address(sockinfo, phase, address, length);
+           sockinfo_at_address(sockinfo, PHASE_BIND, address, length);
+}
+
+bool tune_begin_at_connect(struct sockinfo *sockinfo, int fd, const struct sockaddr *address,
+                           socklen_t length, bool ask)
+{
+    bool is_tcp;
+    if (length > sizeof(struct sockaddr_storage) ||
+        !readable_at_connect(fd, address, length, ask, &is_tcp) ||
+        !sockinfo_at_address(sockinfo, PHASE_CONNECT, address, length))
+        return false;
+    if (is_tcp && (sockinfo->families & FAMILY_IP) != 0) {
+        sockinfo_narrow_type(sockinfo, PHASE_CONNECT, SOCK_STREAM);
+        sockinfo->protocols &= PROTOCOL_TCP;
+    }
+    return true;
 }
 
 void tune_decide(int fd, struct sockinfo *sockinfo, enum phase phase, unsigned phases,

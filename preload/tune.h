@@ -24,9 +24,13 @@ static inline bool tunes_at(unsigned phases)
 }
 
 /* sockinfo_at_address() for an address that the program passes to bind() or connect(). False also
- * if it cannot be read: the kernel then answers the call (readable.h). Keeps errno. */
-bool tune_begin_at_address(struct sockinfo *sockinfo, int fd, enum phase phase,
-                           const struct sockaddr *address, socklen_t length);
+ * if it cannot be read: the kernel then answers the call (readable.h). At connect() it may become
+ * known that the socket is one of TCP: `ask` says that this is worth a system call in any case.
+ * Keeps errno. */
+bool tune_begin_at_bind(struct sockinfo *sockinfo, int fd, const struct sockaddr *address,
+                        socklen_t length);
+bool tune_begin_at_connect(struct sockinfo *sockinfo, int fd, const struct sockaddr *address,
+                           socklen_t length, bool ask);
 
 /*
  * Match `sockinfo` and carry out, on `fd`, what wins at the phase. Facts that a rule needs are

@@ -19,7 +19,7 @@ struct undo_notes {
 
 static inline uint32_t undo_bit(uint32_t index)
 {
-    return (uint32_t)1 << index % 31;
+    return (uint32_t)1 << index % 30;
 }
 
 /* The actions of the decision that are carried out at connect(), for undo_notes.given. */

@@ -167,6 +167,12 @@ static __attribute__((noinline)) void decide_options(const struct record_maker *
     put_options(maker, &decision, phases, record);
 }
 
+static uint64_t cookie_of(int fd, const struct sockinfo *sockinfo)
+{
+    return (sockinfo->known & FACT_COOKIE) != 0 ? sockinfo->cookie
+                                                : kernel_get_cookie(fd, SO_COOKIE);
+}
+
 bool record_fill(const struct record_maker *maker, int fd, struct sockinfo *sockinfo,
                  const struct decision *decided, struct record *record)
 {
@@ -176,7 +182,7 @@ bool record_fill(const struct record_maker *maker, int fd, struct sockinfo *sock
     if (!find_rule(maker, fd, sockinfo, record))
         return false;
     if (record->cookie == 0)
-        record->cookie = kernel_get_cookie(fd, SO_COOKIE);
+        record->cookie = cookie_of(fd, sockinfo);
     if (record->cookie == 0)
         return false;
     put_addresses(sockinfo, record);
@@ -200,7 +206,7 @@ bool record_fill_begun(const struct record_maker *maker, int fd, struct sockinfo
     if (!find_rule(maker, fd, &now, record) ||
         ((now.known | now.unavailable) & ~known & FACT_LOCAL) != 0)
         return false;
-    record->cookie = kernel_get_cookie(fd, SO_COOKIE);
+    record->cookie = cookie_of(fd, &now);
     put_addresses(&now, record);
     return record->cookie != 0;
 }

@@ -7,6 +7,7 @@ import resource
 import shutil
 import socket
 import subprocess
+import sys
 
 import pytest
 from conftest import BUILD, needs_root, preloaded, program
@@ -179,6 +180,38 @@ def test_addresses_and_values_in_memory_that_is_not_there(build, compiled):
     tuned = run([build.hosts / "errnos"], preloaded(build, compiled(rules)))
     assert_unharmed(plain, tuned)
     assert "connect: failed errno 14" in plain.behaviour
+
+
+@pytest.mark.parametrize("protocol", [socket.IPPROTO_TCP, 262, socket.IPPROTO_UDP],
+                         ids=["tcp", "mptcp", "udp"])
+def test_addresses_that_are_not_there_in_a_confined_program(build, compiled, protocol):
+    """There the library may ask by nothing but getsockopt() and setsockopt()."""
+    rules = """rules = ( { match = { remote = "127.0.0.0/8"; }; set = { SO_PRIORITY = 3; }; },
+                         { match = { role = "listen"; }; force = { SO_MARK = 0; }; } );"""
+    script = """if True:
+        import ctypes, mmap, os, socket, struct, sys
+        libc, protocol = ctypes.CDLL(None, use_errno=True), int(sys.argv[1])
+        assert libc.prctl(38, 1, 0, 0, 0) == 0
+        listener = socket.create_server(("127.0.0.1", 0))
+        kind = socket.SOCK_DGRAM if protocol == socket.IPPROTO_UDP else socket.SOCK_STREAM
+        address = struct.pack("=H", socket.AF_INET) + struct.pack(
+            "!H4s8x", listener.getsockname()[1], bytes((127, 0, 0, 1)))
+        at = libc.mmap
+        at.restype = ctypes.c_void_p
+        pages = at(None, 8192, 3, 0x22, -1, 0)
+        assert libc.mprotect(ctypes.c_void_p(pages + 4096), 4096, 0) == 0
+        for place in 8, 1 << 46, pages + 4096, pages + 4090, pages + 100:
+            one = socket.socket(socket.AF_INET, kind, protocol)
+            if place == pages + 100:
+                ctypes.memmove(place, address, 16)
+            result = libc.connect(one.fileno(), ctypes.c_void_p(place), 16)
+            print(result, 0 if result == 0 else ctypes.get_errno(),
+                  one.getsockopt(socket.SOL_SOCKET, socket.SO_PRIORITY))
+        """
+    made = subprocess.run([sys.executable, "-c", script, str(protocol)],
+                          env=preloaded(build, compiled(rules)), text=True, timeout=30,
+                          stdout=subprocess.PIPE, check=True)
+    assert made.stdout.splitlines() == ["-1 14 0"] * 4 + ["0 0 3"]
 
 
 def test_exec_chain_and_listener_passed_on(build, compiled):

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 """What a program under a rule with report = true tells the helper, and how it finds it. The helper
 here is the tests' own (ring.py), so that this is about the program's side alone."""
+import argparse
 import errno
 import os
 import signal
@@ -698,12 +699,11 @@ def calls_of_a_pair(build, rules, helper):
 
 def test_system_calls_of_a_report(build, compiled, helper):
     """What a confined program has to allow, and what each connection pays: questions about the
-    socket, and none at close(). The address for connect() is not on the stack here, so it is tried
-    first whether it can be read, by setsockopt()."""
+    socket, and none at close(). The address for connect() is not on the stack here: the call that
+    tries whether it can be read, setsockopt(), also tells that the socket is one of TCP."""
     assert calls_of_a_pair(build, compiled(EVERYTHING), helper) == [
-        "connect", "getsockname", "getsockopt", "close",
-        "accept", "getpeername", "getsockopt", "getsockname", "getsockopt", "getsockopt", "close",
-        "socket", "setsockopt", "getsockopt", "getsockopt"]
+        "connect", "getsockname", "close", "accept", "getsockname", "getsockopt", "close",
+        "socket", "setsockopt", "getsockopt"]
 
 
 def test_system_calls_of_options_and_a_report(build, compiled, helper):
@@ -711,8 +711,13 @@ def test_system_calls_of_options_and_a_report(build, compiled, helper):
     rules = """rules = ( { match = { role = "accept"; remote = "127.0.0.0/8"; };
                            set = { SO_PRIORITY = 3; }; report = true; } );"""
     assert calls_of_a_pair(build, compiled(rules), helper) == [
-        "connect", "close", "accept", "getpeername", "setsockopt", "getsockopt", "getsockname",
-        "getsockopt", "getsockopt", "close", "socket"]
+        "connect", "close", "accept", "setsockopt", "getsockname", "getsockopt", "close", "socket"]
+
+
+def test_no_system_calls_where_nobody_is_told(build, compiled, directory):
+    nobody = argparse.Namespace(path=directory / "nobody.sock")
+    assert calls_of_a_pair(build, compiled(EVERYTHING), nobody) == [
+        "connect", "close", "accept", "close", "socket"]
 
 
 def test_sockets_it_was_started_with(helper, start, build, compiled, directory):
@@ -764,6 +769,60 @@ def test_sockets_of_another_network_namespace(helper, start):
     ring = helper.take()
     assert [one.cookie for one in ring.read()] == [int(word) for word in lines[0].split()]
     assert ring.get(DROPPED) == 2
+
+
+@pytest.mark.parametrize("leave", ["libc.unshare(CLONE_NEWNET)", "libc.syscall(UNSHARE, CLONE_NEWNET)",
+                                   "clone()"])
+def test_a_namespace_that_was_entered_later(helper, start, leave):
+    """Sockets are not asked for their namespace as long as nobody can have entered another one."""
+    needs_root("unshare")
+    if os.uname().machine != "x86_64":
+        pytest.skip("the numbers of system calls are those of x86-64")
+    lines = finish(start(f"""
+        CLONE_NEWNET, UNSHARE, CLONE, SIGCHLD = 0x40000000, 272, 56, 17
+        libc = ctypes.CDLL(None, use_errno=True)
+        def clone():
+            child = libc.syscall(CLONE, CLONE_NEWNET | SIGCHLD, 0, 0, 0, 0)
+            if child > 0:
+                os._exit(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+            return child
+        before = listener()
+        client, server = pair(before)
+        said = *map(cookie, (before, client, server)),
+        assert {leave} == 0
+        away = listener(address="0.0.0.0")
+        say(*said)
+        """))
+    ring = helper.take()
+    assert [one.cookie for one in ring.read()] == [int(word) for word in lines[0].split()]
+    assert ring.get(DROPPED) == 1
+
+
+def test_the_peer_is_the_same_however_it_is_asked_for(helper, start):
+    """accept() with a buffer that is long enough, one that is too short, a length that is not on
+    the stack, and none."""
+    lines = finish(start("""
+        libc = ctypes.CDLL(None, use_errno=True)
+        for family, address in (socket.AF_INET, "127.0.0.1"), (socket.AF_INET6, "::1"):
+            listening = listener(family, address)
+            libc.accept.argtypes = [ctypes.c_int, ctypes.c_void_p, ctypes.c_void_p]
+            for room in 28, 5, None:
+                client = socket.socket(family)
+                client.connect(listening.getsockname())
+                buffer, length = ctypes.create_string_buffer(64), ctypes.c_uint(room or 0)
+                pointers = (None, None) if room is None else (buffer, ctypes.addressof(length))
+                fd = libc.accept(listening.fileno(), *pointers)
+                assert fd >= 0 and buffer.raw[room or 0:] == bytes(64)[room or 0:]
+                assert length.value == (0 if room is None else 28 if family == socket.AF_INET6 else 16)
+                say(client.getsockname()[1])
+            client = socket.socket(family)
+            client.connect(listening.getsockname())
+            listening.accept()
+            say(client.getsockname()[1])
+        """))
+    records = [one for one in helper.take().read() if one.kind == "accept"]
+    assert [one.remote[1] for one in records] == [int(line) for line in lines]
+    assert {one.remote[0] for one in records} <= {"127.0.0.1", "::1", "::ffff:127.0.0.1"}
 
 
 SECCOMP = {"x86_64": 317, "aarch64": 277, "riscv64": 277, "ppc64le": 358, "s390x": 348}

@@ -199,9 +199,9 @@ def test_sockets_of_other_families_cost_no_call(compiled, traced):
 
 
 @pytest.mark.parametrize("where, looks", [("stack", 0), ("heap", 1)])
-def test_a_look_at_an_address_is_one_call(build, compiled, directory, silent_listener, where, looks):
+def test_a_look_at_an_address_is_one_call_and_tells_the_type(build, compiled, directory, silent_listener, where, looks):
     """Before the library reads an address that does not lie on the stack, it asks whether there is
-    memory. Python has the address on its stack."""
+    memory. Python has the address on its stack. The rule asks for the role: the same call tells it."""
     script = """
 import ctypes, socket, struct, sys
 one, port = socket.socket(), int(sys.argv[1])
@@ -212,13 +212,15 @@ else:
     one.connect(("127.0.0.1", port))
 """
     output = directory / "trace"
-    environment = preloaded(build, compiled(rule('remote = "127.0.0.0/8";', OPTIONS[:1])))
+    environment = preloaded(build, compiled(rule('role = "connect"; remote = "127.0.0.0/8";',
+                                                         OPTIONS[:1])))
     preload = {key: environment[key] for key in ("LD_PRELOAD", "SOCKTUNE_RULES")}
     with silent_listener("inet") as listener:
         subprocess.run([*strace.command(output, preload), program("python3"), "-c", script,
                         str(listener.getsockname()[1]), where], check=True, timeout=30)
-    made = strace.count(strace.read(output))
-    assert made["connect"] == 1 and made["setsockopt"] == 1 + looks
+    names = [call.name for call in strace.read(output) if call.name in strace.SOCKET_CALLS]
+    assert names[names.index("connect") - 2:][:3] == ["setsockopt" if looks else "getsockopt",
+                                                  "setsockopt", "connect"]
 
 
 def test_the_programs_own_setsockopt_is_one_call(compiled, traced):

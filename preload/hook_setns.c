@@ -1,0 +1,14 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * setns(): nothing of it is altered. The thread may enter another network namespace (own_netns.h).
+ */
+#include "own_netns.h"
+#include "real.h"
+
+#include <sched.h>
+
+__attribute__((visibility("default"))) int setns(int fd, int type)
+{
+    own_netns_leave();
+    return real.setns(fd, type);
+}
