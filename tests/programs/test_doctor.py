@@ -453,6 +453,30 @@ def test_scripts_are_followed(first, directory, script, socktune, rules):
     assert report["reachable"] and is_tuned(socktune, rules, path, env=environment)
 
 
+def test_a_shim_is_a_script_too(directory, script, socktune):
+    """A script under an interpreter's name, as pyenv makes them: doctor, explain and run agree on
+    which rules are for the process that the kernel starts."""
+    rules = directory / "shim.conf"
+    rules.write_text("rules = (" + ", ".join(
+        f'{{ name = "{name}"; match = {{ {criterion}; }}; set = {{ SO_KEEPALIVE = true; }}; }}'
+        for name, criterion in (("shell", 'program = "dash"'), ("shim", 'script = "python0"'),
+                                ("worker", 'script = "worker.py"'),
+                                ("command", 'command = "*python0*worker.py*"'))) + ");",
+                     encoding="utf-8")
+    script("#!/bin/dash\n:\n", "python0")
+    worker = script("#!/usr/bin/env python0\n", "worker.py")
+    environment = {"PATH": f"{directory}:{os.environ['PATH']}"}
+    asked = (worker,), ("python0", worker)
+    for words in asked:
+        report = json.loads(socktune("doctor", "-c", rules, "--json", *words, env=environment).stdout)
+        assert [one["rule"] for one in report["rules"]["active"]] == ["shell", "shim", "command"]
+        assert ("shim" in {one["id"] for one in report["findings"]}) == (words == (worker,))
+    told = socktune("explain", "-c", rules, "--program", worker, "--socket", env=environment).stdout
+    assert "3 of 4 rules are for this program" in told
+    trace = socktune("run", "-c", rules, "--trace", worker, env=environment).stderr
+    assert "dash: 3 of 4 rules" in trace
+
+
 def test_a_script_of_a_static_interpreter(directory, script, socktune, rules):
     probe = build_c(directory / "probe", "gcc", ["-static"])
     path = script(f"#!{probe}\n", "outer")

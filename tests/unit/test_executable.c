@@ -351,6 +351,42 @@ Test(executable, scripts)
     free(bytes);
 }
 
+static void expect_command(const char *path, char *const *arguments, const char *expected)
+{
+    struct executable executable;
+    char text[1024] = "";
+    const char **line;
+
+    cr_assert(executable_read(path, &executable) == 0);
+    line = executable_command_line(&executable, arguments);
+    for (size_t i = 0; line[i]; i++)
+        snprintf(text + strlen(text), sizeof text - strlen(text), "%s|", line[i]);
+    cr_expect_str_eq(text, expected);
+    free(line);
+    executable_free(&executable);
+}
+
+/* As /proc/PID/cmdline shows it. A shim is a script under an interpreter's name. */
+Test(executable, command_lines_are_the_kernels)
+{
+    char *called[] = {(char *)"as", (char *)"-x", NULL};
+    char shim[PATH_MAX], expected[2 * PATH_MAX];
+
+    cr_assert(setenv("PATH", directory, 1) == 0);
+    cr_assert(chdir(directory) == 0);
+    expect_command("/bin/sh", called, "as|-x|");
+    write_script("bare", "exit\n");
+    expect_command("./bare", called, "/bin/sh|./bare|-x|");
+    write_script("options", "#!/bin/sh -e -u  \n");
+    expect_command("./options", called, "/bin/sh|-e -u|./options|-x|");
+    snprintf(shim, sizeof shim, "%s", write_script("shim", "#!/bin/sh -e\n"));
+    write_script("worker", "#!/usr/bin/env -S shim -v\n");
+    snprintf(expected, sizeof expected, "/bin/sh|-e|%s|-v|./worker|-x|", shim);
+    expect_command("./worker", called, expected);
+    snprintf(expected, sizeof expected, "/bin/sh|-e|%s|-x|", shim);
+    expect_command(shim, called, expected);
+}
+
 Test(executable, chains_of_scripts_are_bounded)
 {
     char text[PATH_MAX + 8], name[16];

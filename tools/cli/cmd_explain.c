@@ -792,11 +792,35 @@ static int explain(const char *rules, struct answer_for *whom, bool json)
     return status;
 }
 
+/* Explain it for the program as `socktune run` finds it, if it is there. `command` begins with its
+ * name. The path of a script stands for the interpreter that runs it, as in doctor. */
+static int explain_program(const struct question *question, struct answer_for *whom,
+                           char *const *command)
+{
+    struct executable executable = {.path = NULL};
+    char *path = executable_find(question->program), *file;
+    bool script = strchr(question->program, '/') != NULL &&
+                  executable_read(path, &executable) == 0 && executable.hops != 0;
+    const char **line = script ? executable_command_line(&executable, command) : NULL;
+    int status;
+
+    file = path != NULL ? realpath(line != NULL ? executable.file : path, NULL) : NULL;
+    whom->identity.executable = file;
+    whom->identity.argv = line != NULL ? line : (const char *const *)command;
+    status = explain(question->rules, whom, question->json);
+    free(line);
+    free(file);
+    if (executable.path != NULL)
+        executable_free(&executable);
+    free(path);
+    return status;
+}
+
 static int cmd_explain(int argc, char **argv)
 {
     struct question question = {.rules = NULL};
     struct answer_for whom = {.scenario = {.history = HISTORY_SOCKET}};
-    char *own_cgroup, *path, *file; /* the program's, if it is there */
+    char *own_cgroup;
     int status;
     int first = parse_flags(argc, argv, &question, &status);
 
@@ -825,13 +849,7 @@ static int cmd_explain(int argc, char **argv)
     whom.identity.cgroup = question.cgroup != NULL ? question.cgroup : own_cgroup;
     /* What is left are the program's arguments; its name goes before them. */
     argv[--first] = (char *)question.program;
-    whom.identity.argv = (const char *const *)argv + first;
-    path = executable_find(question.program); /* as `socktune run` finds it */
-    file = path != NULL ? realpath(path, NULL) : NULL;
-    whom.identity.executable = file;
-    status = explain(question.rules, &whom, question.json);
-    free(file);
-    free(path);
+    status = explain_program(&question, &whom, argv + first);
     free(own_cgroup);
     return status;
 }

@@ -136,54 +136,13 @@ static void report_script(struct doctor_report *report, const struct executable 
             "it is a script that %s runs, so program in a rule means %s; programs that the script "
             "starts are preloaded too: ask doctor about each",
             executable->file, text_basename(executable->file));
-}
-
-/* The words before a script's path in the command line of its interpreter: those of its `#!` line,
- * without env(1), which becomes the interpreter. Cuts `line` up; returns how many. */
-static size_t interpreter_words(const char *path, char *line, int size, const char *words[2])
-{
-    FILE *file = fopen(path, "re");
-    bool read = file != NULL && fgets(line, size, file) != NULL && strncmp(line, "#!", 2) == 0;
-    char *rest = NULL, *first = read ? strtok_r(line + 2, " \t\n", &rest) : NULL;
-    size_t count = 0;
-    if (file != NULL)
-        fclose(file);
-    if (first == NULL)
-        return 0;
-    if (strcmp(first, "env") == 0 ||
-        strcmp(first + strlen(first) - (strlen(first) > 4 ? 4 : 0), "/env") == 0)
-        do
-            first = strtok_r(NULL, " \t\n", &rest);
-        while (first != NULL && (*first == '-' || strchr(first, '=') != NULL));
-    if (first != NULL)
-        words[count++] = first;
-    words[count] = strtok_r(NULL, "\n", &rest); /* one argument, blanks and all */
-    return count + (words[count] != NULL && *words[count] != '\0');
-}
-
-/* The command line as the kernel makes it: a script's interpreter and path stand before its
- * arguments. `line` has room for the words of the `#!` line. malloc()ed. */
-static const char **command_line_of(const struct executable *executable, char *const *command,
-                                    char *line, int size)
-{
-    const char *words[2] = {NULL, NULL};
-    size_t count = 0, used = 0;
-    const char **argv;
-
-    while (command[count] != NULL)
-        count++;
-    argv = calloc(count + 4, sizeof *argv);
-    if (argv == NULL)
-        abort();
-    if (executable->hops == 1)
-        for (size_t i = 0, n = interpreter_words(executable->path, line, size, words); i < n; i++)
-            argv[used++] = words[i];
-    if (executable->hops && used == 0)
-        argv[used++] = executable->file;
-    argv[used++] = executable->hops ? executable->path : command[0];
-    for (size_t i = 1; i < count; i++)
-        argv[used++] = command[i];
-    return argv;
+    if (executable->hops > 1)
+        doctor_find(report, FINDING_NOTE, "shim",
+                    "If that script executes another program, ask doctor about that program by "
+                    "its path.",
+                    "its interpreter is itself a script, %s: script in a rule means %s until that "
+                    "executes another program",
+                    executable->script, text_basename(executable->script));
 }
 
 static int cannot_execute(const struct executable *executable)
@@ -220,8 +179,7 @@ static void examine_executable(struct doctor_report *report, const struct execut
                                char *const *command, const char *library, const char *rules)
 {
     const struct launch launch = launch_of_self(library);
-    char line[512];
-    const char **argv = command_line_of(executable, command, line, sizeof line);
+    const char **argv = executable_command_line(executable, command);
     char *file = realpath(executable->file, NULL); /* as /proc/PID/exe will have it */
     char *cgroup = process_cgroup(0);              /* as `socktune run` has it */
     const struct identity identity = {.executable = file != NULL ? file : executable->file,
@@ -229,6 +187,8 @@ static void examine_executable(struct doctor_report *report, const struct execut
                                       .uid = geteuid(),
                                       .gid = getegid(),
                                       .cgroup = cgroup};
+    if (argv == NULL)
+        abort();
     /* A program that cannot start has no other obstacles. */
     unsigned obstacles =
         lacks_loader(report, executable) ? 0 : executable_obstacles(executable, &launch);

@@ -21,6 +21,7 @@
 
 #define SCRIPT_LINE  256 /* BINPRM_BUF_SIZE of the kernel: no more of a `#!` line is read */
 #define SCRIPT_DEPTH 5   /* how many interpreters the kernel follows (execve(2), ELOOP) */
+#define SCRIPT_WORDS 8   /* of a `#!` line */
 
 static const char *const no_libraries[] = {NULL};
 
@@ -39,51 +40,86 @@ const char *executable_needs(const struct executable *executable, const char *pr
 
 /* --- scripts ---------------------------------------------------------------------------------- */
 
-/* The command that `env ARGUMENTS` runs, cut out of `arguments`; NULL if there is none. The kernel
- * passes all that follows the interpreter as one argument, which `env -S` takes apart. */
-static char *env_command(char *arguments)
+/* The command that `env ARGUMENTS` runs, and its arguments, cut out of `arguments`. Returns how
+ * many words. The kernel passes all that follows the interpreter as one argument, which `env -S`
+ * takes apart. */
+static size_t env_words(char *arguments, const char *words[SCRIPT_WORDS])
 {
     char *rest = NULL, *word;
+    size_t count = 0;
 
     if (begins_with(arguments, "-S"))
         arguments += 2;
     else if (begins_with(arguments, "--split-string="))
         arguments += strlen("--split-string=");
-    for (word = strtok_r(arguments, " \t", &rest); word; word = strtok_r(NULL, " \t", &rest)) {
-        if (strcmp(word, "-u") == 0 || strcmp(word, "-C") == 0)
+    for (word = strtok_r(arguments, " \t", &rest); word && count < SCRIPT_WORDS;
+         word = strtok_r(NULL, " \t", &rest)) {
+        if (count == 0 && (strcmp(word, "-u") == 0 || strcmp(word, "-C") == 0))
             (void)strtok_r(NULL, " \t", &rest); /* the option's own argument */
-        else if (word[0] != '-' && !strchr(word, '='))
-            return word;
+        else if (count != 0 || (word[0] != '-' && !strchr(word, '=')))
+            words[count++] = word;
     }
-    return NULL;
+    return count;
 }
 
-/*
- * The program that runs the script that begins with `line`: the interpreter of its `#!`; the
- * command, if that is env(1); without `#!`, /bin/sh as execvp(3) does. Returns a malloc()ed path;
- * or NULL with errno, and `sought` is the command that env(1) will look for in vain, if that is
- * why.
- */
-static char *script_interpreter(char *line, const char **sought)
+/* The words that come before a script in the command line of its interpreter: those of its `#!`
+ * line, cut out of `line`; without env(1), which becomes the command that it looks for, and then
+ * `searched`. Without `#!`, /bin/sh, as execvp(3) does. Returns how many; 0: there are none. */
+static size_t script_words(char *line, const char *words[SCRIPT_WORDS], bool *searched)
 {
-    char *rest = NULL, *interpreter, *arguments, *command;
+    char *rest = NULL, *arguments;
+    size_t count;
 
+    *searched = false;
+    words[0] = "/bin/sh";
     if (!begins_with(line, "#!"))
-        return strdup("/bin/sh");
+        return 1;
     line[strcspn(line, "\n")] = '\0';
-    interpreter = strtok_r(line + 2, " \t", &rest);
-    if (!interpreter)
-        return errno = ENOEXEC, NULL;
+    for (size_t end = strlen(line); end > 0 && strchr(" \t", line[end - 1]); end--)
+        line[end - 1] = '\0';
+    words[0] = strtok_r(line + 2, " \t", &rest);
+    if (!words[0])
+        return 0;
     arguments = rest ? rest + strspn(rest, " \t") : NULL;
-    if (arguments && strcmp(text_basename(interpreter), "env") == 0 &&
-        (command = env_command(arguments))) {
-        char *found = executable_find(command);
-
-        if (!found)
-            *sought = command;
-        return found;
+    if (!arguments || !*arguments)
+        return 1;
+    if (strcmp(text_basename(words[0]), "env") == 0 && (count = env_words(arguments, words)) != 0) {
+        *searched = true;
+        return count;
     }
-    return strdup(interpreter);
+    words[1] = arguments;
+    return 2;
+}
+
+static void free_words(char **words)
+{
+    for (char **word = words; word && *word; word++)
+        free(*word);
+    free((void *)words);
+}
+
+/* The command line of the interpreter: `words`, the script's path, and what stood behind the name
+ * of what is executed. Returns 0, or -1 with errno. */
+static int put_before(struct executable *executable, const char *const *words, size_t count,
+                      const char *script)
+{
+    size_t old = 0, used = 0;
+    char **command;
+
+    while (executable->command[old])
+        old++;
+    command = calloc(count + old + 1, sizeof *command);
+    if (!command)
+        return -1;
+    for (size_t i = 0; i < count; i++)
+        command[used++] = strdup(words[i]);
+    command[used++] = strdup(script);
+    for (size_t i = 1; i < old; i++)
+        command[used++] = strdup(executable->command[i]);
+    free_words(executable->command);
+    executable->command = command;
+    executable->script = command[count];
+    return 0;
 }
 
 /* --- the file --------------------------------------------------------------------------------- */
@@ -140,25 +176,26 @@ static int read_privileges(const char *path, struct executable *executable)
     return 0;
 }
 
-/* Returns 0 with the script's interpreter in `next`, or -1 with errno. */
-static int follow_script(char *start, struct executable *executable, char **next)
+/* Returns 0 with the interpreter of the script at `path` in `next`, or -1 with errno; then `file`
+ * is the command that env(1) will look for in vain, if that is why. */
+static int follow_script(const char *path, char *start, struct executable *executable, char **next)
 {
-    const char *sought = NULL;
-    int error;
+    const char *words[SCRIPT_WORDS];
+    bool searched;
+    size_t count = script_words(start, words, &searched);
 
     executable->readable = false; /* nothing is known of the interpreter yet */
-    *next = script_interpreter(start, &sought);
-    if (*next)
-        return 0;
-    error = errno;
-    if (sought) {
-        char *name = strdup(sought);
+    if (count == 0)
+        return errno = ENOEXEC, -1;
+    *next = searched ? executable_find(words[0]) : strdup(words[0]);
+    if (!*next) {
+        int error = errno;
 
         free(executable->file);
-        executable->file = name;
+        executable->file = strdup(words[0]);
+        return errno = error, -1;
     }
-    errno = error;
-    return -1;
+    return put_before(executable, words, count, path);
 }
 
 /* Read one file of the chain. Returns 0, with `next` NULL when it is the program, or with what
@@ -186,7 +223,7 @@ static int read_file(const char *path, struct executable *executable, char **nex
         errno = length < 0 ? errno : ENOEXEC;
         result = -1;
     } else {
-        result = follow_script(start, executable, next);
+        result = follow_script(path, start, executable, next);
     }
     close(fd);
     return result;
@@ -199,8 +236,10 @@ int executable_read(const char *path, struct executable *executable)
 
     *executable = (struct executable){.needed = (char **)no_libraries};
     executable->path = strdup(path);
+    executable->command = calloc(2, sizeof *executable->command);
     at = strdup(path);
-    if (!executable->path || !at) {
+    if (!executable->path || !executable->command || !(executable->command[0] = strdup(path)) ||
+        !at) {
         free(at);
         return -1;
     }
@@ -218,11 +257,33 @@ int executable_read(const char *path, struct executable *executable)
     return result;
 }
 
+const char **executable_command_line(const struct executable *executable, char *const *arguments)
+{
+    size_t count = 0, used = 0;
+    const char **line;
+
+    while (arguments[count])
+        count++;
+    for (char **word = executable->command; *word; word++)
+        used++;
+    line = calloc(used + count + 1, sizeof *line);
+    if (!line)
+        return NULL;
+    for (size_t i = 0; i < used; i++)
+        line[i] = executable->command[i];
+    if (executable->hops == 0)
+        line[0] = arguments[0];
+    for (size_t i = 1; i < count; i++)
+        line[used++] = arguments[i];
+    return line;
+}
+
 void executable_free(struct executable *executable)
 {
     free(executable->path);
     free(executable->file);
     free(executable->loader);
+    free_words(executable->command);
     if (executable->needed != (char **)no_libraries) {
         for (char **name = executable->needed; *name; name++)
             free(*name);

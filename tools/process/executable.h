@@ -31,10 +31,16 @@ struct elf_abi {
 
 /* An executable, scripts followed to the program that runs them. Release with executable_free(). */
 struct executable {
-    char *path;    /* as given */
-    char *file;    /* absolute path of what runs in the end; differs from `path` for scripts */
-    unsigned hops; /* how many scripts stood before `file`; 0: `path` is the program itself */
-    bool readable; /* false: what follows, up to `setuid`, is not known (mode 0711, say) */
+    char *path; /* as given */
+    char *file; /* absolute path of what runs in the end; differs from `path` for scripts */
+    /* The command line of what runs in the end, as the kernel makes it, without the arguments that
+     * `path` is called with; ended by NULL. A script's path stands behind its interpreter's words.
+     */
+    char **command;
+    const char *script; /* the word of `command` that is the script, or NULL. Where a script's
+                         * interpreter is a script, this is the latter */
+    unsigned hops;      /* how many scripts stood before `file`; 0: `path` is the program itself */
+    bool readable;      /* false: what follows, up to `setuid`, is not known (mode 0711, say) */
     struct elf_abi abi;
     enum loader_kind loader_kind;
     char *loader;  /* PT_INTERP, or NULL */
@@ -59,6 +65,10 @@ struct executable {
 int executable_read(const char *path, struct executable *executable);
 
 void executable_free(struct executable *executable);
+
+/* The command line of what runs in the end, where `arguments` (ended by NULL) begins with the name
+ * that it is called by. malloc()ed; its words are borrowed from both. NULL: there is no memory. */
+const char **executable_command_line(const struct executable *executable, char *const *arguments);
 
 /* Look a command up as execvp(3) does: a name with a slash is itself, others are searched in PATH.
  * Returns a malloc()ed path, or NULL with errno: ENOENT, or EACCES if only files that may not be
