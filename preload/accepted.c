@@ -15,6 +15,7 @@
 #include "fallback.h"
 #include "inherited.h"
 #include "learn.h"
+#include "listeners.h"
 #include "multipath.h"
 #include "readable.h"
 #include "reconnect.h"
@@ -73,13 +74,13 @@ static void read_peer(struct sockinfo *sockinfo, const struct accepting *accepti
 
 /* One decision for both. The report asks for the peer in any case, and the peer tells the family,
  * of which the options would ask in its place. */
-static void tune_and_report(int listener, int fd, unsigned phases,
-                            const struct accepting *accepting)
+static void tune_and_report(const struct rules_in_force *rules, int listener, int fd,
+                            unsigned phases, const struct accepting *accepting)
 {
     struct sockinfo sockinfo;
     struct decision decision;
     sockinfo_at_accept(&sockinfo);
-    report_moment(&sockinfo);
+    report_moment(rules, &sockinfo);
     reconnect_forget(fd);
     if (report_knows_listener(listener)) {
         reconnect_note_at_home(fd);
@@ -88,67 +89,82 @@ static void tune_and_report(int listener, int fd, unsigned phases,
     }
     if ((sockinfo.known & FACT_REMOTE) == 0)
         learn_facts(OWN_SOCKET(fd), &sockinfo, FACT_REMOTE, PHASE_ACCEPT);
-    tune_decide(fd, &sockinfo, PHASE_ACCEPT, phases | sockinfo_phases_behind(&sockinfo), &decision);
+    tune_decide(rules, fd, &sockinfo, PHASE_ACCEPT, phases | sockinfo_phases_behind(&sockinfo),
+                &decision);
     if (phases != 0)
-        tune_apply(fd, &sockinfo, &decision, phases);
-    report_accept(fd, &sockinfo, &decision);
+        tune_apply(rules, fd, &sockinfo, &decision, phases);
+    report_accept(rules, fd, &sockinfo, &decision);
 }
 
 /* What the listener, which is of MPTCP, could not be given for this plain TCP socket. */
-static __attribute__((noinline)) void tune_fallen_back(int fd, unsigned later)
+static __attribute__((noinline)) void tune_fallen_back(const struct rules_in_force *rules, int fd,
+                                                       unsigned later)
 {
     struct sockinfo sockinfo;
     struct decision decision;
-    fallback_decide(&state.policy, &state.active, OWN_SOCKET(fd), later, &sockinfo, &decision);
-    tune_apply_afterwards(fd, &sockinfo, &decision, FALLBACK_PHASES);
+    fallback_decide(&rules->policy, &rules->active, OWN_SOCKET(fd), later, &sockinfo, &decision);
+    tune_apply_afterwards(rules, fd, &sockinfo, &decision, FALLBACK_PHASES);
 }
 
-static void tune_by_peer(int fd, unsigned phases)
+static void tune_by_peer(const struct rules_in_force *rules, int fd, unsigned phases)
 {
     struct sockinfo sockinfo;
     struct decision decision;
     sockinfo_at_accept(&sockinfo);
-    tune_decide(fd, &sockinfo, PHASE_ACCEPT, phases, &decision);
-    tune_apply(fd, &sockinfo, &decision, phases);
+    tune_decide(rules, fd, &sockinfo, PHASE_ACCEPT, phases, &decision);
+    tune_apply(rules, fd, &sockinfo, &decision, phases);
 }
 
-static void adopt_and_report(int fd)
+static void adopt_and_report(const struct rules_in_force *rules, int fd)
 {
     struct sockinfo sockinfo;
     sockinfo_at_accept(&sockinfo);
-    adopt_accepted(fd);
-    if (reports(ROLE_ACCEPT))
-        report_accept(fd, &sockinfo, NULL);
+    adopt_accepted(rules, fd);
+    if ((rules->reports & ROLE_ACCEPT) != 0)
+        report_accept(rules, fd, &sockinfo, NULL);
 }
 
-/* Not in line, so that other connections pass through with a small frame. */
-static __attribute__((noinline)) void tune_inherited(int listener, int fd, unsigned phases,
-                                                     const struct accepting *accepting)
+/* Has the connection not got from its listener what these rules give? */
+static bool is_from_before(const struct rules_in_force *rules, int listener)
 {
-    int saved = errno;
+    return (waiting_any() && waiting_accepted(listener)) || listener_is_older(listener, rules);
+}
+
+static void tune_inherited(const struct rules_in_force *rules, int listener, int fd,
+                           unsigned phases, const struct accepting *accepting)
+{
     bool fell_back = (phases & PHASE_FALLBACK) != 0 && multipath_fell_back(listener, fd);
     phases = phases_of(listener, phases & ~PHASE_FALLBACK);
     if (fell_back)
-        tune_fallen_back(fd, phases);
-    if (waiting_any() && waiting_accepted(listener))
-        adopt_and_report(fd);
-    else if (reports(ROLE_ACCEPT) && report_finds_ring())
-        tune_and_report(listener, fd, phases, accepting);
+        tune_fallen_back(rules, fd, phases);
+    if (is_from_before(rules, listener))
+        adopt_and_report(rules, fd);
+    else if ((rules->reports & ROLE_ACCEPT) != 0 && report_finds_ring(rules))
+        tune_and_report(rules, listener, fd, phases, accepting);
     else if (phases != 0)
-        tune_by_peer(fd, phases);
-    errno = saved;
+        tune_by_peer(rules, fd, phases);
 }
 
-static inline unsigned phases_due(void)
+/* Which of these phases are to be seen to. */
+static inline unsigned phases_due(unsigned phases)
 {
-    unsigned phases = state.phases &
-                      (PHASE_BIT(PHASE_ACCEPT) | PHASE_BIT(PHASE_ACCEPT_WILDCARD) | PHASE_FALLBACK);
+    phases &= PHASE_BIT(PHASE_ACCEPT) | PHASE_BIT(PHASE_ACCEPT_WILDCARD) | PHASE_FALLBACK;
     return (phases & PHASE_FALLBACK) != 0 && !multipath_any() ? phases & ~PHASE_FALLBACK : phases;
+}
+
+/* Not in line, so that other connections pass through with a small frame. */
+static __attribute__((noinline)) void tune_by_rules(const struct accepting *accepting, int listener,
+                                                    int fd)
+{
+    int saved = errno;
+    const struct rules_in_force *rules = rules_enter();
+    tune_inherited(rules, listener, fd, phases_due(rules->phases), accepting);
+    rules_leave(rules);
+    errno = saved;
 }
 
 void tune_accepted(const struct accepting *accepting, int listener, int fd)
 {
-    unsigned phases = phases_due();
-    if (fd >= 0 && (phases != 0 || waiting_any() || reports(ROLE_ACCEPT)))
-        tune_inherited(listener, fd, phases, accepting);
+    if (fd >= 0 && (phases_due(state.phases) != 0 || waiting_any() || reports(ROLE_ACCEPT)))
+        tune_by_rules(accepting, listener, fd);
 }

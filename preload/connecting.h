@@ -13,6 +13,8 @@
 struct connecting {
     struct sockinfo sockinfo;
     struct decision decision;
+    const struct rules_in_force *rules; /* by which it was decided */
+    uint64_t generation;                /* theirs */
     bool tuned;
     bool reported;
     uint64_t cookie; /* as report_connecting() gave it */

@@ -23,15 +23,6 @@
 
 enum { READ_MOST = 8 }; /* bytes of the program's value: a bound is at most such a number */
 
-/* The program's call. */
-struct own_setting {
-    guarded_call *call;
-    int fd, level, optname;
-    const void *value;
-    socklen_t length;
-    int error; /* errno before it */
-};
-
 /* What the rules say about one option of the socket. */
 struct ruling {
     uint32_t option;
@@ -53,14 +44,14 @@ static int succeed(const struct own_setting *setting)
 }
 
 /* The guarded option that the setting concerns, and what the rules say. False: there is none. */
-static bool find_ruling(const struct own_setting *setting, enum sibling_effect effect,
-                        struct ruling *ruling)
+static bool find_ruling(const struct rules_in_force *rules, const struct own_setting *setting,
+                        enum sibling_effect effect, struct ruling *ruling)
 {
-    for (uint32_t i = 0; i < state.guard_count; i++) {
-        ruling->option = state.guards[i];
-        if (policy_option_is_set_by(&state.policy, ruling->option, setting->level, setting->optname,
-                                    effect) &&
-            learn_guard(&state.policy, &state.active, OWN_SOCKET(setting->fd), ruling->option,
+    for (uint32_t i = 0; i < rules->guard_count; i++) {
+        ruling->option = rules->guards[i];
+        if (policy_option_is_set_by(&rules->policy, ruling->option, setting->level,
+                                    setting->optname, effect) &&
+            learn_guard(&rules->policy, &rules->active, OWN_SOCKET(setting->fd), ruling->option,
                         &ruling->sockinfo, &ruling->guard))
             return true;
     }
@@ -78,55 +69,58 @@ static bool is_refused(const struct own_setting *setting, const struct policy_op
 }
 
 /* Does the value keep within the bound that holds, if it is one? */
-static bool is_admitted(const struct own_setting *setting, const struct ruling *ruling)
+static bool is_admitted(const struct rules_in_force *rules, const struct own_setting *setting,
+                        const struct ruling *ruling)
 {
     if (ruling->guard.held == NO_ACTION || ruling->guard.ignored)
         return false;
-    const struct policy_action *action = &state.policy.actions[ruling->guard.held];
+    const struct policy_action *action = &rules->policy.actions[ruling->guard.held];
     return policy_is_bound(action) &&
-           bound_admits_own(&state.policy, action, setting->value, setting->length);
+           bound_admits_own(&rules->policy, action, setting->value, setting->length);
 }
 
-static int set_guarded(const struct own_setting *setting, const struct ruling *ruling)
+static int set_guarded(const struct rules_in_force *rules, const struct own_setting *setting,
+                       const struct ruling *ruling)
 {
-    if (is_refused(setting, &state.policy.options[ruling->option]) || is_admitted(setting, ruling))
+    if (is_refused(setting, &rules->policy.options[ruling->option]) ||
+        is_admitted(rules, setting, ruling))
         return make_call(setting);
     if (ruling->guard.held != NO_ACTION) {
-        const struct policy_action *action = &state.policy.actions[ruling->guard.held];
+        const struct policy_action *action = &rules->policy.actions[ruling->guard.held];
         if (action->op == OP_MERGE && make_call(setting) != 0)
             return -1;
-        if (!tune_force(setting->fd, &ruling->sockinfo, action) && action->op != OP_MERGE)
+        if (!tune_force(rules, setting->fd, &ruling->sockinfo, action) && action->op != OP_MERGE)
             return make_call(setting);
     }
-    trace_swallowed(setting->fd, &ruling->sockinfo, ruling->option, ruling->guard.held);
+    trace_swallowed(rules, setting->fd, &ruling->sockinfo, ruling->option, ruling->guard.held);
     return succeed(setting);
 }
 
 /* Not in line, so that calls that disturb nothing need no second ruling in their frame. */
-static __attribute__((noinline)) int set_disturbing(const struct own_setting *setting,
+static __attribute__((noinline)) int set_disturbing(const struct rules_in_force *rules,
+                                                    const struct own_setting *setting,
                                                     const struct ruling *disturbed)
 {
-    const struct policy_option *option = &state.policy.options[disturbed->option];
+    const struct policy_option *option = &rules->policy.options[disturbed->option];
     int before = kernel_get_int(setting->fd, option->level, option->optname);
     struct ruling own;
-    int result =
-        find_ruling(setting, SIBLING_SAME, &own) ? set_guarded(setting, &own) : make_call(setting);
+    int result = find_ruling(rules, setting, SIBLING_SAME, &own) ? set_guarded(rules, setting, &own)
+                                                                 : make_call(setting);
     if (result != 0)
         return result;
     if (disturbed->guard.held != NO_ACTION)
-        tune_force(setting->fd, &disturbed->sockinfo, &state.policy.actions[disturbed->guard.held]);
+        tune_force(rules, setting->fd, &disturbed->sockinfo,
+                   &rules->policy.actions[disturbed->guard.held]);
     else if (before >= 0)
         kernel_setsockopt(setting->fd, option->level, option->optname, &before, sizeof before);
     return succeed(setting);
 }
 
-int guarded_setsockopt(guarded_call *call, int fd, int level, int optname, const void *value,
-                       socklen_t length)
+int guarded_setsockopt(const struct rules_in_force *rules, const struct own_setting *setting)
 {
-    const struct own_setting setting = {call, fd, level, optname, value, length, errno};
     struct ruling ruling;
-    if (find_ruling(&setting, SIBLING_DISTURBS, &ruling))
-        return set_disturbing(&setting, &ruling);
-    return find_ruling(&setting, SIBLING_SAME, &ruling) ? set_guarded(&setting, &ruling)
-                                                        : make_call(&setting);
+    if (find_ruling(rules, setting, SIBLING_DISTURBS, &ruling))
+        return set_disturbing(rules, setting, &ruling);
+    return find_ruling(rules, setting, SIBLING_SAME, &ruling) ? set_guarded(rules, setting, &ruling)
+                                                              : make_call(setting);
 }

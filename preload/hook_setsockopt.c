@@ -9,22 +9,25 @@
 
 /* What a rule gives at connect() and the program sets itself is the program's, whatever the rule's
  * value: nobody undoes it when the socket is connected to another peer. */
-static void note_own(int fd, int level, int optname)
+static void note_own(const struct policy *policy, int fd, int level, int optname)
 {
-    for (uint32_t i = 0; i < state.policy.option_count; i++)
-        if (policy_option_is_set_by(&state.policy, i, level, optname, SIBLING_SAME))
-            reconnect_note_own(fd, i);
+    for (uint32_t i = 0; i < policy->option_count; i++)
+        if (policy_option_is_set_by(policy, i, level, optname, SIBLING_SAME))
+            reconnect_note_own(fd, policy, i);
 }
 
 /* Not in line: what hardly any call needs is to cost no call the saving of registers. */
 static __attribute__((noinline)) int set_watched(guarded_call *call, int fd, int level, int optname,
                                                  const void *value, socklen_t length)
 {
-    if (tunes_at(PHASE_BIT(PHASE_CONNECT) | PHASE_BIT(PHASE_CONNECTED)))
-        note_own(fd, level, optname);
-    if (state.guard_count != 0)
-        return guarded_setsockopt(call, fd, level, optname, value, length);
-    return call(fd, level, optname, value, length);
+    const struct rules_in_force *rules = rules_enter();
+    if (rules_act_at(rules, PHASE_BIT(PHASE_CONNECT) | PHASE_BIT(PHASE_CONNECTED)))
+        note_own(&rules->policy, fd, level, optname);
+    const struct own_setting setting = {call, fd, level, optname, value, length, errno};
+    int result = rules->guard_count != 0 ? guarded_setsockopt(rules, &setting)
+                                         : call(fd, level, optname, value, length);
+    rules_leave(rules);
+    return result;
 }
 
 static inline bool is_watched(void)

@@ -13,13 +13,13 @@
 
 /* Ask for the transport of the rule, and for what the program asked for where that fails; one line
  * in the trace either way. */
-static int open_socket(int domain, int type, int protocol, struct sockinfo *sockinfo,
-                       const struct policy_action *transport)
+static int open_socket(const struct rules_in_force *rules, int domain, int type, int protocol,
+                       struct sockinfo *sockinfo, const struct policy_action *transport)
 {
     if (transport == NULL)
         return real.socket(domain, type, protocol);
     int saved = errno, wanted;
-    __builtin_memcpy(&wanted, policy_string(&state.policy, transport->value), sizeof wanted);
+    __builtin_memcpy(&wanted, policy_string(&rules->policy, transport->value), sizeof wanted);
     int fd = real.socket(domain, type, wanted);
     int error = fd >= 0 ? 0 : errno;
     errno = saved;
@@ -28,27 +28,36 @@ static int open_socket(int domain, int type, int protocol, struct sockinfo *sock
     else
         fd = real.socket(domain, type, protocol);
     saved = errno;
-    trace_action(fd, sockinfo, PHASE_SOCKET, transport, error == 0 ? APPLIED_SET : APPLIED_FAILED,
-                 error);
+    trace_action(rules, &(const struct application){.sockinfo = sockinfo, .socket = OWN_SOCKET(fd)},
+                 PHASE_SOCKET, transport, error == 0 ? APPLIED_SET : APPLIED_FAILED, error);
     errno = saved;
+    return fd;
+}
+
+static int socket_by_rules(const struct rules_in_force *rules, int domain, int type, int protocol)
+{
+    struct sockinfo sockinfo;
+    if (!rules_act_at(rules, PHASE_BIT(PHASE_SOCKET)) ||
+        !sockinfo_at_socket(&sockinfo, domain, type, protocol))
+        return real.socket(domain, type, protocol);
+    struct decision decision;
+    tune_decide(rules, -1, &sockinfo, PHASE_SOCKET, PHASE_BIT(PHASE_SOCKET), &decision);
+    const struct policy_action *transport = apply_transport(&rules->policy, &decision, &sockinfo);
+    int fd = open_socket(rules, domain, type, protocol, &sockinfo, transport);
+    if (fd >= 0) {
+        int saved = errno;
+        tune_apply(rules, fd, &sockinfo, &decision, PHASE_BIT(PHASE_SOCKET));
+        errno = saved;
+    }
     return fd;
 }
 
 /* Not in line, so that other calls pass through with a small frame. */
 static __attribute__((noinline)) int socket_tuned(int domain, int type, int protocol)
 {
-    struct sockinfo sockinfo;
-    if (!sockinfo_at_socket(&sockinfo, domain, type, protocol))
-        return real.socket(domain, type, protocol);
-    struct decision decision;
-    tune_decide(-1, &sockinfo, PHASE_SOCKET, PHASE_BIT(PHASE_SOCKET), &decision);
-    const struct policy_action *transport = apply_transport(&state.policy, &decision, &sockinfo);
-    int fd = open_socket(domain, type, protocol, &sockinfo, transport);
-    if (fd >= 0) {
-        int saved = errno;
-        tune_apply(fd, &sockinfo, &decision, PHASE_BIT(PHASE_SOCKET));
-        errno = saved;
-    }
+    const struct rules_in_force *rules = rules_enter();
+    int fd = socket_by_rules(rules, domain, type, protocol);
+    rules_leave(rules);
     return fd;
 }
 

@@ -19,15 +19,15 @@
 
 /* What is decided by these rules is given; a `default` leaves what the maker of the socket has
  * set. */
-static void tune_inherited(int fd, struct sockinfo *sockinfo, const struct active *active,
-                           enum phase phase)
+static void tune_inherited(const struct rules_in_force *rules, int fd, struct sockinfo *sockinfo,
+                           const struct active *active, enum phase phase)
 {
     struct decision decision;
     unsigned phases = sockinfo_phases_behind(sockinfo);
-    learn_decision(&state.policy, active, OWN_SOCKET(fd), sockinfo, phase, phases, &decision);
+    learn_decision(&rules->policy, active, OWN_SOCKET(fd), sockinfo, phase, phases, &decision);
     if (sockinfo_is_connection(sockinfo))
-        apply_drop_early(&state.policy, &decision);
-    tune_apply_afterwards(fd, sockinfo, &decision, phases);
+        apply_drop_early(&rules->policy, &decision);
+    tune_apply_afterwards(rules, fd, sockinfo, &decision, phases);
 }
 
 static void adopt(int fd, const struct active *active)
@@ -35,20 +35,27 @@ static void adopt(int fd, const struct active *active)
     struct sockinfo sockinfo;
     if (!learn_history(OWN_SOCKET(fd), &sockinfo))
         return;
-    tune_inherited(fd, &sockinfo, active, PHASE_SOCKET);
+    tune_inherited(&state.rules, fd, &sockinfo, active, PHASE_SOCKET);
     if (active->count != 0 && (sockinfo.roles & ROLE_LISTEN) != 0) {
         waiting_count(fd);
         if (tunes_at(PHASE_FALLBACK))
             multipath_note_listener(fd, sockinfo.protocols);
     }
-    report_adopted(fd, &sockinfo);
+    report_adopted(&state.rules, fd, &sockinfo);
 }
 
-void adopt_accepted(int fd)
+void adopt_accepted(const struct rules_in_force *rules, int fd)
 {
     struct sockinfo sockinfo;
     sockinfo_at_accept(&sockinfo);
-    tune_inherited(fd, &sockinfo, &state.active, PHASE_ACCEPT);
+    tune_inherited(rules, fd, &sockinfo, &rules->active, PHASE_ACCEPT);
+}
+
+void adopt_listener(const struct rules_in_force *rules, int fd)
+{
+    struct sockinfo sockinfo;
+    if (learn_history(OWN_SOCKET(fd), &sockinfo) && (sockinfo.roles & ROLE_LISTEN) != 0)
+        tune_inherited(rules, fd, &sockinfo, &rules->active, PHASE_SOCKET);
 }
 
 /* The number in a directory entry's name, or -1. */
@@ -80,8 +87,8 @@ struct directory_entry {
 
 static bool has_rule_for_leaked(void)
 {
-    for (uint32_t i = 0; i < state.active.count; i++)
-        if ((state.policy.rules[state.active.rules[i]].flags & RULE_INHERITED) != 0)
+    for (uint32_t i = 0; i < state.rules.active.count; i++)
+        if ((state.rules.policy.rules[state.rules.active.rules[i]].flags & RULE_INHERITED) != 0)
             return true;
     return false;
 }
@@ -109,13 +116,13 @@ static void adopt_leaked(int first, const struct active *active)
 void adopt_sockets(int handed_over, bool reported)
 {
     for (int fd = 0; fd < handed_over; fd++)
-        adopt(fd, &state.active);
-    size_t size = state.active.count * sizeof(uint32_t);
+        adopt(fd, &state.rules.active);
+    size_t size = state.rules.active.count * sizeof(uint32_t);
     uint32_t *rules = NULL;
     struct active inherited = {NULL, 0};
     if (has_rule_for_leaked() && (rules = kernel_map(size)) != NULL)
-        inherited =
-            (struct active){rules, active_rules_inherited(&state.policy, &state.active, rules)};
+        inherited = (struct active){
+            rules, active_rules_inherited(&state.rules.policy, &state.rules.active, rules)};
     if (!confined_now() && (inherited.count != 0 || reported))
         adopt_leaked(handed_over, &inherited);
     if (rules != NULL)

@@ -6,7 +6,7 @@
 #ifndef SOCKTUNE_ADOPT_H
 #define SOCKTUNE_ADOPT_H
 
-#include <stdbool.h>
+#include "state.h"
 
 /*
  * Give the sockets that were handed over on purpose, descriptors below `handed_over`
@@ -18,6 +18,9 @@ void adopt_sockets(int handed_over, bool reported);
 
 /* Give a just accepted socket all that the rules say, also what it would have from its listener
  * had that been tuned when it connected. Async-signal-safe. Changes errno. */
-void adopt_accepted(int fd);
+void adopt_accepted(const struct rules_in_force *rules, int fd);
+
+/* Give a listener what new rules say. Async-signal-safe. Changes errno. */
+void adopt_listener(const struct rules_in_force *rules, int fd);
 
 #endif

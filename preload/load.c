@@ -256,18 +256,21 @@ static enum load_result no_rules(const struct settings *settings)
 }
 
 enum load_result load_policy(const struct settings *settings, struct own_executable *executable,
-                             struct policy *policy, void **extra, const char **rules)
+                             struct policy *policy, void **extra, struct rules_place *place)
 {
     static const char *const defaults[] = {DEFAULT_DIRECTORY, DEFAULT_FILE};
     struct statx root;
     struct attempt attempt = {settings, NULL, &root, executable, policy, extra};
     bool named = settings->rules != NULL && settings->rules[0] != 0;
     for (size_t i = 0; i < (named ? 1 : sizeof defaults / sizeof defaults[0]); i++) {
-        attempt.path = *rules = named ? settings->rules : defaults[i];
-        if (kernel_statx(AT_FDCWD, *rules, 0, &root) == 0)
+        attempt.path = place->path = named ? settings->rules : defaults[i];
+        if (kernel_statx(AT_FDCWD, attempt.path, 0, &root) == 0) {
+            place->device = statx_device(&root);
+            place->inode = root.stx_ino;
             return load_path(&attempt);
+        }
         if (named || (settings->strict && errno != ENOENT && errno != ENOTDIR))
-            return fail(settings, *rules,
+            return fail(settings, attempt.path,
                         errno == ENOENT ? "no such file or directory" : "cannot be read");
     }
     return no_rules(settings);

@@ -8,6 +8,13 @@
 #include "policy_reader.h"
 #include "process_start.h"
 
+/* Where the rules are. */
+struct rules_place {
+    const char *path; /* as it was named or is the default; NULL: nowhere */
+    uint64_t device;  /* as st_dev has it */
+    uint64_t inode;
+};
+
 enum load_result {
     LOAD_OK,     /* `policy` is ready */
     LOAD_NONE,   /* there are no rules */
@@ -16,11 +23,11 @@ enum load_result {
 
 /*
  * Load the policy for these settings: of its rules, those that could be for this program. `policy`
- * and *extra are as of policy_reader_take(). `rules` is set to the path the policy came from. With
+ * and *extra are as of policy_reader_take(). `place` is set to where the policy came from. With
  * settings->strict, rules that are broken or missing are LOAD_FAILED or LOAD_NONE with a message,
  * whatever was kept of earlier rules.
  */
 enum load_result load_policy(const struct settings *settings, struct own_executable *executable,
-                             struct policy *policy, void **extra, const char **rules);
+                             struct policy *policy, void **extra, struct rules_place *place);
 
 #endif

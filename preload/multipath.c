@@ -9,10 +9,9 @@
 #include <errno.h>
 #include <netinet/in.h>
 
-unsigned multipath_start(void)
+unsigned multipath_concerns(const struct rules_in_force *rules)
 {
-    return late_state != NULL && fallback_concerns(&state.policy, &state.active) ? PHASE_FALLBACK
-                                                                                 : 0;
+    return fallback_concerns(&rules->policy, &rules->active) ? PHASE_FALLBACK : 0;
 }
 
 static int protocol_of(int fd)
@@ -23,7 +22,7 @@ static int protocol_of(int fd)
 void multipath_note_listener(int fd, unsigned protocols)
 {
     int saved = errno;
-    if ((protocols & PROTOCOL_MPTCP) != 0 &&
+    if (late_state != NULL && (protocols & PROTOCOL_MPTCP) != 0 &&
         (protocols == PROTOCOL_MPTCP || protocol_of(fd) == IPPROTO_MPTCP))
         __atomic_store_n(&late_state->multipath, true, __ATOMIC_RELAXED);
     errno = saved;

@@ -12,11 +12,13 @@
 #include "late_state.h"
 #include "state.h"
 
-/* In state.phases, beside the PHASE_BIT()s: there are rules to which it matters. */
+#include <stddef.h>
+
+/* Beside the PHASE_BIT()s of the rules in force: there are some to which it matters. */
 #define PHASE_FALLBACK PHASE_BIT(PHASE_COUNT)
 
-/* PHASE_FALLBACK, or 0. For the constructor, after late_state_start(). */
-unsigned multipath_start(void);
+/* PHASE_FALLBACK, or 0. Pure. */
+unsigned multipath_concerns(const struct rules_in_force *rules);
 
 /* Note what has been found out about a listener: `protocols` is a set of what it may be, and the
  * listener is asked only if that leaves it open. Keeps errno. */
@@ -25,7 +27,8 @@ void multipath_note_listener(int fd, unsigned protocols);
 /* May there be a listener of MPTCP? */
 static inline bool multipath_any(void)
 {
-    return __builtin_expect(__atomic_load_n(&late_state->multipath, __ATOMIC_RELAXED), 0);
+    return late_state != NULL &&
+           __builtin_expect(__atomic_load_n(&late_state->multipath, __ATOMIC_RELAXED), 0);
 }
 
 /* Is `fd` a plain TCP socket, accepted from a listener of MPTCP? Changes errno. */

@@ -79,10 +79,10 @@ void reconnect_note_given(int fd, uint32_t given)
         add(fd, given);
 }
 
-void reconnect_note_own(int fd, uint32_t option)
+void reconnect_note_own(int fd, const struct policy *policy, uint32_t option)
 {
     if (has_note(fd))
-        add(fd, (uint64_t)undo_bit(option) << OWN_SHIFT);
+        add(fd, (uint64_t)undo_bit_of_option(policy, option) << OWN_SHIFT);
 }
 
 struct undo_notes reconnect_notes(int fd)

@@ -37,7 +37,7 @@ bool reconnect_accepts_tcp(int fd);
 void reconnect_note_given(int fd, uint32_t given);
 
 /* The program sets policy->options[option] of `fd` itself. */
-void reconnect_note_own(int fd, uint32_t option);
+void reconnect_note_own(int fd, const struct policy *policy, uint32_t option);
 
 struct undo_notes reconnect_notes(int fd);
 

@@ -17,6 +17,7 @@
  */
 #include "report.h"
 
+#include "bytes.h"
 #include "compat.h"
 #include "confined.h"
 #include "kernel.h"
@@ -50,10 +51,9 @@ struct report_state {
     uint64_t netns; /* of the ring, 0: there has been none yet */
     /* The first descriptor that the helper has still to be told of, or OLD_NONE. */
     uint32_t next_old;
-    /* By option of the policy: what report_option() was told last. */
-    uint16_t results[POLICY_OPTIONS_MAX];
-    struct record_maker maker;
-    struct register_plan plan;
+    uint64_t names;            /* struct rules_report: those that the helper has */
+    uint64_t generation;       /* the newest rules whose names it has, or is about to get */
+    struct rules_report begin; /* of the rules of the start */
     struct transient transient;
 };
 
@@ -96,28 +96,61 @@ static __attribute__((noinline)) void note_netns(uint64_t netns)
     reporter->netns = netns;
 }
 
-/* The ring to write to, or NULL. */
-static struct ring *find_ring(uint64_t now)
+/* Are the names of these rules, which are new, still to be told? */
+static bool has_new_names(const struct rules_in_force *rules)
+{
+    return __builtin_expect(
+        __atomic_load_n(&reporter->generation, __ATOMIC_RELAXED) < rules->generation, 0);
+}
+
+/* For this thread to tell? Not if they are the names that the helper has. */
+static bool claim_new_names(const struct rules_in_force *rules)
+{
+    uint64_t known = __atomic_load_n(&reporter->generation, __ATOMIC_RELAXED);
+    return known < rules->generation &&
+           __atomic_compare_exchange_n(&reporter->generation, &known, rules->generation, false,
+                                       __ATOMIC_RELAXED, __ATOMIC_RELAXED) &&
+           __atomic_load_n(&reporter->names, __ATOMIC_RELAXED) != rules->report->names;
+}
+
+static void register_rules(const struct rules_in_force *rules, uint64_t now, bool due)
 {
     struct register_state *registered = &reporter->registered;
-    if (!confined_now() && register_is_due(registered, now) && !own_pid_is_borrowed()) {
-        register_again(registered, &reporter->plan, own_pid(), now);
-        if (registered->ring != NULL && ring_is_read(registered->ring, now))
-            __atomic_store_n(&reporter->next_old, 0, __ATOMIC_RELAXED);
-    }
+    if (!claim_new_names(rules) && !due)
+        return;
+    register_again(registered, &rules->report->plan, own_pid(), now);
+    if (registered->ring == NULL || !ring_is_read(registered->ring, now))
+        return;
+    __atomic_store_n(&reporter->names, rules->report->names, __ATOMIC_RELAXED);
+    __atomic_store_n(&reporter->next_old, 0, __ATOMIC_RELAXED);
+}
+
+/* The ring to write to, or NULL. */
+static struct ring *find_ring(const struct rules_in_force *rules, uint64_t now)
+{
+    struct register_state *registered = &reporter->registered;
+    bool due = !confined_now() && register_is_due(registered, now);
+    if ((due || (has_new_names(rules) && !confined_now())) && !own_pid_is_borrowed())
+        register_rules(rules, now, due);
     struct ring *ring = __atomic_load_n(&registered->ring, __ATOMIC_ACQUIRE);
     if (ring != NULL && ring->header.netns != reporter->netns)
         note_netns(ring->header.netns);
     return ring;
 }
 
+/* Does the helper know the rules of these records? */
+static bool are_named(const struct rules_in_force *rules)
+{
+    return __atomic_load_n(&reporter->names, __ATOMIC_RELAXED) == rules->report->names;
+}
+
 /* --- records -----------------------------------------------------------------------------------
  */
 
 /* Does its rule want the connection itself passed to the helper? */
-static bool wants_handoff(const struct record *record)
+static bool wants_handoff(const struct rules_in_force *rules, const struct record *record)
 {
-    const struct policy_rule *rule = record_rule(&reporter->maker, record);
+    const struct policy_rule *rule = record_rule(&rules->report->maker, record);
     return rule != NULL && record->kind != RECORD_LISTEN && record->kind != RECORD_DATAGRAM &&
            (record->flags & (RECORD_REFUSED | RECORD_UNANSWERED)) == 0 &&
            ((rule->flags & RULE_HANDOFF_SOCKET) != 0 ||
@@ -144,33 +177,37 @@ struct report_head {
 };
 
 /* Not in line, so that the hooks' frames stay small. */
-static __attribute__((noinline)) void report(int fd, struct sockinfo *sockinfo,
+static __attribute__((noinline)) void report(const struct rules_in_force *rules, int fd,
+                                             struct sockinfo *sockinfo,
                                              const struct decision *decided,
                                              const struct report_head *head)
 {
     const uint64_t now = now_ns();
     struct record record = {
         .kind = (uint8_t)head->kind, .flags = head->flags, .cookie = head->cookie, .time_ns = now};
-    struct ring *ring = find_ring(now);
+    struct ring *ring = find_ring(rules, now);
     if (ring == NULL)
         return;
     record.pid = own_pid();
-    if (!record_fill(&reporter->maker, fd, sockinfo, decided, &record))
+    if (!record_fill(&rules->report->maker, fd, sockinfo, decided, &record))
         return;
     if (!is_of_namespace(ring, fd)) {
         ring_drop(ring);
         return;
     }
     record.time_ns -= age_of(fd, record.cookie);
+    const bool wants = wants_handoff(rules, &record);
+    if (!are_named(rules))
+        record.rule = RECORD_RULE_UNNAMED;
     ring_put(ring, &record);
     if (record.kind == RECORD_DATAGRAM)
         (void)reconnect_note_reported(fd);
-    if (!wants_handoff(&record))
+    if (!wants)
         return;
     if (confined_now() || !ring_is_answered(ring, reporter->registered.given, now))
         ring_withhold(ring);
     else
-        hand_off(&reporter->plan, ring, fd, &record);
+        hand_off(&rules->report->plan, ring, fd, &record);
 }
 
 /* Ask a listener once what its accepted sockets would have to be asked each. */
@@ -182,13 +219,13 @@ static void note_listener(int fd)
         reconnect_note_accepts_tcp(fd);
 }
 
-void report_adopted(int fd, const struct sockinfo *history)
+void report_adopted(const struct rules_in_force *rules, int fd, const struct sockinfo *history)
 {
     struct sockinfo sockinfo = *history;
     unsigned roles = sockinfo.roles;
-    if (reporter == NULL || (sockinfo.known & FACT_ROLE) == 0)
+    if (rules->reports == 0 || (sockinfo.known & FACT_ROLE) == 0)
         return;
-    report(fd, &sockinfo, NULL,
+    report(rules, fd, &sockinfo, NULL,
            &(struct report_head){.kind = (roles & ROLE_LISTEN) != 0     ? RECORD_LISTEN
                                          : (roles & ROLE_ACCEPT) != 0   ? RECORD_ACCEPT
                                          : (roles & ROLE_DATAGRAM) != 0 ? RECORD_DATAGRAM
@@ -200,7 +237,8 @@ void report_adopted(int fd, const struct sockinfo *history)
 
 /* The next few descriptors, but for `told`, which is reported already. The kernel gives out the
  * lowest number that is free: where a whole row behind the one in use is, there are no more. */
-static __attribute__((noinline)) void report_old(int in_use, int told)
+static __attribute__((noinline)) void report_old(const struct rules_in_force *rules, int in_use,
+                                                 int told)
 {
     uint32_t first = __atomic_load_n(&reporter->next_old, __ATOMIC_RELAXED);
     if (first == OLD_NONE || confined_now() ||
@@ -214,20 +252,20 @@ static __attribute__((noinline)) void report_old(int in_use, int told)
             continue;
         errno = 0;
         if (learn_history(OWN_SOCKET(fd), &sockinfo))
-            report_adopted(fd, &sockinfo);
+            report_adopted(rules, fd, &sockinfo);
         any |= errno != EBADF;
     }
     if (!any)
         __atomic_store_n(&reporter->next_old, OLD_NONE, __ATOMIC_RELAXED);
 }
 
-static void report_new(int fd, struct sockinfo *sockinfo, const struct decision *decided,
-                       const struct report_head *head)
+static void report_new(const struct rules_in_force *rules, int fd, struct sockinfo *sockinfo,
+                       const struct decision *decided, const struct report_head *head)
 {
     int saved = errno;
-    report(fd, sockinfo, decided, head);
+    report(rules, fd, sockinfo, decided, head);
     if (__builtin_expect(__atomic_load_n(&reporter->next_old, __ATOMIC_RELAXED) != OLD_NONE, 0))
-        report_old(fd, fd);
+        report_old(rules, fd, fd);
     errno = saved;
 }
 
@@ -247,60 +285,63 @@ bool report_knows_listener(int listener)
            reconnect_accepts_tcp(listener);
 }
 
-void report_moment(struct sockinfo *sockinfo)
+void report_moment(const struct rules_in_force *rules, struct sockinfo *sockinfo)
 {
-    if (reporter == NULL || !reporter->plan.trials)
+    if (rules->report == NULL || !rules->report->plan.trials)
         return;
     uint64_t now = now_ns();
-    const struct ring *ring = find_ring(now);
-    if (ring == NULL || !ring_is_read(ring, now))
+    const struct ring *ring = find_ring(rules, now);
+    if (ring == NULL || !ring_is_read(ring, now) || !are_named(rules))
         return;
     sockinfo->moment.time_ns = now;
     sockinfo->moment.ended = __atomic_load_n(&ring->header.ended, __ATOMIC_RELAXED);
     sockinfo->known |= FACT_MOMENT;
 }
 
-bool report_finds_ring(void)
+bool report_finds_ring(const struct rules_in_force *rules)
 {
-    return find_ring(now_ns()) != NULL;
+    return find_ring(rules, now_ns()) != NULL;
 }
 
-uint64_t report_connecting(int fd, struct sockinfo *sockinfo)
+uint64_t report_connecting(const struct rules_in_force *rules, int fd, struct sockinfo *sockinfo)
 {
     struct record record = {.kind = RECORD_CONNECT, .flags = RECORD_BEGUN, .time_ns = now_ns()};
-    struct ring *ring = find_ring(record.time_ns);
+    struct ring *ring = find_ring(rules, record.time_ns);
     if (ring == NULL || !ring_keeps_up(ring) ||
-        !record_fill_begun(&reporter->maker, fd, sockinfo, &record))
+        !record_fill_begun(&rules->report->maker, fd, sockinfo, &record))
         return 0;
     record.pid = own_pid();
     record.time_ns -= age_of(fd, record.cookie);
+    if (!are_named(rules))
+        record.rule = RECORD_RULE_UNNAMED;
     /* The helper knows a connection of MPTCP by its addresses, which are not settled yet. */
     if (record.protocol != IPPROTO_MPTCP)
         ring_put(ring, &record);
     return record.cookie;
 }
 
-void report_connect(int fd, struct sockinfo *sockinfo, const struct decision *decided,
-                    uint64_t cookie, int error)
+void report_connect(const struct rules_in_force *rules, int fd, struct sockinfo *sockinfo,
+                    const struct decision *decided, uint64_t cookie, int error)
 {
     /* A call that was interrupted goes on without the caller. */
     const uint8_t flags = error == 0 || error == EINTR ? 0
                           : error == ECONNREFUSED      ? RECORD_REFUSED
                                                        : RECORD_UNANSWERED;
-    report_new(fd, sockinfo, decided,
+    report_new(rules, fd, sockinfo, decided,
                &(struct report_head){.kind = RECORD_CONNECT, .flags = flags, .cookie = cookie});
 }
 
-void report_accept(int fd, struct sockinfo *sockinfo, const struct decision *decided)
+void report_accept(const struct rules_in_force *rules, int fd, struct sockinfo *sockinfo,
+                   const struct decision *decided)
 {
-    report_new(fd, sockinfo, decided, &(struct report_head){.kind = RECORD_ACCEPT});
+    report_new(rules, fd, sockinfo, decided, &(struct report_head){.kind = RECORD_ACCEPT});
 }
 
-void report_listen(int fd)
+void report_listen(const struct rules_in_force *rules, int fd)
 {
     struct sockinfo sockinfo;
     sockinfo_at_listen(&sockinfo);
-    report_new(fd, &sockinfo, NULL, &(struct report_head){.kind = RECORD_LISTEN});
+    report_new(rules, fd, &sockinfo, NULL, &(struct report_head){.kind = RECORD_LISTEN});
     int saved = errno;
     note_listener(fd);
     errno = saved;
@@ -310,41 +351,64 @@ void report_listen(int fd)
  */
 
 /* Under a filter, a program that only sends may not have foreseen the calls that a record takes. */
-void report_bound(int fd, const struct sockaddr *address, socklen_t length)
+void report_bound(const struct rules_in_force *rules, int fd, const struct sockaddr *address,
+                  socklen_t length)
 {
     struct sockinfo sockinfo;
     int saved = errno;
     if (!confined_now() && sockinfo_at_address(&sockinfo, PHASE_BIND, address, length) &&
         (sockinfo.families & FAMILY_IP) != 0)
-        report_new(fd, &sockinfo, NULL, &(struct report_head){.kind = RECORD_DATAGRAM});
+        report_new(rules, fd, &sockinfo, NULL, &(struct report_head){.kind = RECORD_DATAGRAM});
     errno = saved;
 }
 
 /* Not in line, so that the hooks' frames stay small. */
-static __attribute__((noinline)) void report_first_sent(int fd)
+static __attribute__((noinline)) void report_first_sent(const struct rules_in_force *rules, int fd)
 {
     struct sockinfo sockinfo;
     if (learn_history(OWN_SOCKET(fd), &sockinfo) && sockinfo.protocols == PROTOCOL_UDP)
-        report_new(fd, &sockinfo, NULL, &(struct report_head){.kind = RECORD_DATAGRAM});
+        report_new(rules, fd, &sockinfo, NULL, &(struct report_head){.kind = RECORD_DATAGRAM});
+}
+
+static void report_sent_by(const struct rules_in_force *rules, int fd)
+{
+    if ((rules->reports & ROLE_DATAGRAM) == 0 || !report_finds_ring(rules))
+        return;
+    /* It may be the only call by which a helper that started later learns of the sockets. */
+    if (__atomic_load_n(&reporter->next_old, __ATOMIC_RELAXED) != OLD_NONE)
+        report_old(rules, fd, -1);
+    else if (!reconnect_note_reported(fd) && !confined_now())
+        report_first_sent(rules, fd);
 }
 
 void report_sent(int fd)
 {
     int saved = errno;
-    if (report_finds_ring()) {
-        /* It may be the only call by which a helper that started later learns of the sockets. */
-        if (__atomic_load_n(&reporter->next_old, __ATOMIC_RELAXED) != OLD_NONE)
-            report_old(fd, -1);
-        else if (!reconnect_note_reported(fd) && !confined_now())
-            report_first_sent(fd);
-    }
+    if (rules_are_idle(ROLE_DATAGRAM))
+        return;
+    const struct rules_in_force *rules = rules_enter();
+    report_sent_by(rules, fd);
+    rules_leave(rules);
     errno = saved;
 }
 
-void report_option(uint32_t option, unsigned result)
+void report_option(const struct rules_in_force *rules, uint32_t option, unsigned result)
 {
-    if (reporter != NULL)
-        __atomic_store_n(&reporter->results[option], (uint16_t)result, __ATOMIC_RELAXED);
+    if (rules->report != NULL)
+        __atomic_store_n(&rules->report->results[option], (uint16_t)result, __ATOMIC_RELAXED);
+}
+
+/* Not one of the hooks of a program without `live` calls this. */
+void report_stay_registered(const struct rules_in_force *rules)
+{
+    struct timespec now = {0, 0};
+    real_clock_gettime(CLOCK_REALTIME_COARSE, &now);
+    const uint64_t now_ns = (uint64_t)now.tv_sec * SECOND_NS + (uint64_t)now.tv_nsec;
+    if (!register_is_wanted(&reporter->registered, now_ns))
+        return;
+    int saved = errno;
+    find_ring(rules, now_ns);
+    errno = saved;
 }
 
 /* --- start -------------------------------------------------------------------------------------
@@ -360,26 +424,55 @@ static void after_fork_in_child(void)
     transient_after_fork_in_child(&reporter->transient);
 }
 
-unsigned report_start(const struct helper_environment *environment)
+/* FNV of the names that records of these rules refer to, in their order. */
+static uint64_t hash_names(const struct register_plan *plan)
 {
-    unsigned roles = record_roles(&state.policy, &state.active);
+    const uint32_t from = plan->live_to;
+    return bytes_hash(BYTES_HASH_BEGIN, plan->names + from, plan->names_size - from);
+}
+
+static void prepare(struct rules_in_force *rules, struct rules_report *report,
+                    const struct helper_environment *environment, const struct register_live *live)
+{
+    struct register_plan *plan = &report->plan;
+    rules->reports = record_roles(&rules->policy, &rules->active);
+    rules->report = report;
+    register_prepare(plan, environment, state.program, &rules->policy, &rules->active, live);
+    plan->generation = rules->generation;
+    plan->transient = &reporter->transient;
+    report->names = hash_names(plan);
+    report->maker = (struct record_maker){.policy = &rules->policy,
+                                          .active = &rules->active,
+                                          .results = report->results,
+                                          .rules_named = plan->head.rule_count};
+}
+
+void report_prepare(struct rules_in_force *rules, const struct register_live *live)
+{
+    struct rules_report *report = rules->report;
+    /* An environment of which nothing is known leaves the addresses as they are. */
+    __builtin_memset(report, 0, sizeof *report);
+    __builtin_memcpy(report->plan.helpers, reporter->begin.plan.helpers,
+                     sizeof report->plan.helpers);
+    prepare(rules, report, NULL, live);
+}
+
+void report_start(const struct helper_environment *environment, const struct register_live *live)
+{
+    struct rules_in_force *rules = &state.rules;
+    unsigned roles = record_roles(&rules->policy, &rules->active);
     /* A filter that was there before may kill the program for what registering takes. */
-    if (roles == 0 || confined_now())
-        return 0;
+    if ((roles == 0 && live == NULL) || confined_now())
+        return;
     struct report_state *made = kernel_map(sizeof *made);
     if (made == NULL || real_clock_gettime == NULL || !own_pid_start())
-        return 0;
+        return;
     made->births = kernel_map(BIRTHS * sizeof *made->births);
     made->registered.distance = REGISTER_DISTANCE_NS;
-    register_prepare(&made->plan, environment, state.program, &state.policy, &state.active, NULL);
-    made->maker = (struct record_maker){.policy = &state.policy,
-                                        .active = &state.active,
-                                        .results = made->results,
-                                        .rules_named = made->plan.head.rule_count};
-    made->plan.transient = &made->transient;
     reporter = made;
+    prepare(rules, &made->begin, environment, live);
+    made->names = made->begin.names;
     real_at_fork(before_fork, after_fork_in_child);
-    find_ring(now_ns());
+    find_ring(rules, now_ns());
     made->next_old = OLD_NONE; /* adopt_sockets() tells of them all */
-    return roles;
 }

@@ -15,6 +15,7 @@
 #include "confined.h"
 #include "inherited.h"
 #include "kernel.h"
+#include "listeners.h"
 #include "load.h"
 #include "multipath.h"
 #include "own_executable.h"
@@ -23,6 +24,7 @@
 #include "real.h"
 #include "reconnect.h"
 #include "report.h"
+#include "rules_begin.h"
 #include "take_defaults.h"
 #include "text.h"
 #include "trace.h"
@@ -36,86 +38,102 @@
 
 #define EXIT_BAD_RULES 78 /* EX_CONFIG of sysexits.h */
 
-/* The options whose setting by the program concerns an active rule, without repetition. */
-static void collect_guards(uint16_t *guards)
-{
-    const struct policy *policy = &state.policy;
-    bool seen[POLICY_OPTIONS_MAX] = {false};
-    for (uint32_t i = 0; i < state.active.count; i++) {
-        const struct policy_rule *rule = &policy->rules[state.active.rules[i]];
-        for (uint32_t a = 0; a < rule->actions.count; a++) {
-            const struct policy_action *action = &policy->actions[rule->actions.first + a];
-            if (!policy_is_guard(action) || seen[action->option])
-                continue;
-            seen[action->option] = true;
-            guards[state.guard_count++] = action->option;
-        }
-    }
-    state.guards = guards;
-}
-
 /* Does a rule ask for more than getsockopt() and setsockopt()? `default` looks at fresh sockets,
  * `force` and `ignore` at send queues, to learn what a socket is. */
 static bool asks_for_more(const struct policy_rule *rule)
 {
     bool more = (rule->flags & (RULE_REPORT | RULE_INHERITED)) != 0;
     for (uint32_t a = 0; a < rule->actions.count && !more; a++)
-        more = state.policy.actions[rule->actions.first + a].mode != MODE_SET;
+        more = state.rules.policy.actions[rule->actions.first + a].mode != MODE_SET;
     return more;
 }
 
-/* Whether a filter was there before is asked only where it matters: it takes time. */
-static void watch_confinement(void)
+/* Whether a filter was there before is asked only where it matters: it takes time. What new rules
+ * will ask for is not known. */
+static void watch_confinement(bool lives)
 {
-    bool more = false;
-    for (uint32_t i = 0; i < state.active.count && !more; i++)
-        more = asks_for_more(&state.policy.rules[state.active.rules[i]]);
+    const struct rules_in_force *rules = &state.rules;
+    bool more = lives;
+    for (uint32_t i = 0; i < rules->active.count && !more; i++)
+        more = asks_for_more(&rules->policy.rules[rules->active.rules[i]]);
     confined_watch(more && confined_at_start());
 }
 
 /* At a time when making and closing sockets disturbs nobody. */
-static const struct default_value *take_defaults(void)
+static const struct default_value *take_defaults(const struct rules_in_force *rules)
 {
-    unsigned families = defaults_families(&state.policy, &state.active);
+    unsigned families = defaults_families(&rules->policy, &rules->active);
     struct default_value *defaults = NULL;
     if (families != 0 && !confined_now())
-        defaults = kernel_map((size_t)DEFAULT_KINDS * state.policy.option_count * sizeof *defaults);
+        defaults =
+            kernel_map((size_t)DEFAULT_KINDS * rules->policy.option_count * sizeof *defaults);
     if (defaults != NULL)
-        defaults_take(&state.policy, &state.active, families, defaults);
+        defaults_take(&rules->policy, &rules->active, families, defaults);
     return defaults;
 }
 
-static unsigned phases_of_active_rules(void)
+/* What the constructor has found out. */
+struct found {
+    const struct settings *settings;
+    struct identity identity;
+    struct rules_place place;
+};
+
+/* Is the program to take new rules? One that runs with privileges that its caller has not is to be
+ * given none by anybody. */
+static bool is_to_live(const struct found *found)
 {
-    unsigned phases = 0;
-    for (uint32_t i = 0; i < state.active.count; i++)
-        phases |= state.policy.rules[state.active.rules[i]].phases;
-    return phases;
+    return (found->settings->live || (state.rules.policy.flags & POLICY_LIVE) != 0) &&
+           !found->settings->secure;
 }
 
-/* Everything that depends on which rules are for this program. `extra` is the room behind the
- * policy: active rules first, then guards. */
-static void publish(const struct identity *identity, void *extra,
-                    const struct helper_environment *helper, int handed_over)
+/* Prepare for new rules, if any, and for reports. False: there will be no new rules. */
+static bool start_reports(const struct found *found, bool lives)
 {
-    uint32_t *rules = extra;
-    if (state.policy.rule_count == 0)
+    const struct helper_environment helper = {.socket = found->settings->helper,
+                                              .runtime = found->settings->runtime};
+    const struct live_begin begin = {.identity = &found->identity,
+                                     .rules = found->place.path,
+                                     .device = found->place.device,
+                                     .inode = found->place.inode};
+    struct register_live plan;
+    lives = lives && !confined_now() && live_start(&begin, &plan);
+    report_start(&helper, lives ? &plan : NULL);
+    if (lives && state.rules.report == NULL)
+        live_state = NULL;
+    return live_state != NULL;
+}
+
+/* What the hooks ask first. */
+static void open_hooks(bool lives)
+{
+    const struct rules_in_force *rules = &state.rules;
+    state.guard_count = lives ? 1 : rules->guard_count;
+    __atomic_store_n(&state.reports, lives ? ROLE_ALL : rules->reports, __ATOMIC_RELEASE);
+    __atomic_store_n(&state.phases, lives ? PHASE_ALL | PHASE_FALLBACK : rules->phases,
+                     __ATOMIC_RELEASE);
+}
+
+/* Everything that depends on which rules are for this program. */
+static void put_in_force(const struct found *found, void *extra)
+{
+    struct rules_in_force *rules = &state.rules;
+    bool lives = is_to_live(found);
+    if (rules->policy.rule_count != 0)
+        (void)rules_begin(rules, &found->identity, extra, SIZE_MAX);
+    if (rules->active.count == 0 && !lives)
         return;
-    state.active.rules = rules;
-    state.active.count = active_rules(&state.policy, identity, rules);
-    if (state.active.count == 0)
-        return;
-    collect_guards((uint16_t *)(rules + state.active.count));
-    watch_confinement();
-    state.defaults = take_defaults();
-    unsigned phases = phases_of_active_rules();
-    unsigned reported = report_start(helper);
-    if ((phases & (PHASE_BIT(PHASE_CONNECT) | PHASE_BIT(PHASE_CONNECTED))) != 0 || reported != 0)
+    watch_confinement(lives);
+    rules->defaults = take_defaults(rules);
+    lives = start_reports(found, lives);
+    if (lives || rules_act_at(rules, PHASE_BIT(PHASE_CONNECT) | PHASE_BIT(PHASE_CONNECTED)) ||
+        rules->reports != 0)
         reconnect_start();
-    __atomic_store_n(&state.reports, reported, __ATOMIC_RELEASE);
-    __atomic_store_n(&state.phases, phases | multipath_start(), __ATOMIC_RELEASE);
-    if (handed_over != 0 && (phases != 0 || reported != 0))
-        adopt_sockets(handed_over, reported != 0);
+    if (lives)
+        listeners_start();
+    open_hooks(lives);
+    if (found->settings->handed_over != 0 && (rules->phases != 0 || rules->reports != 0))
+        adopt_sockets(found->settings->handed_over, rules->reports != 0);
 }
 
 static bool asks_for_path(const struct policy *policy)
@@ -143,36 +161,55 @@ static void keep_names(const char *argv0, const char *trace)
     state.trace = path.bytes;
 }
 
+/* Who the program is, as far as rules ask, or may ask later. */
+static void find_identity(struct found *found, struct own_executable *executable, char *cgroup)
+{
+    const struct policy *policy = &state.rules.policy;
+    bool lives = is_to_live(found);
+    if (policy->rule_count != 0 || lives)
+        own_executable_find(executable,
+                            lives || asks_for_path(policy) ? EXECUTABLE_PATH : EXECUTABLE_NAME);
+    found->identity.executable = executable->path;
+    if (lives || (policy_needs(policy) & NEED_CGROUP) != 0)
+        found->identity.cgroup = process_start_cgroup(cgroup, PATH_MAX);
+}
+
+/* Rules of which none is for this program are forgotten, but for what is said of all. */
+static void keep_policy(struct policy *policy)
+{
+    if (state.rules.active.count != 0) {
+        policy_protect(policy);
+        return;
+    }
+    policy_release(policy);
+    *policy = (struct policy){.checksum = policy->checksum,
+                              .flags = policy->flags,
+                              .rule_total = policy->rule_total,
+                              .failure = ""};
+}
+
 static void tune_program(const struct process_start *start, const struct settings *settings)
 {
     struct own_executable executable;
     char cgroup[PATH_MAX];
-    struct identity identity = {
-        .argv = start->argv, .uid = settings->owner.uid, .gid = (uint32_t)getauxval(AT_EGID)};
+    struct found found = {.settings = settings,
+                          .identity = {.argv = start->argv,
+                                       .uid = settings->owner.uid,
+                                       .gid = (uint32_t)getauxval(AT_EGID)}};
+    struct policy *policy = &state.rules.policy;
     void *extra = NULL;
-    const char *rules;
     keep_names(start->argv[0], settings->trace);
     trace_journal(settings->journal);
     own_executable_begin(&executable, start->argv[0]);
-    enum load_result loaded = load_policy(settings, &executable, &state.policy, &extra, &rules);
+    enum load_result loaded = load_policy(settings, &executable, policy, &extra, &found.place);
     if (loaded != LOAD_OK && settings->strict)
         kernel_call(SYS_exit_group, EXIT_BAD_RULES);
     if (loaded != LOAD_OK)
         return;
-    if (state.policy.rule_count != 0)
-        own_executable_find(&executable,
-                            asks_for_path(&state.policy) ? EXECUTABLE_PATH : EXECUTABLE_NAME);
-    identity.executable = executable.path;
-    if ((policy_needs(&state.policy) & NEED_CGROUP) != 0)
-        identity.cgroup = process_start_cgroup(cgroup, sizeof cgroup);
-    const struct helper_environment helper = {.socket = settings->helper,
-                                              .runtime = settings->runtime};
-    publish(&identity, extra, &helper, settings->handed_over);
-    if (state.active.count == 0)
-        policy_release(&state.policy);
-    else
-        policy_protect(&state.policy);
-    trace_start(rules);
+    find_identity(&found, &executable, cgroup);
+    put_in_force(&found, extra);
+    keep_policy(policy);
+    trace_start(found.place.path);
 }
 
 __attribute__((constructor)) static void start(int argc, char **argv, char **environment)

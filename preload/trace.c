@@ -15,15 +15,6 @@ static struct {
     uint64_t inode;
 } journal;
 
-/* A device as st_dev has it. makedev(3) is a function of libc where the compiler does not inline.
- */
-static uint64_t device_number(const struct statx *file)
-{
-    uint64_t major = file->stx_dev_major, minor = file->stx_dev_minor;
-    return (major & 0xfff) << 8 | (major & ~0xfffull) << 32 | (minor & 0xff) |
-           (minor & ~0xffull) << 12;
-}
-
 static const char *read_number(const char *text, uint64_t *number)
 {
     *number = 0;
@@ -47,7 +38,7 @@ bool trace_may_use_stderr(void)
     if (kernel_statx(STDERR_FILENO, "", AT_EMPTY_PATH, &file) != 0)
         return false;
     return (file.stx_mode & S_IFMT) != S_IFSOCK ||
-           (journal.inode == file.stx_ino && journal.device == device_number(&file));
+           (journal.inode == file.stx_ino && journal.device == statx_device(&file));
 }
 
 /* A file that somebody else may have put there: a link to another file, a FIFO that nobody reads, a
@@ -80,59 +71,80 @@ static void write_line(struct text *line, const char *where)
     kernel_close(fd);
 }
 
-static struct trace_program this_program(void)
+static struct trace_program this_program(const struct rules_in_force *rules)
 {
     return (struct trace_program){
-        .policy = &state.policy, .name = state.program, .pid = kernel_call(SYS_getpid)};
+        .policy = &rules->policy, .name = state.program, .pid = kernel_call(SYS_getpid)};
 }
 
 /* Not in line: a hook that does not trace needs no room for a line. */
-static __attribute__((noinline)) void write_action(int fd, const struct sockinfo *sockinfo,
-                                                   enum phase phase,
+static __attribute__((noinline)) void write_action(const struct rules_in_force *rules,
+                                                   const struct trace_socket *socket,
                                                    const struct policy_action *action,
                                                    enum applied result, int error)
 {
     char bytes[TRACE_LINE_BYTES];
     struct text line = TEXT(bytes);
-    const struct trace_program program = this_program();
-    const struct trace_socket socket = {trace_call_name(phase), fd, sockinfo};
-    trace_line_action(&line, &program, &socket, action, result, error);
+    const struct trace_program program = this_program(rules);
+    trace_line_action(&line, &program, socket, action, result, error);
     write_line(&line, state.trace);
 }
 
-void trace_action(int fd, const struct sockinfo *sockinfo, enum phase phase,
-                  const struct policy_action *action, enum applied result, int error)
+void trace_action(const struct rules_in_force *rules, const struct application *application,
+                  enum phase phase, const struct policy_action *action, enum applied result,
+                  int error)
 {
-    if (__builtin_expect(state.trace != NULL, 0))
-        write_action(fd, sockinfo, phase, action, result, error);
+    if (__builtin_expect(state.trace == NULL, 1))
+        return;
+    const struct trace_socket socket = {trace_call_name(phase), application->socket->fd,
+                                        application->sockinfo};
+    write_action(rules, &socket, action, result, error);
 }
 
-void trace_swallowed(int fd, const struct sockinfo *sockinfo, uint32_t option, uint32_t held)
+void trace_swallowed(const struct rules_in_force *rules, int fd, const struct sockinfo *sockinfo,
+                     uint32_t option, uint32_t held)
 {
     if (__builtin_expect(state.trace == NULL, 1))
         return;
     char bytes[TRACE_LINE_BYTES];
     struct text line = TEXT(bytes);
-    const struct trace_program program = this_program();
+    const struct trace_program program = this_program(rules);
     const struct trace_socket socket = {"setsockopt", fd, sockinfo};
     trace_line_swallowed(&line, &program, &socket, option, held);
     write_line(&line, state.trace);
 }
 
-void trace_start(const char *rules)
+/* "...: N of M rules" */
+static void begin_count(struct text *line, const struct rules_in_force *rules)
+{
+    const struct trace_program program = this_program(rules);
+    trace_line_begin(line, &program);
+    text_put_number(line, (long)rules->active.count);
+    text_put(line, " of ");
+    text_put_number(line, (long)rules->policy.rule_total);
+}
+
+void trace_start(const char *path)
 {
     if (state.trace == NULL)
         return;
     char bytes[TRACE_LINE_BYTES];
     struct text line = TEXT(bytes);
-    const struct trace_program program = this_program();
-    trace_line_begin(&line, &program);
-    text_put_number(&line, (long)state.active.count);
-    text_put(&line, " of ");
-    text_put_number(&line, (long)state.policy.rule_total);
+    begin_count(&line, &state.rules);
     text_put(&line, " rules in ");
-    text_put_escaped(&line, rules);
+    text_put_escaped(&line, path);
     text_put(&line, " are for this program");
+    write_line(&line, state.trace);
+}
+
+void trace_taken(const struct rules_in_force *rules)
+{
+    if (state.trace == NULL)
+        return;
+    char bytes[TRACE_LINE_BYTES];
+    struct text line = TEXT(bytes);
+    begin_count(&line, rules);
+    text_put(&line, " new rules are for this program");
     write_line(&line, state.trace);
 }
 

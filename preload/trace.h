@@ -19,15 +19,20 @@ void trace_journal(const char *stream);
 /* True if lines may be written to standard error. Changes errno. */
 bool trace_may_use_stderr(void);
 
-/* How many rules are for this program. Nothing unless tracing. */
-void trace_start(const char *rules);
+/* How many rules, of those at `path`, are for this program. Nothing unless tracing. */
+void trace_start(const char *path);
 
-/* What became of one action at `phase` on `fd`; `error` is 0 or the errno. Nothing unless tracing.
- */
-void trace_action(int fd, const struct sockinfo *sockinfo, enum phase phase,
-                  const struct policy_action *action, enum applied result, int error);
+/* The same of new rules. */
+void trace_taken(const struct rules_in_force *rules);
+
+/* What became of one action of an application at `phase`; `error` is 0 or the errno. Nothing unless
+ * tracing. */
+void trace_action(const struct rules_in_force *rules, const struct application *application,
+                  enum phase phase, const struct policy_action *action, enum applied result,
+                  int error);
 
 /* trace_line_swallowed(). Nothing unless tracing. */
-void trace_swallowed(int fd, const struct sockinfo *sockinfo, uint32_t option, uint32_t held);
+void trace_swallowed(const struct rules_in_force *rules, int fd, const struct sockinfo *sockinfo,
+                     uint32_t option, uint32_t held);
 
 #endif

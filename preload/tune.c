@@ -40,95 +40,106 @@ bool tune_begin_at_connect(struct sockinfo *sockinfo, int fd, const struct socka
     return true;
 }
 
-void tune_decide(int fd, struct sockinfo *sockinfo, enum phase phase, unsigned phases,
-                 struct decision *decision)
+void tune_decide(const struct rules_in_force *rules, int fd, struct sockinfo *sockinfo,
+                 enum phase phase, unsigned phases, struct decision *decision)
 {
-    learn_decision(&state.policy, &state.active, OWN_SOCKET(fd), sockinfo, phase, phases, decision);
+    learn_decision(&rules->policy, &rules->active, OWN_SOCKET(fd), sockinfo, phase, phases,
+                   decision);
 }
 
-/* The result of an action; the context is the errno with which the program's call is to fail. */
+/* What an application is made for, and what comes of it. */
+struct outcome {
+    const struct rules_in_force *rules;
+    int failure; /* the errno with which the program's call is to fail, or 0 */
+};
+
 static void note_applied(const struct application *application, const struct policy_action *action,
                          enum phase phase, enum applied result, int error)
 {
-    report_option(action->option, result == APPLIED_KEPT ? RECORD_KEPT : (unsigned)error);
-    trace_action(application->socket->fd, application->sockinfo, phase, action, result, error);
-    int *failure = application->context;
-    if (result == APPLIED_FAILED && *failure == 0 && apply_is_required(application, action, phase))
-        *failure = error;
+    struct outcome *outcome = application->context;
+    report_option(outcome->rules, action->option,
+                  result == APPLIED_KEPT ? RECORD_KEPT : (unsigned)error);
+    trace_action(outcome->rules, application, phase, action, result, error);
+    if (result == APPLIED_FAILED && outcome->failure == 0 &&
+        apply_is_required(application, action, phase))
+        outcome->failure = error;
 }
 
 static struct application application_of(const struct socket_handle *socket,
                                          const struct sockinfo *sockinfo, unsigned phases,
-                                         int *failure)
+                                         struct outcome *outcome)
 {
-    return (struct application){.policy = &state.policy,
-                                .active = &state.active,
+    return (struct application){.policy = &outcome->rules->policy,
+                                .active = &outcome->rules->active,
                                 .sockinfo = sockinfo,
                                 .socket = socket,
                                 .phases = phases,
-                                .defaults = state.defaults,
+                                .defaults = outcome->rules->defaults,
                                 .fresh_value = defaults_fresh_value,
                                 .report = note_applied,
-                                .context = failure};
+                                .context = outcome};
 }
 
-int tune_apply(int fd, const struct sockinfo *sockinfo, const struct decision *decision,
-               unsigned phases)
+int tune_apply(const struct rules_in_force *rules, int fd, const struct sockinfo *sockinfo,
+               const struct decision *decision, unsigned phases)
 {
-    int failure = 0;
+    struct outcome outcome = {rules, 0};
     const struct application application =
-        application_of(OWN_SOCKET(fd), sockinfo, phases, &failure);
+        application_of(OWN_SOCKET(fd), sockinfo, phases, &outcome);
     apply_actions(&application, decision);
-    return failure;
+    return outcome.failure;
 }
 
-int tune_backlog(int fd, const struct sockinfo *sockinfo, const struct decision *decision,
-                 int backlog)
+int tune_backlog(const struct rules_in_force *rules, int fd, const struct sockinfo *sockinfo,
+                 const struct decision *decision, int backlog)
 {
-    int failure = 0;
+    struct outcome outcome = {rules, 0};
     const struct application application =
-        application_of(OWN_SOCKET(fd), sockinfo, PHASE_BIT(PHASE_LISTEN), &failure);
+        application_of(OWN_SOCKET(fd), sockinfo, PHASE_BIT(PHASE_LISTEN), &outcome);
     const struct policy_action *action;
-    int wanted = apply_backlog(&state.policy, decision, sockinfo, backlog, &action);
+    int wanted = apply_backlog(&rules->policy, decision, sockinfo, backlog, &action);
     if (action != NULL)
         note_applied(&application, action, PHASE_LISTEN,
                      policy_is_bound(action) && wanted == backlog ? APPLIED_KEPT : APPLIED_SET, 0);
     return wanted;
 }
 
-void tune_apply_afterwards(int fd, const struct sockinfo *sockinfo, const struct decision *decision,
+void tune_apply_afterwards(const struct rules_in_force *rules, int fd,
+                           const struct sockinfo *sockinfo, const struct decision *decision,
                            unsigned phases)
 {
     static const struct active none = {NULL, 0};
-    int failure = 0;
-    struct application application = application_of(OWN_SOCKET(fd), sockinfo, phases, &failure);
+    struct outcome outcome = {rules, 0};
+    struct application application = application_of(OWN_SOCKET(fd), sockinfo, phases, &outcome);
     application.timing = APPLY_AFTERWARDS;
     application.defaults = NULL; /* those are with what the rules give at socket() */
     application.active = &none;
     apply_actions(&application, decision);
 }
 
-void tune_undo(int fd, const struct sockinfo *sockinfo, const struct decision *decision)
+void tune_undo(const struct rules_in_force *rules, int fd, const struct sockinfo *sockinfo,
+               const struct decision *decision)
 {
-    int failure = 0;
-    const struct application application = application_of(OWN_SOCKET(fd), sockinfo, 0, &failure);
+    struct outcome outcome = {rules, 0};
+    const struct application application = application_of(OWN_SOCKET(fd), sockinfo, 0, &outcome);
     const struct undo_notes notes = reconnect_notes(fd);
     undo_former_peer(&application, decision, &notes);
 }
 
-bool tune_force(int fd, const struct sockinfo *sockinfo, const struct policy_action *action)
+bool tune_force(const struct rules_in_force *rules, int fd, const struct sockinfo *sockinfo,
+                const struct policy_action *action)
 {
-    int failure = 0;
-    const struct application application = application_of(OWN_SOCKET(fd), sockinfo, 0, &failure);
+    struct outcome outcome = {rules, 0};
+    const struct application application = application_of(OWN_SOCKET(fd), sockinfo, 0, &outcome);
     return apply_now(&application, action);
 }
 
-int tune(int fd, struct sockinfo *sockinfo, enum phase phase)
+int tune(const struct rules_in_force *rules, int fd, struct sockinfo *sockinfo, enum phase phase)
 {
     int saved = errno;
     struct decision decision;
-    tune_decide(fd, sockinfo, phase, PHASE_BIT(phase), &decision);
-    int failure = tune_apply(fd, sockinfo, &decision, PHASE_BIT(phase));
+    tune_decide(rules, fd, sockinfo, phase, PHASE_BIT(phase), &decision);
+    int failure = tune_apply(rules, fd, sockinfo, &decision, PHASE_BIT(phase));
     errno = saved;
     return failure;
 }

@@ -81,6 +81,15 @@ static inline int kernel_statx(int fd, const char *path, int flags, struct statx
     return (int)kernel_call(SYS_statx, fd, path, flags, STATX_BASIC_STATS, status);
 }
 
+/* A device as st_dev has it. makedev(3) is a function of libc where the compiler does not inline.
+ */
+static inline uint64_t statx_device(const struct statx *file)
+{
+    uint64_t major = file->stx_dev_major, minor = file->stx_dev_minor;
+    return (major & 0xfff) << 8 | (major & ~0xfffull) << 32 | (minor & 0xff) |
+           (minor & ~0xffull) << 12;
+}
+
 /* mmap(2) with offset 0. s390x reads the six arguments from memory; 32-bit machines count the
  * offset in pages. */
 static inline long kernel_mmap(void *at, size_t size, int protection, int flags, int fd)

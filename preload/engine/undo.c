@@ -15,6 +15,29 @@
 
 enum { CONNECT_PHASES = PHASE_BIT(PHASE_CONNECT) | PHASE_BIT(PHASE_CONNECTED) };
 
+enum { BITS = 30 };
+
+static uint32_t number_of(const struct policy_option *option)
+{
+    return (uint32_t)option->level * BITS + (uint32_t)option->optname;
+}
+
+uint32_t undo_bit_of_option(const struct policy *policy, uint32_t option)
+{
+    return (uint32_t)1 << number_of(&policy->options[option]) % BITS;
+}
+
+/* By its option and a part of its value. */
+uint32_t undo_bit_of_action(const struct policy *policy, uint32_t index)
+{
+    const struct policy_action *action = &policy->actions[index];
+    const uint8_t *value = (const uint8_t *)policy_string(policy, action->value);
+    uint32_t number = number_of(&policy->options[action->option]);
+    for (uint32_t i = 0; i < 2 && i < action->length; i++)
+        number = number * 7 + value[i];
+    return (uint32_t)1 << number % BITS;
+}
+
 /* Is the action one of those that a rule on a peer gives? */
 static bool is_given_at_connect(const struct policy_action *action)
 {
@@ -159,7 +182,7 @@ uint32_t undo_given(const struct policy *policy, const struct decision *decision
     for (uint32_t i = 0; i < policy->option_count; i++)
         if (decision->action[i] != NO_ACTION &&
             is_given_at_connect(&policy->actions[decision->action[i]]))
-            given |= undo_bit(decision->action[i]);
+            given |= undo_bit_of_action(policy, decision->action[i]);
     return given;
 }
 
@@ -167,7 +190,8 @@ static bool may_be_left_over(const struct policy *policy, const struct decision 
                              const struct undo_notes *notes, uint32_t index)
 {
     const struct policy_action *action = &policy->actions[index];
-    return (notes->given & undo_bit(index)) != 0 && (notes->own & undo_bit(action->option)) == 0 &&
+    return (notes->given & undo_bit_of_action(policy, index)) != 0 &&
+           (notes->own & undo_bit_of_option(policy, action->option)) == 0 &&
            is_given_at_connect(action) && decision->action[action->option] != index;
 }
 

@@ -10,17 +10,16 @@
 
 #include "apply.h"
 
-/* What is known of a socket's past. Two sets, in which many share a bit (undo_bit()): they may say
+/* What is known of a socket's past. Two sets, in which many share a bit: they may say
  * more than what was, so the value itself decides in the end. */
 struct undo_notes {
     uint32_t given; /* actions that were carried out at connect() */
     uint32_t own;   /* options that the program has set itself */
 };
 
-static inline uint32_t undo_bit(uint32_t index)
-{
-    return (uint32_t)1 << index % 30;
-}
+/* Of an option, or of an action: by what it is, since its index in other rules is another. Pure. */
+uint32_t undo_bit_of_option(const struct policy *policy, uint32_t option);
+uint32_t undo_bit_of_action(const struct policy *policy, uint32_t index);
 
 /* The actions of the decision that are carried out at connect(), for undo_notes.given. */
 uint32_t undo_given(const struct policy *policy, const struct decision *decision);

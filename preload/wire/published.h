@@ -59,8 +59,11 @@ static inline uint64_t published_generation(const struct published *published)
 
 enum published_answer {
     PUBLISHED_TAKEN,
-    PUBLISHED_AGAIN,    /* the publisher was at work: look again later */
-    PUBLISHED_TOO_LARGE /* for the copy */
+    PUBLISHED_AGAIN,     /* the publisher was at work: look again later */
+    PUBLISHED_TOO_LARGE, /* for the copy */
+    PUBLISHED_MALFORMED, /* it is no policy of this version, or not whole */
+    PUBLISHED_NO_SLOT,   /* all memory for rules is in use: it is tried again */
+    PUBLISHED_CONFINED   /* the program has confined itself (seccomp) and keeps its rules */
 };
 
 /* Copy what is published to `copy` (aligned to 8), which has room for `room` bytes. `size` and

@@ -115,7 +115,8 @@ void register_prepare(struct register_plan *plan, const struct helper_environmen
                       const char *program, const struct policy *policy, const struct active *active,
                       const struct register_live *live)
 {
-    helper_addresses(environment, HELPER_REGISTRATION, plan->helpers);
+    if (environment != NULL)
+        helper_addresses(environment, HELPER_REGISTRATION, plan->helpers);
     plan->head.ring_size = (uint32_t)RING_SIZE(RING_SLOTS);
     __builtin_memcpy(plan->head.magic, REGISTRATION_MAGIC, sizeof plan->head.magic);
     put_name(plan, program);
@@ -431,12 +432,13 @@ bool register_is_due(struct register_state *state, uint64_t now_ns)
 void register_again(struct register_state *state, const struct register_plan *plan, uint32_t pid,
                     uint64_t now_ns)
 {
-    struct registering registering = {
-        .plan = plan,
-        .place = plan->place != NULL ? plan->place : state->ring,
-        .pid = pid,
-        .live =
-            plan->live.room != 0 && (state->unanswered < LIVE_TRIES || state->unanswered % 2 != 0)};
+    note_answer(state, state->ring);
+    const bool live =
+        plan->live.room != 0 && (state->unanswered < LIVE_TRIES || state->unanswered % 2 != 0);
+    struct registering registering = {.plan = plan,
+                                      .place = plan->place != NULL ? plan->place : state->ring,
+                                      .pid = pid,
+                                      .live = live};
     struct ring *ring = register_ring(&registering, state->ring, now_ns);
     if (ring == NULL)
         return;

@@ -42,9 +42,9 @@ struct register_live {
 
 /*
  * Fill a zeroed plan: where the helper may be, and the names of the program and of those of its
- * active rules that report. Names are cut, and what a log could not show is replaced. `live` is
- * NULL for a program that keeps its rules; then, or if its path cannot be told, plan->live.room
- * stays 0. Pure.
+ * active rules that report. `environment` may be NULL, which leaves plan->helpers. Names are cut,
+ * and what a log could not show is replaced. `live` is NULL for a program that keeps its rules;
+ * then, or if its path cannot be told, plan->live.room stays 0. Pure.
  */
 void register_prepare(struct register_plan *plan, const struct helper_environment *environment,
                       const char *program, const struct policy *policy, const struct active *active,
@@ -81,6 +81,14 @@ struct register_state {
 };
 
 #define REGISTER_DISTANCE_NS ((uint64_t)1000000000u)
+
+/* May it be time for that? A look without a claim, for calls that report nothing. */
+static inline bool register_is_wanted(const struct register_state *registered, uint64_t now_ns)
+{
+    const struct ring *ring = __atomic_load_n(&registered->ring, __ATOMIC_ACQUIRE);
+    return (ring == NULL || !ring_is_read(ring, now_ns)) &&
+           __atomic_load_n(&registered->next_try, __ATOMIC_RELAXED) <= now_ns;
+}
 
 /* Is it time for this thread to call register_again()? Not while a helper keeps the ring's
  * heartbeat going. Makes no system call. Async-signal-safe. */

@@ -18,7 +18,12 @@ FRONT = 256                               # front slots; those of the backlog ar
 RECORD = struct.Struct("=QQ16s16sIIHHHHHHBBBB")
 FAILURE = struct.Struct("=iii")
 OPTION = struct.Struct("=HH")
-WITH_TRIALS = 3                           # version of a registration
+LIVE_HEADER = struct.Struct("=QQQII")     # struct registration_live
+WITH_TRIALS, LIVE = 3, 4                  # versions of a registration
+PUBLISHED_ROOM = 65536
+# Of struct published, from its begin.
+GENERATION, SIZE, ADOPTED, REFUSED_GENERATION, REASON, POLICY = 64, 72, 128, 136, 144, 192
+MALFORMED, NO_SLOT, CONFINED = 3, 4, 5    # of reason
 BEGUN, REFUSED, UNANSWERED = 2, 4, 8  # of flags
 KINDS = {1: "connect", 2: "accept", 3: "listen", 4: "datagram"}
 SEALS = 0x2 | 0x4 | 0x1  # F_SEAL_SHRINK, F_SEAL_GROW, F_SEAL_SEAL
@@ -35,18 +40,29 @@ class Ring:
     def __init__(self, message, descriptors, credentials):
         magic, self.version, size, self.pid, self.ring_size, rules, _ = HEADER.unpack_from(message)
         assert (magic, size) == (b"STREGIST", len(message))
-        names = message[HEADER.size:].split(b"\0")
-        each = 2 if self.version == WITH_TRIALS else 1  # a rule's name, and its trial
-        assert names.pop() == b"" and len(names) == 1 + each * rules
-        self.program = names[0].decode()
-        self.rules = [name.decode() for name in names[1::each]]
+        names = message[HEADER.size:]
+        self.published, memory_size = None, self.ring_size
+        if self.version == LIVE:
+            self.device, self.inode, self.policy, self.published, room = \
+                LIVE_HEADER.unpack_from(names)
+            names = names[LIVE_HEADER.size:]
+            assert room == PUBLISHED_ROOM and self.published % 65536 == 0
+            memory_size = self.published + POLICY + room
+        names = names.split(b"\0")
+        assert names.pop() == b""
+        self.program = names.pop(0).decode()
+        if self.version == LIVE:
+            self.executable, self.path = names.pop(0).decode(), names.pop(0).decode()
+        each = 2 if self.version >= WITH_TRIALS else 1  # a rule's name, and its trial
+        assert len(names) == each * rules
+        self.rules = [name.decode() for name in names[::each]]
         self.peer_pid, self.peer_uid, _ = credentials
         memory, *diag = descriptors
         self.diag = diag[0] if diag else None
         with contextlib.closing(os.fdopen(memory, "r+b", buffering=0)):
-            assert os.fstat(memory).st_size == self.ring_size
+            assert os.fstat(memory).st_size == memory_size
             assert fcntl.fcntl(memory, fcntl.F_GET_SEALS) & SEALS == SEALS
-            self.memory = mmap.mmap(memory, self.ring_size)
+            self.memory = mmap.mmap(memory, memory_size)
         magic, _, self.slot_size, self.slots, self.slots_at = RING.unpack_from(self.memory)
         assert magic == b"STRING01"
         self.tail = self.get(TAIL)
@@ -64,6 +80,27 @@ class Ring:
 
     def beat(self, when=None):
         self.put(HEARTBEAT, int((time.time() if when is None else when) * 1e9))
+
+    def shared(self, offset):
+        """A number of struct published."""
+        return self.get(self.published + offset)
+
+    def publish(self, policy):
+        """Give the program new rules, as published_put() does. Returns their generation."""
+        generation = self.shared(GENERATION) | 1
+        self.put(self.published + GENERATION, generation)
+        self.put(self.published + SIZE, len(policy))
+        begin = self.published + POLICY
+        self.memory[begin:begin + len(policy)] = policy
+        self.put(self.published + GENERATION, generation + 1)
+        return generation + 1
+
+    def adopted(self):
+        return self.shared(ADOPTED)
+
+    def refusal(self):
+        """The generation that was refused last, and why."""
+        return self.shared(REFUSED_GENERATION), self.shared(REASON) & 0xffffffff
 
     def read(self, begun=False):
         """The records that came since; with those of connect() before it is called, or without."""
@@ -91,7 +128,7 @@ class Ring:
         return types.SimpleNamespace(
             cookie=cookie, time=when / 1e9, pid=pid, interface=interface,
             local=(address(local), local_port), remote=(address(remote), remote_port),
-            family=family, protocol=protocol, rule=self.rules[rule], applied=applied,
+            family=family, protocol=protocol, rule=self.rules[rule] if rule < len(self.rules) else None, applied=applied,
             kind=KINDS[kind], failed=failed, failures=failures,
             options=options, flags=flags)
 

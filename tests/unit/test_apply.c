@@ -209,7 +209,7 @@ static void connect_to_both(struct fake_socket *fake, const char *first, const c
     notes.given = undo_given(&c.policy, &decision);
     apply_actions(&application, &decision);
     for (uint32_t i = 0; own && i < c.policy.option_count; i++)
-        notes.own |= c.policy.options[i].level == IPPROTO_IP ? undo_bit(i) : 0;
+        notes.own |= c.policy.options[i].level == IPPROTO_IP ? undo_bit_of_option(&c.policy, i) : 0;
     sockinfo = sockinfo_connecting_to(second);
     learn_decision(&c.policy, &active, &socket, &sockinfo, PHASE_CONNECT, application.phases,
                    &decision);

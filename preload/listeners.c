@@ -1,0 +1,84 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * A word a descriptor: the generation of the rules, and how many connections are still to come that
+ * waited when the listener was tuned by them. Descriptors that have got no word, such as those
+ * passed by another process, count as tuned by the rules of the start. Listeners beyond the end of
+ * the table are tuned at each accept().
+ *
+ * Two threads may tune a listener at the same time. Each counts the queue after it has set the
+ * options, so whatever count stays is large enough.
+ */
+#include "listeners.h"
+
+#include "inherited.h"
+#include "kernel.h"
+
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+
+enum { DESCRIPTORS = 65536 };
+
+/* generation << 32 | connections. NULL: the program keeps its rules. */
+static uint64_t *listeners;
+
+void listeners_start(void)
+{
+    listeners = kernel_map(DESCRIPTORS * sizeof *listeners);
+}
+
+static bool has_word(int fd)
+{
+    return (unsigned)fd < DESCRIPTORS;
+}
+
+static void note(int fd, const struct rules_in_force *rules, uint32_t waiting)
+{
+    if (has_word(fd))
+        __atomic_store_n(&listeners[fd], rules->generation << 32 | waiting, __ATOMIC_RELEASE);
+}
+
+void listener_note(int fd, const struct rules_in_force *rules)
+{
+    if (listeners != NULL)
+        note(fd, rules, 0);
+}
+
+/* A listener's tcpi_unacked is the length of its queue (tcp_get_info() in net/ipv4/tcp.c). Of what
+ * does not tell, all connections count as older. */
+static uint32_t queue_length(int fd)
+{
+    struct tcp_info info = {0};
+    socklen_t length = sizeof info;
+    return kernel_getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &length) == 0 &&
+                   info.tcpi_state == TCP_LISTEN
+               ? info.tcpi_unacked
+               : UINT32_MAX;
+}
+
+static void tune_listener(int listener, const struct rules_in_force *rules)
+{
+    adopt_listener(rules, listener);
+    note(listener, rules, queue_length(listener));
+}
+
+/* Take one of those that wait. */
+static bool take_waiting(uint64_t *word) /* NOLINT(readability-non-const-parameter) */
+{
+    uint64_t now = __atomic_load_n(word, __ATOMIC_ACQUIRE);
+    while ((uint32_t)now != 0)
+        if (__atomic_compare_exchange_n(word, &now, now - 1, true, __ATOMIC_RELAXED,
+                                        __ATOMIC_RELAXED))
+            return true;
+    return false;
+}
+
+bool listener_is_older(int listener, const struct rules_in_force *rules)
+{
+    if (listeners == NULL)
+        return false;
+    if (has_word(listener) && __atomic_load_n(&listeners[listener], __ATOMIC_ACQUIRE) >> 32 ==
+                                  (uint32_t)rules->generation)
+        return take_waiting(&listeners[listener]);
+    tune_listener(listener, rules);
+    return true;
+}

@@ -1,0 +1,316 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Taking over new rules. Theory of operation:
+ *
+ * The helper puts a policy into memory that it shares with the program (published.h). A hook
+ * compares its generation with that of the rules in force. If they differ, the thread that claims
+ * the generation first copies the policy into a free slot, checks it, decides which rules are for
+ * this program, and puts the slot in force by one atomic exchange of a word. Other threads go on
+ * with the rules that they find; nobody waits.
+ *
+ * A hook notes in its slot's count that it uses it, and looks again whether the slot is in force: a
+ * slot is filled only while it is not in force and nobody is in it. No call that may wait is made
+ * within. What never leaves (a signal handler that leaves a hook by siglongjmp(), a thread that is
+ * killed in one) uses up its slot; when none is left, the rules in force stay, and the answer says
+ * so (published.refused). A thread that vanishes while it takes rules over uses up a slot too, and
+ * these rules are not taken; the next ones are.
+ *
+ * A forked child has its own copy of all this, and shares only what is published. What threads of
+ * its parent were about to take it claims anew, for a claim has the process id.
+ */
+#include "live.h"
+
+#include "confined.h"
+#include "kernel.h"
+#include "multipath.h"
+#include "own_pid.h"
+#include "report.h"
+#include "rules_begin.h"
+#include "text.h"
+#include "trace.h"
+
+#include <errno.h>
+#include <linux/limits.h>
+
+#define SLOTS      4u
+#define START_SLOT SLOTS /* in `in_force`: state.rules */
+#define SLOT_BITS  3u
+#define SLOT_MASK  ((1u << SLOT_BITS) - 1)
+/* Behind a policy: 4 bytes for a rule of 80, 2 for an option of 16. */
+#define EXTRA_ROOM (PUBLISHED_ROOM / 8 + 64)
+
+struct slot {
+    struct rules_in_force rules;
+    uint32_t users;   /* hooks that use `rules` */
+    uint32_t filling; /* process whose thread fills it; 0: none */
+    struct rules_report report;
+    uint8_t extra[EXTRA_ROOM] __attribute__((aligned(8)));
+    uint8_t policy[PUBLISHED_ROOM] __attribute__((aligned(8)));
+};
+
+struct live_state {
+    uint64_t in_force __attribute__((aligned(64))); /* generation << SLOT_BITS | slot */
+    uint64_t claimed;                               /* generation << 32 | process */
+    struct published *published;
+    struct register_live plan;
+    struct identity identity;
+    /* Of no default is anything known: it is asked for when it is needed. */
+    struct default_value defaults[DEFAULT_KINDS * POLICY_OPTIONS_MAX];
+    struct slot slots[SLOTS];
+};
+
+struct live_state *live_state;
+
+/* --- the start ----------------------------------------------------------------------------------
+ */
+
+static size_t bytes_of(const char *text)
+{
+    return text != NULL ? text_length(text) + 1 : 0;
+}
+
+static const char *copy_text(char **to, const char *text)
+{
+    const size_t size = bytes_of(text);
+    const char *copy = *to;
+    if (text == NULL)
+        return NULL;
+    __builtin_memcpy(*to, text, size);
+    *to += size;
+    return copy;
+}
+
+/* The program may overwrite its arguments, and change its directory. */
+static bool copy_names(struct live_state *made, const struct live_begin *begin)
+{
+    const struct identity *from = begin->identity;
+    char directory[PATH_MAX];
+    size_t count = 0, size = bytes_of(from->executable) + bytes_of(from->cgroup);
+    while (from->argv[count] != NULL)
+        size += bytes_of(from->argv[count++]);
+    directory[0] = 0;
+    if (begin->rules[0] != '/' && kernel_call(SYS_getcwd, directory, sizeof directory) < 0)
+        return false;
+    const size_t pointers = (count + 1) * sizeof(char *);
+    const char **argv =
+        kernel_map(pointers + size + text_length(directory) + 1 + bytes_of(begin->rules));
+    if (argv == NULL)
+        return false;
+    char *to = (char *)argv + pointers;
+    made->identity = *from;
+    made->identity.argv = argv;
+    made->identity.executable = copy_text(&to, from->executable);
+    made->identity.cgroup = copy_text(&to, from->cgroup);
+    for (size_t i = 0; i < count; i++)
+        argv[i] = copy_text(&to, from->argv[i]);
+    made->plan.rules = to;
+    if (directory[0] != 0) {
+        (void)copy_text(&to, directory);
+        to[-1] = '/';
+    }
+    (void)copy_text(&to, begin->rules);
+    return true;
+}
+
+bool live_start(const struct live_begin *begin, struct register_live *plan)
+{
+    struct live_state *made = kernel_map(sizeof *made);
+    struct ring *place = kernel_map(registration_memory(RING_SIZE(RING_SLOTS), PUBLISHED_ROOM));
+    if (made == NULL || place == NULL || !own_pid_start() || !copy_names(made, begin))
+        return false;
+    made->plan.executable =
+        made->identity.executable != NULL ? text_basename(made->identity.executable) : NULL;
+    made->plan.device = begin->device;
+    made->plan.inode = begin->inode;
+    made->plan.user = begin->identity->uid;
+    made->plan.place = place;
+    made->published =
+        (struct published *)(void *)((uint8_t *)place + PUBLISHED_AT(RING_SIZE(RING_SLOTS)));
+    made->in_force = START_SLOT;
+    *plan = made->plan;
+    live_state = made;
+    return true;
+}
+
+/* --- slots --------------------------------------------------------------------------------------
+ */
+
+static uint64_t generation_of(uint64_t word)
+{
+    return word >> SLOT_BITS;
+}
+
+static struct slot *slot_of(const struct rules_in_force *rules)
+{
+    return (struct slot *)(uintptr_t)rules;
+}
+_Static_assert(offsetof(struct slot, rules) == 0, "slot_of()");
+
+static const struct rules_in_force *rules_of(uint64_t word)
+{
+    const unsigned number = (unsigned)word & SLOT_MASK;
+    return number < SLOTS ? &live_state->slots[number].rules : &state.rules;
+}
+
+static void note_user(const struct rules_in_force *rules, uint32_t change)
+{
+    if (rules != &state.rules)
+        __atomic_fetch_add(&slot_of(rules)->users, change, __ATOMIC_SEQ_CST);
+}
+
+/* A slot that nobody uses, for this thread to fill; NULL: there is none. What a parent's thread was
+ * filling when this process was forked is free. */
+static struct slot *claim_slot(uint64_t in_force, uint32_t pid)
+{
+    for (unsigned i = 0; i < SLOTS; i++) {
+        struct slot *slot = &live_state->slots[i];
+        uint32_t filling = __atomic_load_n(&slot->filling, __ATOMIC_RELAXED);
+        if (i == (in_force & SLOT_MASK) || filling == pid ||
+            !__atomic_compare_exchange_n(&slot->filling, &filling, pid, false, __ATOMIC_SEQ_CST,
+                                         __ATOMIC_RELAXED))
+            continue;
+        if (__atomic_load_n(&slot->users, __ATOMIC_SEQ_CST) == 0 &&
+            __atomic_load_n(&live_state->in_force, __ATOMIC_SEQ_CST) == in_force)
+            return slot;
+        __atomic_store_n(&slot->filling, 0, __ATOMIC_SEQ_CST);
+    }
+    return NULL;
+}
+
+/* --- taking over --------------------------------------------------------------------------------
+ */
+
+/* Copy what is published, and decide what is for this program. */
+static enum published_answer fill(struct slot *slot)
+{
+    struct rules_in_force *rules = &slot->rules;
+    uint32_t size;
+    enum published_answer answer = published_copy(live_state->published, slot->policy,
+                                                  sizeof slot->policy, &size, &rules->generation);
+    if (answer != PUBLISHED_TAKEN)
+        return answer;
+    if (policy_open_blob(&rules->policy, slot->policy, size) != NULL)
+        return PUBLISHED_MALFORMED;
+    rules->report = &slot->report;
+    rules->defaults = live_state->defaults;
+    return rules_begin(rules, &live_state->identity, slot->extra, sizeof slot->extra)
+               ? PUBLISHED_TAKEN
+               : PUBLISHED_MALFORMED;
+}
+
+static void answer_refused(uint64_t generation, enum published_answer reason)
+{
+    __atomic_store_n(&live_state->published->reason, (uint32_t)reason, __ATOMIC_RELAXED);
+    __atomic_store_n(&live_state->published->refused, generation, __ATOMIC_RELEASE);
+}
+
+/* Put a filled slot in force. False: other rules have come into force since `before`. */
+static bool put_in_force(const struct slot *slot, uint64_t before)
+{
+    const uint64_t word =
+        slot->rules.generation << SLOT_BITS | (uint64_t)(slot - live_state->slots);
+    return __atomic_compare_exchange_n(&live_state->in_force, &before, word, false,
+                                       __ATOMIC_SEQ_CST, __ATOMIC_RELAXED);
+}
+
+static enum published_answer take_into(struct slot *slot, uint64_t before)
+{
+    enum published_answer answer = fill(slot);
+    if (answer == PUBLISHED_TAKEN) {
+        report_prepare(&slot->rules, &live_state->plan);
+        if (!put_in_force(slot, before))
+            answer = PUBLISHED_AGAIN;
+    }
+    if (answer == PUBLISHED_TAKEN) {
+        __atomic_store_n(&live_state->published->adopted, slot->rules.generation, __ATOMIC_RELEASE);
+        trace_taken(&slot->rules);
+    }
+    __atomic_store_n(&slot->filling, 0, __ATOMIC_SEQ_CST);
+    return answer;
+}
+
+/* Not in line, so that the hooks' frames stay small. */
+static __attribute__((noinline)) void take_over(uint64_t generation)
+{
+    const uint32_t pid = own_pid();
+    const uint64_t claim = generation << 32 | pid;
+    uint64_t before = __atomic_load_n(&live_state->in_force, __ATOMIC_SEQ_CST);
+    uint64_t claimed = __atomic_load_n(&live_state->claimed, __ATOMIC_RELAXED);
+    enum published_answer answer = PUBLISHED_CONFINED;
+    if (claimed == claim || !__atomic_compare_exchange_n(&live_state->claimed, &claimed, claim,
+                                                         false, __ATOMIC_SEQ_CST, __ATOMIC_RELAXED))
+        return;
+    if (!confined_now()) {
+        struct slot *slot = claim_slot(before, pid);
+        answer = slot != NULL ? take_into(slot, before) : PUBLISHED_NO_SLOT;
+    }
+    if (answer != PUBLISHED_TAKEN && answer != PUBLISHED_AGAIN)
+        answer_refused(generation, answer);
+    /* What did not come to an end is tried again at the next call. */
+    claimed = claim;
+    if (answer == PUBLISHED_AGAIN || answer == PUBLISHED_NO_SLOT)
+        __atomic_compare_exchange_n(&live_state->claimed, &claimed, 0, false, __ATOMIC_SEQ_CST,
+                                    __ATOMIC_RELAXED);
+}
+
+/* --- hooks --------------------------------------------------------------------------------------
+ */
+
+/* The generation that is published, if it is another one than that in force; else 0. */
+static uint64_t newer_generation(void)
+{
+    const uint64_t generation = published_generation(live_state->published);
+    const uint64_t in_force = __atomic_load_n(&live_state->in_force, __ATOMIC_RELAXED);
+    return generation << SLOT_BITS >> SLOT_BITS == generation_of(in_force) ? 0 : generation;
+}
+
+static void look_for_new(void)
+{
+    const uint64_t generation = newer_generation();
+    if (__builtin_expect(generation != 0, 0)) {
+        int saved = errno;
+        take_over(generation);
+        errno = saved;
+    }
+}
+
+const struct rules_in_force *live_enter(void)
+{
+    look_for_new();
+    for (;;) {
+        const uint64_t word = __atomic_load_n(&live_state->in_force, __ATOMIC_SEQ_CST);
+        const struct rules_in_force *rules = rules_of(word);
+        note_user(rules, 1);
+        if (__atomic_load_n(&live_state->in_force, __ATOMIC_SEQ_CST) == word) {
+            report_stay_registered(rules);
+            return rules;
+        }
+        live_leave(rules);
+    }
+}
+
+const struct rules_in_force *live_enter_again(const struct rules_in_force *rules,
+                                              uint64_t generation)
+{
+    if (rules == &state.rules)
+        return rules;
+    note_user(rules, 1);
+    if (__atomic_load_n(&slot_of(rules)->filling, __ATOMIC_SEQ_CST) == 0 &&
+        rules->generation == generation)
+        return rules;
+    live_leave(rules);
+    return live_enter();
+}
+
+void live_leave(const struct rules_in_force *rules)
+{
+    note_user(rules, (uint32_t)-1);
+}
+
+bool live_is_idle(unsigned roles)
+{
+    /* Without entering: what is read is a hint, of memory that is always there. */
+    return newer_generation() == 0 &&
+           (rules_of(__atomic_load_n(&live_state->in_force, __ATOMIC_RELAXED))->reports & roles) ==
+               0;
+}
