@@ -129,6 +129,16 @@ def check_talk(one):
         has(each, ACCEPTED)
 
 
+def test_plain_tcp_from_a_go_listener_of_mptcp(build, built, compiled):
+    """The listener refuses the option, and what it accepts has it all the same."""
+    rules = compiled('rules = ( { match = { role = "accept"; };'
+                     '            set = { TCP_USER_TIMEOUT = "9s"; SO_KEEPALIVE = true; }; } );')
+    done = subprocess.run([build.socktune, "run", "-c", rules, "--supervise", "--",
+                           built("multipath.go")], capture_output=True, text=True, check=False,
+                          timeout=30)
+    assert (done.returncode, done.stdout) == (0, "9000\n"), done
+
+
 def test_go_server_and_client(supervised, built):
     """Go sets NODELAY and keepalive after connect and accept: `force` holds against it."""
     check_talk(supervised([built("talk.go")]))

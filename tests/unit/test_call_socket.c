@@ -141,6 +141,22 @@ Test(call_socket, accepted_sockets_are_recognised_and_treated)
     close_scene(&scene);
 }
 
+/* What was given to the listener is not given again. */
+Test(call_socket, plain_tcp_from_a_listener_of_mptcp)
+{
+    static struct scene scene;
+    open_scene(&scene,
+               "rules = ({ match = { program = \"x\"; role = \"accept\"; };"
+               "           set = { SO_PRIORITY = 3; TCP_USER_TIMEOUT = \"9s\";"
+               "                   SO_KEEPALIVE = true; }; });",
+               FAKE_ACCEPTED);
+    call_tune_fallen_back(&scene.call, &scene.socket);
+    cr_expect_eq(set_to(&scene, IPPROTO_TCP, TCP_USER_TIMEOUT), 9000);
+    cr_expect_eq(set_to(&scene, SOL_SOCKET, SO_KEEPALIVE), -1);
+    cr_expect_eq(set_to(&scene, SOL_SOCKET, SO_PRIORITY), -1);
+    close_scene(&scene);
+}
+
 /* The program's own setsockopt(): swallowed with the rule's value given, or let through. */
 Test(call_socket, own_settings)
 {

@@ -6,6 +6,7 @@
 #include "call_socket.h"
 #include "bound.h"
 #include "call_trace.h"
+#include "fallback.h"
 #include "learn.h"
 #include "record.h"
 
@@ -116,6 +117,20 @@ void call_tune_accepted(const struct call_context *call, const struct socket_han
     application.phases = CALL_ACCEPT_PHASES;
     application.defaults = call->target->program->defaults;
     apply_to(call, &application, sockinfo);
+}
+
+void call_tune_fallen_back(const struct call_context *call, const struct socket_handle *socket)
+{
+    const struct target_program *program = call->target->program;
+    struct sockinfo sockinfo;
+    struct traced_call traced;
+    struct decision decision;
+    struct application application = application_of(call, socket, &sockinfo, &traced);
+    application.phases = FALLBACK_PHASES;
+    application.timing = APPLY_AFTERWARDS;
+    fallback_decide(application.policy, &program->active, socket,
+                    program->phases & CALL_ACCEPT_PHASES, &sockinfo, &decision);
+    apply_actions(&application, &decision);
 }
 
 /* --- the program's own setsockopt() ----------------------------------------------------------- */

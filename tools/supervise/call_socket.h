@@ -36,6 +36,10 @@ bool call_is_accepted(const struct socket_handle *socket);
 void call_tune_accepted(const struct call_context *call, const struct socket_handle *socket,
                         struct sockinfo *sockinfo);
 
+/* Give an accepted socket of plain TCP what its listener, one of MPTCP, could not be given
+ * (fallback.h). */
+void call_tune_fallen_back(const struct call_context *call, const struct socket_handle *socket);
+
 /* The program's own setsockopt(): what it passes, as far as it was read. */
 struct call_setting {
     int level, optname;

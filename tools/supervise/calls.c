@@ -221,6 +221,9 @@ static int tune_and_report(const struct handling *handling, struct sockinfo *soc
         tuned = reported = false;
     if (reported && kind == RECORD_CONNECT)
         reporter_moment(program->reporter, sockinfo);
+    if ((phases & BIT(LISTEN)) != 0 && program->falls_back &&
+        kernel_get_int(fd, SOL_SOCKET, SO_PROTOCOL) == IPPROTO_MPTCP)
+        handling->service->treated->multipath = true;
     if (tuned)
         failure = call_tune(&handling->call, KERNEL_SOCKET(fd), sockinfo, phases);
     if (tuned && failure == 0 && listening != NULL)
@@ -256,9 +259,17 @@ static int handle_listen(const struct handling *handling, const struct notified_
 
 /* --- accepted sockets ------------------------------------------------------------------------- */
 
-static bool tunes_accepted(const struct target_program *program)
+/* May there be something to make up for on plain TCP sockets that a listener of MPTCP accepted? */
+static bool falls_back(const struct handling *handling)
 {
-    return (program->phases & CALL_ACCEPT_PHASES) != 0 && (program->roles & ROLE_ACCEPT) != 0;
+    return handling->call.target->program->falls_back && handling->service->treated->multipath;
+}
+
+static bool tunes_accepted(const struct handling *handling)
+{
+    const struct target_program *program = handling->call.target->program;
+    return ((program->phases & CALL_ACCEPT_PHASES) != 0 && (program->roles & ROLE_ACCEPT) != 0) ||
+           falls_back(handling);
 }
 
 /* Give an accepted socket its options. One that takes part in a trial must be reported as what it
@@ -274,6 +285,8 @@ static void tune_accepted(const struct handling *handling, int fd)
         !reporter_expect(program->reporter, fd, &sockinfo, RECORD_ACCEPT,
                          handling->call.target->pid))
         sockinfo.known &= (uint8_t)~FACT_MOMENT;
+    if (falls_back(handling) && kernel_get_int(fd, SOL_SOCKET, SO_PROTOCOL) == IPPROTO_TCP)
+        call_tune_fallen_back(&handling->call, KERNEL_SOCKET(fd));
     call_tune_accepted(&handling->call, KERNEL_SOCKET(fd), &sockinfo);
 }
 
@@ -282,7 +295,7 @@ static void treat_accepted(const struct handling *handling, int fd)
 {
     struct treated_sockets *treated = handling->service->treated;
     uint64_t cookie;
-    if (!tunes_accepted(handling->call.target->program))
+    if (!tunes_accepted(handling))
         return;
     cookie = kernel_get_cookie(fd, SO_COOKIE);
     if (!treated_sockets_has(treated, cookie) && call_is_accepted(KERNEL_SOCKET(fd)) &&
@@ -293,7 +306,7 @@ static void treat_accepted(const struct handling *handling, int fd)
 static int handle_epoll(const struct handling *handling)
 {
     int fd;
-    if (!tunes_accepted(handling->call.target->program))
+    if (!tunes_accepted(handling))
         return VERDICT_CONTINUE;
     fd = duplicate_waiting(handling);
     if (fd < 0)

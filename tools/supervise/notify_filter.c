@@ -5,6 +5,7 @@
  */
 #include "notify_filter.h"
 #include "compat.h"
+#include "fallback.h"
 #include "option.h"
 
 #include <errno.h>
@@ -100,6 +101,12 @@ static void add_accepted(struct needs *needs, bool go)
     needs->calls[NOTIFIED_EPOLL] = !go;
 }
 
+/* Go makes its listeners of MPTCP, since Go 1.24 unasked. */
+static bool falls_back(const struct policy *policy, uint32_t rule)
+{
+    return fallback_concerns(policy, &(const struct active){&rule, 1});
+}
+
 void needs_of(const struct policy *policy, bool go, struct needs *needs)
 {
     memset(needs, 0, sizeof *needs);
@@ -108,6 +115,7 @@ void needs_of(const struct policy *policy, bool go, struct needs *needs)
         for (uint32_t a = 0; a < rule->actions.count; a++)
             add_action(needs, policy, rule, &policy->actions[rule->actions.first + a]);
         add_report(needs, rule);
+        needs->accepted |= go && falls_back(policy, i);
         needs->unix_sockets |= (rule->families & FAMILY_UNIX) != 0;
     }
     if (needs->accepted)

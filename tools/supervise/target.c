@@ -9,6 +9,7 @@
  */
 #include "target.h"
 #include "compat.h"
+#include "fallback.h"
 #include "process.h"
 #include "rule_warnings.h"
 #include "take_defaults.h"
@@ -150,6 +151,7 @@ static int take_program_rules(struct target_program *program, const struct polic
         program->families |= rule->families;
         program->roles |= rule->roles;
     }
+    program->falls_back = fallback_concerns(policy, &program->active);
     rule_warnings_print(policy, &program->active);
     program->reporter = reporter_of(program->name, &program->active, &program->reports);
     return take_program_defaults(program, policy);

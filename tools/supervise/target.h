@@ -36,6 +36,7 @@ struct target_program {
     unsigned phases;                  /* union of the active rules' phases, PHASE_BIT()s */
     unsigned families;                /* union of the families that they are for */
     unsigned roles;                   /* union of their roles */
+    bool falls_back;                  /* fallback_concerns() of them */
     struct target_reporter *reporter; /* NULL: nothing of it is reported */
     unsigned reports;                 /* the roles that are reported, enum role_bit */
     unsigned warned;                  /* enum target_warning: messages printed already */

@@ -15,6 +15,7 @@
 #define TREATED_MAX (1u << 18)
 
 struct treated_sockets {
+    _Atomic bool multipath;                /* a listener of MPTCP has been seen */
     _Atomic uint64_t cookies[TREATED_MAX]; /* at cookie % TREATED_MAX; 0: none */
 };
 
