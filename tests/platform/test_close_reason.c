@@ -10,7 +10,6 @@
 #include "sockets.h"
 
 #include <criterion/criterion.h>
-#include <criterion/parameterized.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/filter.h>
@@ -150,13 +149,6 @@ static void await_error(int fd, int error)
     cr_expect(get_int(fd, SOL_SOCKET, SO_ERROR) == error);
 }
 
-static struct criterion_test_params ip_versions(void)
-{
-    static char names[][8] = {"tcp4", "tcp6"};
-
-    return cr_make_param_array(char[8], names, 2);
-}
-
 static const struct transport *version(const char *name)
 {
     const struct transport *tcp = transport_named(name);
@@ -167,11 +159,13 @@ static const struct transport *version(const char *name)
 }
 
 #define BOTH_VERSIONS(test)                                                                        \
-    ParameterizedTestParameters(reason, test)                                                      \
+    static void reason_##test(const char *name);                                                   \
+    Test(reason, test)                                                                             \
     {                                                                                              \
-        return ip_versions();                                                                      \
+        reason_##test("tcp4");                                                                     \
+        reason_##test("tcp6");                                                                     \
     }                                                                                              \
-    ParameterizedTest(const char *name, reason, test)
+    static void reason_##test(const char *name)
 
 /* Both have sent; `first` closes first, with nothing unread. */
 static void close_in_order(struct watch *watch, enum side first)

@@ -9,43 +9,18 @@
 #include "value.h"
 
 #include <criterion/criterion.h>
-#include <criterion/parameterized.h>
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/utsname.h>
 #include <unistd.h>
 
-/* --- rows as parameters ----------------------------------------------------------------------- */
-
-#define ROWS_MAX 256
-
-/* The rows of which `concerns` is true. Each test runs in a process of its own, where pointers
- * differ: a parameter is a row's index. */
-static struct criterion_test_params rows_that(bool (*concerns)(const struct option *))
-{
-    static size_t indices[ROWS_MAX];
-    size_t count, chosen = 0;
-    const struct option *table = option_table(&count);
-
-    cr_assert(count <= ROWS_MAX);
-    for (size_t i = 0; i < count; i++)
-        if (table[i].level != LEVEL_SOCKTUNE && concerns(&table[i]))
-            indices[chosen++] = i;
-    return cr_make_param_array(size_t, indices, chosen);
-}
+/* --- rows ------------------------------------------------------------------------------------- */
 
 static bool any(const struct option *option)
 {
     (void)option;
     return true;
-}
-
-static const struct option *row(size_t index)
-{
-    size_t count;
-
-    return &option_table(&count)[index];
 }
 
 static bool row_is_for(const struct option *option, const struct transport *transport)
@@ -147,15 +122,17 @@ static bool is_absence(int error)
 }
 
 /*
- * Skip the test where the kernel cannot be asked: it is too old, the process lacks the privilege,
+ * Whether the kernel can be asked. It cannot where it is too old, the process lacks the privilege,
  * or the option is built out (then every transport refuses it; where one takes it, all must).
  */
-static void skip_unless_askable(const struct option *option)
+static bool is_askable(const struct option *option)
 {
     bool absent = true;
 
-    if (kernel_is_older_than(option->since))
-        cr_skip("%s came with Linux %s", option->name, option->since);
+    if (kernel_is_older_than(option->since)) {
+        cr_log_info("%s came with Linux %s", option->name, option->since);
+        return false;
+    }
     for (const struct transport *transport = transports; transport->name; transport++) {
         struct value value;
         int fd, result;
@@ -165,13 +142,40 @@ static void skip_unless_askable(const struct option *option)
         fd = open_socket(transport);
         choose_value(fd, option, &value);
         result = set_value(fd, option, &value);
-        if (result < 0 && errno == EPERM && option->privilege != PRIVILEGE_NONE)
-            cr_skip("%s needs a privilege", option->name);
         absent = absent && result < 0 && is_absence(errno);
+        if (result < 0 && errno == EPERM && option->privilege != PRIVILEGE_NONE) {
+            cr_log_info("%s needs a privilege", option->name);
+            absent = true;
+            close(fd);
+            break;
+        }
         close(fd);
     }
     if (absent)
-        cr_skip("%s is not in this kernel", option->name);
+        cr_log_info("%s is not asked of this kernel", option->name);
+    return !absent;
+}
+
+typedef void row_test(const struct option *option, const struct transport *transport);
+
+/* Try each row of which `concerns` is true, on each transport that it is for. All rows in one
+ * process: each socket is new, and nothing else carries over. */
+static void try_rows(bool (*concerns)(const struct option *), row_test *try)
+{
+    size_t count, tried = 0;
+    const struct option *table = option_table(&count);
+
+    for (size_t i = 0; i < count; i++) {
+        const struct option *option = &table[i];
+
+        if (option->level == LEVEL_SOCKTUNE || !concerns(option) || !is_askable(option))
+            continue;
+        for (const struct transport *transport = transports; transport->name; transport++)
+            if (row_is_for(option, transport))
+                try(option, transport);
+        tried++;
+    }
+    cr_assert(tried > 10, "only %zu rows could be tried", tried);
 }
 
 static void expect_value(int fd, const struct option *option, const struct value *value,
@@ -253,26 +257,19 @@ static void try_datagram(const struct option *option, const struct transport *tr
     close(fd);
 }
 
-ParameterizedTestParameters(table, is_taken_and_read_back)
+static void try_every_role(const struct option *option, const struct transport *transport)
 {
-    return rows_that(any);
+    if (is_stream(transport) && (option->roles & ROLE_CONNECT))
+        try_connecting(option, transport);
+    if (is_stream(transport) && (option->roles & ROLE_LISTEN))
+        try_listening(option, transport);
+    if (!is_stream(transport) && (option->roles & ROLE_DATAGRAM))
+        try_datagram(option, transport);
 }
 
-ParameterizedTest(const size_t *index, table, is_taken_and_read_back)
+Test(table, is_taken_and_read_back)
 {
-    const struct option *option = row(*index);
-
-    skip_unless_askable(option);
-    for (const struct transport *transport = transports; transport->name; transport++) {
-        if (!row_is_for(option, transport))
-            continue;
-        if (is_stream(transport) && (option->roles & ROLE_CONNECT))
-            try_connecting(option, transport);
-        if (is_stream(transport) && (option->roles & ROLE_LISTEN))
-            try_listening(option, transport);
-        if (!is_stream(transport) && (option->roles & ROLE_DATAGRAM))
-            try_datagram(option, transport);
-    }
+    try_rows(any, try_every_role);
 }
 
 /* --- bounds ----------------------------------------------------------------------------------- */
@@ -315,22 +312,15 @@ static void try_number(const struct option *option, const struct transport *tran
     close(fd);
 }
 
-ParameterizedTestParameters(table, bounds_are_the_kernels)
+static void try_bounds(const struct option *option, const struct transport *transport)
 {
-    return rows_that(has_exact_bounds);
+    try_number(option, transport, option->min);
+    try_number(option, transport, option->max);
 }
 
-ParameterizedTest(const size_t *index, table, bounds_are_the_kernels)
+Test(table, bounds_are_the_kernels)
 {
-    const struct option *option = row(*index);
-
-    skip_unless_askable(option);
-    for (const struct transport *transport = transports; transport->name; transport++) {
-        if (!row_is_for(option, transport))
-            continue;
-        try_number(option, transport, option->min);
-        try_number(option, transport, option->max);
-    }
+    try_rows(has_exact_bounds, try_bounds);
 }
 
 /* A number that reads back as it was written. */
@@ -338,12 +328,6 @@ static bool reads_back(const struct option *option)
 {
     return has_exact_bounds(option) && option->echo == ECHO_SAME && option->kind != KIND_LINGER &&
            option->kind != KIND_RATE && option->kind != KIND_TIMEVAL;
-}
-
-/* Where the kernel itself has bounds it refuses what lies outside: ours are not tighter. */
-ParameterizedTestParameters(table, bounds_are_not_narrower)
-{
-    return rows_that(reads_back);
 }
 
 static bool takes(const struct option *option, const struct transport *transport, int64_t number)
@@ -357,31 +341,36 @@ static bool takes(const struct option *option, const struct transport *transport
     return taken;
 }
 
-ParameterizedTest(const size_t *index, table, bounds_are_not_narrower)
+static void try_beyond_bounds(const struct option *option, const struct transport *transport)
 {
-    const struct option *option = row(*index);
+    /* MPTCP checks values only when it hands them on to its subflows. */
+    if (transport->protocol_bit == PROTOCOL_MPTCP)
+        return;
+    if (option->min > 0)
+        cr_expect(!takes(option, transport, option->min - 1), "%s on %s takes less", option->name,
+                  transport->name);
+    if (option->max < INT32_MAX)
+        cr_expect(!takes(option, transport, option->max + 1), "%s on %s takes more", option->name,
+                  transport->name);
+}
 
-    skip_unless_askable(option);
-    for (const struct transport *transport = transports; transport->name; transport++) {
-        /* MPTCP checks values only when it hands them on to its subflows. */
-        if (!row_is_for(option, transport) || transport->protocol_bit == PROTOCOL_MPTCP)
-            continue;
-        if (option->min > 0)
-            cr_expect(!takes(option, transport, option->min - 1), "%s on %s takes less",
-                      option->name, transport->name);
-        if (option->max < INT32_MAX)
-            cr_expect(!takes(option, transport, option->max + 1), "%s on %s takes more",
-                      option->name, transport->name);
-    }
+/* Where the kernel itself has bounds it refuses what lies outside: ours are not tighter. */
+Test(table, bounds_are_not_narrower)
+{
+    try_rows(reads_back, try_beyond_bounds);
 }
 
 /* --- inheritance ------------------------------------------------------------------------------ */
 
 static void try_inheriting(const struct option *option, const struct transport *transport)
 {
-    int listener = open_socket(transport), client = open_socket(transport), accepted;
+    int listener, client, accepted;
     struct value value;
 
+    if (!is_stream(transport))
+        return;
+    listener = open_socket(transport);
+    client = open_socket(transport);
     choose_value(listener, option, &value);
     if (option->when == WHEN_BIND)
         expect_set(listener, option, &value, transport, "before bind()");
@@ -409,17 +398,7 @@ static bool may_be_inherited(const struct option *option)
     return option->inherit != INHERIT_NONE;
 }
 
-ParameterizedTestParameters(table, is_inherited_as_told)
+Test(table, is_inherited_as_told)
 {
-    return rows_that(may_be_inherited);
-}
-
-ParameterizedTest(const size_t *index, table, is_inherited_as_told)
-{
-    const struct option *option = row(*index);
-
-    skip_unless_askable(option);
-    for (const struct transport *transport = transports; transport->name; transport++)
-        if (row_is_for(option, transport) && is_stream(transport))
-            try_inheriting(option, transport);
+    try_rows(may_be_inherited, try_inheriting);
 }

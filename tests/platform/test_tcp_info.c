@@ -13,7 +13,6 @@
 #include "sockets.h"
 
 #include <criterion/criterion.h>
-#include <criterion/parameterized.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/sockios.h>
@@ -122,26 +121,21 @@ static void await_state(int fd, unsigned state)
     cr_assert_fail("the connection does not reach state %u", state);
 }
 
-/* Names, since a parameter cannot carry pointers into another process. */
-static struct criterion_test_params ip_versions(void)
-{
-    static char names[][8] = {"tcp4", "tcp6"};
+#define BOTH_VERSIONS(test)                                                                        \
+    static void tcp_info_##test(const struct transport *tcp);                                      \
+    Test(tcp_info, test)                                                                           \
+    {                                                                                              \
+        tcp_info_##test(transport_named("tcp4"));                                                  \
+        if (!transport_exists(transport_named("tcp6")))                                            \
+            cr_skip("no tcp6");                                                                    \
+        tcp_info_##test(transport_named("tcp6"));                                                  \
+    }                                                                                              \
+    static void tcp_info_##test(const struct transport *tcp)
 
-    return cr_make_param_array(char[8], names, 2);
-}
-
-ParameterizedTestParameters(tcp_info, tells_the_sides_apart)
+BOTH_VERSIONS(tells_the_sides_apart)
 {
-    return ip_versions();
-}
-
-ParameterizedTest(const char *name, tcp_info, tells_the_sides_apart)
-{
-    const struct transport *tcp = transport_named(name);
     int pair[2];
 
-    if (!transport_exists(tcp))
-        cr_skip("no %s", name);
     open_pair(tcp, pair);
     expect_sides(pair, CONNECTING, ACCEPTING, "just established");
     cr_expect(read_info(pair[0]).tcpi_bytes_acked == CONNECTING);
@@ -162,18 +156,10 @@ ParameterizedTest(const char *name, tcp_info, tells_the_sides_apart)
     close(pair[1]);
 }
 
-ParameterizedTestParameters(tcp_info, counts_the_own_fin)
+BOTH_VERSIONS(counts_the_own_fin)
 {
-    return ip_versions();
-}
-
-ParameterizedTest(const char *name, tcp_info, counts_the_own_fin)
-{
-    const struct transport *tcp = transport_named(name);
     int pair[2];
 
-    if (!transport_exists(tcp))
-        cr_skip("no %s", name);
     open_pair(tcp, pair);
     send_all(pair[0], 1000);
     shutdown(pair[0], SHUT_WR);
@@ -193,20 +179,12 @@ ParameterizedTest(const char *name, tcp_info, counts_the_own_fin)
     close(pair[1]);
 }
 
-ParameterizedTestParameters(tcp_info, tells_after_nonblocking_connect)
+BOTH_VERSIONS(tells_after_nonblocking_connect)
 {
-    return ip_versions();
-}
-
-ParameterizedTest(const char *name, tcp_info, tells_after_nonblocking_connect)
-{
-    const struct transport *tcp = transport_named(name);
     struct sockaddr_storage address;
     socklen_t length;
     int listener, client;
 
-    if (!transport_exists(tcp))
-        cr_skip("no %s", name);
     listener = open_socket(tcp);
     client = open_socket(tcp);
     start_listening(tcp, listener);

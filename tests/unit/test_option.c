@@ -10,7 +10,6 @@
 #include "rows.h"
 
 #include <criterion/criterion.h>
-#include <criterion/parameterized.h>
 #include <ctype.h>
 #include <linux/in.h>
 #include <stdio.h>
@@ -165,9 +164,17 @@ struct spelling {
     char right[32]; /* "": none is near */
 };
 
-ParameterizedTestParameters(option, nearest)
+static void expect_nearest(const struct spelling *spelling)
 {
-    static struct spelling spellings[] = {
+    const char *found = option_nearest(spelling->wrong);
+
+    cr_expect(strcmp(found ? found : "", spelling->right) == 0, "%s -> %s, not %s", spelling->wrong,
+              found ? found : "(none)", spelling->right);
+}
+
+Test(option, nearest)
+{
+    static const struct spelling spellings[] = {
         {"SO_KEEPALIV", "SO_KEEPALIVE"},
         {"TCP_NODLEAY", "TCP_NODELAY"},
         {"NODELAY", "TCP_NODELAY"},
@@ -186,16 +193,8 @@ ParameterizedTestParameters(option, nearest)
         {"a_word_much_longer_than_opt", ""},
     };
 
-    return cr_make_param_array(struct spelling, spellings,
-                               sizeof(spellings) / sizeof(spellings[0]));
-}
-
-ParameterizedTest(struct spelling *spelling, option, nearest)
-{
-    const char *found = option_nearest(spelling->wrong);
-
-    cr_expect(strcmp(found ? found : "", spelling->right) == 0, "%s -> %s, not %s", spelling->wrong,
-              found ? found : "(none)", spelling->right);
+    for (size_t i = 0; i < sizeof(spellings) / sizeof(spellings[0]); i++)
+        expect_nearest(&spellings[i]);
 }
 
 Test(option, nearest_word_serves_other_lists)

@@ -9,7 +9,6 @@
 #include "value.h"
 
 #include <criterion/criterion.h>
-#include <criterion/parameterized.h>
 #include <inttypes.h>
 #include <netinet/in.h>
 #include <stdio.h>
@@ -223,9 +222,23 @@ struct reading {
     char printed[32]; /* what value_format() makes of it */
 };
 
-ParameterizedTestParameters(value, reads)
+static void expect_reading(const struct reading *reading)
 {
-    static struct reading readings[] = {
+    const struct option *option = option_find(reading->option);
+    struct value value;
+    char error[512], printed[256];
+
+    cr_assert(option);
+    cr_assert(parse_text(option, reading->text, &value, error) == 0, "%s = \"%s\": %s",
+              reading->option, reading->text, error);
+    value_format(option, value.bytes, value.length, printed, sizeof(printed));
+    cr_expect(strcmp(printed, reading->printed) == 0, "%s = \"%s\" prints %s, not %s",
+              reading->option, reading->text, printed, reading->printed);
+}
+
+Test(value, reads)
+{
+    static const struct reading readings[] = {
         {"SO_KEEPALIVE", "on", "on"},
         {"SO_KEEPALIVE", "False", "off"},
         {"SO_KEEPALIVE", "yes", "on"},
@@ -304,21 +317,8 @@ ParameterizedTestParameters(value, reads)
         {"source", "2001:DB8::1", "2001:db8::1"},
     };
 
-    return cr_make_param_array(struct reading, readings, sizeof(readings) / sizeof(readings[0]));
-}
-
-ParameterizedTest(struct reading *reading, value, reads)
-{
-    const struct option *option = option_find(reading->option);
-    struct value value;
-    char error[512], printed[256];
-
-    cr_assert(option);
-    cr_assert(parse_text(option, reading->text, &value, error) == 0, "%s = \"%s\": %s",
-              reading->option, reading->text, error);
-    value_format(option, value.bytes, value.length, printed, sizeof(printed));
-    cr_expect(strcmp(printed, reading->printed) == 0, "%s = \"%s\" prints %s, not %s",
-              reading->option, reading->text, printed, reading->printed);
+    for (size_t i = 0; i < sizeof(readings) / sizeof(readings[0]); i++)
+        expect_reading(&readings[i]);
 }
 
 struct refusal {
@@ -327,9 +327,22 @@ struct refusal {
     char error[192];
 };
 
-ParameterizedTestParameters(value, refuses)
+static void expect_refusal(const struct refusal *refusal)
 {
-    static struct refusal refusals[] = {
+    const struct option *option = option_find(refusal->option);
+    struct value value;
+    char error[512];
+
+    cr_assert(option);
+    cr_assert(parse_text(option, refusal->text, &value, error) == -1, "%s takes \"%s\"",
+              refusal->option, refusal->text);
+    cr_expect(strcmp(error, refusal->error) == 0, "%s: \"%s\", not \"%s\"", refusal->option, error,
+              refusal->error);
+}
+
+Test(value, refuses)
+{
+    static const struct refusal refusals[] = {
         {"TCP_KEEPIDLE", "5 parsecs",
          "\"5 parsecs\" is not a duration: write \"10s\", \"5min\" or \"1h30min\", "
          "1s to 32767s"},
@@ -376,20 +389,8 @@ ParameterizedTestParameters(value, refuses)
          "\"10.0.0.1:80\" is not an address: an IPv4 or IPv6 address without a port"},
     };
 
-    return cr_make_param_array(struct refusal, refusals, sizeof(refusals) / sizeof(refusals[0]));
-}
-
-ParameterizedTest(struct refusal *refusal, value, refuses)
-{
-    const struct option *option = option_find(refusal->option);
-    struct value value;
-    char error[512];
-
-    cr_assert(option);
-    cr_assert(parse_text(option, refusal->text, &value, error) == -1, "%s takes \"%s\"",
-              refusal->option, refusal->text);
-    cr_expect(strcmp(error, refusal->error) == 0, "%s: \"%s\", not \"%s\"", refusal->option, error,
-              refusal->error);
+    for (size_t i = 0; i < sizeof(refusals) / sizeof(refusals[0]); i++)
+        expect_refusal(&refusals[i]);
 }
 
 /* --- bytes ------------------------------------------------------------------------------------ */
