@@ -5,6 +5,9 @@
 
 PYTHON     := /usr/bin/python3
 SANITIZE   := -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer
+# Criterion starts these programs anew for each test. A program at a fixed address and with the sanitizers in
+# it starts in two thirds of the time.
+SAN_LINK   := $(SANITIZE) -no-pie $(if $(findstring /,$(shell $(CC) -print-file-name=libasan.a)),-static-libasan -static-libubsan)
 SAN_CFLAGS := $(COMMON_FLAGS) -O1 -g $(SANITIZE)
 # Criterion's macros shadow and convert.
 TEST_CFLAGS := -Wno-shadow -Wno-conversion -Wno-missing-prototypes \
@@ -26,10 +29,10 @@ $(foreach room,tests/unit tests/platform tests/link,$(eval $(call sanitized,$(ro
 
 $(B)/tests/unit: $(unit_obj)
 	$(call say,LD,$@)
-	$(Q)mkdir -p $(@D) && $(CC) $(SANITIZE) -o $@ $^ -lcriterion $(CONFIG_LIBS) $(TOOLS_LIBS) $(HELPER_LIBS)
+	$(Q)mkdir -p $(@D) && $(CC) $(SAN_LINK) -o $@ $^ -lcriterion $(CONFIG_LIBS) $(TOOLS_LIBS) $(HELPER_LIBS)
 $(B)/tests/platform: $(platform_obj)
 	$(call say,LD,$@)
-	$(Q)mkdir -p $(@D) && $(CC) $(SANITIZE) -o $@ $^ -lcriterion $(CONFIG_LIBS) -lmnl -ljansson
+	$(Q)mkdir -p $(@D) && $(CC) $(SAN_LINK) -o $@ $^ -lcriterion $(CONFIG_LIBS) -lmnl -ljansson
 
 # Small programs that the whole-program tests run, one a file.
 hosts := $(patsubst tests/hosts/%.c,$(B)/tests/hosts/%,$(wildcard tests/hosts/*.c))
