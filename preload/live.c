@@ -39,7 +39,7 @@
 /* Behind a policy: 4 bytes for a rule of 80, 2 for an option of 16. */
 #define EXTRA_ROOM (PUBLISHED_ROOM / 8 + 64)
 
-struct slot {
+struct live_slot {
     struct rules_in_force rules;
     uint32_t users;   /* hooks that use `rules` */
     uint32_t filling; /* process whose thread fills it; 0: none */
@@ -56,7 +56,7 @@ struct live_state {
     struct identity identity;
     /* Of no default is anything known: it is asked for when it is needed. */
     struct default_value defaults[DEFAULT_KINDS * POLICY_OPTIONS_MAX];
-    struct slot slots[SLOTS];
+    struct live_slot slots[SLOTS];
 };
 
 struct live_state *live_state;
@@ -140,11 +140,11 @@ static uint64_t generation_of(uint64_t word)
     return word >> SLOT_BITS;
 }
 
-static struct slot *slot_of(const struct rules_in_force *rules)
+static struct live_slot *slot_of(const struct rules_in_force *rules)
 {
-    return (struct slot *)(uintptr_t)rules;
+    return (struct live_slot *)(uintptr_t)rules;
 }
-_Static_assert(offsetof(struct slot, rules) == 0, "slot_of()");
+_Static_assert(offsetof(struct live_slot, rules) == 0, "slot_of()");
 
 static const struct rules_in_force *rules_of(uint64_t word)
 {
@@ -160,10 +160,10 @@ static void note_user(const struct rules_in_force *rules, uint32_t change)
 
 /* A slot that nobody uses, for this thread to fill; NULL: there is none. What a parent's thread was
  * filling when this process was forked is free. */
-static struct slot *claim_slot(uint64_t in_force, uint32_t pid)
+static struct live_slot *claim_slot(uint64_t in_force, uint32_t pid)
 {
     for (unsigned i = 0; i < SLOTS; i++) {
-        struct slot *slot = &live_state->slots[i];
+        struct live_slot *slot = &live_state->slots[i];
         uint32_t filling = __atomic_load_n(&slot->filling, __ATOMIC_RELAXED);
         if (i == (in_force & SLOT_MASK) || filling == pid ||
             !__atomic_compare_exchange_n(&slot->filling, &filling, pid, false, __ATOMIC_SEQ_CST,
@@ -181,7 +181,7 @@ static struct slot *claim_slot(uint64_t in_force, uint32_t pid)
  */
 
 /* Copy what is published, and decide what is for this program. */
-static enum published_answer fill(struct slot *slot)
+static enum published_answer fill(struct live_slot *slot)
 {
     struct rules_in_force *rules = &slot->rules;
     uint32_t size;
@@ -205,7 +205,7 @@ static void answer_refused(uint64_t generation, enum published_answer reason)
 }
 
 /* Put a filled slot in force. False: other rules have come into force since `before`. */
-static bool put_in_force(const struct slot *slot, uint64_t before)
+static bool put_in_force(const struct live_slot *slot, uint64_t before)
 {
     const uint64_t word =
         slot->rules.generation << SLOT_BITS | (uint64_t)(slot - live_state->slots);
@@ -213,7 +213,7 @@ static bool put_in_force(const struct slot *slot, uint64_t before)
                                        __ATOMIC_SEQ_CST, __ATOMIC_RELAXED);
 }
 
-static enum published_answer take_into(struct slot *slot, uint64_t before)
+static enum published_answer take_into(struct live_slot *slot, uint64_t before)
 {
     enum published_answer answer = fill(slot);
     if (answer == PUBLISHED_TAKEN) {
@@ -241,7 +241,7 @@ static __attribute__((noinline)) void take_over(uint64_t generation)
                                                          false, __ATOMIC_SEQ_CST, __ATOMIC_RELAXED))
         return;
     if (!confined_now()) {
-        struct slot *slot = claim_slot(before, pid);
+        struct live_slot *slot = claim_slot(before, pid);
         answer = slot != NULL ? take_into(slot, before) : PUBLISHED_NO_SLOT;
     }
     if (answer != PUBLISHED_TAKEN && answer != PUBLISHED_AGAIN)

@@ -73,7 +73,7 @@ static const struct default_value *take_defaults(const struct rules_in_force *ru
 }
 
 /* What the constructor has found out. */
-struct found {
+struct beginning {
     const struct settings *settings;
     struct identity identity;
     struct rules_place place;
@@ -81,14 +81,14 @@ struct found {
 
 /* Is the program to take new rules? One that runs with privileges that its caller has not is to be
  * given none by anybody. */
-static bool is_to_live(const struct found *found)
+static bool is_to_live(const struct beginning *found)
 {
     return (found->settings->live || (state.rules.policy.flags & POLICY_LIVE) != 0) &&
            !found->settings->secure;
 }
 
 /* Prepare for new rules, if any, and for reports. False: there will be no new rules. */
-static bool start_reports(const struct found *found, bool lives)
+static bool start_reports(const struct beginning *found, bool lives)
 {
     const struct helper_environment helper = {.socket = found->settings->helper,
                                               .runtime = found->settings->runtime};
@@ -115,7 +115,7 @@ static void open_hooks(bool lives)
 }
 
 /* Everything that depends on which rules are for this program. */
-static void put_in_force(const struct found *found, void *extra)
+static void put_in_force(const struct beginning *found, void *extra)
 {
     struct rules_in_force *rules = &state.rules;
     bool lives = is_to_live(found);
@@ -162,7 +162,7 @@ static void keep_names(const char *argv0, const char *trace)
 }
 
 /* Who the program is, as far as rules ask, or may ask later. */
-static void find_identity(struct found *found, struct own_executable *executable, char *cgroup)
+static void find_identity(struct beginning *found, struct own_executable *executable, char *cgroup)
 {
     const struct policy *policy = &state.rules.policy;
     bool lives = is_to_live(found);
@@ -192,10 +192,10 @@ static void tune_program(const struct process_start *start, const struct setting
 {
     struct own_executable executable;
     char cgroup[PATH_MAX];
-    struct found found = {.settings = settings,
-                          .identity = {.argv = start->argv,
-                                       .uid = settings->owner.uid,
-                                       .gid = (uint32_t)getauxval(AT_EGID)}};
+    struct beginning found = {.settings = settings,
+                              .identity = {.argv = start->argv,
+                                           .uid = settings->owner.uid,
+                                           .gid = (uint32_t)getauxval(AT_EGID)}};
     struct policy *policy = &state.rules.policy;
     void *extra = NULL;
     keep_names(start->argv[0], settings->trace);

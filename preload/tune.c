@@ -48,7 +48,7 @@ void tune_decide(const struct rules_in_force *rules, int fd, struct sockinfo *so
 }
 
 /* What an application is made for, and what comes of it. */
-struct outcome {
+struct tuning {
     const struct rules_in_force *rules;
     int failure; /* the errno with which the program's call is to fail, or 0 */
 };
@@ -56,7 +56,7 @@ struct outcome {
 static void note_applied(const struct application *application, const struct policy_action *action,
                          enum phase phase, enum applied result, int error)
 {
-    struct outcome *outcome = application->context;
+    struct tuning *outcome = application->context;
     report_option(outcome->rules, action->option,
                   result == APPLIED_KEPT ? RECORD_KEPT : (unsigned)error);
     trace_action(outcome->rules, application, phase, action, result, error);
@@ -67,7 +67,7 @@ static void note_applied(const struct application *application, const struct pol
 
 static struct application application_of(const struct socket_handle *socket,
                                          const struct sockinfo *sockinfo, unsigned phases,
-                                         struct outcome *outcome)
+                                         struct tuning *outcome)
 {
     return (struct application){.policy = &outcome->rules->policy,
                                 .active = &outcome->rules->active,
@@ -83,7 +83,7 @@ static struct application application_of(const struct socket_handle *socket,
 int tune_apply(const struct rules_in_force *rules, int fd, const struct sockinfo *sockinfo,
                const struct decision *decision, unsigned phases)
 {
-    struct outcome outcome = {rules, 0};
+    struct tuning outcome = {rules, 0};
     const struct application application =
         application_of(OWN_SOCKET(fd), sockinfo, phases, &outcome);
     apply_actions(&application, decision);
@@ -93,7 +93,7 @@ int tune_apply(const struct rules_in_force *rules, int fd, const struct sockinfo
 int tune_backlog(const struct rules_in_force *rules, int fd, const struct sockinfo *sockinfo,
                  const struct decision *decision, int backlog)
 {
-    struct outcome outcome = {rules, 0};
+    struct tuning outcome = {rules, 0};
     const struct application application =
         application_of(OWN_SOCKET(fd), sockinfo, PHASE_BIT(PHASE_LISTEN), &outcome);
     const struct policy_action *action;
@@ -109,7 +109,7 @@ void tune_apply_afterwards(const struct rules_in_force *rules, int fd,
                            unsigned phases)
 {
     static const struct active none = {NULL, 0};
-    struct outcome outcome = {rules, 0};
+    struct tuning outcome = {rules, 0};
     struct application application = application_of(OWN_SOCKET(fd), sockinfo, phases, &outcome);
     application.timing = APPLY_AFTERWARDS;
     application.defaults = NULL; /* those are with what the rules give at socket() */
@@ -120,7 +120,7 @@ void tune_apply_afterwards(const struct rules_in_force *rules, int fd,
 void tune_undo(const struct rules_in_force *rules, int fd, const struct sockinfo *sockinfo,
                const struct decision *decision)
 {
-    struct outcome outcome = {rules, 0};
+    struct tuning outcome = {rules, 0};
     const struct application application = application_of(OWN_SOCKET(fd), sockinfo, 0, &outcome);
     const struct undo_notes notes = reconnect_notes(fd);
     undo_former_peer(&application, decision, &notes);
@@ -129,7 +129,7 @@ void tune_undo(const struct rules_in_force *rules, int fd, const struct sockinfo
 bool tune_force(const struct rules_in_force *rules, int fd, const struct sockinfo *sockinfo,
                 const struct policy_action *action)
 {
-    struct outcome outcome = {rules, 0};
+    struct tuning outcome = {rules, 0};
     const struct application application = application_of(OWN_SOCKET(fd), sockinfo, 0, &outcome);
     return apply_now(&application, action);
 }

@@ -423,7 +423,7 @@ static bool claim_try(struct register_state *state, uint64_t now)
 bool register_is_due(struct register_state *state, uint64_t now_ns)
 {
     const struct ring *ring = __atomic_load_n(&state->ring, __ATOMIC_ACQUIRE);
-    if (ring != NULL && ring_is_read(ring, now_ns))
+    if (ring != NULL && register_is_read(state, ring, now_ns))
         return false;
     note_answer(state, ring);
     return state->unanswered < UNANSWERED_MAX && claim_try(state, now_ns);
@@ -445,6 +445,7 @@ void register_again(struct register_state *state, const struct register_plan *pl
     state->given = now_ns;
     state->unanswered++;
     state->blind = !registering.diagnosed;
+    state->live = registering.live;
     __atomic_store_n(&state->ring, ring, __ATOMIC_RELEASE);
 }
 

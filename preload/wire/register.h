@@ -78,15 +78,26 @@ struct register_state {
     uint64_t given;                                /* the heartbeat that the ring was made with */
     uint32_t unanswered;
     bool blind; /* sock_diag could not be had */
+    bool live;  /* the last registration was that of a program that takes new rules */
 };
 
 #define REGISTER_DISTANCE_NS ((uint64_t)1000000000u)
+
+/* Does a helper read the ring? An older one refuses the registration of a program that takes new
+ * rules, so that one has to be answered within seconds. */
+static inline bool register_is_read(const struct register_state *registered,
+                                    const struct ring *ring, uint64_t now_ns)
+{
+    return ring_is_read(ring, now_ns) &&
+           (!registered->live || now_ns - registered->given < RING_HANDED_HEARD_NS ||
+            __atomic_load_n(&ring->header.heartbeat, __ATOMIC_RELAXED) != registered->given);
+}
 
 /* May it be time for that? A look without a claim, for calls that report nothing. */
 static inline bool register_is_wanted(const struct register_state *registered, uint64_t now_ns)
 {
     const struct ring *ring = __atomic_load_n(&registered->ring, __ATOMIC_ACQUIRE);
-    return (ring == NULL || !ring_is_read(ring, now_ns)) &&
+    return (ring == NULL || !register_is_read(registered, ring, now_ns)) &&
            __atomic_load_n(&registered->next_try, __ATOMIC_RELAXED) <= now_ns;
 }
 

@@ -157,6 +157,7 @@ def plan_bars(setup):
         yield plan_client(setup, count)
     yield plan_reports(setup)
     yield plan_trial(setup)
+    yield plan_live(setup)
 
 
 def plan_reports(setup):
@@ -199,6 +200,21 @@ def plan_trial(setup):
                  "connection", Effort(150, 12),
                  [Row(f'an arm of a trial, unit = "{unit}"', Sample(variant, "connection"), baseline,
                       bars_of[unit]) for unit, variant in samples.items()])
+
+
+def plan_live(setup):
+    """What it costs that the rules may change: the same ones with `live` and without."""
+    rules = [rule(f'program = "{TIMED}";', setup.settings(4))]
+    fixed = setup.socktune("4 options, fixed", rules, 4, 4)
+    live = preload("socktune: 4 options, live", setup.library,
+                   SOCKTUNE_RULES=setup.policies_of[fixed], SOCKTUNE_HELPER=setup.helper,
+                   SOCKTUNE_LIVE="1")
+    setup.expected[live] = (4, 4)
+    return Group("connect() and accept() with 4 options, live against fixed", "connection",
+                 Effort(150, 12),
+                 [Row(f"{call}: rules that may change", Sample(live, "connection", phase),
+                      Sample(fixed, "connection", phase))
+                  for call, phase in (("connect()", 0), ("accept()", 1))])
 
 
 def connecting(settings):

@@ -23,7 +23,7 @@ WITH_TRIALS, LIVE = 3, 4                  # versions of a registration
 PUBLISHED_ROOM = 65536
 # Of struct published, from its begin.
 GENERATION, SIZE, ADOPTED, REFUSED_GENERATION, REASON, POLICY = 64, 72, 128, 136, 144, 192
-MALFORMED, NO_SLOT, CONFINED = 3, 4, 5    # of reason
+TOO_LARGE, MALFORMED, NO_SLOT, CONFINED = 2, 3, 4, 5  # of reason
 BEGUN, REFUSED, UNANSWERED = 2, 4, 8  # of flags
 KINDS = {1: "connect", 2: "accept", 3: "listen", 4: "datagram"}
 SEALS = 0x2 | 0x4 | 0x1  # F_SEAL_SHRINK, F_SEAL_GROW, F_SEAL_SEAL

@@ -3,6 +3,7 @@
  * Decoding registrations: what is in them, and whatever else somebody may send.
  */
 #include "handoff.h"
+#include "register.h"
 #include "registration_parse.h"
 
 #include <criterion/criterion.h>
@@ -233,4 +234,27 @@ Test(registration, a_plain_one_has_no_room_for_rules)
     cr_expect_eq(names.live.room, 0);
     cr_expect_null(names.rules_path);
     cr_expect_eq(registration_memory(4096, 0), 4096);
+}
+
+/* --- when it is due ---------------------------------------------------------------------------
+ */
+
+Test(registration, a_live_one_without_an_answer_is_soon_made_again)
+{
+    static struct ring_header header;
+    const uint64_t second = 1000000000u, begin = 1000 * second;
+    struct register_state state = {.ring = (struct ring *)(void *)&header,
+                                   .distance = REGISTER_DISTANCE_NS,
+                                   .next_try = begin + second,
+                                   .given = begin,
+                                   .unanswered = 1};
+
+    header.heartbeat = begin;
+    cr_expect_not(register_is_due(&state, begin + 10 * second), "it may be answered yet");
+    state.live = true;
+    cr_expect_not(register_is_due(&state, begin + 2 * second));
+    cr_expect(register_is_due(&state, begin + 4 * second));
+    state.next_try = begin;
+    header.heartbeat = begin + second;
+    cr_expect_not(register_is_due(&state, begin + 4 * second), "it was answered");
 }

@@ -125,9 +125,23 @@ bool limits_report(const struct policy_limits *limits, int type, int protocol)
     return limits->front_end != FRONT_END_SUPERVISE || type == SOCK_STREAM;
 }
 
+/* Only programs that have the library take new rules. */
+static void diagnose_live(const struct policy *policy, enum front_end front_end,
+                          struct diagnostics *diagnostics)
+{
+    const char *path =
+        policy->source_count != 0 ? policy_string(policy, policy->sources[0].path) : "policy";
+    if ((policy->flags & POLICY_LIVE) != 0 && front_end != FRONT_END_COUNT &&
+        front_end != FRONT_END_PRELOAD)
+        diagnose(diagnostics, SEVERITY_WARNING, (struct location){path, 0},
+                 "live: by %s, programs take no new rules while they run",
+                 front_end_name(front_end));
+}
+
 void diagnose_limits(const struct policy *policy, enum front_end front_end,
                      struct diagnostics *diagnostics)
 {
+    diagnose_live(policy, front_end, diagnostics);
     if (front_end == FRONT_END_ATTACH) {
         diagnose_attach(policy, diagnostics);
         return;
