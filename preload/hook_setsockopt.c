@@ -4,8 +4,11 @@
  * tell that an option is the program's own (reconnect.h).
  */
 #include "guarded.h"
+#include "plain_tcp.h"
 #include "real.h"
 #include "reconnect.h"
+
+#include <errno.h>
 
 /* What a rule gives at connect() and the program sets itself is the program's, whatever the rule's
  * value: nobody undoes it when the socket is connected to another peer. */
@@ -14,6 +17,20 @@ static void note_own(const struct policy *policy, int fd, int level, int optname
     for (uint32_t i = 0; i < policy->option_count; i++)
         if (policy_option_is_set_by(policy, i, level, optname, SIBLING_SAME))
             reconnect_note_own(fd, policy, i);
+}
+
+/* The kernel has refused the setting: perhaps since a rule has made the socket one of MPTCP. */
+static __attribute__((noinline)) int set_on_plain_tcp(const struct rules_in_force *rules,
+                                                      const struct own_setting *setting)
+{
+    int error = errno;
+    bool done = plain_tcp_instead(rules, setting->fd,
+                                  &(const struct refused_setting){setting->level, setting->optname,
+                                                                  setting->value, setting->length});
+    errno = done ? setting->error : error;
+    if (done && rules->guard_count != 0)
+        return guarded_setsockopt(rules, setting);
+    return done ? 0 : -1;
 }
 
 /* Not in line: what hardly any call needs is to cost no call the saving of registers. */
@@ -26,13 +43,15 @@ static __attribute__((noinline)) int set_watched(guarded_call *call, int fd, int
     const struct own_setting setting = {call, fd, level, optname, value, length, errno};
     int result = rules->guard_count != 0 ? guarded_setsockopt(rules, &setting)
                                          : call(fd, level, optname, value, length);
+    if (result != 0 && (errno == ENOPROTOOPT || errno == EOPNOTSUPP) && plain_tcp_concerns_us())
+        result = set_on_plain_tcp(rules, &setting);
     rules_leave(rules);
     return result;
 }
 
 static inline bool is_watched(void)
 {
-    return __builtin_expect(state.guard_count != 0, 0) ||
+    return __builtin_expect(state.guard_count != 0, 0) || plain_tcp_concerns_us() ||
            tunes_at(PHASE_BIT(PHASE_CONNECT) | PHASE_BIT(PHASE_CONNECTED));
 }
 

@@ -4,6 +4,7 @@
  */
 #include "apply.h"
 #include "connecting.h"
+#include "plain_tcp.h"
 #include "real.h"
 #include "reconnect.h"
 #include "trace.h"
@@ -38,14 +39,20 @@ static int socket_by_rules(const struct rules_in_force *rules, int domain, int t
 {
     struct sockinfo sockinfo;
     if (!rules_act_at(rules, PHASE_BIT(PHASE_SOCKET)) ||
-        !sockinfo_at_socket(&sockinfo, domain, type, protocol))
-        return real.socket(domain, type, protocol);
+        !sockinfo_at_socket(&sockinfo, domain, type, protocol)) {
+        int other = real.socket(domain, type, protocol);
+        reconnect_forget(other);
+        return other;
+    }
     struct decision decision;
     tune_decide(rules, -1, &sockinfo, PHASE_SOCKET, PHASE_BIT(PHASE_SOCKET), &decision);
     const struct policy_action *transport = apply_transport(&rules->policy, &decision, &sockinfo);
     int fd = open_socket(rules, domain, type, protocol, &sockinfo, transport);
     if (fd >= 0) {
         int saved = errno;
+        reconnect_forget(fd);
+        if (transport != NULL && sockinfo.protocols == PROTOCOL_MPTCP)
+            plain_tcp_note(fd);
         tune_apply(rules, fd, &sockinfo, &decision, PHASE_BIT(PHASE_SOCKET));
         errno = saved;
     }
@@ -63,9 +70,9 @@ static __attribute__((noinline)) int socket_tuned(int domain, int type, int prot
 
 __attribute__((visibility("default"))) int socket(int domain, int type, int protocol)
 {
-    int fd = tunes_at(PHASE_BIT(PHASE_SOCKET)) ? socket_tuned(domain, type, protocol)
-                                               : real.socket(domain, type, protocol);
-    if (connecting_concerns_us() || reports(ROLE_ALL))
+    bool tuned = tunes_at(PHASE_BIT(PHASE_SOCKET));
+    int fd = tuned ? socket_tuned(domain, type, protocol) : real.socket(domain, type, protocol);
+    if (!tuned && (connecting_concerns_us() || reports(ROLE_ALL)))
         reconnect_forget(fd);
     if (reports(ROLE_CONNECT))
         report_made(fd);

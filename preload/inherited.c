@@ -9,13 +9,12 @@
 #include "apply.h"
 #include "backlog.h"
 #include "bytes.h"
+#include "descriptors.h"
 #include "kernel.h"
 #include "learn.h"
 #include "multipath.h"
 #include "report.h"
 #include "tune.h"
-
-#include <dirent.h>
 
 /* What is decided by these rules is given; a `default` leaves what the maker of the socket has
  * set. */
@@ -58,32 +57,12 @@ void adopt_listener(const struct rules_in_force *rules, int fd)
         tune_inherited(rules, fd, &sockinfo, &rules->active, PHASE_SOCKET);
 }
 
-/* The number in a directory entry's name, or -1. */
-static int number_of(const char *name)
-{
-    int number = 0;
-    if (*name < '0' || *name > '9')
-        return -1;
-    for (; *name >= '0' && *name <= '9'; name++)
-        number = number * 10 + (*name - '0');
-    return number;
-}
-
 static bool is_socket(int directory, const char *name)
 {
     char target[8] = {0};
     return kernel_call(SYS_readlinkat, directory, name, target, sizeof target - 1) > 0 &&
            bytes_equal(target, "socket:", 7);
 }
-
-/* As getdents64(2) returns it; glibc has no name for it that fits every word size. */
-struct directory_entry {
-    uint64_t inode;
-    int64_t offset;
-    uint16_t size;
-    uint8_t type;
-    char name[];
-} __attribute__((packed));
 
 static bool has_rule_for_leaked(void)
 {
@@ -93,24 +72,17 @@ static bool has_rule_for_leaked(void)
     return false;
 }
 
-/* The descriptors from `first` on. */
-static void adopt_leaked(int first, const struct active *active)
+struct leaked {
+    int first; /* the descriptors from this one on */
+    const struct active *active;
+};
+
+static bool adopt_leaked(void *context, int directory, const char *name, int number)
 {
-    int directory = kernel_open("/proc/self/fd", O_RDONLY | O_DIRECTORY);
-    if (directory < 0)
-        return;
-    char buffer[2048];
-    long got;
-    while ((got = kernel_call(SYS_getdents64, directory, buffer, sizeof buffer)) > 0) {
-        for (long at = 0; at < got;) {
-            const struct directory_entry *entry = (const struct directory_entry *)(buffer + at);
-            at += entry->size;
-            int fd = number_of(entry->name);
-            if (fd >= first && fd != directory && is_socket(directory, entry->name))
-                adopt(fd, active);
-        }
-    }
-    kernel_close(directory);
+    const struct leaked *leaked = context;
+    if (number >= leaked->first && is_socket(directory, name))
+        adopt(number, leaked->active);
+    return true;
 }
 
 void adopt_sockets(int handed_over, bool reported)
@@ -124,7 +96,7 @@ void adopt_sockets(int handed_over, bool reported)
         inherited = (struct active){
             rules, active_rules_inherited(&state.rules.policy, &state.rules.active, rules)};
     if (!confined_now() && (inherited.count != 0 || reported))
-        adopt_leaked(handed_over, &inherited);
+        descriptors_each(adopt_leaked, &(struct leaked){handed_over, &inherited});
     if (rules != NULL)
         kernel_call(SYS_munmap, rules, size);
 }

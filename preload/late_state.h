@@ -12,6 +12,7 @@
 struct late_state {
     bool confined;   /* a seccomp filter is there, or is about to be (confined.h) */
     bool multipath;  /* there is a listener of MPTCP (multipath.h) */
+    bool transport;  /* a rule has made a socket of MPTCP (plain_tcp.h) */
     bool left_netns; /* a thread has entered another network namespace (own_netns.h) */
 };
 

@@ -8,12 +8,13 @@
 
 #include "kernel.h"
 
-enum { DESCRIPTORS = 65536, OWN_SHIFT = 30 };
+enum { DESCRIPTORS = 65536, OWN_SHIFT = 29 };
 
 #define CONNECTED  ((uint64_t)1 << 63)
 #define REPORTED   ((uint64_t)1 << 62)
 #define AT_HOME    ((uint64_t)1 << 61)
 #define ACCEPTS    ((uint64_t)1 << 60)
+#define TRANSPORT  ((uint64_t)1 << 59)
 #define GIVEN_MASK (((uint64_t)1 << OWN_SHIFT) - 1)
 
 /* NULL: there are no notes. Written by the constructor alone. */
@@ -59,6 +60,17 @@ void reconnect_note_accepts_tcp(int fd)
 bool reconnect_accepts_tcp(int fd)
 {
     return is_noted(fd, ACCEPTS);
+}
+
+void reconnect_note_transport(int fd)
+{
+    if (has_note(fd))
+        add(fd, TRANSPORT);
+}
+
+bool reconnect_has_transport(int fd)
+{
+    return is_noted(fd, TRANSPORT);
 }
 
 bool reconnect_note(int fd)

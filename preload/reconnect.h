@@ -33,6 +33,10 @@ bool reconnect_is_at_home(int fd);
 void reconnect_note_accepts_tcp(int fd);
 bool reconnect_accepts_tcp(int fd);
 
+/* Note that a rule's `transport` has made `fd`, and ask for that note. */
+void reconnect_note_transport(int fd);
+bool reconnect_has_transport(int fd);
+
 /* Note what it is given at connect(). */
 void reconnect_note_given(int fd, uint32_t given);
 

@@ -19,6 +19,7 @@
 #include "load.h"
 #include "multipath.h"
 #include "own_executable.h"
+#include "plain_tcp.h"
 #include "process_start.h"
 #include "protect.h"
 #include "real.h"
@@ -127,7 +128,7 @@ static void put_in_force(const struct beginning *found, void *extra)
     rules->defaults = take_defaults(rules);
     lives = start_reports(found, lives);
     if (lives || rules_act_at(rules, PHASE_BIT(PHASE_CONNECT) | PHASE_BIT(PHASE_CONNECTED)) ||
-        rules->reports != 0)
+        rules->reports != 0 || plain_tcp_has_transport(rules))
         reconnect_start();
     if (lives)
         listeners_start();

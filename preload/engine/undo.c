@@ -15,7 +15,7 @@
 
 enum { CONNECT_PHASES = PHASE_BIT(PHASE_CONNECT) | PHASE_BIT(PHASE_CONNECTED) };
 
-enum { BITS = 30 };
+enum { BITS = 29 };
 
 static uint32_t number_of(const struct policy_option *option)
 {

@@ -213,6 +213,55 @@ def connect_within(one, family):
     return made
 
 
+OWN_OPTION = """
+import fcntl, os, select, socket, sys
+TIMEOUT = socket.IPPROTO_TCP, 18
+def make(*options):
+    made = socket.socket()
+    for level, name, value in options:
+        made.setsockopt(level, name, value)
+    return made
+def end(made):
+    try:
+        made.setsockopt(*TIMEOUT, 9000)
+        error = 0
+    except OSError as failure:
+        error = failure.errno
+    return made.getsockopt(socket.SOL_SOCKET, socket.SO_PROTOCOL), error
+sol, tcp = socket.SOL_SOCKET, socket.IPPROTO_TCP
+one = make((tcp, 1, 1), (sol, 9, 1), (sol, 7, 50000), (sol, 13, b"\\1\\0\\0\\0\\5\\0\\0\\0"))
+one.setblocking(False)
+print(*end(one), one.getsockopt(*TIMEOUT), [one.getsockopt(*name) for name in
+      ((tcp, 1), (sol, 9), (sol, 7), (tcp, 5), (tcp, 8))], one.getsockopt(sol, 13, 8)[4],
+      fcntl.fcntl(one, fcntl.F_GETFL) & os.O_NONBLOCK != 0, os.get_inheritable(one.fileno()))
+watched, epoll = make(), select.epoll()
+epoll.register(watched, select.EPOLLOUT)
+held = make()
+other = os.dup(held.fileno())
+bound = make()
+bound.bind(("127.0.0.1", 0))
+listener = socket.create_server(("127.0.0.1", 0))
+connected = make()
+connected.connect(listener.getsockname())
+unheld = make()
+print(end(watched), end(held), end(bound), end(connected), end(unheld))
+"""
+
+
+@pytest.mark.parametrize("more, timeout", [("", 9000), ("force = { TCP_USER_TIMEOUT = 5000ms; };", 5000)],
+                         ids=["", "force"])
+def test_transport_mptcp_and_an_option_that_mptcp_lacks(build, compiled, more, timeout):
+    """The program's own call succeeds: the socket becomes one of TCP, with all that was set. Where
+    somebody else holds the socket, or it is bound already, the kernel's answer stands."""
+    rules = compiled('rules = ( { set = { transport = "mptcp"; TCP_KEEPINTVL = 71; TCP_LINGER2 = "3s"; };'
+                     f' {more.replace("5000ms", chr(34) + "5s" + chr(34))} }} );')
+    done = subprocess.run([sys.executable, "-c", OWN_OPTION], env=preloaded(build, rules),
+                          capture_output=True, text=True, check=True, timeout=30)
+    first, second = done.stdout.splitlines()
+    assert first == f"6 0 {timeout} [1, 1, 100000, 71, 3] 5 True False"
+    assert second == "(262, 92) (262, 92) (262, 92) (262, 92) (6, 0)"
+
+
 def test_transport_mptcp_and_back(host, compiled):
     """socket() asks for MPTCP; what is inherited is TCP's, set through it. A server that takes
     plain TCP gets plain TCP."""
