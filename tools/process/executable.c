@@ -253,6 +253,7 @@ int executable_read(const char *path, struct executable *executable)
             break;
         }
     }
+    free(next);
     free(at);
     return result;
 }
