@@ -140,11 +140,12 @@ static uint64_t generation_of(uint64_t word)
     return word >> SLOT_BITS;
 }
 
+/* Of rules that lie in a slot. */
 static struct live_slot *slot_of(const struct rules_in_force *rules)
 {
-    return (struct live_slot *)(uintptr_t)rules;
+    const size_t offset = (size_t)((const uint8_t *)rules - (const uint8_t *)live_state->slots);
+    return &live_state->slots[offset / sizeof(struct live_slot)];
 }
-_Static_assert(offsetof(struct live_slot, rules) == 0, "slot_of()");
 
 static const struct rules_in_force *rules_of(uint64_t word)
 {
@@ -198,10 +199,11 @@ static enum published_answer fill(struct live_slot *slot)
                : PUBLISHED_MALFORMED;
 }
 
-static void answer_refused(uint64_t generation, enum published_answer reason)
+static void answer_refused(struct published *published, uint64_t generation,
+                           enum published_answer reason)
 {
-    __atomic_store_n(&live_state->published->reason, (uint32_t)reason, __ATOMIC_RELAXED);
-    __atomic_store_n(&live_state->published->refused, generation, __ATOMIC_RELEASE);
+    __atomic_store_n(&published->reason, (uint32_t)reason, __ATOMIC_RELAXED);
+    __atomic_store_n(&published->refused, generation, __ATOMIC_RELEASE);
 }
 
 /* Put a filled slot in force. False: other rules have come into force since `before`. */
@@ -232,6 +234,7 @@ static enum published_answer take_into(struct live_slot *slot, uint64_t before)
 /* Not in line, so that the hooks' frames stay small. */
 static __attribute__((noinline)) void take_over(uint64_t generation)
 {
+    struct published *const published = live_state->published;
     const uint32_t pid = own_pid();
     const uint64_t claim = generation << 32 | pid;
     uint64_t before = __atomic_load_n(&live_state->in_force, __ATOMIC_SEQ_CST);
@@ -245,7 +248,7 @@ static __attribute__((noinline)) void take_over(uint64_t generation)
         answer = slot != NULL ? take_into(slot, before) : PUBLISHED_NO_SLOT;
     }
     if (answer != PUBLISHED_TAKEN && answer != PUBLISHED_AGAIN)
-        answer_refused(generation, answer);
+        answer_refused(published, generation, answer);
     /* What did not come to an end is tried again at the next call. */
     claimed = claim;
     if (answer == PUBLISHED_AGAIN || answer == PUBLISHED_NO_SLOT)
