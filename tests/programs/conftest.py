@@ -162,5 +162,8 @@ def host(build):
     yield run
     for one in hosts:
         if one.process.poll() is None:
-            kernel.kill_all(kernel.tree(one.process.pid))
+            if one.wrapped:
+                kernel.kill_all(kernel.tree(one.process.pid))
+            else:
+                one.process.kill()  # it has no children
             one.process.wait(10)

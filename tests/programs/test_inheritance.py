@@ -31,24 +31,24 @@ UNREADABLE = {
 PEERS = 'match = { role = "accept"; remote = [ "127.0.0.0/8", "::1" ]; };'
 
 
-def cases():
-    for row in table_rows():
-        for family in ("inet", "inet6", "dual"):
-            domain = "inet6" if family == "dual" else family
-            if domain in row["families"] and (row["name"], family) != ("IPV6_V6ONLY", "dual"):
-                yield pytest.param(row, family, id=f"{row['name']}-{family}")
+def families_of(row):
+    return [family for family in ("inet", "inet6", "dual")
+            if ("inet6" if family == "dual" else family) in row["families"]
+            and (row["name"], family) != ("IPV6_V6ONLY", "dual")]
 
 
-def reference(row, family, host):
+def reference(row, family, untuned):
     """A value that makes a difference: (sample, role -> value, role -> value if left alone)."""
     best, difference, default = None, {}, {}
     for sample in samples(row):
-        alone = values(live(host(), family, sample))
-        by_hand = values(live(host(), family, sample, by_hand=True))
+        alone = values(live(untuned, family, sample))
+        by_hand = values(live(untuned, family, sample, by_hand=True))
         seen = {role: value for role, value in by_hand.items()
                 if role in row["roles"] and value is not None and value != alone[role]}
         if best is None or len(seen) > len(difference):
             best, difference, default = sample, seen, alone
+        if len(difference) == len(row["roles"]):
+            break
     return best, difference, default
 
 
@@ -64,18 +64,22 @@ def roles_to_see(row, family):
     return roles
 
 
-def try_option(row, family, host):
-    """reference(), or the test is skipped for a reason that the row gives."""
+def try_option(row, untuned):
+    """Family -> reference(), or the test is skipped for a reason that the row gives."""
     if row["kernel"] is False:
         pytest.skip("this kernel lacks it")
     if row["privilege"] and os.geteuid() != 0:
         pytest.skip(f"needs {row['privilege']}")
-    if row["name"] == "SO_RESERVE_MEM" and not reference(row, family, host)[1]:
-        pytest.skip("needs a memory control group")
-    sample, expected, default = reference(row, family, host)
-    seen = roles_to_see(row, family)
-    assert seen <= set(expected), f"{sample.text} makes no difference to {seen - set(expected)}"
-    return sample, {role: expected[role] for role in seen}, default
+    found = {}
+    for family in families_of(row):
+        sample, expected, default = reference(row, family, untuned)
+        if row["name"] == "SO_RESERVE_MEM" and not expected:
+            pytest.skip("needs a memory control group")
+        seen = roles_to_see(row, family)
+        assert seen <= set(expected), \
+            f"{sample.text} makes no difference to {seen - set(expected)}, {family}"
+        found[family] = sample, {role: expected[role] for role in seen}, default
+    return found
 
 
 def others(row, role):
@@ -92,30 +96,40 @@ def others(row, role):
                          else UNREADABLE.get(row["name"], set()))
 
 
-@pytest.mark.parametrize("row, family", cases())
-def test_every_option_at_every_role(row, family, host, compiled):
-    sample, expected, default = try_option(row, family, host)
-    for role in (None, *row["roles"]):
-        match = f'match = {{ role = "{role}"; }};' if role else ""
+class Tuned:
+    """Hosts, each under rules of its own, which it keeps for all families."""
+
+    def __init__(self, host, compiled):
+        self.host, self.compiled, self.hosts = host, compiled, {}
+
+    def live(self, match, family, sample):
+        """(rules, values of a life under them)"""
         rules = f"rules = ( {{ {match} set = {{ {sample.name} = {sample.text}; }}; }} );"
-        got = values(live(host(compiled(rules, f"{role}.conf")), family, sample))
-        wanted = dict(expected) if role is None else {role: expected.get(role, got[role])}
-        if role is None and row["name"] == "SO_RCVTIMEO":
-            wanted["listen"] = default["listen"]  # it would make accept() fail
-        wanted |= {other: default[other] for other in others(row, role)}
-        assert {of: got[of] for of in wanted} == wanted, rules
+        if rules not in self.hosts:
+            self.hosts[rules] = self.host(self.compiled(rules, f"{len(self.hosts)}.conf"))
+        return rules, values(live(self.hosts[rules], family, sample))
 
 
-@pytest.mark.parametrize("row, family", [
-    case for case in cases() if "accept" in roles_to_see(*case.values)])
-def test_every_option_decided_by_the_peer(row, family, host, compiled):
-    """Set at accept(), but for what comes too late then: a buffer could clamp the window."""
-    sample, expected, default = try_option(row, family, host)
-    rules = f"rules = ( {{ {PEERS} set = {{ {sample.name} = {sample.text}; }}; }} );"
-    got = values(live(host(compiled(rules)), family, sample))
-    late = row["when"] not in ("any time", "after connect, listen")
-    assert got["accept"] == (default if late else expected)["accept"]
-    assert got["listen"] == default["listen"]
+@pytest.mark.parametrize("row", [pytest.param(row, id=row["name"]) for row in table_rows()])
+def test_every_option_at_every_role(row, host, compiled):
+    tuned = Tuned(host, compiled)
+    for family, (sample, expected, default) in try_option(row, host()).items():
+        for role in (None, *row["roles"]):
+            match = f'match = {{ role = "{role}"; }};' if role else ""
+            rules, got = tuned.live(match, family, sample)
+            wanted = dict(expected) if role is None else {role: expected.get(role, got[role])}
+            if role is None and row["name"] == "SO_RCVTIMEO":
+                wanted["listen"] = default["listen"]  # it would make accept() fail
+            wanted |= {other: default[other] for other in others(row, role)}
+            assert {of: got[of] for of in wanted} == wanted, (family, rules)
+        if "accept" not in roles_to_see(row, family):
+            continue
+        # Decided by the peer: set at accept(), but for what comes too late then, such as a buffer,
+        # which could clamp the window.
+        rules, got = tuned.live(PEERS, family, sample)
+        late = row["when"] not in ("any time", "after connect, listen")
+        assert got["accept"] == (default if late else expected)["accept"], (family, rules)
+        assert got["listen"] == default["listen"], (family, rules)
 
 
 def test_a_buffer_by_local_address_of_any_socket(host, compiled):

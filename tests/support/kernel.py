@@ -204,10 +204,25 @@ def tree(pid):
     return found
 
 
+def _tree_now(pid):
+    """The process and its descendants, without a look at all other processes. While some of them
+    end, others may be missing: this is for those who look again."""
+    found = [pid]
+    for parent in found:
+        with contextlib.suppress(OSError):
+            for thread in os.listdir(f"/proc/{parent}/task"):
+                with open(f"/proc/{parent}/task/{thread}/children", encoding="ascii") as children:
+                    found.extend(map(int, children.read().split()))
+    return found
+
+
+_CAN_LIST_CHILDREN = os.path.exists(f"/proc/{os.getpid()}/task/{os.getpid()}/children")
+
+
 def tcp_sockets(pid):
     """Every TCP socket of the process and its descendants; one that several share only once."""
     found = {}
-    for process in tree(pid):
+    for process in _tree_now(pid) if _CAN_LIST_CHILDREN else tree(pid):
         for one in sockets(process):
             if one.is_tcp:
                 found.setdefault(one.inode, one)
