@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "own_netns.h"
 
+#include "compat.h"
 #include "kernel.h"
 #include "late_state.h"
 #include "own_pid.h"
