@@ -464,20 +464,23 @@ __noinline int rule_matches(const struct attach_rule *rule, const struct attach_
 
 /* One socket in one event. */
 struct work {
-    void *target; /* what bpf_setsockopt() takes */
-    struct attach_socket *socket;
+    void *target;                 /* what bpf_setsockopt() takes */
+    struct attach_socket *socket; /* NULL: nothing is kept of it */
     const struct attach_active *active;
     struct attach_view view;
-    uint32_t phases;                      /* PHASE_BIT()s: whose actions are due */
-    uint32_t kind;                        /* enum attach_kind */
-    uint8_t locks;                        /* sk_userlocks: buffers that have been sized */
-    bool afterwards;                      /* the socket is in use, who knows for how long */
-    bool no_early;                        /* too late for OPTION_EARLY */
-    uint32_t rule;                        /* of the walk below */
-    uint32_t reporter;                    /* the rule that reports it and 1; 0: none */
-    uint64_t concern;                     /* options that the rules have for it */
-    uint64_t chosen;                      /* options that are to be set */
-    uint16_t winners[ATTACH_OPTIONS_MAX]; /* winning action of an option and 1; 0: none */
+    uint32_t phases;   /* PHASE_BIT()s: whose actions are due */
+    uint32_t kind;     /* enum attach_kind */
+    uint8_t locks;     /* sk_userlocks: buffers that have been sized */
+    bool afterwards;   /* the socket is in use, who knows for how long */
+    bool no_early;     /* too late for OPTION_EARLY */
+    uint32_t rule;     /* of the walk below */
+    uint32_t reporter; /* the rule that reports it and 1; 0: none */
+    uint64_t concern;  /* options that the rules have for it */
+    uint64_t chosen;   /* options that are to be set */
+    union {
+        uint16_t winners[ATTACH_OPTIONS_MAX]; /* winning action of an option and 1; 0: none */
+        struct attach_identity identity;      /* before that; the stack has no room for both */
+    };
 };
 
 static bool action_concerns(const struct attach_action *action, const struct attach_view *view)
@@ -509,15 +512,16 @@ static const struct attach_rule *rule_at(uint32_t index, const struct attach_act
     if (active != NULL)
         *number = active->rules[index % ATTACH_RULES_MAX];
     const struct attach_rule *rule = row(&rules, *number);
-    if (rule == NULL || (active == NULL && program_fits(rule, identity) == 0))
-        return NULL;
-    return rule;
+    if (rule == NULL || active != NULL)
+        return rule;
+    return identity != NULL && program_fits(rule, identity) != 0 ? rule : NULL;
 }
 
 static long decide_step(uint32_t index, struct work *work)
 {
     uint32_t number;
-    const struct attach_rule *rule = rule_at(index, work->active, &work->socket->identity, &number);
+    const struct attach_identity *identity = work->socket != NULL ? &work->socket->identity : NULL;
+    const struct attach_rule *rule = rule_at(index, work->active, identity, &number);
     if (rule == NULL || rule_matches(rule, &work->view) != YES)
         return 0;
     work->rule = number;
@@ -534,7 +538,8 @@ static uint32_t rules_to_walk(const struct attach_active *active)
 
 static void decide(struct work *work)
 {
-    work->active = active_of(&work->socket->identity);
+    if (work->active == NULL && work->socket != NULL)
+        work->active = active_of(&work->socket->identity);
     bpf_loop(rules_to_walk(work->active), decide_step, work, 0);
 }
 
@@ -574,8 +579,9 @@ static bool is_untouchable(const struct work *work, const struct attach_option *
 static bool yields(struct work *work, uint32_t index, const struct attach_option *option,
                    const struct attach_action *action)
 {
-    bool tracked = constants.tracked != 0 && (work->socket->flags & SOCKET_BEFORE) == 0;
-    bool own = (work->socket->own >> (index % 64) & 1) != 0;
+    const struct attach_socket *socket = work->socket;
+    bool tracked = constants.tracked != 0 && socket != NULL && (socket->flags & SOCKET_BEFORE) == 0;
+    bool own = socket != NULL && (socket->own >> (index % 64) & 1) != 0;
     uint32_t due = action->phases & work->phases;
     if (action->mode == MODE_FORCE)
         return false;
@@ -609,6 +615,8 @@ static long choose_step(uint32_t index, struct work *work)
 static void note_result(struct attach_socket *socket, uint32_t option, long result)
 {
     uint64_t bit = 1ull << (option % 64);
+    if (socket == NULL)
+        return;
     if (result == 0) {
         socket->given |= bit;
         socket->refused &= ~bit;
@@ -758,6 +766,16 @@ static struct attach_socket *socket_in_use(struct bpf_sock *sk)
     return socket;
 }
 
+/* The rules for the current process, if they have been found before. */
+static const struct attach_active *known_rules(struct work *work)
+{
+    const struct attach_active *active = NULL;
+    if (identify(&work->identity) != 0)
+        active = bpf_map_lookup_elem(&programs, &work->identity);
+    __builtin_memset(&work->identity, 0, sizeof work->identity);
+    return active != NULL && active->ready != 0 ? active : NULL;
+}
+
 /* --- what a socket is ------------------------------------------------------------------------- */
 
 static __always_inline struct attach_end end_of_v4(uint32_t address, uint16_t port)
@@ -859,8 +877,12 @@ static __always_inline bool begin(struct work *work, struct bpf_sock_addr *ctx)
         return false;
     work->view.role_known = true;
     work->locks = buffer_locks(bpf_skc_to_tcp_sock(sk));
-    work->socket = socket_in_use(sk);
-    return work->socket != NULL;
+    /* What is kept of a socket costs as much as everything else here. */
+    if (constants.tracked == 0 && constants.reports == 0)
+        work->active = known_rules(work);
+    if (work->active == NULL)
+        work->socket = socket_in_use(sk);
+    return work->active != NULL || work->socket != NULL;
 }
 
 static __always_inline void connect_to(struct bpf_sock_addr *ctx, struct attach_end remote)
