@@ -359,6 +359,31 @@ def test_check_explain_and_options_say_the_same(rule_file, cgroup, socktune, att
                                                               "TCP_SYNCNT"}
 
 
+def test_udp_takes_what_the_probe_has_found(cgroup, rule_file, attachable):
+    """On TCP sockets: no trial is made on UDP ones."""
+    values = {"SO_MARK": 7, "SO_PRIORITY": 3, "IP_TOS": 32, "SO_RCVBUF": '"64K"', "SO_SNDBUF": '"64K"',
+              "SO_RCVLOWAT": 2, "SO_REUSEPORT": "true", "SO_BINDTODEVICE": '"lo"',
+              "SO_MAX_PACING_RATE": '"1M"', "SO_REUSEADDR": "true"}
+    taken = {row["option"] for row in attachable if row["inet"]}
+    settings = "".join(f"{name} = {value}; " for name, value in values.items() if name in taken)
+    assert "SO_MARK" in settings
+    cgroup.attach(rule_file(f'rules = ( {{ match = {{ protocol = "udp"; }}; set = {{ {settings} }}; }} );'))
+    subprocess.run(cgroup.entering(PYTHON, "-c", "import socket; s = socket.socket(type=socket.SOCK_DGRAM);"
+                                   's.bind(("127.0.0.1", 0)); s.connect(("127.0.0.1", 9))'), check=True)
+    assert status()[cgroup.path]["given"] >= settings.count("=")
+    assert status()[cgroup.path]["failed"] == 0
+
+
+def test_what_listeners_and_connections_take(attachable, socktune):
+    """A listener at an IPv6 address takes no IP_TOS, but sockets that may speak IPv4 do."""
+    taken = {row["option"]: (row["inet"], row["inet6"]) for row in attachable}
+    assert taken["IP_TOS"] == (True, True)
+    assert taken["source"] == (True, True) and taken["dscp"] == (True, True)
+    shown = {line.split()[0]: line for line in socktune("options").stdout.splitlines() if line}
+    column = next(line for line in shown.values() if "ATTACH" in line).index("ATTACH")
+    assert {shown[name][column:].split()[0] for name in ("transport", "backlog")} == {"no"}
+
+
 def test_rules_that_are_refused_give_nothing(rule_file, socktune):
     rules = rule_file('rules = (\n{ match = { command = "*"; }; set = { SO_MARK = 1; }; } );')
     result = socktune("check", "--by", "attach", rules)

@@ -1492,7 +1492,7 @@ int socktune_open(struct bpf_iter__tcp *ctx)
 
 struct trial_walk {
     void *target;
-    uint32_t kind; /* 0: IPv4, 1: IPv6 */
+    uint32_t kind; /* enum attach_tried */
 };
 
 static long trial_step(uint32_t index, struct trial_walk *walk)
@@ -1503,7 +1503,7 @@ static long trial_step(uint32_t index, struct trial_walk *walk)
     uint32_t length = trial->length;
     if (length == 0 || length > ATTACH_VALUE_SIZE)
         return 0;
-    trial->result[walk->kind & 1] =
+    trial->result[walk->kind % TRIED] =
         bpf_setsockopt(walk->target, trial->level, trial->optname, trial->value, length);
     return 0;
 }
@@ -1515,9 +1515,11 @@ int socktune_try(struct bpf_iter__tcp *ctx)
     if (sk == NULL)
         return 0;
     struct tcp_sock *tcp = bpf_skc_to_tcp_sock(sk);
-    if (tcp == NULL || bpf_sk_storage_get(&tried_sockets, (void *)tcp, NULL, 0) == NULL)
+    const uint32_t *kind =
+        tcp != NULL ? bpf_sk_storage_get(&tried_sockets, (void *)tcp, NULL, 0) : NULL;
+    if (kind == NULL)
         return 0;
-    struct trial_walk walk = {tcp, sk->skc_family == AF_INET6_};
+    struct trial_walk walk = {tcp, *kind};
     bpf_loop(constants.trial_count, trial_step, &walk, 0);
     return 0;
 }

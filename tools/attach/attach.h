@@ -19,8 +19,9 @@
 /* --- what this kernel takes ------------------------------------------------------------------- */
 
 /*
- * Try settings on two listening sockets of this process, which nobody can reach for long enough to
- * matter, and fill trials[].result. Needs the privileges that attaching needs.
+ * Try settings on listeners and connections of this process, which nobody can reach for long enough
+ * to matter, and fill trials[].result: the first two are what counts for IPv4 and for IPv6 sockets.
+ * Needs the privileges that attaching needs.
  */
 int attach_try(struct attach_trial *trials, uint32_t count, struct attach_error *error);
 

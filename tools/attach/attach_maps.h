@@ -152,13 +152,17 @@ struct attach_active {
     uint16_t rules[ATTACH_RULES_MAX];
 };
 
-/* A setting that is tried on a socket of the command's own, and the result. */
+/* The command's own sockets on which settings are tried. */
+enum attach_tried { TRIED_LISTENER4, TRIED_LISTENER6, TRIED_CONNECTION4, TRIED_CONNECTION6, TRIED };
+
+/* A setting that is tried, and the results. */
 struct attach_trial {
     int32_t level;
     int32_t optname;
     uint32_t length;
     uint8_t value[ATTACH_VALUE_SIZE];
-    int32_t result[2]; /* on an IPv4 and on an IPv6 socket: 0, or a negative errno */
+    int32_t result[TRIED]; /* 0, or a negative errno; the command puts the best of each family
+                            * into the first two */
 };
 enum { ATTACH_TRIALS_MAX = 4096 };
 

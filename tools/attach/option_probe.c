@@ -2,8 +2,10 @@
 /*
  * Which settings bpf_setsockopt() takes is found out by making them: another kernel takes others.
  *
- * An iterator program makes them on listening sockets of this process, which it knows by a mark in
- * a map. No cgroup is needed for that, and nothing is left behind.
+ * An iterator program makes them on listeners and connections of this process, which it knows by a
+ * mark in a map. No cgroup is needed for that, and nothing is left behind. UDP sockets need no
+ * trial: the kernel sets options of SOL_SOCKET, IP and IPv6 by the same code for all protocols, BPF
+ * may set none of UDP's own, and those of TCP are refused by the option table.
  */
 #include "object.h"
 
@@ -31,24 +33,57 @@ static int make_listener(int family)
     return -1;
 }
 
-/* A machine may be without one of the two. */
-static bool mark_listener(const struct bpf_object *object, int fd)
+/* A connection to that listener; -1. Nobody accepts it. */
+static int connect_to(int listener)
 {
-    uint32_t mark = 1;
-    return fd >= 0 &&
-           bpf_map_update_elem(object_map(object, "tried_sockets"), &fd, &mark, BPF_ANY) == 0;
+    struct sockaddr_storage address;
+    socklen_t length = sizeof address;
+    if (listener < 0 || getsockname(listener, (struct sockaddr *)&address, &length) != 0)
+        return -1;
+    int fd = socket(address.ss_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    if (fd < 0 || connect(fd, (struct sockaddr *)&address, length) == 0)
+        return fd;
+    close(fd);
+    return -1;
+}
+
+static void open_sockets(int fds[TRIED])
+{
+    fds[TRIED_LISTENER4] = make_listener(AF_INET);
+    fds[TRIED_LISTENER6] = make_listener(AF_INET6);
+    fds[TRIED_CONNECTION4] = connect_to(fds[TRIED_LISTENER4]);
+    fds[TRIED_CONNECTION6] = connect_to(fds[TRIED_LISTENER6]);
+}
+
+/* Tell the BPF program which sockets are tried. A machine may be without one of the families. */
+static int mark_sockets(const struct bpf_object *object, const int fds[TRIED],
+                        struct attach_error *error)
+{
+    int map = object_map(object, "tried_sockets");
+    unsigned marked = 0;
+    for (uint32_t kind = 0; kind < TRIED; kind++)
+        marked += fds[kind] >= 0 && bpf_map_update_elem(map, &fds[kind], &kind, BPF_ANY) == 0;
+    return marked > 0 ? 0
+                      : attach_fail(error, "cannot try options on a socket of its own: %s",
+                                    strerror(errno));
+}
+
+/* What one kind of socket takes is given: some options are taken by listeners or by connections
+ * alone. */
+static void keep_best(struct attach_trial *trial)
+{
+    for (unsigned family = 0; family < TRIED_CONNECTION4; family++)
+        if (trial->result[TRIED_CONNECTION4 + family] == 0)
+            trial->result[family] = 0;
 }
 
 static int run_trials(const struct bpf_object *object, struct attach_trial *trials, uint32_t count,
                       struct attach_error *error)
 {
     const struct attach_constants constants = {.trial_count = count};
-    int v4 = make_listener(AF_INET), v6 = make_listener(AF_INET6);
-    bool marked4 = mark_listener(object, v4), marked6 = mark_listener(object, v6);
-    int failed = 0;
-    if (!marked4 && !marked6)
-        failed =
-            attach_fail(error, "cannot try options on a socket of its own: %s", strerror(errno));
+    int fds[TRIED];
+    open_sockets(fds);
+    int failed = mark_sockets(object, fds, error);
     if (failed == 0)
         failed = object_fill(object, "trials", trials, sizeof *trials, count, error);
     if (failed == 0)
@@ -56,11 +91,11 @@ static int run_trials(const struct bpf_object *object, struct attach_trial *tria
     if (failed == 0)
         failed = object_iterate(object, "socktune_try", error);
     for (uint32_t i = 0; failed == 0 && i < count; i++)
-        bpf_map_lookup_elem(object_map(object, "trials"), &i, &trials[i]);
-    if (v4 >= 0)
-        close(v4);
-    if (v6 >= 0)
-        close(v6);
+        if (bpf_map_lookup_elem(object_map(object, "trials"), &i, &trials[i]) == 0)
+            keep_best(&trials[i]);
+    for (unsigned kind = 0; kind < TRIED; kind++)
+        if (fds[kind] >= 0)
+            close(fds[kind]);
     return failed;
 }
 
@@ -70,7 +105,8 @@ int attach_try(struct attach_trial *trials, uint32_t count, struct attach_error 
     if (object == NULL)
         return -1;
     for (uint32_t i = 0; i < count; i++)
-        trials[i].result[0] = trials[i].result[1] = -EOPNOTSUPP;
+        for (unsigned kind = 0; kind < TRIED; kind++)
+            trials[i].result[kind] = -EOPNOTSUPP;
     object_want(object, "socktune_try");
     object_size(object, "trials", count);
     int failed = object_load(object, error);

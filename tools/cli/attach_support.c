@@ -8,6 +8,7 @@
 #include "sockinfo.h"
 
 #include <errno.h>
+#include <netinet/in.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -46,6 +47,22 @@ static bool can_be_probed(const struct option *option)
     return option->level != LEVEL_SOCKTUNE && (option->families & FAMILY_IP) != 0;
 }
 
+/* What BPF does by other means than setting the option itself. Else it does not reach it: options
+ * of socktune's own for socket() and listen(), and of AF_UNIX sockets. */
+static struct attach_support support_unprobed(const struct option *option,
+                                              const struct attach_support *supports)
+{
+    size_t count;
+    const struct option *table = option_table(&count);
+    const struct option *tos = option_find_number(IPPROTO_IP, IP_TOS);
+    const struct option *class = option_find_number(IPPROTO_IPV6, IPV6_TCLASS);
+    bool source = option->level == LEVEL_SOCKTUNE && option->optname == SOCKTUNE_SOURCE;
+    bool dscp = option->level == LEVEL_SOCKTUNE && option->optname == SOCKTUNE_DSCP;
+    return (struct attach_support){.known = true,
+                                   .v4 = source || (dscp && supports[tos - table].v4),
+                                   .v6 = source || (dscp && supports[class - table].v6)};
+}
+
 struct attach_support *attach_support_probe(struct attach_error *error)
 {
     size_t count;
@@ -67,6 +84,9 @@ struct attach_support *attach_support_probe(struct attach_error *error)
             .v4 = (table[i].families & FAMILY_INET) != 0 && was_taken(own, 0),
             .v6 = (table[i].families & FAMILY_INET6) != 0 && was_taken(own, 1)};
     }
+    for (size_t i = 0; tried && i < count; i++)
+        if (!supports[i].known)
+            supports[i] = support_unprobed(&table[i], supports);
     free(trials);
     if (tried)
         return supports;

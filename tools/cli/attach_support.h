@@ -10,8 +10,8 @@
 #include <stdbool.h>
 
 struct attach_support {
-    bool known;  /* false: not an option of the kernel for IP sockets */
-    bool v4, v6; /* BPF may set it on IPv4 sockets, on IPv6 sockets */
+    bool known;  /* it has been found out */
+    bool v4, v6; /* attach gives it to IPv4 sockets, to IPv6 sockets */
 };
 
 /* By row of option_table(), found out on sockets of this process; free() it. NULL with `error`: it
