@@ -169,3 +169,39 @@ def test_clang_builds_the_same_library(build, directory):
     make(directory / "build", library, CC=program("clang"), WERROR="-Werror")
     assert imports_of(library) == imports_of(build.library)
     subprocess.run(["/bin/true"], check=True, env={"LD_PRELOAD": str(library)})
+
+
+LEFT_OUT = "socktune attach is left out: clang or libbpf (libbpf-dev) is missing"
+
+
+@pytest.fixture(params=["clang", "libbpf"])
+def without(request, tmp_path):
+    """Variables for make where one of the two is missing."""
+    if request.param == "clang":
+        return {"CLANG": tmp_path / "no-clang"}
+    compiler = tmp_path / "cc"
+    compiler.write_text('#!/bin/sh\ncase " $* " in *" bpf/libbpf.h "*) exit 1 ;; esac\nexec cc "$@"\n',
+                        encoding="ascii")
+    compiler.chmod(0o755)
+    return {"CC": compiler}
+
+
+def test_make_without_clang_or_libbpf_leaves_out_attach(tmp_path, without):
+    planned = make(tmp_path, "--dry-run", "all", **without).stdout
+    assert planned.count(LEFT_OUT) == 1
+    assert "tools/cli/cmd_attach.o" in planned and "tools/helper/clients/report_sources.o" in planned
+    for missing in ("attach.bpf", "attachment.o", "-lbpf", "-DATTACH_BY_BPF"):
+        assert missing not in planned
+    assert LEFT_OUT not in make(tmp_path, "--dry-run", "all", ATTACH="yes").stdout
+
+
+@pytest.mark.full
+def test_what_is_built_without_clang(tmp_path):
+    made = make(tmp_path, CFLAGS="-O0", CLANG=tmp_path / "no-clang")
+    assert LEFT_OUT in made.stdout
+    command = tmp_path / "socktune"
+    assert "libbpf" not in output_of("ldd", command)
+    for words in (["attach", "--status"], ["attach", "--report"], ["attach", "--probe"]):
+        refused = subprocess.run([command, *words], capture_output=True, text=True, check=False)
+        assert refused.returncode == 1 and "built without clang or libbpf" in refused.stderr
+    assert "TCP_KEEPIDLE" in output_of(command, "options")
