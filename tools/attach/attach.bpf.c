@@ -129,7 +129,7 @@ static const struct attach_active no_rules = {0};
  * with NULL.
  */
 
-static __always_inline void *row(void *table, uint32_t index)
+static __always_inline void *table_row(void *table, uint32_t index)
 {
     return bpf_map_lookup_elem(table, &index);
 }
@@ -268,7 +268,7 @@ static bool matcher_fits(const struct attach_matcher *matcher,
 
 static long matcher_step(uint32_t index, struct matcher_walk *walk)
 {
-    const struct attach_matcher *matcher = row(&matchers, walk->first + index);
+    const struct attach_matcher *matcher = table_row(&matchers, walk->first + index);
     if (matcher == NULL)
         return 1;
     uint32_t group = 1u << (matcher->kind & 7);
@@ -302,7 +302,7 @@ struct active_walk {
 
 static long active_step(uint32_t index, struct active_walk *walk)
 {
-    const struct attach_rule *rule = row(&rules, index);
+    const struct attach_rule *rule = table_row(&rules, index);
     if (rule == NULL || walk->count >= ATTACH_RULES_MAX)
         return 1;
     if (program_fits(rule, walk->identity) != 0) {
@@ -366,7 +366,7 @@ struct prefix_walk {
 
 static long prefix_step(uint32_t index, struct prefix_walk *walk)
 {
-    const struct attach_prefix *prefix = row(&prefixes, walk->first + index);
+    const struct attach_prefix *prefix = table_row(&prefixes, walk->first + index);
     if (prefix == NULL)
         return 1;
     bool in = walk->v4 == (prefix->v4 != 0) &&
@@ -401,7 +401,7 @@ struct port_walk {
 
 static long port_step(uint32_t index, struct port_walk *walk)
 {
-    const struct policy_port *range = row(&ports, walk->first + index);
+    const struct policy_port *range = table_row(&ports, walk->first + index);
     if (range == NULL)
         return 1;
     bool in = range->low <= walk->port && walk->port <= range->high;
@@ -490,11 +490,11 @@ static bool action_concerns(const struct attach_action *action, const struct att
 
 static long take_step(uint32_t index, struct work *work)
 {
-    const struct attach_rule *rule = row(&rules, work->rule);
+    const struct attach_rule *rule = table_row(&rules, work->rule);
     if (rule == NULL)
         return 1;
     uint32_t number = rule->actions.first + index;
-    const struct attach_action *action = row(&actions, number);
+    const struct attach_action *action = table_row(&actions, number);
     if (action == NULL)
         return 1;
     if (action->mode == MODE_IGNORE || !action_concerns(action, &work->view))
@@ -511,7 +511,7 @@ static const struct attach_rule *rule_at(uint32_t index, const struct attach_act
     *number = index;
     if (active != NULL)
         *number = active->rules[index % ATTACH_RULES_MAX];
-    const struct attach_rule *rule = row(&rules, *number);
+    const struct attach_rule *rule = table_row(&rules, *number);
     if (rule == NULL || active != NULL)
         return rule;
     return identity != NULL && program_fits(rule, identity) != 0 ? rule : NULL;
@@ -536,15 +536,15 @@ static uint32_t rules_to_walk(const struct attach_active *active)
     return active != NULL ? active->count : constants.rule_count;
 }
 
-static void decide(struct work *work)
+static void decide_options(struct work *work)
 {
     if (work->active == NULL && work->socket != NULL)
         work->active = active_of(&work->socket->identity);
     bpf_loop(rules_to_walk(work->active), decide_step, work, 0);
 }
 
-/* Does the program, as far as the value tells, leave the option alone? The kernel tunes buffers
- * that nobody has sized, so their size tells nothing. */
+/* True if the option has the value of a new socket. The kernel tunes the size of a buffer until the
+ * program sets it, so for buffers the lock is looked at instead of the size. */
 static bool has_default(struct work *work, uint32_t index, const struct attach_option *option)
 {
     bool socket_level = option->level == LEVEL_SOCKET;
@@ -557,7 +557,8 @@ static bool has_default(struct work *work, uint32_t index, const struct attach_o
         return (work->locks & LOCK_SNDBUF) == 0;
     if (socket_level && optname == OPT_RCVBUF)
         return (work->locks & LOCK_RCVBUF) == 0;
-    const struct attach_default *usual = row(&defaults, work->kind * ATTACH_OPTIONS_MAX + index);
+    const struct attach_default *usual =
+        table_row(&defaults, work->kind * ATTACH_OPTIONS_MAX + index);
     if (usual == NULL || usual->length == 0 || usual->length > ATTACH_VALUE_SIZE)
         return false;
     uint64_t now[2] = {0, 0}, wanted[2];
@@ -568,16 +569,17 @@ static bool has_default(struct work *work, uint32_t index, const struct attach_o
     return now[0] == wanted[0] && now[1] == wanted[1];
 }
 
-/* Can the program have set the option, of a socket that it has not seen yet? */
+/* True if the program cannot have set the option: it has not accepted the socket yet, and the
+ * option is not inherited. */
 static bool is_untouchable(const struct work *work, const struct attach_option *option)
 {
     return !work->afterwards && (work->phases & EVENT_ACCEPT) != 0 &&
            (option->flags & OPTION_INHERITED) == 0;
 }
 
-/* Does what the program has set itself stand against the action? */
-static bool yields(struct work *work, uint32_t index, const struct attach_option *option,
-                   const struct attach_action *action)
+/* True if the action is not carried out because the program has set the option itself. */
+static bool yields_to_program(struct work *work, uint32_t index, const struct attach_option *option,
+                              const struct attach_action *action)
 {
     const struct attach_socket *socket = work->socket;
     bool tracked = constants.tracked != 0 && socket != NULL && (socket->flags & SOCKET_BEFORE) == 0;
@@ -599,13 +601,13 @@ static long choose_step(uint32_t index, struct work *work)
     uint32_t winner = work->winners[index % ATTACH_OPTIONS_MAX];
     if (winner == 0)
         return 0;
-    const struct attach_action *action = row(&actions, winner - 1);
-    const struct attach_option *option = row(&options, index);
+    const struct attach_action *action = table_row(&actions, winner - 1);
+    const struct attach_option *option = table_row(&options, index);
     if (action == NULL || option == NULL)
         return 1;
     if ((action->phases & work->phases) == 0 ||
         (work->no_early && (option->flags & OPTION_EARLY) != 0) ||
-        yields(work, index, option, action))
+        yields_to_program(work, index, option, action))
         return 0;
     work->chosen |= 1ull << (index % 64);
     return 0;
@@ -627,9 +629,9 @@ static void note_result(struct attach_socket *socket, uint32_t option, long resu
     }
 }
 
-static void count(uint32_t action, long result)
+static void count_result(uint32_t action, long result)
 {
-    struct attach_count *counted = row(&counts, action);
+    struct attach_count *counted = table_row(&counts, action);
     if (counted == NULL)
         return;
     if (result == 0) {
@@ -658,8 +660,8 @@ static long set_option(void *target, const struct attach_option *option,
     return bpf_setsockopt(target, option->level, option->optname, (void *)action->value, length);
 }
 
-/* IP_TOS has the kernel alter SO_PRIORITY. Is the priority that the socket has to be kept? It is,
- * if a rule gives one and not right now, or the program has set it (engine/apply.c). */
+/* IP_TOS makes the kernel change SO_PRIORITY. True if the socket's priority has to be restored: a
+ * rule gives one at another time, or the program has set it (engine/apply.c). */
 static bool priority_stands(const struct work *work, const struct attach_action *tos, int before)
 {
     bool late = (tos->phases & work->phases) == PHASE_BIT(PHASE_SOCKET);
@@ -675,8 +677,8 @@ static long give_step(uint32_t index, struct work *work)
     if ((work->chosen >> (index % 64) & 1) == 0)
         return 0;
     uint32_t number = work->winners[index % ATTACH_OPTIONS_MAX] - 1u;
-    const struct attach_action *action = row(&actions, number);
-    const struct attach_option *option = row(&options, index);
+    const struct attach_action *action = table_row(&actions, number);
+    const struct attach_option *option = table_row(&options, index);
     if (action == NULL || option == NULL)
         return 1;
     if (action->op == OP_SOURCE)
@@ -688,16 +690,16 @@ static long give_step(uint32_t index, struct work *work)
         bpf_getsockopt(work->target, LEVEL_SOCKET, OPT_PRIORITY, &priority, sizeof priority) == 0 &&
         priority_stands(work, action, priority);
     long result = set_option(work->target, option, action);
-    count(number, result);
+    count_result(number, result);
     note_result(work->socket, index, result);
     if (keep)
         bpf_setsockopt(work->target, LEVEL_SOCKET, OPT_PRIORITY, &priority, sizeof priority);
     return 0;
 }
 
-static void give(struct work *work)
+static void give_options(struct work *work)
 {
-    decide(work);
+    decide_options(work);
     bpf_loop(constants.option_count, choose_step, work, 0);
     if (work->chosen != 0)
         bpf_loop(constants.option_count, give_step, work, 0);
@@ -720,7 +722,7 @@ static long basename_step(uint32_t index, struct basename_walk *walk)
     return character == 0;
 }
 
-/* The first argument's basename, as it is now: a program can overwrite it. */
+/* Read the basename of argv[0]. The program may have overwritten it since it started. */
 static __noinline void read_name0(struct attach_identity *identity, unsigned long argument)
 {
     char text[ARGUMENT_SIZE];
@@ -814,8 +816,8 @@ static uint16_t protocol_bit(uint32_t type, uint32_t protocol)
     return protocol == UDP ? PROTOCOL_UDP : protocol == UDPLITE ? PROTOCOL_UDPLITE : 0;
 }
 
-/* False for what is left alone. */
-static bool describe(struct work *work, uint32_t family, uint16_t protocols)
+/* False for sockets that are left alone. */
+static bool describe_kind(struct work *work, uint32_t family, uint16_t protocols)
 {
     bool v6 = family == AF_INET6_, datagram = (protocols & PROTOCOL_DATAGRAM) != 0;
     if ((!v6 && family != AF_INET_) || protocols == 0)
@@ -839,7 +841,7 @@ static bool is_subflow(const struct tcp_sock *tcp)
 
 /* --- connect(), bind() ------------------------------------------------------------------------ */
 
-/* Takes the socket's address from a `source`, unless it has one. */
+/* Bind the socket to the address that a `source` names. */
 static void bind_source(struct bpf_sock_addr *ctx, const struct work *work)
 {
     struct {
@@ -855,7 +857,7 @@ static void bind_source(struct bpf_sock_addr *ctx, const struct work *work)
     if (source >= ATTACH_OPTIONS_MAX || (work->chosen >> source & 1) == 0)
         return;
     uint32_t number = work->winners[source] - 1u;
-    const struct attach_action *action = row(&actions, number);
+    const struct attach_action *action = table_row(&actions, number);
     if (action == NULL)
         return;
     __builtin_memcpy(to.address, action->value, sizeof to.address);
@@ -863,17 +865,18 @@ static void bind_source(struct bpf_sock_addr *ctx, const struct work *work)
     bool v4 = to.address[0] == 0 && to.address[1] == 0 && to.address[2] == bpf_htonl(0xffff);
     if (v4 != is_v4(&work->view.remote))
         return;
-    count(number, work->view.families == FAMILY_INET ? bpf_bind(ctx, (void *)&to4, sizeof to4)
-                                                     : bpf_bind(ctx, (void *)&to, sizeof to));
+    count_result(number, work->view.families == FAMILY_INET
+                             ? bpf_bind(ctx, (void *)&to4, sizeof to4)
+                             : bpf_bind(ctx, (void *)&to, sizeof to));
 }
 
-/* What is common to connect() and bind(). False for what is left alone. */
-static __always_inline bool begin(struct work *work, struct bpf_sock_addr *ctx)
+/* Fill `work` for connect() and bind(). False for sockets that are left alone. */
+static __always_inline bool begin_event(struct work *work, struct bpf_sock_addr *ctx)
 {
     struct bpf_sock *sk = ctx->sk;
     __builtin_memset(work, 0, sizeof *work);
     work->target = ctx;
-    if (sk == NULL || !describe(work, sk->family, protocol_bit(ctx->type, ctx->protocol)))
+    if (sk == NULL || !describe_kind(work, sk->family, protocol_bit(ctx->type, ctx->protocol)))
         return false;
     work->view.role_known = true;
     work->locks = buffer_locks(bpf_skc_to_tcp_sock(sk));
@@ -888,7 +891,7 @@ static __always_inline bool begin(struct work *work, struct bpf_sock_addr *ctx)
 static __always_inline void connect_to(struct bpf_sock_addr *ctx, struct attach_end remote)
 {
     struct work work;
-    if (!begin(&work, ctx))
+    if (!begin_event(&work, ctx))
         return;
     settle_any(&remote);
     work.view.remote = remote;
@@ -896,7 +899,7 @@ static __always_inline void connect_to(struct bpf_sock_addr *ctx, struct attach_
     work.view.local.known = work.view.local.port != 0 || !is_unspecified(&work.view.local);
     work.view.roles = (work.view.protocols & PROTOCOL_DATAGRAM) != 0 ? ROLE_DATAGRAM : ROLE_CONNECT;
     work.phases = EVENT_CONNECT;
-    give(&work);
+    give_options(&work);
     if (!work.view.local.known)
         bind_source(ctx, &work);
 }
@@ -905,12 +908,12 @@ static __always_inline void connect_to(struct bpf_sock_addr *ctx, struct attach_
 static __always_inline void bind_to(struct bpf_sock_addr *ctx, struct attach_end local)
 {
     struct work work;
-    if (!begin(&work, ctx))
+    if (!begin_event(&work, ctx))
         return;
     work.view.local = local;
     work.view.roles = (work.view.protocols & PROTOCOL_DATAGRAM) != 0 ? ROLE_DATAGRAM : ROLE_STREAM;
     work.phases = EVENT_BIND;
-    give(&work);
+    give_options(&work);
 }
 
 static __always_inline struct attach_end address4(const struct bpf_sock_addr *ctx)
@@ -975,7 +978,7 @@ static __always_inline struct attach_end ops_remote(const struct bpf_sock_ops *c
                            WORD(ctx->remote_ip6[2]), WORD(ctx->remote_ip6[3]), port);
 }
 
-/* Fill what sockops programs know of a socket. False for what is left alone. */
+/* Fill `work` from what sockops programs know. False for sockets that are left alone. */
 static __always_inline bool describe_ops(struct bpf_sock_ops *ctx, struct work *work, bool in_use)
 {
     struct bpf_sock *sk = ctx->sk;
@@ -983,7 +986,7 @@ static __always_inline bool describe_ops(struct bpf_sock_ops *ctx, struct work *
         return false;
     __builtin_memset(work, 0, sizeof *work);
     work->target = ctx;
-    if (!describe(work, ctx->family, PROTOCOL_TCP))
+    if (!describe_kind(work, ctx->family, PROTOCOL_TCP))
         return false;
     struct tcp_sock *tcp = bpf_skc_to_tcp_sock(sk);
     if (is_subflow(tcp))
@@ -1003,7 +1006,7 @@ static bool has_reader(void)
 {
     if (constants.reports == 0)
         return false;
-    const struct attach_channel *shared = row(&channel, 0);
+    const struct attach_channel *shared = table_row(&channel, 0);
     return shared != NULL && shared->heartbeat != 0 &&
            (int64_t)(bpf_ktime_get_coarse_ns() - shared->heartbeat) <
                (int64_t)ATTACH_HEARTBEAT_MAX_NS;
@@ -1011,7 +1014,7 @@ static bool has_reader(void)
 
 static void count_lost(void)
 {
-    struct attach_channel *shared = row(&channel, 0);
+    struct attach_channel *shared = table_row(&channel, 0);
     if (shared != NULL)
         __sync_fetch_and_add(&shared->lost, 1);
 }
@@ -1115,7 +1118,7 @@ static __noinline void report_ended(struct bpf_sock_ops *ctx)
 
 /* --- listen(), accepted and connecting sockets ------------------------------------------------ */
 
-static void listening(struct bpf_sock_ops *ctx, struct work *work)
+static void handle_listen(struct bpf_sock_ops *ctx, struct work *work)
 {
     if (!describe_ops(ctx, work, true))
         return;
@@ -1123,11 +1126,11 @@ static void listening(struct bpf_sock_ops *ctx, struct work *work)
     work->phases = EVENT_LISTEN;
     if (!is_unspecified(&work->view.local))
         work->socket->flags |= SOCKET_SPECIFIC;
-    give(work);
+    give_options(work);
     report_opened(ctx, work, ROLE_LISTEN);
 }
 
-static void accepted(struct bpf_sock_ops *ctx, struct work *work)
+static void handle_accepted(struct bpf_sock_ops *ctx, struct work *work)
 {
     if (!describe_ops(ctx, work, false))
         return;
@@ -1137,18 +1140,18 @@ static void accepted(struct bpf_sock_ops *ctx, struct work *work)
     if ((work->socket->flags & SOCKET_SPECIFIC) == 0)
         work->phases |= PHASE_BIT(PHASE_ACCEPT_WILDCARD);
     work->socket->flags |= SOCKET_ACCEPTED;
-    give(work);
+    give_options(work);
     report_opened(ctx, work, ROLE_ACCEPT);
 }
 
 /* Its options have been given in connect(); now it has a local address too. */
-static void connecting(struct bpf_sock_ops *ctx, struct work *work)
+static void handle_connect(struct bpf_sock_ops *ctx, struct work *work)
 {
     if (!has_reader() || !describe_ops(ctx, work, true))
         return;
     work->view.roles = ROLE_CONNECT;
     work->view.remote = ops_remote(ctx);
-    decide(work);
+    decide_options(work);
     report_opened(ctx, work, ROLE_CONNECT);
 }
 
@@ -1158,13 +1161,13 @@ int socktune_sockops(struct bpf_sock_ops *ctx)
     struct work work;
     switch (ctx->op) {
     case BPF_SOCK_OPS_TCP_LISTEN_CB:
-        listening(ctx, &work);
+        handle_listen(ctx, &work);
         break;
     case BPF_SOCK_OPS_PASSIVE_ESTABLISHED_CB:
-        accepted(ctx, &work);
+        handle_accepted(ctx, &work);
         break;
     case BPF_SOCK_OPS_TCP_CONNECT_CB:
-        connecting(ctx, &work);
+        handle_connect(ctx, &work);
         break;
     case BPF_SOCK_OPS_STATE_CB:
         if (ctx->args[1] == CLOSED)
@@ -1187,7 +1190,7 @@ struct guard_walk {
 
 static long guard_step(uint32_t index, struct guard_walk *walk)
 {
-    const struct attach_guard *guard = row(&guards, index);
+    const struct attach_guard *guard = table_row(&guards, index);
     if (guard == NULL)
         return 1;
     if (guard->level != walk->level || guard->optname != walk->optname)
@@ -1214,11 +1217,11 @@ struct attach_ruling {
 
 static long says_step(uint32_t index, struct attach_ruling *ruling)
 {
-    const struct attach_rule *rule = row(&rules, ruling->rule);
+    const struct attach_rule *rule = table_row(&rules, ruling->rule);
     if (rule == NULL)
         return 1;
     uint32_t number = rule->actions.first + index;
-    const struct attach_action *action = row(&actions, number);
+    const struct attach_action *action = table_row(&actions, number);
     if (action == NULL)
         return 1;
     if (action->option != ruling->option || !action_concerns(action, ruling->view))
@@ -1248,13 +1251,13 @@ static long ruling_step(uint32_t index, struct attach_ruling *ruling)
     if (match != YES)
         return 0;
     if (ruling->gives != 0) {
-        const struct attach_action *action = row(&actions, ruling->gives - 1);
+        const struct attach_action *action = table_row(&actions, ruling->gives - 1);
         ruling->forced = action != NULL && action->mode == MODE_FORCE ? ruling->gives : 0;
     }
     return rule->final != 0;
 }
 
-/* The `force` for the option, if it should have been given by now; NULL: there is none. */
+/* The action with which a rule forces the option, if its time has come; NULL if there is none. */
 static const struct attach_action *rule_on(struct work *work, uint32_t option, bool *ignored)
 {
     struct attach_ruling ruling = {.view = &work->view,
@@ -1265,7 +1268,7 @@ static const struct attach_action *rule_on(struct work *work, uint32_t option, b
     *ignored = ruling.ignored;
     if (ruling.forced == 0)
         return NULL;
-    const struct attach_action *action = row(&actions, ruling.forced - 1);
+    const struct attach_action *action = table_row(&actions, ruling.forced - 1);
     return action != NULL && (action->phases & work->phases) != 0 ? action : NULL;
 }
 
@@ -1318,7 +1321,7 @@ static bool read_number(const struct bpf_sockopt *ctx, int32_t *number)
     return true;
 }
 
-/* False: the program's call is to be carried out. */
+/* Give the forced value. False if the kernel is to carry out the program's call. */
 static bool force_value(struct bpf_sockopt *ctx, const struct attach_option *option,
                         const struct attach_action *action)
 {
@@ -1336,7 +1339,7 @@ static bool force_value(struct bpf_sockopt *ctx, const struct attach_option *opt
 static bool set_guarded(struct bpf_sockopt *ctx, struct work *work, uint32_t index)
 {
     bool ignored = false;
-    const struct attach_option *option = row(&options, index);
+    const struct attach_option *option = table_row(&options, index);
     if (option == NULL || ctx->optlen < option->least) /* the kernel will refuse it */
         return false;
     const struct attach_action *forced = rule_on(work, index, &ignored);
@@ -1351,7 +1354,7 @@ static bool set_disturbing(struct bpf_sockopt *ctx, struct work *work, uint32_t 
 {
     bool ignored = false;
     int32_t number = 0, before = 0;
-    const struct attach_option *option = row(&options, index);
+    const struct attach_option *option = table_row(&options, index);
     if (option == NULL || !read_number(ctx, &number))
         return false;
     const struct attach_action *forced = rule_on(work, index, &ignored);
@@ -1371,7 +1374,7 @@ static bool describe_socket(struct work *work, struct bpf_sock *sk)
 {
     uint16_t port;
     __builtin_memset(work, 0, sizeof *work);
-    if (!describe(work, sk->family, protocol_bit(sk->type, sk->protocol)))
+    if (!describe_kind(work, sk->family, protocol_bit(sk->type, sk->protocol)))
         return false;
     work->socket = socket_in_use(sk);
     if (work->socket == NULL)
@@ -1405,7 +1408,7 @@ int socktune_setsockopt(struct bpf_sockopt *ctx)
 
 /* --- sockets that are open already ------------------------------------------------------------ */
 
-/* Note whose they are. */
+/* Note which process has each socket. */
 SEC("iter/task_file")
 int socktune_files(struct bpf_iter__task_file *ctx)
 {
@@ -1434,7 +1437,8 @@ int socktune_files(struct bpf_iter__task_file *ctx)
     return 0;
 }
 
-/* Who connected? All sequence numbers sent, less the data and the FIN: the SYN is left. */
+/* True if the peer connected. The sequence numbers that were sent, less those of data and FIN,
+ * leave 1 for the SYN of a socket that connected itself. */
 static bool is_accepted(const struct tcp_sock *tcp, uint32_t state)
 {
     enum { FIN_WAIT1 = 4, FIN_WAIT2 = 5, LAST_ACK = 9, CLOSING = 11 };
@@ -1448,7 +1452,7 @@ static bool describe_open(struct work *work, const struct sock_common *sk,
 {
     uint32_t state = sk->skc_state;
     __builtin_memset(work, 0, sizeof *work);
-    if (is_subflow(tcp) || !describe(work, sk->skc_family, PROTOCOL_TCP))
+    if (is_subflow(tcp) || !describe_kind(work, sk->skc_family, PROTOCOL_TCP))
         return false;
     work->socket = bpf_sk_storage_get(&sockets, (void *)tcp, NULL, 0);
     if (work->socket == NULL || work->socket->treated == constants.generation)
@@ -1484,7 +1488,7 @@ int socktune_open(struct bpf_iter__tcp *ctx)
     work.locks = buffer_locks(tcp);
     work.afterwards = true;
     work.no_early = (work.view.roles & ROLE_LISTEN) == 0;
-    give(&work);
+    give_options(&work);
     return 0;
 }
 
@@ -1497,7 +1501,7 @@ struct trial_walk {
 
 static long trial_step(uint32_t index, struct trial_walk *walk)
 {
-    struct attach_trial *trial = row(&trials, index);
+    struct attach_trial *trial = table_row(&trials, index);
     if (trial == NULL)
         return 1;
     uint32_t length = trial->length;

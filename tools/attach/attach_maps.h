@@ -166,7 +166,7 @@ struct attach_trial {
 };
 enum { ATTACH_TRIALS_MAX = 4096 };
 
-/* What an attachment tells about itself, for `attach --status`. */
+/* What `attach --status` shows of an attachment. */
 struct attach_about {
     char rules[512];  /* path */
     char cgroup[512]; /* path below the mount point; "/" is the whole machine */

@@ -127,10 +127,10 @@ static const char *kernel_refusal(const struct policy *policy, const struct atta
     bool v4 = (action->families & FAMILY_INET) != 0, v6 = (action->families & FAMILY_INET6) != 0;
     if ((v4 && error[0] == 0) || (v6 && error[1] == 0))
         return NULL;
-    int32_t told = v4 ? error[0] : error[1];
-    if (told == -EINVAL || told == -ENOPROTOOPT || told == -EOPNOTSUPP)
+    int32_t result = v4 ? error[0] : error[1];
+    if (result == -EINVAL || result == -ENOPROTOOPT || result == -EOPNOTSUPP)
         return "is not among the options that this kernel lets BPF set";
-    snprintf(text, sizeof text, "is refused by this kernel: %s", strerror(-told));
+    snprintf(text, sizeof text, "is refused by this kernel: %s", strerror(-result));
     return text;
 }
 

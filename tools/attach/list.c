@@ -100,7 +100,7 @@ static const char *hook_name(const char *cut)
     return cut + strlen(PROGRAM_PREFIX);
 }
 
-/* Add what one link tells to the attachment it belongs to: the same cgroup and the same moment. */
+/* Add a link to its attachment: the links of one have the same cgroup and the same time. */
 static int add_link(uint64_t cgroup_id, const struct found *found, const char *hook,
                     struct attach_state **states, size_t *count)
 {

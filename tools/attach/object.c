@@ -32,7 +32,7 @@ static __attribute__((format(printf, 2, 0))) int be_silent(enum libbpf_print_lev
     return vfprintf(stderr, format, arguments);
 }
 
-/* Which of what BPF needs is missing? NULL: nothing that can be told beforehand. */
+/* What BPF needs and is missing; NULL if nothing is found to be missing before loading. */
 static const char *what_is_missing(void)
 {
     int map = bpf_map_create(BPF_MAP_TYPE_ARRAY, "socktune", 4, 4, 1, NULL);

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Sockets that are open when rules are attached. The command tells the BPF programs who the
- * processes of the cgroup are; one iterator then notes whose each socket is, and another one gives
- * the sockets of a network namespace their options.
+ * Sockets that are open when rules are attached. The command writes the
+ * processes of the cgroup into a map. One BPF iterator then notes the process of each socket, and
+ * another one gives the sockets of a network namespace their options.
  */
 #include "attachment.h"
 

@@ -19,7 +19,7 @@
 
 enum { PIN_PATH_SIZE = PATH_MAX + 32 };
 
-/* A dot is not allowed in names there. The number tells apart what looks alike then. */
+/* Names may have no dot there. The number distinguishes paths that become alike by that. */
 void attach_pin_directory(const struct attach_cgroup *cgroup, char directory[PATH_MAX])
 {
     char name[128] = "root";
@@ -50,7 +50,7 @@ static int open_pin(const char *directory, const char *name)
     return bpf_obj_get(path);
 }
 
-/* The helper that reads the reports is told that they have ended. */
+/* The helper that reads the reports learns that the attachment has ended. */
 static void unpin_maps(const char *directory)
 {
     char path[PIN_PATH_SIZE];
