@@ -12,7 +12,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#define DATA_SIZE 65536u
+#define DATA_SIZE ((size_t)65536)
 
 static struct report_ring ring;
 static uint8_t *producer;              /* as the kernel writes it */
@@ -33,7 +33,7 @@ static void set_up(void)
 {
     size_t page = (size_t)sysconf(_SC_PAGESIZE);
     int data, shared;
-    producer = (uint8_t *)make_file(2 * page + 2 * DATA_SIZE, &data) + page;
+    producer = (uint8_t *)make_file(2 * (page + DATA_SIZE), &data) + page;
     channel = make_file(sizeof *channel + page, &shared);
     channel->version = ATTACH_CHANNEL_VERSION;
     channel->rule_count = 2;

@@ -36,7 +36,7 @@ static int make_listener(int family)
 /* A connection to that listener; -1. Nobody accepts it. */
 static int connect_to(int listener)
 {
-    struct sockaddr_storage address;
+    struct sockaddr_storage address = {.ss_family = AF_UNSPEC};
     socklen_t length = sizeof address;
     if (listener < 0 || getsockname(listener, (struct sockaddr *)&address, &length) != 0)
         return -1;

@@ -20,9 +20,6 @@
 #include <sys/syscall.h>
 #include <syslog.h>
 #include <unistd.h>
-#define HASH_NONFATAL_OOM         1
-#define uthash_nonfatal_oom(item) ((item)->hh.tbl = NULL)
-#include <uthash.h>
 
 #define PIN_ROOT        "/sys/fs/bpf/socktune"
 #define REPORTS_AT_ONCE 8192u
@@ -30,11 +27,9 @@
 
 /* One user's connections in one network namespace. */
 struct report_group {
-    UT_hash_handle hh;
-    struct report_group_key {
-        uint64_t netns;
-        uint64_t uid;
-    } key;
+    struct report_group *next;
+    uint64_t netns;
+    uid_t uid;
     struct connection_owner owner;
 };
 
@@ -44,10 +39,10 @@ struct report_source {
     struct report_ring ring;
     uint64_t id;
     int pidfd;
-    struct loop_source *end; /* of the process that passed it; NULL: not watched */
-    bool ended;              /* take what is left, and no more */
-    bool read;               /* the ring is mapped */
-    struct report_group *groups;
+    struct loop_source *end;     /* of the process that passed it; NULL: not watched */
+    bool ended;                  /* take what is left, and no more */
+    bool read;                   /* the ring is mapped */
+    struct report_group *groups; /* the one that was needed last comes first */
 };
 
 struct report_sources {
@@ -67,12 +62,12 @@ size_t report_sources_count(const struct report_sources *sources)
 
 static bool join_group(const struct client_table_parts *parts, struct report_group *group)
 {
-    struct user_account *user = users_enter(parts->users, (uid_t)group->key.uid);
+    struct user_account *user = users_enter(parts->users, group->uid);
     if (user == NULL)
         return false;
     user->groups++;
     group->owner.user = user;
-    group->owner.monitor = poller_join(parts->poller, -1, group->key.netns, user);
+    group->owner.monitor = poller_join(parts->poller, -1, group->netns, user);
     if (group->owner.monitor != NULL)
         return true;
     user->groups--;
@@ -80,61 +75,75 @@ static bool join_group(const struct client_table_parts *parts, struct report_gro
     return false;
 }
 
-/* NULL, and it is counted, where there is no room. */
-static struct report_group *group_of(struct report_source *source,
-                                     const struct attach_report *report)
+/* Take the group out of the list; NULL if there is none. */
+static struct report_group *take_group(struct report_source *source,
+                                       const struct attach_report *report)
 {
-    const struct client_table_parts *parts = &source->all->parts;
-    const struct report_group_key key = {report->netns, report->uid};
-    struct report_group *group;
-    HASH_FIND(hh, source->groups, &key, sizeof key, group);
+    struct report_group **link = &source->groups, *group;
+    while ((group = *link) != NULL && (group->netns != report->netns || group->uid != report->uid))
+        link = &group->next;
     if (group != NULL)
-        return group;
-    group = calloc(1, sizeof *group);
+        *link = group->next;
+    return group;
+}
+
+static struct report_group *new_group(const struct client_table_parts *parts,
+                                      const struct attach_report *report)
+{
+    struct report_group *group = calloc(1, sizeof *group);
     if (group != NULL) {
-        group->key = key;
-        if (join_group(parts, group)) {
-            HASH_ADD(hh, source->groups, key, sizeof key, group);
-            if (group->hh.tbl != NULL)
-                return group;
-            poller_leave(parts->poller, group->owner.monitor);
-            group->owner.user->groups--;
-            users_leave(parts->users, group->owner.user);
-        }
+        group->netns = report->netns;
+        group->uid = report->uid;
+        if (join_group(parts, group))
+            return group;
     }
     free(group);
     parts->conntrack->counts->dropped[DROP_LIMIT]++;
     return NULL;
 }
 
-static void free_group(struct report_source *source, struct report_group *group)
+/* NULL, and it is counted, if there is no room. */
+static struct report_group *group_of(struct report_source *source,
+                                     const struct attach_report *report)
+{
+    struct report_group *group = take_group(source, report);
+    if (group == NULL)
+        group = new_group(&source->all->parts, report);
+    if (group != NULL) {
+        group->next = source->groups;
+        source->groups = group;
+    }
+    return group;
+}
+
+static void free_group(const struct report_source *source, struct report_group *group)
 {
     const struct client_table_parts *parts = &source->all->parts;
-    HASH_DEL(source->groups, group);
     poller_leave(parts->poller, group->owner.monitor);
     group->owner.user->groups--;
     users_leave(parts->users, group->owner.user);
     free(group);
 }
 
-/* Where nothing else tells of ends, what is open now will never be known to end. */
+/* The ends of connections in a blind namespace come from nowhere else: give up those that are open.
+ */
 static void lose_blind(struct report_source *source)
 {
-    struct report_group *group, *next;
-    HASH_ITER(hh, source->groups, group, next)
-    {
+    for (struct report_group *group = source->groups; group != NULL; group = group->next)
         if (netns_monitor_is_blind(group->owner.monitor))
             netns_monitor_lose_all(source->all->parts.conntrack, &group->owner);
-    }
 }
 
-static void free_idle_groups(struct report_source *source)
+static void free_groups(struct report_source *source, bool idle_alone)
 {
-    struct report_group *group, *next;
-    HASH_ITER(hh, source->groups, group, next)
-    {
-        if (group->owner.tracked == 0)
-            free_group(source, group);
+    struct report_group **link = &source->groups, *group;
+    while ((group = *link) != NULL) {
+        if (idle_alone && group->owner.tracked > 0) {
+            link = &group->next;
+            continue;
+        }
+        *link = group->next;
+        free_group(source, group);
     }
 }
 
@@ -161,7 +170,7 @@ static void copy_program(char to[ATTACH_CHANNEL_NAME_SIZE], const char *from)
 {
     size_t i = 0;
     for (; from[i] != '\0'; i++)
-        to[i] = (unsigned char)from[i] < ' ' || from[i] == 0x7f ? '?' : from[i];
+        to[i] = (char)((unsigned char)from[i] < ' ' || from[i] == 0x7f ? '?' : from[i]);
     if (i == 0)
         to[i++] = '?';
     to[i] = '\0';
@@ -295,15 +304,11 @@ static void stop_reading(struct report_source *source)
 
 static void free_source(struct report_source *source)
 {
-    struct report_group *group, *next;
     forget_passer(source);
     if (source->read)
         report_ring_beat(&source->ring, 0);
     report_ring_close(&source->ring);
-    HASH_ITER(hh, source->groups, group, next)
-    {
-        free_group(source, group);
-    }
+    free_groups(source, false);
     source->all->parts.conntrack->counts->memory_beside -= ENTRY_BYTES;
     free(source);
 }
@@ -320,7 +325,7 @@ static void age(struct report_source *source, uint64_t now)
         else
             report_ring_beat(&source->ring, now);
     }
-    free_idle_groups(source);
+    free_groups(source, true);
 }
 
 void report_sources_each_second(struct report_sources *sources)

@@ -22,12 +22,12 @@ struct users *users_new(void)
 
 void users_free(struct users *users)
 {
-    struct user_entry *entry, *next;
     if (users == NULL)
         return;
-    HASH_ITER(hh, users->first, entry, next)
-    {
-        HASH_DEL(users->first, entry);
+    struct user_entry *entry = users->first, *next;
+    HASH_CLEAR(hh, users->first);
+    for (; entry != NULL; entry = next) {
+        next = entry->hh.next;
         free(entry);
     }
     free(users);
