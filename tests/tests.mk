@@ -47,8 +47,7 @@ unit: $(B)/tests/unit
 platform: $(B)/tests/platform
 	tests/in-memory-group $< --jobs 1
 hosts: $(hosts) $(B)/tests/link
-# Many tests wait for something, so that two of them a processor keep it busy.
-run_pytest = SOCKTUNE_BUILD=$(CURDIR)/$(B) tests/in-memory-group $(PYTHON) -m pytest -q -n $$((2 * $$(nproc))) -p no:cacheprovider \
+run_pytest = SOCKTUNE_BUILD=$(CURDIR)/$(B) tests/in-memory-group $(PYTHON) -m pytest -q -n 2 -p no:cacheprovider \
              tests/programs $(PYTEST_ARGS)
 programs: all hosts
 	$(run_pytest) -m 'not full'
