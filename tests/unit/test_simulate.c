@@ -167,7 +167,7 @@ static char *simulated(const struct policy *policy, const struct scenario *scena
     size_t size;
     FILE *stream = open_memstream(&text, &size);
 
-    simulate(policy, &active, scenario, &outcome);
+    simulate_socket(policy, &active, scenario, &outcome);
     render(policy, &outcome, stream);
     fclose(stream);
     free(rules);

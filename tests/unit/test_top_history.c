@@ -78,13 +78,13 @@ Test(top_history, bars)
 
     for (unsigned i = 0; i < sizeof rtts / sizeof *rtts; i++)
         note(&all, "1-1", i, rtts[i], 0);
-    sparkline(history_find(&all, "1-1"), SERIES_RTT, 99, true, text);
+    history_sparkline(history_find(&all, "1-1"), SERIES_RTT, 99, true, text);
     cr_expect_str_eq(text, "▁▂▄▆█");
-    sparkline(history_find(&all, "1-1"), SERIES_RTT, 3, false, text);
+    history_sparkline(history_find(&all, "1-1"), SERIES_RTT, 3, false, text);
     cr_expect_str_eq(text, "-+#");
-    sparkline(history_find(&all, "1-1"), SERIES_SENT, 99, false, text);
+    history_sparkline(history_find(&all, "1-1"), SERIES_SENT, 99, false, text);
     cr_expect_str_eq(text, " ____", "no rate before the second sample, then none sent");
-    sparkline(history_find(&all, "1-1"), SERIES_CWND, 0, false, text);
+    history_sparkline(history_find(&all, "1-1"), SERIES_CWND, 0, false, text);
     cr_expect_str_eq(text, "");
     histories_free(&all);
 }

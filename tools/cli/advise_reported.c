@@ -101,13 +101,13 @@ static struct advise_process *enter_process(struct advise_watched *watched, cons
 
 /* --- evidence --------------------------------------------------------------------------------- */
 
-static uint64_t figure(const struct reported *connection, enum tcp_info_id id)
+static uint64_t reported_number(const struct reported *connection, enum tcp_info_id id)
 {
     double number = connection->figures[id];
     return isnan(number) ? 0 : (uint64_t)number;
 }
 
-static uint32_t whole(double number)
+static uint32_t round_to_u32(double number)
 {
     return isnan(number) ? 0 : (uint32_t)number;
 }
@@ -122,22 +122,22 @@ static struct advise_sample sample_of(const struct reported *connection, unsigne
         .when = connection->sampled,
         .state = strcmp(connection->texts[TEXT_STATE], "established") == 0 ? STATE_ESTABLISHED
                                                                            : STATE_OTHER,
-        .receive_queue = listens ? whole(connection->queue) : 0,
-        .send_queue = listens ? whole(connection->queue_limit) : 0,
-        .receive_memory = datagrams ? whole(connection->queue) : 0,
-        .receive_buffer = datagrams ? whole(connection->queue_limit) : 0,
-        .drops = whole(connection->dropped),
+        .receive_queue = listens ? round_to_u32(connection->queue) : 0,
+        .send_queue = listens ? round_to_u32(connection->queue_limit) : 0,
+        .receive_memory = datagrams ? round_to_u32(connection->queue) : 0,
+        .receive_buffer = datagrams ? round_to_u32(connection->queue_limit) : 0,
+        .drops = round_to_u32(connection->dropped),
         .has_info = !isnan(connection->figures[TCP_INFO_bytes_sent]),
-        .mss = (uint32_t)figure(connection, TCP_INFO_snd_mss),
-        .window = (uint32_t)figure(connection, TCP_INFO_snd_cwnd),
-        .rtt = (uint32_t)figure(connection, TCP_INFO_rtt),
-        .least_rtt = (uint32_t)figure(connection, TCP_INFO_min_rtt),
-        .counters = {.busy = figure(connection, TCP_INFO_busy_time),
-                     .limited = figure(connection, TCP_INFO_rwnd_limited),
-                     .sent = figure(connection, TCP_INFO_bytes_sent),
-                     .resent = figure(connection, TCP_INFO_bytes_retrans),
-                     .received = figure(connection, TCP_INFO_bytes_received),
-                     .segments = figure(connection, TCP_INFO_data_segs_out)}};
+        .mss = (uint32_t)reported_number(connection, TCP_INFO_snd_mss),
+        .window = (uint32_t)reported_number(connection, TCP_INFO_snd_cwnd),
+        .rtt = (uint32_t)reported_number(connection, TCP_INFO_rtt),
+        .least_rtt = (uint32_t)reported_number(connection, TCP_INFO_min_rtt),
+        .counters = {.busy = reported_number(connection, TCP_INFO_busy_time),
+                     .limited = reported_number(connection, TCP_INFO_rwnd_limited),
+                     .sent = reported_number(connection, TCP_INFO_bytes_sent),
+                     .resent = reported_number(connection, TCP_INFO_bytes_retrans),
+                     .received = reported_number(connection, TCP_INFO_bytes_received),
+                     .segments = reported_number(connection, TCP_INFO_data_segs_out)}};
 }
 
 /* The helper's looks at it stand for samples: its counters cover all of them. */
@@ -171,8 +171,9 @@ static unsigned role_of(const struct reported *connection)
     return role->bit;
 }
 
-static void judge(struct reported_reading *reading, const struct reported *connection,
-                  const json_t *object, const struct advise_process *process)
+static void add_reported_connection(struct reported_reading *reading,
+                                    const struct reported *connection, const json_t *object,
+                                    const struct advise_process *process)
 {
     const unsigned role = role_of(connection);
     const struct advise_sample sample = sample_of(connection, role);
@@ -221,7 +222,7 @@ static void see_connection(const struct reported *connection, const json_t *obje
     }
     if (connection->opened < reading->earliest)
         reading->earliest = connection->opened;
-    judge(reading, connection, object, process);
+    add_reported_connection(reading, connection, object, process);
 }
 
 /* --- all -------------------------------------------------------------------------------------- */

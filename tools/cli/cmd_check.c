@@ -8,7 +8,8 @@
 #include "policy_file.h"
 #include "print_diagnostic.h"
 
-static void collect(void *context, enum severity severity, struct location at, const char *message)
+static void collect_diagnostic(void *context, enum severity severity, struct location at,
+                               const char *message)
 {
     json_array_append_new(context, json_pack("{s:o, s:i, s:s, s:o}", "file", json_text(at.file),
                                              "line", (int)at.line, "severity",
@@ -31,7 +32,7 @@ static size_t check_one(const char *path, enum front_end by, struct diagnostics 
     return rules;
 }
 
-static void summary(const struct diagnostics *found, size_t rules)
+static void print_check_summary(const struct diagnostics *found, size_t rules)
 {
     const char *mark = colour(stdout, found->errors     ? COLOUR_RED
                                       : found->warnings ? COLOUR_YELLOW
@@ -50,11 +51,11 @@ struct check_arguments {
     bool json;
 };
 
-static int check(const char *const *paths, int count, enum front_end by,
-                 const struct check_arguments *arguments)
+static int check_rule_files(const char *const *paths, int count, enum front_end by,
+                            const struct check_arguments *arguments)
 {
     json_t *findings = arguments->json ? json_array() : NULL;
-    struct diagnostics diagnostics = {.report = findings ? collect : print_diagnostic,
+    struct diagnostics diagnostics = {.report = findings ? collect_diagnostic : print_diagnostic,
                                       .show = findings ? NULL : print_place,
                                       .context = findings ? (void *)findings : stdout};
     size_t rules = 0;
@@ -62,7 +63,7 @@ static int check(const char *const *paths, int count, enum front_end by,
     for (int i = 0; i < count; i++)
         rules += check_one(paths[i], by, &diagnostics);
     if (!arguments->json)
-        summary(&diagnostics, rules);
+        print_check_summary(&diagnostics, rules);
     else if (print_json(json_pack("{s:o, s:i, s:i, s:I}", "findings", findings, "errors",
                                   (int)diagnostics.errors, "warnings", (int)diagnostics.warnings,
                                   "rules", (json_int_t)rules)) != 0)
@@ -84,11 +85,11 @@ static int cmd_check(int argc, char **argv)
     if (status)
         return status;
     if (first < argc)
-        return check((const char *const *)argv + first, argc - first, by, &arguments);
+        return check_rule_files((const char *const *)argv + first, argc - first, by, &arguments);
     if (usual == NULL)
         return command_failure("no rules: SOCKTUNE_RULES is not set, and neither /etc/socktune.d "
                                "nor /etc/socktune.conf exists");
-    return check(&usual, 1, by, &arguments);
+    return check_rule_files(&usual, 1, by, &arguments);
 }
 
 static const struct flag flags[] = {

@@ -655,7 +655,7 @@ static struct outcome *outcome_without_mptcp(const struct policy *policy,
 
     fallen.falls_back = true;
     if (plain != NULL)
-        simulate(policy, active, &fallen, plain);
+        simulate_socket(policy, active, &fallen, plain);
     if (plain != NULL && is_same_outcome(outcome, plain)) {
         free(plain);
         plain = NULL;
@@ -730,7 +730,7 @@ static void take_initial(const struct policy *policy, const struct scenario *sce
     close(fd);
 }
 
-static int answer(const struct policy *policy, struct answer_for *whom, bool json)
+static int explain_policy(const struct policy *policy, struct answer_for *whom, bool json)
 {
     uint32_t *rules = calloc(policy->rule_count + 1, sizeof *rules);
     struct outcome *outcome = malloc(sizeof *outcome), *plain = NULL;
@@ -748,7 +748,7 @@ static int answer(const struct policy *policy, struct answer_for *whom, bool jso
     active.count = active_rules(policy, &whom->identity, rules);
     take_initial(policy, &whom->scenario, initial);
     whom->scenario.initial = initial;
-    simulate(policy, &active, &whom->scenario, outcome);
+    simulate_socket(policy, &active, &whom->scenario, outcome);
     plain = outcome_without_mptcp(policy, &active, &whom->scenario, outcome);
     count = apply_limits(&limits, outcome, missed);
     bool reported = limits_report(&limits, whom->scenario.type, whom->scenario.protocol);
@@ -778,7 +778,7 @@ out:
     return status;
 }
 
-static int explain(const char *rules, struct answer_for *whom, bool json)
+static int explain_rules(const char *rules, struct answer_for *whom, bool json)
 {
     struct diagnostics diagnostics = {
         .report = print_error, .show = print_place, .context = stderr};
@@ -787,7 +787,7 @@ static int explain(const char *rules, struct answer_for *whom, bool json)
 
     if (load_rules(rules, NULL, &diagnostics, &loaded) != 0)
         return EXIT_FAILURE;
-    status = answer(&loaded.policy, whom, json);
+    status = explain_policy(&loaded.policy, whom, json);
     loaded_free(&loaded);
     return status;
 }
@@ -807,7 +807,7 @@ static int explain_program(const struct question *question, struct answer_for *w
     file = path != NULL ? realpath(line != NULL ? executable.file : path, NULL) : NULL;
     whom->identity.executable = file;
     whom->identity.argv = line != NULL ? line : (const char *const *)command;
-    status = explain(question->rules, whom, question->json);
+    status = explain_rules(question->rules, whom, question->json);
     free(line);
     free(file);
     if (executable.path != NULL)

@@ -84,7 +84,7 @@ struct described {
     const char *inherited; /* NULL: there is nothing to inherit */
 };
 
-static void describe(const struct option *option, struct described *to)
+static void describe_option(const struct option *option, struct described *to)
 {
     value_range(option, to->range, sizeof to->range);
     privilege_name(option, to->privilege, sizeof to->privilege);
@@ -120,7 +120,7 @@ static json_t *json_option(const struct option *option)
 {
     struct described row;
 
-    describe(option, &row);
+    describe_option(option, &row);
     return json_pack(
         "{s:s, s:i, s:i, s:s?, s:s, s:I, s:I, s:o, s:s, s:s?, s:s?, s:o, s:o, s:o, s:b, s:s?, s:o, "
         "s:o, s:s}",
@@ -156,7 +156,7 @@ static void list_narrow(const struct option *option, unsigned width)
     struct described row;
     char text[640];
 
-    describe(option, &row);
+    describe_option(option, &row);
     printf("%s%s%s\n    ", colour(stdout, COLOUR_BOLD), option->name, colour(stdout, COLOUR_NONE));
     snprintf(text, sizeof text, "%s (%s)", option->doc, row.range);
     wrap_print(text, INDENT, width);
@@ -183,7 +183,7 @@ static int list_table(const struct option *table, size_t count)
         struct described row;
         char text[640];
 
-        describe(&table[i], &row);
+        describe_option(&table[i], &row);
         printf("%-25s %-21s %-9s %-22s %-7s %-10s ", table[i].name, whens[table[i].when],
                or_dash(row.inherited), or_dash(row.privilege), supports[kernel_support(&table[i])],
                bpf_text(&table[i]));
@@ -217,7 +217,7 @@ static int list_man(const struct option *table, size_t count)
     for (size_t i = 0; i < count; i++) {
         struct described row;
 
-        describe(&table[i], &row);
+        describe_option(&table[i], &row);
         printf(".It Cm %s\n", table[i].name);
         print_roff(table[i].doc, ".\n");
         print_roff("Values: ", "");
@@ -260,7 +260,7 @@ static void print_one(const struct option *option)
 {
     struct described row;
 
-    describe(option, &row);
+    describe_option(option, &row);
     printf("%s%s%s: ", colour(stdout, COLOUR_BOLD), option->name, colour(stdout, COLOUR_NONE));
     print_beside(option->doc, (unsigned)strlen(option->name) + 2);
     printf("  %-13s", "value");
@@ -280,7 +280,7 @@ static void print_one(const struct option *option)
     printf("  %-13s%s\n", "by attach", bpf_text(option));
 }
 
-static int show(const char *name, bool json)
+static int options_print(const char *name, bool json)
 {
     const struct option *option = option_find(name);
     const char *near;
@@ -319,7 +319,7 @@ static int cmd_options(int argc, char **argv)
     if (!arguments.names && !arguments.man)
         probe_bpf();
     if (first < argc)
-        return show(argv[first], arguments.json);
+        return options_print(argv[first], arguments.json);
     return arguments.json    ? list_json(table, count)
            : arguments.names ? list_names(table, count)
            : arguments.man   ? list_man(table, count)

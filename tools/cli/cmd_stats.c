@@ -74,7 +74,7 @@ static void print_table(const struct reported_list *list, double now, bool wide,
     }
 }
 
-static int show(struct reported_fetch *fetch, struct column_order *order, bool wide)
+static int print_reported(struct reported_fetch *fetch, struct column_order *order, bool wide)
 {
     struct reported_list list = {.items = NULL};
     int status = 0;
@@ -115,7 +115,7 @@ static int cmd_stats(int argc, char **argv)
     if (!filter_check(&arguments.filter) || !filter_read_sort(arguments.sort, &order))
         return EXIT_USAGE;
     fetch.filter = arguments.filter;
-    return arguments.json ? print_answer(&fetch) : show(&fetch, &order, arguments.wide);
+    return arguments.json ? print_answer(&fetch) : print_reported(&fetch, &order, arguments.wide);
 }
 
 static const struct flag flags[] = {

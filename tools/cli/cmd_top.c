@@ -27,7 +27,7 @@
 
 static volatile sig_atomic_t ended;
 
-static void end(int signal)
+static void top_end_on_signal(int signal)
 {
     (void)signal;
     ended = 1;
@@ -35,7 +35,7 @@ static void end(int signal)
 
 /* --- what is shown ---------------------------------------------------------------------------- */
 
-static void choose(struct top *top, size_t index)
+static void top_choose_column(struct top *top, size_t index)
 {
     char *id;
 
@@ -63,19 +63,20 @@ static void choose_again(struct top *top)
     if (top->chosen && top->detailed)
         top->gone = true;
     else
-        choose(top, top->selected);
+        top_choose_column(top, top->selected);
     if (top->selected >= top->list.count)
         top->selected = top->list.count ? top->list.count - 1 : 0;
 }
 
-static void sort(struct top *top)
+static void top_sort(struct top *top)
 {
     top->order.now = reported_now();
     columns_sort(connection_columns(), top->list.items, top->list.count, &top->order);
     choose_again(top);
 }
 
-static void note(const struct reported *connection, const json_t *object, void *histories)
+static void top_note_history(const struct reported *connection, const json_t *object,
+                             void *histories)
 {
     history_note(histories, connection, object);
 }
@@ -143,13 +144,13 @@ static int fetch_connections(struct top *top)
     histories_sweep(&top->histories, top->chosen);
     reported_list_free(&top->list);
     top->list = list;
-    sort(top);
+    top_sort(top);
     if (top->gone && !top->final && !top->fetch.filter.closed)
         fetch_end(top);
     return 0;
 }
 
-static int fetch(struct top *top)
+static int top_fetch(struct top *top)
 {
     return top->by_rule ? fetch_rules(top) : fetch_connections(top);
 }
@@ -174,10 +175,10 @@ static void sort_by_next(struct top *top, bool backwards)
         return;
     }
     next_column(&top->order, connection_columns(), backwards);
-    sort(top);
+    top_sort(top);
 }
 
-static void invert(struct top *top)
+static void top_invert_order(struct top *top)
 {
     if (top->by_rule) {
         top->rule_order.reverse = !top->rule_order.reverse;
@@ -185,7 +186,7 @@ static void invert(struct top *top)
         return;
     }
     top->order.reverse = !top->order.reverse;
-    sort(top);
+    top_sort(top);
 }
 
 /* From a rule to its connections. Returns whether there is one. */
@@ -236,13 +237,13 @@ static void move_by(struct top *top, long rows)
         return;
     }
     if (rows < 0 && top->selected < (size_t)-rows)
-        choose(top, 0);
+        top_choose_column(top, 0);
     else
-        choose(top, top->selected + (size_t)rows);
+        top_choose_column(top, top->selected + (size_t)rows);
     top->scrolled = 0;
 }
 
-static void ask(struct top *top, enum reported_choice choice)
+static void top_ask_choice(struct top *top, enum reported_choice choice)
 {
     top->asking = true;
     top->asked = choice;
@@ -259,14 +260,14 @@ static bool ask_by_key(struct top *top, int key)
 
     for (unsigned i = 0; i < CHOICE_COUNT; i++)
         if (keys[i] == key) {
-            ask(top, (enum reported_choice)i);
+            top_ask_choice(top, (enum reported_choice)i);
             return true;
         }
     return false;
 }
 
 /* A key for the line that is being typed. Returns whether the helper is to be asked. */
-static bool type(struct top *top, int key)
+static bool top_edit_choice(struct top *top, int key)
 {
     size_t length = strlen(top->typed);
 
@@ -289,7 +290,7 @@ static bool type(struct top *top, int key)
 }
 
 /* Keys that move in the table or the pane. */
-static bool navigate(struct top *top, int key)
+static bool top_navigate(struct top *top, int key)
 {
     long page = (long)top->rows;
 
@@ -329,7 +330,7 @@ static void open_pane(struct top *top, bool open)
     top->detailed = open && top->chosen;
     top->scrolled = 0;
     if (!open && top->gone)
-        choose(top, top->selected);
+        top_choose_column(top, top->selected);
 }
 
 /* From a rule to its connections, from a connection to its pane, and out of that again. Returns
@@ -355,15 +356,15 @@ static bool go_back(struct top *top)
 }
 
 /* Returns whether the helper is to be asked at once. */
-static bool act(struct top *top, int key)
+static bool top_handle_key(struct top *top, int key)
 {
     if (top->asking)
-        return type(top, key);
+        return top_edit_choice(top, key);
     if (top->helping) {
         top->helping = false;
         return false;
     }
-    if (navigate(top, key) || ask_by_key(top, key))
+    if (top_navigate(top, key) || ask_by_key(top, key))
         return false;
     switch (key) {
     case 'q':
@@ -379,7 +380,7 @@ static bool act(struct top *top, int key)
         sort_by_next(top, true);
         break;
     case 'i':
-        invert(top);
+        top_invert_order(top);
         break;
     case 'c':
         top->by_rule = false;
@@ -403,7 +404,7 @@ static bool act(struct top *top, int key)
 
 /* --- the loop --------------------------------------------------------------------------------- */
 
-static void watch(struct top *top, double interval)
+static void top_watch(struct top *top, double interval)
 {
     double due = reported_now() + interval;
 
@@ -421,9 +422,9 @@ static void watch(struct top *top, double interval)
         /* Keys that came together, as when one is held down, are drawn once. */
         timeout(0);
         for (bool now = false; !ended; key = getch()) {
-            now = key != ERR && act(top, key);
+            now = key != ERR && top_handle_key(top, key);
             if (now || (key == ERR && !top->paused && reported_now() >= due)) {
-                (void)fetch(top);
+                (void)top_fetch(top);
                 due = reported_now() + interval;
             }
             if (key == ERR)
@@ -434,7 +435,7 @@ static void watch(struct top *top, double interval)
 
 static bool prepare_terminal(struct top *top)
 {
-    struct sigaction action = {.sa_handler = end};
+    struct sigaction action = {.sa_handler = top_end_on_signal};
     SCREEN *screen;
 
     (void)setlocale(LC_CTYPE, "");
@@ -454,17 +455,17 @@ static bool prepare_terminal(struct top *top)
     return true;
 }
 
-static int run(struct top *top, double interval)
+static int top_run(struct top *top, double interval)
 {
     const char *terminal = getenv("TERM");
 
     /* Said where it can be read. */
-    if (fetch(top) != 0)
+    if (top_fetch(top) != 0)
         return command_failure("%s", top->error);
     if (!prepare_terminal(top))
         return command_failure("nothing is known of terminals of the type \"%s\" (TERM)",
                                terminal ? terminal : "");
-    watch(top, interval);
+    top_watch(top, interval);
     endwin();
     return 0;
 }
@@ -497,7 +498,7 @@ struct top_arguments {
 
 static int cmd_top(int argc, char **argv)
 {
-    struct top top = {.fetch = {.patience = PATIENCE, .most = MOST, .see = note}};
+    struct top top = {.fetch = {.patience = PATIENCE, .most = MOST, .see = top_note_history}};
     struct top_arguments arguments = {.every = "2"};
     double interval;
     int status;
@@ -521,7 +522,7 @@ static int cmd_top(int argc, char **argv)
     for (unsigned i = 0; i < CHOICE_COUNT; i++)
         top.by_rule = top.by_rule && arguments.filter.choices[i] == NULL;
     top.fetch.context = &top.histories;
-    status = run(&top, interval);
+    status = top_run(&top, interval);
     reported_list_free(&top.list);
     rule_list_free(&top.rules);
     histories_free(&top.histories);

@@ -25,7 +25,7 @@
 static const struct flag help_flag = {"help",           'h',  FLAG_SWITCH, 0, NULL,
                                       "show this help", NULL, NULL};
 
-static unsigned width(void)
+static unsigned help_width(void)
 {
     unsigned columns = wrap_terminal();
 
@@ -34,7 +34,7 @@ static unsigned width(void)
 
 static void print_wrapped(const char *text, unsigned indent)
 {
-    wrap_print(text, indent, width() - 1);
+    wrap_print(text, indent, help_width() - 1);
 }
 
 static void print_paragraphs(const char *text)

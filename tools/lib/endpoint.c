@@ -30,7 +30,7 @@ int endpoint_family(const char *text)
 }
 
 /* The port behind the last colon, and how long the address before it is, without brackets. */
-static const char *split(const char *text, char *host, size_t size, in_port_t *port)
+static const char *split_host_port(const char *text, char *host, size_t size, in_port_t *port)
 {
     const char *colon = strrchr(text, ':');
     size_t length;
@@ -105,7 +105,7 @@ const char *endpoint_read(const char *text, int domain, struct sockaddr_storage 
     if (domain == AF_UNIX)
         return endpoint_family(text) == AF_UNIX ? read_unix(text, (struct sockaddr_un *)to)
                                                 : "a unix socket's address begins with / or @";
-    wrong = split(text, host, sizeof host, &port);
+    wrong = split_host_port(text, host, sizeof host, &port);
     if (wrong)
         return wrong;
     if (domain == AF_INET) {

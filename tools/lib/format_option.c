@@ -48,8 +48,8 @@ const struct option *action_option(const struct policy *policy, const struct pol
 }
 
 /* Does the table know how to print it? */
-static const struct option *printable(const struct policy *policy,
-                                      const struct policy_action *action)
+static const struct option *printable_option(const struct policy *policy,
+                                             const struct policy_action *action)
 {
     return action->op == OP_SET && action->length ? action_option(policy, action) : NULL;
 }
@@ -57,7 +57,7 @@ static const struct option *printable(const struct policy *policy,
 void action_format(const struct policy *policy, const struct policy_action *action, char *text,
                    size_t size)
 {
-    const struct option *option = printable(policy, action);
+    const struct option *option = printable_option(policy, action);
 
     if (option)
         value_format(option, policy->data + action->value, action->length, text, size);
@@ -67,7 +67,7 @@ void action_format(const struct policy *policy, const struct policy_action *acti
 
 json_t *action_json_value(const struct policy *policy, const struct policy_action *action)
 {
-    const struct option *option = printable(policy, action);
+    const struct option *option = printable_option(policy, action);
 
     return option ? bytes_json(option, policy->data + action->value, action->length)
                   : json_text(policy_string(policy, action->text));

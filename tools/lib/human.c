@@ -7,7 +7,7 @@
 #include <stdio.h>
 
 /* Digits behind the point: three significant ones in all, and none that would be rounded away. */
-static int decimals(double number)
+static int decimal_places(double number)
 {
     return number < 9.995 ? 2 : number < 99.95 ? 1 : 0;
 }
@@ -20,7 +20,7 @@ void human_bytes(double bytes, char text[HUMAN_SIZE])
     /* 999.5 would be written as 1000. */
     for (; bytes >= 999.5 && unit + 1 < sizeof units / sizeof *units; unit++)
         bytes /= 1024;
-    snprintf(text, HUMAN_SIZE, "%.*f%s", unit ? decimals(bytes) : 0, bytes, units[unit]);
+    snprintf(text, HUMAN_SIZE, "%.*f%s", unit ? decimal_places(bytes) : 0, bytes, units[unit]);
 }
 
 void human_microseconds(double microseconds, char text[HUMAN_SIZE])
@@ -30,9 +30,9 @@ void human_microseconds(double microseconds, char text[HUMAN_SIZE])
     if (microseconds < 999.5)
         snprintf(text, HUMAN_SIZE, "%.0fus", microseconds);
     else if (milliseconds < 999.5)
-        snprintf(text, HUMAN_SIZE, "%.*fms", decimals(milliseconds), milliseconds);
+        snprintf(text, HUMAN_SIZE, "%.*fms", decimal_places(milliseconds), milliseconds);
     else
-        snprintf(text, HUMAN_SIZE, "%.*fs", decimals(seconds), seconds);
+        snprintf(text, HUMAN_SIZE, "%.*fs", decimal_places(seconds), seconds);
 }
 
 void human_age(double seconds, char text[HUMAN_SIZE])
@@ -54,5 +54,5 @@ void human_percent(double share, char text[HUMAN_SIZE])
 {
     double percent = share * 100;
 
-    snprintf(text, HUMAN_SIZE, "%.*f", percent > 0 ? decimals(percent) : 0, percent);
+    snprintf(text, HUMAN_SIZE, "%.*f", percent > 0 ? decimal_places(percent) : 0, percent);
 }

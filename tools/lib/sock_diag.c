@@ -253,7 +253,7 @@ static void take_messages(struct sock_diag *diag, const uint8_t *bytes, size_t l
 }
 
 /* Returns how many messages came; -1: the socket is dead. */
-static int receive(struct sock_diag *diag)
+static int sock_diag_receive(struct sock_diag *diag)
 {
     struct mmsghdr messages[MESSAGES];
     struct iovec room[MESSAGES];
@@ -271,7 +271,7 @@ static int receive(struct sock_diag *diag)
     if (count < 0) {
         /* ENOBUFS: messages were lost, which sock_diag_overruns() counts. */
         if (errno == ENOBUFS || errno == EINTR)
-            return receive(diag);
+            return sock_diag_receive(diag);
         return errno == EAGAIN ? 0 : -1;
     }
     for (int i = 0; i < count; i++)
@@ -286,7 +286,7 @@ int sock_diag_read(struct sock_diag *diag, unsigned limit)
     int count;
 
     do {
-        count = receive(diag);
+        count = sock_diag_receive(diag);
         if (count < 0)
             return -1;
         taken += (unsigned)count;
@@ -383,7 +383,7 @@ int sock_diag_lookup(struct sock_diag *diag, const struct sock_diag_target *targ
     /* The kernel answers before sendto() returns. */
     if (send_to_kernel(diag, requests, length) != 0)
         result = -1;
-    while (result == 0 && (received = receive(diag)) > 0)
+    while (result == 0 && (received = sock_diag_receive(diag)) > 0)
         continue;
     diag->target_count = 0;
     return received < 0 ? -1 : result;

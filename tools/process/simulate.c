@@ -392,8 +392,8 @@ static void list_effects(struct simulation *simulation, struct outcome *outcome)
             outcome->effects[outcome->effect_count++] = simulation->given[i].effect;
 }
 
-void simulate(const struct policy *policy, const struct active *active,
-              const struct scenario *scenario, struct outcome *outcome)
+void simulate_socket(const struct policy *policy, const struct active *active,
+                     const struct scenario *scenario, struct outcome *outcome)
 {
     struct simulation simulation;
 
@@ -430,7 +430,7 @@ bool simulate_arm(const struct policy *policy, const struct active *active, uint
         return false;
     in_arm.arm = &policy->trials[policy->rules[rule].trial.first];
     /* Arms are reported, so a socket that the rule matches is one that it reports. */
-    simulate(policy, &alone, &in_arm, outcome);
+    simulate_socket(policy, &alone, &in_arm, outcome);
     if (outcome->report != rule)
         return false;
     simulate_effects(policy, active, &in_arm, outcome);

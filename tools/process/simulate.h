@@ -63,8 +63,8 @@ struct outcome {
 
 /* Simulate `scenario` under the active rules. Pure. It is assumed that the program sets nothing
  * itself and that the kernel refuses nothing. */
-void simulate(const struct policy *policy, const struct active *active,
-              const struct scenario *scenario, struct outcome *outcome);
+void simulate_socket(const struct policy *policy, const struct active *active,
+                     const struct scenario *scenario, struct outcome *outcome);
 
 /*
  * The same for a connection in one arm of a trial: the rule of this index. The outcome has what the

@@ -163,7 +163,7 @@ void reported_list_free(struct reported_list *connections)
     *connections = (struct reported_list){.items = NULL};
 }
 
-static double known(double figure)
+static double known_or_zero(double figure)
 {
     return isnan(figure) ? 0 : figure;
 }
@@ -201,9 +201,9 @@ struct reported_totals reported_list_total(const struct reported_list *connectio
     for (size_t i = 0; i < connections->count; i++) {
         const struct reported *one = &connections->items[i];
 
-        totals.sent += known(one->figures[TCP_INFO_bytes_sent]);
-        totals.retransmitted += known(one->figures[TCP_INFO_bytes_retrans]);
-        totals.received += known(one->figures[TCP_INFO_bytes_received]);
+        totals.sent += known_or_zero(one->figures[TCP_INFO_bytes_sent]);
+        totals.retransmitted += known_or_zero(one->figures[TCP_INFO_bytes_retrans]);
+        totals.received += known_or_zero(one->figures[TCP_INFO_bytes_received]);
         totals.lost += strcmp(one->texts[TEXT_DATA], "lost") == 0;
         if (reported_listens(one) && isnan(one->closed))
             totals.listening++;

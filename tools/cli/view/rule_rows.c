@@ -94,14 +94,15 @@ static const struct rule_row *find_row(const struct rule_list *list, const struc
 
 /* The value below which that share of what was counted lies: the upper bound of its bucket, as a
  * histogram tells no more. */
-static double quantile(const struct rule_row *row, const struct rule_row *before, double share)
+static double rule_row_quantile(const struct rule_row *row, const struct rule_row *before,
+                                double share)
 {
     double total = 0, seen = 0;
 
     for (size_t i = 0; i < row->buckets; i++)
         total += row->counts[i] - (before != NULL ? before->counts[i] : 0);
     if (total <= 0)
-        return before != NULL ? quantile(row, NULL, share) : NAN;
+        return before != NULL ? rule_row_quantile(row, NULL, share) : NAN;
     for (size_t i = 0; i < row->buckets; i++) {
         seen += row->counts[i] - (before != NULL ? before->counts[i] : 0);
         if (seen >= share * total)
@@ -110,27 +111,29 @@ static double quantile(const struct rule_row *row, const struct rule_row *before
     return NAN;
 }
 
-static double growth(const struct rule_row *row, const struct rule_row *before,
-                     enum rule_number number)
+static double rule_row_growth(const struct rule_row *row, const struct rule_row *before,
+                              enum rule_number number)
 {
     return row->numbers[number] - (before != NULL ? before->numbers[number] : 0);
 }
 
-static void derive(struct rule_row *row, const struct rule_row *before, double seconds)
+static void rule_row_derive(struct rule_row *row, const struct rule_row *before, double seconds)
 {
     static const enum rule_number rates[][2] = {{RULE_OPENED, RULE_NEW_RATE},
                                                 {RULE_BYTES_SENT, RULE_SENT_RATE},
                                                 {RULE_BYTES_RECEIVED, RULE_RECEIVED_RATE}};
-    const struct rule_row *since =
-        growth(row, before, RULE_BYTES_SENT) > 0 ? before : NULL; /* else over the whole time */
-    double sent = growth(row, since, RULE_BYTES_SENT);
+    const struct rule_row *since = rule_row_growth(row, before, RULE_BYTES_SENT) > 0
+                                       ? before
+                                       : NULL; /* else over the whole time */
+    double sent = rule_row_growth(row, since, RULE_BYTES_SENT);
 
     for (size_t i = 0; i < sizeof rates / sizeof *rates; i++)
         row->numbers[rates[i][1]] =
-            seconds > 0 ? fmax(growth(row, before, rates[i][0]), 0) / seconds : NAN;
-    row->numbers[RULE_RESENT] = sent > 0 ? growth(row, since, RULE_BYTES_RETRANS) / sent : NAN;
-    row->numbers[RULE_RTT_50] = quantile(row, before, 0.5);
-    row->numbers[RULE_RTT_99] = quantile(row, before, 0.99);
+            seconds > 0 ? fmax(rule_row_growth(row, before, rates[i][0]), 0) / seconds : NAN;
+    row->numbers[RULE_RESENT] =
+        sent > 0 ? rule_row_growth(row, since, RULE_BYTES_RETRANS) / sent : NAN;
+    row->numbers[RULE_RTT_50] = rule_row_quantile(row, before, 0.5);
+    row->numbers[RULE_RTT_99] = rule_row_quantile(row, before, 0.99);
 }
 
 bool rule_list_read(struct rule_list *list, const json_t *answer, double when,
@@ -154,7 +157,7 @@ bool rule_list_read(struct rule_list *list, const json_t *answer, double when,
             rule_list_free(list);
             return false;
         }
-        derive(row, seconds > 0 ? find_row(before, row) : NULL, seconds);
+        rule_row_derive(row, seconds > 0 ? find_row(before, row) : NULL, seconds);
         list->count++;
     }
     return true;

@@ -43,7 +43,7 @@ static void history_free(struct history *history)
     free(history);
 }
 
-static struct history *find(const struct histories *all, const char *id)
+static struct history *history_lookup(const struct histories *all, const char *id)
 {
     struct history *history;
 
@@ -53,7 +53,7 @@ static struct history *find(const struct histories *all, const char *id)
 
 const struct history *history_find(const struct histories *all, const char *id)
 {
-    return find(all, id);
+    return history_lookup(all, id);
 }
 
 static void add_point(struct history *history, const struct reported *connection)
@@ -80,7 +80,7 @@ static void add_point(struct history *history, const struct reported *connection
 void history_note(struct histories *all, const struct reported *connection, const json_t *object)
 {
     const char *id = connection->texts[TEXT_ID];
-    struct history *history = find(all, id);
+    struct history *history = history_lookup(all, id);
     char *json = json_dumps(object, JSON_COMPACT);
 
     if (!history)
@@ -126,8 +126,8 @@ void histories_free(struct histories *all)
     }
 }
 
-void sparkline(const struct history *history, enum history_series series, unsigned width, bool utf8,
-               char text[SPARKLINE_SIZE])
+void history_sparkline(const struct history *history, enum history_series series, unsigned width,
+                       bool utf8, char text[SPARKLINE_SIZE])
 {
     static const char *const bars[2][8] = {
         {"_", ".", ":", "-", "=", "+", "*", "#"},

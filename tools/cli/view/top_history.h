@@ -53,7 +53,7 @@ void histories_free(struct histories *all);
 
 /* The series as a line of bars of eight heights from 0 to its largest value, the last `width`
  * points at most; of ASCII if not `utf8`. */
-void sparkline(const struct history *history, enum history_series series, unsigned width, bool utf8,
-               char text[SPARKLINE_SIZE]);
+void history_sparkline(const struct history *history, enum history_series series, unsigned width,
+                       bool utf8, char text[SPARKLINE_SIZE]);
 
 #endif

@@ -175,7 +175,7 @@ static int draw_series(const struct top *top, const struct history *history, int
 
         if (!isnan(last))
             series_table[i].format(last, value);
-        sparkline(history, i, COLS > 20 ? (unsigned)COLS - 20 : 0, top->utf8, bars);
+        history_sparkline(history, i, COLS > 20 ? (unsigned)COLS - 20 : 0, top->utf8, bars);
         snprintf(line, sizeof line, "%-8s %10s %s", series_table[i].name, value, bars);
         put_line(y, A_NORMAL, line);
     }

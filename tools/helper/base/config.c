@@ -141,7 +141,7 @@ void config_free(struct helper_config *config)
 
 /* --- the file ------------------------------------------------------------------------------- */
 
-static int complain(const config_setting_t *setting, const char *file, const char *what)
+static int report_bad_setting(const config_setting_t *setting, const char *file, const char *what)
 {
     fprintf(stderr, "%s:%u: error: %s%s%s\n", file, config_setting_source_line(setting),
             config_setting_name(setting) ? config_setting_name(setting) : "",
@@ -166,7 +166,7 @@ static int check_names(const config_setting_t *group, const char *prefix, const 
         for (size_t n = 0; n < COUNT(others); n++)
             known |= strcmp(others[n], name) == 0;
         if (!known)
-            return complain(
+            return report_bad_setting(
                 setting, file,
                 "no such setting; there are directory, metrics, group, hosts, history, "
                 "interval, peers, show_peers, limits = { processes, connections, ring_kib, "
@@ -189,7 +189,7 @@ static int read_number(struct helper_config *config, const config_t *from,
         value < number->low || value > number->high) {
         snprintf(range, sizeof range, "must be a whole number from %u to %u", number->low,
                  number->high);
-        return complain(setting, file, range);
+        return report_bad_setting(setting, file, range);
     }
     *number_at(config, number) = (unsigned)value;
     return 0;
@@ -203,10 +203,10 @@ static int read_text(struct helper_config *config, const config_t *from, const s
     if (!setting)
         return 0;
     if (config_setting_type(setting) != CONFIG_TYPE_STRING)
-        return complain(setting, file, "must be a string");
+        return report_bad_setting(setting, file, "must be a string");
     if (!put_text((char **)(void *)((char *)config + text->offset),
                   config_setting_get_string(setting)))
-        return complain(setting, file, "memory is out");
+        return report_bad_setting(setting, file, "memory is out");
     return 0;
 }
 
@@ -218,7 +218,7 @@ static int read_boolean(struct helper_config *config, const config_t *from,
     if (setting == NULL)
         return 0;
     if (config_setting_type(setting) != CONFIG_TYPE_BOOL)
-        return complain(setting, file, "must be true or false");
+        return report_bad_setting(setting, file, "must be true or false");
     *(bool *)((char *)config + boolean->offset) = config_setting_get_bool(setting);
     return 0;
 }
@@ -231,7 +231,7 @@ static int check_group(const config_t *from, const char *name, const char *prefi
     if (group == NULL)
         return 0;
     if (!config_setting_is_group(group))
-        return complain(group, file, "must be a group: { ... }");
+        return report_bad_setting(group, file, "must be a group: { ... }");
     return check_names(group, prefix, file);
 }
 
@@ -242,9 +242,10 @@ static int read_prefix(struct peer_classes *peers, const config_setting_t *setti
     char problem[PREFIX_PROBLEM_SIZE];
 
     if (!word)
-        return complain(class, file, "prefixes are strings, as [ \"10.0.0.0/8\", \"fd00::/8\" ]");
+        return report_bad_setting(class, file,
+                                  "prefixes are strings, as [ \"10.0.0.0/8\", \"fd00::/8\" ]");
     wrong = peer_classes_add_prefix(peers, word, problem);
-    return wrong ? complain(class, file, wrong) : 0;
+    return wrong ? report_bad_setting(class, file, wrong) : 0;
 }
 
 /* office = "10.0.0.0/8"; or [ "10.0.0.0/8", "fd00::/8" ]; */
@@ -253,7 +254,7 @@ static int read_class(struct peer_classes *peers, const config_setting_t *class,
     const char *wrong = peer_classes_add(peers, config_setting_name(class));
 
     if (wrong)
-        return complain(class, file, wrong);
+        return report_bad_setting(class, file, wrong);
     if (!config_setting_is_array(class) && !config_setting_is_list(class))
         return read_prefix(peers, class, class, file);
     for (int i = 0; i < config_setting_length(class); i++)
@@ -269,7 +270,8 @@ static int read_peers(struct peer_classes *peers, const config_t *from, const ch
     if (!setting)
         return 0;
     if (!config_setting_is_group(setting))
-        return complain(setting, file, "must be a group of classes: { office = \"10.0.0.0/8\"; }");
+        return report_bad_setting(setting, file,
+                                  "must be a group of classes: { office = \"10.0.0.0/8\"; }");
     for (int i = 0; i < config_setting_length(setting); i++)
         if (read_class(peers, config_setting_get_elem(setting, (unsigned)i), file) != 0)
             return -1;

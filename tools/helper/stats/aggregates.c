@@ -268,7 +268,7 @@ void aggregates_free(struct aggregates *aggregates)
     *aggregates = (struct aggregates){0};
 }
 
-static void observe(struct aggregate *aggregate, enum histogram_kind kind, double value)
+static void aggregate_observe(struct aggregate *aggregate, enum histogram_kind kind, double value)
 {
     struct histogram *histogram = &aggregate->histograms[kind];
     unsigned bucket = 0;
@@ -318,7 +318,7 @@ void aggregate_opened(struct aggregate *aggregate)
 
 /* What a counter of `width` bytes rose by. One that fell has wrapped around if it fell far, and
  * else was reset. */
-static uint64_t rise(uint64_t old, uint64_t new, unsigned width)
+static uint64_t counter_increase(uint64_t old, uint64_t new, unsigned width)
 {
     uint64_t range = width < sizeof range ? UINT64_C(1) << (8 * width) : 0;
 
@@ -337,7 +337,7 @@ static void observe_rate(struct aggregate *aggregate, const struct tcp_info_byte
         tcp_info_is_bulk(tcp_info_number(info, TCP_INFO_bytes_sent),
                          tcp_info_number(info, TCP_INFO_data_segs_out),
                          tcp_info_number(info, TCP_INFO_snd_mss)))
-        observe(aggregate, HISTOGRAM_DELIVERY_RATE, rate);
+        aggregate_observe(aggregate, HISTOGRAM_DELIVERY_RATE, rate);
 }
 
 static void observe_time(struct aggregate *aggregate, enum histogram_kind kind,
@@ -346,7 +346,7 @@ static void observe_time(struct aggregate *aggregate, enum histogram_kind kind,
     double microseconds = tcp_info_number(info, id);
 
     if (microseconds > 0)
-        observe(aggregate, kind, microseconds * MICRO);
+        aggregate_observe(aggregate, kind, microseconds * MICRO);
 }
 
 void aggregate_sampled(struct aggregate *aggregate, const struct tcp_info_bytes *old,
@@ -361,7 +361,7 @@ void aggregate_sampled(struct aggregate *aggregate, const struct tcp_info_bytes 
             continue;
         if (tcp_info_get(field, old, &before) != TCP_INFO_VALUE)
             before = 0;
-        aggregate->sums[i] += rise(before, after, field->width);
+        aggregate->sums[i] += counter_increase(before, after, field->width);
     }
     observe_time(aggregate, HISTOGRAM_RTT, new, TCP_INFO_rtt);
     observe_rate(aggregate, new);
@@ -394,6 +394,6 @@ void aggregate_closed(struct aggregate *aggregate, enum close_reason reason, uin
 {
     aggregate->open--;
     aggregate->closed[reason]++;
-    observe(aggregate, HISTOGRAM_DURATION, (double)duration * NANO);
+    aggregate_observe(aggregate, HISTOGRAM_DURATION, (double)duration * NANO);
     observe_time(aggregate, HISTOGRAM_MIN_RTT, info, TCP_INFO_min_rtt);
 }

@@ -215,7 +215,8 @@ void trial_count_connection(struct trial_state *trial, unsigned arm,
 
 /* --- the end -------------------------------------------------------------------------------- */
 
-static bool trips(const struct trial_state *trial, unsigned arm, char reason[TRIAL_REASON])
+static bool any_guard_trips(const struct trial_state *trial, unsigned arm,
+                            char reason[TRIAL_REASON])
 {
     for (unsigned i = 0; i < TRIAL_METRICS; i++) {
         if (!trial_guard_trips(&trial->arms[arm].guards[i]))
@@ -234,7 +235,7 @@ static bool trips(const struct trial_state *trial, unsigned arm, char reason[TRI
 bool trial_is_due_to_end(const struct trial_state *trial, char reason[TRIAL_REASON])
 {
     for (unsigned arm = 1; arm < trial->text.arms; arm++)
-        if (trips(trial, arm, reason))
+        if (any_guard_trips(trial, arm, reason))
             return true;
     if (trial->connections < trial->text.most)
         return false;
