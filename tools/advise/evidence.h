@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Evidence: what is known of one socket after it was sampled a number of times. All numbers are
- * accumulated, so that a socket takes the same memory however long it is watched. Pure.
+ * Evidence: the figures of one socket, accumulated over its samples. A socket takes the same memory
+ * however long it is watched. Pure.
  */
 #ifndef SOCKTUNE_ADVISE_EVIDENCE_H
 #define SOCKTUNE_ADVISE_EVIDENCE_H
@@ -14,8 +14,8 @@ enum advise_kind { ADVISE_CONNECTION, ADVISE_LISTENER, ADVISE_DATAGRAM };
 /* Fields of tcp_info that only rise; times in microseconds, sizes in bytes. */
 struct advise_counters {
     uint64_t busy;     /* busy_time: something was unacknowledged or not sent */
-    uint64_t limited;  /* rwnd_limited: the part of it in which the peer's window was the limit */
-    uint64_t sent;     /* bytes_sent: with those sent again */
+    uint64_t limited;  /* rwnd_limited: the time that the peer's window limited */
+    uint64_t sent;     /* bytes_sent: includes retransmissions */
     uint64_t resent;   /* bytes_retrans */
     uint64_t received; /* bytes_received */
     uint64_t segments; /* data_segs_out */
@@ -48,7 +48,7 @@ struct advise_sample {
     struct advise_counters counters;
 };
 
-/* What a duplicate of the socket told (see second_look.h). */
+/* Options read from a duplicate of the socket (see second_look.h). */
 struct advise_options {
     bool known;
     bool nodelay, cork, keepalive;
@@ -92,7 +92,7 @@ void evidence_add(struct advise_evidence *evidence, const struct advise_sample *
 void evidence_finish(struct advise_evidence *evidence, const struct advise_counters *counters,
                      uint32_t rtt, uint32_t least_rtt);
 
-/* Add what is known of another socket of the same kind, as if both had been one. */
+/* Add the evidence of another socket of the same kind, as if both were one socket. */
 void evidence_merge(struct advise_evidence *into, const struct advise_evidence *other);
 
 /* Which side opened the connection? 1: this one; 0: the other; -1: the samples do not tell. When

@@ -133,7 +133,7 @@ int groups_add(struct advise_groups *groups, const struct advise_subject *subjec
     group->remote_bits = common_bits(group->remote, subject->flow->remote, group->remote_bits);
     if (ask_all(groups, group, &subject->view, 1) || !subject->ended)
         return 0;
-    groups->lacking = lacking; /* it has ended: watching on will not tell more of it */
+    groups->lacking = lacking; /* it has ended: no more samples will come */
     if (subject->view.own->kind == ADVISE_CONNECTION) {
         evidence_merge(&group->short_lived, subject->view.own);
         group->ended++;

@@ -23,7 +23,7 @@ struct advise_cell {
 
 /* Sockets that are alike. */
 struct advise_group {
-    char *key;                            /* own; what is the same of all, from run to run */
+    char *key;                            /* owned; the properties in common, stable over runs */
     const struct advise_process *process; /* one of those */
     unsigned role;                        /* enum role_bit */
     uint16_t port; /* remote of connecting sockets, local of others; 0: any */
@@ -67,7 +67,7 @@ struct advise_finding {
     struct advise_cell cell;
     uint32_t of;    /* sockets of the group or groups */
     uint16_t port;  /* 0: several */
-    bool scattered; /* stands for groups of several ports */
+    bool scattered; /* summarises groups of several ports */
     char id[32];    /* "nagle-1f2e3d4c": the same from run to run */
 };
 

@@ -199,8 +199,8 @@ static void write_remote(const struct advise_group *group, char *text, size_t si
         snprintf(text, size, "remote = \"%s/%u\"; ", address, network);
 }
 
-/* What a rule asks of sockets. An `ignore` must be decided before the socket is connected, and a
- * datagram socket need not be. */
+/* Write the criteria of a rule. An `ignore` must be decided before the socket is connected, and a
+ * datagram socket may never be connected. */
 static void write_criteria(const struct advise_finding *finding, bool ignoring, char *text,
                            size_t size)
 {

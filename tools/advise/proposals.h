@@ -16,12 +16,12 @@ struct advise_proposal {
         reason[PROPOSAL_SIZE]; /* why there is none, one line without full stop; "": there is one */
 };
 
-/* Write the rule. One that the checker would complain of is not proposed. */
+/* Write the rule. A rule for which the checker would report a problem is not proposed. */
 void proposals_make(const struct advise_finding *finding, const struct advise_sysctls *sysctls,
                     struct advise_proposal *proposal);
 
-/* A glob that matches the name and can stand in a rule whatever the name is: what is no plain
- * character becomes `?`. False where too little of it would be left. Pure. */
+/* Make a glob that matches the name and is valid in a rule: each special character becomes `?`.
+ * Returns false if too few plain characters would remain. Pure. */
 bool proposals_glob(const char *name, bool cut, char *glob, size_t size);
 
 #endif

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The loop, the sockets, and what the kernel tells of them.
+ * The sampling loop, the sampled sockets, and the answers of sock_diag.
  */
 #include "sampler.h"
 #include "policy.h"
@@ -309,7 +309,7 @@ static void take_found(struct advise_sampler *sampler, const struct sock_diag_an
     evidence_add(&socket->evidence, &sample, sampler->dumped->looked);
 }
 
-/* A connection that no dump has shown: its listener tells whose it was. */
+/* A connection that no dump has shown belongs to the process that owns its listener. */
 static void take_unseen(struct advise_sampler *sampler, const struct advise_network *network,
                         const struct sock_diag_answer *answer, const struct tcp_info_bytes *info)
 {

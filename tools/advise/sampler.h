@@ -33,11 +33,11 @@ struct advise_watch {
     double idle_least;
     struct advise_sysctls sysctls;
     bool reported;                   /* the helper has watched; then nothing else is */
-    const volatile int *interrupted; /* becomes other than 0: end early */
+    const volatile int *interrupted; /* not 0: stop sampling */
     void (*tell)(void *context, const struct advise_progress *progress); /* after each look */
     void *context;
     struct advise_progress progress;
-    struct advise_groups groups; /* what came of it */
+    struct advise_groups groups; /* the result */
 };
 
 /* Watch. Returns 0, or -1 with errno. The groups are to be freed in any case. */

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A second look: a duplicate of a socket tells which options the program has set, which sock_diag
- * does not. It is held for microseconds. Where it may not be had, the options stay unknown.
+ * Read the options that the program has set from a duplicate of the socket: sock_diag does not show
+ * them. The duplicate is open for microseconds. Without permission the options stay unknown.
  */
 #ifndef SOCKTUNE_ADVISE_SECOND_LOOK_H
 #define SOCKTUNE_ADVISE_SECOND_LOOK_H

@@ -58,8 +58,8 @@ struct advise_process *watched_owner(const struct advise_watched *watched, uint6
 /* How many of the processes have not ended. */
 size_t watched_running(const struct advise_watched *watched);
 
-/* The basename of the script in a command line whose first word is an interpreter, as the criterion
- * `script` of rules takes it: the first argument that is no option. NULL: there is none. Borrowed.
+/* The basename of the script that an interpreter runs: its first argument that is not an option, as
+ * in the criterion `script`. Returns NULL without a script. Borrowed.
  * Pure. */
 const char *watched_script(const char *program, char *const *argv);
 

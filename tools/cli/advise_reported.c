@@ -2,10 +2,10 @@
 /*
  * From the helper's JSON to evidence.
  *
- * The helper has the counters of a connection's whole life, but only its last sample of all else.
- * So verdicts that come from counters can be told: loss, the peer's window, drops. Those that come
- * from many looks (Nagle's algorithm, full buffers, unread data) or from options (keepalive, user
- * timeout) cannot.
+ * The helper has counters of a connection's whole life, but only the last sample of other fields.
+ * So the verdicts from counters are possible: loss, the peer's window, drops. Verdicts that need
+ * many samples (Nagle's algorithm, full buffers, unread data) or options (keepalive, user timeout)
+ * are not.
  */
 #include "advise_reported.h"
 #include "glob.h"

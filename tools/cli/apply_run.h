@@ -57,13 +57,13 @@ struct apply_run {
 int apply_run_rounds(struct apply_run *run, pid_t *named, size_t count, double pause);
 
 /*
- * Treat one socket of a process, which has `count` descriptors of it. Returns 0, also if the socket
- * is gone or needs no treatment; -1 with errno if it may not be duplicated.
+ * Apply the rules to one socket, for which the process has `count` descriptors. Returns 0, also if
+ * the socket is gone or nothing is to be set; -1 with errno if it may not be duplicated.
  */
 int apply_socket(struct apply_run *run, const struct socket_owner *owner,
                  const struct process *process, const struct open_socket *sockets, size_t count);
 
-/* End a round: what was not seen in it is forgotten. */
+/* End a round: forget the sockets that were not seen in it. */
 void apply_end_seen_round(struct apply_run *run);
 
 /* Report what was done to a socket, and count it. */

@@ -56,7 +56,7 @@ static struct seen_socket *note_seen(struct apply_run *run, uint64_t inode)
     return seen->settled ? NULL : seen;
 }
 
-/* This round is the last one now. What was gone in it is forgotten. */
+/* Make this round the previous one. Sockets that it has not seen are forgotten. */
 void apply_end_seen_round(struct apply_run *run)
 {
     tdestroy(run->seen_last, free);

@@ -185,9 +185,9 @@ static bool read_undo_socket(json_t *object, struct undo_socket *socket)
                        &socket->cookie, "options", &socket->options) == 0;
 }
 
-/* Set back all options of a socket, the last one first: setting IP_TOS alters SO_PRIORITY. The
- * results are in the order of the file. Returns 0, or -1 with errno: is_gone() of it is true if the
- * socket is gone. */
+/* Restore all options of a socket, the last one first, because setting IP_TOS alters SO_PRIORITY.
+ * The results are in the order of the file. Returns 0, or -1 with errno; is_gone(errno) is true if
+ * the socket no longer exists. */
 static int undo_socket(const struct undo_socket *socket, const struct undo_option *options,
                        size_t count, enum undo_result *results)
 {

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * socktune advise: watches what programs' sockets do and tells which rules would help, and why.
+ * socktune advise: watches the sockets of programs and says which rules would help, and why.
  */
 #include "advise_reported.h"
 #include "commands.h"

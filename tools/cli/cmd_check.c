@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * socktune check: reads rules as the library would, and tells what is wrong with them.
+ * socktune check: reads rules as the library does, and reports errors and warnings.
  */
 #include "commands.h"
 #include "console.h"

@@ -44,7 +44,7 @@ struct question {
     bool json;
 };
 
-/* Who asks for the socket, and which one. */
+/* The program and the socket to explain. */
 struct answer_for {
     enum front_end by; /* FRONT_END_COUNT: any way */
     struct identity identity;
@@ -237,7 +237,7 @@ static void make_row(const struct policy *policy, const struct effect *effect,
     free(where);
 }
 
-/* The widths that fit the terminal: of what is in the columns where the usual ones do not fit. */
+/* Choose column widths for the terminal: by the cells' contents if the defaults do not fit. */
 static void fit_columns(const struct policy *policy, const struct outcome *outcome,
                         unsigned terminal, unsigned widths[COLUMNS])
 {
@@ -415,8 +415,8 @@ static const struct front_end_limit *guard_limit(const struct policy_limits *lim
     return guards ? NULL : limits_of(limits, action, 0);
 }
 
-/* Take from the outcome what is never given. Returns how many are in `missed`
- * (2 * POLICY_OPTIONS_MAX). */
+/* Remove the actions that this front end cannot apply from the outcome. Returns their number in
+ * `missed` (2 * POLICY_OPTIONS_MAX). */
 static uint32_t apply_limits(const struct policy_limits *limits, struct outcome *outcome,
                              struct missed *missed)
 {
@@ -561,7 +561,7 @@ static json_t *json_effects(const struct policy *policy, const struct outcome *o
 
 /* --- the arms of trials ----------------------------------------------------------------------- */
 
-/* What an arm gives to the socket, and what the way of applying the rules does not give of it. */
+/* The options that an arm sets on the socket, and those of them that the front end cannot set. */
 struct arm_answer {
     uint32_t rule; /* index into policy->rules */
     struct outcome outcome;
@@ -792,8 +792,8 @@ static int explain_rules(const char *rules, struct answer_for *whom, bool json)
     return status;
 }
 
-/* Explain it for the program as `socktune run` finds it, if it is there. `command` begins with its
- * name. The path of a script stands for the interpreter that runs it, as in doctor. */
+/* Explain the socket for the program that `socktune run` would find, if it is installed. command[0]
+ * is its name. For the path of a script, the program is its interpreter, as in doctor. */
 static int explain_program(const struct question *question, struct answer_for *whom,
                            char *const *command)
 {
@@ -847,7 +847,7 @@ static int cmd_explain(int argc, char **argv)
         return status;
     own_cgroup = process_cgroup(0);
     whom.identity.cgroup = question.cgroup != NULL ? question.cgroup : own_cgroup;
-    /* What is left are the program's arguments; its name goes before them. */
+    /* The remaining words are the program's arguments; put its name before them. */
     argv[--first] = (char *)question.program;
     status = explain_program(&question, &whom, argv + first);
     free(own_cgroup);

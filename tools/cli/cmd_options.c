@@ -241,7 +241,7 @@ static int list_man(const struct option *table, size_t count)
     return 0;
 }
 
-/* Text behind what stands on the line already, `column` columns of it. */
+/* Print text on a line that already holds `column` columns. */
 static void print_beside(const char *text, unsigned column)
 {
     wrap_print(text, column, wrap_terminal());

@@ -142,7 +142,7 @@ static json_t *active_of(const struct policy *policy, const struct process *proc
     return rules;
 }
 
-/* Why the library in it does nothing, as far as its environment tells; NULL if it does. */
+/* Why the loaded library is inactive, judging by the environment; NULL if it is active. */
 static const char *why_off(const struct process *process)
 {
     const char *disable = process_getenv(process, "SOCKTUNE_DISABLE");

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * socktune stats: what the helper knows of connections, as a table or as its JSON.
+ * socktune stats: the helper's connections, as a table or as JSON.
  */
 #include "commands.h"
 #include "connection_columns.h"

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * socktune top: programs and rules on the full screen, and their connections, followed as they
- * change.
+ * socktune top: programs and rules on the full screen, and their connections, updated
+ * continuously.
  *
- * One thread: it asks the helper, draws, and waits for a key until it is time to ask again. While
- * the helper is silent, keys wait for it (PATIENCE at most).
+ * One thread queries the helper, draws, and waits for a key until the next query. While a query is
+ * pending, keys are not handled (for PATIENCE at most).
  */
 #include "commands.h"
 #include "filter_flags.h"

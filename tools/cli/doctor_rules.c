@@ -16,7 +16,7 @@ struct all_limits {
     struct policy_limits ways[FRONT_END_COUNT];
 };
 
-/* All ways, or only `by`. This kernel is asked what it lets BPF set only with --by attach. */
+/* Read the limits of all front ends, or of `by`. Only --by attach probes what BPF may set here. */
 static void read_all_limits(struct all_limits *limits, const struct policy *policy,
                             enum front_end by)
 {

@@ -73,7 +73,7 @@ char *library_of_arch(const char *arch)
     return NULL;
 }
 
-/* True if one of the names in LD_PRELOAD is our library, whichever copy of it. */
+/* True if LD_PRELOAD names any copy of our library. */
 static bool is_named(const char *list)
 {
     static const char separators[] = ": ";

@@ -17,8 +17,8 @@ extern const char library_directory[];
 char *library_path(void);
 
 /*
- * What LD_PRELOAD calls that library, malloc()ed: its path; or, where the library for the other
- * word size is installed too, PREFIX/$LIB/..., from which ld.so makes the right one for each
+ * The name of that library for LD_PRELOAD, malloc()ed: its path, or PREFIX/$LIB/... if the library
+ * for the other word size is installed too. ld.so then chooses the right one for each
  * program.
  */
 char *library_for_ld_so(const char *path);

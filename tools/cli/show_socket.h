@@ -22,7 +22,7 @@ void print_socket(const struct socket_description *description);
 json_t *json_endpoint(const char *text, bool named);
 
 /* An object of fds, inode, cookie, family, protocol, role, state, local and remote. `sockets` are
- * the `count` descriptors of it. */
+ * its `count` descriptors. */
 json_t *json_socket(const struct socket_description *description, const struct open_socket *sockets,
                     size_t count);
 

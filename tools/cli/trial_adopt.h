@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Putting the options of an arm in the place of its trial, in the text of a rule file. All else of
- * the text stays as it is. Pure but for memory.
+ * Replace a trial by the options of one of its arms, in the text of a rule file. The rest of the
+ * text does not change. Pure, except that it allocates memory.
  */
 #ifndef SOCKTUNE_TRIAL_ADOPT_H
 #define SOCKTUNE_TRIAL_ADOPT_H
@@ -15,7 +15,7 @@ struct text_span {
     size_t end;
 };
 
-/* The setting `trial` that begins on that line (from 1), with the semicolon behind it. False if
+/* Find the setting `trial` that begins on that line (from 1), up to its semicolon. Returns false if
  * there is none. */
 bool trial_find_text(const char *text, unsigned line, struct text_span *trial);
 

@@ -8,8 +8,8 @@
 
 #include <sys/socket.h>
 
-/* The family that the text implies: AF_INET, AF_INET6 or AF_UNIX; AF_UNSPEC where it has a port
- * alone. Does not check the rest of it. */
+/* The family that the text implies: AF_INET, AF_INET6 or AF_UNIX; AF_UNSPEC for a port
+ * alone. Does not check the rest of the text. */
 int endpoint_family(const char *text);
 
 /*
@@ -21,8 +21,8 @@ const char *endpoint_read(const char *text, int domain, struct sockaddr_storage 
 /* Room for any address as text. */
 #define ENDPOINT_SIZE 512
 
-/* Write an address of `length` bytes as such text; a link-local one with its interface's index. An
- * unnamed unix socket is "", as is one of another family. What is no printable ASCII is `?`. */
+/* Write an address of `length` bytes as text, a link-local one with its interface's index. Unnamed
+ * Unix sockets and other families give "". Characters that are not printable ASCII become `?`. */
 void endpoint_format(const struct sockaddr_storage *from, socklen_t length,
                      char text[ENDPOINT_SIZE]);
 

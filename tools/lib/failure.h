@@ -10,7 +10,7 @@
 /* Name the running command ("run") for the messages below. The string is kept, not copied. */
 void failure_set_command(const char *name);
 
-/* Keep a message for the JSON document that tells of the failure; all that were kept, or NULL. */
+/* Keep a message for the JSON document of the failure; return all that were kept, or NULL. */
 void failure_note(const char *message);
 const char *failure_noted(void);
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Findings about rules, as the commands print them; and who asks.
+ * Print findings about rules; and the context of this process for the checker.
  */
 #ifndef SOCKTUNE_PRINT_DIAGNOSTIC_H
 #define SOCKTUNE_PRINT_DIAGNOSTIC_H

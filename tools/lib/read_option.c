@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Options as getsockopt() tells them.
+ * Read and restore options by getsockopt() and setsockopt().
  */
 #include "read_option.h"
 
@@ -16,8 +16,8 @@ bool option_concerns(const struct option *row, const struct sockinfo *sockinfo)
            (!(sockinfo->known & FACT_ROLE) || row->roles & sockinfo->roles);
 }
 
-/* Buffers: those that getsockopt() tells under another number, and the bit of SO_BUF_LOCK that
- * tells whether someone has set them. */
+/* Buffers: the number by which getsockopt() reads each, and the bit of SO_BUF_LOCK that shows
+ * whether its size was set. */
 static const struct buffer {
     int optname;
     int reads;

@@ -11,24 +11,24 @@
 #include "sockinfo.h"
 #include "value.h"
 
-/* Does the option mean something for such a socket, and can it be read? Pure. */
+/* True if the option applies to such a socket and can be read. Pure. */
 bool option_concerns(const struct option *row, const struct sockinfo *sockinfo);
 
 /*
- * Read an option's current value; false if it cannot be told. `row` may be NULL. `unset` is
- * true for a buffer that nobody has sized, so that the kernel chooses, and alters, its size.
+ * Read an option's current value; false if it cannot be read. `row` may be NULL. `unset` is true
+ * for a buffer whose size was never set, so that the kernel tunes it.
  */
 bool read_option(const struct socket_handle *socket, int level, int optname,
                  const struct option *row, struct value *value, bool *unset);
 
 /*
- * Set an option to what read_option() told of it; `unset` as it told that. A buffer is set to half,
- * since the kernel doubles it, and given back to the kernel's own tuning if it was unset. Returns
+ * Restore the `value` and `unset` that read_option() returned. A buffer is set to half the value,
+ * since the kernel doubles it; if it was unset, it is returned to the kernel's autotuning. Returns
  * 0, or -1 with errno.
  */
 int restore_option(int fd, int level, int optname, const struct value *value, bool unset);
 
-/* The number by which getsockopt() tells an option: another one for a buffer set by force. Pure. */
+/* The number by which getsockopt() reads an option; it differs for SO_*BUFFORCE. Pure. */
 int option_reads(int level, int optname);
 
 #endif

@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * sock_diag(7) of one network namespace, through one netlink socket: lookups by cookie, dumps, and
- * the multicast by which the kernel tells of each TCP socket, and if wanted of each UDP socket,
- * that it destroys.
+ * the kernel's multicast of destroy events of TCP sockets, and on request of UDP
+ * sockets.
  *
- * The socket may come from a program that keeps a duplicate. That program can make it fall silent
- * or lose messages, which costs it its own reports; it cannot put words into the kernel's mouth:
- * what was not sent by the kernel is passed over. Nothing here ever waits.
+ * The socket may come from a program that keeps a duplicate. The program can stop or lose messages,
+ * which harms only its own reports. It cannot forge messages: those that the kernel did not send
+ * are ignored. No function here blocks.
  */
 #ifndef SOCKTUNE_SOCK_DIAG_H
 #define SOCKTUNE_SOCK_DIAG_H
@@ -81,10 +81,10 @@ void sock_diag_close(struct sock_diag *diag);
 
 int sock_diag_fd(const struct sock_diag *diag);
 
-/* How many messages about ends the kernel keeps until they are read. */
+/* The number of destroy events that fit into the receive buffer. */
 size_t sock_diag_room(const struct sock_diag *diag);
 
-/* Be told of the ends of UDP sockets too, or not any more. */
+/* Start or stop receiving the destroy events of UDP sockets. */
 void sock_diag_watch_udp(struct sock_diag *diag, bool on);
 
 /* Ask for up to SOCK_DIAG_BATCH sockets and hand over the answers; destroy events that lie in

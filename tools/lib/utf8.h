@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Names as text. A program's name may be any bytes; what is answered, printed or labelled is UTF-8
- * that neither moves a cursor nor turns the direction of writing.
+ * Names as text. A program's name may be any bytes; output is UTF-8
+ * that neither moves the cursor nor changes the direction of writing.
  */
 #ifndef SOCKTUNE_HELPER_UTF8_H
 #define SOCKTUNE_HELPER_UTF8_H

@@ -14,8 +14,8 @@
 #define COLUMNS_MAX 32
 #define CELL_SIZE   128
 
-/* A column shows a text or a number of each row. `index` tells functions that serve several columns
- * which one is meant. */
+/* A column shows a text or a number of each row. A function that serves several columns
+ * distinguishes them by `index`. */
 struct column {
     const char *key; /* as --sort names it */
     const char *heading;
@@ -81,8 +81,8 @@ void columns_layout(struct column_layout *layout, const struct column_set *set,
                     struct column_rows rows, double now, unsigned width,
                     const struct column *wanted);
 
-/* One line of it into `line`, without a line feed; of the headings if `row` is NULL. Numbers stand
- * to the right. Returns its length. */
+/* Write one row into `line`, without a line feed, or the headings if `row` is NULL. Numbers are
+ * right-aligned. Returns the length. */
 size_t columns_line(const struct column_layout *layout, const void *row, double now, char *line,
                     size_t size);
 

@@ -2,9 +2,9 @@
 /*
  * The columns in which `stats` and `top` show connections; rows are struct reported.
  *
- * A field of tcp_info becomes a column by its row in tcp_info.def. What is no such field, or is
- * derived from several, is a row of the table in connection_columns.c. Headings, sorting, --sort
- * and the keys of `top` follow.
+ * A field of tcp_info becomes a column by its row in tcp_info.def. Any other
+ * column is a row of the table in connection_columns.c. Headings, sorting, --sort and the keys of
+ * `top` are derived from these rows.
  */
 #ifndef SOCKTUNE_CONNECTION_COLUMNS_H
 #define SOCKTUNE_CONNECTION_COLUMNS_H

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Connections as the helper's JSON tells them, and what can be derived from their figures.
+ * Connections read from the helper's JSON, and values derived from their figures.
  */
 #include "reported.h"
 

@@ -33,8 +33,8 @@ struct reported {
     double opened;  /* seconds of the epoch */
     double closed;  /* the same; NAN: it is open */
     double sampled; /* the same; NAN: never */
-    /* Of a listener, connections that wait for accept(); of a UDP socket, bytes that wait to be
-     * received. How many may, and what was dropped. NAN: not told. */
+    /* For a listener, connections that wait for accept(); for a UDP socket, bytes that wait to be
+     * received; then the limit and the number dropped. NAN: unknown. */
     double queue;
     double queue_limit;
     double dropped;
@@ -45,8 +45,8 @@ struct reported {
  * without memory. */
 char *reported_printable(const char *text);
 
-/* Read one element of "connections". False when memory ends; what is missing or of another type
- * comes out as "" or NAN. Whatever the program calls itself, no control character gets through. */
+/* Read one element of "connections". Returns false without memory. A member that is missing or
+ * of another type becomes "" or NAN. No control character of a program's name is kept. */
 bool reported_read(struct reported *connection, const json_t *object);
 void reported_free(struct reported *connection);
 

@@ -21,10 +21,10 @@ enum reported_choice {
 /* "program": the parameter of /v1/connections, and the flag. */
 extern const char *const reported_choice_names[CHOICE_COUNT];
 
-/* What is asked for. */
+/* Which connections to fetch. */
 struct reported_filter {
     const char *choices[CHOICE_COUNT]; /* NULL: any */
-    bool closed;                       /* those that have closed, in place of those that are open */
+    bool closed;                       /* closed connections instead of open ones */
 };
 
 /* A list being fetched. */
@@ -45,8 +45,8 @@ bool reported_target(struct reported_fetch *fetch, struct query_target *target);
 /* Append to `list`. Returns 0, or -1 with `error`. */
 int reported_fetch(struct reported_fetch *fetch, struct reported_list *list);
 
-/* Who the helper says loses records: "ring 3, netlink 17" of /v1/status, "" if nothing is lost or
- * the helper does not say. */
+/* The lost records by source, from /v1/status: "ring 3, netlink 17"; "" if nothing is lost or the
+ * helper does not report it. */
 void reported_losses(unsigned patience, char *text, size_t size);
 
 /* Now, in seconds of the epoch, as the helper's times are. */

@@ -92,8 +92,8 @@ static const struct rule_row *find_row(const struct rule_list *list, const struc
     return NULL;
 }
 
-/* The value below which that share of what was counted lies: the upper bound of its bucket, as a
- * histogram tells no more. */
+/* The quantile `share` of the histogram, rounded up to the upper bound of its bucket, which is as
+ * precise as a histogram can be. */
 static double rule_row_quantile(const struct rule_row *row, const struct rule_row *before,
                                 double share)
 {

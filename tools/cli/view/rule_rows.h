@@ -14,7 +14,7 @@
 
 enum rule_text { RULE_PROGRAM, RULE_RULE, RULE_ROLE, RULE_PORT, RULE_USER, RULE_PEER, RULE_TEXTS };
 
-/* Sums as the helper tells them, and values that are derived from them. NAN: not known. */
+/* Sums that the helper reports, and values derived from them. NAN: unknown. */
 enum rule_number {
     RULE_OPEN,
     RULE_OPENED,

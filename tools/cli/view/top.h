@@ -37,13 +37,13 @@ struct top {
     bool paused;
     bool helping; /* the list of keys is shown */
 
-    bool asking; /* what is being typed becomes choices[asked] */
+    bool asking; /* the typed text becomes choices[asked] */
     enum reported_choice asked;
     char typed[TOP_TYPED_SIZE];
-    bool utf8; /* what the terminal shows */
+    bool utf8; /* the terminal shows UTF-8 */
 };
 
-/* Draw all of it. Sets `rows`, and `first` and `scrolled` so that there is something to see. */
+/* Draw the screen. Sets `rows`, and limits `first` and `scrolled` to rows that exist. */
 void top_draw(struct top *top);
 
 #endif

@@ -8,7 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* What each series is made of; a total becomes what came of it in a second. */
+/* The field behind each series. A total is shown as its increase per second. */
 static const struct {
     enum tcp_info_id figure;
     bool total;

@@ -24,7 +24,7 @@ enum history_series {
  * newest last. NAN: not known. */
 struct history {
     char *id;   /* own */
-    char *json; /* own; as the helper told it last */
+    char *json; /* own; the helper's last answer */
     float points[SERIES_COUNT][HISTORY_POINTS];
     unsigned count;
     double sampled; /* of the newest point */
@@ -39,7 +39,7 @@ struct histories {
     unsigned round;
 };
 
-/* A connection as it is now. When memory ends, its history stays as it was. */
+/* Add the current sample of a connection. Without memory, its history does not change. */
 void history_note(struct histories *all, const struct reported *connection, const json_t *object);
 
 const struct history *history_find(const struct histories *all, const char *id);

@@ -223,7 +223,7 @@ static size_t draw_fields(struct fields *fields, const json_t *connection)
     return fields->columns ? (fields->index + fields->columns - 1) / fields->columns : 0;
 }
 
-/* What the columns make of it, as far as they have something to tell. */
+/* Draw the columns of the connection that are not empty. */
 static void draw_summary(const struct reported *one, double now, int y)
 {
     static const char *const keys[] = {"rule", "age",     "limit",     "rate",

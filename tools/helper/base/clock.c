@@ -22,7 +22,7 @@ uint64_t now_real(void)
     return read_clock(CLOCK_REALTIME);
 }
 
-/* Kept as long as it is about right, since a clock that is slewed moves all the time. */
+/* Keep the offset while its error is small, since a slewed clock moves all the time. */
 static uint64_t real_offset(void)
 {
     static uint64_t kept;

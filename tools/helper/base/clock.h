@@ -16,12 +16,12 @@
 uint64_t now_monotonic(void);
 uint64_t now_real(void);
 
-/* The wall clock's time of a moment, as the wall clock is set now. Two calls give one moment the
- * same time unless the clock was set in between (by more than 50 ms). */
+/* Convert CLOCK_MONOTONIC to CLOCK_REALTIME, by the current offset of the two. Two calls return the
+ * same time unless the wall clock was set in between by more than 50 ms. */
 uint64_t clock_to_real(uint64_t monotonic);
 
-/* The moment at which the wall clock, as it is set now, showed `real`. What would lie in the future
- * or more than `most` nanoseconds back is not believed: now. */
+/* Convert CLOCK_REALTIME to CLOCK_MONOTONIC. Returns the current time if `real` is in the future or
+ * more than `most` nanoseconds ago. */
 uint64_t clock_from_real(uint64_t real, uint64_t most);
 
 #endif

@@ -67,7 +67,7 @@ static unsigned *number_at(struct helper_config *config, const struct number *nu
     return (unsigned *)(void *)((char *)config + number->offset);
 }
 
-/* Replaces what is there. False without memory. */
+/* Replace the string at `at` by a copy of `value`. Returns false without memory. */
 static bool put_text(char **at, const char *value)
 {
     char *copy = strdup(value);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What the helper was told by its command line and its configuration file (libconfig).
+ * The helper's settings, from its command line and its configuration file (libconfig).
  */
 #ifndef SOCKTUNE_HELPER_CONFIG_H
 #define SOCKTUNE_HELPER_CONFIG_H

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What users take of something of which there is only so much, such as memory.
+ * Fair shares of a limited resource, such as memory, among users.
  *
- * A user may take more while they have less than what is still free. So one user alone gets half,
- * two get a third each, and something is always left for those who come later. This is the dynamic
+ * A user may take more while the user's own part is smaller than the free rest. So a single user
+ * gets half, two users get a third each, and later users always find some left. This is the dynamic
  * threshold by which switches share their buffer (Choudhury and Hahne, 1998). Root may take all
  * that is free.
  */
@@ -16,14 +16,14 @@
 
 /* Begins with `used` 0. */
 struct fair_share {
-    size_t limit; /* of all users together; 0: there is none */
+    size_t limit; /* of all users together; 0: unlimited */
     size_t used;
 };
 
-/* May the user, who has `own` of it, take more? Pure. */
+/* True if the user, who holds `own` units, may take more. Pure. */
 bool fair_share_allows(const struct fair_share *share, uid_t uid, size_t own);
 
-/* Something that counted as `from` in `*own` counts as `to` from now on. */
+/* Change the size of one item from `from` to `to`, in `*own` and in the total. */
 void fair_share_change(struct fair_share *share, size_t *own, size_t from, size_t to);
 
 #endif

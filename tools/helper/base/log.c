@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Log lines. systemd tells by JOURNAL_STREAM that standard error is the journal's; it takes the
- * priority from the line's head (sd-daemon(3)).
+ * Log lines. If JOURNAL_STREAM names standard error, the journal reads it, and takes the priority
+ * from the beginning of each line (sd-daemon(3)).
  */
 #include "log.h"
 #include "clock.h"

@@ -12,7 +12,7 @@
 void helper_log(int priority, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
 /* The same for what a user's programs cause. A user gets LOG_USER_LINES lines in LOG_WINDOW_NS, all
- * users together LOG_ALL_LINES; what is above is counted, and one line tells the number later. */
+ * users together LOG_ALL_LINES. Further lines are counted, and one line reports their number. */
 void helper_log_user(int priority, uid_t uid, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 

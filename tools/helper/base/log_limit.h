@@ -12,7 +12,7 @@
 #define LOG_USER_LINES 20u
 #define LOG_ALL_LINES  100u
 #define LOG_WINDOW_NS  UINT64_C(10000000000)
-#define LOG_USERS_MAX  64u /* that are told apart in a window; further ones share one allowance */
+#define LOG_USERS_MAX  64u /* with a limit of their own in a window; further users share one */
 
 /* Begins as {0}. */
 struct log_limit {

@@ -28,11 +28,11 @@ struct loop_source *loop_watch(struct loop *loop, int fd, uint32_t events, loop_
 struct loop_source *loop_timer(struct loop *loop, uint64_t interval, loop_tick *tick,
                                void *context);
 
-/* Another distance from now on; `first`: nanoseconds from now until the first call (0: one
- * `interval`). Both 0: the timer rests. */
+/* Change the timer. `first`: nanoseconds from now until the first call (0: one `interval`);
+ * `interval`: nanoseconds between calls. Both 0: stop the timer. */
 void loop_timer_set(struct loop_source *timer, uint64_t first, uint64_t interval);
 
-/* Do not call a watched source's function while it rests; what is ready then, is so afterwards. */
+/* Suspend (`rests`) or resume a watched source. Data that arrives meanwhile is read afterwards. */
 void loop_rest(struct loop *loop, struct loop_source *source, bool rests);
 
 /* Stop watching or timing; also from within its own function. NULL does nothing. */

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A snapshot of the sums by program, rule, role and port, for one who looks at them: those of
- * all users, or one user's. Answers are written from it bit by bit while the helper goes on.
+ * A snapshot of the sums by program, rule, role and port: those of all users, or of one user. The
+ * helper writes its answers from the snapshot in pieces, while the sums go on changing.
  */
 #ifndef SOCKTUNE_HELPER_SNAPSHOT_H
 #define SOCKTUNE_HELPER_SNAPSHOT_H

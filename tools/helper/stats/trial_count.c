@@ -13,7 +13,7 @@
 
 /* --- metrics -------------------------------------------------------------------------------- */
 
-/* What is less counts as this: ratios of nearly nothing mean nothing. */
+/* Smaller values are raised to these, because ratios of very small values mean nothing. */
 static const double least_value[TRIAL_METRICS] = {
     [TRIAL_goodput] = 1,     /* byte a second */
     [TRIAL_rtt] = 1e-6,      /* seconds */

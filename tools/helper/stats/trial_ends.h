@@ -22,7 +22,7 @@ struct trial_ends {
     struct trial_end ends[TRIAL_ENDS_MAX];
 };
 
-/* Read the file, if there is one. What is no such line is passed over. `path` may be NULL. */
+/* Read the file, if it exists. Malformed lines are skipped. `path` may be NULL. */
 void trial_ends_read(struct trial_ends *ends, const char *path);
 void trial_ends_free(struct trial_ends *ends);
 

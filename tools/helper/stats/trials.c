@@ -98,7 +98,7 @@ static struct trial_state *find_defined(const struct trials *trials, uid_t uid, 
     return NULL;
 }
 
-/* Let go of the trial of the user that no program has told of for longest. */
+/* Remove the user's trial that programs have not registered for the longest time. */
 static void evict_oldest(struct trials *trials, uid_t uid)
 {
     size_t oldest = trials->count;

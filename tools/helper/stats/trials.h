@@ -3,8 +3,8 @@
  * The trials that registered programs have rules of, and what was found in them so far. Nothing
  * here does I/O, but for the list of ended trials (trial_ends.h); one thread uses it, no locks.
  *
- * A trial belongs to one user: what other users report never mixes with it. It is known by a
- * number that is never used again, so that whoever keeps one may keep it for longer than the trial.
+ * A trial belongs to one user: what other users report never mixes with it. It is identified
+ * by a number that is never reused, so that a kept number may outlive the trial.
  *
  * A connection counts in its arm once the kernel has told how it ended. With a unit of time, the
  * sums of all connections of an interval make one figure, and a block of intervals, which has each
@@ -38,12 +38,12 @@ struct trial_sum {
     double below;
 };
 
-/* Logarithms of the metrics; NAN: there is none. */
+/* Logarithms of the metrics; NAN: no value. */
 struct trial_figures {
     double logarithm[TRIAL_METRICS];
 };
 
-/* What waits for its partner of the other arm. */
+/* A connection that waits for a partner of the other arm. */
 struct trial_waiting {
     bool any;
     bool control; /* it is of the control arm */
@@ -51,7 +51,7 @@ struct trial_waiting {
 };
 
 struct trial_arm_state {
-    char *name;           /* UTF-8; NULL until a program told of it */
+    char *name;           /* UTF-8; NULL until a program registers it */
     uint64_t connections; /* that count */
     uint64_t warming;     /* left out at the beginning of an interval */
     uint64_t crossing;    /* that lasted beyond their interval */
@@ -77,7 +77,7 @@ struct trial_state {
     char *name;             /* UTF-8 */
     struct trial_text text; /* of any of its arms: what all have in common */
     uint64_t began;         /* CLOCK_REALTIME ns, of the first connection; 0: none yet */
-    uint64_t used;          /* CLOCK_REALTIME ns, when a program last told of it */
+    uint64_t used;          /* CLOCK_REALTIME ns, when a program last registered it */
     uint64_t connections;   /* of all arms */
     bool ended;
     char reason[TRIAL_REASON]; /* why it ended */
