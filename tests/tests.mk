@@ -14,7 +14,7 @@ TEST_CFLAGS := -Wno-shadow -Wno-conversion -Wno-missing-prototypes \
                -DFIXTURES='"$(CURDIR)/tests/fixtures"' -DEXAMPLES='"$(CURDIR)/config/examples"'
 
 # The unit tests link all but the hooks and the main program.
-unit_obj := $(patsubst %.c,$(B)/san/%.o,$(sort $(filter-out tools/cli/main.c tools/helper/main.c,$(COMMAND_SRC) $(HELPER_SRC))) \
+unit_obj := $(patsubst %.c,$(B)/san/%.o,$(sort $(filter-out %/main.c,$(COMPILER_SRC) $(COMMAND_SRC) $(HELPER_SRC))) \
               $(filter-out tests/link/main.c,$(wildcard tests/link/*.c)) $(wildcard tests/unit/*.c))
 platform_obj := $(patsubst %.c,$(B)/san/%.o,$(LANGUAGE) tools/helper/stats/close_reason.c $(wildcard tests/platform/*.c))
 

@@ -8,10 +8,13 @@
  * that the next program neither compiles again nor loses its rules. Exit status: 0 with a policy,
  * 78 without (EX_CONFIG).
  *
+ * socktune-compile --watch is the rule watcher of socktuned (rule_watch.h).
+ *
  * It is a program of its own because it must start fast and do nothing else: config/ and libconfig
  * are all that it links.
  */
 #include "policy_cache.h"
+#include "watch.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -92,10 +95,13 @@ int main(int argc, char **argv)
 
     if (argc != 2) {
         fputs("Usage: socktune-compile RULES\n"
-              "The rule compiler that libsocktune.so starts. People use `socktune compile`.\n",
+              "The rule compiler that libsocktune.so starts. People use `socktune compile`.\n"
+              "socktuned starts it with --watch.\n",
               stderr);
         return 2;
     }
+    if (strcmp(argv[1], "--watch") == 0)
+        return watch_rules(STDIN_FILENO);
     rules = absolute_path(argv[1]);
     status = rules != NULL ? compile_rules(rules) : EXIT_RULES;
     free(rules);
