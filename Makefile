@@ -52,7 +52,7 @@ endif
 # are found by #include "" along these paths alone (so they never hide the system's elf.h, glob.h).
 # A room's sources are its *.c.
 ROOMS := preload/engine preload/wire config config/compiler tools/lib tools/process tools/advise tools/supervise tools/attach \
-         tools/cli/view tools/cli tools/helper/base tools/helper/conntrack tools/helper/stats tools/helper/clients tools/helper/http tools/helper
+         tools/cli/view tools/cli tools/helper/base tools/helper/conntrack tools/helper/stats tools/helper/publish tools/helper/clients tools/helper/http tools/helper
 sees_preload/engine   :=
 sees_preload/wire     := preload/engine
 sees_preload          := preload/engine preload/wire
@@ -65,11 +65,12 @@ sees_tools/supervise  := $(sees_tools/process) tools/process
 sees_tools/attach     := $(sees_tools/process) tools/process
 sees_tools/cli/view   := $(sees_tools/lib) tools/lib
 sees_tools/cli        := $(sees_tools/supervise) tools/supervise tools/advise tools/attach tools/cli/view
-helper_rooms          := $(addprefix tools/helper/,base stats conntrack clients http) tools/helper
+helper_rooms          := $(addprefix tools/helper/,base stats conntrack publish clients http) tools/helper
 sees_tools/helper/base      := $(sees_tools/lib) tools/lib
 sees_tools/helper/stats     := $(sees_tools/helper/base) tools/helper/base
 sees_tools/helper/conntrack := $(sees_tools/helper/stats) tools/helper/stats
-sees_tools/helper/clients   := $(sees_tools/helper/conntrack) tools/helper/conntrack
+sees_tools/helper/publish   := $(sees_tools/helper/base) tools/helper/base
+sees_tools/helper/clients   := $(sees_tools/helper/conntrack) tools/helper/conntrack tools/helper/publish
 sees_tools/helper/http      := $(sees_tools/helper/clients) tools/helper/clients
 sees_tools/helper           := $(sees_tools/helper/http) tools/helper/http
 # $(call includes,room)
@@ -137,8 +138,8 @@ $(foreach room,$(ROOMS),$(eval $(call compile_room,$(room))))
 $(B)/obj/tools/helper/http/page.o $(B)/san/tools/helper/http/page.o: tools/helper/http/page.html
 
 # Where things are installed is compiled in, and made anew when `make install` is told otherwise.
-$(B)/obj/tools/cli/library.o: $(B)/places
-%/tools/cli/library.o: EXTRA = $(PLACES)
+$(B)/obj/tools/cli/library.o $(B)/obj/tools/helper/publish/rule_watcher.o: $(B)/places
+%/tools/cli/library.o %/tools/helper/publish/rule_watcher.o: EXTRA = $(PLACES)
 places := $(foreach place,PREFIX LIBDIR LIBDIR32 DATADIR,$(place)=$($(place)))
 .PHONY: places
 $(B)/places: places

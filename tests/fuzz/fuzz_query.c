@@ -124,6 +124,7 @@ int LLVMFuzzerInitialize(int *argc, char ***argv) /* NOLINT(readability-non-cons
     const struct client_table_parts parts = {.loop = helper.loop, .config = &helper.config};
     helper.clients = client_table_new(&parts);
     helper.reports = report_sources_new(&parts);
+    helper.publisher = publisher_new(helper.loop);
     helper.query = query_start(&helper, fd, -1);
     check(helper.query != NULL);
     return 0;

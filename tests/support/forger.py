@@ -55,21 +55,27 @@ def diag_socket():
 class ForgedRing:
     """Registers a program of any name; then its memory says what one likes."""
 
+    version, size = 2, SIZE
+
     def __init__(self, path, name="forged", rule="all", diag=None):
         self.fd = os.memfd_create("ring", os.MFD_ALLOW_SEALING)
-        os.ftruncate(self.fd, SIZE)
+        os.ftruncate(self.fd, self.size)
         fcntl.fcntl(self.fd, F_ADD_SEALS, SEALS)
-        self.memory = mmap.mmap(self.fd, SIZE)
+        self.memory = mmap.mmap(self.fd, self.size)
         self.memory[:32] = struct.pack("<8sIIIIQ", b"STRING01", 3, SLOT, SLOTS, PAGE,
                                        struct.unpack("<Q", os.urandom(8))[0])
         self.head = GENERATION * 7
         self.put(HEAD, self.head)
         self.put(128, self.head)
         self.put(136, time.time_ns())
-        names = f"{name}\0{rule}\0".encode()
-        head = struct.pack("<8sIIIIII", b"STREGIST", 2, 32 + len(names), os.getpid(), SIZE, 1, 0)
+        body = self.body(name, rule)
+        head = struct.pack("<8sIIIIII", b"STREGIST", self.version, 32 + len(body), os.getpid(), SIZE, 1,
+                           0)
         with contextlib.closing(diag or diag_socket()) as passed:
-            send(path, head + names, self.fd, passed.fileno())
+            send(path, head + body, self.fd, passed.fileno())
+
+    def body(self, name, rule):
+        return f"{name}\0{rule}\0".encode()
 
     def put(self, offset, value):
         struct.pack_into("<Q", self.memory, offset, value)
@@ -87,3 +93,37 @@ class ForgedRing:
         self.memory[at + 8:at + 16 + len(data)] = struct.pack("<Q", checksum(data, self.head)) + data
         self.put(at, self.head + 1)
         self.skip(1)
+
+
+PUBLISHED_AT = (SIZE + 65535) // 65536 * 65536
+ROOM = 65536
+PUBLISHED = struct.Struct("<8sII48xQI52xQQI44x")  # struct published
+
+
+class LiveProgram(ForgedRing):
+    """A program that takes new rules, by preload/wire/published.h: it does what a test tells it."""
+    version, size = 4, PUBLISHED_AT + PUBLISHED.size + ROOM
+
+    def __init__(self, path, rules, checksum=0, name="forged", executable=None, place=None):
+        status = os.stat(rules) if place is None else None
+        self.place = place or (status.st_dev, status.st_ino)
+        self.rules, self.checksum, self.executable = str(rules), checksum, executable or name
+        super().__init__(path, name)
+
+    def body(self, name, rule):
+        return struct.pack("<QQQII", *self.place, self.checksum, PUBLISHED_AT, ROOM) + \
+            f"{name}\0{self.executable}\0{self.rules}\0{rule}\0-\0".encode()
+
+    @property
+    def generation(self):
+        return PUBLISHED.unpack_from(self.memory, PUBLISHED_AT)[3]
+
+    @property
+    def policy(self):
+        """The bytes of the policy that was published last."""
+        size = PUBLISHED.unpack_from(self.memory, PUBLISHED_AT)[4]
+        at = PUBLISHED_AT + PUBLISHED.size
+        return bytes(self.memory[at:at + size])
+
+    def answer(self, adopted=0, refused=0, reason=0):
+        struct.pack_into("<QQI", self.memory, PUBLISHED_AT + 128, adopted, refused, reason)

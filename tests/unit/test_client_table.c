@@ -31,7 +31,7 @@ static void set_up(void)
     cr_assert_eq(poller_watch_own(poller, eventfd(0, 0), FAKE_NETNS), 0);
     users = users_new();
     table = client_table_new(
-        &(struct client_table_parts){NULL, &kernel->conntrack, poller, &config, NULL, users});
+        &(struct client_table_parts){NULL, &kernel->conntrack, poller, &config, NULL, users, NULL});
 }
 
 static void tear_down(void)

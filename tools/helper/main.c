@@ -211,17 +211,19 @@ static int start_tracking(struct daemon *daemon)
     helper->loop = loop_new();
     helper->connections = connections_new(helper->config.history);
     helper->trials = start_trials(&helper->config);
+    helper->publisher = publisher_new(helper->loop);
     daemon->conntrack =
         (struct conntrack){helper->connections, &helper->counts, &sock_diag_kernel, now_monotonic};
     helper->poller = poller_new(&daemon->conntrack, &helper->config.interval);
     helper->users = users_new();
-    const struct client_table_parts parts = {helper->loop,    &daemon->conntrack, helper->poller,
-                                             &helper->config, helper->trials,     helper->users};
+    const struct client_table_parts parts = {helper->loop,     &daemon->conntrack, helper->poller,
+                                             &helper->config,  helper->trials,     helper->users,
+                                             helper->publisher};
     helper->clients = client_table_new(&parts);
     helper->reports = report_sources_new(&parts);
     if (helper->loop == NULL || helper->connections == NULL || helper->poller == NULL ||
         helper->users == NULL || helper->clients == NULL || helper->reports == NULL ||
-        helper->trials == NULL || watch_signals(daemon) != 0) {
+        helper->trials == NULL || helper->publisher == NULL || watch_signals(daemon) != 0) {
         helper_log(LOG_ERR, "cannot start: %s", strerror(errno));
         return -1;
     }
@@ -255,6 +257,7 @@ static void stop_parts(struct daemon *daemon)
     report_sources_free(helper->reports);
     client_table_free(helper->clients);
     users_free(helper->users);
+    publisher_free(helper->publisher);
     poller_free(helper->poller);
     connections_free(helper->connections);
     trials_free(helper->trials);

@@ -57,6 +57,7 @@ static void each_second(struct helper *helper)
     poller_each_second(helper->poller);
     client_table_each_second(helper->clients);
     report_sources_each_second(helper->reports);
+    publisher_each_second(helper->publisher);
     connections_merge_ports(helper->connections, !helper->config.series_ports);
     connections_expire(helper->connections, now_monotonic(), helper->config.series_keep * SECOND);
     trials_each_second(helper->trials, now_real());
@@ -72,6 +73,7 @@ static void tick(void *context)
     for (unsigned i = 0; i < CATCH_UP && more; i++)
         more = read_once(helper);
     poller_look(helper->poller);
+    publisher_work(helper->publisher);
     if (++schedule->ticks % TICKS_A_SECOND == 0)
         each_second(helper);
     if (!more)

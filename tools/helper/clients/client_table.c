@@ -57,6 +57,7 @@ struct client_entry {
     bool closing;                /* its heartbeat is 0 */
     bool read;                   /* the ring is mapped */
     struct client_trial *trials; /* by rule; NULL: no rule is an arm */
+    struct published_program *published;
     const char *rules[];
 };
 
@@ -304,6 +305,8 @@ static void stop_reading(struct client_entry *entry)
     if (entry->hh.tbl)
         HASH_DEL(entry->table->rings, entry);
     entry->hh.tbl = NULL;
+    publisher_leave(entry->table->parts.publisher, entry->published);
+    entry->client.published = entry->published = NULL;
     ring_reader_close(&entry->ring);
 }
 
@@ -346,12 +349,12 @@ static void forget_process(struct client_entry *entry)
     entry->pidfd = -1;
 }
 
-/* Of an entry, with the names and what of the ring is mapped. */
+/* Of an entry, with the names, what of the ring is mapped, and what may be published. */
 static size_t memory_of(const struct registration_names *names)
 {
     return sizeof(struct client_entry) + names->head.size +
            names->head.rule_count * sizeof(char *) + sizeof(struct ring_header) +
-           names->head.ring_size / sizeof(struct ring_slot) / 8;
+           names->head.ring_size / sizeof(struct ring_slot) / 8 + 2 * (size_t)names->live.room;
 }
 
 static void free_entry(struct client_entry *entry)
@@ -557,6 +560,28 @@ static void join_trials(struct client_entry *entry, const struct registration_na
     tell_ended(entry);
 }
 
+/* Without memory, it keeps its rules. */
+static void join_publisher(struct client_entry *entry, const struct client_identity *who,
+                           const struct registration_names *names)
+{
+    struct publisher *publisher = entry->table->parts.publisher;
+    const struct publisher_client client = {.pid = who->pid,
+                                            .uid = who->uid,
+                                            .gid = who->gid,
+                                            .executable = names->executable,
+                                            .program = names->program,
+                                            .path = names->rules_path,
+                                            .device = names->live.device,
+                                            .inode = names->live.inode,
+                                            .checksum = names->live.policy,
+                                            .fd = entry->ring.fd,
+                                            .offset = names->live.published,
+                                            .room = names->live.room};
+
+    if (publisher != NULL && names->live.room != 0)
+        entry->client.published = entry->published = publisher_join(publisher, &client);
+}
+
 static int put(struct client_table *table, struct client_entry *entry)
 {
     struct client_entry **more;
@@ -661,8 +686,10 @@ const char *client_table_add(struct client_table *table, const struct client_ide
     } else {
         wrong = join(table, entry, names, who->netns, fds);
     }
-    if (wrong == NULL)
+    if (wrong == NULL) {
         join_trials(entry, names);
+        join_publisher(entry, who, names);
+    }
     if (!wrong && put(table, entry) != 0)
         wrong = "memory is out";
     if (wrong)

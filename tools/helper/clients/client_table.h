@@ -17,6 +17,7 @@
 #include "handoff.h"
 #include "loop.h"
 #include "poller.h"
+#include "publisher.h"
 #include "registration_parse.h"
 #include "users.h"
 
@@ -42,7 +43,8 @@ struct client {
     uint64_t handed;     /* connections that it handed over, and that were read */
     uint64_t withheld;   /* connections that it could not hand over, by its own count */
     uint64_t dropped;    /* of DROP_RING_FULL, _ABANDONED, _MALFORMED, _FOREIGN, _LIMIT */
-    bool ended;          /* the process is gone or has registered anew; its children may go on */
+    const struct published_program *published; /* NULL: it does not take new rules */
+    bool ended; /* the process is gone or has registered anew; its children may go on */
     const struct client_child *children; /* child_count of them; those beyond the most are not */
     size_t child_count;
 };
@@ -55,6 +57,7 @@ struct client_table_parts {
     const struct helper_config *config; /* limits, and classes of peers; may change */
     struct trials *trials;              /* that programs take part in; NULL: none */
     struct users *users;
+    struct publisher *publisher;        /* of new rules; NULL: none */
 };
 
 /* NULL without memory. */
@@ -72,6 +75,7 @@ size_t client_table_count(const struct client_table *table);
 struct client_identity {
     pid_t pid; /* as the helper sees it */
     uid_t uid;
+    gid_t gid;
     int pidfd;      /* -1: not known; becomes the table's */
     uint64_t netns; /* the network namespace that it is in, where it passed no sock_diag socket */
 };

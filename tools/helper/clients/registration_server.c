@@ -45,7 +45,8 @@ static const char *take_registration(const struct registration_server *server,
                                      struct parcel *parcel)
 {
     const struct parcel_head *head = &parcel->head;
-    const struct client_identity who = {head->who.pid, head->who.uid, parcel->pidfd, head->netns};
+    const struct client_identity who = {head->who.pid, head->who.uid, head->who.gid, parcel->pidfd,
+                                        head->netns};
     struct registration_names names;
     size_t count = parcel->fds[1] >= 0 ? 2 : 1;
     const char *wrong = registration_parse(parcel->body.message, head->length, count, &names);

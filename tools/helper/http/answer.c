@@ -238,7 +238,7 @@ struct processes_source {
     const struct client_table *clients;
     struct process_tally *tallies;
     uint64_t cursor;
-    bool one_user, begun, first;
+    bool one_user, begun, first, reloading;
     uid_t uid;
 };
 
@@ -290,7 +290,11 @@ static bool put_processes(struct answer_source *context, FILE *to)
 {
     struct processes_source *source = (struct processes_source *)context;
 
-    fputs(source->begun ? "\n" : ANSWER_BEGIN "\"processes\":[\n", to);
+    if (source->begun)
+        fputs("\n", to);
+    else
+        fprintf(to, ANSWER_BEGIN "\"reloading\":%s,\"processes\":[\n",
+                source->reloading ? "true" : "false");
     source->begun = true;
     for (unsigned i = 0; i < ITEMS_AT_ONCE; i++) {
         const struct client *process = client_table_next(source->clients, &source->cursor);
@@ -330,6 +334,7 @@ struct MHD_Response *answer_processes(const struct helper *helper, bool one_user
     source->one_user = one_user;
     source->uid = uid;
     source->first = true;
+    source->reloading = publisher_is_busy(helper->publisher, one_user, uid);
     count_connections(source, helper->connections);
     return respond(&source->source, "application/json");
 }

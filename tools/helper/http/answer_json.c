@@ -208,15 +208,31 @@ json_t *answer_child(const struct client *process, const struct client_child *ch
                      "connections", (json_int_t)connections);
 }
 
+/* How it stands with new rules; null for a program that does not take any. */
+static json_t *live_json(const struct published_program *program)
+{
+    struct publishing_state state;
+    char checksum[17];
+
+    if (program == NULL)
+        return json_null();
+    publisher_state(program, &state);
+    snprintf(checksum, sizeof checksum, "%016" PRIx64, state.checksum);
+    return json_pack("{s:s, s:s, s:o, s:o}", "state", publishing_name(state.state), "policy",
+                     checksum, "rules", json_text(state.path), "error",
+                     json_text(state.error[0] != '\0' ? state.error : NULL));
+}
+
 json_t *answer_process(const struct client *process, size_t connections)
 {
-    return json_pack("{s:I, s:I, s:o, s:o, s:o, s:b, s:I, s:I, s:I, s:{s:I, s:I}}", "pid",
+    return json_pack("{s:I, s:I, s:o, s:o, s:o, s:b, s:I, s:I, s:I, s:{s:I, s:I}, s:o}", "pid",
                      (json_int_t)process->pid, "uid", (json_int_t)process->uid, "program",
                      json_text(process->program), "rules", rules_json(process), "registered",
                      time_json(process->registered), "ended", process->ended, "records",
                      (json_int_t)process->records, "dropped", (json_int_t)process->dropped,
                      "connections", (json_int_t)connections, "handoffs", "taken",
-                     (json_int_t)process->handed, "withheld", (json_int_t)process->withheld);
+                     (json_int_t)process->handed, "withheld", (json_int_t)process->withheld, "live",
+                     live_json(process->published));
 }
 
 /* {"SO_MARK": {"EPERM": 3}} */

@@ -24,6 +24,7 @@ struct helper {
     struct report_sources *reports;
     struct poller *poller;
     struct trials *trials;
+    struct publisher *publisher;
     struct query *query;
     uint64_t started; /* CLOCK_MONOTONIC ns */
     struct helper_counts counts;

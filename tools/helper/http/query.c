@@ -190,6 +190,14 @@ static enum MHD_Result stop_trial(const struct request *request)
     return send_json(request->connection, MHD_HTTP_OK, json_pack("{s:i}", "stopped", (int)stopped));
 }
 
+/* Only root reloads the rules of other users' programs. */
+static enum MHD_Result reload_rules(const struct request *request)
+{
+    publisher_look(request->query->helper->publisher, request->viewer.uid != 0,
+                   request->viewer.uid);
+    return send_json(request->connection, MHD_HTTP_OK, json_pack("{s:b}", "reloading", true));
+}
+
 struct parameters {
     struct query_filter filter;
     const char *error;
@@ -252,6 +260,7 @@ static const struct resource {
     {"/v1/processes", REACH_UNIX, false, false, get_processes},
     {"/v1/trials", REACH_ALL, false, false, get_trials},
     {"/v1/trials/stop", REACH_UNIX, true, true, stop_trial},
+    {"/v1/reload", REACH_UNIX, false, true, reload_rules},
 };
 
 static const struct resource *find_resource(const char *path)
@@ -278,7 +287,7 @@ static bool reaches(const struct resource *resource, const struct request *reque
 static enum MHD_Result send_not_allowed(struct MHD_Connection *connection, bool changes)
 {
     static const char text[] =
-        ANSWER_BEGIN "\"error\":\"only GET and HEAD, or POST to stop a trial\"}\n";
+        ANSWER_BEGIN "\"error\":\"only GET and HEAD; POST to stop a trial or to reload rules\"}\n";
     struct MHD_Response *response =
         MHD_create_response_from_buffer(sizeof text - 1, (void *)text, MHD_RESPMEM_PERSISTENT);
 

@@ -1,0 +1,514 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * A reply of a watcher changes a rule set; its programs that have another policy are queued, and
+ * publisher_work() serves the queue for a bounded time. The queue is first come, first served, so
+ * that a user with many programs delays others by no more than one round.
+ */
+#include "publisher.h"
+#include "clock.h"
+#include "log.h"
+#include "published.h"
+#include "published_memory.h"
+#include "rule_watcher.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <syslog.h>
+#define HASH_NONFATAL_OOM         1
+#define uthash_nonfatal_oom(item) ((item)->hh.tbl = NULL)
+#include <uthash.h>
+#include <utlist.h>
+
+#define WATCHERS_MAX  64u
+#define RESTART_AFTER (5 * SECOND)
+#define SETS_MAX      256u          /* of a user; the watcher takes no more */
+#define KEEP_UNUSED   (60 * SECOND) /* short programs of one kind follow each other */
+#define WORK_NS       (10 * SECOND / 1000)
+
+struct rule_owner;
+
+/* The rules of programs of one user, name and path. */
+struct rule_set {
+    UT_hash_handle hh; /* by id */
+    uint32_t id;
+    struct rule_owner *owner;
+    struct rule_watch_request request; /* as sent to the watcher */
+    size_t names_size;
+    enum publishing state; /* PUBLISHING_CURRENT: `policy` is that of the rules as they are */
+    void *policy;
+    uint32_t size;
+    uint64_t checksum;
+    char error[RULE_WATCH_TEXT];
+    struct published_program *programs;
+    uint64_t unused;              /* since when there are none, CLOCK_MONOTONIC ns */
+    struct rule_set *prev, *next; /* of the owner */
+};
+
+/* A user whose programs take new rules. */
+struct rule_owner {
+    UT_hash_handle hh; /* by uid */
+    struct publisher *publisher;
+    uid_t uid;
+    gid_t gid;
+    struct rule_watcher *watcher; /* NULL: none runs */
+    bool watcher_ended;
+    uint64_t restart; /* not before, CLOCK_MONOTONIC ns */
+    uint32_t looking; /* a look is under way; 0: none */
+    struct rule_set *sets;
+    unsigned set_count;
+};
+
+struct published_program {
+    struct rule_set *set;
+    struct published_memory memory;
+    uint64_t checksum;   /* of the policy that it has */
+    uint64_t given;      /* of the policy that it was given; 0: none */
+    uint64_t generation; /* of that */
+    bool queued;
+    struct published_program *prev, *next;             /* of the set */
+    struct published_program *queue_prev, *queue_next; /* of the publisher */
+};
+
+struct publisher {
+    struct loop *loop;
+    struct rule_owner *owners;
+    struct rule_set *sets; /* by id */
+    struct published_program *queue;
+    uint32_t last_id;
+    struct publisher_counts counts;
+};
+
+static const char *const names[PUBLISHING_COUNT] = {
+    [PUBLISHING_CURRENT] = "current",     [PUBLISHING_WAITING] = "waiting",
+    [PUBLISHING_REFUSED] = "refused",     [PUBLISHING_BROKEN] = "broken",
+    [PUBLISHING_ELSEWHERE] = "elsewhere", [PUBLISHING_TOO_LARGE] = "too_large",
+    [PUBLISHING_LIMIT] = "limit",         [PUBLISHING_UNWATCHED] = "unwatched"};
+
+const char *publishing_name(enum publishing state)
+{
+    return names[state];
+}
+
+const struct publisher_counts *publisher_counts(const struct publisher *publisher)
+{
+    return &publisher->counts;
+}
+
+/* --- the queue ---------------------------------------------------------------------------------
+ */
+
+static void leave_queue(struct publisher *publisher, struct published_program *program)
+{
+    if (program->queued)
+        DL_DELETE2(publisher->queue, program, queue_prev, queue_next);
+    program->queued = false;
+}
+
+/* It has, or was given, another policy than its set's. */
+static bool needs_policy(const struct published_program *program)
+{
+    const struct rule_set *set = program->set;
+    return set->state == PUBLISHING_CURRENT &&
+           (program->given != 0 ? program->given : program->checksum) != set->checksum;
+}
+
+static void queue_program(struct publisher *publisher, struct published_program *program)
+{
+    if (program->queued || !needs_policy(program))
+        return;
+    DL_APPEND2(publisher->queue, program, queue_prev, queue_next);
+    program->queued = true;
+}
+
+static void give_policy(struct publisher *publisher, struct published_program *program)
+{
+    const struct rule_set *set = program->set;
+    program->generation = published_memory_put(&program->memory, set->policy, set->size);
+    program->given = set->checksum;
+    publisher->counts.published += program->generation != 0;
+}
+
+void publisher_work(struct publisher *publisher)
+{
+    const uint64_t end = now_monotonic() + WORK_NS;
+    while (publisher->queue != NULL && now_monotonic() < end) {
+        struct published_program *program = publisher->queue;
+        leave_queue(publisher, program);
+        if (needs_policy(program))
+            give_policy(publisher, program);
+    }
+}
+
+/* --- what watchers say -------------------------------------------------------------------------
+ */
+
+static bool take_policy(struct rule_set *set, const struct rule_watch_reply *reply,
+                        const void *policy)
+{
+    void *copy = malloc(reply->size);
+    if (copy == NULL)
+        return false;
+    memcpy(copy, policy, reply->size);
+    free(set->policy);
+    set->policy = copy;
+    set->size = reply->size;
+    set->checksum = reply->checksum;
+    return true;
+}
+
+static void note_broken(struct rule_set *set, const char *error)
+{
+    if (set->state == PUBLISHING_BROKEN && strcmp(set->error, error) == 0)
+        return;
+    snprintf(set->error, sizeof set->error, "%s", error);
+    for (char *at = set->error; *at != '\0'; at++)
+        if ((unsigned char)*at < ' ' || *at == 0x7f)
+            *at = '?';
+    set->owner->publisher->counts.broken++;
+    helper_log_user(LOG_WARNING, set->owner->uid, "user %u: running programs keep their rules: %s",
+                    (unsigned)set->owner->uid, set->error);
+}
+
+static void take_reply(void *context, const struct rule_watch_reply *reply, const void *policy)
+{
+    static const enum publishing states[] = {[RULE_WATCH_POLICY] = PUBLISHING_CURRENT,
+                                             [RULE_WATCH_BROKEN] = PUBLISHING_BROKEN,
+                                             [RULE_WATCH_ELSEWHERE] = PUBLISHING_ELSEWHERE,
+                                             [RULE_WATCH_TOO_LARGE] = PUBLISHING_TOO_LARGE,
+                                             [RULE_WATCH_TOO_MANY] = PUBLISHING_LIMIT};
+    struct rule_owner *owner = context;
+    struct rule_set *set = NULL;
+    struct published_program *program;
+    if (reply->answer == RULE_WATCH_LOOKED && reply->id == owner->looking)
+        owner->looking = 0;
+    HASH_FIND(hh, owner->publisher->sets, &reply->id, sizeof reply->id, set);
+    if (set == NULL || set->owner != owner || reply->answer < RULE_WATCH_POLICY ||
+        reply->answer > RULE_WATCH_TOO_MANY)
+        return;
+    if (reply->answer == RULE_WATCH_POLICY && !take_policy(set, reply, policy))
+        return;
+    if (reply->answer == RULE_WATCH_BROKEN)
+        note_broken(set, reply->text);
+    set->state = states[reply->answer];
+    DL_FOREACH(set->programs, program)
+    queue_program(owner->publisher, program);
+}
+
+/* It is stopped later, not from within its own event. */
+static void note_end(void *context)
+{
+    struct rule_owner *owner = context;
+    owner->watcher_ended = true;
+    owner->looking = 0;
+}
+
+/* --- watchers ----------------------------------------------------------------------------------
+ */
+
+static unsigned running_watchers(const struct publisher *publisher)
+{
+    unsigned count = 0;
+    for (const struct rule_owner *owner = publisher->owners; owner != NULL; owner = owner->hh.next)
+        count += owner->watcher != NULL;
+    return count;
+}
+
+static void ask(const struct rule_set *set, uint32_t wish)
+{
+    struct rule_watch_request request = set->request;
+    request.wish = wish;
+    if (set->owner->watcher != NULL && !set->owner->watcher_ended)
+        (void)rule_watcher_ask(set->owner->watcher, &request, set->names_size);
+}
+
+static void start_watcher(struct rule_owner *owner)
+{
+    const struct rule_watcher_events events = {take_reply, note_end, owner};
+    struct rule_set *set;
+    if (running_watchers(owner->publisher) >= WATCHERS_MAX)
+        return;
+    owner->restart = now_monotonic() + RESTART_AFTER;
+    owner->watcher = rule_watcher_start(owner->publisher->loop, owner->uid, owner->gid, &events);
+    if (owner->watcher == NULL) {
+        helper_log_user(LOG_WARNING, owner->uid,
+                        "the rules of user %u cannot be watched (socktune-compile): %s",
+                        (unsigned)owner->uid, strerror(errno));
+        return;
+    }
+    DL_FOREACH(owner->sets, set)
+    ask(set, RULE_WATCH_ADD);
+}
+
+static void stop_watcher(struct rule_owner *owner)
+{
+    struct rule_set *set;
+    rule_watcher_stop(owner->watcher);
+    owner->watcher = NULL;
+    owner->watcher_ended = false;
+    owner->looking = 0;
+    DL_FOREACH(owner->sets, set)
+    set->state = PUBLISHING_UNWATCHED;
+}
+
+void publisher_look(struct publisher *publisher, bool one_user, uid_t uid)
+{
+    for (struct rule_owner *owner = publisher->owners; owner != NULL; owner = owner->hh.next) {
+        struct rule_watch_request request = {.wish = RULE_WATCH_LOOK, .id = ++publisher->last_id};
+        if (owner->watcher != NULL && !owner->watcher_ended && (!one_user || owner->uid == uid) &&
+            rule_watcher_ask(owner->watcher, &request, 0))
+            owner->looking = request.id;
+    }
+}
+
+bool publisher_is_busy(const struct publisher *publisher, bool one_user, uid_t uid)
+{
+    const struct published_program *program;
+    DL_FOREACH2(publisher->queue, program, queue_next)
+    if (!one_user || program->set->owner->uid == uid)
+        return true;
+    for (const struct rule_owner *owner = publisher->owners; owner != NULL; owner = owner->hh.next)
+        if (owner->looking != 0 && (!one_user || owner->uid == uid))
+            return true;
+    return false;
+}
+
+/* --- coming and going --------------------------------------------------------------------------
+ */
+
+static struct rule_owner *enter_owner(struct publisher *publisher,
+                                      const struct publisher_client *client)
+{
+    struct rule_owner *owner = NULL;
+    HASH_FIND(hh, publisher->owners, &client->uid, sizeof client->uid, owner);
+    if (owner != NULL)
+        return owner;
+    owner = calloc(1, sizeof *owner);
+    if (owner == NULL)
+        return NULL;
+    owner->publisher = publisher;
+    owner->uid = client->uid;
+    owner->gid = client->gid;
+    HASH_ADD(hh, publisher->owners, uid, sizeof owner->uid, owner);
+    if (owner->hh.tbl == NULL) {
+        free(owner);
+        return NULL;
+    }
+    start_watcher(owner);
+    return owner;
+}
+
+static void forget_set(struct rule_set *set)
+{
+    struct rule_owner *owner = set->owner;
+    ask(set, RULE_WATCH_REMOVE);
+    HASH_DELETE(hh, owner->publisher->sets, set);
+    DL_DELETE(owner->sets, set);
+    owner->set_count--;
+    free(set->policy);
+    free(set);
+}
+
+/* Those that no program has used for as long. */
+static void forget_unused(struct rule_owner *owner, uint64_t age)
+{
+    struct rule_set *set, *next;
+    DL_FOREACH_SAFE(owner->sets, set, next)
+    if (set->programs == NULL && now_monotonic() - set->unused >= age)
+        forget_set(set);
+}
+
+static void forget_owner(struct rule_owner *owner)
+{
+    HASH_DELETE(hh, owner->publisher->owners, owner);
+    rule_watcher_stop(owner->watcher);
+    free(owner);
+}
+
+/* Their place in a request. False if they are too long. */
+static bool put_names(struct rule_set *set, const struct publisher_client *client)
+{
+    const char *const parts[] = {client->executable, client->program, client->path};
+    for (size_t i = 0; i < 3; i++) {
+        size_t length = strlen(parts[i]) + 1;
+        if (length > sizeof set->request.names - set->names_size)
+            return false;
+        memcpy(set->request.names + set->names_size, parts[i], length);
+        set->names_size += length;
+    }
+    return true;
+}
+
+static struct rule_set *new_set(const struct publisher_client *client)
+{
+    struct rule_set *set = calloc(1, sizeof *set);
+    if (set == NULL)
+        return NULL;
+    set->state = PUBLISHING_UNWATCHED;
+    set->request.device = client->device;
+    set->request.inode = client->inode;
+    set->request.pid = client->pid;
+    if (put_names(set, client))
+        return set;
+    free(set);
+    return NULL;
+}
+
+static bool is_same_set(const struct rule_set *one, const struct rule_set *other)
+{
+    return one->request.device == other->request.device &&
+           one->request.inode == other->request.inode && one->names_size == other->names_size &&
+           memcmp(one->request.names, other->request.names, one->names_size) == 0;
+}
+
+static struct rule_set *enter_set(struct rule_owner *owner, const struct publisher_client *client)
+{
+    struct rule_set *made = new_set(client), *set = NULL;
+    if (made == NULL)
+        return NULL;
+    DL_FOREACH(owner->sets, set)
+    if (is_same_set(set, made)) {
+        free(made);
+        return set;
+    }
+    made->owner = owner;
+    made->id = made->request.id = ++owner->publisher->last_id;
+    HASH_ADD(hh, owner->publisher->sets, id, sizeof made->id, made);
+    if (made->hh.tbl == NULL) {
+        free(made);
+        return NULL;
+    }
+    DL_APPEND(owner->sets, made);
+    owner->set_count++;
+    ask(made, RULE_WATCH_ADD);
+    return made;
+}
+
+struct published_program *publisher_join(struct publisher *publisher,
+                                         const struct publisher_client *client)
+{
+    struct rule_owner *owner = enter_owner(publisher, client);
+    struct rule_set *set = owner != NULL ? enter_set(owner, client) : NULL;
+    struct published_program *program = set != NULL ? calloc(1, sizeof *program) : NULL;
+    if (program == NULL)
+        return NULL;
+    program->set = set;
+    program->memory = (struct published_memory){client->fd, client->offset, client->room};
+    program->checksum = client->checksum;
+    DL_APPEND(set->programs, program);
+    queue_program(publisher, program);
+    return program;
+}
+
+void publisher_leave(struct publisher *publisher, struct published_program *program)
+{
+    struct rule_set *set;
+    if (program == NULL)
+        return;
+    set = program->set;
+    leave_queue(publisher, program);
+    DL_DELETE(set->programs, program);
+    free(program);
+    if (set->programs == NULL)
+        set->unused = now_monotonic();
+}
+
+static void tend_owner(struct rule_owner *owner)
+{
+    if (owner->watcher_ended)
+        stop_watcher(owner);
+    forget_unused(owner, KEEP_UNUSED);
+    if (owner->sets == NULL)
+        forget_owner(owner);
+    else if (owner->watcher != NULL)
+        rule_watcher_each_second(owner->watcher);
+    else if (now_monotonic() >= owner->restart)
+        start_watcher(owner);
+}
+
+void publisher_each_second(struct publisher *publisher)
+{
+    struct rule_owner *owner, *next;
+    HASH_ITER(hh, publisher->owners, owner, next)
+    {
+        /* cppcheck-suppress uninitvar ; HASH_ITER sets it */
+        tend_owner(owner);
+    }
+}
+
+/* --- answers -----------------------------------------------------------------------------------
+ */
+
+/* Of programs, by enum published_answer. */
+static const char *reason_text(uint32_t reason)
+{
+    static const char *const texts[] = {[PUBLISHED_TOO_LARGE] = "the rules are too large"};
+    const char *text = reason < sizeof texts / sizeof *texts ? texts[reason] : NULL;
+    return text != NULL ? text : "the program gives no reason";
+}
+
+static const char *path_of(const struct rule_set *set)
+{
+    const char *path = set->request.names;
+    for (size_t i = 0; i < 2; i++)
+        path += strlen(path) + 1;
+    return path;
+}
+
+static void take_answers(const struct published_program *program, struct publishing_state *state)
+{
+    struct published_answers answers;
+    if (program->generation == 0 || !published_memory_read(&program->memory, &answers))
+        return;
+    if (answers.adopted == program->generation)
+        state->checksum = program->given;
+    else if (answers.refused == program->generation)
+        state->error = reason_text(answers.reason);
+}
+
+void publisher_state(const struct published_program *program, struct publishing_state *state)
+{
+    static const char *const errors[PUBLISHING_COUNT] = {
+        [PUBLISHING_ELSEWHERE] = "socktuned finds other files at the path of its rules",
+        [PUBLISHING_TOO_LARGE] = "its rules need more than 64 KiB",
+        [PUBLISHING_LIMIT] = "its user has too many rule files, or programs of different names",
+        [PUBLISHING_UNWATCHED] = "nothing watches its rules yet"};
+    const struct rule_set *set = program->set;
+    *state =
+        (struct publishing_state){.checksum = program->checksum, .path = path_of(set), .error = ""};
+    take_answers(program, state);
+    if (set->state != PUBLISHING_CURRENT)
+        state->state = set->state;
+    else if (state->checksum == set->checksum)
+        state->state = PUBLISHING_CURRENT;
+    else
+        state->state = state->error[0] != '\0' ? PUBLISHING_REFUSED : PUBLISHING_WAITING;
+    if (state->state == PUBLISHING_BROKEN)
+        state->error = set->error;
+    else if (errors[state->state] != NULL)
+        state->error = errors[state->state];
+}
+
+struct publisher *publisher_new(struct loop *loop)
+{
+    struct publisher *publisher = calloc(1, sizeof *publisher);
+    if (publisher != NULL)
+        publisher->loop = loop;
+    return publisher;
+}
+
+/* All programs have left. */
+void publisher_free(struct publisher *publisher)
+{
+    struct rule_owner *owner, *next;
+    if (publisher == NULL)
+        return;
+    HASH_ITER(hh, publisher->owners, owner, next)
+    {
+        /* cppcheck-suppress uninitvar ; HASH_ITER sets it */
+        forget_unused(owner, 0);
+        forget_owner(owner);
+    }
+    free(publisher);
+}
