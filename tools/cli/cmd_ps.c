@@ -1,13 +1,15 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * socktune ps: the running processes that have the library or a supervisor, or are in a cgroup with
- * attached rules, and their rules. One JSON object a process; the text is printed from it.
+ * attached rules, and their rules. One JSON object a process; the text is printed from it. Of
+ * programs that take new rules, the helper knows which they have.
  */
 #include "attachments.h"
 #include "commands.h"
 #include "console.h"
 #include "policy_file.h"
 #include "process.h"
+#include "query_client.h"
 #include "show_socket.h"
 
 #include <errno.h>
@@ -101,6 +103,47 @@ static bool find_rules(const struct process *process, char path[PATH_MAX])
     }
     return true;
 }
+
+/* --- programs that take new rules --------------------------------------------------------------
+ */
+
+#define PATIENCE 2u /* seconds */
+
+/* What the helper says of each process that takes new rules, by PID; empty without a helper. */
+static json_t *live_states(void)
+{
+    char error[QUERY_ERROR_SIZE];
+    json_t *answer = query_json("/v1/processes", PATIENCE, error), *states = json_object();
+    const json_t *process;
+    size_t i;
+    json_array_foreach(json_object_get(answer, "processes"), i, process)
+    {
+        char pid[16];
+        snprintf(pid, sizeof pid, "%d", (int)json_integer_value(json_object_get(process, "pid")));
+        if (json_is_object(json_object_get(process, "live")) &&
+            json_is_false(json_object_get(process, "ended")))
+            json_object_set(states, pid, json_object_get(process, "live"));
+    }
+    json_decref(answer);
+    return states;
+}
+
+/* A process that has the rules as they are is not stale, though its files have changed. */
+static void add_live_state(json_t *object, const json_t *states)
+{
+    char pid[16];
+    json_t *state;
+    snprintf(pid, sizeof pid, "%d", (int)json_integer_value(json_object_get(object, "pid")));
+    state = json_object_get(states, pid);
+    json_object_set_new(object, "live", state != NULL ? json_incref(state) : json_null());
+    if (state != NULL)
+        json_object_set_new(object, "stale",
+                            json_boolean(strcmp(json_string_value(json_object_get(state, "state")),
+                                                "current") != 0));
+}
+
+/* --- processes ---------------------------------------------------------------------------------
+ */
 
 /* The start of a process is known to a clock tick, 10 ms, and rounded down. */
 static bool is_changed_since(const char *path, double started)
@@ -208,10 +251,24 @@ static const char *get_string(const json_t *object, const char *key)
     return json_string_value(json_object_get(object, key));
 }
 
+/* Why a process that takes new rules has older ones. */
+static const char *live_note(const json_t *live)
+{
+    static char note[512];
+    const char *error = get_string(live, "error"), *state = get_string(live, "state");
+    note[0] = '\0';
+    if (error != NULL)
+        snprintf(note, sizeof note, " (keeps its rules: %s)", error);
+    else if (state != NULL && strcmp(state, "waiting") == 0)
+        snprintf(note, sizeof note, " (takes new rules with its next socket call)");
+    return note;
+}
+
 static void print_process(const json_t *object)
 {
     const json_t *active = json_object_get(object, "active");
     const char *untuned = get_string(object, "untuned"), *path = get_string(object, "rules");
+    const json_t *live = json_object_get(object, "live");
     bool stale = json_is_true(json_object_get(object, "stale"));
     time_t started = (time_t)json_real_value(json_object_get(object, "started"));
     struct tm local;
@@ -221,14 +278,15 @@ static void print_process(const json_t *object)
         strftime(when, sizeof when, "%F %T", &local);
     printf("%7d  %-15s  %-9s  %s  %-7s  ", (int)json_integer_value(json_object_get(object, "pid")),
            get_string(object, "program"), get_string(object, "by"), when,
-           untuned != NULL ? "untuned"
-           : stale         ? "stale"
-                           : "tuned");
+           untuned != NULL        ? "untuned"
+           : stale                ? "stale"
+           : json_is_object(live) ? "live"
+                                  : "tuned");
     if (path != NULL)
         printf("%s: ", path);
     for (size_t i = 0; i < json_array_size(active); i++)
         printf("%s%s", i != 0 ? ", " : "", get_string(json_array_get(active, i), "rule"));
-    printf("%s\n", untuned != NULL ? untuned : "");
+    printf("%s%s\n", untuned != NULL ? untuned : "", live_note(live));
 }
 
 /* A process in a cgroup with attached rules is listed once a rule is for it. */
@@ -250,8 +308,8 @@ static json_t *list_processes(void)
 {
     struct known_rules known = {.good = false};
     struct attachments attachments;
-    json_t *list = json_array();
-    size_t count;
+    json_t *list = json_array(), *states = live_states(), *one;
+    size_t count, at;
     pid_t *pids = all_processes(&count);
 
     attachments_read(&attachments);
@@ -264,6 +322,11 @@ static json_t *list_processes(void)
             list_attached(&attachments, &process, &known, list);
         process_free(&process);
     }
+    json_array_foreach(list, at, one)
+    {
+        add_live_state(one, states);
+    }
+    json_decref(states);
     attachments_free(&attachments);
     free(pids);
     forget_rules(&known);
@@ -311,8 +374,10 @@ const struct command ps_command = {
         "Lists the running processes that have the library or a supervisor, or are in a cgroup "
         "to which rules are attached (root sees them): when each was started, its rules, and "
         "which of them are for it. A process is stale if a file of its rules has changed since "
-        "it was started, or since the rules were attached; it keeps the former rules. Only "
-        "processes that you may look into are seen.",
+        "it was started, or since the rules were attached; it keeps the former rules. A live "
+        "process takes new rules while it runs, and has the rules as they are, by the helper's "
+        "word; it is stale until it has taken them. Only processes that you may look into are "
+        "seen.",
     .flags = flags,
     .run = cmd_ps,
 };
