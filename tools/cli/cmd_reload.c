@@ -108,30 +108,36 @@ static void print_report(const json_t *live)
 /* --- open sockets ------------------------------------------------------------------------------
  */
 
+#define PID_TEXT 12u /* bytes */
+
 /* The rules of the process at `first` go to its sockets, and to those of all behind it with the
- * same rules. */
+ * same rules. The words are moved by the command, but not kept. */
 static int apply_rules(const json_t *live, size_t first, const char *path)
 {
     const size_t count = json_array_size(live);
     char **words = calloc(count + 4, sizeof *words);
-    int argc = 0, status = EXIT_FAILURE;
-    if (words == NULL)
-        return command_failure("no memory");
-    words[argc++] = strdup("apply");
-    words[argc++] = strdup("-c");
-    words[argc++] = strdup(path);
-    for (size_t i = first; i < count; i++) {
-        const json_t *process = json_array_get(live, i);
-        if (strcmp(get_string(process, "rules"), path) != 0)
-            continue;
-        if (asprintf(&words[argc], "%d", (int)json_integer_value(json_object_get(process, "pid"))) <
-            0)
-            break;
-        argc++;
+    char(*pids)[PID_TEXT] = calloc(count, sizeof *pids);
+    char name[] = "apply", flag[] = "-c";
+    char *rules = strdup(path);
+    int argc = 3, status = EXIT_FAILURE;
+    if (words != NULL && pids != NULL && rules != NULL) {
+        words[0] = name;
+        words[1] = flag;
+        words[2] = rules;
+        for (size_t i = first; i < count; i++) {
+            const json_t *process = json_array_get(live, i);
+            if (strcmp(get_string(process, "rules"), path) != 0)
+                continue;
+            snprintf(pids[i], sizeof pids[i], "%d",
+                     (int)json_integer_value(json_object_get(process, "pid")));
+            words[argc++] = pids[i];
+        }
+        status = command_call(command_find("apply"), argc, words);
+    } else {
+        command_failure("no memory");
     }
-    status = command_call(command_find("apply"), argc, words);
-    for (int i = 0; i < argc; i++)
-        free(words[i]);
+    free(rules);
+    free(pids);
     free(words);
     return status;
 }

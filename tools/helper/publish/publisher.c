@@ -443,7 +443,11 @@ void publisher_each_second(struct publisher *publisher)
 /* Of programs, by enum published_answer. */
 static const char *reason_text(uint32_t reason)
 {
-    static const char *const texts[] = {[PUBLISHED_TOO_LARGE] = "the rules are too large"};
+    static const char *const texts[] = {
+        [PUBLISHED_TOO_LARGE] = "the rules are too large",
+        [PUBLISHED_MALFORMED] = "the program is of another version of socktune",
+        [PUBLISHED_NO_SLOT] = "its threads still use all memory for rules; it tries again",
+        [PUBLISHED_CONFINED] = "the program has confined itself by seccomp"};
     const char *text = reason < sizeof texts / sizeof *texts ? texts[reason] : NULL;
     return text != NULL ? text : "the program gives no reason";
 }

@@ -1,0 +1,128 @@
+# SPDX-License-Identifier: MIT
+"""Running programs take new rules: the library, the helper and the commands together."""
+import json
+import subprocess
+
+import kernel
+import pytest
+import socktuned
+from started import BUILD, preloaded
+
+RULES = """live = true;
+program = "python3*";
+rules = ( { name = "keep"; match = { protocol = "tcp"; }; set = { TCP_KEEPCNT = %d; }; report = true; } );
+"""
+# Answers each line with TCP_KEEPCNT of a new connection; "fork": from a child of its own.
+ASKED = """
+import os, socket, sys
+listener = socket.create_server(("127.0.0.1", 0))
+def ask():
+    with socket.create_connection(listener.getsockname()) as client:
+        server, _ = listener.accept()
+        server.close()
+        return client.getsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPCNT)
+for line in sys.stdin:
+    if line == "fork\\n":
+        child = os.fork()
+        if child == 0:
+            print(ask(), flush=True)
+            os._exit(0)
+        os.waitpid(child, 0)
+    else:
+        print(ask(), flush=True)
+"""
+
+
+class Asked:
+    def __init__(self, start, rules, helper):
+        self.program = start(["/usr/bin/python3", "-c", ASKED], rules, env=helper.environment,
+                             stdin=subprocess.PIPE)
+        self.answers = 0
+
+    def ask(self, how=""):
+        self.program.process.stdin.write(f"{how}\n".encode())
+        self.program.process.stdin.flush()
+        self.answers += 1
+        self.program.until(lambda: self.program.output.count("\n") == self.answers, "an answer")
+        return int(self.program.output.split()[-1])
+
+    def until(self, value, how=""):
+        kernel.until(lambda: self.ask(how) == value, lambda: f"{value}: {self.program.output}",
+                     pause=0.05)
+
+
+@pytest.fixture
+def helper():
+    with socktuned.running(None) as one:
+        yield one
+
+
+@pytest.fixture
+def rules(tmp_path):
+    path = tmp_path / "rules.conf"
+    path.write_text(RULES % 3, encoding="ascii")
+    return path
+
+
+def socktune(helper, *arguments):
+    return subprocess.run([BUILD / "socktune", *map(str, arguments)], capture_output=True, text=True,
+                          timeout=20, check=False, env=preloaded(None, None, **helper.environment))
+
+
+def ps(helper, pid):
+    found, = (one for one in json.loads(socktune(helper, "ps", "--json").stdout)["processes"]
+              if one["pid"] == pid)
+    return found
+
+
+def test_a_changed_file_reaches_a_running_program(start, helper, rules):
+    asked = Asked(start, rules, helper)
+    assert asked.ask() == 3
+    kernel.until(lambda: (ps(helper, asked.program.pid)["live"] or {}).get("state") == "current")
+    rules.write_text(RULES % 5, encoding="ascii")
+    asked.until(5)
+    assert asked.ask("fork") == 5
+    row = ps(helper, asked.program.pid)
+    assert (row["live"]["state"], row["stale"]) == ("current", False)
+
+
+def test_reload_tells_and_open_sockets_follow(start, helper, rules):
+    asked = Asked(start, rules, helper)
+    assert asked.ask() == 3
+    kernel.until(lambda: "1 program takes" in socktune(helper, "reload").stdout)
+    rules.write_text(RULES % 6, encoding="ascii")
+    result = socktune(helper, "reload", "--open")
+    assert result.returncode == 0, result.stdout + result.stderr
+    assert "1 takes them with the next socket call" in result.stdout
+    listener, = (one for one in asked.program.tcp() if one.listens)
+    assert f"127.0.0.1:{listener.local[1]}" in result.stdout, result.stdout
+    assert asked.ask() == 6  # at its very next call
+    assert socktune(helper, "reload").stdout == (
+        "1 program takes new rules: 1 has the rules as they are.\n")
+
+
+def test_a_helper_that_is_restarted_goes_on(start, free_port, rules, tmp_path):
+    directory = tmp_path / "helper"
+    directory.mkdir()
+    first = socktuned.Helper(directory)
+    asked = Asked(start, rules, first)
+    assert asked.ask() == 3
+    first.stop()  # of one that is killed, programs notice the end after 30 s
+    rules.write_text(RULES % 7, encoding="ascii")
+    assert asked.ask() == 3
+    second = socktuned.Helper(directory)
+    try:
+        asked.until(7)
+    finally:
+        second.stop()
+
+
+def test_a_program_that_is_not_live_keeps_its_rules(start, helper, rules):
+    rules.write_text((RULES % 3).replace("live = true;\n", ""), encoding="ascii")
+    asked = Asked(start, rules, helper)
+    assert asked.ask() == 3
+    rules.write_text(RULES % 5, encoding="ascii")
+    assert "no running program" in socktune(helper, "reload").stderr
+    assert asked.ask() == 3
+    row = ps(helper, asked.program.pid)
+    assert (row["live"], row["stale"]) == (None, True)
