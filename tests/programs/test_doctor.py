@@ -511,6 +511,16 @@ def altered(directory):
     return write
 
 
+def test_what_is_no_program_is_named_as_it_is(socktune, tmp_path):
+    link = tmp_path / "link"
+    link.symlink_to(link)
+    assert socktune("doctor", link).stderr == (
+        f"socktune doctor: {link}: Too many levels of symbolic links\n")
+    (tmp_path / "to-directory").symlink_to(tmp_path)
+    assert socktune("doctor", tmp_path / "to-directory").stderr == (
+        f"socktune doctor: {tmp_path}/to-directory: Is a directory\n")
+
+
 def test_a_missing_elf_interpreter(altered, socktune, rules):
     def change(data):
         start = data.index(b"/lib", data.index(b"\x03\0\0\0"))

@@ -148,14 +148,16 @@ static void report_script(struct doctor_report *report, const struct executable 
 static int cannot_execute(const struct executable *executable)
 {
     int error = errno;
+    /* The file itself, by whatever name, or else what the script needs. */
+    bool itself = executable->hops == 0 &&
+                  (executable->file == NULL || strchr(executable->file, '/') != NULL);
 
     if (error == ENOEXEC)
         command_failure("%s: neither a sound ELF executable nor a script", executable->file);
-    else if (error == ELOOP)
+    else if (error == ELOOP && access(executable->file, F_OK) == 0) /* no loop of links */
         command_failure("%s: scripts run by scripts, deeper than the kernel follows",
                         executable->path);
-    else if (executable->file && executable->path &&
-             strcmp(executable->file, executable->path) != 0)
+    else if (!itself && executable->path != NULL)
         command_failure("%s: runs %s: %s", executable->path, executable->file, strerror(error));
     else
         command_failure("%s: %s", executable->path ? executable->path : "", strerror(error));
