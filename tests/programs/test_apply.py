@@ -861,9 +861,17 @@ def test_narrowed(connected, rules_for, apply):
     one, fds = connected()
     rules = rules_for("calls", "TCP_KEEPCNT = 3;")
     other = 0 if os.geteuid() else 4711
-    assert apply(rules, "--user", other, one.pid).told["sockets"] == []
+    nobody = apply(rules, "--user", other, one.pid)
+    assert (nobody.status, nobody.told["sockets"]) == (1, [])
     assert apply(rules, "--netns", os.getpid(), "--fd", fds["connect"], one.pid).results() == {
         (fds["connect"], "TCP_KEEPCNT"): "changed"}
+
+
+def test_a_descriptor_that_is_no_socket_is_an_error(connected, rules_for, socktune):
+    one, _ = connected()
+    result = socktune("apply", "-c", rules_for("calls", "TCP_KEEPCNT = 3;"), "--fd", 999, one.pid)
+    assert result.returncode == 1
+    assert "descriptor 999 is no socket" in result.stderr
 
 
 def test_kept_tells_what_the_program_set(start, rules_for, apply):

@@ -46,6 +46,7 @@ static int apply_sockets(struct apply_run *run, const struct process *process)
         count = descriptors_of_one(&open, i);
         if (!is_chosen_descriptor(run, &open.items[i], count))
             continue;
+        run->chosen_sockets++;
         result = apply_socket(run, &owner, process, &open.items[i], count);
     }
     error = errno;
@@ -113,6 +114,24 @@ static int apply_process(struct apply_run *run, pid_t pid)
     return result;
 }
 
+/* An error if the flags leave no process, or no socket, of those that were asked for. With --watch,
+ * the descriptor of --fd may come later. */
+static void report_no_choice(struct apply_run *run, bool named)
+{
+    if (run->program != NULL && run->matching == 0)
+        command_failure("no running process is called \"%s\"%s", run->program,
+                        run->user || run->network ? " there" : "");
+    else if (named && run->matching == 0 && !run->failed)
+        command_failure("no named process is of the user or the network namespace asked for");
+    else if (run->only_fd >= 0 && run->watch == NULL && run->counts.processes > 0 &&
+             run->counts.refused == 0 && run->chosen_sockets == 0)
+        command_failure("descriptor %d is no socket in any process that a rule is for",
+                        run->only_fd);
+    else
+        return;
+    run->failed = true;
+}
+
 /* Returns how many of the named processes there are. */
 static size_t apply_round(struct apply_run *run, const pid_t *named, size_t count)
 {
@@ -132,11 +151,8 @@ static size_t apply_round(struct apply_run *run, const pid_t *named, size_t coun
             command_failure("%d: no such process, or it runs no program", pids[i]);
         }
     }
-    if (run->program && run->round == 1 && !run->matching) {
-        run->failed = true;
-        command_failure("no running process is called \"%s\"%s", run->program,
-                        run->user || run->network ? " there" : "");
-    }
+    if (run->round == 1)
+        report_no_choice(run, named != NULL);
     apply_report_round(run);
     if (run->save != NULL && !run->dry_run && undo_save(run->undo_notes, run->save) != 0)
         run->failed = true;

@@ -32,11 +32,12 @@ struct apply_run {
     uint32_t *active_rules;
     struct active active; /* rules, of the process at hand */
     unsigned round;
-    bool failed;       /* something could not be set, in any round */
-    uint32_t uid;      /* of --user */
-    uint64_t network;  /* of --netns, as an inode; 0: any */
-    int only_fd;       /* of --fd; -1: any */
-    unsigned matching; /* processes that --program chose, in all rounds */
+    bool failed;             /* something could not be set, in any round */
+    uint32_t uid;            /* of --user */
+    uint64_t network;        /* of --netns, as an inode; 0: any */
+    int only_fd;             /* of --fd; -1: any */
+    unsigned matching;       /* processes that --program, --user and --netns chose, in all rounds */
+    unsigned chosen_sockets; /* sockets that --fd chose, in all rounds */
     /* of one socket */
     struct socket_description description;
     struct reconciled_socket *result;

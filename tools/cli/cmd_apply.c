@@ -139,8 +139,8 @@ const struct command apply_command = {
         "inherit its new options; those that they do not inherit are named.",
     .flags = flags,
     .notes =
-        "The exit status is 0 if all options are as the rules say, 1 if one could not be set, and "
-        "78 if the rules are wrong.",
+        "The exit status is 0 if all options are as the rules say, 1 if one could not be set or "
+        "there is no such process or descriptor, and 78 if the rules are wrong.",
     .operand = "<process>",
     .run = cmd_apply,
 };
