@@ -620,8 +620,18 @@ rules = ( { match = { protocol = [ "tcp", "mptcp" ]; };
         ["warning", "under --supervise, SO_PRIORITY is given to an accepted socket when the program "
                     "first calls epoll_ctl(), setsockopt(TCP_NODELAY) or the setsockopt() of this "
                     "option on it; a program that makes none of these calls does not get it"],
-        ["warning", "under --supervise, transport is chosen at socket(), which is not supervised; only "
-                    "Go programs get it, by GODEBUG"]]
+        ["warning", "under --supervise, transport is chosen at socket(), which is not supervised; only a "
+                    "Go program that is started directly gets it, by GODEBUG"]]
+
+
+def test_the_peer_of_a_socket_reads_no_warning(supervised):
+    ours, its = socket.socketpair()
+    with ours, its:
+        one = supervised(["/bin/true"], 'rules = ( { set = { transport = "mptcp"; }; } );',
+                         stdout=subprocess.DEVNULL, stderr=its)
+        its.close()
+        assert one.wait() == 0
+        assert ours.recv(4096) == b""
 
 
 def test_no_rules_need_no_supervisor(supervised):

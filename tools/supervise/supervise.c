@@ -10,6 +10,7 @@
 #include "handed_over.h"
 #include "kernel_socket.h"
 #include "learn.h"
+#include "messages.h"
 #include "notify_filter.h"
 #include "obstacles.h"
 #include "reachability.h"
@@ -113,7 +114,9 @@ static int identify_program(const struct policy *policy, char *const *argv, stru
 
 static int prepare_program(const struct policy *policy, const struct active *active)
 {
-    rule_warnings_print(policy, active);
+    /* The peer of a socket must not read them (inetd). */
+    if (message_fits(STDERR_FILENO, getenv("JOURNAL_STREAM")))
+        rule_warnings_print(policy, active);
     return tune_inherited(policy, active);
 }
 
