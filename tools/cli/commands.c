@@ -79,12 +79,10 @@ const struct command *command_running(void)
 
 int command_misuse(const char *format, ...)
 {
-    if (format != NULL) {
-        va_list arguments;
-        va_start(arguments, format);
-        command_complain(format, arguments);
-        va_end(arguments);
-    }
+    va_list arguments;
+    va_start(arguments, format);
+    command_complain(format, arguments);
+    va_end(arguments);
     fprintf(stderr, "Try `socktune %s --help`.\n", running->name);
     return EXIT_USAGE;
 }

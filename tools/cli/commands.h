@@ -58,7 +58,7 @@ int command_help(const struct command *command);
 void command_print_completion(const struct command *command);
 
 /* For the running command: "socktune NAME: MESSAGE" and where to find help, on standard error.
- * Returns EXIT_USAGE. NULL: getopt_long() has already printed the reason. */
+ * Returns EXIT_USAGE. */
 int command_misuse(const char *format, ...) __attribute__((format(printf, 1, 2)));
 
 #endif

@@ -8,6 +8,7 @@
 #include <assert.h>
 #include <getopt.h>
 #include <stdio.h>
+#include <string.h>
 
 /* getopt_long() answers with a flag's letter, or with this plus its row if it was spelt out. */
 #define FIRST_ROW 256
@@ -61,6 +62,23 @@ static void make_getopt_tables(const struct command *command, struct option opti
     *letters = '\0';
 }
 
+/* What getopt_long() found wrong, in its own words, which it then need not print: those who asked
+ * for JSON get them too. */
+static int misused_flag(const struct command *command, char **argv)
+{
+    const char *word = argv[optind - 1];
+    const struct flag *flag = optopt != 0 ? flag_of(command->flags, optopt) : NULL;
+    const bool spelt_out = strncmp(word, "--", 2) == 0;
+    if (flag == NULL && spelt_out)
+        return command_misuse("unrecognized option '%s'", word);
+    if (flag == NULL)
+        return command_misuse("invalid option -- '%c'", optopt);
+    if (flag->kind == FLAG_SWITCH)
+        return command_misuse("option '--%s' doesn't allow an argument", flag->name);
+    return spelt_out ? command_misuse("option '%s' requires an argument", word)
+                     : command_misuse("option requires an argument -- '%c'", optopt);
+}
+
 int parse_flags(int argc, char **argv, void *request, int *status)
 {
     const struct command *command = command_running();
@@ -69,12 +87,11 @@ int parse_flags(int argc, char **argv, void *request, int *status)
 
     make_getopt_tables(command, options, letters);
     optind = 0; /* begins anew, whatever was parsed before */
+    opterr = 0;
     for (int answer; (answer = getopt_long(argc, argv, letters, options, NULL)) != -1;) {
         const struct flag *flag = flag_of(command->flags, answer);
         if (flag == NULL) {
-            if (answer != 'h') /* getopt_long() has printed it */
-                failure_note("wrong arguments");
-            *status = answer == 'h' ? command_help(command) : command_misuse(NULL);
+            *status = answer == 'h' ? command_help(command) : misused_flag(command, argv);
             return -1;
         }
         flag_set(flag, optarg, request);
