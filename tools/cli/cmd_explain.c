@@ -323,8 +323,9 @@ static const char *handoff_name(const struct policy_rule *rule)
                                              : "ring";
 }
 
-/* Listeners are never passed. */
-static void print_report(const struct policy *policy, const struct outcome *outcome, bool listens)
+/* `connection`: it may be passed; listeners and UDP sockets never are. */
+static void print_report(const struct policy *policy, const struct outcome *outcome,
+                         bool connection)
 {
     const struct policy_rule *rule;
 
@@ -333,7 +334,7 @@ static void print_report(const struct policy *policy, const struct outcome *outc
     rule = &policy->rules[outcome->report];
     wrap_line("It is reported by %s, %s:%u%s.", policy_string(policy, rule->name),
               policy_string(policy, rule->file), rule->line,
-              listens                             ? ""
+              !connection                         ? ""
               : rule->flags & RULE_HANDOFF_SOCKET ? ", and passed to the helper"
               : rule->flags & RULE_HANDOFF_AUTO
                   ? ", and passed to the helper where sock_diag cannot be had"
@@ -488,7 +489,7 @@ static void print_requirements(const struct policy *policy, const struct outcome
 }
 
 static void print_answer(const struct policy *policy, const struct active *active,
-                         const struct outcome *outcome, bool listens)
+                         const struct outcome *outcome, bool connection)
 {
     printf("%u of %u rule%s %s for this program.\n", active->count, policy->rule_count,
            plural(policy->rule_count), active->count == 1 ? "is" : "are");
@@ -498,7 +499,7 @@ static void print_answer(const struct policy *policy, const struct active *activ
         puts("They give such a socket nothing.");
     print_guards(policy, outcome);
     print_requirements(policy, outcome);
-    print_report(policy, outcome, listens);
+    print_report(policy, outcome, connection);
     print_inherited(policy, active);
 }
 
@@ -759,7 +760,9 @@ static int explain_policy(const struct policy *policy, struct answer_for *whom, 
         status = print_json_answer(&limits, &active, &whom->scenario, outcome, plain,
                                    json_missed(policy, missed, count));
     } else {
-        print_answer(policy, &active, outcome, whom->scenario.history == HISTORY_LISTEN);
+        print_answer(policy, &active, outcome,
+                     whom->scenario.history != HISTORY_LISTEN &&
+                         whom->scenario.type == SOCK_STREAM);
         if (unreported)
             wrap_line("By %s, it is not reported.", front_end_name(limits.front_end));
         print_missed(policy, missed, count);
