@@ -112,6 +112,7 @@ def test_broken_rules_are_not_published(helper, rules):
     result = reload(helper)
     assert result.returncode == 1 and f"keeps its rules: {rules}:1: " in result.stdout
     assert helper.log().count("running programs keep their rules") == 1
+    assert helper.status()["new_rules"] == {"published": 1, "broken": 1}
     assert program.generation == before
     rules.write_text(RULES.format("mended"), encoding="ascii")
     until_named(program, "mended")

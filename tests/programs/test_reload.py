@@ -2,6 +2,7 @@
 """Running programs take new rules: the library, the helper and the commands together."""
 import json
 import subprocess
+import time
 
 import kernel
 import pytest
@@ -126,3 +127,21 @@ def test_a_program_that_is_not_live_keeps_its_rules(start, helper, rules):
     assert asked.ask() == 3
     row = ps(helper, asked.program.pid)
     assert (row["live"], row["stale"]) == (None, True)
+
+
+@pytest.mark.full
+def test_a_thousand_processes_have_new_rules_within_a_second(start, helper, rules):
+    def current():
+        lives = [one["live"] for one in helper.get("/v1/processes").json["processes"]]
+        return [one["policy"] for one in lives if one and one["state"] == "current"]
+    text = (RULES % 3).replace("python3*", "beats").replace(
+        'protocol = "tcp"; }; set = { TCP_KEEPCNT', 'protocol = "udp"; }; set = { SO_PRIORITY')
+    rules.write_text(text, encoding="ascii")
+    start([BUILD / "tests/hosts/beats", 1000], rules, env=helper.environment, stdin=subprocess.PIPE)
+    kernel.until(lambda: len(current()) == 1000, lambda: f"{len(current())} processes", timeout=60)
+    before = set(current())
+    rules.write_text(text.replace("= 3;", "= 4;"), encoding="ascii")
+    begin = time.monotonic()
+    kernel.until(lambda: len(now := current()) == 1000 and not before & set(now),
+                 lambda: f"{len(current())} processes", pause=0.02)
+    assert time.monotonic() - begin < 1.5  # the files are looked at 4 times a second

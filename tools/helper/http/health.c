@@ -65,6 +65,10 @@ size_t health_rows(const struct helper *helper, struct metrics_health rows[HEALT
          (double)helper->counts.memory.limit},
         {"helper_resident_memory_bytes", "bytes", "Memory of the helper as a whole.", false, NULL,
          NULL, (double)resident_bytes()},
+        {"helper_policies_published", "", "Policies given to running programs.", true, NULL, NULL,
+         (double)publisher_counts(helper->publisher)->published},
+        {"helper_rules_broken", "", "Changes of rules that could not be compiled.", true, NULL,
+         NULL, (double)publisher_counts(helper->publisher)->broken},
         {"helper_records", "", "Records taken from programs.", true, NULL, NULL,
          (double)helper->counts.records},
         {"helper_samples", "", "Looks at connections.", true, NULL, NULL,
@@ -91,7 +95,7 @@ json_t *health_json(const struct helper *helper)
                             json_integer((json_int_t)helper->counts.dropped[i]));
     return json_pack(
         "{s:s, s:f, s:f, s:I, s:I, s:I, s:{s:I, s:I}, s:I, s:o, s:{s:I, s:I}, s:I, s:f, "
-        "s:I, s:I, s:I, s:{s:I, s:I, s:I, s:I}}",
+        "s:I, s:I, s:I, s:{s:I, s:I, s:I, s:I}, s:{s:I, s:I}}",
         "release", SOCKTUNE_VERSION, "started",
         (double)clock_to_real(helper->started) / NANOSECONDS, "uptime",
         (double)(now_monotonic() - helper->started) / NANOSECONDS, "clients",
@@ -106,5 +110,7 @@ json_t *health_json(const struct helper *helper)
         (json_int_t)helper->counts.namespaces.used, "groups", (json_int_t)size.aggregates, "memory",
         "tracked", (json_int_t)size.memory + (json_int_t)helper->counts.memory_beside, "users",
         (json_int_t)helper->counts.memory.used, "limit", (json_int_t)helper->counts.memory.limit,
-        "resident", (json_int_t)resident_bytes());
+        "resident", (json_int_t)resident_bytes(), "new_rules", "published",
+        (json_int_t)publisher_counts(helper->publisher)->published, "broken",
+        (json_int_t)publisher_counts(helper->publisher)->broken);
 }

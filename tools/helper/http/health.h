@@ -10,7 +10,7 @@
 
 #include <jansson.h>
 
-#define HEALTH_ROWS_MAX (16u + DROP_COUNT)
+#define HEALTH_ROWS_MAX (18u + DROP_COUNT)
 
 /* Fill `rows`; returns how many. Strings are static. */
 size_t health_rows(const struct helper *helper, struct metrics_health rows[HEALTH_ROWS_MAX]);

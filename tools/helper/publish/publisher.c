@@ -25,6 +25,7 @@
 #define RESTART_AFTER (5 * SECOND)
 #define SETS_MAX      256u          /* of a user; the watcher takes no more */
 #define KEEP_UNUSED   (60 * SECOND) /* short programs of one kind follow each other */
+#define UNUSED_MAX    16u           /* of a user: their memory is nobody's */
 #define WORK_NS       (10 * SECOND / 1000)
 
 struct rule_owner;
@@ -319,6 +320,21 @@ static void forget_unused(struct rule_owner *owner, uint64_t age)
         forget_set(set);
 }
 
+/* One program more has left. */
+static void bound_unused(struct rule_owner *owner)
+{
+    struct rule_set *set, *oldest = NULL;
+    unsigned count = 0;
+    DL_FOREACH(owner->sets, set)
+    if (set->programs == NULL) {
+        count++;
+        if (oldest == NULL || set->unused < oldest->unused)
+            oldest = set;
+    }
+    if (count > UNUSED_MAX)
+        forget_set(oldest);
+}
+
 static void forget_owner(struct rule_owner *owner)
 {
     HASH_DELETE(hh, owner->publisher->owners, owner);
@@ -410,8 +426,10 @@ void publisher_leave(struct publisher *publisher, struct published_program *prog
     leave_queue(publisher, program);
     DL_DELETE(set->programs, program);
     free(program);
-    if (set->programs == NULL)
-        set->unused = now_monotonic();
+    if (set->programs != NULL)
+        return;
+    set->unused = now_monotonic();
+    bound_unused(set->owner);
 }
 
 static void tend_owner(struct rule_owner *owner)

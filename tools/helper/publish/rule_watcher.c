@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #include "rule_watcher.h"
+#include "compat.h"
 
 #include <errno.h>
 #include <fcntl.h>
