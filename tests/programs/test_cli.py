@@ -144,6 +144,20 @@ def test_unknown_option_of_a_command(socktune, command):
     assert result.stderr.splitlines()[1:] == [f"Try `socktune {command} --help`."]
 
 
+@pytest.mark.parametrize("arguments, complaint", [
+    (["--jsn"], "unrecognized option '--jsn'"),
+    (["-x"], "invalid option -- 'x'"),
+    (["-c"], "option requires an argument -- 'c'"),
+    (["--config"], "option '--config' requires an argument"),
+    (["--socket=1"], "option '--socket' doesn't allow an argument"),
+])
+def test_a_misused_flag_is_named_also_in_json(socktune, arguments, complaint):
+    result = socktune("explain", "--json", *arguments)
+    assert result.returncode == 2
+    assert json.loads(result.stdout)["error"] == complaint
+    assert result.stderr.splitlines()[0] == f"socktune explain: {complaint}"
+
+
 def test_full_disk_is_told(build):
     with open("/dev/full", "w", encoding="ascii") as full:
         result = subprocess.run([build.socktune, "options"], stdout=full, stderr=subprocess.PIPE,
@@ -475,7 +489,8 @@ def test_explain_tells_who_reports_and_how(socktune, rule_file, way, tail):
     assert f"It is reported by told, {path}:2{tail}\n" in explain("--connect", "127.0.0.1:1")
     assert f"It is reported by told, {path}:2.\n" in explain("--listen", "127.0.0.1:1")
     assert "reported" not in explain("--socket")
-    assert "reported" not in explain("--connect", "127.0.0.1:1", "--protocol", "udp")
+    udp = explain("--connect", "127.0.0.1:1", "--protocol", "udp")
+    assert f"It is reported by told, {path}:2.\n" in udp  # never passed
     report = json.loads(explain("--accept", "10.0.0.1:80,10.0.0.2:5", "--json"))["report"]
     assert report == {"rule": "told", "file": str(path), "line": 2, "handoff": way}
 

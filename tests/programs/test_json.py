@@ -94,7 +94,7 @@ WRONG = {
     "check": ["--xyz"], "explain": ["-c", "/nonexistent", "-p", "x", "--socket"],
     "doctor": ["/nonexistent/program"], "inspect": ["4194305"], "apply": ["-c", "/nonexistent", "1"],
     "advise": ["--xyz"], "options": ["NOT_AN_OPTION"], "stats": [], "ps": ["--xyz"],
-    "trial": ["status"], "attach": ["--xyz"],
+    "trial": ["status"], "reload": [], "attach": ["--xyz"],
 }
 
 

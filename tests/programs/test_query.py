@@ -191,7 +191,7 @@ def test_users_see_their_own_alone(helper, talker):
     assert json.loads(as_user(65534, [], [*curl, "http://localhost/v1/rules"])) == {
         "version": 1, "rules": []}
     assert json.loads(as_user(65534, [], [*curl, "http://localhost/v1/processes"])) == {
-        "version": 1, "processes": []}
+        "version": 1, "reloading": False, "processes": []}
     assert "python3" not in as_user(65534, [], [*curl, "http://localhost/metrics"])
     assert "only root" in as_user(65534, [], [*curl, "http://localhost/v1/connections?uid=0"])
 
