@@ -14,6 +14,7 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/uio.h>
+#include <time.h>
 #include <unistd.h>
 
 #define LOOK_MS     250 /* from one look to the next */
@@ -31,6 +32,7 @@ struct watch_client {
 
 struct watch {
     int fd;
+    int64_t looked;                        /* when, in ms of CLOCK_MONOTONIC */
     struct watched_rules rules[RULES_MAX]; /* path NULL: the place is free */
     struct watch_client clients[CLIENTS_MAX];
 };
@@ -207,9 +209,17 @@ static bool is_sent(const struct watch_client *client)
            part.checksum == client->sent;
 }
 
+static int64_t now_ms(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
+}
+
 /* `now`: compile at once what has changed, and answer even if nothing has. */
 static void look(struct watch *watch, bool now)
 {
+    watch->looked = now_ms();
     for (size_t i = 0; i < RULES_MAX; i++) {
         struct watched_rules *rules = &watch->rules[i];
         if (rules->path == NULL || (!watched_rules_look(rules, now) && !now))
@@ -220,15 +230,17 @@ static void look(struct watch *watch, bool now)
     }
 }
 
-static int pause_of(const struct watch *watch)
+/* Milliseconds until the next look; -1: there is nothing to look at. Requests do not put it off. */
+static int time_to_look(const struct watch *watch)
 {
-    bool any = false;
+    bool any = false, changing = false;
     for (size_t i = 0; i < RULES_MAX; i++) {
-        any |= watch->rules[i].path != NULL;
-        if (watch->rules[i].path != NULL && watched_rules_are_changing(&watch->rules[i]))
-            return SETTLE_MS;
+        const struct watched_rules *rules = &watch->rules[i];
+        any |= rules->path != NULL;
+        changing |= rules->path != NULL && watched_rules_are_changing(rules);
     }
-    return any ? LOOK_MS : -1;
+    int64_t left = watch->looked + (changing ? SETTLE_MS : LOOK_MS) - now_ms();
+    return !any ? -1 : left > 0 ? (int)left : 0;
 }
 
 /* --- the loop ----------------------------------------------------------------------------------
@@ -257,7 +269,7 @@ int watch_rules(int fd)
     struct pollfd ready = {.fd = fd, .events = POLLIN};
     watch.fd = fd;
     for (;;) {
-        int count = poll(&ready, 1, pause_of(&watch));
+        int count = poll(&ready, 1, time_to_look(&watch));
         if (count < 0 && errno != EINTR)
             return EXIT_FAILURE;
         if (count > 0) {
@@ -267,7 +279,7 @@ int watch_rules(int fd)
             if (size > 0)
                 take_request(&watch, &request, (size_t)size);
         }
-        if (count == 0)
+        if (time_to_look(&watch) == 0)
             look(&watch, false);
     }
 }

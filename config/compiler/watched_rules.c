@@ -111,7 +111,7 @@ static bool any_is_recent(const struct watched_rules *rules, const struct timesp
 {
     bool recent = is_recent(rules->path, start);
     for (size_t i = 0; i < rules->source_count; i++)
-        recent |= is_recent(rules->sources[i], start);
+        recent |= rules->sources[i] != NULL && is_recent(rules->sources[i], start);
     return recent;
 }
 

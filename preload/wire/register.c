@@ -89,11 +89,12 @@ static void put_live(struct register_plan *plan, const struct register_live *liv
     const uint32_t size = plan->names_size;
     if (put_name(plan, live->executable != NULL ? live->executable : REGISTRATION_UNKNOWN) &&
         put_path(plan, live->rules)) {
-        plan->live = (struct registration_live){.device = live->device,
-                                                .inode = live->inode,
-                                                .policy = policy->checksum,
-                                                .published = PUBLISHED_AT(plan->head.ring_size),
-                                                .room = PUBLISHED_ROOM};
+        plan->live =
+            (struct registration_live){.device = live->device,
+                                       .inode = live->inode,
+                                       .policy = policy->checksum,
+                                       .published = (uint32_t)PUBLISHED_AT(plan->head.ring_size),
+                                       .room = PUBLISHED_ROOM};
         plan->user = live->user;
         plan->place = live->place;
         plan->live_from = size;

@@ -179,8 +179,8 @@ static void take_options(const struct record *record, struct applied_options *op
     while (options->failure_count < record->failed &&
            options->failure_count < RECORD_FAILURES_MAX) {
         const struct record_failure *failure = &record->failures[options->failure_count];
-        options->failures[options->failure_count++] =
-            (struct option_failure){client_option_label(failure->level, failure->optname), failure->error};
+        options->failures[options->failure_count++] = (struct option_failure){
+            client_option_label(failure->level, failure->optname), failure->error};
     }
 }
 

@@ -57,7 +57,7 @@ struct client_table_parts {
     const struct helper_config *config; /* limits, and classes of peers; may change */
     struct trials *trials;              /* that programs take part in; NULL: none */
     struct users *users;
-    struct publisher *publisher;        /* of new rules; NULL: none */
+    struct publisher *publisher; /* of new rules; NULL: none */
 };
 
 /* NULL without memory. */

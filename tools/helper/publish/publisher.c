@@ -26,6 +26,8 @@
 #define SETS_MAX      256u          /* of a user; the watcher takes no more */
 #define KEEP_UNUSED   (60 * SECOND) /* short programs of one kind follow each other */
 #define UNUSED_MAX    16u           /* of a user: their memory is nobody's */
+#define LOOK_PATIENCE (3 * SECOND)  /* nobody waits longer for a user's watcher */
+#define LOOK_MAX      (30 * SECOND) /* a watcher that takes longer hangs */
 #define WORK_NS       (10 * SECOND / 1000)
 
 struct rule_owner;
@@ -37,6 +39,7 @@ struct rule_set {
     struct rule_owner *owner;
     struct rule_watch_request request; /* as sent to the watcher */
     size_t names_size;
+    bool asked;            /* the watcher was sent it */
     enum publishing state; /* PUBLISHING_CURRENT: `policy` is that of the rules as they are */
     void *policy;
     uint32_t size;
@@ -57,6 +60,7 @@ struct rule_owner {
     bool watcher_ended;
     uint64_t restart; /* not before, CLOCK_MONOTONIC ns */
     uint32_t looking; /* a look is under way; 0: none */
+    uint64_t look_began;
     struct rule_set *sets;
     unsigned set_count;
 };
@@ -68,6 +72,7 @@ struct published_program {
     uint64_t given;      /* of the policy that it was given; 0: none */
     uint64_t generation; /* of that */
     bool queued;
+    bool failed;                                       /* the last try to give it a policy */
     struct published_program *prev, *next;             /* of the set */
     struct published_program *queue_prev, *queue_next; /* of the publisher */
 };
@@ -85,7 +90,8 @@ static const char *const names[PUBLISHING_COUNT] = {
     [PUBLISHING_CURRENT] = "current",     [PUBLISHING_WAITING] = "waiting",
     [PUBLISHING_REFUSED] = "refused",     [PUBLISHING_BROKEN] = "broken",
     [PUBLISHING_ELSEWHERE] = "elsewhere", [PUBLISHING_TOO_LARGE] = "too_large",
-    [PUBLISHING_LIMIT] = "limit",         [PUBLISHING_UNWATCHED] = "unwatched"};
+    [PUBLISHING_LIMIT] = "limit",         [PUBLISHING_NO_MEMORY] = "no_memory",
+    [PUBLISHING_UNWATCHED] = "unwatched"};
 
 const char *publishing_name(enum publishing state)
 {
@@ -126,9 +132,13 @@ static void queue_program(struct publisher *publisher, struct published_program 
 static void give_policy(struct publisher *publisher, struct published_program *program)
 {
     const struct rule_set *set = program->set;
-    program->generation = published_memory_put(&program->memory, set->policy, set->size);
+    const uint64_t generation = published_memory_put(&program->memory, set->policy, set->size);
+    program->failed = generation == 0;
+    if (program->failed)
+        return;
+    program->generation = generation;
     program->given = set->checksum;
-    publisher->counts.published += program->generation != 0;
+    publisher->counts.published++;
 }
 
 void publisher_work(struct publisher *publisher)
@@ -193,8 +203,8 @@ static void take_reply(void *context, const struct rule_watch_reply *reply, cons
     if (reply->answer == RULE_WATCH_BROKEN)
         note_broken(set, reply->text);
     set->state = states[reply->answer];
-    DL_FOREACH(set->programs, program)
-    queue_program(owner->publisher, program);
+    for (program = set->programs; program != NULL; program = program->next)
+        queue_program(owner->publisher, program);
 }
 
 /* It is stopped later, not from within its own event. */
@@ -216,19 +226,26 @@ static unsigned running_watchers(const struct publisher *publisher)
     return count;
 }
 
-static void ask(const struct rule_set *set, uint32_t wish)
+static bool ask(const struct rule_set *set, uint32_t wish)
 {
     struct rule_watch_request request = set->request;
     request.wish = wish;
-    if (set->owner->watcher != NULL && !set->owner->watcher_ended)
-        (void)rule_watcher_ask(set->owner->watcher, &request, set->names_size);
+    return set->owner->watcher != NULL && !set->owner->watcher_ended &&
+           rule_watcher_ask(set->owner->watcher, &request, set->names_size);
+}
+
+/* Those that the watcher could not take yet are sent again each second. */
+static void ask_for_sets(struct rule_owner *owner)
+{
+    for (struct rule_set *set = owner->sets; set != NULL; set = set->next)
+        if (!set->asked)
+            set->asked = ask(set, RULE_WATCH_ADD);
 }
 
 static void start_watcher(struct rule_owner *owner)
 {
     const struct rule_watcher_events events = {take_reply, note_end, owner};
-    struct rule_set *set;
-    if (running_watchers(owner->publisher) >= WATCHERS_MAX)
+    if (owner->uid != 0 && running_watchers(owner->publisher) >= WATCHERS_MAX)
         return;
     owner->restart = now_monotonic() + RESTART_AFTER;
     owner->watcher = rule_watcher_start(owner->publisher->loop, owner->uid, owner->gid, &events);
@@ -238,8 +255,7 @@ static void start_watcher(struct rule_owner *owner)
                         (unsigned)owner->uid, strerror(errno));
         return;
     }
-    DL_FOREACH(owner->sets, set)
-    ask(set, RULE_WATCH_ADD);
+    ask_for_sets(owner);
 }
 
 static void stop_watcher(struct rule_owner *owner)
@@ -249,28 +265,33 @@ static void stop_watcher(struct rule_owner *owner)
     owner->watcher = NULL;
     owner->watcher_ended = false;
     owner->looking = 0;
-    DL_FOREACH(owner->sets, set)
-    set->state = PUBLISHING_UNWATCHED;
+    for (set = owner->sets; set != NULL; set = set->next) {
+        set->state = PUBLISHING_UNWATCHED;
+        set->asked = false;
+    }
 }
 
 void publisher_look(struct publisher *publisher, bool one_user, uid_t uid)
 {
     for (struct rule_owner *owner = publisher->owners; owner != NULL; owner = owner->hh.next) {
         struct rule_watch_request request = {.wish = RULE_WATCH_LOOK, .id = ++publisher->last_id};
-        if (owner->watcher != NULL && !owner->watcher_ended && (!one_user || owner->uid == uid) &&
-            rule_watcher_ask(owner->watcher, &request, 0))
-            owner->looking = request.id;
+        if (owner->watcher == NULL || owner->watcher_ended || (one_user && owner->uid != uid) ||
+            !rule_watcher_ask(owner->watcher, &request, 0))
+            continue;
+        owner->looking = request.id;
+        owner->look_began = now_monotonic();
     }
 }
 
 bool publisher_is_busy(const struct publisher *publisher, bool one_user, uid_t uid)
 {
     const struct published_program *program;
-    DL_FOREACH2(publisher->queue, program, queue_next)
-    if (!one_user || program->set->owner->uid == uid)
-        return true;
+    for (program = publisher->queue; program != NULL; program = program->queue_next)
+        if (!one_user || program->set->owner->uid == uid)
+            return true;
     for (const struct rule_owner *owner = publisher->owners; owner != NULL; owner = owner->hh.next)
-        if (owner->looking != 0 && (!one_user || owner->uid == uid))
+        if (owner->looking != 0 && now_monotonic() - owner->look_began < LOOK_PATIENCE &&
+            (!one_user || owner->uid == uid))
             return true;
     return false;
 }
@@ -303,7 +324,7 @@ static struct rule_owner *enter_owner(struct publisher *publisher,
 static void forget_set(struct rule_set *set)
 {
     struct rule_owner *owner = set->owner;
-    ask(set, RULE_WATCH_REMOVE);
+    (void)ask(set, RULE_WATCH_REMOVE);
     HASH_DELETE(hh, owner->publisher->sets, set);
     DL_DELETE(owner->sets, set);
     owner->set_count--;
@@ -315,9 +336,11 @@ static void forget_set(struct rule_set *set)
 static void forget_unused(struct rule_owner *owner, uint64_t age)
 {
     struct rule_set *set, *next;
-    DL_FOREACH_SAFE(owner->sets, set, next)
-    if (set->programs == NULL && now_monotonic() - set->unused >= age)
-        forget_set(set);
+    for (set = owner->sets; set != NULL; set = next) {
+        next = set->next;
+        if (set->programs == NULL && now_monotonic() - set->unused >= age)
+            forget_set(set);
+    }
 }
 
 /* One program more has left. */
@@ -325,8 +348,9 @@ static void bound_unused(struct rule_owner *owner)
 {
     struct rule_set *set, *oldest = NULL;
     unsigned count = 0;
-    DL_FOREACH(owner->sets, set)
-    if (set->programs == NULL) {
+    for (set = owner->sets; set != NULL; set = set->next) {
+        if (set->programs != NULL)
+            continue;
         count++;
         if (oldest == NULL || set->unused < oldest->unused)
             oldest = set;
@@ -383,11 +407,11 @@ static struct rule_set *enter_set(struct rule_owner *owner, const struct publish
     struct rule_set *made = new_set(client), *set = NULL;
     if (made == NULL)
         return NULL;
-    DL_FOREACH(owner->sets, set)
-    if (is_same_set(set, made)) {
-        free(made);
-        return set;
-    }
+    for (set = owner->sets; set != NULL; set = set->next)
+        if (is_same_set(set, made)) {
+            free(made);
+            return set;
+        }
     made->owner = owner;
     made->id = made->request.id = ++owner->publisher->last_id;
     HASH_ADD(hh, owner->publisher->sets, id, sizeof made->id, made);
@@ -397,7 +421,7 @@ static struct rule_set *enter_set(struct rule_owner *owner, const struct publish
     }
     DL_APPEND(owner->sets, made);
     owner->set_count++;
-    ask(made, RULE_WATCH_ADD);
+    made->asked = ask(made, RULE_WATCH_ADD);
     return made;
 }
 
@@ -432,15 +456,27 @@ void publisher_leave(struct publisher *publisher, struct published_program *prog
     bound_unused(set->owner);
 }
 
+/* Try again what failed. */
+static void serve_owner(struct rule_owner *owner)
+{
+    rule_watcher_each_second(owner->watcher);
+    ask_for_sets(owner);
+    for (struct rule_set *set = owner->sets; set != NULL; set = set->next)
+        for (struct published_program *program = set->programs; program != NULL;
+             program = program->next)
+            queue_program(owner->publisher, program);
+}
+
 static void tend_owner(struct rule_owner *owner)
 {
-    if (owner->watcher_ended)
+    if (owner->watcher_ended ||
+        (owner->looking != 0 && now_monotonic() - owner->look_began > LOOK_MAX))
         stop_watcher(owner);
     forget_unused(owner, KEEP_UNUSED);
     if (owner->sets == NULL)
         forget_owner(owner);
     else if (owner->watcher != NULL)
-        rule_watcher_each_second(owner->watcher);
+        serve_owner(owner);
     else if (now_monotonic() >= owner->restart)
         start_watcher(owner);
 }
@@ -495,6 +531,7 @@ void publisher_state(const struct published_program *program, struct publishing_
         [PUBLISHING_ELSEWHERE] = "socktuned finds other files at the path of its rules",
         [PUBLISHING_TOO_LARGE] = "its rules need more than 64 KiB",
         [PUBLISHING_LIMIT] = "its user has too many rule files, or programs of different names",
+        [PUBLISHING_NO_MEMORY] = "there is no memory to give it new rules",
         [PUBLISHING_UNWATCHED] = "nothing watches its rules yet"};
     const struct rule_set *set = program->set;
     *state =
@@ -504,6 +541,8 @@ void publisher_state(const struct published_program *program, struct publishing_
         state->state = set->state;
     else if (state->checksum == set->checksum)
         state->state = PUBLISHING_CURRENT;
+    else if (program->failed)
+        state->state = PUBLISHING_NO_MEMORY;
     else
         state->state = state->error[0] != '\0' ? PUBLISHING_REFUSED : PUBLISHING_WAITING;
     if (state->state == PUBLISHING_BROKEN)

@@ -54,6 +54,7 @@ enum publishing {
     PUBLISHING_ELSEWHERE, /* its path leads to other files here than where it runs */
     PUBLISHING_TOO_LARGE, /* its rules do not fit into its memory */
     PUBLISHING_LIMIT,     /* its user has too many rule files or names of programs */
+    PUBLISHING_NO_MEMORY, /* there was no memory to give them to it: it is tried again */
     PUBLISHING_UNWATCHED, /* nothing watches its rules: not yet, or that cannot be started */
     PUBLISHING_COUNT
 };

@@ -56,7 +56,7 @@ static bool find_compiler(char path[PATH_MAX])
     return access(path, X_OK) == 0;
 }
 
-static void limit(int resource, rlim_t most)
+static void limit(enum __rlimit_resource resource, rlim_t most)
 {
     (void)setrlimit(resource, &(struct rlimit){most, most});
 }
