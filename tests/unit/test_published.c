@@ -46,7 +46,7 @@ Test(published, a_policy_arrives_whole)
     cr_expect_eq(take(published, &size), PUBLISHED_AGAIN, "there is none yet");
     for (unsigned i = 1; i <= 100; i++) {
         cr_assert(published_put(published, ROOM, c.blob, (uint32_t)c.size));
-        cr_expect_eq(published_generation(published), 2 * i);
+        cr_expect_eq(published_generation(published), UINT64_C(2) * i);
     }
     cr_assert_eq(take(published, &size), PUBLISHED_TAKEN);
     cr_expect_eq(size, c.size);

@@ -154,7 +154,8 @@ static int cannot_execute(const struct executable *executable)
 
     if (error == ENOEXEC)
         command_failure("%s: neither a sound ELF executable nor a script", executable->file);
-    else if (error == ELOOP && access(executable->file, F_OK) == 0) /* no loop of links */
+    else if (error == ELOOP && executable->file != NULL &&
+             access(executable->file, F_OK) == 0) /* no loop of links */
         command_failure("%s: scripts run by scripts, deeper than the kernel follows",
                         executable->path);
     else if (!itself && executable->path != NULL)

@@ -23,7 +23,7 @@ static const struct flag *flag_of(const struct flag *flags, int answer)
 {
     if (answer >= FIRST_ROW)
         return &flags[answer - FIRST_ROW];
-    for (; flags->name != NULL; flags++)
+    for (; flags != NULL && flags->name != NULL; flags++)
         if (flags->letter == answer)
             return flags;
     return NULL;
