@@ -43,7 +43,7 @@ static uint64_t add_source(uint64_t hash, const char *path)
 static uint64_t state_of(const struct watched_rules *rules)
 {
     uint64_t hash = add_source(BYTES_HASH_BEGIN, rules->path);
-    for (size_t i = 0; i < rules->source_count; i++)
+    for (size_t i = 0; i < rules->source_count && rules->sources[i] != NULL; i++)
         hash = add_source(hash, rules->sources[i]);
     return hash | 1; /* never 0 */
 }
@@ -110,8 +110,8 @@ static bool is_recent(const char *path, const struct timespec *start)
 static bool any_is_recent(const struct watched_rules *rules, const struct timespec *start)
 {
     bool recent = is_recent(rules->path, start);
-    for (size_t i = 0; i < rules->source_count; i++)
-        recent |= rules->sources[i] != NULL && is_recent(rules->sources[i], start);
+    for (size_t i = 0; i < rules->source_count && rules->sources[i] != NULL; i++)
+        recent |= is_recent(rules->sources[i], start);
     return recent;
 }
 
