@@ -5,6 +5,7 @@
  */
 #include "commands.h"
 #include "library.h"
+#include "messages.h"
 #include "obstacles.h"
 #include "policy_cache.h"
 #include "print_diagnostic.h"
@@ -74,9 +75,9 @@ static void warn_of_obstacles(const char *program, unsigned obstacles)
 
     for (size_t i = 0; i < count; i++)
         if (obstacles & table[i].bit)
-            fprintf(stderr, "socktune run: warning: %s %s: %s. %s\n", program,
-                    table[i].bit & OBSTACLES_PARTIAL ? "is tuned in part" : "runs untuned",
-                    table[i].problem, table[i].advice);
+            message_warn("%s %s: %s. %s", program,
+                         table[i].bit & OBSTACLES_PARTIAL ? "is tuned in part" : "runs untuned",
+                         table[i].problem, table[i].advice);
 }
 
 /* ASan's shared runtime aborts when it is not the first object. It need not be, for us: we replace

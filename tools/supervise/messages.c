@@ -90,3 +90,22 @@ bool message_fits(int fd, const char *journal_stream)
            sscanf(journal_stream, "%" SCNuMAX ":%" SCNuMAX, &device, &inode) == 2 &&
            device == status.st_dev && inode == status.st_ino;
 }
+
+bool messages_fit(void)
+{
+    return message_fits(STDERR_FILENO, getenv("JOURNAL_STREAM"));
+}
+
+void message_warn(const char *format, ...)
+{
+    va_list arguments;
+    char *text = NULL;
+    if (!messages_fit())
+        return;
+    va_start(arguments, format);
+    if (vasprintf(&text, format, arguments) >= 0) {
+        fprintf(stderr, "socktune run: warning: %s\n", text);
+        free(text);
+    }
+    va_end(arguments);
+}

@@ -21,4 +21,10 @@ void message_print_limited(const char *format, ...) __attribute__((format(printf
  * NULL). */
 bool message_fits(int fd, const char *journal_stream);
 
+/* The same of standard error, which the program will have too. */
+bool messages_fit(void);
+
+/* Before the program starts: "socktune run: warning: ..." and a line end, if messages_fit(). */
+void message_warn(const char *format, ...) __attribute__((format(printf, 1, 2)));
+
 #endif

@@ -115,7 +115,7 @@ static int identify_program(const struct policy *policy, char *const *argv, stru
 static int prepare_program(const struct policy *policy, const struct active *active)
 {
     /* The peer of a socket must not read them (inetd). */
-    if (message_fits(STDERR_FILENO, getenv("JOURNAL_STREAM")))
+    if (messages_fit())
         rule_warnings_print(policy, active);
     return tune_inherited(policy, active);
 }
@@ -175,10 +175,9 @@ static int renounce_privileges(const char *program)
 
     if (path && executable_read(path, &executable) == 0 &&
         executable_obstacles(&executable, &launch) & OBSTACLE_SECURE)
-        fprintf(stderr,
-                "socktune run: warning: %s will not gain the privileges that its file gives: "
-                "supervision by other users than root excludes that (no_new_privs)\n",
-                program);
+        message_warn("%s will not gain the privileges that its file gives: supervision by other "
+                     "users than root excludes that (no_new_privs)",
+                     program);
     if (path)
         executable_free(&executable);
     free(path);
@@ -261,10 +260,8 @@ static int begin_supervision(const struct supervision *supervision, const struct
     if (needs_nothing(&needs) && !supervision->refuse_uring)
         return 0;
     if (!needs_nothing(&needs) && reachability_problem(problem, sizeof problem))
-        fprintf(stderr,
-                "socktune run: warning: sockets stay untuned, since the supervisor cannot look "
-                "into programs: %s\n",
-                problem);
+        message_warn("sockets stay untuned, since the supervisor cannot look into programs: %s",
+                     problem);
     if (stay_parent_of_program() != 0) {
         command_failure("cannot fork: %s", strerror(errno));
         return -1;

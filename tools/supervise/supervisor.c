@@ -361,7 +361,7 @@ static void detach_from_program(int link)
     null = open("/dev/null", O_RDWR);
     dup2(null, STDIN_FILENO);
     dup2(null, STDOUT_FILENO);
-    if (!message_fits(STDERR_FILENO, getenv("JOURNAL_STREAM")))
+    if (!messages_fit())
         dup2(null, STDERR_FILENO);
     close_range(FD_LISTENER, FD_FIRST_OTHER - 1, 0);
     close_range(FD_FIRST_OTHER + 1, ~0u, 0);
