@@ -97,55 +97,29 @@ static const struct policy_header *header_of(const struct policy_reader *reader)
     return (const struct policy_header *)reader->front.blob;
 }
 
-/* A block of the index: in what has been read already, or read into `room`; NULL if it cannot. */
-static const struct policy_index_block *
-index_block(const struct policy_reader *reader, uint32_t number, struct policy_index_block *room)
+/* A block of the index: in what has been read already, or read into `room`. */
+static const struct policy_index_block *get_block(void *context, uint32_t number,
+                                                  struct policy_index_block *room)
 {
+    const struct policy_reader *reader = context;
     size_t offset = header_of(reader)->index.offset + (size_t)number * sizeof *room;
     if (offset + sizeof *room <= reader->have)
         return (const void *)(reader->first + offset);
     return read_at(reader->fd, room, sizeof *room, offset) == sizeof *room ? room : NULL;
 }
 
-/* Look up a program's name. False if the index is damaged. `entry->size` is 0 where the name has no
- * part. */
-static bool find_part(const struct policy_reader *reader, const char *name,
-                      struct policy_index_entry *entry)
-{
-    const uint32_t blocks = header_of(reader)->index.count;
-    const uint64_t hash = policy_index_hash(name);
-    entry->size = 0;
-    for (uint32_t i = 0; i < blocks; i++) {
-        struct policy_index_block room;
-        const struct policy_index_block *block =
-            index_block(reader, (uint32_t)((hash + i) % blocks), &room);
-        enum policy_index_answer answer =
-            block != NULL ? policy_index_find(block, hash, entry) : INDEX_DAMAGED;
-        if (answer != INDEX_NEXT_BLOCK)
-            return answer != INDEX_DAMAGED;
-    }
-    return true;
-}
-
-/* The part for a program, which may be known by two names: that of its file, and argv[0]. If both
- * have one, all rules are needed. */
-static bool choose_part(const struct policy_reader *reader, const struct own_executable *executable,
+static bool choose_part(struct policy_reader *reader, const struct own_executable *executable,
                         struct policy_index_entry *part)
 {
-    const char *name = text_basename(executable->path != NULL ? executable->path : "");
-    const char *name0 = text_basename(executable->argv0 != NULL ? executable->argv0 : "");
-    struct policy_index_entry other = {.size = 0};
-    if (!find_part(reader, name, part))
-        return false;
-    if (!text_equal(name, name0) && !find_part(reader, name0, &other))
-        return false;
-    if (part->size == 0) {
-        *part = other;
-    } else if (other.size != 0 && other.offset != part->offset) {
-        part->offset = header_of(reader)->whole;
-        part->size = (uint32_t)reader->size - part->offset;
-    }
-    return part->size <= reader->size && part->offset <= reader->size - part->size;
+    const struct policy_header *header = header_of(reader);
+    const struct policy_index index = {
+        get_block,
+        reader,
+        header->index.count,
+        {.offset = header->whole, .size = (uint32_t)reader->size - header->whole}};
+    const char *const names[] = {text_basename(executable->path != NULL ? executable->path : ""),
+                                 text_basename(executable->argv0 != NULL ? executable->argv0 : "")};
+    return policy_index_choose(&index, names, part);
 }
 
 /* The front is what the program needs. */

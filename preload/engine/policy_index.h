@@ -11,6 +11,7 @@
 #ifndef SOCKTUNE_POLICY_INDEX_H
 #define SOCKTUNE_POLICY_INDEX_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #define POLICY_INDEX_ENTRIES 7
@@ -39,5 +40,25 @@ enum policy_index_answer { INDEX_ABSENT, INDEX_FOUND, INDEX_NEXT_BLOCK, INDEX_DA
 /* Look for a hash in a block. INDEX_FOUND: `entry` is filled. Pure. */
 enum policy_index_answer policy_index_find(const struct policy_index_block *block, uint64_t hash,
                                            struct policy_index_entry *entry);
+
+/* Gets block `number` of an index: in memory, or read into `room`. NULL: it cannot be read. */
+typedef const struct policy_index_block *policy_index_get(void *context, uint32_t number,
+                                                          struct policy_index_block *room);
+
+struct policy_index {
+    policy_index_get *get;
+    void *context;
+    uint32_t blocks;
+    struct policy_index_entry whole; /* where all rules are; its hash is not read */
+};
+
+/*
+ * The part for a program that is known by two names, which may be the same: that of its file, and
+ * that of argv[0], both without directories. If both have a part, all rules are needed. part->size
+ * is 0 where no name has one: the front has all rules for the program. False if the index is
+ * damaged, or cannot be read. Async-signal-safe where `get` is.
+ */
+bool policy_index_choose(const struct policy_index *index, const char *const names[2],
+                         struct policy_index_entry *part);
 
 #endif

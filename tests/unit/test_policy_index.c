@@ -17,29 +17,31 @@ static const struct policy_header *header_of(const struct compiled *c)
     return c->blob;
 }
 
-/* The part of a program: as the preloaded object finds it, but in memory. */
+static const struct policy_index_block *get_block(void *context, uint32_t number,
+                                                  struct policy_index_block *room)
+{
+    const struct compiled *c = context;
+    const char *blocks = (const char *)c->blob + header_of(c)->index.offset;
+    (void)room;
+    return (const struct policy_index_block *)(const void *)blocks + number;
+}
+
+/* The part of a program, as the preloaded object finds it. */
 static bool find_part(const struct compiled *c, const char *name, struct policy *part)
 {
     const struct policy_header *header = header_of(c);
-    const struct policy_index_block *blocks =
-        (const void *)((const char *)c->blob + header->index.offset);
-    const uint64_t hash = policy_index_hash(name);
-    for (uint32_t i = 0; i < header->index.count; i++) {
-        struct policy_index_entry entry;
-        switch (policy_index_find(&blocks[(hash + i) % header->index.count], hash, &entry)) {
-        case INDEX_FOUND:
-            cr_assert_null(
-                policy_open_blob(part, (const char *)c->blob + entry.offset, entry.size));
-            return true;
-        case INDEX_ABSENT:
-            return false;
-        case INDEX_DAMAGED:
-            cr_assert_fail("damaged");
-        case INDEX_NEXT_BLOCK:
-            break;
-        }
-    }
-    return false;
+    const struct policy_index index = {
+        get_block,
+        (void *)c,
+        header->index.count,
+        {.offset = header->whole, .size = (uint32_t)c->size - header->whole}};
+    const char *const names[] = {name, name};
+    struct policy_index_entry entry;
+    cr_assert(policy_index_choose(&index, names, &entry), "damaged");
+    if (entry.size == 0)
+        return false;
+    cr_assert_null(policy_open_blob(part, (const char *)c->blob + entry.offset, entry.size));
+    return true;
 }
 
 /* The front, for programs that the index does not name. */
