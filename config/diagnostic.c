@@ -1,18 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /* Count a finding and hand it to the sink as one clean line. */
 #include "diagnostic.h"
+#include "printable.h"
 
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdio.h>
-
-/* Rules may quote anything; a terminal or a log must not have to suffer it. */
-static void make_printable(char *text)
-{
-    for (; *text != '\0'; text++)
-        if ((unsigned char)*text < ' ' || *text == 0x7f)
-            *text = '?';
-}
 
 void diagnose(struct diagnostics *diagnostics, enum severity severity, struct location at,
               const char *format, ...)

@@ -55,14 +55,14 @@ static void add_rtt(struct advise_evidence *evidence, uint32_t rtt, uint32_t lea
 static void add_connection(struct advise_evidence *evidence, const struct advise_sample *sample,
                            bool first)
 {
-    bool active = sample->unacked > 0 || sample->not_sent > 0;
+    bool active = sample->unacked > 0 || sample->not_sent > 0, filled = is_filled(sample);
 
     evidence->active += active;
     evidence->unread += sample->receive_queue > 0;
     evidence->crammed +=
         sample->receive_queue > 0 && sample->receive_memory >= sample->receive_buffer / 3;
-    evidence->filled += is_filled(sample);
-    evidence->full += is_filled(sample) && sample->send_memory >= sample->send_buffer;
+    evidence->filled += filled;
+    evidence->full += filled && sample->send_memory >= sample->send_buffer;
     evidence->kept_alive += sample->timer == SOCK_DIAG_TIMER_KEEPALIVE;
     if (is_held_back(sample)) {
         evidence->held_back++;

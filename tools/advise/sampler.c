@@ -167,20 +167,12 @@ static bool has_listener(const struct advise_network *network, uint16_t port)
     return (network->listening[port / 8] >> port % 8 & 1) != 0;
 }
 
-static struct flow reversed_flow(const struct flow *flow)
-{
-    struct flow other = {.local_port = flow->remote_port, .remote_port = flow->local_port};
-
-    memcpy(other.local, flow->remote, sizeof other.local);
-    memcpy(other.remote, flow->local, sizeof other.remote);
-    return other;
-}
-
 /* The other end of a connection, if it is on this machine and known. */
 static struct advise_socket *other_end(const struct advise_sampler *sampler,
                                        const struct flow *flow)
 {
-    struct flow other = reversed_flow(flow);
+    struct flow other =
+        flow_between(flow->remote, flow->remote_port, flow->local, flow->local_port, 0);
     struct advise_socket *found = NULL;
 
     if (flow->remote_port != 0)

@@ -246,16 +246,11 @@ static json_t *describe_process(const struct process *process, const struct atta
     return object;
 }
 
-static const char *get_string(const json_t *object, const char *key)
-{
-    return json_string_value(json_object_get(object, key));
-}
-
 /* Why a process that takes new rules has older ones. */
 static const char *live_note(const json_t *live)
 {
     static char note[512];
-    const char *error = get_string(live, "error"), *state = get_string(live, "state");
+    const char *error = json_text_at(live, "error"), *state = json_text_at(live, "state");
     note[0] = '\0';
     if (error != NULL)
         snprintf(note, sizeof note, " (keeps its rules: %s)", error);
@@ -267,7 +262,7 @@ static const char *live_note(const json_t *live)
 static void print_process(const json_t *object)
 {
     const json_t *active = json_object_get(object, "active");
-    const char *untuned = get_string(object, "untuned"), *path = get_string(object, "rules");
+    const char *untuned = json_text_at(object, "untuned"), *path = json_text_at(object, "rules");
     const json_t *live = json_object_get(object, "live");
     bool stale = json_is_true(json_object_get(object, "stale"));
     time_t started = (time_t)json_real_value(json_object_get(object, "started"));
@@ -277,7 +272,7 @@ static void print_process(const json_t *object)
     if (localtime_r(&started, &local) != NULL)
         strftime(when, sizeof when, "%F %T", &local);
     printf("%7d  %-15s  %-9s  %s  %-7s  ", (int)json_integer_value(json_object_get(object, "pid")),
-           get_string(object, "program"), get_string(object, "by"), when,
+           json_text_at(object, "program"), json_text_at(object, "by"), when,
            untuned != NULL        ? "untuned"
            : stale                ? "stale"
            : json_is_object(live) ? "live"
@@ -285,7 +280,7 @@ static void print_process(const json_t *object)
     if (path != NULL)
         printf("%s: ", path);
     for (size_t i = 0; i < json_array_size(active); i++)
-        printf("%s%s", i != 0 ? ", " : "", get_string(json_array_get(active, i), "rule"));
+        printf("%s%s", i != 0 ? ", " : "", json_text_at(json_array_get(active, i), "rule"));
     printf("%s%s\n", untuned != NULL ? untuned : "", live_note(live));
 }
 

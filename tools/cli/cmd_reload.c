@@ -68,18 +68,13 @@ static json_t *live_processes(const json_t *answer)
 /* --- the report --------------------------------------------------------------------------------
  */
 
-static const char *get_string(const json_t *object, const char *key)
-{
-    return json_string_value(json_object_get(object, key));
-}
-
 static size_t count_in_state(const json_t *live, const char *state)
 {
     const json_t *process;
     size_t i, count = 0;
     json_array_foreach(live, i, process)
     {
-        count += strcmp(get_string(process, "state"), state) == 0;
+        count += strcmp(json_text_at(process, "state"), state) == 0;
     }
     return count;
 }
@@ -97,11 +92,11 @@ static void print_report(const json_t *live)
     puts(".");
     json_array_foreach(live, i, process)
     {
-        const char *error = get_string(process, "error");
+        const char *error = json_text_at(process, "error");
         if (error != NULL)
             printf("%7d  %s keeps its rules: %s\n",
                    (int)json_integer_value(json_object_get(process, "pid")),
-                   get_string(process, "program"), error);
+                   json_text_at(process, "program"), error);
     }
 }
 
@@ -126,7 +121,7 @@ static int apply_rules(const json_t *live, size_t first, const char *path)
         words[2] = rules;
         for (size_t i = first; i < count; i++) {
             const json_t *process = json_array_get(live, i);
-            if (strcmp(get_string(process, "rules"), path) != 0)
+            if (strcmp(json_text_at(process, "rules"), path) != 0)
                 continue;
             snprintf(pids[i], sizeof pids[i], "%d",
                      (int)json_integer_value(json_object_get(process, "pid")));
@@ -146,10 +141,10 @@ static int apply_to_open(const json_t *live)
 {
     int status = EXIT_SUCCESS;
     for (size_t i = 0; i < json_array_size(live); i++) {
-        const char *path = get_string(json_array_get(live, i), "rules");
+        const char *path = json_text_at(json_array_get(live, i), "rules");
         bool done = false;
         for (size_t k = 0; k < i && !done; k++)
-            done = strcmp(get_string(json_array_get(live, k), "rules"), path) == 0;
+            done = strcmp(json_text_at(json_array_get(live, k), "rules"), path) == 0;
         if (!done)
             status |= apply_rules(live, i, path);
     }
@@ -214,7 +209,7 @@ const struct command reload_command = {
     .details =
         "Programs whose rule file says live = true, or that were started by socktune run --live, "
         "take new rules while they run: the helper, socktuned, notices changed rule files within "
-        "a second. reload lets it look at once, and says which programs have the rules as they "
+        "a second. reload makes it look at once, and says which programs have the rules as they "
         "are and why others have not. A program takes new rules with its next socket call; its "
         "open sockets keep their options, unless --open is given. Root reloads the rules of all "
         "users' programs, others those of their own. The exit status is 0 if no program keeps "

@@ -11,11 +11,6 @@
 #define TEXT_WIDTH   80
 #define TEXT_SOCKETS 12 /* sockets listed in the text; --json has all */
 
-static const char *get_text(const json_t *object, const char *key)
-{
-    return json_string_value(json_object_get(object, key));
-}
-
 /* Print words, indented behind what stands on the line already, within TEXT_WIDTH columns. */
 static void print_wrapped(const char *text, int indent)
 {
@@ -45,15 +40,15 @@ static void print_finding(const json_t *finding)
                                           [FINDING_WARNING] = COLOUR_YELLOW,
                                           [FINDING_INSTEAD] = COLOUR_GREEN,
                                           [FINDING_NOTE] = COLOUR_DIM};
-    const char *kind = get_text(finding, "kind");
-    const char *advice = get_text(finding, "advice");
+    const char *kind = json_text_at(finding, "kind");
+    const char *advice = json_text_at(finding, "advice");
     enum colour mark = COLOUR_NONE;
 
     for (size_t i = 0; i < sizeof doctor_kind_names / sizeof *doctor_kind_names; i++)
         if (strcmp(kind, doctor_kind_names[i]) == 0)
             mark = colours[i];
     printf("  %s%-8s%s  ", colour(stdout, mark), kind, colour(stdout, COLOUR_NONE));
-    print_wrapped(get_text(finding, "text"), 12);
+    print_wrapped(json_text_at(finding, "text"), 12);
     if (advice) {
         printf("%*s", 12, "-> ");
         print_wrapped(advice, 12);
@@ -67,7 +62,7 @@ static void print_rule(const json_t *rule)
     char place[64];
 
     snprintf(place, sizeof place, ":%d", (int)json_integer_value(json_object_get(rule, "line")));
-    printf("    %s  (%s%s)", get_text(rule, "rule"), get_text(rule, "file"), place);
+    printf("    %s  (%s%s)", json_text_at(rule, "rule"), json_text_at(rule, "file"), place);
     for (size_t i = 0; i < json_array_size(options); i++)
         printf("%s%s", i ? ", " : ": ", json_string_value(json_array_get(options, i)));
     putchar('\n');
@@ -75,8 +70,8 @@ static void print_rule(const json_t *rule)
         const json_t *limit = json_array_get(missed, i);
         char text[512];
 
-        snprintf(text, sizeof text, "by %s, %s %s", get_text(limit, "by"),
-                 get_text(limit, "option"), get_text(limit, "reason"));
+        snprintf(text, sizeof text, "by %s, %s %s", json_text_at(limit, "by"),
+                 json_text_at(limit, "option"), json_text_at(limit, "reason"));
         printf("      ");
         print_wrapped(text, 8);
     }
@@ -89,14 +84,15 @@ static void print_rules(const json_t *rules)
     if (json_array_size(active) == 0)
         return;
     printf("  %zu of the %lld rules of %s are for it:\n", json_array_size(active),
-           (long long)json_integer_value(json_object_get(rules, "total")), get_text(rules, "path"));
+           (long long)json_integer_value(json_object_get(rules, "total")),
+           json_text_at(rules, "path"));
     for (size_t i = 0; i < json_array_size(active); i++)
         print_rule(json_array_get(active, i));
 }
 
 static void print_endpoint(const json_t *endpoint)
 {
-    const char *address = get_text(endpoint, "address");
+    const char *address = json_text_at(endpoint, "address");
     bool brackets = address != NULL && strchr(address, ':') != NULL;
 
     if (address != NULL)
@@ -115,7 +111,7 @@ static void print_sockets(const json_t *sockets, json_int_t others)
         const json_t *one = json_array_get(sockets, i);
 
         printf("    fd %-4d %-5s %-12s ", (int)json_integer_value(json_object_get(one, "fd")),
-               get_text(one, "protocol"), get_text(one, "state"));
+               json_text_at(one, "protocol"), json_text_at(one, "state"));
         print_endpoint(json_object_get(one, "local"));
         printf(" -> ");
         print_endpoint(json_object_get(one, "remote"));
@@ -129,16 +125,17 @@ static void print_sockets(const json_t *sockets, json_int_t others)
 
 static void print_executable(const json_t *executable)
 {
-    const char *path = get_text(executable, "path"), *file = get_text(executable, "file");
-    const char *machine = get_text(executable, "machine");
+    const char *path = json_text_at(executable, "path"), *file = json_text_at(executable, "file");
+    const char *machine = json_text_at(executable, "machine");
 
     if (!file)
         return;
     printf("  %s", file);
     if (machine)
         printf(" (%s, %s%s)", machine,
-               strcmp(get_text(executable, "libc"), "none") == 0 ? "static"
-                                                                 : get_text(executable, "libc"),
+               strcmp(json_text_at(executable, "libc"), "none") == 0
+                   ? "static"
+                   : json_text_at(executable, "libc"),
                json_is_true(json_object_get(executable, "go")) ? ", Go" : "");
     if (json_is_true(json_object_get(executable, "script")))
         printf(" runs the script %s", path);
@@ -164,7 +161,7 @@ void doctor_print_text(const struct doctor_report *report)
 {
     const json_t *root = report->root;
     const json_t *pid = json_object_get(json_object_get(root, "process"), "pid");
-    const char *program = get_text(root, "program");
+    const char *program = json_text_at(root, "program");
     const char *slash = pid ? strrchr(program, '/') : NULL;
     enum colour mark = report->obstructed ? COLOUR_RED
                        : report->unsure   ? COLOUR_YELLOW

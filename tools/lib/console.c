@@ -42,6 +42,11 @@ json_t *json_text(const char *text)
     return value;
 }
 
+const char *json_text_at(const json_t *object, const char *key)
+{
+    return json_string_value(json_object_get(object, key));
+}
+
 json_t *json_versioned(json_t *value)
 {
     json_t *document = json_pack("{s:i}", "version", JSON_VERSION);

@@ -23,6 +23,9 @@ const char *plural(size_t count);
  * bytes: in what is not UTF-8, all but ASCII is shown as `?`. NULL when memory ends. */
 json_t *json_text(const char *text);
 
+/* The string at a key of an object; NULL if there is none. Borrowed. */
+const char *json_text_at(const json_t *object, const char *key);
+
 /* The version that each JSON document of the command and of the helper begins with. It grows when a
  * member gets another meaning or goes. */
 enum { JSON_VERSION = 1 };

@@ -6,14 +6,19 @@
 #include <stddef.h>
 #include <string.h>
 
+struct flow flow_between(const uint8_t local[16], uint16_t local_port, const uint8_t remote[16],
+                         uint16_t remote_port, uint16_t family)
+{
+    struct flow flow = {.local_port = local_port, .remote_port = remote_port, .family = family};
+    memcpy(flow.local, local, sizeof flow.local);
+    memcpy(flow.remote, remote, sizeof flow.remote);
+    return flow;
+}
+
 struct flow flow_of_record(const struct record *record)
 {
-    struct flow flow = {.local_port = record->local_port,
-                        .remote_port = record->remote_port,
-                        .family = record->family};
-    memcpy(flow.local, record->local, sizeof flow.local);
-    memcpy(flow.remote, record->remote, sizeof flow.remote);
-    return flow;
+    return flow_between(record->local, record->local_port, record->remote, record->remote_port,
+                        record->family);
 }
 
 bool flow_has_ends_of(const struct flow *flow, const struct flow *other)

@@ -23,6 +23,9 @@ struct flow {
 };
 _Static_assert(sizeof(struct flow) == 38, "no padding");
 
+struct flow flow_between(const uint8_t local[16], uint16_t local_port, const uint8_t remote[16],
+                         uint16_t remote_port, uint16_t family);
+
 /* The flow that a record (preload/wire/ring.h) tells of. */
 struct flow flow_of_record(const struct record *record);
 

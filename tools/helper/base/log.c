@@ -6,6 +6,7 @@
 #include "log.h"
 #include "clock.h"
 #include "log_limit.h"
+#include "printable.h"
 
 #include <stdarg.h>
 #include <stdio.h>
@@ -34,10 +35,7 @@ write_line(int priority, const char *format, va_list arguments)
 {
     char line[512];
     vsnprintf(line, sizeof line, format, arguments);
-    /* Names come from programs: a line stays a line. */
-    for (char *at = line; *at != 0; at++)
-        if ((unsigned char)*at < ' ' || *at == 0x7f)
-            *at = '?';
+    make_printable(line); /* names come from programs: a line stays a line */
     if (is_journal())
         fprintf(stderr, "<%d>%s\n", priority, line);
     else

@@ -7,6 +7,7 @@
  */
 #include "report_ring.h"
 #include "policy.h"
+#include "printable.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -90,9 +91,7 @@ static void *map_shared(int fd, size_t size, int protection, size_t offset)
 static void end_name(char *name, size_t size)
 {
     name[size - 1] = '\0';
-    for (char *c = name; *c != '\0'; c++)
-        if ((unsigned char)*c < ' ' || *c == 0x7f)
-            *c = '?';
+    make_printable(name);
 }
 
 static const char *copy_names(struct report_ring *ring)

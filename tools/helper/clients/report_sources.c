@@ -7,6 +7,7 @@
 #include "clock.h"
 #include "log.h"
 #include "policy.h"
+#include "printable.h"
 #include "report_ring.h"
 
 #include <dirent.h>
@@ -168,22 +169,8 @@ static void take_options(const struct attach_channel *names, const struct attach
 
 static void copy_program(char to[ATTACH_CHANNEL_NAME_SIZE], const char *from)
 {
-    size_t i = 0;
-    for (; from[i] != '\0'; i++)
-        to[i] = (char)((unsigned char)from[i] < ' ' || from[i] == 0x7f ? '?' : from[i]);
-    if (i == 0)
-        to[i++] = '?';
-    to[i] = '\0';
-}
-
-static struct flow flow_of_report(const struct attach_report *report)
-{
-    struct flow flow = {.local_port = report->local_port,
-                        .remote_port = report->remote_port,
-                        .family = report->family};
-    memcpy(flow.local, report->local, sizeof flow.local);
-    memcpy(flow.remote, report->remote, sizeof flow.remote);
-    return flow;
+    strcpy(to, from[0] != '\0' ? from : "?");
+    make_printable(to);
 }
 
 /* The connection, tracked and confirmed; NULL if it may not be tracked, or is over already. */
@@ -207,7 +194,8 @@ static struct connection *open_connection(struct report_source *source,
                     ? ""
                     : peer_classes_find(&parts->config->peers, report->remote),
         .owner = &group->owner,
-        .flow = flow_of_report(report),
+        .flow = flow_between(report->local, report->local_port, report->remote, report->remote_port,
+                             report->family),
         .ifindex = report->interface,
         .pid = (pid_t)report->pid,
         .uid = report->uid,

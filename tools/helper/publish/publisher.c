@@ -7,6 +7,7 @@
 #include "publisher.h"
 #include "clock.h"
 #include "log.h"
+#include "printable.h"
 #include "published.h"
 #include "published_memory.h"
 #include "rule_watcher.h"
@@ -174,9 +175,7 @@ static void note_broken(struct rule_set *set, const char *error)
     if (set->state == PUBLISHING_BROKEN && strcmp(set->error, error) == 0)
         return;
     snprintf(set->error, sizeof set->error, "%s", error);
-    for (char *at = set->error; *at != '\0'; at++)
-        if ((unsigned char)*at < ' ' || *at == 0x7f)
-            *at = '?';
+    make_printable(set->error);
     set->owner->publisher->counts.broken++;
     helper_log_user(LOG_WARNING, set->owner->uid, "user %u: running programs keep their rules: %s",
                     (unsigned)set->owner->uid, set->error);
