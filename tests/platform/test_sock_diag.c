@@ -183,11 +183,49 @@ Test(sock_diag, first_path_of_mptcp_is_tcp_with_the_same_ends)
 /* --- looking up --------------------------------------------------------------------------------
  */
 
+/* Send a request and take each socket of its answer; of a dump, all of them. */
+static void exchange(int fd, const struct nlmsghdr *request, bool dump,
+                     void (*take)(void *context, const struct nlmsghdr *header), void *context)
+{
+    bool more = true;
+
+    cr_assert_eq(send(fd, request, request->nlmsg_len, 0), (ssize_t)request->nlmsg_len);
+    while (more) {
+        char bytes[32768] __attribute__((aligned(8)));
+        int left = (int)recv(fd, bytes, sizeof bytes, 0);
+        const struct nlmsghdr *header = (const void *)bytes;
+
+        cr_assert(left > 0, "%s", strerror(errno));
+        more = dump;
+        for (; NLMSG_OK(header, (unsigned)left); header = NLMSG_NEXT(header, left)) {
+            if (header->nlmsg_type == NLMSG_DONE || header->nlmsg_type == NLMSG_ERROR)
+                more = false;
+            else
+                take(context, header);
+        }
+    }
+}
+
+struct wanted {
+    uint16_t port;
+    int interface; /* out */
+};
+
+static void note_interface(void *context, const struct nlmsghdr *header)
+{
+    const struct inet_diag_msg *message = NLMSG_DATA(header);
+    struct wanted *wanted = context;
+
+    if (ntohs(message->id.idiag_sport) == wanted->port)
+        wanted->interface = (int)message->id.idiag_if;
+}
+
 /* Ask for the socket with these IPv4 ends, for all sockets that look so (dump), or for one. Returns
  * the idiag_if of the answer that has the local port, or -1: there is none. */
 static int ask(uint16_t local_port, uint16_t remote_port, unsigned interface, bool dump)
 {
-    int fd = open_ends(0, 0), found = -1;
+    struct wanted wanted = {local_port, -1};
+    int fd = open_ends(0, 0);
     struct {
         struct nlmsghdr header;
         struct inet_diag_req_v2 request;
@@ -203,27 +241,10 @@ static int ask(uint16_t local_port, uint16_t remote_port, unsigned interface, bo
                                   .idiag_dst = {htonl(INADDR_LOOPBACK)},
                                   .idiag_if = interface,
                                   .idiag_cookie = {INET_DIAG_NOCOOKIE, INET_DIAG_NOCOOKIE}}}};
-    bool more = true;
 
-    cr_assert_eq(send(fd, &asked, sizeof asked, 0), (ssize_t)sizeof asked);
-    while (more) {
-        char bytes[32768] __attribute__((aligned(8)));
-        int left = (int)recv(fd, bytes, sizeof bytes, 0);
-        const struct nlmsghdr *header = (const void *)bytes;
-
-        cr_assert(left > 0, "%s", strerror(errno));
-        more = dump;
-        for (; NLMSG_OK(header, (unsigned)left); header = NLMSG_NEXT(header, left)) {
-            const struct inet_diag_msg *message = NLMSG_DATA(header);
-
-            if (header->nlmsg_type == NLMSG_DONE || header->nlmsg_type == NLMSG_ERROR)
-                more = false;
-            else if (ntohs(message->id.idiag_sport) == local_port)
-                found = (int)message->id.idiag_if;
-        }
-    }
+    exchange(fd, &asked.header, dump, note_interface, &wanted);
     close(fd);
-    return found;
+    return wanted.interface;
 }
 
 Test(sock_diag, a_bound_socket_is_found_by_its_interface_only)
@@ -246,12 +267,31 @@ Test(sock_diag, a_bound_socket_is_found_by_its_interface_only)
     close(pair[1]);
 }
 
-/* The bits of the families (1: IPv4, 2: IPv6) of which the older request shows the listeners at
- * these ports, with their tcp_info. */
+struct listeners_shown {
+    uint16_t port4, port6;
+    unsigned families; /* out: 1: IPv4, 2: IPv6 */
+};
+
+/* Answers without a tcp_info do not count. */
+static void note_listener(void *context, const struct nlmsghdr *header)
+{
+    const struct inet_diag_msg *message = NLMSG_DATA(header);
+    struct listeners_shown *shown = context;
+    uint16_t port = ntohs(message->id.idiag_sport);
+
+    if (header->nlmsg_len < NLMSG_LENGTH(sizeof *message) + 100)
+        return;
+    if (message->idiag_family == AF_INET && port == shown->port4)
+        shown->families |= 1;
+    if (message->idiag_family == AF_INET6 && port == shown->port6)
+        shown->families |= 2;
+}
+
+/* The families of which the older request shows the listeners at these ports. */
 static unsigned families_shown(uint16_t port4, uint16_t port6)
 {
+    struct listeners_shown shown = {port4, port6, 0};
     int fd = open_ends(0, 0);
-    unsigned shown = 0;
     struct {
         struct nlmsghdr header;
         struct inet_diag_req request;
@@ -260,29 +300,10 @@ static unsigned families_shown(uint16_t port4, uint16_t port6)
                           .nlmsg_flags = NLM_F_REQUEST | NLM_F_DUMP},
                .request = {.idiag_states = 1 << 10, /* LISTEN */
                            .idiag_ext = 1 << (INET_DIAG_INFO - 1)}};
-    bool more = true;
 
-    cr_assert_eq(send(fd, &asked, sizeof asked, 0), (ssize_t)sizeof asked);
-    while (more) {
-        char bytes[32768] __attribute__((aligned(8)));
-        int left = (int)recv(fd, bytes, sizeof bytes, 0);
-        const struct nlmsghdr *header = (const void *)bytes;
-
-        cr_assert(left > 0, "%s", strerror(errno));
-        for (; NLMSG_OK(header, (unsigned)left); header = NLMSG_NEXT(header, left)) {
-            const struct inet_diag_msg *message = NLMSG_DATA(header);
-
-            more = header->nlmsg_type != NLMSG_DONE && header->nlmsg_type != NLMSG_ERROR;
-            if (!more || header->nlmsg_len < NLMSG_LENGTH(sizeof *message) + 100)
-                continue;
-            if (message->idiag_family == AF_INET && ntohs(message->id.idiag_sport) == port4)
-                shown |= 1;
-            if (message->idiag_family == AF_INET6 && ntohs(message->id.idiag_sport) == port6)
-                shown |= 2;
-        }
-    }
+    exchange(fd, &asked.header, true, note_listener, &shown);
     close(fd);
-    return shown;
+    return shown.families;
 }
 
 Test(sock_diag, the_older_request_dumps_both_families_at_once)

@@ -23,6 +23,7 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "support"))
 # pylint: disable=wrong-import-position
 import kernel  # noqa: E402
 import policy_cache  # noqa: E402
+from attached import Cgroup, needs_attach  # noqa: E402
 from host import Host  # noqa: E402
 from requirements import needs_root, program  # noqa: E402,F401  pylint: disable=unused-import
 from started import (  # noqa: E402,F401  pylint: disable=unused-import
@@ -113,6 +114,19 @@ def start(build, directory):
     yield run
     for one in reversed(programs):
         one.stop()
+
+
+@pytest.fixture(scope="module")
+def attachable():
+    """Skips tests where rules cannot be attached."""
+    return needs_attach()
+
+
+@pytest.fixture
+def cgroup():
+    """A cgroup of the test's own."""
+    with Cgroup() as one:
+        yield one
 
 
 @pytest.fixture(params=["preload", "supervise"])

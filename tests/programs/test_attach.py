@@ -12,7 +12,7 @@ import subprocess
 import time
 
 import pytest
-from attached import SOCKTUNE, Cgroup, mount_point, needs_attach, status
+from attached import SOCKTUNE, mount_point, status
 from conftest import ROOT, kernel, program
 
 pytestmark = pytest.mark.usefixtures("attachable")
@@ -57,17 +57,6 @@ for line in sys.stdin:
         "address": one.getsockname()[0]}
         for role, one in roles.items()} for name, roles in ends.items()}), flush=True)
 """
-
-
-@pytest.fixture(scope="module")
-def attachable():
-    return needs_attach()
-
-
-@pytest.fixture
-def cgroup():
-    with Cgroup() as one:
-        yield one
 
 
 @pytest.fixture

@@ -14,7 +14,7 @@ import tempfile
 
 import pytest
 import socktuned
-from attached import SOCKTUNE, Cgroup, needs_attach
+from attached import SOCKTUNE
 from kernel import until
 
 pytestmark = pytest.mark.usefixtures("attachable")
@@ -64,17 +64,6 @@ for line in sys.stdin:
     listener_name = listener.getsockname() if what != "refused" else None
     print("done", flush=True)
 """
-
-
-@pytest.fixture(scope="module")
-def attachable():
-    return needs_attach()
-
-
-@pytest.fixture
-def cgroup():
-    with Cgroup() as one:
-        yield one
 
 
 @pytest.fixture

@@ -11,7 +11,6 @@ import pytest
 import socktuned
 from conftest import needs_root
 from forger import LiveProgram, ROOM
-from started import BUILD, preloaded
 
 RULES = 'live = true;\nrules = ( {{ name = "{}"; set = {{ TCP_NODELAY = true; }}; report = true; }} );\n'
 
@@ -49,9 +48,10 @@ def until_named(program, name):
                  lambda: f"a policy with {name}: {program.policy}")
 
 
-def reload(helper, *flags):
-    return subprocess.run([BUILD / "socktune", "reload", *flags], capture_output=True, text=True,
-                          timeout=20, check=False, env=preloaded(None, None, **helper.environment))
+@pytest.fixture
+def reload(socktune):
+    """Run socktune reload: reload(helper, flag...)."""
+    return lambda helper, *flags: socktune("reload", *flags, env=helper.environment)
 
 
 def test_changed_rules_are_published(helper, rules):
@@ -102,7 +102,7 @@ def test_files_of_a_directory_and_links_to_one(helper, tmp_path):
     until_named(program, "two")
 
 
-def test_broken_rules_are_not_published(helper, rules):
+def test_broken_rules_are_not_published(helper, reload, rules):
     program = register(helper, rules)
     until_named(program, "first")
     before = program.generation
@@ -118,7 +118,7 @@ def test_broken_rules_are_not_published(helper, rules):
     until_named(program, "mended")
 
 
-def test_a_reload_tells_what_came_of_it(helper, rules):
+def test_a_reload_tells_what_came_of_it(helper, reload, rules):
     nobody = reload(helper)
     assert nobody.returncode == 1 and "live = true" in nobody.stderr
     program = register(helper, rules)
@@ -137,7 +137,7 @@ def test_a_reload_tells_what_came_of_it(helper, rules):
     assert refused.returncode == 1 and "forged keeps its rules: the rules are too large" in refused.stdout
 
 
-def test_a_storm_leaves_the_last_rules(helper, rules):
+def test_a_storm_leaves_the_last_rules(helper, reload, rules):
     program = register(helper, rules)
     for i in range(100):
         rules.write_text(RULES.format(f"storm{i:03}"), encoding="ascii")
@@ -199,7 +199,7 @@ def test_rules_that_the_user_may_not_read(helper, tmp_path):
             thief.kill()
 
 
-def test_a_program_that_scribbles_over_its_memory(helper, rules):
+def test_a_program_that_scribbles_over_its_memory(helper, reload, rules):
     liar, honest = register(helper, rules, name="liar"), register(helper, rules, name="honest")
     until_named(liar, "first")
     for i in range(20):

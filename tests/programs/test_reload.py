@@ -7,7 +7,7 @@ import time
 import kernel
 import pytest
 import socktuned
-from started import BUILD, preloaded
+from started import BUILD
 
 RULES = """live = true;
 program = "python3*";
@@ -65,40 +65,41 @@ def rules(tmp_path):
     return path
 
 
-def socktune(helper, *arguments):
-    return subprocess.run([BUILD / "socktune", *map(str, arguments)], capture_output=True, text=True,
-                          timeout=20, check=False, env=preloaded(None, None, **helper.environment))
+@pytest.fixture
+def command(socktune, helper):
+    """Run the socktune command with this helper: command("reload")."""
+    return lambda *arguments: socktune(*arguments, env=helper.environment)
 
 
-def ps(helper, pid):
-    found, = (one for one in json.loads(socktune(helper, "ps", "--json").stdout)["processes"]
+def ps(command, pid):
+    found, = (one for one in json.loads(command("ps", "--json").stdout)["processes"]
               if one["pid"] == pid)
     return found
 
 
-def test_a_changed_file_reaches_a_running_program(start, helper, rules):
+def test_a_changed_file_reaches_a_running_program(start, helper, rules, command):
     asked = Asked(start, rules, helper)
     assert asked.ask() == 3
-    kernel.until(lambda: (ps(helper, asked.program.pid)["live"] or {}).get("state") == "current")
+    kernel.until(lambda: (ps(command, asked.program.pid)["live"] or {}).get("state") == "current")
     rules.write_text(RULES % 5, encoding="ascii")
     asked.until(5)
     assert asked.ask("fork") == 5
-    row = ps(helper, asked.program.pid)
+    row = ps(command, asked.program.pid)
     assert (row["live"]["state"], row["stale"]) == ("current", False)
 
 
-def test_reload_tells_and_open_sockets_follow(start, helper, rules):
+def test_reload_tells_and_open_sockets_follow(start, helper, rules, command):
     asked = Asked(start, rules, helper)
     assert asked.ask() == 3
-    kernel.until(lambda: "1 program takes" in socktune(helper, "reload").stdout)
+    kernel.until(lambda: "1 program takes" in command("reload").stdout)
     rules.write_text(RULES % 6, encoding="ascii")
-    result = socktune(helper, "reload", "--open")
+    result = command("reload", "--open")
     assert result.returncode == 0, result.stdout + result.stderr
     assert "1 takes them with the next socket call" in result.stdout
     listener, = (one for one in asked.program.tcp() if one.listens)
     assert f"127.0.0.1:{listener.local[1]}" in result.stdout, result.stdout
     assert asked.ask() == 6  # at its very next call
-    assert socktune(helper, "reload").stdout == (
+    assert command("reload").stdout == (
         "1 program takes new rules: 1 has the rules as they are.\n")
 
 
@@ -118,14 +119,14 @@ def test_a_helper_that_is_restarted_goes_on(start, free_port, rules, tmp_path):
         second.stop()
 
 
-def test_a_program_that_is_not_live_keeps_its_rules(start, helper, rules):
+def test_a_program_that_is_not_live_keeps_its_rules(start, helper, rules, command):
     rules.write_text((RULES % 3).replace("live = true;\n", ""), encoding="ascii")
     asked = Asked(start, rules, helper)
     assert asked.ask() == 3
     rules.write_text(RULES % 5, encoding="ascii")
-    assert "no running program" in socktune(helper, "reload").stderr
+    assert "no running program" in command("reload").stderr
     assert asked.ask() == 3
-    row = ps(helper, asked.program.pid)
+    row = ps(command, asked.program.pid)
     assert (row["live"], row["stale"]) == (None, True)
 
 
