@@ -21,7 +21,6 @@ static struct arena_block *block_add(struct arena *arena, size_t size)
 {
     size_t room = size > BLOCK_SIZE ? size : BLOCK_SIZE;
     struct arena_block *block = calloc(1, sizeof *block + room);
-
     if (block == NULL)
         longjmp(arena->out_of_memory, 1);
     block->size = room;
@@ -34,7 +33,6 @@ void *arena_alloc(struct arena *arena, size_t size)
 {
     struct arena_block *block = arena->blocks;
     size_t rounded = (size + alignof(max_align_t) - 1) & ~(alignof(max_align_t) - 1);
-
     if (block == NULL || block->size - block->used < rounded)
         block = block_add(arena, rounded);
     block->used += rounded;
@@ -44,7 +42,6 @@ void *arena_alloc(struct arena *arena, size_t size)
 char *arena_copy(struct arena *arena, const char *text, size_t length)
 {
     char *copy = arena_alloc(arena, length + 1);
-
     memcpy(copy, text, length);
     return copy;
 }
@@ -54,7 +51,6 @@ char *arena_print(struct arena *arena, const char *format, ...)
     va_list arguments;
     char *text;
     int length;
-
     va_start(arguments, format);
     length = vsnprintf(NULL, 0, format, arguments);
     va_end(arguments);
@@ -68,7 +64,6 @@ char *arena_print(struct arena *arena, const char *format, ...)
 void *arena_grow(struct arena *arena, void *items, size_t count, size_t size)
 {
     void *grown;
-
     /* Room doubles whenever the count reaches a power of two, so it need not be stored. */
     if (count != 0 && (count & (count - 1)) != 0)
         return items;
@@ -81,7 +76,6 @@ void *arena_grow(struct arena *arena, void *items, size_t count, size_t size)
 void arena_free(struct arena *arena)
 {
     struct arena_block *next;
-
     for (struct arena_block *block = arena->blocks; block != NULL; block = next) {
         next = block->next;
         free(block);

@@ -20,10 +20,8 @@
 const struct setting *find_setting(const struct rule *rule, int level, int optname)
 {
     struct setting_target targets[SETTING_TARGETS_MAX];
-
     for (size_t i = 0; i < rule->setting_count; i++) {
         size_t count = setting_targets(&rule->settings[i], targets);
-
         for (size_t t = 0; t < count && rule->settings[i].mode != MODE_IGNORE; t++)
             if (targets[t].level == level && targets[t].optname == optname)
                 return &rule->settings[i];
@@ -36,7 +34,6 @@ void read_sysctl(const struct checker *checker, const char *name, char *text, si
     const char *root = checker->context->sysctl_root;
     char path[512];
     FILE *file;
-
     text[0] = '\0';
     snprintf(path, sizeof path, "%s/%s", root != NULL ? root : "/proc/sys", name);
     file = fopen(path, "re");
@@ -52,7 +49,6 @@ bool has_sysctl(const struct checker *checker, const char *directory, const char
 {
     const char *root = checker->context->sysctl_root;
     char path[512];
-
     snprintf(path, sizeof path, "%s/%s/%s", root != NULL ? root : "/proc/sys", directory, name);
     return access(path, F_OK) == 0;
 }
@@ -98,7 +94,6 @@ unsigned meant_roles(const struct rule *rule)
 static bool check_shadow(const struct checker *checker, size_t index)
 {
     const struct rule *rules = checker->ruleset->rules;
-
     for (size_t i = 0; i < index; i++) {
         if (!rules[i].final || !rule_covers(&rules[i], &rules[index]))
             continue;
@@ -115,10 +110,8 @@ static bool check_shadow(const struct checker *checker, size_t index)
 static bool gives_all(const struct rule *later, const struct rule *earlier)
 {
     struct setting_target targets[SETTING_TARGETS_MAX];
-
     for (size_t s = 0; s < earlier->setting_count; s++) {
         size_t count = setting_targets(&earlier->settings[s], targets);
-
         if (earlier->settings[s].mode == MODE_IGNORE)
             return false;
         for (size_t t = 0; t < count; t++)
@@ -132,7 +125,6 @@ static void check_overridden(const struct checker *checker, size_t index)
 {
     const struct rule *rules = checker->ruleset->rules;
     const struct rule *rule = &rules[index];
-
     if (rule->setting_count == 0 || rule->final || rule->report)
         return;
     for (size_t i = index + 1; i < checker->ruleset->rule_count; i++) {
@@ -184,7 +176,6 @@ static bool check_meaning(const struct checker *checker, const struct rule *rule
 {
     const struct option *option = setting->option;
     char has[64], wants[64];
-
     if ((option->families & rule->families) == 0 || (option->protocols & rule->protocols) == 0) {
         warn(checker, setting->at, "%s: it does not exist for sockets of the rule's %s",
              option->name, (option->families & rule->families) == 0 ? "family" : "protocol");
@@ -204,7 +195,6 @@ static void check_transport_role(const struct checker *checker, const struct rul
                                  const struct setting *setting)
 {
     unsigned roles = rule->roles & (ROLE_CONNECT | ROLE_LISTEN);
-
     if (setting->option->kind == KIND_TRANSPORT && roles != (ROLE_CONNECT | ROLE_LISTEN))
         warn(checker, setting->at,
              "transport: it is not known yet, when a socket is made, whether it will connect or "
@@ -222,7 +212,6 @@ static void check_transport(const struct checker *checker, const struct rule *ru
                             const struct setting *setting)
 {
     const struct setting *transport = find_setting(rule, LEVEL_SOCKTUNE, SOCKTUNE_TRANSPORT);
-
     if (transport != NULL && transport != setting && (setting->option->protocols & PROTOCOL_TCP) &&
         !(setting->option->protocols & PROTOCOL_MPTCP))
         warn(checker, setting->at,
@@ -238,7 +227,6 @@ static void check_reach(const struct checker *checker, const struct rule *rule, 
 {
     struct setting_target targets[SETTING_TARGETS_MAX];
     struct rule accepting = *rule;
-
     accepting.roles = rule->roles & ROLE_ACCEPT;
     setting_targets(setting, targets);
     if ((setting->option->roles & rule_roles(&accepting)) == 0 || setting->mode == MODE_IGNORE)
@@ -259,7 +247,6 @@ static void check_require(const struct checker *checker, const struct rule *rule
     const unsigned failing =
         PHASE_BIT(PHASE_BIND) | PHASE_BIT(PHASE_CONNECT) | PHASE_BIT(PHASE_LISTEN);
     struct setting_target targets[SETTING_TARGETS_MAX];
-
     setting_targets(setting, targets);
     if (rule->require && setting->mode != MODE_IGNORE &&
         (target_phases(rule, criteria, setting, &targets[0]) & failing) == 0)
@@ -285,7 +272,6 @@ static void check_ignore(const struct checker *checker, const struct rule *rule,
 static const char *needed_capability(const struct setting *setting)
 {
     int64_t number;
-
     switch (setting->option->privilege) {
     case PRIVILEGE_NET_ADMIN:
         return "CAP_NET_ADMIN";
@@ -306,7 +292,6 @@ static const char *needed_capability(const struct setting *setting)
 static void check_privilege(const struct checker *checker, const struct setting *setting)
 {
     const char *capability = needed_capability(setting);
-
     if (setting->mode != MODE_IGNORE && !checker->context->privileged && capability != NULL)
         warn(checker, setting->at, "%s = %s needs %s: programs without it go without the option",
              setting->option->name, setting->text, capability);
@@ -315,7 +300,6 @@ static void check_privilege(const struct checker *checker, const struct setting 
 static bool read_version(const char *text, unsigned *version)
 {
     unsigned major, minor;
-
     if (sscanf(text, "%u.%u", &major, &minor) != 2)
         return false;
     *version = major * 1000 + minor;
@@ -327,7 +311,6 @@ static void check_kernel(const struct checker *checker, const struct setting *se
     const char *release = checker->context->kernel;
     struct utsname system;
     unsigned here, since;
-
     if (release == NULL)
         release = uname(&system) == 0 ? system.release : "";
     if (read_version(release, &here) && read_version(setting->option->since, &since) &&
@@ -361,7 +344,6 @@ static void check_rule(const struct checker *checker, size_t index)
 {
     const struct rule *rule = &checker->ruleset->rules[index];
     unsigned criteria = rule_criteria(checker->ruleset, index);
-
     check_purpose(checker, rule);
     check_every_program(checker, rule);
     check_never(checker, rule);
@@ -377,7 +359,6 @@ void ruleset_check(const struct ruleset *ruleset, const struct check_context *co
                    struct diagnostics *diagnostics)
 {
     const struct checker checker = {ruleset, context, diagnostics};
-
     check_files(&checker);
     for (size_t i = 0; i < ruleset->rule_count; i++)
         check_rule(&checker, i);

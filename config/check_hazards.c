@@ -54,7 +54,6 @@ static bool is_client_first(unsigned port)
 static bool only_client_first(const struct port_list *list)
 {
     bool includes = false;
-
     for (size_t i = 0; i < list->count; i++) {
         if (list->items[i].negate)
             continue;
@@ -97,12 +96,10 @@ void check_hazards(const struct checker *checker, const struct rule *rule,
 {
     const struct option *option = setting->option;
     int64_t number;
-
     if (!value_number(option, setting->value.bytes, setting->value.length, &number))
         return;
     for (size_t i = 0; i < sizeof hazards / sizeof hazards[0]; i++) {
         const struct hazard *hazard = &hazards[i];
-
         if (hazard->level == option->level && hazard->optname == option->optname &&
             (hazard->roles & rule_roles(rule)) != 0 && is_harmful(hazard, setting->mode, number) &&
             !is_excused(rule, hazard->unless, number))
@@ -127,11 +124,9 @@ static bool is_for(const struct rule *rule, const char *program)
 {
     const struct pattern_list *list = &rule->programs[MATCHER_PROGRAM];
     bool included = !includes_pattern(list);
-
     for (size_t i = 0; i < list->count; i++) {
         const char *slash = strrchr(list->items[i].text, '/');
         const char *glob = slash != NULL ? slash + 1 : list->items[i].text;
-
         if (fnmatch(glob, program, 0) == 0 && list->items[i].negate)
             return false;
         included = included || fnmatch(glob, program, 0) == 0;

@@ -15,7 +15,6 @@
 static const char *other_file(DIR *directory)
 {
     struct dirent *entry;
-
     while ((entry = readdir(directory)) != NULL)
         if (entry->d_name[0] != '.' && !policy_is_rule_file(entry->d_name))
             return entry->d_name;
@@ -27,7 +26,6 @@ static void check_directory(const struct checker *checker)
     const char *path = checker->ruleset->name;
     DIR *directory = opendir(path);
     const char *other = directory != NULL ? other_file(directory) : NULL;
-
     if (other != NULL)
         warn(
             checker, ((struct location){path, 0}),
@@ -44,7 +42,6 @@ static void check_directory(const struct checker *checker)
 void check_files(const struct checker *checker)
 {
     const struct ruleset *ruleset = checker->ruleset;
-
     for (size_t i = 0; i < ruleset->joined_count; i++)
         warn(checker, ruleset->joined[i].at,
              "%s %s: strings side by side are one string: is a comma missing between them?",
@@ -96,7 +93,6 @@ static unsigned families_of_prefixes(const struct prefix_list *list)
 {
     unsigned families = 0;
     bool includes = false;
-
     for (size_t i = 0; i < list->count; i++) {
         if (list->items[i].negate)
             continue;
@@ -110,7 +106,6 @@ static unsigned families_of_prefixes(const struct prefix_list *list)
 static bool only_version(const struct prefix_list *list, bool v4)
 {
     bool includes = false;
-
     for (size_t i = 0; i < list->count; i++) {
         if (list->items[i].negate)
             continue;
@@ -126,7 +121,6 @@ static bool is_unspecified(const struct policy_prefix *prefix)
 {
     static const uint8_t none[16];
     unsigned first = prefix->v4 ? 12 : 0;
-
     return !prefix->negate && prefix->length == 128 &&
            memcmp(prefix->address + first, none, sizeof none - first) == 0;
 }
@@ -152,7 +146,6 @@ static void check_unspecified(const struct checker *checker, const char *name,
 static void check_local(const struct checker *checker, const struct rule *rule)
 {
     bool includes = false;
-
     for (size_t i = 0; i < rule->local.count; i++) {
         if (is_multicast(&rule->local.items[i]) || is_unspecified(&rule->local.items[i]))
             return;
@@ -186,7 +179,6 @@ static void check_addresses(const struct checker *checker, const struct rule *ru
 static bool ports_left(const struct port_list *list)
 {
     bool includes = false;
-
     for (size_t i = 0; i < list->count; i++) {
         bool excluded = list->items[i].negate;
         includes = includes || !excluded;
@@ -202,7 +194,6 @@ static bool ports_left(const struct port_list *list)
 static bool prefixes_left(const struct prefix_list *list)
 {
     bool includes = false;
-
     for (size_t i = 0; i < list->count; i++) {
         bool excluded = list->items[i].negate;
         includes = includes || !excluded;
@@ -245,7 +236,6 @@ static struct location remote_at(const struct rule *rule)
 static void check_criteria(const struct checker *checker, const struct rule *rule)
 {
     unsigned roles = meant_roles(rule);
-
     if (has_remote(rule) && roles == ROLE_LISTEN)
         warn(checker, remote_at(rule),
              "rule \"%s\" never matches: a listener has no remote address", rule->name);
@@ -264,7 +254,6 @@ static void check_criteria(const struct checker *checker, const struct rule *rul
 static bool only_server_ports(const struct port_list *list)
 {
     bool includes = false;
-
     for (size_t i = 0; i < list->count; i++) {
         if (list->items[i].negate)
             continue;

@@ -25,7 +25,6 @@ static int64_t sysctl_number(const struct checker *checker, const char *name, in
 {
     char text[64], *end;
     int64_t number;
-
     read_sysctl(checker, name, text, sizeof text);
     number = strtoll(text, &end, 10);
     return end != text ? number : otherwise;
@@ -37,7 +36,6 @@ static void check_cap(const struct checker *checker, const struct setting *setti
                       const char *sysctl, const char *name, const char *otherwise)
 {
     int64_t most = sysctl_number(checker, sysctl, INT64_MAX), number;
-
     if (number_of(setting, &number) && number > most)
         warn(checker, setting->at,
              "%s = %s is above %s, %" PRId64 ", to which the kernel cuts it down: raise that%s",
@@ -56,7 +54,6 @@ static int64_t last_sysctl_number(const struct checker *checker, const char *nam
 {
     char text[64], *end, *rest = text;
     int64_t number = otherwise;
-
     read_sysctl(checker, name, text, sizeof text);
     for (int64_t next = strtoll(rest, &end, 10); end != rest; next = strtoll(rest, &end, 10)) {
         number = next;
@@ -71,7 +68,6 @@ static void check_autotuning(const struct checker *checker, const struct rule *r
                              const struct setting *setting, const char *sysctl, int64_t lock)
 {
     int64_t locked, number;
-
     if (!speaks_tcp(rule) ||
         (number_of(find_setting(rule, SOL_SOCKET, SO_BUF_LOCK), &locked) && (locked & lock) == 0) ||
         (number_of(setting, &number) &&
@@ -125,7 +121,6 @@ static int64_t keepalive(const struct checker *checker, const struct rule *rule,
                          const char *sysctl, int64_t usual)
 {
     int64_t number;
-
     if (number_of(find_setting(rule, IPPROTO_TCP, optname), &number))
         return number;
     return sysctl_number(checker, sysctl, usual);
@@ -134,7 +129,6 @@ static int64_t keepalive(const struct checker *checker, const struct rule *rule,
 static bool turns_keepalive_on(const struct rule *rule)
 {
     int64_t on;
-
     return number_of(find_setting(rule, SOL_SOCKET, SO_KEEPALIVE), &on) && on != 0;
 }
 
@@ -143,7 +137,6 @@ static void check_user_timeout(const struct checker *checker, const struct rule 
                                const struct setting *setting)
 {
     int64_t timeout, idle, interval, count, end;
-
     if (!number_of(setting, &timeout) || timeout == 0 ||
         (!turns_keepalive_on(rule) && find_setting(rule, IPPROTO_TCP, TCP_KEEPCNT) == NULL))
         return;
@@ -196,7 +189,6 @@ static void check_tos(const struct checker *checker, const struct rule *rule,
 bool has_word(const char *words, const char *word)
 {
     size_t length = strlen(word);
-
     for (const char *at = words; (at = strstr(at, word)) != NULL; at += length)
         if ((at == words || at[-1] == ' ') && (at[length] == ' ' || at[length] == '\0'))
             return true;
@@ -207,7 +199,6 @@ static void check_congestion(const struct checker *checker, const struct rule *r
                              const struct setting *setting)
 {
     char available[512], allowed[512];
-
     (void)rule;
     read_sysctl(checker, "net/ipv4/tcp_available_congestion_control", available, sizeof available);
     read_sysctl(checker, "net/ipv4/tcp_allowed_congestion_control", allowed, sizeof allowed);
@@ -239,7 +230,6 @@ static void check_device(const struct checker *checker, const struct rule *rule,
 static bool only_loopback(const struct prefix_list *list)
 {
     bool includes = false;
-
     for (size_t i = 0; i < list->count; i++) {
         includes = includes || !list->items[i].negate;
         if (!list->items[i].negate && !is_loopback(list->items[i].address))
@@ -252,7 +242,6 @@ static void check_source(const struct checker *checker, const struct rule *rule,
                          const struct setting *setting)
 {
     const uint8_t *address = setting->value.bytes;
-
     if (is_loopback(address) && !only_loopback(&rule->remote))
         warn(checker, setting->at,
              "source = %s: with a loopback address, other hosts cannot be reached: connect() fails",
@@ -271,7 +260,6 @@ static void check_port_range(const struct checker *checker, const struct rule *r
 {
     uint32_t range;
     unsigned low, high;
-
     (void)rule;
     memcpy(&range, setting->value.bytes, sizeof range);
     low = range & 0xffff;

@@ -21,7 +21,6 @@ enum { OF_NAMES = OF_PROGRAM | OF_SCRIPT | OF_UNIT };
 static char separator_of(const char *text)
 {
     const char *at = strpbrk(text, "|,;");
-
     return (char)(at != NULL ? *at : '\0');
 }
 
@@ -43,7 +42,6 @@ static bool has_braces(const char *text)
 static bool is_anchored(const char *text)
 {
     size_t length = strlen(text);
-
     return text[0] == '^' || text[length - 1] == '$';
 }
 
@@ -65,7 +63,6 @@ static bool is_script(const char *text)
     static const char *const suffixes[] = {".py", ".sh",  ".bash", ".pl",  ".rb",  ".js", ".mjs",
                                            ".ts", ".php", ".lua",  ".tcl", ".jar", ".R"};
     const char *dot = strrchr(text, '.');
-
     for (size_t i = 0; dot != NULL && i < sizeof suffixes / sizeof suffixes[0]; i++)
         if (strcmp(dot, suffixes[i]) == 0)
             return true;
@@ -113,7 +110,6 @@ static const char *array_of(const char *text, char *array, size_t size)
 {
     char marks[] = {separator_of(text), ' ', '\0'};
     size_t used = (size_t)snprintf(array, size, "[");
-
     for (const char *at = text + strspn(text, marks); *at != '\0' && used < size;
          at += strspn(at, marks)) {
         size_t length = strcspn(at, marks);
@@ -131,7 +127,6 @@ static bool check_oddities(const struct checker *checker, const char *criterion,
                            const struct pattern *pattern)
 {
     char array[256];
-
     for (size_t i = 0; i < sizeof oddities / sizeof oddities[0]; i++) {
         if ((oddities[i].criteria & bit) == 0 || !oddities[i].shows(pattern->text))
             continue;
@@ -154,7 +149,6 @@ static bool begins_script(const char *path)
 {
     char mark[2] = "";
     int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
-
     if (fd < 0)
         return false;
     if (read(fd, mark, sizeof mark) != (ssize_t)sizeof mark)
@@ -168,7 +162,6 @@ static void check_file(const struct checker *checker, const struct pattern *patt
 {
     const char *text = pattern->text;
     struct stat status;
-
     if (stat(text, &status) != 0)
         warn(checker, pattern->at, "program: this host has no file \"%s\"", text);
     else if (S_ISDIR(status.st_mode))
@@ -185,10 +178,8 @@ static void check_pattern(const struct checker *checker, const char *criterion, 
 {
     bool absolute = pattern->text[0] == '/' && strpbrk(pattern->text, "*?[\\") == NULL;
     bool here = bit == OF_PROGRAM && absolute && !checker->context->other_host;
-
     /* A file that exists may be called as it likes. */
     bool exists = here && access(pattern->text, F_OK) == 0;
-
     if (!exists && check_oddities(checker, criterion, bit, pattern))
         return;
     if (here)
@@ -210,7 +201,6 @@ static const struct daemon_user {
 static const char *daemon_of(const struct rule *rule, const struct daemon_user *daemon)
 {
     const struct pattern_list *list = &rule->programs[MATCHER_PROGRAM];
-
     if (!includes_pattern(list))
         return daemon->program;
     for (size_t i = 0; i < list->count; i++) {
@@ -243,7 +233,6 @@ static void check_users(const struct checker *checker, const struct rule *rule)
 {
     const struct pattern_list *users = &rule->programs[MATCHER_USER];
     const struct pattern_list *groups = &rule->programs[MATCHER_GROUP];
-
     for (size_t i = 0; i < users->count; i++) {
         const struct passwd *user = getpwuid(users->items[i].id);
         check_identity(checker, rule, "user", &users->items[i], user ? user->pw_name : NULL);

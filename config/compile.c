@@ -48,14 +48,12 @@ static size_t rank_of(const struct setting_target *target)
     size_t rows;
     const struct option *table = option_table(&rows);
     const struct option *option = target->option;
-
     return option != NULL && option->optname == target->optname ? (size_t)(option - table) : rows;
 }
 
 static int by_rank(const void *left, const void *right)
 {
     const struct entry *a = left, *b = right;
-
     if (a->rank != b->rank)
         return a->rank < b->rank ? -1 : 1;
     if (a->target.level != b->target.level)
@@ -66,7 +64,6 @@ static int by_rank(const void *left, const void *right)
 static size_t option_index(const struct builder *builder, const struct setting_target *target)
 {
     size_t i = 0;
-
     while (i < builder->option_count && (builder->options[i].target.level != target->level ||
                                          builder->options[i].target.optname != target->optname))
         i++;
@@ -94,13 +91,10 @@ static bool add_option(struct builder *builder, const struct setting *setting,
 static bool gather_options(struct builder *builder)
 {
     struct setting_target targets[SETTING_TARGETS_MAX];
-
     for (size_t r = 0; r < builder->ruleset->rule_count; r++) {
         const struct rule *rule = &builder->ruleset->rules[r];
-
         for (size_t s = 0; s < rule->setting_count; s++) {
             size_t count = setting_targets(&rule->settings[s], targets);
-
             for (size_t t = 0; t < count; t++)
                 if (!add_option(builder, &rule->settings[s], &targets[t]))
                     return false;
@@ -114,7 +108,6 @@ static bool gather_options(struct builder *builder)
 static uint16_t flags_of(const struct option *option)
 {
     uint16_t flags = 0;
-
     if (option == NULL)
         return 0;
     if (option->inherit == INHERIT_YES || option->inherit == INHERIT_UNWANTED)
@@ -135,17 +128,14 @@ static uint16_t least_of(const struct setting_target *target)
 static void write_siblings(struct builder *builder)
 {
     struct option_sibling found[OPTION_SIBLINGS_MAX];
-
     for (size_t i = 0; i < builder->option_count; i++) {
         const struct setting_target *target = &builder->options[i].target;
         size_t count = option_siblings(target->level, target->optname, found);
-
         for (size_t s = 0; s < count; s++) {
             struct policy_sibling sibling = {.level = found[s].level,
                                              .optname = found[s].optname,
                                              .option = (uint16_t)i,
                                              .effect = (uint16_t)found[s].effect};
-
             policy_append(&builder->writer, SECTION_SIBLINGS, &sibling, sizeof sibling);
         }
     }
@@ -154,7 +144,6 @@ static void write_siblings(struct builder *builder)
 static void write_options(struct builder *builder)
 {
     size_t rows;
-
     option_table(&rows);
     for (size_t i = 0; i < builder->option_count; i++) {
         const struct entry *entry = &builder->options[i];
@@ -167,7 +156,6 @@ static void write_options(struct builder *builder)
                                        .name = policy_write_string(&builder->writer, name),
                                        .flags = flags_of(entry->target.option),
                                        .least = least_of(&entry->target)};
-
         policy_append(&builder->writer, SECTION_OPTIONS, &option, sizeof option);
     }
 }
@@ -180,15 +168,12 @@ static bool is_contested(const struct builder *builder, const struct rule *rule,
                          const struct setting_target *target)
 {
     struct setting_target others[SETTING_TARGETS_MAX];
-
     for (size_t r = 0; r < builder->ruleset->rule_count; r++) {
         const struct rule *other = &builder->ruleset->rules[r];
-
         if (other == rule || (rule_roles(other) & (ROLE_LISTEN | ROLE_ACCEPT)) != ROLE_LISTEN)
             continue;
         for (size_t s = 0; s < other->setting_count; s++) {
             size_t count = setting_targets(&other->settings[s], others);
-
             for (size_t t = 0; t < count && other->settings[s].mode != MODE_IGNORE; t++)
                 if (others[t].level == target->level && others[t].optname == target->optname)
                     return true;
@@ -206,7 +191,6 @@ static unsigned phases_of(const struct builder *builder, const struct rule *rule
                           (option->when == WHEN_ANY || option->when == WHEN_AFTER) &&
                           (option->roles & rule_roles(rule) & ROLE_ACCEPT) != 0 &&
                           (part->protocols & PROTOCOL_CONNECTED) != 0;
-
     if (by_inheritance && part->phases != 0 && is_contested(builder, rule, target))
         return part->phases | PHASE_BIT(PHASE_ACCEPT);
     return part->phases;
@@ -235,7 +219,6 @@ static struct value value_of(const struct setting *setting)
 {
     struct value value = setting->value;
     int32_t number;
-
     if (setting->option != NULL && setting->option->kind == KIND_DSCP &&
         value.length == sizeof number) {
         memcpy(&number, value.bytes, sizeof number);
@@ -262,7 +245,6 @@ static void write_action(struct builder *builder, const struct rule *rule,
         .line = setting->at.line,
         .file = policy_write_string(&builder->writer, setting->at.file),
     };
-
     if (action.op == OP_MERGE)
         action.mask = 0xffu & ~((1u << ECN_BITS) - 1);
     if (!ignore && value.length != 0) {
@@ -278,7 +260,6 @@ static void write_actions(struct builder *builder, const struct rule *rule,
     unsigned criteria = builder->criteria[rule - builder->ruleset->rules];
     struct target_part parts[TARGET_PARTS_MAX];
     size_t count = target_parts(rule, criteria, setting, target, parts);
-
     for (size_t i = 0; i < count; i++)
         write_action(builder, rule, setting, target, &parts[i]);
 }
@@ -332,7 +313,6 @@ static void add_links(struct builder *builder, const char *path)
 static const char *file_behind(struct builder *builder, const char *pattern)
 {
     char file[PATH_MAX];
-
     if (pattern[0] != '/' || strpbrk(pattern, "*?[]\\") != NULL || strlen(pattern) >= PATH_MAX)
         return NULL;
     add_links(builder, pattern);
@@ -345,16 +325,13 @@ static struct policy_range write_matchers(struct builder *builder, const struct 
 {
     struct policy_matcher *matchers = NULL;
     size_t count = 0;
-
     for (unsigned kind = 0; kind < PROGRAM_CRITERIA; kind++) {
         const struct pattern_list *list = &rule->programs[kind];
-
         for (size_t i = 0; i < list->count; i++) {
             const struct pattern *pattern = &list->items[i];
             bool is_id = kind == MATCHER_USER || kind == MATCHER_GROUP;
             bool is_path = kind == MATCHER_PROGRAM && strchr(pattern->text, '/') != NULL;
             const char *text = is_id ? "" : pattern->text;
-
             for (; text != NULL; text = is_path ? file_behind(builder, text) : NULL) {
                 matchers = arena_grow(&builder->writer.arena, matchers, count, sizeof *matchers);
                 matchers[count++] = (struct policy_matcher){
@@ -393,10 +370,8 @@ static void write_rule(struct builder *builder, const struct rule *rule)
         .trial = compile_trial(&builder->writer, builder->ruleset, rule),
     };
     struct setting_target targets[SETTING_TARGETS_MAX];
-
     for (size_t s = 0; s < rule->setting_count; s++) {
         size_t count = setting_targets(&rule->settings[s], targets);
-
         for (size_t t = 0; t < count; t++)
             write_actions(builder, rule, &rule->settings[s], &targets[t]);
     }
@@ -408,7 +383,6 @@ static void write_rule(struct builder *builder, const struct rule *rule)
         const struct policy_action *actions =
             (const struct policy_action *)(const void *)builder->writer.sections[SECTION_ACTIONS]
                 .bytes;
-
         out.phases |= actions[first + a].phases;
     }
     policy_append(&builder->writer, SECTION_RULES, &out, sizeof out);
@@ -423,7 +397,6 @@ static void write_source(struct builder *builder, const char *path, struct polic
 static void write_sources(struct builder *builder)
 {
     const struct ruleset *ruleset = builder->ruleset;
-
     for (size_t i = 0; i < ruleset->source_count; i++)
         write_source(builder, ruleset->sources[i].path, ruleset->sources[i].stamp);
     for (size_t i = 0; i < builder->link_count && ruleset->source_count != 0; i++)
@@ -435,7 +408,6 @@ static void write_sources(struct builder *builder)
 static bool build(struct builder *builder)
 {
     const struct ruleset *ruleset = builder->ruleset;
-
     (void)policy_write_string(&builder->writer, "");
     if (!gather_options(builder))
         return false;
@@ -455,7 +427,6 @@ static bool build(struct builder *builder)
 static void build_failure(struct builder *builder)
 {
     const struct policy_header *good = builder->good;
-
     for (unsigned i = 0; good != NULL && i < SECTION_COUNT; i++)
         if (i != SECTION_SOURCES)
             policy_append(&builder->writer, i, (const char *)good + good->sections[i].offset,
@@ -472,7 +443,6 @@ static const struct location nowhere = {"policy", 0};
 static void *build_whole(struct builder *builder, size_t *size)
 {
     void *blob;
-
     if (builder->failure_text != NULL)
         build_failure(builder);
     else if (!build(builder))
@@ -507,7 +477,6 @@ int policy_compile(const struct ruleset *ruleset, struct diagnostics *diagnostic
                    size_t *size)
 {
     struct builder builder = {.ruleset = ruleset, .diagnostics = diagnostics};
-
     return compile(&builder, blob, size);
 }
 
@@ -519,6 +488,5 @@ int policy_compile_failure(const struct ruleset *ruleset, const struct policy *g
                               .diagnostics = diagnostics,
                               .good = good != NULL ? (const void *)good->blob : NULL,
                               .failure_text = failure};
-
     return compile(&builder, blob, size);
 }

@@ -63,7 +63,6 @@ static const unsigned datagram_remote[WHEN_COUNT] = {
 static unsigned accept_phases(const struct option *option, unsigned criteria)
 {
     unsigned direct = accepted[option->when];
-
     switch (option->inherit) {
     case INHERIT_NONE:
         return 0;
@@ -84,7 +83,6 @@ static unsigned accept_phases(const struct option *option, unsigned criteria)
 static unsigned connect_phases(const struct option *option, unsigned criteria)
 {
     unsigned phases = connecting[option->when];
-
     return (criteria & CRITERIA_REMOTE) != 0 ? phases & ~(unsigned)BIND : phases;
 }
 
@@ -105,7 +103,6 @@ static unsigned datagram_phases(const struct option *option, unsigned criteria)
 static unsigned stream_phases(const struct option *option)
 {
     unsigned phases = at_once[option->when];
-
     if (option->when == WHEN_AFTER) {
         if ((option->roles & ROLE_CONNECT) != 0)
             phases |= CONNECTED;
@@ -122,7 +119,6 @@ unsigned option_phases(const struct option *option, unsigned roles, unsigned cri
     unsigned meant = roles & option->roles;
     bool all = (roles & ROLE_STREAM) == ROLE_STREAM;
     unsigned phases = 0;
-
     /* A listener gets what alters its own calls only from a rule on listeners alone. */
     if (option->inherit == INHERIT_UNWANTED && (roles & ROLE_STREAM) != ROLE_LISTEN) {
         meant &= ~(unsigned)ROLE_LISTEN;
@@ -153,7 +149,6 @@ static unsigned own_criteria(const struct rule *rule)
 {
     unsigned streams = rule_roles(rule) & ROLE_STREAM;
     unsigned criteria = 0;
-
     if (streams != 0 && streams != ROLE_STREAM)
         criteria |= CRITERIA_ROLE;
     if (rule->local.count != 0)
@@ -171,7 +166,6 @@ unsigned rule_criteria(const struct ruleset *ruleset, size_t index)
 {
     const struct rule *rule = &ruleset->rules[index];
     unsigned criteria = own_criteria(rule);
-
     for (size_t i = 0; i < index; i++)
         if (ruleset->rules[i].final && !rules_are_disjoint(&ruleset->rules[i], rule))
             criteria |= own_criteria(&ruleset->rules[i]) & ~(unsigned)CRITERIA_REQUIRE;
@@ -192,7 +186,6 @@ unsigned target_phases(const struct rule *rule, unsigned criteria, const struct 
     const struct option *option = target->option != NULL ? target->option : &unknown_option;
     unsigned roles = rule_roles(rule);
     unsigned phases;
-
     if (setting->mode == MODE_IGNORE)
         return 0;
     if (option->kind == KIND_TRANSPORT)
@@ -210,7 +203,6 @@ unsigned target_phases(const struct rule *rule, unsigned criteria, const struct 
 static struct option as_unix_option(const struct option *option)
 {
     struct option copy = *option;
-
     if (copy.when == WHEN_HANDSHAKE)
         copy.when = WHEN_ANY;
     if (copy.inherit == INHERIT_YES && !option_is_inherited(option, FAMILY_UNIX))
@@ -222,7 +214,6 @@ static struct option as_unix_option(const struct option *option)
 static void add_part(struct target_part *parts, size_t *count, struct target_part part)
 {
     const unsigned common = SOCKET | BIND | CONNECT | CONNECTED;
-
     if (part.families == 0 || part.protocols == 0)
         return;
     for (size_t i = 0; i < *count; i++)
@@ -247,11 +238,9 @@ static void add_parts(struct target_part *parts, size_t *count, const struct rul
 {
     static const uint16_t kinds[] = {PROTOCOL_DATAGRAM, PROTOCOL_CONNECTED};
     const struct option *option = target->option != NULL ? target->option : &unknown_option;
-
     for (size_t k = 0; k < sizeof kinds / sizeof kinds[0]; k++) {
         struct rule narrowed = *rule;
         unsigned phases;
-
         narrowed.protocols &= kinds[k];
         phases = target_phases(&narrowed, criteria, setting, target);
         if (phases != 0 || setting->mode == MODE_IGNORE)
@@ -269,7 +258,6 @@ size_t target_parts(const struct rule *rule, unsigned criteria, const struct set
     struct option unix_option = as_unix_option(option);
     struct setting_target unix_target = *target;
     size_t count = 0;
-
     unix_target.option = target->option != NULL ? &unix_option : NULL;
     add_parts(parts, &count, rule, criteria, setting, target, rule->families & FAMILY_IP);
     add_parts(parts, &count, rule, criteria, setting, &unix_target, rule->families & FAMILY_UNIX);

@@ -13,7 +13,6 @@
 static void trial_share(const struct trial *trial, unsigned arm, uint32_t *low, uint32_t *high)
 {
     uint64_t total = 0, before = 0; /* each share is at least 1 */
-
     for (unsigned i = 0; i < trial->arm_count; i++) {
         before += i < arm ? trial->arms[i].share : 0;
         total += trial->arms[i].share;
@@ -38,7 +37,6 @@ static uint64_t hash_settings(uint64_t hash, const struct rule *rule)
 {
     for (size_t i = 0; i < rule->setting_count; i++) {
         const struct setting *setting = &rule->settings[i];
-
         hash = hash_number(hash, setting->mode);
         hash = hash_text(hash, setting->option != NULL ? setting->option->name : "");
         hash =
@@ -52,7 +50,6 @@ static uint64_t hash_settings(uint64_t hash, const struct rule *rule)
 static uint64_t hash_trial(const struct ruleset *ruleset, const struct trial *trial)
 {
     uint64_t hash = hash_text(BYTES_HASH_BEGIN, trial->name);
-
     hash = hash_number(hash, trial->seed);
     hash = hash_number(hash, trial->unit_ns);
     hash = hash_number(hash, trial->most);
@@ -75,7 +72,6 @@ struct policy_range compile_trial(struct policy_writer *writer, const struct rul
     char text[TRIAL_TEXT_SIZE];
     struct policy_trial arm;
     struct trial_text told;
-
     if (trial == NULL)
         return (struct policy_range){0, 0};
     arm = (struct policy_trial){.seed = trial->seed,

@@ -12,7 +12,6 @@ void diagnose(struct diagnostics *diagnostics, enum severity severity, struct lo
 {
     char message[1024];
     va_list arguments;
-
     va_start(arguments, format);
     vsnprintf(message, sizeof message, format, arguments);
     va_end(arguments);

@@ -39,7 +39,6 @@ bool host_has_some(const struct policy_prefix *prefixes, size_t count)
 {
     struct ifaddrs *all;
     bool has = false;
-
     for (size_t i = 0; i < count && !has; i++)
         has = !prefixes[i].negate && is_loopback(prefixes[i].address);
     if (has || getifaddrs(&all) != 0)
@@ -58,7 +57,6 @@ bool host_has_some(const struct policy_prefix *prefixes, size_t count)
 bool host_has_address(const uint8_t address[16])
 {
     struct policy_prefix prefix = {.length = 128, .v4 = is_v4(address)};
-
     memcpy(prefix.address, address, sizeof prefix.address);
     return host_has_some(&prefix, 1);
 }

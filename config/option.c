@@ -248,7 +248,6 @@ static unsigned edit_distance(const char *a, const char *b)
 {
     size_t a_length = strlen(a), b_length = strlen(b);
     unsigned rows[WORD_MAX + 1][WORD_MAX + 1];
-
     if (a_length > WORD_MAX || b_length > WORD_MAX)
         return UINT_MAX;
     for (size_t j = 0; j <= b_length; j++)
@@ -258,7 +257,6 @@ static unsigned edit_distance(const char *a, const char *b)
         for (size_t j = 1; j <= b_length; j++) {
             bool same = tolower((unsigned char)a[i - 1]) == tolower((unsigned char)b[j - 1]);
             unsigned best = least(rows[i - 1][j], rows[i][j - 1]) + 1;
-
             best = least(best, rows[i - 1][j - 1] + !same);
             if (i > 1 && j > 1 &&
                 tolower((unsigned char)a[i - 1]) == tolower((unsigned char)b[j - 2]) &&
@@ -277,7 +275,6 @@ static unsigned name_distance(const char *word, const char *name)
     const char *word_tail = strchr(word, '_');
     const char *name_tail = strchr(name, '_');
     unsigned whole = edit_distance(word, name);
-
     if (!name_tail)
         return whole;
     if (strcasecmp(word, name_tail + 1) == 0 ||
@@ -290,7 +287,6 @@ static unsigned name_distance(const char *word, const char *name)
 static void consider(const char *word, const char *name, const char **best, unsigned *distance)
 {
     unsigned candidate = name_distance(word, name);
-
     if (candidate < *distance && candidate <= strlen(word) / 3 + 1 && candidate < strlen(name)) {
         *best = name;
         *distance = candidate;
@@ -301,7 +297,6 @@ const char *nearest_word(const char *word, const char *const *words)
 {
     const char *best = NULL;
     unsigned distance = UINT_MAX;
-
     for (; *words; words++)
         consider(word, *words, &best, &distance);
     return best;
@@ -311,7 +306,6 @@ const char *option_nearest(const char *name)
 {
     const char *best = NULL;
     unsigned distance = UINT_MAX;
-
     for (size_t i = 0; i < TABLE_ROWS; i++)
         consider(name, table[i].name, &best, &distance);
     return best;
@@ -338,7 +332,6 @@ static const struct {
 size_t option_siblings(int level, int optname, struct option_sibling found[OPTION_SIBLINGS_MAX])
 {
     size_t count = 0;
-
     for (size_t i = 0; i < sizeof siblings / sizeof siblings[0]; i++)
         if (siblings[i].of_level == level && siblings[i].of_optname == optname)
             found[count++] = siblings[i].sibling;

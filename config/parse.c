@@ -16,7 +16,6 @@ struct keyword {
 static void read_name(struct reader *reader, const config_setting_t *setting, struct rule *rule)
 {
     const char *name = parse_string(reader, setting, "name");
-
     if (name != NULL)
         rule->name = name;
 }
@@ -119,7 +118,6 @@ bool is_rule_keyword(const char *name)
 static void unknown_in_rule(struct reader *reader, const config_setting_t *setting)
 {
     const char *words[RULE_KEYWORDS + 1];
-
     for (size_t i = 0; i < RULE_KEYWORDS; i++)
         words[i] = rule_keywords[i].name;
     words[RULE_KEYWORDS] = NULL;
@@ -144,7 +142,6 @@ static void refuse_late_transport(struct reader *reader, const struct rule *rule
     bool late = rule->local.count != 0 || rule->remote.count != 0 || rule->local_port.count != 0 ||
                 rule->remote_port.count != 0;
     bool never = (rule->roles & (ROLE_CONNECT | ROLE_LISTEN)) == 0;
-
     for (size_t i = 0; (late || never) && i < rule->setting_count; i++)
         if (rule->settings[i].option != NULL && rule->settings[i].option->kind == KIND_TRANSPORT)
             diagnose(reader->diagnostics, SEVERITY_ERROR, rule->settings[i].at,
@@ -158,7 +155,6 @@ static void read_rule(struct reader *reader, const config_setting_t *group)
 {
     struct ruleset *ruleset = reader->ruleset;
     struct rule *rule;
-
     if (!config_setting_is_group(group)) {
         parse_error(reader, group, "rules: expected a rule { ... }, not %s", type_name(group));
         return;
@@ -201,7 +197,6 @@ static const char *const file_words[] = {
 static void read_live(struct reader *reader, const config_setting_t *setting)
 {
     bool live = false;
-
     parse_bool(reader, setting, &live);
     reader->ruleset->live |= live;
 }
@@ -213,7 +208,6 @@ static void read_defaults(struct reader *reader, const config_setting_t *root)
     for (int i = 0; i < config_setting_length(root); i++) {
         const config_setting_t *setting = config_setting_get_elem(root, (unsigned)i);
         const char *name = config_setting_name(setting);
-
         if (parse_program_criterion(reader, setting, &reader->defaults) ||
             strcmp(name, "rules") == 0)
             continue;
@@ -229,7 +223,6 @@ static void read_root(struct reader *reader, const config_setting_t *root)
     unsigned errors = reader->diagnostics->errors;
     const config_setting_t *rules = config_setting_get_member(root, "rules");
     int others = config_setting_length(root) - (config_setting_get_member(root, "live") != NULL);
-
     read_defaults(reader, root);
     if (rules != NULL)
         read_rules(reader, rules);
@@ -241,7 +234,6 @@ static void read_root(struct reader *reader, const config_setting_t *root)
 void parse_source(struct reader *reader)
 {
     config_t *config = &reader->config;
-
     config_init(config);
     reader->config_open = true;
     if (config_read_string(config, reader->source.text)) {

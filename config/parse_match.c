@@ -63,7 +63,6 @@ static bool read_operand(struct reader *reader, const char *name, const config_s
 {
     struct scalar scalar;
     const char *text;
-
     if (config_setting_is_aggregate(setting)) {
         parse_error(reader, setting, "%s: expected a value, an array or a list of values, not %s",
                     name, type_name(setting));
@@ -103,7 +102,6 @@ static bool want_word(struct reader *reader, const struct operand *operand)
 static const char *impossible_program(const char *glob)
 {
     const char *slash = strrchr(glob, '/');
-
     if (slash == NULL)
         return strlen(glob) > NAME_MAX && strpbrk(glob, "*[\\") == NULL
                    ? "no program has a name that long"
@@ -121,7 +119,6 @@ static bool read_PROGRAM(struct reader *reader, const struct operand *operand,
                          struct pattern *pattern)
 {
     const char *wrong;
-
     if (!want_word(reader, operand))
         return false;
     wrong = impossible_program(operand->word);
@@ -184,7 +181,6 @@ static int64_t number_of_digits(const char *word)
 {
     char *end;
     long long number;
-
     errno = 0;
     number = strtoll(word, &end, 10);
     return isdigit((unsigned char)word[0]) && *end == '\0' && errno == 0 ? number : -1;
@@ -193,14 +189,12 @@ static int64_t number_of_digits(const char *word)
 static int64_t user_id(const char *name)
 {
     const struct passwd *user = getpwnam(name);
-
     return user != NULL ? user->pw_uid : number_of_digits(name);
 }
 
 static int64_t group_id(const char *name)
 {
     const struct group *group = getgrnam(name);
-
     return group != NULL ? group->gr_gid : number_of_digits(name);
 }
 
@@ -209,7 +203,6 @@ static bool read_id(struct reader *reader, const struct operand *operand, struct
                     int64_t (*find)(const char *name))
 {
     int64_t id = operand->word != NULL ? find(operand->word) : operand->integer;
-
     if (operand->word != NULL && id < 0) {
         parse_error(reader, operand->setting, "%s: there is no %s \"%s\" on this system",
                     operand->name, operand->name, operand->word);
@@ -263,7 +256,6 @@ static void read_patterns(struct reader *reader, const config_setting_t *setting
         const config_setting_t *value = value_at(setting, i);
         struct operand operand;
         struct pattern pattern = {.at = setting_at(reader, value)};
-
         if (!read_operand(reader, criterion->name, value, &operand))
             continue;
         pattern.negate = operand.negate;
@@ -279,7 +271,6 @@ bool parse_program_criterion(struct reader *reader, const config_setting_t *sett
 {
     for (size_t i = 0; i < PROGRAM_CRITERIA; i++) {
         const struct program_criterion *criterion = &program_criteria[i];
-
         if (strcmp(config_setting_name(setting), criterion->name) != 0)
             continue;
         read_patterns(reader, setting, criterion, &into->programs[i]);
@@ -303,7 +294,6 @@ static void unknown_word(struct reader *reader, const struct operand *operand,
 {
     const char *names[WORDS_MAX + 1];
     size_t count = 0;
-
     for (; count < WORDS_MAX && words[count].word != NULL; count++)
         names[count] = words[count].word;
     names[count] = NULL;
@@ -316,13 +306,11 @@ static unsigned read_words(struct reader *reader, const config_setting_t *settin
                            const struct word_bit *words, unsigned usual)
 {
     unsigned named = 0, excluded = 0, set;
-
     if (!want_values(reader, setting))
         return 0;
     for (unsigned i = 0; i < value_count(setting); i++) {
         struct operand operand;
         unsigned bit;
-
         if (!read_operand(reader, config_setting_name(setting), value_at(setting, i), &operand) ||
             !want_word(reader, &operand))
             return 0;
@@ -348,7 +336,6 @@ static size_t want_prefixes(struct reader *reader, const struct operand *operand
 {
     char problem[PREFIX_PROBLEM_SIZE];
     size_t count;
-
     if (!want_word(reader, operand))
         return 0;
     count = prefix_read_range(operand->word, prefixes, problem);
@@ -369,7 +356,6 @@ static void read_prefixes(struct reader *reader, const config_setting_t *setting
         struct operand operand;
         struct policy_prefix prefixes[PREFIX_RANGE_MAX];
         size_t count;
-
         if (!read_operand(reader, config_setting_name(setting), value_at(setting, i), &operand))
             continue;
         count = want_prefixes(reader, &operand, prefixes);
@@ -387,7 +373,6 @@ static long read_number(const char **text)
 {
     char *end;
     long number;
-
     if (!isdigit((unsigned char)**text))
         return -1;
     errno = 0;
@@ -416,7 +401,6 @@ static int64_t service_port(const char *name)
 {
     const struct servent *service =
         isalpha((unsigned char)name[0]) ? getservbyname(name, NULL) : NULL;
-
     return service != NULL ? ntohs((uint16_t)service->s_port) : -1;
 }
 
@@ -425,12 +409,10 @@ static bool read_port(struct reader *reader, const struct operand *operand,
 {
     const char *p = operand->word;
     int64_t low = operand->integer, high;
-
     if (p == NULL) {
         p = "";
     } else {
         int64_t named = service_port(p);
-
         low = named > 0 ? named : read_number(&p);
         p = named > 0 ? "" : p;
     }
@@ -464,7 +446,6 @@ static void read_ports(struct reader *reader, const config_setting_t *setting,
     for (unsigned i = 0; i < value_count(setting); i++) {
         struct operand operand;
         struct policy_port port;
-
         if (!read_operand(reader, config_setting_name(setting), value_at(setting, i), &operand) ||
             !read_port(reader, &operand, &port))
             continue;
@@ -522,7 +503,6 @@ static void criterion_names(const char **names)
 bool is_criterion(const char *name)
 {
     const char *names[PROGRAM_CRITERIA + SOCKET_CRITERIA + 1];
-
     criterion_names(names);
     for (size_t i = 0; names[i] != NULL; i++)
         if (strcmp(names[i], name) == 0)
@@ -534,7 +514,6 @@ bool is_criterion(const char *name)
 static void default_family(const config_setting_t *group, struct rule *rule)
 {
     const unsigned on_unix = PROTOCOL_UNIX_STREAM | PROTOCOL_UNIX_DGRAM;
-
     if (rule->protocols != PROTOCOL_ALL && (rule->protocols & on_unix) != 0 &&
         config_setting_get_member(group, "protocol") != NULL &&
         config_setting_get_member(group, "family") == NULL)
@@ -545,7 +524,6 @@ void parse_match(struct reader *reader, const config_setting_t *group, struct ru
 {
     const char *names[PROGRAM_CRITERIA + SOCKET_CRITERIA + 1];
     struct file_defaults programs;
-
     memcpy(programs.programs, rule->programs, sizeof programs.programs);
     if (!config_setting_is_group(group)) {
         parse_error(reader, group, "match: expected a group { ... }, not %s", type_name(group));
@@ -554,7 +532,6 @@ void parse_match(struct reader *reader, const config_setting_t *group, struct ru
     criterion_names(names);
     for (int i = 0; i < config_setting_length(group); i++) {
         const config_setting_t *setting = config_setting_get_elem(group, (unsigned)i);
-
         if (!parse_program_criterion(reader, setting, &programs) &&
             !read_socket_criterion(reader, setting, rule))
             parse_unknown(reader, setting, "criterion", config_setting_name(setting), names);

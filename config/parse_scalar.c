@@ -17,7 +17,6 @@ static const struct token *token_of(const struct reader *reader, const config_se
 struct location setting_at(const struct reader *reader, const config_setting_t *setting)
 {
     const struct token *token = token_of(reader, setting);
-
     if (token != NULL && config_setting_name(setting) == NULL)
         return token->at;
     return source_line(&reader->source, config_setting_source_line(setting));
@@ -48,7 +47,6 @@ static bool parse_integer(struct reader *reader, const config_setting_t *setting
     int prefix = text[0] == '0' ? text[1] | 32 : 0;
     int base = prefix == 'x' ? 16 : prefix == 'o' ? 8 : prefix == 'b' ? 2 : 10;
     const char *name = config_setting_name(setting);
-
     errno = 0;
     *integer = strtoll(base == 10 ? text : text + 2, NULL, base);
     if (errno == 0)
@@ -82,7 +80,6 @@ bool parse_scalar(struct reader *reader, const config_setting_t *setting, struct
                   const char **text)
 {
     const struct token *token = token_of(reader, setting);
-
     *scalar = (struct scalar){.type = SCALAR_STRING};
     if (config_setting_is_aggregate(setting)) {
         parse_error(reader, setting, "expected one value, not %s", type_name(setting));
@@ -90,7 +87,6 @@ bool parse_scalar(struct reader *reader, const config_setting_t *setting, struct
     }
     if (config_setting_type(setting) == CONFIG_TYPE_STRING) {
         const char *string = config_setting_get_string(setting);
-
         *text = arena_copy(reader->arena, string, strlen(string));
         scalar->string = *text;
         return true;
@@ -118,7 +114,6 @@ void parse_bool(struct reader *reader, const config_setting_t *setting, bool *va
 const char *parse_string(struct reader *reader, const config_setting_t *setting, const char *what)
 {
     const char *string = config_setting_get_string(setting);
-
     if (config_setting_type(setting) != CONFIG_TYPE_STRING) {
         parse_error(reader, setting, "%s: expected a string, not %s", what, type_name(setting));
         return NULL;

@@ -26,10 +26,8 @@ static const struct setting *find_rival(const struct rule *rule, const struct se
 {
     struct setting_target mine[SETTING_TARGETS_MAX], theirs[SETTING_TARGETS_MAX];
     size_t count = setting_targets(setting, mine);
-
     for (size_t i = 0; i < rule->setting_count; i++) {
         size_t others = setting_targets(&rule->settings[i], theirs);
-
         for (size_t m = 0; m < count; m++)
             for (size_t t = 0; t < others; t++)
                 if (mine[m].level == theirs[t].level && mine[m].optname == theirs[t].optname)
@@ -42,7 +40,6 @@ static void add_setting(struct reader *reader, const config_setting_t *at, struc
                         const struct setting *setting)
 {
     const struct setting *rival = find_rival(rule, setting);
-
     if (rival != NULL) {
         parse_error(reader, at, "%s: the rule has it already, by %s in %s on line %u: keep one",
                     name_of(reader, setting), name_of(reader, rival), mode_names[rival->mode],
@@ -62,7 +59,6 @@ static const struct option *find_option(struct reader *reader, const config_sett
 {
     const struct option *option = option_find(name);
     const char *right;
-
     if (option != NULL)
         return option;
     if (is_criterion(name) || is_rule_keyword(name)) {
@@ -131,7 +127,6 @@ static void read_option(struct reader *reader, const config_setting_t *at, enum 
     const char *name = config_setting_name(at);
     struct scalar scalar;
     char error[512];
-
     setting.option = find_option(reader, at, name);
     if (setting.option == NULL || !fits_mode(reader, at, setting.option, mode))
         return;
@@ -160,7 +155,6 @@ static bool raw_number(struct reader *reader, const config_setting_t *group, con
     const config_setting_t *member = config_setting_get_member(group, name);
     struct scalar scalar;
     const char *text;
-
     if (member == NULL) {
         parse_error(reader, group, "raw: %s is missing: expected { level = 6; option = 44; ... }",
                     name);
@@ -180,7 +174,6 @@ static bool raw_number(struct reader *reader, const config_setting_t *group, con
 static bool raw_bytes(struct reader *reader, const config_setting_t *list, struct setting *setting)
 {
     unsigned count = value_count(list);
-
     if (count > POLICY_VALUE_MAX) {
         parse_error(reader, list, "raw: value: %u bytes are too many: at most %u", count,
                     POLICY_VALUE_MAX);
@@ -191,7 +184,6 @@ static bool raw_bytes(struct reader *reader, const config_setting_t *list, struc
         const config_setting_t *element = value_at(list, i);
         struct scalar scalar;
         const char *text;
-
         if (!parse_scalar(reader, element, &scalar, &text))
             return false;
         if (scalar.type != SCALAR_INT || scalar.integer < 0 || scalar.integer > UINT8_MAX) {
@@ -211,7 +203,6 @@ static bool raw_string(struct reader *reader, const config_setting_t *at, const 
                        struct value *value)
 {
     size_t length = strlen(string);
-
     if (length > POLICY_VALUE_MAX) {
         parse_error(reader, at, "raw: value: %zu bytes are too many: at most %u", length,
                     POLICY_VALUE_MAX);
@@ -227,7 +218,6 @@ static bool raw_int(struct reader *reader, const config_setting_t *at, const str
 {
     bool number = scalar->type == SCALAR_INT || scalar->type == SCALAR_BOOL;
     uint32_t bits;
-
     if (!number || scalar->integer < INT32_MIN || scalar->integer > UINT32_MAX) {
         parse_error(reader, at,
                     "raw: value: expected a 32-bit number, a string or an array of bytes");
@@ -243,7 +233,6 @@ static bool raw_value(struct reader *reader, const config_setting_t *group, stru
 {
     const config_setting_t *value = config_setting_get_member(group, "value");
     struct scalar scalar;
-
     if (value == NULL) {
         parse_error(reader, group,
                     "raw: value is missing: expected { level = 6; option = 44; value = 1; }");
@@ -263,7 +252,6 @@ static void read_raw_option(struct reader *reader, const config_setting_t *group
     struct setting setting = {.mode = mode, .text = ""};
     bool ignore = mode == MODE_IGNORE;
     bool valid = true;
-
     if (!config_setting_is_group(group)) {
         parse_error(reader, group, "raw: expected { level = 6; option = 44; value = 1; }, not %s",
                     type_name(group));
@@ -272,7 +260,6 @@ static void read_raw_option(struct reader *reader, const config_setting_t *group
     for (int i = 0; i < config_setting_length(group); i++) {
         const config_setting_t *member = config_setting_get_elem(group, (unsigned)i);
         const char *name = config_setting_name(member);
-
         if (strcmp(name, "level") == 0 || strcmp(name, "option") == 0 ||
             (strcmp(name, "value") == 0 && !ignore))
             continue;
@@ -321,7 +308,6 @@ void parse_settings(struct reader *reader, const config_setting_t *group, enum a
     }
     for (int i = 0; i < config_setting_length(group); i++) {
         const config_setting_t *setting = config_setting_get_elem(group, (unsigned)i);
-
         if (strcasecmp(config_setting_name(setting), raw_word) == 0)
             read_raw(reader, setting, mode, rule);
         else
@@ -340,7 +326,6 @@ void parse_ignore(struct reader *reader, const config_setting_t *names, struct r
         const config_setting_t *element = value_at(names, i);
         struct setting setting = {.mode = MODE_IGNORE, .text = ""};
         const char *name;
-
         if (config_setting_is_group(element)) {
             read_raw_option(reader, element, MODE_IGNORE, rule);
             continue;

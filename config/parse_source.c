@@ -54,10 +54,8 @@ static void source_append(struct reader *reader, const char *text, size_t length
                           struct location at)
 {
     struct source *source = &reader->source;
-
     if (source->length + length + 1 > source->room) {
         char *grown = arena_alloc(reader->arena, 2 * (source->length + length + 1));
-
         if (source->length != 0)
             memcpy(grown, source->text, source->length);
         source->text = grown;
@@ -78,7 +76,6 @@ static void source_append(struct reader *reader, const char *text, size_t length
 static void note_token(struct reader *reader, size_t length, struct location at, bool string)
 {
     struct source *source = &reader->source;
-
     source->tokens =
         arena_grow(reader->arena, source->tokens, source->token_count, sizeof *source->tokens);
     source->tokens[source->token_count++] = (struct token){
@@ -92,7 +89,6 @@ static char *include_path(struct reader *reader, const char *p, const char *end,
     static const char word[] = "@include";
     const char *start;
     char *path, *out;
-
     while (p < end && (*p == ' ' || *p == '\t'))
         p++;
     if ((size_t)(end - p) < sizeof word || memcmp(p, word, sizeof word - 1) != 0)
@@ -120,7 +116,6 @@ static char *include_path(struct reader *reader, const char *p, const char *end,
 static const char *beside(struct reader *reader, const char *file, const char *path)
 {
     const char *slash = strrchr(file, '/');
-
     if (path[0] == '/' || slash == NULL)
         return path;
     return arena_print(reader->arena, "%.*s/%s", (int)(slash - file), file, path);
@@ -145,7 +140,6 @@ static bool scan_include(struct scan *scan, struct frame *frame, const char *pat
     struct reader *reader = scan->reader;
     struct location at = {frame->path, frame->line};
     const char *end = token_skip_line(behind, frame->end);
-
     while (behind < end && isspace((unsigned char)*behind))
         behind++;
     if (behind < end && *behind != '#' && strncmp(behind, "//", 2) != 0) {
@@ -177,7 +171,6 @@ static void note_joined(const struct scan *scan, size_t length, struct location 
     struct ruleset *ruleset = reader->ruleset;
     const char *text = reader->source.text;
     bool in_group = scan->nesting == 0 || scan->brackets[scan->nesting - 1] == '{';
-
     if (in_group && at.line != scan->last_at.line)
         return;
     ruleset->joined =
@@ -192,7 +185,6 @@ static void note_joined(const struct scan *scan, size_t length, struct location 
 static bool scan_token(struct scan *scan, enum token_kind kind, size_t length, struct location at)
 {
     bool continues = kind == TOKEN_STRING && scan->last == TOKEN_STRING;
-
     switch (kind) {
     case TOKEN_SPACE:
         return true;
@@ -234,14 +226,12 @@ static bool scan_text(struct scan *scan, struct frame *frame)
 {
     struct reader *reader = scan->reader;
     const char *p = frame->text;
-
     while (p < frame->end) {
         bool line_begins = p == frame->text || p[-1] == '\n';
         const char *behind = NULL;
         const char *path = line_begins ? include_path(reader, p, frame->end, &behind) : NULL;
         struct location at = {frame->path, frame->line};
         enum token_kind kind;
-
         if (path != NULL) {
             if (!scan_include(scan, frame, path, behind))
                 return false;
@@ -268,7 +258,6 @@ static bool scan_frame(struct scan *scan, struct frame *frame, struct location f
     size_t size = (size_t)(frame->end - frame->text);
     const char *nul = memchr(frame->text, '\0', size);
     struct location at = {frame->path, 1};
-
     if (scan->reader->source.length + size > TEXT_SIZE_MAX) {
         source_error(scan->reader, from, "too large with its includes: at most %d bytes",
                      TEXT_SIZE_MAX);
@@ -296,7 +285,6 @@ static const char *load(struct reader *reader, struct frame *frame, struct stat 
 {
     size_t size = 0;
     char *text;
-
     if (fstat(reader->fd, status) != 0)
         return strerror(errno);
     if (!S_ISREG(status->st_mode))
@@ -306,7 +294,6 @@ static const char *load(struct reader *reader, struct frame *frame, struct stat 
     text = arena_alloc(reader->arena, (size_t)status->st_size + 1);
     while (size < (size_t)status->st_size) {
         ssize_t got = read(reader->fd, text + size, (size_t)status->st_size - size);
-
         if (got < 0 && errno == EINTR)
             continue;
         if (got < 0)
@@ -340,7 +327,6 @@ static bool scan_file(struct scan *scan, const struct frame *outer, struct locat
                           .line = 1};
     struct stat status = {.st_size = 0};
     const char *wrong;
-
     reader->fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
     wrong = reader->fd < 0 ? strerror(errno) : load(reader, &frame, &status);
     if (reader->fd >= 0)
@@ -374,7 +360,6 @@ bool source_read_file(struct reader *reader, const char *path)
 {
     struct scan scan = scan_start(reader);
     const char *name = arena_copy(reader->arena, path, strlen(path));
-
     return scan_file(&scan, NULL, (struct location){name, 0}, name);
 }
 
@@ -385,7 +370,6 @@ bool source_read_text(struct reader *reader, const char *text, const char *name)
                           .text = text,
                           .end = text + strlen(text),
                           .line = 1};
-
     return scan_frame(&scan, &frame, (struct location){frame.path, 0});
 }
 
@@ -395,10 +379,8 @@ void source_record(struct reader *reader, const char *path, const struct stat *s
     struct ruleset *ruleset = reader->ruleset;
     const char *absolute = path;
     struct source_file *file;
-
     if (path[0] != '/') {
         char *here = getcwd(NULL, 0);
-
         absolute = arena_print(reader->arena, "%s/%s", here != NULL ? here : "", path);
         free(here);
     }
@@ -425,7 +407,6 @@ void source_record(struct reader *reader, const char *path, const struct stat *s
 static bool attach(struct reader *reader, config_setting_t *setting, size_t *next)
 {
     int count = config_setting_is_aggregate(setting) ? config_setting_length(setting) : -1;
-
     for (int i = 0; i < count; i++)
         if (!attach(reader, config_setting_get_elem(setting, (unsigned)i), next))
             return false;
@@ -442,7 +423,6 @@ static bool attach(struct reader *reader, config_setting_t *setting, size_t *nex
 void source_attach(struct reader *reader, config_setting_t *root)
 {
     size_t next = 0;
-
     /* Should libconfig ever see other tokens than the scanner, its own word stands. */
     if (!attach(reader, root, &next))
         reader->source.token_count = 0;

@@ -30,7 +30,6 @@ static const char *explained(const char *terse)
 static unsigned line_of(const struct source *source, size_t offset, size_t *begin)
 {
     unsigned line = 1;
-
     *begin = 0;
     for (size_t i = 0; i < offset; i++)
         if (source->text[i] == '\n') {
@@ -45,7 +44,6 @@ static void show_place(struct reader *reader, size_t begin, size_t offset)
 {
     const char *text = reader->source.text + begin;
     size_t length = strcspn(text, "\n");
-
     if (reader->diagnostics->show == NULL)
         return;
     length -= length > 0 && text[length - 1] == '\r';
@@ -58,11 +56,9 @@ static void report_fault(struct reader *reader, const struct syntax_fault *fault
     size_t begin, opener_begin;
     struct location at =
         source_line(&reader->source, line_of(&reader->source, fault->offset, &begin));
-
     if (fault->has_opener) {
         struct location opener =
             source_line(&reader->source, line_of(&reader->source, fault->opener, &opener_begin));
-
         diagnose(reader->diagnostics, SEVERITY_ERROR, at, "%s; the \"%c\" on line %u is still open",
                  fault->message, reader->source.text[fault->opener], opener.line);
     } else {
@@ -76,7 +72,6 @@ void parse_syntax_error(struct reader *reader, struct location at, const char *o
     bool syntax =
         strcmp(otherwise, messages[0].terse) != 0 && strcmp(otherwise, messages[1].terse) != 0;
     struct syntax_fault fault;
-
     if (syntax && syntax_fault_find(reader->source.text, &fault))
         report_fault(reader, &fault);
     else

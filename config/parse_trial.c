@@ -49,7 +49,6 @@ static bool read_count(struct trial_reading *reading, const config_setting_t *se
 {
     struct scalar scalar;
     const char *text;
-
     if (!parse_scalar(reading->reader, setting, &scalar, &text)) {
         reading->failed = true;
         return false;
@@ -67,7 +66,6 @@ static void read_unit(struct trial_reading *reading, const config_setting_t *set
 {
     const char *text = parse_string(reading->reader, setting, "unit");
     int64_t microseconds;
-
     reading->failed |= text == NULL;
     if (text == NULL || strcmp(text, "connection") == 0)
         return;
@@ -83,7 +81,6 @@ static void read_unit(struct trial_reading *reading, const config_setting_t *set
 static void read_seed(struct trial_reading *reading, const config_setting_t *setting)
 {
     int64_t seed = 0;
-
     if (read_count(reading, setting, 0, INT64_MAX, &seed))
         reading->trial->seed = (uint64_t)seed;
 }
@@ -91,7 +88,6 @@ static void read_seed(struct trial_reading *reading, const config_setting_t *set
 static void read_most(struct trial_reading *reading, const config_setting_t *setting)
 {
     int64_t most = 0;
-
     if (read_count(reading, setting, MOST_MIN, MOST_MAX, &most))
         reading->trial->most = (uint64_t)most;
 }
@@ -102,7 +98,6 @@ static bool find_metric(struct trial_reading *reading, const config_setting_t *s
                         const char *name, unsigned *metric)
 {
     const char *words[TRIAL_METRICS + 1] = {NULL};
-
     for (unsigned i = 0; i < TRIAL_METRICS; i++) {
         words[i] = trial_metrics[i].name;
         *metric = i;
@@ -118,7 +113,6 @@ static void read_metric(struct trial_reading *reading, const config_setting_t *s
 {
     const char *name = parse_string(reading->reader, setting, "metric");
     unsigned metric;
-
     reading->failed |= name == NULL;
     if (name != NULL && find_metric(reading, setting, name, &metric))
         reading->trial->metric = (uint8_t)metric;
@@ -129,7 +123,6 @@ static bool read_change(const char *text, int32_t *percent)
 {
     char sign, end, more;
     unsigned number;
-
     if (sscanf(text, "%c%5u%c%c", &sign, &number, &end, &more) != 3 || end != '%')
         return false;
     if (sign != '+' && sign != '-')
@@ -143,7 +136,6 @@ static void read_guard(struct trial_reading *reading, const config_setting_t *se
     const char *name = config_setting_name(setting);
     const char *text = parse_string(reading->reader, setting, name);
     unsigned metric;
-
     reading->failed |= text == NULL;
     if (text == NULL || !find_metric(reading, setting, name, &metric))
         return;
@@ -178,7 +170,6 @@ static void read_arm_name(struct trial_reading *reading, const config_setting_t 
                           struct trial_arm *arm)
 {
     const char *name = parse_string(reading->reader, setting, "name");
-
     reading->failed |= name == NULL;
     if (name == NULL)
         return;
@@ -196,7 +187,6 @@ static void read_arm_setting(struct trial_reading *reading, const config_setting
 {
     const char *name = config_setting_name(setting);
     int64_t share = 0;
-
     if (strcmp(name, "name") == 0)
         read_arm_name(reading, setting, arm);
     else if (strcmp(name, "set") == 0)
@@ -215,7 +205,6 @@ static void read_arm(struct trial_reading *reading, const config_setting_t *grou
 {
     struct trial_arm *arm = &reading->trial->arms[reading->trial->arm_count];
     struct arm_rule *rule = &reading->arms[reading->trial->arm_count];
-
     if (!config_setting_is_group(group)) {
         trial_error(reading, group, "arms: expected { name = \"...\"; set = { ... }; }, not %s",
                     type_name(group));
@@ -235,7 +224,6 @@ static void read_arm(struct trial_reading *reading, const config_setting_t *grou
 static void read_arms(struct trial_reading *reading, const config_setting_t *list)
 {
     int count = config_setting_is_list(list) ? config_setting_length(list) : 0;
-
     if (count < 2 || count > (int)POLICY_TRIAL_ARMS_MAX) {
         trial_error(reading, list,
                     "arms: expected a list of 2 to %u arms: ( { name = \"as it is\"; }, { name = "
@@ -259,7 +247,6 @@ enum { TRIAL_KEYWORDS = sizeof trial_keywords / sizeof *trial_keywords };
 static void read_trial_setting(struct trial_reading *reading, const config_setting_t *setting)
 {
     const char *words[TRIAL_KEYWORDS + 1] = {NULL};
-
     for (size_t i = 0; i < TRIAL_KEYWORDS; i++) {
         words[i] = trial_keywords[i].name;
         if (strcmp(words[i], config_setting_name(setting)) == 0) {
@@ -276,7 +263,6 @@ static void read_trial_setting(struct trial_reading *reading, const config_setti
 static void require_settings(struct trial_reading *reading)
 {
     static const char *const required[] = {"arms", "unit", "metric"};
-
     for (size_t i = 0; i < sizeof required / sizeof *required; i++)
         if (config_setting_get_member(reading->group, required[i]) == NULL)
             trial_error(reading, reading->group, "trial: %s is missing", required[i]);
@@ -286,7 +272,6 @@ static void require_settings(struct trial_reading *reading)
 static void refuse_unequal_shares(struct trial_reading *reading)
 {
     const struct trial *trial = reading->trial;
-
     for (unsigned i = 1; trial->unit_ns != 0 && i < trial->arm_count; i++)
         if (trial->arms[i].share != trial->arms[0].share) {
             trial_error(reading, reading->group,
@@ -298,7 +283,6 @@ static void refuse_unequal_shares(struct trial_reading *reading)
 static void check_rule_of_trial(struct trial_reading *reading)
 {
     const struct rule *rule = reading->rule;
-
     if (rule->setting_count != 0)
         trial_error(reading, reading->group,
                     "trial: its rule sets no options itself: move them into the arms, or into a "
@@ -320,7 +304,6 @@ static void check_rule_of_trial(struct trial_reading *reading)
 static uint16_t count_trials(const struct ruleset *ruleset)
 {
     uint16_t count = 0;
-
     for (size_t i = 0; i < ruleset->rule_count; i++)
         if (ruleset->rules[i].trial != NULL && ruleset->rules[i].trial_arm == 0)
             count++;
@@ -331,7 +314,6 @@ static uint16_t count_trials(const struct ruleset *ruleset)
 static void make_arm(struct trial_reading *reading, unsigned arm)
 {
     struct rule *rule = &reading->arms[arm].rule;
-
     rule->name = arena_print(reading->reader->arena, "%s/%s", reading->trial->name,
                              reading->trial->arms[arm].name);
     rule->trial = reading->trial;
@@ -346,7 +328,6 @@ static void make_arm(struct trial_reading *reading, unsigned arm)
 static void put_arms(struct trial_reading *reading)
 {
     struct ruleset *ruleset = reading->reader->ruleset;
-
     ruleset->rule_count--;
     for (unsigned i = 0; i < reading->trial->arm_count; i++) {
         make_arm(reading, i);
@@ -362,7 +343,6 @@ void parse_trial(struct reader *reader, const config_setting_t *group, const str
     struct trial_reading reading = {.reader = reader, .group = group, .rule = rule};
     struct rule copy = *rule;
     uint16_t number = count_trials(reader->ruleset);
-
     if (!config_setting_is_group(group)) {
         parse_error(reader, group, "trial: expected a group { arms = ...; }, not %s",
                     type_name(group));

@@ -27,7 +27,6 @@ static const char *place_of(const char *word)
 static void join_words(const char *const *words, char *text, size_t size)
 {
     size_t used = 0;
-
     for (size_t i = 0; words[i] != NULL && used < size; i++)
         used += (size_t)snprintf(text + used, size - used, "%s%s", i == 0 ? "" : ", ", words[i]);
 }
@@ -36,7 +35,6 @@ bool parse_familiar(struct reader *reader, const config_setting_t *setting, cons
                     const char *word)
 {
     const char *here = known_name_find(word, strlen(word));
-
     if (here != NULL)
         parse_error(reader, setting, "there is no %s \"%s\": that is %s here", kind, word, here);
     return here != NULL;
@@ -49,7 +47,6 @@ void parse_unknown(struct reader *reader, const config_setting_t *setting, const
     const char *place = name != NULL && strcmp(name, word) == 0 ? place_of(word) : NULL;
     const char *right = nearest_word(word, words);
     char all[256] = "";
-
     if (place != NULL) {
         parse_error(reader, setting, "%s is %s", word, place);
         return;

@@ -15,7 +15,6 @@ char *policy_beside(const char *rules)
 {
     char *absolute = absolute_path(rules);
     char *path = NULL;
-
     if (absolute != NULL && asprintf(&path, "%s" POLICY_SUFFIX, absolute) < 0)
         path = NULL;
     free(absolute);
@@ -27,7 +26,6 @@ int policy_keep(const char *path, const void *blob, size_t size)
     size_t old_size;
     void *old = read_file(path, POLICY_SIZE_MAX, &old_size);
     bool same = old != NULL && old_size == size && memcmp(old, blob, size) == 0;
-
     free(old);
     return same ? 0 : write_file(path, blob, size);
 }
@@ -45,7 +43,6 @@ static bool make_directory(char *directory, enum policy_place place)
     mode_t mode = place == PLACE_SYSTEM ? 0755 : 0700;
     char *slash = strrchr(directory, '/');
     struct stat status;
-
     if (place == PLACE_USER) {
         *slash = '\0';
         (void)mkdir(directory, mode);
@@ -65,7 +62,6 @@ static bool keep_at(enum policy_place place, const struct policy_owner *owner, c
 {
     char directory_bytes[PATH_MAX], path_bytes[PATH_MAX];
     struct text directory = TEXT(directory_bytes), path = TEXT(path_bytes);
-
     if (place == PLACE_SYSTEM && owner->uid != 0)
         return false;
     return policy_place_directory(&directory, place, owner) &&
@@ -77,7 +73,6 @@ static bool keep_at(enum policy_place place, const struct policy_owner *owner, c
 static bool is_own(const char *path)
 {
     struct stat status;
-
     return lstat(path, &status) == 0 && S_ISREG(status.st_mode) &&
            (status.st_uid == 0 || status.st_uid == geteuid()) &&
            (status.st_mode & (S_IWGRP | S_IWOTH)) == 0;
@@ -87,7 +82,6 @@ int policy_cache_keep(const char *rules, const void *blob, size_t size)
 {
     struct policy_owner owner = this_owner();
     char *beside = policy_beside(rules);
-
     if (beside != NULL && is_own(beside))
         (void)policy_keep(beside, blob, size);
     free(beside);
@@ -101,11 +95,9 @@ bool policy_cache_last(const char *rules, struct loaded *loaded)
 {
     struct policy_owner owner = this_owner();
     struct diagnostics unheard = {.report = NULL};
-
     for (enum policy_place place = PLACE_BESIDE; place < PLACE_COUNT; place++) {
         char bytes[PATH_MAX];
         struct text path = TEXT(bytes);
-
         if (policy_place_path(&path, place, &owner, rules) && is_own(bytes) &&
             is_policy_file(bytes) && load_rules(bytes, NULL, &unheard, loaded) == 0)
             return true;

@@ -17,7 +17,6 @@ const char *default_rules(void)
 {
     static const char *const places[] = {"/etc/socktune.d", "/etc/socktune.conf"};
     const char *named = getenv("SOCKTUNE_RULES");
-
     if (named && *named)
         return named;
     for (size_t i = 0; i < sizeof places / sizeof *places; i++)
@@ -31,7 +30,6 @@ char *absolute_path(const char *path)
     char *directory = NULL;
     char *result = NULL;
     size_t length;
-
     while (path[0] == '.' && path[1] == '/')
         for (path += 2; *path == '/';)
             path++;
@@ -59,7 +57,6 @@ void *read_file(const char *path, size_t limit, size_t *size)
     char *bytes = NULL;
     size_t have = 0;
     ssize_t got = 1;
-
     if (fd < 0)
         return NULL;
     if (fstat(fd, &status) != 0)
@@ -90,7 +87,6 @@ bool is_policy_file(const char *path)
     char magic[sizeof POLICY_MAGIC - 1];
     int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
     bool is_policy;
-
     if (fd < 0)
         return false;
     is_policy = read(fd, magic, sizeof magic) == (ssize_t)sizeof magic &&
@@ -103,7 +99,6 @@ static int load_policy(const char *path, struct diagnostics *diagnostics, struct
 {
     struct location at = {path, 0};
     const char *wrong;
-
     loaded->blob = read_file(path, POLICY_SIZE_MAX, &loaded->size);
     if (!loaded->blob) {
         diagnose(diagnostics, SEVERITY_ERROR, at, "%s", strerror(errno));
@@ -143,7 +138,6 @@ static struct ruleset *read_rules(const char *path, struct diagnostics *diagnost
 {
     struct ruleset *ruleset;
     char *text;
-
     if (!rules_are_standard_input(path))
         return ruleset_read(path, diagnostics);
     text = read_standard_input();
@@ -162,7 +156,6 @@ static int compile_rules(const char *path, const struct check_context *context,
 {
     struct location at = {path, 0};
     const char *wrong;
-
     loaded->ruleset = read_rules(path, diagnostics);
     if (!loaded->ruleset) {
         diagnose(diagnostics, SEVERITY_ERROR, at, "%s",
@@ -194,7 +187,6 @@ int load_rules(const char *path, const struct check_context *context,
                struct diagnostics *diagnostics, struct loaded *loaded)
 {
     int failed = load_rules_partly(path, context, diagnostics, loaded);
-
     if (failed)
         loaded_free(loaded);
     return failed;
@@ -210,10 +202,8 @@ void loaded_free(struct loaded *loaded)
 int write_all(int fd, const void *blob, size_t size)
 {
     const char *from = blob;
-
     while (size) {
         ssize_t written = write(fd, from, size);
-
         if (written < 0 && errno == EINTR)
             continue;
         if (written < 0)
@@ -229,7 +219,6 @@ static int replace_file(const char *path, const void *bytes, size_t size)
 {
     char *temporary;
     int fd, failed, error;
-
     if (asprintf(&temporary, "%s.XXXXXX", path) < 0)
         return -1;
     fd = mkostemp(temporary, O_CLOEXEC);
@@ -256,7 +245,6 @@ static int write_special(const char *path, const void *bytes, size_t size)
     int fd = open(path, O_WRONLY | O_CLOEXEC | O_NOCTTY);
     int failed = fd < 0 || write_all(fd, bytes, size) != 0;
     int error = errno;
-
     if (fd >= 0)
         close(fd);
     errno = error;
@@ -273,7 +261,6 @@ int write_file(const char *path, const void *bytes, size_t size)
 {
     char target[PATH_MAX];
     struct stat status;
-
     if (stat(path, &status) != 0)
         return errno == ENOENT && lstat(path, &status) != 0 ? replace_file(path, bytes, size) : -1;
     if (S_ISDIR(status.st_mode)) {

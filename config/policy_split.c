@@ -35,7 +35,6 @@ static const char *literal_name(const char *pattern)
 {
     const char *slash = strrchr(pattern, '/');
     const char *name = slash != NULL ? slash + 1 : pattern;
-
     return strpbrk(name, "*?[]\\") == NULL ? name : NULL;
 }
 
@@ -52,10 +51,8 @@ static bool add_keys(struct splitter *splitter, uint32_t rule)
     const struct policy_range range = splitter->policy.rules[rule].matchers;
     const struct policy_matcher *matchers = splitter->policy.matchers + range.first;
     size_t before = splitter->key_count;
-
     for (uint32_t i = 0; i < range.count; i++) {
         const char *name;
-
         if (matchers[i].negate ||
             (matchers[i].kind != MATCHER_PROGRAM && matchers[i].kind != MATCHER_PATH))
             continue;
@@ -72,7 +69,6 @@ static bool add_keys(struct splitter *splitter, uint32_t rule)
 static int by_hash(const void *left, const void *right)
 {
     const struct key *a = left, *b = right;
-
     if (a->hash != b->hash)
         return a->hash < b->hash ? -1 : 1;
     return (a->rule > b->rule) - (a->rule < b->rule);
@@ -81,7 +77,6 @@ static int by_hash(const void *left, const void *right)
 static void sort_rules(struct splitter *splitter)
 {
     uint32_t count = splitter->policy.rule_count;
-
     splitter->general = arena_alloc(&splitter->arena, (count + 1) * sizeof *splitter->general);
     splitter->chosen = arena_alloc(&splitter->arena, (count + 1) * sizeof *splitter->chosen);
     for (uint32_t i = 0; i < count; i++)
@@ -108,7 +103,6 @@ _Static_assert(SECTION_COUNT == 10, "does a reference lead to the new section?")
 static const unsigned char *records_of(const struct copier *copier, enum policy_section_id id)
 {
     const struct policy_header *header = (const void *)copier->policy->blob;
-
     return copier->policy->blob + header->sections[id].offset;
 }
 
@@ -121,7 +115,6 @@ static void copy_referred(struct copier *copier, const struct policy_reference *
 {
     uint32_t *words = field;
     struct policy_range range;
-
     switch ((enum policy_reference_kind)reference->kind) {
     case REFERS_STRING:
         words[0] = policy_write_string(&copier->writer, policy_string(copier->policy, words[0]));
@@ -142,7 +135,6 @@ static void *copy_records(struct copier *copier, enum policy_section_id id, uint
 {
     const size_t size = policy_record_size[id];
     unsigned char *records = arena_alloc(&copier->writer.arena, count * size);
-
     memcpy(records, records_of(copier, id) + first * size, count * size);
     for (size_t i = 0; i < POLICY_REFERENCES; i++)
         for (size_t r = 0; policy_references[i].section == id && r < count; r++)
@@ -176,7 +168,6 @@ static void copy_options(struct copier *copier, const uint32_t *rules, size_t co
 {
     for (size_t i = 0; i < count; i++) {
         const struct policy_range actions = copier->policy->rules[rules[i]].actions;
-
         for (uint32_t a = 0; a < actions.count; a++)
             copier->used[copier->policy->actions[actions.first + a].option] = true;
     }
@@ -214,7 +205,6 @@ static void *copy_rules(const struct policy *policy, const uint32_t *rules, size
 {
     struct copier copier = {.policy = policy};
     void *blob;
-
     if (setjmp(copier.writer.arena.out_of_memory) == 0)
         blob = build_part(&copier, rules, count, with_sources, size);
     else
@@ -229,11 +219,9 @@ static void *copy_rules(const struct policy *policy, const uint32_t *rules, size
 static uint32_t put_bytes(struct splitter *splitter, const void *bytes, size_t size)
 {
     size_t offset = splitter->size;
-
     if (splitter->size + size > splitter->room) {
         size_t room = 2 * (splitter->size + size);
         unsigned char *grown = realloc(splitter->file, room);
-
         if (grown == NULL)
             longjmp(splitter->arena.out_of_memory, 1);
         splitter->file = grown;
@@ -250,7 +238,6 @@ static struct policy_index_entry put_part(struct splitter *splitter, const uint3
     struct policy_index_entry entry = {.hash = 0};
     size_t size;
     void *blob = copy_rules(&splitter->policy, rules, count, is_front, &size);
-
     if (blob == NULL || splitter->size + size > POLICY_PARTS_MAX) {
         free(blob);
         longjmp(splitter->arena.out_of_memory, 1);
@@ -265,12 +252,10 @@ static struct policy_index_entry put_part(struct splitter *splitter, const uint3
 static size_t merge_rules(struct splitter *splitter, const struct key *keys, size_t count)
 {
     size_t g = 0, k = 0, chosen = 0;
-
     while (g < splitter->general_count || k < count) {
         bool take_key =
             g == splitter->general_count || (k < count && keys[k].rule < splitter->general[g]);
         uint32_t rule = take_key ? keys[k++].rule : splitter->general[g++];
-
         if (chosen == 0 || splitter->chosen[chosen - 1] != rule)
             splitter->chosen[chosen++] = rule;
     }
@@ -280,7 +265,6 @@ static size_t merge_rules(struct splitter *splitter, const struct key *keys, siz
 static void put_entry(struct splitter *splitter, const struct policy_index_entry *entry)
 {
     uint32_t number = (uint32_t)(entry->hash % splitter->blocks);
-
     while (splitter->index[number].used == POLICY_INDEX_ENTRIES)
         number = (number + 1) % splitter->blocks;
     splitter->index[number].entries[splitter->index[number].used++] = *entry;
@@ -289,7 +273,6 @@ static void put_entry(struct splitter *splitter, const struct policy_index_entry
 static size_t count_names(const struct splitter *splitter)
 {
     size_t names = 0;
-
     for (size_t i = 0; i < splitter->key_count; i++)
         names += i == 0 || splitter->keys[i].hash != splitter->keys[i - 1].hash;
     return names;
@@ -300,7 +283,6 @@ static void put_parts(struct splitter *splitter)
     for (size_t i = 0, end; i < splitter->key_count; i = end) {
         struct policy_index_entry entry;
         size_t count;
-
         for (end = i + 1; end < splitter->key_count;) {
             if (splitter->keys[end].hash != splitter->keys[i].hash)
                 break;
@@ -319,7 +301,6 @@ static void put_file(struct splitter *splitter, const void *whole, size_t size)
         put_part(splitter, splitter->general, splitter->general_count, true);
     struct policy_header *header;
     size_t index_size;
-
     /* Half full on average, so that a look-up rarely needs a second block. */
     splitter->blocks = (uint32_t)(2 * count_names(splitter) / POLICY_INDEX_ENTRIES + 1);
     index_size = splitter->blocks * sizeof *splitter->index;
@@ -353,7 +334,6 @@ void *policy_split(void *whole, size_t *size)
 {
     struct splitter splitter = {.file = NULL};
     bool done;
-
     if (setjmp(splitter.arena.out_of_memory) == 0)
         done = split_rules(&splitter, whole, *size);
     else

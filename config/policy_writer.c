@@ -21,13 +21,11 @@ uint32_t policy_append(struct policy_writer *writer, enum policy_section_id id, 
 {
     struct policy_records *section = &writer->sections[id];
     size_t first = section->length / policy_record_size[id];
-
     if (length == 0)
         return (uint32_t)first;
     if (section->length + length > section->room) {
         size_t room = 2 * (section->length + length) + 64;
         unsigned char *grown = arena_alloc(&writer->arena, room);
-
         if (section->length != 0)
             memcpy(grown, section->bytes, section->length);
         section->bytes = grown;
@@ -43,7 +41,6 @@ uint32_t policy_intern(struct policy_writer *writer, enum policy_section_id id, 
 {
     struct policy_records *section = &writer->sections[id];
     struct policy_run *run;
-
     HASH_FIND(hh, section->runs, bytes, length, run);
     if (run == NULL) {
         run = arena_alloc(&writer->arena, sizeof *run);
@@ -85,7 +82,6 @@ void *policy_assemble(struct policy_writer *writer, size_t *size)
                                    .rule_total = writer->rule_total,
                                    .flags = writer->flags};
     unsigned char *blob;
-
     /* So that each offset is that of a terminated string. */
     policy_append(writer, SECTION_DATA, "", 1);
     memcpy(header.magic, POLICY_MAGIC, sizeof header.magic);

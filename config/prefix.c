@@ -15,7 +15,6 @@ static const char *address_hint(const char *word)
 {
     size_t digits = strspn(word, "0123456789");
     const char *colon = strchr(word, ':');
-
     if (word[0] == '[')
         return "write it without brackets";
     if (strchr(word, '%') != NULL)
@@ -35,7 +34,6 @@ static bool read_address(const char *word, size_t length, struct policy_prefix *
 {
     char text[INET6_ADDRSTRLEN + 1];
     struct in6_addr mapped;
-
     if (length >= sizeof text)
         return false;
     memcpy(text, word, length);
@@ -55,7 +53,6 @@ static bool read_address(const char *word, size_t length, struct policy_prefix *
 static void print_prefix(const struct policy_prefix *prefix, char *text, size_t size)
 {
     char address[INET6_ADDRSTRLEN] = "";
-
     inet_ntop(prefix->v4 ? AF_INET : AF_INET6, prefix->address + (prefix->v4 ? 12 : 0), address,
               sizeof address);
     snprintf(text, size, "%s/%d", address, prefix->length - (prefix->v4 ? V4_OFFSET : 0));
@@ -65,10 +62,8 @@ static void print_prefix(const struct policy_prefix *prefix, char *text, size_t 
 static bool clear_host_bits(struct policy_prefix *prefix)
 {
     bool any = false;
-
     for (unsigned bit = prefix->length; bit < 128; bit++) {
         uint8_t mask = (uint8_t)(0x80u >> bit % 8);
-
         any = any || (prefix->address[bit / 8] & mask) != 0;
         prefix->address[bit / 8] &= (uint8_t)~mask;
     }
@@ -80,7 +75,6 @@ static bool read_length(const char *slash, struct policy_prefix *prefix)
 {
     unsigned long most = prefix->v4 ? 32 : 128, length = most;
     char *end = NULL;
-
     if (slash != NULL) {
         length = strtoul(slash + 1, &end, 10);
         if (!isdigit((unsigned char)slash[1]) || *end != '\0' || length > most)
@@ -94,7 +88,6 @@ static bool read_length(const char *slash, struct policy_prefix *prefix)
 static bool is_mapped(const struct policy_prefix *prefix)
 {
     struct in6_addr address;
-
     memcpy(&address, prefix->address, sizeof address);
     return !prefix->v4 && prefix->length >= V4_OFFSET && IN6_IS_ADDR_V4MAPPED(&address);
 }
@@ -103,7 +96,6 @@ bool prefix_read(const char *word, struct policy_prefix *prefix, char problem[PR
 {
     const char *slash = strchr(word, '/');
     char right[INET6_ADDRSTRLEN + 8];
-
     *prefix = (struct policy_prefix){.length = 0};
     if (!read_address(word, slash != NULL ? (size_t)(slash - word) : strlen(word), prefix)) {
         snprintf(problem, PREFIX_PROBLEM_SIZE, "\"%.200s\" is not an address or prefix: %s", word,
@@ -148,12 +140,10 @@ static bool next_address(uint8_t address[16])
 static struct policy_prefix largest_prefix(const uint8_t from[16], const uint8_t to[16], bool v4)
 {
     struct policy_prefix prefix = {.length = 128, .v4 = v4};
-
     memcpy(prefix.address, from, 16);
     while (prefix.length > (v4 ? V4_OFFSET : 0)) {
         struct policy_prefix wider = prefix;
         uint8_t last[16];
-
         wider.length--;
         last_address(&wider, last);
         if (clear_host_bits(&wider) || memcmp(last, to, 16) > 0)
@@ -170,7 +160,6 @@ size_t prefix_read_range(const char *word, struct policy_prefix prefixes[PREFIX_
     struct policy_prefix low = {.length = 0}, high = {.length = 0};
     uint8_t from[16], last[16];
     size_t count = 0;
-
     if (dash == NULL)
         return prefix_read(word, prefixes, problem);
     if (!read_address(word, (size_t)(dash - word), &low) ||
@@ -200,7 +189,6 @@ bool prefix_holds(const struct policy_prefix *prefix, const uint8_t address[16])
     static const uint8_t mapped[12] = {[10] = 0xff, [11] = 0xff};
     bool v4 = memcmp(address, mapped, sizeof mapped) == 0;
     unsigned whole = prefix->length / 8, rest = prefix->length % 8;
-
     if (v4 != (prefix->v4 != 0) || memcmp(prefix->address, address, whole) != 0)
         return false;
     return rest == 0 || (prefix->address[whole] ^ address[whole]) >> (8 - rest) == 0;

@@ -101,7 +101,6 @@ static const struct quantity_unit *find_unit(const struct quantity_unit *units, 
                                              size_t length)
 {
     const struct quantity_unit *otherwise = NULL;
-
     for (; units->text != NULL; units++) {
         if (strlen(units->text) != length || strncasecmp(units->text, text, length) != 0)
             continue;
@@ -121,7 +120,6 @@ bool quantity_read_bare(const char *text, int64_t *number, bool *fits)
     const char *digits = text + (*text == '-' || *text == '+');
     bool hexadecimal = digits[0] == '0' && (digits[1] == 'x' || digits[1] == 'X');
     char *end;
-
     if (!isdigit((unsigned char)*digits))
         return false;
     errno = 0;
@@ -140,7 +138,6 @@ static enum quantity_result read_decimal(const char **text, struct decimal *deci
 {
     const char *start = *text;
     bool fraction = false, fits = true;
-
     *decimal = (struct decimal){0, 1};
     for (; isdigit((unsigned char)**text) || (**text == '.' && !fraction); (*text)++) {
         if (**text == '.') {
@@ -166,7 +163,6 @@ static enum quantity_result read_term(const char **text, const struct quantity_u
     enum quantity_result result = read_decimal(text, &decimal);
     size_t length;
     int64_t product;
-
     if (result == QUANTITY_NONE)
         return result;
     *text += strspn(*text, " ");
@@ -190,10 +186,8 @@ enum quantity_result quantity_read(const char *text, const struct quantity_unit 
                                    int64_t base, int64_t *number)
 {
     int64_t sum = 0;
-
     do {
         enum quantity_result result = read_term(&text, units, &sum);
-
         if (result != QUANTITY_READ)
             return result;
     } while (*text != '\0' && units == quantity_durations);

@@ -35,7 +35,6 @@ static const char **list_directory(struct reader *reader, DIR *directory, const 
     const char *slash = length > 0 && path[length - 1] == '/' ? "" : "/";
     const char **names = NULL;
     struct dirent *entry;
-
     *count = 0;
     while ((entry = readdir(directory)) != NULL) {
         if (!policy_is_rule_file(entry->d_name))
@@ -54,11 +53,9 @@ static void read_directory(struct reader *reader, const char *path)
     size_t count;
     struct stat status;
     uint64_t hash = 0;
-
     reader->directory = opendir(path);
     if (reader->directory == NULL || fstat(dirfd(reader->directory), &status) != 0) {
         const char *name = arena_copy(reader->arena, path, strlen(path));
-
         diagnose(reader->diagnostics, SEVERITY_ERROR, (struct location){name, 0},
                  "cannot read the directory: %s", strerror(errno));
         return;
@@ -74,7 +71,6 @@ static void read_directory(struct reader *reader, const char *path)
 static void read_origin(struct reader *reader, struct origin origin)
 {
     struct stat status;
-
     if (origin.text != NULL) {
         if (source_read_text(reader, origin.text, origin.path))
             parse_source(reader);
@@ -112,7 +108,6 @@ static struct ruleset *ruleset_make(struct origin origin, struct diagnostics *di
     struct arena *arena = calloc(1, sizeof *arena);
     struct reader reader = {.arena = arena, .diagnostics = diagnostics, .fd = -1};
     bool complete;
-
     if (arena == NULL)
         return NULL;
     complete = read_guarded(&reader, origin);
@@ -139,7 +134,6 @@ struct ruleset *ruleset_read_text(const char *text, const char *name,
 void ruleset_free(struct ruleset *ruleset)
 {
     struct arena *arena;
-
     if (ruleset == NULL)
         return;
     arena = ruleset->arena;

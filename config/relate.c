@@ -24,7 +24,6 @@ static bool has_pattern(const struct pattern_list *list, const struct pattern *p
 static bool patterns_cover(const struct pattern_list *outer, const struct pattern_list *inner)
 {
     bool outer_includes = false, inner_includes = false;
-
     for (size_t i = 0; i < outer->count; i++) {
         outer_includes = outer_includes || !outer->items[i].negate;
         if (outer->items[i].negate && !has_pattern(inner, &outer->items[i]))
@@ -55,7 +54,6 @@ static bool prefix_negates(const void *item)
 static bool prefix_holds(const void *outer_item, const void *inner_item)
 {
     const struct policy_prefix *outer = outer_item, *inner = inner_item;
-
     if (outer->v4 != inner->v4 || outer->length > inner->length)
         return false;
     for (unsigned bit = 0; bit < outer->length; bit++)
@@ -72,7 +70,6 @@ static bool port_negates(const void *item)
 static bool port_holds(const void *outer_item, const void *inner_item)
 {
     const struct policy_port *outer = outer_item, *inner = inner_item;
-
     return outer->low <= inner->low && inner->high <= outer->high;
 }
 
@@ -94,7 +91,6 @@ static bool ranges_cover(const struct range_kind *kind, const void *outer, size_
 {
     const char *item = outer;
     bool inner_includes = false;
-
     if (outer_count == 0)
         return true;
     for (size_t i = 0; i < outer_count; i++, item += kind->size)
@@ -146,7 +142,6 @@ bool rule_covers(const struct rule *outer, const struct rule *inner)
 static bool ids_are_disjoint(const struct pattern_list *a, const struct pattern_list *b)
 {
     bool a_includes = false, b_includes = false;
-
     for (size_t i = 0; i < a->count; i++)
         a_includes = a_includes || !a->items[i].negate;
     for (size_t i = 0; i < b->count; i++)

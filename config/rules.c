@@ -14,7 +14,6 @@ static struct setting_target target_of(const struct option *option)
 size_t setting_targets(const struct setting *setting, struct setting_target *targets)
 {
     const struct option *option = setting->option;
-
     if (option == NULL) {
         option = option_find_number(setting->raw_level, setting->raw_optname);
         targets[0] = (struct setting_target){option, setting->raw_level, setting->raw_optname};

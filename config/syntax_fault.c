@@ -47,14 +47,12 @@ struct explainer {
 static bool swallows_settings(struct span string)
 {
     size_t length = (size_t)(string.end - string.at);
-
     return memchr(string.at, '\n', length) != NULL && memchr(string.at, '=', length) != NULL;
 }
 
 static void find_token(struct explainer *explainer, const char *at)
 {
     const char *end = at;
-
     explainer->kind = TOKEN_SPACE;
     while (at < explainer->end && explainer->kind == TOKEN_SPACE) {
         at = end;
@@ -102,7 +100,6 @@ static bool is_value(const struct explainer *explainer)
 static struct span run_at(const struct explainer *explainer, const char *at)
 {
     const char *end = at;
-
     for (; end < explainer->end && strchr(" \t\r\f\n,;(){}[]\"'#=", *end) == NULL; end++)
         if (*end == '/' && end + 1 < explainer->end && strchr("/*", end[1]) != NULL)
             break;
@@ -136,7 +133,6 @@ fault_at(struct explainer *explainer, const char *at, const struct bracket *brac
 {
     struct syntax_fault *fault = explainer->fault;
     va_list arguments;
-
     fault->offset = (size_t)(at - explainer->text);
     fault->has_opener = bracket != NULL;
     fault->opener = bracket != NULL ? (size_t)(bracket->at - explainer->text) : 0;
@@ -189,7 +185,6 @@ static bool is_other_quote(const struct explainer *explainer)
                                          "\xE2\x80\x9D",
                                          "\xE2\x80\x9E",
                                          "\xC2\xAB"};
-
     for (size_t i = 0; i < sizeof quotes / sizeof quotes[0]; i++)
         if (strncmp(explainer->token.at, quotes[i], strlen(quotes[i])) == 0)
             return true;
@@ -200,7 +195,6 @@ static bool fault_quote(struct explainer *explainer)
 {
     const char *inner = explainer->token.at + 1;
     struct span word;
-
     while (inner < explainer->end &&
            ((unsigned char)*inner & 0xC0) == 0x80) /* rest of a character */
         inner++;
@@ -235,7 +229,6 @@ static bool fault_unquoted(struct explainer *explainer, struct span name, struct
 static bool holds_groups(struct span name)
 {
     size_t length = (size_t)(name.end - name.at);
-
     return (length == 5 && memcmp(name.at, "rules", 5) == 0) ||
            (length == 3 && memcmp(name.at, "raw", 3) == 0);
 }
@@ -257,14 +250,12 @@ static bool fault_no_value(struct explainer *explainer, struct span name,
                            const struct bracket *list)
 {
     struct span run = run_at(explainer, explainer->token.at);
-
     if (explainer->kind == TOKEN_UNCLOSED_STRING)
         return fault_string(explainer);
     if (!at_end(explainer) && is_other_quote(explainer))
         return fault_quote(explainer);
     if (list != NULL && is_name(explainer)) {
         const char *behind = run.end + strspn(run.end, " \t");
-
         if (*behind == '=' && behind[1] != '>')
             return fault_setting_in_list(explainer, list);
     }
@@ -286,7 +277,6 @@ static bool fault_outer_bracket(struct explainer *explainer)
 {
     struct span bracket = explainer->token;
     bool first = explainer->last_end == explainer->text;
-
     next(explainer);
     if (explainer->kind == TOKEN_STRING && first)
         return fault_at(explainer, bracket.at, NULL,
@@ -300,7 +290,6 @@ static bool fault_bracket_for_name(struct explainer *explainer, const struct bra
 {
     char bracket = *explainer->token.at;
     bool element = group != NULL && group->outer != NULL && *group->outer->at != '{';
-
     if (group == NULL)
         return fault_outer_bracket(explainer);
     if (explainer->last_end == group->at + 1 && !element && holds_groups(group->name))
@@ -317,7 +306,6 @@ static bool fault_section(struct explainer *explainer)
 {
     const char *at = explainer->token.at + strspn(explainer->token.at, "[");
     struct span word = {at, at};
-
     while (word.end < explainer->end && strchr("]\n", *word.end) == NULL)
         word.end++;
     return fault_here(explainer, "there are no sections such as [%.*s]: write rules = ( { ... } );",
@@ -329,7 +317,6 @@ static bool fault_string_for_name(struct explainer *explainer)
 {
     struct span string = explainer->token;
     const char *behind = string.end + strspn(string.end, " \t");
-
     if (*behind == '=' || *behind == ':')
         return fault_here(explainer, "a name has no quotes: write %.*s =", shown(string) - 2,
                           string.at + 1);
@@ -339,7 +326,6 @@ static bool fault_string_for_name(struct explainer *explainer)
 static bool fault_terminator(struct explainer *explainer)
 {
     const char *at = explainer->token.at;
-
     if (*at == ';' && first_in_line(explainer, at) && strcspn(at, "\n") > 1)
         return fault_here(explainer, "a comment begins with \"#\", not with \";\"");
     if (explainer->last_end > explainer->text && strchr(";,", explainer->last_end[-1]) != NULL)
@@ -352,7 +338,6 @@ static bool fault_no_name(struct explainer *explainer, struct span name,
                           const struct bracket *group)
 {
     const char *at = explainer->token.at;
-
     if (explainer->kind == TOKEN_UNCLOSED_STRING)
         return fault_string(explainer);
     if (explainer->kind == TOKEN_CLOSE) {
@@ -395,7 +380,6 @@ static bool fault_no_equals(struct explainer *explainer, struct span name, struc
 {
     struct span run = run_at(explainer, name.at);
     const char *here;
-
     here = known_name_find(run.at, (size_t)(run.end - run.at));
     if (run.end > name.end && here != NULL)
         return fault_at(explainer, name.at, NULL, "%.*s is a sysctl: that is %s here", shown(run),
@@ -427,7 +411,6 @@ static bool fault_after_value(struct explainer *explainer, const struct bracket 
         return fault_not_closed(explainer, list);
     if (is_char(explainer, ";")) {
         const char *at = explainer->token.at;
-
         next(explainer);
         if (explainer->kind == TOKEN_CLOSE && *explainer->token.at != closer_of(list))
             return fault_not_closed(explainer, list);
@@ -456,7 +439,6 @@ static bool read_list(struct explainer *explainer, const struct bracket *list)
 {
     while (!is_char(explainer, (const char[]){closer_of(list), '\0'})) {
         bool array = *list->at == '[';
-
         if (at_end(explainer))
             return fault_not_closed(explainer, list);
         if (array && explainer->kind == TOKEN_OPEN)
@@ -470,7 +452,6 @@ static bool read_list(struct explainer *explainer, const struct bracket *list)
             return false;
         if (is_char(explainer, ",")) {
             const char *comma = explainer->token.at;
-
             next(explainer);
             if (explainer->kind == TOKEN_CLOSE)
                 return fault_at(explainer, comma, NULL,
@@ -488,12 +469,10 @@ static bool read_list(struct explainer *explainer, const struct bracket *list)
 static bool read_settings(struct explainer *explainer, const struct bracket *group)
 {
     struct span name = {NULL, NULL}, listing;
-
     while (!at_end(explainer) && !(group != NULL && is_char(explainer, "}"))) {
         bool split =
             explainer->last_was_number && same_line(explainer->last_end, explainer->token.at);
         const char *number = split ? explainer->last_end - 1 : NULL;
-
         while (split && number > explainer->text && strchr(" \t=:", number[-1]) == NULL)
             number--;
         if (!is_name(explainer))
@@ -526,7 +505,6 @@ static bool read_bracket(struct explainer *explainer, struct span name, const st
                               .at = explainer->token.at,
                               .name = name,
                               .depth = outer != NULL ? outer->depth + 1 : 1};
-
     if (bracket.depth > DEPTH_MAX) {
         explainer->fault = NULL;
         return false;
@@ -539,7 +517,6 @@ static bool read_bracket(struct explainer *explainer, struct span name, const st
 static bool read_value(struct explainer *explainer, struct span name, const struct bracket *outer)
 {
     struct span run;
-
     if (explainer->kind == TOKEN_OPEN)
         return read_bracket(explainer, name, outer);
     if (explainer->kind == TOKEN_STRING) {
@@ -561,7 +538,6 @@ bool syntax_fault_find(const char *text, struct syntax_fault *fault)
     struct syntax_fault found = {.offset = 0};
     struct explainer explainer = {
         .text = text, .end = text + strlen(text), .last_end = text, .fault = &found};
-
     find_token(&explainer, text);
     if (read_settings(&explainer, NULL) || explainer.fault == NULL)
         return false;

@@ -18,7 +18,6 @@ static const char *skip_digits(const char *p, const char *end)
 static const char *skip_exponent(const char *p, const char *end)
 {
     const char *digits = p + 1;
-
     if (p == end || (*p != 'e' && *p != 'E'))
         return p;
     if (digits < end && (*digits == '+' || *digits == '-'))
@@ -38,7 +37,6 @@ static const char *skip_number(const char *p, const char *end)
 {
     const char *digits = p < end && (*p == '+' || *p == '-') ? p + 1 : p;
     const char *behind = skip_digits(digits, end);
-
     /* libconfig 1.8 also takes binary and octal ones; for older ones these are errors. */
     if (end - p > 2 && p[0] == '0' && strchr("xXbBoO", p[1]) != NULL &&
         isxdigit((unsigned char)p[2])) {
@@ -69,7 +67,6 @@ const char *token_skip_string(const char *p, const char *end)
 const char *token_skip_line(const char *p, const char *end)
 {
     const char *newline = memchr(p, '\n', (size_t)(end - p));
-
     return newline != NULL ? newline : end;
 }
 
@@ -84,14 +81,12 @@ static enum token_kind word_kind(const char *word, size_t length)
 {
     bool boolean = (length == 4 && strncasecmp(word, "true", 4) == 0) ||
                    (length == 5 && strncasecmp(word, "false", 5) == 0);
-
     return boolean ? TOKEN_SCALAR : TOKEN_OTHER;
 }
 
 const char *token_next(const char *p, const char *end, enum token_kind *kind)
 {
     const char *behind;
-
     *kind = TOKEN_SPACE;
     if (strchr(" \t\r\f\n", *p) != NULL)
         return p + 1;

@@ -13,7 +13,6 @@ static bool takes_capacity(const struct option *option)
 #include "shared_capacity.def"
 #undef SHARED
     };
-
     for (size_t i = 0; i < sizeof names / sizeof *names; i++)
         if (strcmp(option->name, names[i]) == 0)
             return true;
@@ -25,7 +24,6 @@ static bool is_out_of_reach(const struct rule *arm, const struct setting *settin
 {
     struct setting_target targets[SETTING_TARGETS_MAX];
     struct rule narrowed = *arm;
-
     narrowed.roles &= (uint8_t)role;
     setting_targets(setting, targets);
     return narrowed.roles != 0 && (setting->option->roles & role) != 0 &&
@@ -36,7 +34,6 @@ static bool refuse_setting(struct diagnostics *diagnostics, const struct rule *a
                            const struct setting *setting)
 {
     const char *name = setting->option->name;
-
     if (setting->option->kind == KIND_TRANSPORT) {
         diagnose(diagnostics, SEVERITY_ERROR, setting->at,
                  "%s: it is settled when the socket is made, before the arm is known", name);
@@ -63,7 +60,6 @@ static bool refuse_setting(struct diagnostics *diagnostics, const struct rule *a
 void trial_refuse_options(struct diagnostics *diagnostics, const struct rule *arm)
 {
     bool refused = false;
-
     for (size_t i = 0; i < arm->setting_count && !refused; i++)
         refused =
             arm->settings[i].option != NULL && refuse_setting(diagnostics, arm, &arm->settings[i]);

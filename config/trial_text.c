@@ -25,7 +25,6 @@ void trial_text_write(const struct trial_text *trial, char text[TRIAL_TEXT_SIZE]
         "%" PRIx64 " %" PRIu64 " %" PRIu64 " %" PRIu64 " %u %u %u %u %u %u %u", trial->id,
         trial->seed, trial->unit_ns, trial->most, trial->low, trial->high, trial->name_length,
         trial->number, trial->arm, trial->arms, trial->metric);
-
     for (unsigned i = 0; i < TRIAL_METRICS; i++)
         used += (size_t)snprintf(text + used, TRIAL_TEXT_SIZE - used, " %d", trial->guards[i]);
 }
@@ -46,7 +45,6 @@ static bool in_range(const struct trial_text *trial)
 bool trial_text_read(const char *text, struct trial_text *trial)
 {
     int used = 0;
-
     if (sscanf(text, "%" SCNx64 " %" SCNu64 " %" SCNu64 " %" SCNu64 " %u %u %u %u %u %u %u%n",
                &trial->id, &trial->seed, &trial->unit_ns, &trial->most, &trial->low, &trial->high,
                &trial->name_length, &trial->number, &trial->arm, &trial->arms, &trial->metric,
@@ -54,7 +52,6 @@ bool trial_text_read(const char *text, struct trial_text *trial)
         return false;
     for (unsigned i = 0; i < TRIAL_METRICS; i++) {
         int more = 0;
-
         if (sscanf(text + used, " %d%n", &trial->guards[i], &more) != 1)
             return false;
         used += more;

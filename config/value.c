@@ -64,7 +64,6 @@ struct wide_timeval {
 static void encode_int(int64_t number, struct value *value)
 {
     uint32_t bits = (uint32_t)number;
-
     memcpy(value->bytes, &bits, sizeof(bits));
     value->length = sizeof(bits);
 }
@@ -72,7 +71,6 @@ static void encode_int(int64_t number, struct value *value)
 static bool decode_int(const void *bytes, size_t length, int64_t *number)
 {
     int32_t bits;
-
     if (length != sizeof(bits))
         return false;
     memcpy(&bits, bytes, sizeof(bits));
@@ -103,7 +101,6 @@ static bool decode_rate(const void *bytes, size_t length, int64_t *number)
 static void encode_timeval(int64_t number, struct value *value)
 {
     struct wide_timeval time = {number / 1000000, number % 1000000};
-
     memcpy(value->bytes, &time, sizeof(time));
     value->length = sizeof(time);
 }
@@ -111,7 +108,6 @@ static void encode_timeval(int64_t number, struct value *value)
 static bool decode_timeval(const void *bytes, size_t length, int64_t *number)
 {
     struct wide_timeval time;
-
     if (length != sizeof(time))
         return false;
     memcpy(&time, bytes, sizeof(time));
@@ -122,7 +118,6 @@ static bool decode_timeval(const void *bytes, size_t length, int64_t *number)
 static void encode_linger(int64_t number, struct value *value)
 {
     struct linger linger = {0, 0};
-
     if (number != LINGER_OFF)
         linger = (struct linger){.l_onoff = 1, .l_linger = (int)number};
     memcpy(value->bytes, &linger, sizeof(linger));
@@ -132,7 +127,6 @@ static void encode_linger(int64_t number, struct value *value)
 static bool decode_linger(const void *bytes, size_t length, int64_t *number)
 {
     struct linger linger;
-
     if (length != sizeof(linger))
         return false;
     memcpy(&linger, bytes, sizeof(linger));
@@ -257,7 +251,6 @@ static const struct option_name *name_in(const struct option_name *names, const 
 static bool number_of_name(const struct option *option, const char *text, int64_t *number)
 {
     const struct option_name *found = name_in(option->names, text);
-
     if (!found)
         found = name_in(kind_of(option)->names, text);
     if (found)
@@ -268,7 +261,6 @@ static bool number_of_name(const struct option *option, const char *text, int64_
 static const char *name_of_number(const struct option *option, int64_t number)
 {
     const struct option_name *const lists[] = {option->names, kind_of(option)->names};
-
     for (size_t i = 0; i < COUNT(lists); i++)
         for (const struct option_name *name = lists[i]; name && name->name; name++)
             if (name->value == number)
@@ -282,7 +274,6 @@ static const char *name_near(const struct option *option, const char *text)
     const struct option_name *const lists[] = {option->names, kind_of(option)->names};
     const char *words[64];
     size_t count = 0;
-
     for (size_t i = 0; i < COUNT(lists); i++)
         for (const struct option_name *name = lists[i]; name && name->name; name++)
             if (count < COUNT(words) - 1)
@@ -311,7 +302,6 @@ add(struct value_text *text, const char *format, ...)
 {
     va_list arguments;
     int written;
-
     if (text->room == 0)
         return;
     va_start(arguments, format);
@@ -338,7 +328,6 @@ static void add_range(struct value_text *text, const struct option *option)
     const char *unit = unit_text[option->unit];
     /* A negative time has a name. */
     int64_t min = option->kind == KIND_DURATION && option->min < 0 ? 0 : option->min;
-
     if (kind_of(option)->range) {
         add(text, "%s", kind_of(option)->range);
         return;
@@ -356,7 +345,6 @@ static void add_range(struct value_text *text, const struct option *option)
 void value_range(const struct option *option, char *text, size_t size)
 {
     struct value_text to = text_in(text, size);
-
     add_range(&to, option);
 }
 
@@ -396,7 +384,6 @@ static bool refuse_kind(struct value_reader *reader)
     const struct kind *kind = kind_of(option);
     const char *near =
         reader->scalar->type == SCALAR_STRING ? name_near(option, reader->scalar->string) : NULL;
-
     add_scalar(&reader->error, reader->scalar);
     add(&reader->error, " is not %s", kind->what);
     if (near)
@@ -420,7 +407,6 @@ static bool refuse_because(struct value_reader *reader, const char *why)
 static bool refuse_inexact(struct value_reader *reader)
 {
     char why[64];
-
     snprintf(why, sizeof(why), "is no whole number of %s", unit_plural[reader->option->unit]);
     return refuse_because(reader, why);
 }
@@ -428,7 +414,6 @@ static bool refuse_inexact(struct value_reader *reader)
 static bool check_bounds(struct value_reader *reader, int64_t number)
 {
     const struct option *option = reader->option;
-
     if (number < option->min || number > option->max)
         return refuse_because(reader, "is out of range");
     return true;
@@ -446,10 +431,8 @@ static int64_t base_units(const struct option *option)
 static unsigned units_in_range(const struct option *option, int64_t number)
 {
     unsigned units = 0;
-
     for (unsigned i = 0; i < 3; i++) {
         int64_t scaled, unit = base_units(option);
-
         if (!__builtin_mul_overflow(number, quantity_durations[i].factor, &scaled) &&
             scaled % unit == 0 && scaled / unit >= option->min && scaled / unit <= option->max)
             units |= 1u << i;
@@ -463,7 +446,6 @@ static unsigned likely_unit(const struct option *option, int64_t number, unsigne
 {
     bool fine = option->unit == UNIT_MICROSECONDS && option->kind != KIND_TIMEVAL;
     int64_t longest = fine ? 1000 : INT64_C(900000000); /* microseconds */
-
     for (unsigned i = 3; i-- > 0;)
         if ((units & 1u << i) != 0 && number <= longest / quantity_durations[i].factor)
             return i;
@@ -475,7 +457,6 @@ static bool refuse_bare(struct value_reader *reader, int64_t number)
 {
     unsigned units = units_in_range(reader->option, number), likely, other;
     char why[128], second[48] = "";
-
     if (units == 0)
         return refuse_because(reader, "is out of range");
     likely = likely_unit(reader->option, number, units);
@@ -495,7 +476,6 @@ static bool refuse_unclear_rate(struct value_reader *reader, const char *text)
     int digits = (int)strspn(text, "0123456789.");
     const char *unit = text + digits + strspn(text + digits, " ");
     char scale[2] = {(char)toupper((unsigned char)*unit), '\0'}, why[128];
-
     if (scale[0] == 'B')
         scale[0] = '\0';
     snprintf(why, sizeof(why),
@@ -510,7 +490,6 @@ static bool read_bare(struct value_reader *reader, int64_t number)
 {
     const struct option *option = reader->option;
     bool clear = number == 0 || !is_duration(option) || option->unit == UNIT_SECONDS;
-
     return clear || number < 0 ? check_bounds(reader, number) : refuse_bare(reader, number);
 }
 
@@ -519,7 +498,6 @@ static bool read_quantity(struct value_reader *reader, const char *text, int64_t
 {
     const struct option *option = reader->option;
     bool fits;
-
     if (quantity_read_bare(text, number, &fits))
         return fits ? read_bare(reader, *number) : refuse_because(reader, "is out of range");
     switch (quantity_read(text, kind_of(option)->units, base_units(option), number)) {
@@ -542,7 +520,6 @@ static bool read_quantity(struct value_reader *reader, const char *text, int64_t
 static bool read_port(const char *text, const char **end, int64_t *port)
 {
     char *stop;
-
     errno = 0;
     *port = isdigit((unsigned char)*text) ? strtoll(text, &stop, 10) : -1;
     *end = *port >= 0 ? stop : text;
@@ -554,7 +531,6 @@ static bool read_port_range(struct value_reader *reader, const char *text, int64
     const struct option *option = reader->option;
     int64_t low, high;
     const char *rest;
-
     if (!read_port(text, &rest, &low) || *rest != '-' || !read_port(rest + 1, &rest, &high) ||
         *rest != '\0')
         return refuse_kind(reader);
@@ -578,7 +554,6 @@ static bool read_text(struct value_reader *reader, const char *text, int64_t *nu
 static bool read_number(struct value_reader *reader, int64_t *number)
 {
     const struct scalar *scalar = reader->scalar;
-
     switch (scalar->type) {
     case SCALAR_STRING:
         return read_text(reader, scalar->string, number);
@@ -604,7 +579,6 @@ static bool read_string(struct value_reader *reader, struct value *value)
     const struct option *option = reader->option;
     const char *text = reader->scalar->string;
     size_t length;
-
     if (reader->scalar->type != SCALAR_STRING)
         return refuse_kind(reader);
     length = strlen(text);
@@ -621,7 +595,6 @@ static bool read_string(struct value_reader *reader, struct value *value)
 static bool read_address(struct value_reader *reader, struct value *value)
 {
     static const uint8_t mapped[12] = {[10] = 0xff, [11] = 0xff};
-
     if (reader->scalar->type != SCALAR_STRING)
         return refuse_kind(reader);
     value->length = 16;
@@ -638,7 +611,6 @@ int value_parse(const struct option *option, const struct scalar *scalar, struct
 {
     struct value_reader reader = {option, scalar, text_in(error, size)};
     int64_t number = 0;
-
     memset(value, 0, sizeof(*value));
     if (option->kind == KIND_STRING)
         return read_string(&reader, value) ? 0 : -1;
@@ -656,7 +628,6 @@ int value_parse(const struct option *option, const struct scalar *scalar, struct
 static bool decode(const struct option *option, const void *bytes, size_t length, int64_t *number)
 {
     const struct kind *kind = kind_of(option);
-
     if (!kind->decode || !kind->decode(bytes, length, number))
         return false;
     /* Options whose numbers need all 32 bits are unsigned. */
@@ -670,7 +641,6 @@ static void add_exact(struct value_text *text, int64_t number, const struct quan
                       size_t count)
 {
     size_t best = 0;
-
     for (size_t i = 1; i < count; i++)
         if (number != 0 && number % units[i].factor == 0)
             best = i;
@@ -680,7 +650,6 @@ static void add_exact(struct value_text *text, int64_t number, const struct quan
 static void add_number(struct value_text *text, const struct option *option, int64_t number)
 {
     const char *name = name_of_number(option, number);
-
     switch (option->kind) {
     case KIND_TOS:
         add(text, name ? "%s (0x%02" PRIx64 ")" : "%s0x%02" PRIx64, name ? name : "", number);
@@ -707,7 +676,6 @@ static void add_address(struct value_text *text, const void *bytes)
 {
     struct in6_addr address;
     char printed[INET6_ADDRSTRLEN];
-
     memcpy(&address, bytes, sizeof(address));
     if (IN6_IS_ADDR_V4MAPPED(&address))
         inet_ntop(AF_INET, &address.s6_addr[12], printed, sizeof(printed));
@@ -722,7 +690,6 @@ void value_format(const struct option *option, const void *bytes, size_t length,
     struct value_text to = text_in(text, size);
     const uint8_t *octets = bytes;
     int64_t number;
-
     if (decode(option, bytes, length, &number)) {
         add_number(&to, option, number);
     } else if (option->kind == KIND_ADDRESS && length == 16) {
@@ -755,7 +722,6 @@ static int64_t sysctl_number(const char *path)
 {
     FILE *file = fopen(path, "re");
     int64_t number = -1, next;
-
     if (!file)
         return -1;
     while (fscanf(file, "%" SCNd64, &next) == 1)
@@ -769,7 +735,6 @@ static int64_t sysctl_number(const char *path)
 static int64_t tick_nanoseconds(void)
 {
     struct timespec resolution;
-
     if (clock_getres(CLOCK_MONOTONIC_COARSE, &resolution) < 0 || resolution.tv_sec != 0 ||
         resolution.tv_nsec < 1000 || NSEC_PER_SEC % resolution.tv_nsec != 0)
         return 0;
@@ -780,7 +745,6 @@ static bool echo_ticks(const struct option *option, int64_t *number)
 {
     int64_t tick = tick_nanoseconds() / 1000;
     int64_t unit = unit_microseconds[option->unit];
-
     if (tick == 0 || *number > INT64_MAX / unit - tick)
         return false;
     *number = (*number * unit + tick - 1) / tick * tick / unit;
@@ -794,7 +758,6 @@ static bool echo_ticks(const struct option *option, int64_t *number)
 static bool echo_buffer(const char *limit, int64_t *number)
 {
     int64_t greatest = sysctl_number(limit);
-
     if (greatest < 0)
         return false;
     if (*number > greatest)
@@ -806,7 +769,6 @@ static bool echo_buffer(const char *limit, int64_t *number)
 static bool echo_capped(const char *limit, int64_t *number)
 {
     int64_t greatest = sysctl_number(limit);
-
     if (*number > greatest)
         *number = greatest;
     return greatest >= 0;
@@ -817,7 +779,6 @@ static bool echo_capped(const char *limit, int64_t *number)
 static bool echo_retransmits(int64_t *number)
 {
     int64_t total = 1, timeout = 1;
-
     if (*number == 0)
         return true;
     while (total < *number) {
@@ -832,7 +793,6 @@ static bool echo_preferences(int64_t *number)
 {
     int64_t privacy = *number & (IPV6_PREFER_SRC_TMP | IPV6_PREFER_SRC_PUBLIC);
     int64_t mobility = *number & IPV6_PREFER_SRC_COA;
-
     *number = (privacy ? privacy : IPV6_PREFER_SRC_PUBTMP_DEFAULT) |
               (mobility ? mobility : IPV6_PREFER_SRC_HOME);
     return true;
@@ -841,7 +801,6 @@ static bool echo_preferences(int64_t *number)
 static bool is_default(const struct option *option, int64_t number)
 {
     const struct option_name *name = name_in(option->names, "default");
-
     return name && name->value == number;
 }
 
@@ -881,7 +840,6 @@ static bool echo_number(const struct option *option, int64_t *number)
 bool value_read_back(const struct option *option, const struct value *value, struct value *expected)
 {
     int64_t number;
-
     *expected = *value;
     switch (option->echo) {
     case ECHO_PADDED: /* TCP_CA_NAME_MAX */

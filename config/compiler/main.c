@@ -32,7 +32,6 @@ static void note_first_error(void *context, enum severity severity, struct locat
                              const char *message)
 {
     struct first_error *error = context;
-
     if (severity != SEVERITY_ERROR || error->text[0] != '\0')
         return;
     if (at.line != 0)
@@ -60,7 +59,6 @@ static int hand_over_last_good(const char *rules, const struct ruleset *ruleset,
     void *blob;
     size_t size;
     int status = EXIT_RULES;
-
     fprintf(stderr, "socktune: %s%s\n", error,
             has_rules ? "; the last good rules stay in force" : "");
     if (ruleset != NULL && policy_compile_failure(ruleset, found ? &last.policy : NULL, error,
@@ -79,7 +77,6 @@ static int compile_rules(const char *rules)
     struct diagnostics diagnostics = {.report = note_first_error, .context = &error};
     struct loaded loaded;
     int status;
-
     if (load_rules_partly(rules, NULL, &diagnostics, &loaded) == 0)
         status = hand_over(rules, loaded.blob, loaded.size);
     else
@@ -92,7 +89,6 @@ int main(int argc, char **argv)
 {
     char *rules;
     int status;
-
     if (argc != 2) {
         fputs("Usage: socktune-compile RULES\n"
               "The rule compiler that libsocktune.so starts. People use `socktune compile`.\n"

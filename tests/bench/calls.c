@@ -70,7 +70,6 @@ static bool fails(int result, const char *call)
 static uint64_t now(void)
 {
     struct timespec time;
-
     clock_gettime(CLOCK_MONOTONIC, &time);
     return (uint64_t)time.tv_sec * 1000000000u + (uint64_t)time.tv_nsec;
 }
@@ -93,11 +92,9 @@ static int connect_to_server(int fd)
 static void time_socket(int calls, long own, uint64_t *spent)
 {
     uint64_t start = now();
-
     (void)own;
     for (int i = 0; i < calls; i++) {
         int fd = tcp_socket();
-
         if (fails(fd, "socket") || fails(close(fd), "close"))
             return;
     }
@@ -108,7 +105,6 @@ static void time_setsockopt(int calls, long own, uint64_t *spent)
 {
     static const struct own_option nodelay = {"TCP_NODELAY", IPPROTO_TCP, TCP_NODELAY, 1, NULL};
     uint64_t start = now();
-
     (void)own;
     for (int i = 0; i < calls; i++) {
         if (fails(set(plain, &nodelay), "setsockopt"))
@@ -121,7 +117,6 @@ static void time_setsockopt(int calls, long own, uint64_t *spent)
 static void drop_connections(int calls, const int *clients, const int *accepted)
 {
     static const struct linger reset = {1, 0};
-
     for (int i = 0; i < calls; i++) {
         if (clients[i] < 0)
             continue;
@@ -141,7 +136,6 @@ static void time_connection(int calls, long own, uint64_t *spent)
     int clients[CONNECTIONS_MAX];
     int accepted[CONNECTIONS_MAX];
     uint64_t start;
-
     (void)own;
     memset(accepted, -1, sizeof(accepted));
     for (int i = 0; i < calls; i++)
@@ -163,7 +157,6 @@ static void time_client(int calls, long own, uint64_t *spent)
     int clients[CONNECTIONS_MAX];
     int accepted[CONNECTIONS_MAX];
     uint64_t start;
-
     memset(accepted, -1, sizeof(accepted));
     memset(clients, -1, sizeof(clients));
     start = now();
@@ -194,7 +187,6 @@ static const struct subject {
 static void take_baton(void)
 {
     char byte;
-
     if (read(baton_in, &byte, 1) != 1)
         exit(1); /* the driver has gone */
 }
@@ -243,12 +235,10 @@ static void measure(const struct subject *subject, long rounds, long own)
 static int options_held(int fd)
 {
     int held;
-
     for (held = 0; held < OWN_OPTIONS; held++) {
         const struct own_option *option = &own_options[held];
         int value = 0;
         socklen_t length = sizeof(value);
-
         if (getsockopt(fd, option->level, option->optname, &value, &length) != 0 ||
             value != option->value)
             break;
@@ -260,7 +250,6 @@ static void verify(void)
 {
     int client = tcp_socket();
     int accepted = -1;
-
     failed = NULL;
     if (!fails(client, "socket") && !fails(connect_to_server(client), "connect"))
         fails(accepted = accept(listener, NULL, NULL), "accept");
@@ -287,7 +276,6 @@ static void obey(const char *order)
 {
     char word[16];
     long number[2] = {0, 0};
-
     if (sscanf(order, "%15s %ld %ld", word, &number[0], &number[1]) < 1)
         return;
     if (strcmp(word, "verify") == 0) {
@@ -310,7 +298,6 @@ static void obey(const char *order)
 static void open_sockets(void)
 {
     socklen_t length = sizeof(server);
-
     server.sin_family = AF_INET;
     server.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
     plain = tcp_socket();
@@ -327,7 +314,6 @@ static void open_sockets(void)
 int main(int argc, char **argv)
 {
     char order[64];
-
     if (argc != 3) {
         fputs("usage: calls BATON_IN BATON_OUT < ORDERS\n", stderr);
         return 2;

@@ -42,11 +42,9 @@ static void read_environments(void)
 {
     char *line = NULL;
     size_t size = 0;
-
     while (getline(&line, &size, stdin) > 0) {
         char *position = NULL;
         size_t used = 0;
-
         if (count == ENVIRONMENTS_MAX)
             fail("environments", E2BIG);
         for (char *word = strtok_r(line, "\t\n", &position); word != NULL;
@@ -65,7 +63,6 @@ static void read_environments(void)
 static double microseconds(void)
 {
     struct timespec time;
-
     clock_gettime(CLOCK_MONOTONIC, &time);
     return (double)time.tv_sec * 1e6 + (double)time.tv_nsec / 1e3;
 }
@@ -78,7 +75,6 @@ static void start_once(char *program, struct environment *environment)
     int status;
     pid_t pid;
     int error = posix_spawn(&pid, program, NULL, NULL, arguments, environment->variables);
-
     if (error != 0)
         fail(program, error);
     while (wait4(pid, &status, 0, &usage) < 0) {
@@ -99,7 +95,6 @@ static void shuffle(size_t *order)
     for (size_t i = count; i > 1; i--) {
         size_t other = (size_t)random() % i;
         size_t kept = order[i - 1];
-
         order[i - 1] = order[other];
         order[other] = kept;
     }
@@ -109,7 +104,6 @@ int main(int argc, char **argv)
 {
     size_t order[ENVIRONMENTS_MAX] = {0};
     long rounds;
-
     if (argc != 3 || (rounds = strtol(argv[1], NULL, 10)) <= 0) {
         fputs("usage: start ROUNDS PROGRAM < ENVIRONMENTS\n", stderr);
         return 2;

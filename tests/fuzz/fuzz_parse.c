@@ -44,7 +44,6 @@ static void look_at_place(void *context, const char *line, size_t place)
 static void explain(const char *text)
 {
     struct syntax_fault fault = {.offset = 0};
-
     if (!syntax_fault_find(text, &fault))
         return;
     require(fault.offset <= strlen(text) && fault.opener <= strlen(text));
@@ -56,7 +55,6 @@ static void compile(const struct ruleset *ruleset, struct diagnostics *diagnosti
     struct policy policy;
     void *blob;
     size_t size;
-
     if (policy_compile(ruleset, diagnostics, &blob, &size) != 0) {
         require(diagnostics->errors != 0);
         return;
@@ -72,7 +70,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     struct diagnostics diagnostics = {.report = look_at_finding, .show = look_at_place};
     struct ruleset *ruleset;
     char *text = malloc(size + 1);
-
     require(text != NULL);
     memcpy(text, data, size);
     text[size] = '\0';

@@ -19,7 +19,6 @@ static const struct identity identity = {
 static struct sockinfo sockinfo_of(const uint8_t *data)
 {
     struct sockinfo sockinfo;
-
     memcpy(&sockinfo, data, sizeof sockinfo);
     sockinfo.protocols &= PROTOCOL_ALL;
     sockinfo.roles &= ROLE_ALL;
@@ -35,7 +34,6 @@ static void use_action(const struct policy *policy, const struct sockinfo *socki
     const struct policy_action *action = &policy->actions[index];
     static volatile size_t sink __attribute__((unused)); /* so that nothing is optimized away */
     uint8_t value[POLICY_VALUE_MAX];
-
     memcpy(value, policy_string(policy, action->value), action->length);
     for (unsigned phase = 0; phase < PHASE_COUNT; phase++)
         sink += action_applies(action, sockinfo, (enum phase)phase);
@@ -52,7 +50,6 @@ static void match(const struct policy *policy, const struct active *active,
     struct guard guard;
     unsigned missing;
     uint32_t number;
-
     while ((missing = match_rules(policy, active, &sockinfo, PHASE_ALL, &decision)) != 0) {
         if ((missing & ~(unsigned)FACT_ALL) != 0 || (missing & sockinfo.unavailable) != 0)
             abort(); /* asking twice for the same would never end */
@@ -78,7 +75,6 @@ static void run(void *blob, size_t size, struct sockinfo sockinfo)
     struct policy policy;
     struct active active;
     uint32_t *rules;
-
     if (size >= sizeof *header && size % 8 == 0) {
         memcpy(header->magic, POLICY_MAGIC, sizeof header->magic);
         header->version = POLICY_VERSION;
@@ -99,7 +95,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     void *blob;
     size_t length;
-
     if (size < sizeof(struct sockinfo))
         return 0;
     length = size - sizeof(struct sockinfo);

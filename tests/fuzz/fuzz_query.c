@@ -44,7 +44,6 @@ static void on_reply(void *context, uint32_t events)
     struct reply *reply = context;
     char buffer[4096];
     ssize_t got = recv(reply->fd, buffer, sizeof buffer, MSG_DONTWAIT);
-
     (void)events;
     for (ssize_t i = 0; i < got && reply->length < sizeof reply->text; i++)
         reply->text[reply->length++] = buffer[i];
@@ -63,7 +62,6 @@ static void ask(const char *head, const uint8_t *data, size_t size, const char *
 {
     struct reply reply = {.fd = socket(AF_UNIX, SOCK_STREAM, 0)};
     struct loop_source *watch, *timer;
-
     check(connect(reply.fd, (const struct sockaddr *)&address, sizeof address) == 0);
     (void)send(reply.fd, head, strlen(head), MSG_NOSIGNAL);
     (void)send(reply.fd, data, size, MSG_NOSIGNAL);
@@ -83,7 +81,6 @@ static void ask(const char *head, const uint8_t *data, size_t size, const char *
 static void check_escape(const char *text)
 {
     char *escaped = utf8_escaped(text), *twice;
-
     check(escaped != NULL);
     for (const char *at = escaped; *at != '\0'; at += utf8_length(at))
         check(utf8_length(at) > 0 && (unsigned char)*at >= ' ' && *at != 0x7f);
@@ -99,7 +96,6 @@ static void check_filter(char *text)
     struct query_filter filter = {.closed = false};
     char *value = strchr(text, '=');
     const char *wrong;
-
     if (value != NULL)
         *value++ = '\0';
     wrong = query_filter_set(&filter, text, value);
@@ -112,7 +108,6 @@ int LLVMFuzzerInitialize(int *argc, char ***argv) /* NOLINT(readability-non-cons
 {
     int fd = socket(AF_UNIX, SOCK_STREAM, 0);
     char directory[] = "/tmp/fuzz-query-XXXXXX";
-
     (void)argc, (void)argv;
     check(fd >= 0 && mkdtemp(directory) != NULL);
     snprintf(address.sun_path, sizeof address.sun_path, "%s/query.sock", directory);
@@ -133,7 +128,6 @@ int LLVMFuzzerInitialize(int *argc, char ***argv) /* NOLINT(readability-non-cons
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     char text[INPUT_MAX + 1];
-
     if (size == 0 || size > INPUT_MAX)
         return 0;
     memcpy(text, data, size);

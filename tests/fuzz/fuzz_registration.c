@@ -16,7 +16,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 static void correct(uint8_t *message, size_t size)
 {
     struct registration head;
-
     if (size < sizeof head)
         return;
     memcpy(&head, message, sizeof head);
@@ -30,7 +29,6 @@ static void correct(uint8_t *message, size_t size)
 static void check_names(const struct registration_names *names, size_t size)
 {
     size_t used = sizeof names->head + strlen(names->program) + 1;
-
     for (uint32_t i = 0; i < names->head.rule_count; i++)
         used += strlen(names->rules[i]) + 1;
     if (used != size)
@@ -42,7 +40,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     static struct registration_names names;
     struct handoff handoff;
     uint8_t *message;
-
     if (size == 0)
         return 0;
     message = malloc(size); /* exactly, so that a step outside of it is seen */

@@ -49,7 +49,6 @@ static void put_proper(uint8_t seed)
                                   .kind = (uint8_t)(seed % 6),
                                   .family = AF_INET,
                                   .protocol = seed % 7 ? IPPROTO_TCP : IPPROTO_UDP};
-
     ring_put(ring, &record);
 }
 
@@ -61,7 +60,6 @@ static void write_bytes(const uint8_t *order, const uint8_t *bytes, size_t count
                                                      : ring_backlog_slot(ring, ticket, RING_SLOTS);
     size_t at = order[0] % 2 == 0 ? order[1] % 200u
                                   : (size_t)((const uint8_t *)slot - (uint8_t *)ring) + order[1];
-
     if (at + count <= SIZE)
         memcpy((uint8_t *)ring + at, bytes, count);
 }
@@ -69,7 +67,6 @@ static void write_bytes(const uint8_t *order, const uint8_t *bytes, size_t count
 static void check_counts(const struct ring_reader *reader, uint64_t passed)
 {
     const struct ring_counts *counts = &reader->counts;
-
     if (counts->records + counts->abandoned + counts->torn + counts->refused != passed)
         abort();
 }
@@ -77,7 +74,6 @@ static void check_counts(const struct ring_reader *reader, uint64_t passed)
 static void read_ring(struct ring_reader *reader, uint64_t *now, uint64_t *passed, unsigned limit)
 {
     int got;
-
     if (reader->header == NULL)
         return;
     *now += RING_READER_PATIENCE_NS / 2;
@@ -98,7 +94,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     struct ring_reader reader = {0};
     uint64_t now = 1, passed = 0;
-
     if (memory < 0)
         make_ring();
     memset(ring, 0, sizeof ring->header + 64 * sizeof *ring->slot);

@@ -32,7 +32,6 @@ void capture_packet(FILE *capture, struct timespec when, const void *bytes, size
 {
     const uint32_t header[4] = {(uint32_t)when.tv_sec, (uint32_t)when.tv_nsec, (uint32_t)size,
                                 (uint32_t)size};
-
     fwrite(header, sizeof header, 1, capture);
     fwrite(bytes, 1, size, capture);
 }

@@ -25,7 +25,6 @@ struct flight {
 struct flight *flight_open(size_t packets)
 {
     struct flight *flight = malloc(sizeof *flight + packets * sizeof(struct entry));
-
     if (!flight)
         return NULL;
     *flight = (struct flight){.room = packets, .buffers = malloc(packets * FLIGHT_PACKET_SIZE)};
@@ -58,7 +57,6 @@ static bool before(const struct entry *one, const struct entry *other)
 static void swap(struct entry *one, struct entry *other)
 {
     struct entry kept = *one;
-
     *one = *other;
     *other = kept;
 }
@@ -67,7 +65,6 @@ void flight_add(struct flight *flight, size_t size, uint64_t due_ns)
 {
     struct entry *heap = flight->heap;
     size_t at = flight->count++;
-
     heap[at].due_ns = due_ns;
     heap[at].number = flight->added++;
     heap[at].size = size;
@@ -89,7 +86,6 @@ void flight_remove_first(struct flight *flight)
 {
     struct entry *heap = flight->heap;
     size_t at = 0, least = 0;
-
     /* The removed one's buffer comes to lie behind the end: free. */
     swap(&heap[0], &heap[--flight->count]);
     do {

@@ -22,7 +22,6 @@
 static uint64_t now_ns(void)
 {
     struct timespec now;
-
     clock_gettime(CLOCK_MONOTONIC, &now);
     return (uint64_t)now.tv_sec * BILLION + (uint64_t)now.tv_nsec;
 }
@@ -40,7 +39,6 @@ static void deliver(struct link *link, struct way *way)
 {
     struct flown first;
     uint64_t now = now_ns();
-
     while (flight_first(way->flight, &first) && first.due_ns <= now) {
         link_be_late(link, first.due_ns, now);
         if (write(way->to, first.bytes, first.size) < 0 && errno == EBADFD)
@@ -58,7 +56,6 @@ static bool take(struct link *link, struct way *way)
     ssize_t size = read(way->from, bytes ? bytes : overflow, FLIGHT_PACKET_SIZE);
     struct timespec wall;
     uint64_t due;
-
     if (size <= 0)
         return false;
     if (is_multicast(bytes ? bytes : overflow, (size_t)size))
@@ -79,11 +76,9 @@ static bool turn(struct link *link, uint64_t *next)
 {
     bool came = false;
     struct flown first;
-
     *next = UINT64_MAX;
     for (size_t i = 0; i < 2 * link->path_count; i++) {
         struct way *way = link_way(link, i);
-
         for (int n = 0; n < BATCH && take(link, way); n++)
             came = true;
         deliver(link, way);
@@ -108,7 +103,6 @@ static bool rest(struct link *link, uint64_t next)
     bool spins = until == next && now > link->spun_ns + SPIN_NS * SPIN_SHARE;
     uint64_t timer = until - (spins ? SPIN_NS : 0);
     struct timespec timeout = {.tv_nsec = timer > now ? (long)(timer - now) : 0};
-
     for (size_t i = 0; i < 2 * link->path_count; i++)
         polled[i + 1] = (struct pollfd){.fd = link_way(link, i)->from, .events = POLLIN};
     if (ppoll(polled, 2 * link->path_count + 1, &timeout, NULL) == 0 && spins)
@@ -122,7 +116,6 @@ void link_forward(struct link *link)
 {
     char line[1024];
     uint64_t next;
-
     for (unsigned turns = 0;; turns++) {
         /* Orders are not kept waiting by a link that is never idle. */
         if (turn(link, &next) && turns % TURNS)

@@ -31,7 +31,6 @@ static void be_punctual(struct link *link, int processor)
 {
     const struct sched_param parameters = {.sched_priority = PRIORITY};
     cpu_set_t processors;
-
     CPU_ZERO(&processors);
     if (processor >= 0) {
         CPU_SET((unsigned)processor, &processors);
@@ -49,7 +48,6 @@ int main(int argc, char **argv)
                                             {0}};
     static struct link link;
     int option, processor = -1;
-
     while ((option = getopt_long(argc, argv, "", options, NULL)) != -1) {
         if (option == 's')
             link.seed = strtoull(optarg, NULL, 10);

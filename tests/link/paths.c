@@ -19,7 +19,6 @@
 void link_die(const char *format, ...)
 {
     va_list arguments;
-
     va_start(arguments, format);
     fputs("link: ", stderr);
     vfprintf(stderr, format, arguments);
@@ -36,7 +35,6 @@ struct way *link_way(struct link *link, size_t i)
 void link_be_late(struct link *link, uint64_t due, uint64_t now)
 {
     uint64_t late = now > due ? now - due : 0;
-
     if (late > link->late_ns)
         link->late_ns = late;
     if (late > link->worst_late_ns)
@@ -51,7 +49,6 @@ static void seed_way(struct link *link, size_t number)
 static void open_way(struct link *link, size_t number, int from, int to)
 {
     struct way *way = link_way(link, number);
-
     *way = (struct way){.from = from, .to = to, .flight = flight_open(PACKETS_MAX)};
     if (!way->flight)
         link_die("out of memory");
@@ -62,7 +59,6 @@ static void open_way(struct link *link, size_t number, int from, int to)
 static int open_end(int namespace, const char *name)
 {
     int fd = tun_enter_namespace(namespace) == 0 ? tun_open(name) : -1;
-
     if (fd < 0)
         link_die("TUN device %s: %s", name, strerror(errno));
     return fd;
@@ -73,7 +69,6 @@ static void open_path(struct link *link, const char *name)
     struct path *path = &link->paths[link->path_count];
     size_t number = 2 * link->path_count;
     int near, far;
-
     if (link->path_count == PATHS_MAX)
         link_die("more than %d paths", PATHS_MAX);
     link->path_count++;
@@ -107,7 +102,6 @@ static const char *obey(struct link *link, const struct link_order *order)
 {
     struct path *path = find_path(link, order->path);
     const char *wrong = path ? NULL : "there is no path of this name";
-
     for (unsigned i = 0; i < 2 && !wrong; i++)
         if (order->bounds & 1U << i)
             wrong = link_apply(&path->ways[i].direction.settings, order->list);
@@ -117,14 +111,12 @@ static const char *obey(struct link *link, const struct link_order *order)
 void link_report(struct link *link)
 {
     const char *comma = "";
-
     printf("{\"late_us\":%" PRIu64 ",\"worst_late_us\":%" PRIu64 ",\"fifo\":%s,\"ways\":[",
            link->late_ns / 1000, link->worst_late_ns / 1000, link->fifo ? "true" : "false");
     for (size_t i = 0; i < 2 * link->path_count; i++) {
         const struct path *path = &link->paths[i / 2];
         const struct way *way = link_way(link, i);
         const uint64_t *counts = way->direction.counts;
-
         printf("%s{\"path\":\"%s\",\"bound\":\"%s\",\"packets\":%" PRIu64 ",\"passed\":%" PRIu64
                ",\"lost\":%" PRIu64 ",\"overflowed\":%" PRIu64 ",\"down\":%" PRIu64
                ",\"no_room\":%" PRIu64 ",\"bytes_passed\":%" PRIu64 "}",
@@ -141,7 +133,6 @@ void link_answer(struct link *link, const char *line)
 {
     struct link_order order;
     const char *wrong;
-
     if (strcmp(line, "report\n") == 0) {
         link_report(link);
         return;
@@ -164,7 +155,6 @@ void link_open(struct link *link, char *const *orders)
 {
     struct link_order order;
     const char *wrong;
-
     link->near = tun_new_namespace();
     link->far = link->near < 0 ? -1 : tun_new_namespace();
     if (link->far < 0)

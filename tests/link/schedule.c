@@ -18,7 +18,6 @@ static uint64_t draw(const struct link_direction *direction, enum draw what)
 {
     uint64_t bits =
         direction->seed + 0x9e3779b97f4a7c15 * (direction->packets * DRAWS + (uint64_t)what + 1);
-
     bits = (bits ^ bits >> 30) * 0xbf58476d1ce4e5b9;
     bits = (bits ^ bits >> 27) * 0x94d049bb133111eb;
     return bits ^ bits >> 31;
@@ -36,7 +35,6 @@ static int transmit(struct link_direction *direction, uint64_t now_ns, size_t si
 {
     uint64_t rate = direction->settings.rate_bps;
     uint64_t start = direction->idle_ns > now_ns ? direction->idle_ns : now_ns;
-
     *sent_ns = now_ns;
     if (!rate)
         return 1;
@@ -54,7 +52,6 @@ static uint64_t delay_of(const struct link_direction *direction)
 {
     uint64_t delay = direction->settings.delay_us, jitter = direction->settings.jitter_us;
     uint64_t chance = jitter ? draw(direction, DRAW_JITTER) % (2 * jitter + 1) : 0;
-
     return delay + chance > jitter ? delay + chance - jitter : 0;
 }
 
@@ -62,7 +59,6 @@ static uint64_t delay_of(const struct link_direction *direction)
 static uint64_t arrival(struct link_direction *direction, uint64_t sent_ns)
 {
     uint64_t due = sent_ns + delay_of(direction) * 1000;
-
     if (due < direction->latest_ns)
         due = direction->latest_ns;
     if (happens(direction, DRAW_REORDER, direction->settings.reorder_ppm))
@@ -76,7 +72,6 @@ enum link_fate link_schedule(struct link_direction *direction, uint64_t now_ns, 
 {
     enum link_fate fate = LINK_PASSES;
     uint64_t sent_ns;
-
     if (!direction->settings.up)
         fate = LINK_DOWN;
     else if (!transmit(direction, now_ns, size, &sent_ns))

@@ -47,7 +47,6 @@ const char *link_parse_order(const char *line, struct link_order *order)
     size_t path_length = strcspn(path, WHITESPACE);
     const char *bound = path + path_length + strspn(path + path_length, WHITESPACE);
     size_t bound_length = strcspn(bound, WHITESPACE);
-
     if (path_length == 0 || path_length >= sizeof order->path)
         return "a path's name has 1 to 15 characters";
     memcpy(order->path, path, path_length);
@@ -68,7 +67,6 @@ static const char *apply_one(struct link_settings *settings, const char **list)
     const char *digits = *list + length + 1;
     char *end;
     uint64_t number;
-
     if ((*list)[length] == 0)
         return "a setting is NAME=NUMBER";
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
@@ -89,10 +87,8 @@ static const char *apply_one(struct link_settings *settings, const char **list)
 const char *link_apply(struct link_settings *settings, const char *list)
 {
     struct link_settings changed = *settings;
-
     while (*list) {
         const char *wrong = apply_one(&changed, &list);
-
         if (wrong)
             return wrong;
     }

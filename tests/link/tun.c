@@ -28,7 +28,6 @@ int tun_open(const char *name)
 {
     struct ifreq request = {.ifr_flags = IFF_TUN | IFF_NO_PI};
     int fd = open("/dev/net/tun", O_RDWR | O_NONBLOCK | O_CLOEXEC);
-
     if (fd < 0)
         return -1;
     snprintf(request.ifr_name, sizeof request.ifr_name, "%s", name);

@@ -45,7 +45,6 @@ bool transport_exists(const struct transport *transport)
     struct sockaddr_in6 loopback = {.sin6_family = AF_INET6, .sin6_addr = IN6ADDR_LOOPBACK_INIT};
     int fd = socket(transport->domain, transport->type | SOCK_CLOEXEC, transport->protocol);
     bool usable = fd >= 0;
-
     if (usable && transport->domain == AF_INET6)
         usable = bind(fd, (struct sockaddr *)&loopback, sizeof(loopback)) == 0;
     if (fd >= 0)
@@ -56,7 +55,6 @@ bool transport_exists(const struct transport *transport)
 int open_socket(const struct transport *transport)
 {
     int fd = socket(transport->domain, transport->type | SOCK_CLOEXEC, transport->protocol);
-
     cr_assert(fd >= 0, "%s: socket: %s", transport->name, strerror(errno));
     return fd;
 }
@@ -90,7 +88,6 @@ void start_listening(const struct transport *transport, int fd)
 socklen_t address_of(int listener, struct sockaddr_storage *address)
 {
     socklen_t length = sizeof(*address);
-
     memset(address, 0, sizeof(*address));
     cr_assert(getsockname(listener, (struct sockaddr *)address, &length) == 0, "getsockname: %s",
               strerror(errno));
@@ -100,7 +97,6 @@ socklen_t address_of(int listener, struct sockaddr_storage *address)
 void await(int fd, short events)
 {
     struct pollfd poller = {.fd = fd, .events = events};
-
     cr_assert(poll(&poller, 1, 5000) == 1, "nothing happened on a socket within 5 s");
 }
 
@@ -109,7 +105,6 @@ int join(int client, int listener)
     struct sockaddr_storage address;
     socklen_t length = address_of(listener, &address);
     int accepted;
-
     cr_assert(connect(client, (struct sockaddr *)&address, length) == 0, "connect: %s",
               strerror(errno));
     await(listener, POLLIN);
@@ -121,7 +116,6 @@ int join(int client, int listener)
 void open_pair(const struct transport *transport, int pair[2])
 {
     int listener = open_socket(transport);
-
     start_listening(transport, listener);
     pair[0] = open_socket(transport);
     pair[1] = join(pair[0], listener);
@@ -132,7 +126,6 @@ int get_int(int fd, int level, int optname)
 {
     int number = 0;
     socklen_t length = sizeof(number);
-
     cr_assert(getsockopt(fd, level, optname, &number, &length) == 0, "getsockopt %d/%d: %s", level,
               optname, strerror(errno));
     return number;

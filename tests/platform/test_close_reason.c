@@ -36,7 +36,6 @@ struct watch {
 static void take(void *context, const struct sock_diag_answer *answer)
 {
     struct watch *watch = context;
-
     for (int side = 0; side < SIDES; side++) {
         if (answer->event != SOCK_DIAG_DESTROYED || answer->target.cookie != watch->cookie[side])
             continue;
@@ -50,7 +49,6 @@ static void take(void *context, const struct sock_diag_answer *answer)
 static void watch_socket(struct watch *watch, enum side side, int fd)
 {
     socklen_t length = sizeof watch->cookie[side];
-
     watch->fd[side] = fd;
     cr_assert(getsockopt(fd, SOL_SOCKET, SO_COOKIE, &watch->cookie[side], &length) == 0);
 }
@@ -65,7 +63,6 @@ static void begin(struct watch *watch)
 static void begin_pair(struct watch *watch, const struct transport *tcp)
 {
     int pair[SIDES];
-
     begin(watch);
     open_pair(tcp, pair);
     watch_socket(watch, CONNECTED, pair[CONNECTED]);
@@ -81,7 +78,6 @@ static void close_side(struct watch *watch, enum side side)
 static void await_word(struct watch *watch, enum side side)
 {
     struct pollfd poller = {.fd = sock_diag_fd(watch->diag), .events = POLLIN};
-
     for (int i = 0; i < 2000 && !watch->told[side]; i++) {
         (void)poll(&poller, 1, 10);
         cr_assert(sock_diag_read(watch->diag, 1000) == 0);
@@ -94,7 +90,6 @@ static void expect_after(struct watch *watch, enum side side, const struct tcp_i
                          enum close_reason expected)
 {
     enum close_reason reason;
-
     await_word(watch, side);
     reason =
         close_reason_of(side == CONNECTED, &watch->last[side], watch->unacknowledged[side], sample);
@@ -107,14 +102,12 @@ static void expect_after(struct watch *watch, enum side side, const struct tcp_i
 static void expect(struct watch *watch, enum side side, enum close_reason expected)
 {
     static const struct tcp_info_bytes none;
-
     expect_after(watch, side, &none, expected);
 }
 
 static uint64_t last_figure(const struct watch *watch, enum side side, const char *name)
 {
     uint64_t number = 0;
-
     cr_assert(tcp_info_get(tcp_info_find(name), &watch->last[side], &number) == TCP_INFO_VALUE);
     return number;
 }
@@ -122,7 +115,6 @@ static uint64_t last_figure(const struct watch *watch, enum side side, const cha
 static void set_linger_0(int fd)
 {
     struct linger linger = {.l_onoff = 1};
-
     cr_assert(setsockopt(fd, SOL_SOCKET, SO_LINGER, &linger, sizeof linger) == 0);
 }
 
@@ -131,14 +123,12 @@ static void fall_silent(int fd)
 {
     struct sock_filter drop = BPF_STMT(BPF_RET | BPF_K, 0);
     struct sock_fprog program = {.len = 1, .filter = &drop};
-
     cr_assert(setsockopt(fd, SOL_SOCKET, SO_ATTACH_FILTER, &program, sizeof program) == 0);
 }
 
 static void send_bytes(int fd, size_t length)
 {
     static const char bytes[100];
-
     cr_assert(send(fd, bytes, length, MSG_NOSIGNAL) == (ssize_t)length, "send: %s",
               strerror(errno));
 }
@@ -152,7 +142,6 @@ static void await_error(int fd, int error)
 static const struct transport *version(const char *name)
 {
     const struct transport *tcp = transport_named(name);
-
     if (!transport_exists(tcp))
         cr_skip("no %s", name);
     return tcp;
@@ -172,7 +161,6 @@ static void close_in_order(struct watch *watch, enum side first)
 {
     enum side second = first == CONNECTED ? ACCEPTED : CONNECTED;
     char bytes[100];
-
     for (int side = 0; side < SIDES; side++)
         send_bytes(watch->fd[side], sizeof bytes);
     for (int side = 0; side < SIDES; side++)
@@ -186,7 +174,6 @@ BOTH_VERSIONS(closed_in_order)
 {
     for (int first = 0; first < SIDES; first++) {
         struct watch watch;
-
         begin_pair(&watch, version(name));
         close_in_order(&watch, (enum side)first);
         expect(&watch, CONNECTED, CLOSE_FIN);
@@ -199,7 +186,6 @@ BOTH_VERSIONS(closed_in_order)
 BOTH_VERSIONS(closed_unused)
 {
     struct watch watch;
-
     begin_pair(&watch, version(name));
     close_side(&watch, ACCEPTED);
     close_side(&watch, CONNECTED);
@@ -212,7 +198,6 @@ BOTH_VERSIONS(closed_unused)
 BOTH_VERSIONS(closed_with_data_unread)
 {
     struct watch watch;
-
     begin_pair(&watch, version(name));
     send_bytes(watch.fd[CONNECTED], 10);
     await(watch.fd[ACCEPTED], POLLIN);
@@ -229,7 +214,6 @@ BOTH_VERSIONS(sent_after_the_peer_closed)
 {
     struct watch watch;
     char byte;
-
     begin_pair(&watch, version(name));
     close_side(&watch, ACCEPTED);
     cr_expect(recv(watch.fd[CONNECTED], &byte, 1, 0) == 0);
@@ -245,7 +229,6 @@ BOTH_VERSIONS(sent_after_the_peer_closed)
 BOTH_VERSIONS(aborted)
 {
     struct watch watch;
-
     begin_pair(&watch, version(name));
     send_bytes(watch.fd[CONNECTED], 10);
     set_linger_0(watch.fd[CONNECTED]);
@@ -265,7 +248,6 @@ static void begin_connect(struct watch *watch, const struct transport *tcp, int 
     struct sockaddr_storage address;
     socklen_t length = address_of(listener, &address);
     int client = open_socket(tcp);
-
     watch_socket(watch, CONNECTED, client);
     cr_assert(fcntl(client, F_SETFL, O_NONBLOCK) == 0);
     (void)connect(client, (struct sockaddr *)&address, length);
@@ -276,7 +258,6 @@ BOTH_VERSIONS(refused)
     const struct transport *tcp = version(name);
     struct watch watch;
     int nobody = open_socket(tcp);
-
     begin(&watch);
     bind_any(tcp, nobody);
     begin_connect(&watch, tcp, nobody);
@@ -293,7 +274,6 @@ BOTH_VERSIONS(unanswered)
     const struct transport *tcp = version(name);
     struct watch watch;
     int listener = open_socket(tcp);
-
     begin(&watch);
     start_listening(tcp, listener);
     fall_silent(listener);
@@ -313,7 +293,6 @@ static const struct transport *tcp4(void)
 Test(reason, data_unanswered)
 {
     struct watch watch;
-
     begin_pair(&watch, tcp4());
     set_int(watch.fd[CONNECTED], IPPROTO_TCP, TCP_USER_TIMEOUT, 500);
     fall_silent(watch.fd[ACCEPTED]);
@@ -330,7 +309,6 @@ Test(reason, data_unanswered)
 Test(reason, fin_unanswered)
 {
     struct watch watch;
-
     begin_pair(&watch, tcp4());
     set_int(watch.fd[CONNECTED], IPPROTO_TCP, TCP_USER_TIMEOUT, 500);
     fall_silent(watch.fd[ACCEPTED]);
@@ -343,7 +321,6 @@ Test(reason, fin_unanswered)
 Test(reason, keepalive_unanswered)
 {
     struct watch watch;
-
     begin_pair(&watch, tcp4());
     set_int(watch.fd[CONNECTED], SOL_SOCKET, SO_KEEPALIVE, 1);
     set_int(watch.fd[CONNECTED], IPPROTO_TCP, TCP_KEEPIDLE, 1);
@@ -365,7 +342,6 @@ Test(reason, reset_after_silence)
     struct watch watch;
     struct tcp_info_bytes sample;
     uint64_t repeats = 0;
-
     begin_pair(&watch, tcp4());
     fall_silent(watch.fd[ACCEPTED]);
     send_bytes(watch.fd[CONNECTED], 10);
@@ -400,7 +376,6 @@ Test(reason, with_drops_on_this_host)
     static char block[100000];
     struct watch watch;
     ssize_t sent;
-
     make_narrow_loopback();
     begin_pair(&watch, tcp4());
     cr_assert(fcntl(watch.fd[ACCEPTED], F_SETFL, O_NONBLOCK) == 0);

@@ -29,7 +29,6 @@
 static double seconds(void)
 {
     struct timespec now;
-
     clock_gettime(CLOCK_MONOTONIC, &now);
     return (double)now.tv_sec + (double)now.tv_nsec / 1e9;
 }
@@ -40,7 +39,6 @@ static int open_dual_stack(void)
     struct sockaddr_in6 any = {.sin6_family = AF_INET6, .sin6_addr = IN6ADDR_ANY_INIT};
     const struct transport *tcp6 = transport_named("tcp6");
     int fd;
-
     if (!transport_exists(tcp6))
         cr_skip("no IPv6");
     fd = open_socket(tcp6);
@@ -55,7 +53,6 @@ static int join_over_ipv4(int listener)
     struct sockaddr_storage address;
     struct sockaddr_in loopback = {.sin_family = AF_INET};
     int client = open_socket(transport_named("tcp4")), accepted;
-
     address_of(listener, &address);
     loopback.sin_port = ((struct sockaddr_in6 *)&address)->sin6_port;
     loopback.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
@@ -73,7 +70,6 @@ static int join_over_ipv4(int listener)
 Test(facts, tos_sets_the_priority_so_it_comes_first)
 {
     int fd = open_socket(transport_named("tcp4"));
-
     set_int(fd, SOL_SOCKET, SO_PRIORITY, 3);
     set_int(fd, IPPROTO_IP, IP_TOS, LOWDELAY);
     cr_expect(get_int(fd, SOL_SOCKET, SO_PRIORITY) == 6, "IP_TOS lowdelay gave priority %d",
@@ -88,7 +84,6 @@ Test(facts, accepted_socket_has_the_tos_but_not_the_priority)
 {
     const struct transport *tcp = transport_named("tcp4");
     int listener = open_socket(tcp), client = open_socket(tcp), accepted;
-
     set_int(listener, IPPROTO_IP, IP_TOS, LOWDELAY);
     set_int(listener, SOL_SOCKET, SO_PRIORITY, 5);
     start_listening(tcp, listener);
@@ -103,7 +98,6 @@ Test(facts, accepted_socket_has_the_tos_but_not_the_priority)
 Test(facts, tcp_keeps_its_own_ecn_bits)
 {
     int tcp = open_socket(transport_named("tcp4")), udp = open_socket(transport_named("udp4"));
-
     set_int(tcp, IPPROTO_IP, IP_TOS, EF | ECN_ECT0);
     cr_expect(get_int(tcp, IPPROTO_IP, IP_TOS) == EF);
     set_int(udp, IPPROTO_IP, IP_TOS, EF | ECN_ECT0);
@@ -116,7 +110,6 @@ Test(facts, tcp_keeps_its_own_ecn_bits)
 Test(facts, dual_stack_listener_needs_both_traffic_classes)
 {
     int listener = open_dual_stack(), accepted;
-
     set_int(listener, IPPROTO_IPV6, IPV6_TCLASS, EF);
     cr_assert(listen(listener, 8) == 0);
     accepted = join_over_ipv4(listener);
@@ -136,10 +129,8 @@ Test(facts, dual_stack_listener_needs_both_traffic_classes)
 Test(facts, quickack_before_listen_is_lost_and_after_it_inherited)
 {
     const struct transport *tcp = transport_named("tcp4");
-
     for (int after = 0; after <= 1; after++) {
         int listener = open_socket(tcp), client = open_socket(tcp), accepted;
-
         if (!after)
             set_int(listener, IPPROTO_TCP, TCP_QUICKACK, 0);
         start_listening(tcp, listener);
@@ -164,7 +155,6 @@ Test(facts, an_option_does_not_reach_connections_already_in_the_queue)
     int listener = open_socket(tcp), client = open_socket(tcp), accepted;
     struct sockaddr_storage address;
     socklen_t length;
-
     start_listening(tcp, listener);
     length = address_of(listener, &address);
     cr_assert(connect(client, (struct sockaddr *)&address, length) == 0);
@@ -185,7 +175,6 @@ Test(facts, rcvtimeo_on_a_listener_ends_accept)
     struct timeval timeout = {.tv_usec = 50000};
     int listener = open_socket(tcp), accepted;
     double start;
-
     cr_assert(setsockopt(listener, SOL_SOCKET, SO_RCVTIMEO, &timeout, sizeof(timeout)) == 0);
     start_listening(tcp, listener);
     start = seconds();
@@ -201,7 +190,6 @@ static unsigned window_scale_received(int fd)
 {
     struct tcp_info info;
     socklen_t length = sizeof(info);
-
     cr_assert(getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &length) == 0);
     return info.tcpi_rcv_wscale;
 }
@@ -212,7 +200,6 @@ Test(facts, rcvbuf_settles_the_window_scale_in_the_handshake)
     const struct transport *tcp = transport_named("tcp4");
     int listener = open_socket(tcp), client = open_socket(tcp), late = open_socket(tcp), accepted,
         second;
-
     set_int(listener, SOL_SOCKET, SO_RCVBUF, 64 << 10);
     set_int(client, SOL_SOCKET, SO_RCVBUF, 64 << 10);
     start_listening(tcp, listener);
@@ -237,7 +224,6 @@ Test(facts, force_variants_pass_the_caps_of_sysctl)
 {
     int fd = open_socket(transport_named("tcp4"));
     int before, bytes = 64 << 20;
-
     set_int(fd, SOL_SOCKET, SO_RCVBUF, bytes);
     before = get_int(fd, SOL_SOCKET, SO_RCVBUF);
     if (before == 2 * bytes)
@@ -279,7 +265,6 @@ Test(facts, mptcp_listener_accepts_plain_tcp)
 {
     const struct transport *mptcp = transport_named("mptcp4");
     int listener, client, accepted, number = 4000;
-
     if (!transport_exists(mptcp))
         cr_skip("no MPTCP");
     listener = open_socket(mptcp);
@@ -306,7 +291,6 @@ Test(facts, memory_is_read_before_the_call_is_refused)
 {
     int fd = open_socket(transport_named("tcp4")), number = 1;
     void *nothing = mmap(NULL, 4096, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-
     cr_assert(setsockopt(fd, SOL_SOCKET, SO_TYPE, &number, sizeof number) < 0);
     cr_expect_eq(errno, ENOPROTOOPT);
     cr_assert(setsockopt(fd, SOL_SOCKET, SO_TYPE, nothing, sizeof number) < 0);

@@ -29,7 +29,6 @@ static uint64_t netns_of(int fd)
 {
     uint64_t cookie = 0;
     socklen_t length = sizeof cookie;
-
     cr_assert_eq(getsockopt(fd, SOL_SOCKET, SO_NETNS_COOKIE, &cookie, &length), 0, "%s",
                  strerror(errno));
     return cookie;
@@ -41,7 +40,6 @@ static int connect_from_elsewhere(const struct sockaddr_un *helper)
 {
     uint64_t own;
     int fd;
-
     if (unshare(CLONE_NEWNET) != 0)
         return 2;
     fd = socket(AF_UNIX, SOCK_SEQPACKET, 0);
@@ -59,7 +57,6 @@ Test(handoff, accepted_unix_socket_is_in_the_namespace_of_who_connected)
     int listener = socket(AF_UNIX, SOCK_SEQPACKET, 0), accepted, status;
     uint64_t told;
     pid_t child;
-
     cr_assert_not_null(mkdtemp(directory));
     snprintf(helper.sun_path, sizeof helper.sun_path, "%s/socket", directory);
     cr_assert_eq(bind(listener, (struct sockaddr *)&helper, sizeof helper), 0);
@@ -95,7 +92,6 @@ Test(handoff, signal_ends_a_close_that_lingers)
     static char data[65536];
     struct timespec before, after;
     int pair[2];
-
     open_pair(transport_named("tcp4"), pair);
     set_int(pair[1], SOL_SOCKET, SO_RCVBUF, 4096);
     cr_assert_eq(fcntl(pair[0], F_SETFL, O_NONBLOCK), 0);
@@ -118,7 +114,6 @@ Test(handoff, mptcp_tells_tcp_info_of_a_path)
     struct tcp_info info = {0};
     socklen_t length = sizeof info;
     int pair[2];
-
     if (!transport_exists(mptcp))
         cr_skip("no MPTCP");
     open_pair(mptcp, pair);

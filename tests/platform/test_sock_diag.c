@@ -35,7 +35,6 @@ static int open_ends(uint32_t address, unsigned groups)
 {
     struct sockaddr_nl name = {.nl_family = AF_NETLINK, .nl_pid = address, .nl_groups = groups};
     int fd = socket(AF_NETLINK, SOCK_DGRAM | SOCK_CLOEXEC, NETLINK_SOCK_DIAG);
-
     cr_assert(fd >= 0);
     if (groups)
         cr_assert_eq(bind(fd, (struct sockaddr *)&name, sizeof name), 0, "%s", strerror(errno));
@@ -47,11 +46,9 @@ static const unsigned both = GROUP(SKNLGRP_INET_TCP_DESTROY) | GROUP(SKNLGRP_INE
 static void take_figures(const struct inet_diag_msg *message, size_t length, struct end *end)
 {
     const char *at = (const char *)(message + 1), *stop = (const char *)message + length;
-
     while (at + sizeof(struct nlattr) <= stop) {
         const struct nlattr *attribute = (const void *)at;
         struct tcp_info info = {0};
-
         if (attribute->nla_len < sizeof *attribute)
             break;
         if (attribute->nla_type == INET_DIAG_INFO) {
@@ -74,7 +71,6 @@ static struct end await_end(int fd, uint16_t local_port)
         const struct nlmsghdr *header = (const void *)bytes;
         const struct inet_diag_msg *message = NLMSG_DATA(header);
         struct end end = {0};
-
         await(fd, POLLIN);
         cr_assert(recv(fd, bytes, sizeof bytes, 0) > 0, "%s", strerror(errno));
         cr_assert_eq(header->nlmsg_seq, 0);
@@ -93,7 +89,6 @@ static uint64_t cookie_of(int fd)
 {
     uint64_t cookie = 0;
     socklen_t length = sizeof cookie;
-
     cr_assert_eq(getsockopt(fd, SOL_SOCKET, SO_COOKIE, &cookie, &length), 0);
     return cookie;
 }
@@ -103,7 +98,6 @@ static uint16_t port_of(int fd)
     /* The port lies in the same place in both families. */
     struct sockaddr_in6 name = {0};
     socklen_t length = sizeof name;
-
     cr_assert_eq(getsockname(fd, (struct sockaddr *)&name, &length), 0);
     return ntohs(name.sin6_port);
 }
@@ -112,7 +106,6 @@ static uint16_t port_of(int fd)
 static void talk(const int pair[2])
 {
     char bytes[1000] = {0};
-
     cr_assert_eq(send(pair[0], bytes, 1000, 0), 1000);
     cr_assert_eq(recv(pair[1], bytes, 1000, MSG_WAITALL), 1000);
     cr_assert_eq(send(pair[1], bytes, 500, 0), 500);
@@ -129,7 +122,6 @@ static void expect_each_end(const struct transport *transport)
     struct end end;
     uint64_t cookie;
     uint16_t port;
-
     open_pair(transport, pair);
     talk(pair);
     cookie = cookie_of(pair[0]);
@@ -161,7 +153,6 @@ Test(sock_diag, first_path_of_mptcp_is_tcp_with_the_same_ends)
     uint16_t port, remote_port;
     uint64_t cookie;
     struct end end;
-
     if (!transport_exists(mptcp))
         cr_skip("no MPTCP");
     open_pair(mptcp, pair);
@@ -188,13 +179,11 @@ static void exchange(int fd, const struct nlmsghdr *request, bool dump,
                      void (*take)(void *context, const struct nlmsghdr *header), void *context)
 {
     bool more = true;
-
     cr_assert_eq(send(fd, request, request->nlmsg_len, 0), (ssize_t)request->nlmsg_len);
     while (more) {
         char bytes[32768] __attribute__((aligned(8)));
         int left = (int)recv(fd, bytes, sizeof bytes, 0);
         const struct nlmsghdr *header = (const void *)bytes;
-
         cr_assert(left > 0, "%s", strerror(errno));
         more = dump;
         for (; NLMSG_OK(header, (unsigned)left); header = NLMSG_NEXT(header, left)) {
@@ -215,7 +204,6 @@ static void note_interface(void *context, const struct nlmsghdr *header)
 {
     const struct inet_diag_msg *message = NLMSG_DATA(header);
     struct wanted *wanted = context;
-
     if (ntohs(message->id.idiag_sport) == wanted->port)
         wanted->interface = (int)message->id.idiag_if;
 }
@@ -252,7 +240,6 @@ Test(sock_diag, a_bound_socket_is_found_by_its_interface_only)
     const int loopback = 1;
     uint16_t port, remote_port;
     int pair[2];
-
     open_pair(transport_named("tcp4"), pair);
     port = port_of(pair[0]);
     remote_port = port_of(pair[1]);
@@ -278,7 +265,6 @@ static void note_listener(void *context, const struct nlmsghdr *header)
     const struct inet_diag_msg *message = NLMSG_DATA(header);
     struct listeners_shown *shown = context;
     uint16_t port = ntohs(message->id.idiag_sport);
-
     if (header->nlmsg_len < NLMSG_LENGTH(sizeof *message) + 100)
         return;
     if (message->idiag_family == AF_INET && port == shown->port4)
@@ -311,7 +297,6 @@ Test(sock_diag, the_older_request_dumps_both_families_at_once)
     struct sockaddr_in6 any = {.sin6_family = AF_INET6, .sin6_addr = IN6ADDR_LOOPBACK_INIT};
     struct sockaddr_in any4 = {.sin_family = AF_INET, .sin_addr = {htonl(INADDR_LOOPBACK)}};
     int one = socket(AF_INET, SOCK_STREAM, 0), other = socket(AF_INET6, SOCK_STREAM, 0);
-
     cr_assert_eq(bind(one, (struct sockaddr *)&any4, sizeof any4), 0);
     cr_assert_eq(bind(other, (struct sockaddr *)&any, sizeof any), 0);
     cr_assert_eq(listen(one, 1), 0);

@@ -33,7 +33,6 @@ static bool kernel_is_older_than(const char *since)
 {
     struct utsname self;
     unsigned have[2] = {0, 0}, want[2] = {0, 0};
-
     uname(&self);
     if (sscanf(since, "%u.%u", &want[0], &want[1]) != 2 ||
         sscanf(self.release, "%u.%u", &have[0], &have[1]) != 2)
@@ -68,7 +67,6 @@ static bool has_value(int fd, const struct option *option, const struct value *v
 {
     struct value expected, actual = {.length = 0};
     socklen_t length = sizeof(actual.bytes);
-
     if (!value_read_back(option, value, &expected))
         return false;
     if (option->kind == KIND_STRING)
@@ -81,7 +79,6 @@ static bool has_value(int fd, const struct option *option, const struct value *v
 static bool fits_string(const struct option *option, const struct scalar *scalar)
 {
     bool device = option->echo == ECHO_TERMINATED;
-
     return option->kind != KIND_STRING ||
            (scalar->type == SCALAR_STRING && (strcmp(scalar->string, "lo") == 0) == device &&
             (device || strcmp(scalar->string, "reno") == 0 ||
@@ -92,7 +89,6 @@ static bool fits_string(const struct option *option, const struct scalar *scalar
 static void choose_value(int fd, const struct option *option, struct value *value)
 {
     char error[512];
-
     for (size_t i = 0; i < sizeof(samples) / sizeof(samples[0]); i++)
         if (fits_string(option, &samples[i]) &&
             value_parse(option, &samples[i], value, error, sizeof(error)) == 0 &&
@@ -105,7 +101,6 @@ static const char *printed(const struct option *option, const void *bytes, size_
 {
     static char text[4][512]; /* as many as one message needs */
     static unsigned turn;
-
     turn = (turn + 1) % 4;
     value_format(option, bytes, length, text[turn], sizeof(text[turn]));
     return text[turn];
@@ -128,7 +123,6 @@ static bool is_absence(int error)
 static bool is_askable(const struct option *option)
 {
     bool absent = true;
-
     if (kernel_is_older_than(option->since)) {
         cr_log_info("%s came with Linux %s", option->name, option->since);
         return false;
@@ -136,7 +130,6 @@ static bool is_askable(const struct option *option)
     for (const struct transport *transport = transports; transport->name; transport++) {
         struct value value;
         int fd, result;
-
         if (!row_is_for(option, transport))
             continue;
         fd = open_socket(transport);
@@ -164,10 +157,8 @@ static void try_rows(bool (*concerns)(const struct option *), row_test *try)
 {
     size_t count, tried = 0;
     const struct option *table = option_table(&count);
-
     for (size_t i = 0; i < count; i++) {
         const struct option *option = &table[i];
-
         if (option->level == LEVEL_SOCKTUNE || !concerns(option) || !is_askable(option))
             continue;
         for (const struct transport *transport = transports; transport->name; transport++)
@@ -183,7 +174,6 @@ static void expect_value(int fd, const struct option *option, const struct value
 {
     struct value expected, actual = {.length = 0};
     socklen_t length = sizeof(actual.bytes);
-
     if (!value_read_back(option, value, &expected))
         return;
     cr_expect(option->readable);
@@ -211,7 +201,6 @@ static void try_connecting(const struct option *option, const struct transport *
 {
     int listener = open_socket(transport), client = open_socket(transport), accepted;
     struct value value;
-
     start_listening(transport, listener);
     choose_value(client, option, &value);
     if (option->when != WHEN_AFTER)
@@ -230,7 +219,6 @@ static void try_listening(const struct option *option, const struct transport *t
 {
     int fd = open_socket(transport);
     struct value value;
-
     choose_value(fd, option, &value);
     if (option->when == WHEN_BIND)
         expect_set(fd, option, &value, transport, "before bind()");
@@ -249,7 +237,6 @@ static void try_datagram(const struct option *option, const struct transport *tr
 {
     int fd = open_socket(transport);
     struct value value;
-
     choose_value(fd, option, &value);
     expect_set(fd, option, &value, transport, "before bind()");
     bind_any(transport, fd);
@@ -290,7 +277,6 @@ static void try_number(const struct option *option, const struct transport *tran
     struct scalar scalar = {.type = SCALAR_INT, .integer = number};
     struct value value;
     int fd = open_socket(transport);
-
     const char *unit = option->kind == KIND_TIMEVAL        ? "us"
                        : option->unit == UNIT_MILLISECONDS ? "ms"
                        : option->unit == UNIT_MICROSECONDS ? "us"
@@ -336,7 +322,6 @@ static bool takes(const struct option *option, const struct transport *transport
     socklen_t length = sizeof(got);
     bool taken = setsockopt(fd, option->level, option->optname, &plain, sizeof(plain)) == 0 &&
                  getsockopt(fd, option->level, option->optname, &got, &length) == 0 && got == plain;
-
     close(fd);
     return taken;
 }
@@ -366,7 +351,6 @@ static void try_inheriting(const struct option *option, const struct transport *
 {
     int listener, client, accepted;
     struct value value;
-
     if (!is_stream(transport))
         return;
     listener = open_socket(transport);

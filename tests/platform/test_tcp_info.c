@@ -38,7 +38,6 @@ static struct tcp_info read_info(int fd)
 {
     struct tcp_info info = {0};
     socklen_t length = sizeof(info);
-
     cr_assert(getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &length) == 0, "TCP_INFO: %s",
               strerror(errno));
     if (length < offsetof(struct tcp_info, tcpi_dsack_dups))
@@ -53,7 +52,6 @@ static long long not_data(int fd)
     for (int attempt = 0; attempt < 1000; attempt++) {
         struct tcp_info info = read_info(fd), after;
         int queued = 0, unsent = 0;
-
         cr_assert(ioctl(fd, SIOCOUTQ, &queued) == 0 && ioctl(fd, SIOCOUTQNSD, &unsent) == 0);
         after = read_info(fd);
         if (info.tcpi_bytes_acked == after.tcpi_bytes_acked &&
@@ -77,7 +75,6 @@ static void expect_sides(const int pair[2], int connecting, int accepting, const
 static void send_all(int fd, size_t length)
 {
     static const char block[BLOCK];
-
     cr_assert(length <= sizeof(block));
     cr_assert(send(fd, block, length, MSG_NOSIGNAL) == (ssize_t)length, "send: %s",
               strerror(errno));
@@ -87,7 +84,6 @@ static void send_all(int fd, size_t length)
 static void fill(int fd)
 {
     static const char block[BLOCK];
-
     while (send(fd, block, sizeof(block), MSG_DONTWAIT | MSG_NOSIGNAL) > 0) {
     }
     cr_assert(errno == EAGAIN, "send: %s", strerror(errno));
@@ -97,10 +93,8 @@ static void fill(int fd)
 static void drain(int reader, int sender)
 {
     static char block[BLOCK];
-
     for (int idle = 0; idle < 5000; idle++) {
         int queued = 0;
-
         while (recv(reader, block, sizeof(block), MSG_DONTWAIT) > 0)
             idle = 0;
         cr_assert(ioctl(sender, SIOCOUTQ, &queued) == 0);
@@ -135,7 +129,6 @@ static void await_state(int fd, unsigned state)
 BOTH_VERSIONS(tells_the_sides_apart)
 {
     int pair[2];
-
     open_pair(tcp, pair);
     expect_sides(pair, CONNECTING, ACCEPTING, "just established");
     cr_expect(read_info(pair[0]).tcpi_bytes_acked == CONNECTING);
@@ -159,7 +152,6 @@ BOTH_VERSIONS(tells_the_sides_apart)
 BOTH_VERSIONS(counts_the_own_fin)
 {
     int pair[2];
-
     open_pair(tcp, pair);
     send_all(pair[0], 1000);
     shutdown(pair[0], SHUT_WR);
@@ -184,7 +176,6 @@ BOTH_VERSIONS(tells_after_nonblocking_connect)
     struct sockaddr_storage address;
     socklen_t length;
     int listener, client;
-
     listener = open_socket(tcp);
     client = open_socket(tcp);
     start_listening(tcp, listener);

@@ -14,7 +14,6 @@ static void write_finding(void *context, enum severity severity, struct location
     struct transcript *to = context;
     char place[16] = "";
     int written;
-
     if (at.line != 0)
         snprintf(place, sizeof place, ":%u", at.line);
     written = snprintf(to->text + to->length, sizeof to->text - to->length, "%s%s: %s: %s\n",
@@ -28,7 +27,6 @@ static void write_place(void *context, const char *line, size_t place)
     struct transcript *to = context;
     int written = snprintf(to->text + to->length, sizeof to->text - to->length,
                            "    %s\n    %*s^\n", line, (int)place, "");
-
     cr_assert(written > 0 && (size_t)written < sizeof to->text - to->length);
     to->length += (size_t)written;
 }
@@ -46,7 +44,6 @@ char *read_whole(const char *path)
     FILE *file = fopen(path, "re");
     char *text = NULL;
     size_t size = 0;
-
     if (file == NULL)
         return NULL;
     if (getdelim(&text, &size, EOF, file) < 0 && text != NULL)
@@ -84,7 +81,6 @@ static void run_fixture(const char *path, const struct check_context *context)
     struct ruleset *ruleset = ruleset_read(path, &diagnostics);
     char beside[256];
     char *expected;
-
     cr_assert_not_null(ruleset);
     if (context != NULL) {
         cr_expect_eq(diagnostics.errors, 0, "%s: %s", path, found.text);
@@ -106,7 +102,6 @@ int each_fixture(const char *directory, const struct check_context *context)
     char path[512];
     glob_t files;
     int count;
-
     snprintf(path, sizeof path, "%s/%s", FIXTURES, directory);
     cr_assert_eq(chdir(path), 0, "%s", path);
     cr_assert_eq(glob("[0-9]*.conf", 0, NULL, &files), 0);

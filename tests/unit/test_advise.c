@@ -74,7 +74,6 @@ static struct advise_sample sample_of(const struct condition *condition, unsigne
                                    .least_rtt = (uint32_t)(condition->least_rtt * 1000),
                                    .acked = look};
     uint64_t sent = 1000000ull * (look + 1);
-
     if (condition->segment < 1448 && !held)
         sample.not_sent = 0;
     sample.receive_queue = falls(condition->unread, look) ? 5000 : 0;
@@ -110,7 +109,6 @@ static void verdicts_of(const struct advise_view *view, char *text, size_t size)
     text[0] = '\0';
     for (unsigned id = 0; id < VERDICT_COUNT; id++) {
         double figure, lacking;
-
         if (verdict_ask(id, view, &figure, &lacking) != VERDICT_YES)
             continue;
         snprintf(text + strlen(text), size - strlen(text), "%s%s", text[0] != '\0' ? " " : "",
@@ -125,7 +123,6 @@ static void watch(const struct condition *condition, unsigned looks, struct advi
     for (unsigned look = 0; look < looks; look++) {
         struct advise_sample sample = sample_of(condition, look);
         struct advise_sample one = sending(sample), other = receiving(sample);
-
         evidence_add(sender, &one, false);
         evidence_add(receiver, &other, false);
     }
@@ -137,7 +134,6 @@ Test(advise, each_measured_condition_has_its_verdict_and_no_other)
         const struct condition *condition = &conditions[i];
         struct advise_evidence sender, receiver;
         char told[128];
-
         watch(condition, LOOKS, &sender, &receiver);
         verdicts_of(&(struct advise_view){&sender, &receiver, true, 0, 60}, told, sizeof told);
         cr_expect_str_eq(told, condition->sender, "%s: the sender is told \"%s\"", condition->what,
@@ -152,7 +148,6 @@ Test(advise, a_sender_alone_is_told_that_the_limit_is_elsewhere)
 {
     struct advise_evidence sender, receiver;
     char told[128];
-
     watch(&conditions[7], LOOKS, &sender, &receiver);
     verdicts_of(&(struct advise_view){&sender, NULL, false, 0, 60}, told, sizeof told);
     cr_expect_str_eq(told, "peer-window");
@@ -162,7 +157,6 @@ Test(advise, too_few_samples_give_no_verdict_but_a_time_to_watch)
 {
     struct advise_evidence sender, receiver;
     double figure, lacking = 0;
-
     watch(&conditions[1], 10, &sender, &receiver);
     cr_expect_eq(verdict_ask(VERDICT_nagle, &(struct advise_view){&sender, NULL, false, 0, 60},
                              &figure, &lacking),
@@ -175,7 +169,6 @@ Test(advise, options_that_the_program_has_set_silence_a_verdict)
     struct advise_evidence sender, receiver;
     const struct advise_view view = {&sender, NULL, false, 0, 60};
     char told[128];
-
     watch(&conditions[1], LOOKS, &sender, &receiver);
     sender.options = (struct advise_options){.known = true, .nodelay = true};
     verdicts_of(&view, told, sizeof told);
@@ -191,7 +184,6 @@ Test(advise, a_send_buffer_that_may_grow_is_no_limit)
     struct advise_evidence sender, receiver;
     struct advise_view view = {.own = &sender, .send_most = 4 << 20};
     char told[128];
-
     watch(&conditions[9], LOOKS, &sender, &receiver);
     sender.options = (struct advise_options){.known = true};
     verdicts_of(&view, told, sizeof told);
@@ -209,10 +201,8 @@ Test(advise, a_stream_in_one_direction_may_be_coalesced)
 {
     struct advise_evidence evidence = {0};
     char told[128];
-
     for (unsigned look = 0; look < LOOKS; look++) {
         struct advise_sample sample = sample_of(&conditions[1], look);
-
         sample.counters.received = 0;
         evidence_add(&evidence, &sample, false);
     }
@@ -226,7 +216,6 @@ Test(advise, a_stream_in_one_direction_may_be_coalesced)
 static struct advise_evidence unchanged(struct advise_sample sample)
 {
     struct advise_evidence evidence = {0};
-
     sample.kind = ADVISE_CONNECTION;
     sample.state = 1;
     sample.has_info = true;
@@ -254,7 +243,6 @@ Test(advise, an_idle_connection_needs_keepalive)
     const struct advise_view view = {&evidence, NULL, false, 0, 60};
     double figure, lacking;
     char told[128];
-
     verdicts_of(&view, told, sizeof told);
     cr_expect_str_eq(told, "dead-man");
     evidence.options = (struct advise_options){.known = true, .keepalive = true};
@@ -284,7 +272,6 @@ Test(advise, a_peer_that_does_not_answer_needs_a_user_timeout)
     const struct advise_view view = {&evidence, NULL, false, 0, 60};
     double figure = 0, lacking;
     char told[128];
-
     verdicts_of(&view, told, sizeof told);
     cr_expect_str_eq(told, "stuck");
     cr_expect_eq(verdict_ask(VERDICT_stuck, &view, &figure, &lacking), VERDICT_YES);
@@ -302,7 +289,6 @@ Test(advise, a_peer_that_does_not_answer_needs_a_user_timeout)
 static struct advise_evidence dropping(enum advise_kind kind, uint32_t fill, uint32_t drops)
 {
     struct advise_evidence evidence = {0};
-
     for (unsigned look = 0; look < 20; look++)
         evidence_add(&evidence,
                      &(struct advise_sample){.kind = kind,
@@ -332,7 +318,6 @@ Test(advise, drops_count_while_we_watch)
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
         struct advise_evidence evidence = dropping(rows[i].kind, rows[i].fill, rows[i].drops);
         char told[128];
-
         verdicts_of(&(struct advise_view){&evidence, NULL, false, 0, 60}, told, sizeof told);
         cr_expect_str_eq(told, rows[i].told, "row %zu: %s", i, told);
     }
@@ -343,7 +328,6 @@ Test(advise, drops_count_while_we_watch)
 Test(advise, evidence_of_several_sockets_adds_up)
 {
     struct advise_evidence sender, receiver, sum = {0};
-
     watch(&conditions[1], 5, &sender, &receiver);
     for (unsigned i = 0; i < 4; i++)
         evidence_merge(&sum, &sender);
@@ -356,7 +340,6 @@ Test(advise, counters_lost_in_a_reset_are_passed_over)
 {
     struct advise_evidence sender, receiver;
     uint64_t before;
-
     watch(&conditions[6], LOOKS, &sender, &receiver);
     before = sender.counters.sent;
     evidence_finish(&sender, &(struct advise_counters){0}, 0, 0);
@@ -367,7 +350,6 @@ Test(advise, the_syn_tells_who_connected)
 {
     struct advise_sample sample = {
         .has_info = true, .state = 1, .acked = 101, .counters = {.sent = 150, .resent = 50}};
-
     cr_expect_eq(evidence_connected(&sample), 1);
     sample.acked = 100;
     cr_expect_eq(evidence_connected(&sample), 0);
@@ -381,7 +363,6 @@ static struct flow flow_to(uint8_t last, uint16_t port)
 {
     struct flow flow = {.family = AF_INET, .local_port = 40000, .remote_port = port};
     const uint8_t address[16] = {[10] = 0xff, [11] = 0xff, [12] = 10, [13] = 1, [15] = last};
-
     memcpy(flow.remote, address, sizeof flow.remote);
     return flow;
 }
@@ -391,7 +372,6 @@ static void add_nagle(struct advise_groups *groups, struct advise_process *proce
 {
     struct advise_evidence sender, receiver;
     struct flow flow = flow_to(last, port);
-
     watch(&conditions[1], LOOKS, &sender, &receiver);
     cr_assert_eq(
         groups_add(groups, &(struct advise_subject){.process = process,
@@ -407,7 +387,6 @@ static void propose(const struct advise_groups *groups, size_t expected,
     const struct advise_sysctls limits = {4096, 212992, 4 << 20};
     size_t count;
     struct advise_finding *findings = groups_findings(groups, &count);
-
     cr_assert_eq(count, expected, "%zu findings", count);
     *finding = findings[0];
     proposals_make(finding, &limits, proposal);
@@ -421,7 +400,6 @@ Test(advise, alike_connections_give_one_rule)
     struct advise_finding finding;
     struct advise_proposal proposal;
     char id[32];
-
     add_nagle(&groups, &process, 1, 6379);
     propose(&groups, 1, &finding, &proposal);
     cr_expect_not_null(strstr(proposal.rule, "remote_port = 6379; remote = \"10.1.0.1\";"), "%s",
@@ -455,7 +433,6 @@ Test(advise, no_name_can_break_out_of_a_rule)
         struct advise_proposal proposal;
         char glob[64];
         bool some = proposals_glob(rows[i].name, false, glob, sizeof glob);
-
         add_nagle(&groups, &process, 1, 80);
         propose(&groups, 1, &finding, &proposal);
         cr_expect_eq(proposal.rule[0] != '\0', some, "%s: %s", rows[i].name, proposal.reason);
@@ -473,10 +450,8 @@ Test(advise, scripts_are_found_in_command_lines)
                                           {"java", "-jar", "lib/x.jar", NULL},
                                           {"perl", "-w", "a/b.pl", NULL}};
     static const char *const scripts[] = {"app.py", NULL, "x.jar", "b.pl"};
-
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
         const char *script = watched_script(rows[i][0], (char *const *)rows[i]);
-
         cr_expect_eq(script == NULL, scripts[i] == NULL);
         if (script != NULL && scripts[i] != NULL)
             cr_expect_str_eq(script, scripts[i]);

@@ -18,7 +18,6 @@
 static struct aggregate *get_nth(struct aggregates *all, uid_t uid, unsigned n)
 {
     char program[32];
-
     snprintf(program, sizeof program, "program-%u", n);
     return aggregates_get(all,
                           &(struct aggregate_key){.program = program,
@@ -43,7 +42,6 @@ Test(aggregates, one_user_has_a_bound_and_an_other)
 {
     struct aggregates all = {0};
     struct aggregate *other;
-
     cr_expect(has_own(&all, ALICE, AGGREGATES_USER_MAX));
     other = get_nth(&all, ALICE, AGGREGATES_USER_MAX);
     cr_assert(other->other);
@@ -57,7 +55,6 @@ Test(aggregates, one_user_has_a_bound_and_an_other)
 Test(aggregates, many_users_cost_neither_root_nor_another)
 {
     struct aggregates all = {0};
-
     for (uid_t uid = ALICE; uid < ALICE + 20; uid++)
         for (unsigned n = 0; n < 2 * AGGREGATES_USER_MAX; n++)
             (void)get_nth(&all, uid, n);
@@ -71,7 +68,6 @@ Test(aggregates, many_users_cost_neither_root_nor_another)
 Test(aggregates, ten_thousand_users_have_a_bound)
 {
     struct aggregates all = {0};
-
     for (uid_t uid = 1; uid <= 10000; uid++)
         cr_assert_not_null(get_nth(&all, uid, 0));
     cr_expect_leq(aggregates_count(&all), AGGREGATES_ROOT_MAX + AGGREGATES_OTHERS_MAX + 1);
@@ -83,7 +79,6 @@ Test(aggregates, those_without_connections_expire)
 {
     struct aggregates all = {0};
     struct aggregate *idle = get_nth(&all, ALICE, 0), *busy = get_nth(&all, ALICE, 1);
-
     aggregate_opened(busy);
     aggregate_opened(idle);
     aggregate_closed(idle, CLOSE_FIN, SECOND, &(struct tcp_info_bytes){.length = 0});
@@ -105,7 +100,6 @@ Test(aggregates, those_without_connections_expire)
 Test(aggregates, an_expired_program_makes_room)
 {
     struct aggregates all = {0};
-
     (void)has_own(&all, ALICE, 2 * AGGREGATES_USER_MAX);
     cr_assert(get_nth(&all, ALICE, 999)->other);
     aggregates_expire(&all, 2 * DAY, DAY);

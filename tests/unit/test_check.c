@@ -35,7 +35,6 @@ Test(check, running_machine)
     struct ruleset *ruleset = ruleset_read_text(
         "rules = ( { set = { SO_RCVBUF = \"1000M\"; TCP_CONGESTION = \"none-such\"; }; } );",
         "text", &diagnostics);
-
     ruleset_check(ruleset, &here, &diagnostics);
     cr_assert_eq(diagnostics.errors, 0);
     cr_assert(strstr(found.text, "above net.core.rmem_max") != NULL, "%s", found.text);
@@ -52,7 +51,6 @@ Test(check, privileged_is_not_warned)
         "program = \"some\";\n"
         "rules = ( { set = { SO_MARK = 1; SO_PRIORITY = 7; TCP_CONGESTION = \"dctcp\"; }; } );",
         "text", &diagnostics);
-
     context.privileged = true;
     ruleset_check(ruleset, &context, &diagnostics);
     cr_assert_str_empty(found.text);
@@ -65,7 +63,6 @@ static const char *said_here(const char *text, struct transcript *found)
     struct check_context here = machine;
     struct diagnostics diagnostics = transcript_start(found);
     struct ruleset *ruleset = ruleset_read_text(text, "text", &diagnostics);
-
     here.other_host = false;
     ruleset_check(ruleset, &here, &diagnostics);
     ruleset_free(ruleset);
@@ -75,7 +72,6 @@ static const char *said_here(const char *text, struct transcript *found)
 static void put_file(const char *name, const char *text)
 {
     FILE *file = fopen(name, "we");
-
     cr_assert_not_null(file);
     cr_assert_geq(fputs(text, file), 0);
     fclose(file);
@@ -172,7 +168,6 @@ static struct value encode(const struct option *option, int64_t number)
     struct value value = {.length = sizeof(int)};
     int64_t wide[2] = {number / 1000000, number % 1000000};
     int narrow = (int)number, linger[2] = {1, (int)number};
-
     memcpy(value.bytes, &narrow, sizeof narrow);
     if (option->kind == KIND_RATE)
         memcpy(value.bytes, &number, value.length = sizeof number);
@@ -194,7 +189,6 @@ static bool hazard_is_told(size_t i, unsigned roles, enum action_mode mode, int6
         .name = "x", .roles = (uint8_t)roles, .protocols = PROTOCOL_ALL, .families = FAMILY_IP};
     const struct setting setting = {
         .mode = mode, .option = option, .value = encode(option, number), .text = "V"};
-
     check_hazards(&checker, &rule, &setting);
     return strstr(found.text, hazards[i].text) != NULL;
 }
@@ -205,7 +199,6 @@ Test(check, each_hazard_is_told)
     for (size_t i = 0; i < sizeof hazards / sizeof hazards[0]; i++) {
         const struct option *option = option_find_number(hazards[i].level, hazards[i].optname);
         int64_t high = hazards[i].high, low = hazards[i].low;
-
         cr_assert_not_null(option, "row %zu", i);
         if (strstr(hazards[i].text, "those of ECN") != NULL)
             low = 1, high = 255;
@@ -229,7 +222,6 @@ Test(check, bounds_do_harm_on_one_side)
     for (size_t i = 0; i < sizeof hazards / sizeof hazards[0]; i++) {
         const struct option *option = option_find_number(hazards[i].level, hazards[i].optname);
         bool open = hazards[i].high == MOST;
-
         if (strstr(hazards[i].text, "those of ECN") != NULL)
             continue;
         cr_expect_eq(hazard_is_told(i, hazards[i].roles, MODE_AT_LEAST, hazards[i].low), open, "%s",
@@ -254,7 +246,6 @@ Test(check, directories_without_rules, .init = enter_scratch, .fini = leave_scra
         struct transcript found;
         struct diagnostics diagnostics = transcript_start(&found);
         struct ruleset *ruleset;
-
         if (rows[i].file != NULL)
             put_file(rows[i].file, "# nothing\n");
         ruleset = ruleset_read(scratch, &diagnostics);
@@ -311,7 +302,6 @@ static struct ruleset *relate(const struct relation *relation)
     struct diagnostics diagnostics = {.report = NULL};
     char text[512];
     struct ruleset *ruleset;
-
     snprintf(text, sizeof text, "rules = ( { match = { %s }; }, { match = { %s }; } );",
              relation->outer, relation->inner);
     ruleset = ruleset_read_text(text, "text", &diagnostics);
@@ -324,7 +314,6 @@ Test(check, relations)
     for (size_t i = 0; i < sizeof relations / sizeof relations[0]; i++) {
         const struct relation *relation = &relations[i];
         struct ruleset *ruleset = relate(relation);
-
         cr_expect_eq(rule_covers(&ruleset->rules[0], &ruleset->rules[1]), relation->covers,
                      "{%s} covers {%s}: %d expected", relation->outer, relation->inner,
                      relation->covers);

@@ -17,7 +17,6 @@ struct figures {
 static void put(struct tcp_info_bytes *info, const char *name, const void *value)
 {
     const struct tcp_info_field *field = tcp_info_find(name);
-
     cr_assert_not_null(field);
     memcpy(info->bytes + field->offset, value, field->width);
 }
@@ -25,7 +24,6 @@ static void put(struct tcp_info_bytes *info, const char *name, const void *value
 static struct tcp_info_bytes info_of(const struct figures *figures)
 {
     struct tcp_info_bytes info = {.length = 280};
-
     put(&info, "bytes_acked", &figures->bytes_acked);
     put(&info, "bytes_sent", &figures->bytes_sent);
     put(&info, "bytes_retrans", &figures->bytes_retrans);
@@ -65,12 +63,10 @@ static const struct {
 Test(ending, is_told_from_the_last_figures)
 {
     static const struct tcp_info_bytes none;
-
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         struct tcp_info_bytes last = info_of(&cases[i].last);
         enum close_reason ending =
             close_reason_of(cases[i].connected, &last, cases[i].unacknowledged, &none);
-
         cr_expect_eq(ending, cases[i].close_reason, "%s: %s", cases[i].how,
                      close_reason_name(ending));
     }
@@ -92,7 +88,6 @@ Test(ending, a_sample_within_the_silence_tells_a_reset)
 
     for (size_t i = 0; i < sizeof samples / sizeof *samples; i++) {
         struct tcp_info_bytes sample = info_of(&samples[i].sample);
-
         cr_expect_eq(close_reason_of(true, &last, 10, &sample), samples[i].close_reason, "%zu", i);
     }
 }
@@ -101,7 +96,6 @@ Test(ending, is_not_guessed_where_the_kernel_tells_too_little)
 {
     static const struct tcp_info_bytes none;
     struct tcp_info_bytes last = info_of(&cases[0].last);
-
     last.length = 200; /* before bytes_sent, Linux 4.19 */
     cr_expect_eq(close_reason_of(true, &last, 0, &none), CLOSE_UNKNOWN);
     cr_expect_eq(close_reason_of(true, &none, 0, &none), CLOSE_UNKNOWN);

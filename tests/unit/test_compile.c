@@ -171,12 +171,10 @@ Test(compile, phases_keep_the_kernels_order)
 {
     size_t count;
     const struct option *table = option_table(&count);
-
     for (size_t i = 0; i < count; i++) {
         for (unsigned roles = 1; roles <= ROLE_ALL; roles++) {
             for (unsigned criteria = 0; criteria < 16; criteria++) {
                 unsigned when = option_phases(&table[i], roles, criteria);
-
                 if ((roles & table[i].roles) == 0)
                     cr_expect_eq(when, 0);
                 if (table[i].when == WHEN_BIND || table[i].when == WHEN_HANDSHAKE)
@@ -197,11 +195,9 @@ static const struct policy_action *action_of(const struct compiled *compiled, si
                                              const char *name)
 {
     const struct policy *policy = &compiled->policy;
-
     for (uint32_t a = 0; a < policy->rules[rule].actions.count; a++) {
         const struct policy_action *action =
             &policy->actions[policy->rules[rule].actions.first + a];
-
         if (strcmp(policy_string(policy, policy->options[action->option].name), name) == 0)
             return action;
     }
@@ -212,7 +208,6 @@ static const struct policy_action *action_of(const struct compiled *compiled, si
 static int32_t int_value(const struct compiled *compiled, const struct policy_action *action)
 {
     int32_t value;
-
     cr_assert_eq(action->length, sizeof value);
     memcpy(&value, policy_string(&compiled->policy, action->value), sizeof value);
     return value;
@@ -221,7 +216,6 @@ static int32_t int_value(const struct compiled *compiled, const struct policy_ac
 Test(compile, nothing)
 {
     struct compiled compiled = compiled_from("");
-
     cr_assert_eq(compiled.policy.rule_count, 0);
     cr_assert_eq(compiled.policy.option_count, 0);
     compiled_free(&compiled);
@@ -238,7 +232,6 @@ Test(compile, options_in_the_tables_order)
         ");\n"
         " SO_PRIORITY = 1; }; }, { set = { SO_KEEPALIVE = true; IP_TOS = 8; SO_REUSEADDR = true; "
         "TCP_QUICKACK = false; }; } );");
-
     cr_assert_eq(compiled.policy.option_count, 8);
     for (size_t i = 0; i < 8; i++)
         cr_expect_str_eq(policy_string(&compiled.policy, compiled.policy.options[i].name),
@@ -254,7 +247,6 @@ Test(compile, dscp_keeps_ecn)
     struct compiled compiled = compiled_from("rules = ( { force = { dscp = \"ef\"; }; } );");
     const struct policy_action *tos = action_of(&compiled, 0, "IP_TOS");
     const struct policy_action *tclass = action_of(&compiled, 0, "IPV6_TCLASS");
-
     cr_assert_eq(tos->op, OP_MERGE);
     cr_assert_eq(tos->mask, 0xfc);
     cr_assert_eq(tos->families, FAMILY_IP);
@@ -273,7 +265,6 @@ Test(compile, transport_and_source)
     const struct policy_action *transport = action_of(&compiled, 0, "transport");
     const struct policy_action *source = action_of(&compiled, 0, "source");
     static const uint8_t address[16] = {[10] = 0xff, [11] = 0xff, [12] = 10, [15] = 1};
-
     cr_assert_eq(transport->op, OP_TRANSPORT);
     cr_assert_eq(transport->phases, SOCKET);
     cr_assert_eq(int_value(&compiled, transport), 262);
@@ -289,7 +280,6 @@ Test(compile, ignored_options_have_no_phase)
 {
     struct compiled compiled =
         compiled_from("rules = ( { ignore = ( \"SO_RCVBUF\", { level = 6; option = 77; } ); } );");
-
     cr_assert_eq(compiled.policy.rules[0].phases, 0);
     cr_assert_eq(action_of(&compiled, 0, "SO_RCVBUF")->mode, MODE_IGNORE);
     cr_assert_eq(action_of(&compiled, 0, "SO_RCVBUF")->length, 0);
@@ -305,7 +295,6 @@ Test(compile, raw_options)
         "{ level = 6; option = 1; value = 1; } ); }; },\n"
         "{ match = { role = \"accept\"; }; set = { raw = ( { level = 6; option = 999; value = 1; } "
         "); }; } );");
-
     cr_assert_eq(action_of(&compiled, 0, "6:999")->phases, SOCKET | ACCEPT);
     cr_assert_eq(action_of(&compiled, 0, "6:999")->length, 2);
     cr_assert_eq(action_of(&compiled, 1, "6:999")->phases, ACCEPT);
@@ -320,7 +309,6 @@ Test(compile, raw_option_with_a_second_number)
     struct compiled compiled = compiled_from("rules = ( { set = { raw = ( { level = 1; option = "
                                              "20; value = \"0123456789abcdef\"; } ); }; },"
                                              "{ set = { SO_RCVTIMEO = \"1s\"; }; } );");
-
     cr_assert_eq(compiled.policy.option_count, 2);
     cr_assert_eq(compiled.policy.options[action_of(&compiled, 0, "1:20")->option].optname, 20);
     cr_assert_eq(compiled.policy.options[action_of(&compiled, 1, "SO_RCVTIMEO")->option].optname,
@@ -337,7 +325,6 @@ Test(compile, criteria)
         "  final = true; report = true; set = { TCP_NODELAY = true; }; } );");
     const struct policy *policy = &compiled.policy;
     const struct policy_rule *rule = &policy->rules[0];
-
     cr_assert_eq(rule->matchers.count, 4);
     cr_assert_eq(policy->matchers[rule->matchers.first].kind, MATCHER_PROGRAM);
     cr_assert_eq(policy->matchers[rule->matchers.first + 1].kind, MATCHER_PATH);
@@ -363,7 +350,6 @@ Test(compile, equal_parts_are_kept_once)
                       "  set = { SO_KEEPALIVE = true; }; }";
     char text[4096] = "program = \"nginx\"; rules = ( ";
     struct compiled single, many;
-
     snprintf(text, sizeof text, "program = \"nginx\"; rules = ( %s );", one);
     single = compiled_from(text);
     snprintf(text, sizeof text, "program = \"nginx\"; rules = ( %s, %s, %s );", one, one, one);
@@ -388,7 +374,6 @@ Test(compile, behind_a_final_rule)
                       "{ match = { role = \"datagram\"; }; set = { SO_MARK = 1; }; },\n"
                       "{ match = { remote = \"10.0.0.0/8\"; }; final = true; },\n"
                       "{ set = { TCP_CORK = true; SO_RCVBUF = 1000; }; } );");
-
     cr_expect_eq(action_of(&compiled, 0, "SO_KEEPALIVE")->phases, SOCKET);
     cr_expect_eq(action_of(&compiled, 2, "SO_KEEPALIVE")->phases, CONNECT | LISTEN);
     /* No datagram socket ends at a rule on connecting ones. */
@@ -408,7 +393,6 @@ Test(compile, listeners_and_accepted_sockets_at_odds)
                       "true; }; },\n"
                       "{ set = { SO_KEEPALIVE = true; }; },\n"
                       "{ match = { role = \"connect\"; }; set = { SO_KEEPALIVE = true; }; } );");
-
     cr_expect_eq(action_of(&compiled, 0, "SO_KEEPALIVE")->phases, LISTEN);
     cr_expect_eq(action_of(&compiled, 1, "SO_KEEPALIVE")->phases, LISTEN | ACCEPT);
     cr_expect_eq(action_of(&compiled, 1, "TCP_NODELAY")->phases, LISTEN);
@@ -427,7 +411,6 @@ Test(compile, protocols_settle_roles)
         "{ match = { protocol = \"tcp\"; role = [ \"connect\", \"listen\", \"accept\" ]; };\n"
         "  set = { SO_MARK = 1; }; },\n"
         "{ match = { role = \"accept\"; protocol = \"udp\"; }; set = { SO_MARK = 1; }; } );");
-
     cr_expect_eq(action_of(&compiled, 0, "SO_MARK")->phases, SOCKET);
     cr_expect_eq(action_of(&compiled, 1, "SO_MARK")->phases, SOCKET);
     cr_expect_eq(action_of(&compiled, 2, "SO_MARK")->phases, 0);
@@ -445,7 +428,6 @@ Test(compile, streams_and_datagrams_apart)
         "{ set = { SO_MARK = 1; }; } );");
     const struct policy *policy = &compiled.policy;
     const struct policy_action *actions = &policy->actions[policy->rules[0].actions.first];
-
     cr_assert_eq(policy->rules[0].actions.count, 4);
     cr_expect_eq(actions[0].protocols & PROTOCOL_CONNECTED, 0);
     cr_expect_eq(actions[0].phases, BIND);
@@ -470,7 +452,6 @@ Test(compile, too_many_options)
     struct ruleset *ruleset;
     void *blob;
     size_t size;
-
     for (int i = 0; i < 257; i++)
         used += (size_t)sprintf(text + used, "%s{ level = 200; option = %d; value = 1; }",
                                 i == 0 ? "" : ",\n", i);
@@ -487,7 +468,6 @@ Test(compile, too_many_options)
 static void compile_files(const char *pattern, size_t least)
 {
     glob_t files;
-
     cr_assert_eq(glob(pattern, 0, NULL, &files), 0);
     cr_assert_geq(files.gl_pathc, least);
     for (size_t i = 0; i < files.gl_pathc; i++) {
@@ -498,7 +478,6 @@ static void compile_files(const char *pattern, size_t least)
         void *blob, *again;
         size_t size, size_again;
         const char *wrong;
-
         cr_assert_str_empty(found.text);
         cr_assert_eq(policy_compile(ruleset, &diagnostics, &blob, &size), 0);
         cr_assert_eq(policy_compile(ruleset, &diagnostics, &again, &size_again), 0);
@@ -532,13 +511,11 @@ Test(compile, examples_are_sound)
     static const struct check_context machine = {
         .sysctl_root = FIXTURES "/sysctl-tuned", .kernel = "6.18.0", .other_host = true};
     glob_t files;
-
     cr_assert_eq(glob(EXAMPLES "/*.conf", 0, NULL, &files), 0);
     for (size_t i = 0; i < files.gl_pathc; i++) {
         struct transcript found;
         struct diagnostics diagnostics = transcript_start(&found);
         struct ruleset *ruleset = ruleset_read(files.gl_pathv[i], &diagnostics);
-
         ruleset_check(ruleset, &machine, &diagnostics);
         cr_expect_str_empty(found.text);
         ruleset_free(ruleset);
@@ -551,7 +528,6 @@ Test(compile, policies_are_written_whole, .init = enter_scratch, .fini = leave_s
     struct compiled compiled = compiled_from("rules = ( { set = { TCP_NODELAY = true; }; } );");
     struct stat status;
     glob_t files;
-
     cr_assert_eq(write_file("x.policy", compiled.blob, compiled.size), 0);
     cr_assert_eq(write_file("x.policy", compiled.blob, compiled.size), 0);
     cr_assert_eq(stat("x.policy", &status), 0);
@@ -574,11 +550,9 @@ static const struct policy_action *action_for(const struct compiled *c, const ch
                                               unsigned family, unsigned protocol)
 {
     const struct policy_action *found = NULL;
-
     for (uint32_t i = 0; i < c->policy.action_count; i++) {
         const struct policy_action *action = &c->policy.actions[i];
         const struct policy_option *of = &c->policy.options[action->option];
-
         if (strcmp(policy_string(&c->policy, of->name), option) != 0 ||
             !(action->families & family) || !(action->protocols & protocol))
             continue;
@@ -593,7 +567,6 @@ static const struct policy_action *action_for(const struct compiled *c, const ch
 Test(compile, a_listener_is_spared_what_alters_its_own_calls)
 {
     struct compiled c = compiled_from("rules = ( { set = { SO_RCVTIMEO = \"5s\"; }; } );");
-
     cr_expect_eq(action_for(&c, "SO_RCVTIMEO", FAMILY_INET, PROTOCOL_TCP)->phases,
                  CONNECT | ACCEPT);
     cr_expect_eq(action_for(&c, "SO_RCVTIMEO", FAMILY_INET6, PROTOCOL_UDP)->phases, SOCKET);
@@ -605,7 +578,6 @@ Test(compile, unix_sockets_inherit_nothing_and_are_never_late)
     struct compiled c =
         compiled_from("rules = ( { match = { family = [\"inet\", \"unix\"]; role = \"accept\"; };"
                       "            set = { SO_SNDBUF = \"1M\"; }; } );");
-
     cr_expect_eq(action_for(&c, "SO_SNDBUF", FAMILY_INET, PROTOCOL_TCP)->phases, LISTEN);
     cr_expect_eq(action_for(&c, "SO_SNDBUF", FAMILY_UNIX, PROTOCOL_UNIX_STREAM)->phases, ACCEPT);
     compiled_free(&c);
@@ -618,7 +590,6 @@ Test(compile, ways_of_handing_over)
                       "handoff = \"auto\"; },"
                       "          { report = true; handoff = \"ring\"; }, { report = true; } );");
     const struct policy_rule *rules = compiled.policy.rules;
-
     cr_assert_eq(rules[0].flags, RULE_REPORT | RULE_HANDOFF_SOCKET);
     cr_assert_eq(rules[1].flags, RULE_REPORT | RULE_HANDOFF_AUTO);
     cr_assert_eq(rules[2].flags, RULE_REPORT);
@@ -635,7 +606,6 @@ Test(compile, a_path_that_is_a_link_stands_for_its_file_too)
     char file[PATH_MAX];
     const char *const wanted[] = {"/proc/self/exe", file,      "/proc/self/exe", file,
                                   "/proc/self/ex?", "/no/such"};
-
     cr_assert_not_null(realpath("/proc/self/exe", file));
     cr_assert_eq(c.policy.matcher_count, 6);
     for (uint32_t i = 0; i < 6; i++) {

@@ -32,7 +32,6 @@ static struct connection *open_one(struct connections *all, uint64_t cookie)
 {
     struct connection_start start = start_of(cookie);
     struct connection *connection = connections_open(all, &start);
-
     cr_assert_not_null(connection);
     connections_confirm(all, connection);
     return connection;
@@ -41,7 +40,6 @@ static struct connection *open_one(struct connections *all, uint64_t cookie)
 static void put(uint8_t *info, const char *name, uint64_t value)
 {
     const struct tcp_info_field *field = tcp_info_find(name);
-
     cr_assert_not_null(field);
     memcpy(info + field->offset, &value, field->width);
 }
@@ -64,7 +62,6 @@ static struct connection_reading reading_of(uint8_t info[280], uint64_t when, ui
 Test(connections, is_found_by_identity_until_it_closes)
 {
     struct connections *all = connections_new(10);
-
     open_one(all, 5);
     cr_assert_not_null(connections_find(all, 1, 5));
     cr_assert_null(connections_find(all, 2, 5));
@@ -80,7 +77,6 @@ Test(connections, the_same_socket_counts_once)
 {
     struct connections *all = connections_new(10);
     struct connection *first = open_one(all, 5);
-
     cr_assert_eq(open_one(all, 5), first);
     cr_assert_eq(connections_size(all).open, 1);
     cr_assert_eq(aggregates_at(connections_aggregates(all), 0)->opened, 1);
@@ -93,11 +89,9 @@ Test(connections, agrees_with_a_plain_set_under_churn)
     struct connections *all = connections_new(3);
     static bool open[4096];
     size_t count = 0;
-
     srand(1);
     for (unsigned i = 0; i < 100000; i++) {
         uint64_t cookie = (uint64_t)(rand() % 4096);
-
         if (!open[cookie])
             open_one(all, cookie << 12 | 1);
         else
@@ -119,7 +113,6 @@ Test(connections, a_walk_meets_each_once_whatever_comes_and_goes)
     const struct connection *found;
     uint64_t cursor = 0, next = 3001;
     size_t budget;
-
     for (uint64_t cookie = 1; cookie <= 3000; cookie++)
         open_one(all, cookie);
     do {
@@ -146,7 +139,6 @@ Test(connections, any_cursor_is_valid)
     struct connection_filter filter = {0};
     uint64_t cursor = UINT64_MAX;
     size_t budget = 10;
-
     open_one(all, 1);
     cr_assert_null(connections_next(all, &filter, &cursor, &budget));
     cursor = UINT64_MAX;
@@ -161,7 +153,6 @@ Test(connections, history_keeps_the_newest)
     struct connection_filter filter = {0};
     uint64_t cursor = 0;
     size_t budget = 100;
-
     for (uint64_t cookie = 1; cookie <= 5; cookie++) {
         open_one(all, cookie);
         connections_close(all, connections_get(all, 1, cookie), DATA_LOST, NULL);
@@ -188,7 +179,6 @@ Test(connections, filters)
     const struct connection_filter *empty[] = {&none, &user, &roles};
     uint64_t cursor = 0;
     size_t budget = 1000;
-
     open_one(all, 1);
     cr_assert_not_null(connections_next(all, &some, &cursor, &budget));
     for (unsigned i = 0; i < 3; i++) {
@@ -205,7 +195,6 @@ Test(connections, sums_add_what_rose)
     uint8_t info[280];
     struct connection_reading reading = reading_of(info, 2000, 100, 3);
     const struct aggregate *aggregate = aggregates_at(connections_aggregates(all), 0);
-
     connections_sample(all, connection, &reading);
     reading = reading_of(info, 3000, 250, 5);
     connections_sample(all, connection, &reading);
@@ -227,7 +216,6 @@ Test(connections, a_counter_may_wrap_around)
     uint8_t info[280];
     struct connection_reading reading = reading_of(info, 2000, 1, UINT32_MAX - 1);
     const struct aggregate *aggregate = aggregates_at(connections_aggregates(all), 0);
-
     connections_sample(all, connection, &reading);
     reading = reading_of(info, 3000, 1, 3);
     connections_sample(all, connection, &reading);
@@ -247,7 +235,6 @@ Test(connections, wiped_finals_leave_the_last_sample)
     struct tcp_info_bytes kept;
     uint64_t cursor = 0, sent = 0;
     size_t budget = 10;
-
     connections_sample(all, connection, &reading);
     reading = reading_of(info, 3000, 0, 0);
     connections_close(all, connection, DATA_FINAL, &reading);
@@ -265,7 +252,6 @@ Test(connections, wiped_finals_leave_the_last_sample)
 Test(connections, a_rejected_one_leaves_no_trace_but_its_count)
 {
     struct connections *all = connections_new(3);
-
     connections_reject(all, open_one(all, 1));
     cr_assert_eq(connections_size(all).open, 0);
     cr_assert_eq(connections_size(all).closed, 0);
@@ -277,7 +263,6 @@ Test(connections, a_rejected_one_leaves_no_trace_but_its_count)
 Test(connections, hundred_thousand_fit_into_64_mb)
 {
     struct connections *all = connections_new(1000);
-
     for (uint64_t cookie = 1; cookie <= 100000; cookie++)
         open_one(all, cookie);
     cr_assert_lt(connections_size(all).memory, 60u << 20, "%zu", connections_size(all).memory);
@@ -293,7 +278,6 @@ Test(connections, options_read_back_go_with_it)
     struct connection *connection = open_one(all, 5);
     const size_t before = connections_size(all).memory;
     const uint8_t options[] = {3, 1, 9}, more[] = {3, 1, 9, 4, 2, 1, 1};
-
     cr_assert_null(connection->options);
     connections_set_options(all, connection, options, sizeof options);
     connections_set_options(all, connection, more, sizeof more);

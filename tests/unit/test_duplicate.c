@@ -11,7 +11,6 @@
 static void expect(struct refusal refusal, const char *wanted)
 {
     char text[256];
-
     refusal_reason(&refusal, text, sizeof text);
     cr_expect(strstr(text, wanted), "\"%s\" does not tell \"%s\"", text, wanted);
 }

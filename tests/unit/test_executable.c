@@ -27,7 +27,6 @@ static void make_directory(void)
 static void remove_directory(void)
 {
     char command[PATH_MAX];
-
     snprintf(command, sizeof command, "PATH=/usr/bin:/bin; rm -rf '%s'", directory);
     cr_assert(system(command) == 0); /* NOLINT: our own name */
 }
@@ -38,7 +37,6 @@ TestSuite(executable, .init = make_directory, .fini = remove_directory);
 static const char *in_directory(const char *name)
 {
     static char path[PATH_MAX];
-
     snprintf(path, sizeof path, "%s/%s", directory, name);
     return path;
 }
@@ -47,7 +45,6 @@ static const char *write_file(const char *name, const void *bytes, size_t size, 
 {
     const char *path = in_directory(name);
     FILE *file = fopen(path, "w");
-
     cr_assert(file && fwrite(bytes, 1, size, file) == size && fclose(file) == 0);
     cr_assert(chmod(path, mode) == 0);
     return path;
@@ -63,7 +60,6 @@ static unsigned char *own_bytes(size_t *size)
 {
     FILE *file = fopen("/proc/self/exe", "r");
     unsigned char *bytes;
-
     cr_assert(file && fseek(file, 0, SEEK_END) == 0);
     *size = (size_t)ftell(file);
     rewind(file);
@@ -157,7 +153,6 @@ static struct elf_abi own_abi(void)
 {
     struct executable self;
     struct elf_abi abi;
-
     cr_assert(executable_read("/proc/self/exe", &self) == 0);
     abi = self.abi;
     executable_free(&self);
@@ -170,7 +165,6 @@ Test(executable, obstacles)
         struct executable executable = cases[i].executable;
         struct launch launch = cases[i].launch;
         unsigned found;
-
         executable.abi = own_abi();
         launch.library = "/proc/self/exe";
         found = executable_obstacles(&executable, &launch);
@@ -183,7 +177,6 @@ Test(executable, every_obstacle_has_a_row_and_says_what_to_do)
     size_t count;
     const struct obstacle *table = obstacle_table(&count);
     unsigned all = 0;
-
     for (size_t i = 0; i < count; i++) {
         cr_expect(eq(uint, all & table[i].bit, 0), "%s has no bit of its own", table[i].id);
         all |= table[i].bit;
@@ -198,7 +191,6 @@ Test(executable, musl_knows_no_token)
 {
     struct executable executable = {GLIBC_PROGRAM, .needed = libc_only};
     struct launch launch = {.library = "/$LIB/x.so", .uid = 0};
-
     executable.loader_kind = LOADER_MUSL;
     cr_expect(eq(uint, executable_obstacles(&executable, &launch), OBSTACLE_MUSL_TOKEN));
     executable.loader_kind = LOADER_GLIBC;
@@ -211,11 +203,9 @@ Test(executable, library_is_sought_where_the_loader_takes_LIB_to_be)
     size_t size;
     unsigned char *bytes = own_bytes(&size);
     struct executable program = {.abi = own_abi()}, foreign = program;
-
     foreign.abi.machine = program.abi.machine == EM_386 ? EM_ARM : EM_386;
     for (size_t i = 0; i < sizeof places / sizeof *places; i++) {
         char command[PATH_MAX], name[PATH_MAX], loader[PATH_MAX], library[PATH_MAX];
-
         snprintf(command, sizeof command, "mkdir -p '%s/root/usr/%s' '%s/%zu/%s'", directory,
                  places[i], directory, i, places[i]);
         cr_assert(system(command) == 0); /* NOLINT */
@@ -243,7 +233,6 @@ Test(executable, own_program)
 {
     struct executable self;
     struct elf_abi abi;
-
     cr_assert(executable_read("/proc/self/exe", &self) == 0);
     abi = self.abi;
     cr_expect(self.readable && self.hops == 0);
@@ -260,7 +249,6 @@ static int error_of(const char *path)
     struct executable executable;
     int result = executable_read(path, &executable);
     int error = errno;
-
     executable_free(&executable);
     return result == 0 ? 0 : error;
 }
@@ -286,12 +274,10 @@ Test(executable, damaged_files, .timeout = 120)
     unsigned char *bytes = own_bytes(&size);
     unsigned char *copy = malloc(kept);
     unsigned random = 1;
-
     cr_assert(copy && size >= kept);
     for (unsigned round = 0; round < 3000; round++) {
         size_t length = kept;
         int error;
-
         memcpy(copy, bytes, kept);
         for (unsigned i = 0; i <= round % 8; i++) {
             random = random * 1103515245u + 12345u;
@@ -334,12 +320,10 @@ Test(executable, scripts)
     size_t size;
     unsigned char *bytes = own_bytes(&size);
     char helper[PATH_MAX], text[2 * PATH_MAX];
-
     snprintf(helper, sizeof helper, "%s", write_file("helper", bytes, size, 0755));
     cr_assert(setenv("PATH", directory, 1) == 0);
     for (size_t i = 0; i < sizeof lines / sizeof *lines; i++) {
         struct executable executable;
-
         snprintf(text, sizeof text, "%s%s%s", lines[i].line, lines[i].rest ? helper : "",
                  lines[i].rest ? lines[i].rest : "");
         cr_expect(executable_read(write_script("script", text), &executable) == 0, "%s", text);
@@ -356,7 +340,6 @@ static void expect_command(const char *path, char *const *arguments, const char 
     struct executable executable;
     char text[1024] = "";
     const char **line;
-
     cr_assert(executable_read(path, &executable) == 0);
     line = executable_command_line(&executable, arguments);
     for (size_t i = 0; line[i]; i++)
@@ -371,7 +354,6 @@ Test(executable, command_lines_are_the_kernels)
 {
     char *called[] = {(char *)"as", (char *)"-x", NULL};
     char shim[PATH_MAX], expected[2 * PATH_MAX];
-
     cr_assert(setenv("PATH", directory, 1) == 0);
     cr_assert(chdir(directory) == 0);
     expect_command("/bin/sh", called, "as|-x|");
@@ -390,11 +372,9 @@ Test(executable, command_lines_are_the_kernels)
 Test(executable, chains_of_scripts_are_bounded)
 {
     char text[PATH_MAX + 8], name[16];
-
     write_script("s0", "#!/bin/sh\n");
     for (int i = 1; i <= 6; i++) {
         char before[16];
-
         snprintf(before, sizeof before, "s%d", i - 1);
         snprintf(text, sizeof text, "#!%s\n", in_directory(before));
         snprintf(name, sizeof name, "s%d", i);
@@ -409,7 +389,6 @@ Test(executable, chains_of_scripts_are_bounded)
 static void expect_found(const char *name, const char *expected, int error)
 {
     char *found;
-
     errno = 0;
     found = executable_find(name);
     if (expected)
@@ -422,7 +401,6 @@ static void expect_found(const char *name, const char *expected, int error)
 Test(executable, search_in_PATH)
 {
     char path[PATH_MAX];
-
     write_script("command", "#!/bin/sh\n");
     write_file("plain", "x", 1, 0644);
     cr_assert(mkdir(in_directory("folder"), 0755) == 0);

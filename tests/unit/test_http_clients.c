@@ -15,7 +15,6 @@ static struct http_group range_of(const char *text)
 {
     struct sockaddr_in v4 = {.sin_family = AF_INET};
     struct sockaddr_in6 v6 = {.sin6_family = AF_INET6};
-
     if (inet_pton(AF_INET, text, &v4.sin_addr) == 1)
         return http_group_of_address((const struct sockaddr *)&v4);
     cr_assert_eq(inet_pton(AF_INET6, text, &v6.sin6_addr), 1);
@@ -37,7 +36,6 @@ static void remove_all(struct http_clients *clients)
 static unsigned count_living(const struct http_clients *clients)
 {
     unsigned count = 0;
-
     for (const struct http_client *client = clients->first; client != NULL; client = client->next)
         count += !client->ended;
     return count;
@@ -46,7 +44,6 @@ static unsigned count_living(const struct http_clients *clients)
 Test(http_clients, ranges)
 {
     struct http_group user = http_group_of_user(5), other = http_group_of_user(6);
-
     cr_expect(same_range("192.0.2.1", "192.0.2.200"));
     cr_expect(!same_range("192.0.2.1", "192.0.3.1"));
     cr_expect(same_range("192.0.2.1", "::ffff:192.0.2.9"));
@@ -62,7 +59,6 @@ Test(http_clients, the_oldest_of_a_full_group_goes)
     struct http_client *first = http_client_add(&clients, -1, group, 1);
     struct http_client *second = http_client_add(&clients, -1, group, 2);
     const struct http_client *other = http_client_add(&clients, -1, http_group_of_user(0), 0);
-
     http_client_progress(first, true, 1); /* it is being answered */
     for (unsigned i = 2; i < HTTP_GROUP_CLIENTS_MAX; i++)
         (void)http_client_add(&clients, -1, group, 10 + i);
@@ -77,7 +73,6 @@ Test(http_clients, where_all_are_being_answered_the_newest_goes)
 {
     struct http_clients clients = {0};
     struct http_group group = http_group_of_user(1000);
-
     for (unsigned i = 0; i < HTTP_GROUP_CLIENTS_MAX; i++)
         http_client_progress(http_client_add(&clients, -1, group, i), true, i);
     cr_expect(http_client_add(&clients, -1, group, 100)->ended);
@@ -88,10 +83,8 @@ Test(http_clients, a_crowd_makes_room_for_one)
 {
     struct http_clients clients = {0};
     const struct http_client *one;
-
     for (unsigned i = 0; i < 2 * HTTP_CLIENTS_MAX; i++) {
         char address[32];
-
         snprintf(address, sizeof address, "127.0.%u.1", i / 4);
         cr_assert_not_null(http_client_add(&clients, -1, range_of(address), i));
     }
@@ -110,7 +103,6 @@ Test(http_clients, time_is_limited)
     struct http_group group = http_group_of_user(1000);
     struct http_client *slow = http_client_add(&clients, -1, group, SECOND);
     struct http_client *answered = http_client_add(&clients, -1, group, SECOND);
-
     http_client_progress(answered, true, 2 * SECOND);
     http_clients_expire(&clients, (HTTP_REQUEST_SECONDS + 1) * SECOND);
     cr_expect(!slow->ended);
@@ -137,7 +129,6 @@ Test(host_check, ours)
                                           "web1:80@evil",
                                           "[]",
                                           "example.org.evil"};
-
     for (size_t i = 0; i < sizeof ours / sizeof *ours; i++)
         cr_expect(host_is_ours(ours[i], "web1", "*.example.org  db "), "%s", ours[i]);
     for (size_t i = 0; i < sizeof foreign / sizeof *foreign; i++)

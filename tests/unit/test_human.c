@@ -14,7 +14,6 @@ struct row {
 static void check_rows(void (*format)(double, char *), const struct row *rows, size_t count)
 {
     char text[HUMAN_SIZE];
-
     for (size_t i = 0; i < count; i++) {
         format(rows[i].number, text);
         cr_expect_str_eq(text, rows[i].text, "%g: \"%s\", expected \"%s\"", rows[i].number, text,

@@ -15,7 +15,6 @@
 static void send_off(struct flight *flight, unsigned number, uint64_t due)
 {
     unsigned char *room = flight_room(flight);
-
     cr_assert_not_null(room);
     memcpy(room, &number, sizeof number);
     flight_add(flight, sizeof number, due);
@@ -26,7 +25,6 @@ static unsigned arrive(struct flight *flight, uint64_t *due)
 {
     struct flown first;
     unsigned number;
-
     cr_assert(flight_first(flight, &first));
     cr_assert_eq(first.size, sizeof number);
     memcpy(&number, first.bytes, sizeof number);
@@ -38,7 +36,6 @@ static unsigned arrive(struct flight *flight, uint64_t *due)
 static struct flight *open_flight(void)
 {
     struct flight *flight = flight_open(ROOM);
-
     cr_assert_not_null(flight);
     return flight;
 }
@@ -47,7 +44,6 @@ Test(link_flight, nothing_is_in_flight)
 {
     struct flight *flight = open_flight();
     struct flown first;
-
     cr_expect_not(flight_first(flight, &first));
     flight_close(flight);
 }
@@ -56,7 +52,6 @@ Test(link_flight, room_is_for_so_many)
 {
     struct flight *flight = open_flight();
     uint64_t due;
-
     for (unsigned i = 0; i < ROOM; i++)
         send_off(flight, i, 7);
     cr_expect_null(flight_room(flight));
@@ -69,7 +64,6 @@ Test(link_flight, those_due_together_keep_their_order)
 {
     struct flight *flight = open_flight();
     uint64_t due;
-
     for (unsigned i = 0; i < ROOM; i++)
         send_off(flight, i, 7);
     for (unsigned i = 0; i < ROOM; i++)
@@ -83,7 +77,6 @@ Test(link_flight, the_first_arrives_first)
     struct flight *flight = open_flight();
     uint64_t dues[2000] = {0}, due, random = 1;
     unsigned sent = 0, arrived = 0, first;
-
     while (arrived < 2000) {
         random = random * 6364136223846793005 + 1442695040888963407;
         if (sent < 2000 && sent - arrived < ROOM && (random >> 60 || sent == arrived)) {

@@ -10,7 +10,6 @@
 Test(link_settings, an_order_is_taken_apart)
 {
     struct link_order order;
-
     cr_assert_null(link_parse_order("wifi both delay_us=5", &order));
     cr_expect_str_eq(order.path, "wifi");
     cr_expect_eq(order.bounds, LINK_OUT | LINK_BACK);
@@ -33,7 +32,6 @@ Test(link_settings, what_is_no_order_is_refused)
                                         "p0 bothup=1",
                                         "a-name-of-16-byte both"};
     struct link_order order;
-
     for (size_t i = 0; i < sizeof lines / sizeof *lines; i++)
         cr_expect_not_null(link_parse_order(lines[i], &order), "\"%s\"", lines[i]);
 }
@@ -42,7 +40,6 @@ Test(link_settings, all_settings_are_set)
 {
     struct link_settings settings = link_default_settings;
     const struct link_settings expected = {1, 2, 3, 4, 5, 6, 7, 0};
-
     cr_assert_null(link_apply(&settings, "delay_us=1,jitter_us=2,rate_bps=3,queue_bytes=4,"
                                          "loss_ppm=5,reorder_ppm=6,reorder_us=7,up=0\n"));
     cr_expect(memcmp(&settings, &expected, sizeof settings) == 0);
@@ -51,7 +48,6 @@ Test(link_settings, all_settings_are_set)
 Test(link_settings, what_is_not_named_stays)
 {
     struct link_settings settings = link_default_settings;
-
     cr_assert_null(link_apply(&settings, ""));
     cr_expect(memcmp(&settings, &link_default_settings, sizeof settings) == 0);
     cr_assert_null(link_apply(&settings, "loss_ppm=9"));
@@ -72,10 +68,8 @@ Test(link_settings, what_is_wrong_changes_nothing)
                                         "loss_ppm=1000001",
                                         "up=2",
                                         "delay_us=99999999999999999999"};
-
     for (size_t i = 0; i < sizeof lists / sizeof *lists; i++) {
         struct link_settings settings = link_default_settings;
-
         cr_expect_not_null(link_apply(&settings, lists[i]), "%s", lists[i]);
         cr_expect(memcmp(&settings, &link_default_settings, sizeof settings) == 0, "%s", lists[i]);
     }

@@ -24,7 +24,6 @@ static char *write_for(const struct connections *all, bool one_user, uid_t uid,
     char *text = NULL;
     size_t length;
     FILE *to = open_memstream(&text, &length);
-
     cr_assert(metrics && to);
     while (metrics_write(metrics, format, to))
         ;
@@ -41,7 +40,6 @@ static char *written(const struct connections *all, enum metrics_format format)
 static size_t occurrences(const char *text, const char *what)
 {
     size_t count = 0;
-
     for (const char *at = text; (at = strstr(at, what)) != NULL; at += strlen(what))
         count++;
     return count;
@@ -51,7 +49,6 @@ static size_t occurrences(const char *text, const char *what)
 static void expect_line(const char *text, const char *line)
 {
     char whole[512];
-
     snprintf(whole, sizeof whole, "\n%s\n", line);
     cr_expect(strstr(text, whole), "no line `%s` in:\n%s", line, text);
 }
@@ -63,7 +60,6 @@ static struct connections *one_connection(void)
 {
     struct connections *all = connections_new(10);
     struct connection_start start = tracked_start("web", "out", 1);
-
     start.options.applied = 3;
     start.options.named = 2;
     start.options.names[0] = "TCP_NODELAY";
@@ -79,7 +75,6 @@ Test(metrics, sums_in_base_units)
 {
     struct connections *all = one_connection();
     char *text = written(all, METRICS_PROMETHEUS);
-
     expect_line(text, "socktune_connections_open" WEB "} 1");
     expect_line(text, "socktune_connections_opened_total" WEB "} 1");
     expect_line(text, "socktune_sent_bytes_total" WEB "} 1000");
@@ -105,7 +100,6 @@ Test(metrics, counters_stay_when_connections_close)
 {
     struct connections *all = one_connection();
     char *text;
-
     tracked_close(all, connections_get(all, 1, 1), "bytes_sent", 1400, "bytes_acked", 1402,
                   "min_rtt", 900, (char *)NULL);
     text = written(all, METRICS_PROMETHEUS);
@@ -127,7 +121,6 @@ static void expect_rates(size_t count, int bytes_sent, int app_limited)
     struct connections *all = connections_new(0);
     struct connection_start start = tracked_start("web", "out", 1);
     char *text;
-
     tracked_sample(all, tracked(all, &start), "delivery_rate", 2000000, "app_limited", app_limited,
                    "bytes_sent", bytes_sent, "data_segs_out", 100, "snd_mss", 1448, (char *)NULL);
     text = written(all, METRICS_PROMETHEUS);
@@ -147,7 +140,6 @@ Test(metrics, heads_come_once_and_as_the_format_wants)
 {
     struct connections *all = one_connection();
     char *plain = written(all, METRICS_PROMETHEUS), *open = written(all, METRICS_OPENMETRICS);
-
     cr_expect_eq(occurrences(plain, "# TYPE socktune_connections_closed_total counter\n"), 1);
     cr_expect_eq(occurrences(plain, "# TYPE socktune_helper_dropped_total counter\n"), 1);
     cr_expect_eq(occurrences(plain, "# TYPE socktune_rtt_seconds histogram\n"), 1);
@@ -166,11 +158,9 @@ Test(metrics, families_hold_together_with_many_series)
 {
     struct connections *all = connections_new(0);
     char *text;
-
     for (unsigned i = 0; i < 40; i++) {
         char name[16];
         struct connection_start start;
-
         snprintf(name, sizeof name, "program%u", i);
         start = tracked_start(name, "out", i + 1);
         tracked(all, &start);
@@ -188,10 +178,8 @@ Test(metrics, ports_beyond_the_bound_share_a_series)
 {
     struct connections *all = connections_new(0);
     char *text;
-
     for (unsigned i = 0; i < AGGREGATE_PORTS_MAX + 5; i++) {
         struct connection_start start = tracked_start("web", "out", i + 1);
-
         start.flow.remote_port = (uint16_t)(8000 + i);
         tracked(all, &start);
     }
@@ -207,7 +195,6 @@ Test(metrics, classes_of_peers_have_series_of_their_own)
     struct connections *all = connections_new(0);
     struct connection_start start = tracked_start("web", "out", 1);
     char *text;
-
     tracked(all, &start);
     for (unsigned i = 2; i < 5; i++) {
         start.cookie = i;
@@ -228,7 +215,6 @@ Test(metrics, users_are_kept_apart)
     struct connections *all = connections_new(0);
     struct connection_start mine = tracked_start("web", "out", 1), theirs = mine;
     char *text;
-
     theirs.cookie = 2;
     theirs.uid = 0;
     tracked_sample(all, tracked(all, &mine), "bytes_sent", 10, (char *)NULL);
@@ -251,7 +237,6 @@ Test(metrics, nothing_empty_is_written)
     struct connections *all = connections_new(0);
     struct connection_start start = tracked_start("web", "in", 1);
     char *text;
-
     start.role = ROLE_LISTEN;
     start.flow.local_port = 443;
     tracked(all, &start);
@@ -275,11 +260,9 @@ Test(metrics, series_without_ports_and_histograms)
     char *text = NULL;
     size_t length;
     FILE *to = open_memstream(&text, &length);
-
     connections_merge_ports(all, true);
     for (unsigned i = 0; i < 5; i++) {
         struct connection_start start = tracked_start("web", "out", i + 1);
-
         start.flow.remote_port = (uint16_t)(8000 + i);
         tracked_sample(all, tracked(all, &start), "bytes_sent", 10, "rtt", 100, (char *)NULL);
     }
@@ -301,7 +284,6 @@ Test(metrics, labels_are_escaped_utf8)
     struct connections *all = connections_new(0);
     struct connection_start start = tracked_start("a\"b\\c\nd\xff\xc3\xa9", "out", 1);
     char *text;
-
     tracked(all, &start);
     text = written(all, METRICS_OPENMETRICS);
     expect_line(text, "socktune_connections_open{program=\"a\\\"b\\\\c\\\\x0ad\\\\xff\xc3\xa9\","

@@ -21,7 +21,6 @@ Test(option, rows_are_whole)
     EACH_ROW(row)
     {
         size_t length = strlen(row->doc);
-
         cr_expect(row->name && *row->name);
         cr_expect(row->kind < KIND_COUNT, "%s", row->name);
         cr_expect(length > 10 && length <= 100, "%s: doc of %zu", row->name, length);
@@ -71,7 +70,6 @@ Test(option, levels_agree_with_names)
     EACH_ROW(row)
     {
         bool known = row->level == LEVEL_SOCKTUNE && islower((unsigned char)row->name[0]);
-
         for (size_t i = 0; i < sizeof(prefixes) / sizeof(prefixes[0]); i++)
             if (strncmp(row->name, prefixes[i].prefix, strlen(prefixes[i].prefix)) == 0) {
                 known = true;
@@ -103,7 +101,6 @@ Test(option, every_row_is_found_by_name_and_number)
     {
         char other_case[64];
         size_t i;
-
         for (i = 0; row->name[i]; i++)
             other_case[i] =
                 (char)(isupper((unsigned char)row->name[i]) ? tolower((unsigned char)row->name[i])
@@ -123,7 +120,6 @@ Test(option, every_row_is_found_by_name_and_number)
 static size_t rank(const char *name)
 {
     size_t count;
-
     cr_assert(option_find(name), "%s", name);
     return (size_t)(option_find(name) - option_table(&count));
 }
@@ -167,7 +163,6 @@ struct spelling {
 static void expect_nearest(const struct spelling *spelling)
 {
     const char *found = option_nearest(spelling->wrong);
-
     cr_expect(strcmp(found ? found : "", spelling->right) == 0, "%s -> %s, not %s", spelling->wrong,
               found ? found : "(none)", spelling->right);
 }
@@ -192,7 +187,6 @@ Test(option, nearest)
         {"nothing_like_it_at_all", ""},
         {"a_word_much_longer_than_opt", ""},
     };
-
     for (size_t i = 0; i < sizeof(spellings) / sizeof(spellings[0]); i++)
         expect_nearest(&spellings[i]);
 }
@@ -201,7 +195,6 @@ Test(option, nearest_word_serves_other_lists)
 {
     static const char *const words[] = {"program", "command", "remote_port", NULL};
     static const char *const none[] = {NULL};
-
     cr_expect_str_eq(nearest_word("porgram", words), "program");
     cr_expect_str_eq(nearest_word("Remote-Port", words), "remote_port");
     cr_expect_null(nearest_word("family", words));
@@ -217,7 +210,6 @@ Test(option, what_the_kernel_does_not_tell)
     char names[256] = "";
     size_t count, length = 0;
     const struct option *table = option_table(&count);
-
     for (size_t i = 0; i < count; i++)
         if (option_is_untold(&table[i]))
             length += (size_t)snprintf(names + length, sizeof names - length, " %s", table[i].name);

@@ -25,7 +25,6 @@ static struct ruleset *read_right(const char *text)
 {
     struct diagnostics diagnostics = transcript_start(&found);
     struct ruleset *ruleset = ruleset_read_text(text, "text", &diagnostics);
-
     cr_assert_not_null(ruleset);
     cr_assert_eq(diagnostics.errors, 0, "%s", found.text);
     return ruleset;
@@ -34,7 +33,6 @@ static struct ruleset *read_right(const char *text)
 static int32_t int_of(const struct setting *setting)
 {
     int32_t number = 0;
-
     cr_assert_eq(setting->value.length, sizeof number);
     memcpy(&number, setting->value.bytes, sizeof number);
     return number;
@@ -48,12 +46,10 @@ Test(parse, bad_files_give_their_message)
 static void expect_no_finding(const char *pattern, unsigned findings)
 {
     glob_t files;
-
     cr_assert_eq(glob(pattern, 0, NULL, &files), 0, "%s", pattern);
     for (size_t i = 0; i < files.gl_pathc; i++) {
         struct diagnostics diagnostics = transcript_start(&found);
         struct ruleset *ruleset = ruleset_read(files.gl_pathv[i], &diagnostics);
-
         cr_expect_eq(diagnostics.errors, 0, "%s", found.text);
         cr_expect_gt(ruleset->rule_count, 0, "%s has no rules", files.gl_pathv[i]);
         ruleset_free(ruleset);
@@ -77,7 +73,6 @@ Test(parse, examples)
 Test(parse, empty_text_has_no_rules)
 {
     struct ruleset *ruleset = read_right("# nothing yet\n");
-
     cr_assert_eq(ruleset->rule_count, 0);
     cr_assert_eq(ruleset->source_count, 0);
     ruleset_free(ruleset);
@@ -86,7 +81,6 @@ Test(parse, empty_text_has_no_rules)
 Test(parse, last_line_needs_no_newline)
 {
     struct ruleset *ruleset = read_right("rules = ( { final = true; } ); # the end");
-
     cr_assert_eq(ruleset->rule_count, 1);
     ruleset_free(ruleset);
 }
@@ -104,7 +98,6 @@ Test(parse, one_file_makes_a_directory_live)
 
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         struct ruleset *ruleset = read_right(cases[i].text);
-
         cr_expect_eq(ruleset->live, cases[i].live, "%s", cases[i].text);
         ruleset_free(ruleset);
     }
@@ -114,7 +107,6 @@ Test(parse, text_includes_nothing)
 {
     struct diagnostics diagnostics = transcript_start(&found);
     struct ruleset *ruleset = ruleset_read_text("@include \"/etc/passwd\"\n", "text", &diagnostics);
-
     cr_assert_str_eq(found.text,
                      "text:1: error: @include \"/etc/passwd\" is possible in files only\n");
     ruleset_free(ruleset);
@@ -125,7 +117,6 @@ Test(parse, include_is_text_elsewhere)
     struct ruleset *ruleset = read_right("/*\n@include \"comment\"\n*/\n"
                                          "rules = ( { name = \"a string\n@include \\\"x\\\"\n\"; "
                                          "final = true; } );");
-
     cr_assert_str_eq(ruleset->rules[0].name, "a string\n@include \"x\"\n");
     ruleset_free(ruleset);
 }
@@ -135,7 +126,6 @@ Test(parse, adjacent_strings_are_one)
     struct ruleset *ruleset = read_right("program = [ \"ng\"\n \"inx\", \"redis\"\n\n];\n"
                                          "rules = ( { final = true; } );");
     const struct pattern_list *program = &ruleset->rules[0].programs[MATCHER_PROGRAM];
-
     cr_assert_eq(program->count, 2);
     cr_assert_str_eq(program->items[0].text, "nginx");
     cr_assert_eq(program->items[0].at.line, 1);
@@ -147,7 +137,6 @@ Test(parse, missing_file)
 {
     struct diagnostics diagnostics = transcript_start(&found);
     struct ruleset *ruleset = ruleset_read("/no/such/file", &diagnostics);
-
     cr_assert_str_eq(
         found.text, "/no/such/file: error: cannot read /no/such/file: No such file or directory\n");
     ruleset_free(ruleset);
@@ -158,7 +147,6 @@ Test(parse, missing_file)
 static void write_file(const char *path, const char *text)
 {
     FILE *file = fopen(path, "we");
-
     cr_assert_not_null(file, "%s", path);
     cr_assert_geq(fputs(text, file), 0);
     cr_assert_eq(fclose(file), 0);
@@ -167,7 +155,6 @@ static void write_file(const char *path, const char *text)
 static const struct source_file *find_source(const struct ruleset *ruleset, const char *name)
 {
     char path[256];
-
     snprintf(path, sizeof path, "%s%s%s", scratch, name[0] != '\0' ? "/" : "", name);
     for (size_t i = 0; i < ruleset->source_count; i++)
         if (strcmp(ruleset->sources[i].path, path) == 0)
@@ -180,7 +167,6 @@ Test(parse, directory_in_name_order, .init = enter_scratch, .fini = leave_scratc
 {
     struct diagnostics diagnostics = transcript_start(&found);
     struct ruleset *ruleset;
-
     write_file("20-b.conf", "rules = ( { name = \"b\"; final = true; } );");
     write_file("10-a.conf", "program = \"x\";\nrules = ( { name = \"a\"; final = true; } );");
     write_file("30-c.conf.bak", "not a rule");
@@ -203,7 +189,6 @@ Test(parse, error_in_one_file_spares_the_others, .init = enter_scratch, .fini = 
 {
     struct diagnostics diagnostics = transcript_start(&found);
     struct ruleset *ruleset;
-
     write_file("a.conf", "rules = (\n");
     write_file("b.conf", "rules = ( { final = 1; } );");
     ruleset = ruleset_read(".", &diagnostics);
@@ -218,7 +203,6 @@ Test(parse, includes_are_relative_to_the_including_file, .init = enter_scratch,
     struct diagnostics diagnostics = transcript_start(&found);
     struct ruleset *ruleset;
     struct stat status;
-
     cr_assert_eq(mkdir("parts", 0700), 0);
     cr_assert_eq(mkdir("parts/deep", 0700), 0);
     write_file("top.conf", "# first\n  @include \"parts/one.inc\"   # a remark\nrules = (\n"
@@ -250,7 +234,6 @@ Test(parse, includes_are_bounded, .init = enter_scratch, .fini = leave_scratch)
     struct diagnostics diagnostics = transcript_start(&found);
     struct ruleset *ruleset;
     char name[32], text[64];
-
     for (int i = 0; i < 12; i++) {
         snprintf(name, sizeof name, "%d.conf", i);
         snprintf(text, sizeof text, "@include \"%d.conf\"\n", i + 1);
@@ -266,7 +249,6 @@ Test(parse, large_files_are_refused, .init = enter_scratch, .fini = leave_scratc
 {
     struct diagnostics diagnostics = transcript_start(&found);
     struct ruleset *ruleset;
-
     write_file("large.conf", "");
     cr_assert_eq(truncate("large.conf", (1 << 20) + 1), 0);
     ruleset = ruleset_read("large.conf", &diagnostics);
@@ -281,7 +263,6 @@ Test(parse, defaults_of_a_rule)
 {
     struct ruleset *ruleset = read_right("rules = ( { }, { } );");
     const struct rule *rule = &ruleset->rules[1];
-
     cr_assert_str_eq(rule->name, "#2");
     cr_assert_eq(rule->protocols, PROTOCOL_ALL);
     cr_assert_eq(rule->roles, ROLE_ALL);
@@ -296,7 +277,6 @@ Test(parse, file_defaults_and_overrides)
         read_right("rules = ( { }, { match = { program = [ \"a*\", \"!ab\" ]; user = 0; }; } );\n"
                    "program = \"nginx\"; command = ( \"*x*\" ); user = \"root\";\n");
     const struct rule *first = &ruleset->rules[0], *second = &ruleset->rules[1];
-
     cr_assert_str_eq(first->programs[MATCHER_PROGRAM].items[0].text, "nginx");
     cr_assert_str_eq(first->programs[MATCHER_COMMAND].items[0].text, "*x*");
     cr_assert_eq(first->programs[MATCHER_USER].items[0].id, 0);
@@ -336,7 +316,6 @@ Test(parse, words_become_sets)
     for (size_t i = 0; i < sizeof words / sizeof words[0]; i++) {
         char text[256];
         struct ruleset *ruleset;
-
         snprintf(text, sizeof text, "rules = ( { match = { %s }; } );", words[i].match);
         ruleset = read_right(text);
         cr_expect_eq(ruleset->rules[0].roles, words[i].roles, "%s", words[i].match);
@@ -355,7 +334,6 @@ Test(parse, addresses)
         "rules = ( { match = { remote = [ \"10.0.0.0/8\", \"!fd00::/8\", \"::1\", \"0.0.0.0/0\",\n"
         "  \"::ffff:10.0.0.0/104\", \"::/0\" ]; local = \"!10.0.0.0\"; }; } );");
     const struct policy_prefix *remote = ruleset->rules[0].remote.items;
-
     cr_assert_eq(ruleset->rules[0].remote.count, 6);
     cr_assert_arr_eq(remote[0].address, ten, 16);
     cr_assert_eq(remote[0].length, 104);
@@ -377,7 +355,6 @@ Test(parse, ports)
         read_right("rules = ( { match = { local_port = 80; remote_port = ( 443, \"8000-8999\", "
                    "\"!8080\", 0x50 ); }; } );");
     const struct policy_port *ports = ruleset->rules[0].remote_port.items;
-
     cr_assert_eq(ruleset->rules[0].local_port.items[0].low, 80);
     cr_assert_eq(ruleset->rules[0].remote_port.count, 4);
     cr_assert(ports[0].low == 443 && ports[0].high == 443 && !ports[0].negate);
@@ -400,7 +377,6 @@ Test(parse, statements)
                    "             \"so_sndbuf\"\n"
                    "           ]; } );");
     const struct setting *settings = ruleset->rules[0].settings;
-
     cr_assert_eq(ruleset->rules[0].setting_count, 6);
     cr_assert_str_eq(settings[0].option->name, "SO_KEEPALIVE");
     cr_assert_eq(int_of(&settings[0]), 1);
@@ -428,7 +404,6 @@ Test(parse, raw_options)
                    "  { level = 1; option = 2; value = [ 1, 0x02, 255 ]; } ); };\n"
                    "  ignore = ( \"SO_MARK\", { level = 5; option = 6; } ); } );");
     const struct setting *settings = ruleset->rules[0].settings;
-
     cr_assert_eq(ruleset->rules[0].setting_count, 5);
     cr_assert(settings[0].option == NULL && settings[0].raw_level == 6 &&
               settings[0].raw_optname == 999);
@@ -451,7 +426,6 @@ Test(parse, targets)
         "{ level = 6; option = 9999; value = 1; } ); }; } );");
     struct setting_target targets[SETTING_TARGETS_MAX];
     const struct setting *settings = ruleset->rules[0].settings;
-
     cr_assert_eq(setting_targets(&settings[0], targets), 2);
     cr_assert_str_eq(targets[0].option->name, "IP_TOS");
     cr_assert_str_eq(targets[1].option->name, "IPV6_TCLASS");
@@ -468,12 +442,10 @@ Test(parse, every_option_is_known)
 {
     size_t count;
     const struct option *table = option_table(&count);
-
     for (size_t i = 0; i < count; i++) {
         struct diagnostics diagnostics = transcript_start(&found);
         char text[256];
         struct ruleset *ruleset;
-
         snprintf(text, sizeof text, "rules = ( { set = { %s = \"no such value\"; }; } );",
                  table[i].name);
         ruleset = ruleset_read_text(text, "text", &diagnostics);

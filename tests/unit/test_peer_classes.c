@@ -14,7 +14,6 @@ static const uint8_t *address(const char *text)
 {
     static uint8_t bytes[16];
     char mapped[64];
-
     snprintf(mapped, sizeof mapped, strchr(text, ':') ? "%s" : "::ffff:%s", text);
     cr_assert(inet_pton(AF_INET6, mapped, bytes) == 1);
     return bytes;
@@ -23,7 +22,6 @@ static const uint8_t *address(const char *text)
 static void add(struct peer_classes *peers, const char *name, const char *prefix)
 {
     char problem[PREFIX_PROBLEM_SIZE];
-
     if (peers->count == 0 || strcmp(peers->classes[peers->count - 1].name, name) != 0)
         cr_assert_null(peer_classes_add(peers, name));
     cr_assert_null(peer_classes_add_prefix(peers, prefix, problem));
@@ -63,7 +61,6 @@ Test(peers, are_bounded)
 {
     struct peer_classes peers = {.count = 0};
     char name[16], problem[PREFIX_PROBLEM_SIZE];
-
     cr_expect_not_null(peer_classes_add(&peers, "other"));
     for (unsigned i = 0; i < PEER_CLASSES_MAX; i++) {
         snprintf(name, sizeof name, "c%u", i);

@@ -20,7 +20,6 @@ static struct published *shared(void)
 {
     struct published *published =
         mmap(NULL, PUBLISHED_SIZE(ROOM), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-
     cr_assert(published != MAP_FAILED);
     published_init(published, ROOM, 0);
     return published;
@@ -31,7 +30,6 @@ static uint8_t copy[ROOM] __attribute__((aligned(8)));
 static enum published_answer take(const struct published *published, uint32_t *size)
 {
     uint64_t generation;
-
     return published_copy(published, copy, sizeof copy, size, &generation);
 }
 
@@ -41,7 +39,6 @@ Test(published, a_policy_arrives_whole)
     struct published *published = shared();
     struct policy policy;
     uint32_t size;
-
     cr_expect_eq(published_generation(published), 0);
     cr_expect_eq(take(published, &size), PUBLISHED_AGAIN, "there is none yet");
     for (unsigned i = 1; i <= 100; i++) {
@@ -60,7 +57,6 @@ Test(published, a_publisher_that_was_killed_at_work_is_followed_by_another)
     struct compiled c = compiled_from("rules = ( { set = { IP_TTL = 9; }; } );");
     struct published *published = shared();
     uint32_t size;
-
     published->generation = 7;
     cr_expect_eq(published_generation(published), 0);
     cr_expect_eq(take(published, &size), PUBLISHED_AGAIN);
@@ -75,7 +71,6 @@ Test(published, sizes_are_bounded_by_the_copy)
     static const uint32_t sizes[] = {ROOM + 8, UINT32_MAX, UINT32_MAX & ~7u, 12};
     struct published *published = shared();
     uint32_t size;
-
     published->generation = 2;
     for (size_t i = 0; i < sizeof sizes / sizeof sizes[0]; i++) {
         published->size = sizes[i];
@@ -89,7 +84,6 @@ static _Atomic bool stop;
 static void *publish(void *context)
 {
     uint8_t bytes[ROOM];
-
     for (unsigned i = 0; !stop; i++) {
         memset(bytes, (int)i, sizeof bytes);
         published_put(context, ROOM, bytes, sizeof bytes);
@@ -102,11 +96,9 @@ Test(published, a_copy_is_never_torn, .timeout = 20)
     struct published *published = shared();
     unsigned taken = 0;
     pthread_t publisher;
-
     cr_assert_eq(pthread_create(&publisher, NULL, publish, published), 0);
     while (taken < 200) {
         uint32_t size;
-
         if (take(published, &size) != PUBLISHED_TAKEN)
             continue;
         cr_assert(memcmp(copy, copy + 1, size - 1) == 0, "torn");
@@ -123,12 +115,10 @@ Test(published, forgeries_are_refused_or_harmless)
                                       "\"10.0.0.0/8\"; }; force = { IP_TTL = 9; }; } );");
     struct published *published = shared();
     unsigned refused = 0;
-
     srandom(1);
     for (unsigned i = 0; i < 2000; i++) {
         struct policy policy;
         uint32_t size;
-
         cr_assert(published_put(published, ROOM, c.blob, (uint32_t)c.size));
         published->policy[(size_t)random() % c.size] ^= (uint8_t)(1u << random() % 8);
         if (take(published, &size) == PUBLISHED_TAKEN && policy_open(&policy, copy, size) != NULL)

@@ -17,7 +17,6 @@
 Test(query, parameters)
 {
     struct query_filter filter = {0};
-
     cr_assert_null(query_filter_set(&filter, "program", "ngin*"));
     cr_assert_null(query_filter_set(&filter, "rule", "clients"));
     cr_assert_null(query_filter_set(&filter, "state", "fin-wait-1"));
@@ -47,10 +46,8 @@ Test(query, bad_parameters)
         {"limit", NULL},    {"after", "18446744073709551616"},
         {"after", " 1"},    {"after", "99999999999999999999999"},
     };
-
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
         struct query_filter filter = {0};
-
         cr_expect_not_null(query_filter_set(&filter, bad[i][0], bad[i][1]), "%s=%s", bad[i][0],
                            bad[i][1] ? bad[i][1] : "");
     }
@@ -59,7 +56,6 @@ Test(query, bad_parameters)
 Test(query, reasons_are_of_closed_connections)
 {
     struct query_filter filter = {0};
-
     cr_assert_null(query_filter_check(&filter));
     cr_assert_null(query_filter_set(&filter, "reason", "fin"));
     cr_expect_not_null(query_filter_check(&filter));
@@ -70,14 +66,12 @@ Test(query, reasons_are_of_closed_connections)
 static const char *text_at(const json_t *object, const char *name)
 {
     const char *text = json_string_value(json_object_get(object, name));
-
     return text ? text : "";
 }
 
 static json_int_t number_at(const json_t *object, const char *name)
 {
     const json_t *number = json_object_get(object, name);
-
     cr_assert(json_is_integer(number), "%s", name);
     return json_integer_value(number);
 }
@@ -89,7 +83,6 @@ static json_t *answered(const struct connection *connection)
     size_t length;
     FILE *to = open_memstream(&text, &length);
     json_t *json;
-
     cr_assert(to && answer_connection(connection, to) == 0);
     fclose(to);
     json = json_loads(text, JSON_REJECT_DUPLICATES, NULL);
@@ -105,7 +98,6 @@ Test(query, connection)
     struct connection *connection;
     const json_t *info;
     json_t *json;
-
     start.options.applied = 2;
     start.options.failure_count = 1;
     start.options.failures[0] = (struct option_failure){"SO_MARK", EPERM};
@@ -146,7 +138,6 @@ Test(query, absent_fields_are_absent)
     struct connection *connection = tracked(all, &start);
     json_t *json;
     const json_t *info;
-
     connections_sample(
         all, connection,
         &(struct connection_reading){.when = 1, .state = 1, .info = bytes, .info_length = 104});
@@ -163,7 +154,6 @@ Test(query, v4_mapped_and_listeners)
     struct connections *all = connections_new(1);
     struct connection_start start = tracked_start("web\xff", "in", 5);
     json_t *json;
-
     start.flow.family = AF_INET6;
     start.role = ROLE_LISTEN;
     json = answered(tracked(all, &start));
@@ -195,7 +185,6 @@ Test(utf8, characters)
 static void expect_escaped(const char *text, const char *expected)
 {
     char *escaped = utf8_escaped(text);
-
     cr_assert_not_null(escaped);
     cr_expect_str_eq(escaped, expected);
     free(escaped);

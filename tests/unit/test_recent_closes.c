@@ -16,7 +16,6 @@ static struct sock_diag_answer answer_of(uint64_t cookie)
     struct sock_diag_answer answer = {
         .event = SOCK_DIAG_DESTROYED,
         .target = {.cookie = cookie, .flow = {.local_port = 80, .remote_port = 99}}};
-
     memcpy(answer.target.flow.local, &cookie, sizeof cookie);
     return answer;
 }
@@ -25,7 +24,6 @@ static void add(struct recent_closes *ends, uint64_t cookie, uint64_t when)
 {
     struct sock_diag_answer answer = answer_of(cookie);
     uint8_t info[300];
-
     memset(info, (int)cookie, sizeof info);
     answer.info = info;
     answer.info_length = sizeof info;
@@ -39,7 +37,6 @@ Test(early, the_last_ends_are_kept_whatever_their_cookies)
     struct recent_closes *ends = recent_closes_new();
     const uint64_t count = UINT64_C(2) * RECENT_CLOSES_MAX;
     uint64_t cookies[2 * RECENT_CLOSES_MAX];
-
     for (uint64_t i = 0; i < count; i++) {
         cookies[i] = (i % 3) << 40 | (i / 3) << 12 | 1;
         add(ends, cookies[i], i);
@@ -61,7 +58,6 @@ Test(early, there_is_more_room_only_where_ends_come_quickly)
 {
     struct recent_closes *ends = recent_closes_new();
     const size_t small = recent_closes_memory(ends);
-
     for (uint64_t i = 1; i <= UINT64_C(2) * RECENT_CLOSES_MIN; i++)
         add(ends, i, i * RECENT_CLOSE_AGE_NS);
     cr_assert_eq(recent_closes_memory(ends), small);
@@ -82,7 +78,6 @@ Test(early, figures_of_what_is_known_are_not_kept)
     struct recent_closes *ends = recent_closes_new();
     struct sock_diag_answer answer = answer_of(7);
     const uint8_t info[8] = {1};
-
     answer.info = info;
     answer.info_length = sizeof info;
     recent_closes_add(ends, &answer, 1, true);
@@ -96,7 +91,6 @@ Test(early, the_newest_of_equal_ends_is_found_unless_it_is_too_old)
 {
     struct recent_closes *ends = recent_closes_new();
     struct sock_diag_answer answer = answer_of(7);
-
     recent_closes_add(ends, &answer, 10, false);
     recent_closes_add(ends, &answer, 20, false);
     add(ends, 5, 30);
@@ -122,7 +116,6 @@ static struct connection connection_of(uint64_t cookie, uint16_t remote_port)
 static void tell(void *context, struct multipath_socket *socket)
 {
     uint64_t *sum = context;
-
     *sum += socket->cookie;
 }
 
@@ -131,7 +124,6 @@ Test(multipath, connections_are_found_by_their_ends_whatever_the_cookie)
     struct multipath *all = multipath_new();
     struct connection one = connection_of(1, 1000), two = connection_of(2, 1001);
     uint64_t sum = 0;
-
     multipath_add(all, &one);
     multipath_add(all, &two);
     cr_assert_eq(multipath_find(all, &two.flow, 77 /* of the path */)->cookie, 2);
@@ -147,7 +139,6 @@ Test(multipath, listeners_are_found_by_their_cookies)
     struct multipath *all = multipath_new();
     struct connection one = connection_of(1, 0), two = connection_of(2, 0);
     struct flow flow = one.flow;
-
     multipath_add(all, &one);
     multipath_add(all, &two);
     flow.remote[11] = 0xff; /* "any" is written in two ways */

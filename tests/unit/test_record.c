@@ -43,7 +43,6 @@ static void open_scene(struct scene *scene)
     const struct identity identity = {.executable = "/bin/test",
                                       .argv = (const char *const[]){"test", NULL}};
     socklen_t length = sizeof scene->server;
-
     memset(scene, 0, sizeof *scene);
     scene->compiled = compiled_from(rules);
     scene->active.rules = scene->indices;
@@ -73,7 +72,6 @@ static void close_scene(struct scene *scene)
 static void result(struct scene *scene, const char *option, unsigned error)
 {
     const struct policy *policy = &scene->compiled.policy;
-
     for (uint32_t i = 0; i < policy->option_count; i++)
         if (strcmp(policy_string(policy, policy->options[i].name), option) == 0)
             scene->results[i] = (uint16_t)error;
@@ -83,7 +81,6 @@ static uint64_t cookie_of(int fd)
 {
     uint64_t cookie = 0;
     socklen_t length = sizeof cookie;
-
     cr_assert_eq(getsockopt(fd, SOL_SOCKET, SO_COOKIE, &cookie, &length), 0);
     return cookie;
 }
@@ -101,7 +98,6 @@ Test(record, each_end_of_a_connection)
     struct record listening = {.kind = RECORD_LISTEN}, accepted = {.kind = RECORD_ACCEPT},
                   connected = {.kind = RECORD_CONNECT, .pid = 7, .time_ns = 9};
     const uint8_t loopback[16] = {[10] = 0xff, 0xff, 127, 0, 0, 1}, none[16] = {0};
-
     open_scene(&scene);
     sockinfo_at_listen(&sockinfo);
     cr_assert(record_fill(&scene.maker, scene.listener, &sockinfo, NULL, &listening));
@@ -132,7 +128,6 @@ Test(record, what_became_of_options)
     struct scene scene;
     struct sockinfo sockinfo;
     struct record record = {.kind = RECORD_ACCEPT};
-
     open_scene(&scene);
     result(&scene, "SO_KEEPALIVE", EPERM);
     result(&scene, "TCP_KEEPIDLE", RECORD_KEPT);
@@ -158,7 +153,6 @@ Test(record, what_connect_decided_stands)
     struct record record = {.kind = RECORD_CONNECT};
     const unsigned phases = PHASE_ALL;
     int fresh = socket(AF_INET, SOCK_STREAM, 0);
-
     open_scene(&scene);
     cr_assert(connecting(&scene, &sockinfo));
     learn_decision(&scene.compiled.policy, &scene.active, KERNEL_SOCKET(fresh), &sockinfo,
@@ -176,7 +170,6 @@ Test(record, of_nothing_else)
     struct sockinfo sockinfo;
     struct record record = {.kind = RECORD_CONNECT}, other = record;
     int datagram = socket(AF_INET, SOCK_DGRAM, 0);
-
     open_scene(&scene);
     cr_expect_eq(record_roles(&scene.compiled.policy, &scene.active), ROLE_STREAM);
     cr_assert(connecting(&scene, &sockinfo));
@@ -205,7 +198,6 @@ Test(record, of_udp_sockets)
     const struct sockaddr_in to = {
         .sin_family = AF_INET, .sin_port = htons(9), .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
     int datagram = socket(AF_INET, SOCK_DGRAM, 0), stream = socket(AF_INET, SOCK_STREAM, 0);
-
     cr_expect_eq(record_roles(&compiled.policy, &active), ROLE_DATAGRAM);
     cr_assert_eq(connect(datagram, (const struct sockaddr *)&to, sizeof to), 0);
     cr_assert(
@@ -235,7 +227,6 @@ Test(record, plan_of_a_registration)
     static struct register_plan plan;
     const struct helper_environment environment = {.runtime = "/run/user/7"};
     struct scene scene;
-
     open_scene(&scene);
     register_prepare(&plan, &environment, "a\nprogram", &scene.compiled.policy, &scene.active,
                      NULL);

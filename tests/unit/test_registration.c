@@ -34,7 +34,6 @@ static const char *parse(const struct message *message, size_t size)
 {
     static struct registration_names names;
     void *copy = malloc(size); /* NOLINT(clang-analyzer-optin.portability.UnixAPI): 0 is a case */
-
     memcpy(copy, message, size);
     const char *wrong = registration_parse(copy, size, 2, &names);
     free(copy);
@@ -46,7 +45,6 @@ Test(registration, names_are_found)
     static struct registration_names names;
     struct message message;
     size_t size = make(&message, 2, "nginx\0clients\0#2", 17);
-
     cr_assert_null(registration_parse(&message, size, 2, &names));
     cr_assert_str_eq(names.program, "nginx");
     cr_assert_str_eq(names.rules[0], "clients");
@@ -77,7 +75,6 @@ Test(registration, heads_that_lie)
 {
     struct message message;
     size_t size = make(&message, 0, "nginx", 6);
-
     cr_assert_null(parse(&message, size));
     cr_assert_not_null(parse(&message, size - 1), "shorter than it says");
     for (size_t shorter = 0; shorter < sizeof message.head; shorter++)
@@ -95,7 +92,6 @@ Test(registration, the_longest_names)
 {
     struct message message;
     char names[300];
-
     memset(names, 'a', sizeof names);
     names[REGISTRATION_NAME_MAX] = 0;
     size_t size = make(&message, 0, names, REGISTRATION_NAME_MAX + 1);
@@ -111,7 +107,6 @@ Test(registration, descriptors_that_come_with_it)
     static struct registration_names names;
     struct message message;
     size_t size = make(&message, 0, "nginx", 6);
-
     cr_expect_null(registration_parse(&message, size, 1, &names), "without sock_diag");
     cr_expect_null(registration_parse(&message, size, 2, &names));
     cr_expect_not_null(registration_parse(&message, size, 0, &names));
@@ -132,7 +127,6 @@ static struct handoff make_handoff(void)
         .ring = 5,
         .record = {
             .cookie = 7, .kind = RECORD_CONNECT, .family = AF_INET, .protocol = IPPROTO_TCP}};
-
     memcpy(handoff.magic, HANDOFF_MAGIC, sizeof handoff.magic);
     return handoff;
 }
@@ -140,7 +134,6 @@ static struct handoff make_handoff(void)
 Test(registration, handoff_is_found)
 {
     struct handoff message = make_handoff(), found;
-
     cr_assert(handoff_is(&message, sizeof message));
     cr_assert_not(handoff_is(&message, 7));
     cr_assert_null(handoff_parse(&message, sizeof message, &found));
@@ -151,7 +144,6 @@ Test(registration, handoff_is_found)
 Test(registration, handoffs_that_lie)
 {
     struct handoff message = make_handoff(), found;
-
     cr_expect_not_null(handoff_parse(&message, sizeof message - 1, &found));
     message.version++;
     cr_expect_str_eq(handoff_parse(&message, sizeof message, &found),
@@ -175,7 +167,6 @@ static size_t make_live(struct message *message, uint32_t published, const char 
     const struct registration_live live = {
         .device = 3, .inode = 4, .policy = 5, .published = published, .room = PUBLISHED_ROOM};
     char all[256];
-
     memcpy(all, &live, sizeof live);
     memcpy(all + sizeof live, names, size);
     size = make(message, 1, all, sizeof live + size);
@@ -189,7 +180,6 @@ Test(registration, rules_of_a_live_program_are_found)
     static const char text[] = "nginx\0nginx-bin\0/etc/socktune.d\0clients\0-";
     struct message message;
     size_t size = make_live(&message, PUBLISHED_AT(4096), text, sizeof text);
-
     cr_assert_null(registration_parse(&message, size, 2, &names));
     cr_expect_str_eq(names.program, "nginx");
     cr_expect_str_eq(names.executable, "nginx-bin");
@@ -229,7 +219,6 @@ Test(registration, a_plain_one_has_no_room_for_rules)
     static struct registration_names names;
     struct message message;
     size_t size = make(&message, 0, "nginx", 6);
-
     cr_assert_null(registration_parse(&message, size, 2, &names));
     cr_expect_eq(names.live.room, 0);
     cr_expect_null(names.rules_path);
@@ -248,7 +237,6 @@ Test(registration, a_live_one_without_an_answer_is_soon_made_again)
                                    .next_try = begin + second,
                                    .given = begin,
                                    .unanswered = 1};
-
     header.heartbeat = begin;
     cr_expect_not(register_is_due(&state, begin + 10 * second), "it may be answered yet");
     state.live = true;

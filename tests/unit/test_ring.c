@@ -32,7 +32,6 @@ struct ends {
 static int make_memfd(size_t size, int seals)
 {
     int fd = memfd_create("ring", MFD_CLOEXEC | MFD_ALLOW_SEALING);
-
     cr_assert(fd >= 0);
     cr_assert_eq(ftruncate(fd, (off_t)size), 0);
     cr_assert_eq(fcntl(fd, F_ADD_SEALS, seals), 0);
@@ -42,7 +41,6 @@ static int make_memfd(size_t size, int seals)
 static void *map(int fd, size_t size)
 {
     void *memory = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
-
     cr_assert_neq(memory, MAP_FAILED);
     return memory;
 }
@@ -51,7 +49,6 @@ static struct ends open_ends(void)
 {
     struct ends ends = {.fd = make_memfd(RING_SIZE(RING_SLOTS), SEALS)};
     const char *wrong;
-
     ends.ring = map(ends.fd, RING_SIZE(RING_SLOTS));
     ring_init(ends.ring, ID, FIRST, 1);
     wrong = ring_reader_open(&ends.reader, ends.fd, RING_SIZE(RING_SLOTS), RING_SIZE(RING_SLOTS));
@@ -88,7 +85,6 @@ static void see(void *context, const struct record *record)
 {
     struct seen *seen = context;
     uint64_t writer = record->cookie >> 32, number = record->cookie & UINT32_MAX;
-
     cr_assert_lt(writer, WRITERS_MAX);
     if (seen->gaps_allowed)
         cr_assert_geq(number, seen->next[writer]);
@@ -102,7 +98,6 @@ static void see(void *context, const struct record *record)
 static int read_all(struct ends *ends, uint64_t now, struct seen *seen)
 {
     int passed, all = 0;
-
     while ((passed = ring_reader_read(&ends->reader, now, 100, see, seen)) > 0)
         all += passed;
     return passed < 0 ? passed : all;
@@ -113,7 +108,6 @@ Test(ring, gives_what_was_put)
     struct ends ends = open_ends();
     struct seen seen = {.next = {1}};
     struct record record = make_record(0, 1);
-
     cr_assert_not(ring_reader_pending(&ends.reader));
     cr_assert(ring_put(ends.ring, &record));
     cr_assert(ring_reader_pending(&ends.reader));
@@ -130,7 +124,6 @@ Test(ring, counts_what_does_not_fit)
     struct ends ends = open_ends();
     struct seen seen = {.next = {1}, .gaps_allowed = true};
     uint64_t number = 1;
-
     for (int round = 0; round < 5; round++) {
         for (unsigned i = 0; i < RING_SLOTS + 10; i++, number++) {
             struct record record = make_record(0, number);
@@ -149,7 +142,6 @@ Test(ring, stays_small_where_it_is_read)
 {
     struct ends ends = open_ends();
     struct seen seen = {.next = {1}};
-
     for (uint64_t number = 1; number <= UINT64_C(2) * RING_SLOTS; number++) {
         struct record record = make_record(0, number);
         cr_assert(ring_put(ends.ring, &record));
@@ -169,7 +161,6 @@ Test(ring, keeps_a_backlog_behind_the_front)
     struct ends ends = open_ends();
     struct seen seen = {.next = {1}};
     uint64_t number = 1;
-
     for (int round = 0; round < 100; round++) {
         uint64_t first = ends.ring->header.head;
         for (unsigned i = 0; i < RING_FRONT + 10; i++, number++) {
@@ -251,7 +242,6 @@ struct thread {
 static void *thread_main(void *argument)
 {
     struct thread *thread = argument;
-
     write_records(thread->ring, thread->writer);
     return NULL;
 }
@@ -270,7 +260,6 @@ Test(ring, threads_write_together, .timeout = 60)
     struct seen seen = {.next = {1, 1, 1, 1}};
     struct thread threads[THREADS];
     pthread_t ids[THREADS];
-
     for (uint64_t i = 0; i < THREADS; i++) {
         threads[i] = (struct thread){ends.ring, i};
         cr_assert_eq(pthread_create(&ids[i], NULL, thread_main, &threads[i]), 0);
@@ -287,7 +276,6 @@ Test(ring, processes_write_together, .timeout = 60)
 {
     struct ends ends = open_ends();
     struct seen seen = {.next = {1, 1, 1, 1}};
-
     for (uint64_t i = 0; i < PROCESSES; i++)
         if (fork() == 0) {
             write_records(ends.ring, i);
@@ -308,7 +296,6 @@ Test(ring, killed_writers_stop_nobody, .timeout = 60)
     struct ends ends = open_ends();
     struct seen seen = {.next = {1}, .gaps_allowed = true};
     uint64_t now = 1;
-
     for (int round = 0; round < 100; round++) {
         pid_t child = fork();
         if (child == 0) {
@@ -345,7 +332,6 @@ static uint64_t take_ticket(struct ring *ring)
 static void commit(struct ring *ring, uint64_t ticket, struct record record)
 {
     struct ring_slot *slot = ring_front_slot(ring, ticket);
-
     slot->record = record;
     slot->checksum = ring_checksum(&record, ticket);
     __atomic_store_n(&slot->sequence, ticket + 1, __ATOMIC_RELEASE);
@@ -357,7 +343,6 @@ Test(ring, waits_for_a_slow_writer_but_not_for_ever)
     struct seen seen = {.next = {2}};
     struct record second = make_record(0, 2);
     const uint64_t patience = RING_READER_PATIENCE_NS;
-
     uint64_t ticket = take_ticket(ends.ring);
     ring_put(ends.ring, &second);
     cr_assert_eq(read_all(&ends, 100, &seen), 1, "the other's is not held up");
@@ -387,7 +372,6 @@ Test(ring, a_slow_writer_holds_up_nobody)
     struct seen seen = {.next = {1}};
     const uint64_t rounds = 20;
     uint64_t now = 1;
-
     for (uint64_t number = 1; number <= rounds * (RING_SLOTS - 1); now++) {
         uint64_t ticket = take_ticket(ends.ring);
         for (unsigned i = 0; i < RING_SLOTS - 1; i++, number++) {
@@ -413,7 +397,6 @@ Test(ring, each_hole_has_its_own_patience)
     struct seen seen = {.next = {1}};
     const uint64_t patience = RING_READER_PATIENCE_NS;
     struct record record = make_record(0, 1);
-
     take_ticket(ends.ring);
     ring_put(ends.ring, &record);
     read_all(&ends, 1, &seen);
@@ -432,7 +415,6 @@ Test(ring, claims_are_not_followed_far)
     struct ends ends = open_ends();
     struct seen seen = {.next = {1}};
     struct record record = make_record(0, 1);
-
     for (unsigned i = 0; i < 1000; i++)
         take_ticket(ends.ring);
     ring_put(ends.ring, &record);
@@ -448,7 +430,6 @@ Test(ring, a_late_writer_is_caught)
 {
     struct ends ends = open_ends();
     struct seen seen = {.next = {1}, .gaps_allowed = true};
-
     uint64_t late = take_ticket(ends.ring);
     read_all(&ends, 1, &seen);
     read_all(&ends, 1 + RING_READER_PATIENCE_NS, &seen);
@@ -473,7 +454,6 @@ Test(ring, a_new_ring_in_the_place_of_the_old)
     int fd = make_memfd(RING_SIZE(RING_SLOTS), SEALS);
     struct ends new = {.fd = fd, .ring = map(fd, RING_SIZE(RING_SLOTS))};
     struct seen seen = {.next = {1}};
-
     ring_init(new.ring, ID + 1, FIRST + RING_GENERATION, 1);
     cr_assert_null(ring_reader_open(&new.reader, fd, RING_SIZE(RING_SLOTS), RING_SIZE(RING_SLOTS)));
     commit(new.ring, late, make_record(1, 7));
@@ -490,7 +470,6 @@ Test(ring, a_new_ring_in_the_place_of_the_old)
 Test(ring, the_heartbeat_ends_with_the_reader)
 {
     struct ends ends = open_ends();
-
     ring_reader_beat(&ends.reader, 12345);
     cr_assert_eq(ends.ring->header.heartbeat, 12345);
     ring_reader_close(&ends.reader);
@@ -506,7 +485,6 @@ static void assert_refused(int fd, size_t size, const char *because)
 {
     struct ring_reader reader;
     const char *wrong = ring_reader_open(&reader, fd, size, size);
-
     cr_assert_not_null(wrong, "%s", because);
     cr_assert_str_eq(wrong, because);
     cr_assert_null(reader.header);
@@ -518,7 +496,6 @@ Test(ring, refuses_files_that_can_change)
     const size_t size = RING_SIZE(RING_SLOTS);
     char path[] = "/tmp/socktune-ring-XXXXXX";
     int file = mkstemp(path);
-
     unlink(path);
     cr_assert_eq(ftruncate(file, (off_t)size), 0);
     /* On a tmpfs a plain file has seals, too, but none can be added. */
@@ -542,7 +519,6 @@ static int make_lying(void (*lie)(struct ring_header *))
 {
     int fd = make_memfd(RING_SIZE(RING_SLOTS), SEALS);
     struct ring *ring = map(fd, RING_SIZE(RING_SLOTS));
-
     ring_init(ring, ID, FIRST, 1);
     lie(&ring->header);
     munmap(ring, RING_SIZE(RING_SLOTS));
@@ -574,7 +550,6 @@ Test(ring, refuses_headers_that_lie)
 {
     const size_t size = RING_SIZE(RING_SLOTS);
     const char *unfit = "the ring's header does not fit its size";
-
     assert_refused(make_lying(lie_version), size, "the ring is of another version");
     assert_refused(make_lying(lie_slots), size, unfit);
     assert_refused(make_lying(lie_odd), size, unfit);
@@ -585,7 +560,6 @@ Test(ring, refuses_headers_that_lie)
 Test(ring, gives_up_on_a_head_that_lies)
 {
     const uint64_t heads[] = {FIRST - 1, 0, UINT64_MAX, FIRST + RING_SLOTS + 1};
-
     for (unsigned i = 0; i < sizeof heads / sizeof heads[0]; i++) {
         struct ends ends = open_ends();
         struct seen seen = {0};
@@ -601,7 +575,6 @@ Test(ring, does_not_look_at_the_header_twice)
     struct ends ends = open_ends();
     struct seen seen = {.next = {1}};
     struct record record = make_record(0, 1);
-
     ring_put(ends.ring, &record);
     ends.ring->header.slots = UINT32_MAX;
     ends.ring->header.slot_size = 1;
@@ -616,7 +589,6 @@ Test(ring, refuses_records_that_are_none)
     struct record bad[] = {good, good, good, good, good};
     struct ends ends = open_ends();
     struct seen seen = {0};
-
     bad[0].kind = 0;
     bad[1].kind = 200;
     bad[2].family = AF_UNIX;
@@ -635,7 +607,6 @@ Test(ring, refuses_records_that_are_none)
 Test(ring, counts_what_is_handed_over)
 {
     struct ends ends = open_ends();
-
     cr_assert_eq(ends.reader.id, ID);
     ends.ring->header.handed = 3;
     cr_assert_eq(ring_in_flight(ends.ring), 3);
@@ -650,7 +621,6 @@ Test(ring, counts_what_is_handed_over)
 Test(ring, what_never_comes_is_settled)
 {
     struct ends ends = open_ends();
-
     ends.ring->header.handed = 3;
     ring_reader_settle(&ends.reader);
     cr_assert_eq(ring_in_flight(ends.ring), 3, "it may be on its way");
@@ -666,7 +636,6 @@ Test(ring, what_is_withheld_is_told)
 {
     struct ends ends = open_ends();
     struct seen seen = {0};
-
     ring_withhold(ends.ring);
     ring_withhold(ends.ring);
     cr_assert_eq(read_all(&ends, 1, &seen), 0);

@@ -126,7 +126,6 @@ static void render(const struct policy *policy, const struct outcome *outcome, F
     for (uint32_t i = 0; i < outcome->effect_count; i++) {
         const struct effect *effect = &outcome->effects[i];
         const struct policy_action *action = &policy->actions[effect->action];
-
         fprintf(to, "%s%s%s %s=%s", i ? "; " : "", effect->inherited ? "+" : "",
                 calls[effect->phase], policy_string(policy, policy->options[action->option].name),
                 policy_string(policy, action->text));
@@ -144,7 +143,6 @@ static void *compile(const char *rules, struct policy *policy)
     char *text;
     void *blob;
     size_t size;
-
     cr_assert_geq(asprintf(&text, "rules = ( %s );", rules), 0);
     ruleset = ruleset_read_text(text, "test", &diagnostics);
     cr_assert_eq(diagnostics.errors, 0, "%s", text);
@@ -166,7 +164,6 @@ static char *simulated(const struct policy *policy, const struct scenario *scena
     char *text;
     size_t size;
     FILE *stream = open_memstream(&text, &size);
-
     simulate_socket(policy, &active, scenario, &outcome);
     render(policy, &outcome, stream);
     fclose(stream);
@@ -183,7 +180,6 @@ Test(simulate, histories)
         struct policy policy;
         void *blob = compile(example->rules, &policy);
         char *text;
-
         read_end(example->local, &scenario.local);
         read_end(example->remote, &scenario.remote);
         text = simulated(&policy, &scenario);
@@ -205,7 +201,6 @@ Test(simulate, transport_changes_the_protocol)
                          "  set = { TCP_NODELAY = true; }; }",
                          &policy);
     char *text;
-
     read_end("192.0.2.1:80", &scenario.remote);
     text = simulated(&policy, &scenario);
     cr_expect_str_eq(text, "socket transport=mptcp; connect SO_KEEPALIVE=true", "%s", text);
@@ -230,7 +225,6 @@ Test(simulate, transport_by_role)
     read_end("192.0.2.1:80", &scenario.remote);
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
         char *text;
-
         scenario.history = rows[i].history;
         text = simulated(&policy, &scenario);
         cr_expect_str_eq(text, rows[i].text, "%s", text);
@@ -249,7 +243,6 @@ Test(simulate, v4_mapped_peer_of_a_dual_stack_listener)
                          "  set = { TCP_NODELAY = false; }; }",
                          &policy);
     char *text;
-
     cr_assert_null(endpoint_read("192.0.2.1:80", AF_INET6, &scenario.local));
     cr_assert_null(endpoint_read("192.0.2.2:5000", AF_INET6, &scenario.remote));
     text = simulated(&policy, &scenario);
@@ -266,7 +259,6 @@ Test(simulate, other_families_are_left_alone)
                          "  set = { SO_SNDBUF = \"1M\"; }; force = { SO_RCVBUF = \"1M\"; }; }",
                          &policy);
     char *text = simulated(&policy, &scenario);
-
     cr_expect_str_eq(text, "", "%s", text);
     free(text);
     free(blob);

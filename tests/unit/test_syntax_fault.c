@@ -274,14 +274,12 @@ static const struct mistake {
 static size_t message_length(const struct mistake *mistake)
 {
     const char *opener = strstr(mistake->message, "; the \"");
-
     return opener != NULL ? (size_t)(opener - mistake->message) : strlen(mistake->message);
 }
 
 static size_t offset_of(const struct mistake *mistake)
 {
     const char *at = mistake->text;
-
     for (unsigned line = 1; line < mistake->line; line++)
         at = strchr(at, '\n') + 1;
     return (size_t)(at - mistake->text) + mistake->place;
@@ -292,7 +290,6 @@ Test(syntax_fault, mistakes_are_named)
     for (size_t i = 0; i < sizeof mistakes / sizeof mistakes[0]; i++) {
         const struct mistake *mistake = &mistakes[i];
         struct syntax_fault fault = {.offset = 0};
-
         cr_expect(syntax_fault_find(mistake->text, &fault), "%s", mistake->text);
         cr_expect_eq(fault.offset, offset_of(mistake), "%s: at %zu, not at %zu", mistake->text,
                      fault.offset, offset_of(mistake));
@@ -308,11 +305,9 @@ Test(syntax_fault, damaged_texts_have_a_place)
 {
     for (size_t i = 0; i < sizeof mistakes / sizeof mistakes[0]; i++) {
         size_t length = strlen(mistakes[i].text);
-
         for (size_t at = 0; at < length; at++) {
             char *text = strdup(mistakes[i].text); /* so that a sanitizer sees its end */
             struct syntax_fault fault = {.offset = 0};
-
             memmove(text + at, text + at + 1, length - at);
             if (syntax_fault_find(text, &fault))
                 cr_expect_leq(fault.offset, strlen(text));
@@ -328,15 +323,12 @@ Test(syntax_fault, right_texts_have_none)
 {
     static const char *const patterns[] = {FIXTURES "/good/*.conf", FIXTURES "/warn/*.conf",
                                            EXAMPLES "/*.conf"};
-
     for (size_t p = 0; p < sizeof patterns / sizeof patterns[0]; p++) {
         glob_t files;
-
         cr_assert_eq(glob(patterns[p], 0, NULL, &files), 0);
         for (size_t i = 0; i < files.gl_pathc; i++) {
             char *text = read_whole(files.gl_pathv[i]);
             struct syntax_fault fault = {.offset = 0};
-
             if (strncmp(text, "\xEF\xBB\xBF", 3) != 0 && strstr(text, "@include") == NULL)
                 cr_expect_not(syntax_fault_find(text, &fault), "%s: %s", files.gl_pathv[i],
                               fault.message);
@@ -350,7 +342,6 @@ Test(syntax_fault, nesting_without_end_is_no_fault)
 {
     char text[10001];
     struct syntax_fault fault = {.offset = 0};
-
     memset(text, '(', sizeof text - 1);
     memcpy(text, "rules=", 6);
     text[sizeof text - 1] = '\0';

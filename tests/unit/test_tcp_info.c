@@ -14,7 +14,6 @@ static uint64_t number_of(const char *name, const struct tcp_info_bytes *info)
 {
     const struct tcp_info_field *field = tcp_info_find(name);
     uint64_t number = UINT64_MAX;
-
     cr_assert_not_null(field, "%s", name);
     cr_assert_eq(tcp_info_get(field, info, &number), TCP_INFO_VALUE, "%s", name);
     return number;
@@ -61,7 +60,6 @@ Test(tcp_info, places_are_the_headers)
 
     for (size_t i = 0; i < sizeof places / sizeof *places; i++) {
         const struct tcp_info_field *field = tcp_info_find(places[i].name);
-
         cr_assert_not_null(field, "%s", places[i].name);
         cr_expect_eq(field->offset, places[i].offset, "%s", places[i].name);
         cr_expect_eq(field->width, places[i].width, "%s", places[i].name);
@@ -73,10 +71,8 @@ Test(tcp_info, fields_fill_the_struct)
 {
     size_t count, end = 0;
     const struct tcp_info_field *fields = tcp_info_table(&count);
-
     for (size_t i = 0; i < count; i++) {
         bool shares = i && fields[i].bits && fields[i].offset == fields[i - 1].offset;
-
         cr_expect(shares || fields[i].offset == end, "%s is at %u, not %zu", fields[i].name,
                   fields[i].offset, end);
         end = (size_t)fields[i].offset + fields[i].width;
@@ -91,12 +87,10 @@ Test(tcp_info, what_is_not_returned_is_absent)
     size_t count;
     const struct tcp_info_field *fields = tcp_info_table(&count);
     uint64_t number;
-
     memset(info.bytes, 1, sizeof info.bytes);
     for (info.length = 0; info.length <= 300; info.length++)
         for (size_t i = 0; i < count; i++) {
             bool whole = (size_t)fields[i].offset + fields[i].width <= info.length;
-
             cr_expect_eq(tcp_info_get(&fields[i], &info, &number),
                          whole ? TCP_INFO_VALUE : TCP_INFO_ABSENT, "%s of %zu bytes",
                          fields[i].name, info.length);
@@ -108,7 +102,6 @@ Test(tcp_info, bit_fields)
     struct tcp_info header = {
         .tcpi_snd_wscale = 7, .tcpi_rcv_wscale = 10, .tcpi_delivery_rate_app_limited = 1};
     struct tcp_info_bytes info = {.length = sizeof header};
-
     memcpy(info.bytes, &header, sizeof header);
     cr_expect_eq(number_of("snd_wscale", &info), 7);
     cr_expect_eq(number_of("rcv_wscale", &info), 10);
@@ -126,7 +119,6 @@ Test(tcp_info, values_that_stand_for_none)
                               .tcpi_rttvar = 250000};
     struct tcp_info_bytes info = {.length = sizeof header};
     uint64_t number = 5;
-
     memcpy(info.bytes, &header, sizeof header);
     cr_expect_eq(tcp_info_get(tcp_info_find("min_rtt"), &info, &number), TCP_INFO_UNSET);
     cr_expect_eq(tcp_info_get(tcp_info_find("max_pacing_rate"), &info, &number), TCP_INFO_UNSET);
@@ -143,7 +135,6 @@ Test(tcp_info, no_variation_without_a_round_trip)
     struct tcp_info header = {.tcpi_rttvar = 250000};
     struct tcp_info_bytes info = {.length = sizeof header};
     uint64_t number;
-
     memcpy(info.bytes, &header, sizeof header);
     cr_expect_eq(tcp_info_get(tcp_info_find("rtt"), &info, &number), TCP_INFO_UNSET);
     cr_expect_eq(tcp_info_get(tcp_info_find("rttvar"), &info, &number), TCP_INFO_UNSET);
@@ -154,7 +145,6 @@ Test(tcp_info, sums_are_the_rows_with_a_metric)
 {
     size_t count, sums = 0;
     const struct tcp_info_field *fields = tcp_info_table(&count);
-
     for (size_t i = 0; i < count; i++)
         sums += fields[i].metric != NULL;
     cr_expect_eq(sums, SUM_COUNT);
@@ -178,7 +168,6 @@ Test(tcp_info, bulk_is_what_fills_its_segments)
 Test(tcp_info, no_other_socket_has_it)
 {
     struct tcp_info_bytes info;
-
     cr_expect_eq(tcp_info_read(-1, &info), -1);
     cr_expect_eq(info.length, 0);
     cr_expect_null(tcp_info_find("no_such_field"));

@@ -13,7 +13,6 @@ static void note(struct histories *all, const char *id, double sampled, double r
     json_t *object = json_pack("{s:s, s:f, s:{s:f, s:i}}", "id", id, "sampled", sampled, "tcp_info",
                                "rtt", rtt, "bytes_sent", sent);
     struct reported one;
-
     cr_assert(object && reported_read(&one, object));
     history_note(all, &one, object);
     reported_free(&one);
@@ -24,7 +23,6 @@ Test(top_history, a_point_for_each_new_sample)
 {
     struct histories all = {0};
     const struct history *history;
-
     note(&all, "1-1", 100, 5, 0);
     note(&all, "1-1", 100, 5, 0);
     note(&all, "1-1", 110, 6, 5000);
@@ -44,7 +42,6 @@ Test(top_history, the_oldest_points_go)
 {
     struct histories all = {0};
     const struct history *history;
-
     for (int i = 0; i < HISTORY_POINTS + 5; i++)
         note(&all, "1-1", i, i, 0);
     history = history_find(&all, "1-1");
@@ -57,7 +54,6 @@ Test(top_history, the_oldest_points_go)
 Test(top_history, those_not_noted_are_swept)
 {
     struct histories all = {0};
-
     note(&all, "1-1", 1, 1, 0);
     note(&all, "1-2", 1, 1, 0);
     note(&all, "1-3", 1, 1, 0);
@@ -75,7 +71,6 @@ Test(top_history, bars)
     struct histories all = {0};
     const double rtts[] = {0, 25, 50, 75, 100};
     char text[SPARKLINE_SIZE];
-
     for (unsigned i = 0; i < sizeof rtts / sizeof *rtts; i++)
         note(&all, "1-1", i, rtts[i], 0);
     history_sparkline(history_find(&all, "1-1"), SERIES_RTT, 99, true, text);

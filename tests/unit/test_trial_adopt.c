@@ -20,7 +20,6 @@ static const char text[] = "# trial = { in a comment }\n"
 Test(trial_adopt, the_trial_ends_behind_its_semicolon)
 {
     struct text_span trial;
-
     cr_assert_not(trial_find_text(text, 1, &trial), "a comment");
     cr_assert_not(trial_find_text(text, 2, &trial), "a string");
     cr_assert(trial_find_text(text, 3, &trial));
@@ -32,7 +31,6 @@ Test(trial_adopt, an_arm_gives_its_statements)
 {
     struct text_span trial;
     char *arm;
-
     cr_assert(trial_find_text(text, 3, &trial));
     arm = trial_arm_text(text, trial, 0, "\n");
     cr_assert_str_empty(arm);

@@ -14,7 +14,6 @@
 static struct trial_summary summary_of(const double *logarithms, size_t count)
 {
     struct trial_summary summary = {0};
-
     for (size_t i = 0; i < count; i++)
         trial_summary_add(&summary, logarithms[i]);
     return summary;
@@ -28,7 +27,6 @@ Test(trial_stats, the_estimate_is_that_of_hodges_and_lehmann)
     const double term[] = {0.80, 0.83, 1.89, 1.04, 1.45, 1.38, 1.91, 1.64, 0.73, 1.46};
     const double early[] = {1.15, 0.88, 0.90, 0.74, 1.21};
     struct trial_summary control = summary_of(early, 5), arm = summary_of(term, 10);
-
     cr_assert_float_eq(log(trial_ratio(&control, &arm)), 0.305, 1e-9);
     cr_assert_float_eq(log(trial_ratio(&arm, &control)), -0.305, 1e-9);
     cr_assert_float_eq(log(trial_summary_median(&control)), 0.90, 1e-9);
@@ -39,7 +37,6 @@ Test(trial_stats, ties_count_half_to_each_side)
 {
     const double tied[] = {0, 0}, mixed[] = {0, 1};
     struct trial_summary control = summary_of(tied, 2), arm = summary_of(mixed, 2);
-
     cr_assert_float_eq(trial_ratio(&control, &control), 1, 1e-9);
     /* the differences are 0, 0, 1 and 1 */
     cr_assert_float_eq(trial_ratio(&control, &arm), exp(0.5), 1e-9);
@@ -51,7 +48,6 @@ Test(trial_stats, eight_pairs_are_the_least_that_decide)
 {
     struct trial_summary pairs = {0};
     struct trial_interval interval;
-
     for (int i = 0; i < 7; i++)
         trial_summary_add(&pairs, 0.5);
     interval = trial_interval_of(&pairs, 0.05);
@@ -82,7 +78,6 @@ Test(trial_stats, the_bounds_are_order_statistics)
 {
     struct trial_summary pairs = {0};
     struct trial_interval interval;
-
     for (int i = 1; i <= 100; i++)
         trial_summary_add(&pairs, i * 0.02);
     interval = trial_interval_of(&pairs, 0.05);
@@ -117,7 +112,6 @@ static double uniform(void)
 static void end_connection(struct trial_state *trial, unsigned arm, uint64_t began, double seconds)
 {
     struct tcp_info_bytes info = {.length = 280};
-
     trial_count_connection(trial, arm,
                            &(struct trial_connection){.began = began,
                                                       .duration = (uint64_t)(seconds * 1e9),
@@ -128,7 +122,6 @@ static void end_connection(struct trial_state *trial, unsigned arm, uint64_t beg
 static bool is_decided(const struct trial_state *trial)
 {
     struct trial_interval interval = trial_interval_of(&trial->arms[1].pairs, TRIAL_ALPHA);
-
     return interval.low > 1 || interval.high < 1;
 }
 
@@ -137,10 +130,8 @@ static bool finds_a_difference(struct trial_state *trial, double ratio)
 {
     double level = 0.01;
     uint64_t pairs = 0;
-
     for (unsigned i = 0; i < CONNECTIONS; i++) {
         unsigned arm = uniform() < 0.5;
-
         level *= uniform() < 0.02 ? 5 : 1.01;
         end_connection(trial, arm, 0, level / (uniform() + 1e-3) * (arm != 0 ? ratio : 1));
         if (trial->arms[1].pairs.count != pairs && is_decided(trial))
@@ -171,7 +162,6 @@ static unsigned count_found(double ratio)
 {
     static struct trial_state trial;
     unsigned found = 0;
-
     for (unsigned i = 0; i < TRIALS; i++) {
         memset(&trial, 0, sizeof trial);
         trial.text = (struct trial_text){.arms = 2, .metric = TRIAL_duration, .most = UINT64_MAX};
@@ -191,7 +181,6 @@ Test(trial_stats, equal_arms_are_told_apart_in_at_most_five_percent)
 Test(trial_stats, arms_that_differ_much_are_told_apart)
 {
     unsigned found = count_found(0.02);
-
     cr_assert_geq(found, TRIALS * 95 / 100, "%u of %u", found, TRIALS);
 }
 
@@ -202,7 +191,6 @@ static uint64_t run_interval(struct trial_state *trial, uint64_t interval, doubl
 {
     unsigned arm = trial_arm_of_interval(trial->text.seed, 2, interval);
     uint64_t begin = interval * UNIT;
-
     for (uint64_t at = 0; at < UNIT; at += UNIT / 10) {
         trial_settle(trial, begin + at);
         end_connection(trial, arm, begin + at, arm != 0 ? seconds : 0.1);
@@ -215,7 +203,6 @@ Test(trial_count, a_harmful_arm_is_stopped_within_ten_intervals)
     static struct trial_state trial;
     char reason[TRIAL_REASON];
     uint64_t interval = 100;
-
     trial.text = (struct trial_text){.seed = 7,
                                      .unit_ns = UNIT,
                                      .arms = 2,
@@ -233,7 +220,6 @@ Test(trial_count, what_ends_long_after_its_interval_is_late)
 {
     static struct trial_state trial;
     struct tcp_info_bytes info = {.length = 280};
-
     trial.text = (struct trial_text){
         .unit_ns = UNIT, .arms = 2, .metric = TRIAL_duration, .most = UINT64_MAX};
     trial_count_connection(

@@ -22,7 +22,6 @@ static int parse_text(const struct option *option, const char *text, struct valu
                       char error[512])
 {
     struct scalar scalar = {.type = SCALAR_STRING, .string = text};
-
     memset(error, 0, 512);
     return value_parse(option, &scalar, value, error, 512);
 }
@@ -32,7 +31,6 @@ static int parse_number(const struct option *option, int64_t number, struct valu
 {
     char text[32];
     struct scalar scalar = {.type = SCALAR_INT, .integer = number};
-
     memset(error, 0, 512);
     if (number > 0 && (option->unit == UNIT_MICROSECONDS || option->unit == UNIT_MILLISECONDS)) {
         snprintf(text, sizeof(text), "%" PRId64 "%s", number,
@@ -56,7 +54,6 @@ static void expect_accepted(const struct option *option, int64_t number)
     struct value value;
     char error[512];
     int64_t back;
-
     cr_expect(parse_number(option, number, &value, error) == 0, "%s = %" PRId64 ": %s",
               option->name, number, error);
     cr_expect(error[0] == '\0');
@@ -68,7 +65,6 @@ static void expect_refused(const struct option *option, int64_t number)
 {
     struct value value;
     char error[512], range[512];
-
     value_range(option, range, sizeof(range));
     cr_expect(parse_number(option, number, &value, error) == -1, "%s takes %" PRId64, option->name,
               number);
@@ -96,7 +92,6 @@ static void expect_round_trip(const struct option *option, const struct value *v
 {
     struct value again;
     char text[256], error[512];
-
     value_format(option, value->bytes, value->length, text, sizeof(text));
     if (strchr(text, '('))
         *strchr(text, '(') = '\0';
@@ -114,7 +109,6 @@ Test(value, what_is_printed_can_be_read)
     {
         struct value value;
         char error[512];
-
         for (int64_t step = 0; has_bounds(row) && step <= 16; step++) {
             cr_assert(parse_number(row, row->min + (row->max - row->min) / 16 * step, &value,
                                    error) == 0);
@@ -141,17 +135,14 @@ Test(value, nonsense_is_refused_with_the_range)
         {.type = SCALAR_STRING, .string = "\x01\xff/"},
         {.type = SCALAR_FLOAT, .real = 1.5},
     };
-
     EACH_ROW(row)
     {
         char range[512];
-
         value_range(row, range, sizeof(range));
         cr_expect(range[0] != '\0', "%s", row->name);
         for (size_t i = 0; i < sizeof(nonsense) / sizeof(nonsense[0]); i++) {
             struct value value;
             char error[1024] = "";
-
             cr_expect(value_parse(row, &nonsense[i], &value, error, sizeof(error)) == -1,
                       "%s takes nonsense %zu", row->name, i);
             cr_expect(strstr(error, range), "%s: \"%s\" does not tell the range", row->name, error);
@@ -165,12 +156,10 @@ Test(value, malformed_quantities_are_refused)
     static const char *const texts[] = {
         "1.5.5s", "1.s", ".5s", "1s30", "1e3", "1,5s", "1 2s", "1s,2s", "0.0000000000000000000001s",
         "--1s",   "1ss", "s",   "1s 1x"};
-
     EACH_ROW(row)
     {
         struct value value;
         char error[512];
-
         for (size_t i = 0; row->kind != KIND_STRING && i < sizeof(texts) / sizeof(texts[0]); i++)
             cr_expect(parse_text(row, texts[i], &value, error) == -1, "%s takes \"%s\"", row->name,
                       texts[i]);
@@ -186,7 +175,6 @@ Test(value, any_bytes_can_be_printed)
             uint8_t *bytes = malloc(length ? length : 1); /* so that a sanitizer sees its end */
             char text[16];
             int64_t number;
-
             memset(bytes, 0xff, length ? length : 1);
             memset(text, 'x', sizeof(text));
             value_format(row, bytes, length, text, sizeof(text));
@@ -203,7 +191,6 @@ Test(value, read_back_of_every_row_is_a_value)
     {
         struct value value, expected;
         char error[512];
-
         if (!has_bounds(row))
             continue;
         cr_assert(parse_number(row, row->max, &value, error) == 0);
@@ -227,7 +214,6 @@ static void expect_reading(const struct reading *reading)
     const struct option *option = option_find(reading->option);
     struct value value;
     char error[512], printed[256];
-
     cr_assert(option);
     cr_assert(parse_text(option, reading->text, &value, error) == 0, "%s = \"%s\": %s",
               reading->option, reading->text, error);
@@ -316,7 +302,6 @@ Test(value, reads)
         {"source", "192.0.2.1", "192.0.2.1"},
         {"source", "2001:DB8::1", "2001:db8::1"},
     };
-
     for (size_t i = 0; i < sizeof(readings) / sizeof(readings[0]); i++)
         expect_reading(&readings[i]);
 }
@@ -332,7 +317,6 @@ static void expect_refusal(const struct refusal *refusal)
     const struct option *option = option_find(refusal->option);
     struct value value;
     char error[512];
-
     cr_assert(option);
     cr_assert(parse_text(option, refusal->text, &value, error) == -1, "%s takes \"%s\"",
               refusal->option, refusal->text);
@@ -388,7 +372,6 @@ Test(value, refuses)
         {"source", "10.0.0.1:80",
          "\"10.0.0.1:80\" is not an address: an IPv4 or IPv6 address without a port"},
     };
-
     for (size_t i = 0; i < sizeof(refusals) / sizeof(refusals[0]); i++)
         expect_refusal(&refusals[i]);
 }
@@ -399,7 +382,6 @@ static struct value parsed(const char *name, const char *text)
 {
     struct value value;
     char error[512];
-
     cr_assert(parse_text(option_find(name), text, &value, error) == 0, "%s", error);
     return value;
 }
@@ -409,7 +391,6 @@ static struct value switched(const char *name, bool on)
     struct scalar scalar = {.type = SCALAR_BOOL, .integer = on};
     struct value value;
     char error[512];
-
     cr_assert(value_parse(option_find(name), &scalar, &value, error, sizeof(error)) == 0, "%s",
               error);
     return value;
@@ -425,7 +406,6 @@ static struct value switched(const char *name, bool on)
 Test(value, becomes_the_kernels_bytes)
 {
     struct value value = parsed("SO_LINGER", "5s");
-
     EXPECT_BYTES(value, struct linger, {1, 5});
     value = parsed("SO_LINGER", "off");
     EXPECT_BYTES(value, struct linger, {0, 0});
@@ -458,7 +438,6 @@ Test(value, a_switch_is_no_number_and_a_number_of_a_timeout_needs_a_unit)
     struct scalar ten = {.type = SCALAR_INT, .integer = 10};
     struct value value;
     char error[512];
-
     cr_expect(value_parse(option_find("TCP_KEEPIDLE"), &truth, &value, error, sizeof(error)) == -1);
     cr_expect(strncmp(error, "true is not a duration: ", 24) == 0, "%s", error);
     cr_expect(value_parse(option_find("SO_LINGER"), &truth, &value, error, sizeof(error)) == -1);
@@ -471,7 +450,6 @@ Test(value, messages_are_cut_off_at_the_end_of_the_buffer)
     struct scalar scalar = {.type = SCALAR_STRING, .string = "5 parsecs"};
     struct value value;
     char error[9] = "xxxxxxxx";
-
     cr_expect(value_parse(option_find("TCP_KEEPIDLE"), &scalar, &value, error, 8) == -1);
     cr_expect(strcmp(error, "\"5 pars") == 0, "%s", error);
     value_range(option_find("TCP_KEEPIDLE"), error, 1);
@@ -484,7 +462,6 @@ Test(value, kernels_of_32_bits_answer_with_a_shorter_rate)
     uint32_t unlimited = UINT32_MAX, some = 3000000000u;
     char text[32];
     int64_t number;
-
     value_format(rate, &unlimited, sizeof(unlimited), text, sizeof(text));
     cr_expect(strcmp(text, "unlimited") == 0, "%s", text);
     cr_expect(!value_number(rate, &unlimited, sizeof(unlimited), &number));
@@ -498,7 +475,6 @@ static void expect_echo(const char *name, const char *set, const char *read)
     const struct option *option = option_find(name);
     struct value value = parsed(name, set), expected;
     char text[64] = "(cannot be foretold)";
-
     if (value_read_back(option, &value, &expected))
         value_format(option, expected.bytes, expected.length, text, sizeof(text));
     cr_expect(strcmp(text, read) == 0, "%s = \"%s\": reads %s, not %s", name, set, text, read);
@@ -531,7 +507,6 @@ Test(value, read_back_rounds_timers_up_to_ticks)
     int64_t microseconds, number;
     struct value value = parsed("SO_RCVTIMEO", "10001us"), expected;
     const struct option *option = option_find("SO_RCVTIMEO");
-
     cr_assert(clock_getres(CLOCK_MONOTONIC_COARSE, &tick) == 0);
     if (1000000000 % tick.tv_nsec != 0)
         cr_skip("ticks of this kernel do not divide a second");

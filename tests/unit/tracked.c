@@ -26,7 +26,6 @@ struct connection_start tracked_start(const char *program, const char *rule, uin
         .protocol = IPPROTO_TCP,
         .role = ROLE_CONNECT,
     };
-
     memcpy(start.flow.local, mapped, sizeof mapped);
     memcpy(start.flow.local + 12, "\x7f\0\0\1", 4);
     memcpy(start.flow.remote, mapped, sizeof mapped);
@@ -37,7 +36,6 @@ struct connection_start tracked_start(const char *program, const char *rule, uin
 struct connection *tracked(struct connections *all, const struct connection_start *start)
 {
     struct connection *connection = connections_open(all, start);
-
     cr_assert_not_null(connection);
     connections_confirm(all, connection);
     return connection;
@@ -46,7 +44,6 @@ struct connection *tracked(struct connections *all, const struct connection_star
 static void set_field(uint8_t *info, const char *name, uint64_t number)
 {
     const struct tcp_info_field *field = tcp_info_find(name);
-
     cr_assert_not_null(field, "%s", name);
     if (field->bits)
         info[field->offset] |= (uint8_t)(number << field->shift);
@@ -57,7 +54,6 @@ static void set_field(uint8_t *info, const char *name, uint64_t number)
 static struct connection_reading reading(uint8_t info[INFO_LENGTH], uint64_t when, va_list fields)
 {
     const char *name;
-
     memset(info, 0, INFO_LENGTH);
     set_field(info, "segs_out", 1);
     while ((name = va_arg(fields, const char *)) != NULL)
@@ -74,7 +70,6 @@ void tracked_sample(struct connections *all, struct connection *connection, ...)
     uint8_t info[INFO_LENGTH];
     struct connection_reading sample;
     va_list fields;
-
     va_start(fields, connection);
     sample = reading(info, connection->opened + SECOND, fields);
     va_end(fields);
@@ -86,7 +81,6 @@ void tracked_close(struct connections *all, struct connection *connection, ...)
     uint8_t info[INFO_LENGTH];
     struct connection_reading sample;
     va_list fields;
-
     va_start(fields, connection);
     sample = reading(info, connection->opened + 2 * SECOND, fields);
     va_end(fields);

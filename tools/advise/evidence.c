@@ -12,7 +12,6 @@
 static bool is_held_back(const struct advise_sample *sample)
 {
     uint64_t wanted = (uint64_t)sample->unacked * sample->mss + sample->not_sent;
-
     return sample->not_sent > 0 && sample->not_sent < sample->mss && sample->unacked > 0 &&
            sample->unacked < sample->window &&
            (sample->peer_space == 0 || wanted <= sample->peer_space);
@@ -23,7 +22,6 @@ static bool is_held_back(const struct advise_sample *sample)
 static bool is_filled(const struct advise_sample *sample)
 {
     uint64_t flying = (uint64_t)sample->unacked * sample->mss;
-
     return sample->send_memory >= sample->send_buffer / 3 * 2 && sample->unacked > 0 &&
            sample->unacked < sample->window && sample->not_sent == 0 &&
            (sample->peer_space == 0 || flying * 10 < (uint64_t)sample->peer_space * 9);
@@ -56,7 +54,6 @@ static void add_connection(struct advise_evidence *evidence, const struct advise
                            bool first)
 {
     bool active = sample->unacked > 0 || sample->not_sent > 0, filled = is_filled(sample);
-
     evidence->active += active;
     evidence->unread += sample->receive_queue > 0;
     evidence->crammed +=
@@ -77,7 +74,6 @@ static void add_connection(struct advise_evidence *evidence, const struct advise
 void evidence_add(struct advise_evidence *evidence, const struct advise_sample *sample, bool born)
 {
     bool first = evidence->samples == 0;
-
     if (first && !born) {
         evidence->latest = sample->counters;
         evidence->latest_drops = sample->drops;
@@ -115,7 +111,6 @@ void evidence_finish(struct advise_evidence *evidence, const struct advise_count
 void evidence_merge(struct advise_evidence *into, const struct advise_evidence *other)
 {
     static const struct advise_counters nothing;
-
     if (into->samples == 0 || other->first < into->first)
         into->first = other->first;
     if (other->last > into->last)
@@ -149,7 +144,6 @@ void evidence_merge(struct advise_evidence *into, const struct advise_evidence *
 int evidence_connected(const struct advise_sample *sample)
 {
     uint64_t data = sample->counters.sent - sample->counters.resent;
-
     if (!sample->has_info || sample->state != STATE_ESTABLISHED || sample->unacked != 0 ||
         sample->not_sent != 0 || sample->send_queue != 0)
         return -1;

@@ -29,7 +29,6 @@ static char *make_key(const struct advise_subject *subject, uint16_t port)
 {
     const char *script = subject->process->script;
     char *key;
-
     if (asprintf(&key, "%s/%s/%u/%u", subject->process->program, script != NULL ? script : "",
                  subject->role, port) < 0)
         return NULL;
@@ -42,7 +41,6 @@ static struct advise_group *find_group(struct advise_groups *groups,
     uint16_t port = port_of(subject);
     char *key = make_key(subject, port);
     struct advise_group *group = NULL;
-
     if (key == NULL)
         return NULL;
     HASH_FIND(handle, groups->by_key, key, strlen(key), group);
@@ -68,7 +66,6 @@ static struct advise_group *find_group(struct advise_groups *groups,
 static unsigned common_bits(const uint8_t *a, const uint8_t *b, unsigned most)
 {
     unsigned bits = 0;
-
     while (bits < most && ((a[bits / 8] ^ b[bits / 8]) >> (7 - bits % 8) & 1) == 0)
         bits++;
     return bits;
@@ -79,7 +76,6 @@ static void note_name(struct advise_cell *cell, enum advise_verdict_id verdict,
 {
     bool sending = verdict == VERDICT_send_buffer;
     double seconds = own->last - own->first;
-
     cell->sockets++;
     if (figure > cell->figure)
         cell->figure = figure;
@@ -104,12 +100,10 @@ static bool ask_all(struct advise_groups *groups, struct advise_group *group,
                     const struct advise_view *view, uint32_t sockets)
 {
     bool any = false;
-
     for (unsigned id = 0; id < VERDICT_COUNT; id++) {
         double figure = 0, lacking = 0;
         enum verdict_answer answer =
             (groups->untold >> id & 1) != 0 ? VERDICT_NO : verdict_ask(id, view, &figure, &lacking);
-
         if (answer == VERDICT_YES) {
             note_name(&group->cells[id], id, view->own, figure);
             group->cells[id].sockets += sockets - 1;
@@ -126,7 +120,6 @@ int groups_add(struct advise_groups *groups, const struct advise_subject *subjec
 {
     struct advise_group *group = find_group(groups, subject);
     double lacking = groups->lacking;
-
     if (group == NULL)
         return -1;
     group->sockets++;
@@ -144,11 +137,9 @@ int groups_add(struct advise_groups *groups, const struct advise_subject *subjec
 void groups_finish(struct advise_groups *groups, double idle_least)
 {
     struct advise_group *group, *next;
-
     HASH_ITER(handle, groups->by_key, group, next)
     {
         const struct advise_view view = {.own = &group->short_lived, .idle_least = idle_least};
-
         /* How long one lasted says nothing of many. */
         group->short_lived.state = 0;
         /* cppcheck-suppress uninitvar ; HASH_ITER sets it */
@@ -160,7 +151,6 @@ void groups_finish(struct advise_groups *groups, double idle_least)
 void groups_free(struct advise_groups *groups)
 {
     struct advise_group *group, *next;
-
     HASH_ITER(handle, groups->by_key, group, next)
     {
         HASH_DELETE(handle, groups->by_key, group); /* NOLINT(clang-analyzer-unix.Malloc) */
@@ -179,7 +169,6 @@ static void make_id(struct advise_finding *finding)
     const char *const parts[] = {process->program, process->script != NULL ? process->script : "",
                                  advise_verdicts[finding->verdict].name, scope};
     uint32_t hash = 2166136261u;
-
     snprintf(scope, sizeof scope, "%u:%u", finding->group->role, finding->port);
     for (size_t i = 0; i < sizeof parts / sizeof *parts; i++)
         for (const char *at = parts[i];; at++) {
@@ -195,7 +184,6 @@ static void make_id(struct advise_finding *finding)
 static bool is_alike(const struct advise_group *a, const struct advise_group *b)
 {
     const char *script = a->process->script, *other = b->process->script;
-
     return a->role == b->role && strcmp(a->process->program, b->process->program) == 0 &&
            strcmp(script != NULL ? script : "", other != NULL ? other : "") == 0;
 }
@@ -205,7 +193,6 @@ static int by_program_and_verdict(const void *left, const void *right)
     const struct advise_finding *a = left, *b = right;
     const char *script = a->group->process->script, *other = b->group->process->script;
     int order = strcmp(a->group->process->program, b->group->process->program);
-
     if (order == 0)
         order = strcmp(script != NULL ? script : "", other != NULL ? other : "");
     if (order == 0 && a->verdict != b->verdict)
@@ -237,7 +224,6 @@ static void add_cell(struct advise_cell *to, const struct advise_cell *from)
 static size_t gather_groups(struct advise_finding *findings, size_t count)
 {
     size_t kept = 0;
-
     for (size_t i = 0, run; i < count; i += run) {
         for (run = 1; i + run < count && findings[i].verdict == findings[i + run].verdict &&
                       is_alike(findings[i].group, findings[i + run].group);)
@@ -263,7 +249,6 @@ static size_t gather_groups(struct advise_finding *findings, size_t count)
 static size_t list_cells(const struct advise_group *group, struct advise_finding *findings)
 {
     size_t count = 0;
-
     for (unsigned id = 0; id < VERDICT_COUNT; id++)
         if (group->cells[id].sockets > 0)
             findings[count++] = (struct advise_finding){.verdict = id,
@@ -279,7 +264,6 @@ struct advise_finding *groups_findings(const struct advise_groups *groups, size_
     size_t room = HASH_CNT(handle, groups->by_key) * VERDICT_COUNT;
     struct advise_finding *findings = room != 0 ? calloc(room, sizeof *findings) : NULL;
     struct advise_group *group, *next;
-
     *count = 0;
     errno = room != 0 ? ENOMEM : 0;
     if (findings == NULL)

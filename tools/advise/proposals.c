@@ -103,7 +103,6 @@ PROPOSAL(stuck)
 PROPOSAL(accept_overflow)
 {
     uint32_t backlog = 4 * finding->cell.queue_limit;
-
     if (finding->cell.queue_limit >= sysctls->somaxconn) {
         REASON("the backlog is as large as sysctl net.core.somaxconn, %u, allows: raise that first",
                sysctls->somaxconn);
@@ -120,7 +119,6 @@ PROPOSAL(udp_drops)
 {
     uint32_t now = finding->cell.receive_buffer;
     uint32_t wanted = now < sysctls->rmem_max / 2 ? 2 * now : sysctls->rmem_max;
-
     if (now / 2 >= sysctls->rmem_max) {
         REASON("the buffer is as large as sysctl net.core.rmem_max, %u, allows: raise that first",
                sysctls->rmem_max);
@@ -143,11 +141,9 @@ bool proposals_glob(const char *name, bool cut, char *glob, size_t size)
 {
     size_t used = 0, plain = 0;
     const char *at = name;
-
     for (; *at != '\0' && used + 2 < size; at++) {
         bool is_word = isascii((unsigned char)*at) && isalnum((unsigned char)*at);
         bool is_plain = is_word || strchr("._+-", *at) != NULL;
-
         plain += is_word;
         if (is_plain)
             glob[used++] = *at;
@@ -163,7 +159,6 @@ bool proposals_glob(const char *name, bool cut, char *glob, size_t size)
 static bool write_program(const struct advise_process *process, char *text, size_t size)
 {
     char program[80], script[80];
-
     if (!proposals_glob(process->program, process->cut, program, sizeof program))
         return false;
     if (process->script == NULL) {
@@ -185,7 +180,6 @@ static void write_remote(const struct advise_group *group, char *text, size_t si
     unsigned whole = v4 ? 32 : 128, network = v4 ? 24 : 64;
     char address[FLOW_ADDRESS_SIZE];
     uint8_t prefix[16];
-
     text[0] = '\0';
     if (bits < network || (v4 && group->remote_bits < 96))
         return;
@@ -207,7 +201,6 @@ static void write_criteria(const struct advise_finding *finding, bool ignoring, 
     const struct advise_group *group = finding->group;
     bool connects = group->role == ROLE_CONNECT;
     char remote[FLOW_ADDRESS_SIZE + 32] = "", port[48] = "";
-
     if (connects && !ignoring && !finding->scattered)
         write_remote(group, remote, sizeof remote);
     if (finding->port != 0 && !(connects && ignoring))
@@ -223,7 +216,6 @@ static void note_complaint(void *context, enum severity severity, struct locatio
                            const char *message)
 {
     struct advise_proposal *proposal = context;
-
     (void)at;
     if (severity == SEVERITY_ERROR)
         snprintf(proposal->reason, sizeof proposal->reason,
@@ -239,7 +231,6 @@ static bool is_clean(struct advise_proposal *proposal)
     const struct check_context context = {.privileged = false};
     char text[PROPOSAL_SIZE + 32];
     struct ruleset *ruleset;
-
     snprintf(text, sizeof text, "rules = (\n%s\n);\n", proposal->rule);
     ruleset = ruleset_read_text(text, "advice", &diagnostics);
     if (ruleset != NULL && diagnostics.errors == 0)
@@ -255,7 +246,6 @@ void proposals_make(const struct advise_finding *finding, const struct advise_sy
 {
     char settings[SETTINGS_SIZE] = "", program[256], criteria[256];
     struct proposal_text text = {.settings = settings};
-
     *proposal = (struct advise_proposal){{0}, {0}};
     text.reason = proposal->reason;
     writers[finding->verdict](finding, sysctls, &text);

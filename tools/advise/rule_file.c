@@ -15,7 +15,6 @@ int advice_prepare(const struct advise_finding *finding, const struct advise_sys
 {
     const struct advise_process *process = finding->group->process;
     char *name;
-
     advice->finding = *finding;
     proposals_make(finding, sysctls, &advice->proposal);
     verdict_figure_text(finding->verdict, finding->cell.figure, advice->figure,
@@ -36,7 +35,6 @@ void advice_scope(const struct advise_finding *finding, char *text, size_t size)
                        : role == ROLE_ACCEPT ? "connections accepted at"
                        : role == ROLE_LISTEN ? "listener at"
                                              : "datagram socket at";
-
     if (finding->port != 0)
         snprintf(text, size, "%s port %u", what, finding->port);
     else
@@ -48,7 +46,6 @@ static void write_advice(FILE *to, const struct advise_advice *advice)
     const struct advise_finding *finding = &advice->finding;
     const struct advise_verdict *verdict = &advise_verdicts[finding->verdict];
     char scope[64];
-
     advice_scope(finding, scope, sizeof scope);
     fprintf(to, "# %s\n#   program:  %s, %s (told as the %s)\n#   reason:   %s\n", finding->id,
             advice->who, scope, verdict_side_name(verdict->side), advice->figure);
@@ -63,7 +60,6 @@ static void write_advice(FILE *to, const struct advise_advice *advice)
 static void write_rules(FILE *to, const struct advise_advice *advice, size_t count)
 {
     size_t rules = 0, written = 0;
-
     for (size_t i = 0; i < count; i++)
         rules += advice[i].proposal.rule[0] != '\0';
     for (size_t i = 0; i < count; i++) {
@@ -88,7 +84,6 @@ char *rule_file_text(const struct advise_advice *advice, size_t count,
     char *text = NULL;
     size_t size;
     FILE *to = open_memstream(&text, &size);
-
     if (to == NULL)
         return NULL;
     fprintf(to,

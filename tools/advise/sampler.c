@@ -73,7 +73,6 @@ struct advise_sampler {
 static double clock_seconds(clockid_t clock)
 {
     struct timespec now;
-
     clock_gettime(clock, &now);
     return (double)now.tv_sec + (double)now.tv_nsec / 1e9;
 }
@@ -84,7 +83,6 @@ static uint64_t info_field(const struct tcp_info_bytes *info, enum tcp_info_id i
 {
     uint64_t number = 0;
     size_t count;
-
     tcp_info_get(&tcp_info_table(&count)[id], info, &number);
     return number;
 }
@@ -144,7 +142,6 @@ static struct advise_sample make_sample(const struct advise_sampler *sampler,
                                    .send_queue = answer->send_queue,
                                    .drops = answer->drops};
     struct tcp_info_bytes info;
-
     if (answer->memory != NULL) {
         sample.receive_memory = answer->memory[SK_MEMINFO_RMEM_ALLOC];
         sample.receive_buffer = answer->memory[SK_MEMINFO_RCVBUF];
@@ -174,7 +171,6 @@ static struct advise_socket *other_end(const struct advise_sampler *sampler,
     struct flow other =
         flow_between(flow->remote, flow->remote_port, flow->local, flow->local_port, 0);
     struct advise_socket *found = NULL;
-
     if (flow->remote_port != 0)
         HASH_FIND(by_flow, sampler->by_flow, &other, FLOW_KEY_SIZE, found);
     return found;
@@ -183,7 +179,6 @@ static struct advise_socket *other_end(const struct advise_sampler *sampler,
 static void forget_socket(struct advise_sampler *sampler, struct advise_socket *socket)
 {
     struct advise_socket *by_flow = NULL;
-
     HASH_DELETE(by_cookie, sampler->by_cookie, socket); /* NOLINT(clang-analyzer-unix.Malloc) */
     HASH_FIND(by_flow, sampler->by_flow, &socket->flow, FLOW_KEY_SIZE, by_flow);
     if (by_flow == socket)
@@ -196,7 +191,6 @@ static struct advise_socket *remember_socket(struct advise_sampler *sampler,
                                              struct advise_process *process)
 {
     struct advise_socket *socket, *same = NULL;
-
     if (HASH_CNT(by_cookie, sampler->by_cookie) >= SOCKETS_MOST) {
         sampler->watch->progress.crowded++;
         return NULL;
@@ -236,7 +230,6 @@ static struct advise_view view_of(const struct advise_sampler *sampler,
                                   const struct advise_socket *socket)
 {
     const struct advise_socket *peer = other_end(sampler, &socket->flow);
-
     return (struct advise_view){.own = &socket->evidence,
                                 .peer = peer != NULL ? &peer->evidence : NULL,
                                 .peer_is_told = peer != NULL && peer->process != NULL,
@@ -252,7 +245,6 @@ static void judge_socket(struct advise_sampler *sampler, const struct advise_soc
                                            .role = role_of(socket),
                                            .ended = ended,
                                            .view = view_of(sampler, socket)};
-
     if (socket->process != NULL && socket->evidence.samples > 0 &&
         groups_add(&sampler->watch->groups, &subject) != 0)
         sampler->failed = true;
@@ -264,7 +256,6 @@ static void note_listener(struct advise_network *network, const struct sock_diag
                           struct advise_process *process)
 {
     uint16_t port = answer->target.flow.local_port;
-
     network->listening[port / 8] |= (uint8_t)(1u << port % 8);
     if (process != NULL)
         network->listeners[port] = process;
@@ -275,7 +266,6 @@ static void take_found(struct advise_sampler *sampler, const struct sock_diag_an
     struct advise_process *process;
     struct advise_socket *socket = NULL;
     struct advise_sample sample;
-
     HASH_FIND(by_cookie, sampler->by_cookie, &answer->target.cookie, sizeof answer->target.cookie,
               socket);
     process = socket != NULL && socket->process != NULL
@@ -313,7 +303,6 @@ static void take_unseen(struct advise_sampler *sampler, const struct advise_netw
                                      .role = ROLE_ACCEPT,
                                      .ended = true,
                                      .view = {.own = &evidence}};
-
     if (process == NULL || info->length == 0)
         return;
     take_info(info, &sample);
@@ -328,7 +317,6 @@ static void take_destroyed(struct advise_sampler *sampler, struct advise_network
     struct advise_socket *socket = NULL;
     struct advise_counters counters;
     struct tcp_info_bytes info;
-
     copy_info(answer, &info);
     HASH_FIND(by_cookie, sampler->by_cookie, &answer->target.cookie, sizeof answer->target.cookie,
               socket);
@@ -348,7 +336,6 @@ static void take_destroyed(struct advise_sampler *sampler, struct advise_network
 static void take_answer(void *context, const struct sock_diag_answer *answer)
 {
     struct advise_network *network = context;
-
     if (answer->event == SOCK_DIAG_DESTROYED)
         take_destroyed(network->sampler, network, answer);
     else if (answer->event == SOCK_DIAG_FOUND)
@@ -362,7 +349,6 @@ static bool dump_sockets(struct advise_network *network, uint8_t family, uint16_
 {
     struct sock_diag *diag = network->diag;
     struct pollfd ready = {.fd = sock_diag_fd(diag), .events = POLLIN};
-
     network->sampler->kind = protocol == IPPROTO_UDP ? ADVISE_DATAGRAM : ADVISE_CONNECTION;
     if (sock_diag_dump(diag, family, protocol, protocol == IPPROTO_UDP ? ~0u : TCP_STATES) != 0)
         return errno == EAGAIN || errno == ENOBUFS;
@@ -376,7 +362,6 @@ static bool dump_sockets(struct advise_network *network, uint8_t family, uint16_
 static void drop_unseen(struct advise_sampler *sampler)
 {
     struct advise_socket *socket, *next;
-
     HASH_ITER(by_cookie, sampler->by_cookie, socket, next)
     {
         /* cppcheck-suppress uninitvar ; HASH_ITER sets it */
@@ -390,7 +375,6 @@ static void drop_unseen(struct advise_sampler *sampler)
 static int look_once(struct advise_sampler *sampler)
 {
     bool alive = true;
-
     sampler->look++;
     sampler->now = clock_seconds(CLOCK_MONOTONIC);
     for (struct advise_network *network = sampler->networks; network != NULL;
@@ -421,7 +405,6 @@ static struct sock_diag *open_diag(struct advise_network *network, pid_t pid)
     struct socket_owner owner;
     const struct default_socket *reference;
     int fd = -1;
-
     if (socket_owner_open(pid, &owner) != 0)
         return NULL;
     reference = default_sockets_get(&sockets, &owner, AF_NETLINK, SOCK_RAW, NETLINK_SOCK_DIAG);
@@ -435,7 +418,6 @@ static struct sock_diag *open_diag(struct advise_network *network, pid_t pid)
 static struct advise_network *find_network(const struct advise_sampler *sampler, uint64_t inode)
 {
     struct advise_network *network = sampler->networks;
-
     while (network != NULL && network->inode != inode)
         network = network->next;
     return network;
@@ -445,13 +427,11 @@ static struct advise_network *find_network(const struct advise_sampler *sampler,
 static int open_networks(struct advise_sampler *sampler)
 {
     struct advise_process *process, *next;
-
     sampler->watch->progress.elsewhere = 0;
     HASH_ITER(handle, sampler->watch->watched.by_pid, process, next)
     {
         /* cppcheck-suppress uninitvar ; HASH_ITER sets it */
         struct advise_network *network = find_network(sampler, process->network);
-
         if (network == NULL) {
             network = calloc(1, sizeof *network);
             if (network == NULL)
@@ -472,7 +452,6 @@ static int open_networks(struct advise_sampler *sampler)
 static bool holds_any(const struct advise_view *view)
 {
     double figure, lacking;
-
     for (unsigned id = 0; id < VERDICT_COUNT; id++)
         if (verdict_ask(id, view, &figure, &lacking) == VERDICT_YES)
             return true;
@@ -485,17 +464,14 @@ static int look_again(struct advise_sampler *sampler, const struct advise_proces
     struct advise_look *looks = NULL;
     struct advise_socket *socket, *next;
     size_t count = 0, room = 0;
-
     HASH_ITER(by_cookie, sampler->by_cookie, socket, next)
     {
         /* cppcheck-suppress uninitvar ; HASH_ITER sets it */
         struct advise_view view = view_of(sampler, socket);
-
         if (socket->process != process || !holds_any(&view))
             continue;
         if (count == room) {
             void *larger = reallocarray(looks, room = 2 * room + 16, sizeof *looks);
-
             if (larger == NULL) {
                 free(looks);
                 return -1;
@@ -514,7 +490,6 @@ static int conclude_sampling(struct advise_sampler *sampler)
 {
     struct advise_process *process = sampler->watch->watched.first;
     struct advise_socket *socket, *next;
-
     for (; process != NULL; process = process->next)
         if (!process->ended && look_again(sampler, process) != 0)
             return -1;
@@ -532,7 +507,6 @@ static int conclude_sampling(struct advise_sampler *sampler)
 static void release_sampler(struct advise_sampler *sampler)
 {
     struct advise_socket *socket, *next;
-
     HASH_ITER(by_cookie, sampler->by_cookie, socket, next)
     {
         /* cppcheck-suppress uninitvar ; HASH_ITER sets it */
@@ -540,7 +514,6 @@ static void release_sampler(struct advise_sampler *sampler)
     }
     while (sampler->networks != NULL) {
         struct advise_network *network = sampler->networks;
-
         sampler->networks = network->next;
         sock_diag_close(network->diag);
         free(network);
@@ -551,7 +524,6 @@ static void release_sampler(struct advise_sampler *sampler)
 static double scan_processes(struct advise_sampler *sampler)
 {
     double before = clock_seconds(CLOCK_PROCESS_CPUTIME_ID);
-
     if (watched_scan(&sampler->watch->watched) != 0 || open_networks(sampler) != 0)
         return -1;
     return clock_seconds(CLOCK_PROCESS_CPUTIME_ID) - before;
@@ -560,7 +532,6 @@ static double scan_processes(struct advise_sampler *sampler)
 static void wait_until(double when, const volatile int *interrupted)
 {
     struct timespec at = {.tv_sec = (time_t)when, .tv_nsec = (long)((when - floor(when)) * 1e9)};
-
     while (!*interrupted && clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &at, NULL) == EINTR)
         continue;
 }
@@ -569,7 +540,6 @@ static void print_progress(struct advise_sampler *sampler, double start)
 {
     struct advise_watch *watch = sampler->watch;
     struct advise_progress *progress = &watch->progress;
-
     progress->looks = sampler->look;
     progress->elapsed = clock_seconds(CLOCK_MONOTONIC) - start;
     progress->interval = progress->elapsed / sampler->look;
@@ -584,10 +554,8 @@ static int watch_on(struct advise_sampler *sampler)
 {
     struct advise_watch *watch = sampler->watch;
     double start = clock_seconds(CLOCK_MONOTONIC), now = start, next_scan = start;
-
     while (now < start + watch->seconds && !*watch->interrupted) {
         double cost = 0, spent, pause;
-
         if (now >= next_scan) {
             cost = scan_processes(sampler);
             next_scan = now + fmax(SCAN_INTERVAL, cost / SCAN_SHARE);
@@ -607,7 +575,6 @@ int sampler_run(struct advise_watch *watch)
 {
     struct advise_sampler sampler = {.watch = watch};
     int result = watch_on(&sampler);
-
     if (result == 0)
         result = conclude_sampling(&sampler);
     release_sampler(&sampler);

@@ -23,7 +23,6 @@ static int by_inode(const void *left, const void *right)
 {
     uint64_t a = ((const struct advise_look *)left)->inode;
     uint64_t b = ((const struct advise_look *)right)->inode;
-
     return (a > b) - (a < b);
 }
 
@@ -31,14 +30,12 @@ static int ask_option(int fd, int level, int name)
 {
     int value = 0;
     socklen_t length = sizeof value;
-
     return getsockopt(fd, level, name, &value, &length) == 0 ? value : 0;
 }
 
 static void ask_socket(int fd, struct advise_options *options)
 {
     int locks = ask_option(fd, SOL_SOCKET, SO_BUF_LOCK);
-
     *options = (struct advise_options){
         .known = true,
         .nodelay = ask_option(fd, IPPROTO_TCP, TCP_NODELAY) != 0,
@@ -58,7 +55,6 @@ static void look_at(const struct socket_owner *owner, const struct open_sockets 
         struct advise_look *look;
         struct advise_options options;
         int fd;
-
         descriptors = descriptors_of_one(open, i);
         look = bsearch(&wanted, looks, count, sizeof *looks, by_inode);
         if (look == NULL)
@@ -76,7 +72,6 @@ void second_look(pid_t pid, struct advise_look *looks, size_t count)
 {
     struct socket_owner owner;
     struct open_sockets open;
-
     if (count == 0 || socket_owner_open(pid, &owner) != 0)
         return;
     qsort(looks, count, sizeof *looks, by_inode);

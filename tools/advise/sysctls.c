@@ -14,7 +14,6 @@ static uint32_t last_number(const char *path)
     char line[128] = "";
     FILE *file = fopen(path, "re");
     const char *last;
-
     if (file == NULL)
         return 0;
     if (fgets(line, sizeof line, file) == NULL)

@@ -44,7 +44,6 @@ static bool is_open(const struct advise_evidence *evidence)
 static bool sends_bulk(const struct advise_evidence *evidence)
 {
     const struct advise_counters *counters = &evidence->counters;
-
     return counters->segments > 0 &&
            share_of((double)counters->sent, (double)counters->segments) >= evidence->now.mss / 2.0;
 }
@@ -64,7 +63,6 @@ static double verdict_figure_nagle(const struct advise_view *view)
 static bool verdict_holds_nagle(const struct advise_view *view)
 {
     const struct advise_evidence *own = view->own;
-
     return !own->options.nodelay && !own->options.cork && own->stalls >= NAGLE_STALLS &&
            verdict_figure_nagle(view) >= NAGLE_SHARE && own->counters.received > 0 &&
            !sends_bulk(own);
@@ -76,7 +74,6 @@ static bool verdict_holds_nagle(const struct advise_view *view)
 static bool is_window_limited(const struct advise_evidence *sender)
 {
     double busy = (double)sender->counters.busy;
-
     return busy >= WINDOW_BUSY * 1e6 && sends_bulk(sender) &&
            share_of((double)sender->counters.limited, busy) >= WINDOW_SHARE;
 }
@@ -105,7 +102,6 @@ static double verdict_figure_slow_reader(const struct advise_view *view)
 static bool verdict_holds_slow_reader(const struct advise_view *view)
 {
     const struct advise_evidence *own = view->own;
-
     return is_open(own) && verdict_figure_slow_reader(view) >= SLOW_SHARE &&
            share_of(own->crammed, own->samples) >= CRAMMED_SHARE &&
            (view->peer == NULL || window_share(view->peer) >= WINDOW_SHARE);
@@ -129,7 +125,6 @@ static bool verdict_holds_peer_window(const struct advise_view *view)
 static bool may_grow(const struct advise_view *view)
 {
     const struct advise_evidence *own = view->own;
-
     return own->options.known && !own->options.send_locked &&
            own->now.send_buffer < view->send_most;
 }
@@ -142,7 +137,6 @@ static double verdict_figure_send_buffer(const struct advise_view *view)
 static bool verdict_holds_send_buffer(const struct advise_view *view)
 {
     const struct advise_evidence *own = view->own;
-
     return has_path(own) && sends_bulk(own) && !may_grow(view) && own->active >= own->samples / 2 &&
            verdict_figure_send_buffer(view) >= FILLED_SHARE &&
            share_of(own->full, own->filled) >= FULL_SHARE && window_share(own) < WINDOW_SHARE;
@@ -158,7 +152,6 @@ static double resent_share(const struct advise_view *view)
 static bool loses_packets(const struct advise_view *view)
 {
     const struct advise_evidence *own = view->own;
-
     return has_path(own) && resent_share(view) >= LOSS_SHARE &&
            own->counters.resent >= (uint64_t)LOSS_SEGMENTS * own->now.mss;
 }
@@ -167,7 +160,6 @@ static bool loses_packets(const struct advise_view *view)
 static bool loses_little(const struct advise_view *view)
 {
     const struct advise_evidence *own = view->own;
-
     return has_path(own) && resent_share(view) >= LOSS_SHARE &&
            own->counters.resent < (uint64_t)LOSS_SEGMENTS * own->now.mss;
 }
@@ -197,14 +189,12 @@ static bool verdict_holds_loss_with_queue(const struct advise_view *view)
 static double verdict_figure_dead_man(const struct advise_view *view)
 {
     const struct advise_sample *now = &view->own->now;
-
     return (now->since_sent < now->since_received ? now->since_sent : now->since_received) / 1e3;
 }
 
 static bool is_unguarded(const struct advise_view *view)
 {
     const struct advise_evidence *own = view->own;
-
     return own->state == STATE_ESTABLISHED && own->kept_alive == 0 && own->active == 0 &&
            !own->options.keepalive && own->now.has_info;
 }
@@ -220,14 +210,12 @@ static double verdict_figure_stuck(const struct advise_view *view)
 {
     const struct advise_sample *now = &view->own->now;
     double waited = now->rto / 1e6 * (1 - 1.0 / (double)(1ull << (now->backoff & 31)));
-
     return waited < now->since_acked / 1e3 ? waited : now->since_acked / 1e3;
 }
 
 static bool is_unanswered(const struct advise_view *view)
 {
     const struct advise_sample *now = &view->own->now;
-
     return is_open(view->own) && now->unacked > 0 && now->backoff >= STUCK_BACKOFF &&
            view->own->options.user_timeout == 0;
 }
@@ -247,7 +235,6 @@ static double verdict_figure_accept_overflow(const struct advise_view *view)
 static bool verdict_holds_accept_overflow(const struct advise_view *view)
 {
     const struct advise_evidence *own = view->own;
-
     return own->drops >= UNEXPLAINED || (own->drops > 0 && own->queue_filled > 0);
 }
 
@@ -259,7 +246,6 @@ static double verdict_figure_udp_drops(const struct advise_view *view)
 static bool verdict_holds_udp_drops(const struct advise_view *view)
 {
     const struct advise_evidence *own = view->own;
-
     return own->drops >= UNEXPLAINED ||
            (own->drops > 0 && own->receive_most >= own->now.receive_buffer / 2);
 }
@@ -278,7 +264,6 @@ const char *verdict_side_name(enum advise_side side)
 {
     static const char *const names[] = {
         [ADVISE_SENDER] = "sender", [ADVISE_RECEIVER] = "receiver", [ADVISE_OWNER] = "owner"};
-
     return names[side];
 }
 
@@ -286,7 +271,6 @@ const char *verdict_side_name(enum advise_side side)
 static double time_lacking(enum advise_verdict_id id, const struct advise_view *view)
 {
     const struct advise_evidence *own = view->own;
-
     if (id == VERDICT_dead_man && is_unguarded(view) &&
         verdict_figure_dead_man(view) >= own->last - own->first)
         return view->idle_least - verdict_figure_dead_man(view);
@@ -303,7 +287,6 @@ enum verdict_answer verdict_ask(enum advise_verdict_id id, const struct advise_v
 {
     const struct advise_verdict *verdict = &advise_verdicts[id];
     const struct advise_evidence *own = view->own;
-
     if (own->samples == 0 || own->kind != verdict->kind)
         return VERDICT_NO;
     *lacking = time_lacking(id, view);
@@ -325,7 +308,6 @@ void verdict_figure_text(enum advise_verdict_id id, double figure, char *text, s
     const struct advise_verdict *verdict = &advise_verdicts[id];
     const char *at = strstr(verdict->figure, mark);
     char number[HUMAN_SIZE];
-
     if (verdict->unit == ADVISE_SHARE)
         human_percent(figure, number);
     else if (verdict->unit == ADVISE_SECONDS)

@@ -19,7 +19,6 @@
 static const char *base_name(const char *path)
 {
     const char *slash = strrchr(path, '/');
-
     return slash != NULL ? slash + 1 : path;
 }
 
@@ -30,7 +29,6 @@ static bool is_interpreter(const char *program)
     static const char *const names[] = {"python*", "perl*",  "ruby*",   "node",  "nodejs", "php*",
                                         "java",    "bash",   "sh",      "dash",  "ksh*",   "zsh*",
                                         "lua*",    "tclsh*", "Rscript", "guile*"};
-
     for (size_t i = 0; i < sizeof names / sizeof *names; i++)
         if (glob_match(names[i], program))
             return true;
@@ -54,7 +52,6 @@ static bool is_selected(const struct advise_selection *selection, const struct p
 {
     const char *argv0 = process->argv[0] != NULL ? process->argv[0] : process->name;
     const char *exe = process->exe != NULL ? process->exe : process->name;
-
     if (selection->glob == NULL || !process_is_program(process))
         return selection->all && process_is_program(process);
     if (strchr(selection->glob, '/') != NULL)
@@ -70,7 +67,6 @@ static int describe_process(struct advise_process *into, const struct process *p
     const char *script = watched_script(program, process->argv);
     char path[64];
     struct stat status;
-
     into->program = strdup(program);
     into->script = script != NULL ? strdup(script) : NULL;
     into->cut = process->exe == NULL && strlen(program) >= COMM_LENGTH;
@@ -90,7 +86,6 @@ static pid_t parent_of(pid_t pid)
     const char *end;
     size_t got;
     int parent = 0;
-
     snprintf(path, sizeof path, "/proc/%d/stat", pid);
     file = fopen(path, "re");
     if (file == NULL)
@@ -117,7 +112,6 @@ static bool is_descendant_of_any(const struct advise_watched *watched, pid_t pid
 {
     for (unsigned depth = 0; pid > 1 && depth < 32; depth++) {
         struct advise_process *known = NULL;
-
         if (is_named(&watched->selection, pid))
             return true;
         HASH_FIND(handle, watched->by_pid, &pid, sizeof pid, known);
@@ -131,7 +125,6 @@ static bool is_descendant_of_any(const struct advise_watched *watched, pid_t pid
 static int adopt_process(struct advise_watched *watched, const struct process *process)
 {
     struct advise_process *one = calloc(1, sizeof *one);
-
     if (one == NULL || describe_process(one, process) != 0) {
         if (one != NULL)
             free(one->program);
@@ -153,7 +146,6 @@ static int consider_process(struct advise_watched *watched, pid_t pid)
     struct process process;
     int result = 0;
     bool by_pid = watched->selection.count > 0;
-
     HASH_FIND(handle, watched->by_pid, &pid, sizeof pid, known);
     if (known != NULL) {
         known->seen = true;
@@ -175,7 +167,6 @@ static int note_inode(struct advise_watched *watched, uint64_t inode,
                       struct advise_process *process)
 {
     struct advise_inode *known;
-
     HASH_FIND(handle, watched->by_inode, &inode, sizeof inode, known);
     if (known == NULL) {
         known = calloc(1, sizeof *known);
@@ -195,7 +186,6 @@ static int read_descriptors(struct advise_watched *watched, struct advise_proces
 {
     struct open_sockets open;
     int result = open_sockets_read(process->pid, &open);
-
     process->refused = result != 0 ? errno : 0;
     result = result != 0 && errno == ENOMEM ? -1 : 0;
     for (size_t i = 0; result == 0 && i < open.count; i++)
@@ -209,7 +199,6 @@ static void sweep_ended(struct advise_watched *watched)
 {
     struct advise_process *process, *next_process;
     struct advise_inode *inode, *next_inode;
-
     HASH_ITER(handle, watched->by_inode, inode, next_inode)
     {
         /* cppcheck-suppress uninitvar ; HASH_ITER sets it */
@@ -234,7 +223,6 @@ int watched_scan(struct advise_watched *watched)
     size_t count;
     pid_t *pids = all_processes(&count);
     int result = 0;
-
     if (pids == NULL)
         return -1;
     watched->scans++;
@@ -255,7 +243,6 @@ int watched_scan(struct advise_watched *watched)
 struct advise_process *watched_owner(const struct advise_watched *watched, uint64_t inode)
 {
     struct advise_inode *known = NULL;
-
     if (inode != 0)
         HASH_FIND(handle, watched->by_inode, &inode, sizeof inode, known);
     return known != NULL ? known->process : NULL;
@@ -270,7 +257,6 @@ void watched_free(struct advise_watched *watched)
 {
     struct advise_process *process = watched->first, *next_process;
     struct advise_inode *inode, *next_inode;
-
     HASH_ITER(handle, watched->by_inode, inode, next_inode)
     {
         HASH_DELETE(handle, watched->by_inode, inode); /* NOLINT(clang-analyzer-unix.Malloc) */

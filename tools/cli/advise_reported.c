@@ -59,7 +59,6 @@ static bool read_script(struct advise_process *into)
 {
     struct process process;
     bool same = false;
-
     if (process_read(into->pid, &process) == 0) {
         same = strcmp(process_program_name(&process), into->program) == 0;
         const char *script = same ? watched_script(into->program, process.argv) : NULL;
@@ -73,7 +72,6 @@ static struct advise_process *find_process(struct advise_watched *watched, const
                                            pid_t pid)
 {
     struct advise_process *process = watched->first;
-
     while (process != NULL && (process->pid != pid || strcmp(process->program, program) != 0))
         process = process->next;
     return process;
@@ -84,7 +82,6 @@ static struct advise_process *enter_process(struct advise_watched *watched, cons
                                             pid_t pid)
 {
     struct advise_process *process = calloc(1, sizeof *process);
-
     if (process == NULL)
         return NULL;
     process->pid = pid;
@@ -155,7 +152,6 @@ static void read_end(const json_t *object, const char *name, uint8_t address[16]
     const json_t *end = json_object_get(object, name);
     const char *text = json_string_value(json_object_get(end, "address"));
     static const uint8_t mapped[12] = {[10] = 0xff, [11] = 0xff};
-
     *port = (uint16_t)json_integer_value(json_object_get(end, "port"));
     if (text == NULL || inet_pton(AF_INET6, text, address) == 1)
         return;
@@ -185,7 +181,6 @@ static void add_reported_connection(struct reported_reading *reading,
         .role = role,
         .ended = !isnan(connection->closed),
         .view = {.own = &evidence, .idle_least = reading->watch->idle_least}};
-
     if (role == 0)
         return;
     read_end(object, "local", flow.local, &flow.local_port);
@@ -203,7 +198,6 @@ static void see_connection(const struct reported *connection, const json_t *obje
     struct advise_watched *watched = &reading->watch->watched;
     const char *program = connection->texts[TEXT_PROGRAM];
     struct advise_process *process;
-
     if (isnan(connection->sampled) ||
         !is_selected(&watched->selection, program, (pid_t)connection->pid))
         return;
@@ -233,7 +227,6 @@ static int read_list(struct reported_reading *reading, bool closed, char error[Q
     struct reported_fetch fetch = {
         .filter.closed = closed, .patience = PATIENCE, .see = see_connection, .context = reading};
     int status = reported_fetch(&fetch, &list);
-
     reported_list_free(&list);
     memcpy(error, fetch.error, QUERY_ERROR_SIZE);
     return status;
@@ -244,7 +237,6 @@ int advise_reported(struct advise_watch *watch, char error[QUERY_ERROR_SIZE])
     struct reported_reading reading = {.watch = watch, .earliest = reported_now()};
     json_t *status = query_json("/v1/status", PATIENCE, error);
     const json_t *interval = json_object_get(status, "interval");
-
     if (status == NULL)
         return -1;
     reading.interval =

@@ -39,7 +39,6 @@ void apply_report_to_helper(const struct apply_run *run, const struct process *p
                                  .sockinfo = description->sockinfo,
                                  .pid = process->pid,
                                  .adopted = true};
-
     if ((record_roles(policy, &run->active) & entry.sockinfo.roles) == 0 ||
         (entry.sockinfo.protocols & (PROTOCOL_TCP | PROTOCOL_MPTCP | PROTOCOL_UDP)) == 0)
         return;

@@ -35,7 +35,6 @@ static void print_option(const struct apply_run *run, const struct reconciled_op
     const struct option *row = action_option(policy, action);
     char before[2 * POLICY_VALUE_MAX + 3] = "unknown", after[sizeof before], reason[160];
     bool failed = option->result == RECONCILE_FAILED;
-
     if (option->before.length)
         format_side(row, &option->before, before, sizeof before);
     if (!failed && option->after.length)
@@ -62,7 +61,6 @@ static bool is_due_at_accept(const struct apply_run *run, const struct policy_ac
     const unsigned phases = PHASE_BIT(PHASE_ACCEPT) | PHASE_BIT(PHASE_ACCEPT_WILDCARD);
     struct sockinfo accepted = *listener;
     struct decision decision;
-
     if (!(action->phases & phases) || !(action->families & accepted.families))
         return false;
     accepted.roles = ROLE_ACCEPT;
@@ -76,11 +74,9 @@ static void each_later(const struct apply_run *run, void (*report)(uint32_t acti
                        void *context)
 {
     const struct policy *policy = run->reconciler.policy;
-
     for (uint32_t i = 0; run->description.listens && i < run->active.count; i++) {
         const struct active alone = {&run->active.rules[i], 1};
         const struct policy_range actions = policy->rules[*alone.rules].actions;
-
         for (uint32_t a = actions.first; a < actions.first + actions.count; a++)
             if (is_due_at_accept(run, &policy->actions[a], &run->description.sockinfo, &alone))
                 report(a, context);
@@ -90,7 +86,6 @@ static void each_later(const struct apply_run *run, void (*report)(uint32_t acti
 static void print_later(uint32_t action, void *context)
 {
     const struct policy *policy = context;
-
     printf("  %-22s  not inherited by connections that it accepts later  (",
            policy_string(policy, policy->options[policy->actions[action].option].name));
     action_print_where(policy, action);
@@ -106,7 +101,6 @@ struct later_list {
 static void json_later(uint32_t action, void *context)
 {
     const struct later_list *later = context;
-
     json_array_append_new(later->list, action_json_where(later->policy, action));
 }
 
@@ -120,10 +114,8 @@ static void print_result(const struct apply_run *run, const struct process *proc
                          const struct open_socket *sockets)
 {
     bool headed = false;
-
     for (uint32_t i = 0; i < run->result->count; i++) {
         const struct reconciled_option *option = &run->result->options[i];
-
         if (!is_reported(run, option))
             continue;
         if (!headed) {
@@ -152,7 +144,6 @@ static json_t *json_option(const struct apply_run *run, const struct reconciled_
     bool failed = option->result == RECONCILE_FAILED;
     json_t *object = action_json_where(policy, option->action);
     char reason[160];
-
     json_object_set_new(object, "result", json_string(result_names[option->result]));
     json_object_set_new(object, "wanted", action_json_value(policy, action));
     json_object_set_new(object, "before", json_side(row, &option->before));
@@ -171,7 +162,6 @@ static json_t *json_result(const struct apply_run *run, const struct process *pr
     json_t *object = json_socket(&run->description, sockets, count);
     json_t *options = json_array();
     struct later_list later = {run->reconciler.policy, json_array()};
-
     for (uint32_t i = 0; i < run->result->count; i++)
         json_array_append_new(options, json_option(run, &run->result->options[i]));
     json_object_set_new(object, "pid", json_integer(process->pid));
@@ -188,7 +178,6 @@ void apply_report_socket(struct apply_run *run, const struct process *process,
     run->counts.sockets++;
     for (uint32_t i = 0; i < run->result->count; i++) {
         enum reconcile_result result = run->result->options[i].result;
-
         run->counts.options[result]++;
         run->failed |= result == RECONCILE_FAILED;
     }
@@ -202,7 +191,6 @@ void apply_report_socket(struct apply_run *run, const struct process *process,
 void apply_report_refused(struct apply_run *run, const struct process *process, int error)
 {
     char reason[256];
-
     refusal_text(process, error, reason, sizeof reason);
     run->failed = true;
     run->counts.refused++;
@@ -218,7 +206,6 @@ void apply_report_round(struct apply_run *run)
 {
     const struct apply_counts *counts = &run->counts;
     bool news = counts->options[RECONCILE_CHANGED] || counts->options[RECONCILE_FAILED];
-
     if (!run->json && (run->round == 1 || news)) {
         printf("%u socket%s of %u process%s: %u option%s %s, %u %s so", counts->sockets,
                plural(counts->sockets), counts->processes, counts->processes == 1 ? "" : "es",

@@ -27,7 +27,6 @@ static bool is_chosen_descriptor(const struct apply_run *run, const struct open_
                                  size_t count)
 {
     bool chosen = run->only_fd < 0;
-
     for (size_t i = 0; i < count; i++)
         chosen |= sockets[i].fd == run->only_fd;
     return chosen;
@@ -39,7 +38,6 @@ static int apply_sockets(struct apply_run *run, const struct process *process)
     struct open_sockets open = {0};
     struct socket_owner owner;
     int result = socket_owner_open(process->pid, &owner), error;
-
     if (result == 0)
         result = open_sockets_read(process->pid, &open);
     for (size_t i = 0, count; result == 0 && i < open.count && !stopped; i += count) {
@@ -59,10 +57,8 @@ static int apply_sockets(struct apply_run *run, const struct process *process)
 static bool is_asked_for(const char *glob, const struct process *process)
 {
     const char *names[] = {process->exe, process->argv[0]};
-
     for (size_t i = 0; i < 2; i++) {
         const char *slash = names[i] && !strchr(glob, '/') ? strrchr(names[i], '/') : NULL;
-
         if (names[i] && glob_match(glob, slash ? slash + 1 : names[i]))
             return true;
     }
@@ -74,7 +70,6 @@ static bool is_chosen(const struct apply_run *run, const struct process *process
 {
     char path[64];
     struct stat status;
-
     if (run->user && process->effective_uid != run->uid)
         return false;
     snprintf(path, sizeof path, "/proc/%d/ns/net", process->thread);
@@ -88,7 +83,6 @@ static void apply_identified(struct apply_run *run, const struct process *proces
 {
     const struct identity identity = process_identity(process);
     struct active *active = &run->active;
-
     *active = (struct active){run->active_rules, 0};
     active->count = active_rules(&run->loaded.policy, &identity, run->active_rules);
     run->counts.processes += active->count != 0;
@@ -103,7 +97,6 @@ static int apply_process(struct apply_run *run, pid_t pid)
 {
     struct process process;
     int result = process_identify(pid, &process);
-
     if (result == 0 && !process_is_program(&process))
         result = -1;
     else if (result == 0 && is_chosen(run, &process)) {
@@ -138,7 +131,6 @@ static size_t apply_round(struct apply_run *run, const pid_t *named, size_t coun
     pid_t *every = named ? NULL : all_processes(&count);
     const pid_t *pids = named ? named : every;
     size_t alive = 0;
-
     run->round++;
     run->counts = (struct apply_counts){.processes = 0};
     run->json_sockets = json_array();
@@ -174,7 +166,6 @@ static void note_signal(int number)
 static void pause_for(double seconds)
 {
     struct timespec pause = {.tv_sec = (time_t)seconds};
-
     pause.tv_nsec = (long)((seconds - floor(seconds)) * 1e9);
     nanosleep(&pause, NULL); /* a signal ends it */
 }
@@ -195,7 +186,6 @@ static pid_t *follow_forks(pid_t *named, size_t *count)
     pid_t *every = all_processes(&every_count);
     pid_t *all = every != NULL ? calloc(every_count + 1, sizeof *all) : NULL;
     bool grown = all != NULL;
-
     for (size_t i = 0; all != NULL && i < *count; i++)
         if (is_listed(named[i], every, every_count))
             all[kept++] = named[i];
@@ -219,7 +209,6 @@ static void run_rounds(struct apply_run *run, pid_t *named, size_t count, double
 {
     const bool follow = named != NULL;
     struct sigaction action = {.sa_handler = note_signal};
-
     if (pause > 0) {
         sigaction(SIGINT, &action, NULL);
         sigaction(SIGTERM, &action, NULL);
@@ -239,7 +228,6 @@ int apply_run_rounds(struct apply_run *run, pid_t *named, size_t count, double p
         .report = print_error, .show = print_place, .context = stderr};
     const struct policy *policy = &run->loaded.policy;
     int status = 0;
-
     if (load_rules(run->rules, NULL, &diagnostics, &run->loaded) != 0) {
         free(named);
         return EXIT_RULES;

@@ -29,7 +29,6 @@ enum { NEEDS_DEFAULTS = 1, NEEDS_REMOTE };
 static int by_inode(const void *left, const void *right)
 {
     const struct seen_socket *a = left, *b = right;
-
     return (a->inode > b->inode) - (a->inode < b->inode);
 }
 
@@ -86,7 +85,6 @@ static int treat_duplicate(struct apply_run *run, const struct socket_owner *own
 {
     struct socket_description *description = &run->description;
     const struct default_socket *reference = NULL;
-
     run->result->count = 0;
     if (describe_socket(fd, description) != 0)
         return -1;
@@ -110,7 +108,6 @@ static int treat_socket(struct apply_run *run, const struct socket_owner *owner,
                         const struct open_socket *sockets, size_t count)
 {
     int fd = socket_duplicate(owner, sockets, count), result;
-
     if (fd < 0)
         return -1;
     result = treat_duplicate(run, owner, fd);
@@ -123,7 +120,6 @@ static int prepare_treatment(struct apply_run *run, const struct socket_owner *o
                              const struct open_socket *sockets, int lacked)
 {
     const struct socket_description *description = &run->description;
-
     if (lacked == NEEDS_REMOTE) {
         if (process_socket_remote(owner->pid, sockets->inode, &run->remote, &run->remote_length) ==
             0)
@@ -143,7 +139,6 @@ int apply_socket(struct apply_run *run, const struct socket_owner *owner,
     struct seen_socket *seen = note_seen(run, sockets->inode);
     const struct socket_description *description = &run->description;
     int result;
-
     if (!seen)
         return 0;
     run->remote_length = 0;

@@ -36,12 +36,10 @@ void undo_note(json_t *undo, const struct policy *policy, const struct process *
                const struct reconciled_socket *changes)
 {
     json_t *options = json_array();
-
     for (uint32_t i = 0; i < changes->count; i++) {
         const struct reconciled_option *change = &changes->options[i];
         const struct policy_option *option =
             &policy->options[policy->actions[change->action].option];
-
         if (change->result == RECONCILE_CHANGED)
             json_array_append_new(
                 options,
@@ -64,7 +62,6 @@ int undo_prepare(const char *path)
     struct stat status;
     json_t *nothing;
     int result;
-
     if (stat(path, &status) == 0 && S_ISREG(status.st_mode) && status.st_size > 0)
         return command_failure("%s: there is such a file already, and what it says could not be "
                                "undone any more; name another one",
@@ -80,7 +77,6 @@ int undo_save(json_t *undo, const char *path)
     json_t *document = json_pack("{s:i, s:O}", "version", VERSION, "sockets", undo);
     char *text = document != NULL ? json_dumps(document, JSON_INDENT(1)) : NULL;
     int result = text != NULL ? write_file(path, text, strlen(text)) : -1;
-
     if (result != 0)
         result = command_failure("%s: %s", path, text != NULL ? strerror(errno) : "out of memory");
     free(text);
@@ -102,7 +98,6 @@ enum undo_result { UNDO_DONE, UNDO_CHANGED_SINCE, UNDO_FAILED };
 static bool read_value(const char *text, struct value *value)
 {
     size_t digits = strspn(text, "0123456789abcdef");
-
     value->length = (uint32_t)(digits / 2);
     if (text[digits] != '\0' || digits % 2 != 0 || digits > sizeof value->bytes * 2)
         return false;
@@ -116,7 +111,6 @@ static bool read_value(const char *text, struct value *value)
 static bool read_undo_option(json_t *object, struct undo_option *option)
 {
     const char *before, *after;
-
     return json_unpack(object, "{s:s, s:i, s:i, s:b, s:s, s:s}", "option", &option->name, "level",
                        &option->level, "number", &option->number, "autotuned", &option->autotuned,
                        "before", &before, "after", &after) == 0 &&
@@ -133,7 +127,6 @@ static enum undo_result undo_option(int fd, const struct undo_option *option)
 {
     struct value now;
     bool unset;
-
     if (!read_option(KERNEL_SOCKET(fd), option->level, option->number, NULL, &now, &unset))
         return UNDO_FAILED;
     if (!is_value(&now, &option->after))
@@ -156,7 +149,6 @@ static int duplicate_saved(const struct socket_owner *owner, const struct open_s
         uint64_t found = 0;
         socklen_t length = sizeof found;
         int fd;
-
         count = descriptors_of_one(open, i);
         if (open->items[i].inode != inode)
             continue;
@@ -194,7 +186,6 @@ static int undo_socket(const struct undo_socket *socket, const struct undo_optio
     struct socket_owner owner;
     struct open_sockets open;
     int fd = -1, error;
-
     if (socket_owner_open(socket->pid, &owner) != 0)
         return -1;
     if (open_sockets_read(socket->pid, &open) == 0) {
@@ -222,7 +213,6 @@ static void print_results(const struct undo_socket *socket, const struct undo_op
         [UNDO_CHANGED_SINCE] = "left: it has been changed since",
         [UNDO_FAILED] = "cannot be set back",
     };
-
     printf("%s[%d] fd %d\n", socket->program, socket->pid, socket->fd);
     for (size_t i = 0; i < count; i++)
         printf("  %-22s  %s\n", options[i].name, texts[results[i]]);
@@ -236,7 +226,6 @@ static int undo_noted(json_t *object)
     enum undo_result results[POLICY_OPTIONS_MAX];
     size_t count;
     int failed = 0;
-
     if (!read_undo_socket(object, &noted) || !json_is_array(noted.options) ||
         json_array_size(noted.options) > POLICY_OPTIONS_MAX)
         return -1;
@@ -261,7 +250,6 @@ int undo_run(const char *path)
     json_error_t error;
     json_t *document = json_load_file(path, 0, &error), *sockets;
     int version = 0, failed = 0;
-
     if (document == NULL)
         return error.line > 0 ? command_failure("%s:%d: %s", path, error.line, error.text)
                               : command_failure("%s", error.text);

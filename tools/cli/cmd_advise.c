@@ -53,7 +53,6 @@ static void print_advice(FILE *to, const struct advise_advice *advice)
     const struct advise_finding *finding = &advice->finding;
     const struct advise_verdict *verdict = &advise_verdicts[finding->verdict];
     char scope[64], sockets[32];
-
     advice_scope(finding, scope, sizeof scope);
     snprintf(sockets, sizeof sockets, "%u of %u", finding->cell.sockets, finding->of);
     fprintf(to, "%s%-28s  %-9s  %-18s%s  %s\n", colour(to, COLOUR_BOLD), advice->who, sockets,
@@ -69,7 +68,6 @@ static void print_advice(FILE *to, const struct advise_advice *advice)
 static void list_untold(const struct advise_watch *watch, char *text, size_t size)
 {
     size_t length = 0;
-
     *text = '\0';
     for (unsigned id = 0; id < VERDICT_COUNT; id++)
         if ((watch->groups.untold >> id & 1) != 0 && length < size)
@@ -80,7 +78,6 @@ static void list_untold(const struct advise_watch *watch, char *text, size_t siz
 static void print_what_helper_lacks(FILE *to, const struct advise_watch *watch)
 {
     char untold[256];
-
     list_untold(watch, untold, sizeof untold);
     fprintf(to, "the helper's figures do not tell: %s; for these, watch the programs\n", untold);
     if (watch->groups.lacking > 0)
@@ -94,7 +91,6 @@ static void print_outcome(FILE *to, const struct advise_advice *advice, size_t c
                           const struct advise_watch *watch)
 {
     const struct advise_progress *progress = &watch->progress;
-
     if (count > 0)
         fprintf(to, "%-28s  %-9s  %-18s  %s\n", "PROGRAM", "SOCKETS", "VERDICT", "FIGURE");
     for (size_t i = 0; i < count; i++)
@@ -127,7 +123,6 @@ static json_t *json_advice(const struct advise_advice *advice)
                                         [ADVISE_COUNT] = "count",
                                         [ADVISE_TIMES] = "times"};
     bool rule = advice->proposal.rule[0] != '\0';
-
     return json_pack(
         "{s:s, s:o, s:o, s:s, s:s, s:s, s:o, s:I, s:I, s:I, s:f, s:{s:f, s:s, s:s}, s:s, s:s?, "
         "s:o}",
@@ -146,7 +141,6 @@ static json_t *json_advice(const struct advise_advice *advice)
 static json_t *json_untold(const struct advise_watch *watch)
 {
     json_t *names = json_array();
-
     for (unsigned id = 0; id < VERDICT_COUNT; id++)
         if ((watch->groups.untold >> id & 1) != 0)
             json_array_append_new(names, json_string(advise_verdicts[id].name));
@@ -157,7 +151,6 @@ static int print_json_advice(const struct advise_advice *advice, size_t count,
                              const struct advise_watch *watch)
 {
     json_t *list = json_array();
-
     for (size_t i = 0; i < count; i++)
         json_array_append_new(list, json_advice(&advice[i]));
     return print_json(json_pack(
@@ -186,7 +179,6 @@ static int show_advice(const struct advise_arguments *arguments, const struct ad
     bool piped = arguments->output == NULL && !arguments->json && !isatty(STDOUT_FILENO);
     char *text = rule_file_text(advice, count, watch);
     int status = 0;
-
     if (text == NULL)
         return command_failure("%s", strerror(ENOMEM));
     if (arguments->json)
@@ -207,7 +199,6 @@ static int write_advice(const struct advise_arguments *arguments, const struct a
     struct advise_finding *findings = groups_findings(&watch->groups, &count);
     struct advise_advice *advice = calloc(count + 1, sizeof *advice);
     int status = 1;
-
     while (advice != NULL && ready < count &&
            advice_prepare(&findings[ready], &watch->sysctls, &advice[ready]) == 0)
         ready++;
@@ -227,7 +218,6 @@ static bool report_misuse(const struct advise_watch *watch)
 {
     const char *glob = watch->watched.selection.glob;
     unsigned refused = 0, readable = 0;
-
     for (const struct advise_process *process = watch->watched.first; process != NULL;
          process = process->next) {
         refused += process->refused != 0 && !process->ended;
@@ -250,7 +240,6 @@ static int advise_programs(const struct advise_arguments *arguments, struct advi
     const struct advise_selection *selection = &watch->watched.selection;
     bool show_it = isatty(STDERR_FILENO);
     int status;
-
     for (size_t i = 0; i < selection->count; i++)
         if (kill(selection->pids[i], 0) != 0 && errno == ESRCH)
             return command_failure("%d: no such process", selection->pids[i]);
@@ -273,7 +262,6 @@ static int advise_from_helper(const struct advise_arguments *arguments, struct a
 {
     char error[QUERY_ERROR_SIZE];
     int status;
-
     watch->reported = true;
     if (advise_reported(watch, error) != 0)
         status = command_failure("%s", error);
@@ -291,7 +279,6 @@ static int advise_from_helper(const struct advise_arguments *arguments, struct a
 static bool read_seconds(const char *word, double least, double *seconds)
 {
     char *end;
-
     *seconds = strtod(word, &end);
     if (end == word || (*end != '\0' && strcmp(end, "s") != 0))
         return false;
@@ -328,7 +315,6 @@ static int cmd_advise(int argc, char **argv)
     pid_t *pids;
     int status;
     int first = parse_flags(argc, argv, &arguments, &status);
-
     if (first < 0)
         return status;
     pids = calloc((size_t)argc, sizeof *pids);

@@ -17,7 +17,6 @@
 static bool read_pause(const char *word, double *seconds)
 {
     char *end;
-
     *seconds = strtod(word, &end);
     return end != word && !*end && *seconds >= 0.1 && *seconds <= 86400;
 }
@@ -28,7 +27,6 @@ static int read_choice(struct apply_run *run)
     const struct passwd *user = run->user ? getpwnam(run->user) : NULL;
     char path[PATH_MAX], *end = NULL;
     struct stat status;
-
     run->only_fd = -1;
     if (run->user) {
         run->uid = user ? user->pw_uid : (uint32_t)strtoul(run->user, &end, 10);
@@ -37,7 +35,6 @@ static int read_choice(struct apply_run *run)
     }
     if (run->netns) {
         bool is_name = strspn(run->netns, "0123456789") != strlen(run->netns);
-
         snprintf(path, sizeof path,
                  strchr(run->netns, '/') ? "%s"
                  : is_name               ? "/run/netns/%s"
@@ -49,7 +46,6 @@ static int read_choice(struct apply_run *run)
     }
     if (run->fd) {
         long number = strtol(run->fd, &end, 10);
-
         if (end == run->fd || *end || number < 0 || number > INT_MAX)
             return command_misuse("\"%s\" is no descriptor", run->fd);
         run->only_fd = (int)number;
@@ -80,7 +76,6 @@ static int cmd_apply(int argc, char **argv)
     pid_t *pids;
     int status = 0;
     int first = parse_flags(argc, argv, &run, &status);
-
     if (first < 0)
         return status;
     count = (size_t)(argc - first);

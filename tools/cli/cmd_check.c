@@ -23,7 +23,6 @@ static size_t check_one(const char *path, enum front_end by, struct diagnostics 
     struct check_context context = current_context();
     struct loaded loaded;
     size_t rules;
-
     if (load_rules(path, &context, diagnostics, &loaded) != 0)
         return 0;
     rules = loaded.policy.rule_count;
@@ -37,7 +36,6 @@ static void print_check_summary(const struct diagnostics *found, size_t rules)
     const char *mark = colour(stdout, found->errors     ? COLOUR_RED
                                       : found->warnings ? COLOUR_YELLOW
                                                         : COLOUR_GREEN);
-
     printf("%s%u error%s, %u warning%s%s", mark, found->errors, plural(found->errors),
            found->warnings, plural(found->warnings), colour(stdout, COLOUR_NONE));
     if (!found->errors)
@@ -59,7 +57,6 @@ static int check_rule_files(const char *const *paths, int count, enum front_end 
                                       .show = findings ? NULL : print_place,
                                       .context = findings ? (void *)findings : stdout};
     size_t rules = 0;
-
     for (int i = 0; i < count; i++)
         rules += check_one(paths[i], by, &diagnostics);
     if (!arguments->json)
@@ -78,7 +75,6 @@ static int cmd_check(int argc, char **argv)
     enum front_end by;
     int status;
     int first = parse_flags(argc, argv, &arguments, &status);
-
     if (first < 0)
         return status;
     status = read_front_end(arguments.by, &by);

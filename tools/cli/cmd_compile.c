@@ -16,7 +16,6 @@ static int write_policy(const char *path, const struct loaded *loaded)
 {
     int failed = strcmp(path, "-") == 0 ? write_all(STDOUT_FILENO, loaded->blob, loaded->size)
                                         : policy_keep(path, loaded->blob, loaded->size);
-
     return failed ? command_failure("cannot write %s: %s", path, strerror(errno)) : EXIT_SUCCESS;
 }
 
@@ -28,7 +27,6 @@ static int compile_rules(const char *rules, const char *output)
     struct loaded loaded;
     char *beside = policy_beside(rules);
     int status;
-
     if (load_rules(rules, &context, &diagnostics, &loaded) != 0) {
         free(beside);
         return EXIT_FAILURE;
@@ -53,7 +51,6 @@ static int cmd_compile(int argc, char **argv)
     struct compile_arguments arguments = {.output = NULL};
     int status;
     int first = parse_flags(argc, argv, &arguments, &status);
-
     if (first < 0)
         return status;
     if (argc - first != 1)

@@ -19,7 +19,6 @@ static int disable_unit(const struct unit_place *place, const char *unit)
 {
     char *path = unit_dropin_path(place, unit), *slash;
     int status = EXIT_SUCCESS;
-
     if (path == NULL)
         return command_failure("%s", strerror(errno));
     if (unlink(path) != 0) {
@@ -43,7 +42,6 @@ static int cmd_disable(int argc, char **argv)
     char unit[UNIT_NAME_SIZE];
     int status;
     int first = parse_flags(argc, argv, &arguments, &status);
-
     if (first < 0)
         return status;
     status = unit_read_operand(argc - first, argv + first, unit);

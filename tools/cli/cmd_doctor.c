@@ -22,7 +22,6 @@ void doctor_find(struct doctor_report *report, enum finding_kind kind, const cha
 {
     va_list arguments;
     char *text = NULL;
-
     va_start(arguments, format);
     if (vasprintf(&text, format, arguments) < 0)
         text = NULL;
@@ -37,7 +36,6 @@ void doctor_find(struct doctor_report *report, enum finding_kind kind, const cha
 static int print_report(struct doctor_report *report, bool json)
 {
     bool reachable = !report->obstructed && !report->unsure;
-
     json_object_set_new(report->root, "reachable",
                         !report->obstructed && report->unsure ? json_null()
                                                               : json_boolean(reachable));
@@ -64,7 +62,6 @@ static int cmd_doctor(int argc, char **argv)
     int status = 0;
     int first = parse_flags(argc, argv, &arguments, &status);
     pid_t pid;
-
     if (first < 0)
         return status;
     if (argc == first)

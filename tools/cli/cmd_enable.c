@@ -32,7 +32,6 @@ static char *prepare_rules(const char *rules, int *status)
     struct check_context context = current_context();
     struct loaded loaded;
     char *path = absolute_path(rules);
-
     if (path == NULL) {
         *status = command_failure("%s", strerror(errno));
         return NULL;
@@ -51,7 +50,6 @@ static char *prepare_rules(const char *rules, int *status)
 static void warn_of_hidden_rules(const char *rules)
 {
     static const char *const hidden[] = {"/home/", "/root/", "/run/user/", "/tmp/", "/var/tmp/"};
-
     for (size_t i = 0; i < sizeof hidden / sizeof *hidden; i++)
         if (strncmp(rules, hidden[i], strlen(hidden[i])) == 0)
             fprintf(
@@ -66,7 +64,6 @@ static char *drop_in_text(const char *unit, const char *preload, const char *rul
 {
     char library[LINE_SIZE], where[LINE_SIZE] = "";
     char *text;
-
     if (!unit_environment_line(library, sizeof library, "LD_PRELOAD", preload) ||
         (rules != NULL && !unit_environment_line(where, sizeof where, "SOCKTUNE_RULES", rules))) {
         errno = ENAMETOOLONG;
@@ -96,7 +93,6 @@ static int write_drop_in(const struct unit_place *place, const char *unit, const
 {
     char *path = unit_dropin_path(place, unit);
     int status = EXIT_SUCCESS;
-
     if (path == NULL || make_directories(path) != 0 || write_file(path, text, strlen(text)) != 0)
         status = command_failure("cannot write %s: %s", path != NULL ? path : "the drop-in",
                                  strerror(errno));
@@ -115,7 +111,6 @@ static char *preload_of(const struct unit_place *place, const char *unit)
     bool known;
     char *before = unit_preload(place, unit, &known);
     char *list = library != NULL ? library_appended(before, library) : NULL;
-
     if (!known)
         fprintf(stderr, "socktune enable: warning: systemd does not know a unit %s\n", unit);
     free(before);
@@ -129,7 +124,6 @@ static int enable_unit(const struct enable_arguments *arguments, const char *uni
     const char *named = arguments->rules != NULL ? arguments->rules : default_rules();
     int status = EXIT_SUCCESS;
     char *rules = named != NULL ? prepare_rules(named, &status) : NULL;
-
     if (named == NULL)
         return command_misuse("which rules? Name them with -c");
     if (rules == NULL)
@@ -157,7 +151,6 @@ static int cmd_enable(int argc, char **argv)
     char unit[UNIT_NAME_SIZE];
     int status;
     int first = parse_flags(argc, argv, &arguments, &status);
-
     if (first < 0)
         return status;
     status = unit_read_operand(argc - first, argv + first, unit);

@@ -97,7 +97,6 @@ static int set_type(const char *name, struct scenario *scenario)
     for (size_t i = 0; i < sizeof protocols / sizeof *protocols; i++) {
         bool fits = protocols[i].domain == AF_UNSPEC ? is_ip(scenario->domain)
                                                      : protocols[i].domain == scenario->domain;
-
         if (!fits || strcmp(protocols[i].name, name) != 0)
             continue;
         scenario->type = protocols[i].type;
@@ -128,7 +127,6 @@ static int set_family(const char *name, const char *const *addresses, struct sce
 static int read_address(const char *text, int domain, struct sockaddr_storage *to)
 {
     const char *wrong = endpoint_read(text, domain, to);
-
     return wrong ? command_misuse("\"%s\": %s", text, wrong) : 0;
 }
 
@@ -137,7 +135,6 @@ static int set_accept(const struct question *question, struct scenario *scenario
     char *local = strdup(question->accept);
     char *remote = local ? strchr(local, ',') : NULL;
     int status;
-
     if (!remote) {
         free(local);
         return command_misuse("expected --accept LOCAL,REMOTE");
@@ -158,7 +155,6 @@ static int set_scenario(const struct question *question, struct scenario *scenar
     int status = question->accept
                      ? set_accept(question, scenario)
                      : set_family(question->family, (const char *[]){address, NULL}, scenario);
-
     scenario->history = question->accept    ? HISTORY_ACCEPT
                         : question->listen  ? HISTORY_LISTEN
                         : question->connect ? HISTORY_CONNECT
@@ -179,7 +175,6 @@ static bool read_id(const char *word, uint32_t *id)
 {
     char *end;
     unsigned long number;
-
     errno = 0;
     number = strtoul(word, &end, 10);
     if (*word < '0' || *word > '9' || *end != '\0' || errno != 0 || number >= UINT32_MAX)
@@ -191,7 +186,6 @@ static bool read_id(const char *word, uint32_t *id)
 static int set_user(const char *name, uint32_t *uid)
 {
     const struct passwd *user = name != NULL ? getpwnam(name) : NULL;
-
     *uid = user != NULL ? user->pw_uid : geteuid();
     if (name == NULL || user != NULL || read_id(name, uid))
         return 0;
@@ -201,7 +195,6 @@ static int set_user(const char *name, uint32_t *uid)
 static int set_group(const char *name, uint32_t *gid)
 {
     const struct group *group = name != NULL ? getgrnam(name) : NULL;
-
     *gid = group != NULL ? group->gr_gid : getegid();
     if (name == NULL || group != NULL || read_id(name, gid))
         return 0;
@@ -225,7 +218,6 @@ static void make_row(const struct policy *policy, const struct effect *effect,
 {
     const struct policy_action *action = &policy->actions[effect->action];
     char *where = action_where(policy, effect->action);
-
     action_format(policy, action, row->value, sizeof row->value);
     row->cells[0] = calls[effect->phase];
     row->cells[1] = policy_string(policy, policy->options[action->option].name);
@@ -243,7 +235,6 @@ static void fit_columns(const struct policy *policy, const struct outcome *outco
 {
     static const unsigned heads[COLUMNS] = {2, 6, 5, 3};
     struct effect_row row;
-
     memcpy(widths, terminal == 0 ? wide : heads, sizeof wide);
     for (uint32_t i = 0; terminal != 0 && i < outcome->effect_count; i++) {
         make_row(policy, &outcome->effects[i], &row);
@@ -259,7 +250,6 @@ static void print_row(const char *const cells[COLUMNS], const char *rule,
                       const unsigned widths[COLUMNS], unsigned terminal)
 {
     unsigned column = 0;
-
     for (unsigned i = 0; i < COLUMNS; i++)
         column += widths[i] + GAP;
     if (terminal != 0 && column > terminal) { /* not even the columns fit */
@@ -281,14 +271,12 @@ static void print_effects(const struct policy *policy, const struct outcome *out
 {
     static const char *const heads[COLUMNS] = {"AT", "OPTION", "VALUE", "HOW"};
     unsigned widths[COLUMNS], terminal = wrap_terminal();
-
     fit_columns(policy, outcome, terminal, widths);
     fputs(colour(stdout, COLOUR_BOLD), stdout);
     print_row(heads, "RULE", widths, terminal);
     fputs(colour(stdout, COLOUR_NONE), stdout);
     for (uint32_t i = 0; i < outcome->effect_count; i++) {
         struct effect_row row;
-
         make_row(policy, &outcome->effects[i], &row);
         print_row(row.cells, row.rule != NULL ? row.rule : "", widths, terminal);
         free(row.rule);
@@ -299,11 +287,9 @@ static void print_guards(const struct policy *policy, const struct outcome *outc
 {
     for (uint32_t i = 0; i < outcome->guard_count; i++) {
         const struct guarded_option *guard = &outcome->guards[i];
-
         const struct policy_action *action = &policy->actions[guard->action];
         const char *option = policy_string(policy, policy->options[guard->option].name);
         char *where = action_where(policy, guard->action);
-
         if (policy_is_bound(action))
             wrap_line("The program's own setting of %s is %s to %s: %s by %s", option,
                       action->mode == MODE_AT_LEAST ? "raised" : "lowered",
@@ -328,7 +314,6 @@ static void print_report(const struct policy *policy, const struct outcome *outc
                          bool connection)
 {
     const struct policy_rule *rule;
-
     if (outcome->report == NO_REPORT)
         return;
     rule = &policy->rules[outcome->report];
@@ -345,7 +330,6 @@ static void print_inherited(const struct policy *policy, const struct active *ac
 {
     for (uint32_t i = 0; i < active->count; i++) {
         const struct policy_rule *rule = &policy->rules[active->rules[i]];
-
         if (rule->flags & RULE_INHERITED)
             wrap_line("%s, %s:%u, is also for sockets that the program has from its parent.",
                       policy_string(policy, rule->name), policy_string(policy, rule->file),
@@ -364,7 +348,6 @@ static enum lasting effect_lasts(const struct policy *policy, const struct effec
 {
     const struct policy_option *option = &policy->options[policy->actions[effect->action].option];
     const struct option *row = option_find_number(option->level, option->optname);
-
     if (effect->phase != PHASE_CONNECT && effect->phase != PHASE_CONNECTED)
         return LASTING_NOT;
     if (option->flags & OPTION_UNTOLD) /* TCP begins anew (tcp_disconnect()) */
@@ -382,11 +365,9 @@ static void print_lasting(const struct policy *policy, const struct outcome *out
         [LASTING_WITHOUT_PRIVILEGE] = ", unless the program may still set it",
         [LASTING_ALWAYS] = "",
     };
-
     for (uint32_t i = 0; i < outcome->effect_count; i++) {
         const struct policy_action *action = &policy->actions[outcome->effects[i].action];
         enum lasting lasts = effect_lasts(policy, &outcome->effects[i]);
-
         if (lasts != LASTING_NOT)
             printf("%s stays when the socket is connected again, to another peer%s.\n",
                    policy_string(policy, policy->options[action->option].name), texts[lasts]);
@@ -422,7 +403,6 @@ static uint32_t apply_limits(const struct policy_limits *limits, struct outcome 
                              struct missed *missed)
 {
     uint32_t count = 0, kept = 0;
-
     for (uint32_t i = 0; i < outcome->effect_count; i++) {
         const struct effect *effect = &outcome->effects[i];
         const struct front_end_limit *limit =
@@ -450,9 +430,7 @@ static void print_missed(const struct policy *policy, const struct missed *misse
 {
     for (uint32_t i = 0; i < count; i++) {
         const struct policy_action *action = &policy->actions[missed[i].action];
-
         char *where = action_where(policy, missed[i].action);
-
         wrap_line("By %s, %s %s: %s", front_end_name(missed[i].limit->front_end),
                   policy_string(policy, policy->options[action->option].name),
                   missed[i].limit->reason, where != NULL ? where : "");
@@ -463,7 +441,6 @@ static void print_missed(const struct policy *policy, const struct missed *misse
 static json_t *json_missed(const struct policy *policy, const struct missed *missed, uint32_t count)
 {
     json_t *list = json_array();
-
     for (uint32_t i = 0; i < count; i++)
         json_array_append_new(list, limit_json(policy, missed[i].action, missed[i].limit));
     return list;
@@ -475,10 +452,8 @@ static void print_requirements(const struct policy *policy, const struct outcome
     const unsigned failing =
         PHASE_BIT(PHASE_BIND) | PHASE_BIT(PHASE_CONNECT) | PHASE_BIT(PHASE_LISTEN);
     const struct policy_rule *last = NULL;
-
     for (uint32_t i = 0; i < outcome->effect_count; i++) {
         const struct policy_rule *rule = policy_rule_of_action(policy, outcome->effects[i].action);
-
         if (!(rule->flags & RULE_REQUIRE) || rule == last ||
             !(failing & PHASE_BIT(outcome->effects[i].phase)))
             continue;
@@ -506,7 +481,6 @@ static void print_answer(const struct policy *policy, const struct active *activ
 static json_t *json_report(const struct policy *policy, uint32_t index)
 {
     const struct policy_rule *rule;
-
     if (index == NO_REPORT)
         return json_null();
     rule = &policy->rules[index];
@@ -518,7 +492,6 @@ static json_t *json_report(const struct policy *policy, uint32_t index)
 static json_t *json_bytes(const struct policy *policy, const struct policy_action *action)
 {
     char hex[2 * POLICY_VALUE_MAX + 1];
-
     bytes_hexadecimal(policy->data + action->value, action->length, hex, sizeof hex);
     return json_string(hex);
 }
@@ -527,7 +500,6 @@ static json_t *json_effect(const struct policy *policy, const struct effect *eff
 {
     const struct policy_action *action = &policy->actions[effect->action];
     json_t *object = action_json_where(policy, effect->action);
-
     json_object_set_new(object, "at", json_string(calls[effect->phase]));
     json_object_set_new(object, "inherited", json_boolean(effect->inherited));
     json_object_set_new(object, "stays", json_string(lasting_names[effect_lasts(policy, effect)]));
@@ -544,7 +516,6 @@ static json_t *json_guard(const struct policy *policy, uint32_t index)
 {
     const struct policy_action *action = &policy->actions[index];
     json_t *object = action_json_where(policy, index);
-
     if (policy_is_bound(action)) {
         json_object_set_new(object, "value", action_json_value(policy, action));
         json_object_set_new(object, "bytes", json_bytes(policy, action));
@@ -638,7 +609,6 @@ static void json_arm(void *context, const struct policy *policy, const struct ar
 static bool is_same_outcome(const struct outcome *one, const struct outcome *other)
 {
     bool same = one->effect_count == other->effect_count;
-
     for (uint32_t i = 0; same && i < one->effect_count; i++)
         same = one->effects[i].action == other->effects[i].action;
     return same;
@@ -653,7 +623,6 @@ static struct outcome *outcome_without_mptcp(const struct policy *policy,
 {
     struct scenario fallen = *scenario;
     struct outcome *plain = scenario->history == HISTORY_ACCEPT ? malloc(sizeof *plain) : NULL;
-
     fallen.falls_back = true;
     if (plain != NULL)
         simulate_socket(policy, active, &fallen, plain);
@@ -678,10 +647,8 @@ static void print_without_mptcp(const struct policy *policy, const struct outcom
 static json_t *json_rules(const struct policy *policy, const struct active *active)
 {
     json_t *rules = json_array();
-
     for (uint32_t i = 0; i < active->count; i++) {
         const struct policy_rule *rule = &policy->rules[active->rules[i]];
-
         json_array_append_new(rules, json_pack("{s:o, s:o, s:i, s:b, s:b}", "rule",
                                                json_text(policy_string(policy, rule->name)), "file",
                                                json_text(policy_string(policy, rule->file)), "line",
@@ -724,7 +691,6 @@ static void take_initial(const struct policy *policy, const struct scenario *sce
     int fd = has_bounds(policy)
                  ? socket(scenario->domain, scenario->type | SOCK_CLOEXEC, scenario->protocol)
                  : -1;
-
     if (fd < 0)
         return;
     defaults_note(KERNEL_SOCKET(fd), policy, initial);
@@ -741,7 +707,6 @@ static int explain_policy(const struct policy *policy, struct answer_for *whom, 
     struct policy_limits limits;
     uint32_t count;
     int status = 0;
-
     if (limits_read(&limits, policy, whom->by, true) != 0 || !rules || !outcome) {
         status = command_failure("%s", strerror(errno));
         goto out;
@@ -787,7 +752,6 @@ static int explain_rules(const char *rules, struct answer_for *whom, bool json)
         .report = print_error, .show = print_place, .context = stderr};
     struct loaded loaded;
     int status;
-
     if (load_rules(rules, NULL, &diagnostics, &loaded) != 0)
         return EXIT_FAILURE;
     status = explain_policy(&loaded.policy, whom, json);
@@ -806,7 +770,6 @@ static int explain_program(const struct question *question, struct answer_for *w
                   executable_read(path, &executable) == 0 && executable.hops != 0;
     const char **line = script ? executable_command_line(&executable, command) : NULL;
     int status;
-
     file = path != NULL ? realpath(line != NULL ? executable.file : path, NULL) : NULL;
     whom->identity.executable = file;
     whom->identity.argv = line != NULL ? line : (const char *const *)command;
@@ -826,7 +789,6 @@ static int cmd_explain(int argc, char **argv)
     char *own_cgroup;
     int status;
     int first = parse_flags(argc, argv, &question, &status);
-
     if (first < 0)
         return status;
     if (question.rules == NULL)

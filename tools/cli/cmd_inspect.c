@@ -47,14 +47,12 @@ static int snapshot_take(const struct socket_owner *owner, const struct open_soc
 {
     int fd = socket_duplicate(owner, sockets, count);
     int result;
-
     if (fd < 0)
         return -1;
     result = describe_socket(fd, &inspection->description);
     for (size_t i = 0; result == 0 && i < inspection->row_count; i++) {
         const struct option *row = &inspection->rows[i];
         struct reading *reading = &inspection->readings[i];
-
         reading->known = option_concerns(row, &inspection->description.sockinfo) &&
                          read_option(KERNEL_SOCKET(fd), row->level, row->optname, row,
                                      &reading->value, &reading->unset);
@@ -79,7 +77,6 @@ static struct comparison compare_reading(const struct inspection *inspection, si
     struct comparison result = {
         .by_kernel = option_floats(row, &inspection->description.sockinfo, reading->unset)};
     bool unset;
-
     result.known = reference && reference->fd >= 0 &&
                    read_option(KERNEL_SOCKET(reference->fd), row->level, row->optname, row,
                                &result.value, &unset);
@@ -98,7 +95,6 @@ static json_t *json_reading(const struct inspection *inspection, size_t i,
     const struct reading *reading = &inspection->readings[i];
     struct comparison with = compare_reading(inspection, i, reference);
     char text[2 * POLICY_VALUE_MAX + 3];
-
     bytes_format(row, reading->value.bytes, reading->value.length, text, sizeof text);
     return json_pack(
         "{s:o, s:o, s:s?, s:o, s:o, s:b}", "value",
@@ -114,10 +110,8 @@ static json_t *json_tcp_info(const struct tcp_info_bytes *info)
     const struct tcp_info_field *fields = tcp_info_table(&count);
     json_t *object = json_object();
     uint64_t number;
-
     for (size_t i = 0; i < count; i++) {
         enum tcp_info_answer answer = tcp_info_get(&fields[i], info, &number);
-
         if (answer != TCP_INFO_ABSENT)
             json_object_set_new(object, fields[i].name,
                                 answer == TCP_INFO_UNSET ? json_null()
@@ -132,7 +126,6 @@ static json_t *json_inspected(const struct inspection *inspection,
 {
     json_t *object = json_socket(&inspection->description, sockets, count);
     json_t *options = json_object();
-
     for (size_t i = 0; i < inspection->row_count; i++)
         if (inspection->readings[i].known)
             json_object_set_new(options, inspection->rows[i].name,
@@ -155,7 +148,6 @@ static void print_reading(const struct inspection *inspection, size_t i,
     char text[2 * POLICY_VALUE_MAX + 3], other[2 * POLICY_VALUE_MAX + 3] = "";
     const char *mark = with.differs ? with.by_kernel ? "~" : "*" : " ";
     bool bold = with.differs && !with.by_kernel;
-
     if (!with.differs && inspection->all)
         return;
     bytes_format(row, reading->value.bytes, reading->value.length, text, sizeof text);
@@ -175,7 +167,6 @@ static void format_field(const struct tcp_info_field *field, const struct tcp_in
         [UNIT_SECONDS] = "s", [UNIT_MILLISECONDS] = "ms", [UNIT_MICROSECONDS] = "us",
         [UNIT_HOPS] = "",     [UNIT_COUNT_OF] = ""};
     uint64_t number;
-
     *text = '\0';
     if (tcp_info_get(field, info, &number) == TCP_INFO_VALUE && number)
         snprintf(text, size, "%s %llu%s", field->name, (unsigned long long)number,
@@ -187,7 +178,6 @@ static void print_tcp_info(const struct tcp_info_bytes *info)
     size_t count, column = 0;
     const struct tcp_info_field *fields = tcp_info_table(&count);
     char text[64];
-
     for (size_t i = 1; i < count; i++) { /* the state is in the heading */
         format_field(&fields[i], info, text, sizeof text);
         if (!*text)
@@ -206,7 +196,6 @@ static void print_tcp_info(const struct tcp_info_bytes *info)
 static void print_queue(const struct tcp_info_bytes *info)
 {
     uint64_t waiting = 0, backlog = 0;
-
     tcp_info_get(tcp_info_find("unacked"), info, &waiting);
     tcp_info_get(tcp_info_find("sacked"), info, &backlog);
     printf("    %llu of %llu in the accept queue\n", (unsigned long long)waiting,
@@ -217,7 +206,6 @@ static void print_inspected(const struct inspection *inspection, const struct op
                             size_t count, const struct default_socket *reference)
 {
     const struct socket_description *description = &inspection->description;
-
     printf("%s%sfd %d", inspection->all ? "" : "\n", colour(stdout, COLOUR_BOLD), sockets->fd);
     for (size_t i = 1; i < count; i++)
         printf(", %d", sockets[i].fd);
@@ -260,7 +248,6 @@ static void find_remote(struct inspection *inspection, const struct process *pro
 {
     struct sockaddr_storage remote;
     socklen_t length;
-
     if (inspection->description.connecting &&
         process_socket_remote(process->pid, socket->inode, &remote, &length) == 0)
         description_set_remote(&inspection->description, &remote, length);
@@ -272,12 +259,10 @@ static int inspect_sockets(struct inspection *inspection, const struct socket_ow
                            json_t *array)
 {
     int shown = 0;
-
     for (size_t i = 0, count; i < open->count; i += count) {
         const struct open_socket *sockets = &open->items[i];
         const struct socket_description *description = &inspection->description;
         const struct default_socket *reference = NULL;
-
         count = descriptors_of_one(open, i);
         if (!is_asked_for(inspection, sockets, count))
             continue;
@@ -309,7 +294,6 @@ static int inspect_identified(struct inspection *inspection, const struct socket
     struct open_sockets open;
     json_t *object = NULL;
     int shown = -1, error;
-
     if (open_sockets_read(process->pid, &open) == 0) {
         object = inspection->json ? json_process(process) : NULL;
         shown =
@@ -331,10 +315,8 @@ static int inspect_process(struct inspection *inspection, pid_t pid)
     struct socket_owner owner;
     char reason[256];
     int status = 0, shown;
-
     if (process_identify(pid, &process) != 0 || socket_owner_open(pid, &owner) != 0) {
         int error = errno;
-
         process_free(&process);
         if (inspection->all)
             return 0;
@@ -362,7 +344,6 @@ static int inspect_all(struct inspection *inspection)
     size_t count;
     pid_t *pids = all_processes(&count);
     int status = 0;
-
     if (!pids)
         return command_failure("/proc: %s", strerror(errno));
     for (size_t i = 0; i < count; i++)
@@ -377,7 +358,6 @@ static int inspect_all(struct inspection *inspection)
 static int inspect_and_print(struct inspection *inspection, pid_t pid)
 {
     int status = inspection->all ? inspect_all(inspection) : inspect_process(inspection, pid);
-
     if (inspection->json && inspection->all)
         status |= print_json(json_pack("{s:O}", "processes", inspection->processes));
     else if (inspection->json && json_array_size(inspection->processes))
@@ -389,7 +369,6 @@ static int inspect_and_print(struct inspection *inspection, pid_t pid)
 static int inspect_with_room(struct inspection *inspection, pid_t pid)
 {
     int status;
-
     inspection->rows = option_table(&inspection->row_count);
     inspection->readings = calloc(inspection->row_count, sizeof *inspection->readings);
     inspection->processes = json_array();
@@ -408,7 +387,6 @@ static int cmd_inspect(int argc, char **argv)
     pid_t pid = 0;
     int status;
     int first = parse_flags(argc, argv, &inspection, &status);
-
     if (first < 0)
         return status;
     if (argc - first != !inspection.all)

@@ -26,7 +26,6 @@ static char *path_for(const struct library_arguments *arguments, const char *pat
 static int print_path(const struct library_arguments *arguments, const char *path)
 {
     char *shown = path_for(arguments, path);
-
     if (shown == NULL && arguments->arch != NULL && errno == ENOENT)
         return command_failure("there is no library for %s: build it with `make %s` and install it "
                                "again",
@@ -43,7 +42,6 @@ static int cmd_library(int argc, char **argv)
     struct library_arguments arguments = {.musl = false};
     int status;
     int first = parse_flags(argc, argv, &arguments, &status);
-
     if (first < 0)
         return status;
     if (first < argc)

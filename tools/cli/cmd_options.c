@@ -94,7 +94,6 @@ static void describe_option(const struct option *option, struct described *to)
 static json_t *json_bits(unsigned bits, const struct bit_name *names)
 {
     json_t *array = json_array();
-
     for (; names->name; names++)
         if (bits & names->bit)
             json_array_append_new(array, json_string(names->name));
@@ -104,7 +103,6 @@ static json_t *json_bits(unsigned bits, const struct bit_name *names)
 static json_t *json_values(const struct option_name *names)
 {
     json_t *object = json_object();
-
     for (; names && names->name; names++)
         json_object_set_new(object, names->name, json_integer(names->value));
     return object;
@@ -119,7 +117,6 @@ static json_t *json_support(enum kernel_support support)
 static json_t *json_option(const struct option *option)
 {
     struct described row;
-
     describe_option(option, &row);
     return json_pack(
         "{s:s, s:i, s:i, s:s?, s:s, s:I, s:I, s:o, s:s, s:s?, s:s?, s:o, s:o, s:o, s:b, s:s?, s:o, "
@@ -137,7 +134,6 @@ static json_t *json_option(const struct option *option)
 static int list_json(const struct option *table, size_t count)
 {
     json_t *array = json_array();
-
     for (size_t i = 0; i < count; i++)
         json_array_append_new(array, json_option(&table[i]));
     return print_json(json_pack("{s:o}", "options", array));
@@ -155,7 +151,6 @@ static void list_narrow(const struct option *option, unsigned width)
 {
     struct described row;
     char text[640];
-
     describe_option(option, &row);
     printf("%s%s%s\n    ", colour(stdout, COLOUR_BOLD), option->name, colour(stdout, COLOUR_NONE));
     snprintf(text, sizeof text, "%s (%s)", option->doc, row.range);
@@ -170,7 +165,6 @@ static void list_narrow(const struct option *option, unsigned width)
 static int list_table(const struct option *table, size_t count)
 {
     unsigned width = wrap_terminal();
-
     if (width != 0 && width < TEXT_COLUMN + TEXT_LEAST) {
         for (size_t i = 0; i < count; i++)
             list_narrow(&table[i], width);
@@ -182,7 +176,6 @@ static int list_table(const struct option *table, size_t count)
     for (size_t i = 0; i < count; i++) {
         struct described row;
         char text[640];
-
         describe_option(&table[i], &row);
         printf("%-25s %-21s %-9s %-22s %-7s %-10s ", table[i].name, whens[table[i].when],
                or_dash(row.inherited), or_dash(row.privilege), supports[kernel_support(&table[i])],
@@ -216,7 +209,6 @@ static int list_man(const struct option *table, size_t count)
     puts(".Bl -tag -width Ds");
     for (size_t i = 0; i < count; i++) {
         struct described row;
-
         describe_option(&table[i], &row);
         printf(".It Cm %s\n", table[i].name);
         print_roff(table[i].doc, ".\n");
@@ -250,7 +242,6 @@ static void print_beside(const char *text, unsigned column)
 static void print_bits(const char *label, unsigned bits, const struct bit_name *names)
 {
     char text[256];
-
     names_list(names, bits, text, sizeof text);
     printf("  %-13s", label);
     print_beside(text, 15);
@@ -259,7 +250,6 @@ static void print_bits(const char *label, unsigned bits, const struct bit_name *
 static void print_one(const struct option *option)
 {
     struct described row;
-
     describe_option(option, &row);
     printf("%s%s%s: ", colour(stdout, COLOUR_BOLD), option->name, colour(stdout, COLOUR_NONE));
     print_beside(option->doc, (unsigned)strlen(option->name) + 2);
@@ -284,7 +274,6 @@ static int options_print(const char *name, bool json)
 {
     const struct option *option = option_find(name);
     const char *near;
-
     if (option && json)
         return print_json(json_option(option));
     if (option) {
@@ -307,7 +296,6 @@ static int cmd_options(int argc, char **argv)
     const struct option *table = option_table(&count);
     int status;
     int first = parse_flags(argc, argv, &arguments, &status);
-
     if (first < 0)
         return status;
     if (argc - first > 1)

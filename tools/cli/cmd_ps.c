@@ -45,7 +45,6 @@ static void forget_rules(struct known_rules *known)
 static const struct policy *know_rules(struct known_rules *known, const char *path)
 {
     struct diagnostics diagnostics = {.report = drop_diagnostic};
-
     if (strcmp(known->path, path) != 0) {
         forget_rules(known);
         snprintf(known->path, sizeof known->path, "%s", path);
@@ -58,7 +57,6 @@ static const struct policy *know_rules(struct known_rules *known, const char *pa
 static const char *named_rules(char *const *argv)
 {
     static const char name[] = "--config";
-
     for (; *argv != NULL && strcmp(*argv, "--") != 0; argv++) {
         const char *after = strncmp(*argv, name, sizeof name - 1) == 0 ? *argv + sizeof name - 1
                             : strncmp(*argv, "-c", 2) == 0             ? *argv + 2
@@ -80,7 +78,6 @@ static bool find_rules(const struct process *process, char path[PATH_MAX])
     char link[64], directory[PATH_MAX];
     struct process supervisor = {.pid = 0};
     ssize_t length;
-
     if (process->supervisor != 0 && process_read(process->supervisor, &supervisor) == 0) {
         named = named_rules(supervisor.argv);
         own = process_getenv(&supervisor, "SOCKTUNE_RULES");
@@ -150,7 +147,6 @@ static bool is_changed_since(const char *path, double started)
 {
     const double margin = 0.02;
     struct stat status;
-
     return stat(path, &status) == 0 &&
            (double)status.st_mtim.tv_sec + (double)status.st_mtim.tv_nsec / 1e9 > started + margin;
 }
@@ -159,7 +155,6 @@ static bool is_changed_since(const char *path, double started)
 static bool is_stale(const struct policy *policy, const char *path, double started)
 {
     bool stale = is_changed_since(path, started);
-
     for (uint32_t i = 0; i < policy->source_count; i++)
         stale |= policy->sources[i].kind != SOURCE_LINK &&
                  is_changed_since(policy_string(policy, policy->sources[i].path), started);
@@ -173,7 +168,6 @@ static json_t *active_of(const struct policy *policy, const struct process *proc
     uint32_t *active = calloc(policy->rule_count + 1u, sizeof *active);
     uint32_t count = active != NULL ? active_rules(policy, &identity, active) : 0;
     json_t *rules = json_array();
-
     for (uint32_t i = 0; i < count; i++) {
         const struct policy_rule *rule = &policy->rules[active[i]];
         json_array_append_new(rules, json_pack("{s:o, s:o, s:i}", "rule",
@@ -189,7 +183,6 @@ static json_t *active_of(const struct policy *policy, const struct process *proc
 static const char *why_off(const struct process *process)
 {
     const char *disable = process_getenv(process, "SOCKTUNE_DISABLE");
-
     if (process->supervisor == 0 && disable != NULL && *disable != '\0' &&
         strcmp(disable, "0") != 0)
         return "SOCKTUNE_DISABLE is in its environment";
@@ -207,7 +200,6 @@ static json_t *describe_rules(const struct process *process, const struct attach
     const struct policy *policy = NULL;
     json_t *active = NULL;
     bool found = attached != NULL || (untuned == NULL && find_rules(process, path));
-
     if (attached != NULL) {
         snprintf(path, sizeof path, "%s", attached->about.rules);
         policy = know_rules(known, path);
@@ -240,7 +232,6 @@ static json_t *describe_process(const struct process *process, const struct atta
                                json_text(process->name), "by", by, "started", started);
     json_t *rules = describe_rules(process, attached, known,
                                    attached != NULL ? (double)attached->about.since : started);
-
     json_object_update(object, rules);
     json_decref(rules);
     return object;
@@ -268,7 +259,6 @@ static void print_process(const json_t *object)
     time_t started = (time_t)json_real_value(json_object_get(object, "started"));
     struct tm local;
     char when[32] = "";
-
     if (localtime_r(&started, &local) != NULL)
         strftime(when, sizeof when, "%F %T", &local);
     printf("%7d  %-15s  %-9s  %s  %-7s  ", (int)json_integer_value(json_object_get(object, "pid")),
@@ -290,7 +280,6 @@ static void list_attached(const struct attachments *attachments, const struct pr
 {
     const struct attach_state *state = attachments_find(attachments, process->cgroup);
     json_t *object;
-
     if (state == NULL || !process_is_program(process))
         return;
     object = describe_process(process, state, known);
@@ -306,7 +295,6 @@ static json_t *list_processes(void)
     json_t *list = json_array(), *states = live_states(), *one;
     size_t count, at;
     pid_t *pids = all_processes(&count);
-
     attachments_read(&attachments);
     for (size_t i = 0; pids != NULL && i < count; i++) {
         struct process process;
@@ -338,7 +326,6 @@ static int cmd_ps(int argc, char **argv)
     json_t *list;
     int status;
     int first = parse_flags(argc, argv, &arguments, &status);
-
     if (first < 0)
         return status;
     if (first < argc)

@@ -24,7 +24,6 @@
 static int set_variable(const char *name, char *value)
 {
     int failed = !value || setenv(name, value, 1) != 0;
-
     if (failed)
         command_failure("cannot set %s: %s", name, strerror(errno));
     free(value);
@@ -37,7 +36,6 @@ static int read_rules(const char *rules, bool verbose, struct loaded *loaded)
     struct diagnostics diagnostics = {
         .report = verbose ? print_diagnostic : print_error, .show = print_place, .context = stderr};
     struct check_context context = current_context();
-
     if (!rules) {
         command_failure("no rules: name some with -c, set SOCKTUNE_RULES, or write "
                         "/etc/socktune.d/NAME.conf or /etc/socktune.conf");
@@ -58,7 +56,6 @@ static unsigned obstacles_of(const char *program, const char *library)
     struct launch launch = launch_of_self(library);
     struct executable executable;
     unsigned obstacles = 0;
-
     if (!path)
         return 0;
     if (executable_read(path, &executable) == 0)
@@ -72,7 +69,6 @@ static void warn_of_obstacles(const char *program, unsigned obstacles)
 {
     size_t count;
     const struct obstacle *table = obstacle_table(&count);
-
     for (size_t i = 0; i < count; i++)
         if (obstacles & table[i].bit)
             message_warn("%s %s: %s. %s", program,
@@ -87,7 +83,6 @@ static int allow_asan(void)
     static const char option[] = "verify_asan_link_order=0";
     const char *before = getenv("ASAN_OPTIONS");
     char *value = NULL;
-
     if (asprintf(&value, "%s%s%s", before ? before : "", before && *before ? ":" : "", option) < 0)
         value = NULL;
     return set_variable("ASAN_OPTIONS", value);
@@ -100,7 +95,6 @@ static int set_preload(const char *program, const char *path, bool verbose)
     unsigned obstacles = library ? obstacles_of(program, library) : 0;
     char *list = NULL;
     int status = EXIT_OWN_FAILURE;
-
     if (library && obstacles & OBSTACLE_MUSL_TOKEN) {
         free(library);
         library = strdup(path);
@@ -123,7 +117,6 @@ static int preload_library(const char *program, bool verbose)
 {
     char *path = library_path();
     int status;
-
     if (!path) {
         command_failure("cannot find " LIBRARY_NAME " beside the socktune command or in %s",
                         library_directory);
@@ -148,7 +141,6 @@ struct run_arguments {
 static int set_trace(const char *file)
 {
     bool is_stderr = file && (!*file || strcmp(file, "stderr") == 0);
-
     if (!file)
         return 0;
     return set_variable("SOCKTUNE_TRACE", is_stderr ? strdup("stderr") : absolute_path(file))
@@ -161,7 +153,6 @@ static int set_trace(const char *file)
 static char *keep_policy(const char *rules, const struct loaded *loaded)
 {
     char *absolute = absolute_path(rules);
-
     if (absolute != NULL && loaded->ruleset != NULL)
         (void)policy_cache_keep(absolute, loaded->blob, loaded->size);
     return absolute;
@@ -186,7 +177,6 @@ static int prepare_supervision(const struct run_arguments *request, const struct
     const char *disable = getenv("SOCKTUNE_DISABLE"), *trace = getenv("SOCKTUNE_TRACE");
     struct supervision supervision = {
         .policy = &loaded->policy, .refuse_uring = request->no_io_uring, .argv = argv};
-
     if (disable && *disable && strcmp(disable, "0") != 0)
         return 0;
     if (trace && *trace && set_trace(trace) != 0)
@@ -203,7 +193,6 @@ static bool report_missing_loader(const char *program)
     struct executable executable = {.path = NULL};
     bool missing = path != NULL && executable_read(path, &executable) == 0 &&
                    executable.loader != NULL && access(executable.loader, F_OK) != 0;
-
     if (missing)
         command_failure("%s: its ELF interpreter %s does not exist", program, executable.loader);
     if (path != NULL)
@@ -216,7 +205,6 @@ static bool report_missing_loader(const char *program)
 static int become_program(char **argv)
 {
     int error;
-
     execvp(argv[0], argv);
     error = errno;
     if (error != ENOENT || !report_missing_loader(argv[0]))
@@ -228,7 +216,6 @@ static int run_program(const struct run_arguments *request, char **argv)
 {
     struct loaded loaded;
     int status = read_rules(request->rules, request->verbose, &loaded);
-
     if (status)
         return status;
     status = set_trace(request->trace);
@@ -244,7 +231,6 @@ static int cmd_run(int argc, char **argv)
     struct run_arguments request = {0};
     int status;
     int first = parse_flags(argc, argv, &request, &status);
-
     if (first < 0)
         return status;
     if (first == argc)

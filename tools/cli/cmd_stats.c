@@ -27,7 +27,6 @@ static bool print_part(void *unused, const char *part, size_t length)
 static int print_answer(struct reported_fetch *fetch)
 {
     struct query_target target;
-
     if (!reported_target(fetch, &target) ||
         query_get(target.text, fetch->patience, print_part, NULL, fetch->error) != 0)
         return command_failure("%s", fetch->error);
@@ -38,7 +37,6 @@ static int print_answer(struct reported_fetch *fetch)
 static unsigned terminal_width(void)
 {
     struct winsize size;
-
     return ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) == 0 ? size.ws_col : 0;
 }
 
@@ -46,7 +44,6 @@ static void print_totals(const struct reported_list *list, const struct reported
 {
     struct reported_totals totals = reported_list_total(list);
     char line[LINE_ROOM], losses[256];
-
     connection_totals_line(&totals, fetch->filter.closed, line, sizeof line);
     printf("%s%s\n", list->count ? "\n" : "", line);
     if (totals.lost)
@@ -61,7 +58,6 @@ static void print_table(const struct reported_list *list, double now, bool wide,
 {
     struct column_layout layout;
     char line[LINE_ROOM];
-
     if (!list->count)
         return;
     columns_layout(&layout, connection_columns(), (struct column_rows){list->items, list->count},
@@ -78,7 +74,6 @@ static int print_reported(struct reported_fetch *fetch, struct column_order *ord
 {
     struct reported_list list = {.items = NULL};
     int status = 0;
-
     if (reported_fetch(fetch, &list) == 0) {
         order->now = reported_now();
         columns_sort(connection_columns(), list.items, list.count, order);
@@ -104,7 +99,6 @@ static int cmd_stats(int argc, char **argv)
     struct column_order order = {.column = NULL};
     int status;
     int first = parse_flags(argc, argv, &arguments, &status);
-
     if (first < 0)
         return status;
     if (first < argc)

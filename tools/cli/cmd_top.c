@@ -38,7 +38,6 @@ static void top_end_on_signal(int signal)
 static void top_choose_column(struct top *top, size_t index)
 {
     char *id;
-
     if (!top->list.count)
         return;
     top->selected = index < top->list.count ? index : top->list.count - 1;
@@ -84,7 +83,6 @@ static void top_note_history(const struct reported *connection, const json_t *ob
 static void note_end(const struct reported *connection, const json_t *object, void *context)
 {
     struct top *top = context;
-
     if (strcmp(connection->texts[TEXT_ID], top->chosen) != 0)
         return;
     history_note(&top->histories, connection, object);
@@ -97,7 +95,6 @@ static void fetch_end(struct top *top)
     struct reported_fetch fetch = {
         .filter.closed = true, .most = MOST, .patience = PATIENCE, .see = note_end, .context = top};
     struct reported_list list = {.items = NULL};
-
     (void)reported_fetch(&fetch, &list);
     reported_list_free(&list);
 }
@@ -113,7 +110,6 @@ static int fetch_rules(struct top *top)
     json_t *answer = query_json("/v1/rules", PATIENCE, top->error);
     struct rule_list list = {.rows = NULL};
     bool read = answer != NULL && rule_list_read(&list, answer, reported_now(), &top->rules);
-
     json_decref(answer);
     if (answer != NULL && !read)
         snprintf(top->error, sizeof top->error, "the helper's answer has no rules");
@@ -132,7 +128,6 @@ static int fetch_connections(struct top *top)
 {
     struct reported_list list = {.items = NULL};
     int result;
-
     for (unsigned i = 0; i < CHOICE_COUNT; i++)
         top->fetch.filter.choices[i] = *top->choices[i] ? top->choices[i] : NULL;
     result = reported_fetch(&top->fetch, &list);
@@ -162,7 +157,6 @@ static int top_fetch(struct top *top)
 static void next_column(struct column_order *order, const struct column_set *set, bool backwards)
 {
     size_t at = order->column != NULL ? (size_t)(order->column - set->columns) : set->count;
-
     at = (at + (backwards ? set->count : 1)) % (set->count + 1);
     order->column = at < set->count ? &set->columns[at] : NULL;
 }
@@ -194,7 +188,6 @@ static bool enter_rule(struct top *top)
 {
     static const enum reported_choice choices[] = {CHOICE_PROGRAM, CHOICE_RULE, CHOICE_ROLE};
     const struct rule_row *row;
-
     if (top->rules.count == 0)
         return false;
     row = &top->rules.rows[top->rule_selected];
@@ -221,7 +214,6 @@ static void leave_connections(struct top *top)
 static void move_rule(struct top *top, long rows)
 {
     size_t last = top->rules.count > 0 ? top->rules.count - 1 : 0;
-
     if (rows < 0 && top->rule_selected < (size_t)-rows)
         top->rule_selected = 0;
     else
@@ -257,7 +249,6 @@ static bool ask_by_key(struct top *top, int key)
         [CHOICE_PROGRAM] = 'p', [CHOICE_RULE] = 'r',   [CHOICE_ROLE] = 'o',
         [CHOICE_STATE] = 't',   [CHOICE_REASON] = 'e',
     };
-
     for (unsigned i = 0; i < CHOICE_COUNT; i++)
         if (keys[i] == key) {
             top_ask_choice(top, (enum reported_choice)i);
@@ -270,7 +261,6 @@ static bool ask_by_key(struct top *top, int key)
 static bool top_edit_choice(struct top *top, int key)
 {
     size_t length = strlen(top->typed);
-
     if (key == '\n' || key == '\r' || key == KEY_ENTER) {
         memcpy(top->choices[top->asked], top->typed, TOP_TYPED_SIZE);
         top->asking = top->by_rule = false;
@@ -293,7 +283,6 @@ static bool top_edit_choice(struct top *top, int key)
 static bool top_navigate(struct top *top, int key)
 {
     long page = (long)top->rows;
-
     switch (key) {
     case KEY_UP:
         move_by(top, -1);
@@ -347,7 +336,6 @@ static bool go_deeper(struct top *top)
 static bool go_back(struct top *top)
 {
     bool leaves = !top->by_rule && !top->detailed;
-
     if (leaves)
         leave_connections(top);
     else
@@ -407,11 +395,9 @@ static bool top_handle_key(struct top *top, int key)
 static void top_watch(struct top *top, double interval)
 {
     double due = reported_now() + interval;
-
     while (!ended) {
         double left;
         int key;
-
         top_draw(top);
         left = due - reported_now();
         /* A clock that was set back does not make it wait longer. */
@@ -437,7 +423,6 @@ static bool prepare_terminal(struct top *top)
 {
     struct sigaction action = {.sa_handler = top_end_on_signal};
     SCREEN *screen;
-
     (void)setlocale(LC_CTYPE, "");
     top->utf8 = strcmp(nl_langinfo(CODESET), "UTF-8") == 0;
     sigaction(SIGINT, &action, NULL);
@@ -458,7 +443,6 @@ static bool prepare_terminal(struct top *top)
 static int top_run(struct top *top, double interval)
 {
     const char *terminal = getenv("TERM");
-
     /* Said where it can be read. */
     if (top_fetch(top) != 0)
         return command_failure("%s", top->error);
@@ -473,7 +457,6 @@ static int top_run(struct top *top, double interval)
 static bool read_interval(const char *text, double *interval)
 {
     char *rest;
-
     errno = 0;
     *interval = strtod(text, &rest);
     return rest != text && !*rest && *interval >= 1 && *interval <= INTERVAL_MAX;
@@ -503,7 +486,6 @@ static int cmd_top(int argc, char **argv)
     double interval;
     int status;
     int first = parse_flags(argc, argv, &arguments, &status);
-
     if (first < 0)
         return status;
     if (first < argc)

@@ -35,7 +35,6 @@ static int trial_status(const struct trial_arguments *arguments)
     json_t *answer = query_json("/v1/trials", PATIENCE, error);
     const json_t *trials = json_object_get(answer, "trials"), *trial;
     size_t i;
-
     if (answer == NULL)
         return command_failure("%s", error);
     if (arguments->json)
@@ -62,7 +61,6 @@ static int trial_stop(const char *name)
 {
     struct query_target target;
     char error[QUERY_ERROR_SIZE];
-
     query_target_begin(&target, "/v1/trials/stop");
     query_target_add(&target, "name", name);
     if (target.too_long)
@@ -82,11 +80,9 @@ static const struct rule *find_arm(const struct ruleset *ruleset, const char *tr
                                    const char *arm, bool *several)
 {
     const struct rule *found = NULL;
-
     *several = false;
     for (size_t i = 0; i < ruleset->rule_count; i++) {
         const struct rule *rule = &ruleset->rules[i];
-
         if (rule->trial == NULL || strcmp(rule->trial->arms[rule->trial_arm].name, arm) != 0 ||
             (trial != NULL && strcmp(rule->trial->name, trial) != 0))
             continue;
@@ -101,7 +97,6 @@ static void print_lines(const char *text, size_t from, size_t until, char sign, 
 {
     while (from < until) {
         size_t length = strcspn(text + from, "\n");
-
         printf("%s%c%.*s%s\n", tint, sign, (int)length, text + from, colour(stdout, COLOUR_NONE));
         from += length + 1;
     }
@@ -111,7 +106,6 @@ static void print_lines(const char *text, size_t from, size_t until, char sign, 
 static void print_difference(const char *before, const char *after, unsigned line)
 {
     size_t same = 0, from, before_end = strlen(before), after_end = strlen(after);
-
     while (before[same] != '\0' && before[same] == after[same])
         same++;
     while (before_end > same && after_end > same &&
@@ -133,7 +127,6 @@ static char *adopted_text(const char *text, const struct rule *arm)
 {
     struct text_span trial;
     char *statements, *whole = NULL;
-
     if (!trial_find_text(text, arm->trial->at.line, &trial))
         return NULL;
     statements = trial_arm_text(text, trial, arm->trial_arm, "\n    ");
@@ -149,7 +142,6 @@ static char *adopted_text(const char *text, const struct rule *arm)
 static int write_new(const char *path, const char *text)
 {
     FILE *to = fopen(path, "wxe");
-
     if (to == NULL)
         return command_failure("cannot write %s: %s%s", path, strerror(errno),
                                errno == EEXIST ? "; name another file with -o" : "");
@@ -167,7 +159,6 @@ static int write_adopted(const struct rule *arm, const char *output)
     char *text = read_file(from, SIZE_MAX / 2, &size), *whole = NULL, *beside = NULL;
     char *terminated = text != NULL ? strndup(text, size) : NULL;
     int status = EXIT_FAILURE;
-
     if (terminated != NULL)
         whole = adopted_text(terminated, arm);
     if (whole == NULL || (output == NULL && asprintf(&beside, "%s.adopted", from) < 0)) {
@@ -195,7 +186,6 @@ static int trial_adopt(const struct trial_arguments *arguments, const char *arm)
     const struct rule *rule;
     bool several;
     int status;
-
     if (arguments->rules == NULL)
         return command_misuse("which rules? Name them with -c");
     if (load_rules(arguments->rules, NULL, &diagnostics, &loaded) != 0)
@@ -222,7 +212,6 @@ static int cmd_trial(int argc, char **argv)
     int status;
     int first = parse_flags(argc, argv, &arguments, &status);
     const char *action, *operand;
-
     if (first < 0)
         return status;
     action = first < argc ? argv[first] : "status";

@@ -35,7 +35,6 @@ const struct command *command_find(const char *name)
 const char *command_nearest(const char *name)
 {
     const char *names[COMMANDS + 1] = {NULL};
-
     for (size_t i = 0; commands[i] != NULL; i++)
         names[i] = commands[i]->name;
     return nearest_word(name, names);
@@ -45,7 +44,6 @@ const char *command_nearest(const char *name)
 static bool asks_for_json(const struct command *command, int argc, char **argv)
 {
     const struct flag *flag = command->flags;
-
     while (flag->name != NULL && strcmp(flag->name, "json") != 0)
         flag++;
     for (int i = 1; flag->name != NULL && i < argc && strcmp(argv[i], "--") != 0; i++)
@@ -58,7 +56,6 @@ static bool asks_for_json(const struct command *command, int argc, char **argv)
 int command_call(const struct command *command, int argc, char **argv)
 {
     char name[64]; /* getopt_long() names its caller by argv[0] */
-
     snprintf(name, sizeof name, "socktune %s", command->name);
     argv[0] = name;
     running = command;

@@ -18,7 +18,6 @@
 static json_t *describe_process(const struct process *process)
 {
     static const char *const seccomp[] = {"off", "strict", "filter"};
-
     return json_pack(
         "{s:i, s:b, s:b, s:s, s:o, s:b, s:b, s:b, s:b}", "pid", (int)process->pid, "loaded",
         process->library_loaded, "no_new_privs", process->no_new_privs, "seccomp",
@@ -31,10 +30,8 @@ static json_t *describe_process(const struct process *process)
 static void report_sockets(struct doctor_report *report, const struct process *process)
 {
     json_t *sockets = json_array();
-
     for (size_t i = 0; i < process->socket_count; i++) {
         const struct process_socket *one = &process->sockets[i];
-
         json_array_append_new(sockets, json_pack("{s:i, s:s, s:s, s:o, s:o}", "fd", one->fd,
                                                  "protocol", one->protocol, "state", one->state,
                                                  "local", json_endpoint(one->local, false),
@@ -49,7 +46,6 @@ static void report_attached(struct doctor_report *report, const struct process *
 {
     struct attachments attachments;
     const struct attach_state *state;
-
     attachments_read(&attachments);
     state = attachments_find(&attachments, process->cgroup);
     if (state != NULL)
@@ -64,7 +60,6 @@ static void report_attached(struct doctor_report *report, const struct process *
 static void report_loaded(struct doctor_report *report, const struct process *process)
 {
     const char *preload = process_getenv(process, "LD_PRELOAD");
-
     if (!process->exe || process->library_loaded || process->unknown & UNKNOWN_MAPS)
         return;
     if (preload && strstr(preload, LIBRARY_NAME))
@@ -154,7 +149,6 @@ static void report_confinement(struct doctor_report *report, const struct proces
 static void report_environment(struct doctor_report *report, const struct process *process)
 {
     const char *disable = process_getenv(process, "SOCKTUNE_DISABLE");
-
     if (disable && *disable && strcmp(disable, "0") != 0)
         doctor_find(report, FINDING_WARNING, "disabled", "Start it again without SOCKTUNE_DISABLE.",
                     "SOCKTUNE_DISABLE=%s was in its environment when it started: the library does "
@@ -179,7 +173,6 @@ static unsigned process_obstacles(const struct process *process,
                             .gid = process->real_gid,
                             .no_new_privs = process->no_new_privs};
     unsigned obstacles = executable_obstacles(executable, &launch);
-
     if (process->php_loaded)
         obstacles |= OBSTACLE_DEEPBIND;
     if (process->secure == SECURE_YES)
@@ -195,7 +188,6 @@ static void examine_running(struct doctor_report *report, const struct process *
 {
     struct executable executable;
     char link[32];
-
     snprintf(link, sizeof link, "/proc/%d/exe", process->pid);
     if (executable_read(link, &executable) == 0) {
         free(executable.path);
@@ -215,7 +207,6 @@ static void examine_running(struct doctor_report *report, const struct process *
 static const char *rules_of(const struct process *process, const char *named)
 {
     const char *own = process_getenv(process, "SOCKTUNE_RULES");
-
     return named ? named : own && *own ? own : default_rules();
 }
 
@@ -224,7 +215,6 @@ static void report_process(struct doctor_report *report, const struct process *p
 {
     const struct identity identity = process_identity(process);
     char *library = doctor_find_library(report);
-
     json_object_set_new(report->root, "program",
                         json_text(process->exe ? process->exe : process->name));
     json_object_set_new(report->root, "process", describe_process(process));
@@ -247,7 +237,6 @@ int doctor_examine_process(struct doctor_report *report, pid_t pid, const char *
 {
     struct process process;
     int status = 0;
-
     if (process_read(pid, &process) == 0) {
         report_process(report, &process, rules);
     } else {

@@ -24,7 +24,6 @@ static json_t *describe_executable(const struct executable *executable)
                                           [LOADER_MUSL] = "musl",
                                           [LOADER_OTHER] = "other"};
     json_t *needed = json_array();
-
     for (char **name = executable->needed; *name; name++)
         json_array_append_new(needed, json_text(*name));
     return json_pack("{s:o, s:o, s:b, s:s?, s:s?, s:o, s:o, s:b, s:b, s:b, s:b}", "path",
@@ -42,7 +41,6 @@ static void report_obstacles(struct doctor_report *report, unsigned obstacles)
     const unsigned passable = OBSTACLES_AVOIDED | OBSTACLES_PARTIAL | OBSTACLE_UNREADABLE;
     size_t count;
     const struct obstacle *table = obstacle_table(&count);
-
     for (size_t i = 0; i < count; i++)
         if (obstacles & table[i].bit)
             doctor_find(report, table[i].bit & passable ? FINDING_WARNING : FINDING_OBSTACLE,
@@ -70,7 +68,6 @@ static void report_outside(struct doctor_report *report)
         "sysctls net.ipv4.tcp_* and net.core.* of a network namespace of its own, and routes in it "
         "(`ip route change ... congctl NAME quickack 1`): reach all sockets in it.",
         "nftables: marks DSCP and priority of packets by cgroup, user or port."};
-
     for (size_t i = 0; i < sizeof ways / sizeof *ways; i++)
         doctor_find(report, FINDING_INSTEAD, "from-outside", NULL, "%s", ways[i]);
 }
@@ -114,7 +111,6 @@ char *doctor_find_library(struct doctor_report *report)
 {
     char *path = library_path();
     char *named = path ? library_for_ld_so(path) : NULL;
-
     free(path);
     if (!named)
         doctor_find(report, FINDING_OBSTACLE, "library-missing",
@@ -151,7 +147,6 @@ static int cannot_execute(const struct executable *executable)
     /* The file itself, by whatever name, or else what the script needs. */
     bool itself = executable->hops == 0 &&
                   (executable->file == NULL || strchr(executable->file, '/') != NULL);
-
     if (error == ENOEXEC)
         command_failure("%s: neither a sound ELF executable nor a script", executable->file);
     else if (error == ELOOP && executable->file != NULL &&
@@ -211,7 +206,6 @@ int doctor_examine_program(struct doctor_report *report, char *const *command, c
     char *path = executable_find(name);
     char *library;
     int status = 0;
-
     if (!path) {
         command_failure("%s: %s", name, errno == ENOENT ? "no such program" : strerror(errno));
         return errno == ENOENT ? EXIT_NOT_FOUND : EXIT_CANNOT_RUN;

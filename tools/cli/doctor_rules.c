@@ -32,7 +32,6 @@ static json_t *describe_limits(const struct all_limits *limits, const struct pol
                                const struct policy_rule *rule)
 {
     json_t *list = json_array();
-
     for (unsigned way = 0; way < FRONT_END_COUNT; way++)
         for (uint32_t i = 0; i < rule->actions.count; i++) {
             uint32_t index = rule->actions.first + i;
@@ -49,10 +48,8 @@ static json_t *describe_rule(const struct all_limits *limits, const struct polic
 {
     json_t *options = json_array();
     uint32_t last = UINT32_MAX;
-
     for (uint32_t i = 0; i < rule->actions.count; i++) {
         const struct policy_action *action = &policy->actions[rule->actions.first + i];
-
         if (action->option != last)
             json_array_append_new(
                 options, json_text(policy_string(policy, policy->options[action->option].name)));
@@ -71,7 +68,6 @@ static json_t *describe_active(const struct policy *policy, const struct identit
     uint32_t count = active ? active_rules(policy, identity, active) : 0;
     json_t *rules = json_array();
     struct all_limits limits;
-
     read_all_limits(&limits, policy, by);
     for (uint32_t i = 0; i < count; i++)
         json_array_append_new(rules, describe_rule(&limits, policy, &policy->rules[active[i]]));
@@ -89,7 +85,6 @@ void doctor_report_rules(struct doctor_report *report, const char *path,
         .report = print_error, .show = print_place, .context = stderr};
     struct loaded loaded;
     json_t *active;
-
     if (!path) {
         doctor_find(
             report, FINDING_NOTE, "no-rules",

@@ -15,10 +15,8 @@
 static void print_wrapped(const char *text, int indent)
 {
     int column = indent;
-
     while (*text) {
         int length = (int)strcspn(text, " ");
-
         if (column > indent && column + 1 + length > TEXT_WIDTH) {
             printf("\n%*s", indent, "");
             column = indent;
@@ -43,7 +41,6 @@ static void print_finding(const json_t *finding)
     const char *kind = json_text_at(finding, "kind");
     const char *advice = json_text_at(finding, "advice");
     enum colour mark = COLOUR_NONE;
-
     for (size_t i = 0; i < sizeof doctor_kind_names / sizeof *doctor_kind_names; i++)
         if (strcmp(kind, doctor_kind_names[i]) == 0)
             mark = colours[i];
@@ -60,7 +57,6 @@ static void print_rule(const json_t *rule)
     const json_t *options = json_object_get(rule, "options");
     const json_t *missed = json_object_get(rule, "missed");
     char place[64];
-
     snprintf(place, sizeof place, ":%d", (int)json_integer_value(json_object_get(rule, "line")));
     printf("    %s  (%s%s)", json_text_at(rule, "rule"), json_text_at(rule, "file"), place);
     for (size_t i = 0; i < json_array_size(options); i++)
@@ -69,7 +65,6 @@ static void print_rule(const json_t *rule)
     for (size_t i = 0; i < json_array_size(missed); i++) {
         const json_t *limit = json_array_get(missed, i);
         char text[512];
-
         snprintf(text, sizeof text, "by %s, %s %s", json_text_at(limit, "by"),
                  json_text_at(limit, "option"), json_text_at(limit, "reason"));
         printf("      ");
@@ -80,7 +75,6 @@ static void print_rule(const json_t *rule)
 static void print_rules(const json_t *rules)
 {
     const json_t *active = json_object_get(rules, "active");
-
     if (json_array_size(active) == 0)
         return;
     printf("  %zu of the %lld rules of %s are for it:\n", json_array_size(active),
@@ -94,7 +88,6 @@ static void print_endpoint(const json_t *endpoint)
 {
     const char *address = json_text_at(endpoint, "address");
     bool brackets = address != NULL && strchr(address, ':') != NULL;
-
     if (address != NULL)
         printf("%s%s%s:%d", brackets ? "[" : "", address, brackets ? "]" : "",
                (int)json_integer_value(json_object_get(endpoint, "port")));
@@ -103,13 +96,11 @@ static void print_endpoint(const json_t *endpoint)
 static void print_sockets(const json_t *sockets, json_int_t others)
 {
     size_t count = json_array_size(sockets);
-
     if (count == 0)
         return;
     printf("  sockets:\n");
     for (size_t i = 0; i < count && i < TEXT_SOCKETS; i++) {
         const json_t *one = json_array_get(sockets, i);
-
         printf("    fd %-4d %-5s %-12s ", (int)json_integer_value(json_object_get(one, "fd")),
                json_text_at(one, "protocol"), json_text_at(one, "state"));
         print_endpoint(json_object_get(one, "local"));
@@ -127,7 +118,6 @@ static void print_executable(const json_t *executable)
 {
     const char *path = json_text_at(executable, "path"), *file = json_text_at(executable, "file");
     const char *machine = json_text_at(executable, "machine");
-
     if (!file)
         return;
     printf("  %s", file);
@@ -145,7 +135,6 @@ static void print_executable(const json_t *executable)
 const char *doctor_verdict(const struct doctor_report *report)
 {
     const json_t *process = json_object_get(report->root, "process");
-
     if (report->obstructed)
         return "preloading cannot reach it";
     if (report->unsure)
@@ -166,7 +155,6 @@ void doctor_print_text(const struct doctor_report *report)
     enum colour mark = report->obstructed ? COLOUR_RED
                        : report->unsure   ? COLOUR_YELLOW
                                           : COLOUR_GREEN;
-
     printf("%s%s", colour(stdout, mark), slash ? slash + 1 : program);
     if (pid)
         printf(" (%d)", (int)json_integer_value(pid));

@@ -20,7 +20,6 @@ void filter_list_roles(char *text, size_t size)
 void filter_list_states(char *text, size_t size)
 {
     size_t length = 0;
-
     for (unsigned state = 1; state < TCP_STATES_END && length < size; state++)
         length += (size_t)snprintf(text + length, size - length, "%s%s", state > 1 ? ", " : "",
                                    tcp_state_name(state));
@@ -42,7 +41,6 @@ bool filter_check(const struct reported_filter *filter)
 bool filter_read_sort(const char *sort, struct column_order *order)
 {
     char keys[KEYS_SIZE];
-
     if (sort == NULL || column_order_read(order, connection_columns(), sort))
         return true;
     connection_column_keys(keys, sizeof keys);

@@ -32,7 +32,6 @@ static const struct flag *flag_of(const struct flag *flags, int answer)
 static void flag_set(const struct flag *flag, const char *value, void *request)
 {
     void *target = (char *)request + flag->target;
-
     if (flag->kind == FLAG_SWITCH)
         *(bool *)target = true;
     else
@@ -44,7 +43,6 @@ static void make_getopt_tables(const struct command *command, struct option opti
                                char letters[LETTERS_SIZE])
 {
     const struct flag *flag = command->flags;
-
     if (command->operands_last)
         *letters++ = '+';
     for (int row = 0; flag->name != NULL; flag++, row++) {
@@ -84,7 +82,6 @@ int parse_flags(int argc, char **argv, void *request, int *status)
     const struct command *command = command_running();
     struct option options[FLAGS_MAX + 2];
     char letters[LETTERS_SIZE];
-
     make_getopt_tables(command, options, letters);
     optind = 0; /* begins anew, whatever was parsed before */
     opterr = 0;

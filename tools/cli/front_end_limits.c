@@ -40,7 +40,6 @@ static struct attach_result *probe_policy(const struct policy *policy)
 {
     struct attach_result *results = calloc(policy->action_count + 1u, sizeof *results);
     struct attach_error error;
-
     if (results == NULL || attach_try_policy(policy, results, &error) == 0)
         return results;
     command_failure("which settings this kernel lets BPF make is unknown: %s", error.text);
@@ -52,7 +51,6 @@ static void keep_first_error(void *context, enum severity severity, struct locat
                              const char *message)
 {
     struct policy_limits *limits = context;
-
     if (severity == SEVERITY_ERROR && limits->refused[0] == '\0')
         snprintf(limits->refused, sizeof limits->refused,
                  "is not given, since attach refuses these rules (%s:%u: %s)", at.file, at.line,
@@ -65,7 +63,6 @@ static int read_attach_limits(struct policy_limits *limits, bool probe)
     const struct policy *policy = limits->policy;
     struct diagnostics diagnostics = {.report = keep_first_error, .context = limits};
     struct attach_tables tables;
-
     limits->results = probe ? probe_policy(policy) : NULL;
     limits->found = calloc(policy->action_count + 1u, sizeof *limits->found);
     if (limits->found == NULL)
@@ -85,7 +82,6 @@ static void diagnose_attach(const struct policy *policy, struct diagnostics *dia
 {
     struct attach_result *results = probe_policy(policy);
     struct attach_tables tables;
-
     attach_flatten(policy, results, diagnostics, &tables);
     attach_tables_free(&tables);
     free(results);

@@ -28,7 +28,6 @@ static const struct flag help_flag = {"help",           'h',  FLAG_SWITCH, 0, NU
 static unsigned help_width(void)
 {
     unsigned columns = wrap_terminal();
-
     return columns == 0 ? WIDTH_DEFAULT : columns > WIDTH_MAX ? WIDTH_MAX : columns;
 }
 
@@ -51,7 +50,6 @@ static unsigned write_label(const struct flag *flag, char *text, size_t size)
     char letter[] = {'-', flag->letter, ',', ' ', '\0'};
     const char *value = flag->value != NULL ? flag->value : "";
     bool optional = flag->kind == FLAG_OPTIONAL;
-
     return (unsigned)snprintf(text, size, "%s--%s%s%s%s", flag->letter != 0 ? letter : "    ",
                               flag->name,
                               optional ? "[="
@@ -65,7 +63,6 @@ static unsigned text_column(const struct flag *flags)
 {
     unsigned widest = 0;
     char label[80];
-
     for (; flags->name != NULL; flags++) {
         unsigned length = write_label(flags, label, sizeof label);
         if (length > widest && length <= LABEL_MAX)
@@ -78,7 +75,6 @@ static void print_flag(const struct flag *flag, unsigned column)
 {
     char label[80], list[LIST_SIZE], text[LIST_SIZE + 512];
     unsigned length = write_label(flag, label, sizeof label);
-
     snprintf(text, sizeof text, "%s", flag->help);
     if (flag->list != NULL) {
         flag->list(list, sizeof list);
@@ -96,7 +92,6 @@ int command_help(const struct command *command)
 {
     unsigned column = text_column(command->flags);
     const char *line = command->synopsis;
-
     printf("socktune %s: %s\n", command->name, command->summary);
     for (const char *lead = "Usage:"; line != NULL; lead = "") {
         size_t length = strcspn(line, "\n");
@@ -134,7 +129,6 @@ static void print_flag_completion(const struct flag *flag)
     static const char *const kinds[] = {
         [FLAG_SWITCH] = "switch", [FLAG_VALUE] = "value", [FLAG_OPTIONAL] = "optional"};
     char letter[] = {'-', flag->letter, '\0'}, words[LIST_SIZE];
-
     write_words(flag, words, sizeof words);
     printf("flag|%s|--%s|%s|%s|%s\n", flag->letter != 0 ? letter : "", flag->name,
            kinds[flag->kind], words, flag->help);

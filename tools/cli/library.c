@@ -24,7 +24,6 @@ char *library_path(void)
     char self[PATH_MAX];
     ssize_t length = readlink("/proc/self/exe", self, sizeof self - sizeof LIBRARY_NAME);
     char *slash;
-
     if (length > 0) {
         self[length] = '\0';
         slash = strrchr(self, '/');
@@ -46,7 +45,6 @@ char *library_for_ld_so(const char *path)
 {
     bool both = strcmp(path, LIBDIR INSTALLED) == 0 && below_prefix(LIBDIR) &&
                 below_prefix(LIBDIR32) && access(LIBDIR32 INSTALLED, R_OK) == 0;
-
     return strdup(both ? PREFIX "/" LIB_TOKEN INSTALLED : path);
 }
 
@@ -56,7 +54,6 @@ char *library_of_arch(const char *arch)
     struct utsname machine;
     char *path = library_path(), *slash = path != NULL ? strrchr(path, '/') : NULL;
     char *other = NULL;
-
     if (slash == NULL || uname(&machine) != 0 || strcmp(arch, machine.machine) == 0)
         return path;
     /* In a build tree it lies in a directory of the architecture's name. */
@@ -77,12 +74,10 @@ char *library_of_arch(const char *arch)
 static bool is_named(const char *list)
 {
     static const char separators[] = ": ";
-
     for (; *list; list += strspn(list, separators)) {
         size_t length = strcspn(list, separators);
         size_t own = sizeof LIBRARY_NAME - 1;
         const char *end = list + length;
-
         if (length >= own && strncmp(end - own, LIBRARY_NAME, own) == 0 &&
             (length == own || *(end - own - 1) == '/'))
             return true;
@@ -97,14 +92,12 @@ static bool is_writable_path(const char *library)
 {
     const char *token = strstr(library, LIB_TOKEN INSTALLED);
     const char *dollar = strchr(library, '$');
-
     return !strpbrk(library, ": ") && (!dollar || dollar == token);
 }
 
 char *library_appended(const char *before, const char *library)
 {
     char *result;
-
     if (before && is_named(before))
         return strdup(before);
     if (!is_writable_path(library)) {

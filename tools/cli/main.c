@@ -29,7 +29,6 @@ static void print_help(FILE *to)
 static int report_unknown(const char *what, const char *name)
 {
     const char *near = command_nearest(name);
-
     fprintf(stderr, "socktune: unknown %s \"%s\"", what, name);
     if (near != NULL)
         fprintf(stderr, "; did you mean \"%s\"?", near);
@@ -40,7 +39,6 @@ static int report_unknown(const char *what, const char *name)
 static int print_command_help(const char *name)
 {
     const struct command *command = name != NULL ? command_find(name) : NULL;
-
     if (command != NULL)
         return command_help(command);
     if (name != NULL)
@@ -53,7 +51,6 @@ static int print_command_help(const char *name)
 static int print_completion(const char *name)
 {
     const struct command *command = name != NULL ? command_find(name) : NULL;
-
     if (command != NULL)
         command_print_completion(command);
     for (size_t i = 0; name == NULL && commands[i] != NULL; i++)
@@ -77,7 +74,6 @@ int main(int argc, char **argv)
 {
     const char *first = argc > 1 ? argv[1] : "", *second = argc > 2 ? argv[2] : NULL;
     const struct command *command = command_find(first);
-
     if (command != NULL)
         return close_output(command_call(command, argc - 1, argv + 1));
     if (argc < 2) {

@@ -15,7 +15,6 @@ void print_socket(const struct socket_description *description)
     char protocol[32], local[ENDPOINT_SIZE], remote[ENDPOINT_SIZE];
     const char *role = description_role(description);
     const char *towards = "to";
-
     endpoint_format(&description->local, description->local_length, local);
     endpoint_format(&description->remote, description->remote_length, remote);
     if (role && strcmp(role, "accept") == 0)
@@ -34,7 +33,6 @@ json_t *json_endpoint(const char *text, bool named)
     const char *colon = strrchr(text, ':');
     bool bracketed = text[0] == '[';
     int length;
-
     if (*text == '\0')
         return json_null();
     if (named || colon == NULL)
@@ -49,7 +47,6 @@ json_t *json_socket(const struct socket_description *description, const struct o
     char protocol[32], local[ENDPOINT_SIZE], remote[ENDPOINT_SIZE];
     bool named = description->sockinfo.families == FAMILY_UNIX;
     json_t *fds = json_array();
-
     for (size_t i = 0; i < count; i++)
         json_array_append_new(fds, json_integer(sockets[i].fd));
     endpoint_format(&description->local, description->local_length, local);

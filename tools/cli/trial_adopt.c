@@ -19,7 +19,6 @@ static size_t skip_blank(const char *text, size_t at)
 {
     for (;;) {
         const char *end;
-
         at += strspn(text + at, " \t\r\n\f");
         if (text[at] == '#' || (text[at] == '/' && text[at + 1] == '/')) {
             at = skip_line(text, at);
@@ -62,7 +61,6 @@ static size_t skip_token(const char *text, size_t at)
 static size_t skip_value(const char *text, size_t at)
 {
     unsigned depth = 0;
-
     do {
         at = skip_blank(text, at);
         if (text[at] == '\0')
@@ -80,7 +78,6 @@ static size_t skip_value(const char *text, size_t at)
 static struct text_span setting_value(const char *text, size_t name, size_t *end)
 {
     struct text_span value;
-
     value.begin = skip_blank(text, skip_token(text, name));
     value.begin = skip_blank(text, value.begin + 1); /* = or : */
     value.end = skip_value(text, value.begin);
@@ -92,7 +89,6 @@ static struct text_span setting_value(const char *text, size_t name, size_t *end
 static bool is_name(const char *text, size_t at, const char *name)
 {
     size_t length = strlen(name);
-
     return strncmp(text + at, name, length) == 0 && !is_word(text[at + length]);
 }
 
@@ -100,7 +96,6 @@ bool trial_find_text(const char *text, unsigned line, struct text_span *trial)
 {
     size_t at = skip_blank(text, 0), counted = 0;
     unsigned now = 1;
-
     while (text[at] != '\0') {
         for (; counted < at; counted++)
             now += text[counted] == '\n';
@@ -132,7 +127,6 @@ static bool find_arm(const char *text, struct text_span trial, unsigned arm, siz
 {
     size_t end, at = setting_value(text, trial.begin, &end).begin + 1;
     struct text_span whole, value;
-
     while (next_setting(text, &at, &whole, &value)) {
         if (!is_name(text, whole.begin, "arms"))
             continue;
@@ -154,7 +148,6 @@ char *trial_arm_text(const char *text, struct text_span trial, unsigned arm, con
     char *statements = NULL;
     size_t length, at;
     FILE *to;
-
     if (!find_arm(text, trial, arm, &at))
         return NULL;
     to = open_memstream(&statements, &length);

@@ -21,7 +21,6 @@ static bool read_name(const char *word, char name[UNIT_NAME_SIZE])
 {
     const char *suffix = strchr(word, '.') != NULL ? "" : ".service";
     size_t length = strlen(word);
-
     if (length == 0 || *word == '.' || *word == '-' || strspn(word, NAME_LETTERS) != length)
         return false;
     return snprintf(name, UNIT_NAME_SIZE, "%s%s", word, suffix) < UNIT_NAME_SIZE;
@@ -40,7 +39,6 @@ char *unit_dropin_path(const struct unit_place *place, const char *unit)
     const char *root = place->root != NULL ? place->root : "";
     char *path;
     int length;
-
     if (!place->user)
         length = asprintf(&path, "%s/etc/systemd/system/%s.d/socktune.conf", root, unit);
     else if (config != NULL && *config == '/')
@@ -62,7 +60,6 @@ static bool run_command(const char *const *argv, char answer[ANSWER_SIZE])
     pid_t pid;
     size_t length = 0;
     ssize_t got;
-
     if (pipe2(ends, O_CLOEXEC) != 0)
         return false;
     posix_spawn_file_actions_init(&actions);
@@ -83,7 +80,6 @@ static char *find_preload(const char *answer)
 {
     static const char variable[] = "LD_PRELOAD=";
     const char *at = answer, *found = NULL;
-
     while ((at = strstr(at, variable)) != NULL) {
         if (at == answer || strchr(" \"=", at[-1]) != NULL)
             found = at + strlen(variable);
@@ -98,7 +94,6 @@ char *unit_preload(const struct unit_place *place, const char *unit, bool *known
     const char *argv[] = {"systemctl", place->user ? "--user" : "--system",
                           "show",      "--property=LoadState,Environment",
                           unit,        NULL};
-
     *known = true;
     if (place->root != NULL || !run_command(argv, answer))
         return NULL;
@@ -109,7 +104,6 @@ char *unit_preload(const struct unit_place *place, const char *unit, bool *known
 bool unit_environment_line(char *text, unsigned size, const char *name, const char *value)
 {
     unsigned length = (unsigned)snprintf(text, size, "Environment=\"%s=", name);
-
     for (; *value != '\0' && length + 4 < size; value++) {
         if (strchr("\"\\", *value) != NULL)
             text[length++] = '\\';

@@ -13,7 +13,6 @@
 unsigned wrap_terminal(void)
 {
     struct winsize size;
-
     if (ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) != 0 || size.ws_col == 0)
         return 0;
     return size.ws_col < WIDTH_MIN ? WIDTH_MIN : size.ws_col;
@@ -28,7 +27,6 @@ static void begin_line(unsigned indent, unsigned *column)
 void wrap_print(const char *text, unsigned indent, unsigned end)
 {
     unsigned column = indent;
-
     while (*text != '\0') {
         unsigned length = (unsigned)strcspn(text, " \n");
         if (end != 0 && column > indent && column + 1 + length > end)
@@ -49,7 +47,6 @@ void wrap_line(const char *format, ...)
     va_list arguments;
     char *text;
     int length;
-
     va_start(arguments, format);
     length = vasprintf(&text, format, arguments);
     va_end(arguments);

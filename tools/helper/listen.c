@@ -30,7 +30,6 @@
 static int unix_address(struct sockaddr_un *address, const char *directory, const char *name)
 {
     int length = snprintf(address->sun_path, sizeof address->sun_path, "%s/%s", directory, name);
-
     address->sun_family = AF_UNIX;
     if (length > 0 && (size_t)length < sizeof address->sun_path)
         return 0;
@@ -44,7 +43,6 @@ static bool has_listener(const struct sockaddr_un *address, int type)
     int fd = socket(AF_UNIX, type | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
     bool used = fd >= 0 && (connect(fd, (const struct sockaddr *)address, sizeof *address) == 0 ||
                             errno == EAGAIN);
-
     if (fd >= 0)
         (void)close(fd);
     return used;
@@ -80,7 +78,6 @@ static int make_unix(const char *directory, const char *name, int type)
 {
     struct sockaddr_un address = {0};
     int fd = socket(AF_UNIX, type | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-
     if (fd >= 0 && unix_address(&address, directory, name) == 0 &&
         bind_unix(fd, &address, type) == 0)
         return fd;
@@ -96,13 +93,11 @@ static int make_unix(const char *directory, const char *name, int type)
 static int listen_on(const struct addrinfo *found)
 {
     int fd = socket(found->ai_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0), on = 1;
-
     if (fd < 0)
         return -1;
     if (setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on) != 0 ||
         bind(fd, found->ai_addr, found->ai_addrlen) != 0 || listen(fd, BACKLOG) != 0) {
         int error = errno;
-
         (void)close(fd);
         errno = error;
         return -1;
@@ -115,7 +110,6 @@ static int split(const char *text, char host[256], const char **port)
 {
     const char *colon = strrchr(text, ':');
     size_t length = colon ? (size_t)(colon - text) : 0;
-
     if (!colon || !colon[1] || length >= 256)
         return -1;
     if (length >= 2 && text[0] == '[' && text[length - 1] == ']') {
@@ -138,7 +132,6 @@ static int make_tcp(const char *text)
     char host[256];
     const char *port;
     int fd;
-
     if (split(text, host, &port) != 0 || getaddrinfo(host[0] ? host : NULL, port, &hints, &found)) {
         helper_log(LOG_ERR, "--metrics: \"%s\" is no ADDR:PORT or [ADDR]:PORT", text);
         return -1;
@@ -155,7 +148,6 @@ static int make_tcp(const char *text)
 static int passed_count(void)
 {
     const char *pid = getenv("LISTEN_PID"), *count = getenv("LISTEN_FDS");
-
     if (!pid || !count || strtol(pid, NULL, 10) != (long)getpid())
         return 0;
     return (int)strtol(count, NULL, 10);
@@ -165,7 +157,6 @@ static int fact(int fd, int option)
 {
     int value = -1;
     socklen_t length = sizeof value;
-
     return getsockopt(fd, SOL_SOCKET, option, &value, &length) == 0 ? value : -1;
 }
 
@@ -182,10 +173,8 @@ static int *place_of(struct listeners *listeners, int fd)
 static void take_passed(struct listeners *listeners)
 {
     int end = FIRST_PASSED + passed_count();
-
     for (int fd = FIRST_PASSED; fd < end; fd++) {
         int *place = place_of(listeners, fd);
-
         if (!place || *place >= 0 || fcntl(fd, F_SETFD, FD_CLOEXEC) != 0 ||
             fcntl(fd, F_SETFL, O_NONBLOCK) != 0) {
             helper_log(LOG_WARNING, "descriptor %d that was passed is of no use here", fd);
@@ -205,7 +194,6 @@ void service_notify(const char *state)
     struct sockaddr_un address = {.sun_family = AF_UNIX};
     size_t length = path ? strlen(path) : 0;
     int fd;
-
     if (length < 2 || length >= sizeof address.sun_path || (path[0] != '/' && path[0] != '@'))
         return;
     memcpy(address.sun_path, path, length);
@@ -227,7 +215,6 @@ static bool is_trusted(const struct stat *status)
 {
     struct stat top;
     uid_t owner = status->st_uid;
-
     /* In a user namespace, the owner of / may be a user that is not known there. */
     if (owner != 0 && owner != geteuid() && (stat("/", &top) != 0 || owner != top.st_uid))
         return false;
@@ -239,7 +226,6 @@ static bool is_safe(char *path)
 {
     struct stat status;
     char *slash;
-
     for (;;) {
         if (lstat(path[0] != 0 ? path : "/", &status) != 0 || !S_ISDIR(status.st_mode) ||
             !is_trusted(&status))
@@ -256,7 +242,6 @@ static bool is_safe(char *path)
 static int prepare_directory(const char *directory)
 {
     char path[PATH_MAX];
-
     if ((mkdir(directory, 0755) != 0 && errno != EEXIST) || realpath(directory, path) == NULL) {
         helper_log(LOG_ERR, "%s: %s", directory, strerror(errno));
         return -1;
@@ -273,7 +258,6 @@ static int prepare_directory(const char *directory)
 bool directory_may_hold_state(const char *directory)
 {
     char path[PATH_MAX];
-
     return realpath(directory, path) != NULL && (geteuid() != 0 || is_safe(path));
 }
 
@@ -327,7 +311,6 @@ int listeners_open(struct listeners *listeners, const struct helper_config *conf
 void listeners_unlink(const struct listeners *listeners, const struct helper_config *config)
 {
     struct sockaddr_un address = {0};
-
     if (listeners->own_registration &&
         unix_address(&address, config->directory, config->registration) == 0)
         (void)unlink(address.sun_path);

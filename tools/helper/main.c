@@ -51,7 +51,6 @@ static void set_limits(struct helper *helper)
 static void reload(struct daemon *daemon)
 {
     struct helper *helper = &daemon->helper;
-
     service_notify("RELOADING=1");
     if (config_reload(&helper->config, daemon->argc, daemon->argv) == 0) {
         if (connections_set_history(helper->connections, helper->config.history) != 0)
@@ -69,7 +68,6 @@ static void take_signal(void *context, uint32_t events)
 {
     struct daemon *daemon = context;
     struct signalfd_siginfo signal;
-
     (void)events;
     if (read(daemon->signal_fd, &signal, sizeof signal) != (ssize_t)sizeof signal)
         return;
@@ -83,7 +81,6 @@ static void take_signal(void *context, uint32_t events)
 static int watch_signals(struct daemon *daemon)
 {
     sigset_t set;
-
     sigemptyset(&set);
     sigaddset(&set, SIGHUP);
     sigaddset(&set, SIGTERM);
@@ -104,7 +101,6 @@ static int watch_signals(struct daemon *daemon)
 static void raise_descriptor_limit(void)
 {
     struct rlimit limit;
-
     if (getrlimit(RLIMIT_NOFILE, &limit) == 0) {
         limit.rlim_cur = limit.rlim_max;
         (void)setrlimit(RLIMIT_NOFILE, &limit);
@@ -118,7 +114,6 @@ static int await_child(int ready, pid_t child)
     ssize_t got;
     int status = EXIT_FAILURE;
     pid_t ended;
-
     while ((got = read(ready, &byte, 1)) < 0 && errno == EINTR)
         continue;
     if (got == 1)
@@ -134,7 +129,6 @@ static int go_to_background(void)
 {
     int ends[2];
     pid_t child;
-
     if (pipe2(ends, O_CLOEXEC) != 0 || (child = fork()) < 0) {
         perror("socktuned");
         exit(EXIT_FAILURE);
@@ -151,7 +145,6 @@ static int go_to_background(void)
 static void leave_terminal(int ready)
 {
     int null;
-
     if (ready < 0)
         return;
     null = open("/dev/null", O_RDWR | O_CLOEXEC);
@@ -192,7 +185,6 @@ static struct trials *start_trials(const struct helper_config *config)
     const char *directory = state != NULL && *state != '\0' ? state : config->directory;
     struct trials *trials = NULL;
     char *path = NULL;
-
     if (!directory_may_hold_state(directory))
         return trials_new(NULL);
     if (asprintf(&path, "%s/ended-trials", directory) >= 0) {
@@ -249,7 +241,6 @@ static int start_parts(struct daemon *daemon)
 static void stop_parts(struct daemon *daemon)
 {
     struct helper *helper = &daemon->helper;
-
     listeners_unlink(&daemon->listeners, &helper->config);
     query_stop(helper->query);
     schedule_stop(daemon->schedule);
@@ -272,7 +263,6 @@ static void stop_parts(struct daemon *daemon)
 static int run(struct daemon *daemon, int ready)
 {
     int status = EXIT_FAILURE;
-
     if (start_parts(daemon) == 0) {
         leave_terminal(ready);
         service_notify("READY=1");
@@ -290,7 +280,6 @@ int main(int argc, char **argv)
 {
     static struct daemon daemon = {.signal_fd = -1};
     int status = config_start(&daemon.helper.config, argc, argv);
-
     if (status >= 0)
         return status;
     daemon.argc = argc;

@@ -30,7 +30,6 @@ static void pause_reading(struct schedule *schedule)
 {
     const struct poller *poller = schedule->helper->poller;
     bool rests = !poller_is_dumping(poller);
-
     loop_rest(schedule->helper->loop, schedule->netlink, rests);
     loop_timer_set(schedule->pause, rests ? poller_patience(poller) + 1 : 0, 0);
 }

@@ -21,7 +21,6 @@ const char *close_reason_name(enum close_reason reason)
 void close_reasons_list(char *text, size_t size)
 {
     size_t length = 0;
-
     for (unsigned reason = CLOSE_NONE + 1; reason < CLOSE_REJECTED && length < size; reason++)
         length += (size_t)snprintf(text + length, size - length, "%s%s", length > 0 ? ", " : "",
                                    names[reason]);

@@ -14,7 +14,6 @@ static bool colours_wanted(FILE *to)
 {
     const char *no_color = getenv("NO_COLOR");
     const char *term = getenv("TERM");
-
     return isatty(fileno(to)) && !(no_color && *no_color) && !(term && strcmp(term, "dumb") == 0);
 }
 
@@ -24,7 +23,6 @@ const char *colour(FILE *to, enum colour which)
         [COLOUR_NONE] = "\033[0m", [COLOUR_BOLD] = "\033[1m",    [COLOUR_DIM] = "\033[2m",
         [COLOUR_RED] = "\033[31m", [COLOUR_YELLOW] = "\033[33m", [COLOUR_GREEN] = "\033[32m",
     };
-
     return colours_wanted(to) ? sequences[which] : "";
 }
 
@@ -37,7 +35,6 @@ json_t *json_text(const char *text)
 {
     char *escaped = text != NULL ? utf8_escaped(text) : NULL;
     json_t *value = text == NULL ? json_null() : escaped != NULL ? json_string(escaped) : NULL;
-
     free(escaped);
     return value;
 }
@@ -50,7 +47,6 @@ const char *json_text_at(const json_t *object, const char *key)
 json_t *json_versioned(json_t *value)
 {
     json_t *document = json_pack("{s:i}", "version", JSON_VERSION);
-
     if (document == NULL || value == NULL || json_object_update_missing(document, value) != 0) {
         json_decref(document);
         document = NULL;
@@ -71,7 +67,6 @@ int print_json(json_t *value)
     json_t *document = json_versioned(value);
     int failed =
         document == NULL || json_dumpf(document, stdout, JSON_INDENT(2) | JSON_ENSURE_ASCII) != 0;
-
     if (failed)
         fputs("socktune: cannot write JSON\n", stderr);
     else

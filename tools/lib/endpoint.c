@@ -36,7 +36,6 @@ static const char *split_host_port(const char *text, char *host, size_t size, in
     size_t length;
     char *end;
     unsigned long number;
-
     if (!colon || !isdigit((unsigned char)colon[1]))
         return "expected ADDRESS:PORT, [ADDRESS]:PORT or :PORT";
     number = strtoul(colon + 1, &end, 10);
@@ -62,7 +61,6 @@ static const char *split_host_port(const char *text, char *host, size_t size, in
 static const char *read_unix(const char *text, struct sockaddr_un *to)
 {
     size_t length = strlen(text);
-
     if (length >= sizeof to->sun_path)
         return "too long for the path of a socket";
     to->sun_family = AF_UNIX;
@@ -84,7 +82,6 @@ static const char *read_inet6(const char *host, struct sockaddr_in6 *to)
 {
     char mapped[INET6_ADDRSTRLEN + 8];
     struct in_addr v4;
-
     to->sin6_family = AF_INET6;
     if (inet_pton(AF_INET, host, &v4) == 1) {
         snprintf(mapped, sizeof mapped, "::ffff:%s", host);
@@ -100,7 +97,6 @@ const char *endpoint_read(const char *text, int domain, struct sockaddr_storage 
     char host[INET6_ADDRSTRLEN];
     in_port_t port;
     const char *wrong;
-
     memset(to, 0, sizeof *to);
     if (domain == AF_UNIX)
         return endpoint_family(text) == AF_UNIX ? read_unix(text, (struct sockaddr_un *)to)
@@ -119,7 +115,6 @@ const char *endpoint_read(const char *text, int domain, struct sockaddr_storage 
 static void format_inet6(const struct sockaddr_in6 *from, char text[ENDPOINT_SIZE])
 {
     char host[FLOW_ADDRESS_SIZE], scope[16] = "";
-
     flow_format_address(from->sin6_addr.s6_addr, AF_INET6, host);
     if (from->sin6_scope_id)
         snprintf(scope, sizeof scope, "%%%u", from->sin6_scope_id);
@@ -130,7 +125,6 @@ static void format_inet(const struct sockaddr_in *from, char text[ENDPOINT_SIZE]
 {
     uint8_t address[16] = {0};
     char host[FLOW_ADDRESS_SIZE];
-
     memcpy(address + 12, &from->sin_addr, sizeof from->sin_addr);
     flow_format_address(address, AF_INET, host);
     snprintf(text, ENDPOINT_SIZE, "%s:%u", host, ntohs(from->sin_port));
@@ -140,7 +134,6 @@ static void format_inet(const struct sockaddr_in *from, char text[ENDPOINT_SIZE]
 static void format_unix(const struct sockaddr_un *from, size_t length, char text[ENDPOINT_SIZE])
 {
     bool abstract = length && from->sun_path[0] == '\0';
-
     if (!abstract)
         length = strnlen(from->sun_path, length);
     for (size_t i = 0; i < length; i++)
@@ -154,7 +147,6 @@ void endpoint_format(const struct sockaddr_storage *from, socklen_t length,
                      char text[ENDPOINT_SIZE])
 {
     const size_t path = offsetof(struct sockaddr_un, sun_path);
-
     text[0] = '\0';
     if (length < sizeof from->ss_family)
         return;

@@ -15,7 +15,6 @@ void failure_set_command(const char *name)
 void failure_note(const char *message)
 {
     char *longer;
-
     if (asprintf(&longer, "%s%s%s", noted != NULL ? noted : "", noted != NULL ? "; " : "",
                  message) < 0)
         return;
@@ -31,7 +30,6 @@ const char *failure_noted(void)
 void command_complain(const char *format, va_list arguments)
 {
     char *message;
-
     if (vasprintf(&message, format, arguments) < 0)
         return;
     fprintf(stderr, "socktune %s: %s\n", command, message);
@@ -42,7 +40,6 @@ void command_complain(const char *format, va_list arguments)
 int command_failure(const char *format, ...)
 {
     va_list arguments;
-
     va_start(arguments, format);
     command_complain(format, arguments);
     va_end(arguments);

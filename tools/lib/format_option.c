@@ -33,7 +33,6 @@ json_t *bytes_json(const struct option *option, const void *bytes, size_t length
 {
     char text[2 * POLICY_VALUE_MAX + 3];
     int64_t number;
-
     if (option && value_number(option, bytes, length, &number))
         return json_integer(number);
     bytes_format(option, bytes, length, text, sizeof text);
@@ -43,7 +42,6 @@ json_t *bytes_json(const struct option *option, const void *bytes, size_t length
 const struct option *action_option(const struct policy *policy, const struct policy_action *action)
 {
     const struct policy_option *target = &policy->options[action->option];
-
     return option_find_number(target->level, target->optname);
 }
 
@@ -58,7 +56,6 @@ void action_format(const struct policy *policy, const struct policy_action *acti
                    size_t size)
 {
     const struct option *option = printable_option(policy, action);
-
     if (option)
         value_format(option, policy->data + action->value, action->length, text, size);
     else
@@ -68,7 +65,6 @@ void action_format(const struct policy *policy, const struct policy_action *acti
 json_t *action_json_value(const struct policy *policy, const struct policy_action *action)
 {
     const struct option *option = printable_option(policy, action);
-
     return option ? bytes_json(option, policy->data + action->value, action->length)
                   : json_text(policy_string(policy, action->text));
 }
@@ -77,7 +73,6 @@ char *action_where(const struct policy *policy, uint32_t index)
 {
     const struct policy_action *action = &policy->actions[index];
     char *text;
-
     return asprintf(&text, "%s, %s:%u",
                     policy_string(policy, policy_rule_of_action(policy, index)->name),
                     policy_string(policy, action->file), action->line) < 0
@@ -88,7 +83,6 @@ char *action_where(const struct policy *policy, uint32_t index)
 void action_print_where(const struct policy *policy, uint32_t index)
 {
     char *text = action_where(policy, index);
-
     fputs(text != NULL ? text : "", stdout);
     free(text);
 }
@@ -97,7 +91,6 @@ json_t *action_json_where(const struct policy *policy, uint32_t index)
 {
     const struct policy_action *action = &policy->actions[index];
     const struct policy_option *option = &policy->options[action->option];
-
     return json_pack(
         "{s:s, s:i, s:i, s:s, s:o, s:o, s:i}", "option", policy_string(policy, option->name),
         "level", option->level, "number", option->optname, "mode", mode_name(action->mode), "rule",

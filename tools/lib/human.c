@@ -16,7 +16,6 @@ void human_bytes(double bytes, char text[HUMAN_SIZE])
 {
     static const char *const units[] = {"", "K", "M", "G", "T", "P"};
     size_t unit = 0;
-
     /* 999.5 would be written as 1000. */
     for (; bytes >= 999.5 && unit + 1 < sizeof units / sizeof *units; unit++)
         bytes /= 1024;
@@ -26,7 +25,6 @@ void human_bytes(double bytes, char text[HUMAN_SIZE])
 void human_microseconds(double microseconds, char text[HUMAN_SIZE])
 {
     double milliseconds = microseconds / 1e3, seconds = microseconds / 1e6;
-
     if (microseconds < 999.5)
         snprintf(text, HUMAN_SIZE, "%.0fus", microseconds);
     else if (milliseconds < 999.5)
@@ -39,7 +37,6 @@ void human_age(double seconds, char text[HUMAN_SIZE])
 {
     /* A clock that was set back makes no age negative; 9999 days are for ever. */
     unsigned whole = seconds > 8.64e8 ? 864000000 : seconds > 0 ? (unsigned)seconds : 0;
-
     if (whole < 60)
         snprintf(text, HUMAN_SIZE, "%us", whole);
     else if (whole < 3600)
@@ -53,6 +50,5 @@ void human_age(double seconds, char text[HUMAN_SIZE])
 void human_percent(double share, char text[HUMAN_SIZE])
 {
     double percent = share * 100;
-
     snprintf(text, HUMAN_SIZE, "%.*f", percent > 0 ? decimal_places(percent) : 0, percent);
 }

@@ -37,7 +37,6 @@ const char *name_of_bits(unsigned bits, const struct bit_name *names)
 void names_list(const struct bit_name *names, unsigned bits, char *text, size_t size)
 {
     size_t length = 0;
-
     *text = '\0';
     for (; names->name != NULL && length < size; names++)
         if (names->bit & bits)
@@ -57,7 +56,6 @@ const char *unit_name(enum option_unit unit)
         [UNIT_HOPS] = "hops",
         [UNIT_COUNT_OF] = "count",
     };
-
     return units[unit];
 }
 
@@ -66,7 +64,6 @@ const char *mode_name(enum action_mode mode)
     static const char *const modes[] = {
         [MODE_SET] = "set",       [MODE_DEFAULT] = "default",   [MODE_FORCE] = "force",
         [MODE_IGNORE] = "ignore", [MODE_AT_LEAST] = "at_least", [MODE_AT_MOST] = "at_most"};
-
     return modes[mode];
 }
 
@@ -79,7 +76,6 @@ void privilege_name(const struct option *option, char *text, size_t size)
         [PRIVILEGE_ABOVE] = "CAP_NET_ADMIN above",
         [PRIVILEGE_CHANGE] = "CAP_NET_RAW to change",
     };
-
     if (option->privilege == PRIVILEGE_ABOVE)
         snprintf(text, size, "%s %lld", privileges[PRIVILEGE_ABOVE], (long long)option->free_max);
     else

@@ -16,7 +16,6 @@ struct check_context current_context(void)
     struct __user_cap_header_struct header = {.version = _LINUX_CAPABILITY_VERSION_3};
     struct __user_cap_data_struct data[_LINUX_CAPABILITY_U32S_3] = {{0}};
     struct check_context context = {.privileged = false};
-
     if (syscall(SYS_capget, &header, data) == 0)
         context.privileged =
             data[CAP_TO_INDEX(CAP_NET_ADMIN)].effective & CAP_TO_MASK(CAP_NET_ADMIN);
@@ -26,7 +25,6 @@ struct check_context current_context(void)
 static void note_error(struct location at, const char *message)
 {
     char line[16] = "", *text;
-
     if (at.line != 0)
         snprintf(line, sizeof line, ":%u", at.line);
     if (asprintf(&text, "%s%s: %s", at.file, line, message) < 0)
@@ -40,7 +38,6 @@ void print_diagnostic(void *context, enum severity severity, struct location at,
 {
     FILE *to = context;
     bool error = severity == SEVERITY_ERROR;
-
     if (error)
         note_error(at, message);
     fprintf(to, "%s%s:", colour(to, COLOUR_BOLD), at.file);
@@ -70,7 +67,6 @@ void print_place(void *context, const char *line, size_t place)
     size_t length = strlen(line);
     size_t begin = place > PLACE_BEFORE ? place - PLACE_BEFORE : 0;
     size_t end = length > place + PLACE_BEHIND ? place + PLACE_BEHIND : length;
-
     while (begin > 0 && continues_character(line[begin]))
         begin--;
     while (end < length && continues_character(line[end]))

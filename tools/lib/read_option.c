@@ -41,7 +41,6 @@ bool read_option(const struct socket_handle *socket, int level, int optname,
     const struct buffer *buffer = buffer_of(level, optname);
     socklen_t length = sizeof value->bytes, lock_length = sizeof(int);
     int lock;
-
     *unset = false;
     value->length = 0;
     if (row && !row->readable && !buffer)
@@ -60,7 +59,6 @@ int restore_option(int fd, int level, int optname, const struct value *value, bo
     const struct buffer *buffer = buffer_of(level, optname);
     int size, lock;
     socklen_t length = sizeof lock;
-
     if (buffer == NULL || value->length != sizeof size)
         return setsockopt(fd, level, optname, value->bytes, value->length);
     memcpy(&size, value->bytes, sizeof size);
@@ -78,6 +76,5 @@ int restore_option(int fd, int level, int optname, const struct value *value, bo
 int option_reads(int level, int optname)
 {
     const struct buffer *buffer = buffer_of(level, optname);
-
     return buffer ? buffer->reads : optname;
 }

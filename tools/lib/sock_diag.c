@@ -58,7 +58,6 @@ int sock_diag_socket(void)
 const char *sock_diag_check(int fd, uint64_t *netns)
 {
     socklen_t length = sizeof *netns;
-
     if (kernel_get_int(fd, SOL_SOCKET, SO_DOMAIN) != AF_NETLINK ||
         kernel_get_int(fd, SOL_SOCKET, SO_PROTOCOL) != NETLINK_SOCK_DIAG)
         return "the second descriptor is no sock_diag socket";
@@ -72,7 +71,6 @@ static int join_groups(int fd)
 {
     struct sockaddr_nl address;
     socklen_t length = sizeof address;
-
     if (getsockname(fd, (struct sockaddr *)&address, &length) != 0)
         return -1;
     address.nl_groups = REGISTRATION_GROUPS;
@@ -83,10 +81,8 @@ struct sock_diag *sock_diag_open(int fd, sock_diag_take *take, void *context)
 {
     struct sock_diag *diag = calloc(1, sizeof *diag);
     int size = RECEIVE_BUFFER;
-
     if (!diag || join_groups(fd) != 0) {
         int error = errno;
-
         free(diag);
         (void)close(fd);
         errno = error;
@@ -117,7 +113,6 @@ int sock_diag_fd(const struct sock_diag *diag)
 size_t sock_diag_room(const struct sock_diag *diag)
 {
     int bytes = kernel_get_int(diag->fd, SOL_SOCKET, SO_RCVBUF);
-
     return bytes > 0 ? (size_t)bytes / BYTES_OF_END : 0;
 }
 
@@ -140,7 +135,6 @@ uint64_t sock_diag_overruns(struct sock_diag *diag)
     /* SK_MEMINFO_DROPS is the column Drops of /proc/net/netlink, in any network namespace. */
     uint32_t memory[SK_MEMINFO_VARS] = {0}, lost;
     socklen_t length = sizeof memory;
-
     if (getsockopt(diag->fd, SOL_SOCKET, SO_MEMINFO, memory, &length) != 0)
         return 0;
     lost = memory[SK_MEMINFO_DROPS] - diag->drops;
@@ -158,7 +152,6 @@ static bool is_mapped(const uint8_t address[16])
 static void take_address(uint8_t to[16], const __be32 from[4], uint8_t family)
 {
     static const uint8_t mapped[12] = {[10] = 0xff, [11] = 0xff};
-
     if (family == AF_INET) {
         memcpy(to, mapped, sizeof mapped);
         memcpy(to + sizeof mapped, from, 4);
@@ -171,7 +164,6 @@ static int take_attribute(const struct nlattr *attribute, void *context)
 {
     struct sock_diag_answer *answer = context;
     uint16_t type = mnl_attr_get_type(attribute);
-
     if (type == INET_DIAG_INFO) {
         answer->info = mnl_attr_get_payload(attribute);
         answer->info_length = mnl_attr_get_payload_len(attribute);
@@ -199,7 +191,6 @@ static void take_socket(const struct sock_diag *diag, const struct nlmsghdr *hea
     const struct inet_diag_msg *message = mnl_nlmsg_get_payload(header);
     struct sock_diag_answer answer = {.event = header->nlmsg_seq == 0 ? SOCK_DIAG_DESTROYED
                                                                       : SOCK_DIAG_FOUND};
-
     if (mnl_nlmsg_get_payload_len(header) < sizeof *message)
         return;
     answer.target.cookie =
@@ -229,7 +220,6 @@ static void take_socket(const struct sock_diag *diag, const struct nlmsghdr *hea
 static void take_error(struct sock_diag *diag, const struct nlmsghdr *header)
 {
     uint32_t index = header->nlmsg_seq - SEQUENCE_LOOKUP;
-
     if (header->nlmsg_seq >= SEQUENCE_DUMP)
         diag->dumping = false;
     else if (index < diag->target_count)
@@ -241,7 +231,6 @@ static void take_messages(struct sock_diag *diag, const uint8_t *bytes, size_t l
 {
     const struct nlmsghdr *header = (const struct nlmsghdr *)(const void *)bytes;
     int left = (int)length;
-
     for (; mnl_nlmsg_ok(header, left); header = mnl_nlmsg_next(header, &left)) {
         if (header->nlmsg_type == NLMSG_DONE)
             diag->dumping = false;
@@ -259,7 +248,6 @@ static int sock_diag_receive(struct sock_diag *diag)
     struct iovec room[MESSAGES];
     struct sockaddr_nl from[MESSAGES];
     int count;
-
     for (unsigned i = 0; i < MESSAGES; i++) {
         room[i] = (struct iovec){buffers[i], MESSAGE_SIZE};
         messages[i].msg_hdr = (struct msghdr){.msg_name = &from[i],
@@ -284,7 +272,6 @@ int sock_diag_read(struct sock_diag *diag, unsigned limit)
 {
     unsigned taken = 0;
     int count;
-
     do {
         count = sock_diag_receive(diag);
         if (count < 0)
@@ -299,7 +286,6 @@ int sock_diag_read(struct sock_diag *diag, unsigned limit)
 static struct inet_diag_req_v2 *put_request(void *at, uint16_t flags, uint32_t sequence)
 {
     struct nlmsghdr *header = mnl_nlmsg_put_header(at);
-
     header->nlmsg_type = SOCK_DIAG_BY_FAMILY;
     header->nlmsg_flags = NLM_F_REQUEST | flags;
     header->nlmsg_seq = sequence;
@@ -335,7 +321,6 @@ static void put_target(struct inet_diag_req_v2 *request, const struct sock_diag_
 {
     uint8_t family = (uint8_t)target->flow.family;
     const struct flow flow = wanted_flow(target);
-
     if (family == AF_INET && !is_mapped(target->flow.local))
         family = AF_INET6;
     request->sdiag_family = family;
@@ -357,7 +342,6 @@ static int send_to_kernel(const struct sock_diag *diag, const void *bytes, size_
 {
     struct sockaddr_nl kernel = {.nl_family = AF_NETLINK};
     ssize_t sent;
-
     do
         sent = sendto(diag->fd, bytes, length, MSG_DONTWAIT, (struct sockaddr *)&kernel,
                       sizeof kernel);
@@ -370,7 +354,6 @@ int sock_diag_lookup(struct sock_diag *diag, const struct sock_diag_target *targ
     uint8_t requests[SOCK_DIAG_BATCH * 128] __attribute__((aligned(8)));
     size_t length = 0;
     int result = 0, received = 0;
-
     /* What lies there already must not crowd out the answers. */
     if (sock_diag_read(diag, UINT32_MAX / 2) != 0)
         return -1;
@@ -396,7 +379,6 @@ static void put_dump(uint8_t *bytes, uint8_t family, uint16_t protocol, uint32_t
                                                    mptcp                     ? SEQUENCE_MPTCP
                                                    : protocol == IPPROTO_UDP ? SEQUENCE_UDP
                                                                              : SEQUENCE_DUMP);
-
     request->sdiag_family = family;
     request->sdiag_protocol = (uint8_t)protocol;
     request->idiag_ext = EXTENSIONS;
@@ -412,7 +394,6 @@ static void put_dump_of_both(uint8_t *bytes, uint32_t states)
 {
     struct nlmsghdr *header = mnl_nlmsg_put_header(bytes);
     struct inet_diag_req *request;
-
     header->nlmsg_type = TCPDIAG_GETSOCK;
     header->nlmsg_flags = NLM_F_REQUEST | NLM_F_DUMP;
     header->nlmsg_seq = SEQUENCE_DUMP;
@@ -424,7 +405,6 @@ static void put_dump_of_both(uint8_t *bytes, uint32_t states)
 int sock_diag_dump(struct sock_diag *diag, uint8_t family, uint16_t protocol, uint32_t states)
 {
     uint8_t bytes[128] __attribute__((aligned(8)));
-
     if (diag->dumping) {
         errno = EBUSY;
         return -1;

@@ -66,7 +66,6 @@ int tcp_info_read(int fd, struct tcp_info_bytes *info)
 {
     socklen_t length = sizeof info->bytes;
     int result = getsockopt(fd, IPPROTO_TCP, TCP_INFO, info->bytes, &length);
-
     info->length = result == 0 ? length : 0;
     return result;
 }
@@ -87,7 +86,6 @@ static uint64_t whole_field(const uint8_t *at, unsigned width)
     uint16_t two;
     uint32_t four;
     uint64_t eight;
-
     switch (width) {
     case 1:
         return *at;
@@ -108,7 +106,6 @@ enum tcp_info_answer tcp_info_get(const struct tcp_info_field *field,
 {
     const uint8_t *at = info->bytes + field->offset;
     uint64_t value, other;
-
     if (info->length < (size_t)field->offset + field->width)
         return TCP_INFO_ABSENT;
     value = field->bits ? bit_field(*at, field) : whole_field(at, field->width);
@@ -141,6 +138,5 @@ const char *tcp_state_name(unsigned state)
         [5] = "fin-wait-2",  [6] = "time-wait", [7] = "close",    [8] = "close-wait",
         [9] = "last-ack",    [10] = "listen",   [11] = "closing", [12] = "new-syn-recv",
     };
-
     return state < sizeof names / sizeof *names && names[state] != NULL ? names[state] : "unknown";
 }

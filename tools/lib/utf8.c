@@ -38,7 +38,6 @@ static uint32_t character_at(const char *text, size_t length)
 {
     const unsigned char *bytes = (const unsigned char *)text;
     uint32_t character = length == 1 ? bytes[0] : bytes[0] & (0x7fu >> length);
-
     for (size_t i = 1; i < length; i++)
         character = character << 6 | (bytes[i] & 0x3fu);
     return character;
@@ -67,14 +66,12 @@ char *utf8_escaped(const char *text)
 {
     /* Each byte becomes four at most. */
     char *escaped = malloc(strlen(text) * 4 + 1), *end = escaped;
-
     if (escaped == NULL)
         return NULL;
     while (*text) {
         size_t length = utf8_length(text);
         bool plain = length > 0 && is_visible(character_at(text, length)) &&
                      !(text[0] == '\\' && text[1] == 'x');
-
         length = length > 0 ? length : 1;
         for (size_t i = 0; i < length; i++)
             if (plain)

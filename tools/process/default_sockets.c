@@ -24,7 +24,6 @@ const struct default_socket *default_sockets_find(const struct default_sockets *
 {
     for (size_t i = 0; i < sockets->count; i++) {
         const struct default_socket *one = &sockets->items[i];
-
         if (one->network == network && one->domain == domain && one->type == type &&
             one->protocol == protocol)
             return one;
@@ -35,7 +34,6 @@ const struct default_socket *default_sockets_find(const struct default_sockets *
 static uint64_t own_network_namespace(void)
 {
     struct stat status;
-
     return stat("/proc/self/ns/net", &status) == 0 ? status.st_ino : 0;
 }
 
@@ -44,7 +42,6 @@ static bool make_in_namespace(const struct socket_owner *owner, const struct def
                               int place)
 {
     int fd;
-
     if (setns(owner->pidfd, CLONE_NEWNET) != 0 &&
         setns(owner->pidfd, CLONE_NEWUSER | CLONE_NEWNET) != 0)
         return false;
@@ -58,7 +55,6 @@ static int make_elsewhere(const struct socket_owner *owner, const struct default
     int place = open("/dev/null", O_RDONLY | O_CLOEXEC);
     int status = -1;
     pid_t child;
-
     if (place < 0)
         return -1;
     child = (pid_t)syscall(SYS_clone, (long)CLONE_FILES | SIGCHLD, 0L, 0L, 0L, 0L);
@@ -105,7 +101,6 @@ const struct default_socket *default_sockets_get(struct default_sockets *sockets
     const struct default_socket *known =
         default_sockets_find(sockets, owner->network, domain, type, protocol);
     struct default_socket *larger;
-
     if (known)
         return known;
     if (sockets->count == sockets->room) {

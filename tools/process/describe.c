@@ -18,7 +18,6 @@ static void add_address(struct sockinfo *sockinfo, const struct sockaddr_storage
                         socklen_t length, enum fact_bit fact)
 {
     bool local = fact == FACT_LOCAL;
-
     if (length && address_read((const struct sockaddr *)from, length,
                                local ? &sockinfo->local : &sockinfo->remote,
                                local ? &sockinfo->local_port : &sockinfo->remote_port))
@@ -100,7 +99,6 @@ const char *description_role(const struct socket_description *description)
 const char *description_state(const struct socket_description *description)
 {
     uint64_t state;
-
     if (!description->sockinfo.families)
         return NULL;
     if (tcp_info_get(tcp_info_find("state"), &description->tcp_info, &state) == TCP_INFO_VALUE)

@@ -18,7 +18,6 @@ int socket_owner_open(pid_t pid, struct socket_owner *owner)
     char path[64];
     struct stat status;
     const pid_t thread = process_live_thread(pid);
-
     *owner = (struct socket_owner){
         .pid = pid,
         .pidfd = (int)syscall(SYS_pidfd_open, thread, thread == pid ? 0 : PIDFD_THREAD)};
@@ -41,7 +40,6 @@ static int duplicate_descriptor(const struct socket_owner *owner, const struct o
 {
     int fd = (int)syscall(SYS_pidfd_getfd, owner->pidfd, socket->fd, 0);
     struct stat status;
-
     if (fd < 0)
         return -1;
     if (fstat(fd, &status) == 0 && S_ISSOCK(status.st_mode) && status.st_ino == socket->inode)
@@ -55,7 +53,6 @@ int socket_duplicate(const struct socket_owner *owner, const struct open_socket 
                      size_t count)
 {
     int fd = -1;
-
     for (size_t i = 0; i < count && fd < 0; i++) {
         fd = duplicate_descriptor(owner, &sockets[i]);
         if (fd < 0 && errno != EBADF)
@@ -74,7 +71,6 @@ bool is_gone(int error)
 static const char *user_name(uid_t uid, char text[64])
 {
     const struct passwd *user = getpwuid(uid);
-
     if (user)
         snprintf(text, 64, "%s", user->pw_name);
     else
@@ -87,7 +83,6 @@ static bool is_dumpable(const struct process *process)
 {
     char path[64];
     struct stat status;
-
     snprintf(path, sizeof path, "/proc/%d/status", process->pid);
     return stat(path, &status) != 0 || status.st_uid == process->effective_uid;
 }
@@ -97,7 +92,6 @@ static int ptrace_scope(void)
 {
     FILE *file = fopen("/proc/sys/kernel/yama/ptrace_scope", "re");
     int scope = 0;
-
     if (file) {
         if (fscanf(file, "%d", &scope) != 1)
             scope = 0;
@@ -109,7 +103,6 @@ static int ptrace_scope(void)
 void refusal_reason(const struct refusal *refusal, char *text, size_t size)
 {
     int error = refusal->error, scope = refusal->ptrace_scope;
-
     if (error == ENOSYS)
         snprintf(text, size, "this kernel has no pidfd_getfd: it takes Linux 5.6");
     else if (error != EPERM && error != EACCES)
@@ -150,6 +143,5 @@ void refusal_text(const struct process *process, int error, char *text, size_t s
                                     .user =
                                         foreign ? user_name(process->effective_uid, name) : NULL,
                                     .dumpable = is_dumpable(process)};
-
     refusal_reason(&refusal, text, size);
 }

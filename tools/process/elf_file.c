@@ -88,7 +88,6 @@ static enum loader_kind loader_kind_of(const char *path)
 static enum loader_kind own_kind(const char *file)
 {
     enum loader_kind kind = loader_kind_of(file);
-
     if (strcmp(text_basename(file), "libc.so") == 0)
         return LOADER_MUSL;
     return kind == LOADER_OTHER ? LOADER_NONE : kind;
@@ -100,7 +99,6 @@ static enum loader_kind own_kind(const char *file)
 static const GElf_Phdr *find_segment(Elf *elf, uint32_t type, GElf_Phdr *header)
 {
     size_t count;
-
     if (elf_getphdrnum(elf, &count) != 0)
         return NULL;
     for (size_t i = 0; i < count; i++)
@@ -113,12 +111,10 @@ static const GElf_Phdr *find_segment(Elf *elf, uint32_t type, GElf_Phdr *header)
 static int64_t file_offset(Elf *elf, uint64_t address)
 {
     size_t count;
-
     if (elf_getphdrnum(elf, &count) != 0)
         return -1;
     for (size_t i = 0; i < count; i++) {
         GElf_Phdr load;
-
         if (gelf_getphdr(elf, (int)i, &load) && load.p_type == PT_LOAD && address >= load.p_vaddr &&
             address - load.p_vaddr < load.p_filesz)
             return (int64_t)(load.p_offset + (address - load.p_vaddr));
@@ -130,7 +126,6 @@ static int read_loader(Elf *elf, struct executable *executable)
 {
     GElf_Phdr header;
     Elf_Data *text;
-
     if (!find_segment(elf, PT_INTERP, &header))
         return 0;
     if (header.p_filesz == 0 || header.p_filesz > PATH_MAX)
@@ -147,14 +142,12 @@ static int keep_needed(const Elf_Data *entries, size_t count, const Elf_Data *st
                        struct executable *executable)
 {
     size_t kept = 0;
-
     executable->needed = calloc(count + 1, sizeof *executable->needed);
     if (!executable->needed)
         return -1;
     for (size_t i = 0; i < count; i++) {
         GElf_Dyn entry;
         const char *text = strings->d_buf;
-
         if (!gelf_getdyn((Elf_Data *)entries, (int)i, &entry) || entry.d_tag == DT_NULL)
             break;
         if (entry.d_tag != DT_NEEDED || entry.d_un.d_val >= strings->d_size)
@@ -188,7 +181,6 @@ static int read_dynamic(Elf *elf, struct executable *executable)
     uint64_t address = 0, size = 0;
     size_t count;
     int64_t offset;
-
     if (!find_segment(elf, PT_DYNAMIC, &header))
         return 0;
     entries = elf_getdata_rawchunk(elf, (int64_t)header.p_offset, header.p_filesz, ELF_T_DYN);
@@ -197,7 +189,6 @@ static int read_dynamic(Elf *elf, struct executable *executable)
     count = entries->d_size / gelf_fsize(elf, ELF_T_DYN, 1, EV_CURRENT);
     for (size_t i = 0; i < count; i++) {
         GElf_Dyn entry;
-
         if (!gelf_getdyn(entries, (int)i, &entry) || entry.d_tag == DT_NULL)
             break;
         if (entry.d_tag == DT_STRTAB)
@@ -220,7 +211,6 @@ static int read_dynamic(Elf *elf, struct executable *executable)
 static bool has_go_note(Elf *elf)
 {
     size_t count;
-
     if (elf_getphdrnum(elf, &count) != 0)
         return false;
     for (size_t i = 0; i < count; i++) {
@@ -228,7 +218,6 @@ static bool has_go_note(Elf *elf)
         GElf_Nhdr note;
         Elf_Data *data;
         size_t name, description;
-
         if (!gelf_getphdr(elf, (int)i, &header) || header.p_type != PT_NOTE)
             continue;
         data = elf_getdata_rawchunk(elf, (int64_t)header.p_offset, header.p_filesz,
@@ -246,13 +235,11 @@ static bool has_go_section(Elf *elf)
 {
     Elf_Scn *section = NULL;
     size_t names;
-
     if (elf_getshdrstrndx(elf, &names) != 0)
         return false;
     while ((section = elf_nextscn(elf, section))) {
         GElf_Shdr header;
         const char *name;
-
         if (gelf_getshdr(section, &header) && (name = elf_strptr(elf, names, header.sh_name)) &&
             strcmp(name, ".go.buildinfo") == 0)
             return true;
@@ -263,7 +250,6 @@ static bool has_go_section(Elf *elf)
 static int read_header(Elf *elf, struct elf_abi *abi, uint16_t *type)
 {
     GElf_Ehdr header;
-
     if (elf_kind(elf) != ELF_K_ELF || !gelf_getehdr(elf, &header) ||
         (header.e_type != ET_EXEC && header.e_type != ET_DYN))
         return errno = ENOEXEC, -1;
@@ -280,14 +266,12 @@ static bool has_all_segments(Elf *elf)
 {
     GElf_Ehdr header;
     size_t count, size;
-
     if (elf_rawfile(elf, &size) == NULL || gelf_getehdr(elf, &header) == NULL ||
         header.e_phentsize != gelf_fsize(elf, ELF_T_PHDR, 1, EV_CURRENT) ||
         elf_getphdrnum(elf, &count) != 0 || count == 0)
         return false;
     for (size_t i = 0; i < count; i++) {
         GElf_Phdr load;
-
         if (gelf_getphdr(elf, (int)i, &load) == NULL ||
             (load.p_type == PT_LOAD &&
              (load.p_offset > size || load.p_filesz > size - load.p_offset)))
@@ -301,7 +285,6 @@ int elf_file_read(int fd, struct executable *executable)
     Elf *elf;
     uint16_t type;
     int result = -1;
-
     elf_version(EV_CURRENT);
     elf = elf_begin(fd, ELF_C_READ_MMAP, NULL);
     if (!elf || read_header(elf, &executable->abi, &type) != 0 || !has_all_segments(elf)) {
@@ -328,7 +311,6 @@ bool elf_file_fits(const char *path, struct elf_abi abi)
     struct elf_abi own;
     uint16_t type;
     bool fits;
-
     elf_version(EV_CURRENT);
     elf = fd < 0 ? NULL : elf_begin(fd, ELF_C_READ_MMAP, NULL);
     fits = elf && read_header(elf, &own, &type) == 0 && own.word_size == abi.word_size &&

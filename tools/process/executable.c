@@ -47,7 +47,6 @@ static size_t env_words(char *arguments, const char *words[SCRIPT_WORDS])
 {
     char *rest = NULL, *word;
     size_t count = 0;
-
     if (begins_with(arguments, "-S"))
         arguments += 2;
     else if (begins_with(arguments, "--split-string="))
@@ -69,7 +68,6 @@ static size_t script_words(char *line, const char *words[SCRIPT_WORDS], bool *se
 {
     char *rest = NULL, *arguments;
     size_t count;
-
     *searched = false;
     words[0] = "/bin/sh";
     if (!begins_with(line, "#!"))
@@ -105,7 +103,6 @@ static int put_before(struct executable *executable, const char *const *words, s
 {
     size_t old = 0, used = 0;
     char **command;
-
     while (executable->command[old])
         old++;
     command = calloc(count + old + 1, sizeof *command);
@@ -128,7 +125,6 @@ char *executable_find(const char *name)
 {
     const char *path = getenv("PATH");
     int error = ENOENT;
-
     if (strchr(name, '/'))
         return strdup(name);
     if (!path)
@@ -137,7 +133,6 @@ char *executable_find(const char *name)
         char candidate[PATH_MAX];
         struct stat status;
         int length;
-
         end = strchrnul(path, ':');
         length = snprintf(candidate, sizeof candidate, "%.*s%s%s", (int)(end - path), path,
                           end > path ? "/" : "./", name);
@@ -160,7 +155,6 @@ static int read_privileges(const char *path, struct executable *executable)
     struct stat status;
     struct statvfs mount;
     bool honoured;
-
     if (stat(path, &status) != 0 || statvfs(path, &mount) != 0)
         return -1;
     if (!S_ISREG(status.st_mode))
@@ -183,14 +177,12 @@ static int follow_script(const char *path, char *start, struct executable *execu
     const char *words[SCRIPT_WORDS];
     bool searched;
     size_t count = script_words(start, words, &searched);
-
     executable->readable = false; /* nothing is known of the interpreter yet */
     if (count == 0)
         return errno = ENOEXEC, -1;
     *next = searched ? executable_find(words[0]) : strdup(words[0]);
     if (!*next) {
         int error = errno;
-
         free(executable->file);
         executable->file = strdup(words[0]);
         return errno = error, -1;
@@ -205,7 +197,6 @@ static int read_file(const char *path, struct executable *executable, char **nex
     char start[SCRIPT_LINE + 1] = "";
     ssize_t length;
     int fd, result;
-
     free(executable->file);
     executable->file = realpath(path, NULL);
     if (!executable->file && !(executable->file = strdup(path)))
@@ -233,7 +224,6 @@ int executable_read(const char *path, struct executable *executable)
 {
     char *next = NULL, *at;
     int result;
-
     *executable = (struct executable){.needed = (char **)no_libraries};
     executable->path = strdup(path);
     executable->command = calloc(2, sizeof *executable->command);
@@ -262,7 +252,6 @@ const char **executable_command_line(const struct executable *executable, char *
 {
     size_t count = 0, used = 0;
     const char **line;
-
     while (arguments[count])
         count++;
     for (char **word = executable->command; *word; word++)

@@ -43,7 +43,6 @@ static int socket_for(const struct option *option)
     for (size_t p = 0; p < sizeof protocols / sizeof *protocols; p++)
         for (size_t d = 0; d < sizeof domains / sizeof *domains; d++) {
             int fd;
-
             if (!(option->protocols & protocols[p].bit) ||
                 !(option->families & protocols[p].families & domains[d].family))
                 continue;
@@ -59,7 +58,6 @@ static bool kernel_lacks(int fd, const struct option *option)
     char value[POLICY_VALUE_MAX] = {0};
     socklen_t length = sizeof value;
     int least = (int)option->min;
-
     if (getsockopt(fd, option->level, option->optname, value, &length) == 0 || errno != ENOPROTOOPT)
         return false;
     if (option->readable)
@@ -73,7 +71,6 @@ enum kernel_support kernel_support(const struct option *option)
 {
     enum kernel_support answer;
     int fd;
-
     if (option->kind == KIND_TRANSPORT) {
         fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, IPPROTO_MPTCP);
         answer = fd >= 0 ? KERNEL_HAS : KERNEL_LACKS;

@@ -87,7 +87,6 @@ static bool asan_comes_first(const char *list)
     size_t length = strcspn(list + begin, " :");
     const char *slash = memrchr(list + begin, '/', length);
     const char *name = slash ? slash + 1 : list + begin;
-
     return strncmp(name, "libasan", 7) == 0 || strncmp(name, "libclang_rt.asan", 16) == 0;
 }
 
@@ -115,7 +114,6 @@ static bool becomes_secure(const struct executable *executable, const struct lau
 unsigned executable_obstacles(const struct executable *executable, const struct launch *launch)
 {
     unsigned found = becomes_secure(executable, launch) ? OBSTACLE_SECURE : 0;
-
     if (!executable->readable)
         return found | OBSTACLE_UNREADABLE;
     if (elf_abi_is_x32(executable->abi))
@@ -161,7 +159,6 @@ static const char *token_value(const char *loader, char path[PATH_MAX])
 {
     const char *value = NULL;
     char *slash;
-
     if (!realpath(loader, path) || !(slash = strrchr(path, '/')))
         return NULL;
     *slash = '\0';
@@ -174,14 +171,12 @@ bool library_fits(const char *library, const struct executable *executable)
 {
     static const char *const tokens[] = {"$LIB", "${LIB}"};
     char path[PATH_MAX], directory[PATH_MAX];
-
     for (size_t i = 0; i < sizeof tokens / sizeof *tokens; i++) {
         const char *token = strstr(library, tokens[i]);
         const char *value =
             token
                 ? token_value(executable->loader ? executable->loader : executable->file, directory)
                 : NULL;
-
         if (token)
             return value &&
                    snprintf(path, sizeof path, "%.*s%s%s", (int)(token - library), library, value,

@@ -27,7 +27,6 @@
 static char **without_padding(char **words)
 {
     size_t count = 0;
-
     while (words[count])
         count++;
     while (count > 1 && !*words[count - 1])
@@ -41,7 +40,6 @@ static char **without_title(char **words)
 {
     size_t count = 1;
     char **larger;
-
     if (!words[0] || words[1] || !strchr(words[0], ' '))
         return words;
     for (const char *at = words[0]; *at; at++)
@@ -72,7 +70,6 @@ static int read_status(struct process *process)
 {
     size_t size;
     char *status = process_file_read(process->thread, "status", &size);
-
     if (!status) {
         if (errno == ENOENT)
             errno = ESRCH;
@@ -96,7 +93,6 @@ static int read_exe(struct process *process)
     ssize_t length =
         readlink(process_file_path(process->thread, "exe", path), target, sizeof target - 1);
     size_t mark = sizeof deleted - 1;
-
     if (length < 0) {
         process->unknown |= errno == ENOENT ? 0 : UNKNOWN_EXE; /* ENOENT: it has none */
         return 0;
@@ -114,14 +110,12 @@ static void read_maps(struct process *process)
 {
     char path[PATH_MAX], line[PATH_MAX + 128];
     FILE *maps = fopen(process_file_path(process->thread, "maps", path), "re");
-
     /* Without the permission, open() succeeds in some kernels and read() fails or gives nothing. */
     if (!maps || !fgets(line, sizeof line, maps)) {
         process->unknown |= UNKNOWN_MAPS;
     } else {
         do {
             const char *name = strrchr(line, '/');
-
             if (!name)
                 continue;
             if (strncmp(name, "/libsocktune.so", 15) == 0)
@@ -143,7 +137,6 @@ static void read_auxv(struct process *process)
     char *text = process_file_read(process->thread, "auxv", &size);
     uint64_t first = 0;
     bool wide;
-
     process->secure = SECURE_UNKNOWN;
     if (!text || size < 16) {
         free(text);
@@ -157,7 +150,6 @@ static void read_auxv(struct process *process)
     for (size_t at = 0, step = wide ? 16 : 8; at + step <= size; at += step) {
         Elf64_auxv_t entry = {0};
         Elf32_auxv_t narrow = {0};
-
         if (wide) {
             memcpy(&entry, text + at, sizeof entry);
         } else {
@@ -203,7 +195,6 @@ static bool leads_elsewhere(struct process *process, const char *name)
 {
     char path[PATH_MAX], own[PATH_MAX];
     struct stat theirs, ours;
-
     snprintf(own, sizeof own, "/proc/self/%s", name);
     if (stat(process_file_path(process->thread, name, path), &theirs) != 0 ||
         stat(own, &ours) != 0) {
@@ -220,7 +211,6 @@ char *process_cgroup(pid_t pid)
     char path[PATH_MAX], line[PATH_MAX + 16];
     char *cgroup = NULL;
     FILE *file;
-
     snprintf(path, sizeof path, pid != 0 ? "/proc/%d/cgroup" : "/proc/self/cgroup", (int)pid);
     file = fopen(path, "re");
     /* The line of the version 2 hierarchy is "0::/PATH"; cgroups(7). */
@@ -237,7 +227,6 @@ char *process_cgroup(pid_t pid)
 int process_identify(pid_t pid, struct process *process)
 {
     char **words;
-
     *process = (struct process){.pid = pid,
                                 .thread = process_live_thread(pid),
                                 .argv = process_no_words,
@@ -254,7 +243,6 @@ int process_identify(pid_t pid, struct process *process)
 struct identity process_identity(const struct process *process)
 {
     bool hidden = !process->exe && process->unknown & UNKNOWN_EXE;
-
     return (struct identity){.executable = hidden ? process->name : process->exe,
                              .argv = (const char *const *)process->argv,
                              .uid = process->effective_uid,
@@ -278,7 +266,6 @@ bool process_is_program(const struct process *process)
 int process_read(pid_t pid, struct process *process)
 {
     char **words;
-
     if (process_identify(pid, process) != 0)
         return -1;
     read_maps(process);
@@ -312,7 +299,6 @@ void process_free(struct process *process)
 const char *process_getenv(const struct process *process, const char *name)
 {
     size_t length = strlen(name);
-
     for (char **entry = process->environment; *entry; entry++)
         if (strncmp(*entry, name, length) == 0 && (*entry)[length] == '=')
             return *entry + length + 1;
@@ -327,7 +313,6 @@ bool process_sees(const struct process *process, const char *path)
         open(process_file_path(process->thread, "root", root), O_PATH | O_DIRECTORY | O_CLOEXEC);
     long fd;
     bool seen;
-
     if (directory < 0)
         return false;
     fd = syscall(SYS_openat2, directory, path, &how, sizeof how);

@@ -29,11 +29,9 @@ char *process_file_read(pid_t pid, const char *name, size_t *size)
     size_t room = 4096;
     char *text = fd < 0 ? NULL : malloc(room);
     ssize_t got = text ? 1 : -1;
-
     for (*size = 0; got > 0 && *size < FILE_MAX; *size += (size_t)(got > 0 ? got : 0)) {
         if (room - *size < 2) {
             char *larger = realloc(text, room *= 2);
-
             if (!larger) {
                 got = -1;
                 break;
@@ -46,7 +44,6 @@ char *process_file_read(pid_t pid, const char *name, size_t *size)
         close(fd);
     if (got < 0) {
         int error = errno;
-
         free(text);
         return errno = error, NULL;
     }
@@ -59,7 +56,6 @@ char **process_words_read(pid_t pid, const char *name)
     size_t size, count = 0, kept = 0;
     char *text = process_file_read(pid, name, &size);
     char **words;
-
     if (!text)
         return NULL;
     for (size_t i = 0; i < size; i++)
@@ -90,7 +86,6 @@ unsigned long process_status_number(const char *status, const char *field, int c
     const char *at;
     char *end;
     unsigned long number = fallback;
-
     snprintf(line, sizeof line, "\n%s:", field);
     at = strstr(status, line);
     if (!at)

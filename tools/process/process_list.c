@@ -14,7 +14,6 @@ bool read_pid(const char *word, pid_t *pid)
 {
     char *end;
     long number;
-
     errno = 0;
     number = strtol(word, &end, 10);
     if (*word < '0' || *word > '9' || *end || errno || number < 1 || number > INT_MAX)
@@ -26,7 +25,6 @@ bool read_pid(const char *word, pid_t *pid)
 static int by_number(const void *left, const void *right)
 {
     pid_t a = *(const pid_t *)left, b = *(const pid_t *)right;
-
     return (a > b) - (a < b);
 }
 
@@ -35,14 +33,12 @@ pid_t *all_processes(size_t *count)
     DIR *directory = opendir("/proc");
     size_t room = 1024;
     pid_t *pids = directory ? malloc(room * sizeof *pids) : NULL;
-
     *count = 0;
     for (struct dirent *entry; pids && (entry = readdir(directory));) {
         if (!read_pid(entry->d_name, &pids[*count]) || pids[*count] == getpid())
             continue;
         if (++*count == room) {
             pid_t *larger = reallocarray(pids, room *= 2, sizeof *pids);
-
             if (!larger)
                 free(pids);
             pids = larger;

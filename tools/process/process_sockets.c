@@ -23,7 +23,6 @@ static int by_inode(const void *left, const void *right)
 {
     uint64_t a = ((const struct open_socket *)left)->inode;
     uint64_t b = ((const struct open_socket *)right)->inode;
-
     return (a > b) - (a < b);
 }
 
@@ -32,14 +31,12 @@ static int by_inode_and_fd(const void *left, const void *right)
 {
     int order = by_inode(left, right);
     int a = ((const struct open_socket *)left)->fd, b = ((const struct open_socket *)right)->fd;
-
     return order ? order : (a > b) - (a < b);
 }
 
 static int by_first_and_fd(const void *left, const void *right)
 {
     const struct open_socket *a = left, *b = right;
-
     return a->first != b->first ? (a->first > b->first) - (a->first < b->first)
                                 : (a->fd > b->fd) - (a->fd < b->fd);
 }
@@ -48,7 +45,6 @@ static int by_fd(const void *left, const void *right)
 {
     int a = ((const struct process_socket *)left)->fd;
     int b = ((const struct process_socket *)right)->fd;
-
     return (a > b) - (a < b);
 }
 
@@ -56,7 +52,6 @@ static int by_fd(const void *left, const void *right)
 static int reserve_item(void **items, size_t count, size_t *room, size_t size)
 {
     void *larger;
-
     if (count < *room)
         return 0;
     larger = reallocarray(*items, *room ? 2 * *room : 16, size);
@@ -73,7 +68,6 @@ static int read_descriptor(int directory, const char *name, struct open_sockets 
     char target[64];
     ssize_t length = readlinkat(directory, name, target, sizeof target - 1);
     uint64_t inode;
-
     if (length < 0)
         return 0; /* closed meanwhile */
     target[length] = '\0';
@@ -90,7 +84,6 @@ static int read_descriptor(int directory, const char *name, struct open_sockets 
 static void order_sockets(struct open_sockets *open)
 {
     struct open_socket *items = open->items;
-
     if (!open->count)
         return;
     qsort(items, open->count, sizeof *items, by_inode_and_fd);
@@ -105,7 +98,6 @@ int open_sockets_read(pid_t pid, struct open_sockets *open)
     char path[PATH_MAX];
     DIR *directory;
     int result = 0;
-
     *open = (struct open_sockets){0};
     directory = opendir(process_file_path(process_live_thread(pid), "fd", path));
     if (!directory)
@@ -120,7 +112,6 @@ int open_sockets_read(pid_t pid, struct open_sockets *open)
 size_t descriptors_of_one(const struct open_sockets *open, size_t first)
 {
     size_t next = first + 1;
-
     while (next < open->count && open->items[next].inode == open->items[first].inode)
         next++;
     return next - first;
@@ -141,10 +132,8 @@ static socklen_t read_hex_address(const char *hex, struct sockaddr_storage *to)
     size_t digits = strcspn(hex, ":");
     size_t count = digits == 32 ? 4 : 1;
     in_port_t port = htons(hex[digits] != '\0' ? (uint16_t)strtoul(hex + digits + 1, NULL, 16) : 0);
-
     for (size_t i = 0; i < count; i++) {
         char word[9];
-
         snprintf(word, sizeof word, "%.8s", hex + 8 * i);
         words[i] = (uint32_t)strtoul(word, NULL, 16);
     }
@@ -165,7 +154,6 @@ static void format_hex_address(const char *hex, char text[64])
 {
     struct sockaddr_storage address;
     char endpoint[ENDPOINT_SIZE];
-
     endpoint_format(&address, read_hex_address(hex, &address), endpoint);
     snprintf(text, 64, "%.63s", endpoint);
 }
@@ -216,7 +204,6 @@ static int keep_socket(struct process *process, const char *protocol, const char
     struct open_socket key = {0};
     struct open_socket *match;
     struct process_socket *kept;
-
     if (sscanf(line, "%*s %47s %47s %x %*s %*s %*s %*s %*s %" SCNu64, local, remote, &state,
                &key.inode) != 4 ||
         key.inode == 0)
@@ -242,7 +229,6 @@ static int read_socket_table(struct process *process, const char *protocol,
     char path[PATH_MAX], name[32], line[512];
     FILE *table;
     int result = 0;
-
     snprintf(name, sizeof name, "net/%s", protocol);
     table = fopen(process_file_path(process->thread, name, path), "re");
     if (!table)
@@ -260,7 +246,6 @@ int process_sockets_read(struct process *process)
     struct open_sockets open;
     size_t room = 0;
     int result = open_sockets_read(process->thread, &open);
-
     process->uring_open = open.uring;
     if (result != 0 && errno != ENOMEM) {
         process->unknown |= UNKNOWN_DESCRIPTORS;

@@ -43,7 +43,6 @@ static bool same_bytes(const struct value *one, const struct value *other)
 static bool expect_forced_buffer(const struct option *row, struct value *value)
 {
     int bytes;
-
     if (!row || option_reads(row->level, row->optname) == row->optname ||
         value->length != sizeof bytes)
         return false;
@@ -58,7 +57,6 @@ static void expect_action(const struct policy *policy, const struct policy_actio
 {
     const struct option *row = action_option(policy, action);
     struct value value = {.length = action->length};
-
     memcpy(value.bytes, policy->data + action->value, action->length);
     expected->value = value;
     if (action->op != OP_SET)
@@ -97,7 +95,6 @@ void reconciler_free(struct reconciler *reconciler)
 static enum socket_history history_of(const struct socket_description *description)
 {
     const struct sockinfo *sockinfo = &description->sockinfo;
-
     if (description->listens)
         return HISTORY_LISTEN;
     if (!(sockinfo->known & FACT_ROLE))
@@ -131,13 +128,11 @@ static void decide_actions(const struct reconciler *reconciler, const struct act
                                       .remote = description->remote,
                                       .open = true};
     struct outcome outcome;
-
     for (uint32_t i = 0; i < reconciler->policy->option_count; i++)
         decision->action[i] = NO_ACTION;
     simulate_effects(reconciler->policy, active, &scenario, &outcome);
     for (uint32_t i = 0; i < outcome.effect_count; i++) {
         uint32_t action = outcome.effects[i].action;
-
         if (is_meant(reconciler->policy, &outcome.effects[i], &description->sockinfo))
             decision->action[reconciler->policy->actions[action].option] = action;
     }
@@ -180,7 +175,6 @@ static bool has_special(const struct policy_action *action, const struct value *
                         const struct socket_description *description)
 {
     int32_t protocol;
-
     if (action->op == OP_BACKLOG)
         return false;
     if (action->op == OP_SOURCE)
@@ -206,7 +200,6 @@ static struct value expected_value(const struct reconciler *reconciler,
 {
     const struct policy_action *action = &reconciler->policy->actions[result->action];
     struct value expected = reconciler->expected[result->action].value;
-
     if (action->op == OP_MERGE)
         expected.length = apply_value(reconciler->policy, action, result->before.bytes,
                                       result->before.length, expected.bytes);
@@ -223,7 +216,6 @@ static bool wants_action(const struct application *application, const struct pol
     const struct option *row = action_option(reconciler->policy, action);
     bool special = policy_is_argument(action) || action->op == OP_SOURCE;
     struct reconciled_option *result;
-
     if (!has_use(row, &reconciliation->description->sockinfo))
         return false;
     result = &reconciliation->result->options[reconciliation->result->count++];
@@ -266,7 +258,6 @@ static void note_set(const struct application *application, const struct policy_
     struct reconciled_option *result = reconciliation->result->options;
     struct value expected;
     bool unset;
-
     (void)phase;
     while (&policy->actions[result->action] != action)
         result++;
@@ -306,7 +297,6 @@ void reconcile_socket(const struct socket_handle *socket,
                                             .report = note_set,
                                             .context = &reconciliation};
     struct decision decision;
-
     result->count = 0;
     if (!description->sockinfo.families)
         return;
@@ -322,7 +312,6 @@ void reconciled_reason(const struct policy *policy, const struct reconciled_opti
     const struct policy_action *action = &policy->actions[option->action];
     const struct option *row = action_option(policy, action);
     char privilege[64] = "";
-
     if (row)
         privilege_name(row, privilege, sizeof privilege);
     if (option->late)

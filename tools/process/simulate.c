@@ -42,7 +42,6 @@ static void note_given(struct simulation *simulation, const struct policy_action
 {
     struct given *given = &simulation->given[action->option];
     uint32_t index = (uint32_t)(action - simulation->policy->actions);
-
     if (simulation->makes_up)
         phase = PHASE_ACCEPT;
     if (given->effect.action != index)
@@ -63,7 +62,6 @@ static bool is_known(const struct simulation *simulation, uint32_t option)
 {
     const struct default_value *initial = simulation->scenario->initial;
     uint32_t given = simulation->given[option].effect.action;
-
     return (initial != NULL && initial[option].length != 0) ||
            (given != NO_ACTION && !policy_is_bound(&simulation->policy->actions[given]));
 }
@@ -75,7 +73,6 @@ static bool wants_action(const struct application *application, const struct pol
 {
     struct simulation *simulation = application->context;
     struct address source;
-
     if (policy_is_argument(action))
         return false;
     if (policy_is_bound(action) && !is_known(simulation, action->option))
@@ -107,14 +104,12 @@ static void carry_out(struct simulation *simulation, const struct sockinfo *sock
                                             .wants = wants_action,
                                             .report = note_result,
                                             .context = simulation};
-
     apply_actions(&application, decision);
 }
 
 static void tune_phases(struct simulation *simulation, struct sockinfo *sockinfo, unsigned phases)
 {
     struct decision decision;
-
     decide_phases(simulation, sockinfo, phases, &decision);
     carry_out(simulation, sockinfo, &decision, phases);
 }
@@ -124,7 +119,6 @@ static void begin_option(struct simulation *simulation, uint32_t option)
 {
     const struct policy_option *which = &simulation->policy->options[option];
     const struct default_value *initial = simulation->scenario->initial;
-
     if (initial != NULL && initial[option].length != 0)
         fake_socket_put(&simulation->fake, which->level, which->optname, initial[option].bytes,
                         initial[option].length);
@@ -138,7 +132,6 @@ static void change_transport(struct simulation *simulation, struct sockinfo *soc
 {
     const struct policy_action *action = apply_transport(simulation->policy, decision, sockinfo);
     struct fake_socket *fake = &simulation->fake;
-
     if (!action)
         return;
     note_given(simulation, action, PHASE_SOCKET);
@@ -154,7 +147,6 @@ static void do_socket(struct simulation *simulation)
     const struct scenario *scenario = simulation->scenario;
     struct sockinfo sockinfo;
     struct decision decision;
-
     if (!sockinfo_at_socket(&sockinfo, scenario->domain, scenario->type, scenario->protocol))
         return;
     decide_phases(simulation, &sockinfo, PHASE_BIT(PHASE_SOCKET), &decision);
@@ -166,7 +158,6 @@ static void do_socket(struct simulation *simulation)
 static void do_bind(struct simulation *simulation, const struct sockaddr_storage *local)
 {
     struct sockinfo sockinfo;
-
     if (sockinfo_at_address(&sockinfo, PHASE_BIND, (const struct sockaddr *)local, sizeof *local))
         tune_phases(simulation, &sockinfo, PHASE_BIT(PHASE_BIND));
     simulation->fake.local = *local;
@@ -190,7 +181,6 @@ static void do_connect(struct simulation *simulation, const struct sockaddr_stor
     struct decision decision;
     bool ours = sockinfo_at_address(&sockinfo, PHASE_CONNECT, (const struct sockaddr *)remote,
                                     sizeof *remote);
-
     enter_trials(simulation, &sockinfo);
     if (ours) {
         decide_phases(simulation, &sockinfo, before | after, &decision);
@@ -207,7 +197,6 @@ static void do_listen(struct simulation *simulation)
     const struct policy_action *backlog;
     struct sockinfo sockinfo;
     struct decision decision;
-
     sockinfo_at_listen(&sockinfo);
     decide_phases(simulation, &sockinfo, PHASE_BIT(PHASE_LISTEN), &decision);
     carry_out(simulation, &sockinfo, &decision, PHASE_BIT(PHASE_LISTEN));
@@ -224,7 +213,6 @@ static void fall_back(struct simulation *simulation, unsigned later)
 {
     struct sockinfo sockinfo;
     struct decision decision;
-
     simulation->fake.protocol = IPPROTO_TCP;
     fallback_decide(simulation->policy, simulation->active, &simulation->socket, later, &sockinfo,
                     &decision);
@@ -239,7 +227,6 @@ static void do_accept(struct simulation *simulation)
     const unsigned due = PHASE_BIT(PHASE_ACCEPT) | PHASE_BIT(PHASE_ACCEPT_WILDCARD);
     const struct policy *policy = simulation->policy;
     struct sockinfo sockinfo;
-
     for (uint32_t i = 0; i < policy->option_count; i++) {
         simulation->given[i].effect.inherited = true;
         if (!(policy->options[i].flags & OPTION_INHERITED)) {
@@ -269,7 +256,6 @@ static bool is_datagram(const struct scenario *scenario)
 static struct sockaddr_storage wildcard_of(const struct sockaddr_storage *local)
 {
     struct sockaddr_storage every = *local;
-
     if (every.ss_family == AF_INET)
         ((struct sockaddr_in *)&every)->sin_addr.s_addr = INADDR_ANY;
     else if (every.ss_family == AF_INET6)
@@ -281,7 +267,6 @@ static void replay_calls(struct simulation *simulation)
 {
     const struct scenario *scenario = simulation->scenario;
     struct sockaddr_storage every;
-
     do_socket(simulation);
     switch (scenario->history) {
     case HISTORY_SOCKET:
@@ -312,7 +297,6 @@ static bool is_guarded(const struct simulation *simulation, const struct active 
 {
     struct sockinfo sockinfo;
     struct guard guard;
-
     return learn_guard(simulation->policy, active, &simulation->socket, option, &sockinfo, &guard);
 }
 
@@ -321,13 +305,11 @@ static uint32_t guard_reason(const struct simulation *simulation, uint32_t optio
 {
     const struct policy *policy = simulation->policy;
     uint32_t winner = simulation->given[option].effect.action;
-
     if (winner != NO_ACTION && policy_is_guard(&policy->actions[winner]))
         return winner;
     for (uint32_t i = simulation->active->count; i-- > 0;) {
         const struct active alone = {&simulation->active->rules[i], 1};
         const struct policy_range actions = policy->rules[*alone.rules].actions;
-
         if (!is_guarded(simulation, &alone, option))
             continue;
         for (uint32_t a = actions.first; a < actions.first + actions.count; a++)
@@ -344,7 +326,6 @@ static uint32_t reporting_rule(const struct simulation *simulation)
 {
     struct sockinfo sockinfo;
     uint32_t number;
-
     if (simulation->scenario->history == HISTORY_SOCKET ||
         !learn_history(&simulation->socket, &sockinfo) || (sockinfo.families & FAMILY_IP) == 0 ||
         (sockinfo.protocols & (PROTOCOL_TCP | PROTOCOL_MPTCP | PROTOCOL_UDP)) == 0)
@@ -361,7 +342,6 @@ static uint32_t reporting_rule(const struct simulation *simulation)
 static int by_order(const void *one, const void *other)
 {
     const struct given *a = one, *b = other;
-
     return (a->order > b->order) - (a->order < b->order);
 }
 
@@ -384,7 +364,6 @@ static void begin_simulation(struct simulation *simulation, const struct policy 
 static void list_effects(struct simulation *simulation, struct outcome *outcome)
 {
     uint32_t count = simulation->policy->option_count;
-
     outcome->effect_count = 0;
     qsort(simulation->given, count, sizeof *simulation->given, by_order);
     for (uint32_t i = 0; i < count; i++)
@@ -396,7 +375,6 @@ void simulate_socket(const struct policy *policy, const struct active *active,
                      const struct scenario *scenario, struct outcome *outcome)
 {
     struct simulation simulation;
-
     begin_simulation(&simulation, policy, active, scenario);
     replay_calls(&simulation);
     outcome->guard_count = 0;
@@ -412,7 +390,6 @@ void simulate_effects(const struct policy *policy, const struct active *active,
                       const struct scenario *scenario, struct outcome *outcome)
 {
     struct simulation simulation;
-
     begin_simulation(&simulation, policy, active, scenario);
     replay_calls(&simulation);
     outcome->guard_count = 0;

@@ -34,7 +34,6 @@ static void trace_call(struct text *line)
     int fd = strcmp(destination, "stderr") == 0
                  ? STDERR_FILENO
                  : open(destination, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NOCTTY, 0666);
-
     if (fd < 0)
         return;
     trace_line_end(line);
@@ -55,7 +54,6 @@ static bool has_it(const struct application *application, const struct policy_ac
     const struct policy_option *option = &policy->options[action->option];
     uint8_t now[POLICY_VALUE_MAX];
     socklen_t length = sizeof now;
-
     return getsockopt(application->socket->fd, option->level, option->optname, now, &length) == 0 &&
            length == action->length && memcmp(now, policy->data + action->value, length) == 0;
 }
@@ -68,7 +66,6 @@ void call_trace_action(const struct application *application, const struct polic
     const struct trace_socket socket = {call->name, call->fd, application->sockinfo};
     char bytes[TRACE_LINE_BYTES];
     struct text line = TEXT(bytes);
-
     (void)phase;
     if (result == APPLIED_KEPT && has_it(application, action))
         return;
@@ -83,7 +80,6 @@ void call_trace_swallowed(const struct traced_call *call, const struct sockinfo 
     const struct trace_socket socket = {call->name, call->fd, sockinfo};
     char bytes[TRACE_LINE_BYTES];
     struct text line = TEXT(bytes);
-
     trace_line_swallowed(&line, &program, &socket, option, held);
     trace_call(&line);
 }

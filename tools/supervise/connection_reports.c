@@ -59,7 +59,6 @@ static struct {
 static uint64_t monotonic_ns(void)
 {
     struct timespec now;
-
     clock_gettime(CLOCK_MONOTONIC, &now);
     return (uint64_t)now.tv_sec * SECOND + (uint64_t)now.tv_nsec;
 }
@@ -70,7 +69,6 @@ struct target_reporter *reporter_of(const char *program, const struct active *ac
                                     unsigned *roles)
 {
     struct target_reporter *reporter = NULL;
-
     *roles = reports.policy ? record_roles(reports.policy, active) : 0;
     if (*roles) {
         pthread_mutex_lock(&reports.lock);
@@ -87,7 +85,6 @@ static bool fill_entry(int fd, const struct sockinfo *sockinfo, enum record_kind
                        struct socket_entry *entry)
 {
     int interface = kernel_get_int(fd, SOL_SOCKET, SO_BINDTOIFINDEX);
-
     *entry = (struct socket_entry){.sockinfo = *sockinfo, .when = reporter_clock(), .kind = kind};
     /* The helper finds the arm by the time of the record: the interval must be the same. */
     if ((sockinfo->known & FACT_MOMENT) != 0)
@@ -135,7 +132,6 @@ bool reporter_expect(struct target_reporter *reporter, int fd, const struct sock
                      enum record_kind kind, pid_t pid)
 {
     struct socket_entry entry;
-
     return fill_entry(fd, sockinfo, kind, &entry) && expect_socket(&entry, reporter, pid);
 }
 
@@ -149,7 +145,6 @@ static struct {
 static void note_opened(int fd)
 {
     struct sockinfo sockinfo;
-
     if (opened.count == OPENED_MAX || !learn_history(KERNEL_SOCKET(fd), &sockinfo) ||
         !(sockinfo.known & FACT_ROLE) || sockinfo.roles & ROLE_DATAGRAM)
         return;
@@ -166,7 +161,6 @@ void reports_note_opened(void)
 {
     DIR *directory = opendir("/proc/self/fd");
     const struct dirent *entry;
-
     while (directory && (entry = readdir(directory)))
         if (*entry->d_name != '.')
             note_opened((int)strtol(entry->d_name, NULL, 10));
@@ -178,7 +172,6 @@ void reports_inherited(const char *program, const struct active *active, pid_t p
 {
     unsigned roles;
     struct target_reporter *reporter = reporter_of(program, active, &roles);
-
     for (size_t i = 0; reporter && i < opened.count; i++)
         expect_socket(&opened.entries[i], reporter, pid);
 }
@@ -191,7 +184,6 @@ static bool begin_dump(unsigned family)
     const uint32_t states = STATE(TCP_ESTABLISHED) | STATE(TCP_SYN_SENT) | STATE(TCP_FIN_WAIT1) |
                             STATE(TCP_FIN_WAIT2) | STATE(TCP_CLOSE_WAIT) | STATE(TCP_LAST_ACK) |
                             STATE(TCP_LISTEN) | STATE(TCP_CLOSING);
-
     reports.family = family;
     return sock_diag_dump(reports.diag, families[family], IPPROTO_TCP, states) == 0;
 }
@@ -199,7 +191,6 @@ static bool begin_dump(unsigned family)
 static void end_dump(void)
 {
     uint64_t now = monotonic_ns(), pause = DUMP_SHARE * (now - reports.began);
-
     reported_sockets_forget_lost(&reports.table);
     reports.next = now + (pause < PAUSE_MAX_NS ? pause : PAUSE_MAX_NS);
 }
@@ -210,7 +201,6 @@ static int take_messages(void)
 {
     bool dumped = sock_diag_is_dumping(reports.diag);
     int more = sock_diag_read(reports.diag, READ_AT_ONCE);
-
     if (more < 0 || !dumped || sock_diag_is_dumping(reports.diag))
         return more;
     if (reports.family + 1 < FAMILIES)
@@ -223,7 +213,6 @@ static int take_messages(void)
 static bool is_dump_due(uint64_t now)
 {
     uint64_t since = now - reports.began;
-
     return now >= reports.next && !sock_diag_is_dumping(reports.diag) &&
            (((reports.table.expected || reports.table.finishing) &&
              since >= SOON_MS * MILLISECOND) ||
@@ -235,7 +224,6 @@ static int watch_once(void)
 {
     uint64_t now = monotonic_ns();
     int more = take_messages();
-
     if (more < 0 || !is_dump_due(now))
         return more;
     reports.began = now;
@@ -246,11 +234,9 @@ static int watch_once(void)
 static void *watch_sock_diag(void *context)
 {
     int more = 0, pause = IDLE_MS;
-
     (void)context;
     while (more >= 0) {
         struct pollfd ready = {.fd = sock_diag_fd(reports.diag), .events = POLLIN};
-
         (void)poll(&ready, 1, pause);
         pthread_mutex_lock(&reports.lock);
         more = watch_once();
@@ -267,7 +253,6 @@ static void *watch_sock_diag(void *context)
 static int finish_once(unsigned last)
 {
     int more = watch_once();
-
     return !reports.table.sockets && reports.table.dumps >= last &&
                    !sock_diag_is_dumping(reports.diag) && more == 0
                ? -1
@@ -282,7 +267,6 @@ void reports_finish(void)
     uint64_t begin = monotonic_ns(), passed = 0;
     unsigned last = 0;
     int more = reports.policy ? 0 : -1;
-
     while (more >= 0 && passed < (more > 0 ? DRAIN_NS : FINISH_NS)) {
         if (more == 0)
             nanosleep(&pause, NULL);
@@ -308,7 +292,6 @@ void reports_start(const struct policy *policy)
 {
     pthread_t thread;
     int fd;
-
     if (!any_reports(policy))
         return;
     reports.table = (struct reported_sockets){.put = reporter_put, .clock = reporter_clock};

@@ -52,7 +52,6 @@ static bool needs_bind(const struct policy *policy, const struct policy_rule *ru
     bool early = policy->options[action->option].flags & OPTION_EARLY;
     bool datagram =
         rule->roles & ROLE_DATAGRAM && rule->protocols & action->protocols & PROTOCOL_DATAGRAM;
-
     return action->phases & BIT(BIND) || (action->phases & BIT(SOCKET) && (early || datagram));
 }
 
@@ -66,7 +65,6 @@ static void add_action(struct needs *needs, const struct policy *policy,
                        const struct policy_rule *rule, const struct policy_action *action)
 {
     unsigned phases = action->op == OP_TRANSPORT ? 0 : action->phases;
-
     if (policy_is_guard(action)) {
         needs->options[action->option] = true;
         needs->calls[NOTIFIED_SETSOCKOPT] = true;
@@ -150,7 +148,6 @@ static int add_options(scmp_filter_ctx filter, int number, const struct policy *
                        const struct needs *needs)
 {
     int failed = needs->accepted ? add_option(filter, number, IPPROTO_TCP, TCP_NODELAY) : 0;
-
     for (uint32_t i = 0; i < policy->option_count && !failed; i++)
         if (needs->options[i] && policy->options[i].level != LEVEL_SOCKTUNE)
             failed =
@@ -189,7 +186,6 @@ static int add_call(scmp_filter_ctx filter, enum notified call, const struct pol
                     const struct needs *needs)
 {
     int number = seccomp_syscall_resolve_name(calls[call].name);
-
     switch (call) {
     case NOTIFIED_SENDTO:
     case NOTIFIED_SENDMMSG:
@@ -256,7 +252,6 @@ static int export_program(scmp_filter_ctx filter, struct sock_filter *code, size
     int fd = memfd_create("filter", MFD_CLOEXEC);
     int failed = fd < 0 ? -errno : seccomp_export_bpf(filter, fd);
     ssize_t size = failed ? -1 : pread(fd, code, room * sizeof *code, 0);
-
     if (fd >= 0)
         close(fd);
     if (failed)
@@ -278,7 +273,6 @@ static int load_filter(const struct sock_fprog *program, bool listener)
     unsigned long flags = listener ? SECCOMP_FILTER_FLAG_NEW_LISTENER : 0;
     unsigned long killable = listener ? SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV : 0;
     long fd = syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, flags | killable, program);
-
     if (fd < 0 && errno == EINVAL && killable)
         fd = syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, flags, program);
     return (int)fd;
@@ -290,7 +284,6 @@ int filter_install(const struct policy *policy, const struct needs *needs, bool 
     struct sock_fprog program;
     scmp_filter_ctx filter = seccomp_init(SCMP_ACT_ALLOW);
     int failed = filter ? 0 : -ENOMEM;
-
     /* Programs of yet other word sizes (x32) are let alone, not killed. */
     if (!failed)
         failed = seccomp_attr_set(filter, SCMP_FLTATR_ACT_BADARCH, SCMP_ACT_ALLOW);

@@ -22,7 +22,6 @@
 static struct socket_entry *find_entry(const struct reported_sockets *table, uint64_t cookie)
 {
     struct socket_entry *entry;
-
     HASH_FIND(hh, table->sockets, &cookie, sizeof cookie, entry);
     return entry;
 }
@@ -40,7 +39,6 @@ struct socket_entry *reported_sockets_add(struct reported_sockets *table,
                                           const struct socket_entry *like)
 {
     struct socket_entry *entry = find_entry(table, like->cookie);
-
     if (entry)
         remove_entry(table, entry);
     entry = malloc(sizeof *entry);
@@ -66,7 +64,6 @@ bool reported_sockets_has(const struct reported_sockets *table, uint64_t cookie)
 static void take_ends(struct socket_entry *entry, const struct sock_diag_target *target)
 {
     struct sockinfo *sockinfo = &entry->sockinfo;
-
     memcpy(sockinfo->local.bytes, target->flow.local, sizeof sockinfo->local.bytes);
     sockinfo->local_port = target->flow.local_port;
     sockinfo->known |= FACT_LOCAL;
@@ -98,7 +95,6 @@ static bool listener_accepts(const struct socket_entry *listener,
                              const struct sock_diag_answer *answer)
 {
     const struct sockinfo *sockinfo = &listener->sockinfo;
-
     if (listener->kind != RECORD_LISTEN || sockinfo->local_port != answer->target.flow.local_port ||
         (listener->interface && listener->interface != answer->target.ifindex))
         return false;
@@ -112,7 +108,6 @@ static struct socket_entry *listener_of(const struct reported_sockets *table,
                                         const struct sock_diag_answer *answer)
 {
     struct socket_entry *listener = table->listeners;
-
     while (listener && !listener_accepts(listener, answer))
         listener = listener->next;
     return listener;
@@ -124,7 +119,6 @@ static struct socket_entry *add_accepted(struct reported_sockets *table,
 {
     struct socket_entry *listener = listener_of(table, answer);
     struct socket_entry entry = {.kind = RECORD_ACCEPT};
-
     if (!listener || !answer->target.flow.remote_port)
         return NULL;
     /* The listener may be gone before a dump finds it; the accepted socket proves that it was. */
@@ -149,7 +143,6 @@ static bool was_connected(const struct sock_diag_answer *answer)
 {
     struct tcp_info_bytes info = {.length = 0};
     uint64_t acked;
-
     if (!answer->info)
         return false;
     info.length = answer->info_length < sizeof info.bytes ? answer->info_length : sizeof info.bytes;
@@ -169,7 +162,6 @@ static void close_listener(struct reported_sockets *table, struct socket_entry *
 static void take_destroyed(struct reported_sockets *table, const struct sock_diag_answer *answer)
 {
     struct socket_entry *entry = find_entry(table, answer->target.cookie);
-
     if (!entry)
         entry = add_accepted(table, answer);
     if (entry && !entry->reported &&
@@ -184,7 +176,6 @@ static void take_destroyed(struct reported_sockets *table, const struct sock_dia
 static void take_found(struct reported_sockets *table, const struct sock_diag_answer *answer)
 {
     struct socket_entry *entry = find_entry(table, answer->target.cookie);
-
     /* A socket that no process has open is in the accept queue, or is about to be destroyed. */
     if (!answer->owned && !table->finishing)
         return;
@@ -200,7 +191,6 @@ static void take_found(struct reported_sockets *table, const struct sock_diag_an
 void reported_sockets_take(void *context, const struct sock_diag_answer *answer)
 {
     struct reported_sockets *table = context;
-
     if (answer->event == SOCK_DIAG_DESTROYED)
         take_destroyed(table, answer);
     else
@@ -213,7 +203,6 @@ void reported_sockets_forget_lost(struct reported_sockets *table)
 {
     struct socket_entry *next;
     uint64_t now = table->clock();
-
     for (struct socket_entry *entry = table->sockets; entry; entry = next) {
         next = entry->hh.next;
         if (entry->dump < table->dumps && (entry->reported || now - entry->when > GIVE_UP_NS))

@@ -32,7 +32,6 @@ static struct {
 uint64_t reporter_clock(void)
 {
     struct timespec now;
-
     clock_gettime(CLOCK_REALTIME, &now);
     return (uint64_t)now.tv_sec * UINT64_C(1000000000) + (uint64_t)now.tv_nsec;
 }
@@ -40,7 +39,6 @@ uint64_t reporter_clock(void)
 struct ring *reporter_ring(struct target_reporter *reporter)
 {
     uint64_t now = reporter_clock();
-
     if (register_is_due(&reporter->state, now))
         register_again(&reporter->state, &reporter->plan, (uint32_t)getpid(), now);
     return reporter->state.ring;
@@ -61,7 +59,6 @@ static struct target_reporter *make_reporter(const struct policy *policy, const 
                                                    getenv("XDG_RUNTIME_DIR")};
     struct target_reporter *reporter = calloc(1, sizeof *reporter);
     uint32_t *rules = malloc((active->count + 1) * sizeof *rules);
-
     if (!reporter || !rules) {
         free(rules);
         free(reporter);
@@ -84,7 +81,6 @@ struct target_reporter *reporter_find(const struct policy *policy, const char *p
                                       const struct active *active)
 {
     struct target_reporter *made;
-
     for (size_t i = 0; i < list.count; i++)
         if (is_reporter_of(list.reporters[i], program, active))
             return list.reporters[i];
@@ -130,7 +126,6 @@ void reporter_put(const struct socket_entry *entry)
                             .kind = (uint8_t)entry->kind,
                             .flags = entry->adopted ? RECORD_ADOPTED : 0};
     struct ring *ring = reporter_ring(entry->reporter);
-
     if (ring && ring->header.netns == entry->netns &&
         record_fill_known(&entry->reporter->maker, &sockinfo, &record))
         ring_put(ring, &record);

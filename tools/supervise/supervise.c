@@ -45,7 +45,6 @@ static void tune_opened(const struct policy *policy, const struct active *active
                                       .socket = KERNEL_SOCKET(fd),
                                       .timing = APPLY_AFTERWARDS,
                                       .defaults = defaults};
-
     if (!learn_history(KERNEL_SOCKET(fd), &sockinfo))
         return;
     application.phases = sockinfo_phases_behind(&sockinfo);
@@ -64,7 +63,6 @@ static void tune_all_opened(const struct policy *policy, const struct active *ac
     DIR *directory = opendir("/proc/self/fd");
     int handed_over = handed_over_end(environ, getpid());
     const struct dirent *entry;
-
     while (directory && (entry = readdir(directory))) {
         struct stat status;
         int fd = (int)strtol(entry->d_name, NULL, 10);
@@ -82,7 +80,6 @@ static int tune_inherited(const struct policy *policy, const struct active *acti
     struct default_value *defaults = target_kernel_defaults(policy);
     uint32_t *rules = calloc(active->count + 1u, sizeof *rules);
     int failed = -1;
-
     if (defaults && rules) {
         struct active inherited = {rules, active_rules_inherited(policy, active, rules)};
         tune_all_opened(policy, active, &inherited, defaults);
@@ -103,7 +100,6 @@ static int identify_program(const struct policy *policy, char *const *argv, stru
         .executable = file, .argv = (const char *const *)argv, .uid = geteuid(), .gid = getegid()};
     uint32_t *rules = calloc(policy->rule_count + 1, sizeof *rules);
     const char *slash = strrchr(argv[0], '/');
-
     program->name = slash ? slash + 1 : argv[0];
     program->active.rules = rules;
     program->active.count = rules ? active_rules(policy, &identity, rules) : 0;
@@ -126,7 +122,6 @@ static bool may_filter(void)
 {
     struct __user_cap_header_struct header = {.version = _LINUX_CAPABILITY_VERSION_3};
     struct __user_cap_data_struct data[_LINUX_CAPABILITY_U32S_3] = {{0}};
-
     return syscall(SYS_capget, &header, data) == 0 &&
            data[CAP_TO_INDEX(CAP_SYS_ADMIN)].effective & CAP_TO_MASK(CAP_SYS_ADMIN);
 }
@@ -146,7 +141,6 @@ static int install_filter(const struct supervision *supervision, const struct pr
 {
     struct supervisor_link link;
     int listener;
-
     if (needs_nothing(needs))
         return filter_install(supervision->policy, needs, supervision->refuse_uring) < 0
                    ? fail_to_filter()
@@ -172,7 +166,6 @@ static int renounce_privileges(const char *program)
     char *path = executable_find(program);
     struct launch launch = launch_of_self("");
     struct executable executable;
-
     if (path && executable_read(path, &executable) == 0 &&
         executable_obstacles(&executable, &launch) & OBSTACLE_SECURE)
         message_warn("%s will not gain the privileges that its file gives: supervision by other "
@@ -192,7 +185,6 @@ static bool is_go_program(const char *name)
     char *path = executable_find(name);
     struct executable executable;
     bool go = false;
-
     if (path == NULL)
         return false;
     go = executable_read(path, &executable) == 0 && executable.go;
@@ -207,7 +199,6 @@ static bool is_go_program(const char *name)
 static int mptcp_of_go(const struct policy *policy, const struct active *active)
 {
     unsigned roles = 0;
-
     for (uint32_t i = 0; i < active->count; i++) {
         const struct policy_rule *rule = &policy->rules[active->rules[i]];
         for (uint32_t a = 0; a < rule->actions.count; a++) {
@@ -230,7 +221,6 @@ static int set_transport_of_go(const struct policy *policy, const struct active 
     const char *before = getenv("GODEBUG");
     int kind = mptcp_of_go(policy, active), result;
     char *value;
-
     if (kind == 0 || (before != NULL && strstr(before, "multipathtcp=") != NULL))
         return 0;
     if (asprintf(&value, "%s%smultipathtcp=%d", before != NULL ? before : "",
@@ -247,7 +237,6 @@ static int begin_supervision(const struct supervision *supervision, const struct
     char problem[256];
     struct needs needs;
     int result;
-
     if (prepare_program(supervision->policy, &program->active) != 0) {
         command_failure("%s", strerror(errno));
         return -1;
@@ -277,7 +266,6 @@ int supervise_self(const struct supervision *supervision)
 {
     struct program program;
     int result = identify_program(supervision->policy, supervision->argv, &program);
-
     if (result != 0)
         command_failure("%s", strerror(errno));
     else

@@ -109,7 +109,6 @@ static void start_worker(void);
 static bool receive_call(struct slot *slot)
 {
     int failed;
-
     memset(slot, 0, sizeof *slot); /* the kernel insists on it */
     atomic_fetch_add(&server.idle, 1);
     failed = ioctl(FD_LISTENER, SECCOMP_IOCTL_NOTIF_RECV, slot);
@@ -121,7 +120,6 @@ static bool receive_call(struct slot *slot)
 static void *run_worker(void *context)
 {
     struct slot *slot = context;
-
     do {
         if (receive_call(slot))
             answer_call(slot->notification.id, handle_call(&server.service, &slot->notification));
@@ -146,7 +144,6 @@ static void start_worker(void)
     pthread_attr_t attributes;
     pthread_t thread;
     struct slot *slot = take_slot();
-
     if (slot == NULL)
         return;
     atomic_fetch_add(&server.workers, 1);
@@ -184,7 +181,6 @@ static void note_title(struct title *title)
 {
     int fd = open("/proc/self/cmdline", O_RDONLY | O_CLOEXEC);
     ssize_t size = fd < 0 ? -1 : read(fd, title->line, sizeof title->line);
-
     title->size = size > 0 ? (size_t)size : 0;
     prctl(PR_GET_NAME, title->name);
     if (fd >= 0)
@@ -200,7 +196,6 @@ static void set_title(const struct title *title)
 static void set_standby_title(void)
 {
     struct title title = {.name = "standby", .line = "standby of a supervisor"};
-
     title.size = own_title.size;
     set_title(&title);
 }
@@ -226,7 +221,6 @@ static void keep_as(int fd, int number)
 static void drop_standard_error(void)
 {
     int null = open("/dev/null", O_RDWR | O_CLOEXEC);
-
     if (null < 0)
         close(STDERR_FILENO);
     else
@@ -242,7 +236,6 @@ static void watch_partner(void)
     struct pollfd watched[] = {{.fd = FD_LISTENER},
                                {.fd = FD_PARTNER, .events = POLLIN},
                                {.fd = FD_PROGRAM, .events = POLLIN}};
-
     for (;;) {
         if (poll(watched, 3, -1) < 0)
             continue;
@@ -279,7 +272,6 @@ static pid_t start_standby(void)
 {
     int self = pidfd_of(getpid());
     pid_t child;
-
     if (self < 0)
         return -1;
     keep_as(self, FD_PARTNER);
@@ -321,7 +313,6 @@ static void watch_over(pid_t standby)
 static void serve_calls(void)
 {
     pid_t standby = start_standby();
-
     while (!run_workers()) {
         message_print("no thread can be started, and calls wait: %s", strerror(EAGAIN));
         sleep(1);
@@ -339,7 +330,6 @@ static void ignore_signals(void)
     static const int ignored[] = {SIGHUP,  SIGINT,  SIGQUIT, SIGTERM, SIGPIPE, SIGALRM,
                                   SIGUSR1, SIGUSR2, SIGTSTP, SIGTTIN, SIGTTOU};
     sigset_t none;
-
     for (size_t i = 0; i < sizeof ignored / sizeof *ignored; i++)
         signal(ignored[i], SIG_IGN);
     signal(SIGCHLD, SIG_DFL);
@@ -352,7 +342,6 @@ static void detach_from_program(int link)
 {
     struct rlimit files;
     int null;
-
     setsid();
     if (chdir("/") != 0)
         message_print("cannot leave the directory: %s", strerror(errno));
@@ -399,7 +388,6 @@ static int prepare_server(const struct policy *policy)
 {
     struct seccomp_notif_sizes sizes;
     const struct default_value *defaults = target_kernel_defaults(policy);
-
     if (syscall(SYS_seccomp, SECCOMP_GET_NOTIF_SIZES, 0, &sizes) != 0)
         return -1;
     if (sizes.seccomp_notif > SLOT_BYTES || sizes.seccomp_notif_resp > SLOT_BYTES) {
@@ -423,7 +411,6 @@ static void run_first_server(const struct program *program, pid_t pid, int link)
     const uint64_t flags = SECCOMP_USER_NOTIF_FD_SYNC_WAKE_UP;
     pid_t self = getpid(), standby;
     int listener;
-
     reports_note_opened();
     detach_from_program(link);
     note_title(&own_title);
@@ -448,7 +435,6 @@ int supervisor_start(const struct policy *policy, const struct program *program,
 {
     pid_t self = getpid(), child;
     int pair[2];
-
     call_trace_to(trace);
     if (prepare_server(policy) != 0 ||
         socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) != 0)
@@ -492,7 +478,6 @@ int supervisor_hand_over(struct supervisor_link *link, int listener)
 {
     pid_t supervisor;
     int failed = send_listener(link->socket, listener);
-
     close(listener);
     if (!failed &&
         read(link->socket, &supervisor, sizeof supervisor) != (ssize_t)sizeof supervisor) {

@@ -45,7 +45,6 @@ static ssize_t read_proc(pid_t tid, const char *name, char *buffer, size_t size)
     size_t length = 0;
     ssize_t got = 0;
     int fd;
-
     snprintf(path, sizeof path, "/proc/%d/%s", tid, name);
     fd = open(path, O_RDONLY | O_CLOEXEC);
     if (fd < 0)
@@ -62,7 +61,6 @@ static pid_t process_of(pid_t tid)
 {
     char status[4096];
     const char *line;
-
     if (read_proc(tid, "status", status, sizeof status) < 0)
         return 0;
     line = strstr(status, "\nTgid:");
@@ -79,7 +77,6 @@ static uint64_t word_at(const char *bytes, size_t size)
 {
     uint32_t small;
     uint64_t large;
-
     if (size == sizeof small) {
         memcpy(&small, bytes, sizeof small);
         return small;
@@ -101,7 +98,6 @@ static int read_start_facts(pid_t tid, struct start_facts *start)
     char bytes[4096] = {0};
     ssize_t length = read_proc(tid, "auxv", bytes, sizeof bytes);
     const size_t size = word_size(bytes);
-
     memset(start, 0, sizeof *start);
     for (ssize_t at = 0; at + 2 * (ssize_t)size <= length; at += 2 * (ssize_t)size) {
         uint64_t type = word_at(bytes + at, size);

@@ -17,7 +17,6 @@ const struct column *column_find(const struct column_set *set, const char *key)
 void column_keys(const struct column_set *set, char *text, size_t size)
 {
     size_t length = 0;
-
     for (size_t i = 0; i < set->count && length < size; i++)
         length += (size_t)snprintf(text + length, size - length, "%s%s", i ? ", " : "",
                                    set->columns[i].key);
@@ -26,7 +25,6 @@ void column_keys(const struct column_set *set, char *text, size_t size)
 void column_cell(const struct column *column, const void *row, double now, char text[CELL_SIZE])
 {
     double number = column->number != NULL ? column->number(row, column->index, now) : NAN;
-
     *text = '\0';
     if (column->cell != NULL)
         column->cell(row, now, text);
@@ -46,7 +44,6 @@ bool column_order_read(struct column_order *order, const struct column_set *set,
 {
     bool reverse = *word == '-';
     const struct column *column = column_find(set, word + reverse);
-
     if (column != NULL)
         *order = (struct column_order){.column = column, .reverse = reverse};
     return column != NULL;
@@ -56,7 +53,6 @@ bool column_order_read(struct column_order *order, const struct column_set *set,
 static int compare_numbers(double left, double right, bool reverse)
 {
     int result;
-
     if (isnan(left) || isnan(right))
         return isnan(left) - isnan(right);
     result = (left < right) - (left > right);
@@ -74,7 +70,6 @@ static int compare_rows(const void *left, const void *right, void *context)
     const struct column_order *order = comparing->order;
     const struct column *column = order->column;
     int result = 0;
-
     if (column != NULL && column->text != NULL) {
         result = strcmp(column->text(left, column->index), column->text(right, column->index));
         result = order->reverse ? -result : result;
@@ -89,7 +84,6 @@ void columns_sort(const struct column_set *set, void *rows, size_t count,
                   const struct column_order *order)
 {
     struct comparing comparing = {set, order};
-
     if (count > 0)
         qsort_r(rows, count, set->row_size, compare_rows, &comparing);
 }
@@ -102,7 +96,6 @@ static unsigned width_of(const struct column_set *set, const struct column *colu
 {
     unsigned width = 0;
     char text[CELL_SIZE];
-
     for (size_t i = 0; i < rows.count && width < column->width; i++) {
         column_cell(column, (const char *)rows.rows + i * set->row_size, now, text);
         if (strcmp(text, "-") != 0 && strlen(text) > width)
@@ -118,7 +111,6 @@ static size_t next_by_importance(const struct column_set *set, const unsigned wi
                                  const bool chosen[])
 {
     size_t best = set->count;
-
     for (size_t i = 0; i < set->count; i++)
         if (widths[i] && !chosen[i] &&
             (best == set->count || set->columns[i].importance < set->columns[best].importance))
@@ -132,7 +124,6 @@ void columns_layout(struct column_layout *layout, const struct column_set *set,
 {
     unsigned widths[COLUMNS_MAX] = {0}, used = 0;
     bool chosen[COLUMNS_MAX] = {false};
-
     layout->count = 0;
     for (size_t i = 0; i < set->count; i++)
         widths[i] = width_of(set, &set->columns[i], rows, now);
@@ -158,13 +149,11 @@ size_t columns_line(const struct column_layout *layout, const void *row, double 
 {
     size_t length = 0;
     char text[CELL_SIZE];
-
     *line = '\0';
     for (size_t i = 0; i < layout->count && length < size; i++) {
         const struct column *column = layout->columns[i];
         int width = (int)layout->widths[i];
         bool left = column->text != NULL || column->left;
-
         if (row != NULL)
             column_cell(column, row, now, text);
         else

@@ -14,7 +14,6 @@ static const char *text_of(const void *row, int index)
 {
     const struct reported *connection = row;
     bool closed = *connection->texts[TEXT_REASON] != '\0';
-
     /* All that are closed have the same state, and a reason instead. */
     return index == TEXT_STATE && closed ? "" : connection->texts[index];
 }
@@ -23,7 +22,6 @@ static const char *text_of(const void *row, int index)
 static double field_of(const void *row, int index, double now)
 {
     const struct reported *connection = row;
-
     (void)now;
     return reported_listens(connection) ? NAN : connection->figures[index];
 }
@@ -45,7 +43,6 @@ static void age_cell(const void *row, double now, char text[CELL_SIZE])
 {
     const struct reported *connection = row;
     double age = reported_age(connection, now);
-
     if (!isnan(connection->closed) && age < 10)
         human_microseconds(age > 0 ? age * 1e6 : 0, text);
     else if (!isnan(age))
@@ -55,7 +52,6 @@ static void age_cell(const void *row, double now, char text[CELL_SIZE])
 static double resent_of(const void *row, int index, double now)
 {
     double sent = field_of(row, TCP_INFO_bytes_sent, now);
-
     (void)index;
     return sent > 0 ? field_of(row, TCP_INFO_bytes_retrans, now) / sent : sent;
 }
@@ -69,7 +65,6 @@ static double rate_of(const void *row, int index, double now)
 static double limit_of(const void *row, int index, double now)
 {
     double share = NAN;
-
     (void)index, (void)now;
     return reported_limit(row, &share) != NULL ? share : NAN;
 }
@@ -89,7 +84,6 @@ static double dropped_of(const void *row, int index, double now)
 static double refused_of(const void *row, int index, double now)
 {
     const struct reported *connection = row;
-
     (void)index, (void)now;
     return connection->refused ? (double)connection->refused : NAN;
 }
@@ -99,7 +93,6 @@ static void limit_cell(const void *row, double now, char text[CELL_SIZE])
 {
     double share = NAN;
     const char *limit = reported_limit(row, &share);
-
     (void)now;
     if (limit != NULL && share > 0)
         snprintf(text, CELL_SIZE, "%s %.0f%%", limit, share * 100);
@@ -113,7 +106,6 @@ static void rate_cell(const void *row, double now, char text[CELL_SIZE])
     const struct reported *connection = row;
     double rate = reported_rate(connection);
     bool least = connection->figures[TCP_INFO_app_limited] > 0;
-
     (void)now;
     if (isnan(rate))
         return;
@@ -125,7 +117,6 @@ static void rate_cell(const void *row, double now, char text[CELL_SIZE])
 static void queue_cell(const void *row, double now, char text[CELL_SIZE])
 {
     const struct reported *connection = row;
-
     (void)now;
     if (isnan(connection->queue))
         return;
@@ -172,7 +163,6 @@ static struct column field_column(enum tcp_info_id id, const struct tcp_info_fie
                             .width = 10,
                             .place = field->column.place,
                             .importance = field->column.importance};
-
     if (field->unit == UNIT_MICROSECONDS)
         column.format = human_microseconds;
     else if (field->unit == UNIT_BYTES || field->unit == UNIT_BYTES_PER_SECOND)
@@ -192,7 +182,6 @@ static int compare_places(const void *left, const void *right)
 static int compare_newest(const void *left, const void *right)
 {
     const struct reported *a = left, *b = right;
-
     if (isnan(a->opened) || isnan(b->opened) || a->opened == b->opened)
         return strcmp(a->texts[TEXT_ID], b->texts[TEXT_ID]);
     return a->opened > b->opened ? -1 : 1;
@@ -206,7 +195,6 @@ const struct column_set *connection_columns(void)
     const size_t own = sizeof own_columns / sizeof *own_columns;
     size_t fields;
     const struct tcp_info_field *table = tcp_info_table(&fields);
-
     if (set.count > 0)
         return &set;
     memcpy(columns, own_columns, sizeof own_columns);
@@ -229,7 +217,6 @@ void connection_totals_line(const struct reported_totals *totals, bool closed, c
                             size_t size)
 {
     char sent[HUMAN_SIZE], received[HUMAN_SIZE], loss[HUMAN_SIZE], counts[192];
-
     human_bytes(totals->sent, sent);
     human_bytes(totals->received, received);
     human_percent(totals->sent > 0 ? totals->retransmitted / totals->sent : 0, loss);

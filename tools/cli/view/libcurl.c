@@ -27,7 +27,6 @@ const struct libcurl *libcurl_open(char *error, size_t size)
     static struct libcurl functions;
     static bool ready;
     void *library;
-
     if (ready)
         return &functions;
     library = dlopen(LIBCURL_SONAME, RTLD_NOW | RTLD_LOCAL);

@@ -38,7 +38,6 @@ static long status_of(const struct transfer *transfer)
 static size_t take_part(char *part, size_t one, size_t length, void *context)
 {
     struct transfer *transfer = context;
-
     (void)one;
     if (status_of(transfer) == STATUS_OK) {
         transfer->stopped = !transfer->take(transfer->context, part, length);
@@ -76,7 +75,6 @@ static void explain_refusal(const struct transfer *transfer, char error[QUERY_ER
 {
     json_t *object = json_loadb(transfer->refusal, transfer->refusal_length, 0, NULL);
     const char *reason = json_string_value(json_object_get(object, "error"));
-
     snprintf(error, QUERY_ERROR_SIZE, "the helper refuses (%ld)%s%s", status_of(transfer),
              reason != NULL ? ": " : "", reason != NULL ? reason : "");
     json_decref(object);
@@ -86,7 +84,6 @@ static void explain_failure(const struct transfer *transfer, CURLcode code, cons
                             char error[QUERY_ERROR_SIZE])
 {
     long reason = 0;
-
     (void)transfer->library->easy_getinfo(transfer->curl, CURLINFO_OS_ERRNO, &reason);
     if (code == CURLE_COULDNT_CONNECT && reason != EAGAIN)
         snprintf(error, QUERY_ERROR_SIZE, "%.120s: %.80s%s", path, strerror((int)reason),
@@ -174,7 +171,6 @@ json_t *query_json(const char *target, unsigned patience, char error[QUERY_ERROR
     size_t length = 0;
     FILE *to = open_memstream(&body, &length);
     int failed = to != NULL ? query_get(target, patience, put_part, to, error) : -1;
-
     if (to == NULL || fclose(to) != 0) {
         snprintf(error, QUERY_ERROR_SIZE, "%s", strerror(ENOMEM));
         failed = -1;
@@ -200,7 +196,6 @@ void query_target_begin(struct query_target *target, const char *path)
 static void target_append(struct query_target *target, const char *text, size_t length)
 {
     size_t used = strlen(target->text);
-
     target->too_long = target->too_long || length >= sizeof target->text - used;
     if (target->too_long)
         return;
@@ -211,7 +206,6 @@ static void target_append(struct query_target *target, const char *text, size_t 
 void query_target_add(struct query_target *target, const char *name, const char *value)
 {
     char escape[] = "%00";
-
     if (value == NULL)
         return;
     target_append(target, strchr(target->text, '?') != NULL ? "&" : "?", 1);

@@ -26,7 +26,6 @@ static const char *const text_names[TEXT_COUNT] = {
 char *reported_printable(const char *text)
 {
     char *copy = strdup(text != NULL ? text : "");
-
     for (char *at = copy; at != NULL && *at; at++)
         if (*at < ' ' || *at > '~')
             *at = '?';
@@ -36,7 +35,6 @@ char *reported_printable(const char *text)
 static double number_of(const json_t *object, const char *name)
 {
     const json_t *member = json_object_get(object, name);
-
     return json_is_number(member) ? json_number_value(member) : NAN;
 }
 
@@ -47,7 +45,6 @@ static char *endpoint_of(const json_t *object, const char *name)
     const char *address = json_string_value(json_object_get(end, "address"));
     long long port = (long long)json_integer_value(json_object_get(end, "port"));
     char text[128];
-
     if (!address)
         return strdup("");
     snprintf(text, sizeof text, strchr(address, ':') ? "[%.100s]:%lld" : "%.100s:%lld", address,
@@ -63,7 +60,6 @@ bool reported_read(struct reported *connection, const json_t *object)
     bool complete = true;
     size_t count;
     const struct tcp_info_field *fields = tcp_info_table(&count);
-
     for (size_t i = 0; i < TEXT_COUNT; i++)
         connection->texts[i] =
             text_names[i]
@@ -112,7 +108,6 @@ bool reported_is_datagram(const struct reported *connection)
 static bool is_bulk(const struct reported *connection)
 {
     const double *figures = connection->figures;
-
     return !reported_listens(connection) &&
            tcp_info_is_bulk(figures[TCP_INFO_bytes_sent], figures[TCP_INFO_data_segs_out],
                             figures[TCP_INFO_snd_mss]);
@@ -128,7 +123,6 @@ const char *reported_limit(const struct reported *connection, double *share)
     const double *figures = connection->figures;
     double busy = figures[TCP_INFO_busy_time];
     double receiver = figures[TCP_INFO_rwnd_limited] / busy;
-
     if (!is_bulk(connection) || !(busy >= BUSY_LEAST) || isnan(receiver))
         return NULL;
     *share = receiver;
@@ -143,7 +137,6 @@ bool reported_list_add(struct reported_list *connections, const json_t *object)
     if (connections->count == connections->room) {
         size_t room = connections->room ? 2 * connections->room : 256;
         struct reported *larger = reallocarray(connections->items, room, sizeof *larger);
-
         if (!larger)
             return false;
         connections->items = larger;
@@ -178,11 +171,9 @@ static void put_reasons(const struct reported_list *connections, char *text, siz
 {
     struct reason_tally tallies[REASONS_MAX] = {{NULL, 0}};
     size_t length = 0;
-
     for (size_t i = 0; i < connections->count; i++) {
         const char *reason = connections->items[i].texts[TEXT_REASON];
         size_t at = 0;
-
         while (at < REASONS_MAX && tallies[at].reason && strcmp(tallies[at].reason, reason) != 0)
             at++;
         if (*reason && at < REASONS_MAX)
@@ -197,10 +188,8 @@ static void put_reasons(const struct reported_list *connections, char *text, siz
 struct reported_totals reported_list_total(const struct reported_list *connections)
 {
     struct reported_totals totals = {.count = connections->count};
-
     for (size_t i = 0; i < connections->count; i++) {
         const struct reported *one = &connections->items[i];
-
         totals.sent += known_or_zero(one->figures[TCP_INFO_bytes_sent]);
         totals.retransmitted += known_or_zero(one->figures[TCP_INFO_bytes_retrans]);
         totals.received += known_or_zero(one->figures[TCP_INFO_bytes_received]);

@@ -33,7 +33,6 @@ static int take_page(struct reported_fetch *fetch, const json_t *page, struct re
 {
     const json_t *connections = json_object_get(page, "connections"), *one;
     size_t index;
-
     if (!json_is_array(connections)) {
         snprintf(fetch->error, sizeof fetch->error, "the helper's answer has no connections");
         return -1;
@@ -58,7 +57,6 @@ static int take_page(struct reported_fetch *fetch, const json_t *page, struct re
 static char *next_cursor(const json_t *page)
 {
     const json_t *next = json_object_get(page, "next");
-
     return json_is_string(next)    ? strdup(json_string_value(next))
            : json_is_integer(next) ? json_dumps(next, JSON_ENCODE_ANY)
                                    : NULL;
@@ -69,7 +67,6 @@ int reported_fetch(struct reported_fetch *fetch, struct reported_list *list)
     struct query_target filtered;
     char *after = NULL;
     int result = 0;
-
     fetch->cut = false;
     *fetch->error = '\0';
     if (!reported_target(fetch, &filtered))
@@ -77,7 +74,6 @@ int reported_fetch(struct reported_fetch *fetch, struct reported_list *list)
     do {
         struct query_target target = filtered;
         json_t *page;
-
         query_target_add(&target, "limit", PAGE);
         query_target_add(&target, "after", after);
         free(after);
@@ -95,7 +91,6 @@ void reported_losses(unsigned patience, char *text, size_t size)
     json_t *status = query_json("/v1/status", patience, error), *count;
     const char *source;
     size_t length = 0;
-
     *text = '\0';
     json_object_foreach(json_object_get(status, "dropped"), source, count)
     {
@@ -110,7 +105,6 @@ void reported_losses(unsigned patience, char *text, size_t size)
 double reported_now(void)
 {
     struct timespec now;
-
     clock_gettime(CLOCK_REALTIME, &now);
     return (double)now.tv_sec + (double)now.tv_nsec / 1e9;
 }

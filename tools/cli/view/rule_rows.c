@@ -21,7 +21,6 @@ static char *text_at(const json_t *object, const char *name)
 {
     const json_t *member = json_object_get(object, name);
     char number[32];
-
     if (!json_is_integer(member))
         return reported_printable(json_string_value(member));
     snprintf(number, sizeof number, "%lld", (long long)json_integer_value(member));
@@ -32,11 +31,9 @@ static void read_buckets(struct rule_row *row, const json_t *buckets)
 {
     const json_t *bucket;
     size_t index;
-
     json_array_foreach(buckets, index, bucket)
     {
         const json_t *bound = json_array_get(bucket, 0), *count = json_array_get(bucket, 1);
-
         if (row->buckets == RULE_BUCKETS_MAX)
             return;
         row->bounds[row->buckets] = json_is_number(bound) ? json_number_value(bound) : INFINITY;
@@ -56,7 +53,6 @@ static bool read_row(struct rule_row *row, const json_t *object)
     const json_t *ends = json_object_get(object, "ends"),
                  *info = json_object_get(object, "tcp_info");
     bool complete = true;
-
     *row = (struct rule_row){.buckets = 0};
     for (size_t i = 0; i < RULE_TEXTS; i++) {
         row->texts[i] = text_at(object, texts[i]);
@@ -83,7 +79,6 @@ static const struct rule_row *find_row(const struct rule_list *list, const struc
 {
     for (size_t i = 0; i < list->count; i++) {
         bool same = true;
-
         for (size_t j = 0; j < RULE_TEXTS && same; j++)
             same = strcmp(list->rows[i].texts[j], like->texts[j]) == 0;
         if (same)
@@ -98,7 +93,6 @@ static double rule_row_quantile(const struct rule_row *row, const struct rule_ro
                                 double share)
 {
     double total = 0, seen = 0;
-
     for (size_t i = 0; i < row->buckets; i++)
         total += row->counts[i] - (before != NULL ? before->counts[i] : 0);
     if (total <= 0)
@@ -126,7 +120,6 @@ static void rule_row_derive(struct rule_row *row, const struct rule_row *before,
                                        ? before
                                        : NULL; /* else over the whole time */
     double sent = rule_row_growth(row, since, RULE_BYTES_SENT);
-
     for (size_t i = 0; i < sizeof rates / sizeof *rates; i++)
         row->numbers[rates[i][1]] =
             seconds > 0 ? fmax(rule_row_growth(row, before, rates[i][0]), 0) / seconds : NAN;
@@ -142,7 +135,6 @@ bool rule_list_read(struct rule_list *list, const json_t *answer, double when,
     const json_t *rules = json_object_get(answer, "rules"), *rule;
     double seconds = before->when > 0 ? when - before->when : 0;
     size_t index;
-
     *list = (struct rule_list){.when = when};
     list->rows = calloc(json_array_size(rules) + 1, sizeof *list->rows);
     if (!json_is_array(rules) || list->rows == NULL) {
@@ -152,7 +144,6 @@ bool rule_list_read(struct rule_list *list, const json_t *answer, double when,
     json_array_foreach(rules, index, rule)
     {
         struct rule_row *row = &list->rows[list->count];
-
         if (!read_row(row, rule)) {
             rule_list_free(list);
             return false;
@@ -183,7 +174,6 @@ static double number_of(const void *row, int index, double now)
     const struct rule_row *rule = row;
     bool listens = strcmp(rule->texts[RULE_ROLE], "listen") == 0;
     bool connects = !listens && strcmp(rule->texts[RULE_ROLE], "datagram") != 0;
-
     (void)now;
     /* What only listeners, or only connections have. */
     if ((index == RULE_QUEUE && !listens) || (!connects && index == RULE_BAD) ||
@@ -206,10 +196,8 @@ static void format_rate(double number, char *text)
 static int compare_names(const void *left, const void *right)
 {
     const struct rule_row *a = left, *b = right;
-
     for (size_t i = 0; i < RULE_TEXTS; i++) {
         int order = strcmp(a->texts[i], b->texts[i]);
-
         if (order != 0)
             return order;
     }

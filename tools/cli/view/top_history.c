@@ -23,7 +23,6 @@ static const struct {
 static struct history *history_new(struct histories *all, const char *id)
 {
     struct history *history = calloc(1, sizeof *history);
-
     if (!history)
         return NULL;
     history->id = strdup(id);
@@ -46,7 +45,6 @@ static void history_free(struct history *history)
 static struct history *history_lookup(const struct histories *all, const char *id)
 {
     struct history *history;
-
     HASH_FIND(handle, all->by_id, id, strlen(id), history);
     return history;
 }
@@ -59,7 +57,6 @@ const struct history *history_find(const struct histories *all, const char *id)
 static void add_point(struct history *history, const struct reported *connection)
 {
     double seconds = connection->sampled - history->sampled; /* NAN at first */
-
     if (history->count == HISTORY_POINTS) {
         history->count--;
         for (unsigned i = 0; i < SERIES_COUNT; i++)
@@ -68,7 +65,6 @@ static void add_point(struct history *history, const struct reported *connection
     }
     for (unsigned i = 0; i < SERIES_COUNT; i++) {
         double figure = connection->figures[sources[i].figure];
-
         history->points[i][history->count] =
             (float)(sources[i].total ? (figure - history->totals[i]) / seconds : figure);
         history->totals[i] = figure;
@@ -82,7 +78,6 @@ void history_note(struct histories *all, const struct reported *connection, cons
     const char *id = connection->texts[TEXT_ID];
     struct history *history = history_lookup(all, id);
     char *json = json_dumps(object, JSON_COMPACT);
-
     if (!history)
         history = history_new(all, id);
     if (!history) {
@@ -103,7 +98,6 @@ void history_note(struct histories *all, const struct reported *connection, cons
 void histories_sweep(struct histories *all, const char *kept)
 {
     struct history *next;
-
     for (struct history *history = all->by_id; history; history = next) {
         next = history->handle.next;
         if (history->round == all->round || (kept && strcmp(history->id, kept) == 0))
@@ -118,7 +112,6 @@ void histories_sweep(struct histories *all, const char *kept)
 void histories_free(struct histories *all)
 {
     struct history *history = all->by_id, *next;
-
     HASH_CLEAR(handle, all->by_id); /* the table alone */
     for (; history; history = next) {
         next = history->handle.next;
@@ -136,12 +129,10 @@ void history_sparkline(const struct history *history, enum history_series series
     unsigned first = history->count > width ? history->count - width : 0;
     float largest = 0;
     char *end = text;
-
     for (unsigned i = first; i < history->count; i++)
         largest = points[i] > largest ? points[i] : largest; /* not NAN */
     for (unsigned i = first; i < history->count; i++) {
         unsigned height = points[i] > 0 ? (unsigned)(points[i] / largest * 7.999F) : 0;
-
         end = stpcpy(end, isnan(points[i]) ? " " : bars[utf8][height]);
     }
     *end = '\0';

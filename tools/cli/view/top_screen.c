@@ -34,7 +34,6 @@ static void draw_head(const struct top *top)
     struct reported_totals totals = reported_list_total(&top->list);
     char line[LINE_ROOM];
     size_t length;
-
     connection_totals_line(&totals, top->fetch.filter.closed, line, sizeof line);
     put_line(0, A_NORMAL, line);
     length = (size_t)snprintf(line, sizeof line, "%ssorted by %s%s", top->paused ? "PAUSED; " : "",
@@ -53,7 +52,6 @@ static void draw_head(const struct top *top)
 static void draw_foot(const struct top *top)
 {
     char line[LINE_ROOM];
-
     if (top->asking)
         snprintf(line, sizeof line, "%s: %s_", reported_choice_names[top->asked], top->typed);
     else
@@ -73,7 +71,6 @@ static void draw_table(struct top *top, double now)
 {
     struct column_layout layout;
     char line[LINE_ROOM];
-
     columns_layout(&layout, connection_columns(),
                    (struct column_rows){top->list.items, top->list.count}, now, (unsigned)COLS,
                    top->order.column);
@@ -85,7 +82,6 @@ static void draw_table(struct top *top, double now)
         top->first = top->selected - top->rows + 1;
     for (size_t i = 0; i < top->rows && top->first + i < top->list.count; i++) {
         bool selected = top->first + i == top->selected && !top->gone;
-
         columns_line(&layout, &top->list.items[top->first + i], now, line, sizeof line);
         put_line(HEAD_LINES + (int)i, selected ? A_REVERSE : A_NORMAL, line);
     }
@@ -97,7 +93,6 @@ static void draw_table(struct top *top, double now)
 static double sum_of(const struct rule_list *list, enum rule_number number)
 {
     double sum = 0;
-
     for (size_t i = 0; i < list->count; i++)
         sum += isnan(list->rows[i].numbers[number]) ? 0 : list->rows[i].numbers[number];
     return sum;
@@ -106,7 +101,6 @@ static double sum_of(const struct rule_list *list, enum rule_number number)
 static void draw_rules_head(const struct top *top)
 {
     char line[LINE_ROOM], sent[HUMAN_SIZE], received[HUMAN_SIZE];
-
     human_bytes(sum_of(&top->rules, RULE_SENT_RATE), sent);
     human_bytes(sum_of(&top->rules, RULE_RECEIVED_RATE), received);
     snprintf(line, sizeof line, "%.0f open, %.1f new/s; sent %s/s, received %s/s; %.0f ended badly",
@@ -124,7 +118,6 @@ static void draw_rules(struct top *top)
 {
     struct column_layout layout;
     char line[LINE_ROOM];
-
     draw_rules_head(top);
     columns_layout(&layout, rule_columns(), (struct column_rows){top->rules.rows, top->rules.count},
                    0, (unsigned)COLS, top->rule_order.column);
@@ -172,7 +165,6 @@ static int draw_series(const struct top *top, const struct history *history, int
     for (unsigned i = 0; i < SERIES_COUNT && y < LINES - FOOT_LINES; i++, y++) {
         float last = history->count ? history->points[i][history->count - 1] : NAN;
         char bars[SPARKLINE_SIZE], value[HUMAN_SIZE + 2] = "-", line[LINE_ROOM];
-
         if (!isnan(last))
             series_table[i].format(last, value);
         history_sparkline(history, i, COLS > 20 ? (unsigned)COLS - 20 : 0, top->utf8, bars);
@@ -193,7 +185,6 @@ static void draw_field(struct fields *fields, const char *name, const char *valu
 {
     size_t row = fields->index / fields->columns, column = fields->index % fields->columns;
     int y = fields->top + (int)row - (int)fields->scrolled;
-
     fields->index++;
     if (row >= fields->scrolled && y < fields->bottom)
         mvprintw(y, (int)column * FIELD_WIDTH, "%-22.22s %.13s", name, value);
@@ -205,7 +196,6 @@ static size_t draw_fields(struct fields *fields, const json_t *connection)
     json_t *options = json_object_get(connection, "options"), *value;
     const char *name;
     char text[32];
-
     json_object_foreach(json_object_get(options, "failed"), name, value)
     {
         if (json_is_string(value))
@@ -230,10 +220,8 @@ static void draw_summary(const struct reported *one, double now, int y)
                                        "loss", "min_rtt", "congestion"};
     char line[LINE_ROOM] = "", cell[CELL_SIZE];
     size_t length = 0;
-
     for (size_t i = 0; i < sizeof keys / sizeof *keys; i++) {
         const struct column *column = column_find(connection_columns(), keys[i]);
-
         column_cell(column, one, now, cell);
         if (strcmp(cell, "-") != 0)
             length += (size_t)snprintf(line + length, sizeof line - length, "%s%s %s",
@@ -246,7 +234,6 @@ static void draw_title(const struct top *top, const json_t *connection, int y)
 {
     struct reported one;
     char line[LINE_ROOM];
-
     if (!reported_read(&one, connection))
         return;
     snprintf(line, sizeof line, "%s%s (%ld) %s %s -> %s %s",
@@ -266,7 +253,6 @@ static void draw_pane(struct top *top, int y)
     struct fields fields = {.columns = COLS >= FIELD_WIDTH ? (size_t)(COLS / FIELD_WIDTH) : 1,
                             .bottom = LINES - FOOT_LINES};
     size_t lines;
-
     if (!connection)
         return;
     draw_title(top, connection, y);
@@ -305,7 +291,6 @@ static void draw_help(void)
         "space                stop, go on",
         "q                    end",
     };
-
     for (size_t i = 0; i < sizeof lines / sizeof *lines && (int)i < LINES - HEAD_LINES; i++)
         put_line((int)i + HEAD_LINES - 1, A_NORMAL, lines[i]);
     put_line(LINES - 1, A_REVERSE, "any key: back");
@@ -317,7 +302,6 @@ void top_draw(struct top *top)
 {
     int room = LINES - HEAD_LINES - FOOT_LINES;
     int table = top->detailed ? (room > 30 ? room / 2 : 3) : room;
-
     top->rows = table > 0 ? (size_t)table : 1;
     erase();
     if (top->by_rule && !top->helping) {

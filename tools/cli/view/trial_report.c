@@ -39,12 +39,10 @@ static int plot_place(double ratio)
 static void print_plot(double ratio, double low, double high, FILE *to)
 {
     char line[PLOT_WIDTH + 1];
-
     memset(line, ' ', PLOT_WIDTH);
     line[PLOT_WIDTH] = '\0';
     if (!isnan(low) && !isnan(high)) {
         int from = plot_place(low), until = plot_place(high);
-
         memset(line + from, '=', (size_t)(until - from) + 1);
     }
     line[plot_place(1)] = ':';
@@ -56,7 +54,6 @@ static void print_plot(double ratio, double low, double high, FILE *to)
 static void print_interval(const json_t *arm, FILE *to)
 {
     double low = number_of(arm, "low"), high = number_of(arm, "high");
-
     if (isnan(high))
         fprintf(to, "(too few pairs for an interval)");
     else
@@ -68,7 +65,6 @@ static void print_guards(const json_t *arm, FILE *to)
 {
     const json_t *guard;
     size_t i;
-
     json_array_foreach(json_object_get(arm, "guards"), i, guard)
     {
         fprintf(to, "      guard: %s %+lld%%: beyond it in %lld of %lld pairs%s\n",
@@ -81,7 +77,6 @@ static void print_guards(const json_t *arm, FILE *to)
 static void print_comparison(const json_t *arm, FILE *to)
 {
     double ratio = number_of(arm, "ratio");
-
     if (isnan(ratio))
         return;
     fprintf(to, "      %s%s%s: ratio %.3g ", colour(to, COLOUR_BOLD), text_of(arm, "verdict"),
@@ -96,7 +91,6 @@ static void print_arm(const json_t *arm, bool intervals, FILE *to)
 {
     double median = number_of(arm, "median");
     long long connections = count_of(arm, "connections"), late = count_of(arm, "late");
-
     fprintf(to, "  %s\n      %lld connections", text_of(arm, "name"), connections);
     if (intervals)
         fprintf(to,
@@ -118,7 +112,6 @@ void trial_report_print(const json_t *trial, FILE *to)
     double unit = number_of(trial, "unit");
     const json_t *arm;
     size_t i;
-
     fprintf(to, "%s%s%s (user %lld): %s", colour(to, COLOUR_BOLD), text_of(trial, "name"),
             colour(to, COLOUR_NONE), count_of(trial, "uid"), text_of(trial, "state"));
     if (*text_of(trial, "reason") != '\0')

@@ -71,7 +71,6 @@ static unsigned *number_at(struct helper_config *config, const struct number *nu
 static bool put_text(char **at, const char *value)
 {
     char *copy = strdup(value);
-
     if (!copy)
         return false;
     free(*at);
@@ -155,7 +154,6 @@ static int check_names(const config_setting_t *group, const char *prefix, const 
         const config_setting_t *setting = config_setting_get_elem(group, (unsigned)i);
         char name[128];
         bool known = false;
-
         snprintf(name, sizeof name, "%s%s", prefix, config_setting_name(setting));
         for (size_t n = 0; n < COUNT(numbers); n++)
             known |= strcmp(numbers[n].name, name) == 0;
@@ -181,7 +179,6 @@ static int read_number(struct helper_config *config, const config_t *from,
     const config_setting_t *setting = config_lookup(from, number->name);
     long long value;
     char range[96];
-
     if (!setting)
         return 0;
     value = config_setting_get_int64(setting);
@@ -199,7 +196,6 @@ static int read_text(struct helper_config *config, const config_t *from, const s
                      const char *file)
 {
     const config_setting_t *setting = config_lookup(from, text->name);
-
     if (!setting)
         return 0;
     if (config_setting_type(setting) != CONFIG_TYPE_STRING)
@@ -214,7 +210,6 @@ static int read_boolean(struct helper_config *config, const config_t *from,
                         const struct boolean *boolean, const char *file)
 {
     const config_setting_t *setting = config_lookup(from, boolean->name);
-
     if (setting == NULL)
         return 0;
     if (config_setting_type(setting) != CONFIG_TYPE_BOOL)
@@ -227,7 +222,6 @@ static int read_boolean(struct helper_config *config, const config_t *from,
 static int check_group(const config_t *from, const char *name, const char *prefix, const char *file)
 {
     const config_setting_t *group = config_lookup(from, name);
-
     if (group == NULL)
         return 0;
     if (!config_setting_is_group(group))
@@ -240,7 +234,6 @@ static int read_prefix(struct peer_classes *peers, const config_setting_t *setti
 {
     const char *word = config_setting_get_string(setting), *wrong;
     char problem[PREFIX_PROBLEM_SIZE];
-
     if (!word)
         return report_bad_setting(class, file,
                                   "prefixes are strings, as [ \"10.0.0.0/8\", \"fd00::/8\" ]");
@@ -252,7 +245,6 @@ static int read_prefix(struct peer_classes *peers, const config_setting_t *setti
 static int read_class(struct peer_classes *peers, const config_setting_t *class, const char *file)
 {
     const char *wrong = peer_classes_add(peers, config_setting_name(class));
-
     if (wrong)
         return report_bad_setting(class, file, wrong);
     if (!config_setting_is_array(class) && !config_setting_is_list(class))
@@ -266,7 +258,6 @@ static int read_class(struct peer_classes *peers, const config_setting_t *class,
 static int read_peers(struct peer_classes *peers, const config_t *from, const char *file)
 {
     const config_setting_t *setting = config_lookup(from, "peers");
-
     if (!setting)
         return 0;
     if (!config_setting_is_group(setting))
@@ -300,7 +291,6 @@ static int read_file(struct helper_config *config, const char *file)
 {
     config_t from;
     int result = -1;
-
     config_init(&from);
     if (config_read_file(&from, file) == CONFIG_TRUE)
         result = read_settings(config, &from, file);
@@ -356,7 +346,6 @@ static int parse_number(struct helper_config *config, const char *name, const ch
     const struct number *number = numbers;
     unsigned long value;
     char *end = NULL;
-
     while (strcmp(number->name, name) != 0)
         number++;
     errno = 0;
@@ -412,7 +401,6 @@ static int take_option(struct helper_config *config, int letter, bool file_only)
 static int take_options(struct helper_config *config, int argc, char **argv, bool file_only)
 {
     int letter, status = -1;
-
     optind = 1;
     opterr = file_only;
     while (status < 0 && (letter = getopt_long(argc, argv, "fd:n:i:m:c:Vh", options, NULL)) != -1)
@@ -427,7 +415,6 @@ static int take_options(struct helper_config *config, int argc, char **argv, boo
 static int take_all(struct helper_config *config, int argc, char **argv)
 {
     int status = take_options(config, argc, argv, true);
-
     if (status < 0 && config->file && read_file(config, config->file) != 0)
         status = EXIT_CONFIG;
     if (status < 0)
@@ -438,7 +425,6 @@ static int take_all(struct helper_config *config, int argc, char **argv)
 int config_start(struct helper_config *config, int argc, char **argv)
 {
     int status;
-
     if (!put_defaults(config)) {
         config_free(config);
         fputs("socktuned: memory is out\n", stderr);
@@ -453,7 +439,6 @@ int config_start(struct helper_config *config, int argc, char **argv)
 static void swap_text(char **one, char **other)
 {
     char *kept = *one;
-
     *one = *other;
     *other = kept;
 }
@@ -461,7 +446,6 @@ static void swap_text(char **one, char **other)
 int config_reload(struct helper_config *config, int argc, char **argv)
 {
     struct helper_config fresh;
-
     if (config_start(&fresh, argc, argv) >= 0)
         return -1;
     swap_text(&fresh.directory, &config->directory);

@@ -34,7 +34,6 @@ struct loop {
 struct loop *loop_new(void)
 {
     struct loop *loop = calloc(1, sizeof *loop);
-
     if (!loop)
         return NULL;
     loop->epoll = epoll_create1(EPOLL_CLOEXEC);
@@ -49,7 +48,6 @@ static void free_removed(struct loop *loop)
 {
     while (loop->removed) {
         struct loop_source *source = loop->removed;
-
         loop->removed = source->next_removed;
         free(source);
     }
@@ -69,7 +67,6 @@ static struct loop_source *add_source(struct loop *loop, const struct loop_sourc
 {
     struct loop_source *source = malloc(sizeof *source);
     struct epoll_event event = {.events = events, .data.ptr = source};
-
     if (!source)
         return NULL;
     *source = *like;
@@ -92,7 +89,6 @@ struct loop_source *loop_timer(struct loop *loop, uint64_t interval, loop_tick *
 {
     int fd = timerfd_create(CLOCK_MONOTONIC, TFD_NONBLOCK | TFD_CLOEXEC);
     struct loop_source *timer;
-
     if (fd < 0)
         return NULL;
     timer = add_source(loop, &(struct loop_source){.fd = fd, .tick = tick, .context = context},
@@ -113,14 +109,12 @@ static struct timespec to_timespec(uint64_t nanoseconds)
 void loop_timer_set(struct loop_source *timer, uint64_t first, uint64_t interval)
 {
     struct itimerspec setting = {to_timespec(interval), to_timespec(first ? first : interval)};
-
     (void)timerfd_settime(timer->fd, 0, &setting, NULL);
 }
 
 void loop_rest(struct loop *loop, struct loop_source *source, bool rests)
 {
     struct epoll_event event = {.events = rests ? 0 : source->events, .data.ptr = source};
-
     (void)epoll_ctl(loop->epoll, EPOLL_CTL_MOD, source->fd, &event);
 }
 
@@ -139,7 +133,6 @@ void loop_remove(struct loop *loop, struct loop_source *source)
 static void call_source(const struct loop_source *source, uint32_t events)
 {
     uint64_t ticks;
-
     if (source->removed)
         return;
     if (source->ready)
@@ -151,11 +144,9 @@ static void call_source(const struct loop_source *source, uint32_t events)
 int loop_run(struct loop *loop)
 {
     struct epoll_event events[EVENTS_AT_ONCE];
-
     loop->running = true;
     while (loop->running) {
         int count = epoll_wait(loop->epoll, events, EVENTS_AT_ONCE, -1);
-
         if (count < 0 && errno != EINTR)
             return -1;
         for (int i = 0; i < count && loop->running; i++)

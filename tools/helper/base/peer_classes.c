@@ -7,7 +7,6 @@
 const char *peer_classes_add(struct peer_classes *peers, const char *name)
 {
     struct peer_class *class = &peers->classes[peers->count];
-
     if (strcmp(name, PEER_OTHER) == 0)
         return "\"" PEER_OTHER "\" is the class of all peers that no other class holds";
     if (strlen(name) > PEER_NAME_MAX)
@@ -26,7 +25,6 @@ const char *peer_classes_add_prefix(struct peer_classes *peers, const char *word
 {
     struct peer_class *class = &peers->classes[peers->count - 1];
     struct policy_prefix prefix, *more;
-
     if (!prefix_read(word, &prefix, problem))
         return problem;
     if (class->count == PEER_PREFIXES_MAX)

@@ -78,10 +78,8 @@ size_t client_table_count(const struct client_table *table)
 const struct client *client_table_next(const struct client_table *table, uint64_t *cursor)
 {
     size_t low = 0, high = table->count;
-
     while (low < high) {
         size_t middle = (low + high) / 2;
-
         if (table->entries[middle]->number <= *cursor)
             low = middle + 1;
         else
@@ -98,7 +96,6 @@ const struct client *client_table_next(const struct client_table *table, uint64_
 const char *client_option_label(int level, int optname)
 {
     const struct option *option = option_find_number(level, optname);
-
     return option ? option->name : "raw";
 }
 
@@ -108,7 +105,6 @@ static uint8_t role_of(uint8_t kind)
                                     [RECORD_ACCEPT] = ROLE_ACCEPT,
                                     [RECORD_LISTEN] = ROLE_LISTEN,
                                     [RECORD_DATAGRAM] = ROLE_DATAGRAM};
-
     return roles[kind];
 }
 
@@ -123,7 +119,6 @@ static void take_arm(const struct client_entry *entry, const struct record *reco
                      struct connection_start *start)
 {
     const struct client_trial *arm;
-
     if (entry->trials == NULL || record->rule >= entry->client.rule_count ||
         !is_connection(record) || start->adopted)
         return;
@@ -163,7 +158,6 @@ static struct connection_start start_of(struct client_entry *entry, const struct
                   : (record->flags & RECORD_UNANSWERED) != 0 ? CLOSE_UNANSWERED
                                                              : CLOSE_NONE,
         .options.applied = record->applied};
-
     take_arm(entry, record, &start);
     if (record->protocol == IPPROTO_MPTCP && record->kind == RECORD_ACCEPT)
         start.cookie = multipath_identity(&start.flow, record->time_ns);
@@ -202,7 +196,6 @@ static bool enter_record(struct client_entry *entry, const struct record *record
 static void count_memory(struct client_entry *entry, size_t memory)
 {
     struct helper_counts *counts = entry->table->parts.conntrack->counts;
-
     counts->memory_beside += memory - entry->memory;
     fair_share_change(&counts->memory, &entry->owner.user->memory, entry->memory, memory);
     entry->memory = memory;
@@ -287,7 +280,6 @@ static void count_losses(struct client_entry *entry)
     uint64_t malformed = now->torn - told->torn + (now->refused - told->refused);
     struct helper_counts *counts = entry->table->parts.conntrack->counts;
     uint64_t *dropped = counts->dropped;
-
     dropped[DROP_RING_FULL] += full;
     dropped[DROP_ABANDONED] += abandoned;
     dropped[DROP_MALFORMED] += malformed;
@@ -313,7 +305,6 @@ static void stop_reading(struct client_entry *entry)
 static void read_ring(struct client_entry *entry, uint64_t now)
 {
     int passed;
-
     if (!entry->read || !ring_reader_pending(&entry->ring))
         return;
     passed = ring_reader_read(&entry->ring, now, RECORDS_AT_ONCE, take_record, entry);
@@ -332,7 +323,6 @@ static void read_ring(struct client_entry *entry, uint64_t now)
 void client_table_read(struct client_table *table)
 {
     uint64_t now = now_monotonic();
-
     for (size_t i = 0; i < table->count; i++)
         read_ring(table->entries[i], now);
 }
@@ -360,7 +350,6 @@ static size_t memory_of(const struct registration_names *names)
 static void free_entry(struct client_entry *entry)
 {
     struct client_table *table = entry->table;
-
     stop_reading(entry);
     forget_process(entry);
     if (entry->owner.monitor)
@@ -378,7 +367,6 @@ static void free_entry(struct client_entry *entry)
 static void ended(void *context, uint32_t events)
 {
     struct client_entry *entry = context;
-
     (void)events;
     entry->client.ended = true;
     entry->last_record = now_monotonic();
@@ -391,7 +379,6 @@ static void supersede(const struct client_table *table, const struct client_entr
 {
     for (size_t i = 0; i < table->count; i++) {
         struct client_entry *entry = table->entries[i];
-
         if (entry != newest && entry->client.pid == newest->client.pid && !entry->client.ended)
             ended(entry, 0);
     }
@@ -425,12 +412,10 @@ static void tell_ended(struct client_entry *entry)
 {
     const struct trials *trials = entry->table->parts.trials;
     uint64_t ended = 0;
-
     for (size_t i = 0; entry->trials != NULL && i < entry->client.rule_count; i++) {
         const struct client_trial *arm = &entry->trials[i];
         const struct trial_state *trial =
             arm->number != 0 && trials != NULL ? trials_get(trials, arm->number) : NULL;
-
         if (arm->is_arm && (trial == NULL || trial->ended))
             ended |= UINT64_C(1) << arm->text.number;
     }
@@ -464,10 +449,8 @@ void client_table_each_second(struct client_table *table)
 {
     uint64_t now = now_monotonic();
     size_t kept = 0;
-
     for (size_t i = 0; i < table->count; i++) {
         struct client_entry *entry = table->entries[i];
-
         read_ring(entry, now);
         age(entry, now);
         if (is_over(entry))
@@ -483,7 +466,6 @@ static void evict_ended(struct client_table *table, uid_t uid)
 {
     for (size_t i = 0; i < table->count; i++) {
         struct client_entry *entry = table->entries[i];
-
         if (entry->client.uid != uid || !entry->client.ended || entry->owner.tracked > 0)
             continue;
         read_ring(entry, now_monotonic());
@@ -500,7 +482,6 @@ static void evict_ended(struct client_table *table, uid_t uid)
 const char *client_table_no_room(struct client_table *table, uid_t uid)
 {
     const struct user_account *user = users_find(table->parts.users, uid);
-
     if (user != NULL && user->processes >= table->parts.config->user_processes) {
         evict_ended(table, uid);
         user = users_find(table->parts.users, uid);
@@ -519,7 +500,6 @@ static struct client_entry *new_entry(const struct registration_names *names)
     size_t length = strlen(names->program) + 1;
     struct client_entry *entry;
     char *text;
-
     for (uint32_t i = 0; i < names->head.rule_count; i++)
         length += strlen(names->rules[i]) + 1;
     entry = calloc(1, sizeof *entry + names->head.rule_count * sizeof(char *) + length);
@@ -542,7 +522,6 @@ static void join_trial(struct client_entry *entry, size_t rule, const char *text
 {
     struct client_trial *arm = &entry->trials[rule];
     struct trials *trials = entry->table->parts.trials;
-
     arm->is_arm = text != NULL && trial_text_read(text, &arm->text);
     if (arm->is_arm && trials != NULL)
         arm->number =
@@ -577,7 +556,6 @@ static void join_publisher(struct client_entry *entry, const struct client_ident
                                             .fd = entry->ring.fd,
                                             .offset = names->live.published,
                                             .room = names->live.room};
-
     if (publisher != NULL && names->live.room != 0)
         entry->client.published = entry->published = publisher_join(publisher, &client);
 }
@@ -585,7 +563,6 @@ static void join_publisher(struct client_entry *entry, const struct client_ident
 static int put(struct client_table *table, struct client_entry *entry)
 {
     struct client_entry **more;
-
     if (table->count == table->room) {
         more = reallocarray(table->entries, table->room + 64, sizeof(struct client_entry *));
         if (!more)
@@ -623,7 +600,6 @@ static const char *settle(struct client_table *table, struct client_entry *entry
 static void remember_ring(struct client_table *table, struct client_entry *entry)
 {
     struct client_entry *other;
-
     if (entry->ring.id == 0)
         return;
     HASH_FIND(hh, table->rings, &entry->ring.id, sizeof entry->ring.id, other);
@@ -646,7 +622,6 @@ static const char *join(struct client_table *table, struct client_entry *entry,
                             ? "its ring is too large"
                             : ring_reader_open(&entry->ring, fds[0], ring_size,
                                                registration_memory(ring_size, names->live.room));
-
     close_descriptor(fds[0]);
     entry->read = !wrong;
     if (!wrong && fds[1] >= 0)
@@ -668,7 +643,6 @@ const char *client_table_add(struct client_table *table, const struct client_ide
 {
     struct client_entry *entry = new_entry(names);
     const char *wrong;
-
     if (!entry) {
         if (who->pidfd >= 0)
             (void)close(who->pidfd);
@@ -704,7 +678,6 @@ const char *client_table_add(struct client_table *table, const struct client_ide
 static struct client_entry *find_ring(struct client_table *table, uid_t uid, uint64_t id)
 {
     struct client_entry *entry;
-
     HASH_FIND(hh, table->rings, &id, sizeof id, entry);
     return entry && (entry->client.uid == uid || entry->client.uid == 0) ? entry : NULL;
 }
@@ -712,7 +685,6 @@ static struct client_entry *find_ring(struct client_table *table, uid_t uid, uin
 void client_table_handoff_done(struct client_table *table, uid_t uid, const struct handoff *handoff)
 {
     struct client_entry *entry = find_ring(table, uid, handoff->ring);
-
     if (entry)
         ring_reader_took(&entry->ring);
 }
@@ -727,7 +699,6 @@ const char *client_table_take_handoff(struct client_table *table, uid_t uid,
     struct connections *all = table->parts.conntrack->connections;
     struct connection *connection;
     struct connection_start start;
-
     if (!entry)
         return "it names no ring of its user";
     start = start_of(entry, &handoff->record);
@@ -759,7 +730,6 @@ const char *client_table_take_handoff(struct client_table *table, uid_t uid,
 struct client_table *client_table_new(const struct client_table_parts *parts)
 {
     struct client_table *table = calloc(1, sizeof *table);
-
     if (table)
         table->parts = *parts;
     return table;

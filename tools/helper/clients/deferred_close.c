@@ -30,7 +30,6 @@ static bool make_timer(timer_t *timer)
 {
     struct sigevent event = {.sigev_notify = SIGEV_THREAD_ID, .sigev_signo = SIGALRM};
     struct sigaction action = {.sa_handler = wake, .sa_flags = SA_RESTART};
-
     event._sigev_un._tid = (pid_t)syscall(SYS_gettid);
     return sigaction(SIGALRM, &action, NULL) == 0 &&
            timer_create(CLOCK_MONOTONIC, &event, timer) == 0;
@@ -41,7 +40,6 @@ static void set(long nanoseconds)
     /* Again and again: the first may come before the wait has begun. */
     const struct itimerspec setting = {.it_value.tv_nsec = nanoseconds,
                                        .it_interval.tv_nsec = nanoseconds};
-
     alarm_clock.armed = timer_settime(alarm_clock.timer, 0, &setting, NULL) == 0 && nanoseconds > 0;
 }
 

@@ -41,7 +41,6 @@ const char *handoff_parse(const void *message, size_t size, struct handoff *hand
 static const char *check_socket(int fd, const struct record *record)
 {
     int domain = kernel_get_int(fd, SOL_SOCKET, SO_DOMAIN);
-
     if ((domain != AF_INET && domain != AF_INET6) ||
         kernel_get_int(fd, SOL_SOCKET, SO_PROTOCOL) != record->protocol)
         return "what was handed over is no TCP or MPTCP socket, or not that of the record";
@@ -57,12 +56,10 @@ static void read_options(int fd, const struct sockinfo *sockinfo, struct handoff
 {
     size_t count;
     const struct option *rows = option_table(&count);
-
     for (size_t i = 0; i < count && i <= UINT8_MAX; i++) {
         struct value value;
         bool unset;
         uint8_t *to = handed->options + handed->options_length;
-
         if (!option_concerns(&rows[i], sockinfo) ||
             !read_option(KERNEL_SOCKET(fd), rows[i].level, rows[i].optname, &rows[i], &value,
                          &unset) ||
@@ -86,7 +83,6 @@ const char *handoff_read(int fd, const struct record *record, struct handoff_rea
     const char *wrong = check_socket(fd, record);
     socklen_t info_length = sizeof handed->info, name_length = sizeof handed->congestion;
     struct stat status;
-
     *handed = (struct handoff_reading){.netns = kernel_get_cookie(fd, SO_NETNS_COOKIE)};
     if (wrong)
         return wrong;

@@ -58,7 +58,6 @@ static unsigned option_name_count = 1;
 static uint16_t option_index(const char *name)
 {
     char *copy;
-
     for (unsigned i = 0; i < option_name_count; i++)
         if (strcmp(option_names[i], name) == 0)
             return (uint16_t)i;
@@ -101,7 +100,6 @@ static struct connection *look_into(const struct connections *all, uint32_t plac
 {
     const struct chunk *chunk = all->chunks[place / CHUNK];
     bool used = chunk->used[place % CHUNK / 64] >> (place % 64) & 1;
-
     return used ? at_place(all, place) : NULL;
 }
 
@@ -122,7 +120,6 @@ static struct chunk *chunk_with_room(struct connections *all, size_t *index)
 {
     struct chunk **more;
     size_t i = all->roomy;
-
     while (i < all->chunk_count && all->chunks[i] && all->chunks[i]->count == CHUNK)
         i++;
     *index = all->roomy = i;
@@ -142,13 +139,11 @@ static uint32_t take_place(struct connections *all)
 {
     size_t index;
     struct chunk *chunk = chunk_with_room(all, &index);
-
     if (!chunk)
         return NO_PLACE;
     for (unsigned word = 0; word < CHUNK / 64; word++) {
         if (chunk->used[word] != UINT64_MAX) {
             unsigned bit = (unsigned)__builtin_ctzll(~chunk->used[word]);
-
             chunk->used[word] |= UINT64_C(1) << bit;
             chunk->count++;
             return (uint32_t)(index * CHUNK + (size_t)word * 64 + bit);
@@ -161,7 +156,6 @@ static void free_place(struct connections *all, uint32_t place)
 {
     size_t index = place / CHUNK;
     struct chunk *chunk = all->chunks[index];
-
     chunk->used[place % CHUNK / 64] &= ~(UINT64_C(1) << place % 64);
     if (index < all->roomy)
         all->roomy = index;
@@ -181,7 +175,6 @@ static void free_place(struct connections *all, uint32_t place)
 static size_t hash(const struct connections *all, uint64_t netns, uint64_t cookie)
 {
     uint64_t mixed = (cookie ^ netns << 40) * UINT64_C(0x9e3779b97f4a7c15);
-
     return (size_t)(mixed >> 32 ^ mixed) & (all->table_size - 1);
 }
 
@@ -189,10 +182,8 @@ static size_t hash(const struct connections *all, uint64_t netns, uint64_t cooki
 static size_t table_seek(const struct connections *all, uint64_t netns, uint64_t cookie)
 {
     size_t at = hash(all, netns, cookie);
-
     while (all->table[at] != NO_PLACE) {
         const struct connection *found = at_place(all, all->table[at]);
-
         if (found->cookie == cookie && found->netns == netns)
             break;
         at = (at + 1) & (all->table_size - 1);
@@ -204,11 +195,9 @@ static size_t table_seek(const struct connections *all, uint64_t netns, uint64_t
 static void table_remove(struct connections *all, size_t at)
 {
     size_t mask = all->table_size - 1, next = at;
-
     for (;;) {
         const struct connection *moved;
         size_t home;
-
         next = (next + 1) & mask;
         if (all->table[next] == NO_PLACE)
             break;
@@ -227,7 +216,6 @@ static int table_resize(struct connections *all, size_t size)
     uint32_t *old = all->table;
     size_t old_size = all->table_size;
     uint32_t *new = malloc(size * sizeof *new);
-
     if (!new)
         return -1;
     memset(new, 0xff, size * sizeof *new);
@@ -236,7 +224,6 @@ static int table_resize(struct connections *all, size_t size)
     for (size_t i = 0; i < old_size; i++) {
         if (old[i] != NO_PLACE) {
             const struct connection *moved = at_place(all, old[i]);
-
             new[table_seek(all, moved->netns, moved->cookie)] = old[i];
         }
     }
@@ -259,7 +246,6 @@ static int table_fit(struct connections *all)
 struct connections *connections_new(size_t history)
 {
     struct connections *all = calloc(1, sizeof *all);
-
     if (!all)
         return NULL;
     if (table_resize(all, TABLE_MIN) != 0 || connections_set_history(all, history) != 0) {
@@ -275,7 +261,6 @@ static void free_all_options(struct connections *all)
     struct connection *found;
     uint64_t cursor = 0;
     size_t budget = SIZE_MAX;
-
     while ((found = connections_walk(all, &cursor, &budget)))
         free(found->options);
     for (uint64_t number = all->closed - all->history_count; number != all->closed; number++)
@@ -322,7 +307,6 @@ static struct connection *in_history(const struct connections *all, uint64_t num
 int connections_set_history(struct connections *all, size_t history)
 {
     struct connection *new = history ? calloc(history, sizeof *new) : NULL;
-
     if (history && !new)
         return -1;
     for (uint64_t number = all->closed - all->history_count; number != all->closed; number++) {
@@ -343,7 +327,6 @@ struct connections_size connections_size(const struct connections *all)
 {
     struct connections_size size = {all->open, all->history_count, all->history_size,
                                     aggregates_count(&all->aggregates), 0};
-
     for (size_t i = 0; i < all->chunk_count; i++)
         size.memory += all->chunks[i] ? sizeof(struct chunk) : 0;
     size.memory += all->spare_count * sizeof(struct chunk);
@@ -357,7 +340,6 @@ struct connections_size connections_size(const struct connections *all)
 struct connection *connections_get(struct connections *all, uint64_t netns, uint64_t cookie)
 {
     uint32_t place = all->table[table_seek(all, netns, cookie)];
-
     return place == NO_PLACE ? NULL : at_place(all, place);
 }
 
@@ -365,7 +347,6 @@ const struct connection *connections_find(const struct connections *all, uint64_
                                           uint64_t cookie)
 {
     uint32_t place = all->table[table_seek(all, netns, cookie)];
-
     return place == NO_PLACE ? NULL : at_place(all, place);
 }
 
@@ -412,11 +393,9 @@ size_t connections_places(const struct connections *all)
 static struct connection *walk(const struct connections *all, uint64_t *cursor, size_t *budget)
 {
     uint64_t end = (uint64_t)all->chunk_count * CHUNK;
-
     while (*cursor<end && * budget> 0) {
         uint64_t place = (*cursor)++;
         struct connection *found;
-
         --*budget;
         if (!all->chunks[place / CHUNK]) {
             *cursor = (place / CHUNK + 1) * CHUNK;
@@ -439,7 +418,6 @@ const struct connection *connections_next(const struct connections *all,
                                           size_t *budget)
 {
     const struct connection *found;
-
     while ((found = walk(all, cursor, budget)))
         if (passes(filter, found))
             return found;
@@ -454,7 +432,6 @@ const struct connection *connections_next_closed(const struct connections *all,
         *cursor = all->closed - all->history_count;
     while (*cursor<all->closed && * budget> 0) {
         const struct connection *found = in_history(all, (*cursor)++);
-
         --*budget;
         if (passes(filter, found))
             return found;
@@ -559,7 +536,6 @@ static struct connection *open_new(struct connections *all, const struct connect
     const char *peer = start->peer != NULL ? start->peer : "";
     uint32_t place;
     size_t at;
-
     if (table_fit(all) != 0)
         return NULL;
     at = table_seek(all, start->netns, start->cookie);
@@ -595,7 +571,6 @@ static struct connection *open_new(struct connections *all, const struct connect
 struct connection *connections_open(struct connections *all, const struct connection_start *start)
 {
     struct connection *known = connections_get(all, start->netns, start->cookie);
-
     if (!known)
         return open_new(all, start);
     open_again(known, start);
@@ -646,7 +621,6 @@ static bool is_wiped(const struct tcp_info_bytes *old, const struct tcp_info_byt
     const struct tcp_info_field *fields = tcp_info_table(&count);
     const struct tcp_info_field *out = &fields[TCP_INFO_segs_out], *in = &fields[TCP_INFO_segs_in];
     uint64_t before = 0, sent, received;
-
     if (tcp_info_get(out, new, &sent) != TCP_INFO_VALUE ||
         tcp_info_get(in, new, &received) != TCP_INFO_VALUE)
         return true;
@@ -679,7 +653,6 @@ static bool take_reading(struct connection *connection, const struct connection_
                          bool end)
 {
     struct tcp_info_bytes old, new;
-
     read_info(reading, &new);
     if (reading->congestion && reading->congestion[0])
         strncpy(connection->congestion, reading->congestion, sizeof connection->congestion - 1);
@@ -706,7 +679,6 @@ void connections_sample(struct connections *all, struct connection *connection,
                         const struct connection_reading *reading)
 {
     bool first = connection->sampled == 0;
-
     (void)all;
     connection->state = (uint8_t)reading->state;
     connection->missing_since = 0;
@@ -721,7 +693,6 @@ void connections_set_options(struct connections *all, struct connection *connect
                              const uint8_t *bytes, size_t length)
 {
     struct connection_options *options = malloc(sizeof *options + length);
-
     free_options(all, connection->options);
     connection->options = options;
     if (!options)
@@ -735,7 +706,6 @@ static void forget(struct connections *all, const struct connection *connection)
 {
     size_t at = table_seek(all, connection->netns, connection->cookie);
     uint32_t place = all->table[at];
-
     table_remove(all, at);
     free_place(all, place);
     all->open--;
@@ -760,7 +730,6 @@ static enum close_reason find_ending(const struct connection *connection, enum c
                                      const struct connection_reading *reading)
 {
     struct tcp_info_bytes sample, last;
-
     if (data == DATA_LOST || !reading)
         return connection->failed ? connection->failed : CLOSE_LOST;
     if (connection_has_queue(connection))
@@ -799,7 +768,6 @@ static void count_in_trial(const struct connections *all, const struct connectio
 {
     struct tcp_info_bytes info = {.length = 0};
     uint64_t lasted = connection->closed - connection->opened;
-
     if (connection->trial == 0 || all->trials == NULL || !connection->verified)
         return;
     if (connection->data != DATA_LOST)
@@ -823,7 +791,6 @@ void connections_close(struct connections *all, struct connection *connection,
     struct connection closed;
     enum close_reason reason = find_ending(connection, data, reading);
     bool told = reading && take_reading(connection, reading, true);
-
     connection->closed = reading ? reading->when : connection->missing_since;
     if (connection->closed == 0)
         connection->closed = connection->sampled ? connection->sampled : connection->opened;
@@ -846,7 +813,6 @@ void connections_close(struct connections *all, struct connection *connection,
 void connections_reject(struct connections *all, struct connection *connection)
 {
     struct connection gone = *connection;
-
     if (gone.aggregate != NULL) {
         aggregate_queue(gone.aggregate, gone.role, gone.queue, (struct socket_queue){0});
         aggregate_socket_closed(gone.aggregate, CLOSE_REJECTED);

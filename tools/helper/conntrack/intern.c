@@ -22,7 +22,6 @@ const char *intern_hold(struct intern *set, const char *text)
 {
     size_t length = strlen(text);
     struct intern_name *name;
-
     HASH_FIND(hh, set->names, text, length, name);
     if (name) {
         name->holders++;
@@ -45,7 +44,6 @@ const char *intern_hold(struct intern *set, const char *text)
 void intern_release(struct intern *set, const char *text)
 {
     struct intern_name *name;
-
     if (!text)
         return;
     HASH_FIND(hh, set->names, text, strlen(text), name);
@@ -59,11 +57,9 @@ void intern_release(struct intern *set, const char *text)
 void intern_clear(struct intern *set)
 {
     struct intern_name *name = set->names;
-
     HASH_CLEAR(hh, set->names);
     while (name) {
         struct intern_name *next = name->hh.next;
-
         free(name);
         name = next;
     }

@@ -52,7 +52,6 @@ struct multipath *multipath_new(void)
 void multipath_free(struct multipath *all)
 {
     struct multipath_entry *entry, *next;
-
     if (!all)
         return;
     entry = all->table;
@@ -115,7 +114,6 @@ struct multipath_socket *multipath_find(struct multipath *all, const struct flow
 void multipath_each(struct multipath *all, multipath_visit *visit, void *context)
 {
     struct multipath_entry *entry, *next;
-
     HASH_ITER(hh, all->table, entry, next)
     {
         visit(context, &entry->socket);

@@ -136,7 +136,6 @@ uint64_t netns_monitor_last_overrun(const struct netns_monitor *monitor)
 uint64_t netns_monitor_count_overruns(struct netns_monitor *monitor)
 {
     uint64_t lost = monitor->diag != NULL ? monitor->conntrack->diag->overruns(monitor->diag) : 0;
-
     if (lost > 0)
         monitor->last_overrun = monitor->conntrack->now();
     return lost;
@@ -153,7 +152,6 @@ bool user_account_may_grow(const struct conntrack *conntrack, const struct user_
 static void count_memory(struct netns_monitor *monitor, size_t memory)
 {
     struct helper_counts *counts = monitor->conntrack->counts;
-
     counts->memory_beside += memory - monitor->memory;
     if (monitor->user != NULL)
         fair_share_change(&counts->memory, &monitor->user->memory, monitor->memory, memory);
@@ -173,7 +171,6 @@ static void keep_end(struct netns_monitor *monitor, const struct sock_diag_answe
 static size_t memory_of(const struct connection *connection)
 {
     const struct connection_options *options = connection->options;
-
     return sizeof *connection + PLACE_BYTES +
            (options != NULL ? sizeof *options + options->length : 0);
 }
@@ -195,7 +192,6 @@ static void count_connection(const struct conntrack *conntrack, const struct con
                              size_t by)
 {
     struct connection_owner *owner = connection->owner;
-
     owner->tracked += by;
     owner->user->connections += by;
     if (by == 1)
@@ -243,7 +239,6 @@ void netns_monitor_lose_all(const struct conntrack *conntrack, const struct conn
     struct connection *connection;
     uint64_t cursor = 0;
     size_t budget = SIZE_MAX;
-
     while (owner->tracked > 0 &&
            (connection = connections_walk(conntrack->connections, &cursor, &budget))) {
         if (connection->owner != owner)
@@ -257,7 +252,6 @@ void netns_monitor_lose_all(const struct conntrack *conntrack, const struct conn
 static void reject_connection(const struct conntrack *conntrack, struct connection *connection)
 {
     struct connection_owner *owner = connection->owner;
-
     owner->foreign++;
     conntrack->counts->dropped[DROP_FOREIGN]++;
     count_connection(conntrack, connection, (size_t)-1);
@@ -307,7 +301,6 @@ static void end_multipath(struct netns_monitor *monitor, const struct multipath_
     struct connection *connection =
         connections_get(monitor->conntrack->connections, monitor->netns, socket->cookie);
     struct tcp_info_bytes info;
-
     if (connection == NULL)
         return;
     /* The kernel tells of no end of an MPTCP socket, and of a short one perhaps nothing at all:
@@ -333,7 +326,6 @@ static void path_destroyed(struct netns_monitor *monitor, const struct sock_diag
     struct connection *connection =
         socket ? connections_get(monitor->conntrack->connections, monitor->netns, socket->cookie)
                : NULL;
-
     if (connection || answer->target.flow.remote_port == 0)
         monitor->multipath_changes = true;
     if (!connection || !answer->info)
@@ -352,7 +344,6 @@ static void find_missed(void *context, struct multipath_socket *socket)
     struct netns_monitor *monitor = context;
     const struct connection *connection =
         connections_find(monitor->conntrack->connections, monitor->netns, socket->cookie);
-
     if (socket->met >= monitor->dumps_since ||
         (connection && connection->opened >= monitor->dumps_since))
         return;
@@ -381,7 +372,6 @@ static void take_destroyed(struct netns_monitor *monitor, const struct sock_diag
                                          .info = answer->info,
                                          .info_length = answer->info_length,
                                          .unacknowledged = answer->send_queue};
-
     if (connection && !ports_agree(connection, &answer->target.flow)) {
         reject_connection(conntrack, connection);
         connection = NULL;
@@ -407,7 +397,6 @@ static struct connection *connection_of(struct netns_monitor *monitor,
                                         const struct sock_diag_answer *answer)
 {
     struct multipath_socket *socket = NULL;
-
     if (monitor->counts.mptcp > 0 && !answer->target.udp)
         socket = multipath_find(monitor->multipath, &answer->target.flow, answer->target.cookie);
     if (socket && answer->mptcp) {
@@ -449,7 +438,6 @@ static void take_found(struct netns_monitor *monitor, const struct sock_diag_ans
 {
     const struct conntrack *conntrack = monitor->conntrack;
     struct connection *connection = connection_of(monitor, answer);
-
     monitor->sockets_so_far += !answer->target.udp;
     if (connection == NULL)
         return;
@@ -503,7 +491,6 @@ static void fail_monitor(struct netns_monitor *monitor)
     struct connection *connection;
     uint64_t cursor = 0;
     size_t budget = SIZE_MAX;
-
     if (!monitor->dead)
         helper_log_user(LOG_WARNING, netns_monitor_uid(monitor),
                         "sock_diag of network namespace %llu failed: %s",
@@ -519,7 +506,6 @@ static void take_answer(void *context, const struct sock_diag_answer *answer)
 {
     struct netns_monitor *monitor = context;
     struct connection *connection;
-
     switch (answer->event) {
     case SOCK_DIAG_DESTROYED:
         take_destroyed(monitor, answer);
@@ -541,7 +527,6 @@ static void take_answer(void *context, const struct sock_diag_answer *answer)
 void netns_monitor_flush(struct netns_monitor *monitor)
 {
     unsigned batched = monitor->batched;
-
     monitor->batched = 0;
     if (batched > 0 && !monitor->dead &&
         monitor->conntrack->diag->lookup(monitor->diag, monitor->batch, batched) != 0)
@@ -561,7 +546,6 @@ void netns_monitor_look(struct netns_monitor *monitor, const struct connection *
                                       .flow = connection->flow,
                                       .ifindex = connection->ifindex,
                                       .any_cookie = is_mptcp(connection)};
-
     /* A lookup would carry the dump on to its end; and sockets that share a port are not found
      * by lookup. Of MPTCP, the first path is. */
     if (monitor->dumps || monitor->dead || monitor->behind || monitor->diag == NULL ||
@@ -578,7 +562,6 @@ static bool may_claim(struct netns_monitor *monitor, const struct connection_sta
 {
     struct connections *all = monitor->conntrack->connections;
     struct connection *known = connections_get(all, start->netns, start->cookie);
-
     if (!known || known->uid == start->uid)
         return true;
     if (!known->verified && !monitor->dumps && !monitor->behind && monitor->diag != NULL) {
@@ -586,7 +569,6 @@ static bool may_claim(struct netns_monitor *monitor, const struct connection_sta
                                            .flow = start->flow,
                                            .ifindex = start->ifindex,
                                            .udp = start->role == ROLE_DATAGRAM};
-
         netns_monitor_look(monitor, known);
         look_at(monitor, &claimed);
         netns_monitor_flush(monitor);
@@ -613,7 +595,6 @@ static bool closed_already(struct netns_monitor *monitor, struct connection *con
 {
     struct recent_close *end = recent_close_of(monitor, connection);
     struct connection_reading reading;
-
     if (!end || end->known)
         return false;
     end->known = true;
@@ -633,7 +614,6 @@ static bool closed_already(struct netns_monitor *monitor, struct connection *con
 static bool is_over(const struct netns_monitor *monitor, const struct connection_start *start)
 {
     const struct recent_close *end = recent_closes_find(monitor->recent_closes, start->cookie);
-
     return end && end->known;
 }
 
@@ -641,7 +621,6 @@ static bool is_over(const struct netns_monitor *monitor, const struct connection
 static void end_predecessor(struct netns_monitor *monitor, const struct connection_start *start)
 {
     const struct multipath_socket *socket;
-
     if (start->protocol != IPPROTO_MPTCP)
         return;
     socket = multipath_find(monitor->multipath, &start->flow, start->cookie);
@@ -704,7 +683,6 @@ static void end_dumps(struct netns_monitor *monitor)
     struct connection *connection;
     uint64_t cursor = 0;
     size_t budget = SIZE_MAX;
-
     monitor->dumps = false;
     if (monitor->seeking) {
         monitor->sought_until = monitor->conntrack->now();
@@ -716,7 +694,6 @@ static void end_dumps(struct netns_monitor *monitor)
         monitor->sockets = monitor->sockets_so_far;
     while ((connection = connections_walk(monitor->conntrack->connections, &cursor, &budget))) {
         const struct connection_owner *owner = connection->owner;
-
         if (owner->monitor == monitor && connection->opened < monitor->dumps_since &&
             connection->sampled < monitor->dumps_since && was_looked_for(monitor, connection))
             note_missing(monitor->conntrack, connection);
@@ -727,7 +704,6 @@ static void next_dump(struct netns_monitor *monitor)
 {
     while (monitor->planned > 0) {
         const struct dump_kind *kind = &monitor->plan[--monitor->planned];
-
         if (monitor->conntrack->diag->dump(monitor->diag, kind->family, kind->protocol,
                                            kind->states) == 0)
             return;

@@ -184,7 +184,6 @@ static bool grow_unpolled(struct poller *poller)
 {
     size_t size = poller->unpolled_size ? poller->unpolled_size * 2 : 1024;
     struct unpolled *more = calloc(size, sizeof *more);
-
     if (!more)
         return false;
     for (size_t i = 0; i < poller->unpolled_count; i++)
@@ -215,7 +214,6 @@ bool poller_open(struct poller *poller, const struct connection_start *start)
 static void look_at(const struct connection *connection)
 {
     const struct connection_owner *owner = connection->owner;
-
     netns_monitor_look(owner->monitor, connection);
 }
 
@@ -224,11 +222,9 @@ static void look_at_new(struct poller *poller, uint64_t now)
 {
     unsigned looked = 0;
     bool listeners = false;
-
     while (poller->unpolled_count > 0 && looked < NEW_AT_ONCE) {
         struct unpolled *first = &poller->unpolled[poller->unpolled_first];
         const struct connection *connection;
-
         if (now - first->when < NEW_AFTER_NS)
             break;
         connection = connections_find(poller->conntrack->connections, first->netns, first->cookie);
@@ -264,13 +260,11 @@ static void look_at_share(struct poller *poller)
     size_t places = connections_places(poller->conntrack->connections);
     size_t share = places / interval_ticks(poller) + 1;
     struct connection *connection;
-
     if (poller->cursor >= places)
         poller->cursor = 0;
     while (
         (connection = connections_walk(poller->conntrack->connections, &poller->cursor, &share))) {
         const struct connection_owner *owner = connection->owner;
-
         /* What a dump did not meet is looked for by name. */
         if (connection->data == DATA_NONE || connection->missing_since ||
             !is_by_dump(poller, owner->monitor))
@@ -284,7 +278,6 @@ static void choose_way(struct polled_netns *polled)
     const struct netns_monitor_counts *counts = netns_monitor_counts(polled->monitor);
     size_t tracked = counts->tracked - counts->datagrams;
     bool measure = false;
-
     if (tracked >= DUMP_WORTH)
         measure = polled->intervals++ % MEASURE_EVERY == 0;
     else

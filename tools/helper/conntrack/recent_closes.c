@@ -43,7 +43,6 @@ static void free_places(const struct recent_closes *ends)
 struct recent_closes *recent_closes_new(void)
 {
     struct recent_closes *ends = calloc(1, sizeof *ends);
-
     if (ends == NULL || make_places(ends, RECENT_CLOSES_MIN))
         return ends;
     recent_closes_free(ends);
@@ -72,7 +71,6 @@ static uint16_t *chain_of(const struct recent_closes *ends, uint64_t cookie)
 static void chain(struct recent_closes *ends, uint16_t place)
 {
     uint16_t *chain = chain_of(ends, ends->ends[place].cookie);
-
     ends->next[place] = *chain;
     *chain = place;
 }
@@ -80,7 +78,6 @@ static void chain(struct recent_closes *ends, uint16_t place)
 static void unchain(struct recent_closes *ends, uint16_t place)
 {
     uint16_t *at = chain_of(ends, ends->ends[place].cookie);
-
     while (*at != place)
         at = &ends->next[*at];
     *at = ends->next[place];
@@ -90,7 +87,6 @@ void recent_closes_grow(struct recent_closes *ends, uint64_t when)
 {
     const struct recent_close *oldest = &ends->ends[ends->count % ends->size];
     struct recent_closes more = {.count = ends->count, .kept = ends->kept};
-
     if (ends->kept < ends->size || ends->size == RECENT_CLOSES_MAX ||
         when - oldest->when >= RECENT_CLOSE_AGE_NS)
         return;
@@ -112,7 +108,6 @@ void recent_closes_add(struct recent_closes *ends, const struct sock_diag_answer
 {
     uint16_t place = (uint16_t)(ends->count % ends->size);
     struct recent_close *end = &ends->ends[place];
-
     if (ends->kept == ends->size)
         unchain(ends, place);
     else
@@ -145,7 +140,6 @@ struct recent_close *recent_closes_find_flow(struct recent_closes *ends, const s
 {
     for (uint64_t back = 1; back <= ends->kept; back++) {
         struct recent_close *end = &ends->ends[(ends->count - back) % ends->size];
-
         if (end->when < since)
             return NULL;
         if (flow_has_ends_of(&end->flow, flow))

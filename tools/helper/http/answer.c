@@ -33,7 +33,6 @@ struct answer_source {
 static void fetch_piece(struct answer_source *source)
 {
     FILE *to;
-
     free(source->piece);
     source->piece = NULL;
     source->length = source->sent = 0;
@@ -50,7 +49,6 @@ static ssize_t read_source(void *context, uint64_t position, char *to, size_t ro
 {
     struct answer_source *source = context;
     size_t part;
-
     (void)position;
     if (source->sent == source->length && !source->ended && !source->failed)
         fetch_piece(source);
@@ -68,7 +66,6 @@ static ssize_t read_source(void *context, uint64_t position, char *to, size_t ro
 static void free_source(void *context)
 {
     struct answer_source *source = context;
-
     free(source->piece);
     source->free(source);
 }
@@ -78,7 +75,6 @@ static struct MHD_Response *respond(struct answer_source *source, const char *ty
 {
     struct MHD_Response *response = MHD_create_response_from_callback(
         MHD_SIZE_UNKNOWN, PIECE_BYTES, read_source, source, free_source);
-
     if (!response)
         free_source(source);
     else
@@ -139,13 +135,11 @@ static bool put_connections(struct answer_source *context, FILE *to)
 {
     struct connections_source *source = (struct connections_source *)context;
     size_t budget = PLACES_AT_ONCE;
-
     /* A line feed a piece: where nothing passes the filter, there must be a byte all the same. */
     fputs(source->begun ? "\n" : ANSWER_BEGIN "\"connections\":[\n", to);
     source->begun = true;
     for (unsigned i = 0; i < ITEMS_AT_ONCE; i++) {
         const struct connection *connection = next_connection(source, &budget);
-
         if (!connection)
             return budget == 0 || end_connections(source, false, to);
         put_comma(&source->first, to);
@@ -166,7 +160,6 @@ struct MHD_Response *answer_connections(const struct helper *helper,
                                         const struct query_filter *filter)
 {
     struct connections_source *source = calloc(1, sizeof *source);
-
     if (!source)
         return NULL;
     source->source.next = put_connections;
@@ -190,7 +183,6 @@ struct rules_source {
 static bool put_rules(struct answer_source *context, FILE *to)
 {
     struct rules_source *source = (struct rules_source *)context;
-
     if (source->at == 0)
         fputs(ANSWER_BEGIN "\"rules\":[\n", to);
     for (unsigned i = 0; i < ITEMS_AT_ONCE && source->at < source->snapshot.count; i++)
@@ -204,7 +196,6 @@ static bool put_rules(struct answer_source *context, FILE *to)
 static void free_rules(struct answer_source *context)
 {
     struct rules_source *source = (struct rules_source *)context;
-
     snapshot_free(&source->snapshot);
     free(source);
 }
@@ -212,7 +203,6 @@ static void free_rules(struct answer_source *context)
 struct MHD_Response *answer_rules(const struct helper *helper, bool one_user, uid_t uid)
 {
     struct rules_source *source = calloc(1, sizeof *source);
-
     if (!source || snapshot_take(&source->snapshot, connections_aggregates(helper->connections),
                                  one_user, uid) != 0) {
         free(source);
@@ -245,7 +235,6 @@ struct processes_source {
 static void count_connection(struct process_tally **tallies, pid_t pid)
 {
     struct process_tally *tally;
-
     HASH_FIND_INT(*tallies, &pid, tally);
     if (!tally) {
         tally = calloc(1, sizeof *tally);
@@ -263,7 +252,6 @@ static void count_connections(struct processes_source *source, const struct conn
     const struct connection *connection;
     uint64_t cursor = 0;
     size_t budget = SIZE_MAX;
-
     while ((connection = connections_next(all, &filter, &cursor, &budget)) != NULL)
         count_connection(&source->tallies, connection->pid);
 }
@@ -271,7 +259,6 @@ static void count_connections(struct processes_source *source, const struct conn
 static size_t connections_of(const struct processes_source *source, pid_t pid)
 {
     const struct process_tally *tally;
-
     HASH_FIND_INT(source->tallies, &pid, tally);
     return tally != NULL ? tally->count : 0;
 }
@@ -289,7 +276,6 @@ static void put_process(struct processes_source *source, const struct client *pr
 static bool put_processes(struct answer_source *context, FILE *to)
 {
     struct processes_source *source = (struct processes_source *)context;
-
     if (source->begun)
         fputs("\n", to);
     else
@@ -298,7 +284,6 @@ static bool put_processes(struct answer_source *context, FILE *to)
     source->begun = true;
     for (unsigned i = 0; i < ITEMS_AT_ONCE; i++) {
         const struct client *process = client_table_next(source->clients, &source->cursor);
-
         if (!process) {
             fputs("]}\n", to);
             return false;
@@ -313,7 +298,6 @@ static void free_processes(struct answer_source *context)
 {
     struct processes_source *source = (struct processes_source *)context;
     struct process_tally *tally = source->tallies, *next;
-
     HASH_CLEAR(hh, source->tallies); /* the table alone; the chain of its members stays */
     for (; tally; tally = next) {
         next = tally->hh.next;
@@ -325,7 +309,6 @@ static void free_processes(struct answer_source *context)
 struct MHD_Response *answer_processes(const struct helper *helper, bool one_user, uid_t uid)
 {
     struct processes_source *source = calloc(1, sizeof *source);
-
     if (!source)
         return NULL;
     source->source.next = put_processes;
@@ -350,14 +333,12 @@ struct metrics_source {
 static bool put_metrics(struct answer_source *context, FILE *to)
 {
     const struct metrics_source *source = (const struct metrics_source *)context;
-
     return metrics_write(source->metrics, source->format, to);
 }
 
 static void free_metrics(struct answer_source *context)
 {
     struct metrics_source *source = (struct metrics_source *)context;
-
     metrics_free(source->metrics);
     free(source);
 }
@@ -368,7 +349,6 @@ struct MHD_Response *answer_metrics(const struct helper *helper, bool one_user, 
     struct metrics_source *source = calloc(1, sizeof *source);
     struct metrics_health health[HEALTH_ROWS_MAX];
     size_t count = health_rows(helper, health);
-
     if (!source)
         return NULL;
     source->source.next = put_metrics;

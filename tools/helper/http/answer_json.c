@@ -49,7 +49,6 @@ static const char *data_text(enum connection_data data)
         [DATA_FINAL] = "final",
         [DATA_LOST] = "lost",
     };
-
     return texts[data];
 }
 
@@ -59,10 +58,8 @@ static json_t *values_json(const struct connection_options *options)
     size_t count;
     const struct option *rows = option_table(&count);
     json_t *values = options ? json_object() : NULL;
-
     for (size_t at = 0; values && at + 2 <= options->length; at += 2u + options->bytes[at + 1]) {
         const struct option *row = &rows[options->bytes[at]];
-
         json_object_set_new(values, row->name,
                             bytes_json(row, options->bytes + at + 2, options->bytes[at + 1]));
     }
@@ -72,11 +69,9 @@ static json_t *values_json(const struct connection_options *options)
 static json_t *options_json(const struct connection *connection)
 {
     json_t *failed = json_object();
-
     for (unsigned i = 0; i < connection->failure_count; i++) {
         struct option_failure failure = connection_failure(connection, i);
         const char *error = strerrorname_np(failure.error);
-
         json_object_set_new(failed, failure.option,
                             error ? json_string(error) : json_integer(failure.error));
     }
@@ -92,11 +87,9 @@ static void put_tcp_info(const struct tcp_info_bytes *info, FILE *to)
     const struct tcp_info_field *fields = tcp_info_table(&count);
     const char *comma = "";
     uint64_t number;
-
     fputs(",\"tcp_info\":{", to);
     for (size_t i = 0; i < count; i++) {
         enum tcp_info_answer answer = tcp_info_get(&fields[i], info, &number);
-
         if (answer == TCP_INFO_VALUE)
             fprintf(to, "%s\"%s\":%" PRIu64, comma, fields[i].name, number);
         else if (answer == TCP_INFO_UNSET)
@@ -132,7 +125,6 @@ static json_t *connection_json(const struct connection *connection)
 {
     char id[2 * 20 + 2];
     json_t *object;
-
     snprintf(id, sizeof id, "%" PRIu64 "-%" PRIu64, connection->netns, connection->cookie);
     object = json_pack("{s:s, s:o, s:I, s:I, s:o, s:s, s:s, s:s}", "id", id, "program",
                        json_text(connection->program), "pid", (json_int_t)connection->pid, "uid",
@@ -173,7 +165,6 @@ int answer_connection(const struct connection *connection, FILE *to)
     json_t *object = connection_json(connection);
     struct tcp_info_bytes info;
     int failed;
-
     if (!object)
         return -1;
     putc('{', to);
@@ -192,7 +183,6 @@ int answer_connection(const struct connection *connection, FILE *to)
 static json_t *rules_json(const struct client *process)
 {
     json_t *rules = json_array();
-
     for (size_t i = 0; i < process->rule_count; i++)
         json_array_append_new(rules, json_text(process->rules[i]));
     return rules;
@@ -213,7 +203,6 @@ static json_t *live_json(const struct published_program *program)
 {
     struct publishing_state state;
     char checksum[17];
-
     if (program == NULL)
         return json_null();
     publisher_state(program, &state);
@@ -239,12 +228,10 @@ json_t *answer_process(const struct client *process, size_t connections)
 static json_t *refused_json(const struct aggregate *aggregate)
 {
     json_t *object = json_object();
-
     for (size_t i = 0; i < aggregate->outcome_count; i++) {
         const struct option_count *refused = &aggregate->outcomes[i];
         const char *error = strerrorname_np(refused->error);
         json_t *errors = json_object_get(object, refused->option);
-
         if (!refused->error)
             continue;
         if (!errors) {
@@ -260,7 +247,6 @@ static json_t *refused_json(const struct aggregate *aggregate)
 static json_t *set_json(const struct aggregate *aggregate)
 {
     json_t *object = json_object();
-
     for (size_t i = 0; i < aggregate->outcome_count; i++)
         if (!aggregate->outcomes[i].error)
             json_object_set_new(object, aggregate->outcomes[i].option,
@@ -279,7 +265,6 @@ static json_t *port_json(const struct aggregate *aggregate)
 static json_t *ends_json(const struct aggregate *aggregate)
 {
     json_t *ends = json_object();
-
     for (unsigned i = CLOSE_NONE + 1; i < CLOSE_COUNT; i++)
         json_object_set_new(ends, close_reason_name((enum close_reason)i),
                             count_json(aggregate->closed[i]));
@@ -289,7 +274,6 @@ static json_t *ends_json(const struct aggregate *aggregate)
 static json_t *sums_json(const struct aggregate *aggregate)
 {
     json_t *sums = json_object();
-
     for (unsigned i = 0; i < SUM_COUNT; i++)
         json_object_set_new(sums, tcp_info_sum((enum tcp_info_sum)i)->name,
                             count_json(aggregate->sums[i]));
@@ -302,7 +286,6 @@ static json_t *distribution_json(const struct aggregate *aggregate, enum histogr
 {
     const struct histogram *histogram = &aggregate->histograms[kind];
     json_t *buckets = json_array();
-
     for (size_t i = 0; i <= HISTOGRAM_BUCKETS; i++) {
         json_t *bound = i < HISTOGRAM_BUCKETS ? json_real(histogram_bounds(kind)[i]) : json_null();
         json_array_append_new(buckets,
@@ -318,7 +301,6 @@ json_t *answer_rule(const struct aggregate *aggregate)
     const bool datagrams = (aggregate->role & ROLE_DATAGRAM) != 0;
     uint64_t closed = 0;
     json_t *object;
-
     for (unsigned i = 0; i < CLOSE_COUNT; i++)
         closed += aggregate->closed[i];
     object = json_pack(

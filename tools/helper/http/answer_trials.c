@@ -17,10 +17,8 @@ static json_t *number_json(double number)
 static json_t *guards_json(const struct trial_state *trial, const struct trial_arm_state *arm)
 {
     json_t *guards = json_array();
-
     for (unsigned i = 0; i < TRIAL_METRICS; i++) {
         const struct trial_guard_count *count = &arm->guards[i];
-
         if (trial->text.guards[i] != 0)
             json_array_append_new(
                 guards,
@@ -36,7 +34,6 @@ static void put_comparison(const struct trial_state *trial, unsigned number, jso
     static const char *const verdicts[] = {"worse", "undecided", "better"};
     const struct trial_arm_state *arm = &trial->arms[number];
     struct trial_finding finding = trial_find(trial, number);
-
     json_object_set_new(object, "pairs", json_integer((json_int_t)arm->pairs.count));
     json_object_set_new(object, "ratio", number_json(finding.ratio));
     json_object_set_new(object, "low", number_json(finding.interval.low));
@@ -54,7 +51,6 @@ static json_t *arm_json(const struct trial_state *trial, unsigned number)
         "crossing", (json_int_t)arm->crossing, "late", (json_int_t)arm->late, "unknown",
         (json_int_t)arm->unknown, "values", (json_int_t)arm->values.count, "median",
         number_json(trial_summary_median(&arm->values)));
-
     if (number != 0)
         put_comparison(trial, number, object);
     return object;
@@ -64,7 +60,6 @@ static json_t *trial_json(const struct trial_state *trial)
 {
     json_t *arms = json_array();
     char id[17];
-
     snprintf(id, sizeof id, "%016" PRIx64, trial->text.id);
     for (unsigned i = 0; i < trial->text.arms; i++)
         json_array_append_new(arms, arm_json(trial, i));
@@ -83,7 +78,6 @@ json_t *answer_trials(const struct trials *trials, bool one_user, uid_t uid)
 {
     json_t *list = json_array();
     const struct trial_state *trial;
-
     for (size_t i = 0; (trial = trials_at(trials, i)) != NULL; i++)
         if (!one_user || trial->uid == uid)
             json_array_append_new(list, trial_json(trial));

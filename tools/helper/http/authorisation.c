@@ -10,7 +10,6 @@
 gid_t authorisation_group(const char *name)
 {
     const struct group *group = *name ? getgrnam(name) : NULL;
-
     return group ? group->gr_gid : (gid_t)-1;
 }
 
@@ -21,7 +20,6 @@ static bool has_group(int fd, gid_t wanted)
     socklen_t length = 0;
     gid_t *groups = NULL;
     bool found = false;
-
     if (getsockopt(fd, SOL_SOCKET, SO_PEERGROUPS, NULL, &length) == 0 || errno != ERANGE)
         return false;
     groups = malloc(length);
@@ -37,7 +35,6 @@ struct authorisation authorisation_of(int fd, gid_t group)
     struct authorisation viewer = {.uid = (uid_t)-1};
     struct ucred peer;
     socklen_t length = sizeof peer;
-
     if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &length) != 0)
         return viewer;
     viewer.uid = peer.uid;

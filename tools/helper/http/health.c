@@ -13,7 +13,6 @@ static uint64_t resident_bytes(void)
 {
     unsigned long long pages = 0;
     FILE *statm = fopen("/proc/self/statm", "re");
-
     if (!statm)
         return 0;
     if (fscanf(statm, "%*u %llu", &pages) != 1)
@@ -77,7 +76,6 @@ size_t health_rows(const struct helper *helper, struct metrics_health rows[HEALT
          NULL, (double)helper->counts.sampling_time / NANOSECONDS},
     };
     size_t count = sizeof fixed / sizeof *fixed;
-
     static_assert(sizeof fixed / sizeof *fixed + DROP_COUNT <= HEALTH_ROWS_MAX, "rows do not fit");
     for (size_t i = 0; i < count; i++)
         rows[i] = fixed[i];
@@ -89,7 +87,6 @@ json_t *health_json(const struct helper *helper)
 {
     struct connections_size size = connections_size(helper->connections);
     json_t *dropped = json_object();
-
     for (unsigned i = 0; i < DROP_COUNT; i++)
         json_object_set_new(dropped, drop_name((enum drop)i),
                             json_integer((json_int_t)helper->counts.dropped[i]));

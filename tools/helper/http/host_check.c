@@ -17,7 +17,6 @@ static bool read_name(const char *header, char name[NAME_SIZE])
     const char *begin = header + brackets;
     size_t length = strcspn(begin, brackets ? "]" : ":");
     const char *rest = begin + length + (brackets && begin[length] == ']');
-
     if (length == 0 || length >= NAME_SIZE || (brackets && rest == begin + length) ||
         (*rest != '\0' && (*rest != ':' || strspn(rest + 1, "0123456789") != strlen(rest + 1))))
         return false;
@@ -36,10 +35,8 @@ static bool is_address(const char *name)
 static bool matches_one(const char *name, const char *patterns)
 {
     char pattern[NAME_SIZE];
-
     for (const char *at = patterns; at != NULL && *(at += strspn(at, " ")) != '\0';) {
         size_t length = strcspn(at, " ");
-
         if (length < sizeof pattern) {
             memcpy(pattern, at, length);
             pattern[length] = '\0';
@@ -54,7 +51,6 @@ static bool matches_one(const char *name, const char *patterns)
 bool host_is_ours(const char *header, const char *machine, const char *hosts)
 {
     char name[NAME_SIZE];
-
     if (header == NULL)
         return true;
     return read_name(header, name) && (is_address(name) || strcasecmp(name, "localhost") == 0 ||

@@ -20,7 +20,6 @@ struct http_group http_group_of_address(const struct sockaddr *address)
     struct http_group group = {.bytes = {GROUP_IPV4}};
     struct sockaddr_in v4;
     struct sockaddr_in6 v6;
-
     if (address->sa_family == AF_INET) {
         memcpy(&v4, address, sizeof v4);
         memcpy(group.bytes + 1, &v4.sin_addr, 3);
@@ -46,7 +45,6 @@ static unsigned count_group(const struct http_clients *clients, const struct htt
                             unsigned *waiting)
 {
     unsigned count = 0;
-
     *waiting = 0;
     for (const struct http_client *client = clients->first; client != NULL; client = client->next)
         if (is_of_group(client, group)) {
@@ -59,7 +57,6 @@ static unsigned count_group(const struct http_clients *clients, const struct htt
 static unsigned count_clients(const struct http_clients *clients)
 {
     unsigned count = 0;
-
     for (const struct http_client *client = clients->first; client != NULL; client = client->next)
         count += !client->ended;
     return count;
@@ -76,7 +73,6 @@ static void hang_up_oldest(const struct http_clients *clients, const struct http
                            struct http_client *newest)
 {
     struct http_client *oldest = NULL;
-
     for (struct http_client *client = clients->first; client != NULL; client = client->next)
         if (is_of_group(client, group) && !client->answering && client != newest &&
             (oldest == NULL || client->since <= oldest->since))
@@ -89,7 +85,6 @@ static struct http_group largest_group(const struct http_clients *clients)
 {
     struct http_group largest = clients->first->group;
     unsigned most = 0, waiting;
-
     for (const struct http_client *client = clients->first; client != NULL; client = client->next) {
         (void)count_group(clients, &client->group, &waiting);
         if (waiting > most) {
@@ -104,7 +99,6 @@ static void make_room(const struct http_clients *clients, struct http_client *ne
 {
     unsigned waiting;
     struct http_group largest;
-
     if (count_group(clients, &newest->group, &waiting) > HTTP_GROUP_CLIENTS_MAX) {
         hang_up_oldest(clients, &newest->group, newest);
     } else if (count_clients(clients) > HTTP_CLIENTS_MAX) {
@@ -117,7 +111,6 @@ struct http_client *http_client_add(struct http_clients *clients, int fd, struct
                                     uint64_t now)
 {
     struct http_client *client = malloc(sizeof *client);
-
     if (client == NULL)
         return NULL;
     *client = (struct http_client){
@@ -151,7 +144,6 @@ void http_clients_expire(struct http_clients *clients, uint64_t now)
 {
     for (struct http_client *client = clients->first; client != NULL; client = client->next) {
         uint64_t patience = client->answering ? HTTP_ANSWER_SECONDS : HTTP_REQUEST_SECONDS;
-
         if (!client->ended && now > client->since && now - client->since > patience * SECOND)
             hang_up(client);
     }

@@ -23,7 +23,6 @@ static bool is_ours;
 static queue_response *find_queue_response(void)
 {
     static queue_response *found;
-
     if (found == NULL)
         found = (queue_response *)dlsym(RTLD_NEXT, "MHD_queue_response");
     return found;
@@ -36,7 +35,6 @@ static struct MHD_Response *make_error(unsigned status)
     char *text = NULL;
     int length = asprintf(&text, ANSWER_BEGIN "\"error\":\"not a proper HTTP request: %s\"}\n",
                           reason != NULL ? reason : "refused");
-
     if (length < 0)
         return NULL;
     response = MHD_create_response_from_buffer((size_t)length, text, MHD_RESPMEM_MUST_FREE);
@@ -53,7 +51,6 @@ enum MHD_Result MHD_queue_response(struct MHD_Connection *connection, unsigned s
     queue_response *queue = find_queue_response();
     struct MHD_Response *error = is_ours ? NULL : make_error(status);
     enum MHD_Result result;
-
     if (queue == NULL)
         return MHD_NO;
     result = queue(connection, status, error != NULL ? error : response);
@@ -66,7 +63,6 @@ enum MHD_Result library_queue_own(struct MHD_Connection *connection, unsigned st
                                   struct MHD_Response *response)
 {
     enum MHD_Result result;
-
     is_ours = true;
     result = MHD_queue_response(connection, status, response);
     is_ours = false;

@@ -61,7 +61,6 @@ static enum MHD_Result send_response(struct MHD_Connection *connection, unsigned
                                      struct MHD_Response *response)
 {
     enum MHD_Result result;
-
     if (!response)
         return MHD_NO;
     MHD_add_response_header(response, MHD_HTTP_HEADER_CACHE_CONTROL, "no-store");
@@ -79,7 +78,6 @@ static enum MHD_Result send_json(struct MHD_Connection *connection, unsigned sta
     FILE *to = open_memstream(&text, &length);
     struct MHD_Response *response = NULL;
     bool failed = false;
-
     json = json_versioned(json);
     failed = !to || !json || json_dumpf(json, to, ANSWER_JSON_FLAGS) != 0;
     json_decref(json);
@@ -107,7 +105,6 @@ static enum MHD_Result send_static(struct MHD_Connection *connection, const char
 {
     struct MHD_Response *response =
         MHD_create_response_from_buffer(length, (void *)text, MHD_RESPMEM_PERSISTENT);
-
     if (response)
         MHD_add_response_header(response, MHD_HTTP_HEADER_CONTENT_TYPE, type);
     return send_response(connection, MHD_HTTP_OK, response);
@@ -122,7 +119,6 @@ static enum MHD_Result get_page(const struct request *request)
 {
     struct MHD_Response *response =
         MHD_create_response_from_buffer(page_html_size, (void *)page_html, MHD_RESPMEM_PERSISTENT);
-
     if (response) {
         MHD_add_response_header(response, MHD_HTTP_HEADER_CONTENT_TYPE, "text/html; charset=utf-8");
         /* The page asks nobody but us, and nobody shows it within his own. */
@@ -141,7 +137,6 @@ static enum MHD_Result get_metrics(const struct request *request)
         MHD_lookup_connection_value(request->connection, MHD_HEADER_KIND, MHD_HTTP_HEADER_ACCEPT);
     struct MHD_Response *response = answer_metrics(request->query->helper, !request->viewer.all,
                                                    request->viewer.uid, metrics_accepted(accept));
-
     if (response)
         MHD_add_response_header(response, MHD_HTTP_HEADER_VARY, MHD_HTTP_HEADER_ACCEPT);
     return send_response(request->connection, MHD_HTTP_OK, response);
@@ -179,7 +174,6 @@ static enum MHD_Result stop_trial(const struct request *request)
     const char *name =
         MHD_lookup_connection_value(request->connection, MHD_GET_ARGUMENT_KIND, "name");
     unsigned stopped;
-
     if (name == NULL)
         return send_error(request->connection, MHD_HTTP_BAD_REQUEST, "expected name=TRIAL");
     stopped = trials_stop(request->query->helper->trials, name, request->viewer.uid != 0,
@@ -207,7 +201,6 @@ static enum MHD_Result take_parameter(void *context, enum MHD_ValueKind kind, co
                                       const char *value)
 {
     struct parameters *parameters = context;
-
     (void)kind;
     parameters->error = query_filter_set(&parameters->filter, name, value);
     return parameters->error ? MHD_NO : MHD_YES;
@@ -217,7 +210,6 @@ static enum MHD_Result get_connections(const struct request *request)
 {
     struct parameters parameters = {0};
     struct connection_filter *wanted = &parameters.filter.connections;
-
     MHD_get_connection_values(request->connection, MHD_GET_ARGUMENT_KIND, take_parameter,
                               &parameters);
     if (parameters.error == NULL)
@@ -290,7 +282,6 @@ static enum MHD_Result send_not_allowed(struct MHD_Connection *connection, bool 
         ANSWER_BEGIN "\"error\":\"only GET and HEAD; POST to stop a trial or to reload rules\"}\n";
     struct MHD_Response *response =
         MHD_create_response_from_buffer(sizeof text - 1, (void *)text, MHD_RESPMEM_PERSISTENT);
-
     if (response) {
         MHD_add_response_header(response, MHD_HTTP_HEADER_ALLOW, changes ? "POST" : "GET, HEAD");
         MHD_add_response_header(response, MHD_HTTP_HEADER_CONTENT_TYPE, "application/json");
@@ -318,7 +309,6 @@ static struct authorisation who_asks(const struct http_server *server,
                                      struct MHD_Connection *connection)
 {
     const union MHD_ConnectionInfo *info;
-
     if (server->tcp)
         return (struct authorisation){.tcp = true, .all = true, .uid = (uid_t)-1};
     info = MHD_get_connection_info(connection, MHD_CONNECTION_INFO_CONNECTION_FD);
@@ -332,7 +322,6 @@ static enum MHD_Result handle(void *context, struct MHD_Connection *connection, 
     const struct http_server *server = context;
     const struct resource *resource = find_resource(url);
     struct request request = {server->query, connection, {0}};
-
     (void)version, (void)upload;
     /* An answer to the headers alone would end the connection. What is sent to us is thrown away.
      */
@@ -368,7 +357,6 @@ static struct http_group group_of(const struct http_server *server,
                                   struct MHD_Connection *connection, int fd)
 {
     const union MHD_ConnectionInfo *info;
-
     if (!server->tcp)
         return http_group_of_user(authorisation_of(fd, server->query->group).uid);
     info = MHD_get_connection_info(connection, MHD_CONNECTION_INFO_CLIENT_ADDRESS);
@@ -381,7 +369,6 @@ static void client_changed(void *context, struct MHD_Connection *connection, voi
 {
     struct http_server *server = context;
     const union MHD_ConnectionInfo *info;
-
     if (code == MHD_CONNECTION_NOTIFY_CLOSED) {
         http_client_remove(*socket_context);
         *socket_context = NULL;
@@ -411,7 +398,6 @@ static void request_completed(void *context, struct MHD_Connection *connection, 
 static void run(struct http_server *server)
 {
     unsigned MHD_LONG_LONG wait;
-
     if (MHD_run(server->daemon) != MHD_YES)
         helper_log(LOG_ERR, "queries: libmicrohttpd failed");
     if (MHD_get_timeout(server->daemon, &wait) == MHD_YES)
@@ -447,7 +433,6 @@ static struct MHD_Daemon *start_daemon(struct http_server *server, int fd)
         {MHD_OPTION_CONNECTION_MEMORY_LIMIT, CLIENT_MEMORY, NULL},
         {MHD_OPTION_END, 0, NULL},
     };
-
     return MHD_start_daemon(flags, 0, NULL, NULL, handle, server, MHD_OPTION_ARRAY, limits,
                             MHD_OPTION_NOTIFY_CONNECTION, client_changed, server,
                             MHD_OPTION_NOTIFY_COMPLETED, request_completed, server, MHD_OPTION_END);
@@ -457,7 +442,6 @@ static int start_server(struct http_server *server, struct query *query, int fd,
 {
     struct loop *loop = query->helper->loop;
     const union MHD_DaemonInfo *info;
-
     server->query = query;
     server->tcp = tcp;
     if (fd < 0)
@@ -490,7 +474,6 @@ struct query *query_start(struct helper *helper, int unix_fd, int tcp_fd)
 {
     struct query *query = calloc(1, sizeof *query);
     int unix_failed, tcp_failed;
-
     if (!query) {
         helper_log(LOG_ERR, "queries: no memory");
         return NULL;

@@ -13,7 +13,6 @@ static bool read_number(const char *text, uint64_t most, uint64_t *number)
         return false;
     for (; *text; text++) {
         unsigned digit = (unsigned)(*text - '0');
-
         if (digit > 9 || digit > most || *number > (most - digit) / 10)
             return false;
         *number = *number * 10 + digit;
@@ -70,7 +69,6 @@ static const char *set_reason(struct query_filter *filter, const char *value)
 static const char *set_closed(struct query_filter *filter, const char *value)
 {
     uint64_t number;
-
     if (!read_number(value, 1, &number))
         return "closed is 1, for the connections that closed last, or 0, for open ones";
     filter->closed = number;
@@ -80,7 +78,6 @@ static const char *set_closed(struct query_filter *filter, const char *value)
 static const char *set_uid(struct query_filter *filter, const char *value)
 {
     uint64_t number;
-
     if (!read_number(value, (uid_t)-2, &number))
         return "uid is a user's number";
     filter->connections.one_user = true;

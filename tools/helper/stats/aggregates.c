@@ -33,7 +33,6 @@ const double *histogram_bounds(enum histogram_kind kind)
 uint64_t histogram_count(const struct histogram *histogram)
 {
     uint64_t count = 0;
-
     for (size_t i = 0; i <= HISTOGRAM_BUCKETS; i++)
         count += histogram->counts[i];
     return count;
@@ -49,7 +48,6 @@ static bool same_but_port(const struct aggregate *aggregate, const struct aggreg
 static int compare_key(const struct aggregate *aggregate, const struct aggregate_key *key)
 {
     int order = strcmp(aggregate->program, key->program);
-
     if (order == 0)
         order = strcmp(aggregate->rule, key->rule);
     if (order == 0)
@@ -68,12 +66,10 @@ static size_t seek_key(const struct aggregates *aggregates, const struct aggrega
                        bool *found)
 {
     size_t low = 0, high = aggregates->count;
-
     *found = false;
     while (low < high) {
         size_t middle = (low + high) / 2;
         int order = compare_key(aggregates->sorted[middle], key);
-
         *found |= order == 0;
         if (order < 0)
             low = middle + 1;
@@ -86,7 +82,6 @@ static size_t seek_key(const struct aggregates *aggregates, const struct aggrega
 static bool has_all_ports(const struct aggregates *aggregates, const struct aggregate_key *key)
 {
     size_t ports = 0;
-
     for (size_t i = 0; i < aggregates->count; i++)
         ports += same_but_port(aggregates->sorted[i], key);
     return ports >= AGGREGATE_PORTS_MAX;
@@ -96,10 +91,8 @@ static bool has_all_ports(const struct aggregates *aggregates, const struct aggr
 static bool may_have_more(const struct aggregates *aggregates, uid_t uid)
 {
     size_t own = 0, others = 0;
-
     for (size_t i = 0; i < aggregates->count; i++) {
         const struct aggregate *aggregate = aggregates->sorted[i];
-
         own += aggregate->uid == uid && !aggregate->other;
         others += aggregate->uid != 0;
     }
@@ -119,7 +112,6 @@ static struct aggregate *make_aggregate(const struct aggregate_key *key)
 {
     struct aggregate *aggregate = calloc(1, size_of_aggregate(key->program, key->rule, key->peer));
     char *text;
-
     if (aggregate == NULL)
         return NULL;
     text = (char *)(aggregate + 1);
@@ -141,7 +133,6 @@ static struct aggregate *insert_aggregate(struct aggregates *aggregates,
     struct aggregate **more =
         reallocarray(aggregates->sorted, aggregates->count + 1, sizeof(struct aggregate *));
     struct aggregate *aggregate;
-
     if (more == NULL)
         return NULL;
     aggregates->sorted = more;
@@ -176,7 +167,6 @@ static struct aggregate *get_other(struct aggregates *aggregates, uid_t uid)
     bool found;
     size_t at = seek_key(aggregates, &key, &found);
     struct aggregate *other = NULL;
-
     if (found)
         return aggregates->sorted[at];
     if (uid == 0 || aggregates->count < AGGREGATES_ROOT_MAX + AGGREGATES_OTHERS_MAX)
@@ -194,7 +184,6 @@ static struct aggregate *find_or_make(struct aggregates *aggregates,
     struct aggregate *made = NULL;
     size_t at, at_rest;
     bool found;
-
     rest.port = AGGREGATE_PORT_OTHER;
     at = seek_key(aggregates, key, &found);
     if (found)
@@ -214,7 +203,6 @@ struct aggregate *aggregates_get(struct aggregates *aggregates, const struct agg
 {
     struct aggregate_key wanted = *key;
     struct aggregate *aggregate;
-
     if (aggregates->merge_ports)
         wanted.port = AGGREGATE_PORT_ALL;
     aggregate = find_or_make(aggregates, &wanted);
@@ -233,10 +221,8 @@ static void free_aggregate(struct aggregates *aggregates, struct aggregate *aggr
 void aggregates_expire(struct aggregates *aggregates, uint64_t now, uint64_t keep)
 {
     size_t kept = 0;
-
     for (size_t i = 0; i < aggregates->count; i++) {
         struct aggregate *aggregate = aggregates->sorted[i];
-
         if (aggregate->open > 0 && now > aggregate->used)
             aggregate->used = now;
         if (aggregate->open == 0 && now > aggregate->used && now - aggregate->used > keep)
@@ -272,7 +258,6 @@ static void aggregate_observe(struct aggregate *aggregate, enum histogram_kind k
 {
     struct histogram *histogram = &aggregate->histograms[kind];
     unsigned bucket = 0;
-
     while (bucket < HISTOGRAM_BUCKETS && value > bounds[kind][bucket])
         bucket++;
     histogram->counts[bucket]++;
@@ -282,10 +267,8 @@ static void aggregate_observe(struct aggregate *aggregate, enum histogram_kind k
 static void count_outcome(struct aggregate *aggregate, const char *option, int error)
 {
     struct option_count *more;
-
     for (size_t i = 0; i < aggregate->outcome_count; i++) {
         struct option_count *known = &aggregate->outcomes[i];
-
         if (known->error == error &&
             (known->option == option || strcmp(known->option, option) == 0)) {
             known->count++;
@@ -321,7 +304,6 @@ void aggregate_opened(struct aggregate *aggregate)
 static uint64_t counter_increase(uint64_t old, uint64_t new, unsigned width)
 {
     uint64_t range = width < sizeof range ? UINT64_C(1) << (8 * width) : 0;
-
     if (new >= old)
         return new - old;
     return old - new > range / 2 && range ? new + range - old : 0;
@@ -332,7 +314,6 @@ static uint64_t counter_increase(uint64_t old, uint64_t new, unsigned width)
 static void observe_rate(struct aggregate *aggregate, const struct tcp_info_bytes *info)
 {
     double rate = tcp_info_number(info, TCP_INFO_delivery_rate);
-
     if (!isnan(rate) && tcp_info_number(info, TCP_INFO_app_limited) == 0 &&
         tcp_info_is_bulk(tcp_info_number(info, TCP_INFO_bytes_sent),
                          tcp_info_number(info, TCP_INFO_data_segs_out),
@@ -344,7 +325,6 @@ static void observe_time(struct aggregate *aggregate, enum histogram_kind kind,
                          const struct tcp_info_bytes *info, enum tcp_info_id id)
 {
     double microseconds = tcp_info_number(info, id);
-
     if (microseconds > 0)
         aggregate_observe(aggregate, kind, microseconds * MICRO);
 }
@@ -353,10 +333,8 @@ void aggregate_sampled(struct aggregate *aggregate, const struct tcp_info_bytes 
                        const struct tcp_info_bytes *new)
 {
     uint64_t before, after;
-
     for (unsigned i = 0; i < SUM_COUNT; i++) {
         const struct tcp_info_field *field = tcp_info_sum((enum tcp_info_sum)i);
-
         if (tcp_info_get(field, new, &after) != TCP_INFO_VALUE)
             continue;
         if (tcp_info_get(field, old, &before) != TCP_INFO_VALUE)

@@ -29,9 +29,7 @@ static bool read_figures(const struct tcp_info_bytes *info, uint64_t figures[FIG
         [ACKED] = "bytes_acked", [SENT] = "bytes_sent",         [RESENT] = "bytes_retrans",
         [SEGMENTS] = "segs_in",  [RETRANSMITS] = "retransmits", [PROBES] = "probes",
     };
-
     static const struct tcp_info_field *found[FIGURES];
-
     for (size_t i = 0; i < FIGURES; i++) {
         if (!found[i])
             found[i] = tcp_info_find(fields[i]);
@@ -51,7 +49,6 @@ enum close_reason close_reason_of(bool connected, const struct tcp_info_bytes *l
 {
     uint64_t now[FIGURES], before[FIGURES];
     int64_t beyond_data;
-
     if (!read_figures(last, now))
         return CLOSE_UNKNOWN;
     if (connected && now[ACKED] == 0)

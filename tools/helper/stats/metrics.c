@@ -78,7 +78,6 @@ struct metrics *metrics_take(const struct aggregates *aggregates, const struct t
                              const struct metrics_health *health, size_t health_count)
 {
     struct metrics *metrics = calloc(1, sizeof *metrics);
-
     if (!metrics)
         return NULL;
     metrics->health = calloc(health_count + 1, sizeof *health);
@@ -111,7 +110,6 @@ void metrics_free(struct metrics *metrics)
 static void put_labels(const struct aggregate *aggregate, FILE *to)
 {
     const char *role = name_of_bits(aggregate->role, role_names);
-
     fputs("{program=\"", to);
     metrics_put_value(aggregate->program, to);
     fputs("\",rule=\"", to);
@@ -167,7 +165,6 @@ static bool has_tcp_sums(const struct aggregate *aggregate)
 static void put_sum(const struct aggregate *aggregate, size_t sum, FILE *to)
 {
     const struct tcp_info_field *field = tcp_info_sum((enum tcp_info_sum)sum);
-
     if (!has_tcp_sums(aggregate))
         return;
     fprintf(to, "socktune_%s_total", field->metric);
@@ -199,7 +196,6 @@ static void put_histogram(const struct aggregate *aggregate, size_t kind, FILE *
     const char *name = distributions[kind].name;
     uint64_t count = histogram_count(histogram);
     char bound[32];
-
     /* An empty one would cost 19 series for nothing. */
     if (count == 0)
         return;
@@ -221,7 +217,6 @@ static void put_histogram(const struct aggregate *aggregate, size_t kind, FILE *
 static void put_number(const struct aggregate *aggregate, size_t number, FILE *to)
 {
     const struct number *row = &numbers[number];
-
     if (row->roles != 0 && (aggregate->role & row->roles) == 0 && !(aggregate->other && row->other))
         return;
     fprintf(to, "socktune_%s%s", row->head.name, metrics_suffix(&row->head));
@@ -267,11 +262,9 @@ static void put_applied(const struct aggregate *aggregate, const char *option, u
 static void put_applications(const struct aggregate *aggregate, size_t unused, FILE *to)
 {
     uint64_t others = aggregate->applied;
-
     (void)unused;
     for (size_t i = 0; i < aggregate->outcome_count; i++) {
         const struct option_count *outcome = &aggregate->outcomes[i];
-
         if (outcome->error)
             continue;
         put_applied(aggregate, outcome->option, outcome->count, to);
@@ -287,7 +280,6 @@ static void put_refusals(const struct aggregate *aggregate, size_t unused, FILE 
     for (size_t i = 0; i < aggregate->outcome_count; i++) {
         const struct option_count *refused = &aggregate->outcomes[i];
         const char *error = strerrorname_np(refused->error);
-
         if (!refused->error)
             continue;
         fprintf(to, "socktune_%s_total", refusals.name);
@@ -333,12 +325,10 @@ static struct family family_of(size_t number)
 static void put_health(const struct metrics *metrics, enum metrics_format format, FILE *to)
 {
     const char *last = "";
-
     for (size_t i = 0; i < metrics->health_count; i++) {
         const struct metrics_health *row = &metrics->health[i];
         struct metrics_head head = {row->name, row->unit, row->counter ? "counter" : "gauge",
                                     row->help};
-
         if (strcmp(row->name, last) != 0)
             metrics_put_head(&head, format, to);
         last = row->name;
@@ -357,7 +347,6 @@ static void put_health(const struct metrics *metrics, enum metrics_format format
 bool metrics_write(struct metrics *metrics, enum metrics_format format, FILE *to)
 {
     struct family family = family_of(metrics->family);
-
     if (metrics->ended)
         return false;
     if (family.head.name == NULL && trial_metrics_write(metrics->trials, format, to))
@@ -388,10 +377,8 @@ bool metrics_write(struct metrics *metrics, enum metrics_format format, FILE *to
 static double weight_of(const char *accept, const char *type)
 {
     size_t length = strlen(type);
-
     for (const char *at = accept; at; at = strchr(at, ','), at = at ? at + 1 : NULL) {
         const char *end, *quality;
-
         at += strspn(at, " \t");
         if (strncasecmp(at, type, length) != 0 || !strchr(" \t;,", at[length]))
             continue;
@@ -405,7 +392,6 @@ static double weight_of(const char *accept, const char *type)
 enum metrics_format metrics_accepted(const char *accept)
 {
     double open = accept ? weight_of(accept, "application/openmetrics-text") : -1;
-
     return open > 0 && open >= weight_of(accept, "text/plain") ? METRICS_OPENMETRICS
                                                                : METRICS_PROMETHEUS;
 }
@@ -416,6 +402,5 @@ const char *metrics_content_type(enum metrics_format format)
         [METRICS_PROMETHEUS] = "text/plain; version=0.0.4; charset=utf-8",
         [METRICS_OPENMETRICS] = "application/openmetrics-text; version=1.0.0; charset=utf-8",
     };
-
     return types[format];
 }

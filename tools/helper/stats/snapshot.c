@@ -9,7 +9,6 @@
 static int copy_aggregate(struct aggregate *to, const struct aggregate *from)
 {
     size_t outcomes = from->outcome_count * sizeof *from->outcomes;
-
     *to = *from;
     to->program = utf8_escaped(from->program);
     to->rule = utf8_escaped(from->rule);
@@ -26,7 +25,6 @@ int snapshot_take(struct snapshot *snapshot, const struct aggregates *aggregates
                   uid_t uid)
 {
     const struct aggregate *aggregate;
-
     snapshot->count = 0;
     snapshot->aggregates = calloc(aggregates_count(aggregates) + 1, sizeof *snapshot->aggregates);
     if (snapshot->aggregates == NULL)
@@ -52,7 +50,6 @@ void snapshot_free(struct snapshot *snapshot)
 {
     for (size_t i = 0; i < snapshot->count; i++) {
         struct aggregate *aggregate = &snapshot->aggregates[i];
-
         free(aggregate->outcomes);
         free_text(aggregate->program);
         free_text(aggregate->rule);

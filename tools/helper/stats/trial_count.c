@@ -28,7 +28,6 @@ static void take_sums(const struct trial_connection *connection,
     const struct tcp_info_bytes *info = connection->info;
     double seconds = fmax((double)connection->duration * NANO, least_value[TRIAL_duration]);
     double rtt = tcp_info_number(info, TCP_INFO_rtt) * MICRO;
-
     sums[TRIAL_goodput] = (struct trial_sum){tcp_info_number(info, TCP_INFO_bytes_acked) +
                                                  tcp_info_number(info, TCP_INFO_bytes_received),
                                              seconds};
@@ -42,10 +41,8 @@ static void take_sums(const struct trial_connection *connection,
 static struct trial_figures figures_of(const struct trial_sum sums[TRIAL_METRICS])
 {
     struct trial_figures figures = {{0}};
-
     for (unsigned i = 0; i < TRIAL_METRICS; i++) {
         double value = sums[i].above / sums[i].below; /* of nothing: NAN */
-
         figures.logarithm[i] = isnan(value) ? NAN : log(fmax(value, least_value[i]));
     }
     return figures;
@@ -58,7 +55,6 @@ static void count_guard(const struct trial_state *trial, struct trial_arm_state 
 {
     int32_t guard = trial->text.guards[metric];
     double limit = log1p(guard / 100.0);
-
     if (guard == 0)
         return;
     if (guard > 0 ? difference > limit : difference < limit)
@@ -72,7 +68,6 @@ static void count_pair(const struct trial_state *trial, struct trial_arm_state *
 {
     for (unsigned i = 0; i < TRIAL_METRICS; i++) {
         double difference = figures->logarithm[i] - control->logarithm[i];
-
         if (isnan(difference))
             continue;
         if (i == trial->text.metric)
@@ -86,7 +81,6 @@ static void offer_figures(const struct trial_state *trial, struct trial_arm_stat
                           bool control, const struct trial_figures *figures)
 {
     struct trial_waiting *waiting = &arm->waiting;
-
     if (waiting->any && waiting->control != control) {
         count_pair(trial, arm, control ? figures : &waiting->figures,
                    control ? &waiting->figures : figures);
@@ -106,7 +100,6 @@ static void count_single(struct trial_state *trial, unsigned arm,
                          const struct trial_sum sums[TRIAL_METRICS])
 {
     struct trial_figures figures = figures_of(sums);
-
     add_value(trial, &trial->arms[arm], &figures);
     if (arm != 0) {
         offer_figures(trial, &trial->arms[arm], false, &figures);
@@ -121,7 +114,6 @@ static void count_single(struct trial_state *trial, unsigned arm,
 static void settle_block(struct trial_state *trial, struct trial_block *block)
 {
     struct trial_figures figures[POLICY_TRIAL_ARMS_MAX];
-
     for (unsigned i = 0; i < trial->text.arms; i++) {
         figures[i] = figures_of(block->sums[i]);
         add_value(trial, &trial->arms[i], &figures[i]);
@@ -140,7 +132,6 @@ void trial_settle(struct trial_state *trial, uint64_t now)
 {
     for (unsigned i = 0; i < 2; i++) {
         struct trial_block *block = &trial->blocks[i];
-
         if (block->used && now / trial->text.unit_ns > (block->number + 1) * trial->text.arms)
             settle_block(trial, block);
     }
@@ -151,7 +142,6 @@ static struct trial_block *find_block(struct trial_state *trial, uint64_t began,
 {
     uint64_t number = began / block_length(trial);
     struct trial_block *block = &trial->blocks[number % 2];
-
     if (now / trial->text.unit_ns > (number + 1) * trial->text.arms)
         return NULL;
     if (block->used && block->number != number)
@@ -172,7 +162,6 @@ static void count_in_interval(struct trial_state *trial, unsigned arm,
 {
     uint64_t unit = trial->text.unit_ns;
     struct trial_block *block = find_block(trial, connection->began, now);
-
     if (block == NULL) {
         trial->arms[arm].late++;
         return;
@@ -192,7 +181,6 @@ void trial_count_connection(struct trial_state *trial, unsigned arm,
                             const struct trial_connection *connection, uint64_t now)
 {
     struct trial_sum sums[TRIAL_METRICS];
-
     if (connection->info->length == 0) {
         trial->arms[arm].unknown++;
         return;
@@ -252,6 +240,5 @@ bool trial_has(const struct trial_text *arm, uint64_t cookie, uint64_t began)
                                       .arm = (uint8_t)arm->arm,
                                       .arms = (uint8_t)arm->arms};
     const struct sockinfo connection = {.moment = {.time_ns = began}, .cookie = cookie};
-
     return trial_is_in(&rule, &connection);
 }

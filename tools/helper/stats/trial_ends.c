@@ -14,7 +14,6 @@
 static void put_end(struct trial_ends *ends, uid_t uid, uint64_t id, const char *reason)
 {
     struct trial_end *end;
-
     if (ends->count == TRIAL_ENDS_MAX) {
         ends->count--;
         memmove(ends->ends, ends->ends + 1, ends->count * sizeof ends->ends[0]);
@@ -29,7 +28,6 @@ static void read_line(struct trial_ends *ends, char *line)
     unsigned uid;
     uint64_t id;
     int used = 0;
-
     line[strcspn(line, "\n")] = '\0';
     if (sscanf(line, "%u %" SCNx64 " %n", &uid, &id, &used) == 2 && used > 0)
         put_end(ends, uid, id, line + used);
@@ -40,7 +38,6 @@ void trial_ends_read(struct trial_ends *ends, const char *path)
     char line[LINE_SIZE];
     int fd;
     FILE *from;
-
     if (path == NULL)
         return;
     ends->path = strdup(path);
@@ -72,7 +69,6 @@ static bool write_file(const struct trial_ends *ends, const char *path)
 {
     int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600);
     FILE *to = fd >= 0 ? fdopen(fd, "w") : NULL;
-
     if (to == NULL)
         return false;
     for (size_t i = 0; i < ends->count; i++)
@@ -84,7 +80,6 @@ static bool write_file(const struct trial_ends *ends, const char *path)
 bool trial_ends_add(struct trial_ends *ends, uid_t uid, uint64_t id, const char *reason)
 {
     char fresh[PATH_MAX];
-
     put_end(ends, uid, id, reason);
     if (ends->path == NULL ||
         snprintf(fresh, sizeof fresh, "%s.new", ends->path) >= (int)sizeof fresh)

@@ -12,7 +12,6 @@ enum { MIDDLE = TRIAL_BINS / 2 };
 void trial_summary_add(struct trial_summary *summary, double logarithm)
 {
     double bin = round(logarithm / TRIAL_BIN) + MIDDLE;
-
     if (isnan(bin))
         return;
     bin = fmin(fmax(bin, 0), TRIAL_BINS - 1);
@@ -24,7 +23,6 @@ void trial_summary_add(struct trial_summary *summary, double logarithm)
 static int bin_at(const struct trial_summary *summary, uint64_t before)
 {
     int bin = 0;
-
     for (uint64_t passed = summary->bins[0]; passed <= before && bin < TRIAL_BINS - 1;)
         passed += summary->bins[++bin];
     return bin;
@@ -33,7 +31,6 @@ static int bin_at(const struct trial_summary *summary, uint64_t before)
 double trial_summary_median(const struct trial_summary *summary)
 {
     uint64_t count = summary->count;
-
     if (count == 0)
         return NAN;
     return exp((bin_at(summary, (count - 1) / 2) + bin_at(summary, count / 2) - 2 * MIDDLE) *
@@ -45,7 +42,6 @@ static uint64_t pairs_up_to(const struct trial_summary *control, const struct tr
                             int shift)
 {
     uint64_t pairs = 0, arm_passed = 0;
-
     for (int bin = 0, passed = 0; bin < TRIAL_BINS; bin++) {
         for (; passed < TRIAL_BINS && passed <= bin + shift; passed++)
             arm_passed += arm->bins[passed];
@@ -59,10 +55,8 @@ static int shift_at(const struct trial_summary *control, const struct trial_summ
                     uint64_t before)
 {
     int low = -TRIAL_BINS, high = TRIAL_BINS;
-
     while (low < high) {
         int middle = low + (high - low) / 2;
-
         if (pairs_up_to(control, arm, middle) > before)
             high = middle;
         else
@@ -74,7 +68,6 @@ static int shift_at(const struct trial_summary *control, const struct trial_summ
 double trial_ratio(const struct trial_summary *control, const struct trial_summary *arm)
 {
     uint64_t pairs = control->count * arm->count;
-
     if (pairs == 0)
         return NAN;
     return exp((shift_at(control, arm, (pairs - 1) / 2) + shift_at(control, arm, pairs / 2)) *
@@ -85,7 +78,6 @@ double trial_ratio(const struct trial_summary *control, const struct trial_summa
 static double log_mixture(double n, double above)
 {
     int sign;
-
     return n * M_LN2 - log(n + 1) - lgamma_r(n + 1, &sign) + lgamma_r(above + 1, &sign) +
            lgamma_r(n - above + 1, &sign);
 }
@@ -94,10 +86,8 @@ static double log_mixture(double n, double above)
 static uint64_t least_on_a_side(uint64_t count, double alpha)
 {
     uint64_t low = 0, high = count / 2 + 1;
-
     while (low < high) {
         uint64_t middle = low + (high - low) / 2;
-
         if (log_mixture((double)count, (double)middle) >= -log(alpha))
             low = middle + 1;
         else
@@ -109,7 +99,6 @@ static uint64_t least_on_a_side(uint64_t count, double alpha)
 struct trial_interval trial_interval_of(const struct trial_summary *pairs, double alpha)
 {
     uint64_t least = least_on_a_side(pairs->count, alpha);
-
     if (least == 0)
         return (struct trial_interval){0, INFINITY};
     return (struct trial_interval){

@@ -40,7 +40,6 @@ static void free_trial(struct trial_state *trial)
 struct trials *trials_new(const char *ends)
 {
     struct trials *trials = calloc(1, sizeof *trials);
-
     if (trials != NULL)
         trial_ends_read(&trials->ends, ends);
     return trials;
@@ -102,7 +101,6 @@ static struct trial_state *find_defined(const struct trials *trials, uid_t uid, 
 static void evict_oldest(struct trials *trials, uid_t uid)
 {
     size_t oldest = trials->count;
-
     for (size_t i = 0; i < trials->count; i++)
         if (trials->all[i]->uid == uid &&
             (oldest == trials->count || trials->all[i]->used < trials->all[oldest]->used))
@@ -118,7 +116,6 @@ static void evict_oldest(struct trials *trials, uid_t uid)
 static bool has_room(struct trials *trials, uid_t uid)
 {
     size_t own = 0;
-
     for (size_t i = 0; i < trials->count; i++)
         own += trials->all[i]->uid == uid;
     if (own == TRIALS_USER_MAX || (own > 0 && trials->count == TRIALS_MAX))
@@ -131,7 +128,6 @@ static struct trial_state *make_trial(struct trials *trials, uid_t uid, const ch
 {
     struct trial_state *trial = has_room(trials, uid) ? calloc(1, sizeof *trial) : NULL;
     const char *reason;
-
     if (trial == NULL)
         return NULL;
     trial->name = utf8_part(rule, text->name_length);
@@ -155,7 +151,6 @@ static struct trial_state *make_trial(struct trials *trials, uid_t uid, const ch
 static bool is_of(const struct trial_state *trial, const struct trial_text *text)
 {
     struct trial_text common = trial->text;
-
     common.low = text->low;
     common.high = text->high;
     common.arm = text->arm;
@@ -182,7 +177,6 @@ uint32_t trials_join(struct trials *trials, uid_t uid, const char *rule,
                      const struct trial_text *text, uint64_t now)
 {
     struct trial_state *trial = find_defined(trials, uid, text->id);
-
     if (text->name_length >= strlen(rule) || rule[text->name_length] != '/')
         return 0;
     if (trial == NULL)
@@ -208,7 +202,6 @@ static void end_trial(struct trials *trials, struct trial_state *trial, const ch
 static void end_if_due(struct trials *trials, struct trial_state *trial)
 {
     char reason[TRIAL_REASON];
-
     if (!trial->ended && trial_is_due_to_end(trial, reason))
         end_trial(trials, trial, reason);
 }
@@ -217,7 +210,6 @@ void trials_count(struct trials *trials, uint32_t number, unsigned arm,
                   const struct trial_connection *connection, uint64_t now)
 {
     struct trial_state *trial = trials_find(trials, number);
-
     if (trial == NULL || trial->ended || arm >= trial->text.arms)
         return;
     trial_count_connection(trial, arm, connection, now);
@@ -237,10 +229,8 @@ void trials_each_second(struct trials *trials, uint64_t now)
 unsigned trials_stop(struct trials *trials, const char *name, bool one_user, uid_t uid)
 {
     unsigned stopped = 0;
-
     for (size_t i = 0; i < trials->count; i++) {
         struct trial_state *trial = trials->all[i];
-
         if (trial->ended || strcmp(trial->name, name) != 0 || (one_user && trial->uid != uid))
             continue;
         end_trial(trials, trial, "stopped by hand");
