@@ -235,11 +235,13 @@ static void check_users(const struct checker *checker, const struct rule *rule)
     const struct pattern_list *groups = &rule->programs[MATCHER_GROUP];
     for (size_t i = 0; i < users->count; i++) {
         const struct passwd *user = getpwuid(users->items[i].id);
-        check_identity(checker, rule, "user", &users->items[i], user ? user->pw_name : NULL);
+        check_identity(checker, rule, "user", &users->items[i],
+                       user != NULL ? user->pw_name : NULL);
     }
     for (size_t i = 0; i < groups->count; i++) {
         const struct group *group = getgrgid(groups->items[i].id);
-        check_identity(checker, rule, "group", &groups->items[i], group ? group->gr_name : NULL);
+        check_identity(checker, rule, "group", &groups->items[i],
+                       group != NULL ? group->gr_name : NULL);
     }
 }
 

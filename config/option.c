@@ -275,10 +275,10 @@ static unsigned name_distance(const char *word, const char *name)
     const char *word_tail = strchr(word, '_');
     const char *name_tail = strchr(name, '_');
     unsigned whole = edit_distance(word, name);
-    if (!name_tail)
+    if (name_tail == NULL)
         return whole;
     if (strcasecmp(word, name_tail + 1) == 0 ||
-        (word_tail && strcasecmp(word_tail, name_tail) == 0))
+        (word_tail != NULL && strcasecmp(word_tail, name_tail) == 0))
         return least(whole, 1);
     return whole;
 }

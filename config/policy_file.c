@@ -17,7 +17,7 @@ const char *default_rules(void)
 {
     static const char *const places[] = {"/etc/socktune.d", "/etc/socktune.conf"};
     const char *named = getenv("SOCKTUNE_RULES");
-    if (named && *named)
+    if (named != NULL && *named)
         return named;
     for (size_t i = 0; i < sizeof places / sizeof *places; i++)
         if (access(places[i], F_OK) == 0)
@@ -37,11 +37,11 @@ char *absolute_path(const char *path)
         result = strdup(path);
     } else {
         directory = getcwd(NULL, 0);
-        if (!directory || asprintf(&result, "%s/%s", directory, path) < 0)
+        if (directory == NULL || asprintf(&result, "%s/%s", directory, path) < 0)
             result = NULL;
         free(directory);
     }
-    if (!result)
+    if (result == NULL)
         return NULL;
     length = strlen(result);
     while (length > 1 &&
@@ -68,7 +68,7 @@ void *read_file(const char *path, size_t limit, size_t *size)
     if ((uintmax_t)status.st_size > limit)
         goto out;
     bytes = malloc((size_t)status.st_size + 1);
-    while (bytes && have < (size_t)status.st_size && got > 0) {
+    while (bytes != NULL && have < (size_t)status.st_size && got > 0) {
         got = read(fd, bytes + have, (size_t)status.st_size - have);
         have += got > 0 ? (size_t)got : 0;
     }
@@ -100,14 +100,14 @@ static int load_policy(const char *path, struct diagnostics *diagnostics, struct
     struct location at = {path, 0};
     const char *wrong;
     loaded->blob = read_file(path, POLICY_SIZE_MAX, &loaded->size);
-    if (!loaded->blob) {
+    if (loaded->blob == NULL) {
         diagnose(diagnostics, SEVERITY_ERROR, at, "%s", strerror(errno));
         return -1;
     }
     wrong = policy_open(&loaded->policy, loaded->blob, loaded->size);
-    if (wrong)
+    if (wrong != NULL)
         diagnose(diagnostics, SEVERITY_ERROR, at, "%s; compile the rules again", wrong);
-    return wrong ? -1 : 0;
+    return wrong != NULL ? -1 : 0;
 }
 
 /* All of standard input, as a string that the caller frees; NULL with errno. */
@@ -157,21 +157,21 @@ static int compile_rules(const char *path, const struct check_context *context,
     struct location at = {path, 0};
     const char *wrong;
     loaded->ruleset = read_rules(path, diagnostics);
-    if (!loaded->ruleset) {
+    if (loaded->ruleset == NULL) {
         diagnose(diagnostics, SEVERITY_ERROR, at, "%s",
                  errno == EILSEQ ? "not a text: it has a NUL byte" : strerror(errno));
         return -1;
     }
     if (diagnostics->errors)
         return -1;
-    if (context)
+    if (context != NULL)
         ruleset_check(loaded->ruleset, context, diagnostics);
     if (policy_compile(loaded->ruleset, diagnostics, &loaded->blob, &loaded->size) != 0)
         return -1;
     wrong = policy_open(&loaded->policy, loaded->blob, loaded->size);
-    if (wrong)
+    if (wrong != NULL)
         diagnose(diagnostics, SEVERITY_ERROR, at, "compiled to a bad policy: %s", wrong);
-    return wrong ? -1 : 0;
+    return wrong != NULL ? -1 : 0;
 }
 
 int load_rules_partly(const char *path, const struct check_context *context,

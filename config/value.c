@@ -242,7 +242,7 @@ static bool is_duration(const struct option *option)
 
 static const struct option_name *name_in(const struct option_name *names, const char *text)
 {
-    for (; names && names->name; names++)
+    for (; names != NULL && names->name != NULL; names++)
         if (strcasecmp(names->name, text) == 0)
             return names;
     return NULL;
@@ -251,9 +251,9 @@ static const struct option_name *name_in(const struct option_name *names, const 
 static bool number_of_name(const struct option *option, const char *text, int64_t *number)
 {
     const struct option_name *found = name_in(option->names, text);
-    if (!found)
+    if (found == NULL)
         found = name_in(kind_of(option)->names, text);
-    if (found)
+    if (found != NULL)
         *number = found->value;
     return found != NULL;
 }
@@ -262,7 +262,7 @@ static const char *name_of_number(const struct option *option, int64_t number)
 {
     const struct option_name *const lists[] = {option->names, kind_of(option)->names};
     for (size_t i = 0; i < COUNT(lists); i++)
-        for (const struct option_name *name = lists[i]; name && name->name; name++)
+        for (const struct option_name *name = lists[i]; name != NULL && name->name != NULL; name++)
             if (name->value == number)
                 return name->name;
     return NULL;
@@ -275,7 +275,7 @@ static const char *name_near(const struct option *option, const char *text)
     const char *words[64];
     size_t count = 0;
     for (size_t i = 0; i < COUNT(lists); i++)
-        for (const struct option_name *name = lists[i]; name && name->name; name++)
+        for (const struct option_name *name = lists[i]; name != NULL && name->name != NULL; name++)
             if (count < COUNT(words) - 1)
                 words[count++] = name->name;
     words[count] = NULL;
@@ -319,7 +319,7 @@ add(struct value_text *text, const char *format, ...)
 
 static void add_names(struct value_text *text, const struct option_name *names)
 {
-    for (; names && names->name; names++)
+    for (; names != NULL && names->name != NULL; names++)
         add(text, "%s, ", names->name);
 }
 
@@ -328,14 +328,15 @@ static void add_range(struct value_text *text, const struct option *option)
     const char *unit = unit_text[option->unit];
     /* A negative time has a name. */
     int64_t min = option->kind == KIND_DURATION && option->min < 0 ? 0 : option->min;
-    if (kind_of(option)->range) {
+    if (kind_of(option)->range != NULL) {
         add(text, "%s", kind_of(option)->range);
         return;
     }
     add_names(text, option->names);
     add_names(text, kind_of(option)->names);
     add(text, "%s%" PRId64 "%s to %" PRId64 "%s",
-        option->names || kind_of(option)->names ? "or " : "", min, unit, option->max, unit);
+        option->names != NULL || kind_of(option)->names != NULL ? "or " : "", min, unit,
+        option->max, unit);
     if (option->kind == KIND_STRING)
         add(text, " characters");
     else if (option->unit == UNIT_BYTES)
@@ -386,10 +387,10 @@ static bool refuse_kind(struct value_reader *reader)
         reader->scalar->type == SCALAR_STRING ? name_near(option, reader->scalar->string) : NULL;
     add_scalar(&reader->error, reader->scalar);
     add(&reader->error, " is not %s", kind->what);
-    if (near)
+    if (near != NULL)
         add(&reader->error, ", did you mean \"%s\"?", near);
     add(&reader->error, ": ");
-    if (kind->hint)
+    if (kind->hint != NULL)
         add(&reader->error, "%s", kind->hint);
     add_range(&reader->error, option);
     return false;
@@ -546,7 +547,7 @@ static bool read_text(struct value_reader *reader, const char *text, int64_t *nu
         return true;
     if (reader->option->kind == KIND_PORT_RANGE)
         return read_port_range(reader, text, number);
-    if (!kind_of(reader->option)->units)
+    if (kind_of(reader->option)->units == NULL)
         return refuse_kind(reader);
     return read_quantity(reader, text, number);
 }
@@ -562,7 +563,7 @@ static bool read_number(struct value_reader *reader, int64_t *number)
                refuse_kind(reader);
     case SCALAR_INT:
         *number = scalar->integer;
-        if (!kind_of(reader->option)->units)
+        if (kind_of(reader->option)->units == NULL)
             return refuse_kind(reader);
         return read_bare(reader, *number);
     case SCALAR_FLOAT:
@@ -628,7 +629,7 @@ int value_parse(const struct option *option, const struct scalar *scalar, struct
 static bool decode(const struct option *option, const void *bytes, size_t length, int64_t *number)
 {
     const struct kind *kind = kind_of(option);
-    if (!kind->decode || !kind->decode(bytes, length, number))
+    if (kind->decode == NULL || !kind->decode(bytes, length, number))
         return false;
     /* Options whose numbers need all 32 bits are unsigned. */
     if (kind->decode == decode_int && (option->max > INT32_MAX || option->kind == KIND_PORT_RANGE))
@@ -652,15 +653,17 @@ static void add_number(struct value_text *text, const struct option *option, int
     const char *name = name_of_number(option, number);
     switch (option->kind) {
     case KIND_TOS:
-        add(text, name ? "%s (0x%02" PRIx64 ")" : "%s0x%02" PRIx64, name ? name : "", number);
+        add(text, name != NULL ? "%s (0x%02" PRIx64 ")" : "%s0x%02" PRIx64,
+            name != NULL ? name : "", number);
         return;
     case KIND_DSCP:
-        add(text, name ? "%s (%" PRId64 ")" : "%s%" PRId64, name ? name : "", number);
+        add(text, name != NULL ? "%s (%" PRId64 ")" : "%s%" PRId64, name != NULL ? name : "",
+            number);
         return;
     default:
         break;
     }
-    if (name)
+    if (name != NULL)
         add(text, "%s", name);
     else if (option->kind == KIND_SIZE || option->kind == KIND_RATE)
         add_exact(text, number, quantity_sizes, 4); /* up to G */
@@ -722,7 +725,7 @@ static int64_t sysctl_number(const char *path)
 {
     FILE *file = fopen(path, "re");
     int64_t number = -1, next;
-    if (!file)
+    if (file == NULL)
         return -1;
     while (fscanf(file, "%" SCNd64, &next) == 1)
         number = next;
@@ -801,7 +804,7 @@ static bool echo_preferences(int64_t *number)
 static bool is_default(const struct option *option, int64_t number)
 {
     const struct option_name *name = name_in(option->names, "default");
-    return name && name->value == number;
+    return name != NULL && name->value == number;
 }
 
 /* Turns the number that was set into the one that is read; false if that cannot be foretold. */

@@ -43,10 +43,10 @@ static const struct ring *find_ring(void)
     FILE *maps = fopen("/proc/self/maps", "r");
     char line[4096];
     const struct ring *ring = NULL;
-    while (maps && !ring && fgets(line, sizeof line, maps))
-        if (strstr(line, "/memfd:socktune"))
+    while (maps != NULL && ring == NULL && fgets(line, sizeof line, maps) != NULL)
+        if (strstr(line, "/memfd:socktune") != NULL)
             ring = (const struct ring *)strtoul(line, NULL, 16); /* NOLINT(performance-*) */
-    if (!ring || memcmp(ring->header.magic, RING_MAGIC, sizeof ring->header.magic) != 0) {
+    if (ring == NULL || memcmp(ring->header.magic, RING_MAGIC, sizeof ring->header.magic) != 0) {
         fputs("waits: no ring\n", stderr);
         exit(1);
     }

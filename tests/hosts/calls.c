@@ -272,7 +272,7 @@ static int obey(char *line)
     for (char *word; (word = strtok_r(NULL, " \n", &rest)); count++)
         if (count == ARGUMENTS_MAX || read_argument(word, &arguments[count]) != 0)
             return -1;
-    for (size_t i = 0; name && i < sizeof calls / sizeof *calls; i++) {
+    for (size_t i = 0; name != NULL && i < sizeof calls / sizeof *calls; i++) {
         if (strcmp(name, calls[i].name) != 0 || count != calls[i].arguments)
             continue;
         errno = ERRNO_UNTOUCHED;
@@ -286,7 +286,7 @@ static int obey(char *line)
 int main(void)
 {
     static char line[4 * BYTES_MAX];
-    while (fgets(line, sizeof line, stdin))
+    while (fgets(line, sizeof line, stdin) != NULL)
         if (obey(line) != 0) {
             fprintf(stderr, "calls: not a call: %s\n", line);
             return 2;

@@ -12,7 +12,7 @@
 static void use(const char *name, void *library)
 {
     struct sockaddr_in address;
-    if (!library) {
+    if (library == NULL) {
         fail("%s: %s\n", name, dlerror());
     }
     int (*connector)(const struct sockaddr_in *) =

@@ -24,7 +24,7 @@ static void use_sockets(const char *when, int *kept)
     say("%s: listener %d client %d server %d\n", when, listener, client, server);
     close(server);
     close(listener);
-    if (kept) {
+    if (kept != NULL) {
         *kept = client;
     } else {
         close(client);

@@ -47,7 +47,7 @@ void *realloc(void *memory, size_t size)
 {
     void *grown = malloc(size);
     size_t old;
-    if (grown && memory) {
+    if (grown != NULL && memory != NULL) {
         memcpy(&old, (char *)memory - 16, sizeof old);
         memcpy(grown, memory, old - 16 < size ? old - 16 : size);
     }

@@ -23,7 +23,7 @@ FILE *capture_open(const char *path)
                 .linktype = LINKTYPE_RAW};
     FILE *capture = fopen(path, "wbe");
 
-    if (capture)
+    if (capture != NULL)
         fwrite(&header, sizeof header, 1, capture);
     return capture;
 }

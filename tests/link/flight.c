@@ -25,10 +25,10 @@ struct flight {
 struct flight *flight_open(size_t packets)
 {
     struct flight *flight = malloc(sizeof *flight + packets * sizeof(struct entry));
-    if (!flight)
+    if (flight == NULL)
         return NULL;
     *flight = (struct flight){.room = packets, .buffers = malloc(packets * FLIGHT_PACKET_SIZE)};
-    if (!flight->buffers) {
+    if (flight->buffers == NULL) {
         free(flight);
         return NULL;
     }

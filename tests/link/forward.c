@@ -53,18 +53,18 @@ static bool take(struct link *link, struct way *way)
 {
     static unsigned char overflow[FLIGHT_PACKET_SIZE];
     unsigned char *bytes = flight_room(way->flight);
-    ssize_t size = read(way->from, bytes ? bytes : overflow, FLIGHT_PACKET_SIZE);
+    ssize_t size = read(way->from, bytes != NULL ? bytes : overflow, FLIGHT_PACKET_SIZE);
     struct timespec wall;
     uint64_t due;
     if (size <= 0)
         return false;
-    if (is_multicast(bytes ? bytes : overflow, (size_t)size))
+    if (is_multicast(bytes != NULL ? bytes : overflow, (size_t)size))
         return true;
-    if (link->capture) {
+    if (link->capture != NULL) {
         clock_gettime(CLOCK_REALTIME, &wall);
-        capture_packet(link->capture, wall, bytes ? bytes : overflow, (size_t)size);
+        capture_packet(link->capture, wall, bytes != NULL ? bytes : overflow, (size_t)size);
     }
-    if (!bytes)
+    if (bytes == NULL)
         way->no_room++;
     else if (link_schedule(&way->direction, now_ns(), (size_t)size, &due) == LINK_PASSES)
         flight_add(way->flight, (size_t)size, due);
@@ -121,7 +121,7 @@ void link_forward(struct link *link)
         if (turn(link, &next) && turns % TURNS)
             continue;
         if (rest(link, next)) {
-            if (!fgets(line, sizeof line, stdin))
+            if (fgets(line, sizeof line, stdin) == NULL)
                 return;
             link_answer(link, line);
             fflush(stdout);

@@ -53,7 +53,7 @@ int main(int argc, char **argv)
             link.seed = strtoull(optarg, NULL, 10);
         else if (option == 'p')
             processor = (int)strtol(optarg, NULL, 10);
-        else if (option != 'c' || !(link.capture = capture_open(optarg)))
+        else if (option != 'c' || (link.capture = capture_open(optarg)) == NULL)
             link_die("usage: link [--seed N] [--capture FILE] [--processor N] ORDER...");
     }
     setvbuf(stdin, NULL, _IONBF, 0); /* poll(2) must see what is not read yet */
@@ -64,7 +64,7 @@ int main(int argc, char **argv)
     fflush(stdout);
     link_forward(&link);
     link_report(&link);
-    if (link.capture && (ferror(link.capture) || fclose(link.capture) != 0))
+    if (link.capture != NULL && (ferror(link.capture) || fclose(link.capture) != 0))
         link_die("the capture file could not be written: %s", strerror(errno));
     return 0;
 }

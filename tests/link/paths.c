@@ -50,7 +50,7 @@ static void open_way(struct link *link, size_t number, int from, int to)
 {
     struct way *way = link_way(link, number);
     *way = (struct way){.from = from, .to = to, .flight = flight_open(PACKETS_MAX)};
-    if (!way->flight)
+    if (way->flight == NULL)
         link_die("out of memory");
     way->direction.settings = link_default_settings;
     seed_way(link, number);
@@ -101,8 +101,8 @@ static void restart(struct link *link, uint64_t seed)
 static const char *obey(struct link *link, const struct link_order *order)
 {
     struct path *path = find_path(link, order->path);
-    const char *wrong = path ? NULL : "there is no path of this name";
-    for (unsigned i = 0; i < 2 && !wrong; i++)
+    const char *wrong = path != NULL ? NULL : "there is no path of this name";
+    for (unsigned i = 0; i < 2 && wrong == NULL; i++)
         if (order->bounds & 1U << i)
             wrong = link_apply(&path->ways[i].direction.settings, order->list);
     return wrong;
@@ -143,9 +143,9 @@ void link_answer(struct link *link, const char *line)
         return;
     }
     wrong = link_parse_order(line, &order);
-    if (!wrong)
+    if (wrong == NULL)
         wrong = obey(link, &order);
-    if (wrong)
+    if (wrong != NULL)
         printf("error: %s\n", wrong);
     else
         puts("ok");
@@ -161,11 +161,11 @@ void link_open(struct link *link, char *const *orders)
         link_die("network namespace: %s", strerror(errno));
     for (; *orders; orders++) {
         wrong = link_parse_order(*orders, &order);
-        if (!wrong && !find_path(link, order.path))
+        if (wrong == NULL && find_path(link, order.path) == NULL)
             open_path(link, order.path);
-        if (!wrong)
+        if (wrong == NULL)
             wrong = obey(link, &order);
-        if (wrong)
+        if (wrong != NULL)
             link_die("%s: %s", *orders, wrong);
     }
 }

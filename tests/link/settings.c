@@ -75,7 +75,7 @@ static const char *apply_one(struct link_settings *settings, const char **list)
             number = strtoull(digits, &end, 10);
             if (!isdigit((unsigned char)*digits) || errno || number > rows[i].most)
                 return "a number is missing, or too large for this setting";
-            if (*end && !strchr("," WHITESPACE, *end))
+            if (*end && strchr("," WHITESPACE, *end) == NULL)
                 return "behind a number comes a comma, or nothing";
             memcpy((char *)settings + rows[i].offset, &number, sizeof number);
             *list = end + strspn(end, "," WHITESPACE);
@@ -89,7 +89,7 @@ const char *link_apply(struct link_settings *settings, const char *list)
     struct link_settings changed = *settings;
     while (*list) {
         const char *wrong = apply_one(&changed, &list);
-        if (wrong)
+        if (wrong != NULL)
             return wrong;
     }
     *settings = changed;

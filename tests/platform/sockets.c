@@ -28,7 +28,7 @@ const struct transport transports[] = {
 
 const struct transport *transport_named(const char *name)
 {
-    for (const struct transport *transport = transports; transport->name; transport++)
+    for (const struct transport *transport = transports; transport->name != NULL; transport++)
         if (strcmp(transport->name, name) == 0)
             return transport;
     cr_assert_fail("no transport \"%s\"", name);

@@ -127,7 +127,7 @@ static bool is_askable(const struct option *option)
         cr_log_info("%s came with Linux %s", option->name, option->since);
         return false;
     }
-    for (const struct transport *transport = transports; transport->name; transport++) {
+    for (const struct transport *transport = transports; transport->name != NULL; transport++) {
         struct value value;
         int fd, result;
         if (!row_is_for(option, transport))
@@ -161,7 +161,7 @@ static void try_rows(bool (*concerns)(const struct option *), row_test *try)
         const struct option *option = &table[i];
         if (option->level == LEVEL_SOCKTUNE || !concerns(option) || !is_askable(option))
             continue;
-        for (const struct transport *transport = transports; transport->name; transport++)
+        for (const struct transport *transport = transports; transport->name != NULL; transport++)
             if (row_is_for(option, transport))
                 try(option, transport);
         tried++;

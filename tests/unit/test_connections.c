@@ -117,17 +117,17 @@ Test(connections, a_walk_meets_each_once_whatever_comes_and_goes)
         open_one(all, cookie);
     do {
         budget = 7;
-        while ((found = connections_next(all, &filter, &cursor, &budget)))
+        while ((found = connections_next(all, &filter, &cursor, &budget)) != NULL)
             if (found->cookie <= 3000)
                 met[found->cookie]++;
         /* Every third goes, a new one comes. */
-        if (next % 3 == 0 && connections_get(all, 1, next - 3000))
+        if (next % 3 == 0 && connections_get(all, 1, next - 3000) != NULL)
             connections_close(all, connections_get(all, 1, next - 3000), DATA_LOST, NULL);
         open_one(all, next++);
     } while (budget == 0 && next < 5000);
     for (uint64_t cookie = 1; cookie <= 3000; cookie++) {
         cr_assert_leq(met[cookie], 1);
-        if (connections_find(all, 1, cookie))
+        if (connections_find(all, 1, cookie) != NULL)
             cr_assert_eq(met[cookie], 1, "%u", (unsigned)cookie);
     }
     connections_free(all);

@@ -324,8 +324,8 @@ Test(executable, scripts)
     cr_assert(setenv("PATH", directory, 1) == 0);
     for (size_t i = 0; i < sizeof lines / sizeof *lines; i++) {
         struct executable executable;
-        snprintf(text, sizeof text, "%s%s%s", lines[i].line, lines[i].rest ? helper : "",
-                 lines[i].rest ? lines[i].rest : "");
+        snprintf(text, sizeof text, "%s%s%s", lines[i].line, lines[i].rest != NULL ? helper : "",
+                 lines[i].rest != NULL ? lines[i].rest : "");
         cr_expect(executable_read(write_script("script", text), &executable) == 0, "%s", text);
         cr_expect(executable.hops == 1, "%s", text);
         cr_expect(lines[i].runs_us == (strcmp(executable.file, helper) == 0), "%s: %s", text,
@@ -391,7 +391,7 @@ static void expect_found(const char *name, const char *expected, int error)
     char *found;
     errno = 0;
     found = executable_find(name);
-    if (expected)
+    if (expected != NULL)
         cr_expect(found && strcmp(found, expected) == 0, "%s: %s", name, found ? found : "none");
     else
         cr_expect_not(found || errno != error, "%s: %s", name, found ? found : strerror(errno));

@@ -67,7 +67,7 @@ static struct address address(const char *text)
 {
     struct address a;
     char mapped[INET6_ADDRSTRLEN + 8];
-    snprintf(mapped, sizeof mapped, strchr(text, ':') ? "%s" : "::ffff:%s", text);
+    snprintf(mapped, sizeof mapped, strchr(text, ':') != NULL ? "%s" : "::ffff:%s", text);
     cr_assert_eq(inet_pton(AF_INET6, mapped, a.bytes), 1, "%s", text);
     return a;
 }
@@ -76,7 +76,7 @@ static struct sockinfo connecting(const char *remote, uint16_t port)
 {
     struct sockinfo s = {.remote = address(remote),
                          .remote_port = port,
-                         .families = strchr(remote, ':') ? FAMILY_INET6 : FAMILY_INET,
+                         .families = strchr(remote, ':') != NULL ? FAMILY_INET6 : FAMILY_INET,
                          .protocols = PROTOCOL_TCP,
                          .roles = ROLE_CONNECT,
                          .known = FACT_ROLE | FACT_REMOTE,

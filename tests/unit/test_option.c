@@ -85,7 +85,8 @@ Test(option, names_of_values_are_sound)
 {
     EACH_ROW(row)
     {
-        for (const struct option_name *name = row->names; name && name->name; name++) {
+        for (const struct option_name *name = row->names; name != NULL && name->name != NULL;
+             name++) {
             for (const char *at = name->name; *at; at++)
                 cr_expect(!isupper((unsigned char)*at), "%s: %s", row->name, name->name);
             cr_expect(row->kind == KIND_RATE ||

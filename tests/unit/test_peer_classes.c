@@ -14,7 +14,7 @@ static const uint8_t *address(const char *text)
 {
     static uint8_t bytes[16];
     char mapped[64];
-    snprintf(mapped, sizeof mapped, strchr(text, ':') ? "%s" : "::ffff:%s", text);
+    snprintf(mapped, sizeof mapped, strchr(text, ':') != NULL ? "%s" : "::ffff:%s", text);
     cr_assert(inet_pton(AF_INET6, mapped, bytes) == 1);
     return bytes;
 }

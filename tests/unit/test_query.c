@@ -66,7 +66,7 @@ Test(query, reasons_are_of_closed_connections)
 static const char *text_at(const json_t *object, const char *name)
 {
     const char *text = json_string_value(json_object_get(object, name));
-    return text ? text : "";
+    return text != NULL ? text : "";
 }
 
 static json_int_t number_at(const json_t *object, const char *name)

@@ -117,7 +117,7 @@ static const char *const calls[] = {
 
 static void read_end(const char *text, struct sockaddr_storage *to)
 {
-    if (text)
+    if (text != NULL)
         cr_assert_null(endpoint_read(text, AF_INET, to), "%s", text);
 }
 

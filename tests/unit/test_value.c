@@ -93,7 +93,7 @@ static void expect_round_trip(const struct option *option, const struct value *v
     struct value again;
     char text[256], error[512];
     value_format(option, value->bytes, value->length, text, sizeof(text));
-    if (strchr(text, '('))
+    if (strchr(text, '(') != NULL)
         *strchr(text, '(') = '\0';
     text[strcspn(text, " ")] = '\0';
     cr_expect(parse_text(option, text, &again, error) == 0, "%s: prints %s: %s", option->name, text,
@@ -114,7 +114,8 @@ Test(value, what_is_printed_can_be_read)
                                    error) == 0);
             expect_round_trip(row, &value);
         }
-        for (const struct option_name *name = row->names; name && name->name; name++) {
+        for (const struct option_name *name = row->names; name != NULL && name->name != NULL;
+             name++) {
             cr_expect(parse_text(row, name->name, &value, error) == 0, "%s: %s", row->name, error);
             expect_round_trip(row, &value);
         }

@@ -58,8 +58,9 @@ static bool is_asked_for(const char *glob, const struct process *process)
 {
     const char *names[] = {process->exe, process->argv[0]};
     for (size_t i = 0; i < 2; i++) {
-        const char *slash = names[i] && !strchr(glob, '/') ? strrchr(names[i], '/') : NULL;
-        if (names[i] && glob_match(glob, slash ? slash + 1 : names[i]))
+        const char *slash =
+            names[i] != NULL && strchr(glob, '/') == NULL ? strrchr(names[i], '/') : NULL;
+        if (names[i] != NULL && glob_match(glob, slash != NULL ? slash + 1 : names[i]))
             return true;
     }
     return false;
@@ -70,12 +71,12 @@ static bool is_chosen(const struct apply_run *run, const struct process *process
 {
     char path[64];
     struct stat status;
-    if (run->user && process->effective_uid != run->uid)
+    if (run->user != NULL && process->effective_uid != run->uid)
         return false;
     snprintf(path, sizeof path, "/proc/%d/ns/net", process->thread);
     if (run->network && (stat(path, &status) != 0 || status.st_ino != run->network))
         return false;
-    return !run->program || is_asked_for(run->program, process);
+    return run->program == NULL || is_asked_for(run->program, process);
 }
 
 /* Which rules are for it, and its sockets. */
@@ -113,7 +114,7 @@ static void report_no_choice(struct apply_run *run, bool named)
 {
     if (run->program != NULL && run->matching == 0)
         command_failure("no running process is called \"%s\"%s", run->program,
-                        run->user || run->network ? " there" : "");
+                        run->user != NULL || run->network ? " there" : "");
     else if (named && run->matching == 0 && !run->failed)
         command_failure("no named process is of the user or the network namespace asked for");
     else if (run->only_fd >= 0 && run->watch == NULL && run->counts.processes > 0 &&
@@ -128,17 +129,17 @@ static void report_no_choice(struct apply_run *run, bool named)
 /* Returns how many of the named processes there are. */
 static size_t apply_round(struct apply_run *run, const pid_t *named, size_t count)
 {
-    pid_t *every = named ? NULL : all_processes(&count);
-    const pid_t *pids = named ? named : every;
+    pid_t *every = named != NULL ? NULL : all_processes(&count);
+    const pid_t *pids = named != NULL ? named : every;
     size_t alive = 0;
     run->round++;
     run->counts = (struct apply_counts){.processes = 0};
     run->json_sockets = json_array();
     run->json_refused = json_array();
-    for (size_t i = 0; pids && i < count && !stopped; i++) {
+    for (size_t i = 0; pids != NULL && i < count && !stopped; i++) {
         if (apply_process(run, pids[i]) == 0) {
             alive++;
-        } else if (named && run->round == 1) {
+        } else if (named != NULL && run->round == 1) {
             run->failed = true;
             command_failure("%d: no such process, or it runs no program", pids[i]);
         }
@@ -236,7 +237,7 @@ int apply_run_rounds(struct apply_run *run, pid_t *named, size_t count, double p
     run->defaults.policy = policy;
     run->active_rules = calloc(policy->rule_count + 1u, sizeof(uint32_t));
     run->result = malloc(sizeof *run->result);
-    if (!run->active_rules || !run->result ||
+    if (run->active_rules == NULL || run->result == NULL ||
         reconciler_make(&run->reconciler, policy, run->dry_run) != 0)
         status = command_failure("%s", strerror(errno));
     else if (run->save != NULL && !run->dry_run)

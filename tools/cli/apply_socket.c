@@ -38,17 +38,17 @@ static struct seen_socket *note_seen(struct apply_run *run, uint64_t inode)
     struct seen_socket *seen;
     struct seen_socket *const *last;
 
-    if (tfind(&(struct seen_socket){.inode = inode}, &run->seen, by_inode))
+    if (tfind(&(struct seen_socket){.inode = inode}, &run->seen, by_inode) != NULL)
         return NULL;
     seen = malloc(sizeof *seen);
-    if (!seen)
+    if (seen == NULL)
         return NULL;
     *seen = (struct seen_socket){.inode = inode};
     last = tfind(seen, &run->seen_last, by_inode);
     run->seen_before = last != NULL;
-    if (last)
+    if (last != NULL)
         seen->settled = (*last)->settled;
-    if (!tsearch(seen, &run->seen, by_inode)) {
+    if (tsearch(seen, &run->seen, by_inode) == NULL) {
         free(seen);
         return NULL;
     }
@@ -98,7 +98,7 @@ static int treat_duplicate(struct apply_run *run, const struct socket_owner *own
         if (reference == NULL)
             return NEEDS_DEFAULTS;
     }
-    reconcile_socket(KERNEL_SOCKET(fd), description, reference ? reference->defaults : NULL,
+    reconcile_socket(KERNEL_SOCKET(fd), description, reference != NULL ? reference->defaults : NULL,
                      &run->reconciler, &run->active, run->result);
     return 0;
 }
@@ -128,7 +128,7 @@ static int prepare_treatment(struct apply_run *run, const struct socket_owner *o
         return -1;
     }
     return default_sockets_get(&run->defaults, owner, description->domain, description->type,
-                               description->protocol)
+                               description->protocol) != NULL
                ? 0
                : -1;
 }
@@ -139,7 +139,7 @@ int apply_socket(struct apply_run *run, const struct socket_owner *owner,
     struct seen_socket *seen = note_seen(run, sockets->inode);
     const struct socket_description *description = &run->description;
     int result;
-    if (!seen)
+    if (seen == NULL)
         return 0;
     run->remote_length = 0;
     while ((result = treat_socket(run, owner, sockets, count)) > 0)

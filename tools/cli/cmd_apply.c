@@ -24,27 +24,27 @@ static bool read_pause(const char *word, double *seconds)
 /* --user, --netns and --fd. Returns an exit status. */
 static int read_choice(struct apply_run *run)
 {
-    const struct passwd *user = run->user ? getpwnam(run->user) : NULL;
+    const struct passwd *user = run->user != NULL ? getpwnam(run->user) : NULL;
     char path[PATH_MAX], *end = NULL;
     struct stat status;
     run->only_fd = -1;
-    if (run->user) {
-        run->uid = user ? user->pw_uid : (uint32_t)strtoul(run->user, &end, 10);
-        if (!user && (end == run->user || *end))
+    if (run->user != NULL) {
+        run->uid = user != NULL ? user->pw_uid : (uint32_t)strtoul(run->user, &end, 10);
+        if (user == NULL && (end == run->user || *end))
             return command_misuse("no user \"%s\"", run->user);
     }
-    if (run->netns) {
+    if (run->netns != NULL) {
         bool is_name = strspn(run->netns, "0123456789") != strlen(run->netns);
         snprintf(path, sizeof path,
-                 strchr(run->netns, '/') ? "%s"
-                 : is_name               ? "/run/netns/%s"
-                                         : "/proc/%s/ns/net",
+                 strchr(run->netns, '/') != NULL ? "%s"
+                 : is_name                       ? "/run/netns/%s"
+                                                 : "/proc/%s/ns/net",
                  run->netns);
         if (stat(path, &status) != 0)
             return command_failure("--netns: %s: %s", path, strerror(errno));
         run->network = status.st_ino;
     }
-    if (run->fd) {
+    if (run->fd != NULL) {
         long number = strtol(run->fd, &end, 10);
         if (end == run->fd || *end || number < 0 || number > INT_MAX)
             return command_misuse("\"%s\" is no descriptor", run->fd);

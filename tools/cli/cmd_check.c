@@ -53,9 +53,10 @@ static int check_rule_files(const char *const *paths, int count, enum front_end 
                             const struct check_arguments *arguments)
 {
     json_t *findings = arguments->json ? json_array() : NULL;
-    struct diagnostics diagnostics = {.report = findings ? collect_diagnostic : print_diagnostic,
-                                      .show = findings ? NULL : print_place,
-                                      .context = findings ? (void *)findings : stdout};
+    struct diagnostics diagnostics = {.report =
+                                          findings != NULL ? collect_diagnostic : print_diagnostic,
+                                      .show = findings != NULL ? NULL : print_place,
+                                      .context = findings != NULL ? (void *)findings : stdout};
     size_t rules = 0;
     for (int i = 0; i < count; i++)
         rules += check_one(paths[i], by, &diagnostics);

@@ -31,12 +31,12 @@ static int compile_rules(const char *rules, const char *output)
         free(beside);
         return EXIT_FAILURE;
     }
-    if (!output && !beside)
+    if (output == NULL && beside == NULL)
         status = command_failure("%s", strerror(errno));
-    else if (!loaded.ruleset)
+    else if (loaded.ruleset == NULL)
         status = command_failure("%s is a compiled policy already", rules);
     else
-        status = write_policy(output ? output : beside, &loaded);
+        status = write_policy(output != NULL ? output : beside, &loaded);
     loaded_free(&loaded);
     free(beside);
     return status;

@@ -92,7 +92,7 @@ static bool is_ip(int domain)
 
 static int set_type(const char *name, struct scenario *scenario)
 {
-    if (!name)
+    if (name == NULL)
         name = is_ip(scenario->domain) ? "tcp" : "unix-stream";
     for (size_t i = 0; i < sizeof protocols / sizeof *protocols; i++) {
         bool fits = protocols[i].domain == AF_UNSPEC ? is_ip(scenario->domain)
@@ -112,12 +112,12 @@ static int set_type(const char *name, struct scenario *scenario)
 static int set_family(const char *name, const char *const *addresses, struct scenario *scenario)
 {
     scenario->domain = AF_UNSPEC;
-    for (size_t i = 0; name && i < sizeof families / sizeof *families; i++)
+    for (size_t i = 0; name != NULL && i < sizeof families / sizeof *families; i++)
         if (strcmp(families[i].name, name) == 0)
             scenario->domain = families[i].domain;
-    if (name && scenario->domain == AF_UNSPEC)
+    if (name != NULL && scenario->domain == AF_UNSPEC)
         return command_misuse("no family \"%s\"; there are inet, inet6 and unix", name);
-    for (; *addresses && scenario->domain == AF_UNSPEC; addresses++)
+    for (; *addresses != NULL && scenario->domain == AF_UNSPEC; addresses++)
         scenario->domain = endpoint_family(*addresses);
     if (scenario->domain == AF_UNSPEC)
         scenario->domain = AF_INET;
@@ -127,15 +127,15 @@ static int set_family(const char *name, const char *const *addresses, struct sce
 static int read_address(const char *text, int domain, struct sockaddr_storage *to)
 {
     const char *wrong = endpoint_read(text, domain, to);
-    return wrong ? command_misuse("\"%s\": %s", text, wrong) : 0;
+    return wrong != NULL ? command_misuse("\"%s\": %s", text, wrong) : 0;
 }
 
 static int set_accept(const struct question *question, struct scenario *scenario)
 {
     char *local = strdup(question->accept);
-    char *remote = local ? strchr(local, ',') : NULL;
+    char *remote = local != NULL ? strchr(local, ',') : NULL;
     int status;
-    if (!remote) {
+    if (remote == NULL) {
         free(local);
         return command_misuse("expected --accept LOCAL,REMOTE");
     }
@@ -151,20 +151,20 @@ static int set_accept(const struct question *question, struct scenario *scenario
 
 static int set_scenario(const struct question *question, struct scenario *scenario)
 {
-    const char *address = question->listen ? question->listen : question->connect;
-    int status = question->accept
+    const char *address = question->listen != NULL ? question->listen : question->connect;
+    int status = question->accept != NULL
                      ? set_accept(question, scenario)
                      : set_family(question->family, (const char *[]){address, NULL}, scenario);
-    scenario->history = question->accept    ? HISTORY_ACCEPT
-                        : question->listen  ? HISTORY_LISTEN
-                        : question->connect ? HISTORY_CONNECT
-                                            : HISTORY_SOCKET;
-    if (!status && address)
+    scenario->history = question->accept != NULL    ? HISTORY_ACCEPT
+                        : question->listen != NULL  ? HISTORY_LISTEN
+                        : question->connect != NULL ? HISTORY_CONNECT
+                                                    : HISTORY_SOCKET;
+    if (!status && address != NULL)
         status = read_address(address, scenario->domain,
-                              question->listen ? &scenario->local : &scenario->remote);
+                              question->listen != NULL ? &scenario->local : &scenario->remote);
     if (!status)
         status = set_type(question->protocol, scenario);
-    if (!status && question->accept &&
+    if (!status && question->accept != NULL &&
         protocol_bit_of(scenario->domain, scenario->type, scenario->protocol) & PROTOCOL_DATAGRAM)
         status = command_misuse("%s sockets are not accepted", question->protocol);
     return status;
@@ -707,7 +707,7 @@ static int explain_policy(const struct policy *policy, struct answer_for *whom, 
     struct policy_limits limits;
     uint32_t count;
     int status = 0;
-    if (limits_read(&limits, policy, whom->by, true) != 0 || !rules || !outcome) {
+    if (limits_read(&limits, policy, whom->by, true) != 0 || rules == NULL || outcome == NULL) {
         status = command_failure("%s", strerror(errno));
         goto out;
     }

@@ -77,7 +77,7 @@ static struct comparison compare_reading(const struct inspection *inspection, si
     struct comparison result = {
         .by_kernel = option_floats(row, &inspection->description.sockinfo, reading->unset)};
     bool unset;
-    result.known = reference && reference->fd >= 0 &&
+    result.known = reference != NULL && reference->fd >= 0 &&
                    read_option(KERNEL_SOCKET(reference->fd), row->level, row->optname, row,
                                &result.value, &unset);
     result.differs = result.known &&
@@ -215,7 +215,7 @@ static void print_inspected(const struct inspection *inspection, const struct op
     for (size_t i = 0; i < inspection->row_count; i++)
         if (inspection->readings[i].known)
             print_reading(inspection, i, reference);
-    if (reference && reference->elsewhere)
+    if (reference != NULL && reference->elsewhere)
         puts("    (the fresh socket is one of another network namespace: entering this one takes "
              "CAP_SYS_ADMIN)");
     if (description->tcp_info.length && description->listens)
@@ -236,10 +236,10 @@ static json_t *json_process(const struct process *process)
 static bool is_asked_for(const struct inspection *inspection, const struct open_socket *sockets,
                          size_t count)
 {
-    for (size_t i = 0; inspection->fd && i < count; i++)
+    for (size_t i = 0; inspection->fd != NULL && i < count; i++)
         if (atoi(inspection->fd) == sockets[i].fd)
             return true;
-    return !inspection->fd;
+    return inspection->fd == NULL;
 }
 
 /* getpeername(2) says nothing about a connection in SYN_SENT, a table of /proc does. */
@@ -275,12 +275,12 @@ static int inspect_sockets(struct inspection *inspection, const struct socket_ow
         if (description->sockinfo.families)
             reference = default_sockets_get(&inspection->defaults, owner, description->domain,
                                             description->type, description->protocol);
-        if (array)
+        if (array != NULL)
             json_array_append_new(array, json_inspected(inspection, sockets, count, reference));
         else if (shown == 0)
             printf("%s%s[%d]%s\n", colour(stdout, COLOUR_BOLD), process->name, process->pid,
                    colour(stdout, COLOUR_NONE));
-        if (!array)
+        if (array == NULL)
             print_inspected(inspection, sockets, count, reference);
         shown++;
     }
@@ -301,7 +301,7 @@ static int inspect_identified(struct inspection *inspection, const struct socket
     }
     error = errno;
     open_sockets_free(&open);
-    if (object && (shown > 0 || (shown == 0 && !inspection->all)))
+    if (object != NULL && (shown > 0 || (shown == 0 && !inspection->all)))
         json_array_append(inspection->processes, object);
     json_decref(object);
     return errno = error, shown;
@@ -328,7 +328,7 @@ static int inspect_process(struct inspection *inspection, pid_t pid)
     } else if (shown < 0) {
         refusal_text(&process, errno, reason, sizeof reason);
         status = command_failure("%s[%d]: %s", process.name, pid, reason);
-    } else if (shown == 0 && inspection->fd) {
+    } else if (shown == 0 && inspection->fd != NULL) {
         status = command_failure("%s[%d]: descriptor %s is no socket", process.name, pid,
                                  inspection->fd);
     } else if (shown == 0 && !inspection->all && !inspection->json) {
@@ -344,7 +344,7 @@ static int inspect_all(struct inspection *inspection)
     size_t count;
     pid_t *pids = all_processes(&count);
     int status = 0;
-    if (!pids)
+    if (pids == NULL)
         return command_failure("/proc: %s", strerror(errno));
     for (size_t i = 0; i < count; i++)
         status |= inspect_process(inspection, pids[i]);
@@ -372,7 +372,7 @@ static int inspect_with_room(struct inspection *inspection, pid_t pid)
     inspection->rows = option_table(&inspection->row_count);
     inspection->readings = calloc(inspection->row_count, sizeof *inspection->readings);
     inspection->processes = json_array();
-    status = inspection->readings && inspection->processes
+    status = inspection->readings != NULL && inspection->processes != NULL
                  ? inspect_and_print(inspection, pid)
                  : command_failure("%s", strerror(ENOMEM));
     json_decref(inspection->processes);

@@ -68,7 +68,7 @@ static json_t *json_bpf(const struct option *option)
 
 static const char *or_dash(const char *text)
 {
-    return text && *text ? text : "-";
+    return text != NULL && *text ? text : "-";
 }
 
 enum {
@@ -94,7 +94,7 @@ static void describe_option(const struct option *option, struct described *to)
 static json_t *json_bits(unsigned bits, const struct bit_name *names)
 {
     json_t *array = json_array();
-    for (; names->name; names++)
+    for (; names->name != NULL; names++)
         if (bits & names->bit)
             json_array_append_new(array, json_string(names->name));
     return array;
@@ -103,7 +103,7 @@ static json_t *json_bits(unsigned bits, const struct bit_name *names)
 static json_t *json_values(const struct option_name *names)
 {
     json_t *object = json_object();
-    for (; names && names->name; names++)
+    for (; names != NULL && names->name != NULL; names++)
         json_object_set_new(object, names->name, json_integer(names->value));
     return object;
 }
@@ -218,7 +218,7 @@ static int list_man(const struct option *table, size_t count)
             print_roff("Set ", "");
             print_roff(whens[table[i].when], ".\n");
         }
-        if (row.inherited && strcmp(row.inherited, "no") == 0)
+        if (row.inherited != NULL && strcmp(row.inherited, "no") == 0)
             print_roff("Not inherited by accepted sockets, so set on each.", "\n");
         if (*row.privilege) {
             print_roff("Needs ", "");
@@ -255,7 +255,7 @@ static void print_one(const struct option *option)
     print_beside(option->doc, (unsigned)strlen(option->name) + 2);
     printf("  %-13s", "value");
     print_beside(row.range, 15);
-    if (unit_name(option->unit))
+    if (unit_name(option->unit) != NULL)
         printf("  %-13s%s\n", "unit", unit_name(option->unit));
     printf("  %-13s%s\n", "set at", whens[option->when]);
     printf("  %-13s%s\n", "inherited", or_dash(row.inherited));
@@ -274,15 +274,16 @@ static int options_print(const char *name, bool json)
 {
     const struct option *option = option_find(name);
     const char *near;
-    if (option && json)
+    if (option != NULL && json)
         return print_json(json_option(option));
-    if (option) {
+    if (option != NULL) {
         print_one(option);
         return 0;
     }
     near = option_nearest(name);
-    return near ? command_failure("no option \"%s\"; did you mean \"%s\"?", name, near)
-                : command_failure("no option \"%s\"; `socktune options` lists them all", name);
+    return near != NULL
+               ? command_failure("no option \"%s\"; did you mean \"%s\"?", name, near)
+               : command_failure("no option \"%s\"; `socktune options` lists them all", name);
 }
 
 struct options_arguments {

@@ -23,7 +23,7 @@
 /* Puts one variable into the environment; frees `value`, which may be NULL (with errno). */
 static int set_variable(const char *name, char *value)
 {
-    int failed = !value || setenv(name, value, 1) != 0;
+    int failed = value == NULL || setenv(name, value, 1) != 0;
     if (failed)
         command_failure("cannot set %s: %s", name, strerror(errno));
     free(value);
@@ -36,7 +36,7 @@ static int read_rules(const char *rules, bool verbose, struct loaded *loaded)
     struct diagnostics diagnostics = {
         .report = verbose ? print_diagnostic : print_error, .show = print_place, .context = stderr};
     struct check_context context = current_context();
-    if (!rules) {
+    if (rules == NULL) {
         command_failure("no rules: name some with -c, set SOCKTUNE_RULES, or write "
                         "/etc/socktune.d/NAME.conf or /etc/socktune.conf");
         return EXIT_RULES;
@@ -56,7 +56,7 @@ static unsigned obstacles_of(const char *program, const char *library)
     struct launch launch = launch_of_self(library);
     struct executable executable;
     unsigned obstacles = 0;
-    if (!path)
+    if (path == NULL)
         return 0;
     if (executable_read(path, &executable) == 0)
         obstacles = executable_obstacles(&executable, &launch);
@@ -83,7 +83,8 @@ static int allow_asan(void)
     static const char option[] = "verify_asan_link_order=0";
     const char *before = getenv("ASAN_OPTIONS");
     char *value = NULL;
-    if (asprintf(&value, "%s%s%s", before ? before : "", before && *before ? ":" : "", option) < 0)
+    if (asprintf(&value, "%s%s%s", before != NULL ? before : "",
+                 before != NULL && *before ? ":" : "", option) < 0)
         value = NULL;
     return set_variable("ASAN_OPTIONS", value);
 }
@@ -92,10 +93,10 @@ static int allow_asan(void)
 static int set_preload(const char *program, const char *path, bool verbose)
 {
     char *library = library_for_ld_so(path);
-    unsigned obstacles = library ? obstacles_of(program, library) : 0;
+    unsigned obstacles = library != NULL ? obstacles_of(program, library) : 0;
     char *list = NULL;
     int status = EXIT_OWN_FAILURE;
-    if (library && obstacles & OBSTACLE_MUSL_TOKEN) {
+    if (library != NULL && obstacles & OBSTACLE_MUSL_TOKEN) {
         free(library);
         library = strdup(path);
         obstacles &= ~(unsigned)OBSTACLE_MUSL_TOKEN;
@@ -103,8 +104,8 @@ static int set_preload(const char *program, const char *path, bool verbose)
     if (!verbose)
         obstacles &= ~(unsigned)OBSTACLE_UNREADABLE; /* it may well be reached */
     warn_of_obstacles(program, obstacles & ~(unsigned)OBSTACLE_ASAN);
-    list = library ? library_appended(getenv("LD_PRELOAD"), library) : NULL;
-    if (!list && errno == EINVAL)
+    list = library != NULL ? library_appended(getenv("LD_PRELOAD"), library) : NULL;
+    if (list == NULL && errno == EINVAL)
         command_failure("ld.so cannot preload %s: the path has a space, a colon or a dollar sign",
                         path);
     else if (set_variable("LD_PRELOAD", list) == 0)
@@ -117,7 +118,7 @@ static int preload_library(const char *program, bool verbose)
 {
     char *path = library_path();
     int status;
-    if (!path) {
+    if (path == NULL) {
         command_failure("cannot find " LIBRARY_NAME " beside the socktune command or in %s",
                         library_directory);
         return EXIT_OWN_FAILURE;
@@ -140,8 +141,8 @@ struct run_arguments {
 /* A trace file is named by its absolute path, since the program may change its directory. */
 static int set_trace(const char *file)
 {
-    bool is_stderr = file && (!*file || strcmp(file, "stderr") == 0);
-    if (!file)
+    bool is_stderr = file != NULL && (!*file || strcmp(file, "stderr") == 0);
+    if (file == NULL)
         return 0;
     return set_variable("SOCKTUNE_TRACE", is_stderr ? strdup("stderr") : absolute_path(file))
                ? EXIT_OWN_FAILURE
@@ -177,9 +178,9 @@ static int prepare_supervision(const struct run_arguments *request, const struct
     const char *disable = getenv("SOCKTUNE_DISABLE"), *trace = getenv("SOCKTUNE_TRACE");
     struct supervision supervision = {
         .policy = &loaded->policy, .refuse_uring = request->no_io_uring, .argv = argv};
-    if (disable && *disable && strcmp(disable, "0") != 0)
+    if (disable != NULL && *disable && strcmp(disable, "0") != 0)
         return 0;
-    if (trace && *trace && set_trace(trace) != 0)
+    if (trace != NULL && *trace && set_trace(trace) != 0)
         return EXIT_OWN_FAILURE;
     supervision.trace = getenv("SOCKTUNE_TRACE");
     return supervise_self(&supervision) ? EXIT_OWN_FAILURE : 0;

@@ -42,7 +42,7 @@ static void top_choose_column(struct top *top, size_t index)
         return;
     top->selected = index < top->list.count ? index : top->list.count - 1;
     id = strdup(top->list.items[top->selected].texts[TEXT_ID]);
-    if (!id)
+    if (id == NULL)
         return;
     free(top->chosen);
     top->chosen = id;
@@ -53,13 +53,13 @@ static void top_choose_column(struct top *top, size_t index)
  * at in the pane stays there when it is gone; else its neighbour is chosen. */
 static void choose_again(struct top *top)
 {
-    for (size_t i = 0; top->chosen && i < top->list.count; i++)
+    for (size_t i = 0; top->chosen != NULL && i < top->list.count; i++)
         if (strcmp(top->list.items[i].texts[TEXT_ID], top->chosen) == 0) {
             top->selected = i;
             top->gone = false;
             return;
         }
-    if (top->chosen && top->detailed)
+    if (top->chosen != NULL && top->detailed)
         top->gone = true;
     else
         top_choose_column(top, top->selected);
@@ -316,7 +316,7 @@ static bool top_navigate(struct top *top, int key)
 
 static void open_pane(struct top *top, bool open)
 {
-    top->detailed = open && top->chosen;
+    top->detailed = open && top->chosen != NULL;
     top->scrolled = 0;
     if (!open && top->gone)
         top_choose_column(top, top->selected);
@@ -429,7 +429,7 @@ static bool prepare_terminal(struct top *top)
     sigaction(SIGTERM, &action, NULL);
     sigaction(SIGHUP, &action, NULL);
     screen = newterm(NULL, stdout, stdin);
-    if (!screen)
+    if (screen == NULL)
         return false;
     set_term(screen);
     cbreak();
@@ -448,7 +448,7 @@ static int top_run(struct top *top, double interval)
         return command_failure("%s", top->error);
     if (!prepare_terminal(top))
         return command_failure("nothing is known of terminals of the type \"%s\" (TERM)",
-                               terminal ? terminal : "");
+                               terminal != NULL ? terminal : "");
     top_watch(top, interval);
     endwin();
     return 0;
@@ -466,9 +466,9 @@ static bool read_interval(const char *text, double *interval)
 static bool take_choices(struct top *top, const char *const choices[CHOICE_COUNT])
 {
     for (unsigned i = 0; i < CHOICE_COUNT; i++) {
-        if (choices[i] && strlen(choices[i]) >= TOP_TYPED_SIZE)
+        if (choices[i] != NULL && strlen(choices[i]) >= TOP_TYPED_SIZE)
             return false;
-        snprintf(top->choices[i], TOP_TYPED_SIZE, "%s", choices[i] ? choices[i] : "");
+        snprintf(top->choices[i], TOP_TYPED_SIZE, "%s", choices[i] != NULL ? choices[i] : "");
     }
     return true;
 }

@@ -60,9 +60,9 @@ static void report_attached(struct doctor_report *report, const struct process *
 static void report_loaded(struct doctor_report *report, const struct process *process)
 {
     const char *preload = process_getenv(process, "LD_PRELOAD");
-    if (!process->exe || process->library_loaded || process->unknown & UNKNOWN_MAPS)
+    if (process->exe == NULL || process->library_loaded || process->unknown & UNKNOWN_MAPS)
         return;
-    if (preload && strstr(preload, LIBRARY_NAME))
+    if (preload != NULL && strstr(preload, LIBRARY_NAME) != NULL)
         doctor_find(
             report, FINDING_WARNING, "preload-ignored",
             "See that the path exists where the program runs, and is readable for its user. The "
@@ -90,9 +90,9 @@ static void report_loaded(struct doctor_report *report, const struct process *pr
 static void report_mounts(struct doctor_report *report, const struct process *process,
                           const struct executable *executable, const char *library)
 {
-    if (!process->other_mounts || process->library_loaded || !executable->loader || !library ||
-        strchr(library, '$') || !process_sees(process, executable->loader) ||
-        process_sees(process, library))
+    if (!process->other_mounts || process->library_loaded || executable->loader == NULL ||
+        library == NULL || strchr(library, '$') != NULL ||
+        !process_sees(process, executable->loader) || process_sees(process, library))
         return;
     doctor_find(
         report, FINDING_OBSTACLE, "library-not-visible",
@@ -149,7 +149,7 @@ static void report_confinement(struct doctor_report *report, const struct proces
 static void report_environment(struct doctor_report *report, const struct process *process)
 {
     const char *disable = process_getenv(process, "SOCKTUNE_DISABLE");
-    if (disable && *disable && strcmp(disable, "0") != 0)
+    if (disable != NULL && *disable && strcmp(disable, "0") != 0)
         doctor_find(report, FINDING_WARNING, "disabled", "Start it again without SOCKTUNE_DISABLE.",
                     "SOCKTUNE_DISABLE=%s was in its environment when it started: the library does "
                     "nothing there",
@@ -207,7 +207,7 @@ static void examine_running(struct doctor_report *report, const struct process *
 static const char *rules_of(const struct process *process, const char *named)
 {
     const char *own = process_getenv(process, "SOCKTUNE_RULES");
-    return named ? named : own && *own ? own : default_rules();
+    return named != NULL ? named : own != NULL && *own ? own : default_rules();
 }
 
 static void report_process(struct doctor_report *report, const struct process *process,
@@ -216,9 +216,9 @@ static void report_process(struct doctor_report *report, const struct process *p
     const struct identity identity = process_identity(process);
     char *library = doctor_find_library(report);
     json_object_set_new(report->root, "program",
-                        json_text(process->exe ? process->exe : process->name));
+                        json_text(process->exe != NULL ? process->exe : process->name));
     json_object_set_new(report->root, "process", describe_process(process));
-    if (process->exe)
+    if (process->exe != NULL)
         examine_running(report, process, library);
     else if (!(process->unknown & UNKNOWN_EXE))
         doctor_find(

@@ -94,7 +94,7 @@ void doctor_report_executable(struct doctor_report *report, const struct executa
             "it is Apache. If it loads PHP as a module (mod_php), the sockets of PHP's extensions "
             "pass the library by, as those of the php command do; only `socktune run --supervise` "
             "and `socktune apply` reach them. PHP of its own (php-fpm) is a program of its own");
-    if (executable_needs(executable, "liburing.so"))
+    if (executable_needs(executable, "liburing.so") != NULL)
         doctor_find(
             report, FINDING_WARNING, "io-uring",
             "Most programs have a setting that switches io_uring off, or do without it under "
@@ -110,9 +110,9 @@ void doctor_report_executable(struct doctor_report *report, const struct executa
 char *doctor_find_library(struct doctor_report *report)
 {
     char *path = library_path();
-    char *named = path ? library_for_ld_so(path) : NULL;
+    char *named = path != NULL ? library_for_ld_so(path) : NULL;
     free(path);
-    if (!named)
+    if (named == NULL)
         doctor_find(report, FINDING_OBSTACLE, "library-missing",
                     "Install it with `make install`, or build it with `make`.",
                     LIBRARY_NAME " is neither beside this command nor in %s", library_directory);
@@ -156,7 +156,8 @@ static int cannot_execute(const struct executable *executable)
     else if (!itself && executable->path != NULL)
         command_failure("%s: runs %s: %s", executable->path, executable->file, strerror(error));
     else
-        command_failure("%s: %s", executable->path ? executable->path : "", strerror(error));
+        command_failure("%s: %s", executable->path != NULL ? executable->path : "",
+                        strerror(error));
     return error == ENOENT ? EXIT_NOT_FOUND : EXIT_CANNOT_RUN;
 }
 
@@ -193,7 +194,7 @@ static void examine_executable(struct doctor_report *report, const struct execut
 
     doctor_report_executable(report, executable, obstacles);
     report_script(report, executable);
-    doctor_report_rules(report, rules ? rules : default_rules(), &identity);
+    doctor_report_rules(report, rules != NULL ? rules : default_rules(), &identity);
     free(file);
     free(cgroup);
     free(argv);
@@ -206,7 +207,7 @@ int doctor_examine_program(struct doctor_report *report, char *const *command, c
     char *path = executable_find(name);
     char *library;
     int status = 0;
-    if (!path) {
+    if (path == NULL) {
         command_failure("%s: %s", name, errno == ENOENT ? "no such program" : strerror(errno));
         return errno == ENOENT ? EXIT_NOT_FOUND : EXIT_CANNOT_RUN;
     }

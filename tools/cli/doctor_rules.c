@@ -65,7 +65,7 @@ static json_t *describe_active(const struct policy *policy, const struct identit
                                enum front_end by)
 {
     uint32_t *active = calloc(policy->rule_count + 1u, sizeof *active);
-    uint32_t count = active ? active_rules(policy, identity, active) : 0;
+    uint32_t count = active != NULL ? active_rules(policy, identity, active) : 0;
     json_t *rules = json_array();
     struct all_limits limits;
     read_all_limits(&limits, policy, by);
@@ -85,7 +85,7 @@ void doctor_report_rules(struct doctor_report *report, const char *path,
         .report = print_error, .show = print_place, .context = stderr};
     struct loaded loaded;
     json_t *active;
-    if (!path) {
+    if (path == NULL) {
         doctor_find(
             report, FINDING_NOTE, "no-rules",
             "Write /etc/socktune.d/NAME.conf, or name a rule file by -c; socktune.conf(5) tells "

@@ -46,7 +46,7 @@ static void print_finding(const json_t *finding)
             mark = colours[i];
     printf("  %s%-8s%s  ", colour(stdout, mark), kind, colour(stdout, COLOUR_NONE));
     print_wrapped(json_text_at(finding, "text"), 12);
-    if (advice) {
+    if (advice != NULL) {
         printf("%*s", 12, "-> ");
         print_wrapped(advice, 12);
     }
@@ -118,10 +118,10 @@ static void print_executable(const json_t *executable)
 {
     const char *path = json_text_at(executable, "path"), *file = json_text_at(executable, "file");
     const char *machine = json_text_at(executable, "machine");
-    if (!file)
+    if (file == NULL)
         return;
     printf("  %s", file);
-    if (machine)
+    if (machine != NULL)
         printf(" (%s, %s%s)", machine,
                strcmp(json_text_at(executable, "libc"), "none") == 0
                    ? "static"
@@ -139,7 +139,7 @@ const char *doctor_verdict(const struct doctor_report *report)
         return "preloading cannot reach it";
     if (report->unsure)
         return "cannot tell whether preloading reaches it";
-    if (!process)
+    if (process == NULL)
         return "preloading reaches it";
     return json_is_true(json_object_get(process, "loaded"))
                ? LIBRARY_NAME " is loaded in it"
@@ -151,12 +151,12 @@ void doctor_print_text(const struct doctor_report *report)
     const json_t *root = report->root;
     const json_t *pid = json_object_get(json_object_get(root, "process"), "pid");
     const char *program = json_text_at(root, "program");
-    const char *slash = pid ? strrchr(program, '/') : NULL;
+    const char *slash = pid != NULL ? strrchr(program, '/') : NULL;
     enum colour mark = report->obstructed ? COLOUR_RED
                        : report->unsure   ? COLOUR_YELLOW
                                           : COLOUR_GREEN;
-    printf("%s%s", colour(stdout, mark), slash ? slash + 1 : program);
-    if (pid)
+    printf("%s%s", colour(stdout, mark), slash != NULL ? slash + 1 : program);
+    if (pid != NULL)
         printf(" (%d)", (int)json_integer_value(pid));
     printf(": %s%s\n", doctor_verdict(report), colour(stdout, COLOUR_NONE));
     print_executable(json_object_get(root, "executable"));

@@ -27,7 +27,7 @@ char *library_path(void)
     if (length > 0) {
         self[length] = '\0';
         slash = strrchr(self, '/');
-        if (slash) {
+        if (slash != NULL) {
             strcpy(slash + 1, LIBRARY_NAME);
             if (access(self, R_OK) == 0)
                 return strdup(self);
@@ -92,20 +92,20 @@ static bool is_writable_path(const char *library)
 {
     const char *token = strstr(library, LIB_TOKEN INSTALLED);
     const char *dollar = strchr(library, '$');
-    return !strpbrk(library, ": ") && (!dollar || dollar == token);
+    return strpbrk(library, ": ") == NULL && (dollar == NULL || dollar == token);
 }
 
 char *library_appended(const char *before, const char *library)
 {
     char *result;
-    if (before && is_named(before))
+    if (before != NULL && is_named(before))
         return strdup(before);
     if (!is_writable_path(library)) {
         errno = EINVAL;
         return NULL;
     }
-    if (asprintf(&result, "%s%s%s", before ? before : "", before && *before ? ":" : "", library) <
-        0)
+    if (asprintf(&result, "%s%s%s", before != NULL ? before : "",
+                 before != NULL && *before ? ":" : "", library) < 0)
         return NULL;
     return result;
 }

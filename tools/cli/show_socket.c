@@ -17,10 +17,10 @@ void print_socket(const struct socket_description *description)
     const char *towards = "to";
     endpoint_format(&description->local, description->local_length, local);
     endpoint_format(&description->remote, description->remote_length, remote);
-    if (role && strcmp(role, "accept") == 0)
+    if (role != NULL && strcmp(role, "accept") == 0)
         towards = "from";
     fputs(description_protocol(description, protocol), stdout);
-    if (description_state(description))
+    if (description_state(description) != NULL)
         printf(" %s", description_state(description));
     if (*local)
         printf(" %s", local);

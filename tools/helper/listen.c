@@ -109,13 +109,13 @@ static int listen_on(const struct addrinfo *found)
 static int split(const char *text, char host[256], const char **port)
 {
     const char *colon = strrchr(text, ':');
-    size_t length = colon ? (size_t)(colon - text) : 0;
-    if (!colon || !colon[1] || length >= 256)
+    size_t length = colon != NULL ? (size_t)(colon - text) : 0;
+    if (colon == NULL || !colon[1] || length >= 256)
         return -1;
     if (length >= 2 && text[0] == '[' && text[length - 1] == ']') {
         text++;
         length -= 2;
-    } else if (memchr(text, ':', length)) {
+    } else if (memchr(text, ':', length) != NULL) {
         return -1;
     }
     memcpy(host, text, length);
@@ -148,7 +148,7 @@ static int make_tcp(const char *text)
 static int passed_count(void)
 {
     const char *pid = getenv("LISTEN_PID"), *count = getenv("LISTEN_FDS");
-    if (!pid || !count || strtol(pid, NULL, 10) != (long)getpid())
+    if (pid == NULL || count == NULL || strtol(pid, NULL, 10) != (long)getpid())
         return 0;
     return (int)strtol(count, NULL, 10);
 }
@@ -175,7 +175,7 @@ static void take_passed(struct listeners *listeners)
     int end = FIRST_PASSED + passed_count();
     for (int fd = FIRST_PASSED; fd < end; fd++) {
         int *place = place_of(listeners, fd);
-        if (!place || *place >= 0 || fcntl(fd, F_SETFD, FD_CLOEXEC) != 0 ||
+        if (place == NULL || *place >= 0 || fcntl(fd, F_SETFD, FD_CLOEXEC) != 0 ||
             fcntl(fd, F_SETFL, O_NONBLOCK) != 0) {
             helper_log(LOG_WARNING, "descriptor %d that was passed is of no use here", fd);
             (void)close(fd);
@@ -192,7 +192,7 @@ void service_notify(const char *state)
 {
     const char *path = getenv("NOTIFY_SOCKET");
     struct sockaddr_un address = {.sun_family = AF_UNIX};
-    size_t length = path ? strlen(path) : 0;
+    size_t length = path != NULL ? strlen(path) : 0;
     int fd;
     if (length < 2 || length >= sizeof address.sun_path || (path[0] != '/' && path[0] != '@'))
         return;
@@ -277,9 +277,9 @@ static bool make_missing(struct listeners *listeners, const struct helper_config
     }
     if (listeners->registration < 0 || listeners->query < 0)
         return false;
-    if (listeners->metrics < 0 && config->metrics && config->metrics[0])
+    if (listeners->metrics < 0 && config->metrics != NULL && config->metrics[0])
         listeners->metrics = make_tcp(config->metrics);
-    return listeners->metrics >= 0 || !config->metrics || !config->metrics[0];
+    return listeners->metrics >= 0 || config->metrics == NULL || !config->metrics[0];
 }
 
 static void close_all(const struct listeners *listeners)

@@ -92,7 +92,7 @@ static int watch_signals(struct daemon *daemon)
         return -1;
     daemon->signals =
         loop_watch(daemon->helper.loop, daemon->signal_fd, EPOLLIN, take_signal, daemon);
-    return daemon->signals ? 0 : -1;
+    return daemon->signals != NULL ? 0 : -1;
 }
 
 /* --- the background ------------------------------------------------------------------------- */
@@ -252,7 +252,7 @@ static void stop_parts(struct daemon *daemon)
     poller_free(helper->poller);
     connections_free(helper->connections);
     trials_free(helper->trials);
-    if (daemon->signals)
+    if (daemon->signals != NULL)
         loop_remove(helper->loop, daemon->signals);
     if (daemon->signal_fd >= 0)
         (void)close(daemon->signal_fd);

@@ -14,7 +14,8 @@ static bool colours_wanted(FILE *to)
 {
     const char *no_color = getenv("NO_COLOR");
     const char *term = getenv("TERM");
-    return isatty(fileno(to)) && !(no_color && *no_color) && !(term && strcmp(term, "dumb") == 0);
+    return isatty(fileno(to)) && !(no_color != NULL && *no_color) &&
+           !(term != NULL && strcmp(term, "dumb") == 0);
 }
 
 const char *colour(FILE *to, enum colour which)

@@ -36,7 +36,7 @@ static const char *split_host_port(const char *text, char *host, size_t size, in
     size_t length;
     char *end;
     unsigned long number;
-    if (!colon || !isdigit((unsigned char)colon[1]))
+    if (colon == NULL || !isdigit((unsigned char)colon[1]))
         return "expected ADDRESS:PORT, [ADDRESS]:PORT or :PORT";
     number = strtoul(colon + 1, &end, 10);
     if (*end || number > 65535)
@@ -47,7 +47,7 @@ static const char *split_host_port(const char *text, char *host, size_t size, in
             return "expected [ADDRESS]:PORT";
         text++;
         length -= 2;
-    } else if (memchr(text, ':', length)) {
+    } else if (memchr(text, ':', length) != NULL) {
         return "write an IPv6 address in brackets: [ADDRESS]:PORT";
     }
     if (length >= size)
@@ -102,7 +102,7 @@ const char *endpoint_read(const char *text, int domain, struct sockaddr_storage 
         return endpoint_family(text) == AF_UNIX ? read_unix(text, (struct sockaddr_un *)to)
                                                 : "a unix socket's address begins with / or @";
     wrong = split_host_port(text, host, sizeof host, &port);
-    if (wrong)
+    if (wrong != NULL)
         return wrong;
     if (domain == AF_INET) {
         ((struct sockaddr_in *)to)->sin_port = port;

@@ -21,7 +21,7 @@ void bytes_hexadecimal(const void *bytes, size_t length, char *text, size_t size
 void bytes_format(const struct option *option, const void *bytes, size_t length, char *text,
                   size_t size)
 {
-    if (option) {
+    if (option != NULL) {
         value_format(option, bytes, length, text, size);
         return;
     }
@@ -33,7 +33,7 @@ json_t *bytes_json(const struct option *option, const void *bytes, size_t length
 {
     char text[2 * POLICY_VALUE_MAX + 3];
     int64_t number;
-    if (option && value_number(option, bytes, length, &number))
+    if (option != NULL && value_number(option, bytes, length, &number))
         return json_integer(number);
     bytes_format(option, bytes, length, text, sizeof text);
     return json_text(text);
@@ -56,7 +56,7 @@ void action_format(const struct policy *policy, const struct policy_action *acti
                    size_t size)
 {
     const struct option *option = printable_option(policy, action);
-    if (option)
+    if (option != NULL)
         value_format(option, policy->data + action->value, action->length, text, size);
     else
         snprintf(text, size, "%s", policy_string(policy, action->text));
@@ -65,8 +65,8 @@ void action_format(const struct policy *policy, const struct policy_action *acti
 json_t *action_json_value(const struct policy *policy, const struct policy_action *action)
 {
     const struct option *option = printable_option(policy, action);
-    return option ? bytes_json(option, policy->data + action->value, action->length)
-                  : json_text(policy_string(policy, action->text));
+    return option != NULL ? bytes_json(option, policy->data + action->value, action->length)
+                          : json_text(policy_string(policy, action->text));
 }
 
 char *action_where(const struct policy *policy, uint32_t index)

@@ -29,7 +29,7 @@ const struct bit_name protocol_names[] = {{PROTOCOL_TCP, "tcp"},
 
 const char *name_of_bits(unsigned bits, const struct bit_name *names)
 {
-    while (names->name && !(bits & names->bit))
+    while (names->name != NULL && !(bits & names->bit))
         names++;
     return names->name;
 }

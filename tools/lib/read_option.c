@@ -43,13 +43,14 @@ bool read_option(const struct socket_handle *socket, int level, int optname,
     int lock;
     *unset = false;
     value->length = 0;
-    if (row && !row->readable && !buffer)
+    if (row != NULL && !row->readable && buffer == NULL)
         return false;
-    if (socket->ops->get(socket, level, buffer ? buffer->reads : optname, value->bytes, &length) !=
-        0)
+    if (socket->ops->get(socket, level, buffer != NULL ? buffer->reads : optname, value->bytes,
+                         &length) != 0)
         return false;
     value->length = length;
-    if (buffer && socket->ops->get(socket, SOL_SOCKET, SO_BUF_LOCK, &lock, &lock_length) == 0)
+    if (buffer != NULL &&
+        socket->ops->get(socket, SOL_SOCKET, SO_BUF_LOCK, &lock, &lock_length) == 0)
         *unset = !(lock & buffer->lock);
     return true;
 }
@@ -76,5 +77,5 @@ int restore_option(int fd, int level, int optname, const struct value *value, bo
 int option_reads(int level, int optname)
 {
     const struct buffer *buffer = buffer_of(level, optname);
-    return buffer ? buffer->reads : optname;
+    return buffer != NULL ? buffer->reads : optname;
 }

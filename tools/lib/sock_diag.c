@@ -81,7 +81,7 @@ struct sock_diag *sock_diag_open(int fd, sock_diag_take *take, void *context)
 {
     struct sock_diag *diag = calloc(1, sizeof *diag);
     int size = RECEIVE_BUFFER;
-    if (!diag || join_groups(fd) != 0) {
+    if (diag == NULL || join_groups(fd) != 0) {
         int error = errno;
         free(diag);
         (void)close(fd);
@@ -99,7 +99,7 @@ struct sock_diag *sock_diag_open(int fd, sock_diag_take *take, void *context)
 
 void sock_diag_close(struct sock_diag *diag)
 {
-    if (!diag)
+    if (diag == NULL)
         return;
     (void)close(diag->fd);
     free(diag);

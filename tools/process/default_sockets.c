@@ -83,13 +83,13 @@ static void default_socket_open(const struct socket_owner *owner, struct default
 static int default_socket_make(const struct policy *policy, const struct socket_owner *owner,
                                struct default_socket *one)
 {
-    if (policy) {
+    if (policy != NULL) {
         one->defaults = calloc(policy->option_count + 1u, sizeof *one->defaults);
-        if (!one->defaults)
+        if (one->defaults == NULL)
             return -1;
     }
     default_socket_open(owner, one);
-    if (policy && one->fd >= 0)
+    if (policy != NULL && one->fd >= 0)
         defaults_note(KERNEL_SOCKET(one->fd), policy, one->defaults);
     return 0;
 }
@@ -101,11 +101,11 @@ const struct default_socket *default_sockets_get(struct default_sockets *sockets
     const struct default_socket *known =
         default_sockets_find(sockets, owner->network, domain, type, protocol);
     struct default_socket *larger;
-    if (known)
+    if (known != NULL)
         return known;
     if (sockets->count == sockets->room) {
         larger = reallocarray(sockets->items, 2 * sockets->room + 8, sizeof *larger);
-        if (!larger)
+        if (larger == NULL)
             return NULL;
         sockets->items = larger;
         sockets->room = 2 * sockets->room + 8;

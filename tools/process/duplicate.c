@@ -71,7 +71,7 @@ bool is_gone(int error)
 static const char *user_name(uid_t uid, char text[64])
 {
     const struct passwd *user = getpwuid(uid);
-    if (user)
+    if (user != NULL)
         snprintf(text, 64, "%s", user->pw_name);
     else
         snprintf(text, 64, "user %u", (unsigned)uid);
@@ -92,7 +92,7 @@ static int ptrace_scope(void)
 {
     FILE *file = fopen("/proc/sys/kernel/yama/ptrace_scope", "re");
     int scope = 0;
-    if (file) {
+    if (file != NULL) {
         if (fscanf(file, "%d", &scope) != 1)
             scope = 0;
         fclose(file);
@@ -115,7 +115,7 @@ void refusal_reason(const struct refusal *refusal, char *text, size_t size)
         snprintf(text, size,
                  "this root may not look into it: that takes CAP_SYS_PTRACE in its "
                  "user namespace, and no seccomp filter or security module against it");
-    else if (refusal->user)
+    else if (refusal->user != NULL)
         snprintf(text, size, "it is run by %s: be that user, or root (CAP_SYS_PTRACE)",
                  refusal->user);
     else if (!refusal->dumpable)

@@ -102,7 +102,7 @@ static const GElf_Phdr *find_segment(Elf *elf, uint32_t type, GElf_Phdr *header)
     if (elf_getphdrnum(elf, &count) != 0)
         return NULL;
     for (size_t i = 0; i < count; i++)
-        if (gelf_getphdr(elf, (int)i, header) && header->p_type == type)
+        if (gelf_getphdr(elf, (int)i, header) != NULL && header->p_type == type)
             return header;
     return NULL;
 }
@@ -115,8 +115,8 @@ static int64_t file_offset(Elf *elf, uint64_t address)
         return -1;
     for (size_t i = 0; i < count; i++) {
         GElf_Phdr load;
-        if (gelf_getphdr(elf, (int)i, &load) && load.p_type == PT_LOAD && address >= load.p_vaddr &&
-            address - load.p_vaddr < load.p_filesz)
+        if (gelf_getphdr(elf, (int)i, &load) != NULL && load.p_type == PT_LOAD &&
+            address >= load.p_vaddr && address - load.p_vaddr < load.p_filesz)
             return (int64_t)(load.p_offset + (address - load.p_vaddr));
     }
     return -1;
@@ -126,15 +126,15 @@ static int read_loader(Elf *elf, struct executable *executable)
 {
     GElf_Phdr header;
     Elf_Data *text;
-    if (!find_segment(elf, PT_INTERP, &header))
+    if (find_segment(elf, PT_INTERP, &header) == NULL)
         return 0;
     if (header.p_filesz == 0 || header.p_filesz > PATH_MAX)
         return errno = ENOEXEC, -1;
     text = elf_getdata_rawchunk(elf, (int64_t)header.p_offset, header.p_filesz, ELF_T_BYTE);
-    if (!text || !text->d_buf)
+    if (text == NULL || text->d_buf == NULL)
         return errno = ENOEXEC, -1;
     executable->loader = strndup(text->d_buf, text->d_size);
-    return executable->loader ? 0 : -1;
+    return executable->loader != NULL ? 0 : -1;
 }
 
 /* Keep the strings at the DT_NEEDED entries of `entries`. */
@@ -143,18 +143,18 @@ static int keep_needed(const Elf_Data *entries, size_t count, const Elf_Data *st
 {
     size_t kept = 0;
     executable->needed = calloc(count + 1, sizeof *executable->needed);
-    if (!executable->needed)
+    if (executable->needed == NULL)
         return -1;
     for (size_t i = 0; i < count; i++) {
         GElf_Dyn entry;
         const char *text = strings->d_buf;
-        if (!gelf_getdyn((Elf_Data *)entries, (int)i, &entry) || entry.d_tag == DT_NULL)
+        if (gelf_getdyn((Elf_Data *)entries, (int)i, &entry) == NULL || entry.d_tag == DT_NULL)
             break;
         if (entry.d_tag != DT_NEEDED || entry.d_un.d_val >= strings->d_size)
             continue;
         executable->needed[kept] =
             strndup(text + entry.d_un.d_val, strings->d_size - entry.d_un.d_val);
-        if (!executable->needed[kept++])
+        if (executable->needed[kept++] == NULL)
             return -1;
     }
     return 0;
@@ -181,15 +181,15 @@ static int read_dynamic(Elf *elf, struct executable *executable)
     uint64_t address = 0, size = 0;
     size_t count;
     int64_t offset;
-    if (!find_segment(elf, PT_DYNAMIC, &header))
+    if (find_segment(elf, PT_DYNAMIC, &header) == NULL)
         return 0;
     entries = elf_getdata_rawchunk(elf, (int64_t)header.p_offset, header.p_filesz, ELF_T_DYN);
-    if (!entries)
+    if (entries == NULL)
         return errno = ENOEXEC, -1;
     count = entries->d_size / gelf_fsize(elf, ELF_T_DYN, 1, EV_CURRENT);
     for (size_t i = 0; i < count; i++) {
         GElf_Dyn entry;
-        if (!gelf_getdyn(entries, (int)i, &entry) || entry.d_tag == DT_NULL)
+        if (gelf_getdyn(entries, (int)i, &entry) == NULL || entry.d_tag == DT_NULL)
             break;
         if (entry.d_tag == DT_STRTAB)
             address = entry.d_un.d_ptr;
@@ -200,7 +200,7 @@ static int read_dynamic(Elf *elf, struct executable *executable)
     if (size == 0 || size > STRING_MAX || offset < 0)
         return 0; /* a loader would refuse it; nothing is needed that can be named */
     strings = elf_getdata_rawchunk(elf, offset, size, ELF_T_BYTE);
-    if (!strings)
+    if (strings == NULL)
         return errno = ENOEXEC, -1;
     executable->php = is_php(strings);
     executable->apache = HAS_NAME(strings, "ap_add_loaded_module");
@@ -218,11 +218,12 @@ static bool has_go_note(Elf *elf)
         GElf_Nhdr note;
         Elf_Data *data;
         size_t name, description;
-        if (!gelf_getphdr(elf, (int)i, &header) || header.p_type != PT_NOTE)
+        if (gelf_getphdr(elf, (int)i, &header) == NULL || header.p_type != PT_NOTE)
             continue;
         data = elf_getdata_rawchunk(elf, (int64_t)header.p_offset, header.p_filesz,
                                     header.p_align == 8 ? ELF_T_NHDR8 : ELF_T_NHDR);
-        for (size_t at = 0; data && (at = gelf_getnote(data, at, &note, &name, &description)) > 0;)
+        for (size_t at = 0;
+             data != NULL && (at = gelf_getnote(data, at, &note, &name, &description)) > 0;)
             if (note.n_namesz >= 3 && memcmp((const char *)data->d_buf + name, "Go", 3) == 0)
                 return true;
     }
@@ -237,10 +238,11 @@ static bool has_go_section(Elf *elf)
     size_t names;
     if (elf_getshdrstrndx(elf, &names) != 0)
         return false;
-    while ((section = elf_nextscn(elf, section))) {
+    while ((section = elf_nextscn(elf, section)) != NULL) {
         GElf_Shdr header;
         const char *name;
-        if (gelf_getshdr(section, &header) && (name = elf_strptr(elf, names, header.sh_name)) &&
+        if (gelf_getshdr(section, &header) != NULL &&
+            (name = elf_strptr(elf, names, header.sh_name)) != NULL &&
             strcmp(name, ".go.buildinfo") == 0)
             return true;
     }
@@ -250,7 +252,7 @@ static bool has_go_section(Elf *elf)
 static int read_header(Elf *elf, struct elf_abi *abi, uint16_t *type)
 {
     GElf_Ehdr header;
-    if (elf_kind(elf) != ELF_K_ELF || !gelf_getehdr(elf, &header) ||
+    if (elf_kind(elf) != ELF_K_ELF || gelf_getehdr(elf, &header) == NULL ||
         (header.e_type != ET_EXEC && header.e_type != ET_DYN))
         return errno = ENOEXEC, -1;
     *abi = (struct elf_abi){.word_size = header.e_ident[EI_CLASS],
@@ -287,14 +289,14 @@ int elf_file_read(int fd, struct executable *executable)
     int result = -1;
     elf_version(EV_CURRENT);
     elf = elf_begin(fd, ELF_C_READ_MMAP, NULL);
-    if (!elf || read_header(elf, &executable->abi, &type) != 0 || !has_all_segments(elf)) {
+    if (elf == NULL || read_header(elf, &executable->abi, &type) != 0 || !has_all_segments(elf)) {
         errno = ENOEXEC;
         goto out;
     }
     if (read_loader(elf, executable) != 0 || read_dynamic(elf, executable) != 0)
         goto out;
     executable->go = has_go_note(elf) || has_go_section(elf);
-    if (executable->loader)
+    if (executable->loader != NULL)
         executable->loader_kind = loader_kind_of(executable->loader);
     else
         executable->loader_kind = type == ET_DYN ? own_kind(executable->file) : LOADER_NONE;
@@ -313,7 +315,7 @@ bool elf_file_fits(const char *path, struct elf_abi abi)
     bool fits;
     elf_version(EV_CURRENT);
     elf = fd < 0 ? NULL : elf_begin(fd, ELF_C_READ_MMAP, NULL);
-    fits = elf && read_header(elf, &own, &type) == 0 && own.word_size == abi.word_size &&
+    fits = elf != NULL && read_header(elf, &own, &type) == 0 && own.word_size == abi.word_size &&
            own.encoding == abi.encoding && own.machine == abi.machine;
 
     elf_end(elf);

@@ -51,11 +51,11 @@ static size_t env_words(char *arguments, const char *words[SCRIPT_WORDS])
         arguments += 2;
     else if (begins_with(arguments, "--split-string="))
         arguments += strlen("--split-string=");
-    for (word = strtok_r(arguments, " \t", &rest); word && count < SCRIPT_WORDS;
+    for (word = strtok_r(arguments, " \t", &rest); word != NULL && count < SCRIPT_WORDS;
          word = strtok_r(NULL, " \t", &rest)) {
         if (count == 0 && (strcmp(word, "-u") == 0 || strcmp(word, "-C") == 0))
             (void)strtok_r(NULL, " \t", &rest); /* the option's own argument */
-        else if (count != 0 || (word[0] != '-' && !strchr(word, '=')))
+        else if (count != 0 || (word[0] != '-' && strchr(word, '=') == NULL))
             words[count++] = word;
     }
     return count;
@@ -73,13 +73,13 @@ static size_t script_words(char *line, const char *words[SCRIPT_WORDS], bool *se
     if (!begins_with(line, "#!"))
         return 1;
     line[strcspn(line, "\n")] = '\0';
-    for (size_t end = strlen(line); end > 0 && strchr(" \t", line[end - 1]); end--)
+    for (size_t end = strlen(line); end > 0 && strchr(" \t", line[end - 1]) != NULL; end--)
         line[end - 1] = '\0';
     words[0] = strtok_r(line + 2, " \t", &rest);
-    if (!words[0])
+    if (words[0] == NULL)
         return 0;
-    arguments = rest ? rest + strspn(rest, " \t") : NULL;
-    if (!arguments || !*arguments)
+    arguments = rest != NULL ? rest + strspn(rest, " \t") : NULL;
+    if (arguments == NULL || !*arguments)
         return 1;
     if (strcmp(text_basename(words[0]), "env") == 0 && (count = env_words(arguments, words)) != 0) {
         *searched = true;
@@ -91,7 +91,7 @@ static size_t script_words(char *line, const char *words[SCRIPT_WORDS], bool *se
 
 static void free_words(char **words)
 {
-    for (char **word = words; word && *word; word++)
+    for (char **word = words; word != NULL && *word != NULL; word++)
         free(*word);
     free((void *)words);
 }
@@ -103,10 +103,10 @@ static int put_before(struct executable *executable, const char *const *words, s
 {
     size_t old = 0, used = 0;
     char **command;
-    while (executable->command[old])
+    while (executable->command[old] != NULL)
         old++;
     command = calloc(count + old + 1, sizeof *command);
-    if (!command)
+    if (command == NULL)
         return -1;
     for (size_t i = 0; i < count; i++)
         command[used++] = strdup(words[i]);
@@ -125,9 +125,9 @@ char *executable_find(const char *name)
 {
     const char *path = getenv("PATH");
     int error = ENOENT;
-    if (strchr(name, '/'))
+    if (strchr(name, '/') != NULL)
         return strdup(name);
-    if (!path)
+    if (path == NULL)
         path = "/bin:/usr/bin"; /* what execvp(3) takes then */
     for (const char *end; *name; path = end + 1) {
         char candidate[PATH_MAX];
@@ -181,7 +181,7 @@ static int follow_script(const char *path, char *start, struct executable *execu
     if (count == 0)
         return errno = ENOEXEC, -1;
     *next = searched ? executable_find(words[0]) : strdup(words[0]);
-    if (!*next) {
+    if (*next == NULL) {
         int error = errno;
         free(executable->file);
         executable->file = strdup(words[0]);
@@ -199,7 +199,7 @@ static int read_file(const char *path, struct executable *executable, char **nex
     int fd, result;
     free(executable->file);
     executable->file = realpath(path, NULL);
-    if (!executable->file && !(executable->file = strdup(path)))
+    if (executable->file == NULL && (executable->file = strdup(path)) == NULL)
         return -1;
     if (read_privileges(path, executable) != 0)
         return -1;
@@ -210,7 +210,7 @@ static int read_file(const char *path, struct executable *executable, char **nex
     executable->readable = true;
     if (length >= SELFMAG && memcmp(start, ELFMAG, SELFMAG) == 0) {
         result = elf_file_read(fd, executable);
-    } else if (length < 0 || memchr(start, '\0', (size_t)length)) {
+    } else if (length < 0 || memchr(start, '\0', (size_t)length) != NULL) {
         errno = length < 0 ? errno : ENOEXEC;
         result = -1;
     } else {
@@ -228,12 +228,12 @@ int executable_read(const char *path, struct executable *executable)
     executable->path = strdup(path);
     executable->command = calloc(2, sizeof *executable->command);
     at = strdup(path);
-    if (!executable->path || !executable->command || !(executable->command[0] = strdup(path)) ||
-        !at) {
+    if (executable->path == NULL || executable->command == NULL ||
+        (executable->command[0] = strdup(path)) == NULL || at == NULL) {
         free(at);
         return -1;
     }
-    while ((result = read_file(at, executable, &next)) == 0 && next) {
+    while ((result = read_file(at, executable, &next)) == 0 && next != NULL) {
         free(at);
         at = next;
         next = NULL;
@@ -252,12 +252,12 @@ const char **executable_command_line(const struct executable *executable, char *
 {
     size_t count = 0, used = 0;
     const char **line;
-    while (arguments[count])
+    while (arguments[count] != NULL)
         count++;
     for (char **word = executable->command; *word; word++)
         used++;
     line = calloc(used + count + 1, sizeof *line);
-    if (!line)
+    if (line == NULL)
         return NULL;
     for (size_t i = 0; i < used; i++)
         line[i] = executable->command[i];

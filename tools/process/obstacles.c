@@ -86,18 +86,19 @@ static bool asan_comes_first(const char *list)
     size_t begin = strspn(list, " :");
     size_t length = strcspn(list + begin, " :");
     const char *slash = memrchr(list + begin, '/', length);
-    const char *name = slash ? slash + 1 : list + begin;
+    const char *name = slash != NULL ? slash + 1 : list + begin;
     return strncmp(name, "libasan", 7) == 0 || strncmp(name, "libclang_rt.asan", 16) == 0;
 }
 
 static bool asan_hindered(const struct executable *executable, const struct launch *launch)
 {
-    if (!executable_needs(executable, "libasan.so") &&
-        !executable_needs(executable, "libclang_rt.asan"))
+    if (executable_needs(executable, "libasan.so") == NULL &&
+        executable_needs(executable, "libclang_rt.asan") == NULL)
         return false;
-    if (launch->preload && asan_comes_first(launch->preload))
+    if (launch->preload != NULL && asan_comes_first(launch->preload))
         return false;
-    return !launch->asan_options || !strstr(launch->asan_options, "verify_asan_link_order=0");
+    return launch->asan_options == NULL ||
+           strstr(launch->asan_options, "verify_asan_link_order=0") == NULL;
 }
 
 /* AT_SECURE as cap_bprm_creds_from_file() of the kernel decides it: set when ids differ from the
@@ -122,17 +123,17 @@ unsigned executable_obstacles(const struct executable *executable, const struct 
         found |= OBSTACLE_GO;
     if (executable->loader_kind == LOADER_NONE)
         return found | OBSTACLE_STATIC;
-    if (executable->loader && !*executable->needed)
+    if (executable->loader != NULL && *executable->needed == NULL)
         found |= OBSTACLE_NO_LIBC;
     if (executable->loader_kind == LOADER_OTHER)
         found |= OBSTACLE_LOADER;
     if (asan_hindered(executable, launch))
         found |= OBSTACLE_ASAN;
-    if (executable->php || executable_needs(executable, "libphp"))
+    if (executable->php || executable_needs(executable, "libphp") != NULL)
         found |= OBSTACLE_DEEPBIND;
-    if (!launch->library)
+    if (launch->library == NULL)
         return found;
-    if (executable->loader_kind == LOADER_MUSL && strchr(launch->library, '$'))
+    if (executable->loader_kind == LOADER_MUSL && strchr(launch->library, '$') != NULL)
         found |= OBSTACLE_MUSL_TOKEN;
     else if (!library_fits(launch->library, executable))
         found |= OBSTACLE_ARCHITECTURE;
@@ -159,7 +160,7 @@ static const char *token_value(const char *loader, char path[PATH_MAX])
 {
     const char *value = NULL;
     char *slash;
-    if (!realpath(loader, path) || !(slash = strrchr(path, '/')))
+    if (realpath(loader, path) == NULL || (slash = strrchr(path, '/')) == NULL)
         return NULL;
     *slash = '\0';
     for (const char *at = path; (at = strstr(at, "/lib")); at++)
@@ -174,11 +175,12 @@ bool library_fits(const char *library, const struct executable *executable)
     for (size_t i = 0; i < sizeof tokens / sizeof *tokens; i++) {
         const char *token = strstr(library, tokens[i]);
         const char *value =
-            token
-                ? token_value(executable->loader ? executable->loader : executable->file, directory)
+            token != NULL
+                ? token_value(executable->loader != NULL ? executable->loader : executable->file,
+                              directory)
                 : NULL;
-        if (token)
-            return value &&
+        if (token != NULL)
+            return value != NULL &&
                    snprintf(path, sizeof path, "%.*s%s%s", (int)(token - library), library, value,
                             token + strlen(tokens[i])) < (int)sizeof path &&
                    elf_file_fits(path, executable->abi);

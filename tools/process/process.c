@@ -27,7 +27,7 @@
 static char **without_padding(char **words)
 {
     size_t count = 0;
-    while (words[count])
+    while (words[count] != NULL)
         count++;
     while (count > 1 && !*words[count - 1])
         words[--count] = NULL;
@@ -40,16 +40,16 @@ static char **without_title(char **words)
 {
     size_t count = 1;
     char **larger;
-    if (!words[0] || words[1] || !strchr(words[0], ' '))
+    if (words[0] == NULL || words[1] != NULL || strchr(words[0], ' ') == NULL)
         return words;
     for (const char *at = words[0]; *at; at++)
         count += *at == ' ';
     larger = reallocarray(words, count + 1, sizeof *words);
-    if (!larger)
+    if (larger == NULL)
         return words;
     for (size_t i = 1; i <= count; i++) {
         larger[i] = strchr(larger[i - 1], ' ');
-        if (larger[i])
+        if (larger[i] != NULL)
             *larger[i]++ = '\0';
         else
             break;
@@ -70,7 +70,7 @@ static int read_status(struct process *process)
 {
     size_t size;
     char *status = process_file_read(process->thread, "status", &size);
-    if (!status) {
+    if (status == NULL) {
         if (errno == ENOENT)
             errno = ESRCH;
         return -1;
@@ -103,7 +103,7 @@ static int read_exe(struct process *process)
         process->exe_deleted = true;
     }
     process->exe = strdup(target);
-    return process->exe ? 0 : -1;
+    return process->exe != NULL ? 0 : -1;
 }
 
 static void read_maps(struct process *process)
@@ -111,12 +111,12 @@ static void read_maps(struct process *process)
     char path[PATH_MAX], line[PATH_MAX + 128];
     FILE *maps = fopen(process_file_path(process->thread, "maps", path), "re");
     /* Without the permission, open() succeeds in some kernels and read() fails or gives nothing. */
-    if (!maps || !fgets(line, sizeof line, maps)) {
+    if (maps == NULL || fgets(line, sizeof line, maps) == NULL) {
         process->unknown |= UNKNOWN_MAPS;
     } else {
         do {
             const char *name = strrchr(line, '/');
-            if (!name)
+            if (name == NULL)
                 continue;
             if (strncmp(name, "/libsocktune.so", 15) == 0)
                 process->library_loaded = true;
@@ -124,9 +124,9 @@ static void read_maps(struct process *process)
                 process->uring_loaded = true;
             else if (strncmp(name, "/libphp", 7) == 0)
                 process->php_loaded = true;
-        } while (fgets(line, sizeof line, maps));
+        } while (fgets(line, sizeof line, maps) != NULL);
     }
-    if (maps)
+    if (maps != NULL)
         fclose(maps);
 }
 
@@ -138,7 +138,7 @@ static void read_auxv(struct process *process)
     uint64_t first = 0;
     bool wide;
     process->secure = SECURE_UNKNOWN;
-    if (!text || size < 16) {
+    if (text == NULL || size < 16) {
         free(text);
         return;
     }
@@ -235,14 +235,14 @@ int process_identify(pid_t pid, struct process *process)
         return -1;
     process->cgroup = process_cgroup(process->thread);
     words = process_words_read(process->thread, "cmdline");
-    if (words)
+    if (words != NULL)
         process->argv = without_title(without_padding(words));
     return 0;
 }
 
 struct identity process_identity(const struct process *process)
 {
-    bool hidden = !process->exe && process->unknown & UNKNOWN_EXE;
+    bool hidden = process->exe == NULL && process->unknown & UNKNOWN_EXE;
     return (struct identity){.executable = hidden ? process->name : process->exe,
                              .argv = (const char *const *)process->argv,
                              .uid = process->effective_uid,
@@ -260,7 +260,7 @@ const char *process_program_name(const struct process *process)
 
 bool process_is_program(const struct process *process)
 {
-    return process->exe || process->argv[0];
+    return process->exe != NULL || process->argv[0] != NULL;
 }
 
 int process_read(pid_t pid, struct process *process)
@@ -271,7 +271,7 @@ int process_read(pid_t pid, struct process *process)
     read_maps(process);
     read_auxv(process);
     words = process_words_read(process->thread, "environ");
-    if (words)
+    if (words != NULL)
         process->environment = words;
     else
         process->unknown |= UNKNOWN_ENVIRONMENT;
@@ -282,7 +282,7 @@ int process_read(pid_t pid, struct process *process)
     process->other_users = leads_elsewhere(process, "ns/user");
     if (process_sockets_read(process) != 0)
         return -1;
-    if (!process->exe && !(process->unknown & UNKNOWN_EXE))
+    if (process->exe == NULL && !(process->unknown & UNKNOWN_EXE))
         process->unknown = 0; /* a kernel thread or a zombie: there is nothing to know */
     return 0;
 }

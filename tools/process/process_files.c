@@ -28,11 +28,11 @@ char *process_file_read(pid_t pid, const char *name, size_t *size)
     int fd = open(process_file_path(pid, name, path), O_RDONLY | O_CLOEXEC);
     size_t room = 4096;
     char *text = fd < 0 ? NULL : malloc(room);
-    ssize_t got = text ? 1 : -1;
+    ssize_t got = text != NULL ? 1 : -1;
     for (*size = 0; got > 0 && *size < FILE_MAX; *size += (size_t)(got > 0 ? got : 0)) {
         if (room - *size < 2) {
             char *larger = realloc(text, room *= 2);
-            if (!larger) {
+            if (larger == NULL) {
                 got = -1;
                 break;
             }
@@ -56,12 +56,12 @@ char **process_words_read(pid_t pid, const char *name)
     size_t size, count = 0, kept = 0;
     char *text = process_file_read(pid, name, &size);
     char **words;
-    if (!text)
+    if (text == NULL)
         return NULL;
     for (size_t i = 0; i < size; i++)
         count += text[i] == '\0' || i + 1 == size;
     words = count ? malloc((count + 1) * sizeof *words) : process_no_words;
-    if (words && count) {
+    if (words != NULL && count) {
         for (char *at = text; kept < count; at += strlen(at) + 1)
             words[kept++] = at;
         words[kept] = NULL;
@@ -73,7 +73,7 @@ char **process_words_read(pid_t pid, const char *name)
 
 void process_words_free(char **words)
 {
-    if (!words || !words[0])
+    if (words == NULL || words[0] == NULL)
         return;
     free(words[0]); /* the block */
     free(words);
@@ -88,7 +88,7 @@ unsigned long process_status_number(const char *status, const char *field, int c
     unsigned long number = fallback;
     snprintf(line, sizeof line, "\n%s:", field);
     at = strstr(status, line);
-    if (!at)
+    if (at == NULL)
         return fallback;
     for (at += strlen(line); column >= 0; column--, at = end) {
         number = strtoul(at, &end, 10);

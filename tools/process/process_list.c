@@ -32,21 +32,21 @@ pid_t *all_processes(size_t *count)
 {
     DIR *directory = opendir("/proc");
     size_t room = 1024;
-    pid_t *pids = directory ? malloc(room * sizeof *pids) : NULL;
+    pid_t *pids = directory != NULL ? malloc(room * sizeof *pids) : NULL;
     *count = 0;
-    for (struct dirent *entry; pids && (entry = readdir(directory));) {
+    for (struct dirent *entry; pids != NULL && (entry = readdir(directory)) != NULL;) {
         if (!read_pid(entry->d_name, &pids[*count]) || pids[*count] == getpid())
             continue;
         if (++*count == room) {
             pid_t *larger = reallocarray(pids, room *= 2, sizeof *pids);
-            if (!larger)
+            if (larger == NULL)
                 free(pids);
             pids = larger;
         }
     }
-    if (directory)
+    if (directory != NULL)
         closedir(directory);
-    if (pids)
+    if (pids != NULL)
         qsort(pids, *count, sizeof *pids, by_number);
     return pids;
 }

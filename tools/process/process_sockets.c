@@ -55,7 +55,7 @@ static int reserve_item(void **items, size_t count, size_t *room, size_t size)
     if (count < *room)
         return 0;
     larger = reallocarray(*items, *room ? 2 * *room : 16, size);
-    if (!larger)
+    if (larger == NULL)
         return -1;
     *room = *room ? 2 * *room : 16;
     *items = larger;
@@ -100,9 +100,9 @@ int open_sockets_read(pid_t pid, struct open_sockets *open)
     int result = 0;
     *open = (struct open_sockets){0};
     directory = opendir(process_file_path(process_live_thread(pid), "fd", path));
-    if (!directory)
+    if (directory == NULL)
         return -1;
-    for (struct dirent *entry; result == 0 && (entry = readdir(directory));)
+    for (struct dirent *entry; result == 0 && (entry = readdir(directory)) != NULL;)
         result = read_descriptor(dirfd(directory), entry->d_name, open);
     closedir(directory);
     order_sockets(open);
@@ -209,7 +209,7 @@ static int keep_socket(struct process *process, const char *protocol, const char
         key.inode == 0)
         return 0;
     match = bsearch(&key, open->items, open->count, sizeof key, by_inode);
-    if (!match)
+    if (match == NULL)
         return 0;
     if (reserve_item((void **)&process->sockets, process->socket_count, room,
                      sizeof *process->sockets) != 0)
@@ -231,9 +231,9 @@ static int read_socket_table(struct process *process, const char *protocol,
     int result = 0;
     snprintf(name, sizeof name, "net/%s", protocol);
     table = fopen(process_file_path(process->thread, name, path), "re");
-    if (!table)
+    if (table == NULL)
         return 0; /* no such protocol in this kernel (IPv6 may be off) */
-    while (result == 0 && fgets(line, sizeof line, table))
+    while (result == 0 && fgets(line, sizeof line, table) != NULL)
         result = keep_socket(process, protocol, line, open, room);
     fclose(table);
     return result;

@@ -43,7 +43,7 @@ static bool same_bytes(const struct value *one, const struct value *other)
 static bool expect_forced_buffer(const struct option *row, struct value *value)
 {
     int bytes;
-    if (!row || option_reads(row->level, row->optname) == row->optname ||
+    if (row == NULL || option_reads(row->level, row->optname) == row->optname ||
         value->length != sizeof bytes)
         return false;
     memcpy(&bytes, value->bytes, sizeof bytes);
@@ -61,7 +61,7 @@ static void expect_action(const struct policy *policy, const struct policy_actio
     expected->value = value;
     if (action->op != OP_SET)
         expected->predicted = false;
-    else if (!row)
+    else if (row == NULL)
         expected->predicted = true; /* a raw one: as good as any guess */
     else
         expected->predicted = expect_forced_buffer(row, &expected->value) ||
@@ -74,7 +74,7 @@ int reconciler_make(struct reconciler *reconciler, const struct policy *policy, 
 {
     *reconciler = (struct reconciler){.policy = policy, .dry_run = dry_run};
     reconciler->expected = calloc(policy->action_count + 1u, sizeof *reconciler->expected);
-    if (!reconciler->expected)
+    if (reconciler->expected == NULL)
         return -1;
     for (uint32_t i = 0; i < policy->action_count; i++) {
         expect_action(policy, &policy->actions[i], &reconciler->expected[i]);
@@ -141,7 +141,7 @@ static void decide_actions(const struct reconciler *reconciler, const struct act
 /* Does the option mean anything in the socket's role? */
 static bool has_use(const struct option *row, const struct sockinfo *sockinfo)
 {
-    return !row || !(sockinfo->known & FACT_ROLE) || row->roles & sockinfo->roles;
+    return row == NULL || !(sockinfo->known & FACT_ROLE) || row->roles & sockinfo->roles;
 }
 
 /* The kernel compares the count of SYNs with TCP_SYNCNT at each of them (tcp_write_timeout()); all
@@ -164,9 +164,10 @@ static const char *too_late(const struct policy *policy, const struct policy_act
         return NULL;
     if (sockinfo_is_connection(&description->sockinfo) &&
         (policy->options[action->option].flags & OPTION_EARLY ||
-         (row && row->when == WHEN_CONNECT)))
-        return row && row->when == WHEN_BIND ? "too late: the connection is bound to its address"
-                                             : "too late: the connection has begun its handshake";
+         (row != NULL && row->when == WHEN_CONNECT)))
+        return row != NULL && row->when == WHEN_BIND
+                   ? "too late: the connection is bound to its address"
+                   : "too late: the connection has begun its handshake";
     return NULL;
 }
 
@@ -237,8 +238,8 @@ static bool wants_action(const struct application *application, const struct pol
     } else if (!result->unset && apply_yields(application, action, phase)) {
         result->after = result->before;
         result->result = RECONCILE_KEPT;
-    } else if ((result->late =
-                    too_late(reconciler->policy, action, row, reconciliation->description))) {
+    } else if ((result->late = too_late(reconciler->policy, action, row,
+                                        reconciliation->description)) != NULL) {
         result->result = RECONCILE_FAILED;
     } else if (reconciler->dry_run) {
         result->result = result->before.length ? RECONCILE_CHANGED : RECONCILE_GIVEN;
@@ -312,9 +313,9 @@ void reconciled_reason(const struct policy *policy, const struct reconciled_opti
     const struct policy_action *action = &policy->actions[option->action];
     const struct option *row = action_option(policy, action);
     char privilege[64] = "";
-    if (row)
+    if (row != NULL)
         privilege_name(row, privilege, sizeof privilege);
-    if (option->late)
+    if (option->late != NULL)
         snprintf(text, size, "%s", option->late);
     else if ((option->error == EPERM || option->error == EACCES) && *privilege)
         snprintf(text, size, "not permitted: it takes %s in the socket's network namespace",
@@ -325,9 +326,9 @@ void reconciled_reason(const struct policy *policy, const struct reconciled_opti
                  "namespace");
     else if (option->error == ENOPROTOOPT || option->error == EOPNOTSUPP)
         snprintf(text, size, "not supported by this kernel, or not on such a socket");
-    else if (option->error == ENOENT && row && row->kind == KIND_STRING)
+    else if (option->error == ENOENT && row != NULL && row->kind == KIND_STRING)
         snprintf(text, size, "this kernel does not have that one");
-    else if (option->error == EINVAL && row && row->when == WHEN_BIND)
+    else if (option->error == EINVAL && row != NULL && row->when == WHEN_BIND)
         snprintf(text, size, "too late: the socket is bound");
     else if (option->error == EINVAL)
         snprintf(text, size, "the kernel does not take this value on such a socket");

@@ -132,7 +132,7 @@ static void change_transport(struct simulation *simulation, struct sockinfo *soc
 {
     const struct policy_action *action = apply_transport(simulation->policy, decision, sockinfo);
     struct fake_socket *fake = &simulation->fake;
-    if (!action)
+    if (action == NULL)
         return;
     note_given(simulation, action, PHASE_SOCKET);
     if (simulation->scenario->open)

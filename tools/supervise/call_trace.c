@@ -14,7 +14,7 @@ static const char *destination;
 
 void call_trace_to(const char *where)
 {
-    destination = where && *where ? where : NULL;
+    destination = where != NULL && *where ? where : NULL;
 }
 
 bool call_trace_is_on(void)

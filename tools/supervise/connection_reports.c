@@ -69,7 +69,7 @@ struct target_reporter *reporter_of(const char *program, const struct active *ac
                                     unsigned *roles)
 {
     struct target_reporter *reporter = NULL;
-    *roles = reports.policy ? record_roles(reports.policy, active) : 0;
+    *roles = reports.policy != NULL ? record_roles(reports.policy, active) : 0;
     if (*roles) {
         pthread_mutex_lock(&reports.lock);
         reporter = reporter_find(reports.policy, program, active);
@@ -161,10 +161,10 @@ void reports_note_opened(void)
 {
     DIR *directory = opendir("/proc/self/fd");
     const struct dirent *entry;
-    while (directory && (entry = readdir(directory)))
+    while (directory != NULL && (entry = readdir(directory)) != NULL)
         if (*entry->d_name != '.')
             note_opened((int)strtol(entry->d_name, NULL, 10));
-    if (directory)
+    if (directory != NULL)
         closedir(directory);
 }
 
@@ -172,7 +172,7 @@ void reports_inherited(const char *program, const struct active *active, pid_t p
 {
     unsigned roles;
     struct target_reporter *reporter = reporter_of(program, active, &roles);
-    for (size_t i = 0; reporter && i < opened.count; i++)
+    for (size_t i = 0; reporter != NULL && i < opened.count; i++)
         expect_socket(&opened.entries[i], reporter, pid);
 }
 
@@ -216,7 +216,7 @@ static bool is_dump_due(uint64_t now)
     return now >= reports.next && !sock_diag_is_dumping(reports.diag) &&
            (((reports.table.expected || reports.table.finishing) &&
              since >= SOON_MS * MILLISECOND) ||
-            (reports.table.listeners && since >= IDLE_MS * MILLISECOND));
+            (reports.table.listeners != NULL && since >= IDLE_MS * MILLISECOND));
 }
 
 /* Returns as take_messages(). */
@@ -253,7 +253,7 @@ static void *watch_sock_diag(void *context)
 static int finish_once(unsigned last)
 {
     int more = watch_once();
-    return !reports.table.sockets && reports.table.dumps >= last &&
+    return reports.table.sockets == NULL && reports.table.dumps >= last &&
                    !sock_diag_is_dumping(reports.diag) && more == 0
                ? -1
                : more;
@@ -266,7 +266,7 @@ void reports_finish(void)
     const struct timespec pause = {.tv_nsec = 10 * (long)MILLISECOND};
     uint64_t begin = monotonic_ns(), passed = 0;
     unsigned last = 0;
-    int more = reports.policy ? 0 : -1;
+    int more = reports.policy != NULL ? 0 : -1;
     while (more >= 0 && passed < (more > 0 ? DRAIN_NS : FINISH_NS)) {
         if (more == 0)
             nanosleep(&pause, NULL);
@@ -297,7 +297,7 @@ void reports_start(const struct policy *policy)
     reports.table = (struct reported_sockets){.put = reporter_put, .clock = reporter_clock};
     fd = sock_diag_socket();
     if (fd < 0 || !(reports.netns = kernel_get_cookie(fd, SO_NETNS_COOKIE)) ||
-        !(reports.diag = sock_diag_open(fd, reported_sockets_take, &reports.table)) ||
+        (reports.diag = sock_diag_open(fd, reported_sockets_take, &reports.table)) == NULL ||
         pthread_create(&thread, NULL, watch_sock_diag, NULL) != 0) {
         message_print("connections are not reported: sock_diag: %s", strerror(errno));
         return;

@@ -283,7 +283,7 @@ int filter_install(const struct policy *policy, const struct needs *needs, bool 
     static struct sock_filter code[BPF_MAXINSNS];
     struct sock_fprog program;
     scmp_filter_ctx filter = seccomp_init(SCMP_ACT_ALLOW);
-    int failed = filter ? 0 : -ENOMEM;
+    int failed = filter != NULL ? 0 : -ENOMEM;
     /* Programs of yet other word sizes (x32) are let alone, not killed. */
     if (!failed)
         failed = seccomp_attr_set(filter, SCMP_FLTATR_ACT_BADARCH, SCMP_ACT_ALLOW);
@@ -291,7 +291,7 @@ int filter_install(const struct policy *policy, const struct needs *needs, bool 
         failed = add_filter_rules(filter, policy, needs, refuse_uring);
     if (!failed)
         failed = export_program(filter, code, BPF_MAXINSNS, &program);
-    if (filter)
+    if (filter != NULL)
         seccomp_release(filter);
     if (failed) {
         errno = -failed;

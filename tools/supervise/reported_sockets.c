@@ -39,10 +39,10 @@ struct socket_entry *reported_sockets_add(struct reported_sockets *table,
                                           const struct socket_entry *like)
 {
     struct socket_entry *entry = find_entry(table, like->cookie);
-    if (entry)
+    if (entry != NULL)
         remove_entry(table, entry);
     entry = malloc(sizeof *entry);
-    if (!entry)
+    if (entry == NULL)
         return NULL;
     *entry = *like;
     entry->dump = table->dumps + 1; /* one that is under way may have passed it already */
@@ -108,7 +108,7 @@ static struct socket_entry *listener_of(const struct reported_sockets *table,
                                         const struct sock_diag_answer *answer)
 {
     struct socket_entry *listener = table->listeners;
-    while (listener && !listener_accepts(listener, answer))
+    while (listener != NULL && !listener_accepts(listener, answer))
         listener = listener->next;
     return listener;
 }
@@ -119,7 +119,7 @@ static struct socket_entry *add_accepted(struct reported_sockets *table,
 {
     struct socket_entry *listener = listener_of(table, answer);
     struct socket_entry entry = {.kind = RECORD_ACCEPT};
-    if (!listener || !answer->target.flow.remote_port)
+    if (listener == NULL || !answer->target.flow.remote_port)
         return NULL;
     /* The listener may be gone before a dump finds it; the accepted socket proves that it was. */
     if (!listener->reported)
@@ -143,7 +143,7 @@ static bool was_connected(const struct sock_diag_answer *answer)
 {
     struct tcp_info_bytes info = {.length = 0};
     uint64_t acked;
-    if (!answer->info)
+    if (answer->info == NULL)
         return false;
     info.length = answer->info_length < sizeof info.bytes ? answer->info_length : sizeof info.bytes;
     memcpy(info.bytes, answer->info, info.length);
@@ -162,14 +162,14 @@ static void close_listener(struct reported_sockets *table, struct socket_entry *
 static void take_destroyed(struct reported_sockets *table, const struct sock_diag_answer *answer)
 {
     struct socket_entry *entry = find_entry(table, answer->target.cookie);
-    if (!entry)
+    if (entry == NULL)
         entry = add_accepted(table, answer);
-    if (entry && !entry->reported &&
+    if (entry != NULL && !entry->reported &&
         (entry->kind == RECORD_ACCEPT || (entry->kind == RECORD_CONNECT && was_connected(answer))))
         report_with_ends(table, entry, &answer->target);
-    if (entry && entry->kind == RECORD_LISTEN)
+    if (entry != NULL && entry->kind == RECORD_LISTEN)
         close_listener(table, entry);
-    else if (entry)
+    else if (entry != NULL)
         remove_entry(table, entry);
 }
 
@@ -179,9 +179,9 @@ static void take_found(struct reported_sockets *table, const struct sock_diag_an
     /* A socket that no process has open is in the accept queue, or is about to be destroyed. */
     if (!answer->owned && !table->finishing)
         return;
-    if (!entry && answer->state != TCP_LISTEN)
+    if (entry == NULL && answer->state != TCP_LISTEN)
         entry = add_accepted(table, answer);
-    if (!entry)
+    if (entry == NULL)
         return;
     entry->dump = table->dumps;
     if (!entry->reported && (entry->kind == RECORD_LISTEN) == (answer->state == TCP_LISTEN))
@@ -203,7 +203,7 @@ void reported_sockets_forget_lost(struct reported_sockets *table)
 {
     struct socket_entry *next;
     uint64_t now = table->clock();
-    for (struct socket_entry *entry = table->sockets; entry; entry = next) {
+    for (struct socket_entry *entry = table->sockets; entry != NULL; entry = next) {
         next = entry->hh.next;
         if (entry->dump < table->dumps && (entry->reported || now - entry->when > GIVE_UP_NS))
             remove_entry(table, entry);

@@ -59,7 +59,7 @@ static struct target_reporter *make_reporter(const struct policy *policy, const 
                                                    getenv("XDG_RUNTIME_DIR")};
     struct target_reporter *reporter = calloc(1, sizeof *reporter);
     uint32_t *rules = malloc((active->count + 1) * sizeof *rules);
-    if (!reporter || !rules) {
+    if (reporter == NULL || rules == NULL) {
         free(rules);
         free(reporter);
         return NULL;
@@ -85,7 +85,7 @@ struct target_reporter *reporter_find(const struct policy *policy, const char *p
         if (is_reporter_of(list.reporters[i], program, active))
             return list.reporters[i];
     made = list.count < REPORTERS_MAX ? make_reporter(policy, program, active) : NULL;
-    if (made) {
+    if (made != NULL) {
         list.reporters[list.count++] = made;
         reporter_ring(made);
     }
@@ -126,7 +126,7 @@ void reporter_put(const struct socket_entry *entry)
                             .kind = (uint8_t)entry->kind,
                             .flags = entry->adopted ? RECORD_ADOPTED : 0};
     struct ring *ring = reporter_ring(entry->reporter);
-    if (ring && ring->header.netns == entry->netns &&
+    if (ring != NULL && ring->header.netns == entry->netns &&
         record_fill_known(&entry->reporter->maker, &sockinfo, &record))
         ring_put(ring, &record);
 }

@@ -63,13 +63,13 @@ static void tune_all_opened(const struct policy *policy, const struct active *ac
     DIR *directory = opendir("/proc/self/fd");
     int handed_over = handed_over_end(environ, getpid());
     const struct dirent *entry;
-    while (directory && (entry = readdir(directory))) {
+    while (directory != NULL && (entry = readdir(directory)) != NULL) {
         struct stat status;
         int fd = (int)strtol(entry->d_name, NULL, 10);
         if (*entry->d_name != '.' && fstat(fd, &status) == 0 && S_ISSOCK(status.st_mode))
             tune_opened(policy, fd < handed_over ? active : inherited, defaults, fd);
     }
-    if (directory)
+    if (directory != NULL)
         closedir(directory);
 }
 
@@ -80,7 +80,7 @@ static int tune_inherited(const struct policy *policy, const struct active *acti
     struct default_value *defaults = target_kernel_defaults(policy);
     uint32_t *rules = calloc(active->count + 1u, sizeof *rules);
     int failed = -1;
-    if (defaults && rules) {
+    if (defaults != NULL && rules != NULL) {
         struct active inherited = {rules, active_rules_inherited(policy, active, rules)};
         tune_all_opened(policy, active, &inherited, defaults);
         failed = 0;
@@ -95,17 +95,17 @@ static int tune_inherited(const struct policy *policy, const struct active *acti
 static int identify_program(const struct policy *policy, char *const *argv, struct program *program)
 {
     char *path = executable_find(argv[0]);
-    char *file = path ? realpath(path, NULL) : NULL;
+    char *file = path != NULL ? realpath(path, NULL) : NULL;
     const struct identity identity = {
         .executable = file, .argv = (const char *const *)argv, .uid = geteuid(), .gid = getegid()};
     uint32_t *rules = calloc(policy->rule_count + 1, sizeof *rules);
     const char *slash = strrchr(argv[0], '/');
-    program->name = slash ? slash + 1 : argv[0];
+    program->name = slash != NULL ? slash + 1 : argv[0];
     program->active.rules = rules;
-    program->active.count = rules ? active_rules(policy, &identity, rules) : 0;
+    program->active.count = rules != NULL ? active_rules(policy, &identity, rules) : 0;
     free(file);
     free(path);
-    return rules ? 0 : -1;
+    return rules != NULL ? 0 : -1;
 }
 
 static int prepare_program(const struct policy *policy, const struct active *active)
@@ -166,12 +166,12 @@ static int renounce_privileges(const char *program)
     char *path = executable_find(program);
     struct launch launch = launch_of_self("");
     struct executable executable;
-    if (path && executable_read(path, &executable) == 0 &&
+    if (path != NULL && executable_read(path, &executable) == 0 &&
         executable_obstacles(&executable, &launch) & OBSTACLE_SECURE)
         message_warn("%s will not gain the privileges that its file gives: supervision by other "
                      "users than root excludes that (no_new_privs)",
                      program);
-    if (path)
+    if (path != NULL)
         executable_free(&executable);
     free(path);
     if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0)

@@ -378,7 +378,7 @@ static int receive_listener(int link)
     if (recvmsg(link, &message, MSG_CMSG_CLOEXEC) != 1)
         return -1;
     const struct cmsghdr *header = CMSG_FIRSTHDR(&message);
-    if (header && header->cmsg_level == SOL_SOCKET && header->cmsg_type == SCM_RIGHTS &&
+    if (header != NULL && header->cmsg_level == SOL_SOCKET && header->cmsg_type == SCM_RIGHTS &&
         header->cmsg_len == CMSG_LEN(sizeof fd))
         memcpy(&fd, CMSG_DATA(header), sizeof fd);
     return fd;
@@ -396,7 +396,7 @@ static int prepare_server(const struct policy *policy)
     }
     server.slots = mmap(NULL, WORKERS_MAX * sizeof *server.slots, PROT_READ | PROT_WRITE,
                         MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-    if (server.slots == MAP_FAILED || !defaults)
+    if (server.slots == MAP_FAILED || defaults == NULL)
         return -1;
     server.service = (struct call_service){
         .context = {policy, defaults}, .treated = treated_sockets_make(), .listener = FD_LISTENER};

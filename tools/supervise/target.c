@@ -64,7 +64,7 @@ static pid_t process_of(pid_t tid)
     if (read_proc(tid, "status", status, sizeof status) < 0)
         return 0;
     line = strstr(status, "\nTgid:");
-    return line ? (pid_t)strtol(line + 6, NULL, 10) : 0;
+    return line != NULL ? (pid_t)strtol(line + 6, NULL, 10) : 0;
 }
 
 /* What the kernel reported the program at its start. */

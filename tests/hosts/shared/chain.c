@@ -21,7 +21,7 @@ static int sockets, listens, connects, accepts;
 static void *next(const char *name)
 {
     void *function = dlsym(RTLD_NEXT, name);
-    if (!function) {
+    if (function == NULL) {
         dprintf(STDERR_FILENO, "chain: no %s behind this one\n", name);
         _exit(1);
     }

@@ -45,10 +45,10 @@ static char *endpoint_of(const json_t *object, const char *name)
     const char *address = json_string_value(json_object_get(end, "address"));
     long long port = (long long)json_integer_value(json_object_get(end, "port"));
     char text[128];
-    if (!address)
+    if (address == NULL)
         return strdup("");
-    snprintf(text, sizeof text, strchr(address, ':') ? "[%.100s]:%lld" : "%.100s:%lld", address,
-             port);
+    snprintf(text, sizeof text, strchr(address, ':') != NULL ? "[%.100s]:%lld" : "%.100s:%lld",
+             address, port);
     return reported_printable(text);
 }
 
@@ -62,11 +62,11 @@ bool reported_read(struct reported *connection, const json_t *object)
     const struct tcp_info_field *fields = tcp_info_table(&count);
     for (size_t i = 0; i < TEXT_COUNT; i++)
         connection->texts[i] =
-            text_names[i]
+            text_names[i] != NULL
                 ? reported_printable(json_string_value(json_object_get(object, text_names[i])))
                 : endpoint_of(object, i == TEXT_LOCAL ? "local" : "remote");
     for (size_t i = 0; i < TEXT_COUNT; i++)
-        complete = complete && connection->texts[i];
+        complete = complete && connection->texts[i] != NULL;
     for (size_t i = 0; i < count; i++)
         connection->figures[i] = number_of(info, fields[i].name);
     connection->pid = (long)json_integer_value(json_object_get(object, "pid"));
@@ -137,7 +137,7 @@ bool reported_list_add(struct reported_list *connections, const json_t *object)
     if (connections->count == connections->room) {
         size_t room = connections->room ? 2 * connections->room : 256;
         struct reported *larger = reallocarray(connections->items, room, sizeof *larger);
-        if (!larger)
+        if (larger == NULL)
             return false;
         connections->items = larger;
         connections->room = room;
@@ -174,13 +174,14 @@ static void put_reasons(const struct reported_list *connections, char *text, siz
     for (size_t i = 0; i < connections->count; i++) {
         const char *reason = connections->items[i].texts[TEXT_REASON];
         size_t at = 0;
-        while (at < REASONS_MAX && tallies[at].reason && strcmp(tallies[at].reason, reason) != 0)
+        while (at < REASONS_MAX && tallies[at].reason != NULL &&
+               strcmp(tallies[at].reason, reason) != 0)
             at++;
         if (*reason && at < REASONS_MAX)
             tallies[at] = (struct reason_tally){reason, tallies[at].count + 1};
     }
     *text = '\0';
-    for (size_t i = 0; i < REASONS_MAX && tallies[i].reason && length < size; i++)
+    for (size_t i = 0; i < REASONS_MAX && tallies[i].reason != NULL && length < size; i++)
         length += (size_t)snprintf(text + length, size - length, "%s%zu %.16s", i ? ", " : "",
                                    tallies[i].count, tallies[i].reason);
 }

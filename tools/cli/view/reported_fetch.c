@@ -47,7 +47,7 @@ static int take_page(struct reported_fetch *fetch, const json_t *page, struct re
             snprintf(fetch->error, sizeof fetch->error, "%s", strerror(ENOMEM));
             return -1;
         }
-        if (fetch->see)
+        if (fetch->see != NULL)
             fetch->see(&list->items[list->count - 1], one, fetch->context);
     }
     return 0;
@@ -78,10 +78,10 @@ int reported_fetch(struct reported_fetch *fetch, struct reported_list *list)
         query_target_add(&target, "after", after);
         free(after);
         page = query_json(target.text, fetch->patience, fetch->error);
-        result = page ? take_page(fetch, page, list) : -1;
+        result = page != NULL ? take_page(fetch, page, list) : -1;
         after = result == 0 && !fetch->cut ? next_cursor(page) : NULL;
         json_decref(page);
-    } while (after);
+    } while (after != NULL);
     return result;
 }
 

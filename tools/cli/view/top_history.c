@@ -23,10 +23,10 @@ static const struct {
 static struct history *history_new(struct histories *all, const char *id)
 {
     struct history *history = calloc(1, sizeof *history);
-    if (!history)
+    if (history == NULL)
         return NULL;
     history->id = strdup(id);
-    if (!history->id) {
+    if (history->id == NULL) {
         free(history);
         return NULL;
     }
@@ -78,14 +78,14 @@ void history_note(struct histories *all, const struct reported *connection, cons
     const char *id = connection->texts[TEXT_ID];
     struct history *history = history_lookup(all, id);
     char *json = json_dumps(object, JSON_COMPACT);
-    if (!history)
+    if (history == NULL)
         history = history_new(all, id);
-    if (!history) {
+    if (history == NULL) {
         free(json);
         return;
     }
     history->round = all->round;
-    if (json) {
+    if (json != NULL) {
         free(history->json);
         history->json = json;
     }
@@ -98,9 +98,9 @@ void history_note(struct histories *all, const struct reported *connection, cons
 void histories_sweep(struct histories *all, const char *kept)
 {
     struct history *next;
-    for (struct history *history = all->by_id; history; history = next) {
+    for (struct history *history = all->by_id; history != NULL; history = next) {
         next = history->handle.next;
-        if (history->round == all->round || (kept && strcmp(history->id, kept) == 0))
+        if (history->round == all->round || (kept != NULL && strcmp(history->id, kept) == 0))
             continue;
         /* The analyzer does not see that what was freed is no longer in the table. */
         HASH_DELETE(handle, all->by_id, history); /* NOLINT(clang-analyzer-unix.Malloc) */
@@ -113,7 +113,7 @@ void histories_free(struct histories *all)
 {
     struct history *history = all->by_id, *next;
     HASH_CLEAR(handle, all->by_id); /* the table alone */
-    for (; history; history = next) {
+    for (; history != NULL; history = next) {
         next = history->handle.next;
         history_free(history);
     }

@@ -37,7 +37,7 @@ static void draw_head(const struct top *top)
     connection_totals_line(&totals, top->fetch.filter.closed, line, sizeof line);
     put_line(0, A_NORMAL, line);
     length = (size_t)snprintf(line, sizeof line, "%ssorted by %s%s", top->paused ? "PAUSED; " : "",
-                              top->order.column ? top->order.column->key : "newest",
+                              top->order.column != NULL ? top->order.column->key : "newest",
                               top->order.reverse ? ", reversed" : "");
     for (unsigned i = 0; i < CHOICE_COUNT; i++)
         if (*top->choices[i])
@@ -248,12 +248,13 @@ static void draw_title(const struct top *top, const json_t *connection, int y)
 
 static void draw_pane(struct top *top, int y)
 {
-    const struct history *history = top->chosen ? history_find(&top->histories, top->chosen) : NULL;
-    json_t *connection = history ? json_loads(history->json, 0, NULL) : NULL;
+    const struct history *history =
+        top->chosen != NULL ? history_find(&top->histories, top->chosen) : NULL;
+    json_t *connection = history != NULL ? json_loads(history->json, 0, NULL) : NULL;
     struct fields fields = {.columns = COLS >= FIELD_WIDTH ? (size_t)(COLS / FIELD_WIDTH) : 1,
                             .bottom = LINES - FOOT_LINES};
     size_t lines;
-    if (!connection)
+    if (connection == NULL)
         return;
     draw_title(top, connection, y);
     fields.top = draw_series(top, history, y + 2);

@@ -71,7 +71,7 @@ static unsigned *number_at(struct helper_config *config, const struct number *nu
 static bool put_text(char **at, const char *value)
 {
     char *copy = strdup(value);
-    if (!copy)
+    if (copy == NULL)
         return false;
     free(*at);
     *at = copy;
@@ -143,8 +143,8 @@ void config_free(struct helper_config *config)
 static int report_bad_setting(const config_setting_t *setting, const char *file, const char *what)
 {
     fprintf(stderr, "%s:%u: error: %s%s%s\n", file, config_setting_source_line(setting),
-            config_setting_name(setting) ? config_setting_name(setting) : "",
-            config_setting_name(setting) ? ": " : "", what);
+            config_setting_name(setting) != NULL ? config_setting_name(setting) : "",
+            config_setting_name(setting) != NULL ? ": " : "", what);
     return -1;
 }
 
@@ -179,7 +179,7 @@ static int read_number(struct helper_config *config, const config_t *from,
     const config_setting_t *setting = config_lookup(from, number->name);
     long long value;
     char range[96];
-    if (!setting)
+    if (setting == NULL)
         return 0;
     value = config_setting_get_int64(setting);
     if (!config_setting_is_number(setting) || config_setting_type(setting) == CONFIG_TYPE_FLOAT ||
@@ -196,7 +196,7 @@ static int read_text(struct helper_config *config, const config_t *from, const s
                      const char *file)
 {
     const config_setting_t *setting = config_lookup(from, text->name);
-    if (!setting)
+    if (setting == NULL)
         return 0;
     if (config_setting_type(setting) != CONFIG_TYPE_STRING)
         return report_bad_setting(setting, file, "must be a string");
@@ -234,18 +234,18 @@ static int read_prefix(struct peer_classes *peers, const config_setting_t *setti
 {
     const char *word = config_setting_get_string(setting), *wrong;
     char problem[PREFIX_PROBLEM_SIZE];
-    if (!word)
+    if (word == NULL)
         return report_bad_setting(class, file,
                                   "prefixes are strings, as [ \"10.0.0.0/8\", \"fd00::/8\" ]");
     wrong = peer_classes_add_prefix(peers, word, problem);
-    return wrong ? report_bad_setting(class, file, wrong) : 0;
+    return wrong != NULL ? report_bad_setting(class, file, wrong) : 0;
 }
 
 /* office = "10.0.0.0/8"; or [ "10.0.0.0/8", "fd00::/8" ]; */
 static int read_class(struct peer_classes *peers, const config_setting_t *class, const char *file)
 {
     const char *wrong = peer_classes_add(peers, config_setting_name(class));
-    if (wrong)
+    if (wrong != NULL)
         return report_bad_setting(class, file, wrong);
     if (!config_setting_is_array(class) && !config_setting_is_list(class))
         return read_prefix(peers, class, class, file);
@@ -258,7 +258,7 @@ static int read_class(struct peer_classes *peers, const config_setting_t *class,
 static int read_peers(struct peer_classes *peers, const config_t *from, const char *file)
 {
     const config_setting_t *setting = config_lookup(from, "peers");
-    if (!setting)
+    if (setting == NULL)
         return 0;
     if (!config_setting_is_group(setting))
         return report_bad_setting(setting, file,
@@ -298,7 +298,7 @@ static int read_file(struct helper_config *config, const char *file)
         fprintf(stderr, "%s: error: %s\n", file, strerror(errno));
     else
         fprintf(stderr, "%s:%d: error: %s\n",
-                config_error_file(&from) ? config_error_file(&from) : file,
+                config_error_file(&from) != NULL ? config_error_file(&from) : file,
                 config_error_line(&from), config_error_text(&from));
     config_destroy(&from);
     return result;
@@ -415,7 +415,7 @@ static int take_options(struct helper_config *config, int argc, char **argv, boo
 static int take_all(struct helper_config *config, int argc, char **argv)
 {
     int status = take_options(config, argc, argv, true);
-    if (status < 0 && config->file && read_file(config, config->file) != 0)
+    if (status < 0 && config->file != NULL && read_file(config, config->file) != 0)
         status = EXIT_CONFIG;
     if (status < 0)
         status = take_options(config, argc, argv, false);

@@ -34,7 +34,7 @@ struct loop {
 struct loop *loop_new(void)
 {
     struct loop *loop = calloc(1, sizeof *loop);
-    if (!loop)
+    if (loop == NULL)
         return NULL;
     loop->epoll = epoll_create1(EPOLL_CLOEXEC);
     if (loop->epoll < 0) {
@@ -46,7 +46,7 @@ struct loop *loop_new(void)
 
 static void free_removed(struct loop *loop)
 {
-    while (loop->removed) {
+    while (loop->removed != NULL) {
         struct loop_source *source = loop->removed;
         loop->removed = source->next_removed;
         free(source);
@@ -55,7 +55,7 @@ static void free_removed(struct loop *loop)
 
 void loop_free(struct loop *loop)
 {
-    if (!loop)
+    if (loop == NULL)
         return;
     free_removed(loop);
     (void)close(loop->epoll);
@@ -67,7 +67,7 @@ static struct loop_source *add_source(struct loop *loop, const struct loop_sourc
 {
     struct loop_source *source = malloc(sizeof *source);
     struct epoll_event event = {.events = events, .data.ptr = source};
-    if (!source)
+    if (source == NULL)
         return NULL;
     *source = *like;
     source->events = events;
@@ -93,7 +93,7 @@ struct loop_source *loop_timer(struct loop *loop, uint64_t interval, loop_tick *
         return NULL;
     timer = add_source(loop, &(struct loop_source){.fd = fd, .tick = tick, .context = context},
                        EPOLLIN);
-    if (!timer) {
+    if (timer == NULL) {
         (void)close(fd);
         return NULL;
     }
@@ -120,10 +120,10 @@ void loop_rest(struct loop *loop, struct loop_source *source, bool rests)
 
 void loop_remove(struct loop *loop, struct loop_source *source)
 {
-    if (!source)
+    if (source == NULL)
         return;
     (void)epoll_ctl(loop->epoll, EPOLL_CTL_DEL, source->fd, NULL);
-    if (!source->ready)
+    if (source->ready == NULL)
         (void)close(source->fd);
     source->removed = true;
     source->next_removed = loop->removed;
@@ -135,7 +135,7 @@ static void call_source(const struct loop_source *source, uint32_t events)
     uint64_t ticks;
     if (source->removed)
         return;
-    if (source->ready)
+    if (source->ready != NULL)
         source->ready(source->context, events);
     else if (read(source->fd, &ticks, sizeof ticks) == (ssize_t)sizeof ticks)
         source->tick(source->context);

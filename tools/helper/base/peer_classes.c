@@ -14,7 +14,7 @@ const char *peer_classes_add(struct peer_classes *peers, const char *name)
     if (peers->count == PEER_CLASSES_MAX)
         return "there may be 16 classes at most";
     *class = (struct peer_class){.name = strdup(name)};
-    if (!class->name)
+    if (class->name == NULL)
         return "memory is out";
     peers->count++;
     return NULL;
@@ -30,7 +30,7 @@ const char *peer_classes_add_prefix(struct peer_classes *peers, const char *word
     if (class->count == PEER_PREFIXES_MAX)
         return "a class may have 256 prefixes at most";
     more = reallocarray(class->prefixes, class->count + 1, sizeof *more);
-    if (!more)
+    if (more == NULL)
         return "memory is out";
     class->prefixes = more;
     more[class->count++] = prefix;

@@ -96,7 +96,7 @@ const struct client *client_table_next(const struct client_table *table, uint64_
 const char *client_option_label(int level, int optname)
 {
     const struct option *option = option_find_number(level, optname);
-    return option ? option->name : "raw";
+    return option != NULL ? option->name : "raw";
 }
 
 static uint8_t role_of(uint8_t kind)
@@ -294,7 +294,7 @@ static void stop_reading(struct client_entry *entry)
     if (!entry->read)
         return;
     entry->read = false;
-    if (entry->hh.tbl)
+    if (entry->hh.tbl != NULL)
         HASH_DEL(entry->table->rings, entry);
     entry->hh.tbl = NULL;
     publisher_leave(entry->table->parts.publisher, entry->published);
@@ -352,7 +352,7 @@ static void free_entry(struct client_entry *entry)
     struct client_table *table = entry->table;
     stop_reading(entry);
     forget_process(entry);
-    if (entry->owner.monitor)
+    if (entry->owner.monitor != NULL)
         poller_leave(table->parts.poller, entry->owner.monitor);
     if (entry->owner.user != NULL) {
         count_memory(entry, 0);
@@ -503,7 +503,7 @@ static struct client_entry *new_entry(const struct registration_names *names)
     for (uint32_t i = 0; i < names->head.rule_count; i++)
         length += strlen(names->rules[i]) + 1;
     entry = calloc(1, sizeof *entry + names->head.rule_count * sizeof(char *) + length);
-    if (!entry)
+    if (entry == NULL)
         return NULL;
     text = (char *)(entry->rules + names->head.rule_count);
     entry->client.program = strcpy(text, names->program);
@@ -565,7 +565,7 @@ static int put(struct client_table *table, struct client_entry *entry)
     struct client_entry **more;
     if (table->count == table->room) {
         more = reallocarray(table->entries, table->room + 64, sizeof(struct client_entry *));
-        if (!more)
+        if (more == NULL)
             return -1;
         table->entries = more;
         table->room += 64;
@@ -585,14 +585,14 @@ static const char *settle(struct client_table *table, struct client_entry *entry
     entry->client.registered = now_monotonic();
     entry->last_record = now_monotonic();
     entry->owner.user = users_enter(table->parts.users, who->uid);
-    if (!entry->owner.user)
+    if (entry->owner.user == NULL)
         return "memory is out";
     entry->owner.user->processes++;
     entry->pidfd = who->pidfd;
     if (who->pidfd >= 0 && table->parts.loop != NULL)
         entry->end = loop_watch(table->parts.loop, who->pidfd, EPOLLIN, ended, entry);
     /* It ended before it could be watched. */
-    entry->client.ended = !entry->end;
+    entry->client.ended = entry->end == NULL;
     return NULL;
 }
 
@@ -603,7 +603,7 @@ static void remember_ring(struct client_table *table, struct client_entry *entry
     if (entry->ring.id == 0)
         return;
     HASH_FIND(hh, table->rings, &entry->ring.id, sizeof entry->ring.id, other);
-    if (!other)
+    if (other == NULL)
         HASH_ADD(hh, table->rings, ring.id, sizeof entry->ring.id, entry);
 }
 
@@ -623,16 +623,16 @@ static const char *join(struct client_table *table, struct client_entry *entry,
                             : ring_reader_open(&entry->ring, fds[0], ring_size,
                                                registration_memory(ring_size, names->live.room));
     close_descriptor(fds[0]);
-    entry->read = !wrong;
-    if (!wrong && fds[1] >= 0)
+    entry->read = wrong == NULL;
+    if (wrong == NULL && fds[1] >= 0)
         wrong = sock_diag_check(fds[1], &netns);
-    if (wrong) {
+    if (wrong != NULL) {
         close_descriptor(fds[1]);
         return wrong;
     }
     remember_ring(table, entry);
     entry->owner.monitor = poller_join(table->parts.poller, fds[1], netns, entry->owner.user);
-    if (!entry->owner.monitor)
+    if (entry->owner.monitor == NULL)
         return "its network namespace cannot be watched";
     ring_reader_beat(&entry->ring, now_real());
     return NULL;
@@ -643,7 +643,7 @@ const char *client_table_add(struct client_table *table, const struct client_ide
 {
     struct client_entry *entry = new_entry(names);
     const char *wrong;
-    if (!entry) {
+    if (entry == NULL) {
         if (who->pidfd >= 0)
             (void)close(who->pidfd);
         close_descriptor(fds[0]);
@@ -654,7 +654,7 @@ const char *client_table_add(struct client_table *table, const struct client_ide
     wrong = settle(table, entry, who);
     if (entry->owner.user != NULL)
         count_memory(entry, memory_of(names));
-    if (wrong) {
+    if (wrong != NULL) {
         close_descriptor(fds[0]);
         close_descriptor(fds[1]);
     } else {
@@ -664,9 +664,9 @@ const char *client_table_add(struct client_table *table, const struct client_ide
         join_trials(entry, names);
         join_publisher(entry, who, names);
     }
-    if (!wrong && put(table, entry) != 0)
+    if (wrong == NULL && put(table, entry) != 0)
         wrong = "memory is out";
-    if (wrong)
+    if (wrong != NULL)
         free_entry(entry);
     else
         supersede(table, entry);
@@ -679,13 +679,13 @@ static struct client_entry *find_ring(struct client_table *table, uid_t uid, uin
 {
     struct client_entry *entry;
     HASH_FIND(hh, table->rings, &id, sizeof id, entry);
-    return entry && (entry->client.uid == uid || entry->client.uid == 0) ? entry : NULL;
+    return entry != NULL && (entry->client.uid == uid || entry->client.uid == 0) ? entry : NULL;
 }
 
 void client_table_handoff_done(struct client_table *table, uid_t uid, const struct handoff *handoff)
 {
     struct client_entry *entry = find_ring(table, uid, handoff->ring);
-    if (entry)
+    if (entry != NULL)
         ring_reader_took(&entry->ring);
 }
 
@@ -699,7 +699,7 @@ const char *client_table_take_handoff(struct client_table *table, uid_t uid,
     struct connections *all = table->parts.conntrack->connections;
     struct connection *connection;
     struct connection_start start;
-    if (!entry)
+    if (entry == NULL)
         return "it names no ring of its user";
     start = start_of(entry, &handoff->record);
     if (reading->netns != 0 && reading->netns != start.netns)
@@ -730,14 +730,14 @@ const char *client_table_take_handoff(struct client_table *table, uid_t uid,
 struct client_table *client_table_new(const struct client_table_parts *parts)
 {
     struct client_table *table = calloc(1, sizeof *table);
-    if (table)
+    if (table != NULL)
         table->parts = *parts;
     return table;
 }
 
 void client_table_free(struct client_table *table)
 {
-    if (!table)
+    if (table == NULL)
         return;
     for (size_t i = 0; i < table->count; i++)
         free_entry(table->entries[i]);

@@ -84,7 +84,7 @@ const char *handoff_read(int fd, const struct record *record, struct handoff_rea
     socklen_t info_length = sizeof handed->info, name_length = sizeof handed->congestion;
     struct stat status;
     *handed = (struct handoff_reading){.netns = kernel_get_cookie(fd, SO_NETNS_COOKIE)};
-    if (wrong)
+    if (wrong != NULL)
         return wrong;
     if (fstat(fd, &status) != 0 ||
         getsockopt(fd, IPPROTO_TCP, TCP_INFO, handed->info, &info_length) != 0)

@@ -64,7 +64,7 @@ static uint16_t option_index(const char *name)
     if (option_name_count == OPTION_NAMES)
         return 0;
     copy = strdup(name);
-    if (!copy)
+    if (copy == NULL)
         return 0;
     option_names[option_name_count] = copy;
     return (uint16_t)option_name_count++;
@@ -120,17 +120,17 @@ static struct chunk *chunk_with_room(struct connections *all, size_t *index)
 {
     struct chunk **more;
     size_t i = all->roomy;
-    while (i < all->chunk_count && all->chunks[i] && all->chunks[i]->count == CHUNK)
+    while (i < all->chunk_count && all->chunks[i] != NULL && all->chunks[i]->count == CHUNK)
         i++;
     *index = all->roomy = i;
     if (i == all->chunk_count) {
         more = reallocarray(all->chunks, i + 1, sizeof(struct chunk *));
-        if (!more)
+        if (more == NULL)
             return NULL;
         all->chunks = more;
         all->chunks[all->chunk_count++] = NULL;
     }
-    if (!all->chunks[i])
+    if (all->chunks[i] == NULL)
         all->chunks[i] = new_chunk(all);
     return all->chunks[i];
 }
@@ -139,7 +139,7 @@ static uint32_t take_place(struct connections *all)
 {
     size_t index;
     struct chunk *chunk = chunk_with_room(all, &index);
-    if (!chunk)
+    if (chunk == NULL)
         return NO_PLACE;
     for (unsigned word = 0; word < CHUNK / 64; word++) {
         if (chunk->used[word] != UINT64_MAX) {
@@ -163,7 +163,7 @@ static void free_place(struct connections *all, uint32_t place)
     if (--chunk->count == 0 && index > 0) {
         let_go_chunk(all, chunk);
         all->chunks[index] = NULL;
-        while (all->chunk_count > 0 && !all->chunks[all->chunk_count - 1])
+        while (all->chunk_count > 0 && all->chunks[all->chunk_count - 1] == NULL)
             all->chunk_count--;
         if (all->roomy > all->chunk_count)
             all->roomy = all->chunk_count;
@@ -216,7 +216,7 @@ static int table_resize(struct connections *all, size_t size)
     uint32_t *old = all->table;
     size_t old_size = all->table_size;
     uint32_t *new = malloc(size * sizeof *new);
-    if (!new)
+    if (new == NULL)
         return -1;
     memset(new, 0xff, size * sizeof *new);
     all->table = new;
@@ -246,7 +246,7 @@ static int table_fit(struct connections *all)
 struct connections *connections_new(size_t history)
 {
     struct connections *all = calloc(1, sizeof *all);
-    if (!all)
+    if (all == NULL)
         return NULL;
     if (table_resize(all, TABLE_MIN) != 0 || connections_set_history(all, history) != 0) {
         connections_free(all);
@@ -261,7 +261,7 @@ static void free_all_options(struct connections *all)
     struct connection *found;
     uint64_t cursor = 0;
     size_t budget = SIZE_MAX;
-    while ((found = connections_walk(all, &cursor, &budget)))
+    while ((found = connections_walk(all, &cursor, &budget)) != NULL)
         free(found->options);
     for (uint64_t number = all->closed - all->history_count; number != all->closed; number++)
         free(all->history[number % all->history_size].options);
@@ -269,7 +269,7 @@ static void free_all_options(struct connections *all)
 
 void connections_free(struct connections *all)
 {
-    if (!all)
+    if (all == NULL)
         return;
     free_all_options(all);
     for (size_t i = 0; i < all->chunk_count; i++)
@@ -286,7 +286,7 @@ void connections_free(struct connections *all)
 
 static void free_options(struct connections *all, struct connection_options *options)
 {
-    if (options)
+    if (options != NULL)
         all->options_memory -= sizeof *options + options->length;
     free(options);
 }
@@ -307,7 +307,7 @@ static struct connection *in_history(const struct connections *all, uint64_t num
 int connections_set_history(struct connections *all, size_t history)
 {
     struct connection *new = history ? calloc(history, sizeof *new) : NULL;
-    if (history && !new)
+    if (history && new == NULL)
         return -1;
     for (uint64_t number = all->closed - all->history_count; number != all->closed; number++) {
         if (all->closed - number > history)
@@ -328,7 +328,7 @@ struct connections_size connections_size(const struct connections *all)
     struct connections_size size = {all->open, all->history_count, all->history_size,
                                     aggregates_count(&all->aggregates), 0};
     for (size_t i = 0; i < all->chunk_count; i++)
-        size.memory += all->chunks[i] ? sizeof(struct chunk) : 0;
+        size.memory += all->chunks[i] != NULL ? sizeof(struct chunk) : 0;
     size.memory += all->spare_count * sizeof(struct chunk);
     size.memory += sizeof *all + all->chunk_count * sizeof(struct chunk *) +
                    all->table_size * sizeof *all->table +
@@ -378,11 +378,11 @@ static bool passes(const struct connection_filter *filter, const struct connecti
         return false;
     if (filter->close_reasons && !(filter->close_reasons >> connection->close_reason & 1))
         return false;
-    if (filter->rule && strcmp(filter->rule, connection->rule) != 0)
+    if (filter->rule != NULL && strcmp(filter->rule, connection->rule) != 0)
         return false;
-    if (filter->state && strcmp(filter->state, tcp_state_name(connection->state)) != 0)
+    if (filter->state != NULL && strcmp(filter->state, tcp_state_name(connection->state)) != 0)
         return false;
-    return !filter->program || glob_match(filter->program, connection->program);
+    return filter->program == NULL || glob_match(filter->program, connection->program);
 }
 
 size_t connections_places(const struct connections *all)
@@ -397,12 +397,12 @@ static struct connection *walk(const struct connections *all, uint64_t *cursor, 
         uint64_t place = (*cursor)++;
         struct connection *found;
         --*budget;
-        if (!all->chunks[place / CHUNK]) {
+        if (all->chunks[place / CHUNK] == NULL) {
             *cursor = (place / CHUNK + 1) * CHUNK;
             continue;
         }
         found = look_into(all, (uint32_t)place);
-        if (found)
+        if (found != NULL)
             return found;
     }
     return NULL;
@@ -418,7 +418,7 @@ const struct connection *connections_next(const struct connections *all,
                                           size_t *budget)
 {
     const struct connection *found;
-    while ((found = walk(all, cursor, budget)))
+    while ((found = walk(all, cursor, budget)) != NULL)
         if (passes(filter, found))
             return found;
     return NULL;
@@ -571,7 +571,7 @@ static struct connection *open_new(struct connections *all, const struct connect
 struct connection *connections_open(struct connections *all, const struct connection_start *start)
 {
     struct connection *known = connections_get(all, start->netns, start->cookie);
-    if (!known)
+    if (known == NULL)
         return open_new(all, start);
     open_again(known, start);
     return known;
@@ -631,7 +631,7 @@ static bool is_wiped(const struct tcp_info_bytes *old, const struct tcp_info_byt
 static void read_info(const struct connection_reading *reading, struct tcp_info_bytes *info)
 {
     info->length = 0;
-    if (!reading->info)
+    if (reading->info == NULL)
         return;
     info->length =
         reading->info_length < CONNECTION_INFO_ROOM ? reading->info_length : CONNECTION_INFO_ROOM;
@@ -654,7 +654,7 @@ static bool take_reading(struct connection *connection, const struct connection_
 {
     struct tcp_info_bytes old, new;
     read_info(reading, &new);
-    if (reading->congestion && reading->congestion[0])
+    if (reading->congestion != NULL && reading->congestion[0])
         strncpy(connection->congestion, reading->congestion, sizeof connection->congestion - 1);
     if (connection_has_queue(connection) || new.length == 0)
         return false;
@@ -695,7 +695,7 @@ void connections_set_options(struct connections *all, struct connection *connect
     struct connection_options *options = malloc(sizeof *options + length);
     free_options(all, connection->options);
     connection->options = options;
-    if (!options)
+    if (options == NULL)
         return;
     options->length = length;
     memcpy(options->bytes, bytes, length);
@@ -730,7 +730,7 @@ static enum close_reason find_ending(const struct connection *connection, enum c
                                      const struct connection_reading *reading)
 {
     struct tcp_info_bytes sample, last;
-    if (data == DATA_LOST || !reading)
+    if (data == DATA_LOST || reading == NULL)
         return connection->failed ? connection->failed : CLOSE_LOST;
     if (connection_has_queue(connection))
         return connection->role == ROLE_LISTEN ? CLOSE_LISTENER : CLOSE_DATAGRAM;
@@ -790,8 +790,8 @@ void connections_close(struct connections *all, struct connection *connection,
 {
     struct connection closed;
     enum close_reason reason = find_ending(connection, data, reading);
-    bool told = reading && take_reading(connection, reading, true);
-    connection->closed = reading ? reading->when : connection->missing_since;
+    bool told = reading != NULL && take_reading(connection, reading, true);
+    connection->closed = reading != NULL ? reading->when : connection->missing_since;
     if (connection->closed == 0)
         connection->closed = connection->sampled ? connection->sampled : connection->opened;
     if (data == DATA_FINAL && !told && !connection_has_queue(connection))

@@ -23,12 +23,12 @@ const char *intern_hold(struct intern *set, const char *text)
     size_t length = strlen(text);
     struct intern_name *name;
     HASH_FIND(hh, set->names, text, length, name);
-    if (name) {
+    if (name != NULL) {
         name->holders++;
         return name->text;
     }
     name = malloc(sizeof *name + length + 1);
-    if (!name)
+    if (name == NULL)
         return NULL;
     name->holders = 1;
     memcpy(name->text, text, length + 1);
@@ -44,10 +44,10 @@ const char *intern_hold(struct intern *set, const char *text)
 void intern_release(struct intern *set, const char *text)
 {
     struct intern_name *name;
-    if (!text)
+    if (text == NULL)
         return;
     HASH_FIND(hh, set->names, text, strlen(text), name);
-    if (!name || --name->holders > 0)
+    if (name == NULL || --name->holders > 0)
         return;
     set->memory -= sizeof *name + strlen(name->text) + 1;
     HASH_DELETE(hh, set->names, name);
@@ -58,7 +58,7 @@ void intern_clear(struct intern *set)
 {
     struct intern_name *name = set->names;
     HASH_CLEAR(hh, set->names);
-    while (name) {
+    while (name != NULL) {
         struct intern_name *next = name->hh.next;
         free(name);
         name = next;

@@ -52,11 +52,11 @@ struct multipath *multipath_new(void)
 void multipath_free(struct multipath *all)
 {
     struct multipath_entry *entry, *next;
-    if (!all)
+    if (all == NULL)
         return;
     entry = all->table;
     HASH_CLEAR(hh, all->table);
-    for (; entry; entry = next) {
+    for (; entry != NULL; entry = next) {
         next = entry->hh.next;
         free(entry);
     }

@@ -240,7 +240,7 @@ void netns_monitor_lose_all(const struct conntrack *conntrack, const struct conn
     uint64_t cursor = 0;
     size_t budget = SIZE_MAX;
     while (owner->tracked > 0 &&
-           (connection = connections_walk(conntrack->connections, &cursor, &budget))) {
+           (connection = connections_walk(conntrack->connections, &cursor, &budget)) != NULL) {
         if (connection->owner != owner)
             continue;
         connection->missing_since = conntrack->now();
@@ -279,8 +279,8 @@ static bool ports_agree(const struct connection *connection, const struct flow *
  * connection a system call. A dump names it. */
 static void want_seek(struct netns_monitor *monitor, struct connection *connection)
 {
-    if (!connection || connection->sought || connection->ifindex != 0 || is_mptcp(connection) ||
-        is_udp(connection))
+    if (connection == NULL || connection->sought || connection->ifindex != 0 ||
+        is_mptcp(connection) || is_udp(connection))
         return;
     connection->sought = true;
     monitor->seeks = true;
@@ -324,11 +324,12 @@ static void path_destroyed(struct netns_monitor *monitor, const struct sock_diag
     struct multipath_socket *socket =
         multipath_find(monitor->multipath, &answer->target.flow, answer->target.cookie);
     struct connection *connection =
-        socket ? connections_get(monitor->conntrack->connections, monitor->netns, socket->cookie)
-               : NULL;
-    if (connection || answer->target.flow.remote_port == 0)
+        socket != NULL
+            ? connections_get(monitor->conntrack->connections, monitor->netns, socket->cookie)
+            : NULL;
+    if (connection != NULL || answer->target.flow.remote_port == 0)
         monitor->multipath_changes = true;
-    if (!connection || !answer->info)
+    if (connection == NULL || answer->info == NULL)
         return;
     socket->has_last_word = true;
     socket->unacknowledged = answer->send_queue;
@@ -345,7 +346,7 @@ static void find_missed(void *context, struct multipath_socket *socket)
     const struct connection *connection =
         connections_find(monitor->conntrack->connections, monitor->netns, socket->cookie);
     if (socket->met >= monitor->dumps_since ||
-        (connection && connection->opened >= monitor->dumps_since))
+        (connection != NULL && connection->opened >= monitor->dumps_since))
         return;
     if (++socket->missed >= MISSED_MAX)
         end_multipath(monitor, socket);
@@ -372,12 +373,12 @@ static void take_destroyed(struct netns_monitor *monitor, const struct sock_diag
                                          .info = answer->info,
                                          .info_length = answer->info_length,
                                          .unacknowledged = answer->send_queue};
-    if (connection && !ports_agree(connection, &answer->target.flow)) {
+    if (connection != NULL && !ports_agree(connection, &answer->target.flow)) {
         reject_connection(conntrack, connection);
         connection = NULL;
     }
     keep_end(monitor, answer, reading.when, connection != NULL);
-    if (connection)
+    if (connection != NULL)
         finish_connection(conntrack, connection, DATA_FINAL, &reading);
     else if (monitor->counts.mptcp > 0 && !answer->target.udp)
         path_destroyed(monitor, answer);
@@ -399,15 +400,15 @@ static struct connection *connection_of(struct netns_monitor *monitor,
     struct multipath_socket *socket = NULL;
     if (monitor->counts.mptcp > 0 && !answer->target.udp)
         socket = multipath_find(monitor->multipath, &answer->target.flow, answer->target.cookie);
-    if (socket && answer->mptcp) {
+    if (socket != NULL && answer->mptcp) {
         socket->met = monitor->conntrack->now();
         socket->missed = 0;
     }
     /* A path that is over is found for a while yet, without figures (TIME_WAIT). */
-    if (socket && !answer->mptcp && !answer->info)
+    if (socket != NULL && !answer->mptcp && answer->info == NULL)
         return NULL;
     return connections_get(monitor->conntrack->connections, monitor->netns,
-                           socket ? socket->cookie : answer->target.cookie);
+                           socket != NULL ? socket->cookie : answer->target.cookie);
 }
 
 /* Where the socket is by now. */
@@ -449,7 +450,7 @@ static void take_found(struct netns_monitor *monitor, const struct sock_diag_ans
         return;
     }
     /* In TIME_WAIT the kernel keeps but a stub, and has told of the socket's end. */
-    if (!answer->info && !is_mptcp(connection) && !connection_has_queue(connection)) {
+    if (answer->info == NULL && !is_mptcp(connection) && !connection_has_queue(connection)) {
         note_missing(conntrack, connection);
         return;
     }
@@ -497,7 +498,8 @@ static void fail_monitor(struct netns_monitor *monitor)
                         (unsigned long long)monitor->netns, strerror(errno));
     monitor->dead = true;
     monitor->dumps = false;
-    while ((connection = connections_walk(monitor->conntrack->connections, &cursor, &budget)))
+    while ((connection = connections_walk(monitor->conntrack->connections, &cursor, &budget)) !=
+           NULL)
         if (((const struct connection_owner *)connection->owner)->monitor == monitor)
             note_missing(monitor->conntrack, connection);
 }
@@ -562,7 +564,7 @@ static bool may_claim(struct netns_monitor *monitor, const struct connection_sta
 {
     struct connections *all = monitor->conntrack->connections;
     struct connection *known = connections_get(all, start->netns, start->cookie);
-    if (!known || known->uid == start->uid)
+    if (known == NULL || known->uid == start->uid)
         return true;
     if (!known->verified && !monitor->dumps && !monitor->behind && monitor->diag != NULL) {
         struct sock_diag_target claimed = {.cookie = start->cookie,
@@ -574,13 +576,14 @@ static bool may_claim(struct netns_monitor *monitor, const struct connection_sta
         netns_monitor_flush(monitor);
         known = connections_get(all, start->netns, start->cookie);
     }
-    if (known && !known->verified && (known->missing_since || connection_has_queue(known))) {
+    if (known != NULL && !known->verified &&
+        (known->missing_since || connection_has_queue(known))) {
         reject_connection(monitor->conntrack, known);
         known = NULL;
     }
-    if (known)
+    if (known != NULL)
         monitor->conntrack->counts->dropped[DROP_FOREIGN]++;
-    return !known;
+    return known == NULL;
 }
 
 static struct recent_close *recent_close_of(struct netns_monitor *monitor,
@@ -595,7 +598,7 @@ static bool closed_already(struct netns_monitor *monitor, struct connection *con
 {
     struct recent_close *end = recent_close_of(monitor, connection);
     struct connection_reading reading;
-    if (!end || end->known)
+    if (end == NULL || end->known)
         return false;
     end->known = true;
     reading = (struct connection_reading){.when = end->when,
@@ -614,7 +617,7 @@ static bool closed_already(struct netns_monitor *monitor, struct connection *con
 static bool is_over(const struct netns_monitor *monitor, const struct connection_start *start)
 {
     const struct recent_close *end = recent_closes_find(monitor->recent_closes, start->cookie);
-    return end && end->known;
+    return end != NULL && end->known;
 }
 
 /* Two have never the same ends: an older one with those of a new one is over. */
@@ -624,7 +627,7 @@ static void end_predecessor(struct netns_monitor *monitor, const struct connecti
     if (start->protocol != IPPROTO_MPTCP)
         return;
     socket = multipath_find(monitor->multipath, &start->flow, start->cookie);
-    if (socket && socket->cookie != start->cookie)
+    if (socket != NULL && socket->cookie != start->cookie)
         end_multipath(monitor, socket);
 }
 
@@ -692,7 +695,8 @@ static void end_dumps(struct netns_monitor *monitor)
     multipath_each(monitor->multipath, find_missed, monitor);
     if (monitor->dumps_all)
         monitor->sockets = monitor->sockets_so_far;
-    while ((connection = connections_walk(monitor->conntrack->connections, &cursor, &budget))) {
+    while ((connection = connections_walk(monitor->conntrack->connections, &cursor, &budget)) !=
+           NULL) {
         const struct connection_owner *owner = connection->owner;
         if (owner->monitor == monitor && connection->opened < monitor->dumps_since &&
             connection->sampled < monitor->dumps_since && was_looked_for(monitor, connection))

@@ -184,7 +184,7 @@ static bool grow_unpolled(struct poller *poller)
 {
     size_t size = poller->unpolled_size ? poller->unpolled_size * 2 : 1024;
     struct unpolled *more = calloc(size, sizeof *more);
-    if (!more)
+    if (more == NULL)
         return false;
     for (size_t i = 0; i < poller->unpolled_count; i++)
         more[i] = poller->unpolled[(poller->unpolled_first + i) & (poller->unpolled_size - 1)];
@@ -230,7 +230,7 @@ static void look_at_new(struct poller *poller, uint64_t now)
         connection = connections_find(poller->conntrack->connections, first->netns, first->cookie);
         poller->unpolled_first = (poller->unpolled_first + 1) & (poller->unpolled_size - 1);
         poller->unpolled_count--;
-        if (!connection || connection->data != DATA_NONE)
+        if (connection == NULL || connection->data != DATA_NONE)
             continue;
         looked++;
         listeners |= connection->role == ROLE_LISTEN;
@@ -262,8 +262,8 @@ static void look_at_share(struct poller *poller)
     struct connection *connection;
     if (poller->cursor >= places)
         poller->cursor = 0;
-    while (
-        (connection = connections_walk(poller->conntrack->connections, &poller->cursor, &share))) {
+    while ((connection = connections_walk(poller->conntrack->connections, &poller->cursor,
+                                          &share)) != NULL) {
         const struct connection_owner *owner = connection->owner;
         /* What a dump did not meet is looked for by name. */
         if (connection->data == DATA_NONE || connection->missing_since ||

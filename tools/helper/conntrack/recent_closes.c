@@ -119,7 +119,7 @@ void recent_closes_add(struct recent_closes *ends, const struct sock_diag_answer
     end->unacknowledged = answer->send_queue;
     end->known = known;
     end->info_length = 0;
-    if (answer->info && !known) {
+    if (answer->info != NULL && !known) {
         end->info_length = (uint16_t)(answer->info_length < sizeof end->info ? answer->info_length
                                                                              : sizeof end->info);
         memcpy(end->info, answer->info, end->info_length);

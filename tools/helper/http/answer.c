@@ -37,7 +37,7 @@ static void fetch_piece(struct answer_source *source)
     source->piece = NULL;
     source->length = source->sent = 0;
     to = open_memstream(&source->piece, &source->length);
-    if (!to) {
+    if (to == NULL) {
         source->failed = true;
         return;
     }
@@ -75,7 +75,7 @@ static struct MHD_Response *respond(struct answer_source *source, const char *ty
 {
     struct MHD_Response *response = MHD_create_response_from_callback(
         MHD_SIZE_UNKNOWN, PIECE_BYTES, read_source, source, free_source);
-    if (!response)
+    if (response == NULL)
         free_source(source);
     else
         MHD_add_response_header(response, MHD_HTTP_HEADER_CONTENT_TYPE, type);
@@ -102,7 +102,7 @@ static void spoil(FILE *to)
 static void put_item(json_t *item, bool *first, FILE *to)
 {
     put_comma(first, to);
-    if (!item || json_dumpf(item, to, ANSWER_JSON_FLAGS) != 0)
+    if (item == NULL || json_dumpf(item, to, ANSWER_JSON_FLAGS) != 0)
         spoil(to);
     json_decref(item);
 }
@@ -140,7 +140,7 @@ static bool put_connections(struct answer_source *context, FILE *to)
     source->begun = true;
     for (unsigned i = 0; i < ITEMS_AT_ONCE; i++) {
         const struct connection *connection = next_connection(source, &budget);
-        if (!connection)
+        if (connection == NULL)
             return budget == 0 || end_connections(source, false, to);
         put_comma(&source->first, to);
         if (answer_connection(connection, to) != 0)
@@ -160,7 +160,7 @@ struct MHD_Response *answer_connections(const struct helper *helper,
                                         const struct query_filter *filter)
 {
     struct connections_source *source = calloc(1, sizeof *source);
-    if (!source)
+    if (source == NULL)
         return NULL;
     source->source.next = put_connections;
     source->source.free = free_plain;
@@ -203,8 +203,9 @@ static void free_rules(struct answer_source *context)
 struct MHD_Response *answer_rules(const struct helper *helper, bool one_user, uid_t uid)
 {
     struct rules_source *source = calloc(1, sizeof *source);
-    if (!source || snapshot_take(&source->snapshot, connections_aggregates(helper->connections),
-                                 one_user, uid) != 0) {
+    if (source == NULL ||
+        snapshot_take(&source->snapshot, connections_aggregates(helper->connections), one_user,
+                      uid) != 0) {
         free(source);
         return NULL;
     }
@@ -236,9 +237,9 @@ static void count_connection(struct process_tally **tallies, pid_t pid)
 {
     struct process_tally *tally;
     HASH_FIND_INT(*tallies, &pid, tally);
-    if (!tally) {
+    if (tally == NULL) {
         tally = calloc(1, sizeof *tally);
-        if (!tally)
+        if (tally == NULL)
             return;
         tally->pid = pid;
         HASH_ADD_INT(*tallies, pid, tally);
@@ -284,7 +285,7 @@ static bool put_processes(struct answer_source *context, FILE *to)
     source->begun = true;
     for (unsigned i = 0; i < ITEMS_AT_ONCE; i++) {
         const struct client *process = client_table_next(source->clients, &source->cursor);
-        if (!process) {
+        if (process == NULL) {
             fputs("]}\n", to);
             return false;
         }
@@ -299,7 +300,7 @@ static void free_processes(struct answer_source *context)
     struct processes_source *source = (struct processes_source *)context;
     struct process_tally *tally = source->tallies, *next;
     HASH_CLEAR(hh, source->tallies); /* the table alone; the chain of its members stays */
-    for (; tally; tally = next) {
+    for (; tally != NULL; tally = next) {
         next = tally->hh.next;
         free(tally);
     }
@@ -309,7 +310,7 @@ static void free_processes(struct answer_source *context)
 struct MHD_Response *answer_processes(const struct helper *helper, bool one_user, uid_t uid)
 {
     struct processes_source *source = calloc(1, sizeof *source);
-    if (!source)
+    if (source == NULL)
         return NULL;
     source->source.next = put_processes;
     source->source.free = free_processes;
@@ -349,14 +350,14 @@ struct MHD_Response *answer_metrics(const struct helper *helper, bool one_user, 
     struct metrics_source *source = calloc(1, sizeof *source);
     struct metrics_health health[HEALTH_ROWS_MAX];
     size_t count = health_rows(helper, health);
-    if (!source)
+    if (source == NULL)
         return NULL;
     source->source.next = put_metrics;
     source->source.free = free_metrics;
     source->format = format;
     source->metrics = metrics_take(connections_aggregates(helper->connections), helper->trials,
                                    one_user, uid, helper->config.series_histograms, health, count);
-    if (!source->metrics) {
+    if (source->metrics == NULL) {
         free(source);
         return NULL;
     }

@@ -57,8 +57,9 @@ static json_t *values_json(const struct connection_options *options)
 {
     size_t count;
     const struct option *rows = option_table(&count);
-    json_t *values = options ? json_object() : NULL;
-    for (size_t at = 0; values && at + 2 <= options->length; at += 2u + options->bytes[at + 1]) {
+    json_t *values = options != NULL ? json_object() : NULL;
+    for (size_t at = 0; values != NULL && at + 2 <= options->length;
+         at += 2u + options->bytes[at + 1]) {
         const struct option *row = &rows[options->bytes[at]];
         json_object_set_new(values, row->name,
                             bytes_json(row, options->bytes + at + 2, options->bytes[at + 1]));
@@ -73,7 +74,7 @@ static json_t *options_json(const struct connection *connection)
         struct option_failure failure = connection_failure(connection, i);
         const char *error = strerrorname_np(failure.error);
         json_object_set_new(failed, failure.option,
-                            error ? json_string(error) : json_integer(failure.error));
+                            error != NULL ? json_string(error) : json_integer(failure.error));
     }
     return json_pack("{s:i, s:o, s:o*}", "applied", (int)connection->applied, "failed", failed,
                      "values", values_json(connection->options));
@@ -132,7 +133,7 @@ static json_t *connection_json(const struct connection *connection)
                        name_of_bits(connection->role, role_names), "family",
                        connection->flow.family == AF_INET ? "inet" : "inet6", "protocol",
                        protocol_text(connection->protocol));
-    if (!object)
+    if (object == NULL)
         return NULL;
     json_object_set_new(
         object, "local",
@@ -165,7 +166,7 @@ int answer_connection(const struct connection *connection, FILE *to)
     json_t *object = connection_json(connection);
     struct tcp_info_bytes info;
     int failed;
-    if (!object)
+    if (object == NULL)
         return -1;
     putc('{', to);
     failed = json_dumpf(object, to, ANSWER_JSON_FLAGS | JSON_EMBED);
@@ -234,11 +235,11 @@ static json_t *refused_json(const struct aggregate *aggregate)
         json_t *errors = json_object_get(object, refused->option);
         if (!refused->error)
             continue;
-        if (!errors) {
+        if (errors == NULL) {
             errors = json_object();
             json_object_set_new(object, refused->option, errors);
         }
-        json_object_set_new(errors, error ? error : "other", count_json(refused->count));
+        json_object_set_new(errors, error != NULL ? error : "other", count_json(refused->count));
     }
     return object;
 }
@@ -306,7 +307,7 @@ json_t *answer_rule(const struct aggregate *aggregate)
     object = json_pack(
         "{s:o, s:o, s:s, s:o, s:I, s:I, s:I, s:o, s:{s:I, s:o, s:o}, s:{s:I, s:I}, s:o, s:o, s:o}",
         "program", json_string(aggregate->program), "rule", json_string(aggregate->rule), "role",
-        aggregate->other || !role ? "other" : role, "port", port_json(aggregate), "open",
+        aggregate->other || role == NULL ? "other" : role, "port", port_json(aggregate), "open",
         (json_int_t)aggregate->open, "opened", (json_int_t)aggregate->opened, "closed",
         (json_int_t)closed, "ends", ends_json(aggregate), "options", "applied",
         (json_int_t)aggregate->applied, "set", set_json(aggregate), "failed",

@@ -10,7 +10,7 @@
 gid_t authorisation_group(const char *name)
 {
     const struct group *group = *name ? getgrnam(name) : NULL;
-    return group ? group->gr_gid : (gid_t)-1;
+    return group != NULL ? group->gr_gid : (gid_t)-1;
 }
 
 /* The peer's supplementary groups as they were when it connected; the passwd database may differ.
@@ -23,7 +23,7 @@ static bool has_group(int fd, gid_t wanted)
     if (getsockopt(fd, SOL_SOCKET, SO_PEERGROUPS, NULL, &length) == 0 || errno != ERANGE)
         return false;
     groups = malloc(length);
-    if (groups && getsockopt(fd, SOL_SOCKET, SO_PEERGROUPS, groups, &length) == 0)
+    if (groups != NULL && getsockopt(fd, SOL_SOCKET, SO_PEERGROUPS, groups, &length) == 0)
         for (size_t i = 0; i < length / sizeof *groups; i++)
             found |= groups[i] == wanted;
     free(groups);

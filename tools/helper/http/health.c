@@ -13,7 +13,7 @@ static uint64_t resident_bytes(void)
 {
     unsigned long long pages = 0;
     FILE *statm = fopen("/proc/self/statm", "re");
-    if (!statm)
+    if (statm == NULL)
         return 0;
     if (fscanf(statm, "%*u %llu", &pages) != 1)
         pages = 0;

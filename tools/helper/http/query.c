@@ -61,7 +61,7 @@ static enum MHD_Result send_response(struct MHD_Connection *connection, unsigned
                                      struct MHD_Response *response)
 {
     enum MHD_Result result;
-    if (!response)
+    if (response == NULL)
         return MHD_NO;
     MHD_add_response_header(response, MHD_HTTP_HEADER_CACHE_CONTROL, "no-store");
     MHD_add_response_header(response, "X-Content-Type-Options", "nosniff");
@@ -79,7 +79,7 @@ static enum MHD_Result send_json(struct MHD_Connection *connection, unsigned sta
     struct MHD_Response *response = NULL;
     bool failed = false;
     json = json_versioned(json);
-    failed = !to || !json || json_dumpf(json, to, ANSWER_JSON_FLAGS) != 0;
+    failed = to == NULL || json == NULL || json_dumpf(json, to, ANSWER_JSON_FLAGS) != 0;
     json_decref(json);
     if (to != NULL) {
         failed |= putc('\n', to) == EOF;
@@ -87,7 +87,7 @@ static enum MHD_Result send_json(struct MHD_Connection *connection, unsigned sta
     }
     if (!failed)
         response = MHD_create_response_from_buffer(length, text, MHD_RESPMEM_MUST_FREE);
-    if (response)
+    if (response != NULL)
         MHD_add_response_header(response, MHD_HTTP_HEADER_CONTENT_TYPE, "application/json");
     else
         free(text);
@@ -105,7 +105,7 @@ static enum MHD_Result send_static(struct MHD_Connection *connection, const char
 {
     struct MHD_Response *response =
         MHD_create_response_from_buffer(length, (void *)text, MHD_RESPMEM_PERSISTENT);
-    if (response)
+    if (response != NULL)
         MHD_add_response_header(response, MHD_HTTP_HEADER_CONTENT_TYPE, type);
     return send_response(connection, MHD_HTTP_OK, response);
 }
@@ -119,7 +119,7 @@ static enum MHD_Result get_page(const struct request *request)
 {
     struct MHD_Response *response =
         MHD_create_response_from_buffer(page_html_size, (void *)page_html, MHD_RESPMEM_PERSISTENT);
-    if (response) {
+    if (response != NULL) {
         MHD_add_response_header(response, MHD_HTTP_HEADER_CONTENT_TYPE, "text/html; charset=utf-8");
         /* The page asks nobody but us, and nobody shows it within his own. */
         MHD_add_response_header(response, "Content-Security-Policy",
@@ -137,7 +137,7 @@ static enum MHD_Result get_metrics(const struct request *request)
         MHD_lookup_connection_value(request->connection, MHD_HEADER_KIND, MHD_HTTP_HEADER_ACCEPT);
     struct MHD_Response *response = answer_metrics(request->query->helper, !request->viewer.all,
                                                    request->viewer.uid, metrics_accepted(accept));
-    if (response)
+    if (response != NULL)
         MHD_add_response_header(response, MHD_HTTP_HEADER_VARY, MHD_HTTP_HEADER_ACCEPT);
     return send_response(request->connection, MHD_HTTP_OK, response);
 }
@@ -203,7 +203,7 @@ static enum MHD_Result take_parameter(void *context, enum MHD_ValueKind kind, co
     struct parameters *parameters = context;
     (void)kind;
     parameters->error = query_filter_set(&parameters->filter, name, value);
-    return parameters->error ? MHD_NO : MHD_YES;
+    return parameters->error != NULL ? MHD_NO : MHD_YES;
 }
 
 static enum MHD_Result get_connections(const struct request *request)
@@ -282,7 +282,7 @@ static enum MHD_Result send_not_allowed(struct MHD_Connection *connection, bool 
         ANSWER_BEGIN "\"error\":\"only GET and HEAD; POST to stop a trial or to reload rules\"}\n";
     struct MHD_Response *response =
         MHD_create_response_from_buffer(sizeof text - 1, (void *)text, MHD_RESPMEM_PERSISTENT);
-    if (response) {
+    if (response != NULL) {
         MHD_add_response_header(response, MHD_HTTP_HEADER_ALLOW, changes ? "POST" : "GET, HEAD");
         MHD_add_response_header(response, MHD_HTTP_HEADER_CONTENT_TYPE, "application/json");
     }
@@ -312,7 +312,7 @@ static struct authorisation who_asks(const struct http_server *server,
     if (server->tcp)
         return (struct authorisation){.tcp = true, .all = true, .uid = (uid_t)-1};
     info = MHD_get_connection_info(connection, MHD_CONNECTION_INFO_CONNECTION_FD);
-    return authorisation_of(info ? info->connect_fd : -1, server->query->group);
+    return authorisation_of(info != NULL ? info->connect_fd : -1, server->query->group);
 }
 
 static enum MHD_Result handle(void *context, struct MHD_Connection *connection, const char *url,
@@ -325,7 +325,7 @@ static enum MHD_Result handle(void *context, struct MHD_Connection *connection, 
     (void)version, (void)upload;
     /* An answer to the headers alone would end the connection. What is sent to us is thrown away.
      */
-    if (!*state || *upload_size) {
+    if (*state == NULL || *upload_size) {
         *state = (void *)server;
         *upload_size = 0;
         return MHD_YES;
@@ -337,7 +337,7 @@ static enum MHD_Result handle(void *context, struct MHD_Connection *connection, 
                           "setting `hosts`");
     if (!is_allowed(resource, method))
         return send_not_allowed(connection, resource != NULL && resource->changes);
-    if (!resource)
+    if (resource == NULL)
         return send_error(connection, MHD_HTTP_NOT_FOUND,
                           "there are /, /healthz, /metrics, /v1/connections, /v1/processes, "
                           "/v1/rules, /v1/status and /v1/trials");
@@ -447,12 +447,12 @@ static int start_server(struct http_server *server, struct query *query, int fd,
     if (fd < 0)
         return 0;
     server->daemon = start_daemon(server, fd);
-    if (!server->daemon) {
+    if (server->daemon == NULL) {
         (void)close(fd);
         return -1;
     }
     info = MHD_get_daemon_info(server->daemon, MHD_DAEMON_INFO_EPOLL_FD);
-    if (info)
+    if (info != NULL)
         server->watch = loop_watch(loop, info->epoll_fd, EPOLLIN, on_ready, server);
     server->timer = loop_timer(loop, 0, on_timer, server);
     server->expiry = loop_timer(loop, SECOND, on_second, server);
@@ -461,12 +461,12 @@ static int start_server(struct http_server *server, struct query *query, int fd,
 
 static void stop_server(struct http_server *server)
 {
-    if (!server->query)
+    if (server->query == NULL)
         return;
     loop_remove(server->query->helper->loop, server->watch);
     loop_remove(server->query->helper->loop, server->timer);
     loop_remove(server->query->helper->loop, server->expiry);
-    if (server->daemon)
+    if (server->daemon != NULL)
         MHD_stop_daemon(server->daemon);
 }
 
@@ -474,7 +474,7 @@ struct query *query_start(struct helper *helper, int unix_fd, int tcp_fd)
 {
     struct query *query = calloc(1, sizeof *query);
     int unix_failed, tcp_failed;
-    if (!query) {
+    if (query == NULL) {
         helper_log(LOG_ERR, "queries: no memory");
         return NULL;
     }
@@ -499,7 +499,7 @@ void query_reload(struct query *query)
 
 void query_stop(struct query *query)
 {
-    if (!query)
+    if (query == NULL)
         return;
     stop_server(&query->unix_server);
     stop_server(&query->tcp_server);

@@ -45,7 +45,7 @@ static const char *set_state(struct query_filter *filter, const char *value)
 
 static const char *set_role(struct query_filter *filter, const char *value)
 {
-    for (const struct bit_name *role = role_names; role->name; role++)
+    for (const struct bit_name *role = role_names; role->name != NULL; role++)
         if (strcmp(role->name, value) == 0) {
             filter->connections.roles = role->bit;
             return NULL;
@@ -119,6 +119,6 @@ const char *query_filter_set(struct query_filter *filter, const char *name, cons
 
     for (size_t i = 0; i < sizeof parameters / sizeof *parameters; i++)
         if (strcmp(name, parameters[i].name) == 0)
-            return parameters[i].set(filter, value ? value : "");
+            return parameters[i].set(filter, value != NULL ? value : "");
     return "parameters are program, rule, state, role, reason, closed, uid, limit and after";
 }

@@ -278,7 +278,7 @@ static void count_outcome(struct aggregate *aggregate, const char *option, int e
     if (aggregate->outcome_count == OUTCOMES_MAX)
         return;
     more = reallocarray(aggregate->outcomes, aggregate->outcome_count + 1, sizeof *more);
-    if (!more)
+    if (more == NULL)
         return;
     aggregate->outcomes = more;
     more[aggregate->outcome_count++] = (struct option_count){option, error, 1};

@@ -31,7 +31,7 @@ static bool read_figures(const struct tcp_info_bytes *info, uint64_t figures[FIG
     };
     static const struct tcp_info_field *found[FIGURES];
     for (size_t i = 0; i < FIGURES; i++) {
-        if (!found[i])
+        if (found[i] == NULL)
             found[i] = tcp_info_find(fields[i]);
         if (tcp_info_get(found[i], info, &figures[i]) != TCP_INFO_VALUE)
             return false;

@@ -78,11 +78,11 @@ struct metrics *metrics_take(const struct aggregates *aggregates, const struct t
                              const struct metrics_health *health, size_t health_count)
 {
     struct metrics *metrics = calloc(1, sizeof *metrics);
-    if (!metrics)
+    if (metrics == NULL)
         return NULL;
     metrics->health = calloc(health_count + 1, sizeof *health);
     metrics->trials = trial_metrics_take(trials, one_user, uid);
-    if (!metrics->health || metrics->trials == NULL ||
+    if (metrics->health == NULL || metrics->trials == NULL ||
         snapshot_take(&metrics->snapshot, aggregates, one_user, uid) != 0) {
         metrics_free(metrics);
         return NULL;
@@ -96,7 +96,7 @@ struct metrics *metrics_take(const struct aggregates *aggregates, const struct t
 
 void metrics_free(struct metrics *metrics)
 {
-    if (!metrics)
+    if (metrics == NULL)
         return;
     snapshot_free(&metrics->snapshot);
     trial_metrics_free(metrics->trials);
@@ -185,7 +185,7 @@ static void put_bucket(const struct aggregate *aggregate, const char *name, cons
 static void format_bound(double bound, char text[32])
 {
     snprintf(text, 32, "%.12g", bound);
-    if (!strpbrk(text, ".e"))
+    if (strpbrk(text, ".e") == NULL)
         strcat(text, ".0");
 }
 
@@ -286,7 +286,8 @@ static void put_refusals(const struct aggregate *aggregate, size_t unused, FILE 
         put_labels(aggregate, to);
         fputs(",option=\"", to);
         metrics_put_value(refused->option, to);
-        fprintf(to, "\",error=\"%s\"} %" PRIu64 "\n", error ? error : "other", refused->count);
+        fprintf(to, "\",error=\"%s\"} %" PRIu64 "\n", error != NULL ? error : "other",
+                refused->count);
     }
 }
 
@@ -333,7 +334,7 @@ static void put_health(const struct metrics *metrics, enum metrics_format format
             metrics_put_head(&head, format, to);
         last = row->name;
         fprintf(to, "socktune_%s%s", row->name, metrics_suffix(&head));
-        if (row->label) {
+        if (row->label != NULL) {
             fprintf(to, "{%s=\"", row->label);
             metrics_put_value(row->label_value, to);
             fputs("\"}", to);
@@ -377,21 +378,22 @@ bool metrics_write(struct metrics *metrics, enum metrics_format format, FILE *to
 static double weight_of(const char *accept, const char *type)
 {
     size_t length = strlen(type);
-    for (const char *at = accept; at; at = strchr(at, ','), at = at ? at + 1 : NULL) {
+    for (const char *at = accept; at != NULL;
+         at = strchr(at, ','), at = at != NULL ? at + 1 : NULL) {
         const char *end, *quality;
         at += strspn(at, " \t");
-        if (strncasecmp(at, type, length) != 0 || !strchr(" \t;,", at[length]))
+        if (strncasecmp(at, type, length) != 0 || strchr(" \t;,", at[length]) == NULL)
             continue;
         end = at + strcspn(at, ",");
         quality = strcasestr(at, "q=");
-        return quality && quality < end ? strtod(quality + 2, NULL) : 1;
+        return quality != NULL && quality < end ? strtod(quality + 2, NULL) : 1;
     }
     return -1;
 }
 
 enum metrics_format metrics_accepted(const char *accept)
 {
-    double open = accept ? weight_of(accept, "application/openmetrics-text") : -1;
+    double open = accept != NULL ? weight_of(accept, "application/openmetrics-text") : -1;
     return open > 0 && open >= weight_of(accept, "text/plain") ? METRICS_OPENMETRICS
                                                                : METRICS_PROMETHEUS;
 }
