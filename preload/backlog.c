@@ -53,7 +53,8 @@ void waiting_count(int fd)
 }
 
 /* Take one from a count, unless it is 0. */
-static bool take(uint32_t *count) /* NOLINT(readability-non-const-parameter): it is written to */
+static bool
+decrement(uint32_t *count) /* NOLINT(readability-non-const-parameter): it is written to */
 {
     uint32_t left = __atomic_load_n(count, __ATOMIC_RELAXED);
     while (left != 0)
@@ -69,7 +70,7 @@ bool waiting_accepted(int listener)
     if (cookie == 0)
         return false;
     for (uint32_t i = 0; i < waiting->listener_count; i++)
-        if (waiting->listeners[i].cookie == cookie && take(&waiting->listeners[i].left))
-            return take(&waiting->left);
+        if (waiting->listeners[i].cookie == cookie && decrement(&waiting->listeners[i].left))
+            return decrement(&waiting->left);
     return false;
 }

@@ -31,7 +31,7 @@ static int tune_before(const struct rules_in_force *rules, struct connecting *co
 }
 
 /* Is there somebody who is to be told of connections? */
-static bool is_reported(const struct rules_in_force *rules)
+static bool is_reported_connect(const struct rules_in_force *rules)
 {
     return (rules->reports & (ROLE_CONNECT | ROLE_DATAGRAM)) != 0 && report_finds_ring(rules);
 }
@@ -45,7 +45,7 @@ static int begin_by_rules(const struct rules_in_force *rules, struct connecting 
 {
     const unsigned phases = PHASE_BIT(PHASE_CONNECT) | PHASE_BIT(PHASE_CONNECTED);
     bool again = reconnect_note(fd);
-    bool reported = is_reported(rules);
+    bool reported = is_reported_connect(rules);
     if ((!reported && !rules_act_at(rules, phases)) ||
         !tune_begin_at_connect(&connecting->sockinfo, fd, address, length,
                                reported && (rules->reports & ROLE_CONNECT) != 0))

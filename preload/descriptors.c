@@ -4,7 +4,7 @@
 #include "kernel.h"
 
 /* The number in a directory entry's name, or -1. */
-static int number_of(const char *name)
+static int descriptor_number(const char *name)
 {
     int number = 0;
     if (*name < '0' || *name > '9')
@@ -36,7 +36,7 @@ bool descriptors_each(bool (*look)(void *context, int directory, const char *nam
         for (long at = 0; more && at < got;) {
             const struct directory_entry *entry = (const struct directory_entry *)(buffer + at);
             at += entry->size;
-            int number = number_of(entry->name);
+            int number = descriptor_number(entry->name);
             if (number >= 0 && number != directory)
                 more = look(context, directory, entry->name, number);
         }

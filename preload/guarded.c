@@ -37,7 +37,7 @@ static int make_call(const struct own_setting *setting)
                          setting->length);
 }
 
-static int succeed(const struct own_setting *setting)
+static int pretend_success(const struct own_setting *setting)
 {
     errno = setting->error;
     return 0;
@@ -93,7 +93,7 @@ static int set_guarded(const struct rules_in_force *rules, const struct own_sett
             return make_call(setting);
     }
     trace_swallowed(rules, setting->fd, &ruling->sockinfo, ruling->option, ruling->guard.held);
-    return succeed(setting);
+    return pretend_success(setting);
 }
 
 /* Not in line, so that calls that disturb nothing need no second ruling in their frame. */
@@ -113,7 +113,7 @@ static __attribute__((noinline)) int set_disturbing(const struct rules_in_force 
                    &rules->policy.actions[disturbed->guard.held]);
     else if (before >= 0)
         kernel_setsockopt(setting->fd, option->level, option->optname, &before, sizeof before);
-    return succeed(setting);
+    return pretend_success(setting);
 }
 
 int guarded_setsockopt(const struct rules_in_force *rules, const struct own_setting *setting)

@@ -11,8 +11,8 @@
 
 #include <errno.h>
 
-static void give(const struct rules_in_force *rules, int fd, struct sockinfo *sockinfo,
-                 int *backlog, int *failure)
+static void tune_before_listen(const struct rules_in_force *rules, int fd,
+                               struct sockinfo *sockinfo, int *backlog, int *failure)
 {
     struct decision decision;
     tune_decide(rules, fd, sockinfo, PHASE_LISTEN, PHASE_BIT(PHASE_LISTEN), &decision);
@@ -22,12 +22,12 @@ static void give(const struct rules_in_force *rules, int fd, struct sockinfo *so
 
 /* What comes before the call, with the backlog for it. Returns 0, or the errno with which it must
  * fail. Whether the listener is of MPTCP is noted for rules to come, too. */
-static int prepare(const struct rules_in_force *rules, int fd, struct sockinfo *sockinfo,
-                   int *backlog)
+static int prepare_listener(const struct rules_in_force *rules, int fd, struct sockinfo *sockinfo,
+                            int *backlog)
 {
     int saved = errno, failure = 0;
     if (rules_act_at(rules, PHASE_BIT(PHASE_LISTEN)))
-        give(rules, fd, sockinfo, backlog, &failure);
+        tune_before_listen(rules, fd, sockinfo, backlog, &failure);
     if (tunes_at(PHASE_FALLBACK))
         multipath_note_listener(fd, sockinfo->protocols);
     errno = saved;
@@ -38,7 +38,7 @@ static int listen_by_rules(const struct rules_in_force *rules, int fd, int backl
 {
     struct sockinfo sockinfo;
     sockinfo_at_listen(&sockinfo);
-    int failure = prepare(rules, fd, &sockinfo, &backlog);
+    int failure = prepare_listener(rules, fd, &sockinfo, &backlog);
     if (failure != 0) {
         errno = failure;
         return -1;

@@ -18,8 +18,8 @@
 
 /* What is decided by these rules is given; a `default` leaves what the maker of the socket has
  * set. */
-static void tune_inherited(const struct rules_in_force *rules, int fd, struct sockinfo *sockinfo,
-                           const struct active *active, enum phase phase)
+static void apply_past_phases(const struct rules_in_force *rules, int fd, struct sockinfo *sockinfo,
+                              const struct active *active, enum phase phase)
 {
     struct decision decision;
     unsigned phases = sockinfo_phases_behind(sockinfo);
@@ -29,12 +29,12 @@ static void tune_inherited(const struct rules_in_force *rules, int fd, struct so
     tune_apply_afterwards(rules, fd, sockinfo, &decision, phases);
 }
 
-static void adopt(int fd, const struct active *active)
+static void tune_inherited_socket(int fd, const struct active *active)
 {
     struct sockinfo sockinfo;
     if (!learn_history(OWN_SOCKET(fd), &sockinfo))
         return;
-    tune_inherited(&state.rules, fd, &sockinfo, active, PHASE_SOCKET);
+    apply_past_phases(&state.rules, fd, &sockinfo, active, PHASE_SOCKET);
     if (active->count != 0 && (sockinfo.roles & ROLE_LISTEN) != 0) {
         waiting_count(fd);
         if (tunes_at(PHASE_FALLBACK))
@@ -47,14 +47,14 @@ void adopt_accepted(const struct rules_in_force *rules, int fd)
 {
     struct sockinfo sockinfo;
     sockinfo_at_accept(&sockinfo);
-    tune_inherited(rules, fd, &sockinfo, &rules->active, PHASE_ACCEPT);
+    apply_past_phases(rules, fd, &sockinfo, &rules->active, PHASE_ACCEPT);
 }
 
 void adopt_listener(const struct rules_in_force *rules, int fd)
 {
     struct sockinfo sockinfo;
     if (learn_history(OWN_SOCKET(fd), &sockinfo) && (sockinfo.roles & ROLE_LISTEN) != 0)
-        tune_inherited(rules, fd, &sockinfo, &rules->active, PHASE_SOCKET);
+        apply_past_phases(rules, fd, &sockinfo, &rules->active, PHASE_SOCKET);
 }
 
 static bool is_socket(int directory, const char *name)
@@ -81,14 +81,14 @@ static bool adopt_leaked(void *context, int directory, const char *name, int num
 {
     const struct leaked *leaked = context;
     if (number >= leaked->first && is_socket(directory, name))
-        adopt(number, leaked->active);
+        tune_inherited_socket(number, leaked->active);
     return true;
 }
 
 void adopt_sockets(int handed_over, bool reported)
 {
     for (int fd = 0; fd < handed_over; fd++)
-        adopt(fd, &state.rules.active);
+        tune_inherited_socket(fd, &state.rules.active);
     size_t size = state.rules.active.count * sizeof(uint32_t);
     uint32_t *rules = NULL;
     struct active inherited = {NULL, 0};

@@ -26,21 +26,21 @@ void listeners_start(void)
     listeners = kernel_map(DESCRIPTORS * sizeof *listeners);
 }
 
-static bool has_word(int fd)
+static bool has_listener_word(int fd)
 {
     return (unsigned)fd < DESCRIPTORS;
 }
 
-static void note(int fd, const struct rules_in_force *rules, uint32_t waiting)
+static void store_listener_word(int fd, const struct rules_in_force *rules, uint32_t waiting)
 {
-    if (has_word(fd))
+    if (has_listener_word(fd))
         __atomic_store_n(&listeners[fd], rules->generation << 32 | waiting, __ATOMIC_RELEASE);
 }
 
 void listener_note(int fd, const struct rules_in_force *rules)
 {
     if (listeners != NULL)
-        note(fd, rules, 0);
+        store_listener_word(fd, rules, 0);
 }
 
 /* A listener's tcpi_unacked is the length of its queue (tcp_get_info() in net/ipv4/tcp.c). Of what
@@ -58,7 +58,7 @@ static uint32_t queue_length(int fd)
 static void tune_listener(int listener, const struct rules_in_force *rules)
 {
     adopt_listener(rules, listener);
-    note(listener, rules, queue_length(listener));
+    store_listener_word(listener, rules, queue_length(listener));
 }
 
 /* Take one of those that wait. */
@@ -76,8 +76,9 @@ bool listener_is_older(int listener, const struct rules_in_force *rules)
 {
     if (listeners == NULL)
         return false;
-    if (has_word(listener) && __atomic_load_n(&listeners[listener], __ATOMIC_ACQUIRE) >> 32 ==
-                                  (uint32_t)rules->generation)
+    if (has_listener_word(listener) &&
+        __atomic_load_n(&listeners[listener], __ATOMIC_ACQUIRE) >> 32 ==
+            (uint32_t)rules->generation)
         return take_waiting(&listeners[listener]);
     tune_listener(listener, rules);
     return true;

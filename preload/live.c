@@ -147,7 +147,7 @@ static struct live_slot *slot_of(const struct rules_in_force *rules)
     return &live_state->slots[offset / sizeof(struct live_slot)];
 }
 
-static const struct rules_in_force *rules_of(uint64_t word)
+static const struct rules_in_force *rules_in_slot(uint64_t word)
 {
     const unsigned number = (unsigned)word & SLOT_MASK;
     return number < SLOTS ? &live_state->slots[number].rules : &state.rules;
@@ -182,7 +182,7 @@ static struct live_slot *claim_slot(uint64_t in_force, uint32_t pid)
  */
 
 /* Copy what is published, and decide what is for this program. */
-static enum published_answer fill(struct live_slot *slot)
+static enum published_answer fill_slot(struct live_slot *slot)
 {
     struct rules_in_force *rules = &slot->rules;
     uint32_t size;
@@ -217,7 +217,7 @@ static bool put_in_force(const struct live_slot *slot, uint64_t before)
 
 static enum published_answer take_into(struct live_slot *slot, uint64_t before)
 {
-    enum published_answer answer = fill(slot);
+    enum published_answer answer = fill_slot(slot);
     if (answer == PUBLISHED_TAKEN) {
         report_prepare(&slot->rules, &live_state->plan);
         if (!put_in_force(slot, before))
@@ -282,7 +282,7 @@ const struct rules_in_force *live_enter(void)
     look_for_new();
     for (;;) {
         const uint64_t word = __atomic_load_n(&live_state->in_force, __ATOMIC_SEQ_CST);
-        const struct rules_in_force *rules = rules_of(word);
+        const struct rules_in_force *rules = rules_in_slot(word);
         note_user(rules, 1);
         if (__atomic_load_n(&live_state->in_force, __ATOMIC_SEQ_CST) == word) {
             report_stay_registered(rules);
@@ -314,6 +314,6 @@ bool live_is_idle(unsigned roles)
 {
     /* Without entering: what is read is a hint, of memory that is always there. */
     return newer_generation() == 0 &&
-           (rules_of(__atomic_load_n(&live_state->in_force, __ATOMIC_RELAXED))->reports & roles) ==
-               0;
+           (rules_in_slot(__atomic_load_n(&live_state->in_force, __ATOMIC_RELAXED))->reports &
+            roles) == 0;
 }

@@ -46,7 +46,7 @@ struct attempt {
 enum found { FOUND_NOTHING, FOUND_STALE, FOUND_FRESH };
 
 /* Under AT_SECURE, the caller must not choose the rules: not even its own user's files count. */
-static bool is_trusted(const struct attempt *attempt, const struct statx *file)
+static bool is_trusted_policy(const struct attempt *attempt, const struct statx *file)
 {
     const struct settings *settings = attempt->settings;
     return (file->stx_mode & S_IFMT) == S_IFREG && (file->stx_mode & (S_IWGRP | S_IWOTH)) == 0 &&
@@ -55,7 +55,7 @@ static bool is_trusted(const struct attempt *attempt, const struct statx *file)
 }
 
 /* Read of the open file what is for this program. */
-static enum found read_file(const struct attempt *attempt, int fd, uint64_t size)
+static enum found read_policy_file(const struct attempt *attempt, int fd, uint64_t size)
 {
     struct policy_reader reader;
     if (!policy_reader_start(&reader, fd, size) || policy_reader_check(&reader) != NULL)
@@ -75,14 +75,14 @@ static enum found read_kept(const struct attempt *attempt, const char *name)
     int fd = kernel_open(name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK);
     if (fd < 0)
         return FOUND_NOTHING;
-    if (kernel_statx(fd, "", AT_EMPTY_PATH, &file) == 0 && is_trusted(attempt, &file))
-        found = read_file(attempt, fd, file.stx_size);
+    if (kernel_statx(fd, "", AT_EMPTY_PATH, &file) == 0 && is_trusted_policy(attempt, &file))
+        found = read_policy_file(attempt, fd, file.stx_size);
     kernel_close(fd);
     return found;
 }
 
 /* The path of the rules as policies are kept under: without slashes at its end. */
-static bool put_rules(struct text *rules, const char *path)
+static bool trim_rules_path(struct text *rules, const char *path)
 {
     text_put(rules, path);
     while (rules->length > 1 && rules->bytes[rules->length - 1] == '/')
@@ -98,7 +98,7 @@ static enum found find_kept(const struct attempt *attempt)
     struct policy stale = {.blob = NULL};
     void *stale_extra = NULL;
     bool has_stale = false;
-    if (!put_rules(&rules, attempt->path) || text_ends(rules_bytes, POLICY_SUFFIX))
+    if (!trim_rules_path(&rules, attempt->path) || text_ends(rules_bytes, POLICY_SUFFIX))
         return FOUND_NOTHING;
     const enum policy_place end = attempt->settings->secure ? PLACE_USER : PLACE_COUNT;
     for (enum policy_place place = PLACE_BESIDE; place < end; place++) {
@@ -126,7 +126,8 @@ static enum found find_kept(const struct attempt *attempt)
     return FOUND_STALE;
 }
 
-static enum load_result fail(const struct settings *settings, const char *what, const char *why)
+static enum load_result leave_untuned(const struct settings *settings, const char *what,
+                                      const char *why)
 {
     trace_untuned(what, why, settings->strict);
     return LOAD_FAILED;
@@ -152,14 +153,14 @@ static enum load_result load_itself(const struct attempt *attempt)
         return LOAD_NONE;
     if (policy_reader_start(&reader, fd, attempt->root->stx_size)) {
         const char *wrong = take_policy(attempt, &reader);
-        result = wrong == NULL ? LOAD_OK : fail(attempt->settings, attempt->path, wrong);
+        result = wrong == NULL ? LOAD_OK : leave_untuned(attempt->settings, attempt->path, wrong);
     }
     kernel_close(fd);
     return result;
 }
 
 /* Run the compiler. NULL, or why there is no policy; "" if the compiler has said it. */
-static const char *compile(const struct attempt *attempt)
+static const char *take_compiled(const struct attempt *attempt)
 {
     struct spawned spawned = spawn_compiler(attempt->path, attempt->settings);
     if (spawned.fd < 0)
@@ -198,7 +199,7 @@ static enum load_result load_compiled(const struct attempt *attempt, enum found 
         enum found again = find_kept(attempt);
         if (again == FOUND_STALE)
             policy_release(attempt->policy);
-        why = again == FOUND_FRESH ? NULL : compile(attempt);
+        why = again == FOUND_FRESH ? NULL : take_compiled(attempt);
     }
     compile_unlock(lock);
     if (why == NULL) {
@@ -212,7 +213,7 @@ static enum load_result load_compiled(const struct attempt *attempt, enum found 
         *attempt->extra = stale_extra;
         return LOAD_OK;
     }
-    return why[0] != 0 ? fail(attempt->settings, attempt->path, why) : LOAD_FAILED;
+    return why[0] != 0 ? leave_untuned(attempt->settings, attempt->path, why) : LOAD_FAILED;
 }
 
 /* Rules that could not be compiled: said by the compiler when they were tried, and again to those
@@ -224,7 +225,7 @@ static enum load_result check_failure(const struct settings *settings, const str
         return LOAD_OK;
     bool named = settings->rules != NULL;
     if (settings->strict || (named && policy->rule_total == 0))
-        return fail(settings, NULL, failure);
+        return leave_untuned(settings, NULL, failure);
     return LOAD_OK;
 }
 
@@ -232,7 +233,8 @@ static enum load_result load_path(const struct attempt *attempt)
 {
     unsigned type = attempt->root->stx_mode & S_IFMT;
     if (type != S_IFREG && type != S_IFDIR)
-        return fail(attempt->settings, attempt->path, "neither a rule file nor a directory");
+        return leave_untuned(attempt->settings, attempt->path,
+                             "neither a rule file nor a directory");
     enum found found = find_kept(attempt);
     if (found == FOUND_FRESH)
         return check_failure(attempt->settings, attempt->policy);
@@ -270,8 +272,8 @@ enum load_result load_policy(const struct settings *settings, struct own_executa
             return load_path(&attempt);
         }
         if (named || (settings->strict && errno != ENOENT && errno != ENOTDIR))
-            return fail(settings, attempt.path,
-                        errno == ENOENT ? "no such file or directory" : "cannot be read");
+            return leave_untuned(settings, attempt.path,
+                                 errno == ENOENT ? "no such file or directory" : "cannot be read");
     }
     return no_rules(settings);
 }

@@ -147,7 +147,7 @@ static bool is_same_socket(const struct statx *one, const struct statx *other)
            one->stx_dev_major == other->stx_dev_major;
 }
 
-static bool look_at(void *context, int directory, const char *name, int number)
+static bool examine_descriptor(void *context, int directory, const char *name, int number)
 {
     struct holder_search *search = context;
     char target[32] = {0};
@@ -175,7 +175,7 @@ static bool is_held_otherwise(int fd)
         return true;
     search->fd = fd;
     bool held = kernel_statx(fd, "", AT_EMPTY_PATH, &search->socket) != 0 ||
-                !descriptors_each(look_at, search) || search->held;
+                !descriptors_each(examine_descriptor, search) || search->held;
     kernel_call(SYS_munmap, search, sizeof *search);
     return held;
 }

@@ -76,7 +76,7 @@ static bool is_on(char *const *environment, const char *name)
     return value != NULL && value[0] != 0 && !text_equal(value, "0");
 }
 
-static bool begins(const char *text, const char *begin)
+static bool has_prefix(const char *text, const char *begin)
 {
     while (*begin != 0 && *text == *begin) {
         text++;
@@ -89,7 +89,7 @@ static void remove_variables(char *const *environment)
 {
     char **to = (char **)environment;
     for (char *const *from = environment; *from != NULL; from++)
-        if (!begins(*from, "SOCKTUNE_"))
+        if (!has_prefix(*from, "SOCKTUNE_"))
             *to++ = *from;
     *to = NULL;
 }
@@ -98,7 +98,7 @@ static void remove_variables(char *const *environment)
 static const char *entry_of(char *const *environment, const char *name)
 {
     for (; *environment != NULL; environment++)
-        if (begins(*environment, name))
+        if (has_prefix(*environment, name))
             return *environment;
     return NULL;
 }
@@ -148,7 +148,7 @@ const char *process_start_cgroup(char *buffer, size_t size)
             end++;
         bool is_last = *end == 0;
         *end = 0;
-        if (begins(line, "0::"))
+        if (has_prefix(line, "0::"))
             return line + 3;
         line = is_last ? end : end + 1;
     }

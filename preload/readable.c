@@ -37,14 +37,14 @@
 #endif
 
 /* The errno of a setsockopt() that the kernel refuses. */
-static int refusal(int fd, int level, int optname, uintptr_t at, size_t size)
+static int errno_of_refusal(int fd, int level, int optname, uintptr_t at, size_t size)
 {
     return kernel_call(SYS_setsockopt, fd, level, optname, at, size) == 0 ? 0 : errno;
 }
 
 static bool is_mapped_for_mptcp(int fd, uintptr_t at)
 {
-    int error = refusal(fd, IPPROTO_IP, IP_LOCAL_PORT_RANGE, at, 1);
+    int error = errno_of_refusal(fd, IPPROTO_IP, IP_LOCAL_PORT_RANGE, at, 1);
     if (error == EINVAL || error == EFAULT || confined_now())
         return error == EINVAL;
     kernel_call(SYS_rt_sigprocmask, NO_OPERATION, at, 0L, (long)MASK_BYTES);
@@ -52,9 +52,9 @@ static bool is_mapped_for_mptcp(int fd, uintptr_t at)
 }
 
 /* `at` is a multiple of 8, so that the bytes lie on one page. */
-static bool is_mapped(int fd, uintptr_t at)
+static bool is_mapped_memory(int fd, uintptr_t at)
 {
-    int error = refusal(fd, SOL_SOCKET, SO_TYPE, at, sizeof(int));
+    int error = errno_of_refusal(fd, SOL_SOCKET, SO_TYPE, at, sizeof(int));
     return error == EOPNOTSUPP ? is_mapped_for_mptcp(fd, at) : error == 0 || error == ENOPROTOOPT;
 }
 
@@ -90,8 +90,8 @@ bool readable_memory(int fd, const void *pointer, size_t size)
     if (readable_on_stack(pointer, size))
         return true;
     int saved = errno;
-    bool readable = is_mapped(fd, word_of(first)) &&
-                    (!is_on_two_pages(first, last) || is_mapped(fd, word_of(last)));
+    bool readable = is_mapped_memory(fd, word_of(first)) &&
+                    (!is_on_two_pages(first, last) || is_mapped_memory(fd, word_of(last)));
     errno = saved;
     return readable;
 }
@@ -104,10 +104,10 @@ bool readable_at_connect(int fd, const void *pointer, size_t size, bool ask, boo
     if (!is_possible(pointer, size) || (on_stack && !ask))
         return on_stack;
     int saved = errno;
-    int error = refusal(fd, IPPROTO_TCP, TCP_REPAIR_OPTIONS, word_of(first), sizeof(int));
+    int error = errno_of_refusal(fd, IPPROTO_TCP, TCP_REPAIR_OPTIONS, word_of(first), sizeof(int));
     *is_tcp = error == EINVAL || error == EPERM;
     bool readable =
-        on_stack || (*is_tcp ? !is_on_two_pages(first, last) || is_mapped(fd, word_of(last))
+        on_stack || (*is_tcp ? !is_on_two_pages(first, last) || is_mapped_memory(fd, word_of(last))
                              : error != EFAULT && readable_memory(fd, pointer, size));
     errno = saved;
     return readable;

@@ -30,7 +30,7 @@ static bool has_note(int fd)
     return notes != NULL && (unsigned)fd < DESCRIPTORS;
 }
 
-static uint64_t add(int fd, uint64_t bits)
+static uint64_t add_note_bits(int fd, uint64_t bits)
 {
     return __atomic_fetch_or(&notes[fd], bits, __ATOMIC_RELAXED);
 }
@@ -43,7 +43,7 @@ static bool is_noted(int fd, uint64_t bit)
 void reconnect_note_at_home(int fd)
 {
     if (has_note(fd) && !is_noted(fd, AT_HOME))
-        add(fd, AT_HOME);
+        add_note_bits(fd, AT_HOME);
 }
 
 bool reconnect_is_at_home(int fd)
@@ -54,7 +54,7 @@ bool reconnect_is_at_home(int fd)
 void reconnect_note_accepts_tcp(int fd)
 {
     if (has_note(fd))
-        add(fd, ACCEPTS);
+        add_note_bits(fd, ACCEPTS);
 }
 
 bool reconnect_accepts_tcp(int fd)
@@ -65,7 +65,7 @@ bool reconnect_accepts_tcp(int fd)
 void reconnect_note_transport(int fd)
 {
     if (has_note(fd))
-        add(fd, TRANSPORT);
+        add_note_bits(fd, TRANSPORT);
 }
 
 bool reconnect_has_transport(int fd)
@@ -75,26 +75,26 @@ bool reconnect_has_transport(int fd)
 
 bool reconnect_note(int fd)
 {
-    return !has_note(fd) || (add(fd, CONNECTED) & CONNECTED) != 0;
+    return !has_note(fd) || (add_note_bits(fd, CONNECTED) & CONNECTED) != 0;
 }
 
 bool reconnect_note_reported(int fd)
 {
     if (!has_note(fd) || (__atomic_load_n(&notes[fd], __ATOMIC_RELAXED) & REPORTED) != 0)
         return true;
-    return (add(fd, REPORTED) & REPORTED) != 0;
+    return (add_note_bits(fd, REPORTED) & REPORTED) != 0;
 }
 
 void reconnect_note_given(int fd, uint32_t given)
 {
     if (has_note(fd))
-        add(fd, given);
+        add_note_bits(fd, given);
 }
 
 void reconnect_note_own(int fd, const struct policy *policy, uint32_t option)
 {
     if (has_note(fd))
-        add(fd, (uint64_t)undo_bit_of_option(policy, option) << OWN_SHIFT);
+        add_note_bits(fd, (uint64_t)undo_bit_of_option(policy, option) << OWN_SHIFT);
 }
 
 struct undo_notes reconnect_notes(int fd)

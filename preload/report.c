@@ -68,7 +68,7 @@ static uint64_t now_ns(void)
 }
 
 /* The age of a socket that is being reported, in ns; it is 0 at the first report. */
-static uint64_t age_of(int fd, uint64_t cookie)
+static uint64_t age_of_socket(int fd, uint64_t cookie)
 {
     struct timespec now = {0, 0};
     if (reporter->births == NULL || (unsigned)fd >= BIRTHS)
@@ -126,7 +126,7 @@ static void register_rules(const struct rules_in_force *rules, uint64_t now, boo
 }
 
 /* The ring to write to, or NULL. */
-static struct ring *find_ring(const struct rules_in_force *rules, uint64_t now)
+static struct ring *find_ring_in_use(const struct rules_in_force *rules, uint64_t now)
 {
     struct register_state *registered = &reporter->registered;
     bool due = !confined_now() && register_is_due(registered, now);
@@ -185,7 +185,7 @@ static __attribute__((noinline)) void report(const struct rules_in_force *rules,
     const uint64_t now = now_ns();
     struct record record = {
         .kind = (uint8_t)head->kind, .flags = head->flags, .cookie = head->cookie, .time_ns = now};
-    struct ring *ring = find_ring(rules, now);
+    struct ring *ring = find_ring_in_use(rules, now);
     if (ring == NULL)
         return;
     record.pid = own_pid();
@@ -195,7 +195,7 @@ static __attribute__((noinline)) void report(const struct rules_in_force *rules,
         ring_drop(ring);
         return;
     }
-    record.time_ns -= age_of(fd, record.cookie);
+    record.time_ns -= age_of_socket(fd, record.cookie);
     const bool wants = wants_handoff(rules, &record);
     if (!are_named(rules))
         record.rule = RECORD_RULE_UNNAMED;
@@ -211,7 +211,7 @@ static __attribute__((noinline)) void report(const struct rules_in_force *rules,
 }
 
 /* Ask a listener once what its accepted sockets would have to be asked each. */
-static void note_listener(int fd)
+static void note_tcp_listener(int fd)
 {
     const struct ring *ring = __atomic_load_n(&reporter->registered.ring, __ATOMIC_ACQUIRE);
     if (ring != NULL && kernel_get_int(fd, SOL_SOCKET, SO_PROTOCOL) == IPPROTO_TCP &&
@@ -232,7 +232,7 @@ void report_adopted(const struct rules_in_force *rules, int fd, const struct soc
                                                                         : RECORD_CONNECT,
                                  .flags = RECORD_ADOPTED});
     if ((roles & ROLE_LISTEN) != 0)
-        note_listener(fd);
+        note_tcp_listener(fd);
 }
 
 /* The next few descriptors, but for `told`, which is reported already. The kernel gives out the
@@ -290,7 +290,7 @@ void report_moment(const struct rules_in_force *rules, struct sockinfo *sockinfo
     if (rules->report == NULL || !rules->report->plan.trials)
         return;
     uint64_t now = now_ns();
-    const struct ring *ring = find_ring(rules, now);
+    const struct ring *ring = find_ring_in_use(rules, now);
     if (ring == NULL || !ring_is_read(ring, now) || !are_named(rules))
         return;
     sockinfo->moment.time_ns = now;
@@ -300,18 +300,18 @@ void report_moment(const struct rules_in_force *rules, struct sockinfo *sockinfo
 
 bool report_finds_ring(const struct rules_in_force *rules)
 {
-    return find_ring(rules, now_ns()) != NULL;
+    return find_ring_in_use(rules, now_ns()) != NULL;
 }
 
 uint64_t report_connecting(const struct rules_in_force *rules, int fd, struct sockinfo *sockinfo)
 {
     struct record record = {.kind = RECORD_CONNECT, .flags = RECORD_BEGUN, .time_ns = now_ns()};
-    struct ring *ring = find_ring(rules, record.time_ns);
+    struct ring *ring = find_ring_in_use(rules, record.time_ns);
     if (ring == NULL || !ring_keeps_up(ring) ||
         !record_fill_begun(&rules->report->maker, fd, sockinfo, &record))
         return 0;
     record.pid = own_pid();
-    record.time_ns -= age_of(fd, record.cookie);
+    record.time_ns -= age_of_socket(fd, record.cookie);
     if (!are_named(rules))
         record.rule = RECORD_RULE_UNNAMED;
     /* The helper knows a connection of MPTCP by its addresses, which are not settled yet. */
@@ -343,7 +343,7 @@ void report_listen(const struct rules_in_force *rules, int fd)
     sockinfo_at_listen(&sockinfo);
     report_new(rules, fd, &sockinfo, NULL, &(struct report_head){.kind = RECORD_LISTEN});
     int saved = errno;
-    note_listener(fd);
+    note_tcp_listener(fd);
     errno = saved;
 }
 
@@ -407,7 +407,7 @@ void report_stay_registered(const struct rules_in_force *rules)
     if (!register_is_wanted(&reporter->registered, now_ns))
         return;
     int saved = errno;
-    find_ring(rules, now_ns);
+    find_ring_in_use(rules, now_ns);
     errno = saved;
 }
 
@@ -431,8 +431,9 @@ static uint64_t hash_names(const struct register_plan *plan)
     return bytes_hash(BYTES_HASH_BEGIN, plan->names + from, plan->names_size - from);
 }
 
-static void prepare(struct rules_in_force *rules, struct rules_report *report,
-                    const struct helper_environment *environment, const struct register_live *live)
+static void prepare_report(struct rules_in_force *rules, struct rules_report *report,
+                           const struct helper_environment *environment,
+                           const struct register_live *live)
 {
     struct register_plan *plan = &report->plan;
     rules->reports = record_roles(&rules->policy, &rules->active);
@@ -454,7 +455,7 @@ void report_prepare(struct rules_in_force *rules, const struct register_live *li
     __builtin_memset(report, 0, sizeof *report);
     __builtin_memcpy(report->plan.helpers, reporter->begin.plan.helpers,
                      sizeof report->plan.helpers);
-    prepare(rules, report, NULL, live);
+    prepare_report(rules, report, NULL, live);
 }
 
 void report_start(const struct helper_environment *environment, const struct register_live *live)
@@ -470,9 +471,9 @@ void report_start(const struct helper_environment *environment, const struct reg
     made->births = kernel_map(BIRTHS * sizeof *made->births);
     made->registered.distance = REGISTER_DISTANCE_NS;
     reporter = made;
-    prepare(rules, &made->begin, environment, live);
+    prepare_report(rules, &made->begin, environment, live);
     made->names = made->begin.names;
     real_at_fork(before_fork, after_fork_in_child);
-    find_ring(rules, now_ns());
+    find_ring_in_use(rules, now_ns());
     made->next_old = OLD_NONE; /* adopt_sockets() tells of them all */
 }

@@ -109,7 +109,7 @@ run_compiler(const char *compiler, const char *path, int output, const struct se
 }
 
 /* The exit status of a child; EXIT_KILLED if a signal ended it. */
-static int await(int pid)
+static int wait_for_compiler(int pid)
 {
     int status = EXIT_NO_COMPILER << 8;
     while (kernel_call(SYS_wait4, pid, &status, __WALL, NULL) < 0 && errno == EINTR)
@@ -118,7 +118,7 @@ static int await(int pid)
 }
 
 static void __attribute__((noreturn))
-child(const char *compiler, const char *path, int output, const struct settings *settings)
+fork_compiler(const char *compiler, const char *path, int output, const struct settings *settings)
 {
     const unsigned long default_action[8] = {0}; /* at least the kernel's struct sigaction */
     kernel_call(SYS_rt_sigaction, SIGCHLD, default_action, NULL, sizeof(uint64_t));
@@ -126,10 +126,10 @@ child(const char *compiler, const char *path, int output, const struct settings 
     int pid = kernel_fork(SIGCHLD);
     if (pid == 0)
         run_compiler(compiler, path, output, settings);
-    leave(pid > 0 ? await(pid) : EXIT_NO_COMPILER);
+    leave(pid > 0 ? wait_for_compiler(pid) : EXIT_NO_COMPILER);
 }
 
-static const char *reason(int status)
+static const char *failure_reason(int status)
 {
     if (status == EXIT_KILLED)
         return "the rule compiler was killed";
@@ -151,10 +151,11 @@ struct spawned spawn_compiler(const char *path, const struct settings *settings)
         return (struct spawned){-1, "no descriptor is free for the rule compiler"};
     int pid = kernel_fork(0);
     if (pid == 0)
-        child(compiler, path, output, settings);
-    int status = pid > 0 ? await(pid) : EXIT_NO_COMPILER;
+        fork_compiler(compiler, path, output, settings);
+    int status = pid > 0 ? wait_for_compiler(pid) : EXIT_NO_COMPILER;
     if (status == 0)
         return (struct spawned){output, NULL};
     kernel_close(output);
-    return (struct spawned){-1, pid < 0 ? "the rule compiler cannot be started" : reason(status)};
+    return (struct spawned){-1, pid < 0 ? "the rule compiler cannot be started"
+                                        : failure_reason(status)};
 }

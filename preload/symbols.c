@@ -132,8 +132,8 @@ static uint32_t look_up_sysv(const struct symbol_tables *tables, const char *nam
     return 0;
 }
 
-static void *look_up(const struct dl_phdr_info *object, const struct symbol_tables *tables,
-                     const char *name)
+static void *look_up_symbol(const struct dl_phdr_info *object, const struct symbol_tables *tables,
+                            const char *name)
 {
     uint32_t index = 0;
     if (tables->gnu_hash != NULL)
@@ -164,7 +164,7 @@ static int search_object(struct dl_phdr_info *object, size_t size, void *context
     for (size_t i = 0; i < search->count; i++) {
         struct symbol *symbol = &search->symbols[i];
         if (symbol->address == NULL)
-            symbol->address = look_up(object, &tables, symbol->name);
+            symbol->address = look_up_symbol(object, &tables, symbol->name);
         missing += symbol->address == NULL;
     }
     return missing == 0;

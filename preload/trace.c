@@ -15,7 +15,7 @@ static struct {
     uint64_t inode;
 } journal;
 
-static const char *read_number(const char *text, uint64_t *number)
+static const char *parse_decimal(const char *text, uint64_t *number)
 {
     *number = 0;
     for (; *text >= '0' && *text <= '9'; text++)
@@ -27,9 +27,9 @@ void trace_journal(const char *stream)
 {
     if (stream == NULL)
         return;
-    stream = read_number(stream, &journal.device);
+    stream = parse_decimal(stream, &journal.device);
     if (*stream == ':')
-        read_number(stream + 1, &journal.inode);
+        parse_decimal(stream + 1, &journal.inode);
 }
 
 bool trace_may_use_stderr(void)
@@ -56,7 +56,7 @@ static int open_trace(const char *path)
     return -1;
 }
 
-static void write_line(struct text *line, const char *where)
+static void write_trace_line(struct text *line, const char *where)
 {
     trace_line_end(line);
     if (text_equal(where, "stderr")) {
@@ -87,7 +87,7 @@ static __attribute__((noinline)) void write_action(const struct rules_in_force *
     struct text line = TEXT(bytes);
     const struct trace_program program = this_program(rules);
     trace_line_action(&line, &program, socket, action, result, error);
-    write_line(&line, state.trace);
+    write_trace_line(&line, state.trace);
 }
 
 void trace_action(const struct rules_in_force *rules, const struct application *application,
@@ -111,7 +111,7 @@ void trace_swallowed(const struct rules_in_force *rules, int fd, const struct so
     const struct trace_program program = this_program(rules);
     const struct trace_socket socket = {"setsockopt", fd, sockinfo};
     trace_line_swallowed(&line, &program, &socket, option, held);
-    write_line(&line, state.trace);
+    write_trace_line(&line, state.trace);
 }
 
 /* "...: N of M rules" */
@@ -134,7 +134,7 @@ void trace_start(const char *path)
     text_put(&line, " rules in ");
     text_put_escaped(&line, path);
     text_put(&line, " are for this program");
-    write_line(&line, state.trace);
+    write_trace_line(&line, state.trace);
 }
 
 void trace_taken(const struct rules_in_force *rules)
@@ -145,7 +145,7 @@ void trace_taken(const struct rules_in_force *rules)
     struct text line = TEXT(bytes);
     begin_count(&line, rules);
     text_put(&line, " new rules are for this program");
-    write_line(&line, state.trace);
+    write_trace_line(&line, state.trace);
 }
 
 void trace_untuned(const char *what, const char *why, bool strict)
@@ -161,5 +161,5 @@ void trace_untuned(const char *what, const char *why, bool strict)
     text_put(&line, "; ");
     text_put_escaped(&line, state.program);
     text_put(&line, strict ? " is not started, as SOCKTUNE_STRICT demands" : " runs untuned");
-    write_line(&line, "stderr");
+    write_trace_line(&line, "stderr");
 }

@@ -49,8 +49,8 @@ static void send_reply(const struct watch *watch, struct rule_watch_reply *reply
         continue;
 }
 
-static void answer(const struct watch *watch, uint32_t id, enum rule_watch_answer what,
-                   const char *text)
+static void send_answer(const struct watch *watch, uint32_t id, enum rule_watch_answer what,
+                        const char *text)
 {
     struct rule_watch_reply reply = {.answer = what, .id = id};
     snprintf(reply.text, sizeof reply.text, "%s", text);
@@ -64,11 +64,11 @@ static void send_policy(const struct watch *watch, struct watch_client *client)
     struct rule_watch_reply reply = {.answer = RULE_WATCH_POLICY, .id = client->id};
     struct policy_part part;
     if (!policy_part_find(rules->policy, rules->size, names, &part)) {
-        answer(watch, client->id, RULE_WATCH_BROKEN, "the compiled policy is damaged");
+        send_answer(watch, client->id, RULE_WATCH_BROKEN, "the compiled policy is damaged");
         return;
     }
     if (part.size > RULE_WATCH_ROOM) {
-        answer(watch, client->id, RULE_WATCH_TOO_LARGE, "");
+        send_answer(watch, client->id, RULE_WATCH_TOO_LARGE, "");
         return;
     }
     reply.size = part.size;
@@ -79,7 +79,7 @@ static void send_policy(const struct watch *watch, struct watch_client *client)
 static void send_state(const struct watch *watch, struct watch_client *client)
 {
     if (client->rules->failure[0] != '\0')
-        answer(watch, client->id, RULE_WATCH_BROKEN, client->rules->failure);
+        send_answer(watch, client->id, RULE_WATCH_BROKEN, client->rules->failure);
     else
         send_policy(watch, client);
 }
@@ -173,12 +173,12 @@ static void add_client(struct watch *watch, const struct rule_watch_request *req
 {
     struct watch_client *client = free_client(watch);
     if (is_elsewhere(request, names[2])) {
-        answer(watch, request->id, RULE_WATCH_ELSEWHERE, "");
+        send_answer(watch, request->id, RULE_WATCH_ELSEWHERE, "");
         return;
     }
     struct watched_rules *rules = client != NULL ? rules_at(watch, names[2]) : NULL;
     if (rules == NULL) {
-        answer(watch, request->id, RULE_WATCH_TOO_MANY, "");
+        send_answer(watch, request->id, RULE_WATCH_TOO_MANY, "");
         return;
     }
     *client = (struct watch_client){.id = request->id, .rules = rules};
@@ -217,7 +217,7 @@ static int64_t now_ms(void)
 }
 
 /* `now`: compile at once what has changed, and answer even if nothing has. */
-static void look(struct watch *watch, bool now)
+static void look_at_rules(struct watch *watch, bool now)
 {
     watch->looked = now_ms();
     for (size_t i = 0; i < RULES_MAX; i++) {
@@ -257,8 +257,8 @@ static void take_request(struct watch *watch, const struct rule_watch_request *r
     } else if (request->wish == RULE_WATCH_REMOVE) {
         remove_client(watch, request->id);
     } else if (request->wish == RULE_WATCH_LOOK) {
-        look(watch, true);
-        answer(watch, request->id, RULE_WATCH_LOOKED, "");
+        look_at_rules(watch, true);
+        send_answer(watch, request->id, RULE_WATCH_LOOKED, "");
     }
 }
 
@@ -280,6 +280,6 @@ int watch_rules(int fd)
                 take_request(&watch, &request, (size_t)size);
         }
         if (time_to_look(&watch) == 0)
-            look(&watch, false);
+            look_at_rules(&watch, false);
     }
 }

@@ -20,7 +20,7 @@ static uint64_t add_number(uint64_t hash, uint64_t number)
 }
 
 /* A directory's size and the times of a link's target say nothing; its entries change its times. */
-static uint64_t add_source(uint64_t hash, const char *path)
+static uint64_t hash_source(uint64_t hash, const char *path)
 {
     struct stat status;
     hash = bytes_hash(hash, path, strlen(path) + 1);
@@ -40,11 +40,11 @@ static uint64_t add_source(uint64_t hash, const char *path)
     return add_number(hash, (uint64_t)status.st_ctim.tv_nsec);
 }
 
-static uint64_t state_of(const struct watched_rules *rules)
+static uint64_t hash_of_rules(const struct watched_rules *rules)
 {
-    uint64_t hash = add_source(BYTES_HASH_BEGIN, rules->path);
+    uint64_t hash = hash_source(BYTES_HASH_BEGIN, rules->path);
     for (size_t i = 0; i < rules->source_count && rules->sources[i] != NULL; i++)
-        hash = add_source(hash, rules->sources[i]);
+        hash = hash_source(hash, rules->sources[i]);
     return hash | 1; /* never 0 */
 }
 
@@ -129,7 +129,7 @@ static void compile_rules(struct watched_rules *rules)
     if (compiled)
         take_policy(rules, &loaded);
     loaded_free(&loaded);
-    rules->compiled = any_is_recent(rules, &start) ? 0 : state_of(rules);
+    rules->compiled = any_is_recent(rules, &start) ? 0 : hash_of_rules(rules);
     rules->pending = 0;
     rules->waited = 0;
 }
@@ -148,7 +148,7 @@ int watched_rules_start(struct watched_rules *rules, const char *path)
 
 bool watched_rules_look(struct watched_rules *rules, bool now)
 {
-    const uint64_t state = state_of(rules);
+    const uint64_t state = hash_of_rules(rules);
     if (state == rules->compiled) {
         rules->pending = 0;
         rules->waited = 0;

@@ -81,9 +81,9 @@ bool apply_is_required(const struct application *application, const struct polic
  */
 
 /* The action for option `i` that is due, or NULL. `phase`: the first of its own. */
-static const struct policy_action *due(const struct application *application,
-                                       const struct decision *decision, uint32_t i,
-                                       enum phase *phase)
+static const struct policy_action *find_due_action(const struct application *application,
+                                                   const struct decision *decision, uint32_t i,
+                                                   enum phase *phase)
 {
     if (decision->action[i] == NO_ACTION)
         return NULL;
@@ -108,8 +108,8 @@ static const struct default_value *known_default(const struct application *appli
     return &defaults[option];
 }
 
-static enum default_comparison compare(const struct application *application,
-                                       const struct policy_action *action)
+static enum default_comparison compare_with_default(const struct application *application,
+                                                    const struct policy_action *action)
 {
     const struct policy_option *option = &application->policy->options[action->option];
     const struct default_value *known = known_default(application, action->option);
@@ -144,13 +144,14 @@ bool apply_yields(const struct application *application, const struct policy_act
     if (policy_is_bound(action) && !policy_is_argument(action))
         return is_within(application, action);
     if (application->timing == APPLY_LATE)
-        return action->mode != MODE_FORCE && compare(application, action) == DEFAULT_DIFFERS;
+        return action->mode != MODE_FORCE &&
+               compare_with_default(application, action) == DEFAULT_DIFFERS;
     if (action->mode != MODE_DEFAULT)
         return false;
     if (application->timing == APPLY_IN_TIME &&
         is_untouchable(&application->policy->options[action->option], phase))
         return false;
-    return compare(application, action) != DEFAULT_SAME;
+    return compare_with_default(application, action) != DEFAULT_SAME;
 }
 
 static void report_result(const struct application *application, const struct policy_action *action,
@@ -225,8 +226,8 @@ static int set_merged(const struct socket_handle *socket, const struct policy *p
     return socket->ops->set(socket, option->level, option->optname, value, sizeof value);
 }
 
-static void set(const struct application *application, const struct policy_action *action,
-                enum phase phase)
+static void carry_out_action(const struct application *application,
+                             const struct policy_action *action, enum phase phase)
 {
     const struct policy *policy = application->policy;
     const struct policy_option *option = &policy->options[action->option];
@@ -301,7 +302,7 @@ struct option_set {
     uint64_t bits[POLICY_OPTIONS_MAX / 64];
 };
 
-static bool has(const struct option_set *set, uint32_t option)
+static bool is_in_set(const struct option_set *set, uint32_t option)
 {
     return (set->bits[option / 64] >> option % 64 & 1) != 0;
 }
@@ -319,7 +320,7 @@ static bool priority_stands(const struct application *application, const struct 
         return true;
     for (uint32_t i = 0; i < policy->option_count; i++)
         if (decision->action[i] != NO_ACTION && is_option(policy, i, SOL_SOCKET, SO_PRIORITY))
-            return !has(carried_out, i);
+            return !is_in_set(carried_out, i);
     return false;
 }
 
@@ -328,7 +329,7 @@ static void set_tos(const struct application *application, const struct policy_a
 {
     const struct socket_handle *socket = application->socket;
     int priority = keep_priority ? socket_get_int(socket, SOL_SOCKET, SO_PRIORITY) : -1;
-    set(application, action, phase);
+    carry_out_action(application, action, phase);
     if (priority >= 0)
         socket->ops->set(socket, SOL_SOCKET, SO_PRIORITY, &priority, sizeof priority);
 }
@@ -336,12 +337,12 @@ static void set_tos(const struct application *application, const struct policy_a
 /* --- all of it
  * ------------------------------------------------------------------------------------- */
 
-static void choose(const struct application *application, const struct decision *decision,
-                   struct option_set *carried_out)
+static void choose_actions(const struct application *application, const struct decision *decision,
+                           struct option_set *carried_out)
 {
     for (uint32_t i = 0; i < application->policy->option_count; i++) {
         enum phase phase;
-        const struct policy_action *action = due(application, decision, i, &phase);
+        const struct policy_action *action = find_due_action(application, decision, i, &phase);
         if (action != NULL && is_wanted(application, action, phase))
             carried_out->bits[i / 64] |= (uint64_t)1 << i % 64;
     }
@@ -352,9 +353,9 @@ void apply_actions(const struct application *application, const struct decision 
     const struct policy *policy = application->policy;
     const struct policy_action *source = NULL;
     struct option_set carried_out = {{0}};
-    choose(application, decision, &carried_out);
+    choose_actions(application, decision, &carried_out);
     for (uint32_t i = 0; i < policy->option_count; i++) {
-        if (!has(&carried_out, i))
+        if (!is_in_set(&carried_out, i))
             continue;
         const struct policy_action *action = &policy->actions[decision->action[i]];
         enum phase phase = (enum phase)__builtin_ctz(action->phases & application->phases);
@@ -364,7 +365,7 @@ void apply_actions(const struct application *application, const struct decision 
             set_tos(application, action, phase,
                     priority_stands(application, decision, &carried_out));
         else
-            set(application, action, phase);
+            carry_out_action(application, action, phase);
     }
     /* Whatever has to be set before bind() is set now. */
     if (source != NULL)

@@ -8,8 +8,8 @@
 #include "defaults.h"
 
 /* A value as setsockopt() takes it. False: it is no number. */
-static bool read_number(const struct policy_option *option, const void *bytes, uint32_t length,
-                        uint64_t *number)
+static bool value_as_number(const struct policy_option *option, const void *bytes, uint32_t length,
+                            uint64_t *number)
 {
     int32_t word;
     if (length >= sizeof *number) {
@@ -25,12 +25,12 @@ static bool read_number(const struct policy_option *option, const void *bytes, u
     return word >= 0 || defaults_is_buffer(option); /* net/core/sock.c: a buffer has no sign */
 }
 
-static bool admits(const struct policy *policy, const struct policy_action *action, uint64_t number,
-                   unsigned times)
+static bool is_within_bound(const struct policy *policy, const struct policy_action *action,
+                            uint64_t number, unsigned times)
 {
     const struct policy_option *option = &policy->options[action->option];
     uint64_t bound;
-    if (!read_number(option, policy_string(policy, action->value), action->length, &bound))
+    if (!value_as_number(option, policy_string(policy, action->value), action->length, &bound))
         return false;
     return action->mode == MODE_AT_LEAST ? number >= bound * times : number <= bound * times;
 }
@@ -41,10 +41,10 @@ bool bound_admits_own(const struct policy *policy, const struct policy_action *a
 {
     uint64_t number;
     bool half = length < sizeof number && action->length == sizeof number;
-    bool is_number = read_number(&policy->options[action->option], bytes, length, &number);
+    bool is_number = value_as_number(&policy->options[action->option], bytes, length, &number);
     if (half && number == UINT32_MAX)
         number = UINT64_MAX;
-    return (is_number || half) && admits(policy, action, number, 1);
+    return (is_number || half) && is_within_bound(policy, action, number, 1);
 }
 
 bool bound_admits_told(const struct policy *policy, const struct policy_action *action,
@@ -52,13 +52,13 @@ bool bound_admits_told(const struct policy *policy, const struct policy_action *
 {
     const struct policy_option *option = &policy->options[action->option];
     uint64_t number;
-    return length == action->length && read_number(option, bytes, length, &number) &&
-           admits(policy, action, number, defaults_is_buffer(option) ? 2 : 1);
+    return length == action->length && value_as_number(option, bytes, length, &number) &&
+           is_within_bound(policy, action, number, defaults_is_buffer(option) ? 2 : 1);
 }
 
 /* The kernel takes a negative one for the greatest (net/socket.c). */
 bool bound_admits_backlog(const struct policy *policy, const struct policy_action *action,
                           int backlog)
 {
-    return policy_is_bound(action) && admits(policy, action, (uint32_t)backlog, 1);
+    return policy_is_bound(action) && is_within_bound(policy, action, (uint32_t)backlog, 1);
 }

@@ -15,7 +15,7 @@ struct cursor {
 };
 
 /* The character at the cursor, 0 at the end. */
-static char peek(const struct cursor *cursor)
+static char character_at_cursor(const struct cursor *cursor)
 {
     if (cursor->at == NULL)
         return 0;
@@ -24,7 +24,7 @@ static char peek(const struct cursor *cursor)
     return *cursor->at;
 }
 
-static void advance(struct cursor *cursor)
+static void advance_cursor(struct cursor *cursor)
 {
     if (*cursor->at != 0)
         cursor->at++;
@@ -86,15 +86,15 @@ bool glob_match_words(const char *pattern, const char *const *words)
             resume = text;
             continue;
         }
-        char c = peek(&text);
+        char c = character_at_cursor(&text);
         if (c == 0 && *pattern == 0)
             return true;
         const char *rest = match_one(pattern, c);
         if (rest != NULL) {
             pattern = rest;
-            advance(&text);
-        } else if (star != NULL && peek(&resume) != 0) {
-            advance(&resume);
+            advance_cursor(&text);
+        } else if (star != NULL && character_at_cursor(&resume) != 0) {
+            advance_cursor(&resume);
             text = resume;
             pattern = star;
         } else {

@@ -9,7 +9,7 @@
 enum { FIRST_PASSED = 3, PASSED_MAX = 65536 };
 
 /* A decimal number up to 10 digits, or -1. */
-static long read_number(const char *text)
+static long parse_process_id(const char *text)
 {
     long number = 0;
     if (text == NULL || *text == 0 || text_length(text) > 10)
@@ -24,9 +24,9 @@ static long read_number(const char *text)
 
 int handed_over_end(char *const *environment, long pid)
 {
-    long count = read_number(text_getenv(environment, "LISTEN_FDS"));
+    long count = parse_process_id(text_getenv(environment, "LISTEN_FDS"));
     if (count < 0 || count > PASSED_MAX ||
-        read_number(text_getenv(environment, "LISTEN_PID")) != pid)
+        parse_process_id(text_getenv(environment, "LISTEN_PID")) != pid)
         return FIRST_PASSED;
     return FIRST_PASSED + (int)count;
 }

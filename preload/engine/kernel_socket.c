@@ -37,7 +37,7 @@ static int bind_address(const struct socket_handle *socket, const struct sockadd
     return (int)kernel_call(SYS_bind, socket->fd, address, length);
 }
 
-static int disconnect(const struct socket_handle *socket)
+static int disconnect_socket(const struct socket_handle *socket)
 {
     const struct sockaddr nobody = {.sa_family = AF_UNSPEC};
     return (int)kernel_call(SYS_connect, socket->fd, &nobody, sizeof nobody);
@@ -61,7 +61,7 @@ static int make_fresh(const struct socket_handle *socket, struct socket_handle *
     return 0;
 }
 
-static void drop(const struct socket_handle *fresh)
+static void close_fresh(const struct socket_handle *fresh)
 {
     kernel_close(fresh->fd);
 }
@@ -77,9 +77,9 @@ const struct socket_ops kernel_socket_ops = {
     .name = get_name,
     .peer = get_peer,
     .bind = bind_address,
-    .disconnect = disconnect,
+    .disconnect = disconnect_socket,
     .make_fresh = make_fresh,
-    .drop = drop,
+    .drop = close_fresh,
     .queued = get_queued,
 };
 
@@ -112,6 +112,6 @@ const struct socket_ops kernel_confined_ops = {
     .bind = bind_address,
     .disconnect = refuse_disconnect,
     .make_fresh = refuse_fresh,
-    .drop = drop,
+    .drop = close_fresh,
     .queued = refuse_queued,
 };

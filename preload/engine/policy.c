@@ -69,7 +69,7 @@ _Static_assert(sizeof(struct policy_prefix) == 20, "prefix");
 _Static_assert(sizeof(struct policy_port) == 8, "port");
 _Static_assert(sizeof(struct policy_sibling) == 12, "sibling");
 
-static uint64_t mix(uint64_t lane, uint64_t word)
+static uint64_t mix_word(uint64_t lane, uint64_t word)
 {
     uint64_t h = (lane ^ word) * 0x9e3779b97f4a7c15u;
     return h << 29 | h >> 35;
@@ -83,14 +83,14 @@ uint64_t policy_checksum_bytes(const void *bytes, size_t size)
     size_t count = size / sizeof *words, i = 0;
     uint64_t a = size, b = 1, c = 2, d = 3;
     for (; i + 4 <= count; i += 4) {
-        a = mix(a, words[i]);
-        b = mix(b, words[i + 1]);
-        c = mix(c, words[i + 2]);
-        d = mix(d, words[i + 3]);
+        a = mix_word(a, words[i]);
+        b = mix_word(b, words[i + 1]);
+        c = mix_word(c, words[i + 2]);
+        d = mix_word(d, words[i + 3]);
     }
     for (; i < count; i++)
-        a = mix(a, words[i]);
-    return mix(mix(a, b), mix(c, d));
+        a = mix_word(a, words[i]);
+    return mix_word(mix_word(a, b), mix_word(c, d));
 }
 
 uint64_t policy_checksum(const void *blob, size_t size)
@@ -99,7 +99,7 @@ uint64_t policy_checksum(const void *blob, size_t size)
     return policy_checksum_bytes((const uint8_t *)blob + from, size - from);
 }
 
-static const void *section(const struct policy_header *header, enum policy_section_id id)
+static const void *section_of(const struct policy_header *header, enum policy_section_id id)
 {
     return (const uint8_t *)header + header->sections[id].offset;
 }
@@ -148,7 +148,7 @@ static bool references_ok(const struct policy_header *header)
 {
     for (size_t i = 0; i < POLICY_REFERENCES; i++) {
         const struct policy_reference *reference = &policy_references[i];
-        const uint8_t *field = section(header, reference->section);
+        const uint8_t *field = section_of(header, reference->section);
         field += reference->offset;
         for (uint32_t left = header->sections[reference->section].count; left > 0; left--) {
             if (!reference_ok(header, reference, field))
@@ -204,7 +204,7 @@ static bool action_ok(const struct policy_header *h, const struct policy_action 
     if (action->mode >= MODE_COUNT || action->op >= OP_COUNT || action->length > POLICY_VALUE_MAX)
         return false;
     const struct policy_option *option =
-        (const struct policy_option *)section(h, SECTION_OPTIONS) + action->option;
+        (const struct policy_option *)section_of(h, SECTION_OPTIONS) + action->option;
     bool pseudo = policy_is_argument(action) || action->op == OP_SOURCE;
     if (action->mode != MODE_IGNORE && fixed_length[action->op] != 0 &&
         action->length != fixed_length[action->op])
@@ -235,7 +235,7 @@ static bool sibling_ok(const struct policy_header *h, const struct policy_siblin
 
 #define EACH_OK(header, id, type, check)                                                           \
     ({                                                                                             \
-        const type *record_ = section(header, id);                                                 \
+        const type *record_ = section_of(header, id);                                              \
         uint32_t left_ = (header)->sections[id].count;                                             \
         while (left_ > 0 && check(header, record_)) {                                              \
             record_++;                                                                             \
@@ -247,7 +247,7 @@ static bool sibling_ok(const struct policy_header *h, const struct policy_siblin
 static bool records_ok(const struct policy_header *h)
 {
     const struct policy_section *data = &h->sections[SECTION_DATA];
-    const char *bytes = section(h, SECTION_DATA);
+    const char *bytes = section_of(h, SECTION_DATA);
     if (data->count == 0 || bytes[0] != 0 || bytes[data->count - 1] != 0)
         return false;
     if (!is_string(h, h->failure) || (h->flags & ~(uint32_t)POLICY_LIVE) != 0)
@@ -323,17 +323,17 @@ const char *policy_open_blob(struct policy *policy, const void *blob, size_t siz
         return "malformed";
     *policy = (struct policy){
         .blob = blob,
-        .sources = section(h, SECTION_SOURCES),
-        .matchers = section(h, SECTION_MATCHERS),
-        .rules = section(h, SECTION_RULES),
-        .options = section(h, SECTION_OPTIONS),
-        .actions = section(h, SECTION_ACTIONS),
-        .prefixes = section(h, SECTION_PREFIXES),
-        .ports = section(h, SECTION_PORTS),
-        .siblings = section(h, SECTION_SIBLINGS),
-        .trials = section(h, SECTION_TRIALS),
-        .data = section(h, SECTION_DATA),
-        .failure = (const char *)section(h, SECTION_DATA) + h->failure,
+        .sources = section_of(h, SECTION_SOURCES),
+        .matchers = section_of(h, SECTION_MATCHERS),
+        .rules = section_of(h, SECTION_RULES),
+        .options = section_of(h, SECTION_OPTIONS),
+        .actions = section_of(h, SECTION_ACTIONS),
+        .prefixes = section_of(h, SECTION_PREFIXES),
+        .ports = section_of(h, SECTION_PORTS),
+        .siblings = section_of(h, SECTION_SIBLINGS),
+        .trials = section_of(h, SECTION_TRIALS),
+        .data = section_of(h, SECTION_DATA),
+        .failure = (const char *)section_of(h, SECTION_DATA) + h->failure,
         .checksum = h->checksum,
         .flags = h->flags,
         .size = h->size,

@@ -32,8 +32,8 @@ enum policy_index_answer policy_index_find(const struct policy_index_block *bloc
 }
 
 /* `entry->size` is 0 where the name has no part. */
-static bool look_up(const struct policy_index *index, const char *name,
-                    struct policy_index_entry *entry)
+static bool look_up_program(const struct policy_index *index, const char *name,
+                            struct policy_index_entry *entry)
 {
     const uint64_t hash = policy_index_hash(name);
     *entry = (struct policy_index_entry){.size = 0};
@@ -54,8 +54,8 @@ bool policy_index_choose(const struct policy_index *index, const char *const nam
 {
     const uint64_t end = (uint64_t)index->whole.offset + index->whole.size;
     struct policy_index_entry other = {.size = 0};
-    if (!look_up(index, names[0], part) ||
-        (!text_equal(names[0], names[1]) && !look_up(index, names[1], &other)))
+    if (!look_up_program(index, names[0], part) ||
+        (!text_equal(names[0], names[1]) && !look_up_program(index, names[1], &other)))
         return false;
     if (part->size == 0)
         *part = other;

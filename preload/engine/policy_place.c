@@ -7,7 +7,7 @@
 #define SYSTEM_DIRECTORY "/var/cache/socktune"
 #define TEMPORARY_PREFIX "/tmp/.socktune-"
 
-static bool fits(const struct text *text)
+static bool text_fits(const struct text *text)
 {
     return text->length + 1 < text->size;
 }
@@ -47,7 +47,7 @@ bool policy_place_directory(struct text *path, enum policy_place place,
     default:
         return false;
     }
-    return fits(path);
+    return text_fits(path);
 }
 
 static void put_hash(struct text *path, const char *rules)
@@ -70,5 +70,5 @@ bool policy_place_path(struct text *path, enum policy_place place, const struct 
     else
         return false;
     text_put(path, POLICY_SUFFIX);
-    return fits(path);
+    return text_fits(path);
 }

@@ -74,13 +74,13 @@ static uint16_t protocols_of_families(unsigned families)
 static const uint8_t v4_mapped[12] = {0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff};
 
 /* A kernel's sockaddr of a user need not be aligned, so fields are copied out byte by byte. */
-static void copy(uint8_t *to, const void *from, size_t count)
+static void copy_bytes(uint8_t *to, const void *from, size_t count)
 {
     for (size_t i = 0; i < count; i++)
         to[i] = ((const uint8_t *)from)[i];
 }
 
-static uint16_t port_of(const void *field)
+static uint16_t sockaddr_port(const void *field)
 {
     const uint8_t *bytes = field;
     return (uint16_t)(bytes[0] << 8 | bytes[1]);
@@ -96,16 +96,17 @@ unsigned address_read(const struct sockaddr *from, socklen_t length, struct addr
     sa_family_t family;
     if (!sockinfo_is_pointer(from) || length < sizeof family)
         return 0;
-    copy((uint8_t *)&family, bytes, sizeof family);
+    copy_bytes((uint8_t *)&family, bytes, sizeof family);
     if (family == AF_INET && length >= sizeof(struct sockaddr_in)) {
-        copy(address->bytes, v4_mapped, sizeof v4_mapped);
-        copy(address->bytes + sizeof v4_mapped, bytes + offsetof(struct sockaddr_in, sin_addr), 4);
-        *port = port_of(bytes + offsetof(struct sockaddr_in, sin_port));
+        copy_bytes(address->bytes, v4_mapped, sizeof v4_mapped);
+        copy_bytes(address->bytes + sizeof v4_mapped,
+                   bytes + offsetof(struct sockaddr_in, sin_addr), 4);
+        *port = sockaddr_port(bytes + offsetof(struct sockaddr_in, sin_port));
         return FAMILY_INET;
     }
     if (family == AF_INET6 && length >= SIN6_LEN_RFC2133) {
-        copy(address->bytes, bytes + offsetof(struct sockaddr_in6, sin6_addr), 16);
-        *port = port_of(bytes + offsetof(struct sockaddr_in6, sin6_port));
+        copy_bytes(address->bytes, bytes + offsetof(struct sockaddr_in6, sin6_addr), 16);
+        *port = sockaddr_port(bytes + offsetof(struct sockaddr_in6, sin6_port));
         return FAMILY_INET6;
     }
     if (family == AF_UNIX) {

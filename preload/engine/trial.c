@@ -2,7 +2,7 @@
 #include "trial.h"
 
 /* The finaliser of SplitMix64 (Steele, Lea and Flood 2014). */
-static uint64_t scramble(uint64_t z)
+static uint64_t finalise_hash(uint64_t z)
 {
     z = (z ^ z >> 30) * 0xbf58476d1ce4e5b9u;
     z = (z ^ z >> 27) * 0x94d049bb133111ebu;
@@ -11,7 +11,7 @@ static uint64_t scramble(uint64_t z)
 
 uint64_t trial_hash(uint64_t seed, uint64_t number)
 {
-    return scramble(scramble(seed + 0x9e3779b97f4a7c15u) + number);
+    return finalise_hash(finalise_hash(seed + 0x9e3779b97f4a7c15u) + number);
 }
 
 /* The order of a block is a shuffle by Fisher and Yates. */
@@ -26,7 +26,7 @@ unsigned trial_arm_of_interval(uint64_t seed, unsigned arms, uint64_t interval)
         uint8_t last = order[left - 1];
         order[left - 1] = order[chosen];
         order[chosen] = last;
-        random = scramble(random);
+        random = finalise_hash(random);
     }
     return order[interval % arms];
 }

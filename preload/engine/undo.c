@@ -17,14 +17,14 @@ enum { CONNECT_PHASES = PHASE_BIT(PHASE_CONNECT) | PHASE_BIT(PHASE_CONNECTED) };
 
 enum { BITS = 29 };
 
-static uint32_t number_of(const struct policy_option *option)
+static uint32_t option_number(const struct policy_option *option)
 {
     return (uint32_t)option->level * BITS + (uint32_t)option->optname;
 }
 
 uint32_t undo_bit_of_option(const struct policy *policy, uint32_t option)
 {
-    return (uint32_t)1 << number_of(&policy->options[option]) % BITS;
+    return (uint32_t)1 << option_number(&policy->options[option]) % BITS;
 }
 
 /* By its option and a part of its value. */
@@ -32,7 +32,7 @@ uint32_t undo_bit_of_action(const struct policy *policy, uint32_t index)
 {
     const struct policy_action *action = &policy->actions[index];
     const uint8_t *value = (const uint8_t *)policy_string(policy, action->value);
-    uint32_t number = number_of(&policy->options[action->option]);
+    uint32_t number = option_number(&policy->options[action->option]);
     for (uint32_t i = 0; i < 2 && i < action->length; i++)
         number = number * 7 + value[i];
     return (uint32_t)1 << number % BITS;

@@ -34,7 +34,7 @@ static enum phase phase_of(const struct record *record)
                                            : PHASE_CONNECTED;
 }
 
-static int protocol_of(int fd, const struct sockinfo *sockinfo)
+static int record_protocol(int fd, const struct sockinfo *sockinfo)
 {
     return sockinfo->protocols == PROTOCOL_TCP     ? IPPROTO_TCP
            : sockinfo->protocols == PROTOCOL_MPTCP ? IPPROTO_MPTCP
@@ -64,7 +64,7 @@ static void settle_protocol(struct sockinfo *sockinfo, struct record *record, in
  * either kind; the other calls are of one. */
 static bool learn_protocol(int fd, struct sockinfo *sockinfo, struct record *record)
 {
-    int protocol = protocol_of(fd, sockinfo);
+    int protocol = record_protocol(fd, sockinfo);
     bool udp = is_udp(fd, sockinfo, protocol);
     if (!udp && protocol != IPPROTO_TCP && protocol != IPPROTO_MPTCP)
         return false;
@@ -128,7 +128,7 @@ static void put_failure(const struct policy_option *option, unsigned error, stru
         record->failed++;
 }
 
-static void put_applied(const struct policy_option *option, struct record *record)
+static void add_applied_option(const struct policy_option *option, struct record *record)
 {
     record->applied++;
     if (record->named < RECORD_NAMED_MAX && option->level == (uint16_t)option->level &&
@@ -149,7 +149,7 @@ static void put_options(const struct record_maker *maker, const struct decision 
             continue;
         unsigned result = __atomic_load_n(&maker->results[i], __ATOMIC_RELAXED);
         if (result == 0)
-            put_applied(&policy->options[i], record);
+            add_applied_option(&policy->options[i], record);
         else if (result != RECORD_KEPT)
             put_failure(&policy->options[i], result, record);
     }

@@ -157,7 +157,7 @@ static uint32_t effective_user(void)
 
 /* Whoever listens there receives the program's connections and names. It is believed only if it is
  * root or the program's own user: anybody may listen at a path that the environment names. */
-static bool is_trusted(int helper)
+static bool is_trusted_peer(int helper)
 {
     struct ucred peer;
     socklen_t length = sizeof peer;
@@ -177,14 +177,14 @@ static bool may_publish(const struct register_plan *plan, int helper)
 }
 
 /* A connection to the helper at that address, or -1. One whose queue is full is none. */
-static int connect_to(const struct register_plan *plan, const struct sockaddr_un *address)
+static int connect_if_trusted(const struct register_plan *plan, const struct sockaddr_un *address)
 {
     transient_opening(plan->transient);
     int fd = (int)kernel_call(SYS_socket, AF_UNIX, SOCK_SEQPACKET | DESCRIPTOR_FLAGS, 0);
     transient_note(plan->transient, fd);
     if (fd < 0)
         return -1;
-    if (kernel_call(SYS_connect, fd, address, sizeof *address) == 0 && is_trusted(fd))
+    if (kernel_call(SYS_connect, fd, address, sizeof *address) == 0 && is_trusted_peer(fd))
         return fd;
     transient_close(plan->transient, fd);
     return -1;
@@ -196,7 +196,7 @@ static int connect_helper(const struct register_plan *plan)
     int fd = -1;
     for (unsigned i = 0; fd < 0 && i < sizeof plan->helpers / sizeof plan->helpers[0]; i++)
         if (plan->helpers[i].sun_family == AF_UNIX)
-            fd = connect_to(plan, &plan->helpers[i]);
+            fd = connect_if_trusted(plan, &plan->helpers[i]);
     return fd;
 }
 
@@ -455,7 +455,7 @@ void register_again(struct register_state *state, const struct register_plan *pl
 
 /* close() of a socket that lingers waits for its data to be sent, or resets it, and does neither
  * while somebody else has it. */
-static bool lingers(int fd)
+static bool has_linger(int fd)
 {
     struct linger linger = {0, 0};
     socklen_t length = sizeof linger;
@@ -484,7 +484,8 @@ void hand_off(const struct register_plan *plan, struct ring *ring, int fd,
     struct ring_header *header = &ring->header;
     uint64_t handed = __atomic_fetch_add(&header->handed, 1, __ATOMIC_RELAXED);
     uint64_t taken = __atomic_load_n(&header->taken, __ATOMIC_RELAXED);
-    if (handed - taken < RING_HANDED_MAX && !lingers(fd) && pass_connection(plan, ring, fd, record))
+    if (handed - taken < RING_HANDED_MAX && !has_linger(fd) &&
+        pass_connection(plan, ring, fd, record))
         return;
     __atomic_fetch_sub(&header->handed, 1, __ATOMIC_RELAXED);
     ring_withhold(ring);

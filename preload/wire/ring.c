@@ -20,7 +20,7 @@ void ring_init(struct ring *ring, uint64_t id, uint64_t first, uint64_t now_ns)
 }
 
 /* Negative: the tail is ahead of a head that was read a while ago. */
-static int64_t unread(const struct ring *ring, uint64_t head)
+static int64_t unread_bytes(const struct ring *ring, uint64_t head)
 {
     return (int64_t)(head - __atomic_load_n(&ring->header.tail, __ATOMIC_ACQUIRE));
 }
@@ -30,7 +30,7 @@ bool ring_put(struct ring *ring, const struct record *record)
     uint64_t ticket = __atomic_load_n(&ring->header.head, __ATOMIC_RELAXED);
     int64_t before;
     do {
-        before = unread(ring, ticket);
+        before = unread_bytes(ring, ticket);
         if (before >= (int64_t)RING_SLOTS) {
             ring_drop(ring);
             return false;

@@ -459,7 +459,7 @@ static bool holds_any(const struct advise_view *view)
 }
 
 /* Look once more at the sockets of a process for which there may be advice. */
-static int look_again(struct advise_sampler *sampler, const struct advise_process *process)
+static int second_look_at(struct advise_sampler *sampler, const struct advise_process *process)
 {
     struct advise_look *looks = NULL;
     struct advise_socket *socket, *next;
@@ -491,7 +491,7 @@ static int conclude_sampling(struct advise_sampler *sampler)
     struct advise_process *process = sampler->watch->watched.first;
     struct advise_socket *socket, *next;
     for (; process != NULL; process = process->next)
-        if (!process->ended && look_again(sampler, process) != 0)
+        if (!process->ended && second_look_at(sampler, process) != 0)
             return -1;
     HASH_ITER(by_cookie, sampler->by_cookie, socket, next)
     {

@@ -47,8 +47,8 @@ static void ask_socket(int fd, struct advise_options *options)
     };
 }
 
-static void look_at(const struct socket_owner *owner, const struct open_sockets *open,
-                    struct advise_look *looks, size_t count)
+static void look_at_process(const struct socket_owner *owner, const struct open_sockets *open,
+                            struct advise_look *looks, size_t count)
 {
     for (size_t i = 0, descriptors; i < open->count; i += descriptors) {
         const struct advise_look wanted = {.inode = open->items[i].inode};
@@ -76,7 +76,7 @@ void second_look(pid_t pid, struct advise_look *looks, size_t count)
         return;
     qsort(looks, count, sizeof *looks, by_inode);
     if (open_sockets_read(pid, &open) == 0)
-        look_at(&owner, &open, looks, count);
+        look_at_process(&owner, &open, looks, count);
     open_sockets_free(&open);
     socket_owner_close(&owner);
 }

@@ -735,7 +735,7 @@ static __noinline void read_name0(struct attach_identity *identity, unsigned lon
 }
 
 /* Fill it for the current process; 0 for a thread of the kernel. */
-__noinline int identify(struct attach_identity *identity)
+__noinline int identify_process(struct attach_identity *identity)
 {
     if (identity == NULL)
         return 0;
@@ -759,7 +759,7 @@ static struct attach_socket *socket_in_use(struct bpf_sock *sk)
     if (socket != NULL)
         return socket;
     socket = bpf_sk_storage_get(&sockets, sk, NULL, BPF_SK_STORAGE_GET_F_CREATE);
-    if (socket != NULL && identify(&socket->identity) == 0) {
+    if (socket != NULL && identify_process(&socket->identity) == 0) {
         bpf_sk_storage_delete(&sockets, sk);
         return NULL;
     }
@@ -772,7 +772,7 @@ static struct attach_socket *socket_in_use(struct bpf_sock *sk)
 static const struct attach_active *known_rules(struct work *work)
 {
     const struct attach_active *active = NULL;
-    if (identify(&work->identity) != 0)
+    if (identify_process(&work->identity) != 0)
         active = bpf_map_lookup_elem(&programs, &work->identity);
     __builtin_memset(&work->identity, 0, sizeof work->identity);
     return active != NULL && active->ready != 0 ? active : NULL;
@@ -916,12 +916,12 @@ static __always_inline void bind_to(struct bpf_sock_addr *ctx, struct attach_end
     give_options(&work);
 }
 
-static __always_inline struct attach_end address4(const struct bpf_sock_addr *ctx)
+static __always_inline struct attach_end end_of_inet4(const struct bpf_sock_addr *ctx)
 {
     return end_of_v4(ctx->user_ip4, bpf_ntohs((uint16_t)ctx->user_port));
 }
 
-static __always_inline struct attach_end address6(const struct bpf_sock_addr *ctx)
+static __always_inline struct attach_end end_of_inet6(const struct bpf_sock_addr *ctx)
 {
     return end_of_v6(ctx->user_ip6[0], ctx->user_ip6[1], ctx->user_ip6[2], ctx->user_ip6[3],
                      bpf_ntohs((uint16_t)ctx->user_port));
@@ -930,28 +930,28 @@ static __always_inline struct attach_end address6(const struct bpf_sock_addr *ct
 SEC("cgroup/connect4")
 int socktune_connect4(struct bpf_sock_addr *ctx)
 {
-    connect_to(ctx, address4(ctx));
+    connect_to(ctx, end_of_inet4(ctx));
     return 1;
 }
 
 SEC("cgroup/connect6")
 int socktune_connect6(struct bpf_sock_addr *ctx)
 {
-    connect_to(ctx, address6(ctx));
+    connect_to(ctx, end_of_inet6(ctx));
     return 1;
 }
 
 SEC("cgroup/bind4")
 int socktune_bind4(struct bpf_sock_addr *ctx)
 {
-    bind_to(ctx, address4(ctx));
+    bind_to(ctx, end_of_inet4(ctx));
     return 1;
 }
 
 SEC("cgroup/bind6")
 int socktune_bind6(struct bpf_sock_addr *ctx)
 {
-    bind_to(ctx, address6(ctx));
+    bind_to(ctx, end_of_inet6(ctx));
     return 1;
 }
 

@@ -51,7 +51,7 @@ static void size_maps(struct bpf_object *object, const struct attach_tables *tab
         object_size(object, "reports", ATTACH_REPORTS_SIZE);
 }
 
-static uint32_t number_of(const struct attach_tables *tables, int level, int optname)
+static uint32_t attach_option_index(const struct attach_tables *tables, int level, int optname)
 {
     uint32_t i = 0;
     while (i < tables->option_count &&
@@ -78,8 +78,8 @@ static int fill_constants(const struct bpf_object *object, const struct attach_t
         .option_count = tables->option_count,
         .guard_count = tables->guard_count,
         .tracked = tables->needs.setsockopt,
-        .priority = number_of(tables, SOL_SOCKET, SO_PRIORITY),
-        .source = number_of(tables, LEVEL_SOCKTUNE, SOCKTUNE_SOURCE),
+        .priority = attach_option_index(tables, SOL_SOCKET, SO_PRIORITY),
+        .source = attach_option_index(tables, LEVEL_SOCKTUNE, SOCKTUNE_SOURCE),
         .reports = tables->needs.report,
         .jiffy_us = jiffy_microseconds(),
         .generation = ((uint32_t)now.tv_sec ^ ((uint32_t)now.tv_nsec << 2)) | 1u};

@@ -389,7 +389,7 @@ static int check_limits(const struct policy *policy, struct diagnostics *diagnos
 }
 
 /* Rules may share ranges, and each gets a copy. */
-static int make_room(const struct policy *policy, struct attach_tables *tables)
+static int allocate_tables(const struct policy *policy, struct attach_tables *tables)
 {
     size_t matchers = 1, prefixes = 1, ports = 1;
     for (uint32_t i = 0; i < policy->rule_count; i++) {
@@ -423,7 +423,7 @@ int attach_flatten(const struct policy *policy, const struct attach_result *resu
     *tables = (struct attach_tables){.rules = NULL};
     if (check_limits(policy, diagnostics) != 0)
         return -1;
-    if (make_room(policy, tables) != 0) {
+    if (allocate_tables(policy, tables) != 0) {
         diagnose(diagnostics, SEVERITY_ERROR, (struct location){"", 0}, "%s", strerror(ENOMEM));
         return -1;
     }

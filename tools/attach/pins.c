@@ -76,7 +76,7 @@ static void unpin_all(const char *directory)
 }
 
 /* A link outlives its cgroup, but does nothing any more. */
-static bool is_stale(const char *directory)
+static bool has_stale_pins(const char *directory)
 {
     for (unsigned i = 0; i < ATTACH_PROGRAMS_MAX; i++) {
         struct bpf_link_info info = {0};
@@ -110,7 +110,7 @@ static void each_pinned(void (*visit)(const char *directory, void *context), voi
 static void remove_stale(const char *directory, void *context)
 {
     (void)context;
-    if (is_stale(directory))
+    if (has_stale_pins(directory))
         unpin_all(directory);
 }
 
@@ -186,7 +186,7 @@ static void unpin_link(const struct attach_cgroup *cgroup, const char *name)
     unlink(path);
 }
 
-static bool is_needed(const struct attach_request *request, unsigned hook)
+static bool needs_hook(const struct attach_request *request, unsigned hook)
 {
     return *(const bool *)((const char *)&request->tables->needs + attach_hooks[hook].need);
 }
@@ -209,12 +209,12 @@ int pins_replace(struct attachment *attachment, const struct attach_request *req
     uint32_t former[ATTACH_PROGRAMS_MAX] = {0};
     int failed = 0;
     for (unsigned i = 0; i < ATTACH_PROGRAMS_MAX && failed == 0; i++)
-        if (is_needed(request, i))
+        if (needs_hook(request, i))
             failed = replace_one(attachment, request, i, &former[i], error);
     for (unsigned i = 0; i < ATTACH_PROGRAMS_MAX; i++) {
         if (failed != 0)
             put_back(attachment, i, former[i]);
-        else if (!is_needed(request, i))
+        else if (!needs_hook(request, i))
             unpin_link(request->cgroup, attach_hooks[i].name);
     }
     if (failed == 0)

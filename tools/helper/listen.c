@@ -38,7 +38,7 @@ static int unix_address(struct sockaddr_un *address, const char *directory, cons
 }
 
 /* A socket file that nobody listens on is left from a helper that was killed. */
-static bool has_listener(const struct sockaddr_un *address, int type)
+static bool somebody_listens(const struct sockaddr_un *address, int type)
 {
     int fd = socket(AF_UNIX, type | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
     bool used = fd >= 0 && (connect(fd, (const struct sockaddr *)address, sizeof *address) == 0 ||
@@ -52,7 +52,7 @@ static bool has_listener(const struct sockaddr_un *address, int type)
 static bool is_in_use(const struct sockaddr_un *address, int type)
 {
     for (unsigned i = 0; i < ENDING_TRIES; i++) {
-        if (!has_listener(address, type))
+        if (!somebody_listens(address, type))
             return false;
         (void)usleep(ENDING_WAIT_US);
     }
@@ -106,7 +106,7 @@ static int listen_on(const struct addrinfo *found)
 }
 
 /* "127.0.0.1:9117", "[::1]:9117", ":9117" for all addresses. */
-static int split(const char *text, char host[256], const char **port)
+static int split_address(const char *text, char host[256], const char **port)
 {
     const char *colon = strrchr(text, ':');
     size_t length = colon != NULL ? (size_t)(colon - text) : 0;
@@ -132,7 +132,8 @@ static int make_tcp(const char *text)
     char host[256];
     const char *port;
     int fd;
-    if (split(text, host, &port) != 0 || getaddrinfo(host[0] ? host : NULL, port, &hints, &found)) {
+    if (split_address(text, host, &port) != 0 ||
+        getaddrinfo(host[0] ? host : NULL, port, &hints, &found)) {
         helper_log(LOG_ERR, "--metrics: \"%s\" is no ADDR:PORT or [ADDR]:PORT", text);
         return -1;
     }
@@ -153,7 +154,7 @@ static int passed_count(void)
     return (int)strtol(count, NULL, 10);
 }
 
-static int fact(int fd, int option)
+static int socket_fact(int fd, int option)
 {
     int value = -1;
     socklen_t length = sizeof value;
@@ -161,20 +162,21 @@ static int fact(int fd, int option)
 }
 
 /* Which one it is, its type tells. */
-static int *place_of(struct listeners *listeners, int fd)
+static int *listener_place(struct listeners *listeners, int fd)
 {
-    if (fact(fd, SO_ACCEPTCONN) != 1)
+    if (socket_fact(fd, SO_ACCEPTCONN) != 1)
         return NULL;
-    if (fact(fd, SO_DOMAIN) != AF_UNIX)
+    if (socket_fact(fd, SO_DOMAIN) != AF_UNIX)
         return &listeners->metrics;
-    return fact(fd, SO_TYPE) == SOCK_SEQPACKET ? &listeners->registration : &listeners->query;
+    return socket_fact(fd, SO_TYPE) == SOCK_SEQPACKET ? &listeners->registration
+                                                      : &listeners->query;
 }
 
 static void take_passed(struct listeners *listeners)
 {
     int end = FIRST_PASSED + passed_count();
     for (int fd = FIRST_PASSED; fd < end; fd++) {
-        int *place = place_of(listeners, fd);
+        int *place = listener_place(listeners, fd);
         if (place == NULL || *place >= 0 || fcntl(fd, F_SETFD, FD_CLOEXEC) != 0 ||
             fcntl(fd, F_SETFL, O_NONBLOCK) != 0) {
             helper_log(LOG_WARNING, "descriptor %d that was passed is of no use here", fd);
@@ -211,7 +213,7 @@ void service_notify(const char *state)
 /* --- the directory -------------------------------------------------------------------------- */
 
 /* Who may write to a directory can put something else in the place of what root makes there. */
-static bool is_trusted(const struct stat *status)
+static bool is_trusted_directory(const struct stat *status)
 {
     struct stat top;
     uid_t owner = status->st_uid;
@@ -228,7 +230,7 @@ static bool is_safe(char *path)
     char *slash;
     for (;;) {
         if (lstat(path[0] != 0 ? path : "/", &status) != 0 || !S_ISDIR(status.st_mode) ||
-            !is_trusted(&status))
+            !is_trusted_directory(&status))
             return false;
         slash = strrchr(path, '/');
         if (slash == NULL || path[0] == 0)

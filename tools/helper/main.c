@@ -48,7 +48,7 @@ static void set_limits(struct helper *helper)
     helper->counts.namespaces.limit = helper->config.namespaces;
 }
 
-static void reload(struct daemon *daemon)
+static void reload_config(struct daemon *daemon)
 {
     struct helper *helper = &daemon->helper;
     service_notify("RELOADING=1");
@@ -72,7 +72,7 @@ static void take_signal(void *context, uint32_t events)
     if (read(daemon->signal_fd, &signal, sizeof signal) != (ssize_t)sizeof signal)
         return;
     if (signal.ssi_signo == SIGHUP)
-        reload(daemon);
+        reload_config(daemon);
     else
         loop_stop(daemon->helper.loop);
 }
@@ -260,7 +260,7 @@ static void stop_parts(struct daemon *daemon)
     config_free(&helper->config);
 }
 
-static int run(struct daemon *daemon, int ready)
+static int run_daemon(struct daemon *daemon, int ready)
 {
     int status = EXIT_FAILURE;
     if (start_parts(daemon) == 0) {
@@ -287,5 +287,5 @@ int main(int argc, char **argv)
     raise_descriptor_limit();
     /* glibc would raise it when the first large table goes, and keep all later ones. */
     (void)mallopt(M_MMAP_THRESHOLD, LARGE);
-    return run(&daemon, daemon.helper.config.foreground ? -1 : go_to_background());
+    return run_daemon(&daemon, daemon.helper.config.foreground ? -1 : go_to_background());
 }

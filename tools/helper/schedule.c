@@ -63,7 +63,7 @@ static void each_second(struct helper *helper)
     helper_log_tick();
 }
 
-static void tick(void *context)
+static void handle_tick(void *context)
 {
     struct schedule *schedule = context;
     struct helper *helper = schedule->helper;
@@ -86,7 +86,7 @@ struct schedule *schedule_start(struct helper *helper)
     if (schedule == NULL)
         return NULL;
     schedule->helper = helper;
-    schedule->timer = loop_timer(helper->loop, POLLER_TICK_NS, tick, schedule);
+    schedule->timer = loop_timer(helper->loop, POLLER_TICK_NS, handle_tick, schedule);
     schedule->netlink =
         loop_watch(helper->loop, poller_fd(helper->poller), EPOLLIN, netlink_ready, schedule);
     schedule->pause = loop_timer(helper->loop, 0, pause_over, schedule);

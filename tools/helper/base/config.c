@@ -62,7 +62,7 @@ static const char *const others[] = {"peers", "limits", "series"};
 
 #define COUNT(table) (sizeof(table) / sizeof *(table))
 
-static unsigned *number_at(struct helper_config *config, const struct number *number)
+static unsigned *number_field(struct helper_config *config, const struct number *number)
 {
     return (unsigned *)(void *)((char *)config + number->offset);
 }
@@ -188,7 +188,7 @@ static int read_number(struct helper_config *config, const config_t *from,
                  number->high);
         return report_bad_setting(setting, file, range);
     }
-    *number_at(config, number) = (unsigned)value;
+    *number_field(config, number) = (unsigned)value;
     return 0;
 }
 
@@ -269,7 +269,8 @@ static int read_peers(struct peer_classes *peers, const config_t *from, const ch
     return 0;
 }
 
-static int read_settings(struct helper_config *config, const config_t *from, const char *file)
+static int read_config_settings(struct helper_config *config, const config_t *from,
+                                const char *file)
 {
     if (check_names(config_root_setting(from), "", file) != 0 ||
         check_group(from, "limits", "limits.", file) != 0 ||
@@ -287,13 +288,13 @@ static int read_settings(struct helper_config *config, const config_t *from, con
     return read_peers(&config->peers, from, file);
 }
 
-static int read_file(struct helper_config *config, const char *file)
+static int read_config_file(struct helper_config *config, const char *file)
 {
     config_t from;
     int result = -1;
     config_init(&from);
     if (config_read_file(&from, file) == CONFIG_TRUE)
-        result = read_settings(config, &from, file);
+        result = read_config_settings(config, &from, file);
     else if (config_error_type(&from) == CONFIG_ERR_FILE_IO)
         fprintf(stderr, "%s: error: %s\n", file, strerror(errno));
     else
@@ -356,7 +357,7 @@ static int parse_number(struct helper_config *config, const char *name, const ch
                 number->low, number->high);
         return usage_error();
     }
-    *number_at(config, number) = (unsigned)value;
+    *number_field(config, number) = (unsigned)value;
     return -1;
 }
 
@@ -415,7 +416,7 @@ static int take_options(struct helper_config *config, int argc, char **argv, boo
 static int take_all(struct helper_config *config, int argc, char **argv)
 {
     int status = take_options(config, argc, argv, true);
-    if (status < 0 && config->file != NULL && read_file(config, config->file) != 0)
+    if (status < 0 && config->file != NULL && read_config_file(config, config->file) != 0)
         status = EXIT_CONFIG;
     if (status < 0)
         status = take_options(config, argc, argv, false);

@@ -31,7 +31,7 @@ static bool is_journal(void)
 static struct log_limit user_lines;
 
 static void __attribute__((format(printf, 2, 0)))
-write_line(int priority, const char *format, va_list arguments)
+write_log_line(int priority, const char *format, va_list arguments)
 {
     char line[512];
     vsnprintf(line, sizeof line, format, arguments);
@@ -46,7 +46,7 @@ void helper_log(int priority, const char *format, ...)
 {
     va_list arguments;
     va_start(arguments, format);
-    write_line(priority, format, arguments);
+    write_log_line(priority, format, arguments);
     va_end(arguments);
 }
 
@@ -56,7 +56,7 @@ void helper_log_user(int priority, uid_t uid, const char *format, ...)
     if (!log_limit_take(&user_lines, uid, now_monotonic()))
         return;
     va_start(arguments, format);
-    write_line(priority, format, arguments);
+    write_log_line(priority, format, arguments);
     va_end(arguments);
 }
 

@@ -99,7 +99,7 @@ const char *client_option_label(int level, int optname)
     return option != NULL ? option->name : "raw";
 }
 
-static uint8_t role_of(uint8_t kind)
+static uint8_t role_of_kind(uint8_t kind)
 {
     static const uint8_t roles[] = {[RECORD_CONNECT] = ROLE_CONNECT,
                                     [RECORD_ACCEPT] = ROLE_ACCEPT,
@@ -151,7 +151,7 @@ static struct connection_start start_of(struct client_entry *entry, const struct
         .pid = entry->same_pids ? (pid_t)record->pid : entry->client.pid,
         .uid = entry->client.uid,
         .protocol = record->protocol,
-        .role = role_of(record->kind),
+        .role = role_of_kind(record->kind),
         .adopted = (record->flags & RECORD_ADOPTED) != 0,
         .begun = (record->flags & RECORD_BEGUN) != 0,
         .failed = (record->flags & RECORD_REFUSED) != 0      ? CLOSE_REFUSED
@@ -193,7 +193,7 @@ static bool enter_record(struct client_entry *entry, const struct record *record
 }
 
 /* It takes so much from now on. */
-static void count_memory(struct client_entry *entry, size_t memory)
+static void count_client_memory(struct client_entry *entry, size_t memory)
 {
     struct helper_counts *counts = entry->table->parts.conntrack->counts;
     counts->memory_beside += memory - entry->memory;
@@ -205,7 +205,8 @@ static void count_memory(struct client_entry *entry, size_t memory)
 
 static void count_child_memory(struct client_entry *entry, size_t room)
 {
-    count_memory(entry, entry->memory + (room - entry->child_room) * sizeof *entry->children);
+    count_client_memory(entry,
+                        entry->memory + (room - entry->child_room) * sizeof *entry->children);
     entry->child_room = room;
 }
 
@@ -340,7 +341,7 @@ static void forget_process(struct client_entry *entry)
 }
 
 /* Of an entry, with the names, what of the ring is mapped, and what may be published. */
-static size_t memory_of(const struct registration_names *names)
+static size_t memory_of_client(const struct registration_names *names)
 {
     return sizeof(struct client_entry) + names->head.size +
            names->head.rule_count * sizeof(char *) + sizeof(struct ring_header) +
@@ -355,7 +356,7 @@ static void free_entry(struct client_entry *entry)
     if (entry->owner.monitor != NULL)
         poller_leave(table->parts.poller, entry->owner.monitor);
     if (entry->owner.user != NULL) {
-        count_memory(entry, 0);
+        count_client_memory(entry, 0);
         entry->owner.user->processes--;
         users_leave(table->parts.users, entry->owner.user);
     }
@@ -364,7 +365,7 @@ static void free_entry(struct client_entry *entry)
     free(entry);
 }
 
-static void ended(void *context, uint32_t events)
+static void handle_process_end(void *context, uint32_t events)
 {
     struct client_entry *entry = context;
     (void)events;
@@ -375,12 +376,12 @@ static void ended(void *context, uint32_t events)
 
 /* A process that registers anew, for one when it has executed another program, writes no more to
  * its older rings; its children may. */
-static void supersede(const struct client_table *table, const struct client_entry *newest)
+static void supersede_older(const struct client_table *table, const struct client_entry *newest)
 {
     for (size_t i = 0; i < table->count; i++) {
         struct client_entry *entry = table->entries[i];
         if (entry != newest && entry->client.pid == newest->client.pid && !entry->client.ended)
-            ended(entry, 0);
+            handle_process_end(entry, 0);
     }
 }
 
@@ -392,7 +393,7 @@ static bool is_idle(const struct client_entry *entry, uint64_t now)
            now - entry->last_record > IDLE_AFTER;
 }
 
-static bool is_over(const struct client_entry *entry)
+static bool is_unneeded(const struct client_entry *entry)
 {
     return !entry->read && entry->owner.tracked == 0;
 }
@@ -422,7 +423,7 @@ static void tell_ended(struct client_entry *entry)
     ring_reader_tell_ended(&entry->ring, ended);
 }
 
-static void age(struct client_entry *entry, uint64_t now)
+static void settle_old_client(struct client_entry *entry, uint64_t now)
 {
     forget_ended_children(entry);
     if (entry->client.ended && netns_monitor_is_blind(entry->owner.monitor))
@@ -452,8 +453,8 @@ void client_table_each_second(struct client_table *table)
     for (size_t i = 0; i < table->count; i++) {
         struct client_entry *entry = table->entries[i];
         read_ring(entry, now);
-        age(entry, now);
-        if (is_over(entry))
+        settle_old_client(entry, now);
+        if (is_unneeded(entry))
             free_entry(entry);
         else
             table->entries[kept++] = entry;
@@ -560,7 +561,7 @@ static void join_publisher(struct client_entry *entry, const struct client_ident
         entry->client.published = entry->published = publisher_join(publisher, &client);
 }
 
-static int put(struct client_table *table, struct client_entry *entry)
+static int put_client(struct client_table *table, struct client_entry *entry)
 {
     struct client_entry **more;
     if (table->count == table->room) {
@@ -576,8 +577,8 @@ static int put(struct client_table *table, struct client_entry *entry)
 }
 
 /* What the process is, apart from what it passed. */
-static const char *settle(struct client_table *table, struct client_entry *entry,
-                          const struct client_identity *who)
+static const char *take_identity(struct client_table *table, struct client_entry *entry,
+                                 const struct client_identity *who)
 {
     entry->table = table;
     entry->client.pid = who->pid;
@@ -590,7 +591,7 @@ static const char *settle(struct client_table *table, struct client_entry *entry
     entry->owner.user->processes++;
     entry->pidfd = who->pidfd;
     if (who->pidfd >= 0 && table->parts.loop != NULL)
-        entry->end = loop_watch(table->parts.loop, who->pidfd, EPOLLIN, ended, entry);
+        entry->end = loop_watch(table->parts.loop, who->pidfd, EPOLLIN, handle_process_end, entry);
     /* It ended before it could be watched. */
     entry->client.ended = entry->end == NULL;
     return NULL;
@@ -614,8 +615,9 @@ static void close_descriptor(int fd)
 }
 
 /* What it passed. Takes over the descriptors. */
-static const char *join(struct client_table *table, struct client_entry *entry,
-                        const struct registration_names *names, uint64_t netns, const int fds[2])
+static const char *take_ring_and_monitor(struct client_table *table, struct client_entry *entry,
+                                         const struct registration_names *names, uint64_t netns,
+                                         const int fds[2])
 {
     const size_t ring_size = names->head.ring_size;
     const char *wrong = ring_size > (size_t)table->parts.config->ring_kib * 1024
@@ -651,25 +653,25 @@ const char *client_table_add(struct client_table *table, const struct client_ide
         return "memory is out";
     }
     entry->same_pids = names->head.pid == (uint32_t)who->pid;
-    wrong = settle(table, entry, who);
+    wrong = take_identity(table, entry, who);
     if (entry->owner.user != NULL)
-        count_memory(entry, memory_of(names));
+        count_client_memory(entry, memory_of_client(names));
     if (wrong != NULL) {
         close_descriptor(fds[0]);
         close_descriptor(fds[1]);
     } else {
-        wrong = join(table, entry, names, who->netns, fds);
+        wrong = take_ring_and_monitor(table, entry, names, who->netns, fds);
     }
     if (wrong == NULL) {
         join_trials(entry, names);
         join_publisher(entry, who, names);
     }
-    if (wrong == NULL && put(table, entry) != 0)
+    if (wrong == NULL && put_client(table, entry) != 0)
         wrong = "memory is out";
     if (wrong != NULL)
         free_entry(entry);
     else
-        supersede(table, entry);
+        supersede_older(table, entry);
     return wrong;
 }
 

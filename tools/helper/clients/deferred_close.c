@@ -21,7 +21,7 @@ static struct {
     bool used; /* since deferred_close_tick() */
 } alarm_clock;
 
-static void wake(int number)
+static void ignore_alarm(int number)
 {
     (void)number;
 }
@@ -29,13 +29,13 @@ static void wake(int number)
 static bool make_timer(timer_t *timer)
 {
     struct sigevent event = {.sigev_notify = SIGEV_THREAD_ID, .sigev_signo = SIGALRM};
-    struct sigaction action = {.sa_handler = wake, .sa_flags = SA_RESTART};
+    struct sigaction action = {.sa_handler = ignore_alarm, .sa_flags = SA_RESTART};
     event._sigev_un._tid = (pid_t)syscall(SYS_gettid);
     return sigaction(SIGALRM, &action, NULL) == 0 &&
            timer_create(CLOCK_MONOTONIC, &event, timer) == 0;
 }
 
-static void set(long nanoseconds)
+static void set_timer(long nanoseconds)
 {
     /* Again and again: the first may come before the wait has begun. */
     const struct itimerspec setting = {.it_value.tv_nsec = nanoseconds,
@@ -50,13 +50,13 @@ void deferred_close(int fd)
     alarm_clock.tried = true;
     alarm_clock.used = true;
     if (alarm_clock.made && !alarm_clock.armed)
-        set(PATIENCE_NS);
+        set_timer(PATIENCE_NS);
     (void)close(fd);
 }
 
 void deferred_close_tick(void)
 {
     if (alarm_clock.armed && !alarm_clock.used)
-        set(0);
+        set_timer(0);
     alarm_clock.used = false;
 }

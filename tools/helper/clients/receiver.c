@@ -75,7 +75,7 @@ static pid_t start_receiver(const struct receiver_job *job, int *alive)
     return receiver;
 }
 
-static bool hangs(const struct receiver_page *page)
+static bool receiver_hangs(const struct receiver_page *page)
 {
     uint64_t since = __atomic_load_n(&page->busy_since, __ATOMIC_ACQUIRE);
     return since != 0 && now_monotonic() - since > HUNG_AFTER;
@@ -86,7 +86,7 @@ static void watch_receiver(const struct receiver_job *job, pid_t receiver, int a
     struct pollfd end = {.fd = alive, .events = POLLIN};
     int ready;
     while ((ready = poll(&end, 1, WATCH_MS)) == 0 || (ready < 0 && errno == EINTR)) {
-        if (!hangs(job->page))
+        if (!receiver_hangs(job->page))
             continue;
         receiver_page_strike(job->page, job->page->busy_with, receiver, now_monotonic());
         (void)kill(receiver, SIGKILL);

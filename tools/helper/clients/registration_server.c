@@ -31,8 +31,8 @@ struct registration_server {
 };
 
 /* A program that was killed while it registered did nothing wrong. */
-static void refuse(const struct registration_server *server, const struct parcel_head *head,
-                   enum drop drop, const char *why)
+static void refuse_registration(const struct registration_server *server,
+                                const struct parcel_head *head, enum drop drop, const char *why)
 {
     server->counts->dropped[drop]++;
     if (drop != DROP_UNFINISHED)
@@ -102,7 +102,7 @@ static void take_parcel(const struct registration_server *server, struct parcel 
         wrong = take_handoff(server, parcel);
     }
     if (wrong != NULL)
-        refuse(server, head, drop, wrong);
+        refuse_registration(server, head, drop, wrong);
 }
 
 static void parcels_ready(void *context, uint32_t events)

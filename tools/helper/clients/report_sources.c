@@ -104,8 +104,8 @@ static struct report_group *new_group(const struct client_table_parts *parts,
 }
 
 /* NULL, and it is counted, if there is no room. */
-static struct report_group *group_of(struct report_source *source,
-                                     const struct attach_report *report)
+static struct report_group *group_of_program(struct report_source *source,
+                                             const struct attach_report *report)
 {
     struct report_group *group = take_group(source, report);
     if (group == NULL)
@@ -150,8 +150,8 @@ static void free_groups(struct report_source *source, bool idle_alone)
 
 /* --- reports ---------------------------------------------------------------------------------- */
 
-static void take_options(const struct attach_channel *names, const struct attach_report *report,
-                         struct applied_options *options)
+static void add_applied_options(const struct attach_channel *names,
+                                const struct attach_report *report, struct applied_options *options)
 {
     for (uint32_t i = 0; i < names->option_count; i++) {
         const char *label = client_option_label(names->options[i].level, names->options[i].optname);
@@ -179,7 +179,7 @@ static struct connection *open_connection(struct report_source *source,
 {
     const struct client_table_parts *parts = &source->all->parts;
     struct connections *all = parts->conntrack->connections;
-    struct report_group *group = group_of(source, report);
+    struct report_group *group = group_of_program(source, report);
     char program[ATTACH_CHANNEL_NAME_SIZE + 1];
     if (group == NULL || !users_admit(parts->conntrack, parts->config, group->owner.user))
         return NULL;
@@ -202,7 +202,7 @@ static struct connection *open_connection(struct report_source *source,
         .protocol = IPPROTO_TCP,
         .role = report->role,
     };
-    take_options(source->ring.names, report, &start.options);
+    add_applied_options(source->ring.names, report, &start.options);
     if (!poller_open(parts->poller, &start))
         return NULL;
     struct connection *connection = connections_get(all, report->netns, report->cookie);
@@ -301,7 +301,7 @@ static void free_source(struct report_source *source)
     free(source);
 }
 
-static void age(struct report_source *source, uint64_t now)
+static void settle_old_source(struct report_source *source, uint64_t now)
 {
     if (source->read) {
         uint64_t lost = report_ring_count_lost(&source->ring);
@@ -321,7 +321,7 @@ void report_sources_each_second(struct report_sources *sources)
     struct report_source **link = &sources->first, *source;
     uint64_t now = now_monotonic();
     while ((source = *link) != NULL) {
-        age(source, now);
+        settle_old_source(source, now);
         if (source->read || source->groups != NULL) {
             link = &source->next;
             continue;
@@ -393,7 +393,7 @@ const char *report_sources_add(struct report_sources *sources, const struct repo
 
 /* --- pins ------------------------------------------------------------------------------------- */
 
-static int open_pin(const char *directory, const char *name)
+static int open_pinned_map(const char *directory, const char *name)
 {
     char path[512];
     union bpf_attr attributes = {.pathname = (uint64_t)(uintptr_t)path};
@@ -405,7 +405,8 @@ static int open_pin(const char *directory, const char *name)
 static void add_pinned(struct report_sources *sources, const char *directory)
 {
     const struct report_passer root = {.uid = 0, .pidfd = -1, .pinned = true};
-    const int fds[2] = {open_pin(directory, "reports"), open_pin(directory, "channel")};
+    const int fds[2] = {open_pinned_map(directory, "reports"),
+                        open_pinned_map(directory, "channel")};
     if (fds[0] < 0 || fds[1] < 0) {
         if (fds[0] >= 0)
             (void)close(fds[0]);

@@ -30,7 +30,7 @@
 #define OPEN_MAX 64u
 
 /* NULL, or what is wrong with the file. */
-static const char *check_file(int fd, size_t size, size_t memory)
+static const char *check_ring_memory(int fd, size_t size, size_t memory)
 {
     const int needed = F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL;
     struct statfs filesystem;
@@ -93,7 +93,7 @@ static void let_go(struct ring_reader *reader)
 const char *ring_reader_open(struct ring_reader *reader, int fd, size_t size, size_t memory)
 {
     *reader = (struct ring_reader){.fd = -1, .believable = RING_READER_COUNT_MAX};
-    const char *wrong = check_file(fd, size, memory);
+    const char *wrong = check_ring_memory(fd, size, memory);
     if (wrong != NULL)
         return wrong;
     reader->fd = fcntl(fd, F_DUPFD_CLOEXEC, 0);
@@ -170,7 +170,7 @@ static const struct ring_slot *slot_in(struct slot_window *window, const struct 
 
 enum slot_state { SLOT_OPEN, SLOT_WHOLE, SLOT_TORN };
 
-static enum slot_state state_of(const struct ring_slot *slot, uint64_t ticket)
+static enum slot_state slot_state_of(const struct ring_slot *slot, uint64_t ticket)
 {
     if (slot == NULL || slot->sequence != ticket + 1)
         return SLOT_OPEN;
@@ -179,13 +179,13 @@ static enum slot_state state_of(const struct ring_slot *slot, uint64_t ticket)
 
 /* The copy may have raced with the writer: one that was made after the slot was seen committed did
  * not. What is torn even then is the work of two writers, or of a hostile one. */
-static enum slot_state look_again(const struct ring_reader *reader, uint64_t index, uint64_t ticket,
-                                  struct record *record)
+static enum slot_state read_slot_again(const struct ring_reader *reader, uint64_t index,
+                                       uint64_t ticket, struct record *record)
 {
     static struct ring_slot slot;
     if (!read_slots(reader, index, 1, &slot))
         return SLOT_OPEN;
-    enum slot_state state = state_of(&slot, ticket);
+    enum slot_state state = slot_state_of(&slot, ticket);
     if (state == SLOT_WHOLE)
         *record = slot.record;
     return state;
@@ -201,11 +201,11 @@ static enum slot_state find_record(const struct ring_reader *reader, uint64_t ti
     struct slot_window *windows[] = {&front, &backlog};
     for (unsigned i = 0; i < 2; i++) {
         const struct ring_slot *slot = slot_in(windows[i], reader, places[i], wanted, ends[i]);
-        enum slot_state state = state_of(slot, ticket);
+        enum slot_state state = slot_state_of(slot, ticket);
         if (state == SLOT_WHOLE)
             *record = slot->record;
         if (state == SLOT_TORN)
-            state = look_again(reader, places[i], ticket, record);
+            state = read_slot_again(reader, places[i], ticket, record);
         if (state != SLOT_OPEN)
             return state;
     }

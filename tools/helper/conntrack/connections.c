@@ -172,7 +172,7 @@ static void free_place(struct connections *all, uint32_t place)
 
 /* --- table ---------------------------------------------------------------------------------- */
 
-static size_t hash(const struct connections *all, uint64_t netns, uint64_t cookie)
+static size_t hash_key(const struct connections *all, uint64_t netns, uint64_t cookie)
 {
     uint64_t mixed = (cookie ^ netns << 40) * UINT64_C(0x9e3779b97f4a7c15);
     return (size_t)(mixed >> 32 ^ mixed) & (all->table_size - 1);
@@ -181,7 +181,7 @@ static size_t hash(const struct connections *all, uint64_t netns, uint64_t cooki
 /* Where in the table the identity is, or where it would go. */
 static size_t table_seek(const struct connections *all, uint64_t netns, uint64_t cookie)
 {
-    size_t at = hash(all, netns, cookie);
+    size_t at = hash_key(all, netns, cookie);
     while (all->table[at] != NO_PLACE) {
         const struct connection *found = at_place(all, all->table[at]);
         if (found->cookie == cookie && found->netns == netns)
@@ -202,7 +202,7 @@ static void table_remove(struct connections *all, size_t at)
         if (all->table[next] == NO_PLACE)
             break;
         moved = at_place(all, all->table[next]);
-        home = hash(all, moved->netns, moved->cookie);
+        home = hash_key(all, moved->netns, moved->cookie);
         if (((next - home) & mask) >= ((next - at) & mask)) {
             all->table[at] = all->table[next];
             at = next;
@@ -291,7 +291,7 @@ static void free_options(struct connections *all, struct connection_options *opt
     free(options);
 }
 
-static void release(struct connections *all, const struct connection *connection)
+static void release_shared(struct connections *all, const struct connection *connection)
 {
     free_options(all, connection->options);
     intern_release(&all->names, connection->program);
@@ -311,7 +311,7 @@ int connections_set_history(struct connections *all, size_t history)
         return -1;
     for (uint64_t number = all->closed - all->history_count; number != all->closed; number++) {
         if (all->closed - number > history)
-            release(all, in_history(all, number));
+            release_shared(all, in_history(all, number));
         else
             new[number % history] = *in_history(all, number);
     }
@@ -370,7 +370,8 @@ void connections_merge_ports(struct connections *all, bool merge_ports)
 
 /* --- walks ---------------------------------------------------------------------------------- */
 
-static bool passes(const struct connection_filter *filter, const struct connection *connection)
+static bool passes_filter(const struct connection_filter *filter,
+                          const struct connection *connection)
 {
     if (filter->one_user && filter->uid != connection->uid)
         return false;
@@ -390,7 +391,8 @@ size_t connections_places(const struct connections *all)
     return all->chunk_count * CHUNK;
 }
 
-static struct connection *walk(const struct connections *all, uint64_t *cursor, size_t *budget)
+static struct connection *walk_places(const struct connections *all, uint64_t *cursor,
+                                      size_t *budget)
 {
     uint64_t end = (uint64_t)all->chunk_count * CHUNK;
     while (*cursor<end && * budget> 0) {
@@ -410,7 +412,7 @@ static struct connection *walk(const struct connections *all, uint64_t *cursor, 
 
 struct connection *connections_walk(struct connections *all, uint64_t *cursor, size_t *budget)
 {
-    return walk(all, cursor, budget);
+    return walk_places(all, cursor, budget);
 }
 
 const struct connection *connections_next(const struct connections *all,
@@ -418,8 +420,8 @@ const struct connection *connections_next(const struct connections *all,
                                           size_t *budget)
 {
     const struct connection *found;
-    while ((found = walk(all, cursor, budget)) != NULL)
-        if (passes(filter, found))
+    while ((found = walk_places(all, cursor, budget)) != NULL)
+        if (passes_filter(filter, found))
             return found;
     return NULL;
 }
@@ -433,7 +435,7 @@ const struct connection *connections_next_closed(const struct connections *all,
     while (*cursor<all->closed && * budget> 0) {
         const struct connection *found = in_history(all, (*cursor)++);
         --*budget;
-        if (passes(filter, found))
+        if (passes_filter(filter, found))
             return found;
     }
     return NULL;
@@ -466,7 +468,7 @@ static struct applied_options kept_options(const struct connection *connection)
     return options;
 }
 
-static void fill(struct connection *connection, const struct connection_start *start)
+static void fill_connection(struct connection *connection, const struct connection_start *start)
 {
     connection->owner = start->owner;
     /* A socket that has been reset does not know its peer any more. */
@@ -516,7 +518,7 @@ static struct applied_options added_options(const struct connection *connection,
  * backlog. */
 static void open_again(struct connection *connection, const struct connection_start *start)
 {
-    fill(connection, start);
+    fill_connection(connection, start);
     /* A program that tells once more of what it has open has done nothing new to it. */
     if (start->adopted || start->begun)
         return;
@@ -557,11 +559,11 @@ static struct connection *open_new(struct connections *all, const struct connect
                                       .rule = intern_hold(&all->names, start->rule),
                                       .peer = intern_hold(&all->names, peer)};
     if (connection->program == NULL || connection->rule == NULL || connection->peer == NULL) {
-        release(all, connection);
+        release_shared(all, connection);
         free_place(all, place);
         return NULL;
     }
-    fill(connection, start);
+    fill_connection(connection, start);
     keep_options(connection, &start->options);
     all->table[at] = place;
     all->open++;
@@ -702,7 +704,7 @@ void connections_set_options(struct connections *all, struct connection *connect
     all->options_memory += sizeof *options + length;
 }
 
-static void forget(struct connections *all, const struct connection *connection)
+static void drop_open_connection(struct connections *all, const struct connection *connection)
 {
     size_t at = table_seek(all, connection->netns, connection->cookie);
     uint32_t place = all->table[at];
@@ -712,14 +714,14 @@ static void forget(struct connections *all, const struct connection *connection)
     (void)table_fit(all);
 }
 
-static void remember(struct connections *all, const struct connection *closed)
+static void keep_in_history(struct connections *all, const struct connection *closed)
 {
     if (all->history_size == 0) {
-        release(all, closed);
+        release_shared(all, closed);
         return;
     }
     if (all->history_count == all->history_size)
-        release(all, in_history(all, all->closed));
+        release_shared(all, in_history(all, all->closed));
     else
         all->history_count++;
     *in_history(all, all->closed++) = *closed;
@@ -806,8 +808,8 @@ void connections_close(struct connections *all, struct connection *connection,
     closed = *connection;
     closed.owner = NULL;
     closed.aggregate = NULL;
-    forget(all, connection);
-    remember(all, &closed);
+    drop_open_connection(all, connection);
+    keep_in_history(all, &closed);
 }
 
 void connections_reject(struct connections *all, struct connection *connection)
@@ -817,6 +819,6 @@ void connections_reject(struct connections *all, struct connection *connection)
         aggregate_queue(gone.aggregate, gone.role, gone.queue, (struct socket_queue){0});
         aggregate_socket_closed(gone.aggregate, CLOSE_REJECTED);
     }
-    forget(all, connection);
-    release(all, &gone);
+    drop_open_connection(all, connection);
+    release_shared(all, &gone);
 }

@@ -149,7 +149,7 @@ bool user_account_may_grow(const struct conntrack *conntrack, const struct user_
 }
 
 /* The monitor takes so much from now on. */
-static void count_memory(struct netns_monitor *monitor, size_t memory)
+static void count_monitor_memory(struct netns_monitor *monitor, size_t memory)
 {
     struct helper_counts *counts = monitor->conntrack->counts;
     counts->memory_beside += memory - monitor->memory;
@@ -164,11 +164,11 @@ static void keep_end(struct netns_monitor *monitor, const struct sock_diag_answe
     if (monitor->user == NULL || user_account_may_grow(monitor->conntrack, monitor->user))
         recent_closes_grow(monitor->recent_closes, when);
     recent_closes_add(monitor->recent_closes, answer, when, known);
-    count_memory(monitor, sizeof *monitor + recent_closes_memory(monitor->recent_closes));
+    count_monitor_memory(monitor, sizeof *monitor + recent_closes_memory(monitor->recent_closes));
 }
 
 /* Of one connection, with its place in the tables. */
-static size_t memory_of(const struct connection *connection)
+static size_t memory_of_connection(const struct connection *connection)
 {
     const struct connection_options *options = connection->options;
     return sizeof *connection + PLACE_BYTES +
@@ -196,10 +196,10 @@ static void count_connection(const struct conntrack *conntrack, const struct con
     owner->user->connections += by;
     if (by == 1)
         fair_share_change(&conntrack->counts->memory, &owner->user->memory, 0,
-                          memory_of(connection));
+                          memory_of_connection(connection));
     else
-        fair_share_change(&conntrack->counts->memory, &owner->user->memory, memory_of(connection),
-                          0);
+        fair_share_change(&conntrack->counts->memory, &owner->user->memory,
+                          memory_of_connection(connection), 0);
     owner->monitor->counts.tracked += by;
     owner->monitor->counts.listeners += connection->role == ROLE_LISTEN ? by : 0;
     owner->monitor->counts.datagrams += is_udp(connection) ? by : 0;
@@ -479,11 +479,11 @@ void netns_monitor_take_reading(const struct conntrack *conntrack, struct connec
     connections_confirm(conntrack->connections, connection);
     conntrack->counts->samples++;
     connections_sample(conntrack->connections, connection, reading);
-    size_t before = memory_of(connection);
+    size_t before = memory_of_connection(connection);
     connections_set_options(conntrack->connections, connection, options, options_length);
     fair_share_change(&conntrack->counts->memory,
                       &((struct connection_owner *)connection->owner)->user->memory, before,
-                      memory_of(connection));
+                      memory_of_connection(connection));
 }
 
 /* Nothing more will be learnt of what is tracked here. */
@@ -535,7 +535,7 @@ void netns_monitor_flush(struct netns_monitor *monitor)
         fail_monitor(monitor);
 }
 
-static void look_at(struct netns_monitor *monitor, const struct sock_diag_target *target)
+static void add_to_batch(struct netns_monitor *monitor, const struct sock_diag_target *target)
 {
     monitor->batch[monitor->batched++] = *target;
     if (monitor->batched == SOCK_DIAG_BATCH)
@@ -553,7 +553,7 @@ void netns_monitor_look(struct netns_monitor *monitor, const struct connection *
     if (monitor->dumps || monitor->dead || monitor->behind || monitor->diag == NULL ||
         connection_has_queue(connection))
         return;
-    look_at(monitor, &target);
+    add_to_batch(monitor, &target);
 }
 
 /* --- records -------------------------------------------------------------------------------- */
@@ -572,7 +572,7 @@ static bool may_claim(struct netns_monitor *monitor, const struct connection_sta
                                            .ifindex = start->ifindex,
                                            .udp = start->role == ROLE_DATAGRAM};
         netns_monitor_look(monitor, known);
-        look_at(monitor, &claimed);
+        add_to_batch(monitor, &claimed);
         netns_monitor_flush(monitor);
         known = connections_get(all, start->netns, start->cookie);
     }
@@ -614,7 +614,7 @@ static bool closed_already(struct netns_monitor *monitor, struct connection *con
 
 /* A record of what is over already. Programs that are started with a connection report it too, and
  * that record may come late. */
-static bool is_over(const struct netns_monitor *monitor, const struct connection_start *start)
+static bool is_known_end(const struct netns_monitor *monitor, const struct connection_start *start)
 {
     const struct recent_close *end = recent_closes_find(monitor->recent_closes, start->cookie);
     return end != NULL && end->known;
@@ -651,7 +651,7 @@ struct connection *netns_monitor_open(struct netns_monitor *monitor,
     struct connections *all = monitor->conntrack->connections;
     struct connection *connection;
     *refused = false;
-    if (is_over(monitor, start))
+    if (is_known_end(monitor, start))
         return NULL;
     *refused = !may_claim(monitor, start);
     if (*refused)
@@ -792,7 +792,8 @@ struct netns_monitor *netns_monitor_new(const struct conntrack *conntrack, int f
         monitor->diag = conntrack->diag->open(fd, take_answer, monitor);
     if (monitor->recent_closes != NULL && monitor->multipath != NULL &&
         (fd < 0 || monitor->diag != NULL)) {
-        count_memory(monitor, sizeof *monitor + recent_closes_memory(monitor->recent_closes));
+        count_monitor_memory(monitor,
+                             sizeof *monitor + recent_closes_memory(monitor->recent_closes));
         return monitor;
     }
     helper_log_user(LOG_ERR, netns_monitor_uid(monitor), "cannot watch network namespace %llu: %s",
@@ -807,7 +808,7 @@ void netns_monitor_free(struct netns_monitor *monitor)
         return;
     if (monitor->diag != NULL)
         monitor->conntrack->diag->close(monitor->diag);
-    count_memory(monitor, 0);
+    count_monitor_memory(monitor, 0);
     recent_closes_free(monitor->recent_closes);
     multipath_free(monitor->multipath);
     free(monitor);

@@ -93,7 +93,7 @@ static void stop_watching(const struct poller *poller, const struct netns_monito
 }
 
 /* Is there room for one more, also for this user? */
-static bool has_room(struct poller *poller, const struct user_account *user)
+static bool make_netns_room(struct poller *poller, const struct user_account *user)
 {
     struct polled_netns *more;
     if (user != NULL &&
@@ -118,7 +118,7 @@ static struct polled_netns *add_monitor(struct poller *poller, int fd, uint64_t 
                                         struct user_account *user)
 {
     struct netns_monitor *monitor;
-    if (!has_room(poller, user)) {
+    if (!make_netns_room(poller, user)) {
         if (fd >= 0)
             (void)close(fd);
         return NULL;
@@ -211,7 +211,7 @@ bool poller_open(struct poller *poller, const struct connection_start *start)
     return true;
 }
 
-static void look_at(const struct connection *connection)
+static void request_look(const struct connection *connection)
 {
     const struct connection_owner *owner = connection->owner;
     netns_monitor_look(owner->monitor, connection);
@@ -234,7 +234,7 @@ static void look_at_new(struct poller *poller, uint64_t now)
             continue;
         looked++;
         listeners |= connection->role == ROLE_LISTEN;
-        look_at(connection);
+        request_look(connection);
     }
     if (listeners)
         for (size_t i = 0; i < poller->monitor_count; i++)
@@ -268,7 +268,7 @@ static void look_at_share(struct poller *poller)
         /* What a dump did not meet is looked for by name. */
         if (connection->data == DATA_NONE || connection->missing_since ||
             !is_by_dump(poller, owner->monitor))
-            look_at(connection);
+            request_look(connection);
     }
 }
 

@@ -68,14 +68,14 @@ static uint16_t *chain_of(const struct recent_closes *ends, uint64_t cookie)
     return &ends->chains[(cookie * 0x9e3779b97f4a7c15u >> 32) & (2 * ends->size - 1)];
 }
 
-static void chain(struct recent_closes *ends, uint16_t place)
+static void chain_place(struct recent_closes *ends, uint16_t place)
 {
     uint16_t *chain = chain_of(ends, ends->ends[place].cookie);
     ends->next[place] = *chain;
     *chain = place;
 }
 
-static void unchain(struct recent_closes *ends, uint16_t place)
+static void unchain_place(struct recent_closes *ends, uint16_t place)
 {
     uint16_t *at = chain_of(ends, ends->ends[place].cookie);
     while (*at != place)
@@ -97,7 +97,7 @@ void recent_closes_grow(struct recent_closes *ends, uint64_t when)
     for (uint64_t number = ends->count - ends->kept; number < ends->count; number++) {
         uint16_t place = (uint16_t)(number % more.size);
         more.ends[place] = ends->ends[number % ends->size];
-        chain(&more, place);
+        chain_place(&more, place);
     }
     free_places(ends);
     *ends = more;
@@ -109,7 +109,7 @@ void recent_closes_add(struct recent_closes *ends, const struct sock_diag_answer
     uint16_t place = (uint16_t)(ends->count % ends->size);
     struct recent_close *end = &ends->ends[place];
     if (ends->kept == ends->size)
-        unchain(ends, place);
+        unchain_place(ends, place);
     else
         ends->kept++;
     ends->count++;
@@ -124,7 +124,7 @@ void recent_closes_add(struct recent_closes *ends, const struct sock_diag_answer
                                                                              : sizeof end->info);
         memcpy(end->info, answer->info, end->info_length);
     }
-    chain(ends, place);
+    chain_place(ends, place);
 }
 
 struct recent_close *recent_closes_find(struct recent_closes *ends, uint64_t cookie)

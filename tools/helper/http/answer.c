@@ -45,7 +45,7 @@ static void fetch_piece(struct answer_source *source)
     source->failed = (ferror(to) | fclose(to)) != 0;
 }
 
-static ssize_t read_source(void *context, uint64_t position, char *to, size_t room)
+static ssize_t read_answer_source(void *context, uint64_t position, char *to, size_t room)
 {
     struct answer_source *source = context;
     size_t part;
@@ -63,7 +63,7 @@ static ssize_t read_source(void *context, uint64_t position, char *to, size_t ro
     return (ssize_t)part;
 }
 
-static void free_source(void *context)
+static void free_answer_source(void *context)
 {
     struct answer_source *source = context;
     free(source->piece);
@@ -71,12 +71,12 @@ static void free_source(void *context)
 }
 
 /* The response owns the source, which is freed at once without memory. */
-static struct MHD_Response *respond(struct answer_source *source, const char *type)
+static struct MHD_Response *make_response(struct answer_source *source, const char *type)
 {
     struct MHD_Response *response = MHD_create_response_from_callback(
-        MHD_SIZE_UNKNOWN, PIECE_BYTES, read_source, source, free_source);
+        MHD_SIZE_UNKNOWN, PIECE_BYTES, read_answer_source, source, free_answer_source);
     if (response == NULL)
-        free_source(source);
+        free_answer_source(source);
     else
         MHD_add_response_header(response, MHD_HTTP_HEADER_CONTENT_TYPE, type);
     return response;
@@ -93,7 +93,7 @@ static void put_comma(bool *first, FILE *to)
 }
 
 /* Where memory ran out, a part would be missing unseen: the answer is spoilt on purpose. */
-static void spoil(FILE *to)
+static void spoil_answer(FILE *to)
 {
     fputs("out of memory", to);
 }
@@ -103,7 +103,7 @@ static void put_item(json_t *item, bool *first, FILE *to)
 {
     put_comma(first, to);
     if (item == NULL || json_dumpf(item, to, ANSWER_JSON_FLAGS) != 0)
-        spoil(to);
+        spoil_answer(to);
     json_decref(item);
 }
 
@@ -144,7 +144,7 @@ static bool put_connections(struct answer_source *context, FILE *to)
             return budget == 0 || end_connections(source, false, to);
         put_comma(&source->first, to);
         if (answer_connection(connection, to) != 0)
-            spoil(to);
+            spoil_answer(to);
         if (++source->count == source->filter.limit)
             return end_connections(source, true, to);
     }
@@ -168,7 +168,7 @@ struct MHD_Response *answer_connections(const struct helper *helper,
     source->filter = *filter;
     source->cursor = filter->after;
     source->first = true;
-    return respond(&source->source, "application/json");
+    return make_response(&source->source, "application/json");
 }
 
 /* --- rules ------------------------------------------------------------------------------------ */
@@ -212,7 +212,7 @@ struct MHD_Response *answer_rules(const struct helper *helper, bool one_user, ui
     source->source.next = put_rules;
     source->source.free = free_rules;
     source->first = true;
-    return respond(&source->source, "application/json");
+    return make_response(&source->source, "application/json");
 }
 
 /* --- processes -------------------------------------------------------------------------------- */
@@ -320,7 +320,7 @@ struct MHD_Response *answer_processes(const struct helper *helper, bool one_user
     source->first = true;
     source->reloading = publisher_is_busy(helper->publisher, one_user, uid);
     count_connections(source, helper->connections);
-    return respond(&source->source, "application/json");
+    return make_response(&source->source, "application/json");
 }
 
 /* --- metrics ---------------------------------------------------------------------------------- */
@@ -361,5 +361,5 @@ struct MHD_Response *answer_metrics(const struct helper *helper, bool one_user, 
         free(source);
         return NULL;
     }
-    return respond(&source->source, metrics_content_type(format));
+    return make_response(&source->source, metrics_content_type(format));
 }

@@ -11,7 +11,7 @@
 
 /* The name without port, brackets and a dot at its end; false if it is too long or no such thing.
  */
-static bool read_name(const char *header, char name[NAME_SIZE])
+static bool read_host_name(const char *header, char name[NAME_SIZE])
 {
     bool brackets = *header == '[';
     const char *begin = header + brackets;
@@ -53,6 +53,7 @@ bool host_is_ours(const char *header, const char *machine, const char *hosts)
     char name[NAME_SIZE];
     if (header == NULL)
         return true;
-    return read_name(header, name) && (is_address(name) || strcasecmp(name, "localhost") == 0 ||
-                                       strcasecmp(name, machine) == 0 || matches_one(name, hosts));
+    return read_host_name(header, name) &&
+           (is_address(name) || strcasecmp(name, "localhost") == 0 ||
+            strcasecmp(name, machine) == 0 || matches_one(name, hosts));
 }

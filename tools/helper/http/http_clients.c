@@ -62,7 +62,7 @@ static unsigned count_clients(const struct http_clients *clients)
     return count;
 }
 
-static void hang_up(struct http_client *client)
+static void hang_up_client(struct http_client *client)
 {
     client->ended = true;
     (void)shutdown(client->fd, SHUT_RDWR);
@@ -77,7 +77,7 @@ static void hang_up_oldest(const struct http_clients *clients, const struct http
         if (is_of_group(client, group) && !client->answering && client != newest &&
             (oldest == NULL || client->since <= oldest->since))
             oldest = client;
-    hang_up(oldest != NULL ? oldest : newest);
+    hang_up_client(oldest != NULL ? oldest : newest);
 }
 
 /* The group in which most wait. */
@@ -95,7 +95,7 @@ static struct http_group largest_group(const struct http_clients *clients)
     return largest;
 }
 
-static void make_room(const struct http_clients *clients, struct http_client *newest)
+static void keep_within_bounds(const struct http_clients *clients, struct http_client *newest)
 {
     unsigned waiting;
     struct http_group largest;
@@ -118,7 +118,7 @@ struct http_client *http_client_add(struct http_clients *clients, int fd, struct
     if (client->next != NULL)
         client->next->at = &client->next;
     clients->first = client;
-    make_room(clients, client);
+    keep_within_bounds(clients, client);
     return client;
 }
 
@@ -145,6 +145,6 @@ void http_clients_expire(struct http_clients *clients, uint64_t now)
     for (struct http_client *client = clients->first; client != NULL; client = client->next) {
         uint64_t patience = client->answering ? HTTP_ANSWER_SECONDS : HTTP_REQUEST_SECONDS;
         if (!client->ended && now > client->since && now - client->since > patience * SECOND)
-            hang_up(client);
+            hang_up_client(client);
     }
 }

@@ -270,7 +270,7 @@ static bool is_allowed(const struct resource *resource, const char *method)
     return strcmp(method, MHD_HTTP_METHOD_GET) == 0 || strcmp(method, MHD_HTTP_METHOD_HEAD) == 0;
 }
 
-static bool reaches(const struct resource *resource, const struct request *request)
+static bool may_serve(const struct resource *resource, const struct request *request)
 {
     return !request->viewer.tcp || resource->reach == REACH_ALL ||
            (resource->reach == REACH_PEERS && request->query->helper->config.show_peers);
@@ -315,9 +315,9 @@ static struct authorisation who_asks(const struct http_server *server,
     return authorisation_of(info != NULL ? info->connect_fd : -1, server->query->group);
 }
 
-static enum MHD_Result handle(void *context, struct MHD_Connection *connection, const char *url,
-                              const char *method, const char *version, const char *upload,
-                              size_t *upload_size, void **state)
+static enum MHD_Result handle_request(void *context, struct MHD_Connection *connection,
+                                      const char *url, const char *method, const char *version,
+                                      const char *upload, size_t *upload_size, void **state)
 {
     const struct http_server *server = context;
     const struct resource *resource = find_resource(url);
@@ -342,7 +342,7 @@ static enum MHD_Result handle(void *context, struct MHD_Connection *connection, 
                           "there are /, /healthz, /metrics, /v1/connections, /v1/processes, "
                           "/v1/rules, /v1/status and /v1/trials");
     request.viewer = who_asks(server, connection);
-    if (!reaches(resource, &request))
+    if (!may_serve(resource, &request))
         return send_error(connection, MHD_HTTP_FORBIDDEN,
                           "over TCP there are sums alone; ask at the Unix socket");
     if (!resource->parameters &&
@@ -353,8 +353,8 @@ static enum MHD_Result handle(void *context, struct MHD_Connection *connection, 
 
 /* --- clients ---------------------------------------------------------------------------------- */
 
-static struct http_group group_of(const struct http_server *server,
-                                  struct MHD_Connection *connection, int fd)
+static struct http_group http_group_of_connection(const struct http_server *server,
+                                                  struct MHD_Connection *connection, int fd)
 {
     const union MHD_ConnectionInfo *info;
     if (!server->tcp)
@@ -377,9 +377,9 @@ static void client_changed(void *context, struct MHD_Connection *connection, voi
     info = MHD_get_connection_info(connection, MHD_CONNECTION_INFO_CONNECTION_FD);
     if (info == NULL)
         return;
-    *socket_context =
-        http_client_add(&server->clients, info->connect_fd,
-                        group_of(server, connection, info->connect_fd), now_monotonic());
+    *socket_context = http_client_add(
+        &server->clients, info->connect_fd,
+        http_group_of_connection(server, connection, info->connect_fd), now_monotonic());
     if (*socket_context == NULL)
         (void)shutdown(info->connect_fd, SHUT_RDWR);
 }
@@ -395,7 +395,7 @@ static void request_completed(void *context, struct MHD_Connection *connection, 
 
 /* Do what is ready, and be called again when libmicrohttpd wants: at once where an answer goes on.
  */
-static void run(struct http_server *server)
+static void run_server(struct http_server *server)
 {
     unsigned MHD_LONG_LONG wait;
     if (MHD_run(server->daemon) != MHD_YES)
@@ -414,12 +414,12 @@ static void on_second(void *context)
 static void on_ready(void *context, uint32_t events)
 {
     (void)events;
-    run(context);
+    run_server(context);
 }
 
 static void on_timer(void *context)
 {
-    run(context);
+    run_server(context);
 }
 
 static struct MHD_Daemon *start_daemon(struct http_server *server, int fd)
@@ -433,7 +433,7 @@ static struct MHD_Daemon *start_daemon(struct http_server *server, int fd)
         {MHD_OPTION_CONNECTION_MEMORY_LIMIT, CLIENT_MEMORY, NULL},
         {MHD_OPTION_END, 0, NULL},
     };
-    return MHD_start_daemon(flags, 0, NULL, NULL, handle, server, MHD_OPTION_ARRAY, limits,
+    return MHD_start_daemon(flags, 0, NULL, NULL, handle_request, server, MHD_OPTION_ARRAY, limits,
                             MHD_OPTION_NOTIFY_CONNECTION, client_changed, server,
                             MHD_OPTION_NOTIFY_COMPLETED, request_completed, server, MHD_OPTION_END);
 }

@@ -6,7 +6,7 @@
 #include <string.h>
 
 /* A whole decimal number without sign or monitor, at most `most`. */
-static bool read_number(const char *text, uint64_t most, uint64_t *number)
+static bool read_parameter_number(const char *text, uint64_t most, uint64_t *number)
 {
     *number = 0;
     if (!*text)
@@ -69,7 +69,7 @@ static const char *set_reason(struct query_filter *filter, const char *value)
 static const char *set_closed(struct query_filter *filter, const char *value)
 {
     uint64_t number;
-    if (!read_number(value, 1, &number))
+    if (!read_parameter_number(value, 1, &number))
         return "closed is 1, for the connections that closed last, or 0, for open ones";
     filter->closed = number;
     return NULL;
@@ -78,7 +78,7 @@ static const char *set_closed(struct query_filter *filter, const char *value)
 static const char *set_uid(struct query_filter *filter, const char *value)
 {
     uint64_t number;
-    if (!read_number(value, (uid_t)-2, &number))
+    if (!read_parameter_number(value, (uid_t)-2, &number))
         return "uid is a user's number";
     filter->connections.one_user = true;
     filter->connections.uid = (uid_t)number;
@@ -87,14 +87,14 @@ static const char *set_uid(struct query_filter *filter, const char *value)
 
 static const char *set_limit(struct query_filter *filter, const char *value)
 {
-    if (!read_number(value, UINT64_MAX, &filter->limit) || filter->limit == 0)
+    if (!read_parameter_number(value, UINT64_MAX, &filter->limit) || filter->limit == 0)
         return "limit is how many are wanted at most, 1 or more";
     return NULL;
 }
 
 static const char *set_after(struct query_filter *filter, const char *value)
 {
-    if (!read_number(value, UINT64_MAX, &filter->after))
+    if (!read_parameter_number(value, UINT64_MAX, &filter->after))
         return "after is the \"next\" of the answer before";
     return NULL;
 }

@@ -156,8 +156,8 @@ void publisher_work(struct publisher *publisher)
 /* --- what watchers say -------------------------------------------------------------------------
  */
 
-static bool take_policy(struct rule_set *set, const struct rule_watch_reply *reply,
-                        const void *policy)
+static bool keep_policy_of_rules(struct rule_set *set, const struct rule_watch_reply *reply,
+                                 const void *policy)
 {
     void *copy = malloc(reply->size);
     if (copy == NULL)
@@ -197,7 +197,7 @@ static void take_reply(void *context, const struct rule_watch_reply *reply, cons
     if (set == NULL || set->owner != owner || reply->answer < RULE_WATCH_POLICY ||
         reply->answer > RULE_WATCH_TOO_MANY)
         return;
-    if (reply->answer == RULE_WATCH_POLICY && !take_policy(set, reply, policy))
+    if (reply->answer == RULE_WATCH_POLICY && !keep_policy_of_rules(set, reply, policy))
         return;
     if (reply->answer == RULE_WATCH_BROKEN)
         note_broken(set, reply->text);
@@ -207,7 +207,7 @@ static void take_reply(void *context, const struct rule_watch_reply *reply, cons
 }
 
 /* It is stopped later, not from within its own event. */
-static void note_end(void *context)
+static void note_watcher_end(void *context)
 {
     struct rule_owner *owner = context;
     owner->watcher_ended = true;
@@ -225,7 +225,7 @@ static unsigned running_watchers(const struct publisher *publisher)
     return count;
 }
 
-static bool ask(const struct rule_set *set, uint32_t wish)
+static bool ask_watcher(const struct rule_set *set, uint32_t wish)
 {
     struct rule_watch_request request = set->request;
     request.wish = wish;
@@ -238,12 +238,12 @@ static void ask_for_sets(struct rule_owner *owner)
 {
     for (struct rule_set *set = owner->sets; set != NULL; set = set->next)
         if (!set->asked)
-            set->asked = ask(set, RULE_WATCH_ADD);
+            set->asked = ask_watcher(set, RULE_WATCH_ADD);
 }
 
 static void start_watcher(struct rule_owner *owner)
 {
-    const struct rule_watcher_events events = {take_reply, note_end, owner};
+    const struct rule_watcher_events events = {take_reply, note_watcher_end, owner};
     if (owner->uid != 0 && running_watchers(owner->publisher) >= WATCHERS_MAX)
         return;
     owner->restart = now_monotonic() + RESTART_AFTER;
@@ -323,7 +323,7 @@ static struct rule_owner *enter_owner(struct publisher *publisher,
 static void forget_set(struct rule_set *set)
 {
     struct rule_owner *owner = set->owner;
-    (void)ask(set, RULE_WATCH_REMOVE);
+    (void)ask_watcher(set, RULE_WATCH_REMOVE);
     HASH_DELETE(hh, owner->publisher->sets, set);
     DL_DELETE(owner->sets, set);
     owner->set_count--;
@@ -420,7 +420,7 @@ static struct rule_set *enter_set(struct rule_owner *owner, const struct publish
     }
     DL_APPEND(owner->sets, made);
     owner->set_count++;
-    made->asked = ask(made, RULE_WATCH_ADD);
+    made->asked = ask_watcher(made, RULE_WATCH_ADD);
     return made;
 }
 

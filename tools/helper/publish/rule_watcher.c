@@ -56,13 +56,13 @@ static bool find_compiler(char path[PATH_MAX])
     return access(path, X_OK) == 0;
 }
 
-static void limit(enum __rlimit_resource resource, rlim_t most)
+static void limit_resource(enum __rlimit_resource resource, rlim_t most)
 {
     (void)setrlimit(resource, &(struct rlimit){most, most});
 }
 
 /* Become the user, with no other group than the one that the program had. */
-static bool become(uid_t uid, gid_t gid)
+static bool become_user(uid_t uid, gid_t gid)
 {
     if (geteuid() != 0)
         return true;
@@ -83,12 +83,12 @@ static void __attribute__((noreturn)) run_compiler(const char *path, int end, ui
         dup2(null, STDERR_FILENO) < 0 || syscall(SYS_close_range, 3, ~0u, 0) != 0 ||
         chdir("/") != 0)
         _exit(EXIT_FAILURE);
-    limit(RLIMIT_AS, MEMORY_MAX);
-    limit(RLIMIT_NOFILE, DESCRIPTORS_MAX);
-    limit(RLIMIT_CORE, 0);
-    limit(RLIMIT_FSIZE, 0);
+    limit_resource(RLIMIT_AS, MEMORY_MAX);
+    limit_resource(RLIMIT_NOFILE, DESCRIPTORS_MAX);
+    limit_resource(RLIMIT_CORE, 0);
+    limit_resource(RLIMIT_FSIZE, 0);
     (void)setpriority(PRIO_PROCESS, 0, NICENESS);
-    if (become(uid, gid))
+    if (become_user(uid, gid))
         (void)execve(path, (char *const *)arguments, (char *const *)environment);
     _exit(EXIT_FAILURE);
 }

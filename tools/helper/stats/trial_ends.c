@@ -11,7 +11,7 @@
 
 #define LINE_SIZE 256
 
-static void put_end(struct trial_ends *ends, uid_t uid, uint64_t id, const char *reason)
+static void append_end(struct trial_ends *ends, uid_t uid, uint64_t id, const char *reason)
 {
     struct trial_end *end;
     if (ends->count == TRIAL_ENDS_MAX) {
@@ -30,7 +30,7 @@ static void read_line(struct trial_ends *ends, char *line)
     int used = 0;
     line[strcspn(line, "\n")] = '\0';
     if (sscanf(line, "%u %" SCNx64 " %n", &uid, &id, &used) == 2 && used > 0)
-        put_end(ends, uid, id, line + used);
+        append_end(ends, uid, id, line + used);
 }
 
 void trial_ends_read(struct trial_ends *ends, const char *path)
@@ -65,7 +65,7 @@ const char *trial_ends_find(const struct trial_ends *ends, uid_t uid, uint64_t i
 }
 
 /* Returns whether all was written. */
-static bool write_file(const struct trial_ends *ends, const char *path)
+static bool write_ends_file(const struct trial_ends *ends, const char *path)
 {
     int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600);
     FILE *to = fd >= 0 ? fdopen(fd, "w") : NULL;
@@ -80,9 +80,9 @@ static bool write_file(const struct trial_ends *ends, const char *path)
 bool trial_ends_add(struct trial_ends *ends, uid_t uid, uint64_t id, const char *reason)
 {
     char fresh[PATH_MAX];
-    put_end(ends, uid, id, reason);
+    append_end(ends, uid, id, reason);
     if (ends->path == NULL ||
         snprintf(fresh, sizeof fresh, "%s.new", ends->path) >= (int)sizeof fresh)
         return false;
-    return write_file(ends, fresh) && rename(fresh, ends->path) == 0;
+    return write_ends_file(ends, fresh) && rename(fresh, ends->path) == 0;
 }

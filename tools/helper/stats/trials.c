@@ -113,7 +113,7 @@ static void evict_oldest(struct trials *trials, uid_t uid)
             (trials->count - oldest) * sizeof(struct trial_state *));
 }
 
-static bool has_room(struct trials *trials, uid_t uid)
+static bool make_trial_room(struct trials *trials, uid_t uid)
 {
     size_t own = 0;
     for (size_t i = 0; i < trials->count; i++)
@@ -126,7 +126,7 @@ static bool has_room(struct trials *trials, uid_t uid)
 static struct trial_state *make_trial(struct trials *trials, uid_t uid, const char *rule,
                                       const struct trial_text *text)
 {
-    struct trial_state *trial = has_room(trials, uid) ? calloc(1, sizeof *trial) : NULL;
+    struct trial_state *trial = make_trial_room(trials, uid) ? calloc(1, sizeof *trial) : NULL;
     const char *reason;
     if (trial == NULL)
         return NULL;
