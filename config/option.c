@@ -283,11 +283,14 @@ static unsigned name_distance(const char *word, const char *name)
     return whole;
 }
 
-/* Keeps the nearer of two candidates; one in three letters may be wrong. */
+/* Keeps the nearer of two candidates. One in four letters behind the prefix, and one more, may be
+ * wrong: with more, two options of different meaning are near. */
 static void consider(const char *word, const char *name, const char **best, unsigned *distance)
 {
+    const char *tail = strchr(word, '_');
+    size_t letters = strlen(tail != NULL ? tail + 1 : word);
     unsigned candidate = name_distance(word, name);
-    if (candidate < *distance && candidate <= strlen(word) / 3 + 1 && candidate < strlen(name)) {
+    if (candidate < *distance && candidate <= letters / 4 + 1 && candidate < strlen(name)) {
         *best = name;
         *distance = candidate;
     }

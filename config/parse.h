@@ -96,9 +96,10 @@ void parse_source(struct reader *reader);
 void parse_unknown(struct reader *reader, const config_setting_t *setting, const char *kind,
                    const char *word, const char *const *words);
 
-/* The same for a name that people know from elsewhere. False if it is none. */
+/* The same for a name that people know from elsewhere, or that is left to programs. False if it is
+ * none. `words` NULL: an option is asked for. */
 bool parse_familiar(struct reader *reader, const config_setting_t *setting, const char *kind,
-                    const char *word);
+                    const char *word, const char *const *words);
 
 /* True if `name` is a setting of a rule. */
 bool is_rule_keyword(const char *name);
@@ -129,6 +130,9 @@ void parse_match(struct reader *reader, const config_setting_t *group, struct ru
 
 /* True if `name` is a criterion, so that it can be told where it belongs. */
 bool is_criterion(const char *name);
+
+/* Report that there is no option of that name. */
+void parse_no_option(struct reader *reader, const config_setting_t *at, const char *name);
 
 /* The group `set`, `default` or `force`; and the names in `ignore`. */
 void parse_settings(struct reader *reader, const config_setting_t *group, enum action_mode mode,

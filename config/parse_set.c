@@ -54,19 +54,15 @@ static void add_setting(struct reader *reader, const config_setting_t *at, struc
 
 /* --- options by name ------------------------------------------------------------------------ */
 
-static const struct option *find_option(struct reader *reader, const config_setting_t *at,
-                                        const char *name)
+void parse_no_option(struct reader *reader, const config_setting_t *at, const char *name)
 {
-    const struct option *option = option_find(name);
     const char *right;
-    if (option != NULL)
-        return option;
     if (is_criterion(name) || is_rule_keyword(name)) {
         parse_unknown(reader, at, "option", name, (const char *const[]){NULL});
-        return NULL;
+        return;
     }
-    if (parse_familiar(reader, at, "option", name))
-        return NULL;
+    if (parse_familiar(reader, at, "option", name, NULL))
+        return;
     right = option_nearest(name);
     if (right != NULL)
         parse_error(reader, at, "there is no option \"%s\": did you mean \"%s\"?", name, right);
@@ -75,7 +71,15 @@ static const struct option *find_option(struct reader *reader, const config_sett
                     "there is no option \"%s\"; `socktune options` lists them, and raw = ( ... ) "
                     "gives one by its number",
                     name);
-    return NULL;
+}
+
+static const struct option *find_option(struct reader *reader, const config_setting_t *at,
+                                        const char *name)
+{
+    const struct option *option = option_find(name);
+    if (option == NULL)
+        parse_no_option(reader, at, name);
+    return option;
 }
 
 static bool is_bound(enum action_mode mode)
@@ -156,7 +160,7 @@ static bool raw_number(struct reader *reader, const config_setting_t *group, con
     struct scalar scalar;
     const char *text;
     if (member == NULL) {
-        parse_error(reader, group, "raw: %s is missing: expected { level = 6; option = 44; ... }",
+        parse_error(reader, group, "raw: %s is missing: expected { level = 6; option = 47; ... }",
                     name);
         return false;
     }
@@ -235,7 +239,7 @@ static bool raw_value(struct reader *reader, const config_setting_t *group, stru
     struct scalar scalar;
     if (value == NULL) {
         parse_error(reader, group,
-                    "raw: value is missing: expected { level = 6; option = 44; value = 1; }");
+                    "raw: value is missing: expected { level = 6; option = 47; value = 1; }");
         return false;
     }
     if (config_setting_is_array(value) || config_setting_is_list(value))
@@ -253,7 +257,7 @@ static void read_raw_option(struct reader *reader, const config_setting_t *group
     bool ignore = mode == MODE_IGNORE;
     bool valid = true;
     if (!config_setting_is_group(group)) {
-        parse_error(reader, group, "raw: expected { level = 6; option = 44; value = 1; }, not %s",
+        parse_error(reader, group, "raw: expected { level = 6; option = 47; value = 1; }, not %s",
                     type_name(group));
         return;
     }
@@ -288,7 +292,7 @@ static void read_raw(struct reader *reader, const config_setting_t *list, enum a
     }
     if (!config_setting_is_list(list)) {
         parse_error(reader, list,
-                    "raw: expected a list ( { level = 6; option = 44; value = 1; } ), not %s",
+                    "raw: expected a list ( { level = 6; option = 47; value = 1; } ), not %s",
                     type_name(list));
         return;
     }

@@ -5,25 +5,26 @@
 
 #include <string.h>
 
-/* libconfig's messages that are no syntax errors, in more words. */
-static const struct {
+/* libconfig's messages, and what is said in their place where the mistake is not found. */
+static const struct refusal_message {
     const char *terse;
+    enum syntax_refusal refusal;
     const char *explained;
 } messages[] = {
-    {"duplicate setting name", "the group has a setting of this name already"},
-    {"mismatched element type in array",
+    {"duplicate setting name", SYNTAX_TWICE, "the group has a setting of this name already"},
+    {"mismatched element type in array", SYNTAX_MIXED_ARRAY,
      "an array [ ... ] has values of one type only; use a list ( ... )"},
-    {"syntax error",
+    {"syntax error", SYNTAX_REFUSED,
      "syntax error: a quote, comma, bracket, \"=\" or value is missing or too much, "
      "here or just before"},
 };
 
-static const char *explained(const char *terse)
+static const struct refusal_message *message_for(const char *terse)
 {
     for (size_t i = 0; i < sizeof messages / sizeof messages[0]; i++)
         if (strcmp(messages[i].terse, terse) == 0)
-            return messages[i].explained;
-    return terse;
+            return &messages[i];
+    return NULL;
 }
 
 /* The number of the line of the gathered text in which `offset` is; where the line begins. */
@@ -53,14 +54,21 @@ static void show_place(struct reader *reader, size_t begin, size_t offset)
 
 static void report_fault(struct reader *reader, const struct syntax_fault *fault)
 {
-    size_t begin, opener_begin;
+    size_t begin, other_begin;
     struct location at =
         source_line(&reader->source, line_of(&reader->source, fault->offset, &begin));
     if (fault->has_opener) {
         struct location opener =
-            source_line(&reader->source, line_of(&reader->source, fault->opener, &opener_begin));
+            source_line(&reader->source, line_of(&reader->source, fault->opener, &other_begin));
         diagnose(reader->diagnostics, SEVERITY_ERROR, at, "%s; the \"%c\" on line %u is still open",
                  fault->message, reader->source.text[fault->opener], opener.line);
+    } else if (fault->has_first) {
+        struct location first =
+            source_line(&reader->source, line_of(&reader->source, fault->first, &other_begin));
+        bool same_file = strcmp(first.file, at.file) == 0;
+        diagnose(reader->diagnostics, SEVERITY_ERROR, at, "%s, first on line %u%s%s: %s",
+                 fault->message, first.line, same_file ? "" : " of ", same_file ? "" : first.file,
+                 fault->remedy);
     } else {
         diagnose(reader->diagnostics, SEVERITY_ERROR, at, "%s", fault->message);
     }
@@ -69,11 +77,12 @@ static void report_fault(struct reader *reader, const struct syntax_fault *fault
 
 void parse_syntax_error(struct reader *reader, struct location at, const char *otherwise)
 {
-    bool syntax =
-        strcmp(otherwise, messages[0].terse) != 0 && strcmp(otherwise, messages[1].terse) != 0;
+    const struct refusal_message *message = message_for(otherwise);
     struct syntax_fault fault;
-    if (syntax && syntax_fault_find(reader->source.text, &fault))
+    if (syntax_fault_find(reader->source.text, message != NULL ? message->refusal : SYNTAX_REFUSED,
+                          &fault))
         report_fault(reader, &fault);
     else
-        diagnose(reader->diagnostics, SEVERITY_ERROR, at, "%s", explained(otherwise));
+        diagnose(reader->diagnostics, SEVERITY_ERROR, at, "%s",
+                 message != NULL ? message->explained : otherwise);
 }

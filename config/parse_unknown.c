@@ -2,6 +2,7 @@
 /* Names that do not exist where they stand: misspelt ones, right ones at a wrong place, and names
  * from other systems. */
 #include "known_name.h"
+#include "left_out.h"
 #include "parse.h"
 
 #include <stdio.h>
@@ -31,13 +32,48 @@ static void join_words(const char *const *words, char *text, size_t size)
         used += (size_t)snprintf(text + used, size - used, "%s%s", i == 0 ? "" : ", ", words[i]);
 }
 
-bool parse_familiar(struct reader *reader, const config_setting_t *setting, const char *kind,
-                    const char *word)
+static bool is_among(const char *word, const char *const *words)
 {
-    const char *here = known_name_find(word, strlen(word));
-    if (here != NULL)
-        parse_error(reader, setting, "there is no %s \"%s\": that is %s here", kind, word, here);
-    return here != NULL;
+    for (; words != NULL && *words != NULL; words++)
+        if (strcmp(word, *words) == 0)
+            return true;
+    return false;
+}
+
+/* Where the name that `here` begins with belongs, unless it may stand here; or NULL. */
+static const char *other_place(const char *here, const char *const *words)
+{
+    char name[64];
+    snprintf(name, sizeof name, "%.*s", (int)strcspn(here, " ,"), here);
+    if (words == NULL ? option_find(name) != NULL : is_among(name, words))
+        return NULL;
+    return place_of(name);
+}
+
+bool parse_familiar(struct reader *reader, const config_setting_t *setting, const char *kind,
+                    const char *word, const char *const *words)
+{
+    const struct known_name *known =
+        known_name_find(word, strlen(word), strcmp(kind, "criterion") == 0);
+    const struct left_out *left_out = left_out_find(word);
+    const char *place;
+    if (left_out != NULL) {
+        parse_error(reader, setting, "%s is left to the program: %s", left_out->name,
+                    left_out->why);
+        return true;
+    }
+    if (known == NULL)
+        return false;
+    place = known->here != NULL ? other_place(known->here, words) : NULL;
+    if (known->here == NULL)
+        parse_error(reader, setting, "there is no %s \"%s\": %s", kind, word, known->why);
+    else if (place == NULL)
+        parse_error(reader, setting, "there is no %s \"%s\": that is %s here", kind, word,
+                    known->here);
+    else
+        parse_error(reader, setting, "there is no %s \"%s\": that is %s here, %s", kind, word,
+                    known->here, place);
+    return true;
 }
 
 void parse_unknown(struct reader *reader, const config_setting_t *setting, const char *kind,
@@ -51,7 +87,7 @@ void parse_unknown(struct reader *reader, const config_setting_t *setting, const
         parse_error(reader, setting, "%s is %s", word, place);
         return;
     }
-    if (parse_familiar(reader, setting, kind, word))
+    if (parse_familiar(reader, setting, kind, word, words))
         return;
     if (right != NULL) {
         parse_error(reader, setting, "there is no %s \"%s\": did you mean \"%s\"?", kind, word,

@@ -38,6 +38,7 @@ struct explainer {
     const char *last_end;    /* end of the token before */
     bool last_was_number;    /* it was a number */
     const char *long_string; /* the first string that seems to swallow settings, or NULL */
+    enum syntax_refusal refusal;
     struct syntax_fault *fault;
 };
 
@@ -202,8 +203,8 @@ static bool fault_quote(struct explainer *explainer)
     return fault_here(explainer, "use double quotes: write \"%.*s\"", shown(word), word.at);
 }
 
-/* A value without quotes, of setting `name`. */
-static bool fault_unquoted(struct explainer *explainer, struct span name, struct span run)
+/* "true" or "false" for the words that other languages have for them; NULL for others. */
+static const char *boolean_for(struct span run)
 {
     static const struct {
         const char *word;
@@ -216,21 +217,49 @@ static bool fault_unquoted(struct explainer *explainer, struct span name, struct
     for (size_t i = 0; i < sizeof switches / sizeof switches[0]; i++)
         if (strlen(switches[i].word) == length &&
             strncasecmp(switches[i].word, run.at, length) == 0)
-            return fault_at(explainer, run.at, NULL, "write %s in place of %.*s", switches[i].value,
-                            (int)length, run.at);
-    if (explainer->last_end[-1] == ':')
-        return fault_at(explainer, run.at, NULL, "this is no YAML: write %.*s = \"%.*s\";",
-                        shown(name), name.at, shown(run), run.at);
-    return fault_at(explainer, run.at, NULL, "this value needs double quotes: write \"%.*s\"",
-                    shown(run), run.at);
+            return switches[i].value;
+    return NULL;
+}
+
+static bool is_word(struct span span, const char *word)
+{
+    return (size_t)(span.end - span.at) == strlen(word) && memcmp(span.at, word, strlen(word)) == 0;
 }
 
 /* True for the settings whose value is a list of groups. */
 static bool holds_groups(struct span name)
 {
-    size_t length = (size_t)(name.end - name.at);
-    return (length == 5 && memcmp(name.at, "rules", 5) == 0) ||
-           (length == 3 && memcmp(name.at, "raw", 3) == 0);
+    return is_word(name, "rules") || is_word(name, "raw") || is_word(name, "arms");
+}
+
+/* What stands behind a colon is no value of libconfig's: `run`, of setting `name`. */
+static bool fault_yaml(struct explainer *explainer, struct span name, struct span run)
+{
+    const char *colon = explainer->last_end - 1;
+    bool key = run.end[-1] == ':' && run.end - run.at > 1 && run.end[-2] != ':';
+    if (is_word(run, "-") || key)
+        return fault_at(explainer, colon, NULL, "this is no YAML: write %.*s = %s;", shown(name),
+                        name.at,
+                        key                  ? "{ ... }"
+                        : holds_groups(name) ? "( { ... }, { ... } )"
+                                             : "[ ..., ... ]");
+    if (is_word(run, "|") || is_word(run, ">"))
+        return fault_at(explainer, run.at, NULL, "this is no YAML: write %.*s = \"...\";",
+                        shown(name), name.at);
+    return fault_at(explainer, run.at, NULL, "this is no YAML: write %.*s = \"%.*s\";", shown(name),
+                    name.at, shown(run), run.at);
+}
+
+/* A value without quotes, of setting `name`. */
+static bool fault_unquoted(struct explainer *explainer, struct span name, struct span run)
+{
+    if (boolean_for(run) != NULL)
+        return fault_at(explainer, run.at, NULL, "write %s in place of %.*s", boolean_for(run),
+                        shown(run), run.at);
+    if (explainer->last_end[-1] == ':')
+        return fault_yaml(explainer, name, run);
+    return fault_at(explainer, run.at, NULL, "this value needs double quotes: write \"%.*s\"",
+                    shown(run), run.at);
 }
 
 /* A word in a list, with "=" behind it: the list should be a group, or the group is missing. */
@@ -302,12 +331,15 @@ static bool fault_bracket_for_name(struct explainer *explainer, const struct bra
                     *explainer->token.at);
 }
 
-static bool fault_section(struct explainer *explainer)
+static bool fault_section(struct explainer *explainer, const struct bracket *group)
 {
     const char *at = explainer->token.at + strspn(explainer->token.at, "[");
     struct span word = {at, at};
     while (word.end < explainer->end && strchr("]\n", *word.end) == NULL)
         word.end++;
+    if (group != NULL)
+        return fault_here(explainer, "there are no sections such as [%.*s]: write NAME = { ... };",
+                          shown(word), word.at);
     return fault_here(explainer, "there are no sections such as [%.*s]: write rules = ( { ... } );",
                       shown(word), word.at);
 }
@@ -349,15 +381,24 @@ static bool fault_no_name(struct explainer *explainer, struct span name,
         return fault_here(explainer, "write several values in brackets: %.*s = [ ..., ... ]",
                           shown(name), name.at);
     if (*at == '[' && first_in_line(explainer, at) && isalpha((unsigned char)at[strspn(at, "[")]))
-        return fault_section(explainer);
+        return fault_section(explainer, group);
     if (explainer->kind == TOKEN_OPEN)
         return fault_bracket_for_name(explainer, group);
+    if (explainer->kind == TOKEN_STRING && group != NULL && explainer->last_end == group->at + 1 &&
+        strchr("=:", explainer->token.end[strspn(explainer->token.end, " \t")]) == NULL)
+        return fault_at(explainer, group->at, NULL,
+                        "\"{\" begins settings: for values write %.*s = [ ... ]",
+                        shown(group->name), group->name.at);
     if (explainer->kind == TOKEN_STRING)
         return fault_string_for_name(explainer);
     if (is_char(explainer, ";,"))
         return fault_terminator(explainer);
+    if (strncmp(at, "---", 3) == 0 && at[3 + strspn(at + 3, " \r")] == '\n')
+        return fault_here(explainer, "this is no YAML: remove this line");
     if (strncmp(at, "--", 2) == 0 || strncmp(at, "<!--", 4) == 0)
         return fault_here(explainer, "a comment begins with \"#\"");
+    if (*at == '<')
+        return fault_here(explainer, "this is no XML: write rules = ( { ... } );");
     if (*at == '-' && at[1] == ' ' && first_in_line(explainer, at))
         return fault_here(explainer,
                           "this is no YAML: write a list as ( { ... }, { ... } ), without \"-\"");
@@ -373,21 +414,66 @@ static bool fault_no_name(struct explainer *explainer, struct span name,
                       shown(run_at(explainer, at)), at);
 }
 
+/* The name of a setting goes on with what no name has: `run`. */
+static bool fault_long_name(struct explainer *explainer, struct span name, struct span run)
+{
+    static const char *const groups[] = {"match", "set",      "default", "force",
+                                         "trial", "at_least", "at_most"};
+    size_t length = (size_t)(run.end - run.at);
+    const struct known_name *known = known_name_find(run.at, length, false);
+    if (known != NULL && known->here != NULL)
+        return fault_at(explainer, name.at, NULL, "%.*s%s: that is %s here", shown(run), run.at,
+                        known_name_is_sysctl(run.at, length) ? " is a sysctl" : "", known->here);
+    if (known != NULL)
+        return fault_at(explainer, name.at, NULL, "%.*s: %s", shown(run), run.at, known->why);
+    for (size_t i = 0; i < sizeof groups / sizeof groups[0]; i++)
+        if (is_word(name, groups[i]) && *name.end == '.')
+            return fault_at(explainer, name.at, NULL,
+                            "write %.*s = { %.*s = VALUE; }; in place of %.*s", shown(name),
+                            name.at, shown((struct span){name.end + 1, run.end}), name.end + 1,
+                            shown(run), run.at);
+    return fault_at(explainer, name.end, NULL,
+                    "a name has letters, digits, \"_\" and \"-\" only, unlike %.*s", shown(run),
+                    run.at);
+}
+
+/* Behind the name of a setting stands its value: write the whole as it should be. */
+static bool fault_value_for_equals(struct explainer *explainer, struct span name)
+{
+    struct span run = run_at(explainer, explainer->token.at);
+    const char *behind = run.end + strspn(run.end, " \t"), *value = boolean_for(run);
+    int length = shown(name);
+    if (is_char(explainer, "{") && holds_groups(name))
+        return fault_here(explainer, "\"=\" is missing after %.*s: write %.*s = ( { ... } );",
+                          length, name.at, length, name.at);
+    if (explainer->kind == TOKEN_OPEN)
+        return fault_here(explainer, "\"=\" is missing after %.*s: write %.*s = %c ... %c;", length,
+                          name.at, length, name.at, *explainer->token.at,
+                          closer_of(&(struct bracket){.at = explainer->token.at}));
+    if (explainer->kind == TOKEN_STRING && is_word(name, "include"))
+        return fault_at(explainer, name.at, NULL, "write @include %.*s alone on its line",
+                        shown(explainer->token), explainer->token.at);
+    if (explainer->kind == TOKEN_STRING)
+        return fault_here(explainer, "\"=\" is missing after %.*s: write %.*s = %.*s;", length,
+                          name.at, length, name.at, shown(explainer->token), explainer->token.at);
+    if (run.end == run.at || strchr("=:{([", *behind) != NULL)
+        return fault_here(explainer, "\"=\" is missing after %.*s", length, name.at);
+    if (value != NULL)
+        return fault_here(explainer, "\"=\" is missing after %.*s: write %.*s = %s;", length,
+                          name.at, length, name.at, value);
+    return fault_here(explainer, "\"=\" is missing after %.*s: write %.*s = %s%.*s%s;", length,
+                      name.at, length, name.at, explainer->kind == TOKEN_SCALAR ? "" : "\"",
+                      shown(run), run.at, explainer->kind == TOKEN_SCALAR ? "" : "\"");
+}
+
 /* Behind the name of a setting stands no "=". `listing`: the setting before it, if that ended with
  * a comma; `number`: where a number before the name begins, or NULL. */
 static bool fault_no_equals(struct explainer *explainer, struct span name, struct span listing,
                             const char *number)
 {
     struct span run = run_at(explainer, name.at);
-    const char *here;
-    here = known_name_find(run.at, (size_t)(run.end - run.at));
-    if (run.end > name.end && here != NULL)
-        return fault_at(explainer, name.at, NULL, "%.*s is a sysctl: that is %s here", shown(run),
-                        run.at, here);
     if (run.end > name.end)
-        return fault_at(explainer, name.end, NULL,
-                        "a name has letters, digits, \"_\" and \"-\" only, unlike %.*s", shown(run),
-                        run.at);
+        return fault_long_name(explainer, name, run);
     if (number != NULL)
         return fault_at(explainer, number, NULL,
                         "a number with a unit needs double quotes: write \"%.*s\"",
@@ -399,7 +485,66 @@ static bool fault_no_equals(struct explainer *explainer, struct span name, struc
     if (at_end(explainer) || is_char(explainer, ";,") || explainer->kind == TOKEN_CLOSE)
         return fault_at(explainer, name.at, NULL, "%.*s has no value: write %.*s = VALUE",
                         shown(name), name.at, shown(name), name.at);
-    return fault_here(explainer, "\"=\" is missing after %.*s", shown(name), name.at);
+    return fault_value_for_equals(explainer, name);
+}
+
+/* --- what the grammar allows ------------------------------------------------------------------ */
+
+/* The earlier setting of the same group that has this name, or NULL. */
+static const char *earlier_setting(const struct explainer *explainer, const struct bracket *group,
+                                   struct span name)
+{
+    const char *at = group != NULL ? group->at + 1 : explainer->text, *end;
+    size_t length = (size_t)(name.end - name.at);
+    unsigned depth = 0;
+    for (; at < name.at; at = end) {
+        enum token_kind kind;
+        end = token_next(at, name.at, &kind);
+        if (kind == TOKEN_OPEN)
+            depth++;
+        if (kind == TOKEN_CLOSE)
+            depth--;
+        if (depth == 0 && (size_t)(end - at) == length && memcmp(at, name.at, length) == 0 &&
+            strchr("=:", end[strspn(end, " \t\r\n")]) != NULL)
+            return at;
+    }
+    return NULL;
+}
+
+static bool fault_twice(struct explainer *explainer, struct span name, const char *first)
+{
+    fault_at(explainer, name.at, NULL, "%.*s is given twice", shown(name), name.at);
+    explainer->fault->has_first = true;
+    explainer->fault->remedy = explainer->kind == TOKEN_OPEN && *explainer->token.at != '['
+                                   ? "put both into one"
+                                   : "keep one";
+    explainer->fault->first = (size_t)(first - explainer->text);
+    return false;
+}
+
+/* The types that values of one array share: 's'tring, 'b'oolean, 'f'loat, 'l'ong, 'i'nteger. */
+static char type_of_value(const struct explainer *explainer)
+{
+    size_t length = (size_t)(explainer->token.end - explainer->token.at);
+    const char *at = explainer->token.at;
+    bool decimal = length < 2 || at[0] != '0' || !isalpha((unsigned char)at[1]);
+    if (explainer->kind == TOKEN_STRING)
+        return 's';
+    if (isalpha((unsigned char)*at))
+        return 'b';
+    if (decimal && (memchr(at, '.', length) != NULL || memchr(at, 'e', length) != NULL ||
+                    memchr(at, 'E', length) != NULL))
+        return 'f';
+    if (at[length - 1] == 'L' || (decimal && length > 11))
+        return 'l';
+    return 'i';
+}
+
+static bool fault_mixed_array(struct explainer *explainer, const struct bracket *list)
+{
+    return fault_here(explainer,
+                      "an array [ ... ] has values of one type only: write %.*s = ( ..., ... )",
+                      shown(list->name), list->name.at);
 }
 
 /* --- faults in lists -------------------------------------------------------------------------- */
@@ -437,6 +582,7 @@ static bool read_value(struct explainer *explainer, struct span name, const stru
 /* The values of an array or a list, behind its opening bracket. */
 static bool read_list(struct explainer *explainer, const struct bracket *list)
 {
+    char type = '\0';
     while (!is_char(explainer, (const char[]){closer_of(list), '\0'})) {
         bool array = *list->at == '[';
         if (at_end(explainer))
@@ -448,6 +594,10 @@ static bool read_list(struct explainer *explainer, const struct bracket *list)
             return explainer->kind == TOKEN_CLOSE && explainer->last_end[-1] != ','
                        ? fault_not_closed(explainer, list)
                        : fault_no_value(explainer, list->name, list);
+        if (array && explainer->refusal == SYNTAX_MIXED_ARRAY && type != '\0' &&
+            type_of_value(explainer) != type)
+            return fault_mixed_array(explainer, list);
+        type = type_of_value(explainer);
         if (!read_value(explainer, list->name, list))
             return false;
         if (is_char(explainer, ",")) {
@@ -469,6 +619,7 @@ static bool read_list(struct explainer *explainer, const struct bracket *list)
 static bool read_settings(struct explainer *explainer, const struct bracket *group)
 {
     struct span name = {NULL, NULL}, listing;
+    const char *first;
     while (!at_end(explainer) && !(group != NULL && is_char(explainer, "}"))) {
         bool split =
             explainer->last_was_number && same_line(explainer->last_end, explainer->token.at);
@@ -486,6 +637,9 @@ static bool read_settings(struct explainer *explainer, const struct bracket *gro
         if (!is_char(explainer, "=:"))
             return fault_no_equals(explainer, name, listing, number);
         next(explainer);
+        first = explainer->refusal == SYNTAX_TWICE ? earlier_setting(explainer, group, name) : NULL;
+        if (first != NULL)
+            return fault_twice(explainer, name, first);
         if (!read_value(explainer, name, group))
             return false;
         if (is_char(explainer, ";,"))
@@ -533,15 +687,19 @@ static bool read_value(struct explainer *explainer, struct span name, const stru
     return true;
 }
 
-bool syntax_fault_find(const char *text, struct syntax_fault *fault)
+bool syntax_fault_find(const char *text, enum syntax_refusal refusal, struct syntax_fault *fault)
 {
     struct syntax_fault found = {.offset = 0};
-    struct explainer explainer = {
-        .text = text, .end = text + strlen(text), .last_end = text, .fault = &found};
+    struct explainer explainer = {.text = text,
+                                  .end = text + strlen(text),
+                                  .last_end = text,
+                                  .refusal = refusal,
+                                  .fault = &found};
     find_token(&explainer, text);
     if (read_settings(&explainer, NULL) || explainer.fault == NULL)
         return false;
-    if (explainer.long_string != NULL && explainer.long_string < text + found.offset)
+    if (refusal == SYNTAX_REFUSED && explainer.long_string != NULL &&
+        explainer.long_string < text + found.offset)
         fault_at(&explainer, explainer.long_string, NULL,
                  "this string goes on over several lines: is its closing '\"' missing?");
     *fault = found;

@@ -41,12 +41,13 @@ static void look_at_place(void *context, const char *line, size_t place)
 }
 
 /* Whatever the text, an explanation is one line about a place in it. */
-static void explain(const char *text)
+static void explain(const char *text, enum syntax_refusal refusal)
 {
     struct syntax_fault fault = {.offset = 0};
-    if (!syntax_fault_find(text, &fault))
+    if (!syntax_fault_find(text, refusal, &fault))
         return;
     require(fault.offset <= strlen(text) && fault.opener <= strlen(text));
+    require(fault.first <= strlen(text));
     require(fault.message[0] != '\0' && memchr(fault.message, '\0', sizeof fault.message) != NULL);
 }
 
@@ -73,7 +74,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     require(text != NULL);
     memcpy(text, data, size);
     text[size] = '\0';
-    explain(text);
+    explain(text, SYNTAX_REFUSED);
+    explain(text, SYNTAX_TWICE);
+    explain(text, SYNTAX_MIXED_ARRAY);
     ruleset = ruleset_read_text(text, "text", &diagnostics);
     require(ruleset != NULL);
     if (diagnostics.errors == 0) {
