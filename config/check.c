@@ -161,11 +161,12 @@ static void check_purpose(const struct checker *checker, const struct rule *rule
              "rule \"%s\": handoff means nothing for listeners, which are never passed",
              rule->name);
     else if (rule->handoff == RULE_HANDOFF_SOCKET)
-        warn(checker, rule->at,
-             "rule \"%s\": handoff = \"socket\" can delay the end of a connection, as its peer "
-             "sees it, while socktuned reads from it; \"auto\" does so only where sock_diag cannot "
-             "be had",
-             rule->name);
+        warn_risk(
+            checker, rule, "handoff", rule->at,
+            "rule \"%s\": handoff = \"socket\" can delay the end of a connection, as its peer "
+            "sees it, while socktuned reads from it; \"auto\" does so only where sock_diag cannot "
+            "be had",
+            rule->name);
 }
 
 /* --- options that cannot reach the sockets of their rule ------------------------------------- */
@@ -351,15 +352,20 @@ static void check_rule(const struct checker *checker, size_t index)
         check_overridden(checker, index);
     if (rule->trial != NULL && rule->trial_arm == 0)
         check_trial(checker, rule->trial);
-    for (size_t s = 0; s < rule->setting_count && rule_roles(rule) != 0; s++)
+    for (size_t s = 0; s < rule->setting_count && rule_roles(rule) != 0; s++) {
+        check_raw(checker, rule, &rule->settings[s]);
         check_setting(checker, rule, criteria, &rule->settings[s]);
+    }
+    check_accepted(checker, rule);
 }
 
 void ruleset_check(const struct ruleset *ruleset, const struct check_context *context,
                    struct diagnostics *diagnostics)
 {
-    const struct checker checker = {ruleset, context, diagnostics};
+    struct ruleset *named = check_name_raw(ruleset);
+    const struct checker checker = {named != NULL ? named : ruleset, context, diagnostics};
     check_files(&checker);
     for (size_t i = 0; i < ruleset->rule_count; i++)
         check_rule(&checker, i);
+    free(named);
 }

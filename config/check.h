@@ -2,7 +2,7 @@
 /*
  * Inside the checker: check.c looks at rules and at what all options share, check_option.c at what
  * is peculiar to single options, check_never.c and check_program.c at what never matches,
- * check_hazards.c at what does harm, check_trial.c at trials.
+ * check_hazards.c at what does harm, check_raw.c at raw options, check_trial.c at trials.
  */
 #ifndef SOCKTUNE_CHECK_H
 #define SOCKTUNE_CHECK_H
@@ -17,6 +17,25 @@ struct checker {
 
 #define warn(checker, at, ...) diagnose((checker)->diagnostics, SEVERITY_WARNING, at, __VA_ARGS__)
 
+/* Warn of a danger that the rule may accept by the name of the option: accept_risk. */
+#define warn_risk(checker, rule, name, at, ...)                                                    \
+    do {                                                                                           \
+        if (!accepts_risk(rule, name))                                                             \
+            warn(checker, at, __VA_ARGS__);                                                        \
+    } while (0)
+bool accepts_risk(const struct rule *rule, const char *name);
+
+/* Names in accept_risk that the rule has nothing for, or no danger. */
+void check_accepted(const struct checker *checker, const struct rule *rule);
+
+/* A copy of the ruleset in which raw options stand under their names, as far as their numbers are
+ * known and their bytes are a value; the caller frees it. NULL when memory ends. */
+struct ruleset *check_name_raw(const struct ruleset *ruleset);
+
+/* A raw option, named by check_name_raw() or not. */
+void check_raw(const struct checker *checker, const struct rule *rule,
+               const struct setting *setting);
+
 /* The files of the ruleset as a whole. */
 void check_files(const struct checker *checker);
 
@@ -28,6 +47,7 @@ void check_programs(const struct checker *checker, const struct rule *rule);
 void check_every_program(const struct checker *checker, const struct rule *rule);
 
 /* A value that does harm; an option that some programs read back. */
+bool is_harmful(const struct rule *rule, const struct setting *setting);
 void check_hazards(const struct checker *checker, const struct rule *rule,
                    const struct setting *setting);
 void check_read_back(const struct checker *checker, const struct rule *rule,
@@ -36,6 +56,9 @@ void check_read_back(const struct checker *checker, const struct rule *rule,
 /* What is peculiar to the setting's option. */
 void check_option(const struct checker *checker, const struct rule *rule,
                   const struct setting *setting);
+
+/* True if check_option() may say something of this option. */
+bool has_option_check(const struct option *option);
 
 /* Warn about a trial that cannot be decided. */
 void check_trial(const struct checker *checker, const struct trial *trial);

@@ -4,6 +4,7 @@
 #include "check.h"
 
 #include "compat.h"
+#include "left_out.h"
 
 #include <asm/socket.h>
 #include <fnmatch.h>
@@ -65,11 +66,20 @@ static bool only_client_first(const struct port_list *list)
     return includes;
 }
 
+/* `program = "*"`. */
+static bool names_all(const struct pattern_list *list)
+{
+    for (size_t i = 0; i < list->count; i++)
+        if (!list->items[i].negate && strcmp(list->items[i].text, "*") == 0)
+            return true;
+    return false;
+}
+
 static bool is_excused(const struct rule *rule, enum excuse excuse, int64_t number)
 {
     switch (excuse) {
     case PROGRAM_NAMED:
-        return names_program(rule);
+        return names_program(rule) && !names_all(&rule->programs[MATCHER_PROGRAM]);
     case CLIENTS_SPEAK_FIRST:
         return only_client_first(&rule->local_port) || only_client_first(&rule->remote_port);
     case ECN_BITS_ZERO:
@@ -80,9 +90,9 @@ static bool is_excused(const struct rule *rule, enum excuse excuse, int64_t numb
     return false;
 }
 
-/* Values that the option has under the rule are harmful: the one that is given, or those that a
- * bound leaves. */
-static bool is_harmful(const struct hazard *hazard, enum action_mode mode, int64_t number)
+/* Values that the option has under the rule do harm: the one that is given, or those that a bound
+ * leaves. */
+static bool does_harm(const struct hazard *hazard, enum action_mode mode, int64_t number)
 {
     if (number < hazard->low || number > hazard->high)
         return false;
@@ -91,20 +101,34 @@ static bool is_harmful(const struct hazard *hazard, enum action_mode mode, int64
                                   : true;
 }
 
-void check_hazards(const struct checker *checker, const struct rule *rule,
-                   const struct setting *setting)
+/* The row of the table, `from` on, that the setting falls under; NULL if there is none. */
+static const struct hazard *find_hazard(const struct rule *rule, const struct setting *setting,
+                                        const struct hazard *from)
 {
     const struct option *option = setting->option;
     int64_t number;
     if (!value_number(option, setting->value.bytes, setting->value.length, &number))
-        return;
-    for (size_t i = 0; i < sizeof hazards / sizeof hazards[0]; i++) {
-        const struct hazard *hazard = &hazards[i];
-        if (hazard->level == option->level && hazard->optname == option->optname &&
-            (hazard->roles & rule_roles(rule)) != 0 && is_harmful(hazard, setting->mode, number) &&
-            !is_excused(rule, hazard->unless, number))
-            warn(checker, setting->at, "%s = %s: %s", option->name, setting->text, hazard->text);
-    }
+        return NULL;
+    for (; from < hazards + sizeof hazards / sizeof hazards[0]; from++)
+        if (from->level == option->level && from->optname == option->optname &&
+            (from->roles & rule_roles(rule)) != 0 && does_harm(from, setting->mode, number) &&
+            !is_excused(rule, from->unless, number))
+            return from;
+    return NULL;
+}
+
+bool is_harmful(const struct rule *rule, const struct setting *setting)
+{
+    return find_hazard(rule, setting, hazards) != NULL;
+}
+
+void check_hazards(const struct checker *checker, const struct rule *rule,
+                   const struct setting *setting)
+{
+    const struct hazard *hazard = find_hazard(rule, setting, hazards);
+    for (; hazard != NULL; hazard = find_hazard(rule, setting, hazard + 1))
+        warn_risk(checker, rule, setting->option->name, setting->at, "%s = %s: %s",
+                  setting->option->name, setting->text, hazard->text);
 }
 
 /* --- programs that read back ------------------------------------------------------------------ */
@@ -134,21 +158,29 @@ static bool is_for(const struct rule *rule, const char *program)
     return included;
 }
 
-/* The value that the program asked for is not what it finds. */
-void check_read_back(const struct checker *checker, const struct rule *rule,
-                     const struct setting *setting)
+/* The program that reads back what the rule alters, or NULL: the value that it asked for is not
+ * what it finds. */
+static const struct read_back *find_read_back(const struct rule *rule,
+                                              const struct setting *setting)
 {
     if (setting->mode != MODE_IGNORE && setting->mode != MODE_FORCE &&
         setting->mode != MODE_AT_MOST)
-        return;
+        return NULL;
     for (size_t i = 0; i < sizeof read_backs / sizeof read_backs[0]; i++)
         if (read_backs[i].level == setting->option->level &&
             read_backs[i].optname == setting->option->optname &&
-            is_for(rule, read_backs[i].program)) {
-            warn(checker, setting->at, "%s: %s where they are not as it asked",
-                 setting->option->name, read_backs[i].text);
-            return;
-        }
+            is_for(rule, read_backs[i].program))
+            return &read_backs[i];
+    return NULL;
+}
+
+void check_read_back(const struct checker *checker, const struct rule *rule,
+                     const struct setting *setting)
+{
+    const struct read_back *read_back = find_read_back(rule, setting);
+    if (read_back != NULL)
+        warn_risk(checker, rule, setting->option->name, setting->at,
+                  "%s: %s where they are not as it asked", setting->option->name, read_back->text);
 }
 
 /* --- rules for every program ------------------------------------------------------------------ */
@@ -178,4 +210,57 @@ void check_every_program(const struct checker *checker, const struct rule *rule)
              "rule \"%s\" is for every program: name those that are meant (program, script, unit, "
              "user ...), or write program = \"*\"",
              rule->name);
+}
+
+/* --- dangers that are meant ------------------------------------------------------------------- */
+
+bool accepts_risk(const struct rule *rule, const char *name)
+{
+    for (size_t i = 0; i < rule->accepted_count; i++)
+        if (strcmp(rule->accepted[i].name, name) == 0)
+            return true;
+    return false;
+}
+
+/* The rule says something about the option of this name, whose danger it may accept. */
+static const struct setting *setting_of_name(const struct rule *rule, const char *name)
+{
+    for (size_t i = 0; i < rule->setting_count; i++) {
+        const struct setting *setting = &rule->settings[i];
+        const struct left_out *left_out =
+            left_out_find_number(setting->raw_level, setting->raw_optname);
+        if (setting->option != NULL ? strcmp(setting->option->name, name) == 0
+                                    : left_out != NULL && strcmp(left_out->name, name) == 0)
+            return setting;
+    }
+    return NULL;
+}
+
+/* True if another arm of the rule's trial has the option. */
+static bool is_in_trial(const struct checker *checker, const struct rule *rule, const char *name)
+{
+    for (size_t i = 0; rule->trial != NULL && i < checker->ruleset->rule_count; i++)
+        if (checker->ruleset->rules[i].trial == rule->trial &&
+            setting_of_name(&checker->ruleset->rules[i], name) != NULL)
+            return true;
+    return false;
+}
+
+/* Whether some options are dangerous depends on the machine: of these nothing is said. */
+void check_accepted(const struct checker *checker, const struct rule *rule)
+{
+    for (size_t i = 0; i < rule->accepted_count && rule->trial_arm == 0; i++) {
+        const char *name = rule->accepted[i].name;
+        const struct setting *setting = setting_of_name(rule, name);
+        if (strcmp(name, "handoff") == 0 ? rule->handoff != RULE_HANDOFF_SOCKET
+                                         : setting == NULL && !is_in_trial(checker, rule, name))
+            warn(checker, rule->accepted[i].at, "accept_risk: the rule has no %s%s", name,
+                 strcmp(name, "handoff") == 0 ? " = \"socket\"" : "");
+        else if (setting != NULL && rule->trial == NULL && setting->option != NULL &&
+                 setting->mode != MODE_IGNORE && !is_harmful(rule, setting) &&
+                 !has_option_check(setting->option) && find_read_back(rule, setting) == NULL)
+            warn(checker, rule->accepted[i].at,
+                 "accept_risk: %s = %s is not known to be dangerous: remove %s from accept_risk",
+                 name, setting->text, name);
+    }
 }

@@ -62,21 +62,22 @@ static int64_t last_sysctl_number(const struct checker *checker, const char *nam
     return number;
 }
 
-/* Content with a buffer as large as autotuning would make it, and where SO_BUF_LOCK lets it go
- * on. The kernel doubles what is set. */
+/* Content with a buffer as large as autotuning would make it, where SO_BUF_LOCK lets it go on, and
+ * where worse has been said of the value. The kernel doubles what is set. */
 static void check_autotuning(const struct checker *checker, const struct rule *rule,
                              const struct setting *setting, const char *sysctl, int64_t lock)
 {
     int64_t locked, number;
-    if (!speaks_tcp(rule) ||
+    if (!speaks_tcp(rule) || is_harmful(rule, setting) ||
         (number_of(find_setting(rule, SOL_SOCKET, SO_BUF_LOCK), &locked) && (locked & lock) == 0) ||
         (number_of(setting, &number) &&
          2 * number >= last_sysctl_number(checker, sysctl, INT64_MAX)))
         return;
-    warn(checker, setting->at,
-         "%s: it ends TCP's autotuning of this buffer, so that a fast and long path may get less "
-         "than without it; SO_BUF_LOCK = \"none\" beside it lets autotuning go on from there",
-         setting->option->name);
+    warn_risk(
+        checker, rule, setting->option->name, setting->at,
+        "%s: it ends TCP's autotuning of this buffer, so that a fast and long path may get less "
+        "than without it; SO_BUF_LOCK = \"none\" beside it lets autotuning go on from there",
+        setting->option->name);
 }
 
 static void check_receive_autotuning(const struct checker *checker, const struct rule *rule,
@@ -145,10 +146,11 @@ static void check_user_timeout(const struct checker *checker, const struct rule 
     count = keepalive(checker, rule, TCP_KEEPCNT, "net/ipv4/tcp_keepalive_probes", 9);
     end = idle + interval * count;
     if (timeout < end * 1000)
-        warn(checker, setting->at,
-             "TCP_USER_TIMEOUT = %s overrides TCP_KEEPCNT: keepalive alone would give up after "
-             "%" PRId64 "s (%" PRId64 "s idle and %" PRId64 " probes, %" PRId64 "s apart)",
-             setting->text, end, idle, count, interval);
+        warn_risk(
+            checker, rule, setting->option->name, setting->at,
+            "TCP_USER_TIMEOUT = %s overrides TCP_KEEPCNT: keepalive alone would give up after "
+            "%" PRId64 "s (%" PRId64 "s idle and %" PRId64 " probes, %" PRId64 "s apart)",
+            setting->text, end, idle, count, interval);
 }
 
 static bool is_keepalive_timer(const struct option *option)
@@ -243,9 +245,10 @@ static void check_source(const struct checker *checker, const struct rule *rule,
 {
     const uint8_t *address = setting->value.bytes;
     if (is_loopback(address) && !only_loopback(&rule->remote))
-        warn(checker, setting->at,
-             "source = %s: with a loopback address, other hosts cannot be reached: connect() fails",
-             setting->text);
+        warn_risk(
+            checker, rule, setting->option->name, setting->at,
+            "source = %s: with a loopback address, other hosts cannot be reached: connect() fails",
+            setting->text);
     else if (!checker->context->other_host && !host_has_address(address) &&
              find_setting(rule, IPPROTO_IP, IP_FREEBIND) == NULL)
         warn(checker, setting->at, "source = %s: this host has no such address now", setting->text);
@@ -260,15 +263,15 @@ static void check_port_range(const struct checker *checker, const struct rule *r
 {
     uint32_t range;
     unsigned low, high;
-    (void)rule;
     memcpy(&range, setting->value.bytes, sizeof range);
     low = range & 0xffff;
     high = range >> 16;
     if (low != 0 && high >= low && high - low + 1 < FEW_PORTS)
-        warn(checker, setting->at,
-             "IP_LOCAL_PORT_RANGE = %s: no more than %u connections to one peer at a time; further "
-             "ones fail with EADDRNOTAVAIL",
-             setting->text, high - low + 1);
+        warn_risk(
+            checker, rule, setting->option->name, setting->at,
+            "IP_LOCAL_PORT_RANGE = %s: no more than %u connections to one peer at a time; further "
+            "ones fail with EADDRNOTAVAIL",
+            setting->text, high - low + 1);
 }
 
 static const struct {
@@ -293,6 +296,14 @@ static const struct {
     {IPPROTO_TCP, TCP_CONGESTION, check_congestion},
     {IPPROTO_IP, IP_TOS, check_tos},
 };
+
+bool has_option_check(const struct option *option)
+{
+    for (size_t i = 0; i < sizeof option_checks / sizeof option_checks[0]; i++)
+        if (option_checks[i].level == option->level && option_checks[i].optname == option->optname)
+            return true;
+    return false;
+}
 
 void check_option(const struct checker *checker, const struct rule *rule,
                   const struct setting *setting)

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* From libconfig's tree to rules: the file's own settings and the frame of each rule. */
 #include "parse.h"
+#include "left_out.h"
 
 #include <string.h>
 #include <strings.h>
@@ -90,6 +91,41 @@ static void read_handoff(struct reader *reader, const config_setting_t *setting,
                     "handoff: expected \"ring\", \"socket\" or \"auto\", not \"%s\"", way);
 }
 
+/* The name of an option, as the option table has it, or of a setting of a rule; NULL after an
+ * error.
+ */
+static const char *read_risk(struct reader *reader, const config_setting_t *setting)
+{
+    const char *name = parse_string(reader, setting, "accept_risk");
+    if (name == NULL || strcmp(name, "handoff") == 0)
+        return name;
+    if (left_out_find(name) != NULL)
+        return left_out_find(name)->name;
+    if (option_find(name) != NULL)
+        return option_find(name)->name;
+    parse_no_option(reader, setting, name);
+    return NULL;
+}
+
+static void read_accept_risk(struct reader *reader, const config_setting_t *setting,
+                             struct rule *rule)
+{
+    if (config_setting_is_group(setting)) {
+        parse_error(reader, setting, "accept_risk: expected names [ \"IP_TTL\", ... ], not %s",
+                    type_name(setting));
+        return;
+    }
+    for (unsigned i = 0; i < value_count(setting); i++) {
+        struct accepted_risk risk = {.at = setting_at(reader, value_at(setting, i))};
+        risk.name = read_risk(reader, value_at(setting, i));
+        if (risk.name == NULL)
+            continue;
+        rule->accepted =
+            arena_grow(reader->arena, rule->accepted, rule->accepted_count, sizeof *rule->accepted);
+        rule->accepted[rule->accepted_count++] = risk;
+    }
+}
+
 /* Read after all else. */
 static void pass_trial(struct reader *reader, const config_setting_t *setting, struct rule *rule)
 {
@@ -103,7 +139,7 @@ static const struct keyword rule_keywords[] = {
     {"default", read_default},     {"force", read_force},       {"ignore", parse_ignore},
     {"final", read_final},         {"report", read_report},     {"handoff", read_handoff},
     {"inherited", read_inherited}, {"at_least", read_at_least}, {"at_most", read_at_most},
-    {"require", read_require},     {"trial", pass_trial},
+    {"require", read_require},     {"trial", pass_trial},       {"accept_risk", read_accept_risk},
 };
 enum { RULE_KEYWORDS = sizeof rule_keywords / sizeof rule_keywords[0] };
 

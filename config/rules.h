@@ -62,10 +62,15 @@ struct rule {
                            are left alone unless a rule names them */
     bool final;
     bool report;
-    bool require;             /* the program's call fails where an option cannot be given */
-    bool inherited;           /* also for sockets that the program has from its parent, unasked */
-    uint8_t handoff;          /* enum rule_flag: RULE_HANDOFF_SOCKET, RULE_HANDOFF_AUTO, or 0 */
-    bool handoff_said;        /* the rule has a handoff */
+    bool require;      /* the program's call fails where an option cannot be given */
+    bool inherited;    /* also for sockets that the program has from its parent, unasked */
+    uint8_t handoff;   /* enum rule_flag: RULE_HANDOFF_SOCKET, RULE_HANDOFF_AUTO, or 0 */
+    bool handoff_said; /* the rule has a handoff */
+    struct accepted_risk {
+        const char *name; /* of an option, or "handoff" */
+        struct location at;
+    } * accepted; /* dangers that are meant: the checker does not warn of them */
+    size_t accepted_count;
     struct setting *settings; /* in the order written */
     size_t setting_count;
     const struct trial *trial; /* the rule is an arm of it (trial.h); NULL: it is none */

@@ -139,7 +139,7 @@ def test_every_way_to_write_a_value(socktune, rule_file):
         SO_KEEPALIVE = true; TCP_NODELAY = "on"; SO_OOBINLINE = "off"; SO_SNDBUF = "256K";
         TCP_NOTSENT_LOWAT = "1M"; SO_SNDTIMEO = "250ms"; TCP_KEEPIDLE = "10s";
         TCP_KEEPINTVL = "5min"; TCP_LINGER2 = 40; IP_TOS = "lowdelay"; TCP_USER_TIMEOUT = "2h";
-        raw = ( { level = 6; option = 44; value = 1000; } ); }; } );""")
+        raw = ( { level = 6; option = 47; value = 1000; } ); }; } );""")
     result = socktune("explain", "-c", rules, "--program", "x", "--connect", "192.0.2.1:80",
                       "--json")
     assert result.returncode == 0, result.stderr

@@ -6,6 +6,7 @@
 #include "check.h"
 #include "compat.h"
 #include "relate.h"
+#include "rows.h"
 
 #include <asm/socket.h>
 #include <criterion/criterion.h>
@@ -228,6 +229,140 @@ Test(check, bounds_do_harm_on_one_side)
                      option->name);
         cr_expect_eq(hazard_is_told(i, hazards[i].roles, MODE_AT_MOST, hazards[i].low), !open, "%s",
                      option->name);
+    }
+}
+
+/* What the checker says of one raw option with these bytes. */
+static const char *said_of_raw(const struct option *option, const struct value *value,
+                               struct transcript *found)
+{
+    struct diagnostics diagnostics = transcript_start(found);
+    char text[1024];
+    size_t used = (size_t)snprintf(text, sizeof text,
+                                   "rules = ( { match = { program = \"x\"; family = [ \"inet\", "
+                                   "\"inet6\", \"unix\" ]; }; set = { raw = ( { level = %d; option "
+                                   "= %d; value = [",
+                                   option->level, option->optname);
+    struct ruleset *ruleset;
+    for (uint32_t i = 0; i < value->length; i++)
+        used += (size_t)snprintf(text + used, sizeof text - used, "%s%u", i == 0 ? "" : ", ",
+                                 value->bytes[i]);
+    snprintf(text + used, sizeof text - used, "]; } ); }; } );");
+    ruleset = ruleset_read_text(text, "text", &diagnostics);
+    cr_assert_eq(diagnostics.errors, 0, "%s: %s", text, found->text);
+    ruleset_check(ruleset, &machine, &diagnostics);
+    ruleset_free(ruleset);
+    return found->text;
+}
+
+/* Each row of the table by its number: the advice is a setting that gives the same bytes. */
+Test(check, advice_for_raw_gives_the_same_bytes)
+{
+    EACH_ROW(option)
+    {
+        struct value value = encode(option, option->max < 40   ? option->max
+                                            : 40 < option->min ? option->min
+                                                               : 40);
+        struct diagnostics diagnostics = {.report = NULL};
+        struct transcript found;
+        struct ruleset *ruleset;
+        char text[256], advice[128];
+        const char *at;
+
+        if (option->level == LEVEL_SOCKTUNE)
+            continue;
+        if (option->kind == KIND_STRING)
+            value = (struct value){.bytes = "abc", .length = 3};
+        if (option->kind == KIND_PORT_RANGE)
+            value = (struct value){.bytes = {0x40, 0x9c, 0x50, 0xc3}, .length = 4};
+        at = strstr(said_of_raw(option, &value, &found), ": write ");
+        cr_assert(at != NULL && strstr(at, " in place of raw") != NULL, "%s: %s", option->name,
+                  found.text);
+        snprintf(advice, sizeof advice, "%.*s", (int)(strstr(at, " in place of raw") - at) - 8,
+                 at + 8);
+        snprintf(text, sizeof text, "rules = ( { set = { %s; }; } );", advice);
+        ruleset = ruleset_read_text(text, "text", &diagnostics);
+        cr_assert_eq(diagnostics.errors, 0, "%s", text);
+        cr_expect_eq(ruleset->rules[0].settings[0].value.length, value.length, "%s", text);
+        cr_expect_arr_eq(ruleset->rules[0].settings[0].value.bytes, value.bytes, value.length, "%s",
+                         text);
+        ruleset_free(ruleset);
+    }
+}
+
+/* Each danger that is told of a name is told of its number. */
+Test(check, hazards_of_raw_numbers)
+{
+    for (size_t i = 0; i < sizeof hazards / sizeof hazards[0]; i++) {
+        const struct option *option = option_find_number(hazards[i].level, hazards[i].optname);
+        struct transcript found;
+        struct value value;
+        if (option->level == LEVEL_SOCKTUNE ||
+            strstr(hazards[i].text, "no program in particular") != NULL)
+            continue;
+        value =
+            encode(option, strstr(hazards[i].text, "those of ECN") != NULL ? 1 : hazards[i].low);
+        cr_expect(strstr(said_of_raw(option, &value, &found), hazards[i].text) != NULL, "%s: %s",
+                  option->name, found.text);
+    }
+}
+
+/* The kernel takes what is too long, and at IPPROTO_IP a byte; else it refuses what is too short.
+ */
+Test(check, raw_values_of_each_length)
+{
+    static const struct {
+        int level;
+        int optname;
+        unsigned harmful; /* the lengths at which the hazard is told, as bits */
+    } rows[] = {{IPPROTO_IP, IP_TTL, 0x1fe},
+                {IPPROTO_IPV6, IPV6_UNICAST_HOPS, 0x1f0},
+                {IPPROTO_TCP, TCP_SYNCNT, 0x1f0},
+                {SOL_SOCKET, SO_DONTROUTE, 0x1f0},
+                {SOL_SOCKET, SO_MAX_PACING_RATE, 0x1f0}};
+
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++)
+        for (uint32_t length = 1; length <= 8; length++) {
+            const struct option *option = option_find_number(rows[i].level, rows[i].optname);
+            const struct value value = {.bytes = {1}, .length = length};
+            bool harmful = (rows[i].harmful & 1u << length) != 0;
+            struct transcript found;
+            char hazard[64];
+            snprintf(hazard, sizeof hazard, "%s = %s: ", option->name,
+                     option->kind == KIND_BOOL ? "true" : "1");
+            said_of_raw(option, &value, &found);
+            cr_expect_eq(strstr(found.text, hazard) != NULL, harmful, "%s, %u bytes: %s",
+                         option->name, length, found.text);
+            cr_expect_eq(strstr(found.text, "the kernel refuses") == NULL, harmful,
+                         "%s, %u bytes: %s", option->name, length, found.text);
+        }
+}
+
+/* Each danger can be accepted, alone, and that does not reach the policy. */
+Test(check, each_hazard_can_be_accepted)
+{
+    for (size_t i = 0; i < sizeof hazards / sizeof hazards[0]; i++) {
+        const struct option *option = option_find_number(hazards[i].level, hazards[i].optname);
+        struct accepted_risk other = {.name = "TCP_QUICKACK"}, same = {.name = option->name};
+        struct transcript found;
+        struct diagnostics diagnostics = transcript_start(&found);
+        const struct checker checker = {NULL, &machine, &diagnostics};
+        struct rule rule = {.name = "x",
+                            .roles = (uint8_t)hazards[i].roles,
+                            .protocols = PROTOCOL_ALL,
+                            .families = FAMILY_IP,
+                            .accepted = &other,
+                            .accepted_count = 1};
+        const struct setting setting = {
+            .option = option, .value = encode(option, hazards[i].low), .text = "V"};
+        if (strstr(hazards[i].text, "those of ECN") != NULL)
+            continue;
+        check_hazards(&checker, &rule, &setting);
+        cr_expect(strstr(found.text, hazards[i].text) != NULL, "%s", option->name);
+        diagnostics = transcript_start(&found);
+        rule.accepted = &same;
+        check_hazards(&checker, &rule, &setting);
+        cr_expect_str_empty(found.text, "%s: %s", option->name, found.text);
     }
 }
 

@@ -616,3 +616,15 @@ Test(compile, a_path_that_is_a_link_stands_for_its_file_too)
     }
     compiled_free(&c);
 }
+
+/* Which dangers are meant is between the writer and the checker. */
+Test(compile, accepted_risks_do_not_reach_the_policy)
+{
+    struct compiled without = compiled_from("rules = ( { set = { IP_TTL = 1; }; } );");
+    struct compiled with =
+        compiled_from("rules = ( { set = { IP_TTL = 1; }; accept_risk = [ \"IP_TTL\" ]; } );");
+    cr_assert_eq(with.size, without.size);
+    cr_assert_eq(memcmp(with.blob, without.blob, with.size), 0);
+    compiled_free(&with);
+    compiled_free(&without);
+}
