@@ -88,32 +88,49 @@ static void check_protocols(const struct checker *checker, const struct rule *ru
              "rule \"%s\" never matches: no socket of its protocols is of its family", rule->name);
 }
 
-/* The families that the included prefixes leave: IPv4 peers come on inet6 sockets, too. */
-static unsigned families_of_prefixes(const struct prefix_list *list)
+static bool includes_prefix(const struct prefix_list *list)
 {
-    unsigned families = 0;
-    bool includes = false;
-    for (size_t i = 0; i < list->count; i++) {
-        if (list->items[i].negate)
-            continue;
-        includes = true;
-        families |= list->items[i].v4 ? FAMILY_IP : FAMILY_INET6;
-    }
-    return includes ? families : FAMILY_ALL;
+    for (size_t i = 0; i < list->count; i++)
+        if (!list->items[i].negate)
+            return true;
+    return false;
 }
 
-/* True if the list includes prefixes of one IP version only, and that is `v4`. */
-static bool only_version(const struct prefix_list *list, bool v4)
+/* True if the excluded prefixes together hold every address of `prefix`. */
+static bool is_excluded(const struct prefix_list *list, const struct policy_prefix *prefix)
 {
-    bool includes = false;
+    struct policy_prefix half = *prefix;
+    bool inside = false;
     for (size_t i = 0; i < list->count; i++) {
-        if (list->items[i].negate)
+        const struct policy_prefix *item = &list->items[i];
+        if (!item->negate)
             continue;
-        if ((list->items[i].v4 != 0) != v4)
-            return false;
-        includes = true;
+        if (item->length <= prefix->length && prefix_holds(item, prefix->address))
+            return true;
+        inside = inside || prefix_holds(prefix, item->address);
     }
-    return includes;
+    if (!inside || prefix->length == 128)
+        return false;
+    half.length++;
+    if (!is_excluded(list, &half))
+        return false;
+    half.address[prefix->length / 8] |= (uint8_t)(0x80 >> prefix->length % 8);
+    return is_excluded(list, &half);
+}
+
+/* The IP versions of the addresses that a list leaves, as FAMILY_INET and FAMILY_INET6. */
+static unsigned versions_left(const struct prefix_list *list)
+{
+    static const struct policy_prefix all[] = {
+        {.address = {[10] = 0xff, [11] = 0xff}, .length = 96, .v4 = 1}, {.length = 0}};
+    unsigned versions = 0;
+    for (size_t i = 0; i < list->count; i++)
+        if (!list->items[i].negate && !is_excluded(list, &list->items[i]))
+            versions |= list->items[i].v4 ? FAMILY_INET : FAMILY_INET6;
+    if (includes_prefix(list))
+        return versions;
+    versions |= is_excluded(list, &all[0]) ? 0u : FAMILY_INET;
+    return versions | (is_excluded(list, &all[1]) ? 0u : FAMILY_INET6);
 }
 
 /* 0.0.0.0 or ::, which no socket has once it is bound to one address, or connected. */
@@ -158,52 +175,87 @@ static void check_local(const struct checker *checker, const struct rule *rule)
         warn(checker, rule->local.at, "local: this host has no such address now");
 }
 
+/* The IP versions that the rule's family leaves; both where it is not about IP alone. */
+static unsigned versions_of_families(unsigned families)
+{
+    return families == FAMILY_INET ? FAMILY_INET : FAMILY_IP;
+}
+
+static bool prefixes_left(const struct rule *rule, const struct prefix_list *list)
+{
+    return (versions_left(list) &
+            (includes_prefix(list) ? FAMILY_IP : versions_of_families(rule->families))) != 0;
+}
+
+/* The families of sockets that have such addresses: IPv4 peers come on inet6 sockets, too. */
+static unsigned families_of_versions(unsigned versions)
+{
+    return (versions & FAMILY_INET) != 0 ? FAMILY_IP : versions;
+}
+
+/* No connection has a multicast group as its peer, and no connection has 255.255.255.255. */
+static void check_multicast_peer(const struct checker *checker, const struct rule *rule)
+{
+    static const uint8_t everyone[] = {255, 255, 255, 255};
+    const struct prefix_list *list = &rule->remote;
+    for (size_t i = 0; i < list->count; i++)
+        if (!is_multicast(&list->items[i]) &&
+            memcmp(list->items[i].address + 12, everyone, sizeof everyone) != 0)
+            return;
+    if (includes_prefix(list) && (rule_roles(rule) & ROLE_DATAGRAM) == 0)
+        warn(checker, list->at,
+             "rule \"%s\" never matches: only datagrams go to multicast and broadcast addresses",
+             rule->name);
+}
+
 static void check_addresses(const struct checker *checker, const struct rule *rule)
 {
-    if ((families_of_prefixes(&rule->local) & rule->families) == 0)
+    unsigned local = versions_left(&rule->local), remote = versions_left(&rule->remote);
+    bool no_local = rule->local.count != 0 && (families_of_versions(local) & rule->families) == 0;
+    bool no_remote =
+        rule->remote.count != 0 && (families_of_versions(remote) & rule->families) == 0;
+    if (!prefixes_left(rule, &rule->local) || !prefixes_left(rule, &rule->remote))
+        return; /* check_left() */
+    if (no_local)
         warn(checker, rule->local.at,
              "rule \"%s\" never matches: local has no address of its family", rule->name);
-    if ((families_of_prefixes(&rule->remote) & rule->families) == 0)
+    if (no_remote)
         warn(checker, rule->remote.at,
              "rule \"%s\" never matches: remote has no address of its family", rule->name);
-    if ((only_version(&rule->local, true) && only_version(&rule->remote, false)) ||
-        (only_version(&rule->local, false) && only_version(&rule->remote, true)))
+    if (no_local || no_remote)
+        return;
+    if ((local & remote) == 0)
         warn(checker, rule->remote.at,
              "rule \"%s\" never matches: local and remote are of different IP versions",
              rule->name);
+    check_multicast_peer(checker, rule);
 }
 
 /* --- lists of which nothing is left ------------------------------------------------------------
  */
 
-static bool ports_left(const struct port_list *list)
+static bool includes_port(const struct port_list *list)
 {
-    bool includes = false;
-    for (size_t i = 0; i < list->count; i++) {
-        bool excluded = list->items[i].negate;
-        includes = includes || !excluded;
-        for (size_t e = 0; e < list->count && !excluded; e++)
-            excluded = list->items[e].negate && list->items[e].low <= list->items[i].low &&
-                       list->items[e].high >= list->items[i].high;
-        if (!excluded)
+    for (size_t i = 0; i < list->count; i++)
+        if (!list->items[i].negate)
             return true;
-    }
-    return !includes;
+    return false;
 }
 
-static bool prefixes_left(const struct prefix_list *list)
+static bool ports_left(const struct port_list *list)
 {
-    bool includes = false;
-    for (size_t i = 0; i < list->count; i++) {
-        bool excluded = list->items[i].negate;
-        includes = includes || !excluded;
-        for (size_t e = 0; e < list->count && !excluded; e++)
-            excluded = list->items[e].negate && list->items[e].length <= list->items[i].length &&
-                       prefix_holds(&list->items[e], list->items[i].address);
-        if (!excluded)
+    bool all = !includes_port(list);
+    for (unsigned port = 1; port <= UINT16_MAX; port++) {
+        bool in = all, out = false;
+        for (size_t i = 0; i < list->count && !out; i++) {
+            bool here = list->items[i].low <= port && port <= list->items[i].high;
+            in = in || (here && !list->items[i].negate);
+            out = here && list->items[i].negate;
+        }
+        if (in && !out)
             return true;
     }
-    return !includes;
+    return false;
 }
 
 static void check_left(const struct checker *checker, const struct rule *rule)
@@ -212,18 +264,24 @@ static void check_left(const struct checker *checker, const struct rule *rule)
         const char *name;
         struct location at;
         bool left;
+        bool includes;
     } lists[] = {
-        {"local", rule->local.at, prefixes_left(&rule->local)},
-        {"remote", rule->remote.at, prefixes_left(&rule->remote)},
-        {"local_port", rule->local_port.at, ports_left(&rule->local_port)},
-        {"remote_port", rule->remote_port.at, ports_left(&rule->remote_port)},
+        {"local", rule->local.at, prefixes_left(rule, &rule->local), includes_prefix(&rule->local)},
+        {"remote", rule->remote.at, prefixes_left(rule, &rule->remote),
+         includes_prefix(&rule->remote)},
+        {"local_port", rule->local_port.at, ports_left(&rule->local_port),
+         includes_port(&rule->local_port)},
+        {"remote_port", rule->remote_port.at, ports_left(&rule->remote_port),
+         includes_port(&rule->remote_port)},
     };
 
     for (size_t i = 0; i < sizeof lists / sizeof lists[0]; i++)
         if (!lists[i].left)
             warn(checker, lists[i].at,
-                 "rule \"%s\" never matches: all that %s includes is excluded, too", rule->name,
-                 lists[i].name);
+                 lists[i].includes
+                     ? "rule \"%s\" never matches: all that %s includes is excluded, too"
+                     : "rule \"%s\" never matches: %s excludes all that its sockets can have",
+                 rule->name, lists[i].name);
 }
 
 /* --- criteria that are known late or never --------------------------------------------------- */

@@ -3,6 +3,7 @@
  * users that a daemon becomes too late. */
 #include "check.h"
 
+#include <ctype.h>
 #include <fcntl.h>
 #include <fnmatch.h>
 #include <grp.h>
@@ -14,8 +15,11 @@
 
 /* --- patterns that are no globs --------------------------------------------------------------- */
 
-enum { OF_PROGRAM = 1, OF_COMMAND = 2, OF_SCRIPT = 4, OF_UNIT = 8 };
-enum { OF_NAMES = OF_PROGRAM | OF_SCRIPT | OF_UNIT };
+enum { OF_PROGRAM = 1, OF_COMMAND = 2, OF_SCRIPT = 4, OF_UNIT = 8, OF_CGROUP = 16 };
+enum {
+    OF_NAMES = OF_PROGRAM | OF_SCRIPT | OF_UNIT,
+    OF_ALL = OF_NAMES | OF_COMMAND | OF_CGROUP,
+};
 
 /* The separator of several names in one string; 0 if there is none. */
 static char separator_of(const char *text)
@@ -45,12 +49,85 @@ static bool is_anchored(const char *text)
     return text[0] == '^' || text[length - 1] == '$';
 }
 
+static bool begins_any(const char *text)
+{
+    return strncmp(text, ".*", 2) == 0;
+}
+
+static bool is_anchored_or_any(const char *text)
+{
+    return is_anchored(text) || begins_any(text);
+}
+
 static bool is_regular_expression(const char *text)
 {
-    return is_anchored(text) || text[0] == '$' || strncmp(text, ".*", 2) == 0 ||
-           strpbrk(text, "()%") != NULL || strstr(text, "]+") != NULL ||
-           strstr(text, "\\.") != NULL || strstr(text, "\\w") != NULL ||
-           strstr(text, "\\d") != NULL;
+    return is_anchored(text) || begins_any(text) || strpbrk(text, "()%") != NULL ||
+           strstr(text, "]+") != NULL || strstr(text, "\\.") != NULL ||
+           strstr(text, "\\w") != NULL || strstr(text, "\\d") != NULL;
+}
+
+/* A name, "{" or "(" behind one of the marks. */
+static bool has_marked_name(const char *text, const char *marks)
+{
+    const char *mark = strpbrk(text, marks);
+    return mark != NULL && (isalpha((unsigned char)mark[1]) || mark[1] == '{' || mark[1] == '(');
+}
+
+/* "$HOME", "${name}", "$(which psql)". */
+static bool has_variable(const char *text)
+{
+    return has_marked_name(text, "$");
+}
+
+/* systemd.unit(5): "%h", "%i". */
+static bool has_specifier(const char *text)
+{
+    return has_marked_name(text, "%");
+}
+
+/* True if the text ends in one of the suffixes, and something stands in front of it. */
+static bool has_suffix(const char *text, const char *const *suffixes)
+{
+    const char *dot = strrchr(text, '.');
+    for (; dot != NULL && dot != text && *suffixes != NULL; suffixes++)
+        if (strcmp(dot, *suffixes) == 0)
+            return true;
+    return false;
+}
+
+static bool is_unit(const char *text)
+{
+    static const char *const suffixes[] = {".service", ".scope", ".slice", ".socket",
+                                           ".timer",   ".mount", ".swap",  NULL};
+    return has_suffix(text, suffixes);
+}
+
+/* systemd.unit(5): these have no processes. */
+static bool has_no_process(const char *text)
+{
+    static const char *const suffixes[] = {".timer",  ".target",    ".path",
+                                           ".device", ".automount", NULL};
+    return has_suffix(text, suffixes);
+}
+
+/* A "[" that no "]" ends. The program "[" is test(1). */
+static bool is_open_set(const char *text)
+{
+    const char *open = strchr(text, '[');
+    if (open == NULL || strcmp(text, "[") == 0 || (open > text && open[-1] == '\\'))
+        return false;
+    return open[1] == '\0' || strchr(open + 1 + (open[1] == '!') + 1, ']') == NULL;
+}
+
+static bool is_hierarchy_path(const char *text)
+{
+    return strncmp(text, "/sys/fs/cgroup", 14) == 0;
+}
+
+static bool ends_with_slash(const char *text)
+{
+    size_t length = strlen(text);
+    return length > 1 && text[length - 1] == '/';
 }
 
 static bool is_quoted(const char *text)
@@ -60,13 +137,10 @@ static bool is_quoted(const char *text)
 
 static bool is_script(const char *text)
 {
-    static const char *const suffixes[] = {".py", ".sh",  ".bash", ".pl",  ".rb",  ".js", ".mjs",
-                                           ".ts", ".php", ".lua",  ".tcl", ".jar", ".R"};
-    const char *dot = strrchr(text, '.');
-    for (size_t i = 0; dot != NULL && i < sizeof suffixes / sizeof suffixes[0]; i++)
-        if (strcmp(dot, suffixes[i]) == 0)
-            return true;
-    return false;
+    static const char *const suffixes[] = {".py",  ".pyc", ".pyz", ".sh",  ".bash", ".zsh", ".ksh",
+                                           ".pl",  ".rb",  ".js",  ".mjs", ".cjs",  ".ts",  ".php",
+                                           ".lua", ".tcl", ".jar", ".war", ".awk",  ".R",   NULL};
+    return has_suffix(text, suffixes);
 }
 
 static bool is_one_word(const char *text)
@@ -79,16 +153,39 @@ static bool is_relative(const char *text)
     return strchr(text, '/') != NULL && strchr("/*?[", text[0]) == NULL;
 }
 
+/* The glob that a simple regular expression stands for. False: it is not that simple. */
+static bool glob_of_expression(const char *text, char *glob, size_t size)
+{
+    size_t length = 0;
+    text += text[0] == '^';
+    for (; *text != '\0' && length + 1 < size; text++) {
+        if (strncmp(text, ".*", 2) == 0 || strncmp(text, "\\.", 2) == 0)
+            text++;
+        else if (*text == '$' && text[1] == '\0')
+            break;
+        else if (strpbrk((const char[]){*text, '\0'}, "()+%$^\\*") != NULL)
+            return false;
+        glob[length++] = *text;
+    }
+    glob[length] = '\0';
+    return length != 0;
+}
+
 static const struct oddity {
     unsigned criteria;
     bool (*shows)(const char *text);
     const char *advice;
 } oddities[] = {
+    {OF_ALL, has_variable, "variables and commands are not expanded: write what they stand for"},
+    {OF_NAMES, has_specifier, "specifiers are not expanded: write what it stands for"},
+    {OF_ALL, is_open_set,
+     "this \"[\" is never closed, so it stands for itself: write \"\\\\[\" if you "
+     "mean it"},
     {OF_NAMES, has_braces, "braces mean nothing in a glob: write an array, [ \"a\", \"b\" ]"},
     {OF_NAMES, is_regular_expression,
      "it is a glob, not a regular expression: \"*\" stands for any characters, and the whole name "
      "is compared"},
-    {OF_COMMAND, is_anchored,
+    {OF_COMMAND, is_anchored_or_any,
      "it is a glob, not a regular expression: the whole command line is compared as it is"},
     {OF_NAMES, separates, NULL /* the array to write */},
     {OF_NAMES, is_quoted, "a name has no quotes"},
@@ -98,6 +195,12 @@ static const struct oddity {
     {OF_PROGRAM, is_script,
      "a script runs as its interpreter, so no program has that name: write script in place of "
      "program"},
+    {OF_PROGRAM, is_unit, "it is the name of a unit: write unit in place of program"},
+    {OF_UNIT, has_no_process,
+     "a unit of that type has no processes: write the name of the service that it starts"},
+    {OF_CGROUP, is_hierarchy_path,
+     "paths are compared as /proc/PID/cgroup shows them: leave out \"/sys/fs/cgroup\""},
+    {OF_CGROUP, ends_with_slash, "the path of a cgroup does not end in \"/\""},
     {OF_PROGRAM, is_relative,
      "a path that does not begin with \"/\" matches only a program that is called by it"},
     {OF_COMMAND, is_one_word,
@@ -130,7 +233,11 @@ static bool check_oddities(const struct checker *checker, const char *criterion,
     for (size_t i = 0; i < sizeof oddities / sizeof oddities[0]; i++) {
         if ((oddities[i].criteria & bit) == 0 || !oddities[i].shows(pattern->text))
             continue;
-        if (oddities[i].advice != NULL)
+        if (oddities[i].shows == is_regular_expression &&
+            glob_of_expression(pattern->text, array, sizeof array))
+            warn(checker, pattern->at, "%s: \"%s\" does not match what you mean: %s: write \"%s\"",
+                 criterion, pattern->text, oddities[i].advice, array);
+        else if (oddities[i].advice != NULL)
             warn(checker, pattern->at, "%s: \"%s\" does not match what you mean: %s", criterion,
                  pattern->text, oddities[i].advice);
         else
@@ -247,15 +354,19 @@ static void check_users(const struct checker *checker, const struct rule *rule)
 
 /* --- the whole -------------------------------------------------------------------------------- */
 
-/* Each value that the list includes is also excluded. */
+/* Each value that the list includes is also excluded, or each value is. */
 static bool nothing_left(const struct pattern_list *list)
 {
+    bool all = false;
+    for (size_t i = 0; i < list->count; i++)
+        all = all || (list->items[i].negate && strcmp(list->items[i].text, "*") == 0);
+    if (all)
+        return true;
     for (size_t i = 0; i < list->count; i++) {
         bool excluded = list->items[i].negate;
         for (size_t e = 0; e < list->count && !excluded; e++)
             excluded =
-                list->items[e].negate && (strcmp(list->items[e].text, "*") == 0 ||
-                                          strcmp(list->items[e].text, list->items[i].text) == 0);
+                list->items[e].negate && strcmp(list->items[e].text, list->items[i].text) == 0;
         if (!excluded)
             return false;
     }
@@ -283,7 +394,7 @@ void check_programs(const struct checker *checker, const struct rule *rule)
         [MATCHER_UNIT] = {"unit", OF_UNIT},
         [MATCHER_USER] = {"user", 0},
         [MATCHER_GROUP] = {"group", 0},
-        [MATCHER_CGROUP] = {"cgroup", 0},
+        [MATCHER_CGROUP] = {"cgroup", OF_CGROUP},
     };
 
     for (unsigned i = 0; i < PROGRAM_CRITERIA; i++) {
@@ -294,8 +405,10 @@ void check_programs(const struct checker *checker, const struct rule *rule)
             check_pattern(checker, criteria[i].name, criteria[i].bit, &list->items[p]);
         if (nothing_left(list))
             warn(checker, list->items[0].at,
-                 "rule \"%s\" never matches: all that %s includes is excluded, too", rule->name,
-                 criteria[i].name);
+                 includes_pattern(list)
+                     ? "rule \"%s\" never matches: all that %s includes is excluded, too"
+                     : "rule \"%s\" never matches: %s excludes everything",
+                 rule->name, criteria[i].name);
     }
     if (!was_seen(checker, rule, MATCHER_USER) || !was_seen(checker, rule, MATCHER_GROUP))
         check_users(checker, rule);
