@@ -88,6 +88,7 @@ def test_help_of_a_command(socktune, command):
 
 def test_help_of_help(socktune):
     assert socktune("help").stdout == socktune("--help").stdout
+    assert socktune("help", "help").stdout == socktune("--help").stdout
     unknown = socktune("help", "chek")
     assert unknown.returncode == 2 and 'did you mean "check"?' in unknown.stderr
 
@@ -105,6 +106,8 @@ def test_help_shows_what_other_tables_know(socktune):
     (["--frobnicate"], 'unknown option "--frobnicate"'),
     (["chek"], 'unknown command "chek"; did you mean "check"?'),
     (["xyzzy"], 'unknown command "xyzzy"'),
+    (["help", "check", "extra"], 'unexpected argument "extra"'),
+    (["help", "help", "extra"], 'unexpected argument "extra"'),
     (["run"], "expected the program to run"),
     (["compile"], "expected one rule file"),
     (["compile", "a", "b"], "expected one rule file"),
@@ -226,6 +229,19 @@ def test_check_of_standard_input(socktune, flags, status):
     done = socktune("check", "-", *flags, input='rules = ( { set = { IP_TTL = 1; }; } );\n')
     assert done.returncode == status
     assert done.stdout.startswith("<stdin>:1: warning: ") and "IP_TTL = 1: packets" in done.stdout
+
+
+def test_a_danger_that_is_meant(socktune):
+    """With accept_risk, --strict is content, and the option is given as before."""
+    rules = ('rules = ( { match = { program = "x"; }; set = { %s; }; '
+             'accept_risk = [ "IP_TTL" ]; } );')
+    meant, with_another = rules % "IP_TTL = 1", rules % "IP_TTL = 1; SO_RCVLOWAT = 9000"
+    done = socktune("check", "--strict", "-", input=meant)
+    assert (done.returncode, done.stdout) == (0, "0 errors, 0 warnings in 1 rule\n")
+    done = socktune("check", "--strict", "-", input=with_another)
+    assert done.returncode == 1 and done.stdout.count("warning: ") == 1
+    given = socktune("explain", "-c", "-", "-p", "x", "--connect", "192.0.2.1:80", input=meant)
+    assert "IP_TTL" in given.stdout and "warning" not in given.stdout + given.stderr
 
 
 @pytest.mark.parametrize("text, complaint", [

@@ -84,8 +84,8 @@ static int cmd_check(int argc, char **argv)
     if (first < argc)
         return check_rule_files((const char *const *)argv + first, argc - first, by, &arguments);
     if (usual == NULL)
-        return command_failure("no rules: SOCKTUNE_RULES is not set, and neither /etc/socktune.d "
-                               "nor /etc/socktune.conf exists");
+        return command_failure("no rules: name a rule file or a directory, set SOCKTUNE_RULES, or "
+                               "write /etc/socktune.conf");
     return check_rule_files(&usual, 1, by, &arguments);
 }
 
@@ -107,7 +107,9 @@ const struct command check_command = {
         "check the default rules: SOCKTUNE_RULES, /etc/socktune.d or /etc/socktune.conf. "
         "Each finding is printed as FILE:LINE: error: (or warning:) with what would be right.",
     .flags = flags,
-    .notes = "The exit status is 1 if there is an error, or with --strict a warning; else 0.",
+    .notes = "The exit status is 1 if there is an error, or with --strict a warning; else 0. "
+             "accept_risk = [ \"OPTION\" ] in a rule says that a dangerous value is meant: then "
+             "there is no warning of it.",
     .operand = "<rules>",
     .run = cmd_check,
 };

@@ -36,12 +36,18 @@ static int report_unknown(const char *what, const char *name)
     return EXIT_USAGE;
 }
 
-static int print_command_help(const char *name)
+/* socktune help [COMMAND] */
+static int print_command_help(int count, char **names)
 {
+    const char *name = count > 0 ? names[0] : NULL;
     const struct command *command = name != NULL ? command_find(name) : NULL;
+    if (count > 1) {
+        fprintf(stderr, "socktune: unexpected argument \"%s\"\nTry `socktune --help`.\n", names[1]);
+        return EXIT_USAGE;
+    }
     if (command != NULL)
         return command_help(command);
-    if (name != NULL)
+    if (name != NULL && strcmp(name, "help") != 0)
         return report_unknown("command", name);
     print_help(stdout);
     return EXIT_SUCCESS;
@@ -81,9 +87,9 @@ int main(int argc, char **argv)
         return EXIT_USAGE;
     }
     if (strcmp(first, "--help") == 0 || strcmp(first, "-h") == 0)
-        return close_output(print_command_help(NULL));
+        return close_output(print_command_help(0, NULL));
     if (strcmp(first, "help") == 0)
-        return close_output(print_command_help(second));
+        return close_output(print_command_help(argc - 2, argv + 2));
     if (strcmp(first, "--complete") == 0)
         return close_output(print_completion(second));
     if (strcmp(first, "--version") == 0 || strcmp(first, "-V") == 0) {
