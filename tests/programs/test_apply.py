@@ -928,9 +928,30 @@ sys.stdin.readline()
     listener = next(each for each in one.tcp() if each.listens)
     assert listener.options(names) == {**before, "TCP_KEEPCNT": 5}
     assert re.search(r"TCP_KEEPCNT +left: it has been changed since", result.stdout)
+    again = socktune("apply", "--undo", notes)
+    assert again.returncode == 0 and re.search(r"TCP_KEEPIDLE +as it was before", again.stdout), again
+    assert listener.options(names) == {**before, "TCP_KEEPCNT": 5}
     os.kill(one.pid, signal.SIGKILL)
     one.wait()
-    assert "the socket is gone" in socktune("apply", "--undo", notes).stdout
+    gone = socktune("apply", "--undo", notes)
+    assert "the socket is gone" in gone.stdout
+    assert (gone.returncode, "no option could be set back" in gone.stderr) == (1, True)
+
+
+def test_undo_where_all_has_been_changed_since(connected, rules_for, apply, socktune, directory):
+    one, fds = connected()
+    notes = directory / "undo.json"
+    apply(rules_for("calls", "TCP_KEEPCNT = 4;"), "--save", notes, one.pid)
+    apply(rules_for("calls", "TCP_KEEPCNT = 5;"), one.pid)
+    result = socktune("apply", "--undo", notes)
+    assert (result.returncode, "no option could be set back" in result.stderr) == (1, True), result
+    assert one.look(fds["accept"]).option("TCP_KEEPCNT") == 5
+
+
+def test_undo_of_nothing(directory, socktune):
+    path = directory / "undo.json"
+    path.write_text('{"version": 1, "sockets": []}', encoding="ascii")
+    assert socktune("apply", "--undo", path).returncode == 0
 
 
 def test_nothing_is_set_that_could_not_be_undone(connected, rules_for, socktune, directory):
@@ -948,6 +969,7 @@ def test_nothing_is_set_that_could_not_be_undone(connected, rules_for, socktune,
 
 
 @pytest.mark.parametrize("text", ["", "{}", '{"version": 2, "sockets": []}',
+                                  '{"version": 1, "sockets": {}}',
                                   '{"version": 1, "sockets": [{}]}'])
 def test_undo_of_a_wrong_file(text, directory, socktune):
     path = directory / "undo.json"

@@ -93,7 +93,12 @@ struct undo_option {
     struct value before, after;
 };
 
-enum undo_result { UNDO_DONE, UNDO_CHANGED_SINCE, UNDO_FAILED };
+enum undo_result { UNDO_DONE, UNDO_AS_BEFORE, UNDO_CHANGED_SINCE, UNDO_FAILED };
+
+/* How many options of the file have their former value, were left alone, could not be restored. */
+struct undo_count {
+    size_t restored, left, failed;
+};
 
 static bool read_value(const char *text, struct value *value)
 {
@@ -129,6 +134,8 @@ static enum undo_result undo_option(int fd, const struct undo_option *option)
     bool unset;
     if (!read_option(KERNEL_SOCKET(fd), option->level, option->number, NULL, &now, &unset))
         return UNDO_FAILED;
+    if (is_value(&now, &option->before) && (unset || option->autotuned == 0))
+        return UNDO_AS_BEFORE;
     if (!is_value(&now, &option->after))
         return UNDO_CHANGED_SINCE;
     if (restore_option(fd, option->level, option->number, &option->before,
@@ -210,6 +217,7 @@ static void print_results(const struct undo_socket *socket, const struct undo_op
 {
     static const char *const texts[] = {
         [UNDO_DONE] = "set back",
+        [UNDO_AS_BEFORE] = "as it was before",
         [UNDO_CHANGED_SINCE] = "left: it has been changed since",
         [UNDO_FAILED] = "cannot be set back",
     };
@@ -218,14 +226,30 @@ static void print_results(const struct undo_socket *socket, const struct undo_op
         printf("  %-22s  %s\n", options[i].name, texts[results[i]]);
 }
 
-/* Returns how many options could not be set back; -1 if the file is wrong. */
-static int undo_noted(json_t *object)
+static void count_results(const enum undo_result *results, size_t count, struct undo_count *total)
+{
+    for (size_t i = 0; i < count; i++) {
+        total->restored += results[i] == UNDO_DONE || results[i] == UNDO_AS_BEFORE;
+        total->left += results[i] == UNDO_CHANGED_SINCE;
+        total->failed += results[i] == UNDO_FAILED;
+    }
+}
+
+static void count_missing(bool gone, size_t count, struct undo_count *total)
+{
+    if (gone)
+        total->left += count;
+    else
+        total->failed += count;
+}
+
+/* Returns 0, or -1 if the file is wrong. */
+static int undo_noted(json_t *object, struct undo_count *total)
 {
     struct undo_socket noted;
     struct undo_option options[POLICY_OPTIONS_MAX];
     enum undo_result results[POLICY_OPTIONS_MAX];
     size_t count;
-    int failed = 0;
     if (!read_undo_socket(object, &noted) || !json_is_array(noted.options) ||
         json_array_size(noted.options) > POLICY_OPTIONS_MAX)
         return -1;
@@ -233,40 +257,44 @@ static int undo_noted(json_t *object)
     for (size_t i = 0; i < count; i++)
         if (!read_undo_option(json_array_get(noted.options, i), &options[i]))
             return -1;
-    if (undo_socket(&noted, options, count, results) != 0) {
+    if (undo_socket(&noted, options, count, results) == 0) {
+        print_results(&noted, options, count, results);
+        count_results(results, count, total);
+    } else {
         bool gone = is_gone(errno);
         printf("%s[%d] fd %d\n  %s\n", noted.program, noted.pid, noted.fd,
                gone ? "the socket is gone" : strerror(errno));
-        return gone ? 0 : (int)count;
+        count_missing(gone, count, total);
     }
-    print_results(&noted, options, count, results);
-    for (size_t i = 0; i < count; i++)
-        failed += results[i] == UNDO_FAILED;
-    return failed;
+    return 0;
+}
+
+static int undo_sockets(const char *path, json_t *sockets)
+{
+    struct undo_count total = {0};
+    for (size_t i = 0; i < json_array_size(sockets); i++)
+        if (undo_noted(json_array_get(sockets, i), &total) != 0)
+            return command_failure("%s: socket %zu is not as `socktune apply --save` writes it",
+                                   path, i + 1);
+    if (total.failed == 0 && total.restored == 0 && total.left != 0)
+        return command_failure("%s: no option could be set back", path);
+    return total.failed != 0;
 }
 
 int undo_run(const char *path)
 {
     json_error_t error;
     json_t *document = json_load_file(path, 0, &error), *sockets;
-    int version = 0, failed = 0;
+    int version = 0, failed;
     if (document == NULL)
         return error.line > 0 ? command_failure("%s:%d: %s", path, error.line, error.text)
                               : command_failure("%s", error.text);
     if (json_unpack(document, "{s:i, s:o}", "version", &version, "sockets", &sockets) != 0 ||
-        version != VERSION) {
+        version != VERSION || !json_is_array(sockets)) {
         json_decref(document);
         return command_failure("%s: this is no file of `socktune apply --save`", path);
     }
-    for (size_t i = 0; i < json_array_size(sockets); i++) {
-        int result = undo_noted(json_array_get(sockets, i));
-        if (result < 0) {
-            failed = command_failure("%s: socket %zu is not as `socktune apply --save` writes it",
-                                     path, i + 1);
-            break;
-        }
-        failed |= result != 0;
-    }
+    failed = undo_sockets(path, sockets);
     json_decref(document);
     return failed;
 }

@@ -26,7 +26,8 @@ int undo_save(json_t *undo, const char *path);
 
 /*
  * Set the options of a file back, each if the socket is still there and the option still has the
- * value that it was given. Prints each. Returns an exit status: 1 if one could not be set back.
+ * value that it was given. Prints each. Returns an exit status: 1 if one could not be set back, or
+ * if all of them were left alone.
  */
 int undo_run(const char *path);
 
