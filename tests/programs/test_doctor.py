@@ -876,7 +876,9 @@ def test_what_each_way_misses(socktune, rule_file):
 def test_check_and_explain_by(socktune, rule_file):
     rules = rule_file(BY_RULES)
     result = socktune("check", "--by", "supervise", rules)
-    assert f"{rules}:2: warning: by supervise, TCP_KEEPCNT is given to an accepted" in result.stdout
+    assert (f"{rules}:2: warning: by supervise, each of TCP_KEEPCNT and SO_KEEPALIVE is given to an "
+            "accepted socket when") in result.stdout
+    assert result.stdout.count("by supervise, ") == 2, result.stdout
     assert socktune("check", "--by", "nothing", rules).returncode == 2
     shown = json.loads(socktune("explain", "-c", rules, "-p", "x", "--connect", "10.0.0.1:80",
                                 "--by", "supervise", "--json").stdout)

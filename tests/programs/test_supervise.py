@@ -8,6 +8,7 @@ import contextlib
 import os
 import pathlib
 import pwd
+import re
 import select
 import shutil
 import signal
@@ -622,6 +623,22 @@ rules = ( { match = { protocol = [ "tcp", "mptcp" ]; };
                     "option on it; a program that makes none of these calls does not get it"],
         ["warning", "under --supervise, transport is chosen at socket(), which is not supervised; only a "
                     "Go program that is started directly gets it, by GODEBUG"]]
+
+
+def test_one_warning_for_each_reason(supervised):
+    """It names all options of the rule, as check, explain and doctor do."""
+    one = supervised(["/bin/true"], """
+rules = ( { match = { role = "accept"; remote = "127.0.0.1"; };
+            set = { SO_KEEPALIVE = true; TCP_KEEPCNT = 3;
+                    TCP_NODELAY = true; }; },
+          { match = { role = "accept"; };
+            set = { SO_PRIORITY = 5; }; } );
+""")
+    assert one.wait() == 0
+    assert [line.split(": ", 1)[0].rsplit(":", 1)[1] + ": " +
+            re.search(r"under --supervise, (.*) is given to an", line).group(1)
+            for line in one.output.splitlines()] == [
+        "3: each of SO_KEEPALIVE, TCP_KEEPCNT and TCP_NODELAY", "6: SO_PRIORITY"]
 
 
 def test_the_peer_of_a_socket_reads_no_warning(supervised):

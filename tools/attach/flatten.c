@@ -7,6 +7,7 @@
 #include "flatten.h"
 
 #include "compat.h"
+#include "front_ends.h"
 #include "sockinfo.h"
 
 #include <errno.h>
@@ -29,11 +30,6 @@ static const struct policy_option *option_of(const struct policy *policy,
                                              const struct policy_action *action)
 {
     return &policy->options[action->option];
-}
-
-static const char *option_name(const struct policy *policy, const struct policy_action *action)
-{
-    return policy_string(policy, option_of(policy, action)->name);
 }
 
 static struct location at_action(const struct policy *policy, const struct policy_action *action)
@@ -119,7 +115,7 @@ const char *attach_refusal(const struct policy *policy, const struct policy_acti
 static const char *kernel_refusal(const struct policy *policy, const struct attach_result *results,
                                   uint32_t index)
 {
-    static char text[128];
+    static char texts[256][64]; /* by error number: callers keep what they get */
     const struct policy_action *action = &policy->actions[index];
     if (results == NULL || action->mode == MODE_IGNORE || action->op == OP_SOURCE)
         return NULL;
@@ -130,7 +126,8 @@ static const char *kernel_refusal(const struct policy *policy, const struct atta
     int32_t result = v4 ? error[0] : error[1];
     if (result == -EINVAL || result == -ENOPROTOOPT || result == -EOPNOTSUPP)
         return "is not among the options that this kernel lets BPF set";
-    snprintf(text, sizeof text, "is refused by this kernel: %s", strerror(-result));
+    char *text = texts[(unsigned)-result % 256];
+    snprintf(text, sizeof texts[0], "is refused by this kernel: %s", strerror(-result));
     return text;
 }
 
@@ -280,27 +277,24 @@ static void note_needs(struct attach_needs *needs, const struct policy_option *o
     needs->setsockopt |= action->mode != MODE_SET && option->level != LEVEL_SOCKTUNE;
 }
 
-/* Is the action another one of the setting before it? One setting can have several: SO_RCVTIMEO has
- * two numbers. */
-static bool continues_setting(const struct policy *policy, uint32_t index)
+static const char *find_refusal(void *context, uint32_t action)
 {
-    const struct policy_action *action = &policy->actions[index], *before = action - 1;
-    return index != 0 && before->line == action->line && before->file == action->file &&
-           before->mode == action->mode &&
-           strcmp(option_name(policy, before), option_name(policy, action)) == 0;
+    return refusal_of(context, action);
+}
+
+static void diagnose_refusal(void *context, uint32_t first, const char *subject, const char *reason)
+{
+    const struct flattening *f = context;
+    diagnose(f->diagnostics, SEVERITY_WARNING, at_action(f->policy, &f->policy->actions[first]),
+             "by attach, %s %s", subject, reason);
 }
 
 static void flatten_action(struct flattening *f, uint32_t index)
 {
     const struct policy_action *action = &f->policy->actions[index];
     struct attach_tables *tables = f->tables;
-    const char *why = refusal_of(f, index);
-    if (why != NULL) {
-        if (!continues_setting(f->policy, index))
-            diagnose(f->diagnostics, SEVERITY_WARNING, at_action(f->policy, action),
-                     "by attach, %s %s", option_name(f->policy, action), why);
+    if (refusal_of(f, index) != NULL)
         return;
-    }
     struct attach_action *flat = &tables->actions[tables->action_count];
     *flat = (struct attach_action){.option = (uint8_t)f->option_numbers[action->option],
                                    .mode = action->mode,
@@ -358,6 +352,7 @@ static int flatten_rule(struct flattening *f, const struct policy_rule *rule)
     flat->local_port = flatten_ports(f, rule->local_port);
     flat->remote_port = flatten_ports(f, rule->remote_port);
     flat->actions.first = tables->action_count;
+    limits_of_rule(f->policy, rule, &(struct limit_report){find_refusal, diagnose_refusal, f});
     for (uint32_t i = 0; i < rule->actions.count; i++)
         flatten_action(f, rule->actions.first + i);
     flat->actions.count = tables->action_count - flat->actions.first;

@@ -135,7 +135,8 @@ const struct command apply_command = {
     .flags = flags,
     .notes =
         "The exit status is 0 if all options are as the rules say, 1 if one could not be set or "
-        "there is no such process or descriptor, and 78 if the rules are wrong. With --undo, it is 1 "
+        "there is no such process or descriptor, and 78 if the rules are wrong. With --undo, it is "
+        "1 "
         "if an option could not be set back, or if none could because the sockets are gone or all "
         "options have been changed since.",
     .operand = "<process>",

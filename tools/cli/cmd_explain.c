@@ -426,16 +426,43 @@ static uint32_t apply_limits(const struct policy_limits *limits, struct outcome 
     return count;
 }
 
+/* For limits_of_rule(). */
+struct missed_list {
+    const struct policy *policy;
+    const struct missed *items;
+    uint32_t count;
+};
+
+static const struct missed *find_missed(const struct missed_list *list, uint32_t action)
+{
+    for (uint32_t i = 0; i < list->count; i++)
+        if (list->items[i].action == action)
+            return &list->items[i];
+    return NULL;
+}
+
+static const char *missed_reason(void *context, uint32_t action)
+{
+    const struct missed *missed = find_missed(context, action);
+    return missed != NULL ? missed->limit->reason : NULL;
+}
+
+static void print_reason(void *context, uint32_t first, const char *subject, const char *reason)
+{
+    const struct missed_list *list = context;
+    const struct missed *missed = find_missed(list, first);
+    char *where = action_where(list->policy, first);
+    wrap_line("By %s, %s %s: %s", front_end_name(missed->limit->front_end), subject, reason,
+              where != NULL ? where : "");
+    free(where);
+}
+
 static void print_missed(const struct policy *policy, const struct missed *missed, uint32_t count)
 {
-    for (uint32_t i = 0; i < count; i++) {
-        const struct policy_action *action = &policy->actions[missed[i].action];
-        char *where = action_where(policy, missed[i].action);
-        wrap_line("By %s, %s %s: %s", front_end_name(missed[i].limit->front_end),
-                  policy_string(policy, policy->options[action->option].name),
-                  missed[i].limit->reason, where != NULL ? where : "");
-        free(where);
-    }
+    struct missed_list list = {policy, missed, count};
+    const struct limit_report to = {missed_reason, print_reason, &list};
+    for (uint32_t i = 0; i < policy->rule_count; i++)
+        limits_of_rule(policy, &policy->rules[i], &to);
 }
 
 static json_t *json_missed(const struct policy *policy, const struct missed *missed, uint32_t count)

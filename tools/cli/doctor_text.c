@@ -4,8 +4,10 @@
  */
 #include "console.h"
 #include "doctor_report.h"
+#include "front_ends.h"
 #include "library.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 #define TEXT_WIDTH   80
@@ -52,6 +54,33 @@ static void print_finding(const json_t *finding)
     }
 }
 
+static bool is_same_limit(const json_t *one, const json_t *other)
+{
+    return strcmp(json_text_at(one, "by"), json_text_at(other, "by")) == 0 &&
+           strcmp(json_text_at(one, "reason"), json_text_at(other, "reason")) == 0;
+}
+
+/* Print the limit with all options that it is about, unless an earlier one was printed so. */
+static void print_limit(const json_t *missed, size_t index)
+{
+    const json_t *limit = json_array_get(missed, index);
+    struct option_names names = {.count = 0};
+    char subject[sizeof names.before + 128], *text;
+    for (size_t i = 0; i < index; i++)
+        if (is_same_limit(json_array_get(missed, i), limit))
+            return;
+    for (size_t i = index; i < json_array_size(missed); i++)
+        if (is_same_limit(json_array_get(missed, i), limit))
+            option_names_add(&names, json_text_at(json_array_get(missed, i), "option"));
+    option_names_subject(&names, subject, sizeof subject);
+    if (asprintf(&text, "by %s, %s %s", json_text_at(limit, "by"), subject,
+                 json_text_at(limit, "reason")) < 0)
+        abort();
+    printf("      ");
+    print_wrapped(text, 8);
+    free(text);
+}
+
 static void print_rule(const json_t *rule)
 {
     const json_t *options = json_object_get(rule, "options");
@@ -62,14 +91,8 @@ static void print_rule(const json_t *rule)
     for (size_t i = 0; i < json_array_size(options); i++)
         printf("%s%s", i ? ", " : ": ", json_string_value(json_array_get(options, i)));
     putchar('\n');
-    for (size_t i = 0; i < json_array_size(missed); i++) {
-        const json_t *limit = json_array_get(missed, i);
-        char text[512];
-        snprintf(text, sizeof text, "by %s, %s %s", json_text_at(limit, "by"),
-                 json_text_at(limit, "option"), json_text_at(limit, "reason"));
-        printf("      ");
-        print_wrapped(text, 8);
-    }
+    for (size_t i = 0; i < json_array_size(missed); i++)
+        print_limit(missed, i);
 }
 
 static void print_rules(const json_t *rules)

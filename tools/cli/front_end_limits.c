@@ -134,23 +134,43 @@ static void diagnose_live(const struct policy *policy, enum front_end front_end,
                  front_end_name(front_end));
 }
 
+/* Of one policy and one front end, for limits_of_rule(). */
+struct limits_check {
+    const struct policy *policy;
+    enum front_end front_end;
+    struct diagnostics *diagnostics;
+};
+
+static const char *find_reason(void *context, uint32_t action)
+{
+    const struct limits_check *check = context;
+    const struct policy_action *asked = &check->policy->actions[action];
+    const struct front_end_limit *limit =
+        front_end_limit_of(check->front_end, check->policy, asked, asked->phases);
+    return limit != NULL ? limit->reason : NULL;
+}
+
+static void diagnose_reason(void *context, uint32_t first, const char *subject, const char *reason)
+{
+    const struct limits_check *check = context;
+    const struct policy_action *action = &check->policy->actions[first];
+    const struct location at = {policy_string(check->policy, action->file), action->line};
+    diagnose(check->diagnostics, SEVERITY_WARNING, at, "by %s, %s %s",
+             front_end_name(check->front_end), subject, reason);
+}
+
 void diagnose_limits(const struct policy *policy, enum front_end front_end,
                      struct diagnostics *diagnostics)
 {
+    struct limits_check check = {policy, front_end, diagnostics};
+    const struct limit_report to = {find_reason, diagnose_reason, &check};
     diagnose_live(policy, front_end, diagnostics);
     if (front_end == FRONT_END_ATTACH) {
         diagnose_attach(policy, diagnostics);
         return;
     }
-    for (uint32_t a = 0; front_end != FRONT_END_COUNT && a < policy->action_count; a++) {
-        const struct policy_action *action = &policy->actions[a];
-        const struct front_end_limit *limit =
-            front_end_limit_of(front_end, policy, action, action->phases);
-        const struct location at = {policy_string(policy, action->file), action->line};
-        if (limit != NULL)
-            diagnose(diagnostics, SEVERITY_WARNING, at, "by %s, %s %s", front_end_name(front_end),
-                     policy_string(policy, policy->options[action->option].name), limit->reason);
-    }
+    for (uint32_t i = 0; front_end != FRONT_END_COUNT && i < policy->rule_count; i++)
+        limits_of_rule(policy, &policy->rules[i], &to);
 }
 
 json_t *limit_json(const struct policy *policy, uint32_t action,

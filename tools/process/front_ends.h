@@ -8,6 +8,8 @@
 
 #include "policy.h"
 
+#include <stddef.h>
+
 enum front_end {
 #define FRONT_END(id, name) FRONT_END_##id,
 #include "front_ends.def"
@@ -41,6 +43,32 @@ const struct front_end_limit *front_end_limit_of(enum front_end front_end,
                                                  const struct policy *policy,
                                                  const struct policy_action *action,
                                                  unsigned phases);
+
+/* Options about which one sentence is: "A", or "each of A, B and C". */
+struct option_names {
+    char before[2048]; /* all but the last one, with commas; cut off if there are too many */
+    const char *last;
+    unsigned count;
+};
+
+/* Add a name, which is borrowed. One that follows itself counts once. */
+void option_names_add(struct option_names *names, const char *name);
+
+/* The subject of the sentence, in `text`. There is at least one name. */
+void option_names_subject(const struct option_names *names, char *text, size_t size);
+
+/* Who asks about the settings of a rule, and who is told. */
+struct limit_report {
+    /* What keeps the action with this index from being given; NULL if nothing does. */
+    const char *(*reason)(void *context, uint32_t action);
+    /* One reason: the first action that it is about, and all options, as a subject. */
+    void (*report)(void *context, uint32_t first, const char *subject, const char *reason);
+    void *context;
+};
+
+/* Report each reason that keeps options of the rule from being given once. */
+void limits_of_rule(const struct policy *policy, const struct policy_rule *rule,
+                    const struct limit_report *to);
 
 /* "misses", "depends" or "unguarded", for JSON. */
 const char *limit_certainty_name(enum limit_certainty certainty);

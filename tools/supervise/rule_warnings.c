@@ -7,20 +7,30 @@
 
 #include <stdatomic.h>
 #include <stdio.h>
-#include <string.h>
 #include <unistd.h>
 
-#define NOTED_MAX 4096u /* settings beyond that share a note */
+#define NOTED_MAX 4096u /* warnings beyond that share a note */
 
 static atomic_bool noted[NOTED_MAX];
 
-static void print_warning(const struct policy *policy, const struct policy_action *action,
-                          const char *reason)
+static const char *find_reason(void *context, uint32_t action)
 {
-    char line[1024];
-    int length = snprintf(line, sizeof line, "%s:%u: warning: under --supervise, %s %s\n",
-                          policy_string(policy, action->file), action->line,
-                          policy_string(policy, policy->options[action->option].name), reason);
+    const struct policy *policy = context;
+    const struct front_end_limit *limit = front_end_limit_of(
+        FRONT_END_SUPERVISE, policy, &policy->actions[action], policy->actions[action].phases);
+    return limit != NULL ? limit->reason : NULL;
+}
+
+static void print_warning(void *context, uint32_t first, const char *subject, const char *reason)
+{
+    const struct policy *policy = context;
+    const struct policy_action *action = &policy->actions[first];
+    char line[4096];
+    int length;
+    if (atomic_exchange(&noted[first % NOTED_MAX], true))
+        return;
+    length = snprintf(line, sizeof line, "%s:%u: warning: under --supervise, %s %s\n",
+                      policy_string(policy, action->file), action->line, subject, reason);
     if (length >= (int)sizeof line)
         length = sizeof line - 1;
     if (write(STDERR_FILENO, line, (size_t)length) < 0)
@@ -29,14 +39,7 @@ static void print_warning(const struct policy *policy, const struct policy_actio
 
 void rule_warnings_print(const struct policy *policy, const struct active *active)
 {
-    for (uint32_t i = 0; i < active->count; i++) {
-        const struct policy_range actions = policy->rules[active->rules[i]].actions;
-        for (uint32_t a = actions.first; a < actions.first + actions.count; a++) {
-            const struct policy_action *action = &policy->actions[a];
-            const struct front_end_limit *limit =
-                front_end_limit_of(FRONT_END_SUPERVISE, policy, action, action->phases);
-            if (limit != NULL && !atomic_exchange(&noted[a % NOTED_MAX], true))
-                print_warning(policy, action, limit->reason);
-        }
-    }
+    const struct limit_report to = {find_reason, print_warning, (void *)policy};
+    for (uint32_t i = 0; i < active->count; i++)
+        limits_of_rule(policy, &policy->rules[active->rules[i]], &to);
 }

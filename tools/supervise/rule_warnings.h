@@ -7,9 +7,9 @@
 
 #include "match.h"
 
-/* Print one line for each setting of these rules that supervision does not give or gives under a
- * condition (front_ends.def). Each setting is named once, whichever programs it is for.
- * Thread-safe. */
+/* Print what supervision does not give, or gives under a condition (front_ends.def): one line for
+ * each of these rules and each reason. Each line is printed once, whichever programs the rule is
+ * for. Thread-safe. */
 void rule_warnings_print(const struct policy *policy, const struct active *active);
 
 #endif
