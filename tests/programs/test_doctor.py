@@ -477,6 +477,8 @@ def test_a_shim_is_a_script_too(directory, script, socktune):
         report = json.loads(socktune("doctor", "-c", rules, "--json", *words, env=environment).stdout)
         assert [one["rule"] for one in report["rules"]["active"]] == ["shell", "shim", "command"]
         assert ("shim" in {one["id"] for one in report["findings"]}) == (words == (worker,))
+    text = socktune("doctor", "-c", rules, worker, env=environment).stdout
+    assert f"/dash (x86-64, glibc) runs the script {directory}/python0, which runs {worker}\n" in text
     told = socktune("explain", "-c", rules, "--program", worker, "--socket", env=environment).stdout
     assert "3 of 4 rules are for this program" in told
     trace = socktune("run", "-c", rules, "--trace", worker, env=environment).stderr
@@ -495,6 +497,17 @@ def test_a_script_of_a_static_interpreter(directory, script, socktune, rules):
 def test_a_script_without_a_first_line_is_the_shells(script, socktune):
     report = diagnosis(socktune, script("exit 0\n"))
     assert report["executable"]["file"] == os.path.realpath("/bin/sh")
+
+
+@pytest.mark.parametrize("line", ["#!\n", "#! \t\n", "#!/" + "x" * 300, "#!{textual}\n"])
+def test_a_script_that_the_kernel_does_not_know(line, script, socktune, rules):
+    """execvp(3), and so run, gives it to /bin/sh."""
+    textual = script("exit 7\n", "textual")
+    path = script(line.format(textual=textual) + "\necho $0\n", "worker")
+    report = diagnosis(socktune, path)
+    assert report["executable"]["file"] == os.path.realpath("/bin/sh")
+    assert report["executable"]["runs"] == str(path)
+    assert socktune("run", "-c", rules, path).stdout == f"{path}\n"
 
 
 def test_broken_scripts(directory, script, socktune):
@@ -564,16 +577,22 @@ def test_an_x32_program(altered, socktune):
     lambda data: data[:54] + bytes(2) + data[56:],  # e_phentsize
     lambda data: data[:56] + bytes(2) + data[58:],  # e_phnum
 ], ids=["head", "header", "segments", "page", "half", "size of headers", "no headers"])
-def test_a_damaged_file(altered, socktune, change):
-    """What the kernel refuses to execute, or cannot execute whole."""
+def test_a_damaged_file(altered, socktune, rules, change):
+    """What the kernel refuses to execute, or cannot execute whole. /bin/sh gets nothing of it."""
     path = altered(change)
+    said = "neither a sound ELF executable nor a script"
     result = socktune("doctor", path)
     assert (result.returncode, result.stdout) == (126, "")
-    assert "neither a sound ELF executable nor a script" in result.stderr
+    assert said in result.stderr
+    assert said in socktune("explain", "-c", rules, "--program", path, "--socket").stderr
+    ways = [socktune("run", "-c", rules, *way, path) for way in ((), ("--supervise",))]
     try:
-        assert subprocess.run([path], check=False).returncode < 0, "ended by a signal"
+        ended = subprocess.run([path], check=False).returncode
+        assert ended < 0, "ended by a signal"
+        assert [way.returncode for way in ways] == [ended, ended]
     except OSError as error:
         assert error.errno == errno.ENOEXEC
+        assert [(way.returncode, said in way.stderr) for way in ways] == [(126, True)] * 2
 
 
 def test_programs_are_found_as_a_shell_finds_them(directory, socktune):

@@ -294,6 +294,19 @@ accepted.recv(1)
             assert one.wait() == 0
 
 
+def test_the_rules_of_a_script_are_for_what_it_is_started_with(supervised, directory):
+    """Before execve() the program is known by its path alone, which the kernel will follow."""
+    script = directory / "worker"
+    script.write_text(f"#!{program('python3')}\n", encoding="ascii")
+    script.chmod(0o755)
+    directory.chmod(0o755)
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        one = supervised([script], 'rules = ( { match = { script = "worker"; program = "python3*"; };'
+                         ' set = { TCP_KEEPCNT = 7; }; } );', stdin=listener.fileno())
+        assert one.wait() == 0
+        assert listener.getsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPCNT) == 7
+
+
 def test_no_descriptor_is_held(supervised, silent_listener):
     """The program's close() is the last: the peer has the end of file at once."""
     listener = silent_listener("inet")

@@ -260,9 +260,10 @@ Test(executable, what_cannot_be_run)
     cr_expect(eq(int, error_of(write_file("text", "x", 1, 0644)), EACCES));
     cr_expect(eq(int, error_of(write_file("magic", "\177ELF", 4, 0755)), ENOEXEC));
     cr_expect(eq(int, error_of(write_file("binary", "a\0b", 3, 0755)), ENOEXEC));
-    cr_expect(eq(int, error_of(write_script("none", "#!\n")), ENOEXEC));
+    cr_expect(eq(int, error_of(write_script("cut", "#!")), EACCES));
     cr_expect(eq(int, error_of(write_script("lost", "#!/nonexistent/shell\n")), ENOENT));
     cr_expect(eq(int, error_of(write_script("env", "#!/usr/bin/env no-such-command\n")), ENOENT));
+    cr_expect(eq(int, error_of(write_script("word", "#!/usr/bin/env sh -e\n")), ENOENT));
     cr_expect(eq(int, error_of(write_script("empty", "")), 0));
 }
 
@@ -347,6 +348,42 @@ static void expect_command(const char *path, char *const *arguments, const char 
     cr_expect_str_eq(text, expected);
     free(line);
     executable_free(&executable);
+}
+
+/* What the kernel does not know, execvp(3) gives to /bin/sh: in us, and in env(1). */
+Test(executable, what_the_kernel_does_not_know)
+{
+    char *called[] = {(char *)"as", (char *)"-x", NULL};
+    char text[2 * PATH_MAX + 8], expected[2 * PATH_MAX];
+    cr_assert(setenv("PATH", directory, 1) == 0);
+    cr_assert(chdir(directory) == 0);
+    write_script("nameless", "#!\nexit\n");
+    expect_command("./nameless", called, "/bin/sh|./nameless|-x|");
+    write_script("blanks", "#! \t\nexit\n");
+    expect_command("./blanks", called, "/bin/sh|./blanks|-x|");
+    snprintf(text, sizeof text, "#!%s\n", write_script("textual", "exit\n"));
+    write_script("by-text", text);
+    expect_command("./by-text", called, "/bin/sh|./by-text|-x|");
+    snprintf(text, sizeof text, "#!%s\n", write_file("picture", "a\0b", 3, 0755));
+    write_script("by-picture", text);
+    expect_command("./by-picture", called, "/bin/sh|./by-picture|-x|");
+    write_script("by-env", "#!/usr/bin/env textual\n");
+    snprintf(expected, sizeof expected, "/bin/sh|%s|./by-env|-x|", in_directory("textual"));
+    expect_command("./by-env", called, expected);
+    memset(text, 'x', sizeof text);
+    memcpy(text, "#!/", 3);
+    write_file("endless", text, 300, 0755);
+    expect_command("./endless", called, "/bin/sh|./endless|-x|");
+}
+
+/* As Python's zipapp module makes it. */
+Test(executable, a_script_with_an_archive)
+{
+    static const char bytes[] = "#!/bin/sh -e\nPK\3\4\0\0\0";
+    char *called[] = {(char *)"as", NULL};
+    cr_assert(chdir(directory) == 0);
+    write_file("archive", bytes, sizeof bytes, 0755);
+    expect_command("./archive", called, "/bin/sh|-e|./archive|");
 }
 
 /* As /proc/PID/cmdline shows it. A shim is a script under an interpreter's name. */

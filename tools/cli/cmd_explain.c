@@ -793,10 +793,16 @@ static int explain_program(const struct question *question, struct answer_for *w
 {
     struct executable executable = {.path = NULL};
     char *path = executable_find(question->program), *file;
-    bool script = strchr(question->program, '/') != NULL &&
-                  executable_read(path, &executable) == 0 && executable.hops != 0;
+    int failed = strchr(question->program, '/') != NULL ? executable_read(path, &executable) : -1;
+    bool script = failed == 0 && executable.hops != 0;
     const char **line = script ? executable_command_line(&executable, command) : NULL;
     int status;
+    if (executable.path != NULL && failed != 0 && errno == ENOEXEC) {
+        status = command_failure("%s: " EXECUTABLE_DAMAGED, executable.file);
+        executable_free(&executable);
+        free(path);
+        return status;
+    }
     file = path != NULL ? realpath(line != NULL ? executable.file : path, NULL) : NULL;
     whom->identity.executable = file;
     whom->identity.argv = line != NULL ? line : (const char *const *)command;

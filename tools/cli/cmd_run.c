@@ -202,10 +202,32 @@ static bool report_missing_loader(const char *program)
     return missing;
 }
 
+/* execvp() gives to /bin/sh what the kernel does not know, even a damaged ELF file. Returns true if
+ * the program is one. */
+static bool is_damaged(char **argv)
+{
+    char *path = executable_find(argv[0]);
+    struct executable executable = {.path = NULL};
+    bool damaged = path != NULL && executable_read(path, &executable) != 0 && errno == ENOEXEC &&
+                   executable.hops == 0;
+    if (damaged) {
+        execv(path, argv);
+        damaged = errno == ENOEXEC;
+    }
+    if (path != NULL)
+        executable_free(&executable);
+    free(path);
+    return damaged;
+}
+
 /* Returns only if the program cannot be run. */
 static int become_program(char **argv)
 {
     int error;
+    if (is_damaged(argv)) {
+        command_failure("%s: " EXECUTABLE_DAMAGED, argv[0]);
+        return EXIT_CANNOT_RUN;
+    }
     execvp(argv[0], argv);
     error = errno;
     if (error != ENOENT || !report_missing_loader(argv[0]))

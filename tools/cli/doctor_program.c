@@ -26,9 +26,9 @@ static json_t *describe_executable(const struct executable *executable)
     json_t *needed = json_array();
     for (char **name = executable->needed; *name; name++)
         json_array_append_new(needed, json_text(*name));
-    return json_pack("{s:o, s:o, s:b, s:s?, s:s?, s:o, s:o, s:b, s:b, s:b, s:b}", "path",
+    return json_pack("{s:o, s:o, s:b, s:o, s:s?, s:s?, s:o, s:o, s:b, s:b, s:b, s:b}", "path",
                      json_text(executable->path), "file", json_text(executable->file), "script",
-                     executable->hops > 0, "machine",
+                     executable->hops > 0, "runs", json_text(executable->script), "machine",
                      executable->readable ? elf_machine_name(executable->abi) : NULL, "libc",
                      executable->readable ? loaders[executable->loader_kind] : NULL, "loader",
                      json_text(executable->loader), "needed", needed, "go", executable->go,
@@ -148,7 +148,7 @@ static int cannot_execute(const struct executable *executable)
     bool itself = executable->hops == 0 &&
                   (executable->file == NULL || strchr(executable->file, '/') != NULL);
     if (error == ENOEXEC)
-        command_failure("%s: neither a sound ELF executable nor a script", executable->file);
+        command_failure("%s: " EXECUTABLE_DAMAGED, executable->file);
     else if (error == ELOOP && executable->file != NULL &&
              access(executable->file, F_OK) == 0) /* no loop of links */
         command_failure("%s: scripts run by scripts, deeper than the kernel follows",

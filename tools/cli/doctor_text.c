@@ -141,6 +141,7 @@ static void print_executable(const json_t *executable)
 {
     const char *path = json_text_at(executable, "path"), *file = json_text_at(executable, "file");
     const char *machine = json_text_at(executable, "machine");
+    const char *runs = json_text_at(executable, "runs"); /* the script that `file` is given */
     if (file == NULL)
         return;
     printf("  %s", file);
@@ -151,7 +152,8 @@ static void print_executable(const json_t *executable)
                    : json_text_at(executable, "libc"),
                json_is_true(json_object_get(executable, "go")) ? ", Go" : "");
     if (json_is_true(json_object_get(executable, "script")))
-        printf(" runs the script %s", path);
+        printf(" runs the script %s%s%s", runs, strcmp(runs, path) == 0 ? "" : ", which runs ",
+               strcmp(runs, path) == 0 ? "" : path);
     putchar('\n');
 }
 

@@ -24,6 +24,7 @@
 #define SCRIPT_WORDS 8   /* of a `#!` line */
 
 static const char *const no_libraries[] = {NULL};
+static const char shell[] = "/bin/sh"; /* of execvp(3) */
 
 static bool begins_with(const char *text, const char *prefix)
 {
@@ -41,16 +42,21 @@ const char *executable_needs(const struct executable *executable, const char *pr
 /* --- scripts ---------------------------------------------------------------------------------- */
 
 /* The command that `env ARGUMENTS` runs, and its arguments, cut out of `arguments`. Returns how
- * many words. The kernel passes all that follows the interpreter as one argument, which `env -S`
- * takes apart. */
+ * many words; 0: env runs something else, or fails. The kernel passes all that follows the
+ * interpreter as one argument, which only `env -S` takes apart. */
 static size_t env_words(char *arguments, const char *words[SCRIPT_WORDS])
 {
+    static const char split[] = "--split-string=";
+    size_t flags = arguments[0] == '-' ? 1 + strspn(arguments + 1, "iv0") : 0, count = 0;
     char *rest = NULL, *word;
-    size_t count = 0;
-    if (begins_with(arguments, "-S"))
-        arguments += 2;
-    else if (begins_with(arguments, "--split-string="))
-        arguments += strlen("--split-string=");
+    if (flags != 0 && arguments[flags] == 'S')
+        arguments += flags + 1;
+    else if (begins_with(arguments, split))
+        arguments += strlen(split);
+    else if (flags != 0 || strchr(arguments, '=') != NULL)
+        return 0;
+    else
+        return words[0] = arguments, 1;
     for (word = strtok_r(arguments, " \t", &rest); word != NULL && count < SCRIPT_WORDS;
          word = strtok_r(NULL, " \t", &rest)) {
         if (count == 0 && (strcmp(word, "-u") == 0 || strcmp(word, "-C") == 0))
@@ -61,31 +67,64 @@ static size_t env_words(char *arguments, const char *words[SCRIPT_WORDS])
     return count;
 }
 
+static bool is_blank(char byte)
+{
+    return byte == ' ' || byte == '\t';
+}
+
+static char *skip_blanks(char *from, const char *end)
+{
+    while (from < end && is_blank(*from))
+        from++;
+    return from;
+}
+
+/* The words of a `#!` line of SCRIPT_LINE bytes: the interpreter, and all that follows it, or NULL.
+ * Both are cut out of `line`. Returns 0, or -1 with errno, as the kernel answers (load_script() in
+ * fs/binfmt_script.c): ENOEXEC if there is no name or if it does not end within the line; EACCES if
+ * the file ends where the name should be. */
+static int read_script_line(char *line, const char **name, char **argument)
+{
+    char *limit = line + SCRIPT_LINE - 1, *end = memchr(line, '\n', SCRIPT_LINE);
+    char *first = skip_blanks(line + 2, end != NULL ? end : limit), *last = first;
+    if (first == (end != NULL ? end : limit))
+        return errno = ENOEXEC, -1;
+    if (end == NULL)
+        end = limit;
+    while (last < end && *last != '\0' && !is_blank(*last))
+        last++;
+    if (last == limit)
+        return errno = ENOEXEC, -1;
+    if (last == first)
+        return errno = EACCES, -1;
+    while (is_blank(end[-1]))
+        end--;
+    *end = '\0';
+    *name = first;
+    *argument = *last != '\0' ? skip_blanks(last, end) : NULL;
+    *last = '\0';
+    return 0;
+}
+
 /* The words that come before a script in the command line of its interpreter: those of its `#!`
  * line, cut out of `line`; without env(1), which becomes the command that it looks for, and then
- * `searched`. Without `#!`, /bin/sh, as execvp(3) does. Returns how many; 0: there are none. */
-static size_t script_words(char *line, const char *words[SCRIPT_WORDS], bool *searched)
+ * `searched`. Returns how many, or -1 with errno. */
+static int script_words(char *line, const char *words[SCRIPT_WORDS], bool *searched)
 {
-    char *rest = NULL, *arguments;
-    size_t count;
+    char *argument;
+    size_t count = 0;
     *searched = false;
-    words[0] = "/bin/sh";
-    if (!begins_with(line, "#!"))
+    if (read_script_line(line, &words[0], &argument) != 0)
+        return -1;
+    if (argument == NULL)
         return 1;
-    line[strcspn(line, "\n")] = '\0';
-    for (size_t end = strlen(line); end > 0 && strchr(" \t", line[end - 1]) != NULL; end--)
-        line[end - 1] = '\0';
-    words[0] = strtok_r(line + 2, " \t", &rest);
-    if (words[0] == NULL)
-        return 0;
-    arguments = rest != NULL ? rest + strspn(rest, " \t") : NULL;
-    if (arguments == NULL || !*arguments)
-        return 1;
-    if (strcmp(text_basename(words[0]), "env") == 0 && (count = env_words(arguments, words)) != 0) {
+    if (strcmp(text_basename(words[0]), "env") == 0)
+        count = env_words(argument, words);
+    if (count != 0) {
         *searched = true;
-        return count;
+        return (int)count;
     }
-    words[1] = arguments;
+    words[1] = argument;
     return 2;
 }
 
@@ -170,33 +209,67 @@ static int read_privileges(const char *path, struct executable *executable)
     return 0;
 }
 
-/* Returns 0 with the interpreter of the script at `path` in `next`, or -1 with errno; then `file`
- * is the command that env(1) will look for in vain, if that is why. */
-static int follow_script(const char *path, char *start, struct executable *executable, char **next)
+/* What one file of the chain is, and what comes next. */
+struct script_step {
+    enum {
+        STEP_PROGRAM,  /* an ELF file: the end of the chain */
+        STEP_SCRIPT,   /* `next` runs it */
+        STEP_SEARCHED, /* so too, started by env(1) */
+        STEP_UNKNOWN   /* the kernel answers ENOEXEC */
+    } kind;
+    bool binary; /* STEP_UNKNOWN: no text */
+    char *next;
+};
+
+/* What execvp(3) was called with last, by us or by env(1). It gives to /bin/sh what the kernel does
+ * not know. */
+struct script_entry {
+    char *path;
+    size_t words; /* of the command line then */
+    unsigned hops;
+};
+
+static size_t count_words(char *const *words)
+{
+    size_t count = 0;
+    while (words[count] != NULL)
+        count++;
+    return count;
+}
+
+/* Find what runs the script at `path`. Returns 0, or -1 with errno; then `file` is the command that
+ * env(1) will look for in vain, if that is why. */
+static int follow_script(const char *path, char *line, struct executable *executable,
+                         struct script_step *step)
 {
     const char *words[SCRIPT_WORDS];
     bool searched;
-    size_t count = script_words(start, words, &searched);
+    int count = script_words(line, words, &searched);
+    if (count < 0 && errno == ENOEXEC) {
+        *step = (struct script_step){.kind = STEP_UNKNOWN};
+        return 0;
+    }
     executable->readable = false; /* nothing is known of the interpreter yet */
-    if (count == 0)
-        return errno = ENOEXEC, -1;
-    *next = searched ? executable_find(words[0]) : strdup(words[0]);
-    if (*next == NULL) {
+    if (count < 0)
+        return -1;
+    step->kind = searched ? STEP_SEARCHED : STEP_SCRIPT;
+    step->next = searched ? executable_find(words[0]) : strdup(words[0]);
+    if (step->next == NULL) {
         int error = errno;
         free(executable->file);
         executable->file = strdup(words[0]);
         return errno = error, -1;
     }
-    return put_before(executable, words, count, path);
+    return put_before(executable, words, (size_t)count, path);
 }
 
-/* Read one file of the chain. Returns 0, with `next` NULL when it is the program, or with what
- * runs it when it is a script; or -1 with errno. */
-static int read_file(const char *path, struct executable *executable, char **next)
+/* Read one file of the chain. Returns 0, or -1 with errno. */
+static int read_file(const char *path, struct executable *executable, struct script_step *step)
 {
     char start[SCRIPT_LINE + 1] = "";
     ssize_t length;
-    int fd, result;
+    int fd, result = 0;
+    *step = (struct script_step){.kind = STEP_PROGRAM};
     free(executable->file);
     executable->file = realpath(path, NULL);
     if (executable->file == NULL && (executable->file = strdup(path)) == NULL)
@@ -208,44 +281,85 @@ static int read_file(const char *path, struct executable *executable, char **nex
         return errno == EACCES ? 0 : -1;
     length = pread(fd, start, SCRIPT_LINE, 0);
     executable->readable = true;
-    if (length >= SELFMAG && memcmp(start, ELFMAG, SELFMAG) == 0) {
-        result = elf_file_read(fd, executable);
-    } else if (length < 0 || memchr(start, '\0', (size_t)length) != NULL) {
-        errno = length < 0 ? errno : ENOEXEC;
+    if (length < 0)
         result = -1;
-    } else {
-        result = follow_script(path, start, executable, next);
-    }
+    else if (length >= SELFMAG && memcmp(start, ELFMAG, SELFMAG) == 0)
+        result = elf_file_read(fd, executable);
+    else if (begins_with(start, "#!"))
+        result = follow_script(path, start, executable, step);
+    else
+        *step = (struct script_step){.kind = STEP_UNKNOWN,
+                                     .binary = memchr(start, '\0', (size_t)length) != NULL};
     close(fd);
+    return result;
+}
+
+/* Forget the scripts since the entry, whose last interpreter is unknown to the kernel: /bin/sh runs
+ * the entry itself. Returns 0, or -1 with errno. */
+static int run_by_shell(struct executable *executable, const struct script_entry *entry,
+                        struct script_step *step)
+{
+    static const char *const words[] = {shell};
+    size_t excess = count_words(executable->command) - entry->words, i;
+    for (i = 0; i < excess; i++)
+        free(executable->command[i]);
+    for (i = 0; executable->command[excess + i] != NULL; i++)
+        executable->command[i] = executable->command[excess + i];
+    executable->command[i] = NULL;
+    executable->hops = entry->hops;
+    executable->readable = false;
+    step->next = strdup(shell);
+    return step->next == NULL ? -1 : put_before(executable, words, 1, entry->path);
+}
+
+/* Take the step that follows `at`. Returns 0, or -1 with errno; at the end, step->next is NULL. */
+static int take_step(const char *at, struct executable *executable, struct script_entry *entry,
+                     struct script_step *step)
+{
+    bool last = strcmp(at, shell) == 0;
+    if (read_file(at, executable, step) != 0)
+        return -1;
+    last |= step->binary && strcmp(at, entry->path) == 0;
+    if (step->kind == STEP_UNKNOWN && last)
+        return errno = ENOEXEC, -1;
+    if (step->kind == STEP_UNKNOWN && run_by_shell(executable, entry, step) != 0)
+        return -1;
+    if (step->next != NULL && ++executable->hops > SCRIPT_DEPTH)
+        return errno = ELOOP, -1;
+    if (step->kind == STEP_SEARCHED) {
+        free(entry->path);
+        *entry = (struct script_entry){strdup(step->next), count_words(executable->command),
+                                       executable->hops};
+    }
+    return entry->path != NULL ? 0 : -1;
+}
+
+static int follow_chain(struct executable *executable)
+{
+    struct script_entry entry = {strdup(executable->path), 1, 0};
+    struct script_step step = {.next = strdup(executable->path)};
+    int result = 0;
+    while (result == 0 && step.next != NULL && entry.path != NULL) {
+        char *at = step.next;
+        result = take_step(at, executable, &entry, &step);
+        free(at);
+    }
+    if (entry.path == NULL)
+        result = -1;
+    free(entry.path);
+    free(step.next);
     return result;
 }
 
 int executable_read(const char *path, struct executable *executable)
 {
-    char *next = NULL, *at;
-    int result;
     *executable = (struct executable){.needed = (char **)no_libraries};
     executable->path = strdup(path);
     executable->command = calloc(2, sizeof *executable->command);
-    at = strdup(path);
     if (executable->path == NULL || executable->command == NULL ||
-        (executable->command[0] = strdup(path)) == NULL || at == NULL) {
-        free(at);
+        (executable->command[0] = strdup(path)) == NULL)
         return -1;
-    }
-    while ((result = read_file(at, executable, &next)) == 0 && next != NULL) {
-        free(at);
-        at = next;
-        next = NULL;
-        if (++executable->hops > SCRIPT_DEPTH) {
-            errno = ELOOP;
-            result = -1;
-            break;
-        }
-    }
-    free(next);
-    free(at);
-    return result;
+    return follow_chain(executable);
 }
 
 const char **executable_command_line(const struct executable *executable, char *const *arguments)

@@ -13,11 +13,13 @@
 #include "messages.h"
 #include "notify_filter.h"
 #include "obstacles.h"
+#include "process.h"
 #include "reachability.h"
 #include "rule_warnings.h"
 #include "stay_parent.h"
 #include "supervisor.h"
 #include "target.h"
+#include "text.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -90,20 +92,28 @@ static int tune_inherited(const struct policy *policy, const struct active *acti
     return failed;
 }
 
-/* Which rules are for the program that is going to run. The rules are malloc()ed; returns 0, or -1
- * with errno. */
+/* Which rules are for the program that is going to run; scripts are followed, as execve() does. The
+ * rules are malloc()ed; returns 0, or -1 with errno. */
 static int identify_program(const struct policy *policy, char *const *argv, struct program *program)
 {
-    char *path = executable_find(argv[0]);
-    char *file = path != NULL ? realpath(path, NULL) : NULL;
-    const struct identity identity = {
-        .executable = file, .argv = (const char *const *)argv, .uid = geteuid(), .gid = getegid()};
+    char *path = executable_find(argv[0]), *cgroup = process_cgroup(0);
+    struct executable executable = {.path = NULL};
+    bool known = path != NULL && executable_read(path, &executable) == 0;
+    const char **line = known ? executable_command_line(&executable, argv) : NULL;
+    const struct identity identity = {.executable = known ? executable.file : NULL,
+                                      .argv = line != NULL ? line : (const char *const *)argv,
+                                      .uid = geteuid(),
+                                      .gid = getegid(),
+                                      .cgroup = cgroup};
     uint32_t *rules = calloc(policy->rule_count + 1, sizeof *rules);
-    const char *slash = strrchr(argv[0], '/');
-    program->name = slash != NULL ? slash + 1 : argv[0];
-    program->active.rules = rules;
-    program->active.count = rules != NULL ? active_rules(policy, &identity, rules) : 0;
-    free(file);
+    *program = (struct program){.active = {.rules = rules}, .go = known && executable.go};
+    snprintf(program->name, sizeof program->name, "%.63s", text_basename(identity.argv[0]));
+    if (rules != NULL)
+        program->active.count = active_rules(policy, &identity, rules);
+    free(line);
+    if (path != NULL)
+        executable_free(&executable);
+    free(cgroup);
     free(path);
     return rules != NULL ? 0 : -1;
 }
@@ -180,19 +190,6 @@ static int renounce_privileges(const char *program)
     return -1;
 }
 
-static bool is_go_program(const char *name)
-{
-    char *path = executable_find(name);
-    struct executable executable;
-    bool go = false;
-    if (path == NULL)
-        return false;
-    go = executable_read(path, &executable) == 0 && executable.go;
-    executable_free(&executable);
-    free(path);
-    return go;
-}
-
 /* The value of Go's multipathtcp: 1 makes MPTCP of listeners and connections, 2 of listeners alone,
  * 3 of connections alone. 0 if no rule for the program asks for MPTCP. Addresses do not count,
  * since Go knows none when it decides. */
@@ -233,7 +230,6 @@ static int set_transport_of_go(const struct policy *policy, const struct active 
 
 static int begin_supervision(const struct supervision *supervision, const struct program *program)
 {
-    const bool go = is_go_program(supervision->argv[0]);
     char problem[256];
     struct needs needs;
     int result;
@@ -241,11 +237,11 @@ static int begin_supervision(const struct supervision *supervision, const struct
         command_failure("%s", strerror(errno));
         return -1;
     }
-    if (go && set_transport_of_go(supervision->policy, &program->active) != 0) {
+    if (program->go && set_transport_of_go(supervision->policy, &program->active) != 0) {
         command_failure("%s", strerror(errno));
         return -1;
     }
-    needs_of(supervision->policy, go, &needs);
+    needs_of(supervision->policy, program->go, &needs);
     if (needs_nothing(&needs) && !supervision->refuse_uring)
         return 0;
     if (!needs_nothing(&needs) && reachability_problem(problem, sizeof problem))

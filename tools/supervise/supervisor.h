@@ -12,8 +12,9 @@
 
 /* The program that this process is going to be. */
 struct program {
-    const char *name;     /* as it is reported */
+    char name[64];        /* as it is reported */
     struct active active; /* the rules that are for it */
+    bool go;              /* the Go runtime is in it */
 };
 
 /* How the program and the supervisor come to know each other. */
