@@ -2,8 +2,8 @@
 /*
  * Warnings of what a front end does not give: one for each reason of a rule.
  */
-#include "front_ends.h"
 #include "compiled.h"
+#include "front_ends.h"
 
 #include <criterion/criterion.h>
 #include <stdio.h>

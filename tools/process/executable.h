@@ -63,8 +63,8 @@ struct executable {
  * directory. Returns 0, or -1 with errno: those of open(2) and stat(2); EACCES when it may not be
  * executed; ENOEXEC when it is neither a sound ELF file nor a text; ELOOP when scripts run scripts
  * deeper than the kernel allows. A text that the kernel does not execute is run by /bin/sh, as
- * execvp(3) does it. When a script's interpreter is the trouble, `executable->file` names that one; so
- * executable_free() is called in any case.
+ * execvp(3) does it. When a script's interpreter is the trouble, `executable->file` names that one;
+ * so executable_free() is called in any case.
  */
 int executable_read(const char *path, struct executable *executable);
 
