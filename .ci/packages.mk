@@ -33,6 +33,11 @@ PACKAGES_FUZZ  := clang ?libclang-rt-14-dev
 packages = INSTALL=$(INSTALL_PACKAGES) CC='$(CC)' PYTHON='$(PYTHON)' .ci/install-packages $(PACKAGES_BUILD)
 INSTALL_PACKAGES := $(if $(filter no,$(INSTALL)),no,yes)
 
+## make build-deps       install the Debian packages that building needs
+.PHONY: build-deps
+build-deps:
+	$(packages)
+
 ## make deps             install the Debian packages that building, tests and benchmarks need
 .PHONY: deps
 deps:
