@@ -11,12 +11,19 @@ SBINDIR  ?= $(PREFIX)/sbin
 MANDIR   ?= $(PREFIX)/share/man
 DATADIR  ?= $(PREFIX)/share/socktune
 UNITDIR  ?= $(PREFIX)/lib/systemd/system
+SYSUSERSDIR ?= $(PREFIX)/lib/sysusers.d
 BASH_COMPLETION_DIR ?= $(PREFIX)/share/bash-completion/completions
 ZSH_COMPLETION_DIR  ?= $(PREFIX)/share/zsh/site-functions
 # $LIB of ld.so: the part of a library path that depends on the word size.
-MULTIARCH ?= $(shell $(CC) -print-multiarch)
+MULTIARCH ?= $(shell $(CC) -print-multiarch 2>/dev/null)
+ifneq ($(MULTIARCH),)
 LIBDIR   ?= $(PREFIX)/lib/$(MULTIARCH)
 LIBDIR32 ?= $(PREFIX)/lib/i386-linux-gnu
+else
+# Without multiarch: lib64 where the system has this directory itself, and not as a link to lib.
+LIBDIR   ?= $(PREFIX)/$(if $(filter /usr/lib64,$(realpath /usr/lib64)),lib64,lib)
+LIBDIR32 ?= $(PREFIX)/$(if $(filter %/lib64,$(LIBDIR)),lib,lib32)
+endif
 # The same to the 32-bit ld.so of Debian's libc6-i386, which is no multiarch package.
 LIBDIR32_PLAIN ?= $(PREFIX)/lib32
 DESTDIR  ?=
@@ -162,12 +169,15 @@ ifeq ($(filter-out no,$(INSTALL)),)
 override INSTALL := install
 endif
 relative = $$(realpath -m --relative-to='$(DESTDIR)$(1)' '$(DESTDIR)$(2)')
+# $(call install_over,mode,file,target): programs may start meanwhile that preload the old one (/etc/ld.so.preload),
+# so that it is replaced in one step and is whole at any time.
+install_over = $(INSTALL) -m $(1) $(2) '$(DESTDIR)$(3).new' && mv -f '$(DESTDIR)$(3).new' '$(DESTDIR)$(3)'
 # The preloaded object looks for the rule compiler beside itself.
 define install_preload
 	$(INSTALL) -d '$(DESTDIR)$(2)/socktune'
-	$(INSTALL) -m 644 $(1) '$(DESTDIR)$(2)/socktune/libsocktune.so'
-	$(if $(filter $(LIBDIR),$(2)),$(INSTALL) -m 755 $(B)/socktune-compile '$(DESTDIR)$(2)/socktune/socktune-compile',\
+	$(if $(filter $(LIBDIR),$(2)),$(call install_over,755,$(B)/socktune-compile,$(2)/socktune/socktune-compile),\
 	    ln -sfn "$(call relative,$(2)/socktune,$(LIBDIR)/socktune/socktune-compile)" '$(DESTDIR)$(2)/socktune/socktune-compile')
+	$(call install_over,644,$(1),$(2)/socktune/libsocktune.so)
 endef
 
 ## make install          PREFIX=/usr/local, DESTDIR=, LIBDIR=PREFIX/lib/<multiarch>; the library
@@ -181,6 +191,7 @@ install: all
 	$(INSTALL) -d '$(DESTDIR)$(UNITDIR)'
 	sed -e 's|@SBINDIR@|$(SBINDIR)|' -e 's|@BINDIR@|$(BINDIR)|' tools/package/systemd/socktuned.service.in >'$(DESTDIR)$(UNITDIR)/socktuned.service'
 	$(INSTALL) -m 644 tools/package/systemd/socktuned.socket '$(DESTDIR)$(UNITDIR)/socktuned.socket'
+	$(INSTALL) -D -m 644 tools/package/systemd/socktune.sysusers '$(DESTDIR)$(SYSUSERSDIR)/socktune.conf'
 	$(call install_preload,$(B)/libsocktune.so,$(LIBDIR))
 	$(if $(wildcard $(B)/i386/libsocktune.so),$(call install_preload,$(B)/i386/libsocktune.so,$(LIBDIR32)))
 	$(if $(wildcard $(B)/i386/libsocktune.so),$(call install_preload,$(B)/i386/libsocktune.so,$(LIBDIR32_PLAIN)))
@@ -197,8 +208,10 @@ install: all
 ## make uninstall        the opposite, with the same PREFIX, DESTDIR and LIBDIR
 .PHONY: uninstall
 uninstall:
+	@! grep -s '/libsocktune\.so' '$(DESTDIR)/etc/ld.so.preload' || \
+	    { echo 'Remove this line from $(DESTDIR)/etc/ld.so.preload first: else each program prints an error at its start.' >&2; exit 1; }
 	rm -f '$(DESTDIR)$(BINDIR)/socktune' '$(DESTDIR)$(SBINDIR)/socktuned' \
-	    $(foreach unit,service socket,'$(DESTDIR)$(UNITDIR)/socktuned.$(unit)') \
+	    $(foreach unit,service socket,'$(DESTDIR)$(UNITDIR)/socktuned.$(unit)') '$(DESTDIR)$(SYSUSERSDIR)/socktune.conf' \
 	    $(foreach program,socktune socktuned,'$(DESTDIR)$(BASH_COMPLETION_DIR)/$(program)') \
 	    '$(DESTDIR)$(ZSH_COMPLETION_DIR)/_socktune' \
 	    $(foreach page,$(notdir $(MAN_PAGES)),'$(DESTDIR)$(MANDIR)/man$(subst .,,$(suffix $(page)))/$(page)')

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 """What `make install` puts where, and that it works from there."""
 import os
+import re
 import shutil
 import subprocess
 
@@ -108,6 +109,30 @@ def test_staged(install, directory, multiarch, rule_file, show):
     assert str(stage).encode() not in compiler.read_bytes()
     assert told([show()], LD_PRELOAD=str(where / "libsocktune.so"),
                 SOCKTUNE_RULES=str(rule_file(RULES))) == "64 123\n"
+
+
+def plan_of_install(*words):
+    return subprocess.run([program("make"), "-C", ROOT, "-n", "install", *words], check=True,
+                          capture_output=True, text=True, timeout=60).stdout
+
+
+def test_what_programs_may_start_with_meanwhile_is_replaced_in_one_step(directory):
+    """/etc/ld.so.preload may name the library: a program finds the old one or the new one, whole."""
+    plan = plan_of_install("DESTDIR=/nowhere", f"B={directory}", "LIBDIR=/usr/lib")
+    for name in ("libsocktune.so", "socktune-compile"):
+        target = f"/nowhere/usr/lib/socktune/{name}"
+        assert f"'{target}.new' && mv -f '{target}.new' '{target}'\n" in plan
+        assert not re.search(rf"install -m[^&]* '{target}'$", plan, re.MULTILINE)
+
+
+def test_systems_without_multiarch(directory):
+    """lib64 where the system has that, as $LIB of its ld.so is."""
+    compiler = directory / "cc"
+    compiler.write_text('#!/bin/sh\n[ "$1" = -print-multiarch ] || exec gcc "$@"\n', encoding="ascii")
+    compiler.chmod(0o755)
+    real = os.path.realpath("/usr/lib64") == "/usr/lib64"
+    assert f"'/usr/local/{'lib64' if real else 'lib'}/socktune/libsocktune.so'" in \
+        plan_of_install(f"CC={compiler}", f"B={directory}")
 
 
 def test_both_word_sizes(install, directory, rule_file, show):
