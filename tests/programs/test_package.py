@@ -78,6 +78,15 @@ def test_uninstall_leaves_nothing(directory):
     assert files == [foreign]
 
 
+def test_uninstall_refuses_to_leave_a_line_in_ld_so_preload(directory):
+    """Without the library, each program would print an error at its start."""
+    (directory / "etc").mkdir()
+    (directory / "etc/ld.so.preload").write_text("/usr/$LIB/socktune/libsocktune.so\n", encoding="ascii")
+    done = subprocess.run([program("make"), "-C", ROOT, f"B={directory}", f"DESTDIR={directory}", "uninstall"],
+                          check=False, capture_output=True, text=True, timeout=60)
+    assert done.returncode == 2 and "etc/ld.so.preload first" in done.stderr
+
+
 # --- packages -------------------------------------------------------------------------------------
 
 def build_show(root):
@@ -112,6 +121,28 @@ def quick_start(root):
     assert done.stdout == f"socktuned {VERSION}\n"
 
 
+def remove_packages(root):
+    """Not while /etc/ld.so.preload names the library; a purge leaves the rules alone."""
+    def dpkg(*words):
+        return subprocess.run(["dpkg", f"--root={root}", *words], check=False, capture_output=True,
+                              text=True, timeout=120)
+    preload = root / "etc/ld.so.preload"
+    library = next(path for path in root.rglob("libsocktune.so"))
+    preload.write_text("/" + str(library.relative_to(root)) + "\n", encoding="ascii")
+    refused = dpkg("--force-depends", "--remove", "libsocktune")
+    assert refused.returncode == 1 and "/etc/ld.so.preload names libsocktune.so" in refused.stderr
+    assert library.exists()
+    preload.unlink()
+    assert list(root.glob("var/cache/socktune/*"))
+    (root / "var/lib/private/socktune").mkdir(parents=True)
+    gone = dpkg("--purge", "socktune", "socktuned", "libsocktune")
+    assert gone.returncode == 0, gone.stderr
+    assert "show.service.d/socktune.conf preloads the library" in gone.stderr
+    left = [path for path in root.rglob("*socktune*") if "private" not in path.parts]
+    assert {str(path.relative_to(root)) for path in left} == {
+        "etc/socktune.d", "etc/systemd/system/show.service.d/socktune.conf"}
+
+
 @pytest.mark.full
 def test_debian_packages(directory):
     """dpkg accepts their dependencies in a root directory that has just these."""
@@ -124,11 +155,14 @@ def test_debian_packages(directory):
     assert names == {f"{name}{end}" for name in ("libsocktune", "socktune", "socktuned")
                      for end in ("", "-dbgsym")}
     root = make_root(directory / "root", LIBRARIES)
+    (root / "etc/systemd/system/show.service.d").mkdir(parents=True)
+    (root / "etc/systemd/system/show.service.d/socktune.conf").write_text("", encoding="ascii")
     installed = subprocess.run(
         ["dpkg", f"--root={root}", "-i", *[path for path in packages if "dbgsym" not in path.name]],
         check=False, capture_output=True, text=True, timeout=120)
     assert installed.returncode == 0, installed.stderr
     quick_start(root)
+    remove_packages(root)
     lintian = shutil.which("lintian")
     if lintian:
         changes, = (directory / "build" / "deb").glob("*.changes")
@@ -178,7 +212,7 @@ def test_what_is_installed_is_packaged(directory):
     listed = []
     for path in (ROOT / "tools/package/debian").glob("*"):
         if path.suffix in (".install", ".manpages"):
-            listed += [line.split()[0].removeprefix("debian/tmp/")
+            listed += [line.split()[0].removeprefix("debian/tmp/").replace("${env:UNITDIR}", "lib/systemd/system")
                        for line in path.read_text(encoding="ascii").splitlines()]
     packaged = {found for pattern in listed for one in stage.glob(pattern)
                 for found in [one, *(one.rglob("*") if one.is_dir() else [])]}
