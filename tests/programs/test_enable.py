@@ -95,18 +95,101 @@ def test_nothing_is_written_under_wrong_rules(socktune, rule_file, directory):
     assert not (directory / "etc").exists()
 
 
-def test_a_preload_of_the_unit_stays(socktune, rules, directory):
-    """systemctl says what the unit has already; a stand-in here."""
-    (directory / "systemctl").write_text(
-        "#!/bin/sh\necho LoadState=loaded\n"
-        'echo \'Environment=A=1 LD_PRELOAD=/usr/lib/libjemalloc.so "B=c d"\'\n', encoding="ascii")
-    (directory / "systemctl").chmod(0o755)
-    path = {"PATH": f"{directory}:{os.environ['PATH']}"}
-    result = socktune("enable", "redis", "-c", rules, "-n", env=path)
-    assert f'LD_PRELOAD=/usr/lib/libjemalloc.so:{BUILD}/libsocktune.so"' in result.stdout
-    (directory / "systemctl").write_text("#!/bin/sh\necho LoadState=not-found\n", encoding="ascii")
-    result = socktune("enable", "redis", "-c", rules, "-n", env=path)
-    assert result.returncode == 0 and "systemd does not know a unit redis.service" in result.stderr
+@pytest.fixture
+def systemd(directory, socktune, rules):
+    """systemd(properties) -> enable(unit, ...): a stand-in for systemctl says what a unit has."""
+    def know(*properties):
+        stand_in = directory / "systemctl"
+        lines = "\n".join(properties) or "LoadState=loaded"
+        stand_in.write_text(f"#!/bin/sh\ncat <<'EOF'\n{lines}\nEOF\n", encoding="ascii")
+        stand_in.chmod(0o755)
+
+        def enable(unit="redis", *arguments):
+            return socktune("enable", unit, "-c", rules, "-n", *arguments,
+                            env={"PATH": f"{directory}:{os.environ['PATH']}"})
+        return enable
+    return know
+
+
+def test_a_preload_of_the_unit_stays(systemd):
+    """And of our own libraries only this one: the other may be an older one that is gone."""
+    for before, preload in (("A=1 LD_PRELOAD=/usr/lib/libjemalloc.so \"B=c d\"", "/usr/lib/libjemalloc.so:"),
+                            ("LD_PRELOAD=/old/libsocktune.so", ""),
+                            ("LD_PRELOAD=/usr/$LIB/socktune/libsocktune.so:/a.so:/old/libsocktune.so", "/a.so:"),
+                            ("OLD_PRELOAD=/x.so", "")):
+        result = systemd("LoadState=loaded", f"Environment={before}")()
+        assert f'"LD_PRELOAD={preload}{BUILD}/libsocktune.so"\n' in result.stdout, result
+
+
+@pytest.mark.parametrize("properties, warning", [
+    (["LoadState=not-found"], "systemd does not know a unit redis.service"),
+    (["ProtectSystem=strict", "RestrictNamespaces=no", "LockPersonality=yes"],
+     "redis.service starts under a seccomp filter (LockPersonality=): run `socktune compile {rules}` after"),
+    (["SystemCallFilter=accept accept4"], "a seccomp filter (SystemCallFilter=)"),
+    (["RootDirectory=/srv/root"], "redis.service runs in /srv/root (RootDirectory=)"),
+    (["ExecStart={ path=/bin/sh ; argv[]=/bin/sh -c true ; ignore_errors=no }", "Environment="],
+     "no rule is for /bin/sh, which redis.service starts"),
+    (["ExecStart={ path=/bin/su ; argv[]=/bin/su - ; }", "User=nobody"], "/bin/su runs untuned: "),
+])
+def test_what_keeps_rules_from_a_unit(systemd, rule_file, properties, warning):
+    rules = rule_file(RULES.replace("set =", 'match = { program = "redis-server"; }; set ='))
+    result = systemd(*properties)()
+    assert warning.format(rules=rules) in result.stderr and result.returncode == 0
+
+
+def test_nothing_keeps_rules_from_a_unit(systemd, rule_file, directory):
+    """Criteria on user and unit are compared with the unit's own."""
+    os.rename(rule_file(RULES.replace("set =", 'match = { user = "daemon"; unit = "redis.service"; program = "sh"; };'
+                                               ' set =')), directory / "rules.conf")
+    (directory / "environment").write_text("# LD_PRELOAD=x\nA=LD_PRELOAD=y\n", encoding="ascii")
+    properties = ["LoadState=loaded", "ExecStart={ path=/bin/sh ; argv[]=/bin/sh -c true ; }", "User=daemon",
+                  "RootDirectory=", "PrivateDevices=no", f"EnvironmentFiles={directory}/environment (ignore_errors=no)"]
+    enable = systemd(*properties)
+    hidden = "a unit with ProtectHome= or PrivateTmp= does not see"
+    assert [line for line in enable().stderr.splitlines() if hidden not in line] == []
+    with open(directory / "environment", "a", encoding="ascii") as file:
+        file.write(" LD_PRELOAD=/usr/lib/libjemalloc.so\n")
+    assert f"{directory}/environment sets LD_PRELOAD, which overrides the drop-in" in enable().stderr
+
+
+@pytest.mark.parametrize("name, unit, restart", [
+    ("php8.2-fpm", "php8.2-fpm.service", "php8.2-fpm.service"), ("a.service", "a.service", "a.service"),
+    ("getty@tty1", "getty@tty1.service", "getty@tty1.service"), ("a@", "a@.service", "'a@*.service'"),
+    ("a@.service", "a@.service", "'a@*.service'")])
+def test_names_of_units(enable, socktune, directory, name, unit, restart):
+    result, _ = enable(name)
+    assert (directory / DROP_IN.format(unit)).exists(), result
+    assert f"systemctl restart {restart}\n" in result.stdout
+    assert f"systemd does not know a unit {unit}\n" in result.stderr
+    assert socktune("disable", name, "--root", directory).returncode == 0
+    (directory / "lib/systemd/system").mkdir(parents=True)
+    (directory / "lib/systemd/system" / unit.replace("tty1", "")).write_text("", encoding="ascii")
+    assert "does not know" not in enable(name)[0].stderr
+
+
+@pytest.mark.parametrize("kind", ["socket", "timer", "target", "slice", "mount"])
+def test_a_unit_that_is_no_service(enable, directory, kind):
+    """systemd ignores [Service] there, and nothing would be tuned."""
+    result, text = enable(f"nginx.{kind}")
+    assert result.returncode == 2 and f"nginx.{kind} is not a service" in result.stderr and text is None
+
+
+def test_a_drop_in_of_somebody_else_stays(enable, socktune, directory):
+    place = directory / DROP_IN.format("nginx.service")
+    place.parent.mkdir(parents=True)
+    place.write_text("[Service]\nEnvironment=A=1\n", encoding="ascii")
+    refused, text = enable("nginx")
+    assert refused.returncode == 1 and "not by `socktune enable`" in refused.stderr
+    assert socktune("disable", "nginx", "--root", directory).returncode == 1
+    assert text == place.read_text(encoding="ascii") == "[Service]\nEnvironment=A=1\n"
+
+
+def test_rules_of_the_environment(socktune, rules, directory):
+    """Those that are checked are those that the unit gets."""
+    result = socktune("enable", "x", "-n", "--root", directory, env={"SOCKTUNE_RULES": str(rules)})
+    assert f'"SOCKTUNE_RULES={rules}"\n' in result.stdout
+    result = socktune("enable", "x", "-c", "-", "--root", directory, input="")
+    assert result.returncode == 2 and "standard input" in result.stderr
 
 
 @pytest.mark.parametrize("name", ["a/b", "../x", "-x", "", "a b", ".hidden"])

@@ -21,13 +21,14 @@ static int disable_unit(const struct unit_place *place, const char *unit)
     int status = EXIT_SUCCESS;
     if (path == NULL)
         return command_failure("%s", strerror(errno));
-    if (unlink(path) != 0) {
+    if (unit_dropin_is_foreign(path)) {
+        status = command_failure("%s is not by `socktune enable`: remove it yourself", path);
+    } else if (unlink(path) != 0) {
         status = errno == ENOENT ? command_failure("%s is not enabled: there is no %s", unit, path)
                                  : command_failure("cannot remove %s: %s", path, strerror(errno));
     } else {
-        printf("Removed %s. For it to take effect:\n\n"
-               "    systemctl %sdaemon-reload\n    systemctl %srestart %s\n",
-               path, place->user ? "--user " : "", place->user ? "--user " : "", unit);
+        printf("Removed %s. For it to take effect:\n\n", path);
+        unit_print_restart(place, unit);
         slash = strrchr(path, '/');
         *slash = '\0';
         rmdir(path); /* stays where there are other drop-ins */

@@ -6,7 +6,7 @@
 #include "library.h"
 #include "policy_cache.h"
 #include "print_diagnostic.h"
-#include "unit_dropin.h"
+#include "unit_warnings.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -22,58 +22,45 @@ struct enable_arguments {
     bool dry_run;
 };
 
-/* The rules by which a program of the unit finds its policy at its start: they are checked, and
- * compiled for programs that could not run the compiler themselves (system call filters). NULL
- * with `*status`. */
-static char *prepare_rules(const char *rules, int *status)
+/* Read and check the rules, and compile them for programs that could not run the compiler
+ * themselves (system call filters). `*path` is where programs look for them, malloc()ed. Returns 0
+ * or an exit status. */
+static int prepare_rules(const char *rules, char **path, struct loaded *loaded)
 {
     struct diagnostics diagnostics = {
         .report = print_diagnostic, .show = print_place, .context = stderr};
     struct check_context context = current_context();
-    struct loaded loaded;
-    char *path = absolute_path(rules);
-    if (path == NULL) {
-        *status = command_failure("%s", strerror(errno));
-        return NULL;
+    *path = absolute_path(rules);
+    if (*path == NULL)
+        return command_failure("%s", strerror(errno));
+    if (load_rules(*path, &context, &diagnostics, loaded) != 0) {
+        free(*path);
+        return EXIT_RULES;
     }
-    if (load_rules(path, &context, &diagnostics, &loaded) != 0) {
-        free(path);
-        *status = EXIT_RULES;
-        return NULL;
-    }
-    if (loaded.ruleset != NULL)
-        policy_cache_keep(path, loaded.blob, loaded.size); /* else the first program compiles */
-    loaded_free(&loaded);
-    return path;
+    if (loaded->ruleset != NULL)
+        policy_cache_keep(*path, loaded->blob, loaded->size); /* else the first program compiles */
+    return 0;
 }
 
-static void warn_of_hidden_rules(const char *rules)
+static void warn_of_hidden_file(const char *path)
 {
     static const char *const hidden[] = {"/home/", "/root/", "/run/user/", "/tmp/", "/var/tmp/"};
     for (size_t i = 0; i < sizeof hidden / sizeof *hidden; i++)
-        if (strncmp(rules, hidden[i], strlen(hidden[i])) == 0)
-            fprintf(
-                stderr,
-                "socktune enable: warning: a unit with ProtectHome= or PrivateTmp= does not see "
-                "%s; put the rules below /etc\n",
-                rules);
+        if (strncmp(path, hidden[i], strlen(hidden[i])) == 0)
+            unit_warn("a unit with ProtectHome= or PrivateTmp= does not see %s", path);
 }
 
-/* The whole drop-in, malloc()ed; NULL with errno. */
+/* The whole drop-in, malloc()ed; NULL with errno. `rules` may be NULL. */
 static char *drop_in_text(const char *unit, const char *preload, const char *rules)
 {
-    char library[LINE_SIZE], where[LINE_SIZE] = "";
-    char *text;
+    char library[LINE_SIZE], where[LINE_SIZE] = "", lines[2 * LINE_SIZE + 2];
     if (!unit_environment_line(library, sizeof library, "LD_PRELOAD", preload) ||
         (rules != NULL && !unit_environment_line(where, sizeof where, "SOCKTUNE_RULES", rules))) {
         errno = ENAMETOOLONG;
         return NULL;
     }
-    int length = asprintf(&text,
-                          "# Written by `socktune enable %s`; `socktune disable %s` removes it.\n"
-                          "[Service]\n%s\n%s%s",
-                          unit, unit, library, where, *where != '\0' ? "\n" : "");
-    return length < 0 ? NULL : text;
+    snprintf(lines, sizeof lines, "%s\n%s%s", library, where, *where != '\0' ? "\n" : "");
+    return unit_dropin_text(unit, lines);
 }
 
 /* Make the directories above `path`. */
@@ -93,55 +80,63 @@ static int write_drop_in(const struct unit_place *place, const char *unit, const
 {
     char *path = unit_dropin_path(place, unit);
     int status = EXIT_SUCCESS;
-    if (path == NULL || make_directories(path) != 0 || write_file(path, text, strlen(text)) != 0)
+    if (path != NULL && unit_dropin_is_foreign(path))
+        status =
+            command_failure("%s is there already, and not by `socktune enable`: rename it", path);
+    else if (path == NULL || make_directories(path) != 0 ||
+             write_file(path, text, strlen(text)) != 0)
         status = command_failure("cannot write %s: %s", path != NULL ? path : "the drop-in",
                                  strerror(errno));
-    else
-        printf("Wrote %s. For it to take effect:\n\n"
-               "    systemctl %sdaemon-reload\n    systemctl %srestart %s\n",
-               path, place->user ? "--user " : "", place->user ? "--user " : "", unit);
+    else {
+        printf("Wrote %s. For it to take effect:\n\n", path);
+        unit_print_restart(place, unit);
+    }
     free(path);
     return status;
 }
 
-/* What the unit is to have in LD_PRELOAD; malloc()ed, NULL with errno. */
-static char *preload_of(const struct unit_place *place, const char *unit)
+/* `rules`: what the drop-in names; NULL if programs find them by themselves. */
+static int enable_with(const struct enable_arguments *arguments, const struct unit_facts *facts,
+                       const char *library, const char *rules)
 {
-    char *path = library_path(), *library = path != NULL ? library_for_ld_so(path) : NULL;
-    bool known;
-    char *before = unit_preload(place, unit, &known);
-    char *list = library != NULL ? library_appended(before, library) : NULL;
-    if (!known)
-        fprintf(stderr, "socktune enable: warning: systemd does not know a unit %s\n", unit);
-    free(before);
-    free(library);
-    free(path);
-    return list;
-}
-
-static int enable_unit(const struct enable_arguments *arguments, const char *unit)
-{
-    const char *named = arguments->rules != NULL ? arguments->rules : default_rules();
+    char *before = unit_preload(facts), *preload = library_instead(before, library);
+    char *text = preload != NULL ? drop_in_text(facts->unit, preload, rules) : NULL;
     int status = EXIT_SUCCESS;
-    char *rules = named != NULL ? prepare_rules(named, &status) : NULL;
-    if (named == NULL)
-        return command_misuse("which rules? Name them with -c");
-    if (rules == NULL)
-        return status;
-    warn_of_hidden_rules(rules);
-    char *preload = preload_of(&arguments->place, unit);
-    char *text = preload != NULL
-                     ? drop_in_text(unit, preload, arguments->rules != NULL ? rules : NULL)
-                     : NULL;
     if (text == NULL)
-        status = command_failure("cannot preload the library: %s", strerror(errno));
+        status = command_failure("cannot preload %s: %s", library, strerror(errno));
     else if (arguments->dry_run)
         fputs(text, stdout);
     else
-        status = write_drop_in(&arguments->place, unit, text);
+        status = write_drop_in(&arguments->place, facts->unit, text);
     free(text);
     free(preload);
-    free(rules);
+    free(before);
+    return status;
+}
+
+static int enable_unit(const struct enable_arguments *arguments, const char *unit,
+                       const char *named)
+{
+    const char *variable = getenv("SOCKTUNE_RULES");
+    bool is_named = arguments->rules != NULL || (variable != NULL && *variable != '\0');
+    char *file = library_path(), *library = file != NULL ? library_for_ld_so(file) : NULL,
+         *rules = NULL;
+    struct loaded loaded;
+    struct unit_facts facts;
+    int status = library != NULL ? prepare_rules(named, &rules, &loaded)
+                                 : command_failure("cannot find the library: %s", strerror(errno));
+    if (status == 0) {
+        warn_of_hidden_file(rules);
+        warn_of_hidden_file(file);
+        unit_facts_read(&arguments->place, unit, &facts);
+        unit_warnings(&facts, &loaded.policy, rules, library);
+        status = enable_with(arguments, &facts, library, is_named ? rules : NULL);
+        unit_facts_free(&facts);
+        loaded_free(&loaded);
+        free(rules);
+    }
+    free(library);
+    free(file);
     return status;
 }
 
@@ -153,8 +148,16 @@ static int cmd_enable(int argc, char **argv)
     int first = parse_flags(argc, argv, &arguments, &status);
     if (first < 0)
         return status;
+    const char *named = arguments.rules != NULL ? arguments.rules : default_rules();
     status = unit_read_operand(argc - first, argv + first, unit);
-    return status != 0 ? status : enable_unit(&arguments, unit);
+    if (status != 0)
+        return status;
+    if (named == NULL)
+        return command_misuse("which rules? Name them with -c, or write /etc/socktune.d/NAME.conf");
+    if (rules_are_standard_input(named))
+        return command_misuse(
+            "a unit cannot read rules from standard input: write them into a file");
+    return enable_unit(&arguments, unit, named);
 }
 
 static const struct flag flags[] = {

@@ -70,19 +70,22 @@ char *library_of_arch(const char *arch)
     return NULL;
 }
 
-/* True if LD_PRELOAD names any copy of our library. */
+static const char separators[] = ": "; /* of the names in LD_PRELOAD */
+
+/* True if the name, up to the next separator, is that of any copy of our library. */
+static bool is_own_name(const char *name)
+{
+    size_t length = strcspn(name, separators), own = sizeof LIBRARY_NAME - 1;
+    const char *base = name + length - own;
+    return length >= own && strncmp(base, LIBRARY_NAME, own) == 0 &&
+           (length == own || base[-1] == '/');
+}
+
 static bool is_named(const char *list)
 {
-    static const char separators[] = ": ";
-    for (; *list; list += strspn(list, separators)) {
-        size_t length = strcspn(list, separators);
-        size_t own = sizeof LIBRARY_NAME - 1;
-        const char *end = list + length;
-        if (length >= own && strncmp(end - own, LIBRARY_NAME, own) == 0 &&
-            (length == own || *(end - own - 1) == '/'))
+    for (; *list != '\0'; list += strcspn(list, separators), list += strspn(list, separators))
+        if (is_own_name(list))
             return true;
-        list = end;
-    }
     return false;
 }
 
@@ -107,5 +110,26 @@ char *library_appended(const char *before, const char *library)
     if (asprintf(&result, "%s%s%s", before != NULL ? before : "",
                  before != NULL && *before ? ":" : "", library) < 0)
         return NULL;
+    return result;
+}
+
+char *library_instead(const char *before, const char *library)
+{
+    char *others = strdup(before != NULL ? before : "");
+    if (others == NULL)
+        return NULL;
+    for (char *name = others; *name != '\0';) {
+        size_t length = strcspn(name, separators);
+        length += strspn(name + length, separators);
+        if (is_own_name(name))
+            memmove(name, name + length, strlen(name + length) + 1);
+        else
+            name += length;
+    }
+    size_t length = strlen(others);
+    while (length > 0 && strchr(separators, others[length - 1]) != NULL)
+        others[--length] = '\0';
+    char *result = library_appended(others, library);
+    free(others);
     return result;
 }

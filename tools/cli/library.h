@@ -36,4 +36,7 @@ char *library_of_arch(const char *arch);
  */
 char *library_appended(const char *before, const char *library);
 
+/* The same, but any copy of our library that is named there already is left out. */
+char *library_instead(const char *before, const char *library);
+
 #endif

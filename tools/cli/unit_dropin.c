@@ -1,25 +1,35 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Drop-in files of systemd (systemd.unit(5)), and asking systemctl(1).
+ * Drop-in files of systemd (systemd.unit(5)).
  */
 #include "unit_dropin.h"
 #include "commands.h"
 
 #include <errno.h>
-#include <fcntl.h>
-#include <spawn.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/wait.h>
-#include <unistd.h>
 
-#define ANSWER_SIZE  8192
 #define NAME_LETTERS "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789:-_.\\@"
+
+static const char first_line[] = "# Written by `socktune enable";
+
+/* The suffix of a unit's name, if it has one: "php8.2-fpm" has none. */
+static const char *unit_type(const char *word)
+{
+    static const char *const types[] = {".service",   ".socket", ".device", ".mount",
+                                        ".automount", ".swap",   ".target", ".path",
+                                        ".timer",     ".slice",  ".scope"};
+    const char *dot = strrchr(word, '.');
+    for (size_t i = 0; dot != NULL && i < sizeof types / sizeof *types; i++)
+        if (strcmp(dot, types[i]) == 0)
+            return types[i];
+    return NULL;
+}
 
 static bool read_name(const char *word, char name[UNIT_NAME_SIZE])
 {
-    const char *suffix = strchr(word, '.') != NULL ? "" : ".service";
+    const char *suffix = unit_type(word) != NULL ? "" : ".service";
     size_t length = strlen(word);
     if (length == 0 || *word == '.' || *word == '-' || strspn(word, NAME_LETTERS) != length)
         return false;
@@ -30,7 +40,12 @@ int unit_read_operand(int count, char *const *words, char name[UNIT_NAME_SIZE])
 {
     if (count != 1)
         return command_misuse("expected the name of one unit");
-    return read_name(*words, name) ? 0 : command_misuse("\"%s\" is not a unit's name", *words);
+    if (!read_name(*words, name))
+        return command_misuse("\"%s\" is not a unit's name", *words);
+    if (strcmp(unit_type(name), ".service") != 0)
+        return command_misuse(
+            "%s is not a service: name the service whose programs are to be tuned", name);
+    return 0;
 }
 
 char *unit_dropin_path(const struct unit_place *place, const char *unit)
@@ -52,53 +67,34 @@ char *unit_dropin_path(const struct unit_place *place, const char *unit)
     return length < 0 ? NULL : path;
 }
 
-/* What a command writes, cut off at ANSWER_SIZE. False if it could not be run or failed. */
-static bool run_command(const char *const *argv, char answer[ANSWER_SIZE])
+bool unit_dropin_is_foreign(const char *path)
 {
-    posix_spawn_file_actions_t actions;
-    int ends[2], status = -1;
-    pid_t pid;
-    size_t length = 0;
-    ssize_t got;
-    if (pipe2(ends, O_CLOEXEC) != 0)
-        return false;
-    posix_spawn_file_actions_init(&actions);
-    posix_spawn_file_actions_adddup2(&actions, ends[1], STDOUT_FILENO);
-    posix_spawn_file_actions_addopen(&actions, STDERR_FILENO, "/dev/null", O_WRONLY, 0);
-    int error = posix_spawnp(&pid, argv[0], &actions, NULL, (char *const *)argv, environ);
-    posix_spawn_file_actions_destroy(&actions);
-    close(ends[1]);
-    while (error == 0 && (got = read(ends[0], answer + length, ANSWER_SIZE - 1 - length)) > 0)
-        length += (size_t)got;
-    answer[length] = '\0';
-    close(ends[0]);
-    return error == 0 && waitpid(pid, &status, 0) == pid && status == 0;
+    char begin[sizeof first_line] = "";
+    FILE *file = fopen(path, "re");
+    if (file == NULL)
+        return errno != ENOENT && errno != ENOTDIR;
+    size_t got = fread(begin, 1, sizeof begin - 1, file);
+    fclose(file);
+    return got != sizeof begin - 1 || strcmp(begin, first_line) != 0;
 }
 
-/* The value of LD_PRELOAD in what `systemctl show` says of Environment; malloc()ed. */
-static char *find_preload(const char *answer)
+char *unit_dropin_text(const char *unit, const char *assignments)
 {
-    static const char variable[] = "LD_PRELOAD=";
-    const char *at = answer, *found = NULL;
-    while ((at = strstr(at, variable)) != NULL) {
-        if (at == answer || strchr(" \"=", at[-1]) != NULL)
-            found = at + strlen(variable);
-        at += strlen(variable);
-    }
-    return found != NULL ? strndup(found, strcspn(found, " \"\n")) : NULL;
+    char *text;
+    return asprintf(&text, "%s %s`; `socktune disable %s` removes it.\n[Service]\n%s", first_line,
+                    unit, unit, assignments) < 0
+               ? NULL
+               : text;
 }
 
-char *unit_preload(const struct unit_place *place, const char *unit, bool *known)
+void unit_print_restart(const struct unit_place *place, const char *unit)
 {
-    char answer[ANSWER_SIZE];
-    const char *argv[] = {"systemctl", place->user ? "--user" : "--system",
-                          "show",      "--property=LoadState,Environment",
-                          unit,        NULL};
-    *known = true;
-    if (place->root != NULL || !run_command(argv, answer))
-        return NULL;
-    *known = strstr(answer, "LoadState=not-found") == NULL;
-    return find_preload(answer);
+    const char *flag = place->user ? "--user " : "", *at = strstr(unit, "@.");
+    printf("    systemctl %sdaemon-reload\n", flag);
+    if (at != NULL)
+        printf("    systemctl %srestart '%.*s@*%s'\n", flag, (int)(at - unit), unit, at + 1);
+    else
+        printf("    systemctl %srestart %s\n", flag, unit);
 }
 
 bool unit_environment_line(char *text, unsigned size, const char *name, const char *value)

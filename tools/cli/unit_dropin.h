@@ -15,18 +15,22 @@ struct unit_place {
     bool user;
 };
 
-/* The one unit that the command line names, with ".service" if it has no suffix. Returns 0, or an
- * exit status after a message. */
+/* The one service that the command line names, with ".service" if it has no suffix. Returns 0, or
+ * an exit status after a message. */
 int unit_read_operand(int count, char *const *words, char name[UNIT_NAME_SIZE]);
 
 /* The path of the unit's drop-in, malloc()ed; NULL with errno. */
 char *unit_dropin_path(const struct unit_place *place, const char *unit);
 
-/*
- * What the unit itself puts into LD_PRELOAD, by systemctl(1), malloc()ed; NULL where it is nothing
- * or systemd does not run. `*known`: systemd knows the unit, or there is nobody to ask.
+/* True if there is a file at `path` that `socktune enable` has not written, or that cannot be read.
  */
-char *unit_preload(const struct unit_place *place, const char *unit, bool *known);
+bool unit_dropin_is_foreign(const char *path);
+
+/* The whole drop-in around lines of its section [Service], malloc()ed; NULL without memory. */
+char *unit_dropin_text(const char *unit, const char *assignments);
+
+/* Print the commands by which a changed drop-in takes effect. */
+void unit_print_restart(const struct unit_place *place, const char *unit);
 
 /* Write `value` into `text` as an assignment of Environment=, with the escapes that systemd wants.
  * False if it does not fit. */
