@@ -37,7 +37,8 @@ char *absolute_path(const char *path)
         result = strdup(path);
     } else {
         directory = getcwd(NULL, 0);
-        if (directory == NULL || asprintf(&result, "%s/%s", directory, path) < 0)
+        if (directory == NULL ||
+            asprintf(&result, "%s/%s", strcmp(directory, "/") == 0 ? "" : directory, path) < 0)
             result = NULL;
         free(directory);
     }
