@@ -5,6 +5,7 @@
  */
 #include "parse.h"
 #include "prefix.h"
+#include "unit_name.h"
 
 #include <arpa/inet.h>
 #include <ctype.h>
@@ -155,9 +156,15 @@ static bool read_SCRIPT(struct reader *reader, const struct operand *operand,
     return read_name(reader, operand, pattern);
 }
 
+/* The engine takes a pattern without a dot for that of a service, and another one as it is. */
 static bool read_UNIT(struct reader *reader, const struct operand *operand, struct pattern *pattern)
 {
-    return read_name(reader, operand, pattern);
+    if (!read_name(reader, operand, pattern))
+        return false;
+    if (strchr(operand->word, '.') != NULL && *unit_name_rest(operand->word) != '\0')
+        pattern->text =
+            arena_print(reader->arena, "%s%s", operand->word, unit_name_rest(operand->word));
+    return true;
 }
 
 static bool read_CGROUP(struct reader *reader, const struct operand *operand,

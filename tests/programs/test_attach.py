@@ -409,7 +409,7 @@ def test_ps_and_doctor_know(cgroup, rule_file, ends, socktune):
 
 
 def test_a_unit(cgroup, rule_file, ends):
-    unit = cgroup.nested(".service")
+    unit = cgroup.nested("8.2.service")
     unit.attach(rule_file(RULES), "--unit", unit.directory.stem)
     assert values(ends(unit)("open"), "accept", "priority") == of_all(5)
     assert values(ends(cgroup)("open"), "accept", "priority") == of_all(0)

@@ -65,7 +65,7 @@ def cgroup():
             break
     else:
         pytest.skip("no cgroup v2 hierarchy is mounted")
-    service = f"socktune-test-{os.getpid()}@a.service"
+    service = f"socktune-test-8.2-{os.getpid()}@a.service"
     place = root / "workload.slice" / service
     try:
         place.mkdir(parents=True)

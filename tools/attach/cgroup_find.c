@@ -5,6 +5,8 @@
  */
 #include "cgroup_find.h"
 
+#include "unit_name.h"
+
 #include <errno.h>
 #include <fts.h>
 #include <mntent.h>
@@ -117,7 +119,7 @@ int cgroup_by_unit(const char *unit, struct attach_cgroup *cgroup, struct attach
     struct unit_search search = {.unit = name};
     if (strchr(unit, '/') != NULL || unit[0] == '\0')
         return attach_fail(error, "\"%s\" cannot be the name of a unit", unit);
-    snprintf(name, sizeof name, "%s%s", unit, strchr(unit, '.') != NULL ? "" : ".service");
+    snprintf(name, sizeof name, "%s%s", unit, unit_name_rest(unit));
     if (find_mount(mount, error) != 0)
         return -1;
     walk_cgroups(mount, is_unit, &search);

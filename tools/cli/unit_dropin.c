@@ -4,6 +4,7 @@
  */
 #include "unit_dropin.h"
 #include "commands.h"
+#include "unit_name.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -14,26 +15,12 @@
 
 static const char first_line[] = "# Written by `socktune enable";
 
-/* The suffix of a unit's name, if it has one: "php8.2-fpm" has none. */
-static const char *unit_type(const char *word)
-{
-    static const char *const types[] = {".service",   ".socket", ".device", ".mount",
-                                        ".automount", ".swap",   ".target", ".path",
-                                        ".timer",     ".slice",  ".scope"};
-    const char *dot = strrchr(word, '.');
-    for (size_t i = 0; dot != NULL && i < sizeof types / sizeof *types; i++)
-        if (strcmp(dot, types[i]) == 0)
-            return types[i];
-    return NULL;
-}
-
 static bool read_name(const char *word, char name[UNIT_NAME_SIZE])
 {
-    const char *suffix = unit_type(word) != NULL ? "" : ".service";
     size_t length = strlen(word);
     if (length == 0 || *word == '.' || *word == '-' || strspn(word, NAME_LETTERS) != length)
         return false;
-    return snprintf(name, UNIT_NAME_SIZE, "%s%s", word, suffix) < UNIT_NAME_SIZE;
+    return snprintf(name, UNIT_NAME_SIZE, "%s%s", word, unit_name_rest(word)) < UNIT_NAME_SIZE;
 }
 
 int unit_read_operand(int count, char *const *words, char name[UNIT_NAME_SIZE])
@@ -42,7 +29,7 @@ int unit_read_operand(int count, char *const *words, char name[UNIT_NAME_SIZE])
         return command_misuse("expected the name of one unit");
     if (!read_name(*words, name))
         return command_misuse("\"%s\" is not a unit's name", *words);
-    if (strcmp(unit_type(name), ".service") != 0)
+    if (strcmp(unit_name_type(name), ".service") != 0)
         return command_misuse(
             "%s is not a service: name the service whose programs are to be tuned", name);
     return 0;
