@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 """socktune enable, disable and library: units of systemd under rules."""
 import os
+import shlex
 import shutil
 import subprocess
 
@@ -150,6 +151,29 @@ def test_nothing_keeps_rules_from_a_unit(systemd, rule_file, directory):
     with open(directory / "environment", "a", encoding="ascii") as file:
         file.write(" LD_PRELOAD=/usr/lib/libjemalloc.so\n")
     assert f"{directory}/environment sets LD_PRELOAD, which overrides the drop-in" in enable().stderr
+
+
+def test_a_unit_that_is_attached(enable, socktune, directory, rules):
+    """systemd takes the line as it is meant, and a failure of it does not keep the unit from starting."""
+    odd = directory / 'a %n $HOME "b'
+    odd.mkdir()
+    shutil.copy(rules, odd)
+    result = socktune("enable", "show", "--by", "attach", "-c", odd / "rules.conf", "--root", directory)
+    assert result.returncode == 0, result.stderr
+    text = (directory / DROP_IN.format("show.service")).read_text(encoding="utf-8")
+    words = shlex.split(text.split("ExecStartPost=")[1].replace("%%", "%").replace("$$", "$"))
+    assert words == [f"-+{BUILD}/socktune", "attach", "-c", f"{odd}/rules.conf", "--unit", "%n", "--pin"]
+    (directory / "etc/systemd/system/show.service").write_text("[Service]\nExecStart=/bin/true\n", encoding="ascii")
+    analyze = program("systemd-analyze")
+    for path in ("/bin/true", BUILD / "socktune"):
+        (directory / str(path).lstrip("/")).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy("/bin/true", directory / str(path).lstrip("/"))
+    done = subprocess.run([analyze, "verify", f"--root={directory}", "--recursive-errors=no",
+                           "show.service"], check=False, capture_output=True, text=True,
+                          timeout=60, env={**os.environ, "SYSTEMD_LOG_LEVEL": "warning"})
+    assert "socktune" not in done.stderr, done.stderr
+    for arguments in (["--by", "supervise"], ["--by", "attach", "--user"]):
+        assert enable("x", *arguments)[0].returncode == 2
 
 
 @pytest.mark.parametrize("name, unit, restart", [

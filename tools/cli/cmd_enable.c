@@ -9,16 +9,20 @@
 #include "unit_warnings.h"
 
 #include <errno.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #define LINE_SIZE 4600
 
 struct enable_arguments {
     const char *rules;
+    const char *by;
     struct unit_place place;
+    bool by_attach;
     bool dry_run;
 };
 
@@ -50,17 +54,32 @@ static void warn_of_hidden_file(const char *path)
             unit_warn("a unit with ProtectHome= or PrivateTmp= does not see %s", path);
 }
 
-/* The whole drop-in, malloc()ed; NULL with errno. `rules` may be NULL. */
-static char *drop_in_text(const char *unit, const char *preload, const char *rules)
+/* The lines of a drop-in that preloads, malloc()ed; NULL with errno. `rules` may be NULL. */
+static char *preload_lines(const char *preload, const char *rules)
 {
-    char library[LINE_SIZE], where[LINE_SIZE] = "", lines[2 * LINE_SIZE + 2];
+    char library[LINE_SIZE], where[LINE_SIZE] = "", *lines;
     if (!unit_environment_line(library, sizeof library, "LD_PRELOAD", preload) ||
         (rules != NULL && !unit_environment_line(where, sizeof where, "SOCKTUNE_RULES", rules))) {
         errno = ENAMETOOLONG;
         return NULL;
     }
-    snprintf(lines, sizeof lines, "%s\n%s%s", library, where, *where != '\0' ? "\n" : "");
-    return unit_dropin_text(unit, lines);
+    return asprintf(&lines, "%s\n%s%s", library, where, *where != '\0' ? "\n" : "") < 0 ? NULL
+                                                                                        : lines;
+}
+
+/* The same of one that attaches. */
+static char *attach_lines(const char *rules)
+{
+    char self[PATH_MAX], line[2 * LINE_SIZE], *lines;
+    ssize_t length = readlink("/proc/self/exe", self, sizeof self - 1);
+    if (length < 0)
+        return NULL;
+    self[length] = '\0';
+    if (!unit_attach_line(line, sizeof line, self, rules)) {
+        errno = ENAMETOOLONG;
+        return NULL;
+    }
+    return asprintf(&lines, "%s\n", line) < 0 ? NULL : lines;
 }
 
 /* Make the directories above `path`. */
@@ -95,22 +114,45 @@ static int write_drop_in(const struct unit_place *place, const char *unit, const
     return status;
 }
 
-/* `rules`: what the drop-in names; NULL if programs find them by themselves. */
-static int enable_with(const struct enable_arguments *arguments, const struct unit_facts *facts,
-                       const char *library, const char *rules)
+/* Writes or prints the drop-in; frees `lines`, which may be NULL (with errno). */
+static int put_drop_in(const struct enable_arguments *arguments, const char *unit, char *lines)
 {
-    char *before = unit_preload(facts), *preload = library_instead(before, library);
-    char *text = preload != NULL ? drop_in_text(facts->unit, preload, rules) : NULL;
+    char *text = lines != NULL ? unit_dropin_text(unit, lines) : NULL;
     int status = EXIT_SUCCESS;
     if (text == NULL)
-        status = command_failure("cannot preload %s: %s", library, strerror(errno));
+        status = command_failure("cannot make the drop-in: %s", strerror(errno));
     else if (arguments->dry_run)
         fputs(text, stdout);
     else
-        status = write_drop_in(&arguments->place, facts->unit, text);
+        status = write_drop_in(&arguments->place, unit, text);
     free(text);
+    free(lines);
+    return status;
+}
+
+/* `named`: the drop-in names the rules; else programs find them by themselves. */
+static int enable_preload(const struct enable_arguments *arguments, const struct unit_facts *facts,
+                          const struct policy *policy, const char *rules, bool named)
+{
+    char *file = library_path(), *library = file != NULL ? library_for_ld_so(file) : NULL;
+    char *before = unit_preload(facts),
+         *preload = library != NULL ? library_instead(before, library) : NULL;
+    int status;
+    if (preload != NULL) {
+        warn_of_hidden_file(rules);
+        warn_of_hidden_file(file);
+        unit_warnings(facts, policy, rules, library);
+        status = put_drop_in(arguments, facts->unit, preload_lines(preload, named ? rules : NULL));
+    } else if (library == NULL) {
+        status = command_failure(
+            "cannot find " LIBRARY_NAME " beside the socktune command or in %s", library_directory);
+    } else {
+        status = command_failure("ld.so cannot preload %s: %s", library, strerror(errno));
+    }
     free(preload);
     free(before);
+    free(library);
+    free(file);
     return status;
 }
 
@@ -119,25 +161,33 @@ static int enable_unit(const struct enable_arguments *arguments, const char *uni
 {
     const char *variable = getenv("SOCKTUNE_RULES");
     bool is_named = arguments->rules != NULL || (variable != NULL && *variable != '\0');
-    char *file = library_path(), *library = file != NULL ? library_for_ld_so(file) : NULL,
-         *rules = NULL;
     struct loaded loaded;
     struct unit_facts facts;
-    int status = library != NULL ? prepare_rules(named, &rules, &loaded)
-                                 : command_failure("cannot find the library: %s", strerror(errno));
-    if (status == 0) {
-        warn_of_hidden_file(rules);
-        warn_of_hidden_file(file);
-        unit_facts_read(&arguments->place, unit, &facts);
-        unit_warnings(&facts, &loaded.policy, rules, library);
-        status = enable_with(arguments, &facts, library, is_named ? rules : NULL);
-        unit_facts_free(&facts);
-        loaded_free(&loaded);
-        free(rules);
-    }
-    free(library);
-    free(file);
+    char *rules;
+    int status = prepare_rules(named, &rules, &loaded);
+    if (status != 0)
+        return status;
+    unit_facts_read(&arguments->place, unit, &facts);
+    if (!facts.known)
+        unit_warn("systemd does not know a unit %s", unit);
+    status = arguments->by_attach
+                 ? put_drop_in(arguments, unit, attach_lines(rules))
+                 : enable_preload(arguments, &facts, &loaded.policy, rules, is_named);
+    unit_facts_free(&facts);
+    loaded_free(&loaded);
+    free(rules);
     return status;
+}
+
+/* Read --by. Returns 0, or an exit status after a message. */
+static int read_way(struct enable_arguments *arguments)
+{
+    arguments->by_attach = arguments->by != NULL && strcmp(arguments->by, "attach") == 0;
+    if (arguments->by != NULL && !arguments->by_attach && strcmp(arguments->by, "preload") != 0)
+        return command_misuse("--by \"%s\": there are preload and attach", arguments->by);
+    if (arguments->by_attach && arguments->place.user)
+        return command_misuse("--by attach needs root, which units of a user do not have");
+    return 0;
 }
 
 static int cmd_enable(int argc, char **argv)
@@ -150,6 +200,8 @@ static int cmd_enable(int argc, char **argv)
         return status;
     const char *named = arguments.rules != NULL ? arguments.rules : default_rules();
     status = unit_read_operand(argc - first, argv + first, unit);
+    if (status == 0)
+        status = read_way(&arguments);
     if (status != 0)
         return status;
     if (named == NULL)
@@ -162,6 +214,9 @@ static int cmd_enable(int argc, char **argv)
 
 static const struct flag flags[] = {
     FLAG_RULES(struct enable_arguments, rules),
+    {"by", 0, FLAG_VALUE, offsetof(struct enable_arguments, by), "WAY",
+     "how the rules are applied: preload, or attach for programs that preloading does not reach",
+     "preload attach", NULL},
     {"user", 0, FLAG_SWITCH, offsetof(struct enable_arguments, place.user), NULL,
      "a unit of your own systemd instance", NULL, NULL},
     {"root", 0, FLAG_VALUE, offsetof(struct enable_arguments, place.root), "DIR",
@@ -174,10 +229,11 @@ static const struct flag flags[] = {
 const struct command enable_command = {
     .name = "enable",
     .summary = "put a systemd unit under rules",
-    .synopsis = "UNIT [-c RULES] [--user] [--root DIR] [--dry-run]",
+    .synopsis = "UNIT [-c RULES] [--by WAY] [--user] [--root DIR] [--dry-run]",
     .details = "Checks the rules and writes the drop-in UNIT.d/socktune.conf, which preloads the "
-               "library into the unit's programs. Prints what has to be restarted; nothing is "
-               "restarted here. Without -c, the programs look for their rules as always.",
+               "library into the unit's programs, or, with --by attach, attaches the rules to the "
+               "unit when it has started. Prints what has to be restarted; nothing is restarted "
+               "here. Without -c, the programs look for their rules as always.",
     .flags = flags,
     .notes = "The exit status is 78 if the rules are wrong.",
     .operand = "<unit>",

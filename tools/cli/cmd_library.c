@@ -59,7 +59,8 @@ static const struct flag flags[] = {
     {"musl", 0, FLAG_SWITCH, offsetof(struct library_arguments, musl), NULL,
      "for musl, whose ld.so does not replace $LIB: the path itself", NULL, NULL},
     {"arch", 0, FLAG_VALUE, offsetof(struct library_arguments, arch), "NAME",
-     "the library for programs of another architecture", "i386 x86_64 aarch64", NULL},
+     "the library for programs of another architecture",
+     "i386 x86_64 aarch64 riscv64 powerpc64le s390x", NULL},
     FLAGS_END,
 };
 

@@ -11,7 +11,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define NAME_LETTERS "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789:-_.\\@"
+#define UNIT_WORD_SIZE 4600
+#define NAME_LETTERS   "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789:-_.\\@"
 
 static const char first_line[] = "# Written by `socktune enable";
 
@@ -84,14 +85,17 @@ void unit_print_restart(const struct unit_place *place, const char *unit)
         printf("    systemctl %srestart %s\n", flag, unit);
 }
 
-bool unit_environment_line(char *text, unsigned size, const char *name, const char *value)
+/* A word of a unit file, in quotes: with the escapes that systemd wants. Of a command line also
+ * "$". False if it does not fit. */
+static bool put_word(char *text, unsigned size, const char *before, const char *value,
+                     bool is_command)
 {
-    unsigned length = (unsigned)snprintf(text, size, "Environment=\"%s=", name);
+    unsigned length = (unsigned)snprintf(text, size, "\"%s", before);
     for (; *value != '\0' && length + 4 < size; value++) {
         if (strchr("\"\\", *value) != NULL)
             text[length++] = '\\';
-        if (*value == '%')
-            text[length++] = '%';
+        if (*value == '%' || (*value == '$' && is_command))
+            text[length++] = *value;
         text[length++] = *value;
     }
     if (*value != '\0')
@@ -99,4 +103,21 @@ bool unit_environment_line(char *text, unsigned size, const char *name, const ch
     text[length++] = '"';
     text[length] = '\0';
     return true;
+}
+
+bool unit_environment_line(char *text, unsigned size, const char *name, const char *value)
+{
+    char before[64];
+    unsigned length = (unsigned)snprintf(text, size, "Environment=");
+    return snprintf(before, sizeof before, "%s=", name) < (int)sizeof before &&
+           put_word(text + length, size - length, before, value, false);
+}
+
+bool unit_attach_line(char *text, unsigned size, const char *command, const char *rules)
+{
+    char program[UNIT_WORD_SIZE], word[UNIT_WORD_SIZE];
+    return put_word(program, sizeof program, "-+", command, false) &&
+           put_word(word, sizeof word, "", rules, true) &&
+           (unsigned)snprintf(text, size, "ExecStartPost=%s attach -c %s --unit %%n --pin", program,
+                              word) < size;
 }

@@ -36,4 +36,8 @@ void unit_print_restart(const struct unit_place *place, const char *unit);
  * False if it does not fit. */
 bool unit_environment_line(char *text, unsigned size, const char *name, const char *value);
 
+/* The line that attaches rules to the unit each time it starts; `command` is the path of socktune.
+ * A failure does not keep the unit from starting. False if it does not fit. */
+bool unit_attach_line(char *text, unsigned size, const char *command, const char *rules);
+
 #endif

@@ -188,8 +188,6 @@ static void warn_of_program(const struct unit_facts *facts, const struct policy 
 void unit_warnings(const struct unit_facts *facts, const struct policy *policy, const char *rules,
                    const char *library)
 {
-    if (!facts->known)
-        unit_warn("systemd does not know a unit %s", facts->unit);
     if (facts->properties == NULL || !facts->known)
         return;
     warn_of_program(facts, policy, library);
