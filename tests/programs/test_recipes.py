@@ -6,8 +6,10 @@ import pathlib
 import re
 import shutil
 import subprocess
+import tempfile
 
 import pytest
+from attached import Cgroup, mount_point, needs_attach
 from clean_root import make_root, run_in
 from conftest import BUILD, ROOT, needs_root, program
 from test_install import SHOW
@@ -21,13 +23,18 @@ def policy(compiled):
     return compiled(RULES)
 
 
-@pytest.fixture
-def glibc_root(directory):
-    """A root directory with sh, coreutils and a program."""
+@pytest.fixture(scope="module")
+def minimal_system(tmp_path_factory):
     needs_root("runs in a chroot")
-    root = make_root(directory / "root", ["libconfig9"])
+    root = make_root(tmp_path_factory.mktemp("system"), ["libconfig9"])
     build_show(root, "gcc")
     return root
+
+
+@pytest.fixture
+def glibc_root(directory, minimal_system):
+    """A root directory with sh, coreutils and a program."""
+    return shutil.copytree(minimal_system, directory / "root", symlinks=True)
 
 
 def build_show(root, compiler):
@@ -163,17 +170,39 @@ def test_the_cgroup_of_a_container():
 def test_the_lines_for_apparmor(directory):
     """They are valid in a profile."""
     parser = program("apparmor_parser")
-    rules, = re.findall(r"^(/usr/lib/\*\*/socktune/libsocktune\.so mr,\n(?:/.*\n)+)", PAGE, re.MULTILINE)
+    rules, = re.findall(r"^(/usr/\S+/libsocktune\.so mr,\n(?:/.*\n)+)", PAGE, re.MULTILINE)
     profile = directory / "profile"
     profile.write_text(f"profile show /usr/bin/show {{\n{rules}}}\n", encoding="ascii")
     subprocess.run([parser, "--skip-kernel-load", "--skip-cache", profile], check=True, timeout=60)
 
 
-def test_its_commands_exist(socktune):
-    """Each command and flag that the page shows."""
-    for line in re.findall(r"^socktune (.*)", PAGE, re.MULTILINE):
-        command, *words = line.split()
-        help_text = socktune("help", command).stdout
-        assert help_text, line
-        for flag in (word for word in words if word.startswith("-")):
-            assert flag in help_text, line
+def test_a_daemon_set():
+    """Its container has a cgroup namespace of its own, and the node's hierarchy over its view: the rules reach
+    a program in another container."""
+    needs_root("makes namespaces")
+    needs_attach()
+    command, = re.findall(r"^    command: \[(.*)\]$", PAGE, re.MULTILINE)
+    mount, = re.findall(r"name: cgroup, mountPath: (\S+) }", PAGE, re.MULTILINE)
+    socktune, *words, pods = command.split(", ")
+    assert (socktune, words) == ("socktune", ["attach", "-c", "/etc/socktune.d", "--cgroup"])
+    with Cgroup() as container, Cgroup(suffix=pods.lstrip("/")) as pod, \
+            tempfile.NamedTemporaryFile("w", suffix=".conf") as rules:
+        rules.write('program = "python3"; ' + RULES[RULES.index("rules"):].replace("{ set", '{ match = { role = "connect"; }; set'))
+        rules.flush()
+        inside = (f'mount --bind {mount_point()} /mnt && umount -R {mount} && mount -t cgroup2 none {mount} && '
+                  f'[ ! -e {mount}{pod.path} ] && mount --bind /mnt {mount} && umount /mnt && exec "$@"')
+        container.attach(rules.name, "--cgroup", pod.path,
+                         wrapper=container.entering("unshare", "-C", "-m", "sh", "-c", inside, "sh"))
+        code = ("import socket; l = socket.create_server(('127.0.0.1', 0)); "
+                "print(socket.create_connection(l.getsockname()).getsockopt(6, 4))")
+        done = subprocess.run(pod.entering("/usr/bin/python3", "-c", code), check=False, capture_output=True,
+                              text=True, timeout=60)
+    assert (done.stdout, done.stderr) == ("123\n", "")
+
+
+def test_what_makes_a_seccomp_filter():
+    """The page names the settings of a unit by which `socktune enable` tells; DynamicUser= implies one of them."""
+    source = (ROOT / "tools/cli/unit_warnings.c").read_text(encoding="utf-8")
+    known = set(re.findall(r'"(\w+)"', re.search(r"filters\[\] = \{(.*?)\};", source, re.DOTALL)[1]))
+    text = PAGE.partition("makes such a filter:")[2].partition(".Pp")[0]
+    assert set(re.findall(r"^\.Li (\w+)=", text, re.MULTILINE)) == known | {"DynamicUser"}

@@ -3,6 +3,7 @@
 
 It has a dpkg database of its own, so that `dpkg --root` installs into it and checks dependencies.
 """
+import functools
 import os
 import pathlib
 import re
@@ -17,17 +18,18 @@ def query(*arguments):
                           text=True).stdout
 
 
-def is_installed(package):
-    done = subprocess.run(["dpkg-query", "-W", "-f", "${db:Status-Status}", package], check=False,
-                          capture_output=True, text=True)
-    return done.stdout == "installed"
+@functools.cache
+def installed():
+    """Name of each package that is installed here -> its dependencies as dpkg writes them."""
+    rows = query("-W", "-f", "${Package}\t${db:Status-Status}\t${Pre-Depends}, ${Depends}\n").splitlines()
+    return {name: needs for name, status, needs in (row.split("\t") for row in rows) if status == "installed"}
 
 
 def depends(package):
     """The packages that a package needs; of alternatives, the one that is installed."""
-    for group in query("-W", "-f", "${Pre-Depends}, ${Depends}", package).split(","):
+    for group in installed()[package].split(","):
         names = [re.sub(r"[ (:].*", "", one.strip()) for one in group.split("|")]
-        yield from [name for name in names if name and is_installed(name)][:1]
+        yield from [name for name in names if name in installed()][:1]
 
 
 def closure(packages):
@@ -65,10 +67,9 @@ def make_root(root, packages):
     names = closure([*BASE, *packages])
     for package in names:
         copy_package(package, root)
-    status = "\n".join(query("-s", name) for name in names)
-    (root / "var/lib/dpkg/status").write_text(status, encoding="utf-8")
-    for package in names:
-        architecture = query("-W", "-f", "${Architecture}", package)
+    (root / "var/lib/dpkg/status").write_text(query("-s", *names), encoding="utf-8")
+    for row in query("-W", "-f", "${Package} ${Architecture}\n", *names).splitlines():
+        package, architecture = row.split()
         for list_name in (package, f"{package}:{architecture}"):
             (root / f"var/lib/dpkg/info/{list_name}.list").write_text("/.\n", encoding="ascii")
     subprocess.run(["ldconfig", "-r", root], check=True)
