@@ -61,7 +61,7 @@ def make_root(root, packages):
         if pathlib.Path("/", name).is_symlink():
             (root / "usr" / name).mkdir(parents=True, exist_ok=True)
             (root / name).symlink_to(f"usr/{name}")
-    for name in ("tmp", "proc", "dev", "etc", "var/lib/dpkg/info", "var/lib/dpkg/updates"):
+    for name in ("tmp", "proc", "dev", "etc", "var/cache", "var/lib/dpkg/info", "var/lib/dpkg/updates"):
         (root / name).mkdir(parents=True, exist_ok=True)
     (root / "etc/passwd").write_text("root:x:0:0::/:/bin/sh\n", encoding="ascii")
     names = closure([*BASE, *packages])
