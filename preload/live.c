@@ -61,8 +61,7 @@ struct live_state {
 
 struct live_state *live_state;
 
-/* --- the start ----------------------------------------------------------------------------------
- */
+/* The start */
 
 static size_t bytes_of(const char *text)
 {
@@ -132,8 +131,7 @@ bool live_start(const struct live_begin *begin, struct register_live *plan)
     return true;
 }
 
-/* --- slots --------------------------------------------------------------------------------------
- */
+/* Slots */
 
 static uint64_t generation_of(uint64_t word)
 {
@@ -178,8 +176,7 @@ static struct live_slot *claim_slot(uint64_t in_force, uint32_t pid)
     return NULL;
 }
 
-/* --- taking over --------------------------------------------------------------------------------
- */
+/* Taking over */
 
 /* Copy what is published, and decide what is for this program. */
 static enum published_answer fill_slot(struct live_slot *slot)
@@ -256,8 +253,7 @@ static __attribute__((noinline)) void take_over(uint64_t generation)
                                     __ATOMIC_RELAXED);
 }
 
-/* --- hooks --------------------------------------------------------------------------------------
- */
+/* Hooks */
 
 /* The generation that is published, if it is another one than that in force; else 0. */
 static uint64_t newer_generation(void)

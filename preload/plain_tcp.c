@@ -94,8 +94,7 @@ void plain_tcp_note(int fd)
     __atomic_store_n(&late_state->transport, true, __ATOMIC_RELAXED);
 }
 
-/* --- who else holds it --------------------------------------------------------------------------
- */
+/* Who else holds it */
 
 /* What is looked at, in memory that is mapped for the purpose: a thread's stack may be small. */
 struct holder_search {
@@ -180,8 +179,7 @@ static bool is_held_otherwise(int fd)
     return held;
 }
 
-/* --- the other socket ---------------------------------------------------------------------------
- */
+/* The other socket */
 
 static bool has_address(int fd)
 {

@@ -84,8 +84,7 @@ static uint64_t age_of_socket(int fd, uint64_t cookie)
     return 0;
 }
 
-/* --- registration ------------------------------------------------------------------------------
- */
+/* Registration */
 
 /* A ring that another thread, or a child, has registered in another namespace than the one before
  * makes all notes void. */
@@ -144,8 +143,7 @@ static bool are_named(const struct rules_in_force *rules)
     return __atomic_load_n(&reporter->names, __ATOMIC_RELAXED) == rules->report->names;
 }
 
-/* --- records -----------------------------------------------------------------------------------
- */
+/* Records */
 
 /* Does its rule want the connection itself passed to the helper? */
 static bool wants_handoff(const struct rules_in_force *rules, const struct record *record)
@@ -347,8 +345,7 @@ void report_listen(const struct rules_in_force *rules, int fd)
     errno = saved;
 }
 
-/* --- datagram sockets --------------------------------------------------------------------------
- */
+/* Datagram sockets */
 
 /* Under a filter, a program that only sends may not have foreseen the calls that a record takes. */
 void report_bound(const struct rules_in_force *rules, int fd, const struct sockaddr *address,
@@ -411,8 +408,7 @@ void report_stay_registered(const struct rules_in_force *rules)
     errno = saved;
 }
 
-/* --- start -------------------------------------------------------------------------------------
- */
+/* Start */
 
 static void before_fork(void)
 {

@@ -77,8 +77,7 @@ bool apply_is_required(const struct application *application, const struct polic
            concerns_socket(application, action);
 }
 
-/* --- choosing ----------------------------------------------------------------------------------
- */
+/* Choosing */
 
 /* The action for option `i` that is due, or NULL. `phase`: the first of its own. */
 static const struct policy_action *find_due_action(const struct application *application,
@@ -174,7 +173,7 @@ static bool is_wanted(const struct application *application, const struct policy
     return false;
 }
 
-/* --- carrying out ----------------------------------------------------------------------------- */
+/* Carrying out */
 
 uint32_t apply_value(const struct policy *policy, const struct policy_action *action,
                      const void *now, uint32_t length, uint8_t *value)
@@ -290,7 +289,7 @@ bool apply_now(const struct application *application, const struct policy_action
                             policy_string(application->policy, action->value), action->length) == 0;
 }
 
-/* --- IP_TOS and SO_PRIORITY ------------------------------------------------------------------- */
+/* IP_TOS and SO_PRIORITY */
 
 static bool is_option(const struct policy *policy, uint32_t index, int level, int optname)
 {
@@ -334,8 +333,7 @@ static void set_tos(const struct application *application, const struct policy_a
         socket->ops->set(socket, SOL_SOCKET, SO_PRIORITY, &priority, sizeof priority);
 }
 
-/* --- all of it
- * ------------------------------------------------------------------------------------- */
+/* All of it */
 
 static void choose_actions(const struct application *application, const struct decision *decision,
                            struct option_set *carried_out)

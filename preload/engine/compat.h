@@ -16,7 +16,7 @@
 #include <sys/socket.h>
 #include <sys/syscall.h>
 
-/* --- sockets ------------------------------------------------------------------------------- */
+/* Sockets */
 
 #ifndef IPPROTO_MPTCP
 #define IPPROTO_MPTCP 262
@@ -85,7 +85,7 @@
 #define TCP_DELACK_MAX_US 46
 #endif
 
-/* --- system calls and their flags ---------------------------------------------------------- */
+/* System calls and their flags */
 
 #ifndef SYS_pidfd_send_signal
 #define SYS_pidfd_send_signal 424

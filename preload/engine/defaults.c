@@ -19,7 +19,7 @@ unsigned defaults_kind(const struct socket_handle *socket, const struct sockinfo
     return (unsigned)__builtin_ctz(families | FAMILY_UNIX) * 2 + (connected == 0);
 }
 
-/* --- reading ---------------------------------------------------------------------------------- */
+/* Reading */
 
 /* A buffer's size is told under the option that sets it within bounds, also if it was set by the
  * privileged one. */
@@ -63,7 +63,7 @@ bool defaults_is_buffer(const struct policy_option *option)
     return option->level == SOL_SOCKET && (buffer == SO_SNDBUF || buffer == SO_RCVBUF);
 }
 
-/* --- comparing -------------------------------------------------------------------------------- */
+/* Comparing */
 
 /* Is it a buffer whose size nobody has set? The kernel alters such a one by itself (autotuning), so
  * its size tells nothing. Before Linux 5.15 nothing tells. */

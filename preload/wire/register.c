@@ -33,8 +33,7 @@
 /* The ends of names that the helper takes (registration_parse.h). */
 #define NAME_MAX_BYTES 255u
 
-/* --- the plan -----------------------------------------------------------------------------------
- */
+/* The plan */
 
 /* False: no room. */
 static bool put_name(struct register_plan *plan, const char *name)
@@ -143,8 +142,7 @@ void register_prepare(struct register_plan *plan, const struct helper_environmen
         (uint32_t)sizeof plan->head + plan->names_size - (plan->live_to - plan->live_from);
 }
 
-/* --- the message --------------------------------------------------------------------------------
- */
+/* The message */
 
 static uint32_t effective_user(void)
 {
@@ -393,8 +391,7 @@ static struct ring *register_ring(struct registering *registering, const struct 
     return make_ring(registering, &start);
 }
 
-/* --- when ---------------------------------------------------------------------------------------
- */
+/* When */
 
 /* A helper that wrote its heartbeat has taken the ring up: begin the counting anew. */
 static void note_answer(struct register_state *state, const struct ring *ring)
@@ -450,8 +447,7 @@ void register_again(struct register_state *state, const struct register_plan *pl
     __atomic_store_n(&state->ring, ring, __ATOMIC_RELEASE);
 }
 
-/* --- handing over -------------------------------------------------------------------------------
- */
+/* Handing over */
 
 /* close() of a socket that lingers waits for its data to be sent, or resets it, and does neither
  * while somebody else has it. */

@@ -13,7 +13,7 @@
 #define PORTS_MOST      4u /* groups of more ports than these become one finding */
 #define EPHEMERAL_FIRST 32768u
 
-/* --- groups ---------------------------------------------------------------------------------- */
+/* Groups */
 
 /* A datagram socket that nobody bound has a port that will be another one next time. */
 static uint16_t port_of(const struct advise_subject *subject)
@@ -159,7 +159,7 @@ void groups_free(struct advise_groups *groups)
     }
 }
 
-/* --- findings -------------------------------------------------------------------------------- */
+/* Findings */
 
 /* FNV-1a of what stays the same from run to run. */
 static void make_id(struct advise_finding *finding)

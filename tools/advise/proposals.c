@@ -16,7 +16,7 @@
 #define SETTINGS_SIZE 512u
 #define PLAIN_LEAST   2u /* characters of a name that must be left */
 
-/* --- settings: each writes them, or the reason why there are none ---------------------------- */
+/* Settings: each writes them, or the reason why there are none */
 
 struct proposal_text {
     char *settings, *reason;
@@ -135,7 +135,7 @@ static proposal_write *const writers[VERDICT_COUNT] = {
 #include "verdicts.def"
 };
 
-/* --- criteria -------------------------------------------------------------------------------- */
+/* Criteria */
 
 bool proposals_glob(const char *name, bool cut, char *glob, size_t size)
 {
@@ -210,7 +210,7 @@ static void write_criteria(const struct advise_finding *finding, bool ignoring, 
              group->role == ROLE_DATAGRAM ? "protocol = \"udp\"; " : "", port, remote);
 }
 
-/* --- the whole ------------------------------------------------------------------------------- */
+/* The whole */
 
 static void note_complaint(void *context, enum severity severity, struct location at,
                            const char *message)

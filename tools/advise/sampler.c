@@ -77,7 +77,7 @@ static double clock_seconds(clockid_t clock)
     return (double)now.tv_sec + (double)now.tv_nsec / 1e9;
 }
 
-/* --- samples --------------------------------------------------------------------------------- */
+/* Samples */
 
 static uint64_t info_field(const struct tcp_info_bytes *info, enum tcp_info_id id)
 {
@@ -157,7 +157,7 @@ static struct advise_sample make_sample(const struct advise_sampler *sampler,
     return sample;
 }
 
-/* --- sockets --------------------------------------------------------------------------------- */
+/* Sockets */
 
 static bool has_listener(const struct advise_network *network, uint16_t port)
 {
@@ -250,7 +250,7 @@ static void judge_socket(struct advise_sampler *sampler, const struct advise_soc
         sampler->failed = true;
 }
 
-/* --- what the kernel tells ------------------------------------------------------------------- */
+/* What the kernel tells */
 
 static void note_listener(struct advise_network *network, const struct sock_diag_answer *answer,
                           struct advise_process *process)
@@ -342,7 +342,7 @@ static void take_answer(void *context, const struct sock_diag_answer *answer)
         take_found(network->sampler, answer);
 }
 
-/* --- looks ----------------------------------------------------------------------------------- */
+/* Looks */
 
 /* Returns false when the diag socket is dead. */
 static bool dump_sockets(struct advise_network *network, uint8_t family, uint16_t protocol)
@@ -396,7 +396,7 @@ static int look_once(struct advise_sampler *sampler)
     return alive && !sampler->failed ? 0 : -1;
 }
 
-/* --- network namespaces ---------------------------------------------------------------------- */
+/* Network namespaces */
 
 /* A diag socket of the process's network namespace; NULL if it may not be entered. */
 static struct sock_diag *open_diag(struct advise_network *network, pid_t pid)
@@ -447,7 +447,7 @@ static int open_networks(struct advise_sampler *sampler)
     return 0;
 }
 
-/* --- the end --------------------------------------------------------------------------------- */
+/* The end */
 
 static bool holds_any(const struct advise_view *view)
 {
@@ -502,7 +502,7 @@ static int conclude_sampling(struct advise_sampler *sampler)
     return sampler->failed ? -1 : 0;
 }
 
-/* --- the loop -------------------------------------------------------------------------------- */
+/* The loop */
 
 static void release_sampler(struct advise_sampler *sampler)
 {

@@ -53,7 +53,7 @@ static bool has_path(const struct advise_evidence *evidence)
     return evidence->least_rtt >= PATH_RTT;
 }
 
-/* --- nagle ----------------------------------------------------------------------------------- */
+/* Nagle */
 
 static double verdict_figure_nagle(const struct advise_view *view)
 {
@@ -68,7 +68,7 @@ static bool verdict_holds_nagle(const struct advise_view *view)
            !sends_bulk(own);
 }
 
-/* --- windows --------------------------------------------------------------------------------- */
+/* Windows */
 
 /* Seen by the sender. */
 static bool is_window_limited(const struct advise_evidence *sender)
@@ -118,7 +118,7 @@ static bool verdict_holds_peer_window(const struct advise_view *view)
     return is_window_limited(view->own) && !view->peer_is_told;
 }
 
-/* --- the send buffer ------------------------------------------------------------------------- */
+/* The send buffer */
 
 /* A send buffer that the program has not sized grows with the congestion window. It is no limit
  * before it is as large as the kernel allows. */
@@ -142,7 +142,7 @@ static bool verdict_holds_send_buffer(const struct advise_view *view)
            share_of(own->full, own->filled) >= FULL_SHARE && window_share(own) < WINDOW_SHARE;
 }
 
-/* --- loss ------------------------------------------------------------------------------------ */
+/* Loss */
 
 static double resent_share(const struct advise_view *view)
 {
@@ -184,7 +184,7 @@ static bool verdict_holds_loss_with_queue(const struct advise_view *view)
     return loses_packets(view) && evidence_rtt(view->own) > RTT_GROWN * view->own->least_rtt;
 }
 
-/* --- peers that are gone --------------------------------------------------------------------- */
+/* Peers that are gone */
 
 static double verdict_figure_dead_man(const struct advise_view *view)
 {
@@ -225,7 +225,7 @@ static bool verdict_holds_stuck(const struct advise_view *view)
     return is_unanswered(view) && verdict_figure_stuck(view) >= STUCK_SECONDS;
 }
 
-/* --- drops ----------------------------------------------------------------------------------- */
+/* Drops */
 
 static double verdict_figure_accept_overflow(const struct advise_view *view)
 {
@@ -250,7 +250,7 @@ static bool verdict_holds_udp_drops(const struct advise_view *view)
            (own->drops > 0 && own->receive_most >= own->now.receive_buffer / 2);
 }
 
-/* --- the table ------------------------------------------------------------------------------- */
+/* The table */
 
 const struct advise_verdict advise_verdicts[VERDICT_COUNT] = {
 #define VERDICT(id, name, kind, least, side, unit, figure, advice)                                 \

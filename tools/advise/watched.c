@@ -22,7 +22,7 @@ static const char *base_name(const char *path)
     return slash != NULL ? slash + 1 : path;
 }
 
-/* --- who a process is ------------------------------------------------------------------------ */
+/* Who a process is */
 
 static bool is_interpreter(const char *program)
 {
@@ -76,7 +76,7 @@ static int describe_process(struct advise_process *into, const struct process *p
     return into->program != NULL && (script == NULL || into->script != NULL) ? 0 : -1;
 }
 
-/* --- scans ----------------------------------------------------------------------------------- */
+/* Scans */
 
 /* The process that started it; 0: it is gone. */
 static pid_t parent_of(pid_t pid)

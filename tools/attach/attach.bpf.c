@@ -44,7 +44,7 @@ enum { SWALLOW = -1 }; /* optlen: the kernel is not to carry out the program's c
     (PHASE_BIT(PHASE_SOCKET) | PHASE_BIT(PHASE_LISTEN) | PHASE_BIT(PHASE_LISTENING))
 #define EVENT_ACCEPT PHASE_BIT(PHASE_ACCEPT)
 
-/* --- maps; the command sets the sizes --------------------------------------------------------- */
+/* Maps; the command sets the sizes */
 
 #define TABLE(name, type_)                                                                         \
     struct {                                                                                       \
@@ -134,7 +134,7 @@ static __always_inline void *table_row(void *table, uint32_t index)
     return bpf_map_lookup_elem(table, &index);
 }
 
-/* --- a program's name against a glob (engine/glob.c) ------------------------------------------ */
+/* A program's name against a glob (engine/glob.c) */
 
 struct glob_walk {
     const struct attach_matcher *matcher;
@@ -247,7 +247,7 @@ __noinline int glob_fits(const struct attach_matcher *matcher,
     return walk.matched;
 }
 
-/* --- which rules are for a program ------------------------------------------------------------ */
+/* Which rules are for a program */
 
 struct matcher_walk {
     const struct attach_identity *identity;
@@ -330,7 +330,7 @@ static struct attach_active *active_of(const struct attach_identity *identity)
     return active;
 }
 
-/* --- matching a rule with a socket (engine/match.c) ------------------------------------------- */
+/* Matching a rule with a socket (engine/match.c) */
 
 struct attach_end {
     uint64_t high, low; /* the address, IPv4 as v4-mapped, in the machine's byte order */
@@ -460,7 +460,7 @@ __noinline int rule_matches(const struct attach_rule *rule, const struct attach_
     return role == MAYBE || remote == MAYBE || local == MAYBE ? MAYBE : YES;
 }
 
-/* --- what a socket gets ----------------------------------------------------------------------- */
+/* What a socket gets */
 
 /* One socket in one event. */
 struct work {
@@ -705,7 +705,7 @@ static void give_options(struct work *work)
         bpf_loop(constants.option_count, give_step, work, 0);
 }
 
-/* --- who uses a socket ------------------------------------------------------------------------ */
+/* Who uses a socket */
 
 struct basename_walk {
     const char *text;
@@ -778,7 +778,7 @@ static const struct attach_active *known_rules(struct work *work)
     return active != NULL && active->ready != 0 ? active : NULL;
 }
 
-/* --- what a socket is ------------------------------------------------------------------------- */
+/* What a socket is */
 
 static __always_inline struct attach_end end_of_v4(uint32_t address, uint16_t port)
 {
@@ -839,7 +839,7 @@ static bool is_subflow(const struct tcp_sock *tcp)
     return tcp != NULL && bpf_core_field_exists(tcp->is_mptcp) && BPF_CORE_READ(tcp, is_mptcp);
 }
 
-/* --- connect(), bind() ------------------------------------------------------------------------ */
+/* connect(), bind() */
 
 /* Bind the socket to the address that a `source` names. */
 static void bind_source(struct bpf_sock_addr *ctx, const struct work *work)
@@ -955,7 +955,7 @@ int socktune_bind6(struct bpf_sock_addr *ctx)
     return 1;
 }
 
-/* --- what sockops programs see ---------------------------------------------------------------- */
+/* What sockops programs see */
 
 /* One word at a time: the verifier takes no wider access here. */
 #define WORD(field) (*(const volatile uint32_t *)&(field))
@@ -998,7 +998,7 @@ static __always_inline bool describe_ops(struct bpf_sock_ops *ctx, struct work *
     return work->socket != NULL;
 }
 
-/* --- reports ---------------------------------------------------------------------------------- */
+/* Reports */
 
 /* Does a helper read the reports? Nothing is done for them otherwise. The coarse clock is up to a
  * tick behind, so the heartbeat can seem to lie in the future. */
@@ -1116,7 +1116,7 @@ static __noinline void report_ended(struct bpf_sock_ops *ctx)
     socket->reported = 0;
 }
 
-/* --- listen(), accepted and connecting sockets ------------------------------------------------ */
+/* listen(), accepted and connecting sockets */
 
 static void handle_listen(struct bpf_sock_ops *ctx, struct work *work)
 {
@@ -1177,7 +1177,7 @@ int socktune_sockops(struct bpf_sock_ops *ctx)
     return 1;
 }
 
-/* --- the program's own setsockopt() ----------------------------------------------------------- */
+/* The program's own setsockopt() */
 
 enum { NO_OPTION = ATTACH_OPTIONS_MAX };
 
@@ -1406,7 +1406,7 @@ int socktune_setsockopt(struct bpf_sockopt *ctx)
     return 1;
 }
 
-/* --- sockets that are open already ------------------------------------------------------------ */
+/* Sockets that are open already */
 
 /* Note which process has each socket. */
 SEC("iter/task_file")
@@ -1492,7 +1492,7 @@ int socktune_open(struct bpf_iter__tcp *ctx)
     return 0;
 }
 
-/* --- what this kernel takes ------------------------------------------------------------------- */
+/* What this kernel takes */
 
 struct trial_walk {
     void *target;

@@ -16,7 +16,7 @@
 
 #define ATTACH_PIN_ROOT "/sys/fs/bpf/socktune"
 
-/* --- what this kernel takes ------------------------------------------------------------------- */
+/* What this kernel takes */
 
 /*
  * Try settings on listeners and connections of this process, which nobody can reach for long enough
@@ -29,7 +29,7 @@ int attach_try(struct attach_trial *trials, uint32_t count, struct attach_error 
 int attach_try_policy(const struct policy *policy, struct attach_result *results,
                       struct attach_error *error);
 
-/* --- attaching -------------------------------------------------------------------------------- */
+/* Attaching */
 
 struct attach_request {
     const struct attach_tables *tables;
@@ -64,7 +64,7 @@ void attach_release(struct attachment *attachment);
 /* Remove the pinned attachment of a cgroup. Returns 1 if there was none. */
 int attach_detach(const struct attach_cgroup *cgroup, struct attach_error *error);
 
-/* --- what is attached ------------------------------------------------------------------------- */
+/* What is attached */
 
 enum { ATTACH_PROGRAMS_MAX = 6 };
 

@@ -34,7 +34,7 @@ static bool is_needed(const struct attach_tables *tables, const struct attach_ho
     return *(const bool *)((const char *)&tables->needs + hook->need);
 }
 
-/* --- maps ------------------------------------------------------------------------------------- */
+/* Maps */
 
 static void size_maps(struct bpf_object *object, const struct attach_tables *tables)
 {
@@ -153,7 +153,7 @@ static int fill_maps(const struct bpf_object *object, const struct attach_reques
                : 0;
 }
 
-/* --- links ------------------------------------------------------------------------------------ */
+/* Links */
 
 static int link_failed(const struct attach_request *request, int reason, struct attach_error *error)
 {
@@ -183,7 +183,7 @@ static int make_links(struct attachment *attachment, const struct attach_request
     return 0;
 }
 
-/* --- all of it -------------------------------------------------------------------------------- */
+/* All of it */
 
 static void reuse_sockets(struct bpf_object *object, const struct attach_cgroup *cgroup)
 {

@@ -42,7 +42,7 @@ static struct location at_rule(const struct policy *policy, const struct policy_
     return (struct location){policy_string(policy, rule->file), rule->line};
 }
 
-/* --- values ----------------------------------------------------------------------------------- */
+/* Values */
 
 /* bpf_setsockopt() takes a pacing rate as an int, in which the greatest value means no limit too.
  */
@@ -77,7 +77,7 @@ void attach_trials_of(const struct policy *policy, struct attach_trial *trials)
     }
 }
 
-/* --- what can be given ------------------------------------------------------------------------ */
+/* What can be given */
 
 enum {
     PHASES_REACHED = PHASE_ALL & ~PHASE_BIT(PHASE_CONNECTED),
@@ -143,7 +143,7 @@ static const char *refusal_of(const struct flattening *f, uint32_t index)
     return attach_refusal_of(f->policy, f->results, index);
 }
 
-/* --- options ---------------------------------------------------------------------------------- */
+/* Options */
 
 static int number_options(struct flattening *f)
 {
@@ -190,7 +190,7 @@ static void add_guards(struct flattening *f)
     }
 }
 
-/* --- rules ------------------------------------------------------------------------------------ */
+/* Rules */
 
 /* How BPF compares, and why it cannot. */
 static const struct {
@@ -363,7 +363,7 @@ static int flatten_rule(struct flattening *f, const struct policy_rule *rule)
     return 0;
 }
 
-/* --- all of it -------------------------------------------------------------------------------- */
+/* All of it */
 
 static int check_limits(const struct policy *policy, struct diagnostics *diagnostics)
 {

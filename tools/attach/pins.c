@@ -235,7 +235,7 @@ int attach_detach(const struct attach_cgroup *cgroup, struct attach_error *error
                                         : attach_fail(error, "%s: %s", directory, strerror(errno));
 }
 
-/* --- reports ---------------------------------------------------------------------------------- */
+/* Reports */
 
 struct passing {
     int passed, failed;

@@ -15,7 +15,7 @@
 /* The helper renews the heartbeat every second. */
 #define HEARD_LATELY_NS INT64_C(3000000000)
 
-/* --- the map ---------------------------------------------------------------------------------- */
+/* The map */
 
 int channel_fill(const struct bpf_object *object, const struct attach_tables *tables,
                  struct attach_error *error)
@@ -78,7 +78,7 @@ bool channel_is_read(const struct attach_channel *channel)
     return beat != 0 && (int64_t)(time - beat) < HEARD_LATELY_NS;
 }
 
-/* --- the helper ------------------------------------------------------------------------------- */
+/* The helper */
 
 /* Whoever listens there learns of the connections: only root's and the own helper may. */
 static int connect_to(const struct sockaddr_un *address)

@@ -142,7 +142,7 @@ uint64_t sock_diag_overruns(struct sock_diag *diag)
     return lost;
 }
 
-/* --- answers -------------------------------------------------------------------------------- */
+/* Answers */
 
 static bool is_mapped(const uint8_t address[16])
 {
@@ -281,7 +281,7 @@ int sock_diag_read(struct sock_diag *diag, unsigned limit)
     return count == (int)MESSAGES;
 }
 
-/* --- requests ------------------------------------------------------------------------------- */
+/* Requests */
 
 static struct inet_diag_req_v2 *put_request(void *at, uint16_t flags, uint32_t sequence)
 {

@@ -138,7 +138,7 @@ void config_free(struct helper_config *config)
     *config = (struct helper_config){0};
 }
 
-/* --- the file ------------------------------------------------------------------------------- */
+/* The file */
 
 static int report_bad_setting(const config_setting_t *setting, const char *file, const char *what)
 {
@@ -305,7 +305,7 @@ static int read_config_file(struct helper_config *config, const char *file)
     return result;
 }
 
-/* --- the command line ----------------------------------------------------------------------- */
+/* The command line */
 
 static const struct option options[] = {{"foreground", no_argument, NULL, 'f'},
                                         {"directory", required_argument, NULL, 'd'},

@@ -91,7 +91,7 @@ const struct client *client_table_next(const struct client_table *table, uint64_
     return &table->entries[low]->client;
 }
 
-/* --- records -------------------------------------------------------------------------------- */
+/* Records */
 
 const char *client_option_label(int level, int optname)
 {
@@ -201,7 +201,7 @@ static void count_client_memory(struct client_entry *entry, size_t memory)
     entry->memory = memory;
 }
 
-/* --- children --------------------------------------------------------------------------------- */
+/* Children */
 
 static void count_child_memory(struct client_entry *entry, size_t room)
 {
@@ -328,7 +328,7 @@ void client_table_read(struct client_table *table)
         read_ring(table->entries[i], now);
 }
 
-/* --- coming and going ----------------------------------------------------------------------- */
+/* Coming and going */
 
 static void forget_process(struct client_entry *entry)
 {

@@ -44,8 +44,7 @@ struct receiver {
     struct parcel parcel;          /* and what is told of it */
 };
 
-/* --- what the guard sees -------------------------------------------------------------------------
- */
+/* What the guard sees */
 
 static void begin_work(const struct receiver *receiver, uid_t uid)
 {
@@ -66,8 +65,7 @@ static void send_parcel(struct receiver *receiver, uid_t uid)
     begin_work(receiver, uid);
 }
 
-/* --- clients -------------------------------------------------------------------------------------
- */
+/* Clients */
 
 static void hang_up(struct waiting_client *client)
 {
@@ -101,8 +99,7 @@ static int pidfd_of(int fd, pid_t pid)
     return (int)syscall(SYS_pidfd_open, pid, 0);
 }
 
-/* --- messages ------------------------------------------------------------------------------------
- */
+/* Messages */
 
 static const char *check_registration(const struct client_message *message)
 {
@@ -202,8 +199,7 @@ static void take_message(struct receiver *receiver, const struct waiting_client 
         (void)close(receiver->parcel.pidfd);
 }
 
-/* --- the end -------------------------------------------------------------------------------------
- */
+/* The end */
 
 static bool is_message_fd(const struct client_message *message, int fd)
 {
@@ -229,8 +225,7 @@ static void close_all_others(const struct client_message *message)
             (void)close(fd);
 }
 
-/* --- coming and going ----------------------------------------------------------------------------
- */
+/* Coming and going */
 
 static void client_ready(void *context, uint32_t events)
 {

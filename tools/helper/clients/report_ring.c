@@ -23,7 +23,7 @@
 #define DISCARDED     (1u << 30)
 #define HEAD_SIZE     8u
 
-/* --- what was passed -------------------------------------------------------------------------- */
+/* What was passed */
 
 bool report_ring_is_map(int fd)
 {
@@ -70,7 +70,7 @@ static struct map_facts map_facts_of(int fd)
     return facts;
 }
 
-/* --- mapping ---------------------------------------------------------------------------------- */
+/* Mapping */
 
 static size_t page_size(void)
 {
@@ -148,8 +148,7 @@ void report_ring_close(struct report_ring *ring)
     *ring = (struct report_ring){.size = 0};
 }
 
-/* --- what both sides tell ----------------------------------------------------------------------
- */
+/* What both sides tell */
 
 void report_ring_beat(const struct report_ring *ring, uint64_t now)
 {
@@ -169,7 +168,7 @@ uint64_t report_ring_count_lost(struct report_ring *ring)
     return lost;
 }
 
-/* --- reading ---------------------------------------------------------------------------------- */
+/* Reading */
 
 bool report_is_sane(const struct attach_report *report, size_t length,
                     const struct attach_channel *names)

@@ -59,7 +59,7 @@ size_t report_sources_count(const struct report_sources *sources)
     return count;
 }
 
-/* --- groups ----------------------------------------------------------------------------------- */
+/* Groups */
 
 static bool join_group(const struct client_table_parts *parts, struct report_group *group)
 {
@@ -148,7 +148,7 @@ static void free_groups(struct report_source *source, bool idle_alone)
     }
 }
 
-/* --- reports ---------------------------------------------------------------------------------- */
+/* Reports */
 
 static void add_applied_options(const struct attach_channel *names,
                                 const struct attach_report *report, struct applied_options *options)
@@ -259,7 +259,7 @@ void report_sources_read(struct report_sources *sources)
             (void)read_source(source);
 }
 
-/* --- coming and going ------------------------------------------------------------------------- */
+/* Coming and going */
 
 static void forget_passer(struct report_source *source)
 {
@@ -391,7 +391,7 @@ const char *report_sources_add(struct report_sources *sources, const struct repo
     return NULL;
 }
 
-/* --- pins ------------------------------------------------------------------------------------- */
+/* Pins */
 
 static int open_pinned_map(const char *directory, const char *name)
 {
@@ -430,7 +430,7 @@ void report_sources_find_pinned(struct report_sources *sources)
         (void)closedir(root);
 }
 
-/* --- the whole -------------------------------------------------------------------------------- */
+/* The whole */
 
 struct report_sources *report_sources_new(const struct client_table_parts *parts)
 {

@@ -130,8 +130,7 @@ bool ring_record_is_sane(const struct record *record)
            record->named <= record->applied && record->named <= RECORD_NAMED_MAX;
 }
 
-/* --- slots --------------------------------------------------------------------------------------
- */
+/* Slots */
 
 /* Copies of slots that lie in a row. */
 struct slot_window {
@@ -212,8 +211,7 @@ static enum slot_state find_record(const struct ring_reader *reader, uint64_t ti
     return SLOT_OPEN;
 }
 
-/* --- tickets ------------------------------------------------------------------------------------
- */
+/* Tickets */
 
 /* The ticket at the tail has no record yet. Is it time to pass over it? */
 static bool out_of_patience(struct ring_reader *reader, uint64_t now_ns)
@@ -251,8 +249,7 @@ static void deliver_record(struct ring_reader *reader, enum slot_state state,
     }
 }
 
-/* --- the writers' counts ------------------------------------------------------------------------
- */
+/* The writers' counts */
 
 /* Such a count only grows; one that does not is not believed. False: it grew by more than can be.
  */
@@ -284,8 +281,7 @@ static bool take_counts(struct ring_reader *reader, uint64_t now_ns)
            take_count(reader, &header->withheld, &reader->withheld_seen, &reader->counts.withheld);
 }
 
-/* --- reading ------------------------------------------------------------------------------------
- */
+/* Reading */
 
 enum passing { WAITED_FOR, TAKEN_BEFORE, TAKEN, GIVEN_UP };
 

@@ -87,7 +87,7 @@ void connection_info(const struct connection *connection, struct tcp_info_bytes 
     memcpy(info->bytes, connection->info, connection->info_length);
 }
 
-/* --- places --------------------------------------------------------------------------------- */
+/* Places */
 
 /* Of a place that is used. */
 static struct connection *at_place(const struct connections *all, uint32_t place)
@@ -170,7 +170,7 @@ static void free_place(struct connections *all, uint32_t place)
     }
 }
 
-/* --- table ---------------------------------------------------------------------------------- */
+/* Table */
 
 static size_t hash_key(const struct connections *all, uint64_t netns, uint64_t cookie)
 {
@@ -241,7 +241,7 @@ static int table_fit(struct connections *all)
     return 0;
 }
 
-/* --- the whole ------------------------------------------------------------------------------ */
+/* The whole */
 
 struct connections *connections_new(size_t history)
 {
@@ -368,7 +368,7 @@ void connections_merge_ports(struct connections *all, bool merge_ports)
     all->aggregates.merge_ports = merge_ports;
 }
 
-/* --- walks ---------------------------------------------------------------------------------- */
+/* Walks */
 
 static bool passes_filter(const struct connection_filter *filter,
                           const struct connection *connection)
@@ -441,7 +441,7 @@ const struct connection *connections_next_closed(const struct connections *all,
     return NULL;
 }
 
-/* --- a connection's life -------------------------------------------------------------------- */
+/* A connection's life */
 
 static void keep_options(struct connection *connection, const struct applied_options *options)
 {

@@ -151,7 +151,7 @@ struct option_failure connection_failure(const struct connection *connection, un
 /* The figures as tcp_info_get() wants them; length 0 where there are none. */
 void connection_info(const struct connection *connection, struct tcp_info_bytes *info);
 
-/* --- what the registry, the poller and tests change --------------------------------------- */
+/* What the registry, the poller and tests change */
 
 /* A connection as a record of a ring tells it. */
 struct connection_start {

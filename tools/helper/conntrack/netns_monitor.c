@@ -141,7 +141,7 @@ uint64_t netns_monitor_count_overruns(struct netns_monitor *monitor)
     return lost;
 }
 
-/* --- memory --------------------------------------------------------------------------------- */
+/* Memory */
 
 bool user_account_may_grow(const struct conntrack *conntrack, const struct user_account *user)
 {
@@ -175,7 +175,7 @@ static size_t memory_of_connection(const struct connection *connection)
            (options != NULL ? sizeof *options + options->length : 0);
 }
 
-/* --- what becomes of a connection ----------------------------------------------------------- */
+/* What becomes of a connection */
 
 static bool is_mptcp(const struct connection *connection)
 {
@@ -272,7 +272,7 @@ static bool ports_agree(const struct connection *connection, const struct flow *
             other->remote_port == 0);
 }
 
-/* --- interfaces ----------------------------------------------------------------------------- */
+/* Interfaces */
 
 /* The kernel finds a socket that is bound to an interface only if it is asked for that interface
  * (inet_lookup() in net/ipv4/inet_hashtables.c), which programs do not tell: it would cost each
@@ -293,7 +293,7 @@ static bool may_seek(const struct netns_monitor *monitor)
            monitor->seeking_took * SEEKING_SHARE;
 }
 
-/* --- Multipath TCP -------------------------------------------------------------------------- */
+/* Multipath TCP */
 
 /* The socket is over. Its figures are the last ones of its first path, or older ones. */
 static void end_multipath(struct netns_monitor *monitor, const struct multipath_socket *socket)
@@ -361,7 +361,7 @@ bool netns_monitor_wants_dump(const struct netns_monitor *monitor)
            !monitor->dumps && !monitor->dead;
 }
 
-/* -------------------------------------------------------------------------------------------- */
+/* Events */
 
 static void take_destroyed(struct netns_monitor *monitor, const struct sock_diag_answer *answer)
 {
@@ -524,7 +524,7 @@ static void take_answer(void *context, const struct sock_diag_answer *answer)
     }
 }
 
-/* --- looking -------------------------------------------------------------------------------- */
+/* Looking */
 
 void netns_monitor_flush(struct netns_monitor *monitor)
 {
@@ -556,7 +556,7 @@ void netns_monitor_look(struct netns_monitor *monitor, const struct connection *
     add_to_batch(monitor, &target);
 }
 
-/* --- records -------------------------------------------------------------------------------- */
+/* Records */
 
 /* Two users claim one socket: the kernel knows whose it is. Both say where to look for it; where it
  * is in neither place, the newer claim stands. */
@@ -672,7 +672,7 @@ struct connection *netns_monitor_open(struct netns_monitor *monitor,
     return closed_already(monitor, connection) ? NULL : connection;
 }
 
-/* --- dumps ----------------------------------------------------------------------------------- */
+/* Dumps */
 
 /* Did the plan that was carried out look for such a connection? */
 static bool was_looked_for(const struct netns_monitor *monitor, const struct connection *connection)
@@ -773,7 +773,7 @@ bool netns_monitor_read(struct netns_monitor *monitor)
     return monitor->behind;
 }
 
-/* --- the whole ------------------------------------------------------------------------------ */
+/* The whole */
 
 struct netns_monitor *netns_monitor_new(const struct conntrack *conntrack, int fd, uint64_t netns,
                                         struct user_account *user)

@@ -56,7 +56,7 @@ struct poller {
     size_t missing;     /* connections, about */
 };
 
-/* --- namespaces ----------------------------------------------------------------------------- */
+/* Namespaces */
 
 static struct polled_netns *find_monitor(struct poller *poller, uint64_t netns, uid_t uid,
                                          bool blind)
@@ -178,7 +178,7 @@ void poller_leave(struct poller *poller, struct netns_monitor *monitor)
     count_namespaces(poller);
 }
 
-/* --- new connections ------------------------------------------------------------------------ */
+/* New connections */
 
 static bool grow_unpolled(struct poller *poller)
 {
@@ -241,7 +241,7 @@ static void look_at_new(struct poller *poller, uint64_t now)
             netns_monitor_dump(poller->monitors[i].monitor, false);
 }
 
-/* --- all connections ------------------------------------------------------------------------ */
+/* All connections */
 
 static uint64_t interval_ticks(const struct poller *poller)
 {
@@ -335,7 +335,7 @@ void poller_each_second(struct poller *poller)
     find_lost(poller, poller->conntrack->now());
 }
 
-/* --- in time -------------------------------------------------------------------------------- */
+/* In time */
 
 int poller_fd(const struct poller *poller)
 {

@@ -82,7 +82,7 @@ static struct MHD_Response *make_response(struct answer_source *source, const ch
     return response;
 }
 
-/* --- lists of JSON ---------------------------------------------------------------------------- */
+/* Lists of JSON */
 
 /* A comma before each object of a list but the first. */
 static void put_comma(bool *first, FILE *to)
@@ -171,7 +171,7 @@ struct MHD_Response *answer_connections(const struct helper *helper,
     return make_response(&source->source, "application/json");
 }
 
-/* --- rules ------------------------------------------------------------------------------------ */
+/* Rules */
 
 struct rules_source {
     struct answer_source source;
@@ -215,7 +215,7 @@ struct MHD_Response *answer_rules(const struct helper *helper, bool one_user, ui
     return make_response(&source->source, "application/json");
 }
 
-/* --- processes -------------------------------------------------------------------------------- */
+/* Processes */
 
 /* How many open connections a process made. */
 struct process_tally {
@@ -323,7 +323,7 @@ struct MHD_Response *answer_processes(const struct helper *helper, bool one_user
     return make_response(&source->source, "application/json");
 }
 
-/* --- metrics ---------------------------------------------------------------------------------- */
+/* Metrics */
 
 struct metrics_source {
     struct answer_source source;

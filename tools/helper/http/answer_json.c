@@ -26,7 +26,7 @@ static json_t *count_json(uint64_t count)
     return json_integer((json_int_t)count);
 }
 
-/* --- a connection ----------------------------------------------------------------------------- */
+/* A connection */
 
 static json_t *endpoint_json(const struct connection *connection, const uint8_t address[16],
                              uint16_t port)
@@ -178,8 +178,7 @@ int answer_connection(const struct connection *connection, FILE *to)
     return failed;
 }
 
-/* --- processes and rules
- * -------------------------------------------------------------------------- */
+/* Processes and rules */
 
 static json_t *rules_json(const struct client *process)
 {

@@ -55,7 +55,7 @@ struct request {
     struct authorisation viewer;
 };
 
-/* --- answers ---------------------------------------------------------------------------------- */
+/* Answers */
 
 static enum MHD_Result send_response(struct MHD_Connection *connection, unsigned status,
                                      struct MHD_Response *response)
@@ -227,7 +227,7 @@ static enum MHD_Result get_connections(const struct request *request)
                          answer_connections(request->query->helper, &parameters.filter));
 }
 
-/* --- requests --------------------------------------------------------------------------------- */
+/* Requests */
 
 /* Who may have a resource over TCP, where nobody knows who asks. */
 enum reach {
@@ -351,7 +351,7 @@ static enum MHD_Result handle_request(void *context, struct MHD_Connection *conn
     return resource->get(&request);
 }
 
-/* --- clients ---------------------------------------------------------------------------------- */
+/* Clients */
 
 static struct http_group http_group_of_connection(const struct http_server *server,
                                                   struct MHD_Connection *connection, int fd)
@@ -391,7 +391,7 @@ static void request_completed(void *context, struct MHD_Connection *connection, 
     http_client_progress(client_of(connection), false, now_monotonic());
 }
 
-/* --- the servers ------------------------------------------------------------------------------ */
+/* The servers */
 
 /* Do what is ready, and be called again when libmicrohttpd wants: at once where an answer goes on.
  */

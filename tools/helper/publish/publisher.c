@@ -104,8 +104,7 @@ const struct publisher_counts *publisher_counts(const struct publisher *publishe
     return &publisher->counts;
 }
 
-/* --- the queue ---------------------------------------------------------------------------------
- */
+/* The queue */
 
 static void leave_queue(struct publisher *publisher, struct published_program *program)
 {
@@ -153,8 +152,7 @@ void publisher_work(struct publisher *publisher)
     }
 }
 
-/* --- what watchers say -------------------------------------------------------------------------
- */
+/* What watchers say */
 
 static bool keep_policy_of_rules(struct rule_set *set, const struct rule_watch_reply *reply,
                                  const void *policy)
@@ -214,8 +212,7 @@ static void note_watcher_end(void *context)
     owner->looking = 0;
 }
 
-/* --- watchers ----------------------------------------------------------------------------------
- */
+/* Watchers */
 
 static unsigned running_watchers(const struct publisher *publisher)
 {
@@ -295,8 +292,7 @@ bool publisher_is_busy(const struct publisher *publisher, bool one_user, uid_t u
     return false;
 }
 
-/* --- coming and going --------------------------------------------------------------------------
- */
+/* Coming and going */
 
 static struct rule_owner *enter_owner(struct publisher *publisher,
                                       const struct publisher_client *client)
@@ -490,8 +486,7 @@ void publisher_each_second(struct publisher *publisher)
     }
 }
 
-/* --- answers -----------------------------------------------------------------------------------
- */
+/* Answers */
 
 /* Of programs, by enum published_answer. */
 static const char *reason_text(uint32_t reason)

@@ -39,8 +39,7 @@ static struct {
     uint8_t policy[RULE_WATCH_ROOM] __attribute__((aligned(8)));
 } received;
 
-/* --- the process -------------------------------------------------------------------------------
- */
+/* The process */
 
 /* Beside this program, as in a build directory, or where it is installed. */
 static bool find_compiler(char path[PATH_MAX])
@@ -103,8 +102,7 @@ static void end_process(int pidfd)
     (void)close(pidfd);
 }
 
-/* --- messages ----------------------------------------------------------------------------------
- */
+/* Messages */
 
 static bool is_proper(const struct rule_watch_reply *reply, size_t size)
 {
@@ -163,8 +161,7 @@ void rule_watcher_each_second(struct rule_watcher *watcher)
     watcher->rests = false;
 }
 
-/* --- its life ----------------------------------------------------------------------------------
- */
+/* Its life */
 
 static struct rule_watcher *new_watcher(struct loop *loop, int fd, int pidfd,
                                         const struct rule_watcher_events *events)

@@ -33,7 +33,7 @@ struct metrics {
     bool ended;
 };
 
-/* --- the families ----------------------------------------------------------------------------- */
+/* The families */
 
 /* clang-format off */
 static const struct metrics_head distributions[] = {
@@ -71,7 +71,7 @@ static const struct metrics_head refusals = {"options_refused", "", "counter", "
 
 #define NUMBERS (sizeof numbers / sizeof *numbers)
 
-/* --- taking ----------------------------------------------------------------------------------- */
+/* Taking */
 
 struct metrics *metrics_take(const struct aggregates *aggregates, const struct trials *trials,
                              bool one_user, uid_t uid, bool histograms,
@@ -104,7 +104,7 @@ void metrics_free(struct metrics *metrics)
     free(metrics);
 }
 
-/* --- text ------------------------------------------------------------------------------------- */
+/* Text */
 
 /* "{program=...,rule=...,role=...,uid=...,port=..."; the brace stays open for more. */
 static void put_labels(const struct aggregate *aggregate, FILE *to)
@@ -291,7 +291,7 @@ static void put_refusals(const struct aggregate *aggregate, size_t unused, FILE 
     }
 }
 
-/* --- one family after the other ------------------------------------------------------------- */
+/* One family after the other */
 
 struct family {
     struct metrics_head head; /* without a name: there is no such family */
@@ -372,7 +372,7 @@ bool metrics_write(struct metrics *metrics, enum metrics_format format, FILE *to
     return true;
 }
 
-/* --- which format ----------------------------------------------------------------------------- */
+/* Which format */
 
 /* The weight that an Accept header gives a media type, 0 to 1; -1 if it does not name it. */
 static double weight_of(const char *accept, const char *type)

@@ -11,7 +11,7 @@
 /* The part of an interval that is left out at its beginning: one in so many. */
 #define WARMING 5u
 
-/* --- metrics -------------------------------------------------------------------------------- */
+/* Metrics */
 
 /* Smaller values are raised to these, because ratios of very small values mean nothing. */
 static const double least_value[TRIAL_METRICS] = {
@@ -48,7 +48,7 @@ static struct trial_figures figures_of(const struct trial_sum sums[TRIAL_METRICS
     return figures;
 }
 
-/* --- pairs ---------------------------------------------------------------------------------- */
+/* Pairs */
 
 static void count_guard(const struct trial_state *trial, struct trial_arm_state *arm,
                         unsigned metric, double difference)
@@ -109,7 +109,7 @@ static void count_single(struct trial_state *trial, unsigned arm,
         offer_figures(trial, &trial->arms[i], true, &figures);
 }
 
-/* --- intervals ------------------------------------------------------------------------------ */
+/* Intervals */
 
 static void settle_block(struct trial_state *trial, struct trial_block *block)
 {
@@ -201,7 +201,7 @@ void trial_count_connection(struct trial_state *trial, unsigned arm,
     count_single(trial, arm, sums);
 }
 
-/* --- the end -------------------------------------------------------------------------------- */
+/* The end */
 
 static bool any_guard_trips(const struct trial_state *trial, unsigned arm,
                             char reason[TRIAL_REASON])

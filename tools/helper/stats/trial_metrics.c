@@ -29,7 +29,7 @@ struct trial_metrics {
     struct trial_row rows[];
 };
 
-/* --- taking --------------------------------------------------------------------------------- */
+/* Taking */
 
 /* Returns false without memory. */
 static bool take_row(struct trial_row *row, const struct trial_state *trial, unsigned number)
@@ -80,7 +80,7 @@ void trial_metrics_free(struct trial_metrics *metrics)
     free(metrics);
 }
 
-/* --- families ------------------------------------------------------------------------------- */
+/* Families */
 
 /* "NAME{trial=...,arm=...,id=...,uid=..."; the brace stays open for more. */
 static void begin_sample(const struct metrics_head *head, const struct trial_row *row, FILE *to)

@@ -87,7 +87,7 @@ struct trial_finding trial_find(const struct trial_state *trial, unsigned arm)
     return finding;
 }
 
-/* --- coming and going ----------------------------------------------------------------------- */
+/* Coming and going */
 
 static struct trial_state *find_defined(const struct trials *trials, uid_t uid, uint64_t id)
 {
@@ -187,7 +187,7 @@ uint32_t trials_join(struct trials *trials, uid_t uid, const char *rule,
     return trial->number;
 }
 
-/* --- ending --------------------------------------------------------------------------------- */
+/* Ending */
 
 static void end_trial(struct trials *trials, struct trial_state *trial, const char *reason)
 {
