@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Accepted sockets. Most rules are settled on the listener and cost nothing here; what remains are
- * options that are not inherited, rules on the peer, and rules on the local address where the
- * listener stands for all addresses; and what a listener of MPTCP could not be given for the plain
- * TCP sockets that it accepts.
+ * Accepted sockets. Most options are set on the listener, are inherited, and cost nothing here.
+ * This file sets the rest: options that are not inherited, rules on the peer, rules on the local
+ * address where the listener is bound to the wildcard address, and options of plain TCP that a
+ * listener of MPTCP refuses.
  *
- * The peer's address is asked of the kernel where rules depend on it. For a report it is read from
- * the buffer that the call has filled, if the listener is known to be one of the kernel's own TCP:
- * other preloaded libraries may write what they like.
+ * If rules depend on the peer's address, the kernel is asked for it. A report reads it from the
+ * buffer that accept() has filled, but only if the listener is known to be plain TCP: other
+ * preloaded libraries may write anything into that buffer.
  */
 #include "accepted.h"
 
@@ -32,7 +32,7 @@ static bool listener_is_wildcard(int listener)
     return (sockinfo.known & FACT_LOCAL) == 0 || address_is_unspecified(&sockinfo.local);
 }
 
-/* Which of these phases the accepted socket has. */
+/* Returns the phases that the accepted socket has. */
 static unsigned phases_of(int listener, unsigned phases)
 {
     const unsigned wildcard = PHASE_BIT(PHASE_ACCEPT_WILDCARD);
@@ -40,8 +40,8 @@ static unsigned phases_of(int listener, unsigned phases)
                                                                        : phases;
 }
 
-/* The pointers may be wrong, which the kernel tells: a length that does not lie on the stack is not
- * read. */
+/* The pointers may be invalid; then the kernel fails the call. The length is read only if it is on
+ * the stack. */
 void accepting_read(struct accepting *accepting, int listener, struct sockaddr **address,
                     socklen_t **length)
 {
@@ -59,7 +59,7 @@ void accepting_read(struct accepting *accepting, int listener, struct sockaddr *
     accepting->room = **length;
 }
 
-/* As getpeername() would tell it. */
+/* Fills in the peer as getpeername() would return it. */
 static void read_peer(struct sockinfo *sockinfo, const struct accepting *accepting)
 {
     unsigned family = 0;
@@ -72,8 +72,8 @@ static void read_peer(struct sockinfo *sockinfo, const struct accepting *accepti
     sockinfo->known |= FACT_REMOTE;
 }
 
-/* One decision for both. The report asks for the peer in any case, and the peer tells the family,
- * of which the options would ask in its place. */
+/* One decision serves both. The report always needs the peer's address. It is fetched first: it
+ * also gives the family, so matching needs no further call. */
 static void tune_and_report(const struct rules_in_force *rules, int listener, int fd,
                             unsigned phases, const struct accepting *accepting)
 {
@@ -96,7 +96,7 @@ static void tune_and_report(const struct rules_in_force *rules, int listener, in
     report_accept(rules, fd, &sockinfo, &decision);
 }
 
-/* What the listener, which is of MPTCP, could not be given for this plain TCP socket. */
+/* Sets on a plain TCP socket what its MPTCP listener refused. */
 static __attribute__((noinline)) void tune_fallen_back(const struct rules_in_force *rules, int fd,
                                                        unsigned later)
 {
@@ -124,7 +124,7 @@ static void adopt_and_report(const struct rules_in_force *rules, int fd)
         report_accept(rules, fd, &sockinfo, NULL);
 }
 
-/* Has the connection not got from its listener what these rules give? */
+/* True if the connection did not inherit from its listener what these rules set. */
 static bool is_from_before(const struct rules_in_force *rules, int listener)
 {
     return (waiting_any() && waiting_accepted(listener)) || listener_is_older(listener, rules);
@@ -145,14 +145,14 @@ static void tune_inherited(const struct rules_in_force *rules, int listener, int
         tune_by_peer(rules, fd, phases);
 }
 
-/* Which of these phases are to be seen to. */
+/* Returns those of the phases that have something to do. */
 static inline unsigned phases_due(unsigned phases)
 {
     phases &= PHASE_BIT(PHASE_ACCEPT) | PHASE_BIT(PHASE_ACCEPT_WILDCARD) | PHASE_FALLBACK;
     return (phases & PHASE_FALLBACK) != 0 && !multipath_any() ? phases & ~PHASE_FALLBACK : phases;
 }
 
-/* Not in line, so that other connections pass through with a small frame. */
+/* noinline: other connections pass through with a small frame. */
 static __attribute__((noinline)) void tune_by_rules(const struct accepting *accepting, int listener,
                                                     int fd)
 {

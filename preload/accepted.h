@@ -9,21 +9,21 @@
 
 #include <netinet/in.h>
 
-/* One such call; on the stack of the hook. */
+/* The state of one call. It lives on the stack of the hook. */
 struct accepting {
     const struct sockaddr *address; /* where the call writes the peer's address */
     const socklen_t *length;
-    socklen_t room; /* 0: what is there is not to be read */
+    socklen_t room; /* 0: do not read `address` */
     socklen_t own_length;
     struct sockaddr_in6 own;
 };
 
-/* accepting_begin() where sockets are reported. */
+/* accepting_begin() for programs whose sockets are reported. */
 void accepting_read(struct accepting *accepting, int listener, struct sockaddr **address,
                     socklen_t **length);
 
-/* Before the call. Where the program does not want the peer's address and a report does, the call
- * gets a buffer of our own. */
+/* Call this before accept(). If the program passes no buffer for the peer's address but the report
+ * needs the address, the call gets a buffer of ours. */
 static inline void accepting_begin(struct accepting *accepting, int listener,
                                    struct sockaddr **address, socklen_t **length)
 {
@@ -32,8 +32,9 @@ static inline void accepting_begin(struct accepting *accepting, int listener,
         accepting_read(accepting, listener, address, length);
 }
 
-/* Give a just accepted socket what it does not have from its listener. Does nothing for a failed
- * accept (fd < 0). Keeps errno. Reports it, too, where a rule says so. */
+/* Call this after accept(). Sets on the accepted socket what it does not inherit from its listener,
+ * and reports it if a rule says so. Does nothing if accept() failed (fd < 0). Keeps errno;
+ * async-signal-safe. */
 void tune_accepted(const struct accepting *accepting, int listener, int fd);
 
 #endif

@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Counting the connections that waited. A queue is first in, first out, so the first so many
- * accepted are the ones; another process that shares the listener may take some of them, and then
- * a few later ones are given what they have already, which does no harm. Listeners are known by
- * their cookie, whatever descriptor they are moved to.
+ * Counts the connections that were in the accept queue at the start. The queue is first in, first
+ * out, so the first N accepted sockets are those connections. Another process that shares the
+ * listener may accept some of them; then a few later sockets get options that they have already,
+ * which does no harm. Listeners are identified by their cookie, since they may be moved to another
+ * descriptor.
  *
- * The counts are the only thing here that changes after the constructor, and only downwards. They
- * lie in a mapping of their own, since the object's data is read-only then (protect.h).
+ * Only these counts change after the constructor, and they only decrease. They are in a mapping of
+ * their own, because the object's data is read-only by then (protect.h).
  */
 #include "backlog.h"
 
@@ -16,11 +17,11 @@
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 
-/* More listeners with waiting connections than this are not told from those without. */
+/* Queued connections of further listeners are not counted. */
 enum { LISTENERS_MAX = 16 };
 
 struct waiting {
-    uint32_t left; /* of all listeners together */
+    uint32_t left; /* sum over all listeners */
     uint32_t listener_count;
     struct {
         uint64_t cookie;
@@ -28,7 +29,7 @@ struct waiting {
     } listeners[LISTENERS_MAX];
 };
 
-/* NULL: no connection waited. Written by the constructor alone. */
+/* NULL: no connection was queued. Only the constructor writes it. */
 static struct waiting *waiting;
 
 const uint32_t *waiting_left;
@@ -52,7 +53,7 @@ void waiting_count(int fd)
     waiting->left += info.tcpi_unacked;
 }
 
-/* Take one from a count, unless it is 0. */
+/* Decrements the count; false if it is 0 already. */
 static bool
 decrement(uint32_t *count) /* NOLINT(readability-non-const-parameter): it is written to */
 {

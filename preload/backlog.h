@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Connections that waited for the program: a listener that the program was started with may have
- * some in its queue (the one for which systemd starts a service, always). Their handshake was over
- * before anything was set on the listener, so they inherited nothing, and each must be given at
- * accept() what the others have from the listener.
+ * Connections that were already in the accept queue when the program started. A listener that the
+ * program inherits may have some; with systemd's socket activation there is always one. Their
+ * handshake was complete before any option was set on the listener, so they inherited nothing.
+ * accept() must give them everything.
  */
 #ifndef SOCKTUNE_WAITING_H
 #define SOCKTUNE_WAITING_H
@@ -12,7 +12,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* How many connections may still come that waited, or NULL; private to waiting_any(). */
+/* How many such connections are left, or NULL if there were none. Private to waiting_any(). */
 extern const uint32_t *waiting_left;
 
 static inline bool waiting_any(void)
@@ -21,12 +21,12 @@ static inline bool waiting_any(void)
            __atomic_load_n(waiting_left, __ATOMIC_RELAXED) != 0;
 }
 
-/* For the constructor, after it tuned the listener `fd`: remember how many connections wait in its
- * queue. Changes errno. */
+/* Remember how many connections are in the accept queue of `fd`. Call it in the constructor, after
+ * the listener was tuned. Changes errno. */
 void waiting_count(int fd);
 
-/* May the connection just accepted from `listener` be one of those? Counts it if so: true at most
- * as often as connections waited, in each process. To be called only if waiting_any().
+/* True if the connection just accepted from `listener` may be one of those; counts it then. In each
+ * process it is true at most as often as connections were queued. Call it only if waiting_any().
  * Async-signal-safe, thread-safe; changes errno. */
 bool waiting_accepted(int listener);
 

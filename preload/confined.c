@@ -9,7 +9,7 @@
 #include <errno.h>
 #include <linux/prctl.h>
 
-/* "Seccomp:\t2": the number behind the tab; -1 if there is no such line. */
+/* Parses "Seccomp:\t2" and returns the number after the tab, or -1 if there is no such line. */
 static int seccomp_mode(const char *status, size_t size)
 {
     static const char name[] = "\nSeccomp:\t";
@@ -51,7 +51,7 @@ bool confined_now(void)
     return late_state == NULL || __atomic_load_n(&late_state->confined, __ATOMIC_RELAXED);
 }
 
-/* A vfork()ed child confines itself, and not its parent, whose memory it has. */
+/* A vfork()ed child shares its parent's memory, but its filter does not apply to the parent. */
 void confined_begin(void)
 {
     int saved = errno;

@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Before the call: the rules on the remote address and on connecting sockets, and `source`. After
- * it: what the kernel forgets when it is set before the connection exists, and the report.
+ * Before the call: rules on the remote address and on connecting sockets, and `source`. After the
+ * call: options that the kernel forgets if they are set before the connection exists, and the
+ * report.
  *
- * A program may call connect() again to learn how the first call ended: that is no new connection,
- * and nothing is done. Or it connects a socket again, to another peer, after a failure or as
- * datagram sockets may: then what a rule on the former peer gave is undone first.
+ * A program may call connect() again to learn the result of the first call. That is no new
+ * connection, and nothing is done. A program may also connect a socket to another peer, after a
+ * failure or because it is a datagram socket. Then the options that a rule on the former peer set
+ * are undone first.
  */
 #include "connecting.h"
 
@@ -19,7 +21,7 @@ static int tune_before(const struct rules_in_force *rules, struct connecting *co
                        bool again)
 {
     unsigned phases = PHASE_BIT(PHASE_CONNECT) | PHASE_BIT(PHASE_CONNECTED);
-    /* A report says what the socket has from earlier calls, too. */
+    /* The report also contains options set by earlier calls. */
     if (connecting->reported)
         phases |= PHASE_BIT(PHASE_SOCKET) | PHASE_BIT(PHASE_BIND);
     tune_decide(rules, fd, &connecting->sockinfo, PHASE_CONNECT, phases, &connecting->decision);
@@ -30,16 +32,16 @@ static int tune_before(const struct rules_in_force *rules, struct connecting *co
                       PHASE_BIT(PHASE_CONNECT));
 }
 
-/* Is there somebody who is to be told of connections? */
+/* True if connections are to be reported and there is a ring. */
 static bool is_reported_connect(const struct rules_in_force *rules)
 {
     return (rules->reports & (ROLE_CONNECT | ROLE_DATAGRAM)) != 0 && report_finds_ring(rules);
 }
 
-/* Is it a connection of ours, and what is to be done about it? The address costs a system call
- * where it does not lie on the stack, so it is not looked at if nobody is told and no rule gives
- * anything at this call. A record needs the protocol: so it is asked at once, by the call that
- * tells both. Returns as tune_before(). */
+/* Reads the address and decides. Checking an address that is not on the stack costs a system call,
+ * so the address is not read if nothing is reported and no rule acts at this call. A record needs
+ * the protocol, so one system call checks the address and finds the protocol. Returns 0, or the
+ * errno with which the call must fail. */
 static int begin_by_rules(const struct rules_in_force *rules, struct connecting *connecting, int fd,
                           const struct sockaddr *address, socklen_t length)
 {
@@ -77,8 +79,7 @@ bool connecting_begin(struct connecting *connecting, int fd, const struct sockad
     return failure == 0;
 }
 
-/* The rules that it was decided by have been given up for newer ones while the call waited: it is
- * decided by those. */
+/* The slot of the rules was reused while the call blocked: decide again by the rules in force. */
 static __attribute__((noinline)) void decide_anew(const struct rules_in_force *rules,
                                                   struct connecting *connecting, int fd)
 {

@@ -14,7 +14,7 @@ static int descriptor_number(const char *name)
     return number;
 }
 
-/* As getdents64(2) returns it; glibc has no name for it that fits every word size. */
+/* The layout of getdents64(2). glibc has no name for it that fits every word size. */
 struct directory_entry {
     uint64_t inode;
     int64_t offset;

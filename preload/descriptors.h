@@ -7,8 +7,9 @@
 
 #include <stdbool.h>
 
-/* Call `look` for each descriptor until it returns false: `name` is its entry in `directory`, and
- * `number` its number. False if there is no /proc. Async-signal-safe; changes errno. */
+/* Call `look` for each descriptor until it returns false. `name` is the entry in `directory` (the
+ * descriptor of /proc/self/fd), `number` the descriptor's number. Returns false if there is no
+ * /proc. Async-signal-safe; changes errno. */
 bool descriptors_each(bool (*look)(void *context, int directory, const char *name, int number),
                       void *context);
 

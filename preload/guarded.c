@@ -1,15 +1,15 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Theory of operation: a setting may concern a guarded option itself, maybe by another name
- * (SO_RCVBUFFORCE), or change one as a side effect (IP_TOS sets SO_PRIORITY). In the first case the
- * rule's value takes the place of the program's. In the second the call is made, and the guarded
- * option gets its value back.
+ * Theory of operation: a setsockopt() call may set a guarded option directly, maybe under another
+ * name (SO_RCVBUFFORCE), or change it as a side effect (IP_TOS changes SO_PRIORITY). In the first
+ * case the rule's value replaces the program's. In the second the call is made, and then the
+ * guarded option is restored.
  *
- * What keeps within a bound (at_least, at_most) is the program's own affair; for anything else the
- * bound is given.
+ * A value within a bound (at_least, at_most) is passed on. A value outside is replaced by the
+ * bound.
  *
- * Of a dscp only a part of the byte is forced: the call is made, so that the other bits are the
- * program's, and the code point is put back.
+ * A `dscp` rule forces only some bits of the byte. The call is made, so the other bits are the
+ * program's, and then the code point is restored.
  */
 #include "guarded.h"
 
@@ -21,7 +21,7 @@
 
 #include <errno.h>
 
-enum { READ_MOST = 8 }; /* bytes of the program's value: a bound is at most such a number */
+enum { READ_MOST = 8 }; /* bytes read of the program's value; a bound is not longer */
 
 /* What the rules say about one option of the socket. */
 struct ruling {
@@ -43,7 +43,8 @@ static int pretend_success(const struct own_setting *setting)
     return 0;
 }
 
-/* The guarded option that the setting concerns, and what the rules say. False: there is none. */
+/* Finds the guarded option that the call affects, and what the rules say about it. False if there
+ * is none. */
 static bool find_ruling(const struct rules_in_force *rules, const struct own_setting *setting,
                         enum sibling_effect effect, struct ruling *ruling)
 {
@@ -58,7 +59,7 @@ static bool find_ruling(const struct rules_in_force *rules, const struct own_set
     return false;
 }
 
-/* Would the kernel refuse the value, for its length or its place? */
+/* True if the kernel would refuse the value for its length or its address. */
 static bool is_refused(const struct own_setting *setting, const struct policy_option *option)
 {
     if ((int)setting->length < 0 || setting->length < option->least)
@@ -68,7 +69,7 @@ static bool is_refused(const struct own_setting *setting, const struct policy_op
                             setting->length < READ_MOST ? setting->length : READ_MOST);
 }
 
-/* Does the value keep within the bound that holds, if it is one? */
+/* True if the rule is a bound and the value is within it. */
 static bool is_admitted(const struct rules_in_force *rules, const struct own_setting *setting,
                         const struct ruling *ruling)
 {
@@ -96,7 +97,7 @@ static int set_guarded(const struct rules_in_force *rules, const struct own_sett
     return pretend_success(setting);
 }
 
-/* Not in line, so that calls that disturb nothing need no second ruling in their frame. */
+/* noinline: the second ruling must not enlarge the frame of the usual call. */
 static __attribute__((noinline)) int set_disturbing(const struct rules_in_force *rules,
                                                     const struct own_setting *setting,
                                                     const struct ruling *disturbed)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * bind(): what the kernel takes only before it, the rules on a datagram socket's own address, and
- * the report of such a socket.
+ * bind(): options that the kernel takes only before bind(), rules on a datagram socket's own
+ * address, and the report of such a socket.
  */
 #include "real.h"
 #include "report.h"
@@ -27,7 +27,7 @@ static int bind_by_rules(const struct rules_in_force *rules, int fd, const struc
     return result;
 }
 
-/* Not in line, so that other calls pass through with a small frame. */
+/* noinline: other calls pass through with a small frame. */
 static __attribute__((noinline)) int bind_tuned(int fd, const struct sockaddr *address,
                                                 socklen_t length)
 {

@@ -5,7 +5,7 @@
 #include "connecting.h"
 #include "real.h"
 
-/* Not in line, so that other connections pass through with a small frame. */
+/* noinline: other connections pass through with a small frame. */
 static __attribute__((noinline)) int connect_tuned(int fd, const struct sockaddr *address,
                                                    socklen_t length)
 {

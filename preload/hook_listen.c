@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * listen(): what listeners get, and what the sockets they accept inherit. Must come before the
- * call, since a connection that is made meanwhile inherits nothing set later.
+ * listen(): options of listeners, and options that accepted sockets inherit. They are set before
+ * the call, since a connection that is established between both would not inherit them.
  */
 #include "listeners.h"
 #include "multipath.h"
@@ -20,8 +20,8 @@ static void tune_before_listen(const struct rules_in_force *rules, int fd,
     *backlog = tune_backlog(rules, fd, sockinfo, &decision, *backlog);
 }
 
-/* What comes before the call, with the backlog for it. Returns 0, or the errno with which it must
- * fail. Whether the listener is of MPTCP is noted for rules to come, too. */
+/* Does what comes before the call, and changes the backlog. Returns 0, or the errno with which the
+ * call must fail. Notes a listener of MPTCP also for rules that may come later. */
 static int prepare_listener(const struct rules_in_force *rules, int fd, struct sockinfo *sockinfo,
                             int *backlog)
 {
@@ -54,7 +54,7 @@ static int listen_by_rules(const struct rules_in_force *rules, int fd, int backl
     return result;
 }
 
-/* Not in line, so that other calls pass through with a small frame. */
+/* noinline: other calls pass through with a small frame. */
 static __attribute__((noinline)) int listen_tuned(int fd, int backlog)
 {
     const struct rules_in_force *rules = rules_enter();

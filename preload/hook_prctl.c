@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * prctl(): nothing of it is altered. It is how a program begins to confine itself (a filter of
- * system calls needs no_new_privs first, and libseccomp sets it always), after which the object
- * makes no system call any more that the program might not have foreseen.
+ * prctl(): passes every call on. A program that installs a seccomp filter sets no_new_privs first
+ * (libseccomp always does). After that the object makes no further system calls that the program
+ * may not expect.
  */
 #include "confined.h"
 #include "real.h"
@@ -14,7 +14,7 @@ __attribute__((visibility("default"))) int prctl(int option, ...)
 {
     unsigned long argument[4];
     va_list arguments;
-    /* As libc's own: it cannot know how many there are. */
+    /* Like libc's own prctl(), this cannot know how many arguments there are. */
     va_start(arguments, option);
     for (unsigned i = 0; i < 4; i++)
         argument[i] = va_arg(arguments, unsigned long);

@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * sendmmsg(): with MSG_FASTOPEN its first message connects (tcp(7)); see connecting.c. All other
- * calls pass through, and may be the first of a UDP socket.
+ * sendmmsg(): with MSG_FASTOPEN the first message connects (tcp(7)); see connecting.c. All other
+ * calls pass through; such a call may be the first of a UDP socket, which is then reported.
  */
 #include "connecting.h"
 #include "readable.h"
 #include "real.h"
 
-/* Not in line, so that other calls pass through with a small frame. */
+/* noinline: other calls pass through with a small frame. */
 static __attribute__((noinline)) int sendmmsg_tuned(int fd, struct mmsghdr *messages,
                                                     unsigned count, int flags)
 {

@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * sendmsg(): with MSG_FASTOPEN it connects (tcp(7)); see connecting.c. All other calls pass
- * through, and may be the first of a UDP socket.
+ * through; such a call may be the first of a UDP socket, which is then reported.
  */
 #include "connecting.h"
 #include "readable.h"
 #include "real.h"
 
-/* Not in line, so that other calls pass through with a small frame. */
+/* noinline: other calls pass through with a small frame. */
 static __attribute__((noinline)) ssize_t sendmsg_tuned(int fd, const struct msghdr *message,
                                                        int flags)
 {

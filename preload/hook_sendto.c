@@ -1,14 +1,14 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * sendto(): with MSG_FASTOPEN it connects (tcp(7)); see connecting.c. All other calls pass through,
- * and may be the first of a UDP socket.
+ * sendto(): with MSG_FASTOPEN it connects (tcp(7)); see connecting.c. All other calls pass through;
+ * such a call may be the first of a UDP socket, which is then reported.
  */
 #include "connecting.h"
 #include "real.h"
 
 #include <netinet/tcp.h>
 
-/* Not in line, so that other calls pass through with a small frame. */
+/* noinline: other calls pass through with a small frame. */
 static __attribute__((noinline)) ssize_t sendto_tuned(int fd, const void *buffer, size_t size,
                                                       int flags, const struct sockaddr *address,
                                                       socklen_t length)

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * setns(): nothing of it is altered. The thread may enter another network namespace (own_netns.h).
+ * setns(): passes every call on, and notes that the thread may enter another network namespace
+ * (own_netns.h).
  */
 #include "own_netns.h"
 #include "real.h"

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * setsockopt(): the program's own settings, which a rule may force or ignore (guarded.c), or which
- * tell that an option is the program's own (reconnect.h).
+ * setsockopt() by the program itself. A rule may force, bound or ignore the option (guarded.c).
+ * Options that the program sets itself are noted (reconnect.h).
  */
 #include "guarded.h"
 #include "plain_tcp.h"
@@ -10,8 +10,8 @@
 
 #include <errno.h>
 
-/* What a rule gives at connect() and the program sets itself is the program's, whatever the rule's
- * value: nobody undoes it when the socket is connected to another peer. */
+/* If a rule sets an option at connect() and the program sets it too, the option belongs to the
+ * program: it is not undone when the socket is connected to another peer. */
 static void note_own(const struct policy *policy, int fd, int level, int optname)
 {
     for (uint32_t i = 0; i < policy->option_count; i++)
@@ -19,7 +19,7 @@ static void note_own(const struct policy *policy, int fd, int level, int optname
             reconnect_note_own(fd, policy, i);
 }
 
-/* The kernel has refused the setting: perhaps since a rule has made the socket one of MPTCP. */
+/* The kernel refused the option, perhaps because a rule made this an MPTCP socket. */
 static __attribute__((noinline)) int set_on_plain_tcp(const struct rules_in_force *rules,
                                                       const struct own_setting *setting)
 {
@@ -33,7 +33,7 @@ static __attribute__((noinline)) int set_on_plain_tcp(const struct rules_in_forc
     return done ? 0 : -1;
 }
 
-/* Not in line: what hardly any call needs is to cost no call the saving of registers. */
+/* noinline: the usual call must not pay for saving registers. */
 static __attribute__((noinline)) int set_watched(guarded_call *call, int fd, int level, int optname,
                                                  const void *value, socklen_t length)
 {
@@ -64,7 +64,7 @@ __attribute__((visibility("default"))) int setsockopt(int fd, int level, int opt
 }
 
 #ifdef __i386__
-/* What glibc has 32-bit programs call that were built with a 64-bit time_t. */
+/* glibc's alias for 32-bit programs that were built with a 64-bit time_t. */
 int __setsockopt64(int fd, int level, int optname, const void *value, socklen_t length);
 __attribute__((visibility("default"))) int __setsockopt64(int fd, int level, int optname,
                                                           const void *value, socklen_t length)

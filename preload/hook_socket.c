@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * socket(): the rules that ask about the program alone, and `transport`.
+ * socket(): rules that depend on the program alone, and `transport`.
  */
 #include "apply.h"
 #include "connecting.h"
@@ -12,8 +12,8 @@
 
 #include <errno.h>
 
-/* Ask for the transport of the rule, and for what the program asked for where that fails; one line
- * in the trace either way. */
+/* Create the socket with the rule's transport, or as the program asked if that fails. Both cases
+ * are traced. */
 static int open_socket(const struct rules_in_force *rules, int domain, int type, int protocol,
                        struct sockinfo *sockinfo, const struct policy_action *transport)
 {
@@ -59,7 +59,7 @@ static int socket_by_rules(const struct rules_in_force *rules, int domain, int t
     return fd;
 }
 
-/* Not in line, so that other calls pass through with a small frame. */
+/* noinline: other calls pass through with a small frame. */
 static __attribute__((noinline)) int socket_tuned(int domain, int type, int protocol)
 {
     const struct rules_in_force *rules = rules_enter();

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * syscall(): how a program may install a filter of system calls without prctl(3), and enter another
- * network namespace without setns(3). Nothing of it is altered. It is declared with six arguments,
- * as libc's own function reads them, so that the call goes on by a jump: the child of a system call
- * that makes one returns from here as from libc's.
+ * syscall(): passes every call on. A program may use it to install a seccomp filter without
+ * prctl(3), or to enter another network namespace without setns(3). It is declared with six
+ * arguments, like libc's own function, so that the compiler makes a tail jump: a child that a raw
+ * clone or vfork creates returns from here as from libc's function.
  */
 #include "confined.h"
 #include "own_netns.h"
@@ -14,7 +14,7 @@
 
 long hook_syscall(long number, long a, long b, long c, long d, long e, long f) __asm__("syscall");
 
-/* Not in line, so that all other calls pass with a comparison and a jump. */
+/* noinline: all other calls cost a comparison and a jump. */
 static __attribute__((noinline)) long syscall_noted(long number, long a, long b, long c, long d,
                                                     long e, long f)
 {

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * unshare(): nothing of it is altered. With CLONE_NEWNET the thread enters another network
+ * unshare(): passes every call on, and notes CLONE_NEWNET: the thread enters another network
  * namespace (own_netns.h).
  */
 #include "own_netns.h"

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Adopting the sockets that a program is started with. Those that are handed over on purpose have
- * known numbers. For others, /proc/self/fd names all descriptors in two or three system calls, and
- * only those that are sockets are looked into; without /proc there are none to adopt.
+ * Sockets handed over on purpose have known numbers. For others, /proc/self/fd lists all
+ * descriptors in two or three system calls, and only sockets are examined. Without /proc, other
+ * sockets are not found.
  */
 #include "inherited.h"
 
@@ -16,7 +16,7 @@
 #include "report.h"
 #include "tune.h"
 
-/* What is decided by these rules is given; a `default` leaves what the maker of the socket has
+/* Applies the phases that the socket has passed. A `default` keeps what the socket's creator has
  * set. */
 static void apply_past_phases(const struct rules_in_force *rules, int fd, struct sockinfo *sockinfo,
                               const struct active *active, enum phase phase)
@@ -73,7 +73,7 @@ static bool has_rule_for_leaked(void)
 }
 
 struct leaked {
-    int first; /* the descriptors from this one on */
+    int first; /* the lowest descriptor to examine */
     const struct active *active;
 };
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Sockets that the object did not see being made, because the program was started with them:
- * listeners passed by a parent or by systemd (LISTEN_FDS), a connection on descriptor 0 (inetd).
+ * Sockets that exist when the program starts: listeners passed by a parent or by systemd
+ * (LISTEN_FDS), or a connection on descriptor 0 (inetd).
  */
 #ifndef SOCKTUNE_ADOPT_H
 #define SOCKTUNE_ADOPT_H
@@ -9,18 +9,18 @@
 #include "state.h"
 
 /*
- * Give the sockets that were handed over on purpose, descriptors below `handed_over`
- * (handed_over.h), what the rules say, as far as it is not too late for it. Sockets that leaked
- * from the parent get what rules with `inherited = true` say, and are reported if `reported` says
- * that some rule reports. For the constructor alone, never under AT_SECURE. Changes errno.
+ * Tune the inherited sockets, as far as it is not too late for an option. Sockets handed over on
+ * purpose are the descriptors below `handed_over` (handed_over.h). Sockets that leaked from the
+ * parent are tuned by rules with `inherited = true`, and reported if `reported` says that some rule
+ * reports. Only for the constructor, never under AT_SECURE. Changes errno.
  */
 void adopt_sockets(int handed_over, bool reported);
 
-/* Give a just accepted socket all that the rules say, also what it would have from its listener
- * had that been tuned when it connected. Async-signal-safe. Changes errno. */
+/* Apply all rules to a socket just accepted, including options that it would have inherited if its
+ * listener had been tuned in time. Async-signal-safe. Changes errno. */
 void adopt_accepted(const struct rules_in_force *rules, int fd);
 
-/* Give a listener what new rules say. Async-signal-safe. Changes errno. */
+/* Apply new rules to a listener. Async-signal-safe. Changes errno. */
 void adopt_listener(const struct rules_in_force *rules, int fd);
 
 #endif

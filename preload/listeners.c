@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A word a descriptor: the generation of the rules, and how many connections are still to come that
- * waited when the listener was tuned by them. Descriptors that have got no word, such as those
- * passed by another process, count as tuned by the rules of the start. Listeners beyond the end of
- * the table are tuned at each accept().
+ * One word per descriptor: the generation of the rules, and how many connections of the queue at
+ * the time of tuning are still to be accepted. A descriptor without a word (for example one
+ * received from another process) counts as tuned by the rules of the start. Listeners beyond the
+ * end of the table are tuned at each accept().
  *
- * Two threads may tune a listener at the same time. Each counts the queue after it has set the
- * options, so whatever count stays is large enough.
+ * Two threads may tune a listener at the same time. Each reads the queue length after it has set
+ * the options, so whichever count is stored is large enough.
  */
 #include "listeners.h"
 
@@ -18,7 +18,7 @@
 
 enum { DESCRIPTORS = 65536 };
 
-/* generation << 32 | connections. NULL: the program keeps its rules. */
+/* generation << 32 | connections. NULL: the program takes no new rules. */
 static uint64_t *listeners;
 
 void listeners_start(void)
@@ -43,8 +43,8 @@ void listener_note(int fd, const struct rules_in_force *rules)
         store_listener_word(fd, rules, 0);
 }
 
-/* A listener's tcpi_unacked is the length of its queue (tcp_get_info() in net/ipv4/tcp.c). Of what
- * does not tell, all connections count as older. */
+/* A listener's tcpi_unacked is the length of its queue (tcp_get_info() in net/ipv4/tcp.c). If the
+ * length is unknown, all connections count as older. */
 static uint32_t queue_length(int fd)
 {
     struct tcp_info info = {0};
@@ -61,7 +61,7 @@ static void tune_listener(int listener, const struct rules_in_force *rules)
     store_listener_word(listener, rules, queue_length(listener));
 }
 
-/* Take one of those that wait. */
+/* Decrements the count of queued connections; false if it is 0. */
 static bool take_waiting(uint64_t *word) /* NOLINT(readability-non-const-parameter) */
 {
     uint64_t now = __atomic_load_n(word, __ATOMIC_ACQUIRE);

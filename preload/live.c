@@ -2,21 +2,21 @@
 /*
  * Taking over new rules. Theory of operation:
  *
- * The helper puts a policy into memory that it shares with the program (published.h). A hook
- * compares its generation with that of the rules in force. If they differ, the thread that claims
- * the generation first copies the policy into a free slot, checks it, decides which rules are for
- * this program, and puts the slot in force by one atomic exchange of a word. Other threads go on
+ * The helper writes a policy into memory that it shares with the program (published.h). A hook
+ * compares its generation with that of the rules in force. If they differ, the first thread that
+ * claims the generation copies the policy into a free slot, checks it, decides which rules are for
+ * this program, and puts the slot in force by one atomic exchange of a word. Other threads continue
  * with the rules that they find; nobody waits.
  *
- * A hook notes in its slot's count that it uses it, and looks again whether the slot is in force: a
- * slot is filled only while it is not in force and nobody is in it. No call that may wait is made
- * within. What never leaves (a signal handler that leaves a hook by siglongjmp(), a thread that is
- * killed in one) uses up its slot; when none is left, the rules in force stay, and the answer says
- * so (published.refused). A thread that vanishes while it takes rules over uses up a slot too, and
- * these rules are not taken; the next ones are.
+ * Each slot counts the hooks that use it. A hook increments the count, then checks again that the
+ * slot is still in force. A slot is filled only while it is not in force and its count is 0. A hook
+ * makes no call that may block while it is counted. A hook that never returns (a signal handler
+ * leaves it by siglongjmp(), or its thread is killed) makes its slot unusable. When no slot is
+ * left, the rules in force stay, and published.refused reports that. A thread that dies while it
+ * fills a slot makes the slot unusable too; these rules are lost, later rules are not.
  *
- * A forked child has its own copy of all this, and shares only what is published. What threads of
- * its parent were about to take it claims anew, for a claim has the process id.
+ * A forked child has its own copy of everything but the published policy. It can claim again what a
+ * thread of its parent was about to take over, since a claim contains the process id.
  */
 #include "live.h"
 
@@ -33,16 +33,16 @@
 #include <linux/limits.h>
 
 #define SLOTS      4u
-#define START_SLOT SLOTS /* in `in_force`: state.rules */
+#define START_SLOT SLOTS /* value in `in_force` for state.rules */
 #define SLOT_BITS  3u
 #define SLOT_MASK  ((1u << SLOT_BITS) - 1)
-/* Behind a policy: 4 bytes for a rule of 80, 2 for an option of 16. */
+/* Behind a policy: 4 bytes for each rule of 80 bytes, 2 for each option of 16. */
 #define EXTRA_ROOM (PUBLISHED_ROOM / 8 + 64)
 
 struct live_slot {
     struct rules_in_force rules;
     uint32_t users;   /* hooks that use `rules` */
-    uint32_t filling; /* process whose thread fills it; 0: none */
+    uint32_t filling; /* id of the process that fills it; 0: none */
     struct rules_report report;
     uint8_t extra[EXTRA_ROOM] __attribute__((aligned(8)));
     uint8_t policy[PUBLISHED_ROOM] __attribute__((aligned(8)));
@@ -54,7 +54,7 @@ struct live_state {
     struct published *published;
     struct register_live plan;
     struct identity identity;
-    /* Of no default is anything known: it is asked for when it is needed. */
+    /* All zero: a default is read when it is needed. */
     struct default_value defaults[DEFAULT_KINDS * POLICY_OPTIONS_MAX];
     struct live_slot slots[SLOTS];
 };
@@ -79,7 +79,7 @@ static const char *copy_text(char **to, const char *text)
     return copy;
 }
 
-/* The program may overwrite its arguments, and change its directory. */
+/* Copies are needed: the program may overwrite its arguments and change its directory. */
 static bool copy_names(struct live_state *made, const struct live_begin *begin)
 {
     const struct identity *from = begin->identity;
@@ -138,7 +138,7 @@ static uint64_t generation_of(uint64_t word)
     return word >> SLOT_BITS;
 }
 
-/* Of rules that lie in a slot. */
+/* The slot that contains these rules. */
 static struct live_slot *slot_of(const struct rules_in_force *rules)
 {
     const size_t offset = (size_t)((const uint8_t *)rules - (const uint8_t *)live_state->slots);
@@ -157,8 +157,8 @@ static void note_user(const struct rules_in_force *rules, uint32_t change)
         __atomic_fetch_add(&slot_of(rules)->users, change, __ATOMIC_SEQ_CST);
 }
 
-/* A slot that nobody uses, for this thread to fill; NULL: there is none. What a parent's thread was
- * filling when this process was forked is free. */
+/* Claims an unused slot for this thread to fill; NULL if there is none. After fork(), a slot that a
+ * thread of the parent was filling is free. */
 static struct live_slot *claim_slot(uint64_t in_force, uint32_t pid)
 {
     for (unsigned i = 0; i < SLOTS; i++) {
@@ -178,7 +178,7 @@ static struct live_slot *claim_slot(uint64_t in_force, uint32_t pid)
 
 /* Taking over */
 
-/* Copy what is published, and decide what is for this program. */
+/* Copies the published policy, and decides which rules are for this program. */
 static enum published_answer fill_slot(struct live_slot *slot)
 {
     struct rules_in_force *rules = &slot->rules;
@@ -203,7 +203,7 @@ static void answer_refused(struct published *published, uint64_t generation,
     __atomic_store_n(&published->refused, generation, __ATOMIC_RELEASE);
 }
 
-/* Put a filled slot in force. False: other rules have come into force since `before`. */
+/* Puts a filled slot in force. False if other rules have come into force since `before`. */
 static bool put_in_force(const struct live_slot *slot, uint64_t before)
 {
     const uint64_t word =
@@ -228,7 +228,7 @@ static enum published_answer take_into(struct live_slot *slot, uint64_t before)
     return answer;
 }
 
-/* Not in line, so that the hooks' frames stay small. */
+/* noinline: keeps the hooks' frames small. */
 static __attribute__((noinline)) void take_over(uint64_t generation)
 {
     struct published *const published = live_state->published;
@@ -246,7 +246,7 @@ static __attribute__((noinline)) void take_over(uint64_t generation)
     }
     if (answer != PUBLISHED_TAKEN && answer != PUBLISHED_AGAIN)
         answer_refused(published, generation, answer);
-    /* What did not come to an end is tried again at the next call. */
+    /* An attempt that did not finish is repeated at the next call. */
     claimed = claim;
     if (answer == PUBLISHED_AGAIN || answer == PUBLISHED_NO_SLOT)
         __atomic_compare_exchange_n(&live_state->claimed, &claimed, 0, false, __ATOMIC_SEQ_CST,
@@ -255,7 +255,7 @@ static __attribute__((noinline)) void take_over(uint64_t generation)
 
 /* Hooks */
 
-/* The generation that is published, if it is another one than that in force; else 0. */
+/* The published generation if it differs from that in force, else 0. */
 static uint64_t newer_generation(void)
 {
     const uint64_t generation = published_generation(live_state->published);
@@ -308,7 +308,7 @@ void live_leave(const struct rules_in_force *rules)
 
 bool live_is_idle(unsigned roles)
 {
-    /* Without entering: what is read is a hint, of memory that is always there. */
+    /* The slot is not entered: this is only a hint, and the memory is always mapped. */
     return newer_generation() == 0 &&
            (rules_in_slot(__atomic_load_n(&live_state->in_force, __ATOMIC_RELAXED))->reports &
             roles) == 0;

@@ -1,18 +1,19 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Theory of operation. The rules are at a path X: a rule file, a directory, or a compiled policy.
- * Policies of X are kept at the places of policy_place.h. One that is fresh (policy_fresh.h) is
- * taken, and that is all that most starts do.
+ * Policies of X are stored at the places of policy_place.h. If one is fresh (policy_fresh.h), it is
+ * used; most starts do no more.
  *
- * Without a fresh one, the compiler runs outside this process, under a lock on X, so that one
- * compiler at a time runs for a path: whoever had to wait finds the policy that the other one kept.
- * A compiler that finds an error keeps the last good rules together with the error, under the
- * stamps of the broken files; so the next start finds something fresh and compiles nothing. Where
- * the compiler cannot be run (a privileged program, a seccomp filter, no right to read the rules,
- * no room), the last good policy is used although it is stale.
+ * Without a fresh policy, the compiler runs outside this process, under a lock on X. So one
+ * compiler at a time runs for a path, and a process that waited for the lock finds the policy that
+ * the other one stored. A compiler that finds an error stores the last good rules together with the
+ * error, under the stamps of the broken files; so the next start finds a fresh policy and compiles
+ * nothing. If the compiler cannot run (a privileged program, a seccomp filter, unreadable rules, no
+ * disk space), the last good policy is used although it is stale.
  *
- * A policy is believed only if it belongs to root, to this process's user or to the owner of X, and
- * nobody else may write it: in a directory where all may make files, it could be anyone's.
+ * A policy is trusted only if its owner is root, this process's user or the owner of X, and if
+ * nobody else may write it: in a directory where everybody may create files, anybody could have put
+ * it there.
  */
 #include "load.h"
 
@@ -37,7 +38,7 @@
 struct attempt {
     const struct settings *settings;
     const char *path;         /* of the rules */
-    const struct statx *root; /* their status */
+    const struct statx *root; /* status of `path` */
     struct own_executable *executable;
     struct policy *policy; /* out */
     void **extra;          /* out */
@@ -45,7 +46,8 @@ struct attempt {
 
 enum found { FOUND_NOTHING, FOUND_STALE, FOUND_FRESH };
 
-/* Under AT_SECURE, the caller must not choose the rules: not even its own user's files count. */
+/* Under AT_SECURE the caller must not choose the rules, so even files of the own user are not
+ * trusted. */
 static bool is_trusted_policy(const struct attempt *attempt, const struct statx *file)
 {
     const struct settings *settings = attempt->settings;
@@ -54,7 +56,7 @@ static bool is_trusted_policy(const struct attempt *attempt, const struct statx 
             (!settings->secure && file->stx_uid == settings->owner.uid));
 }
 
-/* Read of the open file what is for this program. */
+/* Reads from the open file what is for this program. */
 static enum found read_policy_file(const struct attempt *attempt, int fd, uint64_t size)
 {
     struct policy_reader reader;
@@ -67,7 +69,7 @@ static enum found read_policy_file(const struct attempt *attempt, int fd, uint64
     return found;
 }
 
-/* Read the policy at `name`, if it is trusted and sound. */
+/* Reads the policy at `name`, if it is trusted and valid. */
 static enum found read_kept(const struct attempt *attempt, const char *name)
 {
     struct statx file;
@@ -81,7 +83,7 @@ static enum found read_kept(const struct attempt *attempt, const char *name)
     return found;
 }
 
-/* The path of the rules as policies are kept under: without slashes at its end. */
+/* The path of the rules without slashes at its end, as used in the names of stored policies. */
 static bool trim_rules_path(struct text *rules, const char *path)
 {
     text_put(rules, path);
@@ -90,7 +92,7 @@ static bool trim_rules_path(struct text *rules, const char *path)
     return rules->length + 1 < rules->size;
 }
 
-/* Look at all places for a fresh policy; the first stale one is kept for the case of need. */
+/* Looks at all places for a fresh policy. Keeps the first stale one as a fallback. */
 static enum found find_kept(const struct attempt *attempt)
 {
     char rules_bytes[PATH_MAX];
@@ -143,7 +145,8 @@ static const char *take_policy(const struct attempt *attempt, struct policy_read
     return wrong;
 }
 
-/* The file itself, if it begins as a policy does. LOAD_NONE: it is a text, or may not be read. */
+/* Loads the rules' path itself if it is a compiled policy. LOAD_NONE: it is a text, or cannot be
+ * read. */
 static enum load_result load_itself(const struct attempt *attempt)
 {
     struct policy_reader reader;
@@ -159,7 +162,8 @@ static enum load_result load_itself(const struct attempt *attempt)
     return result;
 }
 
-/* Run the compiler. NULL, or why there is no policy; "" if the compiler has said it. */
+/* Runs the compiler. Returns NULL, or why there is no policy; "" if the compiler has printed the
+ * reason. */
 static const char *take_compiled(const struct attempt *attempt)
 {
     struct spawned spawned = spawn_compiler(attempt->path, attempt->settings);
@@ -175,7 +179,7 @@ static const char *take_compiled(const struct attempt *attempt)
     return wrong;
 }
 
-/* Why the rules cannot be compiled by this process at all, or NULL. */
+/* Returns why this process cannot compile the rules at all, or NULL. */
 static const char *why_no_compiler(const struct attempt *attempt)
 {
     if (attempt->settings->secure)
@@ -185,7 +189,7 @@ static const char *why_no_compiler(const struct attempt *attempt)
     return NULL;
 }
 
-/* Whatever is kept is stale: have the rules compiled, or take the last good ones. */
+/* No stored policy is fresh: compile the rules, or use the last good policy. */
 static enum load_result load_compiled(const struct attempt *attempt, enum found found)
 {
     const struct policy stale = *attempt->policy;
@@ -195,7 +199,7 @@ static enum load_result load_compiled(const struct attempt *attempt, enum found 
     if (why == NULL)
         why = compile_lock(attempt->path, attempt->settings->owner.uid, &lock);
     if (why == NULL) {
-        /* Somebody else may have compiled them meanwhile. */
+        /* Another process may have compiled them meanwhile. */
         enum found again = find_kept(attempt);
         if (again == FOUND_STALE)
             policy_release(attempt->policy);
@@ -216,8 +220,8 @@ static enum load_result load_compiled(const struct attempt *attempt, enum found 
     return why[0] != 0 ? leave_untuned(attempt->settings, attempt->path, why) : LOAD_FAILED;
 }
 
-/* Rules that could not be compiled: said by the compiler when they were tried, and again to those
- * who have named the rules themselves, or insist on them. */
+/* The rules could not be compiled. The compiler printed the error when it tried; it is printed
+ * again for users who named the rules themselves or set SOCKTUNE_STRICT. */
 static enum load_result check_failure(const struct settings *settings, const struct policy *policy)
 {
     const char *failure = policy->failure;
@@ -246,7 +250,7 @@ static enum load_result load_path(const struct attempt *attempt)
     return load_compiled(attempt, found);
 }
 
-/* No rules anywhere is nothing to talk about, unless somebody insists on them. */
+/* It is no error that there are no rules, unless SOCKTUNE_STRICT is set. */
 static enum load_result no_rules(const struct settings *settings)
 {
     if (settings->strict)

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Finding and loading the policy, in the constructor alone.
+ * Finding and loading the policy. Only for the constructor.
  */
 #ifndef SOCKTUNE_LOAD_H
 #define SOCKTUNE_LOAD_H
@@ -10,22 +10,22 @@
 
 /* Where the rules are. */
 struct rules_place {
-    const char *path; /* as it was named or is the default; NULL: nowhere */
-    uint64_t device;  /* as st_dev has it */
-    uint64_t inode;
+    const char *path; /* as given or the default; NULL: no rules */
+    uint64_t device;  /* st_dev of `path` */
+    uint64_t inode;   /* st_ino of `path` */
 };
 
 enum load_result {
     LOAD_OK,     /* `policy` is ready */
     LOAD_NONE,   /* there are no rules */
-    LOAD_FAILED, /* there are rules, but no policy of them; the reason has been said */
+    LOAD_FAILED, /* rules exist, but no policy could be made of them; the reason has been printed */
 };
 
 /*
- * Load the policy for these settings: of its rules, those that could be for this program. `policy`
- * and *extra are as of policy_reader_take(). `place` is set to where the policy came from. With
- * settings->strict, rules that are broken or missing are LOAD_FAILED or LOAD_NONE with a message,
- * whatever was kept of earlier rules.
+ * Load the policy for these settings, but only the rules that could be for this program. `policy`
+ * and *extra are as policy_reader_take() returns them. `place` is set to the source of the policy.
+ * With settings->strict, broken or missing rules are LOAD_FAILED or LOAD_NONE with a message, even
+ * if an older good policy exists. Changes errno.
  */
 enum load_result load_policy(const struct settings *settings, struct own_executable *executable,
                              struct policy *policy, void **extra, struct rules_place *place);

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The functions that a compiler may call for the copy, the clearing or the comparison of an object,
- * whatever it is told (gcc hardly does, clang does). libc's own are not imported: a program may
- * export a function of its own by such a name. The linker leaves out what is not called.
+ * A compiler may emit calls of these functions to copy, clear or compare objects, whatever its
+ * flags (gcc seldom does, clang often). libc's own functions are not imported, since a program may
+ * export functions with these names. The linker drops those that are not called.
  */
 #include <stddef.h>
 #include <stdint.h>
@@ -12,7 +12,7 @@ void *memmove(void *to, const void *from, size_t size);
 void *memset(void *to, int byte, size_t size);
 int memcmp(const void *a, const void *b, size_t size);
 
-/* Keeps the compiler from making a call of one of these functions of the loop that is its body. */
+/* Keeps the compiler from replacing the loop by a call of the function that contains it. */
 static inline void keep_loop(void)
 {
     __asm__ volatile("" ::: "memory");

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Listeners of MPTCP, which also accept plain TCP (fallback.h). Programs make them by themselves
- * (Go since 1.24), or a rule does (`transport`).
+ * Listeners of MPTCP, which also accept plain TCP (fallback.h). Some programs create them by
+ * themselves (Go since 1.24); a rule with `transport` does too.
  *
- * Whether a listener is one is asked at listen(), in programs that have a rule to which it matters.
- * Only when there is one, accept() asks what it has returned. Async-signal-safe.
+ * listen() asks whether the socket is MPTCP, only in programs with a rule for which it matters.
+ * accept() asks about the accepted socket only if there is an MPTCP listener. Async-signal-safe.
  */
 #ifndef SOCKTUNE_MULTIPATH_H
 #define SOCKTUNE_MULTIPATH_H
@@ -14,24 +14,24 @@
 
 #include <stddef.h>
 
-/* Beside the PHASE_BIT()s of the rules in force: there are some to which it matters. */
+/* Beside the PHASE_BIT()s of the rules in force: a rule exists for which MPTCP listeners matter. */
 #define PHASE_FALLBACK PHASE_BIT(PHASE_COUNT)
 
 /* PHASE_FALLBACK, or 0. Pure. */
 unsigned multipath_concerns(const struct rules_in_force *rules);
 
-/* Note what has been found out about a listener: `protocols` is a set of what it may be, and the
- * listener is asked only if that leaves it open. Keeps errno. */
+/* Note whether `fd` is an MPTCP listener. `protocols` is the set of protocols that it may have; the
+ * kernel is asked only if that is ambiguous. Keeps errno. */
 void multipath_note_listener(int fd, unsigned protocols);
 
-/* May there be a listener of MPTCP? */
+/* True if an MPTCP listener may exist. */
 static inline bool multipath_any(void)
 {
     return late_state != NULL &&
            __builtin_expect(__atomic_load_n(&late_state->multipath, __ATOMIC_RELAXED), 0);
 }
 
-/* Is `fd` a plain TCP socket, accepted from a listener of MPTCP? Changes errno. */
+/* True if `fd` is a plain TCP socket, accepted from an MPTCP listener. Changes errno. */
 bool multipath_fell_back(int listener, int fd);
 
 #endif

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Which file this program was executed from. To find out costs system calls, so it is asked for
- * when a rule depends on it. For the constructor.
+ * The file from which this program was executed. Finding it costs system calls, so it is done only
+ * if a rule depends on it. Only for the constructor.
  */
 #ifndef SOCKTUNE_OWN_EXECUTABLE_H
 #define SOCKTUNE_OWN_EXECUTABLE_H
@@ -13,12 +13,12 @@ enum own_executable_known { EXECUTABLE_UNKNOWN, EXECUTABLE_NAME, EXECUTABLE_PATH
 
 struct own_executable {
     const char *argv0; /* may be NULL */
-    const char *path;  /* NULL: cannot be found out, or was not asked for */
+    const char *path;  /* NULL: unknown, or not asked for */
     enum own_executable_known known;
     char bytes[PATH_MAX];
 };
 
-/* Nothing is known but argv[0]. */
+/* Only argv[0] is known. */
 static inline void own_executable_begin(struct own_executable *executable, const char *argv0)
 {
     executable->argv0 = argv0;
@@ -27,10 +27,10 @@ static inline void own_executable_begin(struct own_executable *executable, const
 }
 
 /*
- * Fill `path`. EXECUTABLE_NAME: at least the basename has to be right, the directory may not be;
- * EXECUTABLE_PATH: all of it. /proc/self/exe tells, but to make its entry for a new process is the
- * dearest thing a start would do. For the basename it is not needed where the file that was
- * executed is not a symbolic link and has the name of argv[0].
+ * Fill `path`. With EXECUTABLE_NAME only the basename must be right, with EXECUTABLE_PATH the whole
+ * path. /proc/self/exe is the source, but creating its entry for a new process would be the most
+ * expensive step of a start. The basename does not need it if the executed file is no symbolic link
+ * and is named like argv[0].
  */
 void own_executable_find(struct own_executable *executable, enum own_executable_known wanted);
 

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Is a socket that this process makes of the network namespace in which it started? A thread enters
- * another one by setns(2) or unshare(2), which are hooked for this, and a child by clone(2), which
- * own_pid.h tells. Asking each socket would cost a system call.
+ * Whether new sockets of this process belong to the network namespace in which it started. Asking
+ * each socket would cost a system call. So setns(2) and unshare(2), by which a thread enters
+ * another namespace, are hooked, and own_pid.h detects a child of clone(2).
  *
  * For hooks: async-signal-safe, thread-safe; they change errno.
  */
@@ -12,15 +12,15 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-/* A thread may have entered another namespace: from now on each socket is asked. Nothing takes that
- * back. */
+/* A thread may have entered another namespace. This is final: own_netns_is() is false from now
+ * on. */
 void own_netns_leave(void);
 
-/* Has one? Also true where nobody watches. */
+/* True if own_netns_leave() was called, or if nothing is tracked (late_state.h). */
 bool own_netns_is_left(void);
 
-/* Is `fd`, which this process has just made, of the namespace with this cookie? The first time in
- * each process the socket is asked. */
+/* True if `fd`, which this process has just created, belongs to the namespace with this cookie. The
+ * first call in each process asks the socket for its namespace. */
 bool own_netns_is(uint64_t cookie, int fd);
 
 #endif

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A page that fork() wipes and vfork() does not.
+ * The data is on a page that fork() wipes (MADV_WIPEONFORK) and vfork() does not.
  */
 #include "own_pid.h"
 
@@ -9,11 +9,11 @@
 #include <stddef.h>
 
 struct own_page {
-    uint32_t pid;   /* 0: a child that has not asked yet */
-    uint64_t netns; /* as own_pid_note_netns() was told, or 0 */
+    uint32_t pid;   /* 0: not known yet in this process */
+    uint64_t netns; /* from own_pid_note_netns(), or 0 */
 };
 
-/* NULL: there is no such page. Written by the constructor alone. */
+/* NULL: there is no such page. Only the constructor writes it. */
 static struct own_page *own;
 
 bool own_pid_start(void)

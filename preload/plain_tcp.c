@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Theory of operation: another socket gets what the rules give to one of TCP, and each option that
- * MPTCP takes (net/mptcp/sockopt.c) the value that the old one has, read back. dup3() then puts it
- * in the place of the old one at once. That must not be done where somebody else holds the old one:
- * /proc/self/fd names duplicates and epoll descriptors, and the fdinfo of the latter what they
- * watch.
+ * Theory of operation: a new TCP socket gets what the rules set on TCP sockets. Then each option
+ * that MPTCP supports (net/mptcp/sockopt.c) is copied from the old socket. dup3() puts the new
+ * socket in place of the old one atomically. That is forbidden if the old socket is used in another
+ * way: /proc/self/fd lists duplicates and epoll descriptors, and the fdinfo of an epoll descriptor
+ * lists what it watches.
  */
 #include "plain_tcp.h"
 
@@ -94,9 +94,9 @@ void plain_tcp_note(int fd)
     __atomic_store_n(&late_state->transport, true, __ATOMIC_RELAXED);
 }
 
-/* Who else holds it */
+/* Other users of the socket */
 
-/* What is looked at, in memory that is mapped for the purpose: a thread's stack may be small. */
+/* State of the search. It is mapped, since a thread's stack may be small. */
 struct holder_search {
     int fd;
     struct statx socket;
@@ -105,7 +105,7 @@ struct holder_search {
     char text[SEEN_MAX];
 };
 
-/* Is `fd` among the "tfd: NUMBER" lines of an epoll descriptor? */
+/* True if `fd` is in a "tfd: NUMBER" line of an epoll descriptor's fdinfo. */
 static bool is_watched_in(const struct holder_search *search)
 {
     static const char name[] = "tfd:";
@@ -124,7 +124,7 @@ static bool is_watched_in(const struct holder_search *search)
     return false;
 }
 
-/* Also true where that cannot be found out. */
+/* True if the epoll descriptor watches the socket, or if that is unknown. */
 static bool is_watched_by(struct holder_search *search, int directory, const char *name)
 {
     int file = (int)kernel_call(SYS_openat, directory, name, O_RDONLY | O_CLOEXEC);
@@ -166,7 +166,7 @@ static bool examine_descriptor(void *context, int directory, const char *name, i
     return !search->held;
 }
 
-/* Also true where that cannot be found out. */
+/* True if a duplicate or an epoll descriptor refers to the socket, or if that is unknown. */
 static bool is_held_otherwise(int fd)
 {
     struct holder_search *search = kernel_map(sizeof *search);
@@ -179,7 +179,7 @@ static bool is_held_otherwise(int fd)
     return held;
 }
 
-/* The other socket */
+/* The new socket */
 
 static bool has_address(int fd)
 {
@@ -214,7 +214,7 @@ static bool is_equal(const struct option_value *one, const struct option_value *
     return one->length == other->length && bytes_equal(one->bytes, other->bytes, VALUE_MAX);
 }
 
-/* The kernel doubles what is set as the size of a buffer. */
+/* The kernel doubles a buffer size that is set, so half of it is set. */
 static void set_value(int fd, size_t index, const struct option_value *value)
 {
     int number;
@@ -246,7 +246,7 @@ static bool carry_flags(int from, int to)
     return flags >= 0 && (flags & O_ASYNC) == 0 && kernel_call(SYS_fcntl, to, F_SETFL, flags) == 0;
 }
 
-/* What the rules give a socket of TCP when it is made. */
+/* Applies what the rules set on a new TCP socket. */
 static void tune_as_tcp(const struct rules_in_force *rules, int fd, int domain)
 {
     struct sockinfo sockinfo;
@@ -258,7 +258,7 @@ static void tune_as_tcp(const struct rules_in_force *rules, int fd, int domain)
     tune_apply(rules, fd, &sockinfo, &decision, PHASE_BIT(PHASE_SOCKET));
 }
 
-/* -1: it cannot be made equal. */
+/* Creates the TCP socket; -1 if it cannot be made equal. */
 static int make_plain(const struct rules_in_force *rules, int fd,
                       const struct refused_setting *setting)
 {

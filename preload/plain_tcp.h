@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Back from MPTCP to TCP. A rule's `transport = "mptcp"` makes sockets of MPTCP, which refuse some
- * options that those of TCP take (TCP_USER_TIMEOUT). Where the program itself sets such an option,
- * its call must not fail for what the rule did: the socket becomes one of TCP.
+ * Replaces an MPTCP socket by a TCP socket. A rule's `transport = "mptcp"` creates MPTCP sockets,
+ * which refuse some options that TCP sockets take (TCP_USER_TIMEOUT). If the program itself sets
+ * such an option, its call must not fail because of the rule. So the socket is replaced by a TCP
+ * socket.
  */
 #ifndef SOCKTUNE_PLAIN_TCP_H
 #define SOCKTUNE_PLAIN_TCP_H
@@ -13,20 +14,20 @@
 #include <stdbool.h>
 #include <sys/socket.h>
 
-/* The program's own setting of an option, which the kernel has refused. */
+/* A setsockopt() call of the program that the kernel has refused. */
 struct refused_setting {
     int level, optname;
     const void *value;
     socklen_t length;
 };
 
-/* Can these rules make sockets of MPTCP? Pure. */
+/* True if these rules can create MPTCP sockets. Pure. */
 bool plain_tcp_has_transport(const struct rules_in_force *rules);
 
-/* Note that `fd` was made of MPTCP by a rule. Keeps errno. */
+/* Note that a rule created `fd` as an MPTCP socket. Keeps errno. */
 void plain_tcp_note(int fd);
 
-/* Has any socket been? The first question. */
+/* The hooks' first question: has a rule created any MPTCP socket? */
 static inline bool plain_tcp_concerns_us(void)
 {
     return __builtin_expect(
@@ -34,11 +35,11 @@ static inline bool plain_tcp_concerns_us(void)
 }
 
 /*
- * Put a socket of TCP, with the refused option and all else that was set, in the place of `fd`.
- * True: done. False: nothing has changed, since `fd` is not such a socket, or is bound or connected
- * already, or has a duplicate, or is watched by an epoll descriptor, or something that was set
- * cannot be carried over, or the program is confined. A duplicate in another process is not seen.
- * Changes errno. Async-signal-safe.
+ * Replace `fd` by a TCP socket with all options that were set, and with the refused one. True if
+ * done. False if nothing has changed: `fd` is no such socket, it is bound or connected, it has a
+ * duplicate in this process, an epoll descriptor watches it, an option cannot be copied, or a
+ * seccomp filter is active. A duplicate in another process is not detected. Changes errno.
+ * Async-signal-safe.
  */
 bool plain_tcp_instead(const struct rules_in_force *rules, int fd,
                        const struct refused_setting *setting);

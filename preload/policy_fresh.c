@@ -33,7 +33,7 @@ static uint64_t hash_file(int fd)
     return hash;
 }
 
-/* An entry as getdents64(2) lays it out. */
+/* The layout of getdents64(2). */
 struct entry64 {
     uint64_t inode;
     int64_t offset;
@@ -56,7 +56,7 @@ static uint64_t hash_directory(int fd)
     return hash;
 }
 
-/* 0: it is no link. */
+/* 0: `path` is no link. */
 static uint64_t hash_link(const char *path)
 {
     char target[PATH_MAX];
@@ -93,7 +93,7 @@ bool policy_is_fresh(const struct policy *policy, const struct statx *root)
     for (uint32_t i = 1; i < policy->source_count; i++) {
         struct statx now;
         const char *path = policy_string(policy, source[i].path);
-        /* A link is not followed: where it leads to may be a file system that does not answer. */
+        /* Do not follow a link: it may lead to a file system that does not answer. */
         int flags = source[i].kind == SOURCE_LINK ? AT_SYMLINK_NOFOLLOW : 0;
         if (kernel_statx(AT_FDCWD, path, flags, &now) == 0) {
             if (!is_same(&source[i], path, &now))

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Is a compiled policy still that of its sources?
+ * Whether a compiled policy is still up to date with its sources.
  */
 #ifndef SOCKTUNE_POLICY_FRESH_H
 #define SOCKTUNE_POLICY_FRESH_H
@@ -10,11 +10,10 @@
 struct statx;
 
 /*
- * Compare the policy's sources with the files as they are. `root` is the status of the rules' path,
- * asked for by the name that this process knows it by. Equal stamps cost a statx(2) a source. Where
- * they differ (cp -a, rsync, the layers of an image), the content is read and its hash decides.
- * A source inside a directory that this process may not search is taken for unchanged: the policy
- * of its owner stands. Changes errno.
+ * Compare the policy's sources with the files. `root` is the status of the rules' path as this
+ * process names it. Equal stamps cost one statx(2) per source. If stamps differ (cp -a, rsync,
+ * image layers), the content is read and its hash decides. A source in a directory that this
+ * process may not search counts as unchanged. Changes errno.
  */
 bool policy_is_fresh(const struct policy *policy, const struct statx *root);
 

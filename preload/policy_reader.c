@@ -6,15 +6,15 @@
 #include "policy_index.h"
 #include "text.h"
 
-/* How much room a caller gets behind a blob: 4 bytes for a rule of at least 72, 2 for an option of
+/* The caller's room behind a blob: 4 bytes for each rule of at least 72 bytes, 2 for each option of
  * 16. */
 static size_t extra_of(size_t size)
 {
     return size / 8 + 64;
 }
 
-/* At `offset`, so that it does not matter where the descriptor stands: a memfd of the compiler's
- * stands behind what it wrote. Returns how many bytes could be read. */
+/* Reads at `offset`, since the position of the descriptor is unknown: that of the compiler's memfd
+ * is at its end. Returns the number of bytes read. */
 static size_t read_at(int fd, void *buffer, size_t size, size_t offset)
 {
     size_t done = 0;
@@ -24,7 +24,7 @@ static size_t read_at(int fd, void *buffer, size_t size, size_t offset)
 #if __SIZEOF_LONG__ == 8
         long got = kernel_call(SYS_pread64, fd, to, size - done, at);
 #else
-        /* Two halves, little end first. */
+        /* Two halves in little-endian order. */
         long got = kernel_call(SYS_pread64, fd, to, size - done, at, 0L);
 #endif
         if (got <= 0)
@@ -34,7 +34,7 @@ static size_t read_at(int fd, void *buffer, size_t size, size_t offset)
     return done;
 }
 
-/* Read and check a blob of the file in a mapping of its own. */
+/* Reads a blob of the file into a mapping of its own, and checks it. */
 static const char *map_blob(int fd, size_t offset, size_t size, struct policy *policy)
 {
     void *blob = kernel_map(size + extra_of(size));
@@ -97,7 +97,7 @@ static const struct policy_header *header_of(const struct policy_reader *reader)
     return (const struct policy_header *)reader->front.blob;
 }
 
-/* A block of the index: in what has been read already, or read into `room`. */
+/* A block of the index: one that has been read already, or read now into `room`. */
 static const struct policy_index_block *get_block(void *context, uint32_t number,
                                                   struct policy_index_block *room)
 {
@@ -122,7 +122,7 @@ static bool choose_part(struct policy_reader *reader, const struct own_executabl
     return policy_index_choose(&index, names, part);
 }
 
-/* The front is what the program needs. */
+/* Uses the front as the policy. */
 static const char *take_front(struct policy_reader *reader, struct policy *policy)
 {
     if (reader->front.rule_count == 0 && reader->front.failure[0] == 0) {

@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * On glibc the constructor gets argv and the environment. With -z initfirst it runs before libc has
- * set `__environ`; without (another object took initfirst), a constructor that ran earlier may have
- * called setenv(), so `__environ` is the environment that counts then.
+ * glibc passes argv and the environment to the constructor. With -z initfirst it runs before libc
+ * has set `__environ`. Without (another object took initfirst), an earlier constructor may have
+ * called setenv(), so `__environ` is the valid environment.
  *
- * musl passes no arguments to constructors, but has set `__environ`. The arguments lie right below
- * the environment that the kernel made. After setenv() the environment is on the heap; then the
- * arguments cannot be found, and the name that was executed (AT_EXECFN) has to do for argv[0].
+ * musl passes no arguments to constructors, but has set `__environ`. The arguments are right below
+ * the environment that the kernel made. After setenv() the environment is on the heap, and the
+ * arguments cannot be found; then the executed name (AT_EXECFN) replaces argv[0].
  */
 #include "process_start.h"
 
@@ -19,7 +19,7 @@
 #include <sys/auxv.h>
 
 /* The kernel puts the strings of arguments and environment, and AT_EXECFN above them, into at most
- * this much of the stack (three quarters of 8 MiB, fs/exec.c), and the pointers below. */
+ * this much of the stack (three quarters of 8 MiB, fs/exec.c). The pointers are below. */
 #define START_BYTES_MAX ((uintptr_t)16 << 20)
 
 static char *no_environment[1];
@@ -29,7 +29,7 @@ static const char *executed_name(void)
     return (const char *)getauxval(AT_EXECFN); /* NOLINT(performance-no-int-to-ptr) */
 }
 
-/* Is this the environment that the kernel made, not one that setenv() made? */
+/* True for the environment that the kernel made, false for one that setenv() made. */
 static bool is_on_stack(char *const *environment)
 {
     uintptr_t top = (uintptr_t)executed_name();
@@ -37,7 +37,8 @@ static bool is_on_stack(char *const *environment)
            top - (uintptr_t)environment < START_BYTES_MAX;
 }
 
-/* argv ends with the NULL right below the environment, and begins behind its own count. */
+/* Finds argv: it ends with the NULL right below the environment, and begins after the number of its
+ * strings. */
 static const char *const *argv_below(char *const *environment)
 {
     const char *const *end = (const char *const *)environment - 1;
@@ -46,8 +47,8 @@ static const char *const *argv_below(char *const *environment)
             return end - count;
 }
 
-/* Are these the arguments of a constructor on glibc, or what stood in the registers? Nothing is
- * followed before the numbers fit. */
+/* True for the arguments of a glibc constructor, false for random register contents. No pointer is
+ * dereferenced before the numbers fit. */
 static bool are_arguments(int argc, char **argv, char **environment)
 {
     return argc >= 0 && (uintptr_t)argc < START_BYTES_MAX / sizeof *argv &&
@@ -94,7 +95,7 @@ static void remove_variables(char *const *environment)
     *to = NULL;
 }
 
-/* The whole entry NAME=value, given with the "=", or NULL. */
+/* The whole entry NAME=value, or NULL. `name` includes the "=". */
 static const char *entry_of(char *const *environment, const char *name)
 {
     for (; *environment != NULL; environment++)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The process as it was started: its arguments, its environment, and what the environment asks of
- * this library. For the constructor alone.
+ * How the process was started: its arguments, its environment, and what the environment asks of
+ * this library. Only for the constructor.
  */
 #ifndef SOCKTUNE_PROCESS_START_H
 #define SOCKTUNE_PROCESS_START_H
@@ -13,14 +13,14 @@
 struct process_start {
     const char *const *argv; /* NULL-terminated */
     char *const *environment;
-    const char *argv_copy[2]; /* argv where only its first string can be found */
+    const char *argv_copy[2]; /* argv if only its first string is known */
 };
 
-/* Find them. `argc`, `argv` and `environment` are the parameters of the constructor: glibc passes
- * them, musl leaves whatever is in the registers. */
+/* Find arguments and environment. The parameters are those of the constructor: glibc passes them,
+ * musl leaves whatever is in the registers. */
 void process_start_find(struct process_start *start, int argc, char **argv, char **environment);
 
-/* What this process asks by its environment. */
+/* What the environment asks for. */
 struct settings {
     struct policy_owner owner;
     const char *rules;      /* SOCKTUNE_RULES */
@@ -30,22 +30,22 @@ struct settings {
     const char *journal;    /* JOURNAL_STREAM */
     const char *cache_home; /* the entry "XDG_CACHE_HOME=...", for the compiler */
     const char *home;       /* the entry "HOME=..." */
-    int handed_over;        /* the number behind the descriptors that are handed over on purpose
-                               (handed_over.h); 0 under AT_SECURE: none is touched */
-    bool disable;           /* SOCKTUNE_DISABLE */
-    bool live;              /* SOCKTUNE_LIVE */
-    bool strict;            /* SOCKTUNE_STRICT */
-    bool secure;            /* AT_SECURE: runs with privileges that its caller has not */
+    int handed_over; /* descriptors below this number were handed over on purpose (handed_over.h); 0
+                        under AT_SECURE: none is used */
+    bool disable;    /* SOCKTUNE_DISABLE */
+    bool live;       /* SOCKTUNE_LIVE */
+    bool strict;     /* SOCKTUNE_STRICT */
+    bool secure;     /* AT_SECURE: has privileges that its caller lacks */
 };
 
-/* The process's path in the cgroup v2 hierarchy, in `buffer`, from /proc/self/cgroup; NULL where it
- * cannot be read. */
+/* The process's path in the cgroup v2 hierarchy, read from /proc/self/cgroup into `buffer`. NULL if
+ * it cannot be read. */
 const char *process_start_cgroup(char *buffer, size_t size);
 
 /*
- * Read the settings. Under AT_SECURE none is taken, and SOCKTUNE_* are removed from the
- * environment, as libc removes its own dangerous variables: what the program executes may no longer
- * be under AT_SECURE, and would obey the caller.
+ * Read the settings. Under AT_SECURE all are ignored, and SOCKTUNE_* variables are removed from the
+ * environment, as libc removes its own dangerous variables: a program executed later may not be
+ * under AT_SECURE any more, and would obey the caller.
  */
 struct settings process_start_settings(const struct process_start *start);
 

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * One mprotect(2) does what ld.so would do for -z relro, and covers more: RELRO ends before the
- * constructor runs. Pointers to functions that stay writable are what an attacker looks for in
- * every process of a machine, should the object stand in /etc/ld.so.preload.
+ * One mprotect(2) does what ld.so would do for -z relro, and covers more: RELRO takes effect before
+ * the constructor runs. Writable function pointers in every process of a machine would help an
+ * attacker, if the object is in /etc/ld.so.preload.
  */
 #include "protect.h"
 

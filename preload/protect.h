@@ -1,14 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The object's own data, read-only once the constructor has decided everything.
+ * Makes the object's own data read-only after the constructor has decided everything.
  */
 #ifndef SOCKTUNE_PROTECT_H
 #define SOCKTUNE_PROTECT_H
 
-/* Make all data of the object read-only: the pointers to the real functions, the state, the tables
- * that ld.so relocated. For the end of the constructor. What changes later lies in mappings of its
- * own. Under musl, and where the kernel refuses, the data
- * stays writable. Changes errno. */
+/* Make all data of the object read-only: pointers to the real functions, the state, the tables that
+ * ld.so relocated. Data that changes later is in separate mappings. Call it at the end of the
+ * constructor. Under musl, or if the kernel refuses, the data stays writable. Changes errno. */
 void protect_data(void);
 
 #endif

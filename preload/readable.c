@@ -1,19 +1,19 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Theory of operation: setsockopt() copies the value from the caller and then refuses it. EFAULT
- * tells that there is no memory. Three options are used for that, and none of these calls changes
- * anything. A seccomp filter that lets a program set options lets them pass.
+ * Theory of operation: setsockopt() copies the value from the caller before it refuses the option.
+ * EFAULT means that the memory is not mapped. Three options serve for this test; none of these
+ * calls changes anything. A seccomp filter that allows setsockopt() allows them.
  *
- * - SO_TYPE can only be read (net/core/sock.c): ENOPROTOOPT. MPTCP refuses it without a look at the
+ * - SO_TYPE can only be read (net/core/sock.c): ENOPROTOOPT. MPTCP refuses it without reading the
  *   memory: EOPNOTSUPP.
  * - One byte is too short for IP_LOCAL_PORT_RANGE (net/ipv4/ip_sockglue.c), which MPTCP passes on:
  *   EINVAL.
  * - TCP_REPAIR_OPTIONS (net/ipv4/tcp.c) is refused unless the socket is being repaired and its
- *   connection is established: EINVAL or EPERM. No other socket than one of plain TCP answers so.
+ *   connection is established: EINVAL or EPERM. Only a plain TCP socket returns these errors.
  *
- * A kernel older than 6.10 does not pass on IP_LOCAL_PORT_RANGE. Then rt_sigprocmask() is asked,
- * which copies the new mask before it finds that there is no such operation (kernel/signal.c). A
- * seccomp filter may forbid that: then the memory is not read.
+ * A kernel older than 6.10 does not pass on IP_LOCAL_PORT_RANGE. Then rt_sigprocmask() is used,
+ * which copies the new mask before it finds that the operation is invalid (kernel/signal.c). If a
+ * seccomp filter may forbid that, the memory is not read.
  */
 #include "readable.h"
 
@@ -24,10 +24,10 @@
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 
-/* So close above the stack pointer lie the frames of the callers. No pointer that is wrong points
+/* The frames of the callers are this close above the stack pointer. No invalid pointer points
  * there. */
 #define STACK_NEAR 4096u
-/* Pages may be larger: then the second look is superfluous. */
+/* If pages are larger, the second check is superfluous. */
 #define PAGE_SMALLEST ((uintptr_t)4096)
 #define MASK_BYTES    8u /* of the kernel's sigset_t */
 #define NO_OPERATION  (-1L)
@@ -36,7 +36,7 @@
 #define IP_LOCAL_PORT_RANGE 51 /* linux/in.h, since Linux 6.3 */
 #endif
 
-/* The errno of a setsockopt() that the kernel refuses. */
+/* Returns the errno of a setsockopt() that the kernel refuses. */
 static int errno_of_refusal(int fd, int level, int optname, uintptr_t at, size_t size)
 {
     return kernel_call(SYS_setsockopt, fd, level, optname, at, size) == 0 ? 0 : errno;
@@ -51,7 +51,7 @@ static bool is_mapped_for_mptcp(int fd, uintptr_t at)
     return errno != EFAULT;
 }
 
-/* `at` is a multiple of 8, so that the bytes lie on one page. */
+/* `at` is a multiple of 8, so the bytes are on one page. */
 static bool is_mapped_memory(int fd, uintptr_t at)
 {
     int error = errno_of_refusal(fd, SOL_SOCKET, SO_TYPE, at, sizeof(int));
@@ -76,7 +76,7 @@ static bool is_possible(const void *pointer, size_t size)
     return first >= PAGE_SMALLEST && size != 0 && first + size - 1 >= first;
 }
 
-/* Do the bytes end on another page than that on which they begin? */
+/* True if the bytes span two pages. */
 static bool is_on_two_pages(uintptr_t first, uintptr_t last)
 {
     return first / PAGE_SMALLEST != last / PAGE_SMALLEST;

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The table of real functions. Constructors of other libraries may call us before ours ran, so the
- * table begins with plain system calls and is never empty. The functions are looked up in the
- * constructor alone, since in a hook that could take a lock that the caller holds.
+ * The table of real functions. Constructors of other libraries may call the hooks before our
+ * constructor has run, so the table starts with plain system calls and is never empty. Only the
+ * constructor looks up the functions: in a hook, a lookup could take a lock that the caller holds.
  */
 #include "real.h"
 
@@ -32,7 +32,7 @@ static int early_accept4(int fd, struct sockaddr *address, socklen_t *length, in
     return (int)kernel_call(SYS_accept4, fd, address, length, flags);
 }
 
-/* Not every architecture has the accept system call (i386 has not). */
+/* Some architectures (i386) have no accept system call. */
 static int early_accept(int fd, struct sockaddr *address, socklen_t *length)
 {
     return early_accept4(fd, address, length, 0);
@@ -112,7 +112,7 @@ struct real real = {
 #undef HOOK
 };
 
-/* A row of hooks.def, for a search by name. */
+/* Rows of hooks.def, for the search by name. */
 enum {
 #define HOOK(type, name, parameters) SYMBOL_##name,
 #include "hooks.def"
@@ -141,8 +141,8 @@ void real_find(void)
         (int (*)(clockid_t, struct timespec *))symbols[SYMBOL_clock_gettime].address;
 }
 
-/* glibc exports pthread_atfork() under another name, with one argument more: the object that is to
- * be unloaded before the handlers are forgotten. */
+/* glibc exports pthread_atfork() under another name, with one more argument: the object whose
+ * unloading removes the handlers. */
 void real_at_fork(void (*before)(void), void (*in_child)(void))
 {
     typedef int (*at_fork)(void (*)(void), void (*)(void), void (*)(void), void *);

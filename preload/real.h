@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The functions behind ours: those of the next object in line, be it libc or another preloaded
- * library, so that a call site reads `real.connect(...)`.
+ * The functions that the hooks call: those of the next object in the search order, which is libc or
+ * another preloaded library. A call site reads `real.connect(...)`.
  */
 #ifndef SOCKTUNE_REAL_H
 #define SOCKTUNE_REAL_H
@@ -15,17 +15,17 @@ struct real {
 #undef HOOK
 };
 
-/* Usable at any time: until real_find() ran, each function is the bare system call. */
+/* Always usable: until real_find() has run, each function is the bare system call. */
 extern struct real real;
 
-/* libc's function, which makes no system call and so costs little; NULL: there is none. */
+/* libc's function, which makes no system call and so is cheap. NULL if there is none. */
 extern int (*real_clock_gettime)(clockid_t clock, struct timespec *time);
 
-/* As pthread_atfork(3), without a handler for the parent. Does nothing where libc cannot do it. For
+/* Like pthread_atfork(3) without a handler for the parent. Does nothing if libc lacks it. Only for
  * the constructor. */
 void real_at_fork(void (*before)(void), void (*in_child)(void));
 
-/* Find the next object's functions. Called once, by the constructor. */
+/* Find the next object's functions. Only for the constructor, once. */
 void real_find(void);
 
 #endif

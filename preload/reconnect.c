@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * One word a descriptor, in a mapping of their own, since the object's data is read-only after the
- * constructor (protect.h). Pages that no descriptor uses take no memory. Descriptors beyond the end
- * have no word, and are always asked.
+ * One word per descriptor, in a mapping of its own, because the object's data is read-only after
+ * the constructor (protect.h). Pages of unused descriptors take no memory. Descriptors beyond the
+ * end of the table have no word, and are always asked.
  */
 #include "reconnect.h"
 
@@ -17,7 +17,7 @@ enum { DESCRIPTORS = 65536, OWN_SHIFT = 29 };
 #define TRANSPORT  ((uint64_t)1 << 59)
 #define GIVEN_MASK (((uint64_t)1 << OWN_SHIFT) - 1)
 
-/* NULL: there are no notes. Written by the constructor alone. */
+/* NULL: there are no notes. Only the constructor writes it. */
 static uint64_t *notes;
 
 void reconnect_start(void)

@@ -1,19 +1,20 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Records, and when to register. Theory of operation:
+ * Makes records, and decides when to register. Theory of operation:
  *
- * The constructor registers once, and a later connection again when register.c says so. A new ring
- * takes the very place of the old one (ring.h), so that no thread holds a pointer to what is gone.
+ * The constructor registers once; a later connection registers again when register.c says so. A new
+ * ring is mapped at the address of the old one (ring.h), so no thread keeps a pointer to unmapped
+ * memory.
  *
- * A helper that starts while the program runs is told of the sockets that there are by then, a few
- * descriptors at each call that is reported: many at once would keep the program waiting.
+ * A helper that starts while the program runs gets reports of the sockets that already exist: a few
+ * descriptors at each reported call, since reporting many at once would delay the program.
  *
- * A forked child goes on with its parent's ring, and registers for itself, in its own memory, when
- * that goes stale. A vfork()ed child borrows its parent's memory and must not (own_pid.h).
+ * A forked child uses its parent's ring until that goes stale; then it registers for itself, in its
+ * own memory. A vfork()ed child uses its parent's memory, so it must not register (own_pid.h).
  *
- * A program that confines itself (seccomp) may be killed for a system call that it did not foresee,
- * so after prctl(PR_SET_NO_NEW_PRIVS or PR_SET_SECCOMP) nothing is registered and nothing handed
- * over any more.
+ * A program with a seccomp filter may be killed for a system call that it did not expect. So after
+ * prctl(PR_SET_NO_NEW_PRIVS or PR_SET_SECCOMP) the object neither registers nor hands over
+ * descriptors.
  */
 #include "report.h"
 
@@ -35,29 +36,29 @@
 
 #define SECOND_NS   ((uint64_t)1000000000u)
 #define OLD_AT_ONCE 8u         /* descriptors */
-#define OLD_NONE    UINT32_MAX /* none is left */
+#define OLD_NONE    UINT32_MAX /* all are reported */
 
 enum { BIRTHS = 65536, BIRTH_SHIFT = 24 };
 
 /* When the socket behind a descriptor was first reported, for a helper that starts later. */
 struct birth {
-    uint32_t cookie; /* its lower half, since the number may stand for another socket by now */
+    uint32_t cookie; /* lower half; the descriptor may be another socket by now */
     uint32_t when;   /* CLOCK_MONOTONIC in units of 2^BIRTH_SHIFT ns, some 17 ms */
 };
 
 struct report_state {
-    struct birth *births; /* BIRTHS of them, by descriptor; NULL: none are kept */
+    struct birth *births; /* BIRTHS entries, indexed by descriptor; NULL: not kept */
     struct register_state registered;
-    uint64_t netns; /* of the ring, 0: there has been none yet */
-    /* The first descriptor that the helper has still to be told of, or OLD_NONE. */
+    uint64_t netns; /* of the ring; 0: there has been no ring yet */
+    /* The next descriptor of those that existed before, or OLD_NONE. */
     uint32_t next_old;
-    uint64_t names;            /* struct rules_report: those that the helper has */
-    uint64_t generation;       /* the newest rules whose names it has, or is about to get */
+    uint64_t names;            /* rules_report.names that the helper has */
+    uint64_t generation;       /* newest rules whose names are or will be registered */
     struct rules_report begin; /* of the rules of the start */
     struct transient transient;
 };
 
-/* NULL: nothing to report. Written by the constructor alone. */
+/* NULL: nothing is reported. Only the constructor writes it. */
 static struct report_state *reporter;
 
 static uint64_t now_ns(void)
@@ -67,7 +68,7 @@ static uint64_t now_ns(void)
     return (uint64_t)now.tv_sec * SECOND_NS + (uint64_t)now.tv_nsec;
 }
 
-/* The age of a socket that is being reported, in ns; it is 0 at the first report. */
+/* Returns how long ago the socket was first reported, in ns; 0 at the first report. */
 static uint64_t age_of_socket(int fd, uint64_t cookie)
 {
     struct timespec now = {0, 0};
@@ -86,8 +87,8 @@ static uint64_t age_of_socket(int fd, uint64_t cookie)
 
 /* Registration */
 
-/* A ring that another thread, or a child, has registered in another namespace than the one before
- * makes all notes void. */
+/* If another thread or a child has registered a ring in another namespace, no note about namespaces
+ * is valid any more. */
 static __attribute__((noinline)) void note_netns(uint64_t netns)
 {
     if (reporter->netns != 0)
@@ -95,14 +96,15 @@ static __attribute__((noinline)) void note_netns(uint64_t netns)
     reporter->netns = netns;
 }
 
-/* Are the names of these rules, which are new, still to be told? */
+/* True if the names of these rules have not been registered yet. */
 static bool has_new_names(const struct rules_in_force *rules)
 {
     return __builtin_expect(
         __atomic_load_n(&reporter->generation, __ATOMIC_RELAXED) < rules->generation, 0);
 }
 
-/* For this thread to tell? Not if they are the names that the helper has. */
+/* True if this thread must register the names. False if another thread does, or if the helper
+ * already has these names. */
 static bool claim_new_names(const struct rules_in_force *rules)
 {
     uint64_t known = __atomic_load_n(&reporter->generation, __ATOMIC_RELAXED);
@@ -124,7 +126,7 @@ static void register_rules(const struct rules_in_force *rules, uint64_t now, boo
     __atomic_store_n(&reporter->next_old, 0, __ATOMIC_RELAXED);
 }
 
-/* The ring to write to, or NULL. */
+/* The ring to write to, or NULL. Registers if that is due. */
 static struct ring *find_ring_in_use(const struct rules_in_force *rules, uint64_t now)
 {
     struct register_state *registered = &reporter->registered;
@@ -137,7 +139,7 @@ static struct ring *find_ring_in_use(const struct rules_in_force *rules, uint64_
     return ring;
 }
 
-/* Does the helper know the rules of these records? */
+/* True if the helper has the names of these rules. */
 static bool are_named(const struct rules_in_force *rules)
 {
     return __atomic_load_n(&reporter->names, __ATOMIC_RELAXED) == rules->report->names;
@@ -145,7 +147,7 @@ static bool are_named(const struct rules_in_force *rules)
 
 /* Records */
 
-/* Does its rule want the connection itself passed to the helper? */
+/* True if the record's rule wants the connection's descriptor handed to the helper. */
 static bool wants_handoff(const struct rules_in_force *rules, const struct record *record)
 {
     const struct policy_rule *rule = record_rule(&rules->report->maker, record);
@@ -155,7 +157,7 @@ static bool wants_handoff(const struct rules_in_force *rules, const struct recor
             ((rule->flags & RULE_HANDOFF_AUTO) != 0 && reporter->registered.blind));
 }
 
-/* Will the helper find the socket where it looks for the sockets of this ring? */
+/* True if the socket is in the network namespace of this ring, where the helper looks for it. */
 static bool is_of_namespace(const struct ring *ring, int fd)
 {
     uint64_t wanted = ring->header.netns;
@@ -171,10 +173,10 @@ static bool is_of_namespace(const struct ring *ring, int fd)
 struct report_head {
     enum record_kind kind;
     uint8_t flags;
-    uint64_t cookie; /* 0: it is asked for */
+    uint64_t cookie; /* 0: ask the socket */
 };
 
-/* Not in line, so that the hooks' frames stay small. */
+/* noinline: keeps the hooks' frames small. */
 static __attribute__((noinline)) void report(const struct rules_in_force *rules, int fd,
                                              struct sockinfo *sockinfo,
                                              const struct decision *decided,
@@ -208,7 +210,7 @@ static __attribute__((noinline)) void report(const struct rules_in_force *rules,
         hand_off(&rules->report->plan, ring, fd, &record);
 }
 
-/* Ask a listener once what its accepted sockets would have to be asked each. */
+/* Asks a listener once, so that its accepted sockets need not be asked one by one. */
 static void note_tcp_listener(int fd)
 {
     const struct ring *ring = __atomic_load_n(&reporter->registered.ring, __ATOMIC_ACQUIRE);
@@ -233,8 +235,9 @@ void report_adopted(const struct rules_in_force *rules, int fd, const struct soc
         note_tcp_listener(fd);
 }
 
-/* The next few descriptors, but for `told`, which is reported already. The kernel gives out the
- * lowest number that is free: where a whole row behind the one in use is, there are no more. */
+/* Reports the next few descriptors, except `told`, which has been reported. The kernel assigns the
+ * lowest free number. So if a whole group above `in_use` is closed, no more descriptors are
+ * expected. */
 static __attribute__((noinline)) void report_old(const struct rules_in_force *rules, int in_use,
                                                  int told)
 {
@@ -242,7 +245,7 @@ static __attribute__((noinline)) void report_old(const struct rules_in_force *ru
     if (first == OLD_NONE || confined_now() ||
         !__atomic_compare_exchange_n(&reporter->next_old, &first, first + OLD_AT_ONCE, false,
                                      __ATOMIC_RELAXED, __ATOMIC_RELAXED))
-        return; /* another thread does it */
+        return; /* another thread reports these */
     bool any = (int)first <= in_use;
     for (int fd = (int)first; fd < (int)(first + OLD_AT_ONCE); fd++) {
         struct sockinfo sockinfo;
@@ -312,7 +315,7 @@ uint64_t report_connecting(const struct rules_in_force *rules, int fd, struct so
     record.time_ns -= age_of_socket(fd, record.cookie);
     if (!are_named(rules))
         record.rule = RECORD_RULE_UNNAMED;
-    /* The helper knows a connection of MPTCP by its addresses, which are not settled yet. */
+    /* The helper finds an MPTCP connection by its addresses, which are not yet known. */
     if (record.protocol != IPPROTO_MPTCP)
         ring_put(ring, &record);
     return record.cookie;
@@ -321,7 +324,7 @@ uint64_t report_connecting(const struct rules_in_force *rules, int fd, struct so
 void report_connect(const struct rules_in_force *rules, int fd, struct sockinfo *sockinfo,
                     const struct decision *decided, uint64_t cookie, int error)
 {
-    /* A call that was interrupted goes on without the caller. */
+    /* A connect() interrupted by a signal continues in the kernel. */
     const uint8_t flags = error == 0 || error == EINTR ? 0
                           : error == ECONNREFUSED      ? RECORD_REFUSED
                                                        : RECORD_UNANSWERED;
@@ -347,7 +350,7 @@ void report_listen(const struct rules_in_force *rules, int fd)
 
 /* Datagram sockets */
 
-/* Under a filter, a program that only sends may not have foreseen the calls that a record takes. */
+/* With a seccomp filter, a program that only sends may not expect the system calls of a report. */
 void report_bound(const struct rules_in_force *rules, int fd, const struct sockaddr *address,
                   socklen_t length)
 {
@@ -359,7 +362,7 @@ void report_bound(const struct rules_in_force *rules, int fd, const struct socka
     errno = saved;
 }
 
-/* Not in line, so that the hooks' frames stay small. */
+/* noinline: keeps the hooks' frames small. */
 static __attribute__((noinline)) void report_first_sent(const struct rules_in_force *rules, int fd)
 {
     struct sockinfo sockinfo;
@@ -371,7 +374,7 @@ static void report_sent_by(const struct rules_in_force *rules, int fd)
 {
     if ((rules->reports & ROLE_DATAGRAM) == 0 || !report_finds_ring(rules))
         return;
-    /* It may be the only call by which a helper that started later learns of the sockets. */
+    /* For a helper that started later, this may be the only hook that reports existing sockets. */
     if (__atomic_load_n(&reporter->next_old, __ATOMIC_RELAXED) != OLD_NONE)
         report_old(rules, fd, -1);
     else if (!reconnect_note_reported(fd) && !confined_now())
@@ -395,7 +398,7 @@ void report_option(const struct rules_in_force *rules, uint32_t option, unsigned
         __atomic_store_n(&rules->report->results[option], (uint16_t)result, __ATOMIC_RELAXED);
 }
 
-/* Not one of the hooks of a program without `live` calls this. */
+/* Only called in programs with `live`. */
 void report_stay_registered(const struct rules_in_force *rules)
 {
     struct timespec now = {0, 0};
@@ -420,7 +423,7 @@ static void after_fork_in_child(void)
     transient_after_fork_in_child(&reporter->transient);
 }
 
-/* FNV of the names that records of these rules refer to, in their order. */
+/* FNV hash of the names to which the records of these rules refer, in their order. */
 static uint64_t hash_names(const struct register_plan *plan)
 {
     const uint32_t from = plan->live_to;
@@ -447,7 +450,7 @@ static void prepare_report(struct rules_in_force *rules, struct rules_report *re
 void report_prepare(struct rules_in_force *rules, const struct register_live *live)
 {
     struct rules_report *report = rules->report;
-    /* An environment of which nothing is known leaves the addresses as they are. */
+    /* The environment is not known any more, so the helper's addresses are kept. */
     __builtin_memset(report, 0, sizeof *report);
     __builtin_memcpy(report->plan.helpers, reporter->begin.plan.helpers,
                      sizeof report->plan.helpers);
@@ -458,7 +461,8 @@ void report_start(const struct helper_environment *environment, const struct reg
 {
     struct rules_in_force *rules = &state.rules;
     unsigned roles = record_roles(&rules->policy, &rules->active);
-    /* A filter that was there before may kill the program for what registering takes. */
+    /* A filter installed before exec may kill the program for the system calls of a
+     * registration. */
     if ((roles == 0 && live == NULL) || confined_now())
         return;
     struct report_state *made = kernel_map(sizeof *made);
@@ -471,5 +475,5 @@ void report_start(const struct helper_environment *environment, const struct reg
     made->names = made->begin.names;
     real_at_fork(before_fork, after_fork_in_child);
     find_ring_in_use(rules, now_ns());
-    made->next_old = OLD_NONE; /* adopt_sockets() tells of them all */
+    made->next_old = OLD_NONE; /* adopt_sockets() reports all of them */
 }

@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * In the room behind the policy: active rules first, then guards.
+ * Layout of the room behind the policy: active rules first, then guarded options.
  */
 #include "rules_begin.h"
 
 #include "multipath.h"
 
-/* The options whose setting by the program concerns an active rule, without repetition. */
+/* Collects the options that an active rule guards, each once. */
 static void collect_guards(struct rules_in_force *rules, uint16_t *guards)
 {
     const struct policy *policy = &rules->policy;

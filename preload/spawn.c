@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The child is made by the bare clone system call with no exit signal: the program gets no SIGCHLD
- * and its wait() does not see the child (only __WALL does). execve(2) gives every process SIGCHLD
- * for its exit signal again, which a program that has it blocked would find pending, and which,
- * ignored, would take the exit status away. So the child itself starts the compiler and waits for
+ * The child is created by the bare clone system call without an exit signal: the program gets no
+ * SIGCHLD, and its wait() does not see the child (only __WALL does). But execve(2) resets the exit
+ * signal to SIGCHLD. The program would find that signal pending if it blocks it, and would lose the
+ * exit status if it ignores it. So the child starts the compiler as its own child, and waits for
  * it. Both make system calls only.
  */
 #include "spawn.h"
@@ -23,12 +23,11 @@
 
 #define SECONDS_MAX 20
 
-/* The child's exit status when the compiler was ended by a signal, and when there is none to run.
- */
+/* Exit status of the child if a signal ended the compiler, or if there is no compiler. */
 #define EXIT_KILLED      126
 #define EXIT_NO_COMPILER 127
 
-/* The directory of this library, with the slash, and `name` behind it. */
+/* Builds the path of the file `name` in the directory of this library. */
 static bool beside_library(struct text *path, const char *name)
 {
     const char *own = symbols_own_path();
@@ -49,10 +48,9 @@ static void close_from(unsigned first)
         kernel_close((int)fd);
 }
 
-/* Descriptors 0 and 1 become /dev/null and the memfd, 2 stays what it is or becomes /dev/null. The
- * program may have been started with any of them closed, and with no room for another descriptor
- * but `output`, so this takes none. Returns false if standard output is not the memfd's: it would
- * be the program's. */
+/* Makes descriptor 0 /dev/null and 1 the memfd; 2 stays or becomes /dev/null. The program may have
+ * been started with any of them closed, and there may be no room for a further descriptor, so this
+ * uses none. False if standard output is not the memfd: it would be the program's. */
 static bool arrange_descriptors(int output)
 {
     bool has_stderr = output != STDERR_FILENO && trace_may_use_stderr();
@@ -62,7 +60,7 @@ static bool arrange_descriptors(int output)
     } else if (kernel_call(SYS_dup3, output, STDOUT_FILENO, 0) < 0) {
         return false;
     }
-    kernel_close(STDIN_FILENO); /* so that it is the lowest number free */
+    kernel_close(STDIN_FILENO); /* so that open() returns this number */
     int null = (int)kernel_call(SYS_openat, AT_FDCWD, "/dev/null", O_RDWR);
     if (!has_stderr && null >= 0)
         kernel_call(SYS_dup3, null, STDERR_FILENO, 0);
@@ -76,7 +74,7 @@ static void __attribute__((noreturn)) leave(int status)
         kernel_call(SYS_exit_group, status);
 }
 
-/* The compiler is ended by no limit on files, but told of it. */
+/* A limit on file sizes gives the compiler an error, not a fatal signal. */
 static void ignore_limits(void)
 {
     const struct kernel_sigaction {
@@ -86,8 +84,8 @@ static void ignore_limits(void)
     kernel_call(SYS_rt_sigaction, SIGXFSZ, &ignore, NULL, sizeof(uint64_t));
 }
 
-/* Two words of the environment say where the user's cache is. The library must do nothing in the
- * compiler, should something preload it there. */
+/* Two variables of the environment say where the user's cache is. The library is disabled in the
+ * compiler, in case it is preloaded there. */
 static void __attribute__((noreturn))
 run_compiler(const char *compiler, const char *path, int output, const struct settings *settings)
 {
@@ -108,7 +106,7 @@ run_compiler(const char *compiler, const char *path, int output, const struct se
     leave(EXIT_NO_COMPILER);
 }
 
-/* The exit status of a child; EXIT_KILLED if a signal ended it. */
+/* Returns the exit status of the child; EXIT_KILLED if a signal ended it. */
 static int wait_for_compiler(int pid)
 {
     int status = EXIT_NO_COMPILER << 8;
@@ -137,7 +135,7 @@ static const char *failure_reason(int status)
         return "no fresh policy, and the rule compiler (socktune-compile, beside libsocktune.so) "
                "cannot be "
                "run";
-    return NULL; /* the compiler has said what is wrong */
+    return NULL; /* the compiler has printed the reason */
 }
 
 struct spawned spawn_compiler(const char *path, const struct settings *settings)

@@ -1,16 +1,16 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The constructor: find the functions behind ours, load the policy, pick the rules that are for
- * this program, and publish them for the hooks. Theory of operation:
+ * The constructor: finds the real functions, loads the policy, selects the rules that are for this
+ * program, and publishes them for the hooks. Theory of operation:
  *
- * The object is linked with -z initfirst, so that on glibc this runs before every other
- * constructor, even libc's own. If another object in the process has taken initfirst, other
- * constructors may call hooks before this ran; the hooks then pass through.
+ * The object is linked with -z initfirst, so on glibc this runs before every other constructor,
+ * even libc's own. If another object in the process has taken initfirst, other constructors may
+ * call hooks before this has run; those hooks pass through.
  *
- * Without rules for this program nothing is left behind but a table of pointers; with rules, those
- * that could be for a program of its name (policy_reader.h). In no case does a
- * descriptor stay open. Strings of argv and of the environment are copied if they are kept: a
- * program may overwrite them (setproctitle()). errno is kept.
+ * If no rule is for this program, only a table of pointers stays; otherwise the rules that could be
+ * for a program of its name (policy_reader.h). No descriptor stays open. Strings of argv and the
+ * environment that are needed later are copied, since a program may overwrite them
+ * (setproctitle()). errno is kept.
  */
 #include "confined.h"
 #include "inherited.h"
@@ -39,8 +39,8 @@
 
 #define EXIT_BAD_RULES 78 /* EX_CONFIG of sysexits.h */
 
-/* Does a rule ask for more than getsockopt() and setsockopt()? `default` looks at fresh sockets,
- * `force` and `ignore` at send queues, to learn what a socket is. */
+/* True if the rule needs more system calls than getsockopt() and setsockopt(). `default` creates
+ * sockets to read defaults; `force` and `ignore` read send queues to find a socket's role. */
 static bool asks_for_more(const struct policy_rule *rule)
 {
     bool more = (rule->flags & (RULE_REPORT | RULE_INHERITED)) != 0;
@@ -49,8 +49,8 @@ static bool asks_for_more(const struct policy_rule *rule)
     return more;
 }
 
-/* Whether a filter was there before is asked only where it matters: it takes time. What new rules
- * will ask for is not known. */
+/* Whether a filter was installed before exec takes time to find out, so that is done only if it
+ * matters. It is unknown what new rules will need. */
 static void watch_confinement(bool lives)
 {
     const struct rules_in_force *rules = &state.rules;
@@ -60,7 +60,7 @@ static void watch_confinement(bool lives)
     confined_watch(more && confined_at_start());
 }
 
-/* At a time when making and closing sockets disturbs nobody. */
+/* In the constructor, creating and closing sockets disturbs nobody. */
 static const struct default_value *take_defaults(const struct rules_in_force *rules)
 {
     unsigned families = defaults_families(&rules->policy, &rules->active);
@@ -80,15 +80,15 @@ struct beginning {
     struct rules_place place;
 };
 
-/* Is the program to take new rules? One that runs with privileges that its caller has not is to be
- * given none by anybody. */
+/* True if the program is to take new rules. A program under AT_SECURE takes none. */
 static bool is_to_live(const struct beginning *found)
 {
     return (found->settings->live || (state.rules.policy.flags & POLICY_LIVE) != 0) &&
            !found->settings->secure;
 }
 
-/* Prepare for new rules, if any, and for reports. False: there will be no new rules. */
+/* Prepares for new rules, if the program takes them, and for reports. False if there will be no new
+ * rules. */
 static bool start_reports(const struct beginning *found, bool lives)
 {
     const struct helper_environment helper = {.socket = found->settings->helper,
@@ -105,7 +105,7 @@ static bool start_reports(const struct beginning *found, bool lives)
     return live_state != NULL;
 }
 
-/* What the hooks ask first. */
+/* Sets what hooks check first. After this they no longer pass through. */
 static void open_hooks(bool lives)
 {
     const struct rules_in_force *rules = &state.rules;
@@ -115,7 +115,7 @@ static void open_hooks(bool lives)
                      __ATOMIC_RELEASE);
 }
 
-/* Everything that depends on which rules are for this program. */
+/* Everything that depends on the rules for this program. */
 static void put_in_force(const struct beginning *found, void *extra)
 {
     struct rules_in_force *rules = &state.rules;
@@ -145,8 +145,8 @@ static bool asks_for_path(const struct policy *policy)
     return false;
 }
 
-/* Copy what is kept of argv and of the environment. A trace takes system calls that a filter may
- * kill for. */
+/* Copies what is needed later of argv and the environment. Tracing needs system calls for which a
+ * seccomp filter may kill the program. */
 static void keep_names(const char *argv0, const char *trace)
 {
     static char program_bytes[64];
@@ -162,7 +162,7 @@ static void keep_names(const char *argv0, const char *trace)
     state.trace = path.bytes;
 }
 
-/* Who the program is, as far as rules ask, or may ask later. */
+/* Collects the program's identity, as far as rules, or later rules, need it. */
 static void find_identity(struct beginning *found, struct own_executable *executable, char *cgroup)
 {
     const struct policy *policy = &state.rules.policy;
@@ -175,7 +175,8 @@ static void find_identity(struct beginning *found, struct own_executable *execut
         found->identity.cgroup = process_start_cgroup(cgroup, PATH_MAX);
 }
 
-/* Rules of which none is for this program are forgotten, but for what is said of all. */
+/* If no rule is for this program, releases the policy, but keeps its checksum, flags and number of
+ * rules. */
 static void keep_policy(struct policy *policy)
 {
     if (state.rules.active.count != 0) {

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The dynamic symbol tables of the loaded objects, read as the ELF specification and glibc's
- * dl-lookup.c have them. dl_iterate_phdr(3) gives the objects in the order in which symbols are
- * searched for. It is in libc itself, in every version of glibc and musl.
+ * Reads the dynamic symbol tables of the loaded objects, as the ELF specification and glibc's
+ * dl-lookup.c define them. dl_iterate_phdr(3) lists the objects in the order of symbol search. It
+ * is in libc itself, in every version of glibc and musl.
  */
 #include "symbols.h"
 
@@ -13,7 +13,7 @@
 #include <stdint.h>
 #include <sys/auxv.h>
 
-/* The words of DT_HASH, which are larger on one architecture than on all others. */
+/* The word size of DT_HASH: s390x differs from all other architectures. */
 #ifdef __s390x__
 typedef uint64_t hash_word;
 #else
@@ -23,7 +23,7 @@ typedef uint32_t hash_word;
 /* The linker puts this at the start of the object. */
 extern const ElfW(Ehdr) __ehdr_start __attribute__((visibility("hidden")));
 
-/* The tables of one object; NULL: it has none. */
+/* The tables of one object; NULL if it has none. */
 struct symbol_tables {
     const ElfW(Sym) * symbols;
     const char *strings;
@@ -35,11 +35,10 @@ struct symbol_tables {
 struct search {
     struct symbol *symbols;
     size_t count;
-    bool behind; /* this object was passed */
+    bool behind; /* this object has been passed */
 };
 
-/* glibc has made the addresses absolute, musl and the kernel (vdso) leave them as they are in the
- * file. */
+/* glibc has made the addresses absolute; musl and the kernel (vdso) leave them as in the file. */
 static const void *address_of(ElfW(Addr) base, ElfW(Addr) value)
 {
     ElfW(Addr) address = value < base ? base + value : value;
@@ -78,7 +77,8 @@ static struct symbol_tables read_tables(const struct dl_phdr_info *object)
     return tables;
 }
 
-/* Is it the function of that name, in the version that new programs are linked to? */
+/* True if the symbol is a function with that name, in the version that new programs are linked
+ * with. */
 static bool is_definition(const struct symbol_tables *tables, uint32_t index, const char *name)
 {
     const uint16_t hidden = 0x8000; /* of an entry of DT_VERSYM */
@@ -90,7 +90,7 @@ static bool is_definition(const struct symbol_tables *tables, uint32_t index, co
            text_equal(tables->strings + symbol->st_name, name);
 }
 
-/* The index of the definition, or 0. */
+/* Returns the index of the definition, or 0. */
 static uint32_t look_up_gnu(const struct symbol_tables *tables, const char *name)
 {
     const uint32_t *header = tables->gnu_hash;
@@ -154,7 +154,7 @@ static int search_object(struct dl_phdr_info *object, size_t size, void *context
         search->behind = true;
         return 0;
     }
-    /* The vdso's functions answer with a negative number in place of errno. */
+    /* The vdso's functions return a negative error instead of setting errno. */
     if (!search->behind || object->dlpi_addr == getauxval(AT_SYSINFO_EHDR))
         return 0;
     const struct symbol_tables tables = read_tables(object);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Tracing. No descriptor stays open in the program, so a trace file is opened for each line and
- * closed again; O_APPEND keeps the lines of many processes whole. Not fast, and need not be.
+ * No descriptor may stay open in the program, so the trace file is opened and closed for each line.
+ * O_APPEND keeps the lines of many processes whole. This is slow, which does not matter here.
  */
 #include "trace.h"
 
@@ -9,7 +9,7 @@
 #include "text.h"
 #include "trace_line.h"
 
-/* Device and inode of the journal's socket; inode 0: there is none. */
+/* Device and inode of the journal's socket; inode 0 if there is none. */
 static struct {
     uint64_t device;
     uint64_t inode;
@@ -41,8 +41,8 @@ bool trace_may_use_stderr(void)
            (journal.inode == file.stx_ino && journal.device == statx_device(&file));
 }
 
-/* A file that somebody else may have put there: a link to another file, a FIFO that nobody reads, a
- * file of another user to which root would write. */
+/* Opens a trace file safely: another user may have put there a link to another file, a FIFO without
+ * a reader, or a file of his own to which root must not write. */
 static int open_trace(const char *path)
 {
     int fd = kernel_open(path, O_WRONLY | O_APPEND | O_CREAT | O_NOCTTY | O_NOFOLLOW | O_NONBLOCK);
@@ -77,7 +77,7 @@ static struct trace_program this_program(const struct rules_in_force *rules)
         .policy = &rules->policy, .name = state.program, .pid = kernel_call(SYS_getpid)};
 }
 
-/* Not in line: a hook that does not trace needs no room for a line. */
+/* noinline: a hook that does not trace needs no room for a line. */
 static __attribute__((noinline)) void write_action(const struct rules_in_force *rules,
                                                    const struct trace_socket *socket,
                                                    const struct policy_action *action,
@@ -114,7 +114,7 @@ void trace_swallowed(const struct rules_in_force *rules, int fd, const struct so
     write_trace_line(&line, state.trace);
 }
 
-/* "...: N of M rules" */
+/* Writes "...: N of M rules". */
 static void begin_count(struct text *line, const struct rules_in_force *rules)
 {
     const struct trace_program program = this_program(rules);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The engine (apply.h), with what the constructor decided, and with tracing and reporting.
+ * The engine (apply.h), with the decisions of the constructor, and with tracing and reporting.
  */
 #include "tune.h"
 
@@ -17,7 +17,7 @@
 
 struct state state;
 
-/* The kernel refuses a longer address unread (net/socket.c). */
+/* The kernel refuses a longer address without reading it (net/socket.c). */
 bool tune_begin_at_bind(struct sockinfo *sockinfo, int fd, const struct sockaddr *address,
                         socklen_t length)
 {
@@ -47,10 +47,10 @@ void tune_decide(const struct rules_in_force *rules, int fd, struct sockinfo *so
                    decision);
 }
 
-/* What an application is made for, and what comes of it. */
+/* The context of an application, and its result. */
 struct tuning {
     const struct rules_in_force *rules;
-    int failure; /* the errno with which the program's call is to fail, or 0 */
+    int failure; /* errno with which the program's call must fail, or 0 */
 };
 
 static void note_applied(const struct application *application, const struct policy_action *action,
@@ -112,7 +112,7 @@ void tune_apply_afterwards(const struct rules_in_force *rules, int fd,
     struct tuning outcome = {rules, 0};
     struct application application = application_of(OWN_SOCKET(fd), sockinfo, phases, &outcome);
     application.timing = APPLY_AFTERWARDS;
-    application.defaults = NULL; /* those are with what the rules give at socket() */
+    application.defaults = NULL; /* those include what the rules set at socket() */
     application.active = &none;
     apply_actions(&application, decision);
 }

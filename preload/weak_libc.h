@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * All that the object takes from libc, as weak references: a program may have a dynamic loader and
- * yet no libc (Go with -buildmode=pie and without cgo), and ld.so would end it for a symbol that it
- * cannot find. The constructor returns at once there, and nothing calls the hooks.
+ * Declares everything that the object takes from libc as weak: a program may have a dynamic loader
+ * but no libc (Go with -buildmode=pie and without cgo), and ld.so would end it because of an
+ * undefined symbol. In such a program the constructor returns at once, and nothing calls the hooks.
  *
- * Every file of the object is compiled with this in front of it (preload.mk).
+ * Every file of the object is compiled with this header included first (preload.mk).
  */
 #ifndef SOCKTUNE_WEAK_LIBC_H
 #define SOCKTUNE_WEAK_LIBC_H
