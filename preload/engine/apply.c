@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Theory of operation: first every action that is due is looked at, so that what the program has
- * set itself is told from what one option does to another (IP_TOS sets SO_PRIORITY); then those
- * that stand are carried out.
+ * Theory of operation: first all actions that are due are examined, then those that win are carried
+ * out. So a value that the program has set is not confused with the effect of another action
+ * (IP_TOS changes SO_PRIORITY).
  */
 #include "apply.h"
 
@@ -53,9 +53,9 @@ int apply_backlog(const struct policy *policy, const struct decision *decision,
     return wanted;
 }
 
-/* Is the socket of a family and protocol that the option is for? At connect() neither may be known:
- * the kernel then refuses an option of TCP on a UDP socket. On an MPTCP socket, an option of TCP is
- * one that the rule wants. */
+/* True if the option is for the socket's family and protocol. At connect() they may be unknown;
+ * then the kernel refuses a TCP option on a UDP socket. On an MPTCP socket, a TCP option counts as
+ * wanted by the rule. */
 static bool concerns_socket(const struct application *application,
                             const struct policy_action *action)
 {
@@ -79,7 +79,8 @@ bool apply_is_required(const struct application *application, const struct polic
 
 /* Choosing */
 
-/* The action for option `i` that is due, or NULL. `phase`: the first of its own. */
+/* Returns the action that is due for option `i`, or NULL. `phase` becomes the first of its phases
+ * that is due. */
 static const struct policy_action *find_due_action(const struct application *application,
                                                    const struct decision *decision, uint32_t i,
                                                    enum phase *phase)
@@ -120,15 +121,15 @@ static enum default_comparison compare_with_default(const struct application *ap
     return comparison;
 }
 
-/* Can a program have set an option of a socket that it has not seen yet? Of an accepted one, on the
- * listener, if it is inherited. */
+/* True if the program cannot have set the option yet: at socket(), and on an accepted socket unless
+ * it inherits the option from its listener. */
 static bool is_untouchable(const struct policy_option *option, enum phase phase)
 {
     return phase == PHASE_SOCKET ||
            (phase == PHASE_ACCEPT && (option->flags & OPTION_INHERITED) == 0);
 }
 
-/* Does the socket's value keep within the bound? False if it cannot be read. */
+/* True if the socket's value is within the bound. False if it cannot be read. */
 static bool is_within(const struct application *application, const struct policy_action *action)
 {
     struct default_value now;
@@ -165,7 +166,7 @@ static bool is_wanted(const struct application *application, const struct policy
 {
     if (application->wants != NULL)
         return application->wants(application, action, phase);
-    if (policy_is_argument(action)) /* only that call can see to it */
+    if (policy_is_argument(action)) /* the call itself takes it */
         return false;
     if (!apply_yields(application, action, phase))
         return true;
@@ -194,7 +195,7 @@ uint32_t apply_value(const struct policy *policy, const struct policy_action *ac
     return sizeof bits;
 }
 
-/* The kernel pads names, and doubles buffers. */
+/* The kernel pads names and doubles buffer sizes. */
 bool apply_has_value(const struct policy *policy, const struct policy_action *action,
                      const struct default_value *now)
 {
@@ -239,8 +240,8 @@ static void carry_out_action(const struct application *application,
                   failed == 0 ? 0 : errno);
 }
 
-/* Bind a socket that has no address yet to that of the rule, with any port; the port is chosen at
- * connect(), as it would be without the bind. */
+/* Binds an unbound socket to the rule's source address with any port. The port is chosen at
+ * connect(), as without bind(). */
 static void bind_source(const struct application *application, const struct policy_action *action,
                         enum phase phase)
 {
@@ -296,7 +297,7 @@ static bool is_option(const struct policy *policy, uint32_t index, int level, in
     return policy->options[index].level == level && policy->options[index].optname == optname;
 }
 
-/* Options by index. */
+/* A set of option indices. */
 struct option_set {
     uint64_t bits[POLICY_OPTIONS_MAX / 64];
 };
@@ -307,8 +308,8 @@ static bool is_in_set(const struct option_set *set, uint32_t option)
 }
 
 /*
- * IP_TOS has the kernel alter SO_PRIORITY. Is a priority that the socket has to be kept? It is, if
- * a rule gives one and not right now, or the program has set it.
+ * The kernel changes SO_PRIORITY when IP_TOS is set. Returns true if the socket's priority must be
+ * preserved: a rule sets one but not now, or the program has set it.
  */
 static bool priority_stands(const struct application *application, const struct decision *decision,
                             const struct option_set *carried_out)
@@ -333,7 +334,7 @@ static void set_tos(const struct application *application, const struct policy_a
         socket->ops->set(socket, SOL_SOCKET, SO_PRIORITY, &priority, sizeof priority);
 }
 
-/* All of it */
+/* The whole application */
 
 static void choose_actions(const struct application *application, const struct decision *decision,
                            struct option_set *carried_out)
@@ -365,7 +366,7 @@ void apply_actions(const struct application *application, const struct decision 
         else
             carry_out_action(application, action, phase);
     }
-    /* Whatever has to be set before bind() is set now. */
+    /* Set before bind() whatever must precede it. */
     if (source != NULL)
         bind_source(application, source, PHASE_CONNECT);
 }

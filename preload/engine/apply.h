@@ -1,103 +1,104 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The last step of the engine: carrying out on a socket what has been decided for it. The hooks do
- * it within the program, the supervisor and `socktune apply` on a duplicate of the socket.
+ * The last step of the engine: carries out a decision on a socket. The hooks do this inside the
+ * program, the supervisor and `socktune apply` on a duplicate of the socket.
  *
- * Nothing here has state. It reaches the socket through its operations alone (socket_ops.h);
- * async-signal-safe and thread-safe; changes errno.
+ * Stateless. It reaches the socket only through its operations (socket_ops.h). Async-signal-safe
+ * and thread-safe; changes errno.
  */
 #ifndef SOCKTUNE_APPLY_H
 #define SOCKTUNE_APPLY_H
 
 #include "defaults.h"
 
-/* When it is done, and so what the program may have set itself by then. */
+/* When the actions are carried out. This determines what the program may have set before. */
 enum apply_timing {
-    APPLY_IN_TIME,   /* in the very call: in socket() the program has set nothing yet */
-    APPLY_LATE,      /* what socket() should have given, in a later call: whatever the program has
-                        set meanwhile stands, as it would if it had been given first; `force`
-                        excepted */
-    APPLY_AFTERWARDS /* on a socket that is in use: each `default` compares */
+    APPLY_IN_TIME, /* in the call itself: at socket() the program has set nothing yet */
+    APPLY_LATE, /* actions of socket(), in a later call: what the program has set meanwhile stays,
+                   as if the actions had come first, except for `force` */
+    APPLY_AFTERWARDS /* on a socket in use: each `default` compares */
 };
 
 enum applied {
     APPLIED_SET,
     APPLIED_FAILED,
-    APPLIED_KEPT /* the program has set it itself, or it keeps within the bound */
+    APPLIED_KEPT /* the program has set it itself, or its value is within the bound */
 };
 
-/* One socket in one call. */
+/* The application of a decision to one socket in one call. */
 struct application {
     const struct policy *policy;
-    const struct sockinfo *sockinfo; /* as the decision was made for it */
+    const struct sockinfo *sockinfo; /* as used for the decision */
     const struct socket_handle *socket;
-    unsigned phases; /* PHASE_BIT()s: whose actions are due */
+    unsigned phases; /* PHASE_BIT()s of the actions that are due */
     enum apply_timing timing;
-    /* What fresh sockets have: IN_TIME after the actions of socket(), else without. NULL where it
-     * is not known; then no `default` that has to compare is carried out. */
+    /* Values of fresh sockets: with APPLY_IN_TIME including the actions of socket(), otherwise
+     * without. NULL if unknown; then no `default` that must compare is carried out. */
     const struct default_value *defaults;
-    /* Asked where an option differs from its default, or where that is not known, since the
-     * system's own default may have changed meanwhile: what a fresh socket has now. False: that
-     * cannot be told. May be NULL. */
+    /* Called if an option differs from its default, or if the default is unknown, since the
+     * system's default may have changed: returns what a fresh socket has now. False if that is
+     * unknown. May be NULL. */
     bool (*fresh_value)(const struct application *application, uint32_t option,
                         struct default_value *value);
-    const struct active *active; /* for fresh_value; whose actions at socket() it carries out */
-    bool one_kind; /* defaults[option], of this kind alone; else [kind * option_count + option] */
-    /* Asked, before anything is set, whether an action that is due is to be carried out; it is to
-     * ask apply_yields() itself. May be NULL. */
+    const struct active *active; /* for fresh_value: its actions at socket() are carried out */
+    bool one_kind; /* true: defaults[option], for this kind only; false: [kind * option_count +
+                      option] */
+    /* Called before anything is set, to ask whether an action that is due is to be carried out. It
+     * must call apply_yields() itself. May be NULL. */
     bool (*wants)(const struct application *application, const struct policy_action *action,
                   enum phase phase);
-    /* Gets the result of each action. `error` is an errno, or 0. May be NULL. */
+    /* Called with the result of each action. `error` is an errno, or 0. May be NULL. */
     void (*report)(const struct application *application, const struct policy_action *action,
                    enum phase phase, enum applied result, int error);
-    void *context; /* for the two */
+    void *context; /* for the callbacks */
 };
 
 /*
  * Carry out the actions of the decision that are due, in the order of the policy's option table,
- * which is the order that the kernel wants. A `transport` or `backlog` is not carried out here:
- * socket() and listen() do that, and `wants` must refuse it. An option that cannot be set is
- * reported and otherwise forgotten; whoever makes the program's call asks apply_is_required().
+ * which is the order that the kernel needs. `transport` and `backlog` are not carried out here:
+ * socket() and listen() take them, and `wants` must refuse them. A failure is reported, and the
+ * next action follows. Whoever makes the program's call must ask apply_is_required().
  */
 void apply_actions(const struct application *application, const struct decision *decision);
 
-/* Does what the program has set itself stand against the action, or keep within its bound? */
+/* True if the action must not be carried out, because the program has set the option itself, or
+ * because its value is within the bound. */
 bool apply_yields(const struct application *application, const struct policy_action *action,
                   enum phase phase);
 
-/* Must the program's call fail because the action could not be carried out at `phase`? (`require`
- * in its rule. At bind() it is not known yet whether a socket will listen, so a rule on connecting
- * sockets alone waits for connect().) Asks the socket for its protocol: an option that is not for
- * it is not required. Changes errno. */
+/* True if the program's call must fail because the action failed at `phase` and its rule has
+ * `require`. At bind() it is unknown whether the socket will listen, so a rule for connecting
+ * sockets only is enforced at connect(). Asks the socket for its protocol: an option that does not
+ * exist for it is not required. Changes errno. */
 bool apply_is_required(const struct application *application, const struct policy_action *action,
                        enum phase phase);
 
-/* What an action sets, in `value` (POLICY_VALUE_MAX bytes): OP_MERGE keeps the other bits of the
- * current value. Returns the length; 0 if those bits are not known. Pure. */
+/* Write the value that an action sets to `value` (POLICY_VALUE_MAX bytes). OP_MERGE keeps the other
+ * bits of the current value `now`. Returns the length; 0 if those bits are unknown. Pure. */
 uint32_t apply_value(const struct policy *policy, const struct policy_action *action,
                      const void *now, uint32_t length, uint8_t *value);
 
-/* Is `now`, as it was read from a socket, what the action sets? Pure. */
+/* True if `now`, a value read from a socket, is what the action sets. Pure. */
 bool apply_has_value(const struct policy *policy, const struct policy_action *action,
                      const struct default_value *now);
 
-/* Give the socket one action, unless it has its value. False if it cannot be set: errno. Reports
- * nothing. */
+/* Carry out one action, unless the socket has its value already. False with errno if it cannot be
+ * set. Does not call `report`. */
 bool apply_now(const struct application *application, const struct policy_action *action);
 
-/* The `transport` (OP_TRANSPORT) that socket() is to ask for, or NULL. Pure. */
+/* Returns the `transport` (OP_TRANSPORT) that socket() must use, or NULL. Pure. */
 const struct policy_action *apply_transport(const struct policy *policy,
                                             const struct decision *decision,
                                             const struct sockinfo *sockinfo);
 
-/* The backlog that listen() is to be called with, where the program passes `backlog`. `action` gets
- * what the rules say about it, or NULL. Pure. */
+/* Returns the backlog for listen() if the program passes `backlog`. `action` becomes the rule's
+ * action, or NULL. Pure. */
 int apply_backlog(const struct policy *policy, const struct decision *decision,
                   const struct sockinfo *sockinfo, int backlog,
                   const struct policy_action **action);
 
-/* Strike out what comes too late on a connection: buffers and the like (SO_RCVBUF can clamp the
- * window for good there). Pure. */
+/* Remove from the decision the options that are too late for a connection, such as buffers
+ * (SO_RCVBUF can clamp the window permanently). Pure. */
 void apply_drop_early(const struct policy *policy, struct decision *decision);
 
 #endif

@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Comparing a value with a bound. An option with an order is an int, or 64 bits without a sign
- * (SO_MAX_PACING_RATE).
+ * Compares a value with a bound. An option that can be compared is an int, or an unsigned 64-bit
+ * number (SO_MAX_PACING_RATE).
  */
 #include "bound.h"
 
 #include "defaults.h"
 
-/* A value as setsockopt() takes it. False: it is no number. */
+/* Converts a value as passed to setsockopt(). False if it is no number. */
 static bool value_as_number(const struct policy_option *option, const void *bytes, uint32_t length,
                             uint64_t *number)
 {
@@ -16,13 +16,13 @@ static bool value_as_number(const struct policy_option *option, const void *byte
         __builtin_memcpy(number, bytes, sizeof *number);
         return true;
     }
-    if (length < sizeof word) { /* ip(7): a byte will do */
+    if (length < sizeof word) { /* ip(7): one byte is enough */
         *number = length != 0 ? *(const uint8_t *)bytes : 0;
         return length != 0;
     }
     __builtin_memcpy(&word, bytes, sizeof word);
     *number = (uint32_t)word;
-    return word >= 0 || defaults_is_buffer(option); /* net/core/sock.c: a buffer has no sign */
+    return word >= 0 || defaults_is_buffer(option); /* net/core/sock.c: a buffer size is unsigned */
 }
 
 static bool is_within_bound(const struct policy *policy, const struct policy_action *action,
@@ -35,7 +35,7 @@ static bool is_within_bound(const struct policy *policy, const struct policy_act
     return action->mode == MODE_AT_LEAST ? number >= bound * times : number <= bound * times;
 }
 
-/* Of 64 bits the kernel also takes the lower half; all ones mean that there is no limit. */
+/* For a 64-bit option the kernel also takes 32 bits; all ones mean no limit. */
 bool bound_admits_own(const struct policy *policy, const struct policy_action *action,
                       const void *bytes, uint32_t length)
 {
@@ -56,7 +56,7 @@ bool bound_admits_told(const struct policy *policy, const struct policy_action *
            is_within_bound(policy, action, number, defaults_is_buffer(option) ? 2 : 1);
 }
 
-/* The kernel takes a negative one for the greatest (net/socket.c). */
+/* The kernel treats a negative backlog as the maximum (net/socket.c). */
 bool bound_admits_backlog(const struct policy *policy, const struct policy_action *action,
                           int backlog)
 {

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Comparing and hashing bytes without memcmp(): every function that the preloaded object imports is
- * looked up at every start of a program.
+ * Compares and hashes bytes without memcmp(): each function that the preloaded object imports is
+ * looked up at each start of a program.
  */
 #ifndef SOCKTUNE_BYTES_H
 #define SOCKTUNE_BYTES_H
@@ -23,7 +23,7 @@ static inline bool bytes_equal(const void *a, const void *b, size_t count)
 
 #define BYTES_HASH_BEGIN 0xcbf29ce484222325u
 
-/* FNV-1a, continued from `hash`. It tells changes apart and resists no attacker. */
+/* FNV-1a, continued from `hash`. Detects changes; does not resist attackers. */
 static inline uint64_t bytes_hash(uint64_t hash, const void *bytes, size_t count)
 {
     const uint8_t *b = bytes;

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * System calls, without libc's syscall(2): that is a function like any other, which a program may
- * export under its own meaning and other preloaded libraries interpose (torsocks answers ENOSYS to
- * what it does not know, and is initialized by the first call, long before its time). These are
- * neither interposed nor cancellation points. Async-signal-safe.
+ * System calls without libc's syscall(2). A program may export its own function with that name, and
+ * other preloaded libraries interpose it (torsocks returns ENOSYS for unknown calls, and
+ * initializes itself at the first call, which would be too early). The calls here are neither
+ * interposed nor cancellation points. Async-signal-safe.
  */
 #ifndef SOCKTUNE_CALL_H
 #define SOCKTUNE_CALL_H
@@ -28,7 +28,7 @@ static inline long call_kernel(long number, long a, long b, long c, long d, long
     return result;
 }
 #elif defined(__i386__)
-/* The sixth argument goes into %ebp, which the compiler does not give away. */
+/* The sixth argument goes into %ebp, which the compiler does not allow as an operand. */
 static inline long call_kernel(long number, long a, long b, long c, long d, long e, long f)
 {
     long result;
@@ -76,7 +76,7 @@ static inline long call_kernel(long number, long a, long b, long c, long d, long
     return a0;
 }
 #elif defined(__powerpc64__)
-/* An error is a positive number, and the summary overflow bit. */
+/* An error is a positive number with the summary overflow bit set. */
 static inline long call_kernel(long number, long a, long b, long c, long d, long e, long f)
 {
     register long r0 __asm__("r0") = number;
@@ -116,7 +116,7 @@ static inline long call_kernel(long number, long a, long b, long c, long d, long
     "socktune supports x86-64, i386, aarch64, riscv64, ppc64 and s390x: add this machine's system call to call.h"
 #endif
 
-/* As libc's functions answer: -1 and errno. */
+/* Converts the kernel's result to that of a libc function: -1 and errno. */
 static inline long call_result(long result)
 {
     if ((unsigned long)result <= -4096UL)

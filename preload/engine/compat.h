@@ -1,16 +1,16 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Numbers that the headers of an older system lack. They are part of the kernel's ABI and the same
- * on every architecture that is supported, so that what is built with old headers works on a new
- * kernel. Every file that uses one of them includes this.
+ * Constants that the headers of an older system lack. They are part of the kernel's ABI and equal
+ * on every supported architecture, so a binary built with old headers works on a new kernel. Every
+ * file that uses one of them includes this.
  *
- * Sources: include/uapi/asm-generic/socket.h and include/uapi/linux/{in,in6,tcp,socket,memfd,
- * seccomp,pidfd}.h of Linux 6.18.
+ * Sources: include/uapi/asm-generic/socket.h and
+ * include/uapi/linux/{in,in6,tcp,socket,memfd,seccomp,pidfd}.h of Linux 6.18.
  */
 #ifndef SOCKTUNE_COMPAT_H
 #define SOCKTUNE_COMPAT_H
 
-/* First, what glibc would define in words of its own. */
+/* Include these first: glibc defines some of these names itself, as an enum or in another form. */
 #include <fcntl.h>
 #include <netinet/in.h>
 #include <sys/socket.h>

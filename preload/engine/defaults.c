@@ -21,8 +21,7 @@ unsigned defaults_kind(const struct socket_handle *socket, const struct sockinfo
 
 /* Reading */
 
-/* A buffer's size is told under the option that sets it within bounds, also if it was set by the
- * privileged one. */
+/* A buffer set by SO_SNDBUFFORCE or SO_RCVBUFFORCE is read as SO_SNDBUF or SO_RCVBUF. */
 static int read_as(const struct policy_option *option)
 {
     if (option->level == SOL_SOCKET && option->optname == SO_SNDBUFFORCE)
@@ -65,8 +64,8 @@ bool defaults_is_buffer(const struct policy_option *option)
 
 /* Comparing */
 
-/* Is it a buffer whose size nobody has set? The kernel alters such a one by itself (autotuning), so
- * its size tells nothing. Before Linux 5.15 nothing tells. */
+/* True for a buffer whose size nobody has set. The kernel changes such a size itself (autotuning),
+ * so it is no evidence. Before Linux 5.15 this is unknown. */
 static bool is_unset_buffer(const struct socket_handle *socket, const struct policy_option *option)
 {
     if (!defaults_is_buffer(option))

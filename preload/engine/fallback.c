@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What the listener had is decided for a socket that differs from the accepted one in nothing but
+ * Finds what the listener got by deciding for a socket that differs from the accepted one only in
  * its protocol.
  */
 #include "fallback.h"
 
 #include "learn.h"
 
-/* Would an accepted TCP socket have it from a listener of TCP? */
+/* True if an accepted TCP socket would inherit the option from a TCP listener. */
 static bool is_inherited(const struct policy *policy, const struct policy_action *action)
 {
     const unsigned flags = policy->options[action->option].flags;
@@ -30,7 +30,7 @@ bool fallback_concerns(const struct policy *policy, const struct active *active)
     return false;
 }
 
-/* Rules on connections are not for the listener: it has no peer, and no arm of a trial. */
+/* Rules on connections do not apply to the listener: it has no peer and no trial arm. */
 static void decide_as(const struct policy *policy, const struct active *active,
                       const struct socket_handle *socket, unsigned protocol,
                       struct sockinfo *sockinfo, struct decision *decision)

@@ -1,14 +1,14 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Glob matching without recursion or allocation: on a mismatch, go back to the last `*` and let it
- * take one character more. Only the last one needs to be remembered, since an earlier one that
- * takes more cannot match what the later one could not.
+ * Glob matching without recursion or allocation. On a mismatch, go back to the last `*` and let it
+ * match one more character. Earlier `*` need not be remembered: a longer match of an earlier one
+ * cannot succeed where the later one failed.
  */
 #include "glob.h"
 
 #include <stddef.h>
 
-/* A place in words that are read as if joined by spaces. */
+/* A position in words that are read as if joined by spaces. */
 struct cursor {
     const char *const *word;
     const char *at;
@@ -32,8 +32,8 @@ static void advance_cursor(struct cursor *cursor)
         cursor->at = *++cursor->word;
 }
 
-/* Match one character against the bracket expression behind `pattern` ("[" excluded). Returns what
- * follows the expression, or NULL when it is not closed and so stands for a literal "[". */
+/* Matches one character against the bracket expression after "[" at `pattern`. Returns what follows
+ * the expression, or NULL if it is not closed and so means a literal "[". */
 static const char *match_set(const char *pattern, char c, bool *matched)
 {
     bool negate = *pattern == '!' || *pattern == '^';
@@ -56,8 +56,8 @@ static const char *match_set(const char *pattern, char c, bool *matched)
     return NULL;
 }
 
-/* Match one character against the pattern's next element, which is not `*`. Returns what follows
- * the element, or NULL if it does not match. */
+/* Matches one character against the next element of the pattern, which is not `*`. Returns what
+ * follows the element, or NULL if it does not match. */
 static const char *match_one(const char *pattern, char c)
 {
     if (c == 0 || *pattern == 0)
@@ -105,7 +105,7 @@ bool glob_match_words(const char *pattern, const char *const *words)
 
 bool glob_match(const char *pattern, const char *text)
 {
-    /* Most patterns are names of other programs. */
+    /* Fast path: most patterns are names of other programs. */
     while (*pattern == *text && *pattern != 0 && *pattern != '*' && *pattern != '?' &&
            *pattern != '[' && *pattern != '\\') {
         pattern++;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Reading LISTEN_PID and LISTEN_FDS.
+ * Parses LISTEN_PID and LISTEN_FDS.
  */
 #include "handed_over.h"
 
@@ -8,7 +8,7 @@
 
 enum { FIRST_PASSED = 3, PASSED_MAX = 65536 };
 
-/* A decimal number up to 10 digits, or -1. */
+/* Returns a decimal number of up to 10 digits, or -1. */
 static long parse_process_id(const char *text)
 {
     long number = 0;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The system calls that the object makes on its own account, so that they are neither interposed
- * by others nor cancellation points. They set errno; the hooks restore it.
+ * System calls that the object makes for itself. They are neither interposed nor cancellation
+ * points. They set errno; the hooks restore it.
  */
 #ifndef SOCKTUNE_KERNEL_H
 #define SOCKTUNE_KERNEL_H
@@ -28,7 +28,7 @@ static inline int kernel_getsockopt(int fd, int level, int optname, void *value,
     return (int)kernel_call(SYS_getsockopt, fd, level, optname, value, length);
 }
 
-/* An int option's value, or -1. */
+/* Returns the value of an int option, or -1. */
 static inline int kernel_get_int(int fd, int level, int optname)
 {
     int value = -1;
@@ -36,7 +36,8 @@ static inline int kernel_get_int(int fd, int level, int optname)
     return kernel_getsockopt(fd, level, optname, &value, &length) == 0 ? value : -1;
 }
 
-/* SO_COOKIE or SO_NETNS_COOKIE, which are never 0; 0: it has none, or the kernel does not tell. */
+/* Returns SO_COOKIE or SO_NETNS_COOKIE, which are never 0; 0 if there is none or the kernel does
+ * not support it. */
 static inline uint64_t kernel_get_cookie(int fd, int optname)
 {
     uint64_t cookie = 0;
@@ -49,9 +50,9 @@ static inline int kernel_open(const char *path, int flags)
     return (int)kernel_call(SYS_openat, AT_FDCWD, path, flags | O_CLOEXEC, 0666);
 }
 
-/* Write what is not the program's, without a signal that would end the program: SIGPIPE of a pipe
- * that nobody reads, SIGXFSZ of a file that has reached RLIMIT_FSIZE. A signal that was pending
- * before stays so. */
+/* Writes without raising a signal that would end the program: SIGPIPE for a pipe without a reader,
+ * SIGXFSZ for a file that has reached RLIMIT_FSIZE. A signal that was pending before stays
+ * pending. */
 static inline void kernel_write(int fd, const void *buffer, size_t size)
 {
     const uint64_t signals = (uint64_t)1 << (SIGPIPE - 1) | (uint64_t)1 << (SIGXFSZ - 1);
@@ -74,15 +75,15 @@ static inline void kernel_close(int fd)
     kernel_call(SYS_close, fd);
 }
 
-/* statx(2) has one layout on every architecture. `path` "" with AT_EMPTY_PATH in flags asks `fd`.
- */
+/* statx(2) has the same layout on every architecture. `path` "" with AT_EMPTY_PATH in `flags` means
+ * `fd`. */
 static inline int kernel_statx(int fd, const char *path, int flags, struct statx *status)
 {
     return (int)kernel_call(SYS_statx, fd, path, flags, STATX_BASIC_STATS, status);
 }
 
-/* A device as st_dev has it. makedev(3) is a function of libc where the compiler does not inline.
- */
+/* Returns the device as in st_dev. makedev(3) is a libc function if the compiler does not inline
+ * it. */
 static inline uint64_t statx_device(const struct statx *file)
 {
     uint64_t major = file->stx_dev_major, minor = file->stx_dev_minor;
@@ -106,7 +107,7 @@ static inline long kernel_mmap(void *at, size_t size, int protection, int flags,
 #endif
 }
 
-/* fork(2) by the bare system call. The child sends `signal` when it ends, or none if that is 0. */
+/* fork(2) by the bare system call. The child sends `signal` when it exits; 0: no signal. */
 static inline int kernel_fork(long signal)
 {
 #if defined(__s390x__)
@@ -116,16 +117,16 @@ static inline int kernel_fork(long signal)
 #endif
 }
 
-/* `size` bytes of zeros, private, or NULL. Not MAP_POPULATE: measured, it costs a start of a
- * program 4 to 8 us more than the page faults that it saves. */
+/* Maps `size` bytes of private zeroed memory; NULL on failure. Not MAP_POPULATE: by measurement it
+ * costs a program start 4 to 8 us more than the page faults that it saves. */
 static inline void *kernel_map(size_t size)
 {
     long at = kernel_mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1);
     return at == -1 ? NULL : (void *)at;
 }
 
-/* The first `size` bytes of a file, shared: anywhere, or in the place of what is mapped at `at`.
- * NULL if that failed. */
+/* Maps the first `size` bytes of a file, shared: anywhere, or in place of what is mapped at `at`.
+ * NULL on failure. */
 static inline void *kernel_map_shared(void *at, size_t size, int fd)
 {
     long mapped = kernel_mmap(at, size, PROT_READ | PROT_WRITE,

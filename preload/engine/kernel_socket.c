@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The kernel's operations.
+ * The operations that use the kernel.
  */
 #include "kernel_socket.h"
 

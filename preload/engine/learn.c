@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Facts from the kernel: SO_DOMAIN, SO_TYPE, SO_PROTOCOL, SO_COOKIE, getsockname, getpeername,
- * TCP_INFO.
+ * Reads facts from the kernel: SO_DOMAIN, SO_TYPE, SO_PROTOCOL, SO_COOKIE, getsockname,
+ * getpeername, TCP_INFO.
  */
 #include "learn.h"
 
@@ -12,8 +12,8 @@
 #include <netinet/tcp.h>
 #include <sys/ioctl.h>
 
-/* The head of struct tcp_info as of Linux 4.19 (include/uapi/linux/tcp.h), as far as it is used;
- * glibc's own ends before bytes_acked. A kernel that returns less leaves the rest out. */
+/* The head of struct tcp_info as of Linux 4.19 (include/uapi/linux/tcp.h), with the fields used
+ * here; glibc's own struct ends before bytes_acked. An older kernel returns fewer bytes. */
 struct tcp_info_head {
     uint8_t state;
     uint8_t unused1[119];
@@ -25,7 +25,7 @@ struct tcp_info_head {
 _Static_assert(offsetof(struct tcp_info_head, bytes_acked) == 120, "tcp_info");
 _Static_assert(offsetof(struct tcp_info_head, bytes_sent) == 200, "tcp_info");
 
-/* getsockname or getpeername by number. False if there is no such address. */
+/* Reads the address by getsockname() or getpeername(). False if there is no such address. */
 static bool learn_address(const struct socket_handle *socket, struct sockinfo *sockinfo,
                           enum fact_bit fact)
 {
@@ -45,7 +45,7 @@ static bool learn_address(const struct socket_handle *socket, struct sockinfo *s
     return true;
 }
 
-/* A socket that is not bound has no local address yet, whatever getsockname() says. */
+/* A socket that is not bound has no local address, whatever getsockname() returns. */
 static bool is_bound(const struct sockinfo *sockinfo)
 {
     return sockinfo->families == FAMILY_UNIX || sockinfo->local_port != 0 ||
@@ -115,13 +115,13 @@ void learn_decision(const struct policy *policy, const struct active *active,
                     const struct socket_handle *socket, struct sockinfo *sockinfo, enum phase phase,
                     unsigned phases, struct decision *decision)
 {
-    /* Each round makes a fact known or unavailable, so this ends. */
+    /* Each round makes a fact known or unavailable, so the loop ends. */
     unsigned missing;
     while ((missing = match_rules(policy, active, sockinfo, phases, decision)) != 0)
         learn_facts(socket, sockinfo, missing, phase);
 }
 
-/* Is the action one that the socket has got, or should have, by what it is now? */
+/* True if the action belongs to a phase that the socket has passed. */
 static bool is_due_by_now(const struct policy_action *action, const struct sockinfo *sockinfo)
 {
     return (action->phases & sockinfo_phases_behind(sockinfo)) != 0;
@@ -135,7 +135,7 @@ bool learn_guard(const struct policy *policy, const struct active *active,
     *guard = (struct guard){.held = NO_ACTION};
     if (!learn_history(socket, sockinfo))
         return false;
-    /* What connect() could not know when the rule was to act, it did not act on. */
+    /* connect() did not know the local address, so rules that need it did not act. */
     if ((sockinfo->known & FACT_ROLE) != 0 && sockinfo->roles == ROLE_CONNECT)
         sockinfo->unavailable |= FACT_LOCAL;
     while ((missing = match_guard(policy, active, sockinfo, option, guard)) != 0)
@@ -156,7 +156,7 @@ uint32_t learn_report(const struct policy *policy, const struct active *active,
     return number;
 }
 
-/* Has this side sent its FIN? It takes a sequence number too. */
+/* True if this side has sent a FIN, which takes a sequence number. */
 static bool sent_fin(uint8_t state)
 {
     return state == TCP_FIN_WAIT1 || state == TCP_FIN_WAIT2 || state == TCP_CLOSING ||
@@ -171,7 +171,7 @@ bool learn_has_connected(const struct socket_handle *socket)
            state != TCP_CLOSE;
 }
 
-/* The role of a TCP or MPTCP socket by its state; 0 where it stays open. */
+/* Returns the role of a TCP or MPTCP socket by its state; 0 if that is ambiguous. */
 static unsigned tcp_role(const struct socket_handle *socket, bool mptcp)
 {
     struct tcp_info_head info = {0};
@@ -186,12 +186,12 @@ static unsigned tcp_role(const struct socket_handle *socket, bool mptcp)
         return 0;
     int queued = 0, unsent = 0;
     if (info.bytes_sent != 0) {
-        /* The queues of MPTCP are those of all subflows, tcp_info is that of one. */
+        /* For MPTCP, the queues count all subflows, but tcp_info only one. */
         if (mptcp || socket->ops->queued(socket, SIOCOUTQ, &queued) != 0 ||
             socket->ops->queued(socket, SIOCOUTQNSD, &unsent) != 0)
             return 0;
     }
-    /* All sequence numbers sent, the acknowledged and the ones in flight, less data and FIN. */
+    /* All sequence numbers sent (acknowledged or in flight), without data and FIN: 1 for a SYN. */
     uint64_t in_flight = (uint64_t)(queued - unsent);
     uint64_t beside_data = info.bytes_acked + in_flight - (info.bytes_sent - info.bytes_retrans) -
                            sent_fin(info.state);

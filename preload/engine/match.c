@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Matching rules against programs and sockets.
+ * Matches rules against programs and sockets.
  *
- * A socket criterion has three answers: yes, no, and "depends on a fact that is missing". The last
- * one is returned to the caller as the set of missing facts, so that the kernel is asked for a
- * fact only when some rule that fits in all other respects depends on it.
+ * A socket criterion has three results: match, no match, and "depends on a missing fact". In the
+ * last case the set of missing facts is returned to the caller. So the kernel is asked for a fact
+ * only if some rule depends on it and matches in all other respects.
  */
 #include "match.h"
 
@@ -12,7 +12,7 @@
 #include "glob.h"
 #include "trial.h"
 
-#define NO_MATCH UINT32_MAX /* beside sets of missing facts */
+#define NO_MATCH UINT32_MAX /* no set of missing facts has this value */
 
 static const char *basename_of(const char *path)
 {
@@ -23,7 +23,7 @@ static const char *basename_of(const char *path)
     return base;
 }
 
-/* An identity with its basenames, which are wanted again for each rule. "" stands for unknown. */
+/* An identity and its basenames, which each rule needs again. "" stands for unknown. */
 struct named {
     const struct identity *identity;
     const char *path, *name;   /* of the executable */
@@ -87,7 +87,7 @@ static bool match_CGROUP(const char *pattern, uint32_t id, const struct named *n
 /* systemd's unit names are at most 255 bytes long (unit-name.h, UNIT_NAME_MAX). */
 #define UNIT_SIZE 256
 
-/* A unit of any level counts: a service, and the slices that it lies in. */
+/* Units of every level match: the service, and the slices that contain it. */
 static bool match_UNIT(const char *pattern, uint32_t id, const struct named *named)
 {
     static const char service[] = ".service";
@@ -130,7 +130,7 @@ static bool matcher_applies(const struct policy *policy, const struct policy_mat
                                             named);
 }
 
-/* Conditions on the name and on the path are one group: either may hold. */
+/* Conditions on the name and on the path form one group: it is enough that either matches. */
 static unsigned group_of(uint32_t kind)
 {
     return 1u << (kind == MATCHER_PATH ? (uint32_t)MATCHER_PROGRAM : kind);
@@ -161,10 +161,10 @@ uint32_t active_rules(const struct policy *policy, const struct identity *identi
     struct named named = name_identity(identity);
     uint32_t count = 0;
     struct policy_range last = {0, 0};
-    bool last_answer = true; /* no matchers: any program */
+    bool last_answer = true; /* a rule without matchers is for any program */
     for (uint32_t i = 0; i < policy->rule_count; i++) {
         const struct policy_rule *rule = &policy->rules[i];
-        /* Neighbours mostly come from one file and share its program. */
+        /* Adjacent rules mostly come from one file and have the same program. */
         if (rule->matchers.first != last.first || rule->matchers.count != last.count) {
             last = rule->matchers;
             last_answer = matchers_hold(policy, last, &named);
@@ -185,7 +185,7 @@ uint32_t active_rules_inherited(const struct policy *policy, const struct active
     return count;
 }
 
-/* One end of the connection, in the form in which every rule wants it. */
+/* One end of the connection, in the form that every rule needs. */
 struct end {
     struct halves address;
     enum fact_bit fact; /* FACT_LOCAL or FACT_REMOTE */
@@ -195,7 +195,7 @@ struct end {
     bool unspecified;
 };
 
-/* A sockinfo and its ends. */
+/* A sockinfo and its two ends. */
 struct view {
     const struct sockinfo *sockinfo;
     struct end local;
@@ -231,8 +231,8 @@ static bool in_prefix(const struct policy_prefix *prefix, struct halves address)
     return wanted.high == address.high && (wanted.low ^ address.low) >> (128 - prefix->length) == 0;
 }
 
-/* 0.0.0.0 and :: stand for all addresses of the machine, so only prefixes that hold all of them
- * match, and none that excludes some does. */
+/* The wildcard addresses 0.0.0.0 and :: stand for all addresses of the machine, so only a prefix
+ * that contains all of them matches, and only a prefix that excludes none. */
 static bool address_matches(const struct policy *policy, struct policy_range range,
                             const struct end *end)
 {
@@ -264,7 +264,7 @@ static bool port_matches(const struct policy *policy, struct policy_range range,
     return found || !positive;
 }
 
-/* Criteria on one end of the connection: 0, NO_MATCH, or its fact when it is missing. */
+/* Matches the criteria on one end: returns 0, NO_MATCH, or the missing fact. */
 static uint32_t end_matches(const struct policy *policy, const struct view *view,
                             const struct end *end, struct policy_range addresses,
                             struct policy_range ports)
@@ -280,7 +280,8 @@ static uint32_t end_matches(const struct policy *policy, const struct view *view
                : NO_MATCH;
 }
 
-/* What it may be against what the rule accepts: 0, NO_MATCH, or `fact` when it depends. */
+/* Compares what the socket may be with what the rule accepts: returns 0, NO_MATCH, or `fact` if the
+ * result depends on it. */
 static uint32_t set_matches(unsigned possible, unsigned accepted, enum fact_bit fact)
 {
     if ((possible & accepted) == 0)
@@ -303,7 +304,7 @@ static uint32_t arm_matches(const struct policy_trial *arm, const struct sockinf
     return trial_is_in(arm, sockinfo) ? 0 : NO_MATCH;
 }
 
-/* The rule's criteria on the socket: NO_MATCH, or the facts it depends on; 0: it matches. */
+/* Matches the rule's criteria on the socket: returns 0, NO_MATCH, or the missing facts. */
 static uint32_t rule_matches(const struct policy *policy, const struct policy_rule *rule,
                              const struct view *view)
 {
@@ -311,7 +312,7 @@ static uint32_t rule_matches(const struct policy *policy, const struct policy_ru
     uint32_t missing = role_matches(sockinfo, rule->roles) |
                        set_matches(sockinfo->families, rule->families, FACT_FAMILY) |
                        set_matches(sockinfo->protocols, rule->protocols, FACT_PROTOCOL);
-    if (missing == NO_MATCH) /* it has all bits */
+    if (missing == NO_MATCH) /* NO_MATCH has all bits set */
         return NO_MATCH;
     missing |= end_matches(policy, view, &view->remote, rule->remote, rule->remote_port);
     if (missing == NO_MATCH)
@@ -322,8 +323,8 @@ static uint32_t rule_matches(const struct policy *policy, const struct policy_ru
     return missing | arm_matches(&policy->trials[rule->trial.first], sockinfo);
 }
 
-/* Can the option exist for what the sockinfo may be? A statement may become several actions, for
- * families or protocols that want it at different phases. */
+/* True if the option can exist for what the sockinfo may be. One statement may have several
+ * actions, for families or protocols that need it at different phases. */
 static bool action_concerns(const struct policy_action *action, const struct sockinfo *sockinfo)
 {
     return (action->families & sockinfo->families) != 0 &&
@@ -331,9 +332,9 @@ static bool action_concerns(const struct policy_action *action, const struct soc
 }
 
 /*
- * Take the actions of a matching rule into the decision. One statement may have an action for each
- * kind of socket that wants it at phases of its own; as long as it is open which kind the sockinfo
- * is, the last one stands, and the fact that would tell is returned, if it matters at `phases`.
+ * Takes the actions of a matching rule into the decision. One statement may have an action for each
+ * kind of socket that needs it at other phases. While the kind is ambiguous, the last action wins,
+ * and the missing fact is returned if it matters at `phases`.
  */
 static unsigned take_actions(const struct policy *policy, const struct policy_rule *rule,
                              const struct sockinfo *sockinfo, unsigned phases,
@@ -361,8 +362,8 @@ bool action_applies(const struct policy_action *action, const struct sockinfo *s
     return (action->phases & PHASE_BIT(phase)) != 0 && action_concerns(action, sockinfo);
 }
 
-/* At socket() nobody knows the role, but it is the only call at which the transport can be given: a
- * rule that asks for a role that the socket may still get gives it. */
+/* At socket() the role is unknown, but no later call can change the transport. So a rule on a role
+ * that the socket may still get sets it. */
 static void take_transport(const struct policy *policy, const struct policy_rule *rule,
                            const struct sockinfo *sockinfo, struct decision *decision)
 {
@@ -398,10 +399,10 @@ unsigned match_rules(const struct policy *policy, const struct active *active,
     return relevant != 0 ? needed : 0;
 }
 
-/* What one rule says about the program's own setsockopt of an option on such a socket. */
+/* What one rule says about the program's own setsockopt() of an option. */
 struct rule_guard {
-    uint32_t gives; /* the action with a value for the option, or NO_ACTION */
-    bool ignores;   /* the program's own setting is to have no effect */
+    uint32_t gives; /* the action that sets the option, or NO_ACTION */
+    bool ignores;   /* true: the program's call has no effect */
 };
 
 static struct rule_guard rule_guards(const struct policy *policy, const struct policy_rule *rule,

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Checking a policy whole, once. The rest of socktune follows every offset and index in a policy
- * without looking back, so whatever could lead it astray must be refused here.
+ * Checks a whole policy, once. The rest of socktune follows every offset and index in a policy
+ * without a check, so everything invalid must be refused here.
  */
 #include "policy.h"
 
@@ -57,7 +57,7 @@ const struct policy_reference policy_references[POLICY_REFERENCES] = {
 _Static_assert(offsetof(struct policy_action, length) == offsetof(struct policy_action, value) + 4,
                "a range");
 
-/* The format is the same for every word size and compiler. */
+/* The format is equal for every word size and compiler. */
 _Static_assert(sizeof(struct policy_header) == 56 + 8 * SECTION_COUNT, "header");
 _Static_assert(sizeof(struct policy_source) == 56, "source");
 _Static_assert(sizeof(struct policy_matcher) == 16, "matcher");
@@ -75,8 +75,8 @@ static uint64_t mix_word(uint64_t lane, uint64_t word)
     return h << 29 | h >> 35;
 }
 
-/* Four lanes of 8 bytes that do not wait for one another: a policy is checked at every start of a
- * program, so this must cost less than reading the file. */
+/* Four independent lanes of 8 bytes: a policy is checked at each start of a program, so this must
+ * be faster than reading the file. */
 uint64_t policy_checksum_bytes(const void *bytes, size_t size)
 {
     const uint64_t *words = bytes;
@@ -123,7 +123,7 @@ static bool in_section(const struct policy_header *header, enum policy_section_i
     return range.first <= count && range.count <= count - range.first;
 }
 
-/* Data begins and ends with a NUL, so any offset inside it is a terminated string. */
+/* The data section begins and ends with a NUL, so any offset inside it is a terminated string. */
 static bool is_string(const struct policy_header *header, uint32_t offset)
 {
     return offset < header->sections[SECTION_DATA].count;
@@ -159,7 +159,7 @@ static bool references_ok(const struct policy_header *header)
     return true;
 }
 
-/* What the fields that refer to nothing must hold; references_ok() holds already. */
+/* Checks of fields that refer to nothing. references_ok() has already passed. */
 static bool source_ok(const struct policy_header *h, const struct policy_source *source)
 {
     (void)h;
@@ -263,7 +263,7 @@ static bool records_ok(const struct policy_header *h)
            EACH_OK(h, SECTION_TRIALS, struct policy_trial, trial_ok);
 }
 
-/* An index and a whole come together, the one between the front and the other. */
+/* A file has either both an index and a whole, or neither. The index is between front and whole. */
 static bool layout_ok(const struct policy_header *h, uint64_t file_size)
 {
     if (h->whole == 0)

@@ -31,7 +31,7 @@ enum policy_index_answer policy_index_find(const struct policy_index_block *bloc
     return block->used == POLICY_INDEX_ENTRIES ? INDEX_NEXT_BLOCK : INDEX_ABSENT;
 }
 
-/* `entry->size` is 0 where the name has no part. */
+/* `entry->size` is 0 if the name has no part. */
 static bool look_up_program(const struct policy_index *index, const char *name,
                             struct policy_index_entry *entry)
 {

@@ -17,8 +17,9 @@ static bool is_absolute(const char *path)
     return path != NULL && path[0] == '/';
 }
 
-/* The XDG base directory specification: a relative XDG_CACHE_HOME is to be ignored. Root has none:
- * programs run as root with HOME still a user's, who must not choose where root writes. */
+/* The XDG base directory specification: a relative XDG_CACHE_HOME is ignored. Root has no such
+ * directory: programs run as root with the HOME of a user, who must not choose where root
+ * writes. */
 static bool put_user_directory(struct text *path, const struct policy_owner *owner)
 {
     bool has_xdg = is_absolute(owner->xdg);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * From the arguments of a socket call to a sockinfo. Pure.
+ * Makes a sockinfo from the arguments of a socket call. Pure.
  */
 #include "sockinfo.h"
 
@@ -8,7 +8,7 @@
 
 #include <netinet/in.h>
 
-/* Which bit a type and protocol are; protocol -1 stands for every one. */
+/* The bit of each type and protocol; protocol -1 stands for all. */
 static const struct {
     int type;
     int protocol;
@@ -63,7 +63,7 @@ unsigned roles_of_protocols(unsigned protocols)
            ((protocols & PROTOCOL_DATAGRAM) != 0 ? ROLE_DATAGRAM : 0u);
 }
 
-/* What sockets of these families may speak. */
+/* The protocols that sockets of these families may have. */
 static uint16_t protocols_of_families(unsigned families)
 {
     const unsigned unix_protocols = PROTOCOL_UNIX_STREAM | PROTOCOL_UNIX_DGRAM;
@@ -73,7 +73,7 @@ static uint16_t protocols_of_families(unsigned families)
 
 static const uint8_t v4_mapped[12] = {0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff};
 
-/* A kernel's sockaddr of a user need not be aligned, so fields are copied out byte by byte. */
+/* A sockaddr from a program need not be aligned, so fields are copied byte by byte. */
 static void copy_bytes(uint8_t *to, const void *from, size_t count)
 {
     for (size_t i = 0; i < count; i++)
@@ -86,7 +86,7 @@ static uint16_t sockaddr_port(const void *field)
     return (uint16_t)(bytes[0] << 8 | bytes[1]);
 }
 
-/* The shortest AF_INET6 address that the kernel takes: without sin6_scope_id (RFC 2133). */
+/* The shortest AF_INET6 address that the kernel accepts: without sin6_scope_id (RFC 2133). */
 #define SIN6_LEN_RFC2133 24
 
 unsigned address_read(const struct sockaddr *from, socklen_t length, struct address *address,
@@ -128,7 +128,7 @@ bool sockinfo_at_socket(struct sockinfo *sockinfo, int domain, int type, int pro
     return sockinfo->families != 0 && sockinfo->protocols != 0;
 }
 
-/* connect() to "any" goes to this machine. */
+/* connect() to the wildcard address goes to this machine. */
 static void settle_any(struct address *remote)
 {
     if (address_is_unspecified(remote)) {
@@ -177,7 +177,7 @@ void sockinfo_at_accept(struct sockinfo *sockinfo)
     };
 }
 
-/* What sockets of a type may speak. */
+/* The protocols that sockets of a type may have. */
 static unsigned protocols_of_type(int type)
 {
     unsigned protocols = type == SOCK_DGRAM ? PROTOCOL_UNIX_DGRAM : PROTOCOL_UNIX_STREAM;
@@ -190,8 +190,8 @@ static unsigned protocols_of_type(int type)
 static void settle_role(struct sockinfo *sockinfo, enum phase phase)
 {
     sockinfo->roles &= (uint8_t)roles_of_protocols(sockinfo->protocols);
-    /* At bind() a stream socket may still become anything: what must precede bind() is given for
-     * each role. Elsewhere the call has settled it. */
+    /* At bind() the role of a stream socket is open: what must precede bind() is set for each role.
+     * Any other call determines the role. */
     if (phase != PHASE_SOCKET)
         sockinfo->known |= FACT_ROLE;
 }

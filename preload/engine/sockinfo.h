@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The sockinfo: what is known about a socket when a rule is to be matched. What is not known yet is
- * not guessed: role, family and protocol are sets of what the socket may be, addresses and ports
- * carry a bit that says whether they are known. Asking the kernel for more costs a system call, so
- * that is done only where the matching says that it would make a difference.
+ * The sockinfo: what is known about a socket when rules are matched. Unknown facts are not guessed:
+ * role, family and protocol are sets of possibilities; addresses and ports have a bit that says
+ * whether they are known. Asking the kernel costs a system call, so it is done only if matching
+ * says that it would make a difference.
  */
 #ifndef SOCKTUNE_SOCKINFO_H
 #define SOCKTUNE_SOCKINFO_H
@@ -12,14 +12,14 @@
 
 #include <sys/socket.h>
 
-/* Facts about a socket that may be missing. */
+/* Facts about a socket that may be unknown. */
 enum fact_bit {
     FACT_ROLE = 1,     /* roles has one member */
     FACT_FAMILY = 2,   /* families has one member */
     FACT_PROTOCOL = 4, /* protocols has one member */
     FACT_LOCAL = 8,    /* local and local_port */
     FACT_REMOTE = 16,  /* remote and remote_port */
-    FACT_MOMENT = 32,  /* moment: when the connection began. Only connect() and accept() know */
+    FACT_MOMENT = 32,  /* moment: when the connection began; known only at connect() and accept() */
     FACT_COOKIE = 64   /* cookie */
 };
 #define FACT_ALL 127u
@@ -29,20 +29,20 @@ struct address {
     uint8_t bytes[16];
 };
 
-/* What decides, beside the socket, on its arm in a trial (trial.h). */
+/* What selects a socket's arm in a trial, besides the socket (trial.h). */
 struct trial_moment {
     uint64_t time_ns; /* CLOCK_REALTIME */
-    uint64_t ended;   /* a bit for each trial, by its number: it is over */
-    /* For explanations: 0, or the one arm that the socket is in, counted from 1, whatever else
-     * decides. `forced_trial` is the number of its trial. */
+    uint64_t ended;   /* a bit per trial, by its number: the trial has ended */
+    /* For `explain`: 0, or the arm to assume, counted from 1. `forced_trial` is the number of its
+     * trial. */
     uint8_t forced;
     uint8_t forced_trial;
 };
 
 /*
- * Until FACT_ROLE is known, `roles` is what the socket may turn out to be, and a rule matches if it
- * accepts all of that. Once it is known, the socket stands for each role in it, and a rule matches
- * if it accepts any: a listener is the template of the sockets it accepts, so it stands for both.
+ * While FACT_ROLE is unknown, `roles` is what the socket may become, and a rule matches if it
+ * accepts all of them. Once it is known, the socket stands for each role in it, and a rule matches
+ * if it accepts any: a listener is the template of its accepted sockets, so it has both roles.
  */
 struct sockinfo {
     struct address local;
@@ -53,41 +53,41 @@ struct sockinfo {
     uint64_t cookie;     /* SO_COOKIE */
     uint16_t protocols;  /* enum protocol_bit: what it may be */
     uint8_t roles;       /* enum role_bit */
-    uint8_t families;    /* enum family_bit: what it may be; empty: none of ours */
+    uint8_t families;    /* enum family_bit: what it may be; 0: no family of ours */
     uint8_t known;       /* enum fact_bit: ROLE, LOCAL, REMOTE, MOMENT, COOKIE */
-    uint8_t unavailable; /* enum fact_bit: asked for in vain; a rule that needs it does not match */
+    uint8_t unavailable; /* enum fact_bit: could not be read; a rule that needs it does not match */
 };
 
 /*
- * The sockinfo at each phase of a socket's life, as far as the call itself tells. These are what
- * the hooks begin with, and what `socktune explain` begins with, so that the two agree.
- * sockinfo_at_socket() and sockinfo_at_address() return false, with an empty sockinfo, for sockets
- * that socktune leaves alone.
+ * The sockinfo at each phase of a socket's life, as far as the call's arguments say. The hooks and
+ * `socktune explain` both start with these, so their results agree. sockinfo_at_socket() and
+ * sockinfo_at_address() return false, with an empty sockinfo, for sockets that socktune ignores.
+ * Pure.
  */
 bool sockinfo_at_socket(struct sockinfo *sockinfo, int domain, int type, int protocol);
-/* bind() to, or connect() to, `address`; `phase` says which. */
+/* bind() or connect() to `address`; `phase` says which. */
 bool sockinfo_at_address(struct sockinfo *sockinfo, enum phase phase,
                          const struct sockaddr *address, socklen_t length);
-/* listen(), and the call after it. */
+/* listen(), and the calls accept() and accept4(). */
 void sockinfo_at_listen(struct sockinfo *sockinfo);
 void sockinfo_at_accept(struct sockinfo *sockinfo);
 
-/* The type of the socket (SOCK_STREAM ...) has become known in the call at `phase`: this narrows
- * what it may be, and settles the role. */
+/* The socket's type (SOCK_STREAM ...) has been read in the call at `phase`: narrow the
+ * possibilities, and determine the role. */
 void sockinfo_narrow_type(struct sockinfo *sockinfo, enum phase phase, int type);
-/* Domain, type and protocol have. */
+/* Domain, type and protocol have been read. */
 void sockinfo_learn_type(struct sockinfo *sockinfo, enum phase phase, int domain, int type,
                          int protocol);
 
-/* The phases (PHASE_BIT()s) that lie behind a socket: it should have what is given at any of them.
- */
+/* Returns the phases (PHASE_BIT()s) that the socket has passed, and whose actions it should
+ * have. */
 unsigned sockinfo_phases_behind(const struct sockinfo *sockinfo);
 
-/* True if it is known to have connected or to have been accepted. Then it is too late for
- * OPTION_EARLY, and SO_RCVBUF can clamp the window for good. */
+/* True if the socket is known to have connected or to have been accepted. Then it is too late for
+ * OPTION_EARLY, and SO_RCVBUF can clamp the window permanently. */
 bool sockinfo_is_connection(const struct sockinfo *sockinfo);
 
-/* An address as two numbers, so that it is compared in one or two steps. */
+/* An address as two numbers, for fast comparison. */
 struct halves {
     uint64_t high, low;
 };
@@ -110,7 +110,7 @@ static inline bool address_is_v4(const struct address *address)
     return halves.high == 0 && halves.low >> 32 == 0xffff;
 }
 
-/* True for 0.0.0.0 and ::, which stand for every address of the machine. */
+/* True for 0.0.0.0 and ::, the wildcard addresses. */
 static inline bool address_is_unspecified(const struct address *address)
 {
     struct halves halves = address_halves(address->bytes);
@@ -118,22 +118,22 @@ static inline bool address_is_unspecified(const struct address *address)
 }
 
 /* False for NULL and other pointers into the first page, where nothing is ever mapped
- * (vm.mmap_min_addr): the kernel answers them with EFAULT, where reading would crash. */
+ * (vm.mmap_min_addr). The kernel returns EFAULT for them; reading would crash. */
 static inline bool sockinfo_is_pointer(const void *pointer)
 {
     return (uintptr_t)pointer >= 4096u;
 }
 
 /*
- * Read an IP socket address of `length` bytes. Returns FAMILY_INET, FAMILY_INET6 or, for a unix
- * address, FAMILY_UNIX (then address and port are 0); 0 for anything else or one that is too
- * short, and then writes nothing.
+ * Read a socket address of `length` bytes. Returns FAMILY_INET, FAMILY_INET6 or, for a unix
+ * address, FAMILY_UNIX (then address and port are 0). Returns 0 for any other or a too short
+ * address, and then writes nothing.
  */
 unsigned address_read(const struct sockaddr *from, socklen_t length, struct address *address,
                       uint16_t *port);
 
-/* The bits of a socket made by socket(domain, type, protocol); type may carry SOCK_CLOEXEC and
- * SOCK_NONBLOCK. 0 for what socktune leaves alone. */
+/* The bits of a socket created by socket(domain, type, protocol); `type` may contain SOCK_CLOEXEC
+ * and SOCK_NONBLOCK. 0 for sockets that socktune ignores. */
 unsigned family_bit_of(int domain);
 unsigned protocol_bit_of(int domain, int type, int protocol);
 

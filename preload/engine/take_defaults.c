@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Defaults depend on sysctls and on the network namespace, so they are asked of the kernel.
+ * Defaults depend on sysctls and on the network namespace, so they are read from the kernel.
  */
 #include "take_defaults.h"
 
@@ -32,7 +32,7 @@ unsigned defaults_families(const struct policy *policy, const struct active *act
     return families;
 }
 
-/* Carry out the actions of socket() on a socket that has just been made. */
+/* Carries out the actions of socket() on a new socket. */
 static void apply_at_socket(const struct policy *policy, const struct active *active,
                             const struct socket_handle *socket, struct sockinfo *sockinfo)
 {

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Text without stdio. Plain loops: the object imports no string functions, so that its start stays
- * cheap and hooks enter nothing of libc that others may have replaced.
+ * Text without stdio, by plain loops: the object imports no string functions, so that it starts
+ * fast, and hooks call no libc function that others may have replaced.
  */
 #include "text.h"
 
@@ -12,7 +12,7 @@ void text_put(struct text *text, const char *string)
     text->bytes[text->length] = 0;
 }
 
-/* The bytes of the UTF-8 character at `s` and its code point; 0 for what is no UTF-8. */
+/* Returns the length of the UTF-8 character at `s`, and its code point; 0 if it is not UTF-8. */
 static unsigned utf8_read(const unsigned char *s, uint32_t *character)
 {
     static const uint32_t least[] = {0, 0, 0x80, 0x800, 0x10000};
@@ -33,8 +33,8 @@ static unsigned utf8_read(const unsigned char *s, uint32_t *character)
     return *character >= least[length] && *character <= 0x10ffff && !surrogate ? length : 0;
 }
 
-/* Controls (C0, DEL, C1), marks and overrides of direction, line and paragraph separators, and the
- * byte order mark. */
+/* Excludes controls (C0, DEL, C1), direction marks and overrides, line and paragraph separators,
+ * and the byte order mark. */
 static bool is_printable(uint32_t character)
 {
     static const struct {

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Text without stdio: a line built in a buffer of the caller. Async-signal-safe; what does not fit
- * is cut off.
+ * Text without stdio: a line built in the caller's buffer. Async-signal-safe. Text that does not
+ * fit is truncated.
  */
 #ifndef SOCKTUNE_TEXT_H
 #define SOCKTUNE_TEXT_H
@@ -19,13 +19,13 @@ struct text {
 #define TEXT(buffer) ((struct text){.bytes = (buffer), .size = sizeof(buffer), .length = 0})
 
 void text_put(struct text *text, const char *string);
-/* The same for what comes from outside (a path, argv[0], a rule's name), so that it can neither end
- * a line nor drive a terminal: control characters, bytes that are not UTF-8, and characters that
- * turn the direction of text or break lines are written as \xNN, byte by byte. */
+/* The same for untrusted text (a path, argv[0], a rule's name): it can neither end a line nor
+ * control a terminal. Control characters, bytes that are not UTF-8, and characters that change the
+ * text direction or break lines are written as \xNN, byte by byte. */
 void text_put_escaped(struct text *text, const char *string);
 void text_put_number(struct text *text, long number);
 
-/* True if they are equal; NULL is equal to nothing. */
+/* True if both are equal; NULL is equal to nothing. */
 bool text_equal(const char *a, const char *b);
 bool text_ends(const char *string, const char *end);
 size_t text_length(const char *string);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Building lines without stdio, strerror() or inet_ntop(), none of which is async-signal-safe.
+ * Builds lines without stdio, strerror() or inet_ntop(), which are not async-signal-safe.
  */
 #include "trace_line.h"
 
@@ -19,7 +19,7 @@ static const char *const result_names[] = {
     [APPLIED_KEPT] = "left as the program set it",
 };
 
-/* The errors that setsockopt(2), socket(2) and bind(2) give for options. */
+/* The errors that setsockopt(2), socket(2) and bind(2) return for options. */
 static const struct {
     int number;
     const char *name;
@@ -62,7 +62,7 @@ static unsigned group_of(const struct address *address, unsigned i)
     return (unsigned)(address->bytes[(size_t)2 * i] << 8 | address->bytes[(size_t)2 * i + 1]);
 }
 
-/* How many zero groups follow one another from group `i` on. */
+/* Returns how many consecutive groups are zero from group `i` on. */
 static unsigned zeros_from(const struct address *address, unsigned i)
 {
     unsigned count = 0;
@@ -71,7 +71,7 @@ static unsigned zeros_from(const struct address *address, unsigned i)
     return count;
 }
 
-/* As RFC 5952 wants it: "::" stands for the longest row of zero groups, if it has two or more. */
+/* RFC 5952: "::" replaces the longest run of zero groups, if it has two or more. */
 static void put_v6(struct text *line, const struct address *address)
 {
     unsigned longest = 0;
@@ -93,7 +93,7 @@ static void put_v6(struct text *line, const struct address *address)
     }
 }
 
-/* "127.0.0.1:80" or "[::1]:80" */
+/* Writes "127.0.0.1:80" or "[::1]:80". */
 static void put_end(struct text *line, const struct address *address, uint16_t port)
 {
     if (address_is_v4(address)) {
@@ -110,7 +110,7 @@ static void put_end(struct text *line, const struct address *address, uint16_t p
     text_put_number(line, port);
 }
 
-/* "connect fd 5 127.0.0.1:40000 -> 10.0.0.1:80: ", as far as it is known */
+/* Writes "connect fd 5 127.0.0.1:40000 -> 10.0.0.1:80: ", as far as it is known. */
 static void put_socket(struct text *line, const struct trace_socket *socket)
 {
     const struct sockinfo *sockinfo = socket->sockinfo;
@@ -135,7 +135,7 @@ static const char *relation_of(const struct policy_action *action)
                                           : " = ";
 }
 
-/* "TCP_KEEPIDLE = 60s (rule NAME, FILE:LINE)" */
+/* Writes "TCP_KEEPIDLE = 60s (rule NAME, FILE:LINE)". */
 static void put_action(struct text *line, const struct policy *policy,
                        const struct policy_action *action)
 {

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "trial.h"
 
-/* The finaliser of SplitMix64 (Steele, Lea and Flood 2014). */
+/* The finalizer of SplitMix64 (Steele, Lea and Flood 2014). */
 static uint64_t finalise_hash(uint64_t z)
 {
     z = (z ^ z >> 30) * 0xbf58476d1ce4e5b9u;
@@ -14,7 +14,7 @@ uint64_t trial_hash(uint64_t seed, uint64_t number)
     return finalise_hash(finalise_hash(seed + 0x9e3779b97f4a7c15u) + number);
 }
 
-/* The order of a block is a shuffle by Fisher and Yates. */
+/* A Fisher-Yates shuffle gives the order of a block. */
 unsigned trial_arm_of_interval(uint64_t seed, unsigned arms, uint64_t interval)
 {
     uint64_t random = trial_hash(seed, interval / arms);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A socket to take the values of socket() from, and to try a rule's value on, is made only when
- * there is something to undo.
+ * Undoing needs a new socket, to read the values of socket() and to try a rule's value. It is
+ * created only if there is something to undo.
  */
 #include "undo.h"
 
@@ -27,7 +27,7 @@ uint32_t undo_bit_of_option(const struct policy *policy, uint32_t option)
     return (uint32_t)1 << option_number(&policy->options[option]) % BITS;
 }
 
-/* By its option and a part of its value. */
+/* A hash of the option and a part of the value. */
 uint32_t undo_bit_of_action(const struct policy *policy, uint32_t index)
 {
     const struct policy_action *action = &policy->actions[index];
@@ -38,13 +38,13 @@ uint32_t undo_bit_of_action(const struct policy *policy, uint32_t index)
     return (uint32_t)1 << number % BITS;
 }
 
-/* Is the action one of those that a rule on a peer gives? */
+/* True if the action is one that rules on a peer carry out. */
 static bool is_given_at_connect(const struct policy_action *action)
 {
     return action->mode != MODE_IGNORE && (action->phases & CONNECT_PHASES) != 0;
 }
 
-/* Will the decision give the option, so that there is nothing to undo? */
+/* True if the decision sets the option again, so there is nothing to undo. */
 static bool is_given_again(const struct application *application, const struct decision *decision,
                            uint32_t option)
 {
@@ -55,11 +55,11 @@ static bool is_given_again(const struct application *application, const struct d
             action_applies(action, application->sockinfo, PHASE_CONNECTED));
 }
 
-/* A fresh socket's value of one option, and what belongs to it. */
+/* The value of one option on a new socket, and related values. */
 struct initial {
     struct default_value value;
-    int buffer_locks; /* SO_BUF_LOCK; -1: it is no buffer, or that cannot be told */
-    int priority;     /* SO_PRIORITY, which IP_TOS changes; -1: it is another option */
+    int buffer_locks; /* SO_BUF_LOCK; -1: no buffer, or unknown */
+    int priority;     /* SO_PRIORITY, which IP_TOS changes; -1: another option */
 };
 
 static bool note_initial(const struct socket_handle *fresh, const struct policy_option *option,
@@ -78,7 +78,7 @@ static void set_int(const struct socket_handle *socket, int optname, int number)
         socket->ops->set(socket, SOL_SOCKET, optname, &number, sizeof number);
 }
 
-/* A buffer is halved, for the kernel doubles it, and handed back to autotuning. */
+/* A buffer size is halved, since the kernel doubles it, and then autotuning is enabled again. */
 static void give_initial(const struct socket_handle *socket, const struct policy_option *option,
                          const struct initial *initial)
 {
@@ -99,9 +99,9 @@ static bool is_same_value(const struct default_value *one, const struct default_
     return one->length == other->length && bytes_equal(one->bytes, other->bytes, one->length);
 }
 
-/* What the kernel makes of the rule's value: it rounds, caps, and keeps bits. It is tried on the
- * fresh socket, which then gets its own value back. `given->value.length` is 0 where the kernel
- * refuses it. */
+/* Finds what the kernel makes of the rule's value: it rounds, caps, and keeps bits. The value is
+ * set on the new socket, which is then restored. `given->value.length` is 0 if the kernel refuses
+ * it. */
 static void try_action(const struct application *application, const struct policy_action *action,
                        const struct socket_handle *fresh, const struct initial *initial,
                        struct initial *given)
@@ -115,7 +115,7 @@ static void try_action(const struct application *application, const struct polic
     give_initial(fresh, option, initial);
 }
 
-/* Did the action give the socket its address? */
+/* True if the action bound the socket to its address. */
 static bool is_bound_by(const struct application *application, const struct policy_action *action)
 {
     struct sockinfo bound = {.families = application->sockinfo->families};
@@ -125,8 +125,8 @@ static bool is_bound_by(const struct application *application, const struct poli
                        sizeof bound.local.bytes);
 }
 
-/* Bind to every address again. A socket without a port can be bound once more; a datagram socket
- * that has been connected has one until it is disconnected. */
+/* Binds to the wildcard address again. A socket without a port can be bound once more; a connected
+ * datagram socket has a port until it is disconnected. */
 static void give_up_address(const struct application *application)
 {
     const struct socket_handle *socket = application->socket;
@@ -139,7 +139,7 @@ static void give_up_address(const struct application *application)
         socket->ops->bind(socket, address, length);
 }
 
-/* `fresh` is made when it is first needed; false if it cannot be. */
+/* Creates `fresh` when it is first needed; false if that fails. */
 static bool undo_option(const struct application *application, const struct policy_action *action,
                         struct socket_handle *fresh)
 {
@@ -156,7 +156,7 @@ static bool undo_option(const struct application *application, const struct poli
     if (!apply_has_value(application->policy, action, &now.value) &&
         !is_same_value(&now.value, &given.value))
         return true;
-    /* A priority that does not come from the rule's IP_TOS stays. */
+    /* Keep a priority that does not come from the rule's IP_TOS. */
     if (given.value.length != 0 && now.priority != given.priority)
         initial.priority = now.priority;
     give_initial(socket, option, &initial);
