@@ -243,7 +243,7 @@ enum rule_flag {
     RULE_FINAL = 1,
     RULE_REPORT = 2,
     /* Besides the record, the connection's descriptor is passed to the helper: always, or only if
-     * the program's sockets cannot be read by sock_diag. At most one of these. */
+     * the program could not create a sock_diag socket. At most one of these. */
     RULE_HANDOFF_SOCKET = 4,
     RULE_HANDOFF_AUTO = 8,
     /* Also for sockets that leaked from the program's parent. */

@@ -14,7 +14,7 @@ static const char *const names[] = {
     [HELPER_QUERY] = HELPER_QUERY_NAME,
 };
 
-/* The path `directory` `below` `name`; it is used only if it fits. */
+/* Builds the path `directory` `below` `name`; sun_family is set only if it fits. */
 static void set_address(struct sockaddr_un *address, const char *directory, const char *below,
                         const char *name)
 {
@@ -26,7 +26,7 @@ static void set_address(struct sockaddr_un *address, const char *directory, cons
         address->sun_family = AF_UNIX;
 }
 
-/* Replace the last component of a path. */
+/* Replaces the last component of a path. */
 static void set_name(struct sockaddr_un *address, const char *name)
 {
     size_t directory = (size_t)(text_basename(address->sun_path) - address->sun_path);

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A sequence lock whose reader trusts neither the writer nor the sequence: it bounds what it copies
- * by its own memory, and a policy that is torn in spite of an unchanged generation is one that
- * policy_open() refuses, as any other forgery.
+ * A sequence lock whose reader trusts neither the writer nor the sequence number. It bounds the
+ * copy by its own memory. policy_open() refuses a policy that is torn although the generation did
+ * not change, like any other invalid policy.
  */
 #include "published.h"
 
@@ -20,7 +20,7 @@ bool published_put(struct published *published, uint32_t room, const void *polic
     uint64_t generation = __atomic_load_n(&published->generation, __ATOMIC_RELAXED);
     if (size > room)
         return false;
-    generation |= 1; /* also after a publisher that was killed at work */
+    generation |= 1; /* odd also if a former publisher was killed while it wrote */
     __atomic_store_n(&published->generation, generation, __ATOMIC_RELAXED);
     __atomic_thread_fence(__ATOMIC_RELEASE);
     __atomic_store_n(&published->size, size, __ATOMIC_RELAXED);

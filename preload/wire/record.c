@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * From a socket to its record: the rule that wants it, who it is, both its ends, and what became of
- * the options that the rules give it.
+ * Makes the record of a socket: the rule that reports it, its process, both ends, and the result of
+ * each option that the rules set.
  */
 #include "record.h"
 
@@ -42,7 +42,7 @@ static int record_protocol(int fd, const struct sockinfo *sockinfo)
                                                    : kernel_get_int(fd, SOL_SOCKET, SO_PROTOCOL);
 }
 
-/* A raw socket may bear the number of UDP. */
+/* A raw socket may have the protocol number of UDP. */
 static bool is_udp(int fd, const struct sockinfo *sockinfo, int protocol)
 {
     return protocol == IPPROTO_UDP && (sockinfo->protocols == PROTOCOL_UDP ||
@@ -60,8 +60,8 @@ static void settle_protocol(struct sockinfo *sockinfo, struct record *record, in
     sockinfo->known |= FACT_ROLE;
 }
 
-/* Only sockets that sock_diag knows by TCP or UDP. Settles protocol and role. connect() is of
- * either kind; the other calls are of one. */
+/* Determines protocol and role. Only sockets that sock_diag lists as TCP or UDP are accepted.
+ * connect() may be for either; each other call is for one of them. */
 static bool learn_protocol(int fd, struct sockinfo *sockinfo, struct record *record)
 {
     int protocol = record_protocol(fd, sockinfo);
@@ -74,19 +74,19 @@ static bool learn_protocol(int fd, struct sockinfo *sockinfo, struct record *rec
     return udp == (record->kind == RECORD_DATAGRAM);
 }
 
-/* A UDP socket whose call failed is what it was before. */
+/* A UDP socket whose call failed has not changed. */
 static bool is_to_be_told(const struct record *record)
 {
     return record->kind != RECORD_DATAGRAM ||
            (record->flags & (RECORD_REFUSED | RECORD_UNANSWERED)) == 0;
 }
 
-/* connect() and listen() may have given it an address, or another one: a connection's is never
- * "any". */
+/* connect() and listen() may have changed the local address: that of a connection is never the
+ * wildcard address. */
 static void learn_ends(int fd, struct sockinfo *sockinfo, const struct record *record)
 {
     unsigned wanted = FACT_LOCAL;
-    /* At connect() the call has named the peer; the socket is asked where nobody has. */
+    /* The sockinfo of connect() has the peer already; otherwise the socket is asked. */
     if (record->kind != RECORD_LISTEN)
         wanted |= FACT_REMOTE;
     if (record->kind != RECORD_ACCEPT) {
@@ -137,7 +137,7 @@ static void add_applied_option(const struct policy_option *option, struct record
             .level = (uint16_t)option->level, .optname = (uint16_t)option->optname};
 }
 
-/* An option set at an earlier call, on the listener for example, has the result that it had last in
+/* The result of an option set at an earlier call, for example on the listener, is the last one in
  * this process. */
 static void put_options(const struct record_maker *maker, const struct decision *decided,
                         unsigned phases, struct record *record)
@@ -155,7 +155,7 @@ static void put_options(const struct record_maker *maker, const struct decision 
     }
 }
 
-/* Not in line: a caller that has decided needs no second decision in its frame. */
+/* noinline: a caller with a decision needs no second one in its frame. */
 static __attribute__((noinline)) void decide_options(const struct record_maker *maker, int fd,
                                                      struct sockinfo *sockinfo,
                                                      struct record *record)
@@ -214,7 +214,7 @@ bool record_fill_begun(const struct record_maker *maker, int fd, struct sockinfo
 bool record_fill_known(const struct record_maker *maker, struct sockinfo *sockinfo,
                        struct record *record)
 {
-    /* A descriptor of nothing: there is no fact that it would be asked for. */
+    /* No fact is missing, so no descriptor is needed. */
     if (!find_rule(maker, -1, sockinfo, record))
         return false;
     put_addresses(sockinfo, record);

@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Making the ring and the sock_diag socket and passing both to the helper. Every descriptor is
- * closed on exec and gone when this returns.
+ * Creates the ring and the sock_diag socket, and passes both to the helper. Every descriptor is
+ * close-on-exec, and closed before this returns.
  *
- * If there is no helper at first, or its heartbeat has stopped (it ended, or it let go of the
- * ring), a later connection tries again: after 1 s, then at twice the distance each time up to once
- * a minute, so that a helper that comes late or restarts is found. Registrations that no helper has
- * taken up are given up after UNANSWERED_MAX: each holds descriptors in the queue of a helper that
- * is stopped. Between tries a connection costs no system call for it.
+ * If there is no helper, or its heartbeat has stopped (it ended, or released the ring), a later
+ * connection retries: after 1 s, then at twice the interval each time, up to once a minute. So a
+ * helper that starts late or restarts is found. After UNANSWERED_MAX registrations without an
+ * answer there are no more retries: each holds descriptors in the queue of a stopped helper.
+ * Between retries a connection makes no system call for this.
  */
 #include "register.h"
 
@@ -26,16 +26,16 @@
 #define DISTANCE_MAX_NS (60 * REGISTER_DISTANCE_NS)
 #define UNANSWERED_MAX  16u
 
-/* So many live registrations without an answer, and every other one is made without: the helper
- * may be an older one, which refuses them. */
+/* After so many registrations of version 4 without an answer, every other one is version 3: the
+ * helper may be an older one, which refuses version 4. */
 #define LIVE_TRIES 2u
 
-/* The ends of names that the helper takes (registration_parse.h). */
+/* Maximum length of names that the helper accepts (registration_parse.h). */
 #define NAME_MAX_BYTES 255u
 
 /* The plan */
 
-/* False: no room. */
+/* False if there is no room. */
 static bool put_name(struct register_plan *plan, const char *name)
 {
     size_t length = text_length(name);
@@ -57,7 +57,7 @@ static bool put_name(struct register_plan *plan, const char *name)
     return true;
 }
 
-/* False: no room. */
+/* False if there is no room. */
 static bool put_trial(struct register_plan *plan, const struct policy *policy,
                       const struct policy_rule *rule)
 {
@@ -66,7 +66,7 @@ static bool put_trial(struct register_plan *plan, const struct policy *policy,
                               : policy_string(policy, policy->trials[rule->trial.first].text));
 }
 
-/* As it is. False: no room, or it cannot be told in a message. */
+/* Adds the path unchanged. False if there is no room, or if it cannot be sent in a message. */
 static bool put_path(struct register_plan *plan, const char *path)
 {
     const size_t length = text_length(path);
@@ -153,8 +153,8 @@ static uint32_t effective_user(void)
 #endif
 }
 
-/* Whoever listens there receives the program's connections and names. It is believed only if it is
- * root or the program's own user: anybody may listen at a path that the environment names. */
+/* The helper receives the program's connections and names. It is trusted only if it is root or the
+ * program's own user: anybody may listen at a path that the environment names. */
 static bool is_trusted_peer(int helper)
 {
     struct ucred peer;
@@ -163,8 +163,8 @@ static bool is_trusted_peer(int helper)
            (peer.uid == 0 || peer.uid == effective_user());
 }
 
-/* May it also give the program rules? Not the helper of a user that the program has become later:
- * it may have kept privileges that this user has not. */
+/* True if the helper may also publish rules. False for the helper of a user that the program has
+ * changed to later: the program may have kept privileges that this user lacks. */
 static bool may_publish(const struct register_plan *plan, int helper)
 {
     struct ucred peer;
@@ -174,7 +174,7 @@ static bool may_publish(const struct register_plan *plan, int helper)
            (peer.uid == 0 || peer.uid == plan->user);
 }
 
-/* A connection to the helper at that address, or -1. One whose queue is full is none. */
+/* Connects to the helper at that address. -1 on failure, also if its queue is full. */
 static int connect_if_trusted(const struct register_plan *plan, const struct sockaddr_un *address)
 {
     transient_opening(plan->transient);
@@ -188,7 +188,7 @@ static int connect_if_trusted(const struct register_plan *plan, const struct soc
     return -1;
 }
 
-/* A connection to the first helper that there is, or -1. */
+/* Connects to the first helper that exists, or returns -1. */
 static int connect_helper(const struct register_plan *plan)
 {
     int fd = -1;
@@ -198,21 +198,21 @@ static int connect_helper(const struct register_plan *plan)
     return fd;
 }
 
-/* A ring is a file, which may not be larger than RLIMIT_FSIZE: the kernel would raise SIGXFSZ,
- * which ends the program. */
+/* A ring is a file, whose size is limited by RLIMIT_FSIZE: the kernel would raise SIGXFSZ, which
+ * ends the program. */
 static bool has_room(size_t size)
 {
     uint64_t limit[2]; /* struct rlimit64: soft, hard */
     return kernel_call(SYS_prlimit64, 0L, RLIMIT_FSIZE, NULL, limit) == 0 && limit[0] >= size;
 }
 
-/* Of the memory to be made; `live`: with room for what is published. */
+/* Returns the size of the memory; with `live` it includes the room for a policy. */
 static size_t memory_size(const struct register_plan *plan, bool live)
 {
     return registration_memory(plan->head.ring_size, live ? plan->live.room : 0);
 }
 
-/* Never executable where the kernel knows that (vm.memfd_noexec may insist on it). */
+/* Not executable if the kernel supports that (vm.memfd_noexec may require it). */
 static int make_memory(struct transient *transient, size_t size)
 {
     const unsigned flags = MFD_CLOEXEC | MFD_ALLOW_SEALING;
@@ -227,14 +227,14 @@ static int make_memory(struct transient *transient, size_t size)
     return -1;
 }
 
-/* What a new ring begins with. */
+/* The initial values of a new ring. */
 struct ring_start {
     uint64_t id, first, now_ns;
     uint64_t netns;     /* the network namespace of this thread */
-    uint64_t in_flight; /* what the process's last ring had handed over, and nobody has taken */
+    uint64_t in_flight; /* handed over through the process's last ring and not yet taken */
 };
 
-/* The header is written before anybody sees it as a ring. */
+/* The header is written before anybody else sees the ring. */
 static bool fill_header(int fd, const struct ring_start *start)
 {
     struct ring *ring = kernel_map_shared(NULL, sizeof(struct ring_header), fd);
@@ -247,7 +247,7 @@ static bool fill_header(int fd, const struct ring_start *start)
     return true;
 }
 
-/* One message, with `count` descriptors. */
+/* Sends one message with `count` descriptors. */
 static bool send_message(int to, struct iovec *parts, size_t part_count, size_t size,
                          const int *descriptors, size_t count)
 {
@@ -266,13 +266,13 @@ static bool send_message(int to, struct iovec *parts, size_t part_count, size_t 
     return kernel_call(SYS_sendmsg, to, &message, MSG_DONTWAIT | MSG_NOSIGNAL) == (long)size;
 }
 
-/* One try to register. */
+/* One attempt to register. */
 struct registering {
     const struct register_plan *plan;
-    struct ring *place; /* where the ring is to be mapped; NULL: anywhere */
+    struct ring *place; /* where to map the ring; NULL: anywhere */
     uint32_t pid;
-    bool live;      /* with memory for what is published */
-    bool diagnosed; /* out: sock_diag could be had */
+    bool live;      /* with memory for published rules */
+    bool diagnosed; /* out: a sock_diag socket was created */
 };
 
 static struct iovec names_part(const struct register_plan *plan, uint32_t from, uint32_t to)
@@ -280,7 +280,7 @@ static struct iovec names_part(const struct register_plan *plan, uint32_t from, 
     return (struct iovec){(char *)plan->names + from, to - from};
 }
 
-/* Version 4 has a struct and names more than the others. */
+/* Version 4 has one more struct and more names than the others. */
 static bool send_registration(const struct registering *registering, int to, int memory, int diag)
 {
     const struct register_plan *plan = registering->plan;
@@ -303,9 +303,9 @@ static bool send_registration(const struct registering *registering, int to, int
                         diag >= 0 ? 2 : 1);
 }
 
-/* A sock_diag socket, or -1. From here on it hears of the sockets that are destroyed, so that no
- * end is missed until the helper reads it; were this refused, the helper would try. Its address is
- * none that the program would give to a socket of its own, as its pid is. */
+/* Creates a sock_diag socket, or returns -1. From here on it receives events of destroyed sockets,
+ * so none is missed before the helper reads it. If the kernel refuses that, the helper tries it.
+ * The netlink address is not one that the program would use for its own socket, such as its pid. */
 static int make_diag(uint32_t number)
 {
     const struct sockaddr_nl ends = {
@@ -320,7 +320,7 @@ static int make_diag(uint32_t number)
 static bool pass_ring(struct registering *registering, struct ring *ring, int to, int memory)
 {
     const struct register_plan *plan = registering->plan;
-    /* Where the kernel has no sock_diag, or something forbids it, the helper does without. */
+    /* Without sock_diag in the kernel, or if it is forbidden, the helper does without it. */
     transient_opening(plan->transient);
     int diag = make_diag((uint32_t)(ring->header.head / RING_GENERATION));
     transient_note(plan->transient, diag);
@@ -330,7 +330,7 @@ static bool pass_ring(struct registering *registering, struct ring *ring, int to
     return sent;
 }
 
-/* Map the memory and pass it. NULL: nothing has changed. */
+/* Maps the memory and passes it. NULL if it failed and nothing has changed. */
 static struct ring *map_ring(struct registering *registering, int to, int memory)
 {
     const struct register_plan *plan = registering->plan;
@@ -350,7 +350,7 @@ static struct ring *map_ring(struct registering *registering, int to, int memory
     return NULL;
 }
 
-/* A name that no other ring has. Without randomness, time and process make it. */
+/* Returns a unique id for a ring: random, or made from time and process. */
 static uint64_t make_id(uint32_t pid, uint64_t now_ns)
 {
     uint64_t id = 0;
@@ -359,7 +359,7 @@ static uint64_t make_id(uint32_t pid, uint64_t now_ns)
     return id;
 }
 
-/* A ring that the helper has, or NULL. */
+/* Creates a ring and passes it to the helper; NULL on failure. */
 static struct ring *make_ring(struct registering *registering, struct ring_start *start)
 {
     const struct register_plan *plan = registering->plan;
@@ -377,11 +377,11 @@ static struct ring *make_ring(struct registering *registering, struct ring_start
     return ring;
 }
 
-/* `old` is where the last ring is, or NULL. */
+/* `old` is the last ring, or NULL. */
 static struct ring *register_ring(struct registering *registering, const struct ring *old,
                                   uint64_t now_ns)
 {
-    /* Time and process make the generation one that none of the process's other rings had. */
+    /* Time and process give a generation that no other ring of the process had. */
     const uint64_t first =
         ((now_ns >> 20 ^ (uint64_t)registering->pid << 20) & 0x7fffffff) * RING_GENERATION;
     struct ring_start start = {.id = make_id(registering->pid, now_ns),
@@ -391,9 +391,9 @@ static struct ring *register_ring(struct registering *registering, const struct 
     return make_ring(registering, &start);
 }
 
-/* When */
+/* When to register */
 
-/* A helper that wrote its heartbeat has taken the ring up: begin the counting anew. */
+/* A helper that wrote its heartbeat has accepted the ring: reset the counters. */
 static void note_answer(struct register_state *state, const struct ring *ring)
 {
     if (ring == NULL || state->unanswered == 0 ||
@@ -403,12 +403,12 @@ static void note_answer(struct register_state *state, const struct ring *ring)
     state->distance = REGISTER_DISTANCE_NS;
 }
 
-/* Is it time for another try, and for this thread to make it? */
+/* True if a retry is due and this thread must make it. */
 static bool claim_try(struct register_state *state, uint64_t now)
 {
     uint64_t due = __atomic_load_n(&state->next_try, __ATOMIC_RELAXED);
     uint64_t distance = state->distance;
-    /* A clock that was set back must not put it off for long. */
+    /* A clock that was set back must not delay the retry for long. */
     if (now < due && due - now <= DISTANCE_MAX_NS)
         return false;
     if (!__atomic_compare_exchange_n(&state->next_try, &due, now + distance, false,
@@ -449,8 +449,8 @@ void register_again(struct register_state *state, const struct register_plan *pl
 
 /* Handing over */
 
-/* close() of a socket that lingers waits for its data to be sent, or resets it, and does neither
- * while somebody else has it. */
+/* close() with SO_LINGER waits until the data is sent, or resets the connection. It does neither
+ * while another process holds the socket. */
 static bool has_linger(int fd)
 {
     struct linger linger = {0, 0};

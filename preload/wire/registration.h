@@ -1,37 +1,38 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The messages that a program sends to the helper, each over a SOCK_SEQPACKET Unix socket of its
- * own, of which nothing stays open. No answer comes. The first eight bytes tell which it is.
+ * The messages that a program sends to the helper. Each goes over its own SOCK_SEQPACKET Unix
+ * socket, which is closed afterwards. There is no answer. The first eight bytes identify the
+ * message.
  *
- * Registration: the program closes everything again but its mapping of the ring.
+ * Registration: afterwards the program closes everything but its mapping of the ring.
  *
  *   struct registration | program NUL | rule NUL trial NUL | rule NUL trial NUL | ...
  *
- * `trial` is the definition of the trial whose arm the rule is (config/trial_text.h), or
- * REGISTRATION_NO_TRIAL. A program without trials sends version 2, which has the names alone.
+ * `trial` is the definition of the trial to which the rule belongs as an arm (config/trial_text.h),
+ * or REGISTRATION_NO_TRIAL. A program without trials sends version 2, which has only the names.
  *
  * A program that takes new rules while it runs (published.h) sends version 4:
  *
  *   struct registration | struct registration_live |
  *   program NUL | executable NUL | rules NUL | rule NUL trial NUL | rule NUL trial NUL | ...
  *
- * `executable` is the name of the program's file without its directory, or REGISTRATION_UNKNOWN,
- * and `rules` the absolute path of its rules. The memory is longer than `ring_size`: at
- * `published` begins a struct published. A helper that does not know this version refuses it; after
- * two tries the program registers by version 3, without that memory.
+ * `executable` is the name of the program's file without its directory, or REGISTRATION_UNKNOWN;
+ * `rules` is the absolute path of its rules. The memory is longer than `ring_size`: a struct
+ * published begins at `published`. A helper that does not know this version refuses it; after two
+ * tries the program registers by version 3, without that memory.
  *
- * with one or two descriptors (SCM_RIGHTS), in this order:
+ * Each registration has one or two descriptors (SCM_RIGHTS), in this order:
  *
  *   [0] the ring: a memfd of `ring_size` bytes (version 4: registration_memory()), sealed with
  *       F_SEAL_SHRINK, F_SEAL_GROW, F_SEAL_SEAL
- *   [1] a NETLINK_SOCK_DIAG socket of the program's network namespace, unused, and best bound to
- *       REGISTRATION_GROUPS: then what ends before the helper reads it is not missed; absent where
- *       the program could not have one (in version 1 it has to be there)
+ *   [1] a NETLINK_SOCK_DIAG socket of the program's network namespace, unused, and preferably bound
+ *       to REGISTRATION_GROUPS, so that no end is missed before the helper reads it; absent if the
+ *       program could not create one (version 1 requires it)
  *
- * A process may register again (preload/report.c says when); records are then to be expected from
- * both rings, from the older one only such as were under way.
+ * A process may register again (preload/report.c says when). Then records come from both rings;
+ * from the older one only those that were being written.
  *
- * Handing over a connection (handoff = "socket"): the record, which is in the ring as well, with
+ * Handing over a connection (handoff = "socket"): the record, which is also in the ring, with
  * exactly one descriptor, that of the connection itself.
  *
  *   struct handoff
@@ -46,15 +47,15 @@
 
 #define REGISTRATION_MAGIC       "STREGIST"
 #define REGISTRATION_VERSION     2u
-#define REGISTRATION_WITH_TRIALS 3u     /* version of one that tells of trials */
-#define REGISTRATION_LIVE        4u     /* version of one that takes new rules */
+#define REGISTRATION_WITH_TRIALS 3u     /* version with trials */
+#define REGISTRATION_LIVE        4u     /* version of a program that takes new rules */
 #define REGISTRATION_SIZE_MAX    16384u /* bytes of the message */
 #define REGISTRATION_RULES_MAX   256u
 #define REGISTRATION_NO_TRIAL    "-"
 #define REGISTRATION_UNKNOWN     "?"
 #define REGISTRATION_DESCRIPTORS 2 /* at most */
-/* Groups 1 << (SKNLGRP_INET_TCP_DESTROY - 1) and of SKNLGRP_INET6_TCP_DESTROY (linux/sock_diag.h),
- * as nl_groups of struct sockaddr_nl has them. */
+/* Groups 1 << (SKNLGRP_INET_TCP_DESTROY - 1) and the same for SKNLGRP_INET6_TCP_DESTROY
+ * (linux/sock_diag.h), for nl_groups of struct sockaddr_nl. */
 #define REGISTRATION_GROUPS (1u << 0 | 1u << 2)
 #define HANDOFF_MAGIC       "STHANDOF"
 #define HANDOFF_VERSION     1u
@@ -62,27 +63,28 @@
 struct registration {
     char magic[8];
     uint32_t version;
-    uint32_t size; /* of the message, this struct included */
-    uint32_t pid;  /* in the program's pid namespace; SO_PEERCRED has the helper's view */
+    uint32_t size; /* of the message, including this struct */
+    uint32_t pid;  /* in the program's pid namespace; SO_PEERCRED has it in the helper's */
     uint32_t ring_size;
-    uint32_t rule_count; /* names behind the program's: record.rule is an index into them */
+    uint32_t rule_count; /* names after the program's: record.rule is an index into them */
     uint32_t reserved;   /* 0 */
 };
 _Static_assert(sizeof(struct registration) == 32, "the same on every architecture");
 
 struct registration_live {
-    uint64_t device; /* of the file or directory of the rules, as st_dev has it */
+    uint64_t device; /* st_dev of the file or directory of the rules */
     uint64_t inode;
     uint64_t policy;    /* the checksum in the header of the policy in force */
-    uint32_t published; /* where struct published begins in the memory, in bytes: PUBLISHED_AT */
-    uint32_t room;      /* bytes of a policy that it takes: PUBLISHED_ROOM */
+    uint32_t published; /* byte offset of struct published in the memory: PUBLISHED_AT */
+    uint32_t room;      /* maximum bytes of a policy: PUBLISHED_ROOM */
 };
 _Static_assert(sizeof(struct registration_live) == 32, "the same on every architecture");
 
-/* Behind the ring, at a whole page of any size. */
+/* After the ring, aligned to the largest page size. */
 #define PUBLISHED_AT(ring_size) (((size_t)(ring_size) + 65535) & ~(size_t)65535)
 
-/* The bytes of a memory with a ring of `ring_size` bytes and room for a policy of `room` bytes. */
+/* Returns the size of a memory with a ring of `ring_size` bytes and room for a policy of `room`
+ * bytes. */
 static inline size_t registration_memory(size_t ring_size, uint32_t room)
 {
     return room == 0 ? ring_size : PUBLISHED_AT(ring_size) + PUBLISHED_SIZE(room);
@@ -92,7 +94,7 @@ struct handoff {
     char magic[8];
     uint32_t version;
     uint32_t size; /* of the message */
-    uint64_t ring; /* `id` of the ring that the process writes to */
+    uint64_t ring; /* `id` of the ring to which the process writes */
     struct record record;
 };
 _Static_assert(sizeof(struct handoff) == 256, "the same on every architecture");

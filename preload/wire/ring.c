@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The writers' end of the ring. Nothing that is read from the shared memory is followed: a slot is
- * found by masking a ticket with a constant, so a helper that lies can make records be lost, and no
- * more.
+ * The writers' end of the ring. No value in the shared memory is used as a reference: a slot is
+ * found by masking a ticket with a constant. So a malicious helper can only cause lost records.
  */
 #include "ring.h"
 
@@ -19,7 +18,7 @@ void ring_init(struct ring *ring, uint64_t id, uint64_t first, uint64_t now_ns)
     __builtin_memcpy(header->magic, RING_MAGIC, sizeof header->magic);
 }
 
-/* Negative: the tail is ahead of a head that was read a while ago. */
+/* Negative if the tail has passed a head that was read earlier. */
 static int64_t unread_bytes(const struct ring *ring, uint64_t head)
 {
     return (int64_t)(head - __atomic_load_n(&ring->header.tail, __ATOMIC_ACQUIRE));

@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The table of transient descriptors. A thread claims an entry by its inode; the child that closes
- * has the table for itself, since fork() copied it.
+ * The table of transient descriptors. A thread claims an entry by storing the inode. The child that
+ * closes has the table for itself, since fork() copied it.
  */
 #include "transient.h"
 
 #include "kernel.h"
 
-/* How long, and how often, a thread that forks waits for those that open a descriptor. */
+/* Interval and maximum number of waits of a thread that forks, until no other thread is opening. */
 #define WAIT_NS   200000L
 #define WAITS_MAX 500
 

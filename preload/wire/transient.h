@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Descriptors that this process has open for some microseconds on its own account, while it
- * registers or hands over a connection. Another thread may fork() meanwhile; the child would keep
- * its copies of them, and with them the helper's socket and a network namespace.
+ * Descriptors that this process opens for some microseconds while it registers or hands over a
+ * connection. If another thread calls fork() meanwhile, the child would keep copies of them, and
+ * with them the helper's socket and a network namespace.
  *
- * transient_before_fork() lets what is under way finish, for a few milliseconds at most. What is
- * still open then, the child closes. It knows the descriptors by number and inode, so that it
- * closes nothing of the program's.
+ * transient_before_fork() waits until no descriptor is being opened, for 100 ms at most. Then the
+ * child closes what is still open. It checks number and inode, so it closes no descriptor of the
+ * program.
  */
 #ifndef SOCKTUNE_TRANSIENT_H
 #define SOCKTUNE_TRANSIENT_H
@@ -25,17 +25,17 @@ struct transient {
     } open[TRANSIENT_MAX];
 };
 
-/* All of these accept NULL, for a process that never forks: then nothing is noted. All are
+/* All of these accept NULL, for a process that never forks: then nothing is noted. They are
  * async-signal-safe and thread-safe, and change errno. */
 
-/* A descriptor is about to be opened; transient_note() follows in any case. */
+/* Call this before a descriptor is opened; transient_note() must follow in any case. */
 void transient_opening(struct transient *transient);
-/* It was opened, or was not, if `fd` is negative. Returns it. */
+/* Call this after opening; `fd` is negative on failure. Returns `fd`. */
 int transient_note(struct transient *transient, int fd);
-/* Close it. Negative ones are passed over. */
+/* Close it. Does nothing for a negative `fd`. */
 void transient_close(struct transient *transient, int fd);
 
-/* For the handlers of pthread_atfork(3). */
+/* Handlers for pthread_atfork(3). */
 void transient_before_fork(struct transient *transient);
 void transient_after_fork_in_child(struct transient *transient);
 
