@@ -46,7 +46,7 @@ void check_files(const struct checker *checker)
         warn(checker, ruleset->joined[i].at,
              "%s %s: strings side by side are one string: is a comma missing between them?",
              ruleset->joined[i].first, ruleset->joined[i].second);
-    if (ruleset->rule_count != 0 || ruleset->source_count == 0)
+    if (ruleset->rule_count != 0)
         return;
     if (ruleset->source_count == 1 && ruleset->sources[0].stamp.kind == SOURCE_DIRECTORY)
         check_directory(checker);

@@ -8,6 +8,7 @@
 #include "relate.h"
 
 #include <asm/socket.h>
+#include <ctype.h>
 #include <inttypes.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
@@ -197,14 +198,26 @@ bool has_word(const char *words, const char *word)
     return false;
 }
 
+static void lower_case(const char *text, char *lower, size_t size)
+{
+    size_t length = 0;
+    for (; text[length] != '\0' && length + 1 < size; length++)
+        lower[length] = (char)tolower((unsigned char)text[length]);
+    lower[length] = '\0';
+}
+
 static void check_congestion(const struct checker *checker, const struct rule *rule,
                              const struct setting *setting)
 {
-    char available[512], allowed[512];
+    char available[512], allowed[512], lower[16];
     (void)rule;
+    lower_case(setting->text, lower, sizeof lower);
     read_sysctl(checker, "net/ipv4/tcp_available_congestion_control", available, sizeof available);
     read_sysctl(checker, "net/ipv4/tcp_allowed_congestion_control", allowed, sizeof allowed);
-    if (available[0] != '\0' && !has_word(available, setting->text))
+    if (strcmp(setting->text, lower) != 0 && !has_word(available, setting->text))
+        warn(checker, setting->at,
+             "TCP_CONGESTION: the kernel's names are in lower case: write \"%s\"", lower);
+    else if (available[0] != '\0' && !has_word(available, setting->text))
         warn(checker, setting->at,
              "TCP_CONGESTION: the kernel has not loaded \"%s\": it has %s; try modprobe tcp_%s",
              setting->text, available, setting->text);

@@ -3,6 +3,8 @@
  * users that a daemon becomes too late. */
 #include "check.h"
 
+#include "word_list.h"
+
 #include <ctype.h>
 #include <fcntl.h>
 #include <fnmatch.h>
@@ -21,16 +23,9 @@ enum {
     OF_ALL = OF_NAMES | OF_COMMAND | OF_CGROUP,
 };
 
-/* The separator of several names in one string; 0 if there is none. */
-static char separator_of(const char *text)
-{
-    const char *at = strpbrk(text, "|,;");
-    return (char)(at != NULL ? *at : '\0');
-}
-
 static bool separates(const char *text)
 {
-    return separator_of(text) != '\0';
+    return word_list_separator(text, "") != '\0';
 }
 
 static bool has_blank(const char *text)
@@ -85,6 +80,20 @@ static bool has_specifier(const char *text)
     return has_marked_name(text, "%");
 }
 
+/* "nginx:", as the titles begin that ps(1) shows, and "[php-fpm]", as it shows what has none. */
+static bool is_title(const char *text)
+{
+    size_t length = strlen(text);
+    return length > 1 && text[length - 1] == ':';
+}
+
+static bool is_in_brackets(const char *text)
+{
+    size_t length = strlen(text);
+    return length > 4 && text[0] == '[' && strcspn(text, "]") == length - 1 &&
+           (text[2] != '-' || length > 5);
+}
+
 /* True if the text ends in one of the suffixes, and something stands in front of it. */
 static bool has_suffix(const char *text, const char *const *suffixes)
 {
@@ -93,6 +102,23 @@ static bool has_suffix(const char *text, const char *const *suffixes)
         if (strcmp(dot, *suffixes) == 0)
             return true;
     return false;
+}
+
+/* A dot begins the type of a unit. */
+static bool is_of_no_type(const char *text)
+{
+    static const char *const suffixes[] = {".service", ".scope",  ".slice",     ".socket",
+                                           ".mount",   ".swap",   ".timer",     ".target",
+                                           ".path",    ".device", ".automount", NULL};
+    const char *dot = strrchr(text, '.');
+    return dot != NULL && strpbrk(dot, "*?[") == NULL && !has_suffix(text, suffixes);
+}
+
+/* "app@.service" */
+static bool is_template(const char *text)
+{
+    const char *at = strchr(text, '@');
+    return at != NULL && (at[1] == '.' || at[1] == '\0');
 }
 
 static bool is_unit(const char *text)
@@ -198,6 +224,13 @@ static const struct oddity {
     {OF_PROGRAM, is_unit, "it is the name of a unit: write unit in place of program"},
     {OF_UNIT, has_no_process,
      "a unit of that type has no processes: write the name of the service that it starts"},
+    {OF_UNIT, is_of_no_type,
+     "what follows the last dot is the type of a unit, and there is none of that name: write "
+     "\"NAME.service\""},
+    {OF_UNIT, is_template, "a template is not a unit: write \"NAME@*\" for all of its instances"},
+    {OF_NAMES, is_title, "a name has no colon at its end: ps(1) shows titles that programs set"},
+    {OF_PROGRAM, is_in_brackets,
+     "brackets stand for one character of a set: write the name without them"},
     {OF_CGROUP, is_hierarchy_path,
      "paths are compared as /proc/PID/cgroup shows them: leave out \"/sys/fs/cgroup\""},
     {OF_CGROUP, ends_with_slash, "the path of a cgroup does not end in \"/\""},
@@ -207,23 +240,6 @@ static const struct oddity {
      "the whole command line is compared, so this matches only a program without arguments: write "
      "\"*...*\""},
 };
-
-/* "curl|wget" as the array that was meant. */
-static const char *array_of(const char *text, char *array, size_t size)
-{
-    char marks[] = {separator_of(text), ' ', '\0'};
-    size_t used = (size_t)snprintf(array, size, "[");
-    for (const char *at = text + strspn(text, marks); *at != '\0' && used < size;
-         at += strspn(at, marks)) {
-        size_t length = strcspn(at, marks);
-        used += (size_t)snprintf(array + used, size - used, "%s \"%.*s\"", used > 1 ? "," : "",
-                                 (int)length, at);
-        at += length;
-    }
-    if (used < size)
-        snprintf(array + used, size - used, " ]");
-    return array;
-}
 
 /* True if something was said. */
 static bool check_oddities(const struct checker *checker, const char *criterion, unsigned bit,
@@ -243,8 +259,9 @@ static bool check_oddities(const struct checker *checker, const char *criterion,
         else
             warn(checker, pattern->at,
                  "%s: \"%s\" is one name, \"%c\" separates nothing: write an array, %s", criterion,
-                 pattern->text, separator_of(pattern->text),
-                 array_of(pattern->text, array, sizeof array));
+                 pattern->text, word_list_separator(pattern->text, ""),
+                 word_list_array(pattern->text, word_list_separator(pattern->text, ""), array,
+                                 sizeof array));
         return true;
     }
     return false;

@@ -115,6 +115,7 @@ static void read_accept_risk(struct reader *reader, const config_setting_t *sett
                     type_name(setting));
         return;
     }
+    parse_want_names(reader, setting, "accept_risk");
     for (unsigned i = 0; i < value_count(setting); i++) {
         struct accepted_risk risk = {.at = setting_at(reader, value_at(setting, i))};
         risk.name = read_risk(reader, value_at(setting, i));

@@ -96,6 +96,10 @@ void parse_source(struct reader *reader);
 void parse_unknown(struct reader *reader, const config_setting_t *setting, const char *kind,
                    const char *word, const char *const *words);
 
+/* The same for a name that is right at another place only, as the setting's own or as its value.
+ * False if it is none. */
+bool parse_misplaced(struct reader *reader, const config_setting_t *setting, const char *word);
+
 /* The same for a name that people know from elsewhere, or that is left to programs. False if it is
  * none. `words` NULL: an option is asked for. */
 bool parse_familiar(struct reader *reader, const config_setting_t *setting, const char *kind,
@@ -130,6 +134,9 @@ void parse_match(struct reader *reader, const config_setting_t *group, struct ru
 
 /* True if `name` is a criterion, so that it can be told where it belongs. */
 bool is_criterion(const char *name);
+
+/* Report a list of names that is empty. */
+void parse_want_names(struct reader *reader, const config_setting_t *names, const char *what);
 
 /* Report that there is no option of that name. */
 void parse_no_option(struct reader *reader, const config_setting_t *at, const char *name);

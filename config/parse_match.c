@@ -6,6 +6,7 @@
 #include "parse.h"
 #include "prefix.h"
 #include "unit_name.h"
+#include "word_list.h"
 
 #include <arpa/inet.h>
 #include <ctype.h>
@@ -16,6 +17,7 @@
 #include <netdb.h>
 #include <netinet/in.h>
 #include <pwd.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
@@ -77,7 +79,9 @@ static bool read_operand(struct reader *reader, const char *name, const config_s
         return true;
     }
     if (scalar.type != SCALAR_STRING) {
-        parse_error(reader, setting, "%s: expected a string, not %s", name, type_name(setting));
+        parse_error(reader, setting, "%s: expected %s, not %s", name,
+                    scalar.type == SCALAR_FLOAT ? "a string or a whole number" : "a string",
+                    scalar.type == SCALAR_FLOAT ? "one with a fraction" : type_name(setting));
         return false;
     }
     operand->negate = scalar.string[0] == '!';
@@ -205,14 +209,33 @@ static int64_t group_id(const char *name)
     return group != NULL ? group->gr_gid : number_of_digits(name);
 }
 
+/* What could be meant by a name that nobody has: a clause behind the message, or nothing. */
+static const char *id_hint(const char *word, char *hint, size_t size)
+{
+    char separator = word_list_separator(word, " "), array[96];
+    hint[0] = '\0';
+    if (strchr("@%", word[0]) != NULL && word[0] != '\0')
+        snprintf(hint, size, ": write group = \"%.64s\" for a group", word + 1);
+    else if (word[0] == '#')
+        snprintf(hint, size, ": write the number without \"#\"");
+    else if (strchr(word, ':') != NULL)
+        snprintf(hint, size, ": user and group are two criteria");
+    else if (separator != '\0')
+        snprintf(hint, size, ": write an array, %s",
+                 word_list_array(word, separator, array, sizeof array));
+    return hint;
+}
+
 /* A user or a group, by name or number. `find` returns -1 for an unknown name. */
 static bool read_id(struct reader *reader, const struct operand *operand, struct pattern *pattern,
                     int64_t (*find)(const char *name))
 {
     int64_t id = operand->word != NULL ? find(operand->word) : operand->integer;
+    char hint[128];
     if (operand->word != NULL && id < 0) {
-        parse_error(reader, operand->setting, "%s: there is no %s \"%s\" on this system",
-                    operand->name, operand->name, operand->word);
+        parse_error(reader, operand->setting, "%s: there is no %s \"%s\" on this system%s",
+                    operand->name, operand->name, operand->word,
+                    id_hint(operand->word, hint, sizeof hint));
         return false;
     }
     if (id < 0 || id >= UINT32_MAX) { /* (uid_t)-1 stands for none */
@@ -300,11 +323,45 @@ static void unknown_word(struct reader *reader, const struct operand *operand,
                          const struct word_bit *words)
 {
     const char *names[WORDS_MAX + 1];
+    char separator = word_list_separator(operand->word, " /+&"), array[128];
     size_t count = 0;
     for (; count < WORDS_MAX && words[count].word != NULL; count++)
         names[count] = words[count].word;
     names[count] = NULL;
-    parse_unknown(reader, operand->setting, operand->name, operand->word, names);
+    if (word_list_is_any(operand->word))
+        parse_error(reader, operand->setting, "there is no %s \"%s\": leave %s out to match any",
+                    operand->name, operand->word, operand->name);
+    else if (separator == '/' && isdigit((unsigned char)strchr(operand->word, '/')[1]))
+        parse_error(reader, operand->setting,
+                    "there is no %s \"%s\": name the port in remote_port or local_port",
+                    operand->name, operand->word);
+    else if (separator != '\0')
+        parse_error(reader, operand->setting, "there is no %s \"%s\": write an array, %s",
+                    operand->name, operand->word,
+                    word_list_array(operand->word, separator, array, sizeof array));
+    else
+        parse_unknown(reader, operand->setting, operand->name, operand->word, names);
+}
+
+/* Numbers that people know for the words. */
+static bool want_bit_word(struct reader *reader, const struct operand *operand)
+{
+    static const struct {
+        const char *criterion;
+        int64_t number;
+        const char *word;
+    } numbers[] = {{"protocol", 6, "tcp"},    {"protocol", 17, "udp"},  {"protocol", 1, "icmp"},
+                   {"protocol", 132, "sctp"}, {"protocol", 33, "dccp"}, {"protocol", 262, "mptcp"},
+                   {"family", 4, "inet"},     {"family", 6, "inet6"},   {"family", 2, "inet"},
+                   {"family", 10, "inet6"},   {"family", 1, "unix"}};
+    for (size_t i = 0; operand->word == NULL && i < sizeof numbers / sizeof numbers[0]; i++)
+        if (strcmp(operand->name, numbers[i].criterion) == 0 &&
+            operand->integer == numbers[i].number) {
+            parse_error(reader, operand->setting, "%s: expected a string: write %s = \"%s\"",
+                        operand->name, operand->name, numbers[i].word);
+            return false;
+        }
+    return want_word(reader, operand);
 }
 
 /* The set that the words name; excluded ones are taken from what is named, or else from `usual`.
@@ -319,7 +376,7 @@ static unsigned read_words(struct reader *reader, const config_setting_t *settin
         struct operand operand;
         unsigned bit;
         if (!read_operand(reader, config_setting_name(setting), value_at(setting, i), &operand) ||
-            !want_word(reader, &operand))
+            !want_bit_word(reader, &operand))
             return 0;
         bit = find_bit(words, operand.word);
         if (bit == 0) {
@@ -393,13 +450,44 @@ static bool is_port(int64_t number)
     return number >= 1 && number <= UINT16_MAX;
 }
 
+/* What is meant by a text that is no port: "write ...", or NULL. */
+static const char *port_hint(const char *text, char *hint, size_t size)
+{
+    int first = (int)strspn(text, "0123456789"), begin = (int)strspn(text, "<>= ");
+    const char *rest = text + first;
+    int marks = (int)strspn(rest, ".:- "), last = (int)strspn(rest + marks, "0123456789");
+    char separator = word_list_separator(text, " "), array[64];
+    if (word_list_is_any(text))
+        return "leave it out to match any";
+    if (first > 0 && marks > 0 && last > 0 && rest[marks + last] == '\0' &&
+        strspn(rest, " ") != (size_t)marks)
+        snprintf(hint, size, "write \"%.*s-%.*s\"", first, text, last, rest + marks);
+    else if (first > 0 && strcmp(rest, "-") == 0)
+        snprintf(hint, size, "write \"%.*s-65535\"", first, text);
+    else if (text[0] == '-' && text[1 + strspn(text + 1, "0123456789")] == '\0')
+        snprintf(hint, size, "write \"1-%.8s\"", text + 1);
+    else if (begin > 0)
+        snprintf(hint, size, "write a range, %s", text[0] == '<' ? "\"1-1023\"" : "\"1024-65535\"");
+    else if (first > 0 && *rest == '/')
+        snprintf(hint, size, "write %.*s, and name the protocol in protocol", first, text);
+    else if (strchr(text, ':') != NULL)
+        return "an address belongs in local or remote";
+    else if (separator != '\0')
+        snprintf(hint, size, "write an array, %s",
+                 word_list_array(text, separator, array, sizeof array));
+    else
+        return NULL;
+    return hint;
+}
+
 static bool port_error(struct reader *reader, const struct operand *operand, const char *text)
 {
-    parse_error(
-        reader, operand->setting,
-        "%s: \"%s\" is not a port: write a number from 1 to 65535, a range \"8000-8999\", or "
-        "the name of a service in /etc/services",
-        operand->name, text);
+    char room[96];
+    const char *hint = operand->word != NULL ? port_hint(text, room, sizeof room) : NULL;
+    parse_error(reader, operand->setting, "%s: \"%s\" is not a port: %s", operand->name, text,
+                hint != NULL ? hint
+                             : "write a number from 1 to 65535, a range \"8000-8999\", or "
+                               "the name of a service in /etc/services");
     return false;
 }
 

@@ -57,10 +57,8 @@ static void add_setting(struct reader *reader, const config_setting_t *at, struc
 void parse_no_option(struct reader *reader, const config_setting_t *at, const char *name)
 {
     const char *right;
-    if (is_criterion(name) || is_rule_keyword(name)) {
-        parse_unknown(reader, at, "option", name, (const char *const[]){NULL});
+    if (parse_misplaced(reader, at, name))
         return;
-    }
     if (parse_familiar(reader, at, "option", name, NULL))
         return;
     right = option_nearest(name);
@@ -319,6 +317,12 @@ void parse_settings(struct reader *reader, const config_setting_t *group, enum a
     }
 }
 
+void parse_want_names(struct reader *reader, const config_setting_t *names, const char *what)
+{
+    if (value_count(names) == 0)
+        parse_error(reader, names, "%s: expected at least one name, [ \"SO_RCVBUF\", ... ]", what);
+}
+
 void parse_ignore(struct reader *reader, const config_setting_t *names, struct rule *rule)
 {
     if (config_setting_is_group(names)) {
@@ -326,6 +330,7 @@ void parse_ignore(struct reader *reader, const config_setting_t *names, struct r
                     type_name(names));
         return;
     }
+    parse_want_names(reader, names, "ignore");
     for (unsigned i = 0; i < value_count(names); i++) {
         const config_setting_t *element = value_at(names, i);
         struct setting setting = {.mode = MODE_IGNORE, .text = ""};

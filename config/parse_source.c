@@ -367,7 +367,7 @@ bool source_read_text(struct reader *reader, const char *text, const char *name)
 {
     struct scan scan = scan_start(reader);
     struct frame frame = {.path = arena_copy(reader->arena, name, strlen(name)),
-                          .text = text,
+                          .text = text + byte_order_mark(text, strlen(text)),
                           .end = text + strlen(text),
                           .line = 1};
     return scan_frame(&scan, &frame, (struct location){frame.path, 0});

@@ -16,9 +16,7 @@ static const char *place_of(const char *word)
     if (option_find(word) != NULL || strcmp(word, "raw") == 0)
         return "an option: it belongs in set, default or force = { ... } of a rule";
     if (is_rule_keyword(word))
-        return "a setting of a rule: it belongs in rules = ( { ... } ), outside of match, set and "
-               "the "
-               "like";
+        return "a setting of a rule: it belongs directly in its braces, rules = ( { ... } )";
     if (strcmp(word, "rules") == 0 || strcmp(word, "live") == 0)
         return "a setting of the file: it belongs outside of all rules";
     return NULL;
@@ -40,11 +38,38 @@ static bool is_among(const char *word, const char *const *words)
     return false;
 }
 
+/* The first word of what something is called here. */
+static void first_word(const char *here, char name[64])
+{
+    snprintf(name, 64, "%.*s", (int)strcspn(here, " ,"), here);
+}
+
+/* True where a value is asked for, and not a name. */
+static bool is_value(const char *kind)
+{
+    return strcmp(kind, "role") == 0 || strcmp(kind, "protocol") == 0 ||
+           strcmp(kind, "family") == 0;
+}
+
+/* True if one of the words stands in what something is called here. */
+static bool leads_to(const char *here, const char *const *words)
+{
+    static const char letters[] = "abcdefghijklmnopqrstuvwxyz0123456789-_";
+    for (const char *at = here; *at != '\0'; at += strspn(at, letters)) {
+        char word[64];
+        at += strcspn(at, letters);
+        snprintf(word, sizeof word, "%.*s", (int)strspn(at, letters), at);
+        if (is_among(word, words))
+            return true;
+    }
+    return false;
+}
+
 /* Where the name that `here` begins with belongs, unless it may stand here; or NULL. */
 static const char *other_place(const char *here, const char *const *words)
 {
     char name[64];
-    snprintf(name, sizeof name, "%.*s", (int)strcspn(here, " ,"), here);
+    first_word(here, name);
     if (words == NULL ? option_find(name) != NULL : is_among(name, words))
         return NULL;
     return place_of(name);
@@ -62,7 +87,7 @@ bool parse_familiar(struct reader *reader, const config_setting_t *setting, cons
                     left_out->why);
         return true;
     }
-    if (known == NULL)
+    if (known == NULL || (known->here != NULL && is_value(kind) && !leads_to(known->here, words)))
         return false;
     place = known->here != NULL ? other_place(known->here, words) : NULL;
     if (known->here == NULL)
@@ -76,17 +101,22 @@ bool parse_familiar(struct reader *reader, const config_setting_t *setting, cons
     return true;
 }
 
+bool parse_misplaced(struct reader *reader, const config_setting_t *setting, const char *word)
+{
+    const char *place = place_of(word);
+    if (place != NULL)
+        parse_error(reader, setting, "%s is %s", word, place);
+    return place != NULL;
+}
+
 void parse_unknown(struct reader *reader, const config_setting_t *setting, const char *kind,
                    const char *word, const char *const *words)
 {
     const char *name = config_setting_name(setting);
-    const char *place = name != NULL && strcmp(name, word) == 0 ? place_of(word) : NULL;
     const char *right = nearest_word(word, words);
     char all[256] = "";
-    if (place != NULL) {
-        parse_error(reader, setting, "%s is %s", word, place);
+    if (name != NULL && strcmp(name, word) == 0 && parse_misplaced(reader, setting, word))
         return;
-    }
     if (parse_familiar(reader, setting, kind, word, words))
         return;
     if (right != NULL) {

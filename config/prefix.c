@@ -1,12 +1,15 @@
 /* SPDX-License-Identifier: MIT */
 #include "prefix.h"
 
+#include "word_list.h"
+
 #include <arpa/inet.h>
 #include <ctype.h>
 #include <netinet/in.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 enum { V4_OFFSET = 96 }; /* bits before an IPv4 address that is mapped into IPv6 */
 
@@ -15,13 +18,22 @@ static const char *address_hint(const char *word)
 {
     size_t digits = strspn(word, "0123456789");
     const char *colon = strchr(word, ':');
+    if (word_list_is_any(word))
+        return "leave it out to match any address";
+    if (word_list_separator(word, " ") != '\0')
+        return "write an array of them, [ ..., ... ]";
+    if (strcasecmp(word, "localhost") == 0)
+        return "names are not looked up: write [ \"127.0.0.0/8\", \"::1\" ]";
+    if (strchr(word, '*') != NULL && colon != NULL)
+        return "leave it out to match any address; a port belongs in local_port or remote_port";
     if (word[0] == '[')
         return "write it without brackets";
     if (strchr(word, '%') != NULL)
         return "write it without an interface";
     if (strchr(word, '*') != NULL)
         return "for a range of addresses write a prefix, \"10.1.0.0/16\"";
-    if (digits != 0 && word[digits] == '.' && colon != NULL && strchr(colon + 1, ':') == NULL)
+    if ((digits != 0 && word[digits] == '.' && colon != NULL && strchr(colon + 1, ':') == NULL) ||
+        (word[0] == ':' && word[1] != ':'))
         return "a port belongs in local_port or remote_port";
     if (word[digits] == '\0')
         return "a port belongs in local_port or remote_port";
@@ -84,6 +96,18 @@ static bool read_length(const char *slash, struct policy_prefix *prefix)
     return true;
 }
 
+/* "255.0.0.0" in place of a length of 8. */
+static bool read_mask(const char *text, struct policy_prefix *prefix)
+{
+    struct in_addr mask;
+    uint32_t bits;
+    if (inet_pton(AF_INET, text, &mask) != 1)
+        return false;
+    bits = ~ntohl(mask.s_addr);
+    prefix->length = (uint8_t)(V4_OFFSET + 32 - (bits == 0 ? 0 : 32 - __builtin_clz(bits)));
+    return (bits & (bits + 1)) == 0;
+}
+
 /* An IPv4 address in IPv6 clothes: sockets are matched by what they really speak. */
 static bool is_mapped(const struct policy_prefix *prefix)
 {
@@ -100,6 +124,12 @@ bool prefix_read(const char *word, struct policy_prefix *prefix, char problem[PR
     if (!read_address(word, slash != NULL ? (size_t)(slash - word) : strlen(word), prefix)) {
         snprintf(problem, PREFIX_PROBLEM_SIZE, "\"%.200s\" is not an address or prefix: %s", word,
                  address_hint(word));
+        return false;
+    }
+    if (slash != NULL && prefix->v4 && read_mask(slash + 1, prefix)) {
+        clear_host_bits(prefix);
+        print_prefix(prefix, right, sizeof right);
+        snprintf(problem, PREFIX_PROBLEM_SIZE, "\"%.200s\" has a mask: write \"%s\"", word, right);
         return false;
     }
     if (!read_length(slash, prefix)) {

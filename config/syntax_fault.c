@@ -377,7 +377,8 @@ static bool fault_no_name(struct explainer *explainer, struct span name,
             return fault_not_closed(explainer, group);
         return fault_here(explainer, "this \"%c\" closes nothing: no bracket is open", *at);
     }
-    if (is_value(explainer) && *at != '{' && name.at != NULL && explainer->last_end[-1] == ',')
+    if (name.at != NULL && ((is_value(explainer) && *at != '{' && explainer->last_end[-1] == ',') ||
+                            is_char(explainer, "|&")))
         return fault_here(explainer, "write several values in brackets: %.*s = [ ..., ... ]",
                           shown(name), name.at);
     if (*at == '[' && first_in_line(explainer, at) && isalpha((unsigned char)at[strspn(at, "[")]))
@@ -437,12 +438,43 @@ static bool fault_long_name(struct explainer *explainer, struct span name, struc
                     run.at);
 }
 
+/* Behind the name of a setting stands an operator of another language. True if one is found. */
+static bool fault_operator(struct explainer *explainer, struct span name)
+{
+    static const struct {
+        const char *text;
+        const char *right; /* what to write behind "NAME = " */
+    } operators[] = {{"!=", "\"!...\""},
+                     {"=~", "\"*...*\", a glob"},
+                     {"~", "\"*...*\", a glob"},
+                     {">", "\"1024-65535\", a range"},
+                     {"<", "\"1-1023\", a range"},
+                     {"in", "[ ..., ... ]"},
+                     {"is", "VALUE"},
+                     {"+=", "VALUE"},
+                     {"-=", "VALUE"},
+                     {"->", "VALUE"}};
+    const char *at = explainer->token.at;
+    for (size_t i = 0; i < sizeof operators / sizeof operators[0]; i++) {
+        size_t length = strlen(operators[i].text);
+        if (strncmp(at, operators[i].text, length) != 0 ||
+            (isalpha((unsigned char)*at) && at[length] != ' '))
+            continue;
+        fault_here(explainer, "there is no operator %s: write %.*s = %s", operators[i].text,
+                   shown(name), name.at, operators[i].right);
+        return true;
+    }
+    return false;
+}
+
 /* Behind the name of a setting stands its value: write the whole as it should be. */
 static bool fault_value_for_equals(struct explainer *explainer, struct span name)
 {
     struct span run = run_at(explainer, explainer->token.at);
     const char *behind = run.end + strspn(run.end, " \t"), *value = boolean_for(run);
     int length = shown(name);
+    if (fault_operator(explainer, name))
+        return false;
     if (is_char(explainer, "{") && holds_groups(name))
         return fault_here(explainer, "\"=\" is missing after %.*s: write %.*s = ( { ... } );",
                           length, name.at, length, name.at);
@@ -466,14 +498,20 @@ static bool fault_value_for_equals(struct explainer *explainer, struct span name
                       shown(run), run.at, explainer->kind == TOKEN_SCALAR ? "" : "\"");
 }
 
-/* Behind the name of a setting stands no "=". `listing`: the setting before it, if that ended with
- * a comma; `number`: where a number before the name begins, or NULL. */
-static bool fault_no_equals(struct explainer *explainer, struct span name, struct span listing,
-                            const char *number)
+/* Behind the name of a setting stands no "=". `before`: the setting before it; `listing`: the same,
+ * if that ended with a comma; `number`: where a number before the name begins, or NULL. */
+static bool fault_no_equals(struct explainer *explainer, struct span name, struct span before,
+                            struct span listing, const char *number)
 {
     struct span run = run_at(explainer, name.at);
     if (run.end > name.end)
         return fault_long_name(explainer, name, run);
+    if (before.at != NULL && (is_word(name, "or") || is_word(name, "and")))
+        return fault_at(explainer, name.at, NULL,
+                        "write several values in brackets: %.*s = [ ..., ... ]", shown(before),
+                        before.at);
+    if (number != NULL && *name.at == '*')
+        return fault_at(explainer, name.at, NULL, "nothing is calculated: write the result");
     if (number != NULL)
         return fault_at(explainer, number, NULL,
                         "a number with a unit needs double quotes: write \"%.*s\"",
@@ -618,7 +656,7 @@ static bool read_list(struct explainer *explainer, const struct bracket *list)
 /* The settings of a group, behind its opening brace, or of the whole text. */
 static bool read_settings(struct explainer *explainer, const struct bracket *group)
 {
-    struct span name = {NULL, NULL}, listing;
+    struct span name = {NULL, NULL}, before, listing;
     const char *first;
     while (!at_end(explainer) && !(group != NULL && is_char(explainer, "}"))) {
         bool split =
@@ -632,10 +670,11 @@ static bool read_settings(struct explainer *explainer, const struct bracket *gro
             listing = (struct span){NULL, NULL};
         else
             listing = name;
+        before = name;
         name = explainer->token;
         next(explainer);
         if (!is_char(explainer, "=:"))
-            return fault_no_equals(explainer, name, listing, number);
+            return fault_no_equals(explainer, name, before, listing, number);
         next(explainer);
         first = explainer->refusal == SYNTAX_TWICE ? earlier_setting(explainer, group, name) : NULL;
         if (first != NULL)

@@ -491,6 +491,9 @@ static bool read_bare(struct value_reader *reader, int64_t number)
 {
     const struct option *option = reader->option;
     bool clear = number == 0 || !is_duration(option) || option->unit == UNIT_SECONDS;
+    if (clear && option->unit == UNIT_SECONDS && is_duration(option) && number > option->max &&
+        units_in_range(option, number) != 0)
+        return refuse_bare(reader, number); /* milliseconds, most likely */
     return clear || number < 0 ? check_bounds(reader, number) : refuse_bare(reader, number);
 }
 
