@@ -3,6 +3,7 @@
  * users that a daemon becomes too late. */
 #include "check.h"
 
+#include "unit_name.h"
 #include "word_list.h"
 
 #include <ctype.h>
@@ -104,16 +105,6 @@ static bool has_suffix(const char *text, const char *const *suffixes)
     return false;
 }
 
-/* A dot begins the type of a unit. */
-static bool is_of_no_type(const char *text)
-{
-    static const char *const suffixes[] = {".service", ".scope",  ".slice",     ".socket",
-                                           ".mount",   ".swap",   ".timer",     ".target",
-                                           ".path",    ".device", ".automount", NULL};
-    const char *dot = strrchr(text, '.');
-    return dot != NULL && strpbrk(dot, "*?[") == NULL && !has_suffix(text, suffixes);
-}
-
 /* "app@.service" */
 static bool is_template(const char *text)
 {
@@ -123,9 +114,7 @@ static bool is_template(const char *text)
 
 static bool is_unit(const char *text)
 {
-    static const char *const suffixes[] = {".service", ".scope", ".slice", ".socket",
-                                           ".timer",   ".mount", ".swap",  NULL};
-    return has_suffix(text, suffixes);
+    return text[0] != '.' && unit_name_type(text) != NULL;
 }
 
 /* systemd.unit(5): these have no processes. */
@@ -224,9 +213,6 @@ static const struct oddity {
     {OF_PROGRAM, is_unit, "it is the name of a unit: write unit in place of program"},
     {OF_UNIT, has_no_process,
      "a unit of that type has no processes: write the name of the service that it starts"},
-    {OF_UNIT, is_of_no_type,
-     "what follows the last dot is the type of a unit, and there is none of that name: write "
-     "\"NAME.service\""},
     {OF_UNIT, is_template, "a template is not a unit: write \"NAME@*\" for all of its instances"},
     {OF_NAMES, is_title, "a name has no colon at its end: ps(1) shows titles that programs set"},
     {OF_PROGRAM, is_in_brackets,

@@ -88,7 +88,8 @@ def test_help_of_a_command(socktune, command):
 
 def test_help_of_help(socktune):
     assert socktune("help").stdout == socktune("--help").stdout
-    assert socktune("help", "help").stdout == socktune("--help").stdout
+    for word in ("help", "--help", "-h"):
+        assert socktune("help", word).stdout == socktune("--help").stdout
     unknown = socktune("help", "chek")
     assert unknown.returncode == 2 and 'did you mean "check"?' in unknown.stderr
 
@@ -113,6 +114,8 @@ def test_help_shows_what_other_tables_know(socktune):
     (["compile", "a", "b"], "expected one rule file"),
     (["options", "SO_MARK", "--names"], "exclude one another"),
     (["options", "SO_MARK", "SO_LINGER"], "one option at most"),
+    (["validate", "x.conf"], 'did you mean "check"?'),
+    (["version"], 'did you mean "--version"?'),
     (["explain", "-c", "x", "--socket"], "which program?"),
     (["explain", "-c", "x", "-p", "p"], "expected one of --socket, --listen"),
     (["explain", "-c", "x", "-p", "p", "--socket", "--listen", ":1"], "expected one of --socket"),
@@ -469,6 +472,15 @@ def test_one_option(socktune):
     assert 'did you mean "TCP_KEEPIDLE"?' in result.stderr
 
 
+@pytest.mark.parametrize("name, told", [
+    ("UDP_CORK", "UDP_CORK is left to the program: nothing is sent"),
+    ("SO_NOSIGPIPE", "Linux has no such option"),
+    ("tcp_keepalive_time", "that is TCP_KEEPIDLE here")])
+def test_an_option_from_elsewhere(socktune, name, told):
+    result = socktune("options", name)
+    assert result.returncode == 1 and told in result.stderr
+
+
 # --- explain --------------------------------------------------------------------------------------
 
 def test_explain_an_accepted_socket(socktune, rules):
@@ -573,6 +585,16 @@ def test_run_traces(socktune, rules, python, directory):
                       f"import os; os.chdir('/')\n{CLIENT}", cwd=directory)
     assert (result.stdout, result.stderr) == ("120 1\n", "")
     assert "TCP_KEEPIDLE" in (directory / "log").read_text(encoding="utf-8")
+
+
+def test_run_says_that_it_cannot_trace(socktune, rules, directory):
+    """The library keeps silent: the program has its standard error for itself."""
+    (directory / "link").symlink_to("log")
+    for file, why in (("none/log", "No such file or directory"), ("link", "a symbolic link"),
+                      (".", "Is a directory"), ("/dev/null", "not a regular file")):
+        result = socktune("run", "-c", rules, f"--trace={file}", "/bin/echo", cwd=directory)
+        assert result.returncode == 125 and result.stdout == ""
+        assert f"cannot write a trace to {file}: " in result.stderr and why in result.stderr
 
 
 def test_run_leaves_the_programs_options_alone(socktune, rules):

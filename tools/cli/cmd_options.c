@@ -7,6 +7,8 @@
 #include "commands.h"
 #include "console.h"
 #include "kernel_support.h"
+#include "known_name.h"
+#include "left_out.h"
 #include "names.h"
 #include "policy.h"
 #include "value.h"
@@ -270,20 +272,32 @@ static void print_one(const struct option *option)
     printf("  %-13s%s\n", "by attach", bpf_text(option));
 }
 
+static int report_no_option(const char *name)
+{
+    const struct known_name *known = known_name_find(name, strlen(name), false);
+    const struct left_out *left_out = left_out_find(name);
+    const char *near = option_nearest(name);
+    if (left_out != NULL)
+        return command_failure("%s is left to the program: %s", left_out->name, left_out->why);
+    if (known != NULL && known->here != NULL)
+        return command_failure("no option \"%s\": that is %s here", name, known->here);
+    if (known != NULL)
+        return command_failure("no option \"%s\": %s", name, known->why);
+    return near != NULL
+               ? command_failure("no option \"%s\"; did you mean \"%s\"?", name, near)
+               : command_failure("no option \"%s\"; `socktune options` lists them all", name);
+}
+
 static int options_print(const char *name, bool json)
 {
     const struct option *option = option_find(name);
-    const char *near;
     if (option != NULL && json)
         return print_json(json_option(option));
     if (option != NULL) {
         print_one(option);
         return 0;
     }
-    near = option_nearest(name);
-    return near != NULL
-               ? command_failure("no option \"%s\"; did you mean \"%s\"?", name, near)
-               : command_failure("no option \"%s\"; `socktune options` lists them all", name);
+    return report_no_option(name);
 }
 
 struct options_arguments {

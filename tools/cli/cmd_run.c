@@ -12,9 +12,11 @@
 #include "supervise.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 /* As env(1): its own failure, as against the program's. */
@@ -138,10 +140,34 @@ struct run_arguments {
     bool verbose;
 };
 
+/* Why the library would write no trace to the file, as it opens it; NULL if it would. The library
+ * itself says nothing about it. */
+static const char *trace_obstacle(const char *file)
+{
+    int fd = open(
+        file, O_WRONLY | O_APPEND | O_CREAT | O_NOCTTY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC, 0666);
+    struct stat status;
+    int failed;
+    if (fd < 0)
+        return errno == ELOOP ? "it is a symbolic link" : strerror(errno);
+    failed = fstat(fd, &status);
+    close(fd);
+    if (failed != 0)
+        return strerror(errno);
+    if (!S_ISREG(status.st_mode))
+        return "it is not a regular file";
+    return geteuid() == 0 && status.st_uid != 0 ? "it is a file of another user" : NULL;
+}
+
+static bool is_standard_error(const char *file)
+{
+    return *file == '\0' || strcmp(file, "stderr") == 0;
+}
+
 /* A trace file is named by its absolute path, since the program may change its directory. */
 static int set_trace(const char *file)
 {
-    bool is_stderr = file != NULL && (!*file || strcmp(file, "stderr") == 0);
+    bool is_stderr = file != NULL && is_standard_error(file);
     if (file == NULL)
         return 0;
     return set_variable("SOCKTUNE_TRACE", is_stderr ? strdup("stderr") : absolute_path(file))
@@ -235,10 +261,23 @@ static int become_program(char **argv)
     return error == ENOENT ? EXIT_NOT_FOUND : EXIT_CANNOT_RUN;
 }
 
+/* 0 if a trace can be written where the command line says. */
+static int check_trace(const char *file)
+{
+    const char *obstacle = file != NULL && !is_standard_error(file) ? trace_obstacle(file) : NULL;
+    if (obstacle == NULL)
+        return 0;
+    command_failure("cannot write a trace to %s: %s", file, obstacle);
+    return EXIT_OWN_FAILURE;
+}
+
 static int run_program(const struct run_arguments *request, char **argv)
 {
     struct loaded loaded;
-    int status = read_rules(request->rules, request->verbose, &loaded);
+    int status = check_trace(request->trace);
+    if (status != 0)
+        return status;
+    status = read_rules(request->rules, request->verbose, &loaded);
     if (status)
         return status;
     status = set_trace(request->trace);

@@ -8,6 +8,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
+#include <strings.h>
 
 #define COMMAND(name) extern const struct command name##_command;
 #include "commands.def"
@@ -32,9 +33,24 @@ const struct command *command_find(const char *name)
     return NULL;
 }
 
+/* What other tools call a command. */
+static const struct {
+    const char *word;
+    const char *command;
+} synonyms[] = {
+    {"validate", "check"},  {"verify", "check"}, {"lint", "check"},       {"test", "check"},
+    {"syntax", "check"},    {"exec", "run"},     {"start", "run"},        {"launch", "run"},
+    {"build", "compile"},   {"why", "explain"},  {"simulate", "explain"}, {"list", "options"},
+    {"show", "inspect"},    {"ss", "inspect"},   {"status", "ps"},        {"processes", "ps"},
+    {"diagnose", "doctor"}, {"set", "apply"},    {"metrics", "stats"},    {"version", "--version"},
+};
+
 const char *command_nearest(const char *name)
 {
     const char *names[COMMANDS + 1] = {NULL};
+    for (size_t i = 0; i < sizeof synonyms / sizeof synonyms[0]; i++)
+        if (strcasecmp(name, synonyms[i].word) == 0)
+            return synonyms[i].command;
     for (size_t i = 0; commands[i] != NULL; i++)
         names[i] = commands[i]->name;
     return nearest_word(name, names);

@@ -47,7 +47,8 @@ static int print_command_help(int count, char **names)
     }
     if (command != NULL)
         return command_help(command);
-    if (name != NULL && strcmp(name, "help") != 0)
+    if (name != NULL && strcmp(name, "help") != 0 && strcmp(name, "--help") != 0 &&
+        strcmp(name, "-h") != 0)
         return report_unknown("command", name);
     print_help(stdout);
     return EXIT_SUCCESS;
