@@ -77,7 +77,7 @@ struct register_state {
     struct ring *ring; /* NULL: never registered. Read and written atomically */
     uint64_t next_try __attribute__((aligned(8))); /* CLOCK_REALTIME ns */
     uint64_t distance;                             /* ns between that try and the next one */
-    uint64_t given;                                /* the initial heartbeat of the ring */
+    uint64_t given;                                /* registrations without an answer */
     uint32_t unanswered;
     bool blind; /* a sock_diag socket could not be created */
     bool live;  /* the last registration was of version 4 */

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * One message of a client, with the descriptors that came with it: taken in, and closed again.
+ * Receives one message of a client with its descriptors, and closes them.
  */
 #ifndef SOCKTUNE_HELPER_CLIENT_MESSAGE_H
 #define SOCKTUNE_HELPER_CLIENT_MESSAGE_H
@@ -15,17 +15,17 @@ struct client_message {
     size_t length;
     int fds[REGISTRATION_DESCRIPTORS];
     unsigned fd_count;
-    bool more; /* other or more ancillary data than these descriptors, or cut off */
+    bool more; /* other or more ancillary data than these descriptors, or truncated */
 };
 
-/* Receive without waiting. -1 with errno. Descriptors for which there is no room are let go by the
- * kernel, which asks no file system about it. */
+/* Receive without waiting. -1 with errno. The kernel releases descriptors for which there is no
+ * room, without calling their file systems. */
 int client_message_receive(int fd, struct client_message *message);
 
-/* May closing one of its descriptors block? */
+/* True if closing one of the message's descriptors may block. */
 bool client_message_may_block(const struct client_message *message);
 
-/* Close all its descriptors. */
+/* Close all descriptors of the message. */
 void client_message_close(struct client_message *message);
 
 #endif

@@ -2,9 +2,9 @@
 /*
  * Registered processes, their rings and their users.
  *
- * A ring is let go in two steps: first its heartbeat becomes 0, which sends writers that still
- * have it to register anew; a second later what they had begun to write is read, and then it is
- * unmapped. The entry stays as long as connections belong to it.
+ * A ring is released in two steps. First its heartbeat becomes 0, so writers that still have it
+ * register again. A second later the records begun meanwhile are read, and the ring is unmapped.
+ * The entry stays as long as it owns connections.
  */
 #include "client_table.h"
 #include "clock.h"
@@ -32,9 +32,9 @@
 #define IDLE_AFTER      (2 * SECOND) /* an ended process's ring without records */
 #define CLOCK_TOLERANCE (60 * SECOND)
 
-/* An arm of a trial that a rule of the program is. */
+/* The trial to which a rule of the program belongs as an arm. */
 struct client_trial {
-    uint32_t number; /* trials_join(); 0: it is none, or not followed */
+    uint32_t number; /* from trials_join(); 0: no arm, or not followed */
     bool is_arm;
     struct trial_text text;
 };
@@ -46,14 +46,14 @@ struct client_entry {
     struct client_table *table;
     struct ring_reader ring;
     struct ring_counts told; /* as last added to the helper's counts */
-    struct loop_source *end; /* of the process */
+    struct loop_source *end; /* event source: the process ended */
     int pidfd;
-    size_t memory; /* bytes that it counts for */
+    size_t memory; /* bytes charged for this entry */
     uint64_t number;
     uint64_t last_record; /* CLOCK_MONOTONIC */
     struct client_child *children;
     size_t child_room, last_child;
-    bool same_pids;              /* the program's pids are the helper's */
+    bool same_pids;              /* the program's pid namespace is the helper's */
     bool closing;                /* its heartbeat is 0 */
     bool read;                   /* the ring is mapped */
     struct client_trial *trials; /* by rule; NULL: no rule is an arm */
@@ -63,11 +63,11 @@ struct client_entry {
 
 struct client_table {
     struct client_table_parts parts;
-    struct client_entry **entries; /* by number */
+    struct client_entry **entries; /* sorted by number */
     size_t count;
     size_t room;
     uint64_t last_number;
-    struct client_entry *rings; /* those that have an id */
+    struct client_entry *rings; /* hash of the entries whose ring has an id */
 };
 
 size_t client_table_count(const struct client_table *table)
@@ -113,8 +113,8 @@ static bool is_connection(const struct record *record)
     return record->kind == RECORD_CONNECT || record->kind == RECORD_ACCEPT;
 }
 
-/* A socket that was there before, or a connection that says to be in an arm and is not, takes no
- * part. */
+/* A socket that existed before takes no part in a trial; neither does a connection that is not in
+ * the arm that its record claims. */
 static void take_arm(const struct client_entry *entry, const struct record *record,
                      struct connection_start *start)
 {
@@ -130,7 +130,7 @@ static void take_arm(const struct client_entry *entry, const struct record *reco
     start->began = record->time_ns;
 }
 
-/* All but the options that were refused. */
+/* Everything but the refused options. */
 static struct connection_start start_of(struct client_entry *entry, const struct record *record)
 {
     const struct client_table_parts *parts = &entry->table->parts;
@@ -178,7 +178,7 @@ static void take_options(const struct record *record, struct applied_options *op
     }
 }
 
-/* Returns whether the connection was taken; it may be over already. */
+/* Returns whether the connection was accepted; it may have ended already. */
 static bool enter_record(struct client_entry *entry, const struct record *record)
 {
     const struct client_table_parts *parts = &entry->table->parts;
@@ -192,7 +192,7 @@ static bool enter_record(struct client_entry *entry, const struct record *record
     return taken;
 }
 
-/* It takes so much from now on. */
+/* Sets the number of bytes charged for this entry. */
 static void count_client_memory(struct client_entry *entry, size_t memory)
 {
     struct helper_counts *counts = entry->table->parts.conntrack->counts;
@@ -240,7 +240,7 @@ static struct client_child *find_child(struct client_entry *entry, pid_t pid)
     return NULL;
 }
 
-/* Whose record is it? */
+/* Counts a record for the process that wrote it. */
 static void count_record(struct client_entry *entry, pid_t pid)
 {
     struct client_child *child = NULL;
@@ -267,7 +267,7 @@ static void forget_ended_children(struct client_entry *entry)
 static void take_record(void *context, const struct record *record)
 {
     struct client_entry *entry = context;
-    /* A further one tells the rest. */
+    /* another record will follow for this connection */
     if ((record->flags & RECORD_BEGUN) == 0)
         count_record(entry, (pid_t)record->pid);
     (void)enter_record(entry, record);
@@ -340,7 +340,8 @@ static void forget_process(struct client_entry *entry)
     entry->pidfd = -1;
 }
 
-/* Of an entry, with the names, what of the ring is mapped, and what may be published. */
+/* Size of an entry with its names, the mapped parts of its ring, and the room for published
+ * rules. */
 static size_t memory_of_client(const struct registration_names *names)
 {
     return sizeof(struct client_entry) + names->head.size +
@@ -374,8 +375,8 @@ static void handle_process_end(void *context, uint32_t events)
     forget_process(entry);
 }
 
-/* A process that registers anew, for one when it has executed another program, writes no more to
- * its older rings; its children may. */
+/* A process that registers again, for example after execve(), writes no more to its older rings;
+ * its children may. */
 static void supersede_older(const struct client_table *table, const struct client_entry *newest)
 {
     for (size_t i = 0; i < table->count; i++) {
@@ -385,7 +386,7 @@ static void supersede_older(const struct client_table *table, const struct clien
     }
 }
 
-/* An ended process of which nothing is open. */
+/* True for an ended process without open connections, unread or recent records. */
 static bool is_idle(const struct client_entry *entry, uint64_t now)
 {
     return entry->client.ended && entry->owner.tracked == 0 &&
@@ -398,7 +399,8 @@ static bool is_unneeded(const struct client_entry *entry)
     return !entry->read && entry->owner.tracked == 0;
 }
 
-/* Nothing else tells that they are over; children that live on register anew. */
+/* In a blind namespace nothing else reports the ends of these connections. Children that still run
+ * register again. */
 static void end_blind(struct client_entry *entry)
 {
     netns_monitor_lose_all(entry->table->parts.conntrack, &entry->owner);
@@ -408,7 +410,7 @@ static void end_blind(struct client_entry *entry)
     ring_reader_beat(&entry->ring, 0);
 }
 
-/* Tell the program which of its trials are over, or cannot be followed. */
+/* Writes to the ring which trials of the program have ended or cannot be followed. */
 static void tell_ended(struct client_entry *entry)
 {
     const struct trials *trials = entry->table->parts.trials;
@@ -432,7 +434,7 @@ static void settle_old_client(struct client_entry *entry, uint64_t now)
         return;
     ring_reader_settle(&entry->ring);
     tell_ended(entry);
-    /* The writers' count of what found no room changes without a record. */
+    /* The writers' count of dropped records changes even without a record. */
     (void)ring_reader_read(&entry->ring, now, 0, take_record, entry);
     count_losses(entry);
     if (!is_idle(entry, now)) {
@@ -462,7 +464,7 @@ void client_table_each_second(struct client_table *table)
     table->count = kept;
 }
 
-/* Programs that come and go quickly must not keep new ones out. */
+/* Evict ended clients, so that short-lived programs do not use up the limits. */
 static void evict_ended(struct client_table *table, uid_t uid)
 {
     for (size_t i = 0; i < table->count; i++) {
@@ -540,7 +542,7 @@ static void join_trials(struct client_entry *entry, const struct registration_na
     tell_ended(entry);
 }
 
-/* Without memory, it keeps its rules. */
+/* Without memory, the program keeps its rules. */
 static void join_publisher(struct client_entry *entry, const struct client_identity *who,
                            const struct registration_names *names)
 {
@@ -576,7 +578,7 @@ static int put_client(struct client_table *table, struct client_entry *entry)
     return 0;
 }
 
-/* What the process is, apart from what it passed. */
+/* Fills in the process's identity, without what it passed. */
 static const char *take_identity(struct client_table *table, struct client_entry *entry,
                                  const struct client_identity *who)
 {
@@ -592,12 +594,12 @@ static const char *take_identity(struct client_table *table, struct client_entry
     entry->pidfd = who->pidfd;
     if (who->pidfd >= 0 && table->parts.loop != NULL)
         entry->end = loop_watch(table->parts.loop, who->pidfd, EPOLLIN, handle_process_end, entry);
-    /* It ended before it could be watched. */
+    /* the process ended before it could be watched */
     entry->client.ended = entry->end == NULL;
     return NULL;
 }
 
-/* So that what is handed over finds it. An id that is there already is forged. */
+/* Enters the ring in the hash, for handoffs. A duplicate id is forged, and ignored. */
 static void remember_ring(struct client_table *table, struct client_entry *entry)
 {
     struct client_entry *other;
@@ -614,7 +616,7 @@ static void close_descriptor(int fd)
         (void)close(fd);
 }
 
-/* What it passed. Takes over the descriptors. */
+/* Opens the ring and joins the monitor. Takes ownership of the descriptors. */
 static const char *take_ring_and_monitor(struct client_table *table, struct client_entry *entry,
                                          const struct registration_names *names, uint64_t netns,
                                          const int fds[2])
@@ -675,8 +677,8 @@ const char *client_table_add(struct client_table *table, const struct client_ide
     return wrong;
 }
 
-/* The process whose ring it is. What root's programs register may be used by the users that they
- * became; the id is told to no one else. */
+/* Finds the client that owns the ring. A ring registered by root is also accepted from other users:
+ * a program may have dropped its privileges since. Only the program knows the ring's id. */
 static struct client_entry *find_ring(struct client_table *table, uid_t uid, uint64_t id)
 {
     struct client_entry *entry;
@@ -708,7 +710,7 @@ const char *client_table_take_handoff(struct client_table *table, uid_t uid,
         return "what was handed over is of another network namespace";
     read_ring(entry, now_monotonic());
     connection = connections_get(all, start.netns, start.cookie);
-    /* The ring may have been full. */
+    /* the record may be missing, if the ring was full */
     if (connection == NULL && !enter_record(entry, &handoff->record))
         return may_not;
     connection = connections_get(all, start.netns, start.cookie);
@@ -716,7 +718,7 @@ const char *client_table_take_handoff(struct client_table *table, uid_t uid,
         return may_not;
     entry->client.handed++;
     table->parts.conntrack->counts->handed++;
-    /* It was read before it ended, and is told of after that: the kernel's last figures stand. */
+    /* The connection has ended since it was read: keep the kernel's final figures. */
     if (connection == NULL)
         return NULL;
     netns_monitor_take_reading(table->parts.conntrack, connection, reading->owner,

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A signal ends the kernel's wait (sk_stream_wait_close() in net/core/stream.c), and nothing else
- * of the close. So while descriptors are being closed, a timer sends one every few milliseconds. It
- * is left running for a second, since to set it costs more than all the rest; other calls go on in
- * spite of it (SA_RESTART). Where no timer can be had, closing may wait.
+ * A signal ends the kernel's wait (sk_stream_wait_close() in net/core/stream.c), but not the close
+ * itself. So while descriptors are being closed, a timer sends a signal every few milliseconds. It
+ * keeps running for a second, since setting it costs more than everything else. Other calls are
+ * restarted (SA_RESTART). If no timer can be created, closing may block.
  */
 #include "deferred_close.h"
 
@@ -18,7 +18,7 @@
 static struct {
     timer_t timer;
     bool tried, made, armed;
-    bool used; /* since deferred_close_tick() */
+    bool used; /* since the last deferred_close_tick() */
 } alarm_clock;
 
 static void ignore_alarm(int number)
@@ -37,7 +37,7 @@ static bool make_timer(timer_t *timer)
 
 static void set_timer(long nanoseconds)
 {
-    /* Again and again: the first may come before the wait has begun. */
+    /* repeat: the first signal may come before the wait has begun */
     const struct itimerspec setting = {.it_value.tv_nsec = nanoseconds,
                                        .it_interval.tv_nsec = nanoseconds};
     alarm_clock.armed = timer_settime(alarm_clock.timer, 0, &setting, NULL) == 0 && nanoseconds > 0;

@@ -1,17 +1,18 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Closing a descriptor that somebody else made. close() of a TCP socket that lingers (SO_LINGER)
- * waits until its data is sent, however long, if ours is the last descriptor of it; so does that of
- * a Unix socket in whose queue such a descriptor lies. Nothing may stop the helper for that.
+ * Closes a descriptor that another process created, without blocking. close() of a TCP socket with
+ * SO_LINGER waits until its data is sent, however long, if ours is its last descriptor; so does
+ * close() of a Unix socket with such a descriptor in its queue. The helper must not block for that.
  */
 #ifndef SOCKTUNE_HELPER_DEFERRED_CLOSE_H
 #define SOCKTUNE_HELPER_DEFERRED_CLOSE_H
 
-/* Close it, within some milliseconds; what the kernel has yet to do for it goes on without us. For
+/* Close `fd` within some milliseconds; the kernel finishes the close in the background. Only for
  * one thread. */
 void deferred_close(int fd);
 
-/* Once a second: without this, deferred_close() costs a wake-up every few milliseconds for good. */
+/* Call this once a second: it stops the timer of deferred_close(), which would otherwise wake the
+ * process every few milliseconds for ever. */
 void deferred_close_tick(void);
 
 #endif

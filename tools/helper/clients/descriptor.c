@@ -7,7 +7,7 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 
-/* Only memory file systems have seals, and their fstat() is local. */
+/* Only memory file systems support seals, and their fstat() does not block. */
 static bool is_small_memfd(int fd, size_t most)
 {
     struct stat status;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Nothing in a message is believed that the socket itself can tell. TCP_INFO and the options of an
- * MPTCP connection are what the kernel gives: TCP's are those of its first subflow.
+ * If the socket itself has a value, the value in the message is not trusted. TCP_INFO and the TCP
+ * options of an MPTCP connection are those of its first subflow, as the kernel returns them.
  */
 #include "handoff.h"
 #include "compat.h"
@@ -51,7 +51,7 @@ static const char *check_socket(int fd, const struct record *record)
     return NULL;
 }
 
-/* The options that concern such a connection. */
+/* Reads the options that exist for such a connection. */
 static void read_options(int fd, const struct sockinfo *sockinfo, struct handoff_reading *handed)
 {
     size_t count;

@@ -8,14 +8,14 @@
 #include <string.h>
 #include <unistd.h>
 
-#define FDS_MAX (REGISTRATION_DESCRIPTORS + 1) /* and the pidfd */
+#define FDS_MAX (REGISTRATION_DESCRIPTORS + 1) /* including the pidfd */
 
 union control {
     struct cmsghdr header;
     char bytes[CMSG_SPACE(FDS_MAX * sizeof(int))];
 };
 
-/* Which descriptors came; they are sent in this order. */
+/* Which descriptors are in the message; they are sent in this order. */
 #define HAS_FD(i) (1u << (i))
 #define HAS_PIDFD (1u << REGISTRATION_DESCRIPTORS)
 
@@ -69,7 +69,7 @@ bool parcel_send(int to, const struct parcel *parcel, int patience_ms)
     do {
         if (sendmsg(to, &message, MSG_DONTWAIT | MSG_NOSIGNAL) >= 0)
             return true;
-        /* The alarm of deferred_close.h interrupts. */
+        /* the timer of deferred_close.h interrupts calls */
         if (errno != EAGAIN && errno != EINTR)
             return false;
         (void)poll(&room, 1, patience_ms);

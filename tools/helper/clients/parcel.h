@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What the receiver (receiver.h) tells the helper of one client: a message whose descriptors are
- * safe to hold, what was read of a handed-over connection, or why the client was refused. It goes
- * over a SOCK_SEQPACKET socket between two processes of one program, so structs go as they are.
+ * What the receiver (receiver.h) sends to the helper about one client: a message with safe
+ * descriptors, the reading of a handed-over connection, or why the client was refused. Parcels go
+ * over a SOCK_SEQPACKET socket between two processes of the same program, so structs are sent as
+ * they are.
  */
 #ifndef SOCKTUNE_HELPER_PARCEL_H
 #define SOCKTUNE_HELPER_PARCEL_H
@@ -19,7 +20,7 @@
 enum parcel_kind {
     PARCEL_REGISTRATION, /* `message`, with its descriptors */
     PARCEL_ATTACHMENT,   /* likewise */
-    PARCEL_HANDOFF,      /* `handoff`; where `why` is "", `reading` too */
+    PARCEL_HANDOFF,      /* `handoff`; if `why` is "", also `reading` */
     PARCEL_REFUSED       /* `drop` and `why` */
 };
 
@@ -30,8 +31,8 @@ struct parcel_head {
     struct ucred who;
     uint64_t netns; /* of the client's socket */
     enum drop drop;
-    char why[PARCEL_WHY_SIZE]; /* "": nothing is wrong */
-    uint32_t length;           /* bytes of what follows */
+    char why[PARCEL_WHY_SIZE]; /* "": no error */
+    uint32_t length;           /* bytes after this head */
 };
 
 struct parcel {
@@ -43,21 +44,21 @@ struct parcel {
             struct handoff_reading reading;
         } handed;
     } body;
-    int fds[REGISTRATION_DESCRIPTORS]; /* of a registration; -1: none */
+    int fds[REGISTRATION_DESCRIPTORS]; /* of a registration or attachment; -1: none */
     int pidfd;                         /* -1: none */
 };
 
-/* Set kind, drop and reason; `why` NULL is "". */
+/* Set kind, drop and reason. `why` NULL becomes "". */
 void parcel_refuse(struct parcel *parcel, enum drop drop, const char *why);
 
-/* Send one; the descriptors stay the caller's. Waits up to `patience_ms` for room. False: it could
- * not be sent. */
+/* Send a parcel. The descriptors stay the caller's. Waits up to `patience_ms` for room. False if it
+ * could not be sent. */
 bool parcel_send(int to, const struct parcel *parcel, int patience_ms);
 
-/* Receive one, without waiting. Its descriptors become the caller's. False: there is none. */
+/* Receive a parcel without waiting. The caller owns its descriptors. False if there is none. */
 bool parcel_receive(int from, struct parcel *parcel);
 
-/* Close all its descriptors. */
+/* Close all descriptors of the parcel. */
 void parcel_close(struct parcel *parcel);
 
 #endif

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The guard. It learns of a receiver's end by a pipe whose other end only receivers have: that is
- * closed at once, whatever else the process hangs in.
+ * The guard. A pipe whose other end only receivers have shows that a receiver has ended: that end
+ * is closed at once, whatever the process still hangs in.
  */
 #include "receiver.h"
 #include "clock.h"
@@ -24,7 +24,7 @@
     (10 * SECOND)     /* no message takes so long, even on a machine that is overloaded */
 #define PAUSE_US 1000 /* between two receivers, should they end at once */
 
-/* End with the parent, which has not ended by now. */
+/* Make this process end with its parent. */
 static void end_with(pid_t parent, const char *name)
 {
     (void)prctl(PR_SET_PDEATHSIG, SIGKILL);
@@ -33,7 +33,7 @@ static void end_with(pid_t parent, const char *name)
         _exit(EXIT_FAILURE);
 }
 
-/* Keep these two, and standard error, of all descriptors. */
+/* Closes all descriptors but these two and standard error. */
 static void close_others(int one, int other)
 {
     const unsigned low = (unsigned)(one < other ? one : other);
@@ -50,10 +50,11 @@ static void reset_signals(void)
     sigset_t none;
     sigemptyset(&none);
     (void)sigprocmask(SIG_SETMASK, &none, NULL);
-    (void)signal(SIGCHLD, SIG_IGN); /* no zombies: who hangs is not waited for */
+    (void)signal(SIGCHLD, SIG_IGN); /* no zombies: nobody waits for a process that hangs */
 }
 
-/* Returns the receiver's pid, and the pipe that tells its end; -1. */
+/* Starts a receiver. Returns its pid (-1 on failure), and in `alive` the pipe that shows its
+ * end. */
 static pid_t start_receiver(const struct receiver_job *job, int *alive)
 {
     int ends[2];

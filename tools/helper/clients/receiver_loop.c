@@ -29,7 +29,7 @@
 struct waiting_client {
     struct receiver *receiver;
     struct loop_source *source;
-    int fd; /* -1: the place is free */
+    int fd; /* -1: the entry is free */
     struct ucred who;
     uint64_t since;
 };
@@ -40,11 +40,11 @@ struct receiver {
     struct loop_source *source;
     struct loop_source *timer;
     struct waiting_client waiting[WAITING_MAX];
-    struct client_message message; /* the one that is being taken */
-    struct parcel parcel;          /* and what is told of it */
+    struct client_message message; /* the message being processed */
+    struct parcel parcel;          /* the report about it */
 };
 
-/* What the guard sees */
+/* What the guard watches */
 
 static void begin_work(const struct receiver *receiver, uid_t uid)
 {
@@ -57,7 +57,7 @@ static void end_work(const struct receiver *receiver)
     __atomic_store_n(&receiver->job.page->busy_since, 0, __ATOMIC_RELEASE);
 }
 
-/* The helper may be stopped: that is nobody's fault. */
+/* The helper may be stopped; no client is to blame for that. */
 static void send_parcel(struct receiver *receiver, uid_t uid)
 {
     end_work(receiver);
@@ -89,7 +89,7 @@ static void refuse_client(struct receiver *receiver, const struct ucred *who, en
     send_parcel(receiver, who->uid);
 }
 
-/* The process itself, which its number alone would not tell for long. */
+/* Opens a pidfd of the client: its pid may be reused. */
 static int pidfd_of(int fd, pid_t pid)
 {
     int pidfd = -1;
@@ -115,7 +115,7 @@ static const char *check_registration(const struct client_message *message)
     return wrong;
 }
 
-/* Pass on the message with its descriptors, unless something is wrong with it. */
+/* Passes the message on with its descriptors, unless `wrong` is set. */
 static bool pass_on(struct receiver *receiver, const struct waiting_client *client,
                     enum parcel_kind kind, const char *wrong)
 {
@@ -142,8 +142,8 @@ static void take_registration(struct receiver *receiver, const struct waiting_cl
         wrong = "its ring is too large";
     if (!pass_on(receiver, client, PARCEL_REGISTRATION, wrong))
         return;
-    /* A connected Unix socket is in the namespace of the one who connected (unix_stream_connect()
-     * in net/unix/af_unix.c). */
+    /* A connected Unix socket is in the network namespace of the process that connected
+     * (unix_stream_connect() in net/unix/af_unix.c). */
     receiver->parcel.head.netns = kernel_get_cookie(client->fd, SO_NETNS_COOKIE);
 }
 
@@ -159,8 +159,8 @@ static void take_attachment(struct receiver *receiver, const struct waiting_clie
     (void)pass_on(receiver, client, PARCEL_ATTACHMENT, wrong);
 }
 
-/* As long as the connection is open here, the program's close() does not end it: it is closed
- * before it is told of. */
+/* Closes the connection before it reports it: as long as it is open here, the program's close()
+ * does not end it. */
 static void take_handoff(struct receiver *receiver, bool may_block)
 {
     struct client_message *message = &receiver->message;
@@ -209,7 +209,7 @@ static bool is_message_fd(const struct client_message *message, int fd)
     return false;
 }
 
-/* What is left is closed by the end of the process. */
+/* Closes all other descriptors; those of the message are closed by the end of the process. */
 static void close_all_others(const struct client_message *message)
 {
     const int end = (int)sysconf(_SC_OPEN_MAX);
@@ -264,8 +264,8 @@ static void give_up(struct waiting_client *client)
     end_work(receiver);
 }
 
-/* A free place, if need be that of the client who has waited longest: of the same user, if that
- * user has too many, else of all. Who says nothing keeps nobody out. */
+/* Returns a free entry. If there is none, or the user has too many, evicts the client that has
+ * waited longest: of this user, or of all. So a silent client keeps nobody out. */
 static struct waiting_client *make_place(struct receiver *receiver, uid_t uid)
 {
     struct waiting_client *place = NULL, *oldest = NULL, *oldest_own = NULL;
@@ -323,7 +323,7 @@ static void welcome_client(struct receiver *receiver, int fd)
     if (client->source == NULL)
         hang_up(client);
     else
-        client_ready(client, 0); /* it has mostly sent by now */
+        client_ready(client, 0); /* mostly it has sent already */
 }
 
 static void accept_clients(void *context, uint32_t events)
@@ -333,7 +333,7 @@ static void accept_clients(void *context, uint32_t events)
     for (int i = 0; i < ACCEPT_AT_ONCE && !loop_is_stopped(receiver->loop); i++) {
         int fd = accept4(receiver->job.listening, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
         if (fd < 0)
-            return; /* whatever it was, the loop asks again while somebody waits */
+            return; /* on any error the loop calls again while a client waits */
         welcome_client(receiver, fd);
     }
 }

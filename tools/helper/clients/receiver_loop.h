@@ -2,9 +2,9 @@
 /*
  * What a receiver (receiver.h) does, from its start to its end.
  *
- * Who is there is asked before anything is read (SO_PEERCRED); then one message is taken, without
- * waiting, and the connection is closed. A client that has connected but not sent waits for two
- * seconds at most; there are few places, and one user has few of these.
+ * The client's credentials are read before any data (SO_PEERCRED). Then one message is received,
+ * without waiting, and the connection is closed. A client that has connected but sent nothing may
+ * wait for two seconds; there are few entries, and one user may use few of them.
  */
 #ifndef SOCKTUNE_HELPER_RECEIVER_LOOP_H
 #define SOCKTUNE_HELPER_RECEIVER_LOOP_H
@@ -13,12 +13,12 @@
 
 struct receiver_job {
     int listening;
-    int parcels; /* where parcels go */
+    int parcels; /* socket to which parcels are sent */
     struct receiver_page *page;
 };
 
-/* Returns when the process has to end, since closing what came last may block. All descriptors but
- * that one are closed then. */
+/* Returns when the process must end, because closing the last message's descriptors may block. Then
+ * all other descriptors are closed. */
 void receiver_loop(const struct receiver_job *job);
 
 #endif

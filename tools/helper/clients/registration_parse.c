@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The message has to be used up exactly by its names.
+ * The names must fill the message exactly.
  */
 #include "registration_parse.h"
 
@@ -9,11 +9,11 @@
 #include <stdint.h>
 #include <string.h>
 
-/* One whose second descriptor has to be there. */
+/* the version in which the second descriptor is required */
 #define REGISTRATION_VERSION_OLD 1u
 
-/* Names go into logs and onto terminals: no control characters. Above ASCII anything goes, as in
- * file names. */
+/* Names go into logs and onto terminals, so control characters are refused. Bytes above ASCII are
+ * allowed, as in file names. */
 static bool is_printable(const char *name)
 {
     for (const unsigned char *at = (const unsigned char *)name; *at != 0; at++)
@@ -22,7 +22,7 @@ static bool is_printable(const char *name)
     return true;
 }
 
-/* A text of at most `most` bytes at *at, which is moved behind it; NULL if it is none. */
+/* Takes a text of at most `most` bytes at *at, and advances *at. NULL if it is invalid. */
 static const char *take_text(const char **at, const char *end, size_t most)
 {
     const char *name = *at;
@@ -38,7 +38,7 @@ static const char *take_name(const char **at, const char *end)
     return take_text(at, end, REGISTRATION_NAME_MAX);
 }
 
-/* Of a program that takes new rules, the room for them, which stands behind the head. */
+/* For a program that takes new rules: takes struct registration_live, which follows the head. */
 static const char *take_room(struct registration_names *names, const char **at, const char *end)
 {
     names->live = (struct registration_live){.room = 0};
@@ -54,7 +54,7 @@ static const char *take_room(struct registration_names *names, const char **at, 
                : "a registration with another room for rules than there is";
 }
 
-/* And where its rules are. */
+/* Takes the executable and the path of the rules. */
 static bool take_place(struct registration_names *names, const char **at, const char *end)
 {
     names->executable = names->rules_path = NULL;

@@ -23,14 +23,14 @@ struct registration_server {
     struct report_sources *reports;
     struct helper_counts *counts;
     int listening;
-    int parcels; /* -1: there is no receiver */
+    int parcels; /* -1: no receiver */
     pid_t guard;
     struct loop_source *source;
     struct loop_source *timer;
-    struct parcel parcel; /* the one that is being taken */
+    struct parcel parcel; /* the parcel being processed */
 };
 
-/* A program that was killed while it registered did nothing wrong. */
+/* A program killed while it registered did nothing wrong, so it is not logged. */
 static void refuse_registration(const struct registration_server *server,
                                 const struct parcel_head *head, enum drop drop, const char *why)
 {
@@ -40,7 +40,7 @@ static void refuse_registration(const struct registration_server *server,
                         drop_name(drop), (int)head->who.pid, (unsigned)head->who.uid, why);
 }
 
-/* Takes over the descriptors. */
+/* Takes ownership of the descriptors. */
 static const char *take_registration(const struct registration_server *server,
                                      struct parcel *parcel)
 {
@@ -59,7 +59,7 @@ static const char *take_registration(const struct registration_server *server,
     return client_table_add(server->clients, &who, &names, parcel->fds);
 }
 
-/* Takes over the descriptors. */
+/* Takes ownership of the descriptors. */
 static const char *take_attachment(const struct registration_server *server, struct parcel *parcel)
 {
     const struct parcel_head *head = &parcel->head;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The helper's end of the receiver (receiver.h): what clients sent goes into the client table, what
- * was refused is counted and logged.
+ * The helper's end of the receiver (receiver.h): enters what clients sent into the client table;
+ * counts and logs what was refused.
  */
 #ifndef SOCKTUNE_HELPER_REGISTRATION_SERVER_H
 #define SOCKTUNE_HELPER_REGISTRATION_SERVER_H
@@ -11,8 +11,8 @@
 
 struct registration_server;
 
-/* `fd`: a listening SOCK_SEQPACKET Unix socket, which becomes the server's; the others outlive the
- * server. NULL with a message logged. */
+/* `fd` is a listening SOCK_SEQPACKET Unix socket, whose ownership passes to the server; the other
+ * arguments must outlive the server. NULL if it failed, which is logged. */
 struct registration_server *registration_start(struct loop *loop, struct client_table *clients,
                                                struct report_sources *reports,
                                                struct helper_counts *counts, int fd);

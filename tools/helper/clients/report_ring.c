@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The ring buffer's memory (kernel/bpf/ringbuf.c): a page with the reader's position, which the
- * reader writes; a page with the writers' position; then the data, mapped twice in a row, so that
- * a report that runs over the end lies in one piece. Before each report, 8 bytes: its length with
- * two flags, and a number for the kernel.
+ * The layout of the ring buffer (kernel/bpf/ringbuf.c): a page with the reader's position, which
+ * the reader writes; a page with the writers' position; then the data, mapped twice in a row, so
+ * that a report that wraps around is contiguous. Each report follows 8 bytes: its length with two
+ * flags, and a number for the kernel.
  */
 #include "report_ring.h"
 #include "policy.h"
@@ -17,13 +17,13 @@
 #include <unistd.h>
 
 #define MAP_LINK      "anon_inode:bpf-map"
-#define TYPE_RINGBUF  27u /* enum bpf_map_type: older headers lack it */
+#define TYPE_RINGBUF  27u /* enum bpf_map_type: missing in older headers */
 #define TYPE_ARRAY    2u
 #define BEING_WRITTEN (1u << 31)
 #define DISCARDED     (1u << 30)
 #define HEAD_SIZE     8u
 
-/* What was passed */
+/* Checks of what was passed */
 
 bool report_ring_is_map(int fd)
 {
@@ -53,7 +53,7 @@ struct map_facts {
     unsigned type, value_size, max_entries;
 };
 
-/* As the kernel describes a map in /proc. */
+/* Reads the kernel's description of a map in /proc. */
 static struct map_facts map_facts_of(int fd)
 {
     struct map_facts facts = {0, 0, 0};
@@ -148,7 +148,7 @@ void report_ring_close(struct report_ring *ring)
     *ring = (struct report_ring){.size = 0};
 }
 
-/* What both sides tell */
+/* State that both sides share */
 
 void report_ring_beat(const struct report_ring *ring, uint64_t now)
 {

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The connections of one attachment are grouped by network namespace and user, since that is what
- * the poller and the users' limits go by.
+ * The connections of an attachment are grouped by network namespace and user, as the poller and the
+ * users' limits require.
  */
 #include "report_sources.h"
 #include "clock.h"
@@ -40,10 +40,10 @@ struct report_source {
     struct report_ring ring;
     uint64_t id;
     int pidfd;
-    struct loop_source *end;     /* of the process that passed it; NULL: not watched */
-    bool ended;                  /* take what is left, and no more */
-    bool read;                   /* the ring is mapped */
-    struct report_group *groups; /* the one that was needed last comes first */
+    struct loop_source *end; /* event source: the process that passed it ended; NULL: not watched */
+    bool ended;              /* read the remaining reports and stop */
+    bool read;               /* the ring is mapped */
+    struct report_group *groups; /* the most recently used one first */
 };
 
 struct report_sources {
@@ -76,7 +76,7 @@ static bool join_group(const struct client_table_parts *parts, struct report_gro
     return false;
 }
 
-/* Take the group out of the list; NULL if there is none. */
+/* Removes the group from the list and returns it; NULL if there is none. */
 static struct report_group *take_group(struct report_source *source,
                                        const struct attach_report *report)
 {
@@ -103,7 +103,7 @@ static struct report_group *new_group(const struct client_table_parts *parts,
     return NULL;
 }
 
-/* NULL, and it is counted, if there is no room. */
+/* NULL if there is no room, which is counted. */
 static struct report_group *group_of_program(struct report_source *source,
                                              const struct attach_report *report)
 {
@@ -126,8 +126,8 @@ static void free_group(const struct report_source *source, struct report_group *
     free(group);
 }
 
-/* The ends of connections in a blind namespace come from nowhere else: give up those that are open.
- */
+/* In a blind namespace nothing else reports ends: the connections still open are counted as
+ * lost. */
 static void lose_blind(struct report_source *source)
 {
     for (struct report_group *group = source->groups; group != NULL; group = group->next)
@@ -173,7 +173,8 @@ static void copy_program(char to[ATTACH_CHANNEL_NAME_SIZE], const char *from)
     make_printable(to);
 }
 
-/* The connection, tracked and confirmed; NULL if it may not be tracked, or is over already. */
+/* Returns the connection, tracked and confirmed; NULL if it may not be tracked or has ended
+ * already. */
 static struct connection *open_connection(struct report_source *source,
                                           const struct attach_report *report)
 {
@@ -211,7 +212,7 @@ static struct connection *open_connection(struct report_source *source,
     return connection;
 }
 
-/* A connection that is not known began before this helper did, or the report of it was lost. */
+/* An unknown connection began before this helper started, or its first report was lost. */
 static void end_connection(struct report_source *source, const struct attach_report *report)
 {
     const struct conntrack *conntrack = source->all->parts.conntrack;
@@ -279,7 +280,7 @@ static void passer_ended(void *context, uint32_t events)
     forget_passer(source);
 }
 
-/* The BPF programs have stopped writing. */
+/* The BPF programs no longer write. */
 static void stop_reading(struct report_source *source)
 {
     while (read_source(source) > 0)

@@ -1,15 +1,15 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Reading a ring that others write. What could be turned against the reader:
+ * Reads a ring that untrusted processes write. Possible attacks, and the defence:
  *
- * - a mapping that faults: the file must be a memfd in ordinary memory (hugetlbfs raises SIGBUS for
- *   want of huge pages) that can never shrink (F_SEAL_SHRINK, checked with the size at hand);
- * - memory that the reader would allocate: slots are not mapped (see the header file);
- * - indices and counts: the reader keeps its own, and masks them by the number of slots that it
- *   read once and checked; counts grow no faster than writers can count;
- * - records that change while they are looked at: each is copied first, the copy is checked;
- * - a head that claims what cannot be: the reader gives up on the ring;
- * - a writer that never finishes: those behind it are taken, and it is passed over in time.
+ * - A mapping that faults: the file must be a memfd in ordinary memory (hugetlbfs raises SIGBUS if
+ *   there are no huge pages) that can never shrink (F_SEAL_SHRINK, checked with the current size).
+ * - Memory that the reader would allocate: slots are not mapped (see the header file).
+ * - Indices and counts: the reader keeps its own, and masks them by the number of slots, which it
+ *   read once and checked. Counts may not grow faster than writers can count.
+ * - Records that change while they are checked: each is copied first, and the copy is checked.
+ * - An impossible head: the reader gives the ring up.
+ * - A writer that never commits: later records are read, and the hole is skipped after a while.
  */
 #include "ring_reader.h"
 #include "policy.h"
@@ -26,10 +26,10 @@
 #include <sys/vfs.h>
 #include <unistd.h>
 
-/* No program has more writers than these that are held up in the middle of a record. */
+/* Limit of writers that are interrupted in the middle of a record. */
 #define OPEN_MAX 64u
 
-/* NULL, or what is wrong with the file. */
+/* Returns NULL, or what is wrong with the file. */
 static const char *check_ring_memory(int fd, size_t size, size_t memory)
 {
     const int needed = F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL;
@@ -132,14 +132,14 @@ bool ring_record_is_sane(const struct record *record)
 
 /* Slots */
 
-/* Copies of slots that lie in a row. */
+/* Copies of consecutive slots. */
 struct slot_window {
     struct ring_slot slots[RING_FRONT];
-    uint64_t first; /* index of the first one in the file */
+    uint64_t first; /* index of the first slot in the file */
     uint64_t count; /* 0: none */
 };
 
-/* Room for one call: one thread, and no function called back reads a ring. */
+/* Buffers for one call: there is one thread, and no callback reads a ring. */
 static struct slot_window front, backlog;
 
 static bool read_slots(const struct ring_reader *reader, uint64_t first, uint64_t count,
@@ -150,8 +150,8 @@ static bool read_slots(const struct ring_reader *reader, uint64_t first, uint64_
     return pread(reader->fd, to, size, at) == (ssize_t)size;
 }
 
-/* The copy of a slot, read with those behind it, of which up to `wanted` are wanted and the last
- * one in a row is `end` - 1. NULL: it could not be read. */
+/* Returns the copy of a slot. If needed, reads it together with up to `wanted` slots, the last
+ * being `end` - 1. NULL if it could not be read. */
 static const struct ring_slot *slot_in(struct slot_window *window, const struct ring_reader *reader,
                                        uint64_t index, uint64_t wanted, uint64_t end)
 {
@@ -176,8 +176,8 @@ static enum slot_state slot_state_of(const struct ring_slot *slot, uint64_t tick
     return slot->checksum == ring_checksum(&slot->record, ticket) ? SLOT_WHOLE : SLOT_TORN;
 }
 
-/* The copy may have raced with the writer: one that was made after the slot was seen committed did
- * not. What is torn even then is the work of two writers, or of a hostile one. */
+/* The copy may have raced with the writer. A copy made after the slot was seen committed has not;
+ * if that is torn, two writers used the slot, or the writer is hostile. */
 static enum slot_state read_slot_again(const struct ring_reader *reader, uint64_t index,
                                        uint64_t ticket, struct record *record)
 {
@@ -190,7 +190,7 @@ static enum slot_state read_slot_again(const struct ring_reader *reader, uint64_
     return state;
 }
 
-/* The record of a ticket, from its front slot or from its backlog slot. */
+/* Finds the record of a ticket, in its front slot or in its backlog slot. */
 static enum slot_state find_record(const struct ring_reader *reader, uint64_t ticket,
                                    uint64_t wanted, struct record *record)
 {
@@ -213,7 +213,7 @@ static enum slot_state find_record(const struct ring_reader *reader, uint64_t ti
 
 /* Tickets */
 
-/* The ticket at the tail has no record yet. Is it time to pass over it? */
+/* True if the ticket at the tail has had no record for so long that it is skipped. */
 static bool out_of_patience(struct ring_reader *reader, uint64_t now_ns)
 {
     if (reader->hole_since == 0)
@@ -251,8 +251,8 @@ static void deliver_record(struct ring_reader *reader, enum slot_state state,
 
 /* The writers' counts */
 
-/* Such a count only grows; one that does not is not believed. False: it grew by more than can be.
- */
+/* Takes a count that may only grow; a smaller value is ignored. False if it grew by more than is
+ * possible. */
 static bool take_count(struct ring_reader *reader, const uint64_t *from, uint64_t *seen,
                        uint64_t *count)
 {
@@ -298,7 +298,7 @@ static enum passing pass_ticket(struct ring_reader *reader, uint64_t ticket, uin
     return state == SLOT_OPEN ? GIVEN_UP : TAKEN;
 }
 
-/* The tail moves over what is done with; holes on end are given up together. */
+/* Advances the tail. Consecutive holes are skipped together. */
 static void move_tail(struct ring_reader *reader, enum passing passing)
 {
     reader->tail++;

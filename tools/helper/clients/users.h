@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The users whose programs are registered or report through BPF, and what each of them takes.
+ * The users whose programs are registered or report through BPF, and the resources of each.
  */
 #ifndef SOCKTUNE_HELPER_USERS_H
 #define SOCKTUNE_HELPER_USERS_H
@@ -10,22 +10,22 @@
 
 struct users;
 
-/* NULL without memory. */
+/* NULL if there is no memory. */
 struct users *users_new(void);
 /* NULL does nothing. */
 void users_free(struct users *users);
 
-/* The user, if known; NULL. */
+/* Returns the user, or NULL if unknown. */
 struct user_account *users_find(const struct users *users, uid_t uid);
 
-/* The user, known from now on. The caller counts in `processes` or `groups` for what. NULL without
- * memory. */
+/* Returns the user, adding it if needed. The caller counts its use in `processes` or `groups`. NULL
+ * if there is no memory. */
 struct user_account *users_enter(struct users *users, uid_t uid);
 
-/* Forget the user if nothing counts for them any more. */
+/* Remove the user if nothing is counted for it any more. */
 void users_leave(struct users *users, struct user_account *user);
 
-/* May one more connection of the user be tracked? If not, it is counted why. */
+/* Whether one more connection of the user may be tracked. If not, the reason is counted. */
 bool users_admit(const struct conntrack *conntrack, const struct helper_config *config,
                  const struct user_account *user);
 
