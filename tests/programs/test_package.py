@@ -80,7 +80,7 @@ def test_uninstall_leaves_nothing(directory):
 
 def test_uninstall_refuses_to_leave_a_line_in_ld_so_preload(directory):
     """Without the library, each program would print an error at its start."""
-    (directory / "etc").mkdir()
+    (directory / "etc/sysusers.d").mkdir(parents=True)  # no list of dependencies
     (directory / "etc/ld.so.preload").write_text("/usr/$LIB/socktune/libsocktune.so\n", encoding="ascii")
     done = subprocess.run([program("make"), "-C", ROOT, f"B={directory}", f"DESTDIR={directory}", "uninstall"],
                           check=False, capture_output=True, text=True, timeout=60)
