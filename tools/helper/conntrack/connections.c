@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The connections.
+ * The connection table.
  *
- * They lie in chunks of CHUNK places. A place is the cursor of a walk: a connection keeps its own
- * from open to close, so a walk over the places meets it once. Chunks that become empty are let
- * go, but some are kept for a while, since the first touch of new memory costs more than a short
- * connection. A table of open addressing finds the place by the identity. Closed ones are moved
- * into a ring, numbered from the first that ever closed.
+ * Connections are stored in chunks of CHUNK places. The place is the cursor of a walk: a connection
+ * keeps its place from open to close, so a walk over the places meets it once. Empty chunks are
+ * freed, except a few spares, since the first touch of new memory costs more than a short
+ * connection. A hash table with open addressing finds the place by the identity. Closed connections
+ * move into a ring; they are numbered from the first that ever closed.
  */
 #include "connections.h"
 #include "aggregates.h"
@@ -26,13 +26,13 @@
 #define STATE_CLOSE  7u /* TCP_CLOSE */
 
 struct chunk {
-    uint64_t used[CHUNK / 64]; /* a bit a place */
+    uint64_t used[CHUNK / 64]; /* a bit per place */
     unsigned count;
     struct connection places[CHUNK];
 };
 
 struct connections {
-    struct chunk **chunks; /* NULL where a chunk was let go */
+    struct chunk **chunks; /* NULL: the chunk was freed */
     size_t chunk_count;
     size_t roomy;                     /* no chunk before this one has a free place */
     struct chunk *spares[SPARES_MAX]; /* empty */
@@ -42,16 +42,16 @@ struct connections {
     size_t open;
     struct connection *history;
     size_t history_size;
-    uint64_t closed; /* that ever were put into the history */
+    uint64_t closed; /* number of connections ever put into the history */
     size_t history_count;
     struct aggregates aggregates;
     struct intern names;
     size_t options_memory;
-    struct trials *trials; /* NULL: there are none */
+    struct trials *trials; /* NULL: no trials */
 };
 
-/* Names of options that were refused. They are few (the table of options), shared by all and kept
- * for good, so that a connection holds two bytes for each. */
+/* Names of refused options. They are few (the table of options), shared by all connections and
+ * never freed, so a connection stores two bytes for each. */
 static const char *option_names[OPTION_NAMES] = {"other"};
 static unsigned option_name_count = 1;
 
@@ -89,13 +89,13 @@ void connection_info(const struct connection *connection, struct tcp_info_bytes 
 
 /* Places */
 
-/* Of a place that is used. */
+/* Returns the connection at a place in use. */
 static struct connection *at_place(const struct connections *all, uint32_t place)
 {
     return &all->chunks[place / CHUNK]->places[place % CHUNK];
 }
 
-/* NULL: the place, of a chunk that is there, is free. */
+/* Returns the connection at a place of an existing chunk; NULL if the place is free. */
 static struct connection *look_into(const struct connections *all, uint32_t place)
 {
     const struct chunk *chunk = all->chunks[place / CHUNK];
@@ -159,7 +159,7 @@ static void free_place(struct connections *all, uint32_t place)
     chunk->used[place % CHUNK / 64] &= ~(UINT64_C(1) << place % 64);
     if (index < all->roomy)
         all->roomy = index;
-    /* One empty chunk is kept, so that a lone connection that comes and goes costs nothing. */
+    /* Chunk 0 is always kept, so a single connection that comes and goes allocates nothing. */
     if (--chunk->count == 0 && index > 0) {
         let_go_chunk(all, chunk);
         all->chunks[index] = NULL;
@@ -178,7 +178,7 @@ static size_t hash_key(const struct connections *all, uint64_t netns, uint64_t c
     return (size_t)(mixed >> 32 ^ mixed) & (all->table_size - 1);
 }
 
-/* Where in the table the identity is, or where it would go. */
+/* Returns the slot of the identity in the hash table, or the slot where it would be inserted. */
 static size_t table_seek(const struct connections *all, uint64_t netns, uint64_t cookie)
 {
     size_t at = hash_key(all, netns, cookie);
@@ -191,7 +191,7 @@ static size_t table_seek(const struct connections *all, uint64_t netns, uint64_t
     return at;
 }
 
-/* Where identities collided, those behind an emptied entry move up, so that none is cut off. */
+/* After a collision, entries behind the removed one move up, so that all are still found. */
 static void table_remove(struct connections *all, size_t at)
 {
     size_t mask = all->table_size - 1, next = at;
@@ -231,7 +231,7 @@ static int table_resize(struct connections *all, size_t size)
     return 0;
 }
 
-/* At most half full; smaller again when it is nearly empty. */
+/* Keeps the table at most half full, and shrinks it when it is nearly empty. */
 static int table_fit(struct connections *all)
 {
     if ((all->open + 1) * 2 > all->table_size)
@@ -255,7 +255,7 @@ struct connections *connections_new(size_t history)
     return all;
 }
 
-/* Of all that are open or remembered. */
+/* Of all open connections and of those in the history. */
 static void free_all_options(struct connections *all)
 {
     struct connection *found;
@@ -471,11 +471,11 @@ static struct applied_options kept_options(const struct connection *connection)
 static void fill_connection(struct connection *connection, const struct connection_start *start)
 {
     connection->owner = start->owner;
-    /* A socket that has been reset does not know its peer any more. */
+    /* A socket that has been reset has forgotten its peer. */
     if (start->flow.remote_port != 0 || connection->flow.remote_port == 0) {
         const struct flow known = connection->flow;
         connection->flow = start->flow;
-        /* After connect() has failed, or before it is called, it does not know its own end. */
+        /* After connect() has failed, or before it is called, the local end is unknown. */
         if (start->flow.local_port == 0 && known.local_port != 0) {
             connection->flow.local_port = known.local_port;
             memcpy(connection->flow.local, known.local, sizeof known.local);
@@ -498,7 +498,8 @@ static bool has_option(const struct applied_options *options, const char *name)
     return false;
 }
 
-/* What a UDP socket got at connect() that it had not got at bind(), of which it was told before. */
+/* Returns the options that a UDP socket got at connect() and not already at bind(), which was
+ * reported before. */
 static struct applied_options added_options(const struct connection *connection,
                                             const struct applied_options *now)
 {
@@ -514,12 +515,12 @@ static struct applied_options added_options(const struct connection *connection,
     return added;
 }
 
-/* The same socket once more: connect() after one that failed or after bind(), listen() with another
- * backlog. */
+/* Updates a connection for another report of the same socket: connect() after a failed one or after
+ * bind(), or listen() with another backlog. */
 static void open_again(struct connection *connection, const struct connection_start *start)
 {
     fill_connection(connection, start);
-    /* A program that tells once more of what it has open has done nothing new to it. */
+    /* a repeated report of existing sockets adds nothing */
     if (start->adopted || start->begun)
         return;
     const struct applied_options given = connection->role == ROLE_DATAGRAM
@@ -615,8 +616,8 @@ void connections_confirm(struct connections *all, struct connection *connection)
         aggregate_sampled(connection->aggregate, &none, &info);
 }
 
-/* SO_LINGER with 0 seconds, for one, makes the kernel wipe what it counted before it tells of the
- * end. A connection that never sent and never got a segment does not exist. */
+/* True if the kernel has cleared its counters before it reports the end, for example after
+ * SO_LINGER with 0 seconds: a connection without any segment sent or received does not exist. */
 static bool is_wiped(const struct tcp_info_bytes *old, const struct tcp_info_bytes *new)
 {
     size_t count;
@@ -650,7 +651,7 @@ static void take_figures(struct connection *connection, const struct connection_
     connection->sampled = reading->when;
 }
 
-/* Returns whether figures came. `end`: they are the kernel's last word, and may be wiped. */
+/* Returns whether there were figures. `end`: they are final, and may be cleared. */
 static bool take_reading(struct connection *connection, const struct connection_reading *reading,
                          bool end)
 {
@@ -667,7 +668,7 @@ static bool take_reading(struct connection *connection, const struct connection_
     return true;
 }
 
-/* What it dropped before it was known to us is not counted. */
+/* Drops before the helper knew the socket are not counted. */
 static void take_queue(struct connection *connection, const struct socket_queue *queue, bool first)
 {
     if (first && (connection->role == ROLE_LISTEN || connection->adopted))
@@ -727,7 +728,7 @@ static void keep_in_history(struct connections *all, const struct connection *cl
     *in_history(all, all->closed++) = *closed;
 }
 
-/* Before the last figures take the place of the sample's. */
+/* Called before the final figures replace the last sample. */
 static enum close_reason find_ending(const struct connection *connection, enum connection_data data,
                                      const struct connection_reading *reading)
 {

@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Counted strings in a hash table.
+ * Reference-counted strings in a hash table.
  */
 #include "intern.h"
 
 #include <stdlib.h>
 #include <string.h>
 
-/* uthash gives the item back instead of ending the program when memory is out. */
+/* uthash returns the item instead of ending the program if there is no memory. */
 #define HASH_NONFATAL_OOM         1
 #define uthash_nonfatal_oom(item) ((item)->holders = 0)
 #include <uthash.h>

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A table by ends. Listeners may share theirs, and are told apart by their cookies, which are
- * their own.
+ * A hash table by both ends. Listeners may have equal ends; they are distinguished by their
+ * cookies, which are unique for listeners.
  */
 #include "multipath.h"
 
@@ -11,13 +11,13 @@
 #define uthash_nonfatal_oom(item) ((item)->socket.cookie = 0)
 #include <uthash.h>
 
-#define MADE_UP (UINT64_C(1) << 63) /* cookies count up from 1 */
+#define MADE_UP (UINT64_C(1) << 63) /* in made-up identities; cookies count from 1 */
 
-/* The hash key: without the family, since the kernel may give a subflow's as another one. */
+/* The hash key: without the family, since the kernel may report another family for a subflow. */
 struct multipath_key {
     struct flow flow;
     uint16_t reserved;
-    uint64_t listener; /* its cookie; 0: a connection */
+    uint64_t listener; /* its cookie; 0 for a connection */
 };
 _Static_assert(sizeof(struct multipath_key) == 48, "no padding");
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * From sock_diag to the model.
+ * Enters what sock_diag reports into the model.
  */
 #include "netns_monitor.h"
 #include "clock.h"
@@ -23,11 +23,11 @@
 #define ALL_STATES   0xfffu
 #define READ_AT_ONCE 256u
 #define DUMP_KINDS   8u
-/* A Multipath TCP socket is over when so many dumps on end have not met it: one alone may pass it
- * by while the kernel's table changes. */
+/* An MPTCP socket has ended when so many consecutive dumps did not list it: one dump alone may miss
+ * it while the kernel's table changes. */
 #define MISSED_MAX    2u
 #define SEEKING_SHARE 20u
-#define PLACE_BYTES   64u /* of a connection in tables, about */
+#define PLACE_BYTES   64u /* approximate bytes of a connection in hash tables */
 
 struct dump_kind {
     uint8_t family;
@@ -37,30 +37,30 @@ struct dump_kind {
 
 struct netns_monitor {
     const struct conntrack *conntrack;
-    struct sock_diag *diag; /* NULL: a blind monitor */
+    struct sock_diag *diag; /* NULL: blind monitor */
     uint64_t netns;
-    struct user_account *user; /* NULL: it is the helper's own */
-    size_t memory;             /* bytes that it counts for */
+    struct user_account *user; /* NULL: the helper's own namespace */
+    size_t memory;             /* bytes charged for this monitor */
     bool dead;
-    bool behind; /* the kernel had more to tell when it was last read */
+    bool behind; /* the kernel had more messages at the last read */
     struct netns_monitor_counts counts;
     struct recent_closes *recent_closes;
     struct multipath *multipath;
-    bool multipath_changes; /* one seems to be over: look soon */
-    bool new_datagrams;     /* UDP sockets that were not looked at yet: look soon */
-    bool watches_udp;       /* the kernel tells of ends of UDP sockets */
-    bool seeking;           /* the dump under way is for `seeks` */
-    bool seeks;             /* one that may be bound to an interface: look among all, soon */
+    bool multipath_changes; /* an MPTCP socket seems to have ended: dump soon */
+    bool new_datagrams;     /* there are UDP sockets without a sample: dump soon */
+    bool watches_udp;       /* the kernel reports ends of UDP sockets */
+    bool seeking;           /* the current dump is for `seeks` */
+    bool seeks;             /* a socket may be bound to an interface: search all soon */
     struct sock_diag_target batch[SOCK_DIAG_BATCH];
     unsigned batched;
-    struct dump_kind plan[DUMP_KINDS]; /* dumps still to be made, from the end */
+    struct dump_kind plan[DUMP_KINDS]; /* dumps to be made, last one first */
     unsigned planned;
-    bool dumps;            /* the plan is being carried out */
+    bool dumps;            /* the plan is in progress */
     bool dumps_all;        /* it includes all connections */
     uint64_t dumps_since;  /* when the plan began */
-    uint64_t sought_until; /* when the last one for `seeks` ended, */
-    uint64_t seeking_took; /* and how long it took */
-    size_t sockets_so_far; /* that the plan has met */
+    uint64_t sought_until; /* when the last dump for `seeks` ended, */
+    uint64_t seeking_took; /* and its duration */
+    size_t sockets_so_far; /* sockets that the plan has listed so far */
     size_t sockets;
     uint64_t last_overrun;
 };
@@ -148,7 +148,7 @@ bool user_account_may_grow(const struct conntrack *conntrack, const struct user_
     return fair_share_allows(&conntrack->counts->memory, user->uid, user->memory);
 }
 
-/* The monitor takes so much from now on. */
+/* Sets the number of bytes charged for this monitor. */
 static void count_monitor_memory(struct netns_monitor *monitor, size_t memory)
 {
     struct helper_counts *counts = monitor->conntrack->counts;
@@ -167,7 +167,7 @@ static void keep_end(struct netns_monitor *monitor, const struct sock_diag_answe
     count_monitor_memory(monitor, sizeof *monitor + recent_closes_memory(monitor->recent_closes));
 }
 
-/* Of one connection, with its place in the tables. */
+/* Size of a connection, with its place in the tables. */
 static size_t memory_of_connection(const struct connection *connection)
 {
     const struct connection_options *options = connection->options;
@@ -175,7 +175,7 @@ static size_t memory_of_connection(const struct connection *connection)
            (options != NULL ? sizeof *options + options->length : 0);
 }
 
-/* What becomes of a connection */
+/* The end of a connection */
 
 static bool is_mptcp(const struct connection *connection)
 {
@@ -187,7 +187,7 @@ static bool is_udp(const struct connection *connection)
     return connection->role == ROLE_DATAGRAM;
 }
 
-/* Connections are counted by whom they belong to: +1 or -1. */
+/* Counts a connection for its owner: `by` is +1 or -1. */
 static void count_connection(const struct conntrack *conntrack, const struct connection *connection,
                              size_t by)
 {
@@ -216,7 +216,7 @@ static void count_connection(const struct conntrack *conntrack, const struct con
 static void finish_connection(const struct conntrack *conntrack, struct connection *connection,
                               enum connection_data data, const struct connection_reading *reading)
 {
-    /* The kernel told of the end of the very socket that the record names. */
+    /* The kernel reported the end of exactly the socket in the record. */
     if (data == DATA_FINAL)
         connections_confirm(conntrack->connections, connection);
     count_connection(conntrack, connection, (size_t)-1);
@@ -248,7 +248,7 @@ void netns_monitor_lose_all(const struct conntrack *conntrack, const struct conn
     }
 }
 
-/* A record that names somebody else's socket. */
+/* Rejects a connection whose record names another user's socket. */
 static void reject_connection(const struct conntrack *conntrack, struct connection *connection)
 {
     struct connection_owner *owner = connection->owner;
@@ -258,9 +258,9 @@ static void reject_connection(const struct conntrack *conntrack, struct connecti
     connections_reject(conntrack->connections, connection);
 }
 
-/* Does an answer tell of the very socket, by the ports that both sides know? A reset socket has
- * forgotten its peer. A UDP socket may have other ports by now than when the kernel confirmed it.
- */
+/* True if an answer is about the same socket, judged by the ports that both sides know. A reset
+ * socket has forgotten its peer. A UDP socket may have other ports than when the kernel confirmed
+ * it. */
 static bool ports_agree(const struct connection *connection, const struct flow *other)
 {
     const struct flow *one = &connection->flow;
@@ -274,9 +274,9 @@ static bool ports_agree(const struct connection *connection, const struct flow *
 
 /* Interfaces */
 
-/* The kernel finds a socket that is bound to an interface only if it is asked for that interface
- * (inet_lookup() in net/ipv4/inet_hashtables.c), which programs do not tell: it would cost each
- * connection a system call. A dump names it. */
+/* The kernel finds a socket that is bound to an interface only by a lookup for that interface
+ * (inet_lookup() in net/ipv4/inet_hashtables.c). Programs do not report the interface, since that
+ * would cost each connection a system call. A dump contains it. */
 static void want_seek(struct netns_monitor *monitor, struct connection *connection)
 {
     if (connection == NULL || connection->sought || connection->ifindex != 0 ||
@@ -286,7 +286,7 @@ static void want_seek(struct netns_monitor *monitor, struct connection *connecti
     monitor->seeks = true;
 }
 
-/* Seeking takes at most one part in so many of the time. */
+/* Searching may take at most one SEEKING_SHARE-th of the time. */
 static bool may_seek(const struct netns_monitor *monitor)
 {
     return monitor->conntrack->now() - monitor->sought_until >=
@@ -295,7 +295,7 @@ static bool may_seek(const struct netns_monitor *monitor)
 
 /* Multipath TCP */
 
-/* The socket is over. Its figures are the last ones of its first path, or older ones. */
+/* Closes an MPTCP socket. Its figures are the last ones of its first path, or older ones. */
 static void end_multipath(struct netns_monitor *monitor, const struct multipath_socket *socket)
 {
     struct connection *connection =
@@ -303,8 +303,8 @@ static void end_multipath(struct netns_monitor *monitor, const struct multipath_
     struct tcp_info_bytes info;
     if (connection == NULL)
         return;
-    /* The kernel tells of no end of an MPTCP socket, and of a short one perhaps nothing at all:
-     * what its program told has to do, in the sums of its own user. */
+    /* The kernel reports no end of an MPTCP socket, and a short one may never have been sampled. So
+     * the record counts as confirmed, in the sums of its own user. */
     connections_confirm(monitor->conntrack->connections, connection);
     connection_info(connection, &info);
     if (socket->has_last_word || connection->role == ROLE_LISTEN)
@@ -317,8 +317,8 @@ static void end_multipath(struct netns_monitor *monitor, const struct multipath_
         finish_connection(monitor->conntrack, connection, DATA_LOST, NULL);
 }
 
-/* A TCP socket that no connection is known by is gone: perhaps it was a path. One that the kernel
- * has reset by then does not tell whose. */
+/* A TCP socket without a tracked connection was destroyed: it may have been a path. If the kernel
+ * has reset it before, its MPTCP socket is unknown. */
 static void path_destroyed(struct netns_monitor *monitor, const struct sock_diag_answer *answer)
 {
     struct multipath_socket *socket =
@@ -386,14 +386,14 @@ static void take_destroyed(struct netns_monitor *monitor, const struct sock_diag
 
 static void note_missing(const struct conntrack *conntrack, struct connection *connection)
 {
-    /* That the first path is not there says nothing of the whole. */
+    /* a missing first path says nothing about the whole */
     if (connection == NULL || connection->missing_since != 0 || is_mptcp(connection))
         return;
     connection->missing_since = conntrack->now();
     ((struct connection_owner *)connection->owner)->monitor->counts.missing++;
 }
 
-/* The tracked socket that an answer is about, or NULL. */
+/* Returns the tracked socket to which an answer belongs, or NULL. */
 static struct connection *connection_of(struct netns_monitor *monitor,
                                         const struct sock_diag_answer *answer)
 {
@@ -404,14 +404,14 @@ static struct connection *connection_of(struct netns_monitor *monitor,
         socket->met = monitor->conntrack->now();
         socket->missed = 0;
     }
-    /* A path that is over is found for a while yet, without figures (TIME_WAIT). */
+    /* A path that has ended is still listed for a while, without figures (TIME_WAIT). */
     if (socket != NULL && !answer->mptcp && answer->info == NULL)
         return NULL;
     return connections_get(monitor->conntrack->connections, monitor->netns,
                            socket != NULL ? socket->cookie : answer->target.cookie);
 }
 
-/* Where the socket is by now. */
+/* Updates the ends of the socket. */
 static void take_ends(struct connection *connection, const struct sock_diag_target *target)
 {
     const uint16_t family = connection->flow.family;
@@ -425,7 +425,8 @@ static void take_ends(struct connection *connection, const struct sock_diag_targ
     }
 }
 
-/* A listener's limit is in the field of the send queue, that of a UDP socket is its buffer. */
+/* sock_diag reports a listener's limit in the field of the send queue; a UDP socket's limit is its
+ * buffer. */
 static struct socket_queue queue_of(const struct sock_diag_answer *answer)
 {
     const bool datagrams = answer->target.udp && answer->memory != NULL;
@@ -442,14 +443,14 @@ static void take_found(struct netns_monitor *monitor, const struct sock_diag_ans
     monitor->sockets_so_far += !answer->target.udp;
     if (connection == NULL)
         return;
-    /* What root's programs open may belong to the users that they became. */
+    /* Root's programs may have changed their user since. */
     if ((answer->owned && connection->uid != 0 && answer->uid != connection->uid) ||
         (!is_mptcp(connection) && !is_udp(connection) &&
          !ports_agree(connection, &answer->target.flow))) {
         reject_connection(conntrack, connection);
         return;
     }
-    /* In TIME_WAIT the kernel keeps but a stub, and has told of the socket's end. */
+    /* In TIME_WAIT the kernel keeps only a stub; it has reported the socket's end already. */
     if (answer->info == NULL && !is_mptcp(connection) && !connection_has_queue(connection)) {
         note_missing(conntrack, connection);
         return;
@@ -486,7 +487,7 @@ void netns_monitor_take_reading(const struct conntrack *conntrack, struct connec
                       memory_of_connection(connection));
 }
 
-/* Nothing more will be learnt of what is tracked here. */
+/* The socket has failed: no connection here gets further figures. */
 static void fail_monitor(struct netns_monitor *monitor)
 {
     struct connection *connection;
@@ -524,7 +525,7 @@ static void take_answer(void *context, const struct sock_diag_answer *answer)
     }
 }
 
-/* Looking */
+/* Lookups */
 
 void netns_monitor_flush(struct netns_monitor *monitor)
 {
@@ -548,8 +549,8 @@ void netns_monitor_look(struct netns_monitor *monitor, const struct connection *
                                       .flow = connection->flow,
                                       .ifindex = connection->ifindex,
                                       .any_cookie = is_mptcp(connection)};
-    /* A lookup would carry the dump on to its end; and sockets that share a port are not found
-     * by lookup. Of MPTCP, the first path is. */
+    /* A lookup would read the dump to its end; and sockets that share a port are not found by a
+     * lookup. For MPTCP, a lookup finds the first path. */
     if (monitor->dumps || monitor->dead || monitor->behind || monitor->diag == NULL ||
         connection_has_queue(connection))
         return;
@@ -558,8 +559,8 @@ void netns_monitor_look(struct netns_monitor *monitor, const struct connection *
 
 /* Records */
 
-/* Two users claim one socket: the kernel knows whose it is. Both say where to look for it; where it
- * is in neither place, the newer claim stands. */
+/* Two users claim one socket: only the kernel knows the owner. Both claims are looked up; if
+ * neither is found, the newer one stays. */
 static bool may_claim(struct netns_monitor *monitor, const struct connection_start *start)
 {
     struct connections *all = monitor->conntrack->connections;
@@ -612,15 +613,16 @@ static bool closed_already(struct netns_monitor *monitor, struct connection *con
     return true;
 }
 
-/* A record of what is over already. Programs that are started with a connection report it too, and
- * that record may come late. */
+/* True for a record about a socket that has already ended. A program that inherited a connection
+ * also reports it, and that record may come late. */
 static bool is_known_end(const struct netns_monitor *monitor, const struct connection_start *start)
 {
     const struct recent_close *end = recent_closes_find(monitor->recent_closes, start->cookie);
     return end != NULL && end->known;
 }
 
-/* Two have never the same ends: an older one with those of a new one is over. */
+/* Two connections never have the same ends at one time: an older one with the ends of a new one has
+ * ended. */
 static void end_predecessor(struct netns_monitor *monitor, const struct connection_start *start)
 {
     const struct multipath_socket *socket;
@@ -631,7 +633,7 @@ static void end_predecessor(struct netns_monitor *monitor, const struct connecti
         end_multipath(monitor, socket);
 }
 
-/* Of UDP sockets, the kernel tells where there is one that is reported. */
+/* Turns the kernel's events about UDP sockets on or off: on if a UDP socket is reported. */
 static void watch_udp(struct netns_monitor *monitor, bool on)
 {
     if (monitor->diag != NULL && monitor->watches_udp != on)
@@ -674,13 +676,13 @@ struct connection *netns_monitor_open(struct netns_monitor *monitor,
 
 /* Dumps */
 
-/* Did the plan that was carried out look for such a connection? */
+/* True if the finished plan included such a connection. */
 static bool was_looked_for(const struct netns_monitor *monitor, const struct connection *connection)
 {
     return monitor->dumps_all || connection_has_queue(connection);
 }
 
-/* What a dump should have met and did not is missing. */
+/* Connections that the dump did not list although it should have are missing. */
 static void end_dumps(struct netns_monitor *monitor)
 {
     struct connection *connection;
@@ -715,7 +717,7 @@ static void next_dump(struct netns_monitor *monitor)
     end_dumps(monitor);
 }
 
-/* Of a family of which nothing is tracked, the kernel need not walk over all sockets. */
+/* If no socket of a family is tracked, the kernel need not list that family. */
 static void plan_dump(struct netns_monitor *monitor, uint16_t protocol, uint32_t states)
 {
     if (monitor->counts.tracked > monitor->counts.inet6)
@@ -728,8 +730,8 @@ void netns_monitor_dump(struct netns_monitor *monitor, bool all)
 {
     if (monitor->dumps || monitor->dead || monitor->diag == NULL)
         return;
-    /* What is batched goes first: a lookup would carry the dump on to its end, and take that end
-     * away from ready(), which then nothing may wake. */
+    /* Send the batch first: a lookup would read the dump to its end, so ready() would not see that
+     * end and might never be woken. */
     netns_monitor_flush(monitor);
     if (monitor->dead)
         return;

@@ -17,16 +17,16 @@
 #define NEW_AT_ONCE    2048u
 #define MONITORS_MORE  16u
 #define READY_AT_ONCE  64
-/* Ends a second, of one namespace, that are reckoned with. */
+/* Assumed maximum of ends per second in one namespace. */
 #define ENDS_RATE     20000u
-#define DUMP_WORTH    512u /* below so many, lookups cost nothing */
+#define DUMP_WORTH    512u /* with fewer connections, lookups are cheap */
 #define DUMP_SHARE    45u  /* percent of a namespace's sockets */
-#define MEASURE_EVERY 16u  /* intervals between two dumps that only count the sockets */
-/* A missing connection is lost after this; sooner where the kernel is known to have lost ends. */
+#define MEASURE_EVERY 16u  /* intervals between two dumps that only count sockets */
+/* A missing connection is lost after this time; sooner if the kernel has lost events. */
 #define LOST_AFTER   (30 * SECOND)
 #define LOST_OVERRUN (2 * SECOND)
 
-/* Connections that are to be looked at for the first time, oldest first. */
+/* Connections without a sample, oldest first. */
 struct unpolled {
     uint64_t netns;
     uint64_t cookie;
@@ -37,14 +37,14 @@ struct polled_netns {
     struct netns_monitor *monitor;
     size_t programs;
     bool by_dump;
-    unsigned intervals; /* since it was measured */
+    unsigned intervals; /* since the last count */
 };
 
 struct poller {
     const struct conntrack *conntrack;
     const unsigned *interval;
     int epoll;                     /* the monitors' descriptors */
-    struct polled_netns *monitors; /* monitor_count of them, and room for more */
+    struct polled_netns *monitors; /* monitor_count entries in use */
     size_t monitor_count, monitor_room;
     struct unpolled *unpolled; /* a ring */
     size_t unpolled_size;      /* a power of two */
@@ -53,7 +53,7 @@ struct poller {
     uint64_t cursor; /* of the walk that samples */
     uint64_t ticks;
     uint64_t last_dump; /* tick */
-    size_t missing;     /* connections, about */
+    size_t missing;     /* number of missing connections, approximately */
 };
 
 /* Namespaces */
@@ -84,7 +84,8 @@ static int watch_monitor(const struct poller *poller, struct netns_monitor *moni
     return fd < 0 ? 0 : epoll_ctl(poller->epoll, EPOLL_CTL_ADD, fd, &event);
 }
 
-/* Its program may keep a duplicate of the socket, so that closing ours would not do. */
+/* Removes the descriptor explicitly: the program may keep a duplicate of the socket, and then
+ * closing ours would not remove it from epoll. */
 static void stop_watching(const struct poller *poller, const struct netns_monitor *monitor)
 {
     int fd = netns_monitor_fd(monitor);
@@ -92,7 +93,7 @@ static void stop_watching(const struct poller *poller, const struct netns_monito
         (void)epoll_ctl(poller->epoll, EPOLL_CTL_DEL, fd, NULL);
 }
 
-/* Is there room for one more, also for this user? */
+/* Whether one more namespace can be watched, also for this user. */
 static bool make_netns_room(struct poller *poller, const struct user_account *user)
 {
     struct polled_netns *more;
@@ -113,7 +114,7 @@ static bool make_netns_room(struct poller *poller, const struct user_account *us
     return true;
 }
 
-/* `user` NULL: the helper's own. */
+/* `user` NULL: the helper's own namespace. */
 static struct polled_netns *add_monitor(struct poller *poller, int fd, uint64_t netns,
                                         struct user_account *user)
 {
@@ -201,7 +202,7 @@ bool poller_open(struct poller *poller, const struct connection_start *start)
     bool refused;
     if (netns_monitor_open(owner->monitor, start, &refused) == NULL)
         return !refused;
-    /* Without memory it is only looked at later. */
+    /* without memory it is sampled later */
     if (poller->unpolled_count < poller->unpolled_size || grow_unpolled(poller)) {
         size_t at =
             (poller->unpolled_first + poller->unpolled_count++) & (poller->unpolled_size - 1);
@@ -217,7 +218,8 @@ static void request_look(const struct connection *connection)
     netns_monitor_look(owner->monitor, connection);
 }
 
-/* Those that are still there after a phase; the others have their final. */
+/* Samples new connections that still exist after POLLER_TICK_NS; the others have their final
+ * figures. */
 static void look_at_new(struct poller *poller, uint64_t now)
 {
     unsigned looked = 0;
@@ -254,7 +256,7 @@ static bool is_by_dump(struct poller *poller, const struct netns_monitor *monito
     return polled != NULL && polled->by_dump;
 }
 
-/* This tick's share. */
+/* Samples the connections of this tick. */
 static void look_at_share(struct poller *poller)
 {
     size_t places = connections_places(poller->conntrack->connections);
@@ -265,14 +267,14 @@ static void look_at_share(struct poller *poller)
     while ((connection = connections_walk(poller->conntrack->connections, &poller->cursor,
                                           &share)) != NULL) {
         const struct connection_owner *owner = connection->owner;
-        /* What a dump did not meet is looked for by name. */
+        /* connections that a dump did not list are looked up */
         if (connection->data == DATA_NONE || connection->missing_since ||
             !is_by_dump(poller, owner->monitor))
             request_look(connection);
     }
 }
 
-/* Once an interval: dump where it is worth it. */
+/* Once per interval: begin a dump if it is cheaper. */
 static void choose_way(struct polled_netns *polled)
 {
     const struct netns_monitor_counts *counts = netns_monitor_counts(polled->monitor);
@@ -288,7 +290,7 @@ static void choose_way(struct polled_netns *polled)
     netns_monitor_dump(polled->monitor, polled->by_dump || measure);
 }
 
-/* Is it time to give up a connection that is missing? */
+/* True if a missing connection is to be given up. */
 static bool is_lost(const struct connection *connection, uint64_t now)
 {
     const struct connection_owner *owner = connection->owner;
@@ -335,14 +337,14 @@ void poller_each_second(struct poller *poller)
     find_lost(poller, poller->conntrack->now());
 }
 
-/* In time */
+/* Timing */
 
 int poller_fd(const struct poller *poller)
 {
     return poller->epoll;
 }
 
-/* Half the room that the smallest buffer has. */
+/* Half of the smallest buffer's room. */
 uint64_t poller_patience(const struct poller *poller)
 {
     const uint64_t most = POLLER_TICK_NS * ENDS_RATE / SECOND * 2;

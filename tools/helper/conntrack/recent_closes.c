@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Ends lie in the order of their coming, in a ring; those whose cookies have one hash are chained.
- * Cookies are numbered, by each CPU within a block of its own (include/linux/cookie.h), so their
- * low bits alone would make many share a chain.
+ * Ends are kept in a ring, in order of arrival; those with equal hashes of their cookies are
+ * chained. Cookies are consecutive numbers, from a separate block for each CPU
+ * (include/linux/cookie.h), so without a hash their low bits would put many into one chain.
  */
 #include "recent_closes.h"
 
@@ -12,12 +12,12 @@
 #define NONE UINT16_MAX
 
 struct recent_closes {
-    struct recent_close *ends; /* `size` of them; that of number n is at n % size */
-    uint16_t *next;            /* in the chain; NONE: the last */
-    uint16_t *chains;          /* 2 * size of them */
+    struct recent_close *ends; /* `size` entries; number n is at n % size */
+    uint16_t *next;            /* in the chain; NONE: end */
+    uint16_t *chains;          /* 2 * size entries */
     uint32_t size;             /* a power of two */
     uint32_t kept;
-    uint64_t count; /* that ever came */
+    uint64_t count; /* number of ends that ever came */
 };
 _Static_assert(RECENT_CLOSES_MAX < NONE, "places fit");
 
