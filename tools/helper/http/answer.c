@@ -1,9 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * An answer is a source of pieces: libmicrohttpd asks for bytes, the source writes its next piece
- * into memory, and the piece is handed over as far as there is room. A source looks at a bounded
- * number of connections a piece, and keeps nothing of the model between pieces but a cursor or a
- * snapshot.
+ * An answer is a source of pieces. libmicrohttpd asks for bytes; the source writes its next piece
+ * into memory; the piece is copied as far as there is room. For each piece a source examines a
+ * bounded number of connections. Between pieces it keeps only a cursor or a snapshot of the model.
  */
 #include "answer.h"
 #include "answer_json.h"
@@ -15,14 +14,14 @@
 #include <string.h>
 #include <uthash.h>
 
-/* libmicrohttpd's buffer, a connection each. */
+/* libmicrohttpd's buffer size per connection. */
 #define PIECE_BYTES 16384u
-/* Places of the table that one piece looks at, and connections that it writes, at the most. */
+/* Maximum of table places examined for one piece, and of connections written. */
 #define PLACES_AT_ONCE 8192u
 #define ITEMS_AT_ONCE  16u
 
 struct answer_source {
-    /* Write the next piece. Returns false when this was the last. */
+    /* Write the next piece. Returns false if it was the last. */
     bool (*next)(struct answer_source *source, FILE *to);
     void (*free)(struct answer_source *source);
     char *piece; /* being sent */
@@ -70,7 +69,7 @@ static void free_answer_source(void *context)
     source->free(source);
 }
 
-/* The response owns the source, which is freed at once without memory. */
+/* The response takes ownership of the source; without memory it is freed at once. */
 static struct MHD_Response *make_response(struct answer_source *source, const char *type)
 {
     struct MHD_Response *response = MHD_create_response_from_callback(
@@ -84,7 +83,7 @@ static struct MHD_Response *make_response(struct answer_source *source, const ch
 
 /* Lists of JSON */
 
-/* A comma before each object of a list but the first. */
+/* Writes a comma before each object of a list except the first. */
 static void put_comma(bool *first, FILE *to)
 {
     if (!*first)
@@ -92,13 +91,14 @@ static void put_comma(bool *first, FILE *to)
     *first = false;
 }
 
-/* Where memory ran out, a part would be missing unseen: the answer is spoilt on purpose. */
+/* Without memory, a part of the answer would be missing without notice, so the JSON is made invalid
+ * on purpose. */
 static void spoil_answer(FILE *to)
 {
     fputs("out of memory", to);
 }
 
-/* Write an object of a list. Steals it. */
+/* Writes an object of a list; releases its reference. */
 static void put_item(json_t *item, bool *first, FILE *to)
 {
     put_comma(first, to);
@@ -121,7 +121,7 @@ static const struct connection *next_connection(struct connections_source *sourc
         source->all, &source->filter.connections, &source->cursor, budget);
 }
 
-/* The end of the list; `more` connections may follow those that were asked for. */
+/* Writes the end of the list. `more`: further connections may follow. */
 static bool end_connections(const struct connections_source *source, bool more, FILE *to)
 {
     if (more)
@@ -135,7 +135,7 @@ static bool put_connections(struct answer_source *context, FILE *to)
 {
     struct connections_source *source = (struct connections_source *)context;
     size_t budget = PLACES_AT_ONCE;
-    /* A line feed a piece: where nothing passes the filter, there must be a byte all the same. */
+    /* Each piece has a newline: a piece must not be empty, even if nothing passes the filter. */
     fputs(source->begun ? "\n" : ANSWER_BEGIN "\"connections\":[\n", to);
     source->begun = true;
     for (unsigned i = 0; i < ITEMS_AT_ONCE; i++) {
@@ -217,7 +217,7 @@ struct MHD_Response *answer_rules(const struct helper *helper, bool one_user, ui
 
 /* Processes */
 
-/* How many open connections a process made. */
+/* Number of open connections per process. */
 struct process_tally {
     pid_t pid;
     size_t count;
@@ -264,7 +264,7 @@ static size_t connections_of(const struct processes_source *source, pid_t pid)
     return tally != NULL ? tally->count : 0;
 }
 
-/* A process, and behind it those that go on with its ring. */
+/* Writes a process and the children that use its ring. */
 static void put_process(struct processes_source *source, const struct client *process, FILE *to)
 {
     put_item(answer_process(process, connections_of(source, process->pid)), &source->first, to);
@@ -299,7 +299,7 @@ static void free_processes(struct answer_source *context)
 {
     struct processes_source *source = (struct processes_source *)context;
     struct process_tally *tally = source->tallies, *next;
-    HASH_CLEAR(hh, source->tallies); /* the table alone; the chain of its members stays */
+    HASH_CLEAR(hh, source->tallies); /* clears only the table; its members stay linked */
     for (; tally != NULL; tally = next) {
         next = tally->hh.next;
         free(tally);

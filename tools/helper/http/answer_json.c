@@ -15,7 +15,7 @@
 
 #define NANOSECONDS 1e9
 
-/* The model's times are those of the monotonic clock. */
+/* Converts a time of the monotonic clock, as the model has it. */
 static json_t *time_json(uint64_t monotonic)
 {
     return json_real((double)clock_to_real(monotonic) / NANOSECONDS);
@@ -52,7 +52,7 @@ static const char *data_text(enum connection_data data)
     return texts[data];
 }
 
-/* What was read back of a connection that was handed over; NULL of others. */
+/* Options read from a handed-over connection; NULL for other connections. */
 static json_t *values_json(const struct connection_options *options)
 {
     size_t count;
@@ -80,8 +80,9 @@ static json_t *options_json(const struct connection *connection)
                      "values", values_json(connection->options));
 }
 
-/* A field that the kernel did not return is absent; one without a value yet is null. Written
- * without building an object of some 70 members first, as lists have many connections. */
+/* Writes the fields of TCP_INFO directly instead of building an object with about 70 members, since
+ * lists have many connections. A field that the kernel did not return is absent; a field without a
+ * value yet is null. */
 static void put_tcp_info(const struct tcp_info_bytes *info, FILE *to)
 {
     size_t count;
@@ -121,7 +122,7 @@ static bool has_remote_end(const struct connection *connection)
            (connection->role != ROLE_DATAGRAM || connection->flow.remote_port != 0);
 }
 
-/* All but the figures of TCP_INFO. */
+/* Everything except TCP_INFO. */
 static json_t *connection_json(const struct connection *connection)
 {
     char id[2 * 20 + 2];
@@ -198,7 +199,7 @@ json_t *answer_child(const struct client *process, const struct client_child *ch
                      "connections", (json_int_t)connections);
 }
 
-/* How it stands with new rules; null for a program that does not take any. */
+/* The state of new rules; null for a program that takes none. */
 static json_t *live_json(const struct published_program *program)
 {
     struct publishing_state state;
@@ -224,7 +225,7 @@ json_t *answer_process(const struct client *process, size_t connections)
                      live_json(process->published));
 }
 
-/* {"SO_MARK": {"EPERM": 3}} */
+/* For example {"SO_MARK": {"EPERM": 3}}. */
 static json_t *refused_json(const struct aggregate *aggregate)
 {
     json_t *object = json_object();
@@ -243,7 +244,7 @@ static json_t *refused_json(const struct aggregate *aggregate)
     return object;
 }
 
-/* {"TCP_NODELAY": 7} */
+/* For example {"TCP_NODELAY": 7}. */
 static json_t *set_json(const struct aggregate *aggregate)
 {
     json_t *object = json_object();
@@ -261,7 +262,7 @@ static json_t *port_json(const struct aggregate *aggregate)
                                                    : count_json(aggregate->port);
 }
 
-/* How its connections ended. */
+/* Number of connections by close reason. */
 static json_t *ends_json(const struct aggregate *aggregate)
 {
     json_t *ends = json_object();
@@ -280,8 +281,8 @@ static json_t *sums_json(const struct aggregate *aggregate)
     return sums;
 }
 
-/* Buckets as [upper bound or null, count of this bucket alone]. Means and quantiles are left to who
- * asks: over the time between two answers, they say more. */
+/* Buckets as [upper bound or null, count of this bucket only]. The reader computes means and
+ * quantiles: between two answers they are more useful. */
 static json_t *distribution_json(const struct aggregate *aggregate, enum histogram_kind kind)
 {
     const struct histogram *histogram = &aggregate->histograms[kind];

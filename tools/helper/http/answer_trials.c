@@ -8,7 +8,7 @@
 
 #define NANOSECONDS 1e9
 
-/* There is no number for what is not known, nor for infinity. */
+/* JSON has no number for unknown values and infinity; they become null. */
 static json_t *number_json(double number)
 {
     return isfinite(number) ? json_real(number) : json_null();

@@ -13,8 +13,7 @@ gid_t authorisation_group(const char *name)
     return group != NULL ? group->gr_gid : (gid_t)-1;
 }
 
-/* The peer's supplementary groups as they were when it connected; the passwd database may differ.
- */
+/* The peer's supplementary groups at the time of connect(); the passwd database may differ. */
 static bool has_group(int fd, gid_t wanted)
 {
     socklen_t length = 0;

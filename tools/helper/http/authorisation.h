@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Who asks, and what they may see: over the Unix socket as the kernel says who is at the other end,
- * over TCP sums alone.
+ * Who asks, and what they may see. Over the Unix socket, the kernel identifies the peer. Over TCP,
+ * only sums are shown.
  */
 #ifndef SOCKTUNE_HELPER_AUTHORISATION_H
 #define SOCKTUNE_HELPER_AUTHORISATION_H
@@ -12,14 +12,14 @@
 struct authorisation {
     bool tcp;
     bool all;  /* sees every user's connections */
-    uid_t uid; /* else this one's; (uid_t)-1 over TCP */
+    uid_t uid; /* otherwise only this user's; (uid_t)-1 over TCP */
 };
 
-/* The gid of a group of that name, or (gid_t)-1. */
+/* Returns the gid of the group with that name, or (gid_t)-1. */
 gid_t authorisation_group(const char *name);
 
-/* The peer of a connected Unix socket. Root, the user that the helper itself runs as, and members
- * of `group` see all. On an error the viewer sees nothing. */
+/* Returns the rights of the peer of a connected Unix socket. Root, the helper's own user, and
+ * members of `group` see everything. On an error the peer sees nothing. */
 struct authorisation authorisation_of(int fd, gid_t group);
 
 #endif

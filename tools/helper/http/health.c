@@ -8,7 +8,7 @@
 
 #define NANOSECONDS 1e9
 
-/* Bytes of memory in use; 0 where /proc does not tell. */
+/* Resident memory in bytes; 0 if /proc is not available. */
 static uint64_t resident_bytes(void)
 {
     unsigned long long pages = 0;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The helper as a whole, as those see it that answer questions about it.
+ * The helper as a whole, as needed by the code that answers queries.
  */
 #ifndef SOCKTUNE_HELPER_HELPER_H
 #define SOCKTUNE_HELPER_HELPER_H
@@ -31,13 +31,13 @@ struct helper {
 };
 
 /*
- * The part that answers (query.c). `unix_fd` is the listening socket D/query.sock, `tcp_fd` that of
- * --metrics, or -1; both become the query part's. It hangs itself into helper->loop. Returns NULL
- * with a message on standard error.
+ * Start answering queries (query.c). `unix_fd` is the listening socket D/query.sock; `tcp_fd` is
+ * that of --metrics, or -1. Takes ownership of both. Runs in helper->loop. Returns NULL with a
+ * message on standard error.
  */
 struct query *query_start(struct helper *helper, int unix_fd, int tcp_fd);
 
-/* After SIGHUP: helper->config may have changed. */
+/* Call this after SIGHUP: helper->config may have changed. */
 void query_reload(struct query *query);
 
 /* End all answers and close the sockets. NULL does nothing. */

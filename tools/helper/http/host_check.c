@@ -7,10 +7,9 @@
 #include <string.h>
 #include <strings.h>
 
-#define NAME_SIZE 256 /* of a name in DNS, and NUL */
+#define NAME_SIZE 256 /* of a DNS name with its NUL */
 
-/* The name without port, brackets and a dot at its end; false if it is too long or no such thing.
- */
+/* Reads the name without port, brackets and a final dot. False if it is too long or invalid. */
 static bool read_host_name(const char *header, char name[NAME_SIZE])
 {
     bool brackets = *header == '[';

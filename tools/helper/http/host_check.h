@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Whom a request over TCP was sent to, by its Host header. A web page of a foreign name that comes
- * to point to our address (DNS rebinding) could else read what we answer. Pure.
+ * Checks the Host header of requests over TCP. Otherwise a web page whose name is made to resolve
+ * to our address (DNS rebinding) could read our answers. Pure.
  */
 #ifndef SOCKTUNE_HELPER_HOST_CHECK_H
 #define SOCKTUNE_HELPER_HOST_CHECK_H
@@ -9,10 +9,10 @@
 #include <stdbool.h>
 
 /*
- * Does the Host header name us: by an address, as localhost, by the machine's own name, or by one
- * of the patterns in `hosts`, separated by spaces ("*.example.org web1")? A port behind it is
- * ignored, as are a dot at the end and the case of letters. No header (NULL, in HTTP/1.0) is fine:
- * browsers send one.
+ * True if the Host header names this machine: by an address, as localhost, by the machine's own
+ * name, or by one of the patterns in `hosts`, separated by spaces ("*.example.org web1"). A port, a
+ * final dot and the case of letters are ignored. A missing header (NULL, in HTTP/1.0) is accepted,
+ * since browsers always send one.
  */
 bool host_is_ours(const char *header, const char *machine, const char *hosts);
 

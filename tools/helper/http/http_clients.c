@@ -40,7 +40,8 @@ static bool is_of_group(const struct http_client *client, const struct http_grou
     return !client->ended && memcmp(&client->group, group, sizeof *group) == 0;
 }
 
-/* How many of the group there are, and of them, those without a complete request. */
+/* Returns the number of clients in the group; `waiting` becomes the number of those without a
+ * complete request. */
 static unsigned count_group(const struct http_clients *clients, const struct http_group *group,
                             unsigned *waiting)
 {
@@ -68,7 +69,7 @@ static void hang_up_client(struct http_client *client)
     (void)shutdown(client->fd, SHUT_RDWR);
 }
 
-/* The one that has waited longest, or `newest` where all others are being answered. */
+/* Closes the client that has waited longest; `newest` if all others are being answered. */
 static void hang_up_oldest(const struct http_clients *clients, const struct http_group *group,
                            struct http_client *newest)
 {
@@ -80,7 +81,7 @@ static void hang_up_oldest(const struct http_clients *clients, const struct http
     hang_up_client(oldest != NULL ? oldest : newest);
 }
 
-/* The group in which most wait. */
+/* Returns the group with the most waiting clients. */
 static struct http_group largest_group(const struct http_clients *clients)
 {
     struct http_group largest = clients->first->group;

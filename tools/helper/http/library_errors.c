@@ -1,12 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Errors that the HTTP library answers by itself, as JSON.
+ * The HTTP library's own error answers, as JSON.
  *
- * libmicrohttpd refuses what is no proper HTTP (a bad request line, headers that are too long, ...)
- * before it asks us, with a page of HTML, and has no option for another one. It queues that answer
- * as we queue ours, with MHD_queue_response(), which it calls as any other program does. So the
- * function here comes first, and puts JSON in the place of what is not ours. A library that calls
- * its own function directly answers HTML as before.
+ * libmicrohttpd refuses invalid HTTP (a bad request line, headers that are too long, ...) before it
+ * calls us, with an HTML page, and has no option to change that. It queues this answer with the
+ * exported function MHD_queue_response(). The function here interposes that, and replaces answers
+ * that are not ours by JSON. If the library calls its function directly, the answer stays HTML.
  */
 #include "library_errors.h"
 #include "answer_json.h"
@@ -17,7 +16,7 @@
 
 typedef enum MHD_Result queue_response(struct MHD_Connection *, unsigned, struct MHD_Response *);
 
-/* A call of ours is under way. There is one thread. */
+/* True during our own calls. There is one thread. */
 static bool is_ours;
 
 static queue_response *find_queue_response(void)

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Answers of the HTTP library's own that are errors become JSON, as all others are.
+ * Turns the HTTP library's own error answers into JSON, like all other answers.
  */
 #ifndef SOCKTUNE_HELPER_LIBRARY_ERRORS_H
 #define SOCKTUNE_HELPER_LIBRARY_ERRORS_H
@@ -8,8 +8,8 @@
 #include <microhttpd.h>
 #include <stdbool.h>
 
-/* MHD_queue_response() for answers that are ours and stay as they are. The response stays the
- * caller's. */
+/* MHD_queue_response() for our own answers, which are not changed. The caller keeps its reference
+ * to the response. */
 enum MHD_Result library_queue_own(struct MHD_Connection *connection, unsigned status,
                                   struct MHD_Response *response);
 

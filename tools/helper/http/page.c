@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The assembler takes the file in; it finds it from the top of the source tree, where make runs.
+ * The assembler includes the file; its path is relative to the top of the source tree, where make
+ * runs.
  */
 #include "page.h"
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The status page for people: page.html, as it is, in the program.
+ * The status page for people: page.html, included unchanged.
  */
 #ifndef SOCKTUNE_HELPER_PAGE_H
 #define SOCKTUNE_HELPER_PAGE_H
@@ -8,6 +8,6 @@
 #include <stdint.h>
 
 extern const char page_html[];
-extern const uint64_t page_html_size; /* bytes of it; no NUL follows */
+extern const uint64_t page_html_size; /* bytes; no NUL follows */
 
 #endif

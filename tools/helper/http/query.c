@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Answering over HTTP: libmicrohttpd, once on the Unix socket and once, if wanted, on TCP. It runs
- * within the helper's loop: its epoll descriptor is watched, and MHD_run() does what is ready.
+ * Answers over HTTP by libmicrohttpd: one server on the Unix socket and, if configured, one on TCP.
+ * Each runs in the helper's loop: its epoll descriptor is watched, and MHD_run() does what is
+ * ready.
  *
- * A request for what there is is a row of `resources`. One of them changes something: it stops a
- * trial, for its owner or root at the Unix socket.
+ * Each path is a row of `resources`. Two of them change something: one stops a trial, for its owner
+ * or root on the Unix socket; one reloads rules.
  */
 #include "answer.h"
 #include "answer_json.h"
@@ -24,8 +25,8 @@
 #include <syslog.h>
 #include <unistd.h>
 
-/* Beside the bounds of http_clients.h: connections that libmicrohttpd has not closed yet, seconds
- * that one may be idle, or its reader asleep, and bytes that its headers may have. */
+/* Limits besides those of http_clients.h: connections that libmicrohttpd has not closed yet, idle
+ * seconds of a connection or its reader, and bytes of headers. */
 #define CLIENTS_ENDING  64u
 #define CLIENT_PATIENCE 30u
 #define CLIENT_MEMORY   32768u
@@ -44,11 +45,11 @@ struct http_server {
 struct query {
     struct helper *helper;
     struct http_server unix_server, tcp_server;
-    gid_t group; /* whose members see all */
+    gid_t group; /* the group whose members see everything */
     char machine[HOST_NAME_SIZE];
 };
 
-/* What a request is about. */
+/* The context of a request. */
 struct request {
     struct query *query;
     struct MHD_Connection *connection;
@@ -70,7 +71,7 @@ static enum MHD_Result send_response(struct MHD_Connection *connection, unsigned
     return result;
 }
 
-/* Steals `json`. */
+/* Releases the reference to `json`. */
 static enum MHD_Result send_json(struct MHD_Connection *connection, unsigned status, json_t *json)
 {
     char *text = NULL;
@@ -121,7 +122,7 @@ static enum MHD_Result get_page(const struct request *request)
         MHD_create_response_from_buffer(page_html_size, (void *)page_html, MHD_RESPMEM_PERSISTENT);
     if (response != NULL) {
         MHD_add_response_header(response, MHD_HTTP_HEADER_CONTENT_TYPE, "text/html; charset=utf-8");
-        /* The page asks nobody but us, and nobody shows it within his own. */
+        /* The page connects only to this server, and may not be embedded in other pages. */
         MHD_add_response_header(response, "Content-Security-Policy",
                                 "default-src 'none'; style-src 'unsafe-inline'; script-src "
                                 "'unsafe-inline'; connect-src 'self'; base-uri 'none'; "
@@ -168,7 +169,7 @@ static enum MHD_Result get_trials(const struct request *request)
         answer_trials(request->query->helper->trials, !request->viewer.all, request->viewer.uid));
 }
 
-/* Whoever may see all may not stop all: that is root's. */
+/* Permission to see everything is not enough to stop a trial: only its owner and root may. */
 static enum MHD_Result stop_trial(const struct request *request)
 {
     const char *name =
@@ -229,7 +230,7 @@ static enum MHD_Result get_connections(const struct request *request)
 
 /* Requests */
 
-/* Who may have a resource over TCP, where nobody knows who asks. */
+/* Who may read a resource over TCP, where the client is anonymous. */
 enum reach {
     REACH_ALL,
     REACH_PEERS, /* if the configuration shows peers' addresses there */
@@ -239,8 +240,8 @@ enum reach {
 static const struct resource {
     const char *path;
     enum reach reach;
-    bool parameters; /* it has some, and checks them itself */
-    bool changes;    /* asked for with POST; others with GET or HEAD */
+    bool parameters; /* it has parameters, and checks them itself */
+    bool changes;    /* for POST; others are for GET and HEAD */
     enum MHD_Result (*get)(const struct request *request);
 } resources[] = {
     {"/", REACH_ALL, false, false, get_page},
@@ -289,7 +290,7 @@ static enum MHD_Result send_not_allowed(struct MHD_Connection *connection, bool 
     return send_response(connection, MHD_HTTP_METHOD_NOT_ALLOWED, response);
 }
 
-/* The client that the connection is, or NULL. */
+/* Returns the client of the connection, or NULL. */
 static struct http_client *client_of(struct MHD_Connection *connection)
 {
     const union MHD_ConnectionInfo *info =
@@ -323,8 +324,8 @@ static enum MHD_Result handle_request(void *context, struct MHD_Connection *conn
     const struct resource *resource = find_resource(url);
     struct request request = {server->query, connection, {0}};
     (void)version, (void)upload;
-    /* An answer to the headers alone would end the connection. What is sent to us is thrown away.
-     */
+    /* Wait for the whole request: an answer to the headers alone would end the connection. A body
+     * is discarded. */
     if (*state == NULL || *upload_size) {
         *state = (void *)server;
         *upload_size = 0;
@@ -363,7 +364,7 @@ static struct http_group http_group_of_connection(const struct http_server *serv
     return info != NULL ? http_group_of_address(info->client_addr) : http_group_of_user((uid_t)-1);
 }
 
-/* A client came or went. */
+/* A client connected or disconnected. */
 static void client_changed(void *context, struct MHD_Connection *connection, void **socket_context,
                            enum MHD_ConnectionNotificationCode code)
 {
@@ -393,8 +394,8 @@ static void request_completed(void *context, struct MHD_Connection *connection, 
 
 /* The servers */
 
-/* Do what is ready, and be called again when libmicrohttpd wants: at once where an answer goes on.
- */
+/* Does what is ready. Sets a timer for the next call as libmicrohttpd asks: at once if an answer
+ * continues. */
 static void run_server(struct http_server *server)
 {
     unsigned MHD_LONG_LONG wait;

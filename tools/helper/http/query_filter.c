@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* A whole decimal number without sign or monitor, at most `most`. */
+/* Parses a decimal number without sign or space, at most `most`. */
 static bool read_parameter_number(const char *text, uint64_t most, uint64_t *number)
 {
     *number = 0;

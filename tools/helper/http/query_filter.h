@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What may stand behind the "?" of /v1/connections. Pure.
+ * The parameters after the "?" of /v1/connections. Pure.
  */
 #ifndef SOCKTUNE_HELPER_QUERY_FILTER_H
 #define SOCKTUNE_HELPER_QUERY_FILTER_H
@@ -12,16 +12,16 @@
 
 struct query_filter {
     struct connection_filter connections; /* its strings are the caller's */
-    bool closed;                          /* those of the history, not the open ones */
-    uint64_t limit;                       /* at most so many; 0: all */
-    uint64_t after;                       /* the cursor that an answer before gave */
+    bool closed;                          /* connections of the history instead of open ones */
+    uint64_t limit;                       /* maximum number; 0: all */
+    uint64_t after;                       /* the cursor of a previous answer */
 };
 
-/* Take one parameter; `value` is kept, not copied, and NULL where there was no "=". Returns NULL,
- * or a phrase that says what would be right; the phrase is static. */
+/* Take one parameter. `value` is stored without a copy; NULL if there was no "=". Returns NULL, or
+ * a static phrase that says what would be right. */
 const char *query_filter_set(struct query_filter *filter, const char *name, const char *value);
 
-/* Do all parameters together make sense? NULL, or a phrase as above. */
+/* Check the combination of all parameters. Returns NULL, or a phrase as above. */
 const char *query_filter_check(const struct query_filter *filter);
 
 #endif

@@ -12,7 +12,7 @@ uint64_t published_memory_put(const struct published_memory *memory, const void 
     const size_t length = PUBLISHED_SIZE(memory->room);
     struct published *published;
     uint64_t generation = 0;
-    /* Without memory this fails; a write to the mapping would raise SIGBUS. */
+    /* Without memory this fails; a write to the mapping would raise SIGBUS instead. */
     if (size > memory->room || fallocate(memory->fd, FALLOC_FL_KEEP_SIZE, (off_t)memory->offset,
                                          (off_t)PUBLISHED_SIZE(size)) != 0)
         return 0;

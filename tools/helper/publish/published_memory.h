@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The memory that a program has set aside for new rules (preload/wire/published.h), as the
- * publisher uses it. The program can write anything there at any time.
+ * The publisher's access to the memory that a program has allocated for new rules
+ * (preload/wire/published.h). The program can write anything there at any time.
  */
 #ifndef SOCKTUNE_HELPER_PUBLISHED_MEMORY_H
 #define SOCKTUNE_HELPER_PUBLISHED_MEMORY_H
@@ -10,20 +10,20 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* Where it is: a sealed memfd, and the place in it. */
+/* The location: a sealed memfd, and an offset in it. */
 struct published_memory {
     int fd;
     size_t offset; /* of struct published: a multiple of the page size */
-    uint32_t room; /* bytes of a policy that it takes */
+    uint32_t room; /* maximum bytes of a policy */
 };
 
-/* What the program has answered. */
+/* The program's answers. */
 struct published_answers {
     uint64_t adopted, refused; /* generations */
-    uint32_t reason;           /* enum published_answer, or anything else */
+    uint32_t reason;           /* enum published_answer, or any other value */
 };
 
-/* Put a policy there. Its generation, or 0: it does not fit, or there is no memory. */
+/* Publish a policy. Returns its generation; 0 if it does not fit or there is no memory. */
 uint64_t published_memory_put(const struct published_memory *memory, const void *policy,
                               uint32_t size);
 

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A reply of a watcher changes a rule set; its programs that have another policy are queued, and
- * publisher_work() serves the queue for a bounded time. The queue is first come, first served, so
- * that a user with many programs delays others by no more than one round.
+ * A reply of a watcher updates a rule set. Programs of the set that have another policy are queued;
+ * publisher_work() serves the queue for a bounded time. The queue is first come, first served, so a
+ * user with many programs delays others by one round at most.
  */
 #include "publisher.h"
 #include "clock.h"
@@ -24,30 +24,30 @@
 
 #define WATCHERS_MAX  64u
 #define RESTART_AFTER (5 * SECOND)
-#define SETS_MAX      256u          /* of a user; the watcher takes no more */
-#define KEEP_UNUSED   (60 * SECOND) /* short programs of one kind follow each other */
-#define UNUSED_MAX    16u           /* of a user: their memory is nobody's */
-#define LOOK_PATIENCE (3 * SECOND)  /* nobody waits longer for a user's watcher */
-#define LOOK_MAX      (30 * SECOND) /* a watcher that takes longer hangs */
+#define SETS_MAX      256u          /* per user; the watcher accepts no more */
+#define KEEP_UNUSED   (60 * SECOND) /* short-lived programs of one kind often follow each other */
+#define UNUSED_MAX    16u           /* per user: their memory is charged to nobody */
+#define LOOK_PATIENCE (3 * SECOND)  /* after this time nobody waits for the user's watcher */
+#define LOOK_MAX      (30 * SECOND) /* a watcher that takes longer is considered hung */
 #define WORK_NS       (10 * SECOND / 1000)
 
 struct rule_owner;
 
-/* The rules of programs of one user, name and path. */
+/* The rules of one user's programs with the same names and path. */
 struct rule_set {
     UT_hash_handle hh; /* by id */
     uint32_t id;
     struct rule_owner *owner;
     struct rule_watch_request request; /* as sent to the watcher */
     size_t names_size;
-    bool asked;            /* the watcher was sent it */
-    enum publishing state; /* PUBLISHING_CURRENT: `policy` is that of the rules as they are */
+    bool asked;            /* the watcher has received the request */
+    enum publishing state; /* PUBLISHING_CURRENT: `policy` is up to date with the rules */
     void *policy;
     uint32_t size;
     uint64_t checksum;
     char error[RULE_WATCH_TEXT];
     struct published_program *programs;
-    uint64_t unused;              /* since when there are none, CLOCK_MONOTONIC ns */
+    uint64_t unused;              /* since when no program uses it, CLOCK_MONOTONIC ns */
     struct rule_set *prev, *next; /* of the owner */
 };
 
@@ -59,8 +59,8 @@ struct rule_owner {
     gid_t gid;
     struct rule_watcher *watcher; /* NULL: none runs */
     bool watcher_ended;
-    uint64_t restart; /* not before, CLOCK_MONOTONIC ns */
-    uint32_t looking; /* a look is under way; 0: none */
+    uint64_t restart; /* earliest time of a restart, CLOCK_MONOTONIC ns */
+    uint32_t looking; /* number of the look in progress; 0: none */
     uint64_t look_began;
     struct rule_set *sets;
     unsigned set_count;
@@ -69,11 +69,11 @@ struct rule_owner {
 struct published_program {
     struct rule_set *set;
     struct published_memory memory;
-    uint64_t checksum;   /* of the policy that it has */
-    uint64_t given;      /* of the policy that it was given; 0: none */
-    uint64_t generation; /* of that */
+    uint64_t checksum;   /* of the policy in force */
+    uint64_t given;      /* checksum of the last published policy; 0: none */
+    uint64_t generation; /* generation of the last published policy */
     bool queued;
-    bool failed;                                       /* the last try to give it a policy */
+    bool failed;                                       /* the last attempt to publish failed */
     struct published_program *prev, *next;             /* of the set */
     struct published_program *queue_prev, *queue_next; /* of the publisher */
 };
@@ -113,7 +113,7 @@ static void leave_queue(struct publisher *publisher, struct published_program *p
     program->queued = false;
 }
 
-/* It has, or was given, another policy than its set's. */
+/* True if the last policy that was published to it, or at first its own, is not the current one. */
 static bool needs_policy(const struct published_program *program)
 {
     const struct rule_set *set = program->set;
@@ -152,7 +152,7 @@ void publisher_work(struct publisher *publisher)
     }
 }
 
-/* What watchers say */
+/* Replies of watchers */
 
 static bool keep_policy_of_rules(struct rule_set *set, const struct rule_watch_reply *reply,
                                  const void *policy)
@@ -204,7 +204,7 @@ static void take_reply(void *context, const struct rule_watch_reply *reply, cons
         queue_program(owner->publisher, program);
 }
 
-/* It is stopped later, not from within its own event. */
+/* The watcher is stopped later, not within its own event. */
 static void note_watcher_end(void *context)
 {
     struct rule_owner *owner = context;
@@ -230,7 +230,7 @@ static bool ask_watcher(const struct rule_set *set, uint32_t wish)
            rule_watcher_ask(set->owner->watcher, &request, set->names_size);
 }
 
-/* Those that the watcher could not take yet are sent again each second. */
+/* Requests that the watcher could not take are sent again each second. */
 static void ask_for_sets(struct rule_owner *owner)
 {
     for (struct rule_set *set = owner->sets; set != NULL; set = set->next)
@@ -327,7 +327,7 @@ static void forget_set(struct rule_set *set)
     free(set);
 }
 
-/* Those that no program has used for as long. */
+/* Removes the sets that no program has used for at least `age`. */
 static void forget_unused(struct rule_owner *owner, uint64_t age)
 {
     struct rule_set *set, *next;
@@ -338,7 +338,7 @@ static void forget_unused(struct rule_owner *owner, uint64_t age)
     }
 }
 
-/* One program more has left. */
+/* Removes the oldest unused set if there are too many. */
 static void bound_unused(struct rule_owner *owner)
 {
     struct rule_set *set, *oldest = NULL;
@@ -361,7 +361,7 @@ static void forget_owner(struct rule_owner *owner)
     free(owner);
 }
 
-/* Their place in a request. False if they are too long. */
+/* Puts the names into the request. False if they are too long. */
 static bool put_names(struct rule_set *set, const struct publisher_client *client)
 {
     const char *const parts[] = {client->executable, client->program, client->path};
@@ -451,7 +451,7 @@ void publisher_leave(struct publisher *publisher, struct published_program *prog
     bound_unused(set->owner);
 }
 
-/* Try again what failed. */
+/* Repeats what failed. */
 static void serve_owner(struct rule_owner *owner)
 {
     rule_watcher_each_second(owner->watcher);
@@ -488,7 +488,7 @@ void publisher_each_second(struct publisher *publisher)
 
 /* Answers */
 
-/* Of programs, by enum published_answer. */
+/* The reason why a program refused, by enum published_answer. */
 static const char *reason_text(uint32_t reason)
 {
     static const char *const texts[] = {
@@ -553,7 +553,7 @@ struct publisher *publisher_new(struct loop *loop)
     return publisher;
 }
 
-/* All programs have left. */
+/* All programs must have left. */
 void publisher_free(struct publisher *publisher)
 {
     struct rule_owner *owner, *next;

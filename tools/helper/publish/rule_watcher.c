@@ -21,19 +21,19 @@
 #define DESCRIPTORS_MAX 64u
 #define NICENESS        5
 #define REPLIES_AT_ONCE 16u
-#define REPLIES_MAX     1024u /* a second */
+#define REPLIES_MAX     1024u /* per second */
 
 struct rule_watcher {
     struct loop *loop;
     struct loop_source *source;
     struct rule_watcher_events events;
-    int pidfd; /* -1: the kernel has none */
+    int pidfd; /* -1: not supported by the kernel */
     int fd;
     unsigned replies; /* in this second */
     bool rests;
 };
 
-/* What one message takes: one thread, and no event receives. */
+/* Buffer for one message: there is one thread, and no event handler receives. */
 static struct {
     struct rule_watch_reply reply;
     uint8_t policy[RULE_WATCH_ROOM] __attribute__((aligned(8)));
@@ -41,7 +41,7 @@ static struct {
 
 /* The process */
 
-/* Beside this program, as in a build directory, or where it is installed. */
+/* Finds the compiler beside this program (as in a build directory) or where it is installed. */
 static bool find_compiler(char path[PATH_MAX])
 {
     ssize_t length = readlink("/proc/self/exe", path, PATH_MAX - sizeof COMPILER);
@@ -60,7 +60,7 @@ static void limit_resource(enum __rlimit_resource resource, rlim_t most)
     (void)setrlimit(resource, &(struct rlimit){most, most});
 }
 
-/* Become the user, with no other group than the one that the program had. */
+/* Changes to the user and to the group that the program had, without supplementary groups. */
 static bool become_user(uid_t uid, gid_t gid)
 {
     if (geteuid() != 0)
@@ -92,7 +92,7 @@ static void __attribute__((noreturn)) run_compiler(const char *path, int end, ui
     _exit(EXIT_FAILURE);
 }
 
-/* It ends by itself once its socket is closed, but it may hang in a file system.
+/* Kills the process: it ends by itself once its socket is closed, but may hang in a file system.
  * registration_server.c waits for all children. */
 static void end_process(int pidfd)
 {
@@ -118,7 +118,7 @@ static void end_talk(struct rule_watcher *watcher)
     watcher->events.ended(watcher->events.context);
 }
 
-/* Returns 1: a reply came; 0: there is none; -1: it is over. */
+/* Returns 1 if a reply came, 0 if there is none, -1 at the end or for an invalid message. */
 static int receive_reply(struct rule_watcher *watcher)
 {
     ssize_t size = recv(watcher->fd, &received, sizeof received, MSG_DONTWAIT | MSG_TRUNC);
@@ -161,7 +161,7 @@ void rule_watcher_each_second(struct rule_watcher *watcher)
     watcher->rests = false;
 }
 
-/* Its life */
+/* Start and stop */
 
 static struct rule_watcher *new_watcher(struct loop *loop, int fd, int pidfd,
                                         const struct rule_watcher_events *events)
