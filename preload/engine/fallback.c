@@ -41,12 +41,19 @@ static void decide_as(const struct policy *policy, const struct active *active,
     learn_decision(policy, active, socket, sockinfo, PHASE_ACCEPT, FALLBACK_PHASES, decision);
 }
 
+void fallback_decide_listener(const struct policy *policy, const struct active *active,
+                              const struct socket_handle *socket, struct decision *decision)
+{
+    struct sockinfo sockinfo;
+    decide_as(policy, active, socket, PROTOCOL_MPTCP, &sockinfo, decision);
+}
+
 void fallback_decide(const struct policy *policy, const struct active *active,
                      const struct socket_handle *socket, unsigned later, struct sockinfo *sockinfo,
                      struct decision *decision)
 {
     struct decision of_listener;
-    decide_as(policy, active, socket, PROTOCOL_MPTCP, sockinfo, &of_listener);
+    fallback_decide_listener(policy, active, socket, &of_listener);
     decide_as(policy, active, socket, PROTOCOL_TCP, sockinfo, decision);
     for (uint32_t i = 0; i < policy->option_count; i++) {
         if (decision->action[i] == NO_ACTION)

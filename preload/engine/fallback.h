@@ -17,6 +17,11 @@
 /* True if an active rule sets something that such a socket does not inherit. Pure. */
 bool fallback_concerns(const struct policy *policy, const struct active *active);
 
+/* Decide for an accepted socket of the listener's own protocol: which actions have given such a
+ * socket the values that it has from its listener. Changes errno. Async-signal-safe. */
+void fallback_decide_listener(const struct policy *policy, const struct active *active,
+                              const struct socket_handle *socket, struct decision *decision);
+
 /*
  * Decide for such a socket, just accepted. `sockinfo` becomes that of an accepted TCP socket.
  * `decision` becomes the actions of FALLBACK_PHASES that the listener did not have, without those

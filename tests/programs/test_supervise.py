@@ -855,6 +855,86 @@ except OSError as problem:
     assert error in one.output
 
 
+FALLS_BACK = """
+rules = ( { match = { role = "accept"; }; set = { TCP_USER_TIMEOUT = "9s"; SO_PRIORITY = 5; }; } );
+"""
+MULTIPATH = """
+import os, select, socket
+IPPROTO_MPTCP = 262
+def accept(listener, *calls):
+    client = socket.create_connection(listener.getsockname())
+    accepted, _ = listener.accept()
+    for call in calls:
+        accepted.setsockopt(*call)
+    select.epoll().register(accepted)
+    print(accepted.getsockopt(6, 18), accepted.getsockopt(1, 12), flush=True)
+"""
+
+
+def test_what_a_program_sets_of_plain_tcp_stays(supervised):
+    """A listener of MPTCP refuses the option, so its setsockopt() on accepted sockets is not asked
+    about: the value of the socket tells what the program has set before the first call that is."""
+    one = supervised([program("python3"), "-c", MULTIPATH + """
+listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM, IPPROTO_MPTCP)
+listener.bind(("127.0.0.1", 0))
+listener.listen()
+accept(listener)
+accept(listener, (6, 18, 1234), (1, 12, 3))
+"""], FALLS_BACK)
+    assert one.wait() == 0
+    assert one.output.splitlines()[-2:] == ["9000 5", "1234 3"]
+
+
+@pytest.mark.parametrize("way", ["handed over", "leaked"])
+def test_an_inherited_listener_of_mptcp(supervised, way):
+    """No call of listen() tells that there is one."""
+    with socket.socket(socket.AF_INET, socket.SOCK_STREAM, 262) as listener:
+        listener.bind(("127.0.0.1", 0))
+        listener.listen()
+        fd = 0 if way == "handed over" else listener.fileno()
+        one = supervised([program("python3"), "-c", MULTIPATH + f"accept(socket.socket(fileno={fd}))"],
+                         FALLS_BACK, stdin=listener.fileno(), pass_fds=[fd] if fd != 0 else [])
+        assert one.wait() == 0
+    assert one.output.splitlines()[-1] == "9000 5"
+
+
+def test_which_addresses_are_asked_about(supervised):
+    """Of three of four AF_UNIX addresses, the length tells that they are none of IP. Without a
+    supervisor, calls that are asked about fail."""
+    one = supervised([program("python3"), "-c", """
+import errno, os, socket, sys
+def attempt(kind, address):
+    try:
+        socket.socket(kind).connect(address)
+        return "done"
+    except OSError as error:
+        return errno.errorcode[error.errno]
+own = os.urandom(7).hex()[:13]
+names = {length: b"\\0" + own.encode().ljust(length - 3, b"x") for length in (17, 18, 19, 20, 107, 110)}
+listeners = [socket.socket(socket.AF_UNIX) for _ in names]
+for listener, name in zip(listeners, names.values()):
+    listener.bind(name)
+    listener.listen()
+ip = socket.create_server(("127.0.0.1", 0)).getsockname()
+print("ready", flush=True)
+sys.stdin.readline()
+print({length: attempt(socket.AF_UNIX, name) for length, name in names.items()},
+      attempt(socket.AF_INET, ip), flush=True)
+"""], 'rules = ( { match = { role = "connect"; protocol = "tcp"; }; set = { TCP_KEEPCNT = 7; }; } );',
+                     stdin=subprocess.PIPE)
+    one.until(lambda: "ready" in one.output, "ready")
+    found = one.until(lambda: len(supervisors(one.pid)) == 2 and supervisors(one.pid), "two supervisors")
+    for number in (signal.SIGSTOP, signal.SIGKILL):
+        for pid in found:
+            os.kill(pid, number)
+    one.until(lambda: not supervisors(one.pid), "their end")
+    one.process.stdin.write(b"go\n")
+    one.process.stdin.close()
+    assert one.wait() == 0
+    assert one.output.splitlines()[-1] == str({17: "done", 18: "done", 19: "done", 20: "ENOSYS",
+                                               107: "done", 110: "done"}) + " ENOSYS"
+
+
 # --- programs and descriptors ---------------------------------------------------------------------
 
 def test_a_new_title_changes_no_rule(supervised, silent_listener):

@@ -20,7 +20,7 @@ struct scene {
     struct target target;
     struct target_context context;
     struct call_context call;
-    struct default_value defaults[8];
+    struct default_value defaults[64]; /* not known */
     struct fake_socket fake;
     struct socket_handle socket;
 };
@@ -155,6 +155,37 @@ Test(call_socket, plain_tcp_from_a_listener_of_mptcp)
     cr_expect_eq(set_to(&scene, SOL_SOCKET, SO_KEEPALIVE), -1);
     cr_expect_eq(set_to(&scene, SOL_SOCKET, SO_PRIORITY), -1);
     close_scene(&scene);
+}
+
+/* The option is not notified, and the program sets it before the first call that is. */
+Test(call_socket, what_the_program_set_of_plain_tcp_stays)
+{
+    static const struct {
+        int timeout, idle, wanted_timeout, wanted_idle;
+    } cases[] = {
+        {0, 60, 9000, 600}, /* as the listener has them */
+        {0, 0, 9000, 600},  /* the listener has refused it */
+        {1234, 60, 1234, 600},
+        {0, 33, 9000, 33},
+    };
+    static struct scene scene;
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        open_scene(&scene,
+                   "rules = ({ match = { program = \"x\"; }; set = { TCP_KEEPIDLE = \"60s\"; }; },"
+                   "         { match = { program = \"x\"; protocol = \"tcp\"; };"
+                   "           set = { TCP_USER_TIMEOUT = \"9s\"; TCP_KEEPIDLE = \"600s\"; }; });",
+                   FAKE_ACCEPTED);
+        for (size_t d = 0; d < sizeof scene.defaults / sizeof *scene.defaults; d++)
+            scene.defaults[d].length = sizeof(int); /* all are 0 */
+        scene.socket.ops->set(&scene.socket, IPPROTO_TCP, TCP_USER_TIMEOUT, &cases[i].timeout,
+                              sizeof cases[i].timeout);
+        scene.socket.ops->set(&scene.socket, IPPROTO_TCP, TCP_KEEPIDLE, &cases[i].idle,
+                              sizeof cases[i].idle);
+        call_tune_fallen_back(&scene.call, &scene.socket);
+        cr_expect_eq(set_to(&scene, IPPROTO_TCP, TCP_USER_TIMEOUT), cases[i].wanted_timeout);
+        cr_expect_eq(set_to(&scene, IPPROTO_TCP, TCP_KEEPIDLE), cases[i].wanted_idle);
+        close_scene(&scene);
+    }
 }
 
 /* The program's own setsockopt(): swallowed with the rule's value given, or let through. */

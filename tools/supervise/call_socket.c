@@ -119,15 +119,50 @@ void call_tune_accepted(const struct call_context *call, const struct socket_han
     apply_to(call, &application, sockinfo);
 }
 
+/* An accepted socket of plain TCP, and what its listener was given. The call comes first. */
+struct fallen_back {
+    struct traced_call traced;
+    struct decision of_listener;
+};
+
+/* Has the socket what its listener was given by this option? */
+static bool is_from_listener(const struct application *application, uint32_t option)
+{
+    const struct fallen_back *fallen = application->context;
+    const struct policy *policy = application->policy;
+    uint32_t action = fallen->of_listener.action[option];
+    struct default_value now;
+    return action != NO_ACTION &&
+           defaults_note_one(application->socket, &policy->options[option], &now) &&
+           apply_has_value(policy, &policy->actions[action], &now);
+}
+
+/* The program may have set the option of this socket before, by a call that nobody was asked about.
+ * Then the value is neither that of a new socket nor what the listener was given. */
+static bool wants_fallen_back(const struct application *application,
+                              const struct policy_action *action, enum phase phase)
+{
+    if (policy_is_argument(action))
+        return false;
+    if (!apply_yields(application, action, phase) || is_from_listener(application, action->option))
+        return true;
+    note_applied(application, action, phase, APPLIED_KEPT, 0);
+    return false;
+}
+
 void call_tune_fallen_back(const struct call_context *call, const struct socket_handle *socket)
 {
     const struct target_program *program = call->target->program;
     struct sockinfo sockinfo;
-    struct traced_call traced;
+    struct fallen_back fallen;
     struct decision decision;
-    struct application application = application_of(call, socket, &sockinfo, &traced);
+    struct application application = application_of(call, socket, &sockinfo, &fallen.traced);
+    application.context = &fallen;
     application.phases = FALLBACK_PHASES;
-    application.timing = APPLY_AFTERWARDS;
+    application.timing = APPLY_LATE;
+    application.defaults = call->context->kernel_defaults;
+    application.wants = wants_fallen_back;
+    fallback_decide_listener(application.policy, &program->active, socket, &fallen.of_listener);
     fallback_decide(application.policy, &program->active, socket,
                     program->phases & CALL_ACCEPT_PHASES, &sockinfo, &decision);
     apply_actions(&application, &decision);

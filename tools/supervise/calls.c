@@ -298,9 +298,11 @@ static void treat_accepted(const struct handling *handling, int fd)
     if (!tunes_accepted(handling))
         return;
     cookie = kernel_get_cookie(fd, SO_COOKIE);
-    if (!treated_sockets_has(treated, cookie) && call_is_accepted(KERNEL_SOCKET(fd)) &&
-        treated_sockets_add(treated, cookie))
-        tune_accepted(handling, fd);
+    if (treated_sockets_has(treated, cookie) || !call_is_accepted(KERNEL_SOCKET(fd)) ||
+        !treated_sockets_begin(treated, cookie))
+        return;
+    tune_accepted(handling, fd);
+    treated_sockets_end(treated, cookie);
 }
 
 static int handle_epoll(const struct handling *handling)

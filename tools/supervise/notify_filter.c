@@ -105,7 +105,7 @@ static bool falls_back(const struct policy *policy, uint32_t rule)
     return fallback_concerns(policy, &(const struct active){&rule, 1});
 }
 
-void needs_of(const struct policy *policy, bool go, struct needs *needs)
+void needs_of(const struct policy *policy, const struct program *program, struct needs *needs)
 {
     memset(needs, 0, sizeof *needs);
     for (uint32_t i = 0; i < policy->rule_count; i++) {
@@ -113,11 +113,11 @@ void needs_of(const struct policy *policy, bool go, struct needs *needs)
         for (uint32_t a = 0; a < rule->actions.count; a++)
             add_action(needs, policy, rule, &policy->actions[rule->actions.first + a]);
         add_report(needs, rule);
-        needs->accepted |= go && falls_back(policy, i);
+        needs->accepted |= (program->go || program->multipath) && falls_back(policy, i);
         needs->unix_sockets |= (rule->families & FAMILY_UNIX) != 0;
     }
     if (needs->accepted)
-        add_accepted(needs, go);
+        add_accepted(needs, program->go);
     needs->calls[NOTIFIED_URING] = !needs_nothing(needs);
 }
 

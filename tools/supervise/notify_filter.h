@@ -6,6 +6,7 @@
 #define SOCKTUNE_NOTIFY_FILTER_H
 
 #include "policy.h"
+#include "supervisor.h"
 
 #include <linux/seccomp.h>
 
@@ -32,7 +33,7 @@ struct needs {
     bool unix_sockets;                /* a rule may be for AF_UNIX sockets */
 };
 
-void needs_of(const struct policy *policy, bool go, struct needs *needs);
+void needs_of(const struct policy *policy, const struct program *program, struct needs *needs);
 
 /* True if nothing is to be asked about at all. */
 bool needs_nothing(const struct needs *needs);

@@ -36,8 +36,8 @@
 /* --- sockets that the program is started with ------------------------------------------------- */
 
 /* Sockets that this process passes on, such as a listener of systemd's, are ones that the program
- * will make no call about. */
-static void tune_opened(const struct policy *policy, const struct active *active,
+ * will make no call about. True for a listener of MPTCP. */
+static bool tune_opened(const struct policy *policy, const struct active *active,
                         const struct default_value *defaults, int fd)
 {
     struct sockinfo sockinfo;
@@ -48,43 +48,48 @@ static void tune_opened(const struct policy *policy, const struct active *active
                                       .timing = APPLY_AFTERWARDS,
                                       .defaults = defaults};
     if (!learn_history(KERNEL_SOCKET(fd), &sockinfo))
-        return;
+        return false;
     application.phases = sockinfo_phases_behind(&sockinfo);
     learn_decision(policy, active, KERNEL_SOCKET(fd), &sockinfo, PHASE_SOCKET, application.phases,
                    &decision);
     if (sockinfo_is_connection(&sockinfo))
         apply_drop_early(policy, &decision);
     apply_actions(&application, &decision);
+    return (sockinfo.roles & ROLE_LISTEN) != 0 &&
+           socket_get_int(KERNEL_SOCKET(fd), SOL_SOCKET, SO_PROTOCOL) == IPPROTO_MPTCP;
 }
 
 /* Those that are handed over on purpose get what all rules say, others what rules with `inherited =
- * true` do. */
-static void tune_all_opened(const struct policy *policy, const struct active *active,
+ * true` do. True if there is a listener of MPTCP. */
+static bool tune_all_opened(const struct policy *policy, const struct active *active,
                             const struct active *inherited, const struct default_value *defaults)
 {
     DIR *directory = opendir("/proc/self/fd");
     int handed_over = handed_over_end(environ, getpid());
     const struct dirent *entry;
+    bool multipath = false;
     while (directory != NULL && (entry = readdir(directory)) != NULL) {
         struct stat status;
         int fd = (int)strtol(entry->d_name, NULL, 10);
         if (*entry->d_name != '.' && fstat(fd, &status) == 0 && S_ISSOCK(status.st_mode))
-            tune_opened(policy, fd < handed_over ? active : inherited, defaults, fd);
+            multipath |= tune_opened(policy, fd < handed_over ? active : inherited, defaults, fd);
     }
     if (directory != NULL)
         closedir(directory);
+    return multipath;
 }
 
 /* --- the first program ------------------------------------------------------------------------ */
 
-static int tune_inherited(const struct policy *policy, const struct active *active)
+static int tune_inherited(const struct policy *policy, struct program *program)
 {
+    const struct active *active = &program->active;
     struct default_value *defaults = target_kernel_defaults(policy);
     uint32_t *rules = calloc(active->count + 1u, sizeof *rules);
     int failed = -1;
     if (defaults != NULL && rules != NULL) {
         struct active inherited = {rules, active_rules_inherited(policy, active, rules)};
-        tune_all_opened(policy, active, &inherited, defaults);
+        program->multipath = tune_all_opened(policy, active, &inherited, defaults);
         failed = 0;
     }
     free(rules);
@@ -118,12 +123,12 @@ static int identify_program(const struct policy *policy, char *const *argv, stru
     return rules != NULL ? 0 : -1;
 }
 
-static int prepare_program(const struct policy *policy, const struct active *active)
+static int prepare_program(const struct policy *policy, struct program *program)
 {
     /* The peer of a socket must not read them (inetd). */
     if (messages_fit())
-        rule_warnings_print(policy, active);
-    return tune_inherited(policy, active);
+        rule_warnings_print(policy, &program->active);
+    return tune_inherited(policy, program);
 }
 
 /* --- starting --------------------------------------------------------------------------------- */
@@ -228,12 +233,12 @@ static int set_transport_of_go(const struct policy *policy, const struct active 
     return result;
 }
 
-static int begin_supervision(const struct supervision *supervision, const struct program *program)
+static int begin_supervision(const struct supervision *supervision, struct program *program)
 {
     char problem[256];
     struct needs needs;
     int result;
-    if (prepare_program(supervision->policy, &program->active) != 0) {
+    if (prepare_program(supervision->policy, program) != 0) {
         command_failure("%s", strerror(errno));
         return -1;
     }
@@ -241,7 +246,7 @@ static int begin_supervision(const struct supervision *supervision, const struct
         command_failure("%s", strerror(errno));
         return -1;
     }
-    needs_of(supervision->policy, program->go, &needs);
+    needs_of(supervision->policy, program, &needs);
     if (needs_nothing(&needs) && !supervision->refuse_uring)
         return 0;
     if (!needs_nothing(&needs) && reachability_problem(problem, sizeof problem))

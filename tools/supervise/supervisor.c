@@ -258,6 +258,7 @@ static void stand_by(void)
     close_range(FD_FIRST_OTHER, ~0u, 0);
     reports_forget();
     targets_forget();
+    treated_sockets_fork();
     set_standby_title();
     watch_partner();
     set_title(&own_title);
@@ -384,7 +385,7 @@ static int receive_listener(int link)
     return fd;
 }
 
-static int prepare_server(const struct policy *policy)
+static int prepare_server(const struct policy *policy, const struct program *program)
 {
     struct seccomp_notif_sizes sizes;
     const struct default_value *defaults = target_kernel_defaults(policy);
@@ -402,6 +403,7 @@ static int prepare_server(const struct policy *policy)
         .context = {policy, defaults}, .treated = treated_sockets_make(), .listener = FD_LISTENER};
     if (server.service.treated == NULL)
         return -1;
+    server.service.treated->multipath = program->multipath;
     return 0;
 }
 
@@ -436,7 +438,7 @@ int supervisor_start(const struct policy *policy, const struct program *program,
     pid_t self = getpid(), child;
     int pair[2];
     call_trace_to(trace);
-    if (prepare_server(policy) != 0 ||
+    if (prepare_server(policy, program) != 0 ||
         socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) != 0)
         return -1;
     child = fork();

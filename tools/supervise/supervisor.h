@@ -15,6 +15,7 @@ struct program {
     char name[64];        /* as it is reported */
     struct active active; /* the rules that are for it */
     bool go;              /* the Go runtime is in it */
+    bool multipath;       /* it is started with a listener of MPTCP */
 };
 
 /* How the program and the supervisor come to know each other. */
