@@ -15,7 +15,7 @@
 #include <time.h>
 #include <unistd.h>
 
-enum phase { CONNECT, CONNECT_UNIX, BIND, LISTEN, SETSOCKOPT, GETPPID, PHASES };
+enum phase { CONNECT, CONNECT_UNIX, CONNECT_UNIX_ASKED, BIND, LISTEN, SETSOCKOPT, GETPPID, PHASES };
 enum { CALLS_MAX = 1000 };
 
 static int64_t taken[PHASES][CALLS_MAX];
@@ -74,31 +74,37 @@ static void time_listener(const struct sockaddr_in *any, int64_t *bound, int64_t
     close(fd);
 }
 
-static void time_connect_unix(int listener, const struct sockaddr_un *address, socklen_t length,
-                              int64_t *result)
+/* A listener whose address has the length of its name. */
+struct unix_listener {
+    int fd;
+    socklen_t length;
+    struct sockaddr_un address;
+};
+
+static void time_connect_unix(const struct unix_listener *listener, int64_t *result)
 {
     int client = socket(AF_UNIX, SOCK_STREAM, 0);
     must(client, "socket");
     int64_t start = now();
-    must(connect(client, (const struct sockaddr *)address, length), "connect");
+    must(connect(client, (const struct sockaddr *)&listener->address, listener->length), "connect");
     *result = now() - start;
-    int accepted = accept(listener, NULL, NULL);
+    int accepted = accept(listener->fd, NULL, NULL);
     must(accepted, "accept");
     close(client);
     close(accepted);
 }
 
-/* Listens at a name that the kernel chooses; returns the socket. */
-static int listen_unix(struct sockaddr_un *address, socklen_t *length)
+/* Listens at an abstract name (unix(7)). */
+static struct unix_listener listen_unix(socklen_t length)
 {
-    int fd = socket(AF_UNIX, SOCK_STREAM, 0);
-    must(fd, "socket");
-    *address = (struct sockaddr_un){.sun_family = AF_UNIX};
-    must(bind(fd, (const struct sockaddr *)address, sizeof address->sun_family), "bind");
-    must(listen(fd, 8), "listen");
-    *length = sizeof *address;
-    must(getsockname(fd, (struct sockaddr *)address, length), "getsockname");
-    return fd;
+    struct unix_listener listener = {
+        socket(AF_UNIX, SOCK_STREAM, 0), length, {.sun_family = AF_UNIX}};
+    must(listener.fd, "socket");
+    snprintf(listener.address.sun_path + 1, sizeof listener.address.sun_path - 1,
+             "notified-%010d-xxxxxxxx", (int)getpid());
+    must(bind(listener.fd, (const struct sockaddr *)&listener.address, length), "bind");
+    must(listen(listener.fd, 8), "listen");
+    return listener;
 }
 
 static void time_setsockopt(int fd, int64_t *result)
@@ -118,9 +124,8 @@ static void time_getppid(int64_t *result)
 
 int main(void)
 {
-    struct sockaddr_un local;
-    socklen_t local_length;
-    int unix_listener = listen_unix(&local, &local_length);
+    /* No IP address is 23 bytes long. */
+    const struct unix_listener unix_listener = listen_unix(23), asked = listen_unix(24);
     struct sockaddr_in any = {.sin_family = AF_INET}, address;
     socklen_t length = sizeof address;
     int listener = tcp_socket(), count;
@@ -131,7 +136,8 @@ int main(void)
     while (scanf("%d", &count) == 1 && count > 0 && count <= CALLS_MAX) {
         for (int i = 0; i < count; i++) {
             time_connect(listener, &address, &taken[CONNECT][i]);
-            time_connect_unix(unix_listener, &local, local_length, &taken[CONNECT_UNIX][i]);
+            time_connect_unix(&unix_listener, &taken[CONNECT_UNIX][i]);
+            time_connect_unix(&asked, &taken[CONNECT_UNIX_ASKED][i]);
             time_listener(&any, &taken[BIND][i], &taken[LISTEN][i]);
             time_setsockopt(listener, &taken[SETSOCKOPT][i]);
             time_getppid(&taken[GETPPID][i]);

@@ -41,7 +41,7 @@ RULES = {
         ' force = { SO_KEEPALIVE = true; }; });',
 }
 SERVER_RULES = (f'rules = ({{ match = {{ role = "accept"; }}; set = {{ {FOUR} }}; }});')
-PHASES = ("connect", "unix", "bind", "listen", "setsockopt", "getppid")
+PHASES = ("connect", "unix (23)", "unix (24)", "bind", "listen", "setsockopt", "getppid")
 
 
 def keep_to(processor):

@@ -160,18 +160,19 @@ static int add_options(scmp_filter_ctx filter, int number, const struct policy *
 }
 
 /*
- * Where no rule is for AF_UNIX, the filter leaves out calls by the length of their address: below
- * 16 bytes it is no IP address, and 110 is that of a struct sockaddr_un. The blocks are the numbers
- * from 16 to 109, since libseccomp takes one comparison for each argument.
+ * Where no rule is for AF_UNIX, the filter leaves out calls by the length of their address. That of
+ * an IP address is 16 to 128, and the size of a structure or union in C, a multiple of 4. For an
+ * AF_UNIX address, programs pass the length of its path, or 110, the size of struct sockaddr_un. So
+ * three of four of them are left out. libseccomp takes one comparison for each argument.
  */
 static int add_address_call(scmp_filter_ctx filter, int number)
 {
     static const struct {
         uint32_t mask, value;
-    } blocks[] = {{~15u, 16}, {~31u, 32}, {~31u, 64}, {~7u, 96}, {~3u, 104}, {~1u, 108}};
-    _Static_assert(sizeof(struct sockaddr_un) == 110, "the blocks end there");
-    int failed = seccomp_rule_add(filter, SCMP_ACT_NOTIFY, number, 1,
-                                  SCMP_CMP64(2, SCMP_CMP_GE, sizeof(struct sockaddr_un) + 1, 0));
+    } blocks[] = {{~15u | 3, 16}, {~31u | 3, 32}, {~63u | 3, 64}, {~0u, 128}};
+    _Static_assert(sizeof(struct sockaddr_un) % 4 != 0, "it is left out");
+    _Static_assert(sizeof(struct sockaddr_storage) == 128, "the kernel takes no longer address");
+    int failed = 0;
 
     for (size_t i = 0; i < sizeof blocks / sizeof *blocks && !failed; i++)
         failed =
