@@ -1,16 +1,16 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The BPF programs of `socktune attach`: they match and apply a policy that lies in maps.
+ * The BPF programs of `socktune attach`: they match and apply a policy that is stored in maps.
  *
- * Theory of operation: matching and applying follow preload/engine/match.c and apply.c, with what
- * BPF allows: no recursion, loops with a bound (bpf_loop), 512 bytes of stack. The kernel calls a
- * program when a socket of the cgroup connects, binds, listens or has been accepted. The program
- * finds out who uses the socket, takes the rules for that program, decides, and sets the options.
- * Which rules are for a program is worked out once and kept (`programs`).
+ * Theory of operation: matching and applying follow preload/engine/match.c and apply.c, within the
+ * limits of BPF: no recursion, bounded loops (bpf_loop), 512 bytes of stack. The kernel calls a
+ * program when a socket of the cgroup connects, binds, listens or has been accepted. The BPF
+ * program identifies the process, takes the rules for it, decides, and sets the options. The rules
+ * for a program are found once and stored (`programs`).
  *
- * A socket belongs to the cgroup in which it was made, for its whole life. The calls that make or
- * connect it run in the process; an accepted socket comes into being when a packet arrives, in no
- * process, so it has a copy of what is known of its listener.
+ * A socket belongs to the cgroup in which it was created, for its whole life. The calls that create
+ * or connect it run in the process. An accepted socket is created when a packet arrives, outside
+ * any process, so it gets a copy of its listener's data.
  */
 #include "attach_maps.h"
 #include "attach_report.h"
@@ -23,7 +23,7 @@
 #include <bpf/bpf_endian.h>
 #include <bpf/bpf_helpers.h>
 
-/* Numbers of the kernel's ABI; the headers that have them are for programs with a libc. */
+/* Constants of the kernel's ABI; the headers that define them need a libc. */
 enum { AF_INET_ = 2, AF_INET6_ = 10, STREAM = 1, DATAGRAM = 2, LISTENING = 10, CLOSED = 7 };
 enum { TCP = 6, UDP = 17, UDPLITE = 136 };
 enum { LEVEL_SOCKET = 1, LEVEL_IP = 0 };
@@ -36,7 +36,7 @@ enum {
 };
 enum { OPT_TOS = 1 };
 enum { LOCK_SNDBUF = 1, LOCK_RCVBUF = 2 };
-enum { SWALLOW = -1 }; /* optlen: the kernel is not to carry out the program's call */
+enum { SWALLOW = -1 }; /* optlen: the kernel must not carry out the program's call */
 
 #define EVENT_CONNECT (PHASE_BIT(PHASE_SOCKET) | PHASE_BIT(PHASE_CONNECT))
 #define EVENT_BIND    (PHASE_BIT(PHASE_SOCKET) | PHASE_BIT(PHASE_BIND))
@@ -44,7 +44,7 @@ enum { SWALLOW = -1 }; /* optlen: the kernel is not to carry out the program's c
     (PHASE_BIT(PHASE_SOCKET) | PHASE_BIT(PHASE_LISTEN) | PHASE_BIT(PHASE_LISTENING))
 #define EVENT_ACCEPT PHASE_BIT(PHASE_ACCEPT)
 
-/* Maps; the command sets the sizes */
+/* Maps; the command sets their sizes */
 
 #define TABLE(name, type_)                                                                         \
     struct {                                                                                       \
@@ -72,7 +72,7 @@ struct {
     __type(value, struct attach_count);
 } counts SEC(".maps");
 
-/* Entries are never removed, so that one can be filled where it lies. */
+/* Entries are never removed, so an entry can be filled in place. */
 struct {
     __uint(type, BPF_MAP_TYPE_HASH);
     __uint(map_flags, BPF_F_NO_PREALLOC);
@@ -88,7 +88,7 @@ struct {
     __type(value, struct attach_socket);
 } sockets SEC(".maps");
 
-/* Of the command's own sockets: where trials are made. */
+/* Marks the command's own sockets, on which settings are tried. */
 struct {
     __uint(type, BPF_MAP_TYPE_SK_STORAGE);
     __uint(map_flags, BPF_F_NO_PREALLOC);
@@ -96,7 +96,7 @@ struct {
     __type(value, uint32_t);
 } tried_sockets SEC(".maps");
 
-/* The processes that there are when the rules are attached, by process ID. */
+/* The processes that exist when the rules are attached, by process ID. */
 struct {
     __uint(type, BPF_MAP_TYPE_HASH);
     __uint(map_flags, BPF_F_NO_PREALLOC);
@@ -105,7 +105,7 @@ struct {
     __type(value, struct attach_identity);
 } processes SEC(".maps");
 
-/* Connections that begin and end, for the helper (attach_report.h). */
+/* Begins and ends of connections, for the helper (attach_report.h). */
 struct {
     __uint(type, BPF_MAP_TYPE_RINGBUF);
     __uint(max_entries, 4096);
@@ -119,14 +119,14 @@ struct {
     __type(value, struct attach_channel);
 } channel SEC(".maps");
 
-/* In memory that can be written, so that the verifier takes each member for any number. */
+/* In writable memory, so that the verifier assumes nothing about the values. */
 volatile struct attach_constants constants SEC(".data.constants") = {0};
 static const struct attach_active no_rules = {0};
 
 /*
- * A function that is not static is verified once, by itself, and not for each of its callers. So
- * the pure ones are not static; the verifier then wants to see that their pointers are compared
- * with NULL.
+ * The verifier checks a non-static function once, separately, and not again for each caller. So
+ * pure functions are not static; then the verifier requires that their pointers are compared with
+ * NULL.
  */
 
 static __always_inline void *table_row(void *table, uint32_t index)
@@ -140,7 +140,7 @@ struct glob_walk {
     const struct attach_matcher *matcher;
     const char *text;
     uint32_t at_pattern, at_text;
-    uint32_t star_pattern, star_text; /* where to go back to; 0: there was no star yet */
+    uint32_t star_pattern, star_text; /* where to go back to; 0: no star so far */
     bool matched;
 };
 
@@ -175,8 +175,8 @@ static long set_step(uint32_t index, struct set_walk *walk)
     return 0;
 }
 
-/* A bracket expression behind the "[" at `at`. Returns the place behind it; 0 if it is not closed,
- * and so stands for a literal "[". */
+/* Matches a bracket expression after the "[" at `at`. Returns the position after it; 0 if it is not
+ * closed and so means a literal "[". */
 static uint32_t set_match(const struct attach_matcher *matcher, uint32_t at, char character,
                           bool *matched)
 {
@@ -189,7 +189,8 @@ static uint32_t set_match(const struct attach_matcher *matcher, uint32_t at, cha
     return walk.closed ? walk.at + 1 : 0;
 }
 
-/* The pattern's next element, which is not `*`. Returns the place behind it; 0: no match. */
+/* Matches the pattern's next element, which is not `*`. Returns the position after it; 0 if it does
+ * not match. */
 static uint32_t glob_one(const struct attach_matcher *matcher, uint32_t at, char character)
 {
     char element = matcher->pattern[at % ATTACH_PATTERN_SIZE];
@@ -312,8 +313,8 @@ static long active_step(uint32_t index, struct active_walk *walk)
     return 0;
 }
 
-/* The rules for a program. Two processors may fill an entry at a time: they write the same. NULL
- * when there are too many programs; then each rule has to be looked at. */
+/* Returns the rules for a program. Two processors may fill an entry at the same time; both write
+ * the same. NULL if there are too many programs; then each rule has to be checked. */
 static struct attach_active *active_of(const struct attach_identity *identity)
 {
     struct attach_active *active = bpf_map_lookup_elem(&programs, identity);
@@ -326,7 +327,7 @@ static struct attach_active *active_of(const struct attach_identity *identity)
     struct active_walk walk = {.identity = identity, .active = active};
     bpf_loop(constants.rule_count, active_step, &walk, 0);
     active->count = walk.count;
-    __sync_lock_test_and_set(&active->ready, 1); /* after all of it */
+    __sync_lock_test_and_set(&active->ready, 1); /* last, when the entry is complete */
     return active;
 }
 
@@ -441,7 +442,7 @@ static enum match role_matches(const struct attach_view *view, uint8_t accepted)
     return view->role_known || (view->roles & ~accepted) == 0 ? YES : MAYBE;
 }
 
-/* MAYBE: it depends on what is not known. */
+/* Returns MAYBE if the result depends on an unknown fact. */
 __noinline int rule_matches(const struct attach_rule *rule, const struct attach_view *view)
 {
     if (rule == NULL || view == NULL)
@@ -460,26 +461,26 @@ __noinline int rule_matches(const struct attach_rule *rule, const struct attach_
     return role == MAYBE || remote == MAYBE || local == MAYBE ? MAYBE : YES;
 }
 
-/* What a socket gets */
+/* Choosing and setting options */
 
 /* One socket in one event. */
 struct work {
-    void *target;                 /* what bpf_setsockopt() takes */
-    struct attach_socket *socket; /* NULL: nothing is kept of it */
+    void *target;                 /* argument of bpf_setsockopt() */
+    struct attach_socket *socket; /* NULL: nothing is stored for it */
     const struct attach_active *active;
     struct attach_view view;
-    uint32_t phases;   /* PHASE_BIT()s: whose actions are due */
+    uint32_t phases;   /* PHASE_BIT()s of the actions that are due */
     uint32_t kind;     /* enum attach_kind */
-    uint8_t locks;     /* sk_userlocks: buffers that have been sized */
-    bool afterwards;   /* the socket is in use, who knows for how long */
+    uint8_t locks;     /* sk_userlocks: buffers whose size was set */
+    bool afterwards;   /* the socket has been in use for an unknown time */
     bool no_early;     /* too late for OPTION_EARLY */
-    uint32_t rule;     /* of the walk below */
-    uint32_t reporter; /* the rule that reports it and 1; 0: none */
-    uint64_t concern;  /* options that the rules have for it */
-    uint64_t chosen;   /* options that are to be set */
+    uint32_t rule;     /* rule of the current step */
+    uint32_t reporter; /* the rule that reports it, plus 1; 0: none */
+    uint64_t concern;  /* options that the rules set for it */
+    uint64_t chosen;   /* options that will be set */
     union {
-        uint16_t winners[ATTACH_OPTIONS_MAX]; /* winning action of an option and 1; 0: none */
-        struct attach_identity identity;      /* before that; the stack has no room for both */
+        uint16_t winners[ATTACH_OPTIONS_MAX]; /* winning action of an option, plus 1; 0: none */
+        struct attach_identity identity; /* used before `winners`; the stack has no room for both */
     };
 };
 
@@ -504,7 +505,7 @@ static long take_step(uint32_t index, struct work *work)
     return 0;
 }
 
-/* The rule of a place in the active ones; NULL if it is not for the program after all. */
+/* Returns the rule at an index of the active ones; NULL if it is not for this program. */
 static const struct attach_rule *rule_at(uint32_t index, const struct attach_active *active,
                                          const struct attach_identity *identity, uint32_t *number)
 {
@@ -543,8 +544,8 @@ static void decide_options(struct work *work)
     bpf_loop(rules_to_walk(work->active), decide_step, work, 0);
 }
 
-/* True if the option has the value of a new socket. The kernel tunes the size of a buffer until the
- * program sets it, so for buffers the lock is looked at instead of the size. */
+/* True if the option has the value of a new socket. The kernel changes the size of a buffer until
+ * the program sets it, so for buffers the lock is checked instead of the size. */
 static bool has_default(struct work *work, uint32_t index, const struct attach_option *option)
 {
     bool socket_level = option->level == LEVEL_SOCKET;
@@ -613,7 +614,7 @@ static long choose_step(uint32_t index, struct work *work)
     return 0;
 }
 
-/* Note what became of an option, for the reports. */
+/* Stores the result of an option, for reports. */
 static void note_result(struct attach_socket *socket, uint32_t option, long result)
 {
     uint64_t bit = 1ull << (option % 64);
@@ -705,7 +706,7 @@ static void give_options(struct work *work)
         bpf_loop(constants.option_count, give_step, work, 0);
 }
 
-/* Who uses a socket */
+/* The process that uses a socket */
 
 struct basename_walk {
     const char *text;
@@ -734,7 +735,7 @@ static __noinline void read_name0(struct attach_identity *identity, unsigned lon
                             (void *)(argument + walk.begin));
 }
 
-/* Fill it for the current process; 0 for a thread of the kernel. */
+/* Fills in the current process; 0 for a kernel thread. */
 __noinline int identify_process(struct attach_identity *identity)
 {
     if (identity == NULL)
@@ -752,7 +753,8 @@ __noinline int identify_process(struct attach_identity *identity)
     return 1;
 }
 
-/* What is kept of a socket that the current process uses; NULL if it is to be left alone. */
+/* Returns the data stored for a socket of the current process; NULL if the socket is to be
+ * ignored. */
 static struct attach_socket *socket_in_use(struct bpf_sock *sk)
 {
     struct attach_socket *socket = bpf_sk_storage_get(&sockets, sk, NULL, 0);
@@ -768,7 +770,7 @@ static struct attach_socket *socket_in_use(struct bpf_sock *sk)
     return socket;
 }
 
-/* The rules for the current process, if they have been found before. */
+/* Returns the rules for the current process, if they have been found before. */
 static const struct attach_active *known_rules(struct work *work)
 {
     const struct attach_active *active = NULL;
@@ -778,7 +780,7 @@ static const struct attach_active *known_rules(struct work *work)
     return active != NULL && active->ready != 0 ? active : NULL;
 }
 
-/* What a socket is */
+/* Properties of a socket */
 
 static __always_inline struct attach_end end_of_v4(uint32_t address, uint16_t port)
 {
@@ -800,7 +802,7 @@ static __always_inline struct attach_end local_end(const struct bpf_sock *sk)
                : end_of_v6(sk->src_ip6[0], sk->src_ip6[1], sk->src_ip6[2], sk->src_ip6[3], port);
 }
 
-/* connect() to "any" goes to this machine. */
+/* connect() to the wildcard address goes to this machine. */
 static void settle_any(struct attach_end *remote)
 {
     if (is_unspecified(remote))
@@ -816,7 +818,7 @@ static uint16_t protocol_bit(uint32_t type, uint32_t protocol)
     return protocol == UDP ? PROTOCOL_UDP : protocol == UDPLITE ? PROTOCOL_UDPLITE : 0;
 }
 
-/* False for sockets that are left alone. */
+/* Returns false for sockets that are ignored. */
 static bool describe_kind(struct work *work, uint32_t family, uint16_t protocols)
 {
     bool v6 = family == AF_INET6_, datagram = (protocols & PROTOCOL_DATAGRAM) != 0;
@@ -841,7 +843,7 @@ static bool is_subflow(const struct tcp_sock *tcp)
 
 /* connect(), bind() */
 
-/* Bind the socket to the address that a `source` names. */
+/* Binds the socket to the address of a `source`. */
 static void bind_source(struct bpf_sock_addr *ctx, const struct work *work)
 {
     struct {
@@ -870,7 +872,7 @@ static void bind_source(struct bpf_sock_addr *ctx, const struct work *work)
                              : bpf_bind(ctx, (void *)&to, sizeof to));
 }
 
-/* Fill `work` for connect() and bind(). False for sockets that are left alone. */
+/* Fills `work` for connect() and bind(). False for sockets that are ignored. */
 static __always_inline bool begin_event(struct work *work, struct bpf_sock_addr *ctx)
 {
     struct bpf_sock *sk = ctx->sk;
@@ -880,7 +882,7 @@ static __always_inline bool begin_event(struct work *work, struct bpf_sock_addr 
         return false;
     work->view.role_known = true;
     work->locks = buffer_locks(bpf_skc_to_tcp_sock(sk));
-    /* What is kept of a socket costs as much as everything else here. */
+    /* Storing data for a socket costs as much as everything else here, so it is avoided. */
     if (constants.tracked == 0 && constants.reports == 0)
         work->active = known_rules(work);
     if (work->active == NULL)
@@ -904,7 +906,7 @@ static __always_inline void connect_to(struct bpf_sock_addr *ctx, struct attach_
         bind_source(ctx, &work);
 }
 
-/* A stream socket may still become anything: what must precede bind() is given for each role. */
+/* The role of a stream socket is open: what must precede bind() is set for each role. */
 static __always_inline void bind_to(struct bpf_sock_addr *ctx, struct attach_end local)
 {
     struct work work;
@@ -955,9 +957,9 @@ int socktune_bind6(struct bpf_sock_addr *ctx)
     return 1;
 }
 
-/* What sockops programs see */
+/* Context of sockops programs */
 
-/* One word at a time: the verifier takes no wider access here. */
+/* Reads one word at a time: the verifier allows no wider access here. */
 #define WORD(field) (*(const volatile uint32_t *)&(field))
 
 static __always_inline struct attach_end ops_local(const struct bpf_sock_ops *ctx)
@@ -978,7 +980,7 @@ static __always_inline struct attach_end ops_remote(const struct bpf_sock_ops *c
                            WORD(ctx->remote_ip6[2]), WORD(ctx->remote_ip6[3]), port);
 }
 
-/* Fill `work` from what sockops programs know. False for sockets that are left alone. */
+/* Fills `work` from the context of sockops programs. False for sockets that are ignored. */
 static __always_inline bool describe_ops(struct bpf_sock_ops *ctx, struct work *work, bool in_use)
 {
     struct bpf_sock *sk = ctx->sk;
@@ -1000,8 +1002,8 @@ static __always_inline bool describe_ops(struct bpf_sock_ops *ctx, struct work *
 
 /* Reports */
 
-/* Does a helper read the reports? Nothing is done for them otherwise. The coarse clock is up to a
- * tick behind, so the heartbeat can seem to lie in the future. */
+/* True if a helper reads the reports; otherwise no work is done for them. The coarse clock is up to
+ * one tick late, so the heartbeat can seem to be in the future. */
 static bool has_reader(void)
 {
     if (constants.reports == 0)
@@ -1025,7 +1027,7 @@ static __always_inline void put_end(uint8_t to[16], const struct attach_end *end
     __builtin_memcpy(to, halves, sizeof halves);
 }
 
-/* Everything but the figures. */
+/* Fills in everything but the figures. */
 static __always_inline void describe_report(struct attach_report *report, struct bpf_sock_ops *ctx,
                                             const struct attach_socket *socket)
 {
@@ -1059,8 +1061,8 @@ static __always_inline void describe_report(struct attach_report *report, struct
     __builtin_memset(report->congestion, 0, sizeof report->congestion);
 }
 
-/* Report that a connection or a listener begins, if a rule says so, and have the kernel call again
- * when its state changes. */
+/* Reports the begin of a connection or a listener, if a rule says so, and asks the kernel to call
+ * again when its state changes. */
 static __noinline void report_opened(struct bpf_sock_ops *ctx, const struct work *work,
                                      uint8_t role)
 {
@@ -1084,7 +1086,8 @@ static __noinline void report_opened(struct bpf_sock_ops *ctx, const struct work
     bpf_ringbuf_submit(report, BPF_RB_NO_WAKEUP);
 }
 
-/* SO_LINGER with 0 seconds, and no error: the program has the kernel reset the connection. */
+/* True if the program makes the kernel reset the connection: SO_LINGER with 0 seconds, and no
+ * error. */
 static bool is_aborted(const struct tcp_sock *tcp)
 {
     const struct sock *sk = (const void *)tcp;
@@ -1092,7 +1095,7 @@ static bool is_aborted(const struct tcp_sock *tcp)
            sk->sk_lingertime == 0;
 }
 
-/* The state changes to CLOSED. The kernel has not cleared any figures yet. */
+/* Called when the state changes to CLOSED. The kernel has not cleared any figures yet. */
 static __noinline void report_ended(struct bpf_sock_ops *ctx)
 {
     struct bpf_sock *sk = ctx->sk;
@@ -1144,7 +1147,7 @@ static void handle_accepted(struct bpf_sock_ops *ctx, struct work *work)
     report_opened(ctx, work, ROLE_ACCEPT);
 }
 
-/* Its options have been given in connect(); now it has a local address too. */
+/* connect() has set the options; now the socket has a local address, too. */
 static void handle_connect(struct bpf_sock_ops *ctx, struct work *work)
 {
     if (!has_reader() || !describe_ops(ctx, work, true))
@@ -1177,15 +1180,15 @@ int socktune_sockops(struct bpf_sock_ops *ctx)
     return 1;
 }
 
-/* The program's own setsockopt() */
+/* setsockopt() calls of the program */
 
 enum { NO_OPTION = ATTACH_OPTIONS_MAX };
 
 /* What the program is about to set. */
 struct guard_walk {
     int32_t level, optname;
-    uint32_t same;      /* the option of the policy that this is, or NO_OPTION */
-    uint32_t disturbed; /* the one that it changes besides */
+    uint32_t same;      /* the option of the policy that it sets, or NO_OPTION */
+    uint32_t disturbed; /* the option that it changes as a side effect */
 };
 
 static long guard_step(uint32_t index, struct guard_walk *walk)
@@ -1208,10 +1211,10 @@ struct attach_ruling {
     const struct attach_identity *identity;
     const struct attach_active *active;
     uint32_t option;
-    uint32_t rule;   /* of the walk below */
-    uint32_t gives;  /* what that rule gives: an action and 1; 0: nothing */
-    bool ignores;    /* it ignores the program's setting */
-    uint32_t forced; /* the action that wins and is a `force`, and 1 */
+    uint32_t rule;   /* rule of the current step */
+    uint32_t gives;  /* the action of that rule that sets the option, plus 1; 0: none */
+    bool ignores;    /* that rule ignores the program's value */
+    uint32_t forced; /* the action that wins and is a `force`, plus 1 */
     bool ignored;
 };
 
@@ -1233,8 +1236,8 @@ static long says_step(uint32_t index, struct attach_ruling *ruling)
     return 0;
 }
 
-/* An `ignore` counts where its rule could still match: a program sets a buffer before it connects,
- * when its peer is not known. */
+/* An `ignore` counts if its rule could still match: a program sets a buffer before it connects,
+ * when its peer is unknown. */
 static long ruling_step(uint32_t index, struct attach_ruling *ruling)
 {
     const struct attach_rule *rule =
@@ -1257,7 +1260,8 @@ static long ruling_step(uint32_t index, struct attach_ruling *ruling)
     return rule->final != 0;
 }
 
-/* The action with which a rule forces the option, if its time has come; NULL if there is none. */
+/* Returns the action by which a rule forces the option, if the socket has reached its phase; else
+ * NULL. */
 static const struct attach_action *rule_on(struct work *work, uint32_t option, bool *ignored)
 {
     struct attach_ruling ruling = {.view = &work->view,
@@ -1295,8 +1299,8 @@ static void describe_role(struct work *work, uint32_t state)
     }
 }
 
-/* The ends as they are. Where a connecting socket was bound by connect() itself, the rules on the
- * local end did not act. */
+/* Fills in the current ends. If connect() itself bound the socket, the rules on the local end have
+ * not acted. */
 static __always_inline void describe_ends(struct work *work, struct attach_end local,
                                           struct attach_end remote)
 {
@@ -1307,7 +1311,7 @@ static __always_inline void describe_ends(struct work *work, struct attach_end l
     work->view.remote.known = remote.port != 0;
 }
 
-/* The program's value, as far as it is a number. */
+/* Reads the program's value as a number. */
 static bool read_number(const struct bpf_sockopt *ctx, int32_t *number)
 {
     const int32_t *value = ctx->optval;
@@ -1321,7 +1325,7 @@ static bool read_number(const struct bpf_sockopt *ctx, int32_t *number)
     return true;
 }
 
-/* Give the forced value. False if the kernel is to carry out the program's call. */
+/* Sets the forced value. False if the kernel must carry out the program's call. */
 static bool force_value(struct bpf_sockopt *ctx, const struct attach_option *option,
                         const struct attach_action *action)
 {
@@ -1340,7 +1344,7 @@ static bool set_guarded(struct bpf_sockopt *ctx, struct work *work, uint32_t ind
 {
     bool ignored = false;
     const struct attach_option *option = table_row(&options, index);
-    if (option == NULL || ctx->optlen < option->least) /* the kernel will refuse it */
+    if (option == NULL || ctx->optlen < option->least) /* the kernel refuses it */
         return false;
     const struct attach_action *forced = rule_on(work, index, &ignored);
     if (forced == NULL)
@@ -1348,8 +1352,8 @@ static bool set_guarded(struct bpf_sockopt *ctx, struct work *work, uint32_t ind
     return force_value(ctx, option, forced);
 }
 
-/* The program's setting changes a guarded option as a side effect: carry it out here, and give the
- * other one its value back. */
+/* The program's option changes a guarded option as a side effect: set it here, and restore the
+ * guarded option. */
 static bool set_disturbing(struct bpf_sockopt *ctx, struct work *work, uint32_t index)
 {
     bool ignored = false;
@@ -1406,9 +1410,9 @@ int socktune_setsockopt(struct bpf_sockopt *ctx)
     return 1;
 }
 
-/* Sockets that are open already */
+/* Existing sockets */
 
-/* Note which process has each socket. */
+/* Stores which process has each socket. */
 SEC("iter/task_file")
 int socktune_files(struct bpf_iter__task_file *ctx)
 {
@@ -1437,8 +1441,8 @@ int socktune_files(struct bpf_iter__task_file *ctx)
     return 0;
 }
 
-/* True if the peer connected. The sequence numbers that were sent, less those of data and FIN,
- * leave 1 for the SYN of a socket that connected itself. */
+/* True if the peer connected. The sequence numbers sent, without those of data and FIN, leave 1 for
+ * the SYN of a socket that connected itself. */
 static bool is_accepted(const struct tcp_sock *tcp, uint32_t state)
 {
     enum { FIN_WAIT1 = 4, FIN_WAIT2 = 5, LAST_ACK = 9, CLOSING = 11 };
@@ -1492,7 +1496,7 @@ int socktune_open(struct bpf_iter__tcp *ctx)
     return 0;
 }
 
-/* What this kernel takes */
+/* Trials of settings */
 
 struct trial_walk {
     void *target;

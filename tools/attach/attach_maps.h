@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What the command writes into BPF maps, and the BPF programs read: a policy in flat tables.
+ * The content of the BPF maps, which the command writes and the BPF programs read: a policy in flat
+ * tables.
  *
- * Shared by flatten.c and attach.bpf.c, so it includes nothing but policy.h. All tables are arrays.
- * Rules, prefixes and ports keep the order and the meaning that they have in the policy; actions
- * that this kernel does not take are left out.
+ * Shared by flatten.c and attach.bpf.c, so it includes only policy.h. All tables are arrays. Rules,
+ * prefixes and ports have the same order and meaning as in the policy; actions that this kernel
+ * refuses are left out.
  */
 #ifndef SOCKTUNE_ATTACH_MAPS_H
 #define SOCKTUNE_ATTACH_MAPS_H
@@ -15,12 +16,12 @@ enum attach_limit {
     ATTACH_RULES_MAX = 1024,
     ATTACH_OPTIONS_MAX = 64, /* distinct options: bits of attach_socket.own */
     ATTACH_ACTIONS_MAX = 65535,
-    ATTACH_NAME_SIZE = 64,    /* of a program's name; longer ones are cut */
+    ATTACH_NAME_SIZE = 64,    /* of a program's name; longer ones are truncated */
     ATTACH_PATTERN_SIZE = 64, /* of a glob */
     ATTACH_VALUE_SIZE = 16    /* of an option's value: TCP_CONGESTION, SO_BINDTODEVICE */
 };
 
-/* What a rule asks of the program, enum matcher_kind in the words of BPF. */
+/* A rule's criteria on the program: the kinds of enum matcher_kind that BPF supports. */
 enum attach_matcher_kind { ATTACH_NAME, ATTACH_USER, ATTACH_GROUP };
 
 struct attach_matcher {
@@ -32,10 +33,10 @@ struct attach_matcher {
 
 struct attach_prefix {
     uint64_t high, low;           /* the address in the machine's byte order */
-    uint64_t mask_high, mask_low; /* which of its bits count */
+    uint64_t mask_high, mask_low; /* which bits of the address are compared */
     uint8_t v4;
     uint8_t negate;
-    uint8_t all; /* it holds every address of its family */
+    uint8_t all; /* contains every address of its family */
     uint8_t reserved[5];
 };
 
@@ -73,7 +74,7 @@ struct attach_option {
     uint32_t reserved;
 };
 
-/* A setting that the program may make, and which option of the policy it concerns. */
+/* An option that the program may set, and the option of the policy that it affects. */
 struct attach_guard {
     int32_t level;
     int32_t optname;
@@ -81,41 +82,41 @@ struct attach_guard {
     uint16_t effect; /* enum sibling_effect */
 };
 
-/* What a new socket has: one row for each attach_kind and option. */
+/* The values of a new socket: one row for each attach_kind and option. */
 enum attach_kind { KIND_STREAM4, KIND_STREAM6, KIND_DATAGRAM4, KIND_DATAGRAM6, ATTACH_KINDS };
 
 struct attach_default {
-    uint32_t length; /* 0: not known */
+    uint32_t length; /* 0: unknown */
     uint8_t value[ATTACH_VALUE_SIZE];
 };
 
-/* How often an action was carried out; indexed as the actions. */
+/* How often an action was carried out; indexed like the actions. */
 struct attach_count {
     uint64_t given;
     uint64_t failed;
     int64_t error; /* the last errno, negative */
 };
 
-/* What one attachment's programs know, in a map of its own. */
+/* Constants of one attachment's programs, in a map of its own. */
 struct attach_constants {
     uint32_t rule_count;
     uint32_t option_count;
     uint32_t guard_count;
-    uint32_t tracked; /* the programs' own settings are noted */
-    /* 0, but the verifier does not know that. A place in a text that is computed with it is any
-     * number to the verifier, so one look at the body of a loop is enough; else it looks at the
-     * body once for each place, and gives up. */
+    uint32_t tracked; /* options that the programs set themselves are noted */
+    /* 0, but the verifier does not know that. A text position computed with it may have any value
+     * for the verifier, so it checks the body of a loop once. Otherwise it would check the body for
+     * each position, and give up. */
     uint32_t zero;
-    uint32_t priority; /* the option SO_PRIORITY; ATTACH_OPTIONS_MAX: no rule has it */
-    uint32_t source;   /* the option `source`, likewise */
+    uint32_t priority; /* index of the option SO_PRIORITY; ATTACH_OPTIONS_MAX: no rule has it */
+    uint32_t source;   /* index of the option `source`; ATTACH_OPTIONS_MAX: no rule has it */
     uint32_t trial_count;
-    uint32_t generation; /* another one for each set of rules */
+    uint32_t generation; /* unique for each set of rules */
     uint32_t reports;    /* a rule reports */
     uint32_t jiffy_us;   /* microseconds in a tick of the kernel's clock */
     uint32_t reserved;
 };
 
-/* Who made a socket. */
+/* The process that created a socket. */
 struct attach_identity {
     char name[ATTACH_NAME_SIZE];  /* basename of the executable, padded with NULs */
     char name0[ATTACH_NAME_SIZE]; /* basename of argv[0], likewise */
@@ -124,28 +125,29 @@ struct attach_identity {
 
 enum attach_socket_flag {
     SOCKET_ACCEPTED = 1,
-    SOCKET_BEFORE = 2, /* it is older than the attachment: its program may have set things unseen */
+    SOCKET_BEFORE = 2,  /* older than the attachment: options that its program set are unknown */
     SOCKET_SPECIFIC = 4 /* its listener is bound to one address */
 };
 
-/* What is kept of each socket. An accepted socket gets a copy of its listener's. */
+/* The data stored for each socket. An accepted socket gets a copy of its listener's. */
 struct attach_socket {
     struct attach_identity identity;
     uint64_t own;     /* options that the program has set itself */
-    uint64_t given;   /* options that the rules gave */
+    uint64_t given;   /* options that the rules set */
     uint64_t refused; /* options that the kernel refused */
     uint32_t flags;
-    uint32_t treated; /* the generation of the rules that the iterator has given */
-    uint32_t pid;     /* of the process that made it */
-    uint16_t rule;    /* that reports it, and the role in which it is reported */
+    uint32_t treated; /* generation of the rules that the iterator has applied */
+    uint32_t pid;     /* of the process that created it */
+    uint16_t rule;    /* the rule that reports it, and the role in which it is reported */
     uint16_t role;
-    uint64_t reported; /* its cookie if it is reported; the copy of a listener's has another one */
-    uint64_t concern;  /* options that the rules have for it in that role */
+    uint64_t
+        reported; /* its cookie if it is reported; a copy of a listener's data has another cookie */
+    uint64_t concern; /* options that the rules set for it in that role */
     uint64_t opened_ns;
     uint8_t errors[ATTACH_OPTIONS_MAX]; /* errno of each refused option */
 };
 
-/* The rules for one program, found when it is first seen. */
+/* The rules for one program, found when the program is first met. */
 struct attach_active {
     uint32_t ready;
     uint32_t count;
@@ -155,18 +157,18 @@ struct attach_active {
 /* The command's own sockets on which settings are tried. */
 enum attach_tried { TRIED_LISTENER4, TRIED_LISTENER6, TRIED_CONNECTION4, TRIED_CONNECTION6, TRIED };
 
-/* A setting that is tried, and the results. */
+/* A setting to try, and the results. */
 struct attach_trial {
     int32_t level;
     int32_t optname;
     uint32_t length;
     uint8_t value[ATTACH_VALUE_SIZE];
-    int32_t result[TRIED]; /* 0, or a negative errno; the command puts the best of each family
-                            * into the first two */
+    int32_t result[TRIED]; /* 0, or a negative errno; the command stores the best of each family in
+                              the first two */
 };
 enum { ATTACH_TRIALS_MAX = 4096 };
 
-/* What `attach --status` shows of an attachment. */
+/* What `attach --status` shows about an attachment. */
 struct attach_about {
     char rules[512];  /* path */
     char cgroup[512]; /* path below the mount point; "/" is the whole machine */

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Theory of operation: programs are attached by links. A link ends with its last descriptor, so an
- * attachment ends with the command, however that ends. A pin in the BPF file system is one more
- * holder (pins.c). The programs are attached before the open sockets are visited, so that none is
- * missed in between.
+ * attachment ends with the command, however that ends. A pin in the BPF file system is another
+ * reference (pins.c). The programs are attached before the open sockets are visited, so no socket
+ * is missed in between.
  */
 #include "attachment.h"
 
@@ -60,7 +60,7 @@ static uint32_t attach_option_index(const struct attach_tables *tables, int leve
     return i < tables->option_count ? i : ATTACH_OPTIONS_MAX;
 }
 
-/* The coarse clock advances with the kernel's ticks. */
+/* Returns the microseconds per kernel tick: the coarse clock advances with the ticks. */
 static uint32_t jiffy_microseconds(void)
 {
     struct timespec tick = {0, 4000000};
@@ -86,7 +86,7 @@ static int fill_constants(const struct bpf_object *object, const struct attach_t
     return object_set_constants(object, &constants, error);
 }
 
-/* What a new socket has. */
+/* Reads the values of new sockets. */
 static void take_defaults(const struct attach_tables *tables, struct attach_default *defaults)
 {
     for (unsigned kind = 0; kind < ATTACH_KINDS; kind++) {
@@ -183,7 +183,7 @@ static int make_links(struct attachment *attachment, const struct attach_request
     return 0;
 }
 
-/* All of it */
+/* The whole attachment */
 
 static void reuse_sockets(struct bpf_object *object, const struct attach_cgroup *cgroup)
 {
@@ -191,13 +191,15 @@ static void reuse_sockets(struct bpf_object *object, const struct attach_cgroup 
     attach_pin_directory(cgroup, directory);
     snprintf(path, sizeof path, "%s/sockets", directory);
     int fd = bpf_obj_get(path);
-    if (fd >= 0) { /* of another layout, it is not taken, and nothing is known of the sockets */
+    if (fd >=
+        0) { /* a map with another layout is refused; then nothing is known about the sockets */
         bpf_map__reuse_fd(bpf_object__find_map_by_name(object, "sockets"), fd);
         close(fd);
     }
 }
 
-/* For --status: a map that a program does not use itself is found by it, and lives as long. */
+/* For --status: a map that a program does not use is bound to it, so that it can be found and lives
+ * as long. */
 static void bind_maps(const struct bpf_object *object, const struct attach_tables *tables)
 {
     for (unsigned i = 0; i < ATTACH_PROGRAMS_MAX; i++) {
@@ -236,7 +238,7 @@ static int load_object(struct attachment *attachment, const struct attach_reques
                : attach_fail(error, "cannot map what is reported: %s", strerror(errno));
 }
 
-/* One attachment a cgroup; a pinned one can be replaced. */
+/* Only one attachment per cgroup is allowed; a pinned one can be replaced. */
 static int check_others(const struct attach_request *request, struct attach_error *error)
 {
     struct attach_state *states;

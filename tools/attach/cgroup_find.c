@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The mount point comes from /proc/self/mounts: with the hybrid layout of systemd it is not
+ * The mount point is read from /proc/self/mounts: with systemd's hybrid layout it is not
  * /sys/fs/cgroup itself.
  */
 #include "cgroup_find.h"
@@ -63,7 +63,7 @@ static int fill_cgroup(const char *mount, const char *path, struct attach_cgroup
     return 0;
 }
 
-/* What follows the mount point in a path that begins with it; else the path. */
+/* Returns what follows the mount point, if the path begins with it; otherwise the path. */
 static const char *path_below(const char *mount, const char *path)
 {
     size_t length = strlen(mount);
@@ -80,7 +80,7 @@ int cgroup_by_path(const char *path, struct attach_cgroup *cgroup, struct attach
     return fill_cgroup(mount, path_below(mount, path), cgroup, error);
 }
 
-/* Calls `visit` for each directory, from the top; true from it ends the walk. */
+/* Calls `visit` for each directory, from the top; the walk ends when it returns true. */
 static void walk_cgroups(const char *directory, bool (*visit)(const FTSENT *entry, void *context),
                          void *context)
 {

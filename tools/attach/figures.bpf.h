@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The figures of a connection in the layout of TCP_INFO, read from the kernel's structures as
- * tcp_get_info() of net/ipv4/tcp.c reads them: bpf_getsockopt() has no TCP_INFO.
+ * The figures of a connection in the layout of TCP_INFO, read from the kernel's structures like
+ * tcp_get_info() in net/ipv4/tcp.c does: bpf_getsockopt() has no TCP_INFO.
  *
- * The program's caller holds the lock of the socket.
+ * The caller holds the socket's lock.
  */
 #ifndef SOCKTUNE_FIGURES_BPF_H
 #define SOCKTUNE_FIGURES_BPF_H
@@ -17,7 +17,8 @@
 #include <bpf/bpf_helpers.h>
 #include <stddef.h>
 
-/* struct tcp_info of the kernel's ABI, up to its length in Linux 6.7: headers are often older. */
+/* struct tcp_info of the kernel's ABI, up to its length in Linux 6.7: installed headers are often
+ * older. */
 struct tcp_figures {
     uint8_t state, ca_state, retransmits, probes, backoff, options, scales, app_limited;
     uint32_t rto, ato, snd_mss, rcv_mss;
@@ -44,7 +45,7 @@ enum { ECN_OK = 1, ECN_ACCURATE = 16, ECN_SEEN = 8 }; /* of ecn_flags */
 
 #define FLAG(from, field) BPF_CORE_READ_BITFIELD(from, field)
 
-/* How long ago that tick was. */
+/* Converts the time since `tick` to milliseconds. */
 static __always_inline uint32_t milliseconds_since(uint32_t tick, uint32_t now, uint32_t jiffy_us)
 {
     return (uint32_t)((uint64_t)(now - tick) * jiffy_us / 1000);
@@ -138,7 +139,7 @@ static __always_inline void read_rates(struct tcp_figures *to, const struct tcp_
                             : 0;
 }
 
-/* Busy, limited by the peer's window, limited by the send buffer: each is counted until the next
+/* Busy, limited by the peer's window, limited by the send buffer: each time counts until the next
  * one begins, and the first is the sum (tcp_get_info_chrono_stats()). */
 static __always_inline void read_times(struct tcp_figures *to, const struct tcp_sock *tcp,
                                        uint32_t now, uint32_t jiffy_us)
@@ -152,7 +153,7 @@ static __always_inline void read_times(struct tcp_figures *to, const struct tcp_
     to->sndbuf_limited = buffer * jiffy_us;
 }
 
-/* What older kernels do not have, at the end. */
+/* Reads the fields at the end, which older kernels lack. Returns the length. */
 static __always_inline uint32_t read_newer(struct tcp_figures *to, const struct tcp_sock *tcp)
 {
     if (!bpf_core_field_exists(tcp->rcv_wnd) || !bpf_core_field_exists(tcp->plb_rehash))
@@ -167,7 +168,8 @@ static __always_inline uint32_t read_newer(struct tcp_figures *to, const struct 
     return sizeof *to;
 }
 
-/* Fill a report's figures: `info`, its length, the congestion control, what waits. */
+/* Fills in a report's figures: `info`, its length, the congestion control, the unacknowledged
+ * bytes. */
 static __always_inline void read_figures(struct attach_report *report, const struct tcp_sock *tcp,
                                          uint32_t jiffy_us)
 {

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Theory of operation: options keep the policy's order, in which the kernel wants them set. First
- * it is found out which options are left when those that the kernel does not take are gone; rules
- * are then copied with their ranges numbered anew.
+ * Theory of operation: options keep the policy's order, in which the kernel needs them set. First
+ * the options are renumbered without those that the kernel refuses; then rules are copied and their
+ * ranges renumbered.
  */
 #include "flatten.h"
 
@@ -17,7 +17,7 @@
 
 enum { LEFT_OUT = UINT16_MAX };
 
-/* What the functions below share. */
+/* The state that the functions below share. */
 struct flattening {
     const struct policy *policy;
     const struct attach_result *results;
@@ -44,8 +44,7 @@ static struct location at_rule(const struct policy *policy, const struct policy_
 
 /* Values */
 
-/* bpf_setsockopt() takes a pacing rate as an int, in which the greatest value means no limit too.
- */
+/* bpf_setsockopt() takes a pacing rate as an int; its greatest value also means no limit. */
 static uint32_t copy_value(const struct policy *policy, const struct policy_action *action,
                            uint8_t value[ATTACH_VALUE_SIZE])
 {
@@ -77,7 +76,7 @@ void attach_trials_of(const struct policy *policy, struct attach_trial *trials)
     }
 }
 
-/* What can be given */
+/* Which actions are possible */
 
 enum {
     PHASES_REACHED = PHASE_ALL & ~PHASE_BIT(PHASE_CONNECTED),
@@ -111,11 +110,11 @@ const char *attach_refusal(const struct policy *policy, const struct policy_acti
     return NULL;
 }
 
-/* Why the kernel does not take the action; NULL: it does. */
+/* Returns why the kernel refuses the action; NULL if it does not. */
 static const char *kernel_refusal(const struct policy *policy, const struct attach_result *results,
                                   uint32_t index)
 {
-    static char texts[256][64]; /* by error number: callers keep what they get */
+    static char texts[256][64]; /* by error number: callers keep the pointer */
     const struct policy_action *action = &policy->actions[index];
     if (results == NULL || action->mode == MODE_IGNORE || action->op == OP_SOURCE)
         return NULL;
@@ -171,7 +170,7 @@ static int number_options(struct flattening *f)
     return 0;
 }
 
-/* What the program itself may set, and which option it concerns. */
+/* Adds what the program may set, and the option that it affects. */
 static void add_guards(struct flattening *f)
 {
     const struct policy *policy = f->policy;
@@ -192,10 +191,10 @@ static void add_guards(struct flattening *f)
 
 /* Rules */
 
-/* How BPF compares, and why it cannot. */
+/* The BPF kind of each matcher, or why BPF cannot compare it. */
 static const struct {
     uint16_t kind;
-    const char *refusal; /* NULL: it can */
+    const char *refusal; /* NULL: supported */
 } matcher_kinds[MATCHER_COUNT] = {
     [MATCHER_PROGRAM] = {ATTACH_NAME, NULL},
     [MATCHER_USER] = {ATTACH_USER, NULL},
@@ -315,7 +314,7 @@ bool attach_reports(const struct policy_rule *rule)
            (rule->protocols & PROTOCOL_TCP) != 0 && (rule->families & FAMILY_IP) != 0;
 }
 
-/* Say what of the rule's report does not come about. */
+/* Warns about reports of the rule that `attach` does not make. */
 static void check_report(const struct flattening *f, const struct policy_rule *rule)
 {
     const char *name = policy_string(f->policy, rule->name);
@@ -363,7 +362,7 @@ static int flatten_rule(struct flattening *f, const struct policy_rule *rule)
     return 0;
 }
 
-/* All of it */
+/* The whole policy */
 
 static int check_limits(const struct policy *policy, struct diagnostics *diagnostics)
 {
@@ -383,7 +382,7 @@ static int check_limits(const struct policy *policy, struct diagnostics *diagnos
     return 0;
 }
 
-/* Rules may share ranges, and each gets a copy. */
+/* Rules may share ranges; each gets a copy. */
 static int allocate_tables(const struct policy *policy, struct attach_tables *tables)
 {
     size_t matchers = 1, prefixes = 1, ports = 1;

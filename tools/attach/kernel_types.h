@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The members of kernel structures that the BPF programs read. libbpf finds where the running
- * kernel has them (CO-RE), so only names and types matter here.
+ * The members of kernel structures that the BPF programs read. libbpf finds their offsets in the
+ * running kernel (CO-RE), so only names and types matter here.
  */
 #ifndef SOCKTUNE_KERNEL_TYPES_H
 #define SOCKTUNE_KERNEL_TYPES_H
@@ -61,7 +61,7 @@ struct sock {
     unsigned long sk_pacing_rate, sk_max_pacing_rate;
 } KERNEL_TYPE;
 
-/* The bits in skc_flags are numbered by this. */
+/* Bit numbers in skc_flags. */
 enum sock_flags { SOCK_LINGER = 4 };
 
 struct socket {

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Which rules are attached. The kernel is asked for its links and their programs, so that nothing
- * has to be kept in a file, and what a killed command left behind would be seen.
+ * Lists what is attached. The kernel lists links and their programs, so no file is needed, and
+ * remains of a killed command would be seen.
  */
 #include "attachment.h"
 
@@ -15,9 +15,9 @@
 
 enum { MAPS_MAX = 32 };
 
-/* A program of ours, and its maps. */
+/* A socktune program and its maps. */
 struct found {
-    char name[16]; /* cut by the kernel */
+    char name[16]; /* truncated by the kernel */
     uint32_t maps[MAPS_MAX];
     uint32_t map_count;
 };
@@ -38,7 +38,7 @@ static bool read_program(uint32_t id, struct found *found)
     return failed == 0 && strncmp(info.name, PROGRAM_PREFIX, strlen(PROGRAM_PREFIX)) == 0;
 }
 
-/* The descriptor of the program's map of that name; -1. */
+/* Opens the program's map with that name; -1 if there is none. */
 static int open_map(const struct found *found, const char *name)
 {
     for (uint32_t i = 0; i < found->map_count; i++) {
@@ -91,7 +91,7 @@ static bool is_pinned(const struct attach_state *state)
     return access(directory, F_OK) == 0;
 }
 
-/* The hook of a program whose name the kernel has cut. */
+/* Returns the hook of a program whose name the kernel has truncated. */
 static const char *hook_name(const char *cut)
 {
     for (unsigned i = 0; i < ATTACH_PROGRAMS_MAX; i++)
@@ -100,7 +100,7 @@ static const char *hook_name(const char *cut)
     return cut + strlen(PROGRAM_PREFIX);
 }
 
-/* Add a link to its attachment: the links of one have the same cgroup and the same time. */
+/* Adds a link to its attachment: links of one attachment have the same cgroup and the same time. */
 static int add_link(uint64_t cgroup_id, const struct found *found, const char *hook,
                     struct attach_state **states, size_t *count)
 {

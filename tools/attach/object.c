@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The object file is in the command itself. Programs that are not wanted are not loaded: each one
- * costs the verifier's time.
+ * The object file is embedded in the command. Only programs that are needed are loaded: each costs
+ * the verifier's time.
  */
 #include "object.h"
 
@@ -32,7 +32,7 @@ static __attribute__((format(printf, 2, 0))) int be_silent(enum libbpf_print_lev
     return vfprintf(stderr, format, arguments);
 }
 
-/* What BPF needs and is missing; NULL if nothing is found to be missing before loading. */
+/* Returns what BPF needs and this system lacks, as far as it is known before loading; else NULL. */
 static const char *what_is_missing(void)
 {
     int map = bpf_map_create(BPF_MAP_TYPE_ARRAY, "socktune", 4, 4, 1, NULL);

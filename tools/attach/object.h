@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The BPF object of the room: opened, its maps sized, loaded and filled.
+ * The BPF object: opened, its maps sized, loaded and filled. Functions return -1 with `error` on
+ * failure.
  */
 #ifndef SOCKTUNE_ATTACH_OBJECT_H
 #define SOCKTUNE_ATTACH_OBJECT_H
@@ -9,23 +10,23 @@
 
 #include <bpf/libbpf.h>
 
-/* Open it with no program to be loaded; NULL with `error`, also where this kernel has no BPF that
- * can be used. Closed with bpf_object__close(). */
+/* Open it without any program to load; NULL with `error`, also if BPF is not usable on this kernel.
+ * Close it with bpf_object__close(). */
 struct bpf_object *object_open(struct attach_error *error);
 
-/* Have a program loaded. */
+/* Mark a program for loading. */
 void object_want(struct bpf_object *object, const char *program);
 
-/* The number of entries of an array, at least 1. */
+/* Set the number of entries of an array, at least 1. */
 void object_size(struct bpf_object *object, const char *map, uint32_t count);
 
 int object_load(struct bpf_object *object, struct attach_error *error);
 
-/* Write an array's entries, after object_load(). */
+/* Write an array's entries; after object_load(). */
 int object_fill(const struct bpf_object *object, const char *map, const void *entries,
                 size_t entry_size, uint32_t count, struct attach_error *error);
 
-/* Write the programs' constants. */
+/* Write the constants of the programs. */
 int object_set_constants(const struct bpf_object *object, const struct attach_constants *constants,
                          struct attach_error *error);
 

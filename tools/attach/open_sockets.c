@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Sockets that are open when rules are attached. The command writes the
- * processes of the cgroup into a map. One BPF iterator then notes the process of each socket, and
- * another one gives the sockets of a network namespace their options.
+ * Tunes sockets that are open when rules are attached. The command writes the processes of the
+ * cgroup into a map. One BPF iterator stores the process of each socket; a second one sets the
+ * options of the sockets of a network namespace.
  */
 #include "attachment.h"
 
@@ -17,7 +17,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-enum { NAMESPACES_MAX = 256 }; /* of one cgroup; containers mostly have one each */
+enum { NAMESPACES_MAX = 256 }; /* per cgroup; mostly one per container */
 
 struct visit {
     const struct bpf_object *object;

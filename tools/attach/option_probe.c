@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Which settings bpf_setsockopt() takes is found out by making them: another kernel takes others.
+ * Finds out by trial which options bpf_setsockopt() accepts, since that depends on the kernel.
  *
- * An iterator program makes them on listeners and connections of this process, which it knows by a
- * mark in a map. No cgroup is needed for that, and nothing is left behind. UDP sockets need no
- * trial: the kernel sets options of SOL_SOCKET, IP and IPv6 by the same code for all protocols, BPF
- * may set none of UDP's own, and those of TCP are refused by the option table.
+ * An iterator program sets them on listeners and connections of this process, which are marked in a
+ * map. This needs no cgroup and leaves nothing behind. UDP sockets need no trial: the kernel sets
+ * options of SOL_SOCKET, IP and IPv6 by the same code for all protocols, BPF may set none of UDP's
+ * own options, and the option table refuses those of TCP.
  */
 #include "object.h"
 
@@ -17,7 +17,7 @@
 #include <string.h>
 #include <unistd.h>
 
-/* A listening socket that only the host itself reaches; -1 with errno. */
+/* Creates a listening socket that only this machine can reach; -1 with errno. */
 static int make_listener(int family)
 {
     struct sockaddr_in v4 = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
@@ -33,7 +33,7 @@ static int make_listener(int family)
     return -1;
 }
 
-/* A connection to that listener; -1. Nobody accepts it. */
+/* Connects to that listener; -1 on failure. The connection is never accepted. */
 static int connect_to(int listener)
 {
     struct sockaddr_storage address = {.ss_family = AF_UNSPEC};
@@ -55,7 +55,7 @@ static void open_sockets(int fds[TRIED])
     fds[TRIED_CONNECTION6] = connect_to(fds[TRIED_LISTENER6]);
 }
 
-/* Tell the BPF program which sockets are tried. A machine may be without one of the families. */
+/* Marks the sockets for the BPF program. One address family may be missing on the machine. */
 static int mark_sockets(const struct bpf_object *object, const int fds[TRIED],
                         struct attach_error *error)
 {
@@ -68,8 +68,7 @@ static int mark_sockets(const struct bpf_object *object, const int fds[TRIED],
                                     strerror(errno));
 }
 
-/* What one kind of socket takes is given: some options are taken by listeners or by connections
- * alone. */
+/* Keeps the best result: some options are accepted only on listeners or only on connections. */
 static void keep_best(struct attach_trial *trial)
 {
     for (unsigned family = 0; family < TRIED_CONNECTION4; family++)

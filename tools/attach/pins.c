@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Attachments that outlive the command: a directory of pins for each cgroup, one pin a link, and
- * one for the map of what is known of the sockets, which the next attachment takes over.
+ * Attachments that outlive the command: a directory of pins for each cgroup, with one pin per link,
+ * and pins of the maps of sockets and reports; the next attachment takes over the map of sockets.
  *
- * The program of a link is replaced in one step, so at no moment does a hook lack a program.
+ * The program of a link is replaced atomically, so a hook never lacks a program.
  */
 #include "attachment.h"
 
@@ -19,7 +19,8 @@
 
 enum { PIN_PATH_SIZE = PATH_MAX + 32 };
 
-/* Names may have no dot there. The number distinguishes paths that become alike by that. */
+/* Names there may not contain a dot. The number distinguishes paths that become equal by its
+ * replacement. */
 void attach_pin_directory(const struct attach_cgroup *cgroup, char directory[PATH_MAX])
 {
     char name[128] = "root";
@@ -39,7 +40,7 @@ static void pin_path(const struct attach_cgroup *cgroup, const char *name, char 
     snprintf(path, PIN_PATH_SIZE, "%s/%s", directory, name);
 }
 
-/* The maps that are pinned. */
+/* The pinned maps. */
 static const char *const pinned_maps[] = {"sockets", "reports", "channel"};
 enum { PINNED_MAPS = sizeof pinned_maps / sizeof *pinned_maps };
 
@@ -50,7 +51,7 @@ static int open_pin(const char *directory, const char *name)
     return bpf_obj_get(path);
 }
 
-/* The helper that reads the reports learns that the attachment has ended. */
+/* Removes the maps' pins, and notifies the helper that the attachment has ended. */
 static void unpin_maps(const char *directory)
 {
     char path[PIN_PATH_SIZE];
@@ -75,7 +76,7 @@ static void unpin_all(const char *directory)
     rmdir(directory);
 }
 
-/* A link outlives its cgroup, but does nothing any more. */
+/* True if the pins are stale: a link outlives its cgroup, but has no effect any more. */
 static bool has_stale_pins(const char *directory)
 {
     for (unsigned i = 0; i < ATTACH_PROGRAMS_MAX; i++) {
@@ -91,7 +92,7 @@ static bool has_stale_pins(const char *directory)
     return false;
 }
 
-/* Call a function for the directory of each pinned attachment. */
+/* Calls `visit` for the directory of each pinned attachment. */
 static void each_pinned(void (*visit)(const char *directory, void *context), void *context)
 {
     DIR *root = opendir(ATTACH_PIN_ROOT);
@@ -106,7 +107,7 @@ static void each_pinned(void (*visit)(const char *directory, void *context), voi
         closedir(root);
 }
 
-/* Remove what is left of a cgroup that is gone. */
+/* Removes the pins of a cgroup that no longer exists. */
 static void remove_stale(const char *directory, void *context)
 {
     (void)context;
@@ -136,7 +137,7 @@ static uint32_t program_of(const struct bpf_link *link)
     return bpf_obj_get_info_by_fd(bpf_link__fd(link), &info, &size) == 0 ? info.prog_id : 0;
 }
 
-/* One hook: its pinned link gets the new program, or a link is made and pinned. */
+/* Replaces the program of a hook's pinned link, or creates and pins a link. */
 static int replace_one(struct attachment *attachment, const struct attach_request *request,
                        unsigned hook, uint32_t *former, struct attach_error *error)
 {
@@ -230,7 +231,7 @@ int attach_detach(const struct attach_cgroup *cgroup, struct attach_error *error
     if (stat(directory, &status) != 0)
         return errno == ENOENT ? 1 : attach_fail(error, "%s: %s", directory, strerror(errno));
     unpin_all(directory);
-    rmdir(ATTACH_PIN_ROOT); /* if it was the last one */
+    rmdir(ATTACH_PIN_ROOT); /* succeeds only for the last attachment */
     return access(directory, F_OK) != 0 ? 0
                                         : attach_fail(error, "%s: %s", directory, strerror(errno));
 }

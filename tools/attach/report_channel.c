@@ -80,7 +80,8 @@ bool channel_is_read(const struct attach_channel *channel)
 
 /* The helper */
 
-/* Whoever listens there learns of the connections: only root's and the own helper may. */
+/* The helper receives the connections of all users: only root's and the own user's helper are
+ * trusted. */
 static int connect_to(const struct sockaddr_un *address)
 {
     struct ucred peer;

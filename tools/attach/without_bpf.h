@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What attach.h has where the command is built without clang or libbpf.
+ * Replaces attach.h if the command is built without clang or libbpf.
  */
 #ifndef SOCKTUNE_WITHOUT_BPF_H
 #define SOCKTUNE_WITHOUT_BPF_H
