@@ -8,7 +8,7 @@ SANITIZE   := -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-f
 # Criterion starts these programs anew for each test. A program at a fixed address and with the sanitizers in
 # it starts in two thirds of the time.
 SAN_LINK   := $(SANITIZE) -no-pie $(if $(findstring /,$(shell $(CC) -print-file-name=libasan.a)),-static-libasan -static-libubsan)
-SAN_CFLAGS := $(COMMON_FLAGS) -O1 -g $(SANITIZE)
+SAN_CFLAGS := $(COMMON_FLAGS) -O0 -g1 $(SANITIZE)
 # Criterion's macros shadow and convert.
 TEST_CFLAGS := -Wno-shadow -Wno-conversion -Wno-missing-prototypes \
                -DFIXTURES='"$(CURDIR)/tests/fixtures"' -DEXAMPLES='"$(CURDIR)/config/examples"'
@@ -47,10 +47,19 @@ unit: $(B)/tests/unit
 platform: $(B)/tests/platform
 	tests/in-memory-group $< --jobs 1
 hosts: $(hosts) $(B)/tests/link
-run_pytest = SOCKTUNE_BUILD=$(CURDIR)/$(B) tests/in-memory-group $(PYTHON) -m pytest -q -n 2 -p no:cacheprovider \
-             tests/programs $(PYTEST_ARGS)
+# The tests wait for programs half of the time: two workers a processor.
+WORKERS := $(shell echo $$((2 * $$(nproc))))
+run_pytest = SOCKTUNE_BUILD=$(CURDIR)/$(B) tests/in-memory-group $(PYTHON) -m pytest -q -n $(WORKERS) \
+             -p no:cacheprovider tests/programs $(PYTEST_ARGS)
 programs: all hosts
-	$(run_pytest) -m 'not full'
+	$(run_pytest) -m 'not full and not slow'
+
+## make check-slow       tests that take long; each has faster siblings in make check
+.PHONY: check-slow
+check-slow:
+	$(packages) $(PACKAGES_CHECK)
+	$(MAKE) all hosts
+	$(run_pytest) -m 'slow and not full'
 
 ## make check-programs   the longer list of real programs
 .PHONY: check-programs

@@ -31,8 +31,8 @@ from started import (  # noqa: E402,F401  pylint: disable=unused-import
 
 
 def pytest_configure(config):
-    config.addinivalue_line("markers", "representative: a program of the short set (make check)")
-    config.addinivalue_line("markers", "full: only in the long run (make check-programs)")
+    config.addinivalue_line("markers", "slow: takes long, and has faster siblings (make check-slow)")
+    config.addinivalue_line("markers", "full: needs more programs (make check-programs)")
 
 
 @pytest.fixture(scope="session")

@@ -17,7 +17,6 @@ import kernel
 import pytest
 from conftest import BUILD, ROOT, Program, needs_root, pick_port, preloaded
 
-pytestmark = pytest.mark.representative
 
 PROGRAM = ROOT / "tests" / "support" / "advised.py"
 # What each mode is to be told, by role.

@@ -21,7 +21,6 @@ from conftest import LOOPBACK, needs_root, program
 from options import live, samples, table_rows
 from test_programs import SERVERS, Place
 
-pytestmark = pytest.mark.representative
 
 NOBODY = 65534
 DOMAINS = {"inet": socket.AF_INET, "inet6": socket.AF_INET6}
@@ -678,7 +677,8 @@ def serves(place, begin, request):
 
 
 @pytest.mark.parametrize("family", DOMAINS)
-@pytest.mark.parametrize("name", LOADS)
+@pytest.mark.parametrize("name", [
+    pytest.param(name, marks=pytest.mark.slow if name == "postgres" else ()) for name in LOADS])
 def test_a_program_under_load(name, family, start, directory, free_port, rules_for, socktune):
     row, = (row for row in SERVERS if row.name == name)
     place = Place(family, free_port(), directory, upstream=free_port())

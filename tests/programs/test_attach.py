@@ -453,6 +453,7 @@ def test_nginx(cgroup, rule_file, directory, free_port):
             server.terminate()
 
 
+@pytest.mark.slow
 def test_a_thousand_rules_with_64_prefixes_each(cgroup, rule_file, ends):
     prefixes = ",".join(f'"{i:x}::/16"' for i in range(1, 64)) + ',"127.0.0.0/8"'
     cgroup.attach(rule_file("rules = (" + ",".join(

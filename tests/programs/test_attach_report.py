@@ -111,7 +111,7 @@ def by_role(connections, role):
     return [one for one in connections if one["role"] == role]
 
 
-@pytest.mark.parametrize("family", ["inet", "inet6"])
+@pytest.mark.parametrize("family", [pytest.param("inet", marks=pytest.mark.slow), "inet6"])
 def test_both_ends_with_rule_options_and_figures(cgroup, rule_file, helper, told, family):
     attach(cgroup, rule_file, helper)
     tell = told(cgroup)
@@ -151,6 +151,7 @@ def test_refused_options_are_named(cgroup, rule_file, helper, told):
     assert client["options"] == {"applied": 1, "failed": {"SO_BINDTODEVICE": "ENODEV"}}
 
 
+@pytest.mark.slow
 def test_figures_are_those_of_sock_diag(cgroup, rule_file, helper, told):
     """The connection rests after its sample, and is then broken off without another segment."""
     attach(cgroup, rule_file, helper)
@@ -172,6 +173,7 @@ def test_figures_are_those_of_sock_diag(cgroup, rule_file, helper, told):
     assert final["reason"] == "reset"
 
 
+@pytest.mark.slow
 def test_an_aborted_connection_keeps_its_figures(cgroup, rule_file, helper, told):
     attach(cgroup, rule_file, helper)
     tell = told(cgroup)
@@ -181,6 +183,7 @@ def test_an_aborted_connection_keeps_its_figures(cgroup, rule_file, helper, told
     assert client["tcp_info"]["bytes_sent"] == 3000
 
 
+@pytest.mark.slow
 def test_a_namespace_without_sock_diag(cgroup, rule_file, helper, told):
     """As of a container: the helper has no socket there."""
     command = attach(cgroup, rule_file, helper)

@@ -83,6 +83,7 @@ def build_elsewhere(directory, names):
             for name in names}
 
 
+@pytest.mark.slow
 def test_same_bytes_and_everybodys_flags(directory):
     """Packages are reproducible: neither where they are built nor when leaves a trace. Every binary
     is made with the flags that the user gives. Headers may be older than the kernel."""
@@ -116,6 +117,7 @@ def test_numbers_for_old_headers_are_the_kernels(directory):
     assert system.items() <= compat.items()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("flags", [
     pytest.param(name, marks=() if name == "debian" else pytest.mark.full) for name in FLAGS])
 def test_library_stays_lean(build, directory, flags):

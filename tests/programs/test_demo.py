@@ -7,7 +7,6 @@ import subprocess
 import pytest
 from conftest import BUILD, ROOT, program
 
-pytestmark = pytest.mark.representative
 
 
 def demonstrate(build, **environment):

@@ -335,6 +335,7 @@ def test_the_checksum_is_where_we_think(policy, sealed):
     assert sealed(policy) == policy
 
 
+@pytest.mark.slow
 def test_every_byte_damaged(plain, policy, run_policy):
     for at in range(len(policy)):
         seen = run_policy(policy[:at] + bytes([policy[at] ^ 0xff]) + policy[at + 1:])
@@ -342,6 +343,7 @@ def test_every_byte_damaged(plain, policy, run_policy):
         assert_untuned(plain, seen)
 
 
+@pytest.mark.slow
 def test_every_byte_forged(plain, policy, run_policy, sealed):
     """With a right checksum the policy may pass for another one, good or bad. The program lives
     and behaves the same whatever it says."""

@@ -32,6 +32,9 @@ BEYOND = "under --supervise"
 # Shows which buffers have been set, for which it may be too late.
 FOLLOWS = {"SO_BUF_LOCK"}
 
+SEEDS = [pytest.param(seed, marks=pytest.mark.slow if seed >= FIRST + 6 else ())
+         for seed in range(FIRST, FIRST + ROUNDS)]
+
 # Of an accepted socket, these depend on how the handshake went as well.
 NEGOTIATED = {*BUFFERS, "TCP_MAXSEG"}
 
@@ -99,7 +102,7 @@ def explained(table, life, *values):
             yield name
 
 
-@pytest.mark.parametrize("seed", range(FIRST, FIRST + ROUNDS))
+@pytest.mark.parametrize("seed", SEEDS)
 def test_explain_says_what_the_library_sets(build, socktune, rule_file, free_port, peer, table,
                                             seed):
     rng, port = random.Random(seed), free_port()
@@ -131,7 +134,7 @@ def comparable(table, life, inside, outside):
             yield name
 
 
-@pytest.mark.parametrize("seed", range(FIRST, FIRST + ROUNDS))
+@pytest.mark.parametrize("seed", SEEDS)
 def test_supervisor_agrees_with_the_library(build, rule_file, free_port, peer, table, seed):
     """Accepted sockets too, once the program has called epoll_ctl(). The program sets options itself
     at the end, and every other time also before bind(), connect() and listen()."""
@@ -164,7 +167,7 @@ def apply_to_held(socktune, rules, task):
     return json.loads(out)
 
 
-@pytest.mark.parametrize("seed", range(FIRST, FIRST + ROUNDS))
+@pytest.mark.parametrize("seed", SEEDS)
 def test_apply_agrees_with_the_library(build, socktune, rule_file, free_port, peer, table, seed):
     rng = random.Random(seed)
     text = random_rules(rng, free_port())
@@ -206,7 +209,7 @@ def attachable(text, life, names, taken):
             yield name
 
 
-@pytest.mark.parametrize("seed", range(FIRST, FIRST + ROUNDS))
+@pytest.mark.parametrize("seed", SEEDS)
 def test_attach_agrees_with_the_library(build, rule_file, free_port, peer, table, taken, seed):
     """In each option that this kernel lets BPF set."""
     rng, port = random.Random(seed), free_port()
@@ -305,7 +308,6 @@ def comparable_at(key, sample, told):
 
 
 @pytest.mark.parametrize("seed", SEEDS)
-@pytest.mark.representative
 def test_apply_agrees_in_every_option(seed, host, rule_file, compiled, socktune):
     chance = random.Random(seed)
     text, named = generate(chance, usable())
@@ -328,7 +330,6 @@ def test_apply_agrees_in_every_option(seed, host, rule_file, compiled, socktune)
         assert role in ("connect", "accept"), text
 
 
-@pytest.mark.representative
 def test_a_listener_tuned_from_outside_accepts_as_if_preloaded(host, rule_file, socktune):
     """What comes after apply needs no more."""
     rules = rule_file("""program = "calls"; rules = ( { match = { role = [ "listen", "accept" ]; };

@@ -98,6 +98,7 @@ def ended(accepted, timeout=0.0):
         return False
 
 
+@pytest.mark.slow
 def test_programs_that_start_while_the_helper_is_stopped(helper, start, rules):
     """Their connections end when they do: a helper that has not answered yet is handed nothing,
     though it would accept."""
@@ -308,6 +309,7 @@ print("done", flush=True)
     assert one.wait() == 0 and "done" in one.output
 
 
+@pytest.mark.slow
 def test_nothing_changes(build, compiled, helper):
     """Descriptors, results, errno; with few descriptors left as well."""
     policy = compiled(ANY)

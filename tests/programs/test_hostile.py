@@ -276,7 +276,8 @@ def test_program_with_its_own_malloc(build, compiled, rule_file, text):
     assert_tuned(tuned)
 
 
-@pytest.mark.parametrize("first", [True, False], ids=["jemalloc-first", "jemalloc-last"])
+@pytest.mark.parametrize("first", [pytest.param(True, marks=pytest.mark.slow), False],
+                         ids=["jemalloc-first", "jemalloc-last"])
 def test_jemalloc(build, compiled, first):
     found = sorted(pathlib.Path("/usr/lib").glob("**/libjemalloc.so.2"))
     if not found:
@@ -449,6 +450,7 @@ def test_libraries_opened_late(compare, directory):
     assert_tuned(tuned)
 
 
+@pytest.mark.slow
 def test_address_sanitizer_linked_statically(build, compiled, directory):
     """Under ASan's own malloc and interceptors; a finding would end the host."""
     for name in ("plain", "errnos", "cancel"):
@@ -477,6 +479,7 @@ def test_address_sanitizer_linked_dynamically(build, compiled, socktune, directo
 
 # --- many, and elsewhere ------------------------------------------------------------------------
 
+@pytest.mark.slow
 def test_hundreds_of_short_processes(compare):
     _, tuned = compare("swarm", "300", "20")
     assert tuned.options == {"children": {"tuned": 300}}

@@ -236,6 +236,7 @@ sys.stdin.readline()
 """
 
 
+@pytest.mark.slow
 def test_memory_of_one_user_is_bounded(limited, start, rule_file):
     """20,000 connections would take 13 MB. Whether there are such sockets is known only later."""
     with limited("limits = { memory_mib = 4; };\n") as helper:

@@ -19,7 +19,6 @@ import strace
 from conftest import LOOPBACK, needs_root, preloaded, program
 from options import DOMAINS, live, samples, table_rows
 
-pytestmark = pytest.mark.representative
 
 # Roles in which reading back does not show what was set: getsockopt() answers something else, or
 # the packets that come overwrite it. strace is the witness for these.

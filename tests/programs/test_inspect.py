@@ -13,7 +13,6 @@ import kernel
 import pytest
 from conftest import LOOPBACK, needs_root, program
 
-pytestmark = pytest.mark.representative
 
 NOBODY = 65534
 DOMAINS = {"inet": socket.AF_INET, "inet6": socket.AF_INET6}

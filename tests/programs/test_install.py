@@ -10,7 +10,6 @@ from conftest import BUILD, ROOT, program
 from policy_cache import kept_policy
 from word_size import emulator_32_bits, environment_of_run, run_32_bits
 
-pytestmark = pytest.mark.representative
 
 RULES = 'rules = ( { set = { TCP_KEEPIDLE = 123; }; } );\n'
 # Prints the word size and what a new socket has.
@@ -80,6 +79,7 @@ def output(command, environment):
     return result.stdout
 
 
+@pytest.mark.slow
 def test_another_prefix_than_it_was_built_for(install, directory, rule_file, show, multiarch):
     """`make`, and only then `make install PREFIX=...`."""
     prefix = directory / "prefix"
@@ -135,6 +135,7 @@ def test_systems_without_multiarch(directory):
         plan_of_install(f"CC={compiler}", f"B={directory}")
 
 
+@pytest.mark.slow
 def test_both_word_sizes(install, directory, rule_file, show):
     """`$LIB` in LD_PRELOAD is the one or the other to each program's ld.so; `run` writes it."""
     small = show("-m32")

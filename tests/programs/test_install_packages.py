@@ -82,6 +82,7 @@ def test_without_apt_it_names_programs(machine):
     assert (present.returncode, present.stderr) == (0, "")
 
 
+@pytest.mark.slow
 def test_the_makefile_passes_it_on():
     """INSTALL=no is for packages; else INSTALL is the program that `make install` uses."""
     def plan(*words):

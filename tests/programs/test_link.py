@@ -149,6 +149,7 @@ def lost(seed, count=3000):
         return set(range(count)) - {number for number, _ in lane.pass_all(count)}
 
 
+@pytest.mark.slow
 def test_loss_is_as_asked_and_by_the_seed():
     one = lost(4)
     assert len(one) == pytest.approx(300, rel=0.05)

@@ -9,7 +9,6 @@ import pytest
 from conftest import BUILD, ROOT, program
 from test_cli import COMMANDS
 
-pytestmark = pytest.mark.representative
 
 RULES_PAGE = BUILD / "socktune.conf.5"
 COMMAND_PAGE = ROOT / "tools" / "socktune.1"

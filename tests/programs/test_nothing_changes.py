@@ -21,7 +21,6 @@ import pytest
 from conftest import LOOPBACK, preloaded, program
 from host import ADDRESS_ROOM, pack_address
 
-pytestmark = pytest.mark.representative
 
 OTHERS = """
 program = "some-other-program";

@@ -40,6 +40,7 @@ def tarball(tmp_path_factory):
     return directory / f"socktune-{VERSION}.tar.gz"
 
 
+@pytest.mark.slow
 def test_the_tarball_is_the_same_each_time(tarball, directory):
     make(directory, "dist")
     assert (directory / tarball.name).read_bytes() == tarball.read_bytes()
@@ -52,6 +53,7 @@ def test_the_tarball_is_the_same_each_time(tarball, directory):
     assert len({member.mtime for member in members}) == 1
 
 
+@pytest.mark.slow
 def test_the_tarball_is_reuse_compliant(tarball, directory):
     reuse = program("reuse")
     shutil.unpack_archive(tarball, directory)
@@ -60,6 +62,7 @@ def test_the_tarball_is_reuse_compliant(tarball, directory):
     assert done.returncode == 0, done.stdout[-2000:]
 
 
+@pytest.mark.slow
 def test_uninstall_leaves_nothing(directory):
     """Of what `make install` put there, and nothing else is touched."""
     made = directory / "build"

@@ -85,6 +85,7 @@ def test_the_page(page, helper, closed):  # noqa: F811
         assert word not in page.messages
 
 
+@pytest.mark.slow
 def test_the_page_has_trials(directory, start, rule_file, helper):  # noqa: F811
     client = begin(start, rule_file(trial("nodelay", "TCP_NODELAY = true", GUARDED)), helper)
     ask(client, 60)

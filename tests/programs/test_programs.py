@@ -147,7 +147,7 @@ def rows(table):
     for row in table:
         for family in row.families:
             yield pytest.param(row, family, id=f"{row.id or row.name}-{family}",
-                               marks=pytest.mark.full if row.full else pytest.mark.representative)
+                               marks=pytest.mark.full if row.full else ())
 
 
 def role_of(one, port):
@@ -667,7 +667,6 @@ def pairs():
             for pair in PAIRS for family in FAMILIES]
 
 
-@pytest.mark.representative
 @pytest.mark.parametrize("pair, family", pairs())
 def test_pair(pair, family, start, rule_file, directory, free_port):
     converse(pair, family, RULES["roles"], start, rule_file, directory, free_port)
@@ -682,7 +681,6 @@ def test_pair_other_rules(pair, family, kind, start, rule_file, directory, free_
 
 # --- another witness ------------------------------------------------------------------------------
 
-@pytest.mark.representative
 def test_ss_says_the_same(start, rule_file, directory, free_port):
     """The kernel by another way than getsockopt: sock_diag, as ss(8) shows it."""
     place = Place("inet", free_port(), directory)

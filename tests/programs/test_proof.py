@@ -150,6 +150,7 @@ def run_proof(directory, *names, timeout=100):
     return done, here / "proof"
 
 
+@pytest.mark.slow
 def test_an_experiment_from_end_to_end(directory):
     for one in ("redis-server", "redis-cli", "gnuplot"):
         program(one)

@@ -332,6 +332,7 @@ def test_slow_requests_do_not_shut_prometheus_out(helper):
         one.close()
 
 
+@pytest.mark.slow
 def test_a_request_has_a_time_limit(helper):
     """One that goes on, byte by byte, is hung up all the same: 20 seconds, and one to notice."""
     with socket.socket(socket.AF_UNIX) as one:

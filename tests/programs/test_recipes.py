@@ -79,6 +79,7 @@ def test_an_image_with_glibc(glibc_root, policy):
     assert rolled_back.stdout != "64 123\n" and rolled_back.stderr == ""
 
 
+@pytest.mark.slow
 def test_a_pod_with_a_volume(glibc_root, policy):
     """The variables and the mount of the pod's specification."""
     variables = dict(re.findall(r"^  - { name: (\w+), value: (\S+) }$", PAGE, re.MULTILINE))

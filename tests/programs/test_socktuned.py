@@ -653,6 +653,7 @@ def test_sockets_of_other_users(helper):
         assert daemon.status()["dropped"]["foreign"] >= 1
 
 
+@pytest.mark.slow
 def test_ten_thousand_registrations(helper):
     """Of a process that registers again and again, the newest stand; memory, descriptors and the
     log stay bounded."""

@@ -5,7 +5,6 @@ import subprocess
 import pytest
 from conftest import preloaded
 
-pytestmark = pytest.mark.representative
 
 FOR_OTHERS = 5000
 

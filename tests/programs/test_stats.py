@@ -13,7 +13,6 @@ import time
 import pytest
 from fake_helper import FakeHelper, connection
 
-pytestmark = pytest.mark.representative
 
 
 @pytest.fixture

@@ -82,7 +82,8 @@ def test_every_connection_of_a_static_go_program(reported, helper, built):  # no
         built("requests.go").name}
     assert roles["listen"][0]["local"] == {"address": "127.0.0.1", "port": port}
     status = helper.get("/v1/status").json
-    assert sum(status["dropped"].values()) == 0 and status["records"] == 81
+    # A connect() that takes long has one record more, at its beginning.
+    assert sum(status["dropped"].values()) == 0 and 81 <= status["records"] <= 121
 
 
 @pytest.mark.parametrize("source, compiler", [("raw_talk.c", "musl-gcc"), ("talk.go", "go")])

@@ -8,7 +8,6 @@ import pytest
 import strace
 from conftest import LOOPBACK, preloaded, program
 
-pytestmark = pytest.mark.representative
 
 OTHERS = """
 program = "some-other-program";

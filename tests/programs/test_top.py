@@ -11,7 +11,6 @@ import conftest
 import pytest
 from fake_helper import FakeHelper, connection, rule
 
-pytestmark = pytest.mark.representative
 
 
 class Terminal:

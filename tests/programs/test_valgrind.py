@@ -16,7 +16,6 @@ import socktuned
 from conftest import ROOT, preloaded, program
 from hostile import RULES, assert_tuned, parse
 
-pytestmark = pytest.mark.representative
 
 HOSTS = ["children", "interrupt", "cancel", "signals", "threads 25"]
 EXAMPLES = sorted((ROOT / "config" / "examples").glob("*.conf"))
@@ -80,6 +79,7 @@ def policy(request, rule_file, compiled, socktune):
     return make
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("host", HOSTS)
 def test_hosts(host, build, compiled, memcheck):
     name, *arguments = host.split()
@@ -106,6 +106,7 @@ class Page(http.server.BaseHTTPRequestHandler):
         """Not into the test's output."""
 
 
+@pytest.mark.slow
 def test_a_real_program(build, policy, memcheck):
     with http.server.HTTPServer(("127.0.0.1", 0), Page) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
@@ -130,6 +131,7 @@ def test_the_command(command, build, directory, memcheck):
     assert [stack for stack in errors if not any("/libbpf" in frame for frame in stack)] == []
 
 
+@pytest.mark.slow
 def test_the_command_on_bad_rules(build, directory, memcheck):
     """All fixtures at once: the ways out of the parser that good rules do not take."""
     bad = sorted((ROOT / "tests" / "fixtures" / "bad").glob("*.conf"))
