@@ -9,7 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Distinct {option, errno} of a aggregate: an option fails in few ways. */
+/* Maximum of distinct {option, errno} per aggregate: an option fails in few ways. */
 #define OUTCOMES_MAX 256u
 #define NANO         1e-9
 #define MICRO        1e-6
@@ -61,7 +61,7 @@ static int compare_key(const struct aggregate *aggregate, const struct aggregate
     return order;
 }
 
-/* Where the aggregate is, or where it would go. */
+/* Returns the index of the aggregate, or the index where it would be inserted. */
 static size_t seek_key(const struct aggregates *aggregates, const struct aggregate_key *key,
                        bool *found)
 {
@@ -126,7 +126,7 @@ static struct aggregate *make_aggregate(const struct aggregate_key *key)
     return aggregate;
 }
 
-/* NULL without memory. */
+/* NULL if there is no memory. */
 static struct aggregate *insert_aggregate(struct aggregates *aggregates,
                                           const struct aggregate_key *key, size_t at)
 {
@@ -146,7 +146,7 @@ static struct aggregate *insert_aggregate(struct aggregates *aggregates,
     return aggregate;
 }
 
-/* The one in which all is summed for which there is no room. */
+/* Returns the aggregate for everything that has no room elsewhere. */
 static struct aggregate *get_last_resort(struct aggregates *aggregates)
 {
     aggregates->other.program = "other";
@@ -159,7 +159,7 @@ static struct aggregate *get_last_resort(struct aggregates *aggregates)
     return &aggregates->other;
 }
 
-/* The user's "other". */
+/* Returns the user's "other". */
 static struct aggregate *get_other(struct aggregates *aggregates, uid_t uid)
 {
     const struct aggregate_key key = {
@@ -188,7 +188,8 @@ static struct aggregate *find_or_make(struct aggregates *aggregates,
     at = seek_key(aggregates, key, &found);
     if (found)
         return aggregates->sorted[at];
-    /* Where there is a rest, the ports have run out, and need not be counted again. */
+    /* If the aggregate for further ports exists, the limit of ports is reached, and counting is
+     * unnecessary. */
     at_rest = seek_key(aggregates, &rest, &found);
     if (found)
         return aggregates->sorted[at_rest];
@@ -299,8 +300,8 @@ void aggregate_opened(struct aggregate *aggregate)
     aggregate->opened++;
 }
 
-/* What a counter of `width` bytes rose by. One that fell has wrapped around if it fell far, and
- * else was reset. */
+/* Returns the increase of a counter of `width` bytes. A smaller value means that it wrapped around,
+ * if it fell far; otherwise it was reset. */
 static uint64_t counter_increase(uint64_t old, uint64_t new, unsigned width)
 {
     uint64_t range = width < sizeof range ? UINT64_C(1) << (8 * width) : 0;
@@ -309,8 +310,8 @@ static uint64_t counter_increase(uint64_t old, uint64_t new, unsigned width)
     return old - new > range / 2 && range ? new + range - old : 0;
 }
 
-/* See tcp_info_is_bulk(). Where the program had no more to send, the rate says nothing of the path.
- */
+/* See tcp_info_is_bulk(). If the program had no more data to send, the rate says nothing about the
+ * path. */
 static void observe_rate(struct aggregate *aggregate, const struct tcp_info_bytes *info)
 {
     double rate = tcp_info_number(info, TCP_INFO_delivery_rate);

@@ -1,20 +1,21 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What the last figures prove, and what they do not. tests/platform/test_ending.c holds the kernel
- * to each sentence (net/ipv4/tcp.c, tcp_input.c, tcp_timer.c, tcp_output.c).
+ * What the last figures prove, and what they do not. tests/platform/test_ending.c checks each
+ * statement against the kernel (net/ipv4/tcp.c, tcp_input.c, tcp_timer.c, tcp_output.c).
  *
- * - bytes_acked counts the data, the SYN of the side that connected, and the FIN. What was sent for
- *   the first time is bytes_sent - bytes_retrans. So bytes_acked less that, less the SYN, is 1
- * where the FIN is acknowledged, and else the bytes that are not, below 0.
- * - A side that closes first is destroyed when its FIN is acknowledged: whether the peer ever
- * closes too is not known here any more, and not asked.
- * - segs_in counts every segment, a RST too; bytes_acked is 0 until the SYN is acknowledged.
+ * - bytes_acked counts the data, the SYN of the side that connected, and the FIN. Data sent for the
+ *   first time is bytes_sent - bytes_retrans. So bytes_acked minus that, minus the SYN, is 1 if the
+ *   FIN was acknowledged; otherwise it is below 1: minus the number of unacknowledged bytes.
+ * - A side that closes first is destroyed when its FIN is acknowledged: whether the peer closes
+ *   later is unknown.
+ * - segs_in counts every segment, also a RST; bytes_acked is 0 until the SYN is acknowledged.
  * - retransmits counts the timeouts since the last acknowledgement, probes the unanswered probes of
- *   keepalive and of a closed window. A RST clears neither. So where one came as the only answer to
- *   what was repeated, as from a machine that restarted, that is known only where segs_in had been
- *   looked at during the silence.
- * - What this host's own queueing discipline dropped counts in bytes_sent twice, and not as
- *   retransmitted. Then the first sentence does not hold, and is below 0 though nothing waits.
+ *   keepalive and of a closed window. A RST clears neither. If a RST is the only answer to repeated
+ *   segments, for example from a machine that has restarted, this is known only if segs_in was
+ *   sampled during the silence.
+ * - Packets that this host's own queueing discipline dropped count twice in bytes_sent, and not as
+ *   retransmitted. Then the first statement does not hold: the result is below 0 although nothing
+ *   is unacknowledged.
  */
 #include "close_reason.h"
 
@@ -22,7 +23,7 @@
 
 enum figure { ACKED, SENT, RESENT, SEGMENTS, RETRANSMITS, PROBES, FIGURES };
 
-/* False where the kernel did not tell all of them. */
+/* False if the kernel did not report all of them. */
 static bool read_figures(const struct tcp_info_bytes *info, uint64_t figures[FIGURES])
 {
     static const char *const fields[FIGURES] = {

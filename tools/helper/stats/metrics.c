@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Metrics as text. All families are rows of tables: a sum of TCP_INFO is a TCP_SUM row of
- * tcp_info.def, a distribution a row of `distributions`, any other number of an aggregate one of
- * `numbers`. A family is written as the formats demand, all its series together, its head first.
+ * tcp_info.def, a distribution is a row of `distributions`, any other number of an aggregate is a
+ * row of `numbers`. As the formats require, the series of a family are written together, after its
+ * head.
  *
  * https://prometheus.io/docs/instrumenting/exposition_formats/ and
  * https://github.com/prometheus/OpenMetrics/blob/main/specification/OpenMetrics.md
@@ -20,7 +21,7 @@
 #include <string.h>
 #include <strings.h>
 
-/* Series written in one go: a histogram's lines have some 3 KB. */
+/* Series written at a time: the lines of a histogram take about 3 KB. */
 #define SERIES_AT_ONCE 8u
 
 struct metrics {
@@ -28,7 +29,7 @@ struct metrics {
     struct trial_metrics *trials;
     struct metrics_health *health;
     size_t health_count;
-    size_t family, at; /* what is written next */
+    size_t family, at; /* next one to write */
     bool histograms;
     bool ended;
 };
@@ -48,8 +49,8 @@ static_assert(sizeof distributions / sizeof *distributions == HISTOGRAM_COUNT,
 static const struct number {
     struct metrics_head head;
     size_t offset;  /* of a uint64_t in struct aggregate */
-    unsigned roles; /* only aggregates of these have it; 0: all */
-    bool other;     /* "other", in which roles are mixed, has it too */
+    unsigned roles; /* only aggregates with these roles have it; 0: all */
+    bool other;     /* "other", which mixes roles, has it too */
 } numbers[] = {
     {{"connections_open", "", "gauge", "Connections, listeners and UDP sockets that are open."}, offsetof(struct aggregate, open), 0, true},
     {{"connections_opened", "", "counter", "Connections, listeners and UDP sockets that were opened."}, offsetof(struct aggregate, opened), 0, true},
@@ -71,7 +72,7 @@ static const struct metrics_head refusals = {"options_refused", "", "counter", "
 
 #define NUMBERS (sizeof numbers / sizeof *numbers)
 
-/* Taking */
+/* Snapshot */
 
 struct metrics *metrics_take(const struct aggregates *aggregates, const struct trials *trials,
                              bool one_user, uid_t uid, bool histograms,
@@ -106,7 +107,8 @@ void metrics_free(struct metrics *metrics)
 
 /* Text */
 
-/* "{program=...,rule=...,role=...,uid=...,port=..."; the brace stays open for more. */
+/* Writes "{program=...,rule=...,role=...,uid=...,port=..."; the brace stays open for more
+ * labels. */
 static void put_labels(const struct aggregate *aggregate, FILE *to)
 {
     const char *role = name_of_bits(aggregate->role, role_names);
@@ -130,7 +132,7 @@ static void put_labels(const struct aggregate *aggregate, FILE *to)
     }
 }
 
-/* A sum in its base unit: the kernel counts times in milli- or microseconds. */
+/* Writes a sum in its base unit: the kernel counts times in milli- or microseconds. */
 static void put_scaled(uint64_t sum, enum option_unit unit, FILE *to)
 {
     switch (unit) {
@@ -145,7 +147,7 @@ static void put_scaled(uint64_t sum, enum option_unit unit, FILE *to)
     }
 }
 
-/* The counter of a sum: its name ends with the base unit. */
+/* Returns the head of a sum's counter; its name ends with the base unit. */
 static struct metrics_head sum_head(size_t sum)
 {
     const struct tcp_info_field *field = tcp_info_sum((enum tcp_info_sum)sum);
@@ -181,7 +183,8 @@ static void put_bucket(const struct aggregate *aggregate, const char *name, cons
     fprintf(to, ",le=\"%s\"} %" PRIu64 "\n", bound, count);
 }
 
-/* A bound as OpenMetrics wants numbers in "le": a float's shortest form, with a point. */
+/* Formats a bound as OpenMetrics requires for "le": the shortest form of a float, with a decimal
+ * point. */
 static void format_bound(double bound, char text[32])
 {
     snprintf(text, 32, "%.12g", bound);
@@ -196,7 +199,7 @@ static void put_histogram(const struct aggregate *aggregate, size_t kind, FILE *
     const char *name = distributions[kind].name;
     uint64_t count = histogram_count(histogram);
     char bound[32];
-    /* An empty one would cost 19 series for nothing. */
+    /* skip an empty histogram: it would have 19 series */
     if (count == 0)
         return;
     count = 0;
@@ -225,7 +228,8 @@ static void put_number(const struct aggregate *aggregate, size_t number, FILE *t
             *(const uint64_t *)(const void *)((const char *)aggregate + row->offset));
 }
 
-/* Reasons that can come are there with 0 from the start, so that their first increase is seen. */
+/* True for reasons that are possible for the aggregate's role. They start with 0, so that their
+ * first increase is visible. */
 static bool may_close_so(const struct aggregate *aggregate, enum close_reason reason)
 {
     const unsigned roles = reason == CLOSE_LISTENER   ? ROLE_LISTEN
@@ -291,15 +295,15 @@ static void put_refusals(const struct aggregate *aggregate, size_t unused, FILE 
     }
 }
 
-/* One family after the other */
+/* Families in sequence */
 
 struct family {
-    struct metrics_head head; /* without a name: there is no such family */
+    struct metrics_head head; /* without a name: the family does not exist */
     void (*put)(const struct aggregate *aggregate, size_t row, FILE *to);
     size_t row;
 };
 
-/* The families of aggregates, by a number that runs over all the tables. */
+/* Returns the family with that number, counted over all tables. */
 static struct family family_of(size_t number)
 {
     if (number < NUMBERS)
@@ -372,9 +376,10 @@ bool metrics_write(struct metrics *metrics, enum metrics_format format, FILE *to
     return true;
 }
 
-/* Which format */
+/* Choosing the format */
 
-/* The weight that an Accept header gives a media type, 0 to 1; -1 if it does not name it. */
+/* Returns the weight that an Accept header gives a media type, 0 to 1; -1 if it does not name
+ * it. */
 static double weight_of(const char *accept, const char *type)
 {
     size_t length = strlen(type);

@@ -18,7 +18,7 @@ const char *metrics_suffix(const struct metrics_head *head)
     return strcmp(head->type, "counter") == 0 ? "_total" : "";
 }
 
-/* OpenMetrics names a counter's family without "_total", and knows units. */
+/* OpenMetrics names a counter's family without "_total", and has UNIT lines. */
 void metrics_put_head(const struct metrics_head *head, enum metrics_format format, FILE *to)
 {
     const char *end = format == METRICS_PROMETHEUS ? metrics_suffix(head) : "";

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* What all metrics have in common as text: the head of a family, and the values of labels. */
+/* Text common to all metrics: the head of a family, and the values of labels. */
 #ifndef SOCKTUNE_HELPER_METRICS_TEXT_H
 #define SOCKTUNE_HELPER_METRICS_TEXT_H
 
@@ -13,18 +13,18 @@ enum metrics_format {
 /* A family of metrics. */
 struct metrics_head {
     const char *name; /* without the prefix and "_total" */
-    const char *unit; /* the end of the name, or "" */
+    const char *unit; /* suffix of the name, or "" */
     const char *type; /* "counter", "gauge", "histogram" */
     const char *help;
 };
 
-/* Write HELP, TYPE and, where the format has it, UNIT. */
+/* Write HELP, TYPE and, if the format has it, UNIT. */
 void metrics_put_head(const struct metrics_head *head, enum metrics_format format, FILE *to);
 
-/* What the names of the samples have behind that of the family. Static. */
+/* Returns the suffix of the samples' names. Static. */
 const char *metrics_suffix(const struct metrics_head *head);
 
-/* Write a label's value, with \, " and line feeds escaped. `text` is UTF-8. */
+/* Write a label's value with \, " and line feeds escaped. `text` is UTF-8. */
 void metrics_put_value(const char *text, FILE *to);
 
 #endif

@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Returns -1 without memory; what was made is freed with the snapshot. */
+/* Returns -1 if there is no memory; what was allocated is freed with the snapshot. */
 static int copy_aggregate(struct aggregate *to, const struct aggregate *from)
 {
     size_t outcomes = from->outcome_count * sizeof *from->outcomes;
@@ -40,7 +40,7 @@ int snapshot_take(struct snapshot *snapshot, const struct aggregates *aggregates
     return 0;
 }
 
-/* The snapshot's texts are its own, though the struct declares them as the model's. */
+/* The snapshot owns its texts, although the struct declares them const. */
 static void free_text(const char *text)
 {
     free((void *)text);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * A snapshot of the sums by program, rule, role and port: those of all users, or of one user. The
- * helper writes its answers from the snapshot in pieces, while the sums go on changing.
+ * helper writes answers from it in pieces, while the sums continue to change.
  */
 #ifndef SOCKTUNE_HELPER_SNAPSHOT_H
 #define SOCKTUNE_HELPER_SNAPSHOT_H
@@ -13,8 +13,8 @@ struct snapshot {
     size_t count;
 };
 
-/* Take what this viewer may see: all users' sums, or (`one_user`) those of `uid`. Free with
- * snapshot_free(). Returns -1 without memory, with nothing to free. */
+/* Take what the viewer may see: all users' sums, or (`one_user`) those of `uid`. Free with
+ * snapshot_free(). Returns -1 if there is no memory, with nothing to free. */
 int snapshot_take(struct snapshot *snapshot, const struct aggregates *aggregates, bool one_user,
                   uid_t uid);
 

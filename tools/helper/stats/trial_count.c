@@ -8,14 +8,14 @@
 
 #define NANO  1e-9
 #define MICRO 1e-6
-/* The part of an interval that is left out at its beginning: one in so many. */
+/* The fraction of an interval that is left out at its beginning: 1 / WARMING. */
 #define WARMING 5u
 
 /* Metrics */
 
-/* Smaller values are raised to these, because ratios of very small values mean nothing. */
+/* Smaller values are raised to these, because ratios of very small values are meaningless. */
 static const double least_value[TRIAL_METRICS] = {
-    [TRIAL_goodput] = 1,     /* byte a second */
+    [TRIAL_goodput] = 1,     /* byte per second */
     [TRIAL_rtt] = 1e-6,      /* seconds */
     [TRIAL_resent] = 1e-4,   /* of the bytes sent */
     [TRIAL_duration] = 1e-6, /* seconds */
@@ -42,7 +42,7 @@ static struct trial_figures figures_of(const struct trial_sum sums[TRIAL_METRICS
 {
     struct trial_figures figures = {{0}};
     for (unsigned i = 0; i < TRIAL_METRICS; i++) {
-        double value = sums[i].above / sums[i].below; /* of nothing: NAN */
+        double value = sums[i].above / sums[i].below; /* 0 / 0 is NAN */
         figures.logarithm[i] = isnan(value) ? NAN : log(fmax(value, least_value[i]));
     }
     return figures;
@@ -76,7 +76,7 @@ static void count_pair(const struct trial_state *trial, struct trial_arm_state *
     }
 }
 
-/* The next figures of an arm, or of the control arm, for the pairs of this arm. */
+/* Adds the next figures of this arm, or of the control arm, to the pairing of this arm. */
 static void offer_figures(const struct trial_state *trial, struct trial_arm_state *arm,
                           bool control, const struct trial_figures *figures)
 {
@@ -137,7 +137,7 @@ void trial_settle(struct trial_state *trial, uint64_t now)
     }
 }
 
-/* The block in which a connection counts, or NULL: it is late. */
+/* Returns the block in which a connection counts; NULL if it is late. */
 static struct trial_block *find_block(struct trial_state *trial, uint64_t began, uint64_t now)
 {
     uint64_t number = began / block_length(trial);
@@ -201,7 +201,7 @@ void trial_count_connection(struct trial_state *trial, unsigned arm,
     count_single(trial, arm, sums);
 }
 
-/* The end */
+/* Ending */
 
 static bool any_guard_trips(const struct trial_state *trial, unsigned arm,
                             char reason[TRIAL_REASON])

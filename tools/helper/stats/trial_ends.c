@@ -64,7 +64,7 @@ const char *trial_ends_find(const struct trial_ends *ends, uid_t uid, uint64_t i
     return NULL;
 }
 
-/* Returns whether all was written. */
+/* Returns whether everything was written. */
 static bool write_ends_file(const struct trial_ends *ends, const char *path)
 {
     int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600);

@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* A copy of an arm and of what its labels need. */
+/* A copy of an arm and of the data for its labels. */
 struct trial_row {
     char *trial;
     char *arm;
@@ -19,19 +19,19 @@ struct trial_row {
     uint64_t connections, warming, late, unknown, pairs;
     double median;
     struct trial_finding finding;
-    int32_t limits[TRIAL_METRICS]; /* of the guards, in percent; 0: there is none */
+    int32_t limits[TRIAL_METRICS]; /* limits of the guards, in percent; 0: no guard */
     struct trial_guard_count guards[TRIAL_METRICS];
 };
 
 struct trial_metrics {
     size_t count;
-    size_t family; /* what is written next */
+    size_t family; /* next one to write */
     struct trial_row rows[];
 };
 
-/* Taking */
+/* Snapshot */
 
-/* Returns false without memory. */
+/* Returns false if there is no memory. */
 static bool take_row(struct trial_row *row, const struct trial_state *trial, unsigned number)
 {
     const struct trial_arm_state *arm = &trial->arms[number];
@@ -82,7 +82,7 @@ void trial_metrics_free(struct trial_metrics *metrics)
 
 /* Families */
 
-/* "NAME{trial=...,arm=...,id=...,uid=..."; the brace stays open for more. */
+/* Writes "NAME{trial=...,arm=...,id=...,uid=..."; the brace stays open for more labels. */
 static void begin_sample(const struct metrics_head *head, const struct trial_row *row, FILE *to)
 {
     fprintf(to, "socktune_%s%s{trial=\"", head->name, metrics_suffix(head));
@@ -99,7 +99,7 @@ static void put_count(const struct metrics_head *head, const struct trial_row *r
     fprintf(to, "} %" PRIu64 "\n", count);
 }
 
-/* What is not known, or not bounded, has no sample. */
+/* Writes no sample for an unknown or infinite value. */
 static void put_figure(const struct metrics_head *head, const struct trial_row *row, double figure,
                        FILE *to)
 {
@@ -148,7 +148,7 @@ static void put_ratio(const struct metrics_head *head, const struct trial_row *r
         put_figure(head, row, row->finding.ratio, to);
 }
 
-/* Without an upper bound there is no lower one either. */
+/* The lower bound is written only together with an upper one. */
 static void put_low(const struct metrics_head *head, const struct trial_row *row, FILE *to)
 {
     if (row->number != 0 && isfinite(row->finding.interval.high))

@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What was found in trials, as metrics: socktune_trial_*. A copy is taken first, so that one scrape
- * is consistent. There are at most TRIALS_MAX trials with POLICY_TRIAL_ARMS_MAX arms, and with
- * that a bound on the series.
+ * The results of trials as metrics: socktune_trial_*. A copy is taken first, so that one scrape is
+ * consistent. The number of series is bounded by TRIALS_MAX trials with POLICY_TRIAL_ARMS_MAX arms.
  */
 #ifndef SOCKTUNE_HELPER_TRIAL_METRICS_H
 #define SOCKTUNE_HELPER_TRIAL_METRICS_H
@@ -12,14 +11,14 @@
 
 struct trial_metrics;
 
-/* All users' trials, or (`one_user`) those of `uid`. `trials` may be NULL. Free with
- * trial_metrics_free(). NULL: no memory. */
+/* Copy all users' trials, or (`one_user`) those of `uid`. `trials` may be NULL. Free with
+ * trial_metrics_free(). NULL if there is no memory. */
 struct trial_metrics *trial_metrics_take(const struct trials *trials, bool one_user, uid_t uid);
 
 /* NULL does nothing. */
 void trial_metrics_free(struct trial_metrics *metrics);
 
-/* Write the next family. Returns false, with nothing written, when there is none left. */
+/* Write the next family. Returns false, without writing, if there is none left. */
 bool trial_metrics_write(struct trial_metrics *metrics, enum metrics_format format, FILE *to);
 
 #endif

@@ -19,7 +19,7 @@ void trial_summary_add(struct trial_summary *summary, double logarithm)
     summary->count++;
 }
 
-/* The bin of the value that has `before` values below it. */
+/* Returns the bin of the value that has `before` values below it. */
 static int bin_at(const struct trial_summary *summary, uint64_t before)
 {
     int bin = 0;
@@ -37,7 +37,7 @@ double trial_summary_median(const struct trial_summary *summary)
                TRIAL_BIN / 2);
 }
 
-/* Pairs whose arm's bin is at most `shift` above the control's. */
+/* Counts the pairs whose arm's bin is at most `shift` above the control's. */
 static uint64_t pairs_up_to(const struct trial_summary *control, const struct trial_summary *arm,
                             int shift)
 {
@@ -50,7 +50,7 @@ static uint64_t pairs_up_to(const struct trial_summary *control, const struct tr
     return pairs;
 }
 
-/* The smallest shift up to which there are more than `before` pairs. */
+/* Returns the smallest shift up to which there are more than `before` pairs. */
 static int shift_at(const struct trial_summary *control, const struct trial_summary *arm,
                     uint64_t before)
 {
@@ -82,7 +82,8 @@ static double log_mixture(double n, double above)
            lgamma_r(n - above + 1, &sign);
 }
 
-/* How many pairs on one side are too few for a median, less than so many: 0: no number is. */
+/* Returns the number n for which fewer than n pairs on one side are too few for a median; 0: no
+ * number is too small. */
 static uint64_t least_on_a_side(uint64_t count, double alpha)
 {
     uint64_t low = 0, high = count / 2 + 1;

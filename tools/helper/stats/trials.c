@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The table of trials: coming, going and ending.
+ * The table of trials: joining and ending.
  */
 #include "trials.h"
 
@@ -21,7 +21,7 @@ struct trials {
     struct trial_ends ends;
 };
 
-/* At most so many bytes of the text, as UTF-8; malloc()ed, or NULL. */
+/* Returns at most `length` bytes of the text, as UTF-8; malloc()ed, or NULL. */
 static char *utf8_part(const char *text, size_t length)
 {
     char *part = strndup(text, length), *escaped = part != NULL ? utf8_escaped(part) : NULL;
@@ -97,7 +97,7 @@ static struct trial_state *find_defined(const struct trials *trials, uid_t uid, 
     return NULL;
 }
 
-/* Remove the user's trial that programs have not registered for the longest time. */
+/* Removes the user's trial that programs have not registered for the longest time. */
 static void evict_oldest(struct trials *trials, uid_t uid)
 {
     size_t oldest = trials->count;
@@ -146,8 +146,8 @@ static struct trial_state *make_trial(struct trials *trials, uid_t uid, const ch
     return trial;
 }
 
-/* A program may tell anything: all arms must say the same of their trial. Its name is part of what
- * the id is a hash of. */
+/* Programs are untrusted: all arms must define the same trial. The id is a hash that includes its
+ * name. */
 static bool is_of(const struct trial_state *trial, const struct trial_text *text)
 {
     struct trial_text common = trial->text;
@@ -158,7 +158,8 @@ static bool is_of(const struct trial_state *trial, const struct trial_text *text
     return memcmp(&common, text, sizeof common) == 0;
 }
 
-/* Note the name of the arm. Returns false where the arm has another one, or another arm has it. */
+/* Stores the name of the arm. False if the arm has another name, or if another arm has this
+ * name. */
 static bool name_arm(struct trial_state *trial, unsigned arm, const char *rule)
 {
     char *name = utf8_part(rule + trial->text.name_length + 1, strlen(rule));

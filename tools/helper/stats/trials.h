@@ -1,22 +1,22 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The trials that registered programs have rules of, and what was found in them so far. Nothing
- * here does I/O, but for the list of ended trials (trial_ends.h); one thread uses it, no locks.
+ * The trials in which rules of registered programs are arms, and their results so far. No I/O,
+ * except for the list of ended trials (trial_ends.h); one thread, no locks.
  *
- * A trial belongs to one user: what other users report never mixes with it. It is identified
- * by a number that is never reused, so that a kept number may outlive the trial.
+ * A trial belongs to one user: reports of different users are never mixed. It is identified by a
+ * number that is never reused, so a stored number may outlive the trial.
  *
- * A connection counts in its arm once the kernel has told how it ended. With a unit of time, the
- * sums of all connections of an interval make one figure, and a block of intervals, which has each
- * arm once, makes a pair for each arm that is compared with the control arm:
+ * A connection counts in its arm after the kernel has reported its end. With a unit of time, the
+ * sums of all connections of an interval form one figure. A block of intervals, which contains each
+ * arm once, gives a pair for each arm that is compared with the control arm:
  *
- * - the first fifth of an interval is left out: connections of the other arm are still under way;
- * - a connection belongs to the interval in which it began. One that ends more than a unit behind
- *   its block is late, and only counted as that; many of them mean that the unit is too short.
+ * - The first fifth of an interval is left out: connections of the previous arm are still open.
+ * - A connection belongs to the interval in which it began. One that ends more than a unit after
+ *   its block is late, and only counted as late; many of them mean that the unit is too short.
  *
  * Without intervals, a connection is paired with the latest one of the other arm that has no
- * partner yet, and an earlier one of the same arm is dropped from the pairing. With equal shares
- * each pair could then as well be the other way round, whatever trend the figures follow.
+ * partner yet; an earlier one of the same arm is dropped from the pairing. With equal shares, both
+ * orders of a pair are then equally likely, whatever trend the figures have.
  */
 #ifndef SOCKTUNE_HELPER_TRIALS_H
 #define SOCKTUNE_HELPER_TRIALS_H
@@ -28,11 +28,11 @@
 
 #include <sys/types.h>
 
-#define TRIALS_MAX      64u /* of all users */
+#define TRIALS_MAX      64u /* of all users together */
 #define TRIALS_USER_MAX 16u
-#define TRIAL_REASON    160u /* bytes that hold any reason */
+#define TRIAL_REASON    160u /* bytes; enough for any reason */
 
-/* Numerator and denominator of a metric, of one connection or summed up. */
+/* Numerator and denominator of a metric, for one connection or summed. */
 struct trial_sum {
     double above;
     double below;
@@ -43,7 +43,7 @@ struct trial_figures {
     double logarithm[TRIAL_METRICS];
 };
 
-/* A connection that waits for a partner of the other arm. */
+/* A connection that waits for a partner in the other arm. */
 struct trial_waiting {
     bool any;
     bool control; /* it is of the control arm */
@@ -52,19 +52,19 @@ struct trial_waiting {
 
 struct trial_arm_state {
     char *name;           /* UTF-8; NULL until a program registers it */
-    uint64_t connections; /* that count */
+    uint64_t connections; /* connections that count */
     uint64_t warming;     /* left out at the beginning of an interval */
-    uint64_t crossing;    /* that lasted beyond their interval */
+    uint64_t crossing;    /* connections that lasted beyond their interval */
     uint64_t late;
-    uint64_t unknown; /* without figures of their end */
+    uint64_t unknown; /* connections without final figures */
     struct trial_summary values;
-    /* Compared with the control arm; unused in that arm itself. */
+    /* Comparison with the control arm; unused in that arm itself. */
     struct trial_summary pairs;
     struct trial_waiting waiting;
     struct trial_guard_count guards[TRIAL_METRICS];
 };
 
-/* Intervals that are not settled yet. */
+/* Intervals that are not evaluated yet. */
 struct trial_block {
     uint64_t number;
     bool used;
@@ -72,13 +72,13 @@ struct trial_block {
 };
 
 struct trial_state {
-    uint32_t number; /* never 0, and never used again */
+    uint32_t number; /* never 0, never reused */
     uid_t uid;
     char *name;             /* UTF-8 */
-    struct trial_text text; /* of any of its arms: what all have in common */
+    struct trial_text text; /* of any of its arms: the part that all have in common */
     uint64_t began;         /* CLOCK_REALTIME ns, of the first connection; 0: none yet */
     uint64_t used;          /* CLOCK_REALTIME ns, when a program last registered it */
-    uint64_t connections;   /* of all arms */
+    uint64_t connections;   /* in all arms */
     bool ended;
     char reason[TRIAL_REASON]; /* why it ended */
     struct trial_block blocks[2];
@@ -87,26 +87,27 @@ struct trial_state {
 
 struct trials;
 
-/* `ends`: the file that keeps which trials have ended, or NULL. It is copied. NULL: no memory. */
+/* `ends` is the path of the file with ended trials, or NULL. It is copied. NULL if there is no
+ * memory. */
 struct trials *trials_new(const char *ends);
 void trials_free(struct trials *trials);
 
 /*
  * A program of this user has a rule that is an arm. Returns the trial's number; 0 if there is no
- * room, or the definition does not go with that of its other arms: each has a name of its own. The
- * oldest trial of the user makes room.
+ * room, or if the definition contradicts that of other arms (each must have its own name). If
+ * needed, the user's oldest trial is removed.
  */
 uint32_t trials_join(struct trials *trials, uid_t uid, const char *rule,
                      const struct trial_text *text, uint64_t now);
 
-/* The trial, or NULL. The second form is for changing it. */
+/* Returns the trial, or NULL. Use the second form to change it. */
 const struct trial_state *trials_get(const struct trials *trials, uint32_t number);
 struct trial_state *trials_find(struct trials *trials, uint32_t number);
 
-/* The n-th trial, or NULL at the end. */
+/* Returns the n-th trial, or NULL at the end. */
 const struct trial_state *trials_at(const struct trials *trials, size_t n);
 
-/* How an arm compares with the control arm. */
+/* The comparison of an arm with the control arm. */
 enum trial_verdict { TRIAL_WORSE = -1, TRIAL_UNDECIDED, TRIAL_BETTER };
 
 struct trial_finding {
@@ -115,28 +116,28 @@ struct trial_finding {
     enum trial_verdict verdict;
 };
 
-/* What is found so far of an arm other than the first one. */
+/* Returns the result so far for an arm other than the control arm. */
 struct trial_finding trial_find(const struct trial_state *trial, unsigned arm);
 
-/* Is a connection that began now, and said to be in this arm, in it? The socket's cookie, or the
- * time (CLOCK_REALTIME), decides again. */
+/* True if a connection that began at that time, and claims to be in this arm, is in it. Computed
+ * again from the socket's cookie, or from the time (CLOCK_REALTIME). */
 bool trial_has(const struct trial_text *arm, uint64_t cookie, uint64_t began);
 
-/* How a connection went. */
+/* The result of a connection. */
 struct trial_connection {
     uint64_t began;                    /* CLOCK_REALTIME ns */
     uint64_t duration;                 /* ns */
-    const struct tcp_info_bytes *info; /* at its end; length 0: not known */
+    const struct tcp_info_bytes *info; /* at its end; length 0: unknown */
 };
 
-/* A connection of the trial of that number has ended; `now`: CLOCK_REALTIME. */
+/* A connection of that trial has ended. `now` is CLOCK_REALTIME in ns. */
 void trials_count(struct trials *trials, uint32_t number, unsigned arm,
                   const struct trial_connection *connection, uint64_t now);
 
-/* Once a second: settle the intervals that are over. */
+/* Call this once a second: evaluates the intervals that have ended. */
 void trials_each_second(struct trials *trials, uint64_t now);
 
-/* End the running trial of that name; of this user alone if `one_user`. Returns how many ended. */
+/* End the running trial with that name; only this user's if `one_user`. Returns how many ended. */
 unsigned trials_stop(struct trials *trials, const char *name, bool one_user, uid_t uid);
 
 #endif
