@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Accumulating evidence.
+ * Accumulates evidence.
  */
 #include "evidence.h"
 #include "sock_diag.h"
@@ -8,7 +8,7 @@
 #define STATE_ESTABLISHED 1u
 
 /* Nagle's algorithm: less than a full segment is not sent while anything is unacknowledged. Both
- * windows leave room, so that nothing else holds it back. */
+ * windows have room, so nothing else delays the data. */
 static bool is_held_back(const struct advise_sample *sample)
 {
     uint64_t wanted = (uint64_t)sample->unacked * sample->mss + sample->not_sent;
@@ -17,8 +17,8 @@ static bool is_held_back(const struct advise_sample *sample)
            (sample->peer_space == 0 || wanted <= sample->peer_space);
 }
 
-/* All that the send buffer takes is under way, and both windows would take more.
- * tcpi_sndbuf_limited stays 0 in such a case on Linux 6.18. */
+/* Everything that fits into the send buffer is in flight, and both windows have room for more.
+ * tcpi_sndbuf_limited stays 0 in this case on Linux 6.18. */
 static bool is_filled(const struct advise_sample *sample)
 {
     uint64_t flying = (uint64_t)sample->unacked * sample->mss;
@@ -66,7 +66,7 @@ static void add_connection(struct advise_evidence *evidence, const struct advise
         evidence->stalls += evidence->held_back == 1 || evidence->last_stall != sample->acked;
         evidence->last_stall = sample->acked;
     }
-    /* While nothing is under way the round-trip time is an old one. */
+    /* While nothing is in flight, the round-trip time is an old one. */
     if (active || first)
         add_rtt(evidence, sample->rtt, sample->least_rtt);
 }

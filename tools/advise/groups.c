@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Groups, and the findings about them.
+ * Groups, and their findings.
  */
 #include "groups.h"
 #include "policy.h"
@@ -10,12 +10,12 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define PORTS_MOST      4u /* groups of more ports than these become one finding */
+#define PORTS_MOST      4u /* groups that differ in more ports than this become one finding */
 #define EPHEMERAL_FIRST 32768u
 
 /* Groups */
 
-/* A datagram socket that nobody bound has a port that will be another one next time. */
+/* The port of a datagram socket that was not bound is different next time. */
 static uint16_t port_of(const struct advise_subject *subject)
 {
     if ((subject->role & ROLE_CONNECT) != 0)
@@ -95,7 +95,7 @@ static void note_name(struct advise_cell *cell, enum advise_verdict_id verdict,
         cell->queue_limit = own->now.send_queue;
 }
 
-/* Returns true if some verdict holds. */
+/* Returns true if any verdict holds. */
 static bool ask_all(struct advise_groups *groups, struct advise_group *group,
                     const struct advise_view *view, uint32_t sockets)
 {
@@ -140,7 +140,7 @@ void groups_finish(struct advise_groups *groups, double idle_least)
     HASH_ITER(handle, groups->by_key, group, next)
     {
         const struct advise_view view = {.own = &group->short_lived, .idle_least = idle_least};
-        /* How long one lasted says nothing of many. */
+        /* Durations of single connections are no evidence for many. */
         group->short_lived.state = 0;
         /* cppcheck-suppress uninitvar ; HASH_ITER sets it */
         if (group->ended > 0)
@@ -161,7 +161,7 @@ void groups_free(struct advise_groups *groups)
 
 /* Findings */
 
-/* FNV-1a of what stays the same from run to run. */
+/* FNV-1a of everything that is equal in each run. */
 static void make_id(struct advise_finding *finding)
 {
     const struct advise_process *process = finding->group->process;
@@ -180,7 +180,7 @@ static void make_id(struct advise_finding *finding)
              hash);
 }
 
-/* The same program, script and role. */
+/* True for the same program, script and role. */
 static bool is_alike(const struct advise_group *a, const struct advise_group *b)
 {
     const char *script = a->process->script, *other = b->process->script;
@@ -219,8 +219,7 @@ static void add_cell(struct advise_cell *to, const struct advise_cell *from)
 #undef LARGER
 }
 
-/* Make one of those that differ in the port alone, where they are many. Returns how many are left.
- */
+/* Merges findings that differ only in the port, if there are many. Returns how many are left. */
 static size_t gather_groups(struct advise_finding *findings, size_t count)
 {
     size_t kept = 0;
@@ -245,7 +244,7 @@ static size_t gather_groups(struct advise_finding *findings, size_t count)
     return kept;
 }
 
-/* Returns how many. */
+/* Returns the number of findings. */
 static size_t list_cells(const struct advise_group *group, struct advise_finding *findings)
 {
     size_t count = 0;

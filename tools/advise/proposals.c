@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The settings of each verdict's rule, its criteria, and the checker's word on it.
+ * The settings and criteria of the rule for each verdict, and the check of that rule.
  */
 #include "proposals.h"
 #include "names.h"
@@ -14,9 +14,9 @@
 
 #define BACKLOG_LEAST 1024u
 #define SETTINGS_SIZE 512u
-#define PLAIN_LEAST   2u /* characters of a name that must be left */
+#define PLAIN_LEAST   2u /* minimum number of plain characters left of a name */
 
-/* Settings: each writes them, or the reason why there are none */
+/* Settings: each function writes them, or the reason why there are none */
 
 struct proposal_text {
     char *settings, *reason;
@@ -35,7 +35,7 @@ PROPOSAL(nagle)
     SETTINGS("set   = { TCP_NODELAY = true; };");
 }
 
-/* A buffer that the program has sized itself is best left to the kernel. */
+/* A buffer that the program has sized is best left to the kernel's autotuning. */
 static void ignore_buffer(const struct advise_cell *cell, const char *option, const char *sysctl,
                           struct proposal_text *text)
 {
@@ -171,7 +171,8 @@ static bool write_program(const struct advise_process *process, char *text, size
     return true;
 }
 
-/* " remote = ..." of the addresses that all connections have in common; "" where they are many. */
+/* Writes " remote = ..." for the addresses that all connections have in common; "" if they differ
+ * too much. */
 static void write_remote(const struct advise_group *group, char *text, size_t size)
 {
     static const uint8_t mapped[12] = {[10] = 0xff, [11] = 0xff};
@@ -193,7 +194,7 @@ static void write_remote(const struct advise_group *group, char *text, size_t si
         snprintf(text, size, "remote = \"%s/%u\"; ", address, network);
 }
 
-/* Write the criteria of a rule. An `ignore` must be decided before the socket is connected, and a
+/* Writes the criteria of a rule. An `ignore` must be decided before the socket is connected, and a
  * datagram socket may never be connected. */
 static void write_criteria(const struct advise_finding *finding, bool ignoring, char *text,
                            size_t size)
@@ -210,7 +211,7 @@ static void write_criteria(const struct advise_finding *finding, bool ignoring, 
              group->role == ROLE_DATAGRAM ? "protocol = \"udp\"; " : "", port, remote);
 }
 
-/* The whole */
+/* The whole rule */
 
 static void note_complaint(void *context, enum severity severity, struct location at,
                            const char *message)
@@ -224,7 +225,7 @@ static void note_complaint(void *context, enum severity severity, struct locatio
         snprintf(proposal->reason, sizeof proposal->reason, "a rule would not do: %s", message);
 }
 
-/* Without privileges, as a program would run. */
+/* Checks the rule as for a program without privileges. */
 static bool is_clean(struct advise_proposal *proposal)
 {
     struct diagnostics diagnostics = {.report = note_complaint, .context = proposal};

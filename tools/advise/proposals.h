@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * From a finding to a rule: which settings, for which sockets, and if there is no rule, why.
+ * From a finding to a rule: the settings and the criteria, or why there is no rule.
  */
 #ifndef SOCKTUNE_ADVISE_PROPOSALS_H
 #define SOCKTUNE_ADVISE_PROPOSALS_H
@@ -11,12 +11,12 @@
 #define PROPOSAL_SIZE 2048u
 
 struct advise_proposal {
-    char rule[PROPOSAL_SIZE]; /* the rule, as it stands in a file; "": none */
-    char
-        reason[PROPOSAL_SIZE]; /* why there is none, one line without full stop; "": there is one */
+    char rule[PROPOSAL_SIZE];   /* the text of the rule; "": none */
+    char reason[PROPOSAL_SIZE]; /* why there is no rule, one line without full stop; "": there is
+                                   one */
 };
 
-/* Write the rule. A rule for which the checker would report a problem is not proposed. */
+/* Write the rule. A rule for which the checker reports a problem is not proposed. */
 void proposals_make(const struct advise_finding *finding, const struct advise_sysctls *sysctls,
                     struct advise_proposal *proposal);
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Writing the rule file.
+ * Writes the rule file.
  */
 #include "rule_file.h"
 #include "console.h"

@@ -22,26 +22,27 @@
 #include <unistd.h>
 
 #define LOOK_INTERVAL 0.1  /* seconds */
-#define CPU_SHARE     0.12 /* of one core; where a look costs more, there are fewer of them */
-#define SCAN_INTERVAL 0.5  /* seconds between two scans of /proc, at least */
+#define CPU_SHARE     0.12 /* of one core; if a look costs more, there are fewer looks */
+#define SCAN_INTERVAL 0.5  /* minimum seconds between two scans of /proc */
 #define SCAN_SHARE    0.02 /* of one core */
 #define DUMP_PATIENCE 1000 /* milliseconds */
 #define SOCKETS_MOST  65536u
 #define STATE_LISTEN  10u
 #define STATE_BIT(n)  (1u << (n))
-/* All but SYN_RECV, TIME_WAIT, CLOSE and NEW_SYN_RECV, which no program has open. */
+/* All states except SYN_RECV, TIME_WAIT, CLOSE and NEW_SYN_RECV, in which no program has a socket
+ * open. */
 #define TCP_STATES                                                                                 \
     (STATE_BIT(1) | STATE_BIT(2) | STATE_BIT(4) | STATE_BIT(5) | STATE_BIT(8) | STATE_BIT(9) |     \
      STATE_BIT(STATE_LISTEN) | STATE_BIT(11))
 
-/* A network namespace that watched processes are in. */
+/* A network namespace with watched processes. */
 struct advise_network {
     struct advise_sampler *sampler;
     uint64_t inode;
     struct sock_diag *diag;                  /* NULL: it may not be entered */
-    bool looked;                             /* once at least */
+    bool looked;                             /* there was at least one look */
     uint8_t listening[65536 / 8];            /* TCP ports */
-    struct advise_process *listeners[65536]; /* watched ones, by port */
+    struct advise_process *listeners[65536]; /* watched processes, by port */
     struct advise_network *next;
 };
 
@@ -49,9 +50,9 @@ struct advise_socket {
     uint64_t cookie, inode;
     struct flow flow;
     struct advise_network *network;
-    struct advise_process *process; /* NULL: it is the other end of a watched one */
-    uint32_t look;                  /* when it was seen last */
-    int8_t connected;               /* as evidence_connected() */
+    struct advise_process *process; /* NULL: the other end of a watched socket */
+    uint32_t look;                  /* the last look that found it */
+    int8_t connected;               /* from evidence_connected() */
     struct advise_evidence evidence;
     UT_hash_handle by_cookie, by_flow;
 };
@@ -59,15 +60,15 @@ struct advise_socket {
 struct advise_sampler {
     struct advise_watch *watch;
     struct advise_network *networks;
-    struct advise_network *dumped; /* the one whose dump is under way */
-    enum advise_kind kind;         /* of that dump: connections (and listeners), or datagrams */
+    struct advise_network *dumped; /* the network whose dump is in progress */
+    enum advise_kind kind; /* of that dump: connections (and listeners), or datagram sockets */
     struct advise_socket *by_cookie, *by_flow;
     double now;
     uint32_t look;
-    bool failed; /* memory ended */
+    bool failed; /* out of memory */
 };
 
-/* The ends of a flow, without its family: the first member of struct flow to the last port. */
+/* The ends of a flow, without its family: from the first member of struct flow to the last port. */
 #define FLOW_KEY_SIZE offsetof(struct flow, family)
 
 static double clock_seconds(clockid_t clock)
@@ -164,7 +165,7 @@ static bool has_listener(const struct advise_network *network, uint16_t port)
     return (network->listening[port / 8] >> port % 8 & 1) != 0;
 }
 
-/* The other end of a connection, if it is on this machine and known. */
+/* Returns the other end of a connection, if it is on this machine and known. */
 static struct advise_socket *other_end(const struct advise_sampler *sampler,
                                        const struct flow *flow)
 {
@@ -250,7 +251,7 @@ static void judge_socket(struct advise_sampler *sampler, const struct advise_soc
         sampler->failed = true;
 }
 
-/* What the kernel tells */
+/* The kernel's answers */
 
 static void note_listener(struct advise_network *network, const struct sock_diag_answer *answer,
                           struct advise_process *process)
@@ -291,7 +292,8 @@ static void take_found(struct advise_sampler *sampler, const struct sock_diag_an
     evidence_add(&socket->evidence, &sample, sampler->dumped->looked);
 }
 
-/* A connection that no dump has shown belongs to the process that owns its listener. */
+/* A connection that ended before any dump listed it belongs to the process that owns its
+ * listener. */
 static void take_unseen(struct advise_sampler *sampler, const struct advise_network *network,
                         const struct sock_diag_answer *answer, const struct tcp_info_bytes *info)
 {
@@ -344,7 +346,7 @@ static void take_answer(void *context, const struct sock_diag_answer *answer)
 
 /* Looks */
 
-/* Returns false when the diag socket is dead. */
+/* Returns false if the sock_diag socket has failed. */
 static bool dump_sockets(struct advise_network *network, uint8_t family, uint16_t protocol)
 {
     struct sock_diag *diag = network->diag;
@@ -358,7 +360,7 @@ static bool dump_sockets(struct advise_network *network, uint8_t family, uint16_
     return true;
 }
 
-/* Sockets that a look did not show have ended, or were handed to a process that is not watched. */
+/* A socket that a look did not find has ended, or was handed to a process that is not watched. */
 static void drop_unseen(struct advise_sampler *sampler)
 {
     struct advise_socket *socket, *next;
@@ -398,7 +400,7 @@ static int look_once(struct advise_sampler *sampler)
 
 /* Network namespaces */
 
-/* A diag socket of the process's network namespace; NULL if it may not be entered. */
+/* Opens a sock_diag socket in the process's network namespace; NULL if it may not be entered. */
 static struct sock_diag *open_diag(struct advise_network *network, pid_t pid)
 {
     struct default_sockets sockets = {0};
@@ -423,7 +425,7 @@ static struct advise_network *find_network(const struct advise_sampler *sampler,
     return network;
 }
 
-/* Returns 0, or -1 when memory ends. */
+/* Returns 0, or -1 if there is no memory. */
 static int open_networks(struct advise_sampler *sampler)
 {
     struct advise_process *process, *next;
@@ -458,7 +460,7 @@ static bool holds_any(const struct advise_view *view)
     return false;
 }
 
-/* Look once more at the sockets of a process for which there may be advice. */
+/* Reads the options of a process's sockets for which there may be advice. */
 static int second_look_at(struct advise_sampler *sampler, const struct advise_process *process)
 {
     struct advise_look *looks = NULL;
@@ -520,7 +522,7 @@ static void release_sampler(struct advise_sampler *sampler)
     }
 }
 
-/* Returns the seconds of processor time that it took, or -1 with errno. */
+/* Returns the processor time used in seconds, or -1 with errno. */
 static double scan_processes(struct advise_sampler *sampler)
 {
     double before = clock_seconds(CLOCK_PROCESS_CPUTIME_ID);

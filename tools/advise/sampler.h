@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Watching: dumps of sock_diag at a steady rate, joined with the processes that are watched, and
- * the last figures of connections that end between two dumps. Reads only. One thread.
+ * Watching: dumps of sock_diag at a steady rate, joined with the watched processes, and the last
+ * figures of connections that end between two dumps. Read-only. One thread.
  */
 #ifndef SOCKTUNE_ADVISE_SAMPLER_H
 #define SOCKTUNE_ADVISE_SAMPLER_H
@@ -14,16 +14,16 @@
 struct advise_sampler;
 struct advise_socket;
 
-/* What a sampler has seen. */
+/* The progress of a sampler. */
 struct advise_progress {
-    double elapsed, seconds; /* so far, and in all */
-    double interval;         /* seconds from one look to the next, as it came out */
+    double elapsed, seconds; /* so far, and in total */
+    double interval;         /* actual seconds between two looks */
     uint32_t looks;
     size_t sockets, processes;
-    uint32_t crowded;   /* sockets that were not watched, for there were too many */
+    uint32_t crowded;   /* sockets not watched because there were too many */
     uint32_t elsewhere; /* processes in network namespaces that we may not enter; if `reported`,
-                           connections of ended processes whose script is not known */
-    uint32_t missed;    /* messages about ended connections that were lost */
+                           connections of ended processes whose script is unknown */
+    uint32_t missed;    /* lost messages about ended connections */
 };
 
 /* What to watch, and how. */
@@ -32,7 +32,7 @@ struct advise_watch {
     double seconds;
     double idle_least;
     struct advise_sysctls sysctls;
-    bool reported;                   /* the helper has watched; then nothing else is */
+    bool reported;                   /* the evidence comes from the helper; nothing is watched */
     const volatile int *interrupted; /* not 0: stop sampling */
     void (*tell)(void *context, const struct advise_progress *progress); /* after each look */
     void *context;
@@ -40,7 +40,7 @@ struct advise_watch {
     struct advise_groups groups; /* the result */
 };
 
-/* Watch. Returns 0, or -1 with errno. The groups are to be freed in any case. */
+/* Watch. Returns 0, or -1 with errno. The caller must free the groups in either case. */
 int sampler_run(struct advise_watch *watch);
 
 #endif

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * getsockopt(2) on duplicates.
+ * Calls getsockopt(2) on duplicates.
  */
 #include "second_look.h"
 #include "compat.h"

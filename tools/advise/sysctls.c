@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Reading the sysctls.
+ * Reads the sysctls.
  */
 #include "sysctls.h"
 
@@ -8,7 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* The last number of the file's line. */
+/* Returns the last number in the file's line. */
 static uint32_t last_number(const char *path)
 {
     char line[128] = "";

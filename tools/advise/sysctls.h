@@ -7,11 +7,11 @@
 
 #include <stdint.h>
 
-/* 0: not known. */
+/* 0: unknown. */
 struct advise_sysctls {
     uint32_t somaxconn;
     uint32_t rmem_max;     /* bytes */
-    uint32_t tcp_wmem_max; /* bytes: the largest send buffer that the kernel itself makes */
+    uint32_t tcp_wmem_max; /* bytes: the largest send buffer that autotuning makes */
 };
 
 /* Read them from /proc/sys/net. */

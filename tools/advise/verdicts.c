@@ -23,12 +23,12 @@
 #define FULL_SHARE    0.25  /* of those: 0.93 to 1 with the problem */
 #define LOSS_SHARE    0.005 /* of the bytes */
 #define LOSS_SEGMENTS 5u
-#define RTT_FLAT      1.5 /* times the least one */
+#define RTT_FLAT      1.5 /* times the minimum RTT */
 #define RTT_GROWN     2.0
-#define PATH_RTT      500.0 /* microseconds: below it, no path but this machine */
+#define PATH_RTT      500.0 /* microseconds: below it, the peer is on this machine */
 #define STUCK_SECONDS 10.0
 #define STUCK_BACKOFF 3u
-#define UNEXPLAINED   10u /* drops that count although no full queue was seen */
+#define UNEXPLAINED   10u /* drops that count even if no full queue was sampled */
 
 static double share_of(double part, double whole)
 {
@@ -40,7 +40,7 @@ static bool is_open(const struct advise_evidence *evidence)
     return evidence->state == STATE_ESTABLISHED || evidence->state == STATE_CLOSE_WAIT;
 }
 
-/* Segments that are at least half full, on average. */
+/* True if segments are at least half full on average. */
 static bool sends_bulk(const struct advise_evidence *evidence)
 {
     const struct advise_counters *counters = &evidence->counters;
@@ -70,7 +70,7 @@ static bool verdict_holds_nagle(const struct advise_view *view)
 
 /* Windows */
 
-/* Seen by the sender. */
+/* The sender's view. */
 static bool is_window_limited(const struct advise_evidence *sender)
 {
     double busy = (double)sender->counters.busy;
@@ -112,7 +112,7 @@ static double verdict_figure_peer_window(const struct advise_view *view)
     return window_share(view->own);
 }
 
-/* If the receiver is watched too, its own verdict is reported instead. */
+/* If the receiver is watched, too, its own verdict is reported instead. */
 static bool verdict_holds_peer_window(const struct advise_view *view)
 {
     return is_window_limited(view->own) && !view->peer_is_told;
@@ -121,7 +121,7 @@ static bool verdict_holds_peer_window(const struct advise_view *view)
 /* The send buffer */
 
 /* A send buffer that the program has not sized grows with the congestion window. It is no limit
- * before it is as large as the kernel allows. */
+ * until it is as large as the kernel allows. */
 static bool may_grow(const struct advise_view *view)
 {
     const struct advise_evidence *own = view->own;
@@ -156,7 +156,7 @@ static bool loses_packets(const struct advise_view *view)
            own->counters.resent >= (uint64_t)LOSS_SEGMENTS * own->now.mss;
 }
 
-/* Too few segments to tell by. */
+/* True if there are too few segments for a verdict. */
 static bool loses_little(const struct advise_view *view)
 {
     const struct advise_evidence *own = view->own;
@@ -204,8 +204,8 @@ static bool verdict_holds_dead_man(const struct advise_view *view)
     return is_unguarded(view) && verdict_figure_dead_man(view) >= view->idle_least;
 }
 
-/* While nothing is acknowledged, the timeout is doubled each time: before the last doubling, as
- * much time had passed as it has now, less the first timeout. */
+/* The timeout doubles while nothing is acknowledged. So the time waited before the current timeout
+ * is the current timeout minus the first one. */
 static double verdict_figure_stuck(const struct advise_view *view)
 {
     const struct advise_sample *now = &view->own->now;
@@ -267,7 +267,8 @@ const char *verdict_side_name(enum advise_side side)
     return names[side];
 }
 
-/* Seconds after which a condition that has lasted throughout would be long enough; 0: none. */
+/* Returns the seconds after which a condition that has lasted all the time would be long enough; 0:
+ * none. */
 static double time_lacking(enum advise_verdict_id id, const struct advise_view *view)
 {
     const struct advise_evidence *own = view->own;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Verdicts: what evidence about a socket means. Thresholds come from experiments with programs
+ * Verdicts: what evidence about a socket means. The thresholds come from experiments with programs
  * whose problem was known (see README.md). Pure.
  */
 #ifndef SOCKTUNE_ADVISE_VERDICTS_H
@@ -19,13 +19,13 @@ enum advise_verdict_id {
 enum advise_side { ADVISE_SENDER, ADVISE_RECEIVER, ADVISE_OWNER };
 enum advise_unit { ADVISE_SHARE, ADVISE_SECONDS, ADVISE_COUNT, ADVISE_TIMES };
 
-/* What a verdict looks at. */
+/* The input of a verdict. */
 struct advise_view {
     const struct advise_evidence *own;
     const struct advise_evidence *peer; /* the other end, if it is on this machine; else NULL */
-    bool peer_is_told;                  /* the other end is watched, and gets advice of its own */
-    uint32_t send_most; /* bytes to which the kernel enlarges a send buffer; 0: not known */
-    double idle_least;  /* seconds without traffic after which a connection counts as idle */
+    bool peer_is_told;                  /* the other end is watched, and gets its own advice */
+    uint32_t send_most;                 /* maximum bytes of an autotuned send buffer; 0: unknown */
+    double idle_least; /* seconds without traffic after which a connection counts as idle */
 };
 
 struct advise_verdict {
@@ -40,7 +40,7 @@ struct advise_verdict {
     double (*measure)(const struct advise_view *view);
 };
 
-/* By enum advise_verdict_id. */
+/* Indexed by enum advise_verdict_id. */
 extern const struct advise_verdict advise_verdicts[VERDICT_COUNT];
 
 /* "sender", "receiver", "owner". */
@@ -48,12 +48,12 @@ const char *verdict_side_name(enum advise_side side);
 
 enum verdict_answer { VERDICT_NO, VERDICT_YES, VERDICT_NOT_YET };
 
-/* Does it hold? VERDICT_NOT_YET: it seems so, but the evidence does not suffice; `lacking` gets the
- * seconds for which to watch on. `figure` is written for VERDICT_YES. */
+/* Judge the evidence. VERDICT_NOT_YET: the verdict is likely, but there is too little evidence;
+ * `lacking` becomes the seconds for which to continue. `figure` is set for VERDICT_YES. */
 enum verdict_answer verdict_ask(enum advise_verdict_id id, const struct advise_view *view,
                                 double *figure, double *lacking);
 
-/* The figure with its number: "idle for 2m03s without keepalive". */
+/* Format the figure: "idle for 2m03s without keepalive". */
 void verdict_figure_text(enum advise_verdict_id id, double figure, char *text, size_t size);
 
 #endif

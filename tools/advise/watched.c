@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Scanning /proc.
+ * Scans /proc.
  */
 #include "watched.h"
 #include "glob.h"
@@ -14,7 +14,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#define COMM_LENGTH 15u /* of the names that the kernel keeps */
+#define COMM_LENGTH 15u /* maximum length of the names that the kernel keeps */
 
 static const char *base_name(const char *path)
 {
@@ -22,7 +22,7 @@ static const char *base_name(const char *path)
     return slash != NULL ? slash + 1 : path;
 }
 
-/* Who a process is */
+/* The identity of a process */
 
 static bool is_interpreter(const char *program)
 {
@@ -41,7 +41,7 @@ const char *watched_script(const char *program, char *const *argv)
         return NULL;
     for (size_t i = 1; argv[i] != NULL; i++) {
         if (strcmp(argv[i], "-c") == 0 || strcmp(argv[i], "-e") == 0)
-            return NULL; /* what follows is the program's text */
+            return NULL; /* the next argument is the program's text */
         if (argv[i][0] != '-')
             return *base_name(argv[i]) != '\0' ? base_name(argv[i]) : NULL;
     }
@@ -60,7 +60,7 @@ static bool is_selected(const struct advise_selection *selection, const struct p
            glob_match(selection->glob, base_name(argv0));
 }
 
-/* Returns 0, or -1 with errno when memory ends. */
+/* Returns 0, or -1 with errno if there is no memory. */
 static int describe_process(struct advise_process *into, const struct process *process)
 {
     const char *program = process->exe != NULL ? base_name(process->exe) : process->name;
@@ -78,7 +78,7 @@ static int describe_process(struct advise_process *into, const struct process *p
 
 /* Scans */
 
-/* The process that started it; 0: it is gone. */
+/* Returns the parent process; 0 if the process has ended. */
 static pid_t parent_of(pid_t pid)
 {
     char path[64], text[512];
@@ -93,7 +93,7 @@ static pid_t parent_of(pid_t pid)
     got = fread(text, 1, sizeof text - 1, file);
     fclose(file);
     text[got] = '\0';
-    end = strrchr(text, ')'); /* the name may hold anything */
+    end = strrchr(text, ')'); /* the name may contain any character */
     if (end == NULL || sscanf(end, ") %*c %d", &parent) != 1)
         return 0;
     return parent;
@@ -107,7 +107,7 @@ static bool is_named(const struct advise_selection *selection, pid_t pid)
     return false;
 }
 
-/* Is it named, or a descendant of one that is? */
+/* True if the process, or an ancestor of it, was named. */
 static bool is_descendant_of_any(const struct advise_watched *watched, pid_t pid)
 {
     for (unsigned depth = 0; pid > 1 && depth < 32; depth++) {
@@ -139,7 +139,7 @@ static int adopt_process(struct advise_watched *watched, const struct process *p
     return 0;
 }
 
-/* Returns 0, or -1 when memory ends. */
+/* Returns 0, or -1 if there is no memory. */
 static int consider_process(struct advise_watched *watched, pid_t pid)
 {
     struct advise_process *known;
@@ -194,7 +194,7 @@ static int read_descriptors(struct advise_watched *watched, struct advise_proces
     return result;
 }
 
-/* Forget inodes that are no longer open, and processes that have ended. */
+/* Removes inodes that are no longer open, and processes that have ended. */
 static void sweep_ended(struct advise_watched *watched)
 {
     struct advise_process *process, *next_process;

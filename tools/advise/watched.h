@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The processes that are watched, and which socket is whose: inodes of /proc/PID/fd. Processes that
- * start later and children of those named are found by scanning again.
+ * The watched processes, and the owners of sockets by the inodes in /proc/PID/fd. Processes that
+ * start later, and children of the named ones, are found by repeated scans.
  */
 #ifndef SOCKTUNE_ADVISE_WATCHED_H
 #define SOCKTUNE_ADVISE_WATCHED_H
@@ -12,7 +12,7 @@
 #include <sys/types.h>
 #include <uthash.h>
 
-/* What to watch: processes and their descendants, a glob for programs, or all. */
+/* What to watch: processes and their descendants, programs that match a glob, or all. */
 struct advise_selection {
     const pid_t *pids;
     size_t count;
@@ -22,14 +22,14 @@ struct advise_selection {
 
 struct advise_process {
     pid_t pid;
-    char *program;    /* own; basename of the executable, or the process's name */
-    char *script;     /* own; basename of what an interpreter runs; NULL: it is none */
+    char *program;    /* owned; basename of the executable, or the process's name */
+    char *script;     /* owned; basename of the script that an interpreter runs; NULL: none */
     bool cut;         /* `program` may be the beginning of a longer name */
-    uint64_t network; /* its network namespace, as an inode; 0: not told */
-    int refused;      /* errno with which its descriptors cannot be read; 0: they can */
-    bool seen;        /* in the scan under way */
+    uint64_t network; /* inode of its network namespace; 0: unknown */
+    int refused;      /* errno of reading its descriptors; 0: they can be read */
+    bool seen;        /* in the current scan */
     bool ended;
-    struct advise_process *next; /* of all ever found */
+    struct advise_process *next; /* list of all processes ever found */
     UT_hash_handle handle;
 };
 
@@ -40,27 +40,26 @@ struct advise_inode {
     UT_hash_handle handle;
 };
 
-/* Begins as {.selection = ...}; release with watched_free(). */
+/* Initially {.selection = ...}; release with watched_free(). */
 struct advise_watched {
     struct advise_selection selection;
-    struct advise_process *first; /* all, those that ended too: sockets refer to them */
+    struct advise_process *first; /* all, including ended ones: sockets refer to them */
     struct advise_process *by_pid;
     struct advise_inode *by_inode;
     unsigned scans;
 };
 
-/* Look at /proc again. Returns 0, or -1 with errno when /proc cannot be read or memory ends. */
+/* Scan /proc again. Returns 0, or -1 with errno if /proc cannot be read or there is no memory. */
 int watched_scan(struct advise_watched *watched);
 
-/* Whose socket that is, or NULL. */
+/* Returns the process that owns the socket, or NULL. */
 struct advise_process *watched_owner(const struct advise_watched *watched, uint64_t inode);
 
-/* How many of the processes have not ended. */
+/* Returns the number of processes that have not ended. */
 size_t watched_running(const struct advise_watched *watched);
 
-/* The basename of the script that an interpreter runs: its first argument that is not an option, as
- * in the criterion `script`. Returns NULL without a script. Borrowed.
- * Pure. */
+/* Returns the basename of the script that an interpreter runs: its first argument that is no
+ * option, as in the criterion `script`. NULL if there is no script. Points into `argv`. Pure. */
 const char *watched_script(const char *program, char *const *argv);
 
 void watched_free(struct advise_watched *watched);

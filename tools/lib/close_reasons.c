@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The names of close reasons.
+ * The names of the close reasons.
  */
 #include "close_reasons.h"
 

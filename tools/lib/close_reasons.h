@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The reasons for which connections close: the helper determines them, the command filters by them.
+ * The reasons why connections close: the helper determines them, the command filters by them.
  */
 #ifndef SOCKTUNE_CLOSE_REASONS_H
 #define SOCKTUNE_CLOSE_REASONS_H
@@ -8,17 +8,17 @@
 #include <stddef.h>
 
 enum close_reason {
-    CLOSE_NONE, /* it is open */
+    CLOSE_NONE, /* the connection is open */
 #define CLOSE_REASON(id, name, explanation) CLOSE_##id,
 #include "close_reasons.def"
-    CLOSE_REJECTED, /* it turned out to be another user's; counted, but never shown */
+    CLOSE_REJECTED, /* it belongs to another user; counted, but never shown */
     CLOSE_COUNT
 };
 
-/* "fin", for JSON and labels; "" of CLOSE_NONE. */
+/* Returns "fin" and so on, for JSON and labels; "" for CLOSE_NONE. */
 const char *close_reason_name(enum close_reason reason);
 
-/* Write the names that connections can be filtered by, separated by ", ". */
+/* Write the names by which connections can be filtered, separated by ", ". */
 void close_reasons_list(char *text, size_t size);
 
 #endif

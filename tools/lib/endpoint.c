@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Reading and writing socket addresses.
+ * Parses and formats socket addresses.
  */
 #include "endpoint.h"
 #include "flow.h"
@@ -29,7 +29,8 @@ int endpoint_family(const char *text)
     }
 }
 
-/* The port behind the last colon, and how long the address before it is, without brackets. */
+/* Parses the port after the last colon. Copies the address before it, without brackets, to
+ * `host`. */
 static const char *split_host_port(const char *text, char *host, size_t size, in_port_t *port)
 {
     const char *colon = strrchr(text, ':');
@@ -130,7 +131,7 @@ static void format_inet(const struct sockaddr_in *from, char text[ENDPOINT_SIZE]
     snprintf(text, ENDPOINT_SIZE, "%s:%u", host, ntohs(from->sin_port));
 }
 
-/* A path ends with a NUL or the address; an abstract name may hold any bytes. */
+/* A path ends with a NUL or with the address; an abstract name may contain any bytes. */
 static void format_unix(const struct sockaddr_un *from, size_t length, char text[ENDPOINT_SIZE])
 {
     bool abstract = length && from->sun_path[0] == '\0';

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Formatting of values and of actions.
+ * Formats values and actions.
  */
 #include "format_option.h"
 #include "console.h"
@@ -45,7 +45,7 @@ const struct option *action_option(const struct policy *policy, const struct pol
     return option_find_number(target->level, target->optname);
 }
 
-/* Does the table know how to print it? */
+/* Returns the option if the table can format its value, else NULL. */
 static const struct option *printable_option(const struct policy *policy,
                                              const struct policy_action *action)
 {

@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Quantities with units that suit their size.
+ * Formats quantities with units that suit their size.
  */
 #include "human.h"
 
 #include <stdio.h>
 
-/* Digits behind the point: three significant ones in all, and none that would be rounded away. */
+/* Returns the decimals for three significant digits; the limits allow for rounding. */
 static int decimal_places(double number)
 {
     return number < 9.995 ? 2 : number < 99.95 ? 1 : 0;
@@ -16,7 +16,7 @@ void human_bytes(double bytes, char text[HUMAN_SIZE])
 {
     static const char *const units[] = {"", "K", "M", "G", "T", "P"};
     size_t unit = 0;
-    /* 999.5 would be written as 1000. */
+    /* 999.5 would be written as 1000 */
     for (; bytes >= 999.5 && unit + 1 < sizeof units / sizeof *units; unit++)
         bytes /= 1024;
     snprintf(text, HUMAN_SIZE, "%.*f%s", unit ? decimal_places(bytes) : 0, bytes, units[unit]);
@@ -35,7 +35,7 @@ void human_microseconds(double microseconds, char text[HUMAN_SIZE])
 
 void human_age(double seconds, char text[HUMAN_SIZE])
 {
-    /* A clock that was set back makes no age negative; 9999 days are for ever. */
+    /* a clock that was set back gives no negative age; the maximum is 10,000 days */
     unsigned whole = seconds > 8.64e8 ? 864000000 : seconds > 0 ? (unsigned)seconds : 0;
     if (whole < 60)
         snprintf(text, HUMAN_SIZE, "%us", whole);

@@ -53,7 +53,7 @@ void print_error(void *context, enum severity severity, struct location at, cons
         print_diagnostic(context, severity, at, message);
 }
 
-/* Of a long line, only the surroundings of the place are shown. */
+/* Bytes before and after the place that are shown of a long line. */
 enum { PLACE_BEFORE = 60, PLACE_BEHIND = 60 };
 
 static bool continues_character(char byte)

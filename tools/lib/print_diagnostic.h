@@ -1,23 +1,24 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Print findings about rules; and the context of this process for the checker.
+ * Prints findings about rules; and the context of this process for the checker.
  */
 #ifndef SOCKTUNE_PRINT_DIAGNOSTIC_H
 #define SOCKTUNE_PRINT_DIAGNOSTIC_H
 
 #include "rules.h"
 
-/* Whether this process may do what CAP_NET_ADMIN allows. */
+/* Returns whether this process has CAP_NET_ADMIN. */
 struct check_context current_context(void);
 
-/* Sink of diagnostics that prints "FILE:LINE: error: MESSAGE" on the stream `context` (FILE *). */
+/* A sink of diagnostics that prints "FILE:LINE: error: MESSAGE" on the stream `context` (FILE
+ * *). */
 void print_diagnostic(void *context, enum severity severity, struct location at,
                       const char *message);
 
-/* The same for errors alone. */
+/* The same, only for errors. */
 void print_error(void *context, enum severity severity, struct location at, const char *message);
 
-/* Prints the line below its finding, with a caret under the place; `context` is the same stream. */
+/* Print the line of a finding, with a caret below the place; `context` is the same stream. */
 void print_place(void *context, const char *line, size_t place);
 
 #endif

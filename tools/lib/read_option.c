@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Read and restore options by getsockopt() and setsockopt().
+ * Reads and restores options by getsockopt() and setsockopt().
  */
 #include "read_option.h"
 
@@ -16,7 +16,7 @@ bool option_concerns(const struct option *row, const struct sockinfo *sockinfo)
            (!(sockinfo->known & FACT_ROLE) || row->roles & sockinfo->roles);
 }
 
-/* Buffers: the number by which getsockopt() reads each, and the bit of SO_BUF_LOCK that shows
+/* Buffers: the option by which getsockopt() reads each, and the bit of SO_BUF_LOCK that shows
  * whether its size was set. */
 static const struct buffer {
     int optname;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Reading options back from a socket, and restoring them. System calls and nothing else, so that a
- * duplicate of another program's socket is held no longer than that takes.
+ * Reads options from a socket, and restores them. Only makes system calls, so that a duplicate of
+ * another program's socket is not held longer than necessary.
  */
 #ifndef SOCKTUNE_READ_OPTION_H
 #define SOCKTUNE_READ_OPTION_H
@@ -23,12 +23,12 @@ bool read_option(const struct socket_handle *socket, int level, int optname,
 
 /*
  * Restore the `value` and `unset` that read_option() returned. A buffer is set to half the value,
- * since the kernel doubles it; if it was unset, it is returned to the kernel's autotuning. Returns
- * 0, or -1 with errno.
+ * since the kernel doubles it; if it was unset, autotuning is enabled again. Returns 0, or -1 with
+ * errno.
  */
 int restore_option(int fd, int level, int optname, const struct value *value, bool unset);
 
-/* The number by which getsockopt() reads an option; it differs for SO_*BUFFORCE. Pure. */
+/* Returns the option by which getsockopt() reads an option; it differs for SO_*BUFFORCE. Pure. */
 int option_reads(int level, int optname);
 
 #endif

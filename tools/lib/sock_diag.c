@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Requests and answers of inet_diag. Requests bear the sequence number SEQUENCE_LOOKUP + index or
- * SEQUENCE_DUMP; destroy events bear 0.
+ * Requests and answers of inet_diag. Requests have the sequence number SEQUENCE_LOOKUP + index or
+ * SEQUENCE_DUMP; destroy events have 0.
  */
 #include "sock_diag.h"
 #include "compat.h"
@@ -22,13 +22,13 @@
 
 #define SEQUENCE_LOOKUP 1u
 #define SEQUENCE_DUMP   1000u
-#define SEQUENCE_MPTCP  1001u /* dumps too */
+#define SEQUENCE_MPTCP  1001u /* also a dump */
 #define SEQUENCE_UDP    1002u
 #define MESSAGES        16u
 #define MESSAGE_SIZE    16384u
-/* 50,000 closes a second for a good quarter of a second. */
+/* Room for more than a quarter of a second at 50,000 closes per second. */
 #define RECEIVE_BUFFER    (16 << 20)
-#define BYTES_OF_END      1280u /* of memory, in the kernel */
+#define BYTES_OF_END      1280u /* kernel memory per event */
 #define EXTENSION(number) (1u << ((number)-1))
 #define EXTENSIONS                                                                                 \
     (EXTENSION(INET_DIAG_INFO) | EXTENSION(INET_DIAG_CONG) | EXTENSION(INET_DIAG_SKMEMINFO))
@@ -40,14 +40,14 @@ _Static_assert(REGISTRATION_GROUPS ==
 struct sock_diag {
     int fd;
     bool dumping;
-    uint32_t drops; /* as last read */
+    uint32_t drops; /* at the last read */
     sock_diag_take *take;
     void *context;
-    const struct sock_diag_target *targets; /* of the lookup under way */
+    const struct sock_diag_target *targets; /* of the current lookup */
     unsigned target_count;
 };
 
-/* Room for what one call receives: one thread, and no function called back receives. */
+/* Buffers for one receive call: there is one thread, and no callback receives. */
 static uint8_t buffers[MESSAGES][MESSAGE_SIZE] __attribute__((aligned(8)));
 
 int sock_diag_socket(void)
@@ -66,7 +66,7 @@ const char *sock_diag_check(int fd, uint64_t *netns)
     return NULL;
 }
 
-/* One that is bound keeps its address, and its groups become these. */
+/* A socket that is bound already keeps its address; its groups are replaced. */
 static int join_groups(int fd)
 {
     struct sockaddr_nl address;
@@ -88,7 +88,7 @@ struct sock_diag *sock_diag_open(int fd, sock_diag_take *take, void *context)
         errno = error;
         return NULL;
     }
-    /* With CAP_NET_ADMIN as much as wanted, else as much as net.core.rmem_max grants. */
+    /* with CAP_NET_ADMIN any size, otherwise at most net.core.rmem_max */
     if (setsockopt(fd, SOL_SOCKET, SO_RCVBUFFORCE, &size, sizeof size) != 0)
         (void)setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &size, sizeof size);
     diag->fd = fd;
@@ -179,7 +179,7 @@ static int take_attribute(const struct nlattr *attribute, void *context)
     return MNL_CB_OK;
 }
 
-/* Ends tell it in an attribute. */
+/* True for UDP requests; destroy events have the protocol in an attribute. */
 static bool asked_for_udp(const struct sock_diag *diag, uint32_t sequence)
 {
     uint32_t index = sequence - SEQUENCE_LOOKUP;
@@ -216,7 +216,7 @@ static void take_socket(const struct sock_diag *diag, const struct nlmsghdr *hea
     diag->take(diag->context, &answer);
 }
 
-/* A lookup that failed; or a dump that could not begin. */
+/* The kernel refused a lookup or a dump. */
 static void take_error(struct sock_diag *diag, const struct nlmsghdr *header)
 {
     uint32_t index = header->nlmsg_seq - SEQUENCE_LOOKUP;
@@ -241,7 +241,7 @@ static void take_messages(struct sock_diag *diag, const uint8_t *bytes, size_t l
     }
 }
 
-/* Returns how many messages came; -1: the socket is dead. */
+/* Returns the number of messages; -1 if the socket has failed. */
 static int sock_diag_receive(struct sock_diag *diag)
 {
     struct mmsghdr messages[MESSAGES];
@@ -257,7 +257,7 @@ static int sock_diag_receive(struct sock_diag *diag)
     }
     count = recvmmsg(diag->fd, messages, MESSAGES, MSG_DONTWAIT, NULL);
     if (count < 0) {
-        /* ENOBUFS: messages were lost, which sock_diag_overruns() counts. */
+        /* ENOBUFS: messages were lost; sock_diag_overruns() counts them */
         if (errno == ENOBUFS || errno == EINTR)
             return sock_diag_receive(diag);
         return errno == EAGAIN ? 0 : -1;
@@ -300,9 +300,8 @@ static void put_address(__be32 to[4], const uint8_t from[16], uint8_t family)
         memcpy(to, from, 16);
 }
 
-/* The kernel looks for a UDP socket with its ends exchanged (udp_dump_one() in
- * net/ipv4/udp_diag.c).
- */
+/* The kernel looks up a UDP socket with its ends exchanged (udp_dump_one() in
+ * net/ipv4/udp_diag.c). */
 static struct flow wanted_flow(const struct sock_diag_target *target)
 {
     struct flow flow = target->flow;
@@ -315,8 +314,8 @@ static struct flow wanted_flow(const struct sock_diag_target *target)
     return flow;
 }
 
-/* An IPv6 socket that speaks IPv4 is found under its IPv4 addresses; its v4-mapped ones do as
- * well, since the kernel unwraps them. */
+/* An IPv6 socket that speaks IPv4 is found by its IPv4 addresses; v4-mapped ones also work, since
+ * the kernel converts them. */
 static void put_target(struct inet_diag_req_v2 *request, const struct sock_diag_target *target)
 {
     uint8_t family = (uint8_t)target->flow.family;
@@ -354,7 +353,7 @@ int sock_diag_lookup(struct sock_diag *diag, const struct sock_diag_target *targ
     uint8_t requests[SOCK_DIAG_BATCH * 128] __attribute__((aligned(8)));
     size_t length = 0;
     int result = 0, received = 0;
-    /* What lies there already must not crowd out the answers. */
+    /* Pending messages must not displace the answers. */
     if (sock_diag_read(diag, UINT32_MAX / 2) != 0)
         return -1;
     for (unsigned i = 0; i < count; i++) {
@@ -383,7 +382,7 @@ static void put_dump(uint8_t *bytes, uint8_t family, uint16_t protocol, uint32_t
     request->sdiag_protocol = (uint8_t)protocol;
     request->idiag_ext = EXTENSIONS;
     request->idiag_states = states;
-    /* Its number does not fit into the request's byte. */
+    /* the number does not fit into the request's byte */
     if (mptcp)
         mnl_attr_put_u32((struct nlmsghdr *)(void *)bytes, INET_DIAG_REQ_PROTOCOL, IPPROTO_MPTCP);
 }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The fields of struct tcp_info as of Linux 6.18. Fields are only ever added at the end.
+ * The fields of struct tcp_info as of Linux 6.18. New fields are only added at the end.
  */
 #include "tcp_info.h"
 
@@ -70,7 +70,7 @@ int tcp_info_read(int fd, struct tcp_info_bytes *info)
     return result;
 }
 
-/* Compilers lay bit fields out from the end that the byte order begins with. */
+/* Compilers allocate bit fields from the end at which the byte order begins. */
 static uint64_t bit_field(uint8_t byte, const struct tcp_info_field *field)
 {
 #if __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
@@ -123,7 +123,7 @@ double tcp_info_number(const struct tcp_info_bytes *info, enum tcp_info_id id)
     return tcp_info_get(&fields[id], info, &number) == TCP_INFO_VALUE ? (double)number : NAN;
 }
 
-/* The first window of a connection, in segments: fewer say nothing. */
+/* The initial window of a connection, in segments: fewer are no evidence. */
 #define BULK_SEGMENTS 10
 
 bool tcp_info_is_bulk(double bytes_sent, double data_segs_out, double snd_mss)

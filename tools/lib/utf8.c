@@ -33,7 +33,7 @@ size_t utf8_length(const char *text)
     return 0;
 }
 
-/* The number of the character of `length` bytes. */
+/* Returns the code point of the character of `length` bytes. */
 static uint32_t character_at(const char *text, size_t length)
 {
     const unsigned char *bytes = (const unsigned char *)text;
@@ -43,8 +43,8 @@ static uint32_t character_at(const char *text, size_t length)
     return character;
 }
 
-/* Characters of Unicode's categories Cc, Cf, Zl and Zp, and tags: what cannot be seen, but changes
- * how the rest is shown. */
+/* False for characters of Unicode's categories Cc, Cf, Zl and Zp, and tags: they are invisible, but
+ * change how the rest is shown. */
 static bool is_visible(uint32_t character)
 {
     static const struct {
@@ -64,7 +64,7 @@ static bool is_visible(uint32_t character)
 
 char *utf8_escaped(const char *text)
 {
-    /* Each byte becomes four at most. */
+    /* each byte becomes four at most */
     char *escaped = malloc(strlen(text) * 4 + 1), *end = escaped;
     if (escaped == NULL)
         return NULL;

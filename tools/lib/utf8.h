@@ -1,22 +1,21 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Names as text. A program's name may be any bytes; output is UTF-8
- * that neither moves the cursor nor changes the direction of writing.
+ * Names as text. A program's name may be any bytes; output is UTF-8 that neither moves the cursor
+ * nor changes the text direction.
  */
 #ifndef SOCKTUNE_HELPER_UTF8_H
 #define SOCKTUNE_HELPER_UTF8_H
 
 #include <stddef.h>
 
-/* The bytes of the character that the text begins with; 0 if it begins with none that RFC 3629
- * allows (no overlong form, no surrogate, nothing above U+10FFFF). The end, NUL, is one byte. */
+/* Returns the length in bytes of the first character of the text; 0 if it is invalid by RFC 3629
+ * (an overlong form, a surrogate, above U+10FFFF). The final NUL has length 1. */
 size_t utf8_length(const char *text);
 
 /*
- * A copy of `text` in which each byte of what is no UTF-8, of a control character and of a
- * character of format (U+202E turns a line round) is written as "\\xHH". A backslash before an "x"
- * is written so too. So two different texts never become the same. To be freed; NULL without
- * memory.
+ * Returns a copy of `text` in which invalid UTF-8, control characters and format characters (U+202E
+ * reverses a line) are written byte by byte as "\\xHH". A backslash before an "x" is also escaped,
+ * so different texts always stay different. malloc()ed; NULL if there is no memory.
  */
 char *utf8_escaped(const char *text);
 
