@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Sockets and systemd. Its two protocols are a few lines each, so that no library is linked for
+ * Sockets and systemd. Both protocols of systemd take a few lines, so no library is linked for
  * them.
  */
 #include "listen.h"
@@ -23,7 +23,7 @@
 
 #define FIRST_PASSED   3
 #define BACKLOG        1024
-#define ALL_MAY_WRITE  0666 /* whoever connects is known by the socket */
+#define ALL_MAY_WRITE  0666 /* clients are identified by SO_PEERCRED */
 #define ENDING_TRIES   20
 #define ENDING_WAIT_US 50000
 
@@ -37,7 +37,7 @@ static int unix_address(struct sockaddr_un *address, const char *directory, cons
     return -1;
 }
 
-/* A socket file that nobody listens on is left from a helper that was killed. */
+/* True if a process listens on the socket file; otherwise a killed helper has left it. */
 static bool somebody_listens(const struct sockaddr_un *address, int type)
 {
     int fd = socket(AF_UNIX, type | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
@@ -48,7 +48,8 @@ static bool somebody_listens(const struct sockaddr_un *address, int type)
     return used;
 }
 
-/* The other processes of a helper that was just killed end a moment later than it did. */
+/* True if the socket is in use. Retries, since the other processes of a killed helper end a moment
+ * later. */
 static bool is_in_use(const struct sockaddr_un *address, int type)
 {
     for (unsigned i = 0; i < ENDING_TRIES; i++) {
@@ -67,7 +68,7 @@ static int bind_unix(int fd, const struct sockaddr_un *address, int type)
     }
     if (unlink(address->sun_path) != 0 && errno != ENOENT)
         return -1;
-    /* Made with its mode, since chmod() would follow a link that somebody puts in its place. */
+    /* created with its mode, since chmod() would follow a link put in its place */
     mode_t mask = umask(0777 & ~ALL_MAY_WRITE);
     int bound = bind(fd, (const struct sockaddr *)address, sizeof *address);
     (void)umask(mask);
@@ -88,7 +89,7 @@ static int make_unix(const char *directory, const char *name, int type)
     return -1;
 }
 
-/* --- TCP ------------------------------------------------------------------------------------ */
+/* TCP */
 
 static int listen_on(const struct addrinfo *found)
 {
@@ -105,7 +106,7 @@ static int listen_on(const struct addrinfo *found)
     return fd;
 }
 
-/* "127.0.0.1:9117", "[::1]:9117", ":9117" for all addresses. */
+/* Splits "127.0.0.1:9117", "[::1]:9117", or ":9117" for all addresses. */
 static int split_address(const char *text, char host[256], const char **port)
 {
     const char *colon = strrchr(text, ':');
@@ -144,7 +145,7 @@ static int make_tcp(const char *text)
     return fd;
 }
 
-/* --- systemd -------------------------------------------------------------------------------- */
+/* systemd */
 
 static int passed_count(void)
 {
@@ -161,7 +162,7 @@ static int socket_fact(int fd, int option)
     return getsockopt(fd, SOL_SOCKET, option, &value, &length) == 0 ? value : -1;
 }
 
-/* Which one it is, its type tells. */
+/* Returns the member for a passed socket, by its type. */
 static int *listener_place(struct listeners *listeners, int fd)
 {
     if (socket_fact(fd, SO_ACCEPTCONN) != 1)
@@ -210,20 +211,20 @@ void service_notify(const char *state)
     (void)close(fd);
 }
 
-/* --- the directory -------------------------------------------------------------------------- */
+/* The directory */
 
-/* Who may write to a directory can put something else in the place of what root makes there. */
+/* Whoever may write to a directory can replace root's files in it. */
 static bool is_trusted_directory(const struct stat *status)
 {
     struct stat top;
     uid_t owner = status->st_uid;
-    /* In a user namespace, the owner of / may be a user that is not known there. */
+    /* In a user namespace, the owner of / may be a user that is unknown there. */
     if (owner != 0 && owner != geteuid() && (stat("/", &top) != 0 || owner != top.st_uid))
         return false;
     return (status->st_mode & (S_IWGRP | S_IWOTH)) == 0 || (status->st_mode & S_ISVTX) != 0;
 }
 
-/* Check a directory and all above it. Returns false with `path` cut to the one that is wrong. */
+/* Checks a directory and all above it. On failure, false, with `path` cut to the unsafe one. */
 static bool is_safe(char *path)
 {
     struct stat status;
@@ -239,7 +240,7 @@ static bool is_safe(char *path)
     }
 }
 
-/* Make the directory, where it is missing, and see that it is safe. Returns -1 with a message
+/* Creates the directory if it is missing, and checks that it is safe. Returns -1 with a message
  * logged. */
 static int prepare_directory(const char *directory)
 {
@@ -263,9 +264,9 @@ bool directory_may_hold_state(const char *directory)
     return realpath(directory, path) != NULL && (geteuid() != 0 || is_safe(path));
 }
 
-/* --- all ------------------------------------------------------------------------------------ */
+/* All sockets */
 
-/* Opens what is missing. False: something could not be. */
+/* Opens the missing sockets. False if one could not be opened. */
 static bool make_missing(struct listeners *listeners, const struct helper_config *config)
 {
     if (listeners->registration < 0) {

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * socktuned, the helper: starts its parts, ends them, and listens to signals.
+ * socktuned, the helper: starts and stops its parts, and handles signals.
  */
 #include "clock.h"
 #include "helper.h"
@@ -24,8 +24,8 @@
 #include <syslog.h>
 #include <unistd.h>
 
-/* Bytes of memory that go back to the kernel when they are freed: tables that come with network
- * namespaces, and grow with connections. */
+/* Larger blocks are returned to the kernel when freed: tables of network namespaces, and tables
+ * that grow with connections. */
 #define LARGE (128 * 1024)
 
 struct daemon {
@@ -40,7 +40,7 @@ struct daemon {
     char **argv;
 };
 
-/* --- signals -------------------------------------------------------------------------------- */
+/* Signals */
 
 static void set_limits(struct helper *helper)
 {
@@ -77,7 +77,7 @@ static void take_signal(void *context, uint32_t events)
         loop_stop(daemon->helper.loop);
 }
 
-/* SIGPIPE must not end the helper when a client hangs up. */
+/* SIGPIPE must not end the helper when a client disconnects. */
 static int watch_signals(struct daemon *daemon)
 {
     sigset_t set;
@@ -95,7 +95,7 @@ static int watch_signals(struct daemon *daemon)
     return daemon->signals != NULL ? 0 : -1;
 }
 
-/* --- the background ------------------------------------------------------------------------- */
+/* Background */
 
 /* Every registered process takes a descriptor. */
 static void raise_descriptor_limit(void)
@@ -107,7 +107,7 @@ static void raise_descriptor_limit(void)
     }
 }
 
-/* In the parent: wait until the child is ready, or has ended. */
+/* The parent waits until the child is ready, or has ended. */
 static int await_child(int ready, pid_t child)
 {
     char byte;
@@ -123,8 +123,8 @@ static int await_child(int ready, pid_t child)
     return ended == child && WIFEXITED(status) ? WEXITSTATUS(status) : EXIT_FAILURE;
 }
 
-/* Go on in a child; the parent ends once that is ready, so that who started it can rely on the
- * sockets. Returns the descriptor to write to when ready. */
+/* Continues in a child. The parent exits when the child is ready, so that the sockets exist by
+ * then. Returns the descriptor to write to when ready. */
 static int go_to_background(void)
 {
     int ends[2];
@@ -159,9 +159,9 @@ static void leave_terminal(int ready)
         (void)close(null);
 }
 
-/* --- parts ---------------------------------------------------------------------------------- */
+/* Parts */
 
-/* Without sock_diag the helper goes on: what programs hand over is still known. */
+/* Without sock_diag the helper continues: handed-over connections still have figures. */
 static int watch_own_namespace(struct poller *poller)
 {
     uint64_t netns;
@@ -177,8 +177,8 @@ static int watch_own_namespace(struct poller *poller)
     return 0;
 }
 
-/* What has ended is kept where systemd says (StateDirectory=), or beside the sockets. The directory
- * is there by now, unless systemd has made the sockets elsewhere. */
+/* Ended trials are stored where systemd says (StateDirectory=), or beside the sockets. The
+ * directory exists by now, unless systemd created the sockets elsewhere. */
 static struct trials *start_trials(const struct helper_config *config)
 {
     const char *state = getenv("STATE_DIRECTORY");
@@ -194,7 +194,7 @@ static struct trials *start_trials(const struct helper_config *config)
     return trials;
 }
 
-/* From the lowest to the highest: each knows those before it. */
+/* From the lowest layer to the highest: each knows those before it. */
 static int start_tracking(struct daemon *daemon)
 {
     struct helper *helper = &daemon->helper;
@@ -285,7 +285,8 @@ int main(int argc, char **argv)
     daemon.argc = argc;
     daemon.argv = argv;
     raise_descriptor_limit();
-    /* glibc would raise it when the first large table goes, and keep all later ones. */
+    /* otherwise glibc raises the threshold when the first large table is freed, and never returns
+     * later ones */
     (void)mallopt(M_MMAP_THRESHOLD, LARGE);
     return run_daemon(&daemon, daemon.helper.config.foreground ? -1 : go_to_background());
 }

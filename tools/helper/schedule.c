@@ -6,17 +6,17 @@
 #include <sys/epoll.h>
 
 #define TICKS_A_SECOND (SECOND / POLLER_TICK_NS)
-#define CATCH_UP       64u /* times that rings and kernel are read in one tick */
+#define CATCH_UP       64u /* maximum reads of rings and kernel per tick */
 
 struct schedule {
     struct helper *helper;
     struct loop_source *timer;
     struct loop_source *netlink;
-    struct loop_source *pause; /* runs out once */
+    struct loop_source *pause; /* one-shot timer */
     uint64_t ticks;
 };
 
-/* Beginnings before ends. Returns whether the kernel has more to tell. */
+/* Reads records before ends. Returns whether the kernel has more messages. */
 static bool read_once(const struct helper *helper)
 {
     client_table_read(helper->clients);
@@ -24,8 +24,8 @@ static bool read_once(const struct helper *helper)
     return poller_read(helper->poller);
 }
 
-/* The kernel wakes its reader for each end of a connection, and to wake up costs more than to take
- * the end. So after a read it is left alone for a while, unless it is answering. */
+/* The kernel wakes its reader for each end of a connection, and a wake-up costs more than the
+ * processing. So after a read the socket is suspended for a while, unless a dump is in progress. */
 static void pause_reading(struct schedule *schedule)
 {
     const struct poller *poller = schedule->helper->poller;

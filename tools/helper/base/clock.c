@@ -22,7 +22,8 @@ uint64_t now_real(void)
     return read_clock(CLOCK_REALTIME);
 }
 
-/* Keep the offset while its error is small, since a slewed clock moves all the time. */
+/* Keeps the offset while its error is small, since the offset of a slewed clock changes all the
+ * time. */
 static uint64_t real_offset(void)
 {
     static uint64_t kept;

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The helper's time. All times inside are CLOCK_MONOTONIC nanoseconds, so that a wall clock that is
- * set makes no connection end before it began. Times that people or programs give or get are
- * CLOCK_REALTIME and are converted here.
+ * The helper's time. All times inside are CLOCK_MONOTONIC in nanoseconds, so setting the wall clock
+ * never makes a connection end before it began. Times for people and programs are CLOCK_REALTIME,
+ * and are converted here.
  */
 #ifndef SOCKTUNE_HELPER_CLOCK_H
 #define SOCKTUNE_HELPER_CLOCK_H

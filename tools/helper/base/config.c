@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Options of socktuned and settings of its file: one table, since most are both.
+ * Options of socktuned and settings of its file, in one table, since most are both.
  */
 #include "config.h"
 #include "helper_place.h"
@@ -18,7 +18,7 @@
 #define EXIT_USAGE  2
 #define EXIT_CONFIG 78
 
-/* Where a numeric setting goes, and between which bounds. */
+/* Where a numeric setting is stored, and its limits. */
 struct number {
     const char *name; /* in the file; with a dot: in a group */
     size_t offset;
@@ -57,7 +57,7 @@ static const struct text {
     {"hosts", offsetof(struct helper_config, hosts)},
 };
 
-/* Settings that are none of these, and those that hold others. */
+/* Settings of other types, and groups of settings. */
 static const char *const others[] = {"peers", "limits", "series"};
 
 #define COUNT(table) (sizeof(table) / sizeof *(table))
@@ -67,7 +67,7 @@ static unsigned *number_field(struct helper_config *config, const struct number 
     return (unsigned *)(void *)((char *)config + number->offset);
 }
 
-/* Replace the string at `at` by a copy of `value`. Returns false without memory. */
+/* Replaces the string at `at` by a copy of `value`. False if there is no memory. */
 static bool put_text(char **at, const char *value)
 {
     char *copy = strdup(value);
@@ -94,7 +94,8 @@ static bool put_defaults(struct helper_config *config)
            put_text(&config->group, "socktune") && put_text(&config->hosts, "");
 }
 
-/* May this process make sockets in the directory of the path, or make that directory? */
+/* True if this process may create sockets in the directory of the path, or create that
+ * directory. */
 static bool may_listen_at(const char *path)
 {
     char directory[sizeof((struct sockaddr_un *)0)->sun_path];
@@ -102,8 +103,8 @@ static bool may_listen_at(const char *path)
     return geteuid() == 0 || access(directory, W_OK) == 0;
 }
 
-/* Where programs and commands look for the helper by their environment, which should be the same as
- * ours. Returns -1, or an exit status with a message written. */
+/* Uses the place where programs and commands with our environment look for the helper. Returns -1,
+ * or an exit status after printing a message. */
 static int take_default_place(struct helper_config *config)
 {
     const struct helper_environment environment = {.socket = getenv("SOCKTUNE_HELPER"),
@@ -218,7 +219,7 @@ static int read_boolean(struct helper_config *config, const config_t *from,
     return 0;
 }
 
-/* A group of settings whose names have a prefix in the tables. */
+/* Checks a group of settings whose names in the tables begin with `prefix`. */
 static int check_group(const config_t *from, const char *name, const char *prefix, const char *file)
 {
     const config_setting_t *group = config_lookup(from, name);
@@ -241,7 +242,7 @@ static int read_prefix(struct peer_classes *peers, const config_setting_t *setti
     return wrong != NULL ? report_bad_setting(class, file, wrong) : 0;
 }
 
-/* office = "10.0.0.0/8"; or [ "10.0.0.0/8", "fd00::/8" ]; */
+/* Reads office = "10.0.0.0/8"; or [ "10.0.0.0/8", "fd00::/8" ]; */
 static int read_class(struct peer_classes *peers, const config_setting_t *class, const char *file)
 {
     const char *wrong = peer_classes_add(peers, config_setting_name(class));
@@ -369,7 +370,7 @@ static int take_text(char **at, const char *text)
     return EXIT_FAILURE;
 }
 
-/* What --config names is read before the other options are taken. */
+/* Takes one option. The first pass (`file_only`) handles only --config, --help and --version. */
 static int take_option(struct helper_config *config, int letter, bool file_only)
 {
     if (letter == '?')

@@ -3,9 +3,9 @@
  * Fair shares of a limited resource, such as memory, among users.
  *
  * A user may take more while the user's own part is smaller than the free rest. So a single user
- * gets half, two users get a third each, and later users always find some left. This is the dynamic
- * threshold by which switches share their buffer (Choudhury and Hahne, 1998). Root may take all
- * that is free.
+ * gets half, two users get a third each, and later users always find some left. Network switches
+ * share their buffers by this dynamic threshold (Choudhury and Hahne, 1998). Root may take
+ * everything that is free.
  */
 #ifndef SOCKTUNE_HELPER_FAIR_SHARE_H
 #define SOCKTUNE_HELPER_FAIR_SHARE_H
@@ -14,7 +14,7 @@
 #include <stddef.h>
 #include <sys/types.h>
 
-/* Begins with `used` 0. */
+/* `used` is initially 0. */
 struct fair_share {
     size_t limit; /* of all users together; 0: unlimited */
     size_t used;

@@ -35,7 +35,7 @@ write_log_line(int priority, const char *format, va_list arguments)
 {
     char line[512];
     vsnprintf(line, sizeof line, format, arguments);
-    make_printable(line); /* names come from programs: a line stays a line */
+    make_printable(line); /* names come from programs: they must not break lines */
     if (is_journal())
         fprintf(stderr, "<%d>%s\n", priority, line);
     else

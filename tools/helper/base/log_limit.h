@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * How many log lines a user's programs may cause. Pure: the caller gives the time.
+ * Limits the log lines that a user's programs may cause. Pure: the caller passes the time.
  */
 #ifndef SOCKTUNE_HELPER_LOG_LIMIT_H
 #define SOCKTUNE_HELPER_LOG_LIMIT_H
@@ -12,11 +12,11 @@
 #define LOG_USER_LINES 20u
 #define LOG_ALL_LINES  100u
 #define LOG_WINDOW_NS  UINT64_C(10000000000)
-#define LOG_USERS_MAX  64u /* with a limit of their own in a window; further users share one */
+#define LOG_USERS_MAX  64u /* users with their own limit per window; further users share one */
 
-/* Begins as {0}. */
+/* Initially {0}. */
 struct log_limit {
-    uint64_t window; /* when it began, CLOCK_MONOTONIC ns */
+    uint64_t window; /* start of the window, CLOCK_MONOTONIC ns */
     unsigned lines;  /* written in this window */
     uint64_t omitted;
     unsigned user_count;
@@ -26,10 +26,11 @@ struct log_limit {
     } users[LOG_USERS_MAX + 1];
 };
 
-/* May a line about this user be written now? Counts it, as written or as omitted. */
+/* True if a line about this user may be written now. Counts it as written or omitted. */
 bool log_limit_take(struct log_limit *limit, uid_t uid, uint64_t now);
 
-/* Where the window is over: begin a new one, and return how many lines the old one left out. */
+/* If the window has ended, begin a new one, and return the number of lines omitted in the old
+ * one. */
 uint64_t log_limit_tick(struct log_limit *limit, uint64_t now);
 
 #endif

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * epoll, with a timerfd a timer.
+ * epoll, with one timerfd per timer.
  */
 #include "loop.h"
 #include "clock.h"
@@ -17,7 +17,7 @@
 struct loop_source {
     int fd;
     uint32_t events;
-    loop_ready *ready; /* NULL: a timer, whose descriptor is its own */
+    loop_ready *ready; /* NULL: a timer, which owns its descriptor */
     loop_tick *tick;
     void *context;
     bool removed;
@@ -27,7 +27,7 @@ struct loop_source {
 struct loop {
     int epoll;
     bool running;
-    /* Removed in this round: events that were already fetched may still point to them. */
+    /* Removed in this round: events fetched before may still point to them. */
     struct loop_source *removed;
 };
 

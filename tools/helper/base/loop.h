@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The helper's loop: descriptors that become ready and timers that run out call functions, one at
- * a time, in one thread. A function does a bounded amount of work and returns.
+ * The helper's event loop: ready descriptors and expired timers call functions, one at a time, in
+ * one thread. Each function must do a bounded amount of work and return.
  */
 #ifndef SOCKTUNE_HELPER_LOOP_H
 #define SOCKTUNE_HELPER_LOOP_H
@@ -24,18 +24,19 @@ void loop_free(struct loop *loop);
 struct loop_source *loop_watch(struct loop *loop, int fd, uint32_t events, loop_ready *ready,
                                void *context);
 
-/* Call `tick` every `interval` nanoseconds (0: not until loop_timer_set()). NULL with errno. */
+/* Call `tick` every `interval` nanoseconds (0: only after loop_timer_set()). NULL with errno. */
 struct loop_source *loop_timer(struct loop *loop, uint64_t interval, loop_tick *tick,
                                void *context);
 
-/* Change the timer. `first`: nanoseconds from now until the first call (0: one `interval`);
- * `interval`: nanoseconds between calls. Both 0: stop the timer. */
+/* Change the timer. `first`: nanoseconds until the first call (0: one `interval`); `interval`:
+ * nanoseconds between calls. Both 0: stop the timer. */
 void loop_timer_set(struct loop_source *timer, uint64_t first, uint64_t interval);
 
-/* Suspend (`rests`) or resume a watched source. Data that arrives meanwhile is read afterwards. */
+/* Suspend (`rests`) or resume a watched source. Data that arrives meanwhile is read after
+ * resuming. */
 void loop_rest(struct loop *loop, struct loop_source *source, bool rests);
 
-/* Stop watching or timing; also from within its own function. NULL does nothing. */
+/* Remove a source; may be called from within its own function. NULL does nothing. */
 void loop_remove(struct loop *loop, struct loop_source *source);
 
 /* Run until loop_stop(). Returns 0, or -1 with errno. */

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Classes of peers, as the configuration names them: sums are kept by class, never by address, so
- * that their number is bounded.
+ * Classes of peers, as named in the configuration. Sums are kept per class, never per address, so
+ * their number is bounded.
  */
 #ifndef SOCKTUNE_HELPER_PEER_CLASSES_H
 #define SOCKTUNE_HELPER_PEER_CLASSES_H
@@ -12,9 +12,9 @@
 #include <stddef.h>
 
 #define PEER_CLASSES_MAX  16u
-#define PEER_PREFIXES_MAX 256u /* of one class */
+#define PEER_PREFIXES_MAX 256u /* per class */
 #define PEER_NAME_MAX     64u
-/* The class of all addresses that none holds. */
+/* The class of all addresses outside the other classes. */
 #define PEER_OTHER "other"
 
 struct peer_class {
@@ -23,21 +23,22 @@ struct peer_class {
     size_t count;
 };
 
-/* Begins as {0}: no classes. */
+/* Initially {0}: no classes. */
 struct peer_classes {
     struct peer_class classes[PEER_CLASSES_MAX];
     size_t count;
 };
 
-/* Returns NULL, or what is wrong; static. The name is copied. */
+/* Add a class. Returns NULL, or what is wrong (static). The name is copied. */
 const char *peer_classes_add(struct peer_classes *peers, const char *name);
 
-/* To the class that was added last. Returns NULL, or what is wrong, in `problem` or static. */
+/* Add a prefix to the class that was added last. Returns NULL, or what is wrong, in `problem` or
+ * static. */
 const char *peer_classes_add_prefix(struct peer_classes *peers, const char *word,
                                     char problem[PREFIX_PROBLEM_SIZE]);
 
-/* The first class that holds the address (16 bytes, IPv4 as v4-mapped), PEER_OTHER if none does, or
- * "" where there are no classes. Lives as long as `peers`. */
+/* Returns the first class that contains the address (16 bytes, IPv4 as v4-mapped), PEER_OTHER if
+ * none does, or "" if there are no classes. Lives as long as `peers`. */
 const char *peer_classes_find(const struct peer_classes *peers, const uint8_t address[16]);
 
 void peer_classes_free(struct peer_classes *peers);
