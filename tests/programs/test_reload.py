@@ -7,6 +7,7 @@ import time
 import kernel
 import pytest
 import socktuned
+from requirements import needs_root
 from started import BUILD
 
 RULES = """live = true;
@@ -35,9 +36,9 @@ for line in sys.stdin:
 
 
 class Asked:
-    def __init__(self, start, rules, helper):
+    def __init__(self, start, rules, helper, **user):
         self.program = start(["/usr/bin/python3", "-c", ASKED], rules, env=helper.environment,
-                             stdin=subprocess.PIPE)
+                             stdin=subprocess.PIPE, **user)
         self.answers = 0
 
     def ask(self, how=""):
@@ -117,6 +118,19 @@ def test_a_helper_that_is_restarted_goes_on(start, free_port, rules, tmp_path):
         asked.until(7)
     finally:
         second.stop()
+
+
+def test_rules_come_from_the_own_helper_or_roots_alone(start, directory):
+    needs_root("starts programs and helpers as other users")
+    rules = directory / "rules.conf"
+    user = {"user": 4242, "group": 4242, "extra_groups": []}
+    rules.write_text(RULES % 3, encoding="ascii")
+    with socktuned.running(None, user=65534) as foreign, socktuned.running(None) as roots:
+        shy, sure = (Asked(start, rules, helper, **user) for helper in (foreign, roots))
+        assert (shy.ask(), sure.ask()) == (3, 3)
+        rules.write_text(RULES % 5, encoding="ascii")
+        sure.until(5)
+        assert foreign.get("/v1/processes").json["processes"] == [] and shy.ask() == 3
 
 
 def test_a_program_that_is_not_live_keeps_its_rules(start, helper, rules, command):

@@ -96,6 +96,30 @@ def begin(start, rules, helper):
                  stdin=subprocess.PIPE)
 
 
+def test_a_trial_goes_on_over_a_reload(start, rule_file, helper):
+    """Rules that change around a trial leave its arms and counts; rules without it end its arms."""
+    text = "live = true;\n" + trial("nodelay", "TCP_NODELAY = true", 'unit = "connection";')
+    rules = rule_file(text)
+    client = begin(start, rules, helper)
+    given = ask(client, 40)
+    helper.until(lambda: trials(helper)[0]["connections"] == 40, "the first connections")
+    count = 40
+    rules.write_text(text.replace("rules = ( ", 'rules = ( { name = "more"; set = { SO_KEEPALIVE = true; }; '
+                                  "report = true; }, "), encoding="ascii")
+
+    def is_taken():
+        nonlocal count
+        given.extend(ask(client, 5))
+        count += 5
+        return any(one["rule"] == "more" for one in helper.connections("closed=1"))
+    helper.until(is_taken, "a connection under the new rules")
+    helper.until(lambda: [one["connections"] for one in trials(helper)] == [count],
+                 lambda: f"{count} connections in one trial: {trials(helper)}")
+    assert [arm["connections"] for arm in trials(helper)[0]["arms"]] == [count - sum(given), sum(given)]
+    rules.write_text('live = true;\nprogram = "python3*";\nrules = ( );', encoding="ascii")
+    helper.until(lambda: not any(ask(client, 20)), "connections without an arm")
+
+
 def test_nodelay_is_found_and_the_trial_stopped(start, socktune, rule_file, helper, tmp_path):
     rules = rule_file(trial("nodelay", "TCP_NODELAY = true", 'unit = "connection";'))
     client = begin(start, rules, helper)
