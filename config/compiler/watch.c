@@ -19,6 +19,7 @@
 
 #define LOOK_MS     250 /* from one look to the next */
 #define SETTLE_MS   100 /* the same while something changes */
+#define REST        4   /* times as long as the work took: at most a fifth of a processor */
 #define RULES_MAX   32u
 #define CLIENTS_MAX 256u
 
@@ -33,6 +34,7 @@ struct watch_client {
 struct watch {
     int fd;
     int64_t looked;                        /* when, in ms of CLOCK_MONOTONIC */
+    int64_t rests_until;                   /* the same clock: there is no work before */
     struct watched_rules rules[RULES_MAX]; /* path NULL: the place is free */
     struct watch_client clients[CLIENTS_MAX];
 };
@@ -209,11 +211,16 @@ static bool is_sent(const struct watch_client *client)
            part.checksum == client->sent;
 }
 
-static int64_t now_ms(void)
+static int64_t clock_ms(clockid_t clock)
 {
     struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
+    clock_gettime(clock, &now);
     return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
+}
+
+static int64_t now_ms(void)
+{
+    return clock_ms(CLOCK_MONOTONIC);
 }
 
 /* `now`: compile at once what has changed, and answer even if nothing has. */
@@ -262,24 +269,42 @@ static void take_request(struct watch *watch, const struct rule_watch_request *r
     }
 }
 
+static int64_t time_to_rest(const struct watch *watch)
+{
+    int64_t left = watch->rests_until - now_ms();
+    return left > 0 ? left : 0;
+}
+
+/* Answers one request, if there is one, and looks at the rules if it is time. False: the end. */
+static bool work(struct watch *watch)
+{
+    static struct rule_watch_request request;
+    ssize_t size = recv(watch->fd, &request, sizeof request, MSG_DONTWAIT);
+    if (size == 0 || (size < 0 && errno != EAGAIN && errno != EINTR))
+        return false;
+    if (size > 0)
+        take_request(watch, &request, (size_t)size);
+    if (time_to_look(watch) == 0)
+        look_at_rules(watch, false);
+    return true;
+}
+
+/* Compiling large rules is expensive, and a user decides how often: by changing files, by programs
+ * that come, by `socktune reload`. So each piece of work is followed by a rest. */
 int watch_rules(int fd)
 {
     static struct watch watch;
-    static struct rule_watch_request request;
-    struct pollfd ready = {.fd = fd, .events = POLLIN};
     watch.fd = fd;
     for (;;) {
-        int count = poll(&ready, 1, time_to_look(&watch));
-        if (count < 0 && errno != EINTR)
+        int rest = (int)time_to_rest(&watch);
+        struct pollfd ready = {.fd = fd, .events = rest != 0 ? 0 : POLLIN};
+        if (poll(&ready, 1, rest != 0 ? rest : time_to_look(&watch)) < 0 && errno != EINTR)
             return EXIT_FAILURE;
-        if (count > 0) {
-            ssize_t size = recv(fd, &request, sizeof request, MSG_DONTWAIT);
-            if (size == 0 || (size < 0 && errno != EAGAIN && errno != EINTR))
-                return EXIT_SUCCESS;
-            if (size > 0)
-                take_request(&watch, &request, (size_t)size);
-        }
-        if (time_to_look(&watch) == 0)
-            look_at_rules(&watch, false);
+        if (ready.revents == 0 && time_to_rest(&watch) != 0)
+            continue;
+        int64_t begin = clock_ms(CLOCK_PROCESS_CPUTIME_ID);
+        if (!work(&watch))
+            return EXIT_SUCCESS;
+        watch.rests_until = now_ms() + REST * (clock_ms(CLOCK_PROCESS_CPUTIME_ID) - begin);
     }
 }

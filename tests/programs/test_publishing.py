@@ -219,11 +219,38 @@ def test_no_watcher_is_left(helper, rules):
     kernel.until(lambda: not any(kernel.alive(pid) for pid in watchers), "the end of the watcher")
 
 
+def watcher_of(helper):
+    watcher, = (pid for pid in kernel.tree(helper.pid)
+                if "--watch" in pathlib.Path(f"/proc/{pid}/cmdline").read_text(encoding="ascii"))
+    return watcher
+
+
+def processor_seconds(pid):
+    fields = pathlib.Path(f"/proc/{pid}/stat").read_text(encoding="ascii").rpartition(")")[2].split()
+    return sum(map(int, fields[11:13])) / os.sysconf("SC_CLK_TCK")
+
+
+@pytest.mark.slow
+def test_large_rules_that_change_all_the_time_cost_a_share_of_a_processor(helper, rules, reload):
+    """The watcher runs in the service of the helper, where no limit of its user holds."""
+    rule = '{{ name = "{0}"; match = {{ program = "{0}"; }}; set = {{ TCP_NODELAY = true; }}; }}'
+    large = "".join(f", {rule.format(i)}" for i in range(5000))
+    program = register(helper, rules)
+    until_named(program, "first")
+    watcher = watcher_of(helper)
+    spent, begin = processor_seconds(watcher), time.monotonic()
+    for i in range(5):
+        rules.write_text(RULES.format(f"name{i:02}").replace(" );", large + " );"), encoding="ascii")
+        reload(helper, "--json")
+    share = (processor_seconds(watcher) - spent) / (time.monotonic() - begin)
+    assert share < 0.25
+    rules.write_text(RULES.format("last"), encoding="ascii")
+    until_named(program, "last")
+
+
 def test_a_watcher_that_was_killed_is_started_again(helper, rules):
     program = register(helper, rules)
     until_named(program, "first")
-    watcher, = (pid for pid in kernel.tree(helper.pid)
-                if "--watch" in pathlib.Path(f"/proc/{pid}/cmdline").read_text(encoding="ascii"))
-    os.kill(watcher, 9)
+    os.kill(watcher_of(helper), 9)
     rules.write_text(RULES.format("second"), encoding="ascii")
     until_named(program, "second")
