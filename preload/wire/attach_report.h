@@ -16,7 +16,7 @@
  * helper. The helper releases them when `closed` is set, or when the process that passed them has
  * ended, unless the attachment is pinned.
  *
- * Shared with a BPF program, so it includes no libc header.
+ * Shared with a BPF program, so it includes only freestanding headers.
  */
 #ifndef SOCKTUNE_ATTACH_REPORT_H
 #define SOCKTUNE_ATTACH_REPORT_H
