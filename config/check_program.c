@@ -18,7 +18,16 @@
 
 /* --- patterns that are no globs --------------------------------------------------------------- */
 
-enum { OF_PROGRAM = 1, OF_COMMAND = 2, OF_SCRIPT = 4, OF_UNIT = 8, OF_CGROUP = 16 };
+/* A bit for each criterion that is a glob; 0 for others. */
+enum {
+    OF_PROGRAM = 1,
+    OF_COMMAND = 2,
+    OF_SCRIPT = 4,
+    OF_UNIT = 8,
+    OF_CGROUP = 16,
+    OF_USER = 0,
+    OF_GROUP = 0
+};
 enum {
     OF_NAMES = OF_PROGRAM | OF_SCRIPT | OF_UNIT,
     OF_ALL = OF_NAMES | OF_COMMAND | OF_CGROUP,
@@ -389,15 +398,10 @@ void check_programs(const struct checker *checker, const struct rule *rule)
 {
     static const struct {
         const char *name;
-        unsigned bit; /* 0: no glob over a name */
+        unsigned bit;
     } criteria[PROGRAM_CRITERIA] = {
-        [MATCHER_PROGRAM] = {"program", OF_PROGRAM},
-        [MATCHER_COMMAND] = {"command", OF_COMMAND},
-        [MATCHER_SCRIPT] = {"script", OF_SCRIPT},
-        [MATCHER_UNIT] = {"unit", OF_UNIT},
-        [MATCHER_USER] = {"user", 0},
-        [MATCHER_GROUP] = {"group", 0},
-        [MATCHER_CGROUP] = {"cgroup", OF_CGROUP},
+#define PROGRAM_CRITERION(name, NAME, needs, summary) [MATCHER_##NAME] = {#name, OF_##NAME},
+#include "criteria.def"
     };
 
     for (unsigned i = 0; i < PROGRAM_CRITERIA; i++) {

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 """The manual pages say what is so: their examples pass, and nothing that may be used is missing."""
 import json
+import pathlib
 import re
 import shlex
 import subprocess
@@ -183,3 +184,24 @@ def test_every_flag_of_a_command(command, socktune):
     page = rendered(COMMAND_PAGE)
     flags = set(re.findall(r"(?<![\w-])--?[a-z][a-z-]*", socktune(command, "--help").stdout))
     assert {flag for flag in flags if flag not in page} == set()
+
+
+def test_files_named_in_readmes():
+    """Each file and folder that a README.md names is there, seen from its folder, from that of its part or from the top."""
+    listed = subprocess.run([program("git"), "-C", ROOT, "ls-files"], check=False, capture_output=True,
+                            text=True).stdout.split()
+    if not listed:
+        pytest.skip("not a git checkout")
+    known = {*listed, *(str(above) for name in listed for above in pathlib.PurePath(name).parents)}
+    gone = []
+    for page in [name for name in listed if name.endswith("README.md") or name.startswith(".github/")]:
+        folders = [pathlib.PurePath(page).parent, *pathlib.PurePath(page).parent.parents]
+        text = (ROOT / page).read_text(encoding="utf-8")
+        for word in re.findall(r"`([\w.-]+(?:/[\w.-]*)*)`", text):
+            is_path = re.search(r"/|\.(c|h|def|py|mk|in|md|conf|yml|html|[1578])$", word)
+            if is_path and not re.search(r"NAME|NNN|^build/", word) and \
+                    not any(str(folder / word) in known for folder in folders):
+                gone.append((page, word))
+        gone += [(page, link) for link in re.findall(r"\]\(([^)#:]+)\)", text)
+                 if not (ROOT / page).parent.joinpath(link).exists()]
+    assert not gone

@@ -205,6 +205,8 @@ static const struct {
     [MATCHER_CGROUP] = {0, "attach does not match by cgroup; attach the rules to that cgroup"},
     [MATCHER_UNIT] = {0, "attach does not match by unit; attach the rules to that unit"},
 };
+_Static_assert(MATCHER_COUNT == 8,
+               "a new criterion needs a row: else it would be taken for ATTACH_NAME");
 
 static int flatten_matcher(struct flattening *f, const struct policy_rule *rule,
                            const struct policy_matcher *matcher)

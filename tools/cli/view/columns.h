@@ -3,7 +3,7 @@
  * Tables on a terminal: columns with headings, cells and an order, and which of them fit on a line.
  *
  * A table is a set of columns (struct column_set) over rows of one type. What `stats` and `top`
- * show of connections is connection_columns.c, what `top` shows of rules is rule_columns.c.
+ * show of connections is connection_columns.c, what `top` shows of rules is rule_rows.c.
  */
 #ifndef SOCKTUNE_COLUMNS_H
 #define SOCKTUNE_COLUMNS_H
