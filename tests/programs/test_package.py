@@ -159,7 +159,8 @@ def test_debian_packages(directory):
                      for end in ("", "-dbgsym")}
     root = make_root(directory / "root", LIBRARIES)
     (root / "etc/systemd/system/show.service.d").mkdir(parents=True)
-    (root / "etc/systemd/system/show.service.d/socktune.conf").write_text("", encoding="ascii")
+    (root / "etc/systemd/system/show.service.d/socktune.conf").write_text(
+        "Environment=LD_PRELOAD=/usr/lib/libsocktune.so\n", encoding="ascii")
     installed = subprocess.run(
         ["dpkg", f"--root={root}", "-i", *[path for path in packages if "dbgsym" not in path.name]],
         check=False, capture_output=True, text=True, timeout=120)
