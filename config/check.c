@@ -330,6 +330,7 @@ static void check_setting(const struct checker *checker, const struct rule *rule
     check_kernel(checker, setting);
     check_ignore(checker, rule, setting);
     check_read_back(checker, rule, setting);
+    check_ignored(checker, rule, setting);
     if (!check_meaning(checker, rule, setting) || setting->mode == MODE_IGNORE)
         return;
     check_reach(checker, rule, criteria, setting);

@@ -53,6 +53,10 @@ void check_hazards(const struct checker *checker, const struct rule *rule,
 void check_read_back(const struct checker *checker, const struct rule *rule,
                      const struct setting *setting);
 
+/* An option that programs need and the rule ignores. */
+void check_ignored(const struct checker *checker, const struct rule *rule,
+                   const struct setting *setting);
+
 /* What is peculiar to the setting's option. */
 void check_option(const struct checker *checker, const struct rule *rule,
                   const struct setting *setting);

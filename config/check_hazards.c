@@ -33,6 +33,18 @@ static const struct hazard {
 } hazards[] = {
 #define HAZARD(level, name, roles, low, high, unless, text)                                        \
     {level, name, roles, unless, low, high, text},
+#define IGNORED(level, name, roles, text)
+#include "hazards.def"
+};
+
+static const struct needed_option {
+    int level;
+    int optname;
+    unsigned roles;
+    const char *text;
+} needed_options[] = {
+#define HAZARD(level, name, roles, low, high, unless, text)
+#define IGNORED(level, name, roles, text) {level, name, roles, text},
 #include "hazards.def"
 };
 
@@ -172,6 +184,18 @@ static const struct read_back *find_read_back(const struct rule *rule,
             is_for(rule, read_backs[i].program))
             return &read_backs[i];
     return NULL;
+}
+
+void check_ignored(const struct checker *checker, const struct rule *rule,
+                   const struct setting *setting)
+{
+    const struct option *option = setting->option;
+    for (size_t i = 0; i < sizeof needed_options / sizeof needed_options[0]; i++)
+        if (setting->mode == MODE_IGNORE && needed_options[i].level == option->level &&
+            needed_options[i].optname == option->optname &&
+            (needed_options[i].roles & rule_roles(rule)) != 0)
+            warn_risk(checker, rule, option->name, setting->at, "%s is ignored: %s", option->name,
+                      needed_options[i].text);
 }
 
 void check_read_back(const struct checker *checker, const struct rule *rule,

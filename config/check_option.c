@@ -109,6 +109,24 @@ static void check_send_buffer(const struct checker *checker, const struct rule *
     check_send_autotuning(checker, rule, setting);
 }
 
+/* A lock on a buffer that the rule leaves at its small beginning. */
+static void check_buffer_lock(const struct checker *checker, const struct rule *rule,
+                              const struct setting *setting)
+{
+    int64_t locked;
+    bool receive = find_setting(rule, SOL_SOCKET, SO_RCVBUF) != NULL ||
+                   find_setting(rule, SOL_SOCKET, SO_RCVBUFFORCE) != NULL;
+    bool send = find_setting(rule, SOL_SOCKET, SO_SNDBUF) != NULL ||
+                find_setting(rule, SOL_SOCKET, SO_SNDBUFFORCE) != NULL;
+    if (speaks_tcp(rule) && number_of(setting, &locked) &&
+        (((locked & SOCK_RCVBUF_LOCK) != 0 && !receive) ||
+         ((locked & SOCK_SNDBUF_LOCK) != 0 && !send)))
+        warn_risk(checker, rule, setting->option->name, setting->at,
+                  "SO_BUF_LOCK = %s: it ends TCP's autotuning of a buffer whose size the rule does "
+                  "not set, and which stays as small as it begins",
+                  setting->text);
+}
+
 static void check_accept_queue(const struct checker *checker, const struct rule *rule,
                                const struct setting *setting)
 {
@@ -178,6 +196,22 @@ static void check_keepalive_timer(const struct checker *checker, const struct ru
          setting->option->name);
 }
 
+/* So many seconds without an answer are no sign of a dead peer. */
+enum { PAUSE_SECONDS = 3 };
+
+/* All probes in a short time; one probe is a row of hazards.def. */
+static void check_keepalive_pause(const struct checker *checker, const struct rule *rule,
+                                  const struct setting *setting)
+{
+    int64_t interval,
+        count = keepalive(checker, rule, TCP_KEEPCNT, "net/ipv4/tcp_keepalive_probes", 9);
+    if (number_of(setting, &interval) && count > 1 && interval * count < PAUSE_SECONDS)
+        warn_risk(checker, rule, setting->option->name, setting->at,
+                  "TCP_KEEPINTVL = %s with TCP_KEEPCNT = %" PRId64 ": a pause of %" PRId64
+                  "s on the path ends a healthy connection",
+                  setting->text, count, interval * count);
+}
+
 /* --- the rest ------------------------------------------------------------------------------- */
 
 static void check_tos(const struct checker *checker, const struct rule *rule,
@@ -231,16 +265,6 @@ static void check_congestion(const struct checker *checker, const struct rule *r
 
 /* --- what this host lacks -------------------------------------------------------------------- */
 
-static void check_device(const struct checker *checker, const struct rule *rule,
-                         const struct setting *setting)
-{
-    (void)rule;
-    if (has_sysctl(checker, "net/ipv4/conf", "all") &&
-        !has_sysctl(checker, "net/ipv4/conf", setting->text))
-        warn(checker, setting->at, "SO_BINDTODEVICE: this host has no interface \"%s\" now",
-             setting->text);
-}
-
 /* True if the rule is for peers on this host alone. */
 static bool only_loopback(const struct prefix_list *list)
 {
@@ -251,6 +275,19 @@ static bool only_loopback(const struct prefix_list *list)
             return false;
     }
     return includes;
+}
+
+static void check_device(const struct checker *checker, const struct rule *rule,
+                         const struct setting *setting)
+{
+    bool connects = (rule_roles(rule) & (ROLE_CONNECT | ROLE_DATAGRAM)) != 0;
+    if (strcmp(setting->text, "lo") == 0 && connects && !only_loopback(&rule->remote))
+        warn_risk(checker, rule, setting->option->name, setting->at,
+                  "SO_BINDTODEVICE = lo: no other host can be reached");
+    else if (has_sysctl(checker, "net/ipv4/conf", "all") &&
+             !has_sysctl(checker, "net/ipv4/conf", setting->text))
+        warn(checker, setting->at, "SO_BINDTODEVICE: this host has no interface \"%s\" now",
+             setting->text);
 }
 
 static void check_source(const struct checker *checker, const struct rule *rule,
@@ -297,6 +334,7 @@ static const struct {
     {SOL_SOCKET, SO_SNDBUF, check_send_buffer},
     {SOL_SOCKET, SO_RCVBUFFORCE, check_receive_autotuning},
     {SOL_SOCKET, SO_SNDBUFFORCE, check_send_autotuning},
+    {SOL_SOCKET, SO_BUF_LOCK, check_buffer_lock},
     {LEVEL_SOCKTUNE, SOCKTUNE_BACKLOG, check_accept_queue},
     {IPPROTO_TCP, TCP_FASTOPEN, check_accept_queue},
     {SOL_SOCKET, SO_BINDTODEVICE, check_device},
@@ -305,6 +343,7 @@ static const struct {
     {IPPROTO_TCP, TCP_USER_TIMEOUT, check_user_timeout},
     {IPPROTO_TCP, TCP_KEEPIDLE, check_keepalive_timer},
     {IPPROTO_TCP, TCP_KEEPINTVL, check_keepalive_timer},
+    {IPPROTO_TCP, TCP_KEEPINTVL, check_keepalive_pause},
     {IPPROTO_TCP, TCP_KEEPCNT, check_keepalive_timer},
     {IPPROTO_TCP, TCP_CONGESTION, check_congestion},
     {IPPROTO_IP, IP_TOS, check_tos},

@@ -160,6 +160,18 @@ static const struct {
     const char *text;
 } hazards[] = {
 #define HAZARD(level, name, roles, low, high, unless, text) {level, name, roles, low, high, text},
+#define IGNORED(level, name, roles, text)
+#include "hazards.def"
+};
+
+static const struct {
+    int level;
+    int optname;
+    unsigned roles;
+    const char *text;
+} ignored[] = {
+#define HAZARD(level, name, roles, low, high, unless, text)
+#define IGNORED(level, name, roles, text) {level, name, roles, text},
 #include "hazards.def"
 };
 
@@ -363,6 +375,32 @@ Test(check, each_hazard_can_be_accepted)
         rule.accepted = &same;
         check_hazards(&checker, &rule, &setting);
         cr_expect_str_empty(found.text, "%s: %s", option->name, found.text);
+    }
+}
+
+/* For its roles, when it is ignored, by name and by number, and not when it is set. */
+Test(check, each_needed_option_is_told)
+{
+    for (size_t i = 0; i < sizeof ignored / sizeof ignored[0]; i++) {
+        const struct option *option = option_find_number(ignored[i].level, ignored[i].optname);
+        struct transcript found;
+        struct diagnostics diagnostics = transcript_start(&found);
+        const struct checker checker = {NULL, &machine, &diagnostics};
+        struct rule rule = {.name = "x",
+                            .roles = (uint8_t)ignored[i].roles,
+                            .protocols = PROTOCOL_ALL,
+                            .families = FAMILY_IP};
+        struct setting setting = {.mode = MODE_SET, .option = option, .text = ""};
+        cr_assert_not_null(option, "row %zu", i);
+        check_ignored(&checker, &rule, &setting);
+        cr_expect_str_empty(found.text, "%s", option->name);
+        setting.mode = MODE_IGNORE;
+        rule.roles = (uint8_t)(ROLE_ALL & ~ignored[i].roles);
+        check_ignored(&checker, &rule, &setting);
+        cr_expect_str_empty(found.text, "%s", option->name);
+        rule.roles = (uint8_t)ignored[i].roles;
+        check_ignored(&checker, &rule, &setting);
+        cr_expect(strstr(found.text, ignored[i].text) != NULL, "%s", option->name);
     }
 }
 
