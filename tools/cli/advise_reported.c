@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * From the helper's JSON to evidence.
+ * Turns the helper's JSON into evidence.
  *
- * The helper has counters of a connection's whole life, but only the last sample of other fields.
- * So the verdicts from counters are possible: loss, the peer's window, drops. Verdicts that need
- * many samples (Nagle's algorithm, full buffers, unread data) or options (keepalive, user timeout)
- * are not.
+ * The helper has counters over each connection's whole life, but only the last sample of other
+ * fields. So verdicts based on counters are possible: loss, the peer's window, drops. Verdicts that
+ * need many samples (Nagle's algorithm, full buffers, unread data) or options (keepalive, user
+ * timeout) are not.
  */
 #include "advise_reported.h"
 #include "glob.h"
@@ -30,12 +30,12 @@ static const unsigned untold = 1u << VERDICT_nagle | 1u << VERDICT_receive_windo
 
 struct reported_reading {
     struct advise_watch *watch;
-    double interval; /* of the helper's samples, seconds */
-    double earliest; /* when the oldest connection began */
-    bool failed;     /* memory ended */
+    double interval; /* between the helper's samples, seconds */
+    double earliest; /* when the oldest connection was opened */
+    bool failed;     /* memory is exhausted */
 };
 
-/* --- whose it is ------------------------------------------------------------------------------ */
+/* Owners of sockets */
 
 static bool is_selected(const struct advise_selection *selection, const char *program, pid_t pid)
 {
@@ -45,8 +45,8 @@ static bool is_selected(const struct advise_selection *selection, const char *pr
     return selection->all || (selection->glob != NULL && glob_match(selection->glob, program));
 }
 
-/* Of a program that runs scripts, a rule must name the script. That of a process that has ended is
- * not known. */
+/* A rule for an interpreter must name the script. The script of a process that has ended is
+ * unknown. */
 static bool may_run_scripts(const char *program)
 {
     char name[] = "script";
@@ -54,7 +54,7 @@ static bool may_run_scripts(const char *program)
     return watched_script(program, words) != NULL;
 }
 
-/* Returns whether the process still runs this program; then `into` gets its script. */
+/* Returns whether the process still runs this program; if so, `into` gets its script. */
 static bool read_script(struct advise_process *into)
 {
     struct process process;
@@ -77,7 +77,7 @@ static struct advise_process *find_process(struct advise_watched *watched, const
     return process;
 }
 
-/* NULL without memory. */
+/* NULL if memory is exhausted. */
 static struct advise_process *enter_process(struct advise_watched *watched, const char *program,
                                             pid_t pid)
 {
@@ -96,7 +96,7 @@ static struct advise_process *enter_process(struct advise_watched *watched, cons
     return process;
 }
 
-/* --- evidence --------------------------------------------------------------------------------- */
+/* Evidence */
 
 static uint64_t reported_number(const struct reported *connection, enum tcp_info_id id)
 {
@@ -137,7 +137,7 @@ static struct advise_sample sample_of(const struct reported *connection, unsigne
                      .segments = reported_number(connection, TCP_INFO_data_segs_out)}};
 }
 
-/* The helper's looks at it stand for samples: its counters cover all of them. */
+/* The helper's looks count as samples: its counters cover all of them. */
 static void count_looks(struct advise_evidence *evidence, const struct reported *connection,
                         double interval)
 {
@@ -219,7 +219,7 @@ static void see_connection(const struct reported *connection, const json_t *obje
     add_reported_connection(reading, connection, object, process);
 }
 
-/* --- all -------------------------------------------------------------------------------------- */
+/* The whole */
 
 static int read_list(struct reported_reading *reading, bool closed, char error[QUERY_ERROR_SIZE])
 {

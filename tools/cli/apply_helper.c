@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * `report = true` for sockets that `socktune apply` treats: a ring is registered with the helper
- * for each program, as the preloaded library does it from inside. The helper reads the ring to its
- * end after this command has ended.
+ * for each program, as the preloaded library does in the program. The helper reads the whole ring
+ * even after this command has ended.
  */
 #include "apply_run.h"
 #include "record.h"
@@ -10,7 +10,7 @@
 
 #include <errno.h>
 
-/* Why an option was not given, as an errno: RECORD_KEPT if the program's value stands. */
+/* Why an option was not set, as an errno; RECORD_KEPT if the program's value stands. */
 static unsigned record_result(const struct reconciled_option *option)
 {
     if (option->result == RECONCILE_KEPT)

@@ -22,7 +22,7 @@ static void format_side(const struct option *row, const struct value *value, cha
         snprintf(text, size, "none");
 }
 
-/* TCP sizes the buffers that nobody has sized. */
+/* TCP tunes buffers whose size no setsockopt() has set. */
 static bool is_autotuned(const struct apply_run *run, const struct reconciled_option *option)
 {
     return option->unset && run->description.sockinfo.protocols & (PROTOCOL_TCP | PROTOCOL_MPTCP);
@@ -54,7 +54,7 @@ static void print_option(const struct apply_run *run, const struct reconciled_op
     putchar('\n');
 }
 
-/* May an action of the rule be due at accept() on what this listener accepts? */
+/* May the rule's action be due at accept() on connections that this listener accepts? */
 static bool is_due_at_accept(const struct apply_run *run, const struct policy_action *action,
                              const struct sockinfo *listener, const struct active *alone)
 {
@@ -69,7 +69,7 @@ static bool is_due_at_accept(const struct apply_run *run, const struct policy_ac
            decision.action[action->option] != NO_ACTION;
 }
 
-/* Call `report` for each action that connections accepted later do not inherit. */
+/* Call `report` for each action that later accepted connections do not inherit. */
 static void each_later(const struct apply_run *run, void (*report)(uint32_t action, void *context),
                        void *context)
 {
@@ -92,7 +92,7 @@ static void print_later(uint32_t action, void *context)
     puts(")");
 }
 
-/* What json_later() needs. */
+/* The context of json_later(). */
 struct later_list {
     const struct policy *policy;
     json_t *list;
@@ -187,7 +187,7 @@ void apply_report_socket(struct apply_run *run, const struct process *process,
         print_result(run, process, sockets);
 }
 
-/* A process that a rule is for and that may not be looked into. */
+/* A process that a rule matches, but whose sockets may not be duplicated. */
 void apply_report_refused(struct apply_run *run, const struct process *process, int error)
 {
     char reason[256];

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Theory of operation: a round goes through the processes; those that no rule is for are left
- * alone. With --watch, the children of the named processes are treated as well.
+ * Theory of operation: a round visits each process and skips those that no rule matches. With
+ * --watch, the children of the named processes are treated too.
  */
 #include "apply_run.h"
 #include "apply_undo.h"
@@ -20,7 +20,7 @@
 
 static volatile sig_atomic_t stopped;
 
-/* --- processes -------------------------------------------------------------------------------- */
+/* Processes */
 
 /* --fd */
 static bool is_chosen_descriptor(const struct apply_run *run, const struct open_socket *sockets,
@@ -32,7 +32,7 @@ static bool is_chosen_descriptor(const struct apply_run *run, const struct open_
     return chosen;
 }
 
-/* Returns 0, or -1 with errno when its sockets may not be duplicated. */
+/* Returns 0, or -1 with errno if its sockets may not be duplicated. */
 static int apply_sockets(struct apply_run *run, const struct process *process)
 {
     struct open_sockets open = {0};
@@ -53,7 +53,7 @@ static int apply_sockets(struct apply_run *run, const struct process *process)
     return errno = error, result;
 }
 
-/* --program: as `program` in rules. */
+/* --program, with the meaning of `program` in rules. */
 static bool is_asked_for(const char *glob, const struct process *process)
 {
     const char *names[] = {process->exe, process->argv[0]};
@@ -79,7 +79,7 @@ static bool is_chosen(const struct apply_run *run, const struct process *process
     return run->program == NULL || is_asked_for(run->program, process);
 }
 
-/* Which rules are for it, and its sockets. */
+/* Find the rules that match the process, and apply them to its sockets. */
 static void apply_identified(struct apply_run *run, const struct process *process)
 {
     const struct identity identity = process_identity(process);
@@ -93,7 +93,7 @@ static void apply_identified(struct apply_run *run, const struct process *proces
         fprintf(stderr, "%s[%d]: no rule is for it\n", process->name, process->pid);
 }
 
-/* Returns 0, or -1 when there is no such process, or it runs no program (any more). */
+/* Returns 0, or -1 if the process does not exist or no longer runs a program. */
 static int apply_process(struct apply_run *run, pid_t pid)
 {
     struct process process;
@@ -108,8 +108,8 @@ static int apply_process(struct apply_run *run, pid_t pid)
     return result;
 }
 
-/* An error if the flags leave no process, or no socket, of those that were asked for. With --watch,
- * the descriptor of --fd may come later. */
+/* Report an error if the flags select no process or no socket. With --watch, the descriptor of --fd
+ * may appear later. */
 static void report_no_choice(struct apply_run *run, bool named)
 {
     if (run->program != NULL && run->matching == 0)
@@ -126,7 +126,7 @@ static void report_no_choice(struct apply_run *run, bool named)
     run->failed = true;
 }
 
-/* Returns how many of the named processes there are. */
+/* Returns how many of the named processes exist. */
 static size_t apply_round(struct apply_run *run, const pid_t *named, size_t count)
 {
     pid_t *every = named != NULL ? NULL : all_processes(&count);
@@ -156,7 +156,7 @@ static size_t apply_round(struct apply_run *run, const pid_t *named, size_t coun
     return alive;
 }
 
-/* --- rounds ----------------------------------------------------------------------------------- */
+/* Rounds */
 
 static void note_signal(int number)
 {
@@ -168,7 +168,7 @@ static void pause_for(double seconds)
 {
     struct timespec pause = {.tv_sec = (time_t)seconds};
     pause.tv_nsec = (long)((seconds - floor(seconds)) * 1e9);
-    nanosleep(&pause, NULL); /* a signal ends it */
+    nanosleep(&pause, NULL); /* a signal interrupts it */
 }
 
 static bool is_listed(pid_t pid, const pid_t *pids, size_t count)
@@ -179,8 +179,8 @@ static bool is_listed(pid_t pid, const pid_t *pids, size_t count)
     return false;
 }
 
-/* The named processes that still run, their children, the children of these, and so on: malloc()ed,
- * `*count` of them; NULL without memory. Frees `named`. */
+/* The named processes that still run, and all their descendants: malloc()ed, `*count` of them; NULL
+ * if memory is exhausted. Frees `named`. */
 static pid_t *follow_forks(pid_t *named, size_t *count)
 {
     size_t every_count, kept = 0;

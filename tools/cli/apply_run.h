@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * `socktune apply`, once its command line has been read: the state of all its rounds, and the steps
- * of a round. For cmd_apply.c and the other files apply_*.c alone. One thread.
+ * `socktune apply` after its command line has been read: the state of all rounds, and the steps of
+ * a round. Only for cmd_apply.c and the files apply_*.c. One thread.
  */
 #ifndef SOCKTUNE_APPLY_RUN_H
 #define SOCKTUNE_APPLY_RUN_H
@@ -28,32 +28,32 @@ struct apply_run {
     struct loaded loaded;
     struct reconciler reconciler;
     struct default_sockets defaults;
-    void *seen, *seen_last; /* sockets of this round and of the last: apply_socket.c */
+    void *seen, *seen_last; /* sockets of this round and of the previous one: apply_socket.c */
     uint32_t *active_rules;
-    struct active active; /* rules, of the process at hand */
+    struct active active; /* the rules that match the current process */
     unsigned round;
-    bool failed;             /* something could not be set, in any round */
-    uint32_t uid;            /* of --user */
-    uint64_t network;        /* of --netns, as an inode; 0: any */
-    int only_fd;             /* of --fd; -1: any */
+    bool failed;             /* an option could not be set, in any round */
+    uint32_t uid;            /* --user */
+    uint64_t network;        /* --netns, as an inode; 0: any */
+    int only_fd;             /* --fd; -1: any */
     unsigned matching;       /* processes that --program, --user and --netns chose, in all rounds */
     unsigned chosen_sockets; /* sockets that --fd chose, in all rounds */
-    /* of one socket */
+    /* for one socket */
     struct socket_description description;
     struct reconciled_socket *result;
-    bool seen_before;               /* what could not be set was reported in the last round */
+    bool seen_before;               /* failures were reported in the previous round */
     struct sockaddr_storage remote; /* of a connection in SYN_SENT */
     socklen_t remote_length;
-    json_t *undo_notes; /* of --save, in all rounds */
-    /* of one round */
+    json_t *undo_notes; /* for --save, in all rounds */
+    /* for one round */
     struct apply_counts counts;
     json_t *json_sockets, *json_refused;
 };
 
 /*
- * Run the rounds: a single one if `pause` is 0, else one every `pause` seconds until a signal comes
- * or no process is left. `named` are the `count` processes to treat, malloc()ed, freed here; NULL:
- * all of the machine. Returns the exit status.
+ * Run the rounds: one if `pause` is 0, else one every `pause` seconds until a signal arrives or no
+ * process is left. `named` are the `count` processes to treat, malloc()ed, freed here; NULL: all
+ * processes of the machine. Returns the exit status.
  */
 int apply_run_rounds(struct apply_run *run, pid_t *named, size_t count, double pause);
 
@@ -64,20 +64,20 @@ int apply_run_rounds(struct apply_run *run, pid_t *named, size_t count, double p
 int apply_socket(struct apply_run *run, const struct socket_owner *owner,
                  const struct process *process, const struct open_socket *sockets, size_t count);
 
-/* End a round: forget the sockets that were not seen in it. */
+/* End a round: forget sockets that it did not see. */
 void apply_end_seen_round(struct apply_run *run);
 
 /* Report what was done to a socket, and count it. */
 void apply_report_socket(struct apply_run *run, const struct process *process,
                          const struct open_socket *sockets, size_t count);
 
-/* Report a process that a rule is for and that may not be looked into; `error` is the errno. */
+/* Report a process that a rule matches, but whose sockets may not be duplicated (errno `error`). */
 void apply_report_refused(struct apply_run *run, const struct process *process, int error);
 
-/* Report a socket that has been treated to the helper, if a rule wants that and there is one. */
+/* Report a treated socket to the helper, if a rule asks for that and a helper runs. */
 void apply_report_to_helper(const struct apply_run *run, const struct process *process);
 
-/* Print the line of a round, or its JSON document. */
+/* Print the text line or the JSON document of a round. */
 void apply_report_round(struct apply_run *run);
 
 #endif

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Theory of operation: a socket is duplicated, described, matched and given what it lacks, all into
- * a result that was allocated before; then the duplicate is closed, and only then is anything
- * printed. Sockets are known by their inodes, so a socket that several descriptors or processes
- * share is treated once. A socket whose role is still open (neither connected nor listening) is
- * looked at again in the next round.
+ * Theory of operation: a socket is duplicated, described, matched and given its options; the
+ * results go into memory allocated before. Then the duplicate is closed, and only then the results
+ * are printed. Sockets are identified by inode, so a socket that several descriptors or processes
+ * share is treated once. A socket that is neither connected nor listening has no role yet; the next
+ * round examines it again.
  */
 #include "apply_run.h"
 #include "apply_undo.h"
@@ -19,10 +19,10 @@
 /* A socket that has been treated. */
 struct seen_socket {
     uint64_t inode;
-    bool settled; /* its role is known: it need not be looked at again */
+    bool settled; /* its role is known: later rounds skip it */
 };
 
-/* What treat_duplicate() may lack: the defaults of a socket of the same kind, or the remote address
+/* What treat_duplicate() may need: the defaults of a socket of the same kind, or the remote address
  * of a connection in SYN_SENT. */
 enum { NEEDS_DEFAULTS = 1, NEEDS_REMOTE };
 
@@ -32,7 +32,7 @@ static int by_inode(const void *left, const void *right)
     return (a->inode > b->inode) - (a->inode < b->inode);
 }
 
-/* Note that a socket is there; NULL if it needs no treatment, or there is no memory. */
+/* Record that a socket exists; NULL if it needs no treatment, or memory is exhausted. */
 static struct seen_socket *note_seen(struct apply_run *run, uint64_t inode)
 {
     struct seen_socket *seen;
@@ -55,7 +55,7 @@ static struct seen_socket *note_seen(struct apply_run *run, uint64_t inode)
     return seen->settled ? NULL : seen;
 }
 
-/* Make this round the previous one. Sockets that it has not seen are forgotten. */
+/* Make this round the previous one. Sockets that it did not see are forgotten. */
 void apply_end_seen_round(struct apply_run *run)
 {
     tdestroy(run->seen_last, free);
@@ -71,7 +71,7 @@ static bool is_settled(const struct socket_description *description)
            (description->sockinfo.roles != ROLE_DATAGRAM || description->remote_length);
 }
 
-/* It can receive from everybody, and stays to be looked at: a later connect() would name a peer. */
+/* It can receive from any peer. It is examined again, because a later connect() names a peer. */
 static bool is_bound_datagram(const struct socket_description *description)
 {
     return description->sockinfo.roles == ROLE_DATAGRAM && description->sockinfo.local_port != 0;
@@ -79,7 +79,7 @@ static bool is_bound_datagram(const struct socket_description *description)
 
 /*
  * Describe a duplicate and reconcile it with the rules. Returns 0; NEEDS_DEFAULTS or NEEDS_REMOTE
- * if that takes more than system calls on the duplicate; -1 with errno.
+ * if more than system calls on the duplicate is needed for that; -1 with errno.
  */
 static int treat_duplicate(struct apply_run *run, const struct socket_owner *owner, int fd)
 {
@@ -103,7 +103,7 @@ static int treat_duplicate(struct apply_run *run, const struct socket_owner *own
     return 0;
 }
 
-/* Duplicate a socket, treat the duplicate and close it. Returns as treat_duplicate(). */
+/* Duplicate a socket, treat the duplicate and close it. Returns the same as treat_duplicate(). */
 static int treat_socket(struct apply_run *run, const struct socket_owner *owner,
                         const struct open_socket *sockets, size_t count)
 {
@@ -115,7 +115,7 @@ static int treat_socket(struct apply_run *run, const struct socket_owner *owner,
     return result;
 }
 
-/* What treat_duplicate() lacked. Returns 0, or -1 with errno. */
+/* Get what treat_duplicate() needed. Returns 0, or -1 with errno. */
 static int prepare_treatment(struct apply_run *run, const struct socket_owner *owner,
                              const struct open_socket *sockets, int lacked)
 {
@@ -124,7 +124,7 @@ static int prepare_treatment(struct apply_run *run, const struct socket_owner *o
         if (process_socket_remote(owner->pid, sockets->inode, &run->remote, &run->remote_length) ==
             0)
             return 0;
-        errno = EBADF; /* it is not in SYN_SENT any more */
+        errno = EBADF; /* no longer in SYN_SENT */
         return -1;
     }
     return default_sockets_get(&run->defaults, owner, description->domain, description->type,

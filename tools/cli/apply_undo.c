@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A socket is known again by its cookie: process IDs and inode numbers are used again, cookies are
- * not. Values are kept in hexadecimal, as getsockopt() gave them.
+ * Sockets are identified by cookie: process IDs and inode numbers are reused, cookies are not.
+ * Values are stored in hexadecimal, as getsockopt() returned them.
  */
 #include "apply_undo.h"
 #include "commands.h"
@@ -22,7 +22,7 @@
 
 enum { VERSION = 1 };
 
-/* --- saving ----------------------------------------------------------------------------------- */
+/* Saving */
 
 static json_t *value_json(const struct value *value)
 {
@@ -84,7 +84,7 @@ int undo_save(json_t *undo, const char *path)
     return result;
 }
 
-/* --- setting back ----------------------------------------------------------------------------- */
+/* Restoring */
 
 /* An option of the file. */
 struct undo_option {
@@ -95,7 +95,7 @@ struct undo_option {
 
 enum undo_result { UNDO_DONE, UNDO_AS_BEFORE, UNDO_CHANGED_SINCE, UNDO_FAILED };
 
-/* How many options of the file have their former value, were left alone, could not be restored. */
+/* How many options of the file were restored, left alone, or could not be restored. */
 struct undo_count {
     size_t restored, left, failed;
 };
@@ -127,7 +127,7 @@ static bool is_value(const struct value *left, const struct value *right)
     return left->length == right->length && memcmp(left->bytes, right->bytes, left->length) == 0;
 }
 
-/* Nothing but system calls: `fd` is a duplicate. */
+/* Only system calls: `fd` is a duplicate. */
 static enum undo_result undo_option(int fd, const struct undo_option *option)
 {
     struct value now;
@@ -243,7 +243,7 @@ static void count_missing(bool gone, size_t count, struct undo_count *total)
         total->failed += count;
 }
 
-/* Returns 0, or -1 if the file is wrong. */
+/* Returns 0, or -1 if the file is invalid. */
 static int undo_noted(json_t *object, struct undo_count *total)
 {
     struct undo_socket noted;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Each option is tried with the value that a new socket has, and with the least and the greatest
+ * Each option is tried with the value of a new socket, and with the smallest and the largest value
  * that rules may give.
  */
 #include "attach_support.h"
@@ -14,7 +14,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-enum { VALUES_TRIED = 3 }; /* the socket's own, the least and the greatest */
+enum { VALUES_TRIED = 3 }; /* the socket's own, the smallest and the largest */
 
 static void trials_of(const struct option *option, struct attach_trial trials[VALUES_TRIED])
 {
@@ -47,8 +47,8 @@ static bool can_be_probed(const struct option *option)
     return option->level != LEVEL_SOCKTUNE && (option->families & FAMILY_IP) != 0;
 }
 
-/* What BPF does by other means than setting the option itself. Else it does not reach it: options
- * of socktune's own for socket() and listen(), and of AF_UNIX sockets. */
+/* Options that BPF applies by other means than setting them. It cannot apply socktune's own options
+ * for socket() and listen(), or options of AF_UNIX sockets. */
 static struct attach_support support_unprobed(const struct option *option,
                                               const struct attach_support *supports)
 {

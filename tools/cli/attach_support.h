@@ -10,15 +10,15 @@
 #include <stdbool.h>
 
 struct attach_support {
-    bool known;  /* it has been found out */
-    bool v4, v6; /* attach gives it to IPv4 sockets, to IPv6 sockets */
+    bool known;  /* it has been tried */
+    bool v4, v6; /* attach can set it on IPv4 sockets, on IPv6 sockets */
 };
 
-/* By row of option_table(), found out on sockets of this process; free() it. NULL with `error`: it
- * takes the privileges of `attach`. */
+/* Tries each option on sockets of this process. Returns an array by row of option_table(); free()
+ * it. NULL with `error`: the privileges of `attach` are needed. */
 struct attach_support *attach_support_probe(struct attach_error *error);
 
-/* "yes", "IPv4 only", "IPv6 only", "no"; "-" if it is not known. Static text. */
+/* "yes", "IPv4 only", "IPv6 only", "no"; "-" if unknown. Static text. */
 const char *attach_support_text(const struct attach_support *support);
 
 #endif

@@ -16,7 +16,7 @@ void attachments_free(struct attachments *attachments)
     free(attachments->states);
 }
 
-/* "/a" is above "/a" and "/a/b", and "/" is above all. */
+/* "/a" is above "/a" and "/a/b"; "/" is above all. */
 static bool is_above(const char *cgroup, const char *path)
 {
     size_t length = strcmp(cgroup, "/") == 0 ? 0 : strlen(cgroup);

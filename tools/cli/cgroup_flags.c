@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * From the flags to a cgroup.
+ * Finds the cgroup that the flags name.
  */
 #include "cgroup_flags.h"
 

@@ -35,7 +35,7 @@ static void note_signal(int number)
     interrupted = 1;
 }
 
-/* --- progress -------------------------------------------------------------------------------- */
+/* Progress */
 
 static void show_progress(void *context, const struct advise_progress *progress)
 {
@@ -46,7 +46,7 @@ static void show_progress(void *context, const struct advise_progress *progress)
     fflush(stderr);
 }
 
-/* --- the table for people -------------------------------------------------------------------- */
+/* The table for people */
 
 static void print_advice(FILE *to, const struct advise_advice *advice)
 {
@@ -111,7 +111,7 @@ static void print_outcome(FILE *to, const struct advise_advice *advice, size_t c
         fprintf(to, "there were more sockets than can be watched at once: name fewer processes\n");
 }
 
-/* --- JSON ------------------------------------------------------------------------------------ */
+/* JSON */
 
 static json_t *json_advice(const struct advise_advice *advice)
 {
@@ -163,7 +163,7 @@ static int print_json_advice(const struct advise_advice *advice, size_t count,
         list, "untold", json_untold(watch)));
 }
 
-/* --- the command ----------------------------------------------------------------------------- */
+/* The command */
 
 static int write_rule_file(const char *path, const char *text)
 {
@@ -172,7 +172,7 @@ static int write_rule_file(const char *path, const char *text)
     return 0;
 }
 
-/* A table for people goes to standard output, unless a rule file does. */
+/* The table goes to standard output, unless the rule file goes there. */
 static int show_advice(const struct advise_arguments *arguments, const struct advise_advice *advice,
                        size_t count, const struct advise_watch *watch)
 {
@@ -213,7 +213,7 @@ static int write_advice(const struct advise_arguments *arguments, const struct a
     return status;
 }
 
-/* Why there was nothing to watch: a message, and true. */
+/* If there was nothing to watch, report why and return true. */
 static bool report_misuse(const struct advise_watch *watch)
 {
     const char *glob = watch->watched.selection.glob;

@@ -2,8 +2,9 @@
 /*
  * socktune attach: applies rules to all programs of a cgroup, by BPF.
  *
- * Theory of operation: each setting of the rules is first tried on a socket of the command's own.
- * What this kernel does not take is left out, with a warning; what BPF cannot see is an error.
+ * Theory of operation: each setting of the rules is first tried on a socket of the command itself.
+ * Settings that this kernel refuses are left out, with a warning; criteria that BPF cannot see are
+ * errors.
  */
 #include "attach.h"
 #include "attach_support.h"
@@ -27,9 +28,9 @@ struct attach_arguments {
     bool pin, status, probe, report, json;
 };
 
-/* --- attaching -------------------------------------------------------------------------------- */
+/* Attaching */
 
-/* Until a signal comes. A helper that starts meanwhile is to get the reports. */
+/* Wait for a signal. A helper that starts meanwhile gets the reports. */
 static void wait_for_the_end(const sigset_t *signals, struct attachment *attachment)
 {
     const struct timespec second = {1, 0};
@@ -105,7 +106,7 @@ static int attach_as_asked(const struct attach_arguments *arguments)
     return status;
 }
 
-/* --- --status --------------------------------------------------------------------------------- */
+/* --status */
 
 static void print_state(const struct attach_state *state)
 {
@@ -164,7 +165,7 @@ static int print_status(bool json)
     return status;
 }
 
-/* --- --probe ---------------------------------------------------------------------------------- */
+/* --probe */
 
 static json_t *print_probed(const struct option *option, const struct attach_support *support,
                             bool json)
@@ -201,8 +202,7 @@ static int probe_options(bool json)
     return status;
 }
 
-/* --- --report ----------------------------------------------------------------------------------
- */
+/* --report */
 
 static int pass_pinned(void)
 {
@@ -214,7 +214,7 @@ static int pass_pinned(void)
     return 0;
 }
 
-/* --- the command ------------------------------------------------------------------------------ */
+/* The command */
 
 static int cmd_attach(int argc, char **argv)
 {

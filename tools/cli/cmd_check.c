@@ -17,7 +17,7 @@ static void collect_diagnostic(void *context, enum severity severity, struct loc
                                              "message", json_text(message)));
 }
 
-/* Returns how many rules there are in the file; 0 after an error. */
+/* Returns the number of rules in the file; 0 after an error. */
 static size_t check_one(const char *path, enum front_end by, struct diagnostics *diagnostics)
 {
     struct check_context context = current_context();

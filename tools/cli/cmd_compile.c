@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * socktune compile: from rules to the policy that the preloaded library reads.
+ * socktune compile: compiles rules to the policy that the preloaded library reads.
  */
 #include "commands.h"
 #include "policy_cache.h"

@@ -31,7 +31,7 @@ static int disable_unit(const struct unit_place *place, const char *unit)
         unit_print_restart(place, unit);
         slash = strrchr(path, '/');
         *slash = '\0';
-        rmdir(path); /* stays where there are other drop-ins */
+        rmdir(path); /* fails if other drop-ins are there */
     }
     free(path);
     return status;

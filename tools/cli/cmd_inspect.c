@@ -2,8 +2,8 @@
 /*
  * socktune inspect: the sockets of a running process, with all their options.
  *
- * Each socket is duplicated once and read into a snapshot; the duplicate is closed before anything
- * else is done.
+ * Each socket is duplicated and read into a snapshot; the duplicate is closed before anything else
+ * is done.
  */
 #include "commands.h"
 #include "console.h"
@@ -30,17 +30,17 @@ struct reading {
 
 struct inspection {
     bool all, json;
-    const char *fd; /* the one asked for, or NULL */
+    const char *fd; /* --fd, or NULL */
     const struct option *rows;
     size_t row_count;
     struct socket_description description;
-    struct reading *readings; /* by row */
+    struct reading *readings; /* by row of the option table */
     struct default_sockets defaults;
     json_t *processes; /* with `json` */
-    unsigned refused;  /* processes that may not be looked into */
+    unsigned refused;  /* processes whose sockets may not be duplicated */
 };
 
-/* --- the snapshot ----------------------------------------------------------------------------- */
+/* The snapshot */
 
 static int snapshot_take(const struct socket_owner *owner, const struct open_socket *sockets,
                          size_t count, struct inspection *inspection)
@@ -61,11 +61,11 @@ static int snapshot_take(const struct socket_owner *owner, const struct open_soc
     return result;
 }
 
-/* The same option of a socket that nobody has touched. */
+/* The same option of a fresh socket. */
 struct comparison {
     bool known;
     bool differs;
-    bool by_kernel; /* it differs, or may, with nobody setting it */
+    bool by_kernel; /* the kernel changes it, or may change it, by itself */
     struct value value;
 };
 
@@ -86,7 +86,7 @@ static struct comparison compare_reading(const struct inspection *inspection, si
     return result;
 }
 
-/* --- JSON ------------------------------------------------------------------------------------- */
+/* JSON */
 
 static json_t *json_reading(const struct inspection *inspection, size_t i,
                             const struct default_socket *reference)
@@ -137,7 +137,7 @@ static json_t *json_inspected(const struct inspection *inspection,
     return object;
 }
 
-/* --- text ------------------------------------------------------------------------------------- */
+/* Text */
 
 static void print_reading(const struct inspection *inspection, size_t i,
                           const struct default_socket *reference)
@@ -158,7 +158,7 @@ static void print_reading(const struct inspection *inspection, size_t i,
            *other || !with.differs ? other : "none", bold ? colour(stdout, COLOUR_NONE) : "");
 }
 
-/* " NAME VALUE" of a field, "" if there is nothing to show. */
+/* " NAME VALUE" of a field; "" if there is nothing to show. */
 static void format_field(const struct tcp_info_field *field, const struct tcp_info_bytes *info,
                          char *text, size_t size)
 {
@@ -178,7 +178,7 @@ static void print_tcp_info(const struct tcp_info_bytes *info)
     size_t count, column = 0;
     const struct tcp_info_field *fields = tcp_info_table(&count);
     char text[64];
-    for (size_t i = 1; i < count; i++) { /* the state is in the heading */
+    for (size_t i = 1; i < count; i++) { /* the heading shows the state */
         format_field(&fields[i], info, text, sizeof text);
         if (!*text)
             continue;
@@ -192,7 +192,7 @@ static void print_tcp_info(const struct tcp_info_bytes *info)
         putchar('\n');
 }
 
-/* Of a listener, two fields mean something else, and the rest nothing. */
+/* For a listener, two fields have another meaning, and the others have none. */
 static void print_queue(const struct tcp_info_bytes *info)
 {
     uint64_t waiting = 0, backlog = 0;
@@ -224,7 +224,7 @@ static void print_inspected(const struct inspection *inspection, const struct op
         print_tcp_info(&description->tcp_info);
 }
 
-/* --- processes -------------------------------------------------------------------------------- */
+/* Processes */
 
 static json_t *json_process(const struct process *process)
 {
@@ -242,7 +242,7 @@ static bool is_asked_for(const struct inspection *inspection, const struct open_
     return inspection->fd == NULL;
 }
 
-/* getpeername(2) says nothing about a connection in SYN_SENT, a table of /proc does. */
+/* getpeername(2) fails for a connection in SYN_SENT; a table in /proc has the address. */
 static void find_remote(struct inspection *inspection, const struct process *process,
                         const struct open_socket *socket)
 {
@@ -253,7 +253,7 @@ static void find_remote(struct inspection *inspection, const struct process *pro
         description_set_remote(&inspection->description, &remote, length);
 }
 
-/* Inspect all sockets. Returns how many, or -1 with errno when they may not be duplicated. */
+/* Inspect all sockets. Returns their number, or -1 with errno if they may not be duplicated. */
 static int inspect_sockets(struct inspection *inspection, const struct socket_owner *owner,
                            const struct process *process, const struct open_sockets *open,
                            json_t *array)
@@ -287,7 +287,7 @@ static int inspect_sockets(struct inspection *inspection, const struct socket_ow
     return shown;
 }
 
-/* Returns how many sockets were shown, or -1 with errno. */
+/* Returns the number of sockets shown, or -1 with errno. */
 static int inspect_identified(struct inspection *inspection, const struct socket_owner *owner,
                               const struct process *process)
 {
@@ -307,8 +307,8 @@ static int inspect_identified(struct inspection *inspection, const struct socket
     return errno = error, shown;
 }
 
-/* Returns the exit status. Among --all, a process that ended or may not be looked into is counted.
- */
+/* Returns the exit status. With --all, processes that ended or are not accessible are only
+ * counted. */
 static int inspect_process(struct inspection *inspection, pid_t pid)
 {
     struct process process;
@@ -365,7 +365,7 @@ static int inspect_and_print(struct inspection *inspection, pid_t pid)
     return status;
 }
 
-/* With room for what it finds. */
+/* Allocates the memory for the readings. */
 static int inspect_with_room(struct inspection *inspection, pid_t pid)
 {
     int status;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * socktune library: the path that goes into LD_PRELOAD.
+ * socktune library: prints the path for LD_PRELOAD.
  */
 #include "commands.h"
 #include "library.h"

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * socktune options: what a rule may set, from the option table and from the running kernel. The
- * manual page's table and the completions are made from here too, so that they cannot drift.
+ * socktune options: the options that a rule may set, from the option table and from the running
+ * kernel. The table of the manual page and the completions come from here too.
  */
 #include "attach_support.h"
 #include "commands.h"
@@ -37,7 +37,7 @@ static const char *const inherits[] = {
 static const char *const supports[] = {
     [KERNEL_HAS] = "yes", [KERNEL_LACKS] = "no", [KERNEL_UNTOLD] = "unknown"};
 
-/* Which options this kernel lets BPF set, by row of the table; NULL: that cannot be found out. */
+/* Which options this kernel lets BPF set, by row of the table; NULL: unknown. */
 static struct attach_support *bpf;
 
 static void probe_bpf(void)
@@ -59,7 +59,7 @@ static const char *bpf_text(const struct option *option)
     return geteuid() == 0 ? "unknown" : "needs root";
 }
 
-/* null: it cannot be found out, or the option is none of the kernel for IP sockets. */
+/* null: unknown, or not an option of IP sockets. */
 static json_t *json_bpf(const struct option *option)
 {
     const struct attach_support *support = bpf_support(option);
@@ -75,15 +75,15 @@ static const char *or_dash(const char *text)
 
 enum {
     INDENT = 4,
-    TEXT_COLUMN = 100, /* where the table's last column begins */
-    TEXT_LEAST = 30,   /* columns that are worth one */
+    TEXT_COLUMN = 100, /* column in which the table's last column begins */
+    TEXT_LEAST = 30,   /* the narrowest useful last column */
 };
 
-/* A row as text, each cell as people read it. */
+/* A row as text, one member for each cell. */
 struct described {
     char range[160];
     char privilege[64];    /* "": none */
-    const char *inherited; /* NULL: there is nothing to inherit */
+    const char *inherited; /* NULL: inheritance does not apply */
 };
 
 static void describe_option(const struct option *option, struct described *to)
@@ -110,7 +110,7 @@ static json_t *json_values(const struct option_name *names)
     return object;
 }
 
-/* null: no socket could be made that would tell. */
+/* null: no socket could be created to find out. */
 static json_t *json_support(enum kernel_support support)
 {
     return support == KERNEL_UNTOLD ? json_null() : json_boolean(support == KERNEL_HAS);
@@ -148,7 +148,7 @@ static int list_names(const struct option *table, size_t count)
     return 0;
 }
 
-/* A terminal that is too narrow for the table gets two lines or more for each option. */
+/* If the terminal is too narrow for the table, each option gets two lines or more. */
 static void list_narrow(const struct option *option, unsigned width)
 {
     struct described row;
@@ -188,7 +188,7 @@ static int list_table(const struct option *table, size_t count)
     return 0;
 }
 
-/* Text within a line of mdoc(7), and what comes behind it. */
+/* Text within a line of mdoc(7), and what follows it. */
 static void print_roff(const char *text, const char *end)
 {
     for (; *text; text++)
@@ -205,7 +205,7 @@ static void print_roff(const char *text, const char *end)
     fputs(end, stdout);
 }
 
-/* The list of options of socktune.conf(5). The kernel at hand has no say in it. */
+/* The list of options for socktune.conf(5). It does not depend on the running kernel. */
 static int list_man(const struct option *table, size_t count)
 {
     puts(".Bl -tag -width Ds");

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * socktune ps: the running processes that have the library or a supervisor, or are in a cgroup with
- * attached rules, and their rules. One JSON object a process; the text is printed from it. Of
- * programs that take new rules, the helper knows which they have.
+ * attached rules, and their rules. Each process is a JSON object; the text is printed from it. The
+ * helper knows the rules of programs that take new rules.
  */
 #include "attachments.h"
 #include "commands.h"
@@ -21,10 +21,10 @@
 #include <time.h>
 #include <unistd.h>
 
-/* The rules of the process before, which most often are those of the next one. */
+/* A cache: the rules of the previous process, which are usually those of the next one too. */
 struct known_rules {
     char path[PATH_MAX + 64];
-    bool good; /* `loaded` holds them */
+    bool good; /* `loaded` is valid */
     struct loaded loaded;
 };
 
@@ -69,8 +69,8 @@ static const char *named_rules(char *const *argv)
     return NULL;
 }
 
-/* Where the rules of the process are, as it names them, in `path`. Returns false if there are none.
- */
+/* Write the path of the process's rules, as the process names it, into `path`. Returns false if it
+ * has none. */
 static bool find_rules(const struct process *process, char path[PATH_MAX])
 {
     const char *own = process_getenv(process, "SOCKTUNE_RULES");
@@ -101,12 +101,11 @@ static bool find_rules(const struct process *process, char path[PATH_MAX])
     return true;
 }
 
-/* --- programs that take new rules --------------------------------------------------------------
- */
+/* Programs that take new rules */
 
 #define PATIENCE 2u /* seconds */
 
-/* What the helper says of each process that takes new rules, by PID; empty without a helper. */
+/* What the helper knows of each process that takes new rules, by PID; empty without a helper. */
 static json_t *live_states(void)
 {
     char error[QUERY_ERROR_SIZE];
@@ -125,7 +124,8 @@ static json_t *live_states(void)
     return states;
 }
 
-/* A process that has the rules as they are is not stale, though its files have changed. */
+/* A process that has taken the current rules is not stale, even if the files have changed since it
+ * started. */
 static void add_live_state(json_t *object, const json_t *states)
 {
     char pid[16];
@@ -139,10 +139,9 @@ static void add_live_state(json_t *object, const json_t *states)
                                                 "current") != 0));
 }
 
-/* --- processes ---------------------------------------------------------------------------------
- */
+/* Processes */
 
-/* The start of a process is known to a clock tick, 10 ms, and rounded down. */
+/* The start time of a process is known in clock ticks of 10 ms, rounded down. */
 static bool is_changed_since(const char *path, double started)
 {
     const double margin = 0.02;
@@ -151,7 +150,7 @@ static bool is_changed_since(const char *path, double started)
            (double)status.st_mtim.tv_sec + (double)status.st_mtim.tv_nsec / 1e9 > started + margin;
 }
 
-/* Has a file of the rules changed since then? */
+/* Has a rule file changed since then? */
 static bool is_stale(const struct policy *policy, const char *path, double started)
 {
     bool stale = is_changed_since(path, started);
@@ -161,7 +160,7 @@ static bool is_stale(const struct policy *policy, const char *path, double start
     return stale;
 }
 
-/* The rules that are for the process, as they are now. */
+/* The current rules that match the process. */
 static json_t *active_of(const struct policy *policy, const struct process *process)
 {
     const struct identity identity = process_identity(process);
@@ -179,7 +178,7 @@ static json_t *active_of(const struct policy *policy, const struct process *proc
     return rules;
 }
 
-/* Why the loaded library is inactive, judging by the environment; NULL if it is active. */
+/* Why the loaded library is inactive, according to the environment; NULL if it is active. */
 static const char *why_off(const struct process *process)
 {
     const char *disable = process_getenv(process, "SOCKTUNE_DISABLE");
@@ -191,7 +190,7 @@ static const char *why_off(const struct process *process)
     return NULL;
 }
 
-/* `attached`: the attachment that gives it its rules, since `started`; or NULL. */
+/* `attached`: the attachment that provides its rules, since `started`; or NULL. */
 static json_t *describe_rules(const struct process *process, const struct attach_state *attached,
                               struct known_rules *known, double started)
 {
@@ -237,7 +236,7 @@ static json_t *describe_process(const struct process *process, const struct atta
     return object;
 }
 
-/* Why a process that takes new rules has older ones. */
+/* Why a process that takes new rules still has older ones. */
 static const char *live_note(const json_t *live)
 {
     static char note[512];
@@ -274,7 +273,7 @@ static void print_process(const json_t *object)
     printf("%s%s\n", untuned != NULL ? untuned : "", live_note(live));
 }
 
-/* A process in a cgroup with attached rules is listed once a rule is for it. */
+/* List a process in a cgroup with attached rules if a rule matches it. */
 static void list_attached(const struct attachments *attachments, const struct process *process,
                           struct known_rules *known, json_t *list)
 {
@@ -330,7 +329,7 @@ static int cmd_ps(int argc, char **argv)
         return status;
     if (first < argc)
         return command_misuse("unexpected argument \"%s\"", argv[first]);
-    unsetenv("SOCKTUNE_RULES"); /* default_rules() is asked for other processes */
+    unsetenv("SOCKTUNE_RULES"); /* default_rules() is called for other processes */
     list = list_processes();
     if (arguments.json)
         return print_json(json_pack("{s:o}", "processes", list));

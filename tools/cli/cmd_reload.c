@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * socktune reload: give running programs the rules as they are now, and say what became of it.
+ * socktune reload: gives running programs the current rules and reports the results.
  */
 #include "commands.h"
 #include "console.h"
@@ -12,16 +12,15 @@
 #include <string.h>
 #include <time.h>
 
-#define PATIENCE 10u /* seconds for an answer of the helper */
-#define ROUNDS   100 /* looks, until the helper is through */
+#define PATIENCE 10u /* seconds to wait for the helper's answer */
+#define ROUNDS   100 /* queries until the helper has finished */
 #define PAUSE_NS 50000000
 
 struct reload_arguments {
     bool open, json;
 };
 
-/* --- asking the helper -------------------------------------------------------------------------
- */
+/* Queries to the helper */
 
 static bool ignore_part(void *unused, const char *part, size_t length)
 {
@@ -29,7 +28,7 @@ static bool ignore_part(void *unused, const char *part, size_t length)
     return true;
 }
 
-/* The processes as the helper knows them once it is through, or NULL with an error. */
+/* Wait until the helper has finished. Returns its list of processes, or NULL with an error. */
 static json_t *await_processes(char error[QUERY_ERROR_SIZE])
 {
     json_t *answer = NULL;
@@ -43,7 +42,7 @@ static json_t *await_processes(char error[QUERY_ERROR_SIZE])
     return answer;
 }
 
-/* Those that run and take new rules. */
+/* The processes that run and take new rules. */
 static json_t *live_processes(const json_t *answer)
 {
     json_t *live = json_array();
@@ -65,8 +64,7 @@ static json_t *live_processes(const json_t *answer)
     return live;
 }
 
-/* --- the report --------------------------------------------------------------------------------
- */
+/* The report */
 
 static size_t count_in_state(const json_t *live, const char *state)
 {
@@ -100,13 +98,12 @@ static void print_report(const json_t *live)
     }
 }
 
-/* --- open sockets ------------------------------------------------------------------------------
- */
+/* Open sockets */
 
 #define PID_TEXT 12u /* bytes */
 
-/* The rules of the process at `first` go to its sockets, and to those of all behind it with the
- * same rules. The words are moved by the command, but not kept. */
+/* Apply the rules of the process at `first` to its open sockets, and to those of all later
+ * processes with the same rules. The called command reorders the words but does not keep them. */
 static int apply_rules(const json_t *live, size_t first, const char *path)
 {
     const size_t count = json_array_size(live);
@@ -151,8 +148,7 @@ static int apply_to_open(const json_t *live)
     return status;
 }
 
-/* --- the command -------------------------------------------------------------------------------
- */
+/* The command */
 
 static int report_reload(const struct reload_arguments *arguments, json_t *live)
 {

@@ -19,11 +19,11 @@
 static bool print_part(void *unused, const char *part, size_t length)
 {
     (void)unused;
-    /* A failure to write is reported when the command ends. */
+    /* main() reports write errors when the command ends. */
     return fwrite(part, 1, length, stdout) == length;
 }
 
-/* The helper's own bytes: what curl would print. */
+/* Print the helper's answer unchanged, as curl does. */
 static int print_answer(struct reported_fetch *fetch)
 {
     struct query_target target;
@@ -33,7 +33,7 @@ static int print_answer(struct reported_fetch *fetch)
     return 0;
 }
 
-/* How many columns the terminal has; 0: it is none. */
+/* The number of columns of the terminal; 0: standard output is no terminal. */
 static unsigned terminal_width(void)
 {
     struct winsize size;

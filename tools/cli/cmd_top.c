@@ -20,10 +20,10 @@
 #include <unistd.h>
 
 #define PATIENCE     3u    /* seconds */
-#define MOST         5000u /* connections; more are for filters */
+#define MOST         5000u /* connections; to see others, filter */
 #define INTERVAL_MAX 3600
 #define ESCAPE       27
-#define CONTROL_U    21 /* takes the line away, as at a shell */
+#define CONTROL_U    21 /* clears the line, as in a shell */
 
 static volatile sig_atomic_t ended;
 
@@ -33,7 +33,7 @@ static void top_end_on_signal(int signal)
     ended = 1;
 }
 
-/* --- what is shown ---------------------------------------------------------------------------- */
+/* Fetching and selecting */
 
 static void top_choose_column(struct top *top, size_t index)
 {
@@ -49,8 +49,8 @@ static void top_choose_column(struct top *top, size_t index)
     top->gone = top->final = false;
 }
 
-/* After the list changed: the chosen one is chosen still, wherever it is now. One that is looked
- * at in the pane stays there when it is gone; else its neighbour is chosen. */
+/* After the list has changed: keep the same connection selected, wherever it is now. If it is gone,
+ * its details stay in the pane; without the pane, its neighbour is selected. */
 static void choose_again(struct top *top)
 {
     for (size_t i = 0; top->chosen != NULL && i < top->list.count; i++)
@@ -89,7 +89,7 @@ static void note_end(const struct reported *connection, const json_t *object, vo
     top->final = true;
 }
 
-/* How the chosen one ended, if the helper still knows. */
+/* Fetch how the selected connection ended, if the helper still knows. */
 static void fetch_end(struct top *top)
 {
     struct reported_fetch fetch = {
@@ -104,7 +104,7 @@ static void sort_rules(struct top *top)
     columns_sort(rule_columns(), top->rules.rows, top->rules.count, &top->rule_order);
 }
 
-/* Ask for the sums. What there was stays where the helper does not answer. */
+/* Fetch the sums. If the helper does not answer, the previous sums stay. */
 static int fetch_rules(struct top *top)
 {
     json_t *answer = query_json("/v1/rules", PATIENCE, top->error);
@@ -123,7 +123,7 @@ static int fetch_rules(struct top *top)
     return 0;
 }
 
-/* The same for connections. */
+/* Fetch the connections, in the same way. */
 static int fetch_connections(struct top *top)
 {
     struct reported_list list = {.items = NULL};
@@ -150,10 +150,10 @@ static int top_fetch(struct top *top)
     return top->by_rule ? fetch_rules(top) : fetch_connections(top);
 }
 
-/* --- keys ------------------------------------------------------------------------------------- */
+/* Keys */
 
-/* The next column, or the previous one; between the last and the first, none: the set's own order.
- */
+/* The next column, or the previous one. Between the last and the first, no column is selected: the
+ * set's own order. */
 static void next_column(struct column_order *order, const struct column_set *set, bool backwards)
 {
     size_t at = order->column != NULL ? (size_t)(order->column - set->columns) : set->count;
@@ -183,7 +183,7 @@ static void top_invert_order(struct top *top)
     top_sort(top);
 }
 
-/* From a rule to its connections. Returns whether there is one. */
+/* From a rule to its connections. Returns whether a rule is selected. */
 static bool enter_rule(struct top *top)
 {
     static const enum reported_choice choices[] = {CHOICE_PROGRAM, CHOICE_RULE, CHOICE_ROLE};
@@ -193,7 +193,7 @@ static bool enter_rule(struct top *top)
     row = &top->rules.rows[top->rule_selected];
     for (size_t i = 0; i < sizeof choices / sizeof *choices; i++)
         snprintf(top->choices[choices[i]], TOP_TYPED_SIZE, "%s", row->texts[i]);
-    /* The role of what has no row of its own. */
+    /* The row "other" sums what has no row of its own: show all connections. */
     if (strcmp(row->texts[RULE_ROLE], "other") == 0)
         for (size_t i = 0; i < sizeof choices / sizeof *choices; i++)
             top->choices[choices[i]][0] = '\0';
@@ -242,7 +242,7 @@ static void top_ask_choice(struct top *top, enum reported_choice choice)
     memcpy(top->typed, top->choices[choice], TOP_TYPED_SIZE);
 }
 
-/* Keys that filter. */
+/* Keys that set filters. */
 static bool ask_by_key(struct top *top, int key)
 {
     static const char keys[CHOICE_COUNT] = {
@@ -257,7 +257,7 @@ static bool ask_by_key(struct top *top, int key)
     return false;
 }
 
-/* A key for the line that is being typed. Returns whether the helper is to be asked. */
+/* Handle a key while a filter is typed. Returns whether to query the helper. */
 static bool top_edit_choice(struct top *top, int key)
 {
     size_t length = strlen(top->typed);
@@ -279,7 +279,7 @@ static bool top_edit_choice(struct top *top, int key)
     return false;
 }
 
-/* Keys that move in the table or the pane. */
+/* Keys that move the selection in the table, or scroll the pane. */
 static bool top_navigate(struct top *top, int key)
 {
     long page = (long)top->rows;
@@ -322,8 +322,8 @@ static void open_pane(struct top *top, bool open)
         top_choose_column(top, top->selected);
 }
 
-/* From a rule to its connections, from a connection to its pane, and out of that again. Returns
- * whether the helper is to be asked. */
+/* From a rule to its connections, from a connection to its pane, and out of the pane. Returns
+ * whether to query the helper. */
 static bool go_deeper(struct top *top)
 {
     if (top->by_rule)
@@ -332,7 +332,7 @@ static bool go_deeper(struct top *top)
     return false;
 }
 
-/* The way back. */
+/* The opposite of go_deeper(). */
 static bool go_back(struct top *top)
 {
     bool leaves = !top->by_rule && !top->detailed;
@@ -343,7 +343,7 @@ static bool go_back(struct top *top)
     return leaves;
 }
 
-/* Returns whether the helper is to be asked at once. */
+/* Returns whether to query the helper at once. */
 static bool top_handle_key(struct top *top, int key)
 {
     if (top->asking)
@@ -390,7 +390,7 @@ static bool top_handle_key(struct top *top, int key)
     return false;
 }
 
-/* --- the loop --------------------------------------------------------------------------------- */
+/* The loop */
 
 static void top_watch(struct top *top, double interval)
 {
@@ -400,12 +400,12 @@ static void top_watch(struct top *top, double interval)
         int key;
         top_draw(top);
         left = due - reported_now();
-        /* A clock that was set back does not make it wait longer. */
+        /* A clock that was set back must not lengthen the wait. */
         left = left < 0 ? 0 : left > interval ? interval : left;
-        /* A second at most: ages grow, and a signal that comes just before getch() ends it, too. */
+        /* At most one second: ages grow, and a signal just before getch() must end the wait too. */
         timeout(top->paused || left > 1 ? 1000 : (int)(left * 1000) + 1);
         key = getch();
-        /* Keys that came together, as when one is held down, are drawn once. */
+        /* Draw once for keys that arrived together, as when a key is held down. */
         timeout(0);
         for (bool now = false; !ended; key = getch()) {
             now = key != ERR && top_handle_key(top, key);
@@ -443,7 +443,7 @@ static bool prepare_terminal(struct top *top)
 static int top_run(struct top *top, double interval)
 {
     const char *terminal = getenv("TERM");
-    /* Said where it can be read. */
+    /* Print errors after the screen has been restored. */
     if (top_fetch(top) != 0)
         return command_failure("%s", top->error);
     if (!prepare_terminal(top))
@@ -462,7 +462,7 @@ static bool read_interval(const char *text, double *interval)
     return rest != text && !*rest && *interval >= 1 && *interval <= INTERVAL_MAX;
 }
 
-/* False if one is too long to be typed. */
+/* False if a choice is longer than can be typed. */
 static bool take_choices(struct top *top, const char *const choices[CHOICE_COUNT])
 {
     for (unsigned i = 0; i < CHOICE_COUNT; i++) {

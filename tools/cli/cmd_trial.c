@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * socktune trial: what the helper found in trials, stopping one, and adopting an arm.
+ * socktune trial: shows the results of trials, stops a trial, and adopts an arm.
  */
 #include "commands.h"
 #include "console.h"
@@ -27,7 +27,7 @@ struct trial_arguments {
     bool json;
 };
 
-/* --- status and stop ------------------------------------------------------------------------ */
+/* Status and stop */
 
 static int trial_status(const struct trial_arguments *arguments)
 {
@@ -73,9 +73,9 @@ static int trial_stop(const char *name)
     return EXIT_SUCCESS;
 }
 
-/* --- adopt ---------------------------------------------------------------------------------- */
+/* Adopt */
 
-/* The rule of the arm, or NULL; `*several`: more trials have one of that name. */
+/* The rule of the arm, or NULL; `*several`: several trials have an arm of that name. */
 static const struct rule *find_arm(const struct ruleset *ruleset, const char *trial,
                                    const char *arm, bool *several)
 {
@@ -92,7 +92,7 @@ static const struct rule *find_arm(const struct ruleset *ruleset, const char *tr
     return found;
 }
 
-/* Each line of a part of a text behind a sign. */
+/* Print each line of a part of the text with a sign in front. */
 static void print_lines(const char *text, size_t from, size_t until, char sign, const char *tint)
 {
     while (from < until) {
@@ -102,7 +102,7 @@ static void print_lines(const char *text, size_t from, size_t until, char sign, 
     }
 }
 
-/* All lines that differ: they follow one another. */
+/* Print all lines that differ: they are contiguous. */
 static void print_difference(const char *before, const char *after, unsigned line)
 {
     size_t same = 0, from, before_end = strlen(before), after_end = strlen(after);
@@ -122,7 +122,7 @@ static void print_difference(const char *before, const char *after, unsigned lin
     print_lines(after, from, after_end, '+', colour(stdout, COLOUR_GREEN));
 }
 
-/* The text with the arm in place of the trial; malloc()ed, or NULL. */
+/* The text with the arm in place of the trial, malloc()ed; NULL on failure. */
 static char *adopted_text(const char *text, const struct rule *arm)
 {
     struct text_span trial;
@@ -138,7 +138,7 @@ static char *adopted_text(const char *text, const struct rule *arm)
     return whole;
 }
 
-/* Nothing is overwritten. */
+/* Write a new file; never overwrite one. */
 static int write_new(const char *path, const char *text)
 {
     FILE *to = fopen(path, "wxe");
@@ -204,7 +204,7 @@ static int trial_adopt(const struct trial_arguments *arguments, const char *arm)
     return status;
 }
 
-/* --- the command ---------------------------------------------------------------------------- */
+/* The command */
 
 static int cmd_trial(int argc, char **argv)
 {

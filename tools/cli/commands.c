@@ -33,7 +33,7 @@ const struct command *command_find(const char *name)
     return NULL;
 }
 
-/* What other tools call a command. */
+/* Names that other tools use for a command. */
 static const struct {
     const char *word;
     const char *command;
@@ -56,7 +56,7 @@ const char *command_nearest(const char *name)
     return nearest_word(name, names);
 }
 
-/* Found before the flags are read, for one of them may be wrong. */
+/* Checked before the flags are parsed, because a flag may be wrong. */
 static bool asks_for_json(const struct command *command, int argc, char **argv)
 {
     const struct flag *flag = command->flags;
@@ -71,7 +71,7 @@ static bool asks_for_json(const struct command *command, int argc, char **argv)
 
 int command_call(const struct command *command, int argc, char **argv)
 {
-    char name[64]; /* getopt_long() names its caller by argv[0] */
+    char name[64]; /* getopt_long() takes the caller's name from argv[0] */
     snprintf(name, sizeof name, "socktune %s", command->name);
     argv[0] = name;
     running = command;

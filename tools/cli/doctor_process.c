@@ -56,7 +56,7 @@ static void report_attached(struct doctor_report *report, const struct process *
     attachments_free(&attachments);
 }
 
-/* Whether it has the library, and why not. */
+/* Report whether the process has the library, and why not. */
 static void report_loaded(struct doctor_report *report, const struct process *process)
 {
     const char *preload = process_getenv(process, "LD_PRELOAD");
@@ -84,8 +84,8 @@ static void report_loaded(struct doctor_report *report, const struct process *pr
 }
 
 /*
- * The library must be where the program's loader looks for it. A program that changed its root
- * after its start (haproxy, sshd) is not meant: in its new root there is no loader either.
+ * The library must be where the program's loader looks for it. This does not apply to programs that
+ * change their root after the start (haproxy, sshd): the new root has no loader either.
  */
 static void report_mounts(struct doctor_report *report, const struct process *process,
                           const struct executable *executable, const char *library)
@@ -162,7 +162,7 @@ static void report_environment(struct doctor_report *report, const struct proces
     }
 }
 
-/* The obstacles for a next start like this one. Whether privileges were gained is known here. */
+/* The obstacles if the process were started again in the same way; its privileges are known. */
 static unsigned process_obstacles(const struct process *process,
                                   const struct executable *executable, const char *library)
 {
@@ -179,7 +179,7 @@ static unsigned process_obstacles(const struct process *process,
         obstacles |= OBSTACLE_SECURE;
     else if (process->secure == SECURE_NO)
         obstacles &= ~(unsigned)OBSTACLE_SECURE;
-    /* Where the library is loaded, only what it cannot see there remains. */
+    /* If the library is loaded, only traffic that it cannot see remains an obstacle. */
     return process->library_loaded ? obstacles & (OBSTACLE_GO | OBSTACLE_DEEPBIND) : obstacles;
 }
 
@@ -192,7 +192,7 @@ static void examine_running(struct doctor_report *report, const struct process *
     if (executable_read(link, &executable) == 0) {
         free(executable.path);
         executable.path = strdup(process->exe);
-        executable.apache = false; /* its mappings tell whether PHP is in it */
+        executable.apache = false; /* the mappings of the process show whether PHP is loaded */
         doctor_report_executable(report, &executable,
                                  process_obstacles(process, &executable, library));
         report_mounts(report, process, &executable, library);

@@ -15,7 +15,7 @@
 #include <string.h>
 #include <unistd.h>
 
-/* --- the executable --------------------------------------------------------------------------- */
+/* The executable */
 
 static json_t *describe_executable(const struct executable *executable)
 {
@@ -48,7 +48,7 @@ static void report_obstacles(struct doctor_report *report, unsigned obstacles)
     report->unsure |= obstacles & OBSTACLE_UNREADABLE;
 }
 
-/* What reaches sockets without the program's help. */
+/* Front ends that do not need the program's loader. */
 static void report_outside(struct doctor_report *report)
 {
     static const char *const ways[] = {
@@ -104,9 +104,9 @@ void doctor_report_executable(struct doctor_report *report, const struct executa
             "listen() still inherit the listener's options");
 }
 
-/* --- the library ------------------------------------------------------------------------------ */
+/* The library */
 
-/* What LD_PRELOAD would name; the caller frees it. NULL, and a finding, if there is no library. */
+/* The path for LD_PRELOAD; the caller frees it. NULL, and a finding, if there is no library. */
 char *doctor_find_library(struct doctor_report *report)
 {
     char *path = library_path();
@@ -120,7 +120,7 @@ char *doctor_find_library(struct doctor_report *report)
     return named;
 }
 
-/* --- a program -------------------------------------------------------------------------------- */
+/* A program */
 
 static void report_script(struct doctor_report *report, const struct executable *executable)
 {
@@ -144,13 +144,13 @@ static void report_script(struct doctor_report *report, const struct executable 
 static int cannot_execute(const struct executable *executable)
 {
     int error = errno;
-    /* The file itself, by whatever name, or else what the script needs. */
+    /* The file itself under any name, or else the interpreter that the script needs. */
     bool itself = executable->hops == 0 &&
                   (executable->file == NULL || strchr(executable->file, '/') != NULL);
     if (error == ENOEXEC)
         command_failure("%s: " EXECUTABLE_DAMAGED, executable->file);
     else if (error == ELOOP && executable->file != NULL &&
-             access(executable->file, F_OK) == 0) /* no loop of links */
+             access(executable->file, F_OK) == 0) /* not a loop of symbolic links */
         command_failure("%s: scripts run by scripts, deeper than the kernel follows",
                         executable->path);
     else if (!itself && executable->path != NULL)
@@ -161,7 +161,7 @@ static int cannot_execute(const struct executable *executable)
     return error == ENOENT ? EXIT_NOT_FOUND : EXIT_CANNOT_RUN;
 }
 
-/* What runs already has its ELF interpreter, perhaps in another root directory than ours. */
+/* A running process already has its ELF interpreter, perhaps in another root directory. */
 static bool lacks_loader(struct doctor_report *report, const struct executable *executable)
 {
     if (executable->loader == NULL || !elf_abi_is_native(executable->abi) ||
@@ -179,8 +179,8 @@ static void examine_executable(struct doctor_report *report, const struct execut
 {
     const struct launch launch = launch_of_self(library);
     const char **argv = executable_command_line(executable, command);
-    char *file = realpath(executable->file, NULL); /* as /proc/PID/exe will have it */
-    char *cgroup = process_cgroup(0);              /* as `socktune run` has it */
+    char *file = realpath(executable->file, NULL); /* as in /proc/PID/exe later */
+    char *cgroup = process_cgroup(0);              /* as for `socktune run` */
     const struct identity identity = {.executable = file != NULL ? file : executable->file,
                                       .argv = argv,
                                       .uid = geteuid(),
@@ -188,7 +188,7 @@ static void examine_executable(struct doctor_report *report, const struct execut
                                       .cgroup = cgroup};
     if (argv == NULL)
         abort();
-    /* A program that cannot start has no other obstacles. */
+    /* If a program cannot start, other obstacles do not matter. */
     unsigned obstacles =
         lacks_loader(report, executable) ? 0 : executable_obstacles(executable, &launch);
 

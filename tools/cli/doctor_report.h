@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * The report of `socktune doctor`. All findings go into one JSON value: --json prints it, and the
- * text for people is made from it, so that both say the same. For cmd_doctor.c and doctor_*.c.
+ * text is made from it, so both agree. For cmd_doctor.c and doctor_*.c.
  */
 #ifndef SOCKTUNE_DOCTOR_REPORT_H
 #define SOCKTUNE_DOCTOR_REPORT_H
@@ -15,8 +15,8 @@
 
 enum finding_kind {
     FINDING_OBSTACLE, /* preloading does not reach the program */
-    FINDING_WARNING,  /* part of what it does may be missed, or fail */
-    FINDING_INSTEAD,  /* a way that works although preloading does not */
+    FINDING_WARNING,  /* part of its traffic may be missed, or something may fail */
+    FINDING_INSTEAD,  /* a front end that works although preloading does not */
     FINDING_NOTE,
     FINDING_KINDS
 };
@@ -25,8 +25,8 @@ struct doctor_report {
     json_t *root;
     json_t *findings; /* in root */
     bool obstructed;
-    bool unsure;       /* something decisive could not be read */
-    enum front_end by; /* --by; FRONT_END_COUNT: every way */
+    bool unsure;       /* an essential fact could not be read */
+    enum front_end by; /* --by; FRONT_END_COUNT: all front ends */
 };
 
 /* "obstacle" ..., by enum finding_kind. */
@@ -36,27 +36,27 @@ extern const char *const doctor_kind_names[FINDING_KINDS];
 void doctor_find(struct doctor_report *report, enum finding_kind kind, const char *id,
                  const char *advice, const char *format, ...) __attribute__((format(printf, 5, 6)));
 
-/* What LD_PRELOAD would name; the caller frees it. NULL, and a finding, if there is no library. */
+/* The path for LD_PRELOAD; the caller frees it. NULL, and a finding, if there is no library. */
 char *doctor_find_library(struct doctor_report *report);
 
 /* The facts about an executable, and its obstacles (enum obstacle_bit). */
 void doctor_report_executable(struct doctor_report *report, const struct executable *executable,
                               unsigned obstacles);
 
-/* Which rules at `path` (NULL: there are none) are for a program, and what each way of applying
- * them misses. */
+/* Report which rules at `path` (NULL: there are none) match a program, and what each front end
+ * cannot apply of them. */
 void doctor_report_rules(struct doctor_report *report, const char *path,
                          const struct identity *identity);
 
-/* Examine a program by its command line, which ends with NULL, or a running process. `rules`: of
- * --rules, or NULL. Returns an exit status after a message; 0 if there is a report. */
+/* Examine a program by its command line, which ends with NULL, or a running process. `rules`:
+ * --rules, or NULL. Returns 0 if there is a report, else an exit status after a message. */
 int doctor_examine_program(struct doctor_report *report, char *const *command, const char *rules);
 int doctor_examine_process(struct doctor_report *report, pid_t pid, const char *rules);
 
 /* One line about whether preloading reaches the program. Static text. */
 const char *doctor_verdict(const struct doctor_report *report);
 
-/* Print the report for people. */
+/* Print the report as text. */
 void doctor_print_text(const struct doctor_report *report);
 
 #endif

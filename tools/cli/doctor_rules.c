@@ -11,12 +11,12 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-/* What the ways of applying a policy do not give; the others have no limits. */
+/* What the front ends cannot apply; front ends without a member have no limits. */
 struct all_limits {
     struct policy_limits ways[FRONT_END_COUNT];
 };
 
-/* Read the limits of all front ends, or of `by`. Only --by attach probes what BPF may set here. */
+/* Read the limits of all front ends, or of `by`. BPF is probed only with --by attach. */
 static void read_all_limits(struct all_limits *limits, const struct policy *policy,
                             enum front_end by)
 {
@@ -77,7 +77,7 @@ static json_t *describe_active(const struct policy *policy, const struct identit
     return rules;
 }
 
-/* Which rules of `path` (NULL: there are none) are for a program. */
+/* Report which rules of `path` (NULL: there are none) match a program. */
 void doctor_report_rules(struct doctor_report *report, const char *path,
                          const struct identity *identity)
 {

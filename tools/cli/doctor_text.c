@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The report of `socktune doctor` as text for people.
+ * The report of `socktune doctor` as text.
  */
 #include "console.h"
 #include "doctor_report.h"
@@ -13,7 +13,8 @@
 #define TEXT_WIDTH   80
 #define TEXT_SOCKETS 12 /* sockets listed in the text; --json has all */
 
-/* Print words, indented behind what stands on the line already, within TEXT_WIDTH columns. */
+/* Print words after the text already on the line, within TEXT_WIDTH columns; further lines are
+ * indented. */
 static void print_wrapped(const char *text, int indent)
 {
     int column = indent;
@@ -60,7 +61,7 @@ static bool is_same_limit(const json_t *one, const json_t *other)
            strcmp(json_text_at(one, "reason"), json_text_at(other, "reason")) == 0;
 }
 
-/* Print the limit with all options that it is about, unless an earlier one was printed so. */
+/* Print the limit with all its options, unless it was printed together with an earlier option. */
 static void print_limit(const json_t *missed, size_t index)
 {
     const json_t *limit = json_array_get(missed, index);
@@ -141,7 +142,7 @@ static void print_executable(const json_t *executable)
 {
     const char *path = json_text_at(executable, "path"), *file = json_text_at(executable, "file");
     const char *machine = json_text_at(executable, "machine");
-    const char *runs = json_text_at(executable, "runs"); /* the script that `file` is given */
+    const char *runs = json_text_at(executable, "runs"); /* the script that `file` runs */
     if (file == NULL)
         return;
     printf("  %s", file);

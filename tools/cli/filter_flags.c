@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What the values of the filter flags can be.
+ * Checks the values of the filter flags.
  */
 #include "filter_flags.h"
 #include "close_reasons.h"

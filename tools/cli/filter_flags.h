@@ -47,10 +47,10 @@ void filter_list_roles(char *text, size_t size);
 void filter_list_states(char *text, size_t size);
 void filter_list_reasons(char *text, size_t size);
 
-/* Do the filters go together? Reports what does not and returns false. */
+/* Check that the filters can be combined. Reports an error and returns false if not. */
 bool filter_check(const struct reported_filter *filter);
 
-/* Read the value of --sort, if it was given (not NULL). Reports a wrong one and returns false. */
+/* Read the value of --sort, if given (not NULL). Reports a wrong value and returns false. */
 bool filter_read_sort(const char *sort, struct column_order *order);
 
 #endif

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * From a table of flags to getopt_long() and back.
+ * Converts the table of flags for getopt_long(), and its results back.
  */
 #include "flags.h"
 #include "commands.h"
@@ -10,7 +10,7 @@
 #include <stdio.h>
 #include <string.h>
 
-/* getopt_long() answers with a flag's letter, or with this plus its row if it was spelt out. */
+/* getopt_long() returns a flag's letter, or this plus its row for a long flag. */
 #define FIRST_ROW 256
 
 #define LETTERS_SIZE (2 + 3 * (FLAGS_MAX + 1))
@@ -60,8 +60,8 @@ static void make_getopt_tables(const struct command *command, struct option opti
     *letters = '\0';
 }
 
-/* What getopt_long() found wrong, in its own words, which it then need not print: those who asked
- * for JSON get them too. */
+/* Report what getopt_long() found wrong, in its own words. getopt_long() does not print them
+ * itself, so that --json can include them. */
 static int misused_flag(const struct command *command, char **argv)
 {
     const char *word = argv[optind - 1];
@@ -83,7 +83,7 @@ int parse_flags(int argc, char **argv, void *request, int *status)
     struct option options[FLAGS_MAX + 2];
     char letters[LETTERS_SIZE];
     make_getopt_tables(command, options, letters);
-    optind = 0; /* begins anew, whatever was parsed before */
+    optind = 0; /* restarts getopt_long() */
     opterr = 0;
     for (int answer; (answer = getopt_long(argc, argv, letters, options, NULL)) != -1;) {
         const struct flag *flag = flag_of(command->flags, answer);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Command-line flags as a table. Parsing, `--help` and the shells' completion all come from its
- * rows. Parsing is getopt_long(); its `struct option` cannot share a file with ours.
+ * Command-line flags as a table. Parsing, `--help` and shell completion all use its rows. Parsing
+ * is done by getopt_long(); its `struct option` cannot be used in the same file as ours.
  */
 #ifndef SOCKTUNE_FLAGS_H
 #define SOCKTUNE_FLAGS_H
@@ -19,21 +19,20 @@ struct flag {
     const char *name; /* without "--" */
     char letter;      /* 0: none */
     enum flag_kind kind;
-    size_t target;     /* offset of the member that it sets in the command's own struct */
-    const char *value; /* how help calls the value ("RULES"); NULL for a switch */
-    const char *help;  /* lower case, no full stop; help breaks the lines */
-    /* What a shell completes the value to: words separated by spaces, or a kind of things:
-     * "<rules>", "<file>", "<program>", "<process>", "<unit>", "<user>", "<option>". NULL: nothing.
-     */
+    size_t target;     /* offset of the member in the command's own struct */
+    const char *value; /* the name of the value in help ("RULES"); NULL for a switch */
+    const char *help;  /* lower case, no full stop; wrapped automatically */
+    /* How a shell completes the value: words separated by spaces, or a kind of value: "<rules>",
+     * "<file>", "<program>", "<process>", "<unit>", "<user>", "<option>". NULL: not at all. */
     const char *words;
-    /* Writes the words that the value may be, separated by ", ", if another table has them; help
-     * shows them and shells complete them. NULL: no such table. */
+    /* Writes the possible words of the value, separated by ", ", if another table has them; help
+     * and completion show them. NULL: no such table. */
     void (*list)(char *text, size_t size);
 };
 
 #define FLAGS_MAX 20
 
-/* Rows that many commands have. */
+/* Rows that many commands share. */
 #define FLAG_RULES(type, member)                                                                   \
     {                                                                                              \
         "config", 'c', FLAG_VALUE, offsetof(type, member), "RULES",                                \
@@ -51,11 +50,10 @@ struct flag {
     }
 
 /*
- * Parse the arguments of the running command (see commands.h) by its table of flags, into
- * `request`, the struct that the offsets refer to; -h and --help are understood besides. Values are
- * argv's own strings. Returns the index of the first operand in `argv` (operands are moved behind
- * the flags), or -1 when the command is to end with `*status`: help was asked for and given, or the
- * arguments were wrong, which has been reported.
+ * Parse the arguments of the running command (see commands.h) by its table of flags into `request`,
+ * the struct that the offsets refer to; -h and --help are accepted too. Values point into argv.
+ * Returns the index of the first operand in `argv` (operands are moved behind the flags), or -1 if
+ * the command must end with `*status`: help was printed, or a wrong argument was reported.
  */
 int parse_flags(int argc, char **argv, void *request, int *status);
 

@@ -33,9 +33,9 @@ int read_front_end(const char *name, enum front_end *front_end)
     return command_misuse("--by \"%s\": there are %s", name, names);
 }
 
-/* --- attach ----------------------------------------------------------------------------------- */
+/* Attach */
 
-/* NULL, with a message, if the settings cannot be tried. */
+/* NULL, after a message, if the settings cannot be tried. */
 static struct attach_result *probe_policy(const struct policy *policy)
 {
     struct attach_result *results = calloc(policy->action_count + 1u, sizeof *results);
@@ -57,7 +57,7 @@ static void keep_first_error(void *context, enum severity severity, struct locat
                  message);
 }
 
-/* Nothing is attached if one rule cannot be. */
+/* Nothing is attached if one rule cannot be attached. */
 static int read_attach_limits(struct policy_limits *limits, bool probe)
 {
     const struct policy *policy = limits->policy;
@@ -87,7 +87,7 @@ static void diagnose_attach(const struct policy *policy, struct diagnostics *dia
     free(results);
 }
 
-/* --- all front ends --------------------------------------------------------------------------- */
+/* All front ends */
 
 int limits_read(struct policy_limits *limits, const struct policy *policy, enum front_end front_end,
                 bool probe)
@@ -121,7 +121,7 @@ bool limits_report(const struct policy_limits *limits, int type, int protocol)
     return limits->front_end != FRONT_END_SUPERVISE || type == SOCK_STREAM;
 }
 
-/* Only programs that have the library take new rules. */
+/* Only programs that have the library take new rules at run time. */
 static void diagnose_live(const struct policy *policy, enum front_end front_end,
                           struct diagnostics *diagnostics)
 {
@@ -134,7 +134,7 @@ static void diagnose_live(const struct policy *policy, enum front_end front_end,
                  front_end_name(front_end));
 }
 
-/* Of one policy and one front end, for limits_of_rule(). */
+/* The context of limits_of_rule(). */
 struct limits_check {
     const struct policy *policy;
     enum front_end front_end;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * --by: what a way of applying rules cannot give, for check, explain and doctor.
+ * --by: what a front end cannot apply, for check, explain and doctor.
  */
 #ifndef SOCKTUNE_FRONT_END_LIMITS_H
 #define SOCKTUNE_FRONT_END_LIMITS_H
@@ -21,36 +21,36 @@
 
 void list_front_ends(char *text, size_t size);
 
-/* Read --by: FRONT_END_COUNT if `name` is NULL. Returns 0, or an exit status after a message. */
+/* Read --by; FRONT_END_COUNT if `name` is NULL. Returns 0, or an exit status after a message. */
 int read_front_end(const char *name, enum front_end *front_end);
 
-/* What one way of applying a policy does not give. Release with limits_free(). */
+/* What one front end cannot apply of a policy. Release with limits_free(). */
 struct policy_limits {
-    enum front_end front_end; /* FRONT_END_COUNT: any way; there are no limits */
+    enum front_end front_end; /* FRONT_END_COUNT: any; no limits */
     const struct policy *policy;
-    /* Of attach alone: */
+    /* Only for attach: */
     struct attach_result *results; /* what this kernel lets BPF set; NULL: unknown */
-    struct front_end_limit *found; /* by action; `reason` is NULL if it is given */
+    struct front_end_limit *found; /* by action; `reason` is NULL if attach can apply the action */
     char refused[512];             /* why the rules cannot be attached at all; "": they can */
 };
 
 /*
- * Find them out. With `probe`, attach tries the settings on this kernel; if that is not possible, a
- * message says why. Returns 0, or -1 without memory.
+ * Determine the limits. With `probe`, attach tries the settings on this kernel; if that is not
+ * possible, a message says why. Returns 0, or -1 if memory is exhausted.
  */
 int limits_read(struct policy_limits *limits, const struct policy *policy, enum front_end front_end,
                 bool probe);
 void limits_free(struct policy_limits *limits);
 
-/* What keeps the front end from giving an action (an index) at one of `phases`; NULL: nothing. */
+/* Why the front end cannot apply an action (an index) in one of `phases`; NULL: it can. */
 const struct front_end_limit *limits_of(const struct policy_limits *limits, uint32_t action,
                                         unsigned phases);
 
-/* Does the front end report such a socket, if a rule says so? As for socket(2). */
+/* Can the front end report such a socket? Type and protocol as for socket(2). */
 bool limits_report(const struct policy_limits *limits, int type, int protocol);
 
-/* A warning for each setting of the policy that is not given, or not in every case; an error for
- * what keeps all rules from being attached. */
+/* Add a warning for each setting of the policy that is not applied in all cases, and an error for
+ * what prevents the rules from being attached at all. */
 void diagnose_limits(const struct policy *policy, enum front_end front_end,
                      struct diagnostics *diagnostics);
 

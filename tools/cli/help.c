@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The help of a command, and what the completion scripts ask for, from the command's table of
- * flags.
+ * The help of a command and the data for the completion scripts, from the command's table of flags.
  *
  * For a shell (`socktune --complete NAME`) each line has fields separated by "|":
  *
@@ -44,7 +43,7 @@ static void print_paragraphs(const char *text)
     print_wrapped(text, 0);
 }
 
-/* "-c, --config RULES"; the length of it. */
+/* Write "-c, --config RULES"; returns its length. */
 static unsigned write_label(const struct flag *flag, char *text, size_t size)
 {
     char letter[] = {'-', flag->letter, ',', ' ', '\0'};
@@ -58,7 +57,7 @@ static unsigned write_label(const struct flag *flag, char *text, size_t size)
                               value, optional ? "]" : "");
 }
 
-/* The column in which the texts of all flags begin. */
+/* The column in which the help texts of all flags begin. */
 static unsigned text_column(const struct flag *flags)
 {
     unsigned widest = 0;
@@ -110,7 +109,7 @@ int command_help(const struct command *command)
     return 0;
 }
 
-/* The words of `list` without the commas, or `words`. */
+/* Write the words of `list` without commas, or `words`. */
 static void write_words(const struct flag *flag, char *text, size_t size)
 {
     snprintf(text, size, "%s", flag->words != NULL ? flag->words : "");

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Finding the preloaded library.
+ * Finds the preloaded library.
  */
 #include "library.h"
 
@@ -56,7 +56,7 @@ char *library_of_arch(const char *arch)
     char *other = NULL;
     if (slash == NULL || uname(&machine) != 0 || strcmp(arch, machine.machine) == 0)
         return path;
-    /* In a build tree it lies in a directory of the architecture's name. */
+    /* In a build tree it is in a directory named after the architecture. */
     if (asprintf(&other, "%.*s/%s/" LIBRARY_NAME, (int)(slash - path), path,
                  small ? "i386" : arch) < 0)
         other = NULL;
@@ -70,9 +70,9 @@ char *library_of_arch(const char *arch)
     return NULL;
 }
 
-static const char separators[] = ": "; /* of the names in LD_PRELOAD */
+static const char separators[] = ": "; /* between the names in LD_PRELOAD */
 
-/* True if the name, up to the next separator, is that of any copy of our library. */
+/* True if the name, up to the next separator, is that of a copy of our library. */
 static bool is_own_name(const char *name)
 {
     size_t length = strcspn(name, separators), own = sizeof LIBRARY_NAME - 1;
@@ -89,8 +89,7 @@ static bool is_named(const char *list)
     return false;
 }
 
-/* A path that ld.so takes for that very file, but for the token that library_for_ld_so() puts in.
- */
+/* A path that ld.so uses unchanged, except for the token that library_for_ld_so() inserts. */
 static bool is_writable_path(const char *library)
 {
     const char *token = strstr(library, LIB_TOKEN INSTALLED);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * socktune, the command: finds the command that is asked for and runs it.
+ * socktune, the command: finds the requested subcommand and runs it.
  */
 #include "commands.h"
 #include "console.h"
@@ -54,7 +54,7 @@ static int print_command_help(int count, char **names)
     return EXIT_SUCCESS;
 }
 
-/* For the completion scripts: the commands, or what there is to complete of one. */
+/* For the completion scripts: list the commands, or the flags of one. */
 static int print_completion(const char *name)
 {
     const struct command *command = name != NULL ? command_find(name) : NULL;
@@ -65,7 +65,7 @@ static int print_completion(const char *name)
     return EXIT_SUCCESS;
 }
 
-/* A write error (a full disk, say) must not pass for success. */
+/* A write error (a full disk, for example) must not be reported as success. */
 static int close_output(int status)
 {
     if (status != 0 && command_wants_json() && !json_was_printed() && failure_noted() != NULL)

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * An description socket, and the process it is of, for people and for programs: what `inspect` and
- * `apply` have in common.
+ * The description of a socket and its process, as text and as JSON, for `inspect` and `apply`.
  */
 #ifndef SOCKTUNE_SHOW_SOCKET_H
 #define SOCKTUNE_SHOW_SOCKET_H
@@ -13,15 +12,15 @@
 #include <jansson.h>
 #include <stdbool.h>
 
-/* "tcp listen 0.0.0.0:80", "tcp established 192.0.2.1:80 from 192.0.2.9:5000" on standard output.
- */
+/* Print "tcp listen 0.0.0.0:80" or "tcp established 192.0.2.1:80 from 192.0.2.9:5000" on standard
+ * output. */
 void print_socket(const struct socket_description *description);
 
-/* An address as JSON: {"address": ..., "port": ...}, or of a Unix socket ("named") {"path": ...};
- * null for "". `text` is as endpoint_format() writes it. */
+/* An address as JSON: {"address": ..., "port": ...}, or {"path": ...} for a Unix socket ("named");
+ * null for "". `text` is in the format of endpoint_format(). */
 json_t *json_endpoint(const char *text, bool named);
 
-/* An object of fds, inode, cookie, family, protocol, role, state, local and remote. `sockets` are
+/* An object with fds, inode, cookie, family, protocol, role, state, local and remote. `sockets` are
  * its `count` descriptors. */
 json_t *json_socket(const struct socket_description *description, const struct open_socket *sockets,
                     size_t count);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The text is one that libconfig has read without an error, so brackets and quotes are in order.
+ * libconfig has parsed the text without an error, so brackets and quotes are balanced.
  */
 #include "trial_adopt.h"
 
@@ -14,7 +14,7 @@ static size_t skip_line(const char *text, size_t at)
     return at + strcspn(text + at, "\n");
 }
 
-/* Behind blanks and comments. */
+/* The offset after blanks and comments. */
 static size_t skip_blank(const char *text, size_t at)
 {
     for (;;) {
@@ -44,7 +44,7 @@ static bool is_word(char character)
     return isalnum((unsigned char)character) || strchr("_-*+.", character) != NULL;
 }
 
-/* Behind one word, string or bracket. */
+/* The offset after one word, string or bracket. */
 static size_t skip_token(const char *text, size_t at)
 {
     if (text[at] == '"')
@@ -56,8 +56,8 @@ static size_t skip_token(const char *text, size_t at)
     return at;
 }
 
-/* Behind a value: a bracket with all up to its partner, or a scalar; strings that follow one
- * another are one. */
+/* The offset after a value: a bracket with everything up to its partner, or a scalar; adjacent
+ * strings are one value. */
 static size_t skip_value(const char *text, size_t at)
 {
     unsigned depth = 0;
@@ -74,7 +74,8 @@ static size_t skip_value(const char *text, size_t at)
     return at;
 }
 
-/* The setting whose name begins here: its value, and the end behind its semicolon or comma. */
+/* The setting whose name begins here: returns its value, and the end after its semicolon or
+ * comma. */
 static struct text_span setting_value(const char *text, size_t name, size_t *end)
 {
     struct text_span value;
@@ -122,7 +123,7 @@ static bool next_setting(const char *text, size_t *at, struct text_span *whole,
     return true;
 }
 
-/* Where the group of the arm begins. */
+/* Find where the group of the arm begins. */
 static bool find_arm(const char *text, struct text_span trial, unsigned arm, size_t *group)
 {
     size_t end, at = setting_value(text, trial.begin, &end).begin + 1;

@@ -38,7 +38,7 @@ void column_cell(const struct column *column, const void *row, double now, char 
         snprintf(text, CELL_SIZE, "-");
 }
 
-/* --- order ------------------------------------------------------------------------------------ */
+/* Order */
 
 bool column_order_read(struct column_order *order, const struct column_set *set, const char *word)
 {
@@ -49,7 +49,7 @@ bool column_order_read(struct column_order *order, const struct column_set *set,
     return column != NULL;
 }
 
-/* The larger first; what has none, last, also when reversed. */
+/* Larger numbers first. Rows without a number come last, also when reversed. */
 static int compare_numbers(double left, double right, bool reverse)
 {
     int result;
@@ -88,9 +88,9 @@ void columns_sort(const struct column_set *set, void *rows, size_t count,
         qsort_r(rows, count, set->row_size, compare_rows, &comparing);
 }
 
-/* --- lines ------------------------------------------------------------------------------------ */
+/* Lines */
 
-/* How wide the column is with these rows; 0: it has nothing to tell of any of them. */
+/* The width that the column needs for these rows; 0: all its cells are empty. */
 static unsigned width_of(const struct column_set *set, const struct column *column,
                          struct column_rows rows, double now)
 {
@@ -106,7 +106,7 @@ static unsigned width_of(const struct column_set *set, const struct column *colu
     return width > column->width ? column->width : width;
 }
 
-/* The most important column that is not chosen yet, or the set's count. */
+/* The most important column that is not chosen yet; the set's count if all are chosen. */
 static size_t next_by_importance(const struct column_set *set, const unsigned widths[],
                                  const bool chosen[])
 {

@@ -8,17 +8,17 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* --- what a cell shows ------------------------------------------------------------------------ */
+/* Contents of cells */
 
 static const char *text_of(const void *row, int index)
 {
     const struct reported *connection = row;
     bool closed = *connection->texts[TEXT_REASON] != '\0';
-    /* All that are closed have the same state, and a reason instead. */
+    /* Closed connections all have the same state; a reason is shown instead. */
     return index == TEXT_STATE && closed ? "" : connection->texts[index];
 }
 
-/* A listener's tcp_info tells of its accept queue, in fields that mean other things elsewhere. */
+/* In a listener's tcp_info, some fields describe the accept queue instead. */
 static double field_of(const void *row, int index, double now)
 {
     const struct reported *connection = row;
@@ -38,7 +38,7 @@ static double age_of(const void *row, int index, double now)
     return reported_age(row, now);
 }
 
-/* Of a closed one it is a duration, and may be a few milliseconds. */
+/* For a closed connection this is its duration, which may be a few milliseconds. */
 static void age_cell(const void *row, double now, char text[CELL_SIZE])
 {
     const struct reported *connection = row;
@@ -88,7 +88,7 @@ static double refused_of(const void *row, int index, double now)
     return connection->refused ? (double)connection->refused : NAN;
 }
 
-/* "receiver 95%", or "application": how much the program left unused is not known. */
+/* "receiver 95%", or "application" without a share, which is unknown. */
 static void limit_cell(const void *row, double now, char text[CELL_SIZE])
 {
     double share = NAN;
@@ -100,7 +100,7 @@ static void limit_cell(const void *row, double now, char text[CELL_SIZE])
         snprintf(text, CELL_SIZE, "%s", limit);
 }
 
-/* What a program sends that is slower than the path is the least that the path can carry. */
+/* A program that sends less than the path can carry measures only a lower bound of the rate. */
 static void rate_cell(const void *row, double now, char text[CELL_SIZE])
 {
     const struct reported *connection = row;
@@ -129,7 +129,7 @@ static void queue_cell(const void *row, double now, char text[CELL_SIZE])
         snprintf(text + strlen(text), CELL_SIZE - strlen(text), "/%.0f", connection->queue_limit);
 }
 
-/* --- the table -------------------------------------------------------------------------------- */
+/* The table */
 
 /* clang-format off */
 static const struct column own_columns[] = {
@@ -178,7 +178,7 @@ static int compare_places(const void *left, const void *right)
     return (a->place > b->place) - (a->place < b->place);
 }
 
-/* The newest first. */
+/* Newest first. */
 static int compare_newest(const void *left, const void *right)
 {
     const struct reported *a = left, *b = right;

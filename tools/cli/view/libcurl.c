@@ -6,7 +6,7 @@
 #include <stdio.h>
 #include <string.h>
 
-/* The name of the binary interface that <curl/curl.h> describes since libcurl 7.16. */
+/* The name of the ABI that <curl/curl.h> has described since libcurl 7.16. */
 #define LIBCURL_SONAME "libcurl.so.4"
 
 static bool find_functions(void *library, struct libcurl *functions)

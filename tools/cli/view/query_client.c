@@ -10,11 +10,11 @@
 #include <string.h>
 
 #define STATUS_OK     200
-#define REFUSAL_MAX   512u /* of a refusal, the first bytes are enough */
+#define REFUSAL_MAX   512u /* the first bytes of a refusal are enough */
 #define URL_OF_TARGET "http://localhost%s"
 #define USER_AGENT    "socktune/" SOCKTUNE_VERSION
 
-/* --- one request ------------------------------------------------------------------------------ */
+/* One request */
 
 struct transfer {
     const struct libcurl *library;
@@ -22,8 +22,8 @@ struct transfer {
     query_take *take;
     void *context;
     bool post;
-    bool stopped;              /* by `take` */
-    char refusal[REFUSAL_MAX]; /* the body of an answer with another status than 200 */
+    bool stopped;              /* `take` has ended the transfer */
+    char refusal[REFUSAL_MAX]; /* the body of an answer whose status is not 200 */
     size_t refusal_length;
 };
 
@@ -103,8 +103,8 @@ static CURLcode perform_at(const struct transfer *transfer, const char *path)
     return code == CURLE_OK ? transfer->library->easy_perform(transfer->curl) : code;
 }
 
-/* Try the helper's places in order until one of them takes the connection. False, with `error`:
- * there was no whole answer. If nobody listens anywhere, the error is that of the first place. */
+/* Try the helper's places in order until a connection succeeds. Returns false, with `error`, if no
+ * complete answer came. If nothing listens at any place, the error is that of the first place. */
 static bool perform_anywhere(const struct transfer *transfer, char error[QUERY_ERROR_SIZE])
 {
     const struct helper_environment environment = {.socket = getenv("SOCKTUNE_HELPER"),
@@ -184,7 +184,7 @@ json_t *query_json(const char *target, unsigned patience, char error[QUERY_ERROR
     return value;
 }
 
-/* --- targets ---------------------------------------------------------------------------------- */
+/* Targets */
 
 void query_target_begin(struct query_target *target, const char *path)
 {
@@ -192,7 +192,7 @@ void query_target_begin(struct query_target *target, const char *path)
         (size_t)snprintf(target->text, sizeof target->text, "%s", path) >= sizeof target->text;
 }
 
-/* Append to the target's text; a text that does not fit is noted in too_long. */
+/* Append to the target's text; sets too_long if the text does not fit. */
 static void target_append(struct query_target *target, const char *text, size_t length)
 {
     size_t used = strlen(target->text);

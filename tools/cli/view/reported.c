@@ -9,13 +9,13 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* The helper knows fewer. */
+/* The helper has fewer close reasons. */
 #define REASONS_MAX 16u
 
-/* Busy time is counted in jiffies of 1 to 10 ms: a share of less than this is noise. */
+/* The kernel counts busy time in jiffies of 1 to 10 ms: a share of less than this is noise. */
 #define BUSY_LEAST 40e3 /* microseconds */
 
-/* Texts that are members of the object; the addresses are made of two each. */
+/* Members of the object that are texts. An address is formatted from two members. */
 static const char *const text_names[TEXT_COUNT] = {
     [TEXT_ID] = "id",         [TEXT_PROGRAM] = "program",       [TEXT_RULE] = "rule",
     [TEXT_ROLE] = "role",     [TEXT_STATE] = "state",           [TEXT_LOCAL] = NULL,
@@ -38,7 +38,7 @@ static double number_of(const json_t *object, const char *name)
     return json_is_number(member) ? json_number_value(member) : NAN;
 }
 
-/* "192.0.2.1:80", "[2001:db8::1]:80", or "" where there is no address. */
+/* "192.0.2.1:80", "[2001:db8::1]:80", or "" if there is no address. */
 static char *endpoint_of(const json_t *object, const char *name)
 {
     const json_t *end = json_object_get(object, name);
@@ -161,7 +161,7 @@ static double known_or_zero(double figure)
     return isnan(figure) ? 0 : figure;
 }
 
-/* How often each reason is there. */
+/* The number of connections with each close reason. */
 struct reason_tally {
     const char *reason;
     size_t count;

@@ -20,7 +20,7 @@ bool reported_target(struct reported_fetch *fetch, struct query_target *target)
 {
     query_target_begin(target, "/v1/connections");
     for (unsigned i = 0; i < CHOICE_COUNT; i++)
-        if (i != CHOICE_REASON || fetch->filter.closed) /* open ones have none */
+        if (i != CHOICE_REASON || fetch->filter.closed) /* open connections have none */
             query_target_add(target, reported_choice_names[i], fetch->filter.choices[i]);
     query_target_add(target, "closed", fetch->filter.closed ? "1" : NULL);
     if (target->too_long)
@@ -53,7 +53,8 @@ static int take_page(struct reported_fetch *fetch, const json_t *page, struct re
     return 0;
 }
 
-/* Where the next page begins, as a parameter; NULL: this was the last. To be freed. */
+/* The cursor of the next page, as a parameter; NULL: this was the last page. The caller frees
+ * it. */
 static char *next_cursor(const json_t *page)
 {
     const json_t *next = json_object_get(page, "next");

@@ -8,7 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* --- reading ---------------------------------------------------------------------------------- */
+/* Reading */
 
 static double number_at(const json_t *object, const char *name)
 {
@@ -73,7 +73,7 @@ static bool read_row(struct rule_row *row, const json_t *object)
     return complete;
 }
 
-/* --- what grew -------------------------------------------------------------------------------- */
+/* Rates and quantiles */
 
 static const struct rule_row *find_row(const struct rule_list *list, const struct rule_row *like)
 {
@@ -87,8 +87,7 @@ static const struct rule_row *find_row(const struct rule_list *list, const struc
     return NULL;
 }
 
-/* The quantile `share` of the histogram, rounded up to the upper bound of its bucket, which is as
- * precise as a histogram can be. */
+/* The quantile `share` of the histogram, rounded up to the upper bound of its bucket. */
 static double rule_row_quantile(const struct rule_row *row, const struct rule_row *before,
                                 double share)
 {
@@ -118,7 +117,7 @@ static void rule_row_derive(struct rule_row *row, const struct rule_row *before,
                                                 {RULE_BYTES_RECEIVED, RULE_RECEIVED_RATE}};
     const struct rule_row *since = rule_row_growth(row, before, RULE_BYTES_SENT) > 0
                                        ? before
-                                       : NULL; /* else over the whole time */
+                                       : NULL; /* else since the beginning */
     double sent = rule_row_growth(row, since, RULE_BYTES_SENT);
     for (size_t i = 0; i < sizeof rates / sizeof *rates; i++)
         row->numbers[rates[i][1]] =
@@ -162,7 +161,7 @@ void rule_list_free(struct rule_list *list)
     *list = (struct rule_list){.rows = NULL};
 }
 
-/* --- columns ---------------------------------------------------------------------------------- */
+/* Columns */
 
 static const char *text_of(const void *row, int index)
 {
@@ -175,7 +174,7 @@ static double number_of(const void *row, int index, double now)
     bool listens = strcmp(rule->texts[RULE_ROLE], "listen") == 0;
     bool connects = !listens && strcmp(rule->texts[RULE_ROLE], "datagram") != 0;
     (void)now;
-    /* What only listeners, or only connections have. */
+    /* Figures that only listeners, or only connections have. */
     if ((index == RULE_QUEUE && !listens) || (!connects && index == RULE_BAD) ||
         (index == RULE_DROPPED && connects && rule->numbers[RULE_DROPPED] == 0) ||
         (!connects && (index == RULE_SENT_RATE || index == RULE_RECEIVED_RATE)))

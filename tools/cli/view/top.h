@@ -14,26 +14,26 @@
 
 struct top {
     struct reported_fetch fetch;
-    struct reported_list list; /* as it was fetched last, sorted */
+    struct reported_list list; /* the last answer, sorted */
     struct histories histories;
     struct column_order order;
     char choices[CHOICE_COUNT][TOP_TYPED_SIZE]; /* filters; "": none */
-    char error[QUERY_ERROR_SIZE];               /* of the last fetch, "" if it went well */
+    char error[QUERY_ERROR_SIZE];               /* of the last fetch; "" if it succeeded */
 
-    /* The first view: programs and rules. Enter leads to the connections of one of them. */
+    /* The first view: programs and rules. Enter shows the connections of the selected row. */
     bool by_rule;
     struct rule_list rules;
     struct column_order rule_order;
     size_t rule_selected, rule_first;
 
     size_t selected; /* index into `list` */
-    size_t first;    /* the first that is drawn */
-    size_t rows;     /* how many are drawn */
-    char *chosen;    /* own; id of the one that was selected, NULL: none yet */
-    bool gone;       /* it is no longer in `list`; its details stay, */
-    bool final;      /* and are those of its end */
+    size_t first;    /* first row that is drawn */
+    size_t rows;     /* number of rows that are drawn */
+    char *chosen;    /* owned; id of the selected connection, NULL: none yet */
+    bool gone;       /* it is no longer in `list`; its details stay */
+    bool final;      /* the details are those of its end */
     bool detailed;   /* the pane is open */
-    size_t scrolled; /* lines of figures that were scrolled off */
+    size_t scrolled; /* lines of figures that are scrolled off */
     bool paused;
     bool helping; /* the list of keys is shown */
 
@@ -43,7 +43,7 @@ struct top {
     bool utf8; /* the terminal shows UTF-8 */
 };
 
-/* Draw the screen. Sets `rows`, and limits `first` and `scrolled` to rows that exist. */
+/* Draw the screen. Sets `rows`; limits `first` and `scrolled` to existing rows. */
 void top_draw(struct top *top);
 
 #endif

@@ -89,7 +89,7 @@ void history_note(struct histories *all, const struct reported *connection, cons
         free(history->json);
         history->json = json;
     }
-    /* The clock may have been set back: any other time is another sample's. */
+    /* Compared with !=, because the clock may have been set back. */
     if (!isnan(connection->sampled) &&
         (isnan(history->sampled) || fabs(connection->sampled - history->sampled) > 1e-6))
         add_point(history, connection);
@@ -102,7 +102,7 @@ void histories_sweep(struct histories *all, const char *kept)
         next = history->handle.next;
         if (history->round == all->round || (kept != NULL && strcmp(history->id, kept) == 0))
             continue;
-        /* The analyzer does not see that what was freed is no longer in the table. */
+        /* The analyzer does not see that a freed entry is no longer in the table. */
         HASH_DELETE(handle, all->by_id, history); /* NOLINT(clang-analyzer-unix.Malloc) */
         history_free(history);
     }
@@ -112,7 +112,7 @@ void histories_sweep(struct histories *all, const char *kept)
 void histories_free(struct histories *all)
 {
     struct history *history = all->by_id, *next;
-    HASH_CLEAR(handle, all->by_id); /* the table alone */
+    HASH_CLEAR(handle, all->by_id); /* only the table, not the entries */
     for (; history != NULL; history = next) {
         next = history->handle.next;
         history_free(history);

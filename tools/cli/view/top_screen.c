@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Drawing `top` with ncurses. Lines that have no room on a small terminal are cut off.
+ * Draws `top` with ncurses. Lines for which a small terminal has no room are cut off.
  */
 #include "top.h"
 
@@ -12,9 +12,9 @@
 #include <string.h>
 
 #define LINE_ROOM   1024
-#define HEAD_LINES  3 /* totals, what is shown, headings */
+#define HEAD_LINES  3 /* totals, filters, headings */
 #define FOOT_LINES  1
-#define FIELD_WIDTH 38 /* of a figure in the pane: its name, its value and a gap */
+#define FIELD_WIDTH 38 /* columns of a figure in the pane: name, value and gap */
 
 /* One line, cleared to its end. */
 static void put_line(int y, int attributes, const char *text)
@@ -27,7 +27,7 @@ static void put_line(int y, int attributes, const char *text)
     attr_set(A_NORMAL, 0, NULL);
 }
 
-/* --- above and below -------------------------------------------------------------------------- */
+/* The lines above and below the table */
 
 static void draw_head(const struct top *top)
 {
@@ -65,7 +65,7 @@ static void draw_foot(const struct top *top)
     put_line(LINES - 1, A_REVERSE, line);
 }
 
-/* --- the table -------------------------------------------------------------------------------- */
+/* The table */
 
 static void draw_table(struct top *top, double now)
 {
@@ -87,9 +87,9 @@ static void draw_table(struct top *top, double now)
     }
 }
 
-/* --- programs and rules ----------------------------------------------------------------------- */
+/* Programs and rules */
 
-/* Sum of a number over all rows that have it. */
+/* The sum of a number over all rows that have it. */
 static double sum_of(const struct rule_list *list, enum rule_number number)
 {
     double sum = 0;
@@ -136,7 +136,7 @@ static void draw_rules(struct top *top)
         put_line(HEAD_LINES, A_NORMAL, "No connection of a rule that reports has been seen yet.");
 }
 
-/* --- the pane --------------------------------------------------------------------------------- */
+/* The pane */
 
 static void bytes_a_second(double number, char *text)
 {
@@ -174,7 +174,7 @@ static int draw_series(const struct top *top, const struct history *history, int
     return y;
 }
 
-/* Figures in the pane, one after the other in rows and columns. */
+/* Figures in the pane, in rows and columns. */
 struct fields {
     size_t index;
     size_t scrolled, columns;
@@ -190,7 +190,7 @@ static void draw_field(struct fields *fields, const char *name, const char *valu
         mvprintw(y, (int)column * FIELD_WIDTH, "%-22.22s %.13s", name, value);
 }
 
-/* Options that were refused, and all of tcp_info that is not 0. */
+/* Draw the refused options and all fields of tcp_info that are not 0. */
 static size_t draw_fields(struct fields *fields, const json_t *connection)
 {
     json_t *options = json_object_get(connection, "options"), *value;
@@ -261,7 +261,7 @@ static void draw_pane(struct top *top, int y)
     fields.scrolled = top->scrolled;
     lines = draw_fields(&fields, connection);
     json_decref(connection);
-    /* Scrolling ends when the last line has come in sight; drawn so the next time. */
+    /* Scrolling ends when the last line is visible; the next draw shows that. */
     if (fields.top < fields.bottom && lines > (size_t)(fields.bottom - fields.top))
         lines -= (size_t)(fields.bottom - fields.top);
     else
@@ -269,7 +269,7 @@ static void draw_pane(struct top *top, int y)
     top->scrolled = top->scrolled > lines ? lines : top->scrolled;
 }
 
-/* --- help ------------------------------------------------------------------------------------- */
+/* Help */
 
 static void draw_help(void)
 {
@@ -297,7 +297,7 @@ static void draw_help(void)
     put_line(LINES - 1, A_REVERSE, "any key: back");
 }
 
-/* --- all -------------------------------------------------------------------------------------- */
+/* The whole screen */
 
 void top_draw(struct top *top)
 {

@@ -7,10 +7,10 @@
 #include <stdbool.h>
 #include <string.h>
 
-/* The plot spans ratios from 1/PLOT_REACH to PLOT_REACH, on a scale of logarithms. */
+/* The plot spans ratios from 1/PLOT_REACH to PLOT_REACH, on a logarithmic scale. */
 #define PLOT_WIDTH 41
 #define PLOT_REACH 4.0
-#define LATE_SHARE 0.1 /* of the connections: above, the unit is too short */
+#define LATE_SHARE 0.1 /* share of the connections; above it, the unit is too short */
 
 static const char *text_of(const json_t *object, const char *name)
 {
@@ -35,7 +35,7 @@ static int plot_place(double ratio)
     return (int)lround(fmin(fmax(place, 0), PLOT_WIDTH - 1));
 }
 
-/* "  1/4 |        :   [==o==]      | 4": the interval, the ratio, and 1. */
+/* "  1/4 |        :   [==o==]      | 4": the confidence interval, the ratio (o), and 1 (:). */
 static void print_plot(double ratio, double low, double high, FILE *to)
 {
     char line[PLOT_WIDTH + 1];
