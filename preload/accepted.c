@@ -146,10 +146,11 @@ static void tune_inherited(const struct rules_in_force *rules, int listener, int
 }
 
 /* Returns those of the phases that have something to do. */
-static inline unsigned phases_due(unsigned phases)
+static inline unsigned phases_due(unsigned phases, int listener)
 {
     phases &= PHASE_BIT(PHASE_ACCEPT) | PHASE_BIT(PHASE_ACCEPT_WILDCARD) | PHASE_FALLBACK;
-    return (phases & PHASE_FALLBACK) != 0 && !multipath_any() ? phases & ~PHASE_FALLBACK : phases;
+    return (phases & PHASE_FALLBACK) != 0 && !multipath_may_be(listener) ? phases & ~PHASE_FALLBACK
+                                                                         : phases;
 }
 
 /* noinline: other connections pass through with a small frame. */
@@ -158,13 +159,14 @@ static __attribute__((noinline)) void tune_by_rules(const struct accepting *acce
 {
     int saved = errno;
     const struct rules_in_force *rules = rules_enter();
-    tune_inherited(rules, listener, fd, phases_due(rules->phases), accepting);
+    tune_inherited(rules, listener, fd, phases_due(rules->phases, listener), accepting);
     rules_leave(rules);
     errno = saved;
 }
 
 void tune_accepted(const struct accepting *accepting, int listener, int fd)
 {
-    if (fd >= 0 && (phases_due(state.phases) != 0 || waiting_any() || reports(ROLE_ACCEPT)))
+    if (fd >= 0 &&
+        (phases_due(state.phases, listener) != 0 || waiting_any() || reports(ROLE_ACCEPT)))
         tune_by_rules(accepting, listener, fd);
 }

@@ -7,6 +7,10 @@
 #define SOCKTUNE_LATE_STATE_H
 
 #include <stdbool.h>
+#include <stdint.h>
+
+/* Listeners with higher descriptors are not noted. What is here fits into one page. */
+enum { LATE_LISTENERS = 16384 };
 
 /* Each only ever changes to true. Read and written atomically. */
 struct late_state {
@@ -14,6 +18,7 @@ struct late_state {
     bool multipath;  /* an MPTCP listener exists (multipath.h) */
     bool transport;  /* a rule has created an MPTCP socket (plain_tcp.h) */
     bool left_netns; /* a thread has entered another network namespace (own_netns.h) */
+    uint64_t no_multipath[LATE_LISTENERS / 64]; /* by descriptor: no MPTCP listener (multipath.h) */
 };
 
 /* NULL: nothing is tracked. Only the constructor writes it. */

@@ -24,12 +24,17 @@ unsigned multipath_concerns(const struct rules_in_force *rules);
  * kernel is asked only if that is ambiguous. Keeps errno. */
 void multipath_note_listener(int fd, unsigned protocols);
 
-/* True if an MPTCP listener may exist. */
+/* True if an MPTCP listener exists. */
 static inline bool multipath_any(void)
 {
     return late_state != NULL &&
            __builtin_expect(__atomic_load_n(&late_state->multipath, __ATOMIC_RELAXED), 0);
 }
+
+/* True if `listener` may be an MPTCP listener. One that listen() has not told of, such as one
+ * received from another process, may be until its first accept(). The notes go by descriptors: one
+ * that is received under the number of an older listener is taken for that one. */
+bool multipath_may_be(int listener);
 
 /* True if `fd` is a plain TCP socket, accepted from an MPTCP listener. Changes errno. */
 bool multipath_fell_back(int listener, int fd);

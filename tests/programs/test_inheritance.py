@@ -341,6 +341,35 @@ def test_what_a_program_set_on_its_listener_of_mptcp_stands_against_default(host
     assert accepted.options(values) == values
 
 
+def test_an_mptcp_listener_of_another_process(host, compiled):
+    """The library sees it for the first time when it accepts."""
+    with socket.socket(socket.AF_INET, socket.SOCK_STREAM, kernel.IPPROTO_MPTCP) as listener:
+        listener.bind(("127.0.0.1", 0))
+        listener.listen()
+        fd = listener.fileno()
+        one = host(compiled(PLAIN_TCP % ""), pass_fds=[fd])
+        for accept in (one.accept, lambda fd: one.accept4(fd, 0)):
+            with socket.create_connection(listener.getsockname()):
+                accepted = one.look(accept(fd))
+                assert accepted.protocol == socket.IPPROTO_TCP
+                assert accepted.options(PLAIN_VALUES) == PLAIN_VALUES
+
+
+def test_a_listener_of_another_process_is_asked_once(build, host, compiled, directory):
+    program("strace")
+    environment = preloaded(build, compiled('rules = ( { set = { TCP_USER_TIMEOUT = "9s"; }; } );'))
+    preload = {key: environment[key] for key in ("LD_PRELOAD", "SOCKTUNE_RULES")}
+    output = directory / "trace"
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        one = host(None, strace.command(output, preload), pass_fds=[listener.fileno()])
+        for _ in range(2):
+            with socket.create_connection(listener.getsockname()):
+                one.accept(listener.fileno())
+        assert one.end() == 0
+    calls = [call.name for call in strace.read(output) if call.name in strace.SOCKET_CALLS]
+    assert calls[calls.index("accept"):] == ["accept", "getsockopt", "accept"], calls
+
+
 def test_accept_asks_only_where_a_listener_of_mptcp_is(build, host, compiled, directory):
     """A program that has a rule to which it matters pays at listen(); accept() is as before."""
     program("strace")
