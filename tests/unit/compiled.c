@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Rules that stand in a test, compiled and opened. */
+/* Compiles and opens the rules that a test contains. */
 #include "compiled.h"
 #include "endpoint.h"
 

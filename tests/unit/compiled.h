@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A policy made from rules that stand in the test.
+ * A policy compiled from rules that a test contains.
  */
 #ifndef SOCKTUNE_TEST_COMPILED_H
 #define SOCKTUNE_TEST_COMPILED_H
@@ -19,7 +19,7 @@ struct compiled compiled_from(const char *rules);
 
 void compiled_free(struct compiled *compiled);
 
-/* What is known of a socket before connect() to an address ("192.0.2.1:80"). */
+/* The sockinfo before connect() to an address ("192.0.2.1:80"). */
 struct sockinfo sockinfo_connecting_to(const char *remote);
 
 #endif

@@ -25,12 +25,12 @@ struct fake_socket {
     bool listens;
 };
 
-/* One open socket of it. */
+/* One open sock_diag socket of the fake kernel. */
 struct sock_diag {
-    int eventfd; /* always readable, so that the poller reads it */
+    int eventfd; /* always readable, so the poller reads it */
     sock_diag_take *take;
     void *context;
-    size_t told; /* of `destroyed` */
+    size_t told; /* how many of `destroyed` were reported */
     bool dumping;
 };
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Running rule files through parser and checker, and comparing what they give. */
+/* Runs rule files through parser and checker, and compares their findings. */
 #include "fixture.h"
 
 #include <criterion/criterion.h>

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Numbered rule files, each with the findings that it must give. */
+/* Numbered rule files, each with the findings that it must produce. */
 #ifndef SOCKTUNE_TEST_FIXTURE_H
 #define SOCKTUNE_TEST_FIXTURE_H
 
@@ -8,7 +8,7 @@
 #include <stdio.h>
 #include <string.h>
 
-/* Findings as a person sees them, one a line: "file:line: error: message". */
+/* Findings as printed, one per line: "file:line: error: message". */
 struct transcript {
     char text[16384];
     size_t length;
@@ -17,17 +17,17 @@ struct transcript {
 /* Diagnostics that write into the transcript. */
 struct diagnostics transcript_start(struct transcript *transcript);
 
-/* The bytes of a file as a string that the caller frees; NULL when it cannot be read. */
+/* The contents of a file as a string that the caller frees; NULL if it cannot be read. */
 char *read_whole(const char *path);
 
-/* A directory of the test's own, to be the current one; its path. */
+/* The path of the test's own directory, which becomes the current one. */
 extern char scratch[];
 void enter_scratch(void);
 void leave_scratch(void);
 
 /*
- * Go into tests/fixtures/DIRECTORY, read each N-name.conf there, check it if `context` is given
- * and it has no error, and compare what was found with N-name.expect. Returns how many there were.
+ * Go into tests/fixtures/DIRECTORY and read each N-name.conf. If `context` is given and there is no
+ * error, check it too. Compare the findings with N-name.expect. Returns the number of files.
  */
 int each_fixture(const char *directory, const struct check_context *context);
 

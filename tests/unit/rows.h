@@ -5,7 +5,7 @@
 
 #include "option.h"
 
-/* `row` is the name of a variable, which cannot stand in parentheses. */
+/* `row` is the name of a variable, which cannot be in parentheses. */
 #define EACH_ROW(row)                                                                              \
     size_t row_count_;                                                                             \
     const struct option *row = option_table(&row_count_); /* NOLINT(bugprone-macro-parentheses) */ \

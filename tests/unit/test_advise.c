@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The verdicts of advise: each condition that was measured over an emulated link with a round-trip
- * time of 50 ms, or over loopback, and each control, by the shares of samples that were measured.
+ * The verdicts of advise: each condition and each control that was measured, over an emulated link
+ * with a round-trip time of 50 ms or over loopback, rebuilt from the measured shares of samples.
  */
 #include "groups.h"
 #include "policy.h"
@@ -16,12 +16,12 @@
 
 #define LOOKS 100u
 
-/* What was measured of one condition, in per cent of the samples, or in ms. */
+/* The measurements of one condition, in per cent of the samples, or in ms. */
 struct condition {
     const char *what;
     double busy, window_limited, nagle, filled, full, unread, crammed;
     double rtt, least_rtt, resent;
-    unsigned segment;              /* mean bytes of a segment */
+    unsigned segment;              /* mean bytes per segment */
     const char *sender, *receiver; /* the verdicts, separated by a space; "": none */
 };
 
@@ -45,7 +45,7 @@ static const struct condition conditions[] = {
 };
 /* clang-format on */
 
-/* True for `share` per cent of the looks, evenly spread. */
+/* True for `share` per cent of the samples, evenly spread. */
 static bool falls(double share, unsigned look)
 {
     return (unsigned)((look + 1) * share / 100 + 1e-9) > (unsigned)(look * share / 100 + 1e-9);
@@ -88,7 +88,7 @@ static struct advise_sample sample_of(const struct condition *condition, unsigne
     return sample;
 }
 
-/* The other end of it: it sends nothing, and has the queue. */
+/* The other end: it sends nothing and has the receive queue. */
 static struct advise_sample receiving(struct advise_sample sample)
 {
     sample.unacked = sample.not_sent = 0;
@@ -178,7 +178,7 @@ Test(advise, options_that_the_program_has_set_silence_a_verdict)
     cr_expect_str_eq(told, "");
 }
 
-/* The kernel enlarges a send buffer that the program has not sized, up to a limit. */
+/* The kernel enlarges a send buffer whose size the program has not set, up to a limit. */
 Test(advise, a_send_buffer_that_may_grow_is_no_limit)
 {
     struct advise_evidence sender, receiver;
@@ -210,9 +210,9 @@ Test(advise, a_stream_in_one_direction_may_be_coalesced)
     cr_expect_str_eq(told, "");
 }
 
-/* --- idle and stuck connections -------------------------------------------------------------- */
+/* Idle and stuck connections */
 
-/* Twenty looks at a connection to which nothing happens but that time passes. */
+/* Twenty samples of an idle connection. */
 static struct advise_evidence unchanged(struct advise_sample sample)
 {
     struct advise_evidence evidence = {0};
@@ -284,7 +284,7 @@ Test(advise, a_peer_that_does_not_answer_needs_a_user_timeout)
     cr_expect_str_eq(told, "");
 }
 
-/* --- drops ----------------------------------------------------------------------------------- */
+/* Drops */
 
 static struct advise_evidence dropping(enum advise_kind kind, uint32_t fill, uint32_t drops)
 {
@@ -323,7 +323,7 @@ Test(advise, drops_count_while_we_watch)
     }
 }
 
-/* --- evidence -------------------------------------------------------------------------------- */
+/* Evidence */
 
 Test(advise, evidence_of_several_sockets_adds_up)
 {
@@ -357,7 +357,7 @@ Test(advise, the_syn_tells_who_connected)
     cr_expect_eq(evidence_connected(&sample), -1);
 }
 
-/* --- groups and rules ------------------------------------------------------------------------ */
+/* Groups and rules */
 
 static struct flow flow_to(uint8_t last, uint16_t port)
 {

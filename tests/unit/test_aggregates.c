@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * How many aggregates users have, what becomes of those above the bounds, and when they expire.
+ * The number of aggregates of each user, what happens beyond the limits, and when they expire.
  */
 #include "aggregates.h"
 #include "clock.h"
@@ -29,7 +29,7 @@ static struct aggregate *get_nth(struct aggregates *all, uid_t uid, unsigned n)
                           SECOND);
 }
 
-/* Has the user all of `count` programs apart from each other? */
+/* Do all of the user's `count` programs have aggregates of their own? */
 static bool has_own(struct aggregates *all, uid_t uid, unsigned count)
 {
     for (unsigned n = 0; n < count; n++)
@@ -87,7 +87,7 @@ Test(aggregates, those_without_connections_expire)
     aggregates_expire(&all, 2 * DAY, DAY);
     cr_assert_eq(aggregates_count(&all), 1);
     cr_expect_str_eq(aggregates_at(&all, 0)->program, "program-1");
-    /* It was seen with a connection a moment before this one closed. */
+    /* Its last connection was open until a moment before this close. */
     aggregate_closed(busy, CLOSE_FIN, SECOND, &(struct tcp_info_bytes){.length = 0});
     aggregates_expire(&all, 2 * DAY + SECOND, DAY);
     cr_expect_eq(aggregates_count(&all), 1);

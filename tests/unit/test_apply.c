@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The engine on a socket in memory: what is asked, what is set, in which order, and what is left
- * alone. No socket is made.
+ * The engine on a socket in memory: what it reads, what it sets, in which order, and what it leaves
+ * unchanged. No real socket is created.
  */
 #include "apply.h"
 #include "compiled.h"
@@ -27,7 +27,7 @@ static struct address address_of(const char *text)
     return address;
 }
 
-/* Results as text, in order. */
+/* The results as text, in order. */
 struct results {
     char text[512];
 };
@@ -44,7 +44,7 @@ static void note(const struct application *application, const struct policy_acti
              words[result], error ? " " : "", error ? strerrorname_np(error) : "");
 }
 
-/* Decide and apply at one phase under all rules of `rules`. */
+/* Decide and apply in one phase, under all rules of `rules`. */
 static const char *applied(const char *rules, struct fake_socket *fake, struct sockinfo sockinfo,
                            enum phase phase, const struct default_value *defaults,
                            enum apply_timing timing)
@@ -185,9 +185,9 @@ Test(apply, a_source_is_bound_once_and_only_to_peers_of_its_kind)
                      "");
 }
 
-/* --- another peer --------------------------------------------------------------------------- */
+/* Another peer */
 
-/* Connect to the first, then prepare for the second peer; `own`: IP_TTL was set by the program. */
+/* Connect to the first peer, then prepare for the second; `own`: the program has set IP_TTL. */
 static void connect_to_both(struct fake_socket *fake, const char *first, const char *second,
                             bool own)
 {
@@ -236,7 +236,7 @@ Test(undo, options_of_the_former_peers_rule_are_taken_back)
     cr_expect_eq(value_of(&fake, IPPROTO_IP, IP_TTL), 9, "no socket to learn the values from");
 }
 
-/* --- learning --------------------------------------------------------------------------------- */
+/* Learning */
 
 Test(learn, the_history_of_a_socket_shows_in_its_state)
 {
@@ -276,9 +276,10 @@ Test(learn, a_socket_that_is_not_bound_has_no_local_address)
     cr_expect_eq(sockinfo.unavailable & FACT_LOCAL, FACT_LOCAL);
 }
 
-/* --- bounds --------------------------------------------------------------------------------- */
+/* Bounds */
 
-/* What a rule of this mode makes of a socket that has `before`, and what it has then. */
+/* The result of a rule of this mode on a socket with the value `before`; the new value in
+ * `after`. */
 static const char *bounded(const char *mode, const char *value, int before, int *after)
 {
     char rules[256];

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What the supervisor does to the socket of a notified call. The socket exists in memory alone.
+ * What the supervisor does to the socket of a notified call. The socket exists only in memory.
  */
 #include "call_socket.h"
 #include "compiled.h"
@@ -20,7 +20,7 @@ struct scene {
     struct target target;
     struct target_context context;
     struct call_context call;
-    struct default_value defaults[64]; /* not known */
+    struct default_value defaults[64]; /* unknown */
     struct fake_socket fake;
     struct socket_handle socket;
 };
@@ -47,7 +47,7 @@ static void close_scene(struct scene *scene)
     compiled_free(&scene->compiled);
 }
 
-/* The int that an option was set to last; -1 if nobody has set it. */
+/* The int to which an option was last set; -1 if it was not set. */
 static int set_to(const struct scene *scene, int level, int optname)
 {
     const struct fake_option *option = fake_socket_option(&scene->fake, level, optname);
@@ -63,7 +63,7 @@ static bool set_option(struct scene *scene, int level, int optname, int value)
     return call_set_option(&scene->call, &scene->socket, &setting);
 }
 
-/* socket() is not notified: what is due there is given at the first call. */
+/* socket() is not notified: its options are set at the first notified call. */
 Test(call_socket, connect_gives_what_socket_should_have_given)
 {
     static struct scene scene;
@@ -92,7 +92,7 @@ Test(call_socket, another_peer_is_left_alone)
     close_scene(&scene);
 }
 
-/* The fake refuses what the option table says that such a socket does not take. */
+/* The fake refuses options that the option table excludes for such a socket. */
 Test(call_socket, a_required_option_fails_the_call)
 {
     static struct scene scene;
@@ -141,7 +141,7 @@ Test(call_socket, accepted_sockets_are_recognised_and_treated)
     close_scene(&scene);
 }
 
-/* What was given to the listener is not given again. */
+/* Options set on the listener are not set again. */
 Test(call_socket, plain_tcp_from_a_listener_of_mptcp)
 {
     static struct scene scene;
@@ -157,13 +157,13 @@ Test(call_socket, plain_tcp_from_a_listener_of_mptcp)
     close_scene(&scene);
 }
 
-/* The option is not notified, and the program sets it before the first call that is. */
+/* The option is not notified, and the program sets it before the first notified call. */
 Test(call_socket, what_the_program_set_of_plain_tcp_stays)
 {
     static const struct {
         int timeout, idle, wanted_timeout, wanted_idle;
     } cases[] = {
-        {0, 60, 9000, 600}, /* as the listener has them */
+        {0, 60, 9000, 600}, /* as on the listener */
         {0, 0, 9000, 600},  /* the listener has refused it */
         {1234, 60, 1234, 600},
         {0, 33, 9000, 33},
@@ -188,7 +188,7 @@ Test(call_socket, what_the_program_set_of_plain_tcp_stays)
     }
 }
 
-/* The program's own setsockopt(): swallowed with the rule's value given, or let through. */
+/* The program's own setsockopt() is either replaced by the rule's value or let through. */
 Test(call_socket, own_settings)
 {
     static struct scene scene;
@@ -209,7 +209,7 @@ Test(call_socket, own_settings)
     close_scene(&scene);
 }
 
-/* A forced value that the kernel refuses lets the program's own through. */
+/* If the kernel refuses the forced value, the program's own setsockopt() is let through. */
 Test(call_socket, a_refused_value_swallows_nothing)
 {
     static struct scene scene;
@@ -220,7 +220,8 @@ Test(call_socket, a_refused_value_swallows_nothing)
     close_scene(&scene);
 }
 
-/* IP_TOS changes SO_PRIORITY, which a rule forces: the call is made here, and undone in part. */
+/* IP_TOS changes SO_PRIORITY, which a rule forces: the supervisor makes the call and restores
+ * SO_PRIORITY. */
 Test(call_socket, a_setting_that_disturbs_a_forced_option)
 {
     static struct scene scene;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Warnings: each file of tests/fixtures/warn gives the very lines beside it and no error, on a
- * machine whose settings are those of tests/fixtures/sysctl. */
+/* Warnings: each file of tests/fixtures/warn produces exactly the lines in its .expect file and no
+ * error, with the sysctls of tests/fixtures/sysctl. */
 #include "fixture.h"
 
 #include "check.h"
@@ -27,7 +27,7 @@ Test(check, warnings_are_as_expected)
     cr_assert_geq(each_fixture("warn", &machine), 30);
 }
 
-/* The machine at hand may warn of this or that, but never fail. */
+/* The machine that runs the tests may cause warnings, but no errors. */
 Test(check, running_machine)
 {
     const struct check_context here = {.privileged = true};
@@ -58,7 +58,7 @@ Test(check, privileged_is_not_warned)
     ruleset_free(ruleset);
 }
 
-/* What the checker says of rules on a host whose files and addresses are those of this one. */
+/* What the checker reports for rules that apply on this host. */
 static const char *said_here(const char *text, struct transcript *found)
 {
     struct check_context here = machine;
@@ -78,12 +78,12 @@ static void put_file(const char *name, const char *text)
     fclose(file);
 }
 
-/* Each kind of file but a program, and what is said of it. */
+/* Each kind of file that is not a program, and its warning. */
 Test(check, programs_by_path, .init = enter_scratch, .fini = leave_scratch)
 {
     static const struct {
         const char *name;
-        const char *said; /* NULL: nothing */
+        const char *said; /* NULL: no warning */
     } files[] = {{"link", NULL},
                  {"directory", "names a directory"},
                  {"script", "is a script, which runs as"},
@@ -112,7 +112,7 @@ Test(check, programs_by_path, .init = enter_scratch, .fini = leave_scratch)
     }
 }
 
-/* 192.0.2.0/24 and 2001:db8::/32 are for documentation: no host has them. */
+/* 192.0.2.0/24 and 2001:db8::/32 are reserved for documentation: no host has such an address. */
 Test(check, addresses_of_this_host)
 {
     static const struct {
@@ -144,7 +144,7 @@ Test(check, addresses_of_this_host)
     }
 }
 
-/* --- settings that do harm -------------------------------------------------------------------- */
+/* Harmful settings */
 
 enum { ON = 1 };
 #define MOST  INT64_MAX
@@ -191,7 +191,7 @@ static struct value encode(const struct option *option, int64_t number)
     return value;
 }
 
-/* Is the text of row `i` said of the number? */
+/* Does the checker print the text of row `i` for the number? */
 static bool hazard_is_told(size_t i, unsigned roles, enum action_mode mode, int64_t number)
 {
     const struct option *option = option_find_number(hazards[i].level, hazards[i].optname);
@@ -206,7 +206,7 @@ static bool hazard_is_told(size_t i, unsigned roles, enum action_mode mode, int6
     return strstr(found.text, hazards[i].text) != NULL;
 }
 
-/* At both ends of each row, for its roles only, and not beyond. */
+/* The warning comes at both ends of the row's range and for its roles, not outside. */
 Test(check, each_hazard_is_told)
 {
     for (size_t i = 0; i < sizeof hazards / sizeof hazards[0]; i++) {
@@ -229,7 +229,7 @@ Test(check, each_hazard_is_told)
     }
 }
 
-/* at_least leaves what is larger, at_most what is smaller. */
+/* at_least does not change larger values, at_most does not change smaller ones. */
 Test(check, bounds_do_harm_on_one_side)
 {
     for (size_t i = 0; i < sizeof hazards / sizeof hazards[0]; i++) {
@@ -244,7 +244,7 @@ Test(check, bounds_do_harm_on_one_side)
     }
 }
 
-/* What the checker says of one raw option with these bytes. */
+/* What the checker reports for one raw option with these bytes. */
 static const char *said_of_raw(const struct option *option, const struct value *value,
                                struct transcript *found)
 {
@@ -267,7 +267,7 @@ static const char *said_of_raw(const struct option *option, const struct value *
     return found->text;
 }
 
-/* Each row of the table by its number: the advice is a setting that gives the same bytes. */
+/* Each row of the table, given by number: the advised setting produces the same bytes. */
 Test(check, advice_for_raw_gives_the_same_bytes)
 {
     EACH_ROW(option)
@@ -302,7 +302,7 @@ Test(check, advice_for_raw_gives_the_same_bytes)
     }
 }
 
-/* Each danger that is told of a name is told of its number. */
+/* Each warning for an option's name also comes for its number. */
 Test(check, hazards_of_raw_numbers)
 {
     for (size_t i = 0; i < sizeof hazards / sizeof hazards[0]; i++) {
@@ -319,14 +319,14 @@ Test(check, hazards_of_raw_numbers)
     }
 }
 
-/* The kernel takes what is too long, and at IPPROTO_IP a byte; else it refuses what is too short.
- */
+/* The kernel accepts values that are too long, and single bytes at IPPROTO_IP; otherwise it refuses
+ * values that are too short. */
 Test(check, raw_values_of_each_length)
 {
     static const struct {
         int level;
         int optname;
-        unsigned harmful; /* the lengths at which the hazard is told, as bits */
+        unsigned harmful; /* the lengths with a warning, as a bit mask */
     } rows[] = {{IPPROTO_IP, IP_TTL, 0x1fe},
                 {IPPROTO_IPV6, IPV6_UNICAST_HOPS, 0x1f0},
                 {IPPROTO_TCP, TCP_SYNCNT, 0x1f0},
@@ -350,7 +350,7 @@ Test(check, raw_values_of_each_length)
         }
 }
 
-/* Each danger can be accepted, alone, and that does not reach the policy. */
+/* Each danger can be accepted by itself; the policy does not contain that. */
 Test(check, each_hazard_can_be_accepted)
 {
     for (size_t i = 0; i < sizeof hazards / sizeof hazards[0]; i++) {
@@ -378,7 +378,8 @@ Test(check, each_hazard_can_be_accepted)
     }
 }
 
-/* For its roles, when it is ignored, by name and by number, and not when it is set. */
+/* The warning comes for its roles if the option is ignored, by name or by number, not if it is
+ * set. */
 Test(check, each_needed_option_is_told)
 {
     for (size_t i = 0; i < sizeof ignored / sizeof ignored[0]; i++) {
@@ -404,12 +405,12 @@ Test(check, each_needed_option_is_told)
     }
 }
 
-/* --- files without rules ---------------------------------------------------------------------- */
+/* Files without rules */
 
 Test(check, directories_without_rules, .init = enter_scratch, .fini = leave_scratch)
 {
     static const struct {
-        const char *file; /* NULL: none */
+        const char *file; /* NULL: no file */
         const char *said;
     } rows[] = {{NULL, "there are no rules: the directory has no *.conf file"},
                 {"nginx.rules", "and others, as \"nginx.rules\", are not read"},
@@ -428,7 +429,7 @@ Test(check, directories_without_rules, .init = enter_scratch, .fini = leave_scra
     }
 }
 
-/* --- how rules relate ------------------------------------------------------------------------ */
+/* Relations between rules */
 
 static const struct relation {
     const char *outer;

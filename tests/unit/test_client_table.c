@@ -44,7 +44,7 @@ static void tear_down(void)
 
 TestSuite(client_table, .init = set_up, .fini = tear_down);
 
-/* A program's side. */
+/* The program's side of the connection. */
 struct program {
     struct ring *ring;
     const char *wrong; /* why it was refused */
@@ -132,7 +132,7 @@ Test(client_table, a_users_memory_is_bounded_and_that_of_others_is_not_touched)
     client_table_read(table);
     const size_t one = kernel->counts.memory.used - programs;
     cr_assert_geq(one, sizeof(struct connection));
-    /* Alice has less than what is free until she has three. */
+    /* Alice uses less than the free memory until she has three connections. */
     kernel->counts.memory.limit = programs + programs / 2 + 5 * one + one / 2;
     for (uint64_t cookie = 2; cookie <= 5; cookie++)
         put_connection(&program, cookie);
@@ -153,7 +153,7 @@ Test(client_table, a_user_has_so_many_processes_and_ended_ones_make_room)
         cr_assert_null(client_table_no_room(table, ALICE));
         cr_assert_null(start_program(ALICE, pid, (uint64_t)pid).wrong);
     }
-    /* Without a descriptor of the process it cannot be watched, and counts as ended. */
+    /* Without a pidfd the process cannot be watched, and counts as ended. */
     cr_assert(client_of(1)->ended);
     cr_assert_null(client_table_no_room(table, BOB));
     cr_assert_null(client_table_no_room(table, ALICE));
@@ -196,7 +196,7 @@ Test(client_table, a_handoff_names_a_ring_of_its_user)
     cr_assert_null(client_table_take_handoff(table, ALICE, &handoff, &reading));
     cr_assert(find(1)->verified);
     cr_assert_eq(client_of(7)->handed, 1);
-    /* That the socket is another user's, the socket itself tells. */
+    /* The handed-over socket itself shows that it belongs to another user. */
     handoff.record.cookie = 2;
     reading.owner = BOB;
     (void)client_table_take_handoff(table, ALICE, &handoff, &reading);

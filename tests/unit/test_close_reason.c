@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * How a connection ended, from figures as Linux 6.18 gave them for each way (test_ending.c of
- * tests/platform makes them anew).
+ * Close reasons from the figures that Linux 6.18 reported for each kind of end (test_close_reason.c
+ * of tests/platform produces them again).
  */
 #include "close_reason.h"
 
@@ -72,14 +72,15 @@ Test(ending, is_told_from_the_last_figures)
     }
 }
 
-/* During silence nothing comes in; where something did, it was the reset. */
+/* Nothing arrives during the silence; if a segment arrived, it was the reset. */
 Test(ending, a_sample_within_the_silence_tells_a_reset)
 {
     static const struct {
         struct figures sample;
         enum close_reason close_reason;
     } samples[] = {
-        {{1, 10, 0, 5, 0, 0}, CLOSE_TIMEOUT}, /* before it: segments that came are answers */
+        {{1, 10, 0, 5, 0, 0},
+         CLOSE_TIMEOUT}, /* sampled before the silence: segments that arrived are answers */
         {{1, 20, 10, 6, 1, 0}, CLOSE_TIMEOUT},
         {{1, 20, 10, 5, 1, 0}, CLOSE_RESET},
         {{1, 10, 0, 5, 0, 1}, CLOSE_RESET},
@@ -96,7 +97,7 @@ Test(ending, is_not_guessed_where_the_kernel_tells_too_little)
 {
     static const struct tcp_info_bytes none;
     struct tcp_info_bytes last = info_of(&cases[0].last);
-    last.length = 200; /* before bytes_sent, Linux 4.19 */
+    last.length = 200; /* without bytes_sent, which Linux 4.19 added */
     cr_expect_eq(close_reason_of(true, &last, 0, &none), CLOSE_UNKNOWN);
     cr_expect_eq(close_reason_of(true, &none, 0, &none), CLOSE_UNKNOWN);
 }

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* The compiler: when each kind of option is set, and what the policy holds. */
+/* The compiler: in which phases each kind of option is set, and what the policy contains. */
 #include "compile.h"
 #include "compiled.h"
 #include "fixture.h"
@@ -26,9 +26,9 @@ enum {
     WILDCARD = PHASE_BIT(PHASE_ACCEPT_WILDCARD)
 };
 
-/* --- phases of one option -------------------------------------------------------------------- */
+/* Phases of one option */
 
-/* Classes of options, as the table knows them. */
+/* Classes of options in the table. */
 enum class {
     PLAIN,      /* SO_KEEPALIVE: any time, inherited */
     OWN,        /* SO_PRIORITY: any time, not inherited */
@@ -56,7 +56,7 @@ static const struct option classes[CLASSES] = {
     [DATAGRAMS] = {.when = WHEN_ANY, .inherit = INHERIT_NONE, .roles = ROLE_DATAGRAM},
 };
 
-/* One line for each set of roles and criteria; the columns are the classes above. */
+/* One row for each set of roles and criteria; the columns are the classes above. */
 static const struct {
     const char *what;
     unsigned roles;
@@ -148,7 +148,7 @@ static const struct {
      CRITERIA_REMOTE,
      {CONNECT | ACCEPT, CONNECT | ACCEPT, CONNECT | ACCEPT, CONNECT, CONNECT, CONNECT, 0, CONNECT,
       CONNECTED | ACCEPT, CONNECT}},
-    /* Behind a final rule on the remote address, which never takes a listener. */
+    /* After a final rule on the remote address, which never matches a listener. */
     {"all, inherited remote",
      ROLE_ALL,
      CRITERIA_REMOTE,
@@ -166,7 +166,7 @@ Test(compile, phases_of_each_class)
                          phases[i].phases[c]);
 }
 
-/* Whatever the roles and criteria, these hold for each option of the table. */
+/* These hold for each option of the table, whatever the roles and criteria. */
 Test(compile, phases_keep_the_kernels_order)
 {
     size_t count;
@@ -189,7 +189,7 @@ Test(compile, phases_keep_the_kernels_order)
     }
 }
 
-/* --- policies --------------------------------------------------------------------------------- */
+/* Policies */
 
 static const struct policy_action *action_of(const struct compiled *compiled, size_t rule,
                                              const char *name)
@@ -287,7 +287,8 @@ Test(compile, ignored_options_have_no_phase)
     compiled_free(&compiled);
 }
 
-/* What has no row may be inherited or not: it is given early, and again to accepted sockets. */
+/* An option without a row may be inherited or not: it is set early, and again on accepted
+ * sockets. */
 Test(compile, raw_options)
 {
     struct compiled compiled = compiled_from(
@@ -298,12 +299,13 @@ Test(compile, raw_options)
     cr_assert_eq(action_of(&compiled, 0, "6:999")->phases, SOCKET | ACCEPT);
     cr_assert_eq(action_of(&compiled, 0, "6:999")->length, 2);
     cr_assert_eq(action_of(&compiled, 1, "6:999")->phases, ACCEPT);
-    /* A number that has a row is that option. */
+    /* A number that has a row means that option. */
     cr_assert_eq(action_of(&compiled, 0, "TCP_NODELAY")->phases, SOCKET);
     compiled_free(&compiled);
 }
 
-/* Programs may use either number of SO_RCVTIMEO; a raw one keeps its own, whose layout it has. */
+/* Programs may use either number of SO_RCVTIMEO; a raw option keeps its own number, because its
+ * value has that layout. */
 Test(compile, raw_option_with_a_second_number)
 {
     struct compiled compiled = compiled_from("rules = ( { set = { raw = ( { level = 1; option = "
@@ -363,7 +365,7 @@ Test(compile, equal_parts_are_kept_once)
     compiled_free(&many);
 }
 
-/* --- rules among others ----------------------------------------------------------------------- */
+/* Rules among others */
 
 Test(compile, behind_a_final_rule)
 {
@@ -376,7 +378,7 @@ Test(compile, behind_a_final_rule)
                       "{ set = { TCP_CORK = true; SO_RCVBUF = 1000; }; } );");
     cr_expect_eq(action_of(&compiled, 0, "SO_KEEPALIVE")->phases, SOCKET);
     cr_expect_eq(action_of(&compiled, 2, "SO_KEEPALIVE")->phases, CONNECT | LISTEN);
-    /* No datagram socket ends at a rule on connecting ones. */
+    /* A rule for connecting sockets does not apply to datagram sockets. */
     cr_expect_eq(action_of(&compiled, 3, "SO_MARK")->phases, SOCKET);
     cr_expect_eq(action_of(&compiled, 5, "TCP_CORK")->phases, CONNECT | LISTEN | ACCEPT);
     cr_expect_eq(action_of(&compiled, 5, "SO_RCVBUF")->phases, CONNECT | LISTEN);
@@ -396,7 +398,7 @@ Test(compile, listeners_and_accepted_sockets_at_odds)
     cr_expect_eq(action_of(&compiled, 0, "SO_KEEPALIVE")->phases, LISTEN);
     cr_expect_eq(action_of(&compiled, 1, "SO_KEEPALIVE")->phases, LISTEN | ACCEPT);
     cr_expect_eq(action_of(&compiled, 1, "TCP_NODELAY")->phases, LISTEN);
-    /* Never at accept(), come what may. */
+    /* Never at accept(). */
     cr_expect_eq(action_of(&compiled, 1, "SO_RCVBUF")->phases, LISTEN);
     cr_expect_eq(action_of(&compiled, 2, "SO_KEEPALIVE")->phases, SOCKET | ACCEPT);
     cr_expect_eq(action_of(&compiled, 3, "SO_KEEPALIVE")->phases, CONNECT);
@@ -417,8 +419,8 @@ Test(compile, protocols_settle_roles)
     compiled_free(&compiled);
 }
 
-/* At bind() a stream socket's role is open: what is set there on datagram sockets must not reach a
- * listener by a rule on connecting ones. */
+/* At bind() the role of a stream socket is unknown: an option set then on datagram sockets must not
+ * reach listeners through a rule for connecting sockets. */
 Test(compile, streams_and_datagrams_apart)
 {
     struct compiled compiled = compiled_from(
@@ -441,7 +443,7 @@ Test(compile, streams_and_datagrams_apart)
     compiled_free(&compiled);
 }
 
-/* --- limits and files ------------------------------------------------------------------------- */
+/* Limits and files */
 
 Test(compile, too_many_options)
 {
@@ -505,7 +507,7 @@ Test(compile, examples)
     compile_files(EXAMPLES "/*.conf", 6);
 }
 
-/* No example takes its reader by surprise. */
+/* No example causes unexpected warnings. */
 Test(compile, examples_are_sound)
 {
     static const struct check_context machine = {
@@ -533,7 +535,7 @@ Test(compile, policies_are_written_whole, .init = enter_scratch, .fini = leave_s
     cr_assert_eq(stat("x.policy", &status), 0);
     cr_assert_eq(status.st_size, (off_t)compiled.size);
     cr_assert_eq(status.st_mode & 07777, 0644);
-    /* A failure leaves nothing behind. */
+    /* After a failure no file remains. */
     cr_assert_eq(mkdir("y.policy", 0700), 0);
     cr_assert_eq(write_file("y.policy", compiled.blob, compiled.size), -1);
     cr_assert_eq(write_file("no/such/x.policy", compiled.blob, compiled.size), -1);
@@ -544,8 +546,8 @@ Test(compile, policies_are_written_whole, .init = enter_scratch, .fini = leave_s
     compiled_free(&compiled);
 }
 
-/* The only action of an option for sockets of this family and protocol; the test fails if there
- * are several or none. */
+/* The only action of an option for sockets of this family and protocol; the test fails if there is
+ * none or more than one. */
 static const struct policy_action *action_for(const struct compiled *c, const char *option,
                                               unsigned family, unsigned protocol)
 {
@@ -563,7 +565,7 @@ static const struct policy_action *action_for(const struct compiled *c, const ch
     return found;
 }
 
-/* SO_RCVTIMEO on a listener would make its accept() fail. */
+/* SO_RCVTIMEO on a listener would make accept() fail. */
 Test(compile, a_listener_is_spared_what_alters_its_own_calls)
 {
     struct compiled c = compiled_from("rules = ( { set = { SO_RCVTIMEO = \"5s\"; }; } );");
@@ -597,7 +599,7 @@ Test(compile, ways_of_handing_over)
     compiled_free(&compiled);
 }
 
-/* /proc/self/exe is a link on every machine. */
+/* /proc/self/exe is a symbolic link on every machine. */
 Test(compile, a_path_that_is_a_link_stands_for_its_file_too)
 {
     struct compiled c = compiled_from("rules = ( { match = { program = [ \"/proc/self/exe\", "
@@ -617,7 +619,7 @@ Test(compile, a_path_that_is_a_link_stands_for_its_file_too)
     compiled_free(&c);
 }
 
-/* Which dangers are meant is between the writer and the checker. */
+/* Accepted risks concern only the checker. */
 Test(compile, accepted_risks_do_not_reach_the_policy)
 {
     struct compiled without = compiled_from("rules = ( { set = { IP_TTL = 1; }; } );");

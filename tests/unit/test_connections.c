@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The helper's model: identities, walks, history, sums.
+ * The helper's model of connections: identities, iteration, history, sums.
  */
 #include "connections.h"
 #include "policy.h"
@@ -44,7 +44,7 @@ static void put(uint8_t *info, const char *name, uint64_t value)
     memcpy(info + field->offset, &value, field->width);
 }
 
-/* A reading with these figures; `info` is its memory. */
+/* A reading with these figures, stored in `info`. */
 static struct connection_reading reading_of(uint8_t info[280], uint64_t when, uint64_t sent,
                                             uint32_t segments)
 {
@@ -83,7 +83,7 @@ Test(connections, the_same_socket_counts_once)
     connections_free(all);
 }
 
-/* Random opening and closing against a plain array, as the table's deletions are delicate. */
+/* Random opens and closes, compared with a plain array: deletion from the table is error-prone. */
 Test(connections, agrees_with_a_plain_set_under_churn)
 {
     struct connections *all = connections_new(3);
@@ -120,7 +120,7 @@ Test(connections, a_walk_meets_each_once_whatever_comes_and_goes)
         while ((found = connections_next(all, &filter, &cursor, &budget)) != NULL)
             if (found->cookie <= 3000)
                 met[found->cookie]++;
-        /* Every third goes, a new one comes. */
+        /* Remove every third connection, and add a new one. */
         if (next % 3 == 0 && connections_get(all, 1, next - 3000) != NULL)
             connections_close(all, connections_get(all, 1, next - 3000), DATA_LOST, NULL);
         open_one(all, next++);
@@ -223,7 +223,7 @@ Test(connections, a_counter_may_wrap_around)
     connections_free(all);
 }
 
-/* SO_LINGER of 0 wipes the figures before the end is told. */
+/* SO_LINGER with 0 clears the figures before the end is reported. */
 Test(connections, wiped_finals_leave_the_last_sample)
 {
     struct connections *all = connections_new(3);
@@ -295,9 +295,9 @@ Test(connections, options_read_back_go_with_it)
     connections_free(all);
 }
 
-/* --- what counts ------------------------------------------------------------------------------ */
+/* Connections that count in sums */
 
-/* What nobody but its program tells of may be forged. */
+/* A connection that only its program reports may be forged. */
 Test(connections, a_connection_counts_once_the_kernel_has_confirmed_it)
 {
     struct connections *all = connections_new(4);
@@ -314,7 +314,7 @@ Test(connections, a_connection_counts_once_the_kernel_has_confirmed_it)
     connections_free(all);
 }
 
-/* After a restart of the helper, programs tell of what has been open for long. */
+/* After a restart of the helper, programs report connections that were already open. */
 Test(connections, of_an_adopted_one_only_what_it_does_from_now_on_counts)
 {
     struct connections *all = connections_new(4);

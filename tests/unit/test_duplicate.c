@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Why a process may not be looked into: what is said must name what would help, in the order in
- * which the kernel asks. Also for what the machine of the tests does not have, such as Yama.
+ * Why a socket may not be duplicated: the message must name the remedy, in the order in which the
+ * kernel checks. Includes Yama and other conditions that the test machine may lack.
  */
 #include "duplicate.h"
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Addresses as text and back.
+ * Conversion between addresses and text.
  */
 #include "endpoint.h"
 

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Facts about executables, and the obstacles that follow from them. What real compilers make of
- * programs is tested in tests/programs/test_doctor.py; here stand the decisions, the search in
- * PATH, scripts, and files that lie about themselves.
+ * Facts about executables, and the obstacles that follow from them. tests/programs/test_doctor.py
+ * tests programs of real compilers; this file tests the decisions, the search in PATH, scripts, and
+ * damaged files.
  */
 #include "obstacles.h"
 
@@ -28,7 +28,7 @@ static void remove_directory(void)
 {
     char command[PATH_MAX];
     snprintf(command, sizeof command, "PATH=/usr/bin:/bin; rm -rf '%s'", directory);
-    cr_assert(system(command) == 0); /* NOLINT: our own name */
+    cr_assert(system(command) == 0); /* NOLINT: the command contains only our own name */
 }
 
 TestSuite(executable, .init = make_directory, .fini = remove_directory);
@@ -55,7 +55,7 @@ static const char *write_script(const char *name, const char *text)
     return write_file(name, text, strlen(text), 0755);
 }
 
-/* The bytes of this test's own program: a real ELF file of this machine. */
+/* The contents of this test program: a real ELF file of this machine. */
 static unsigned char *own_bytes(size_t *size)
 {
     FILE *file = fopen("/proc/self/exe", "r");
@@ -69,14 +69,14 @@ static unsigned char *own_bytes(size_t *size)
     return bytes;
 }
 
-/* --- obstacles -------------------------------------------------------------------------------- */
+/* Obstacles */
 
 static char *libc_only[] = {(char *)"libc.so.6", NULL};
 static char *with_asan[] = {(char *)"libasan.so.8", (char *)"libc.so.6", NULL};
 static char *with_clang_asan[] = {(char *)"libclang_rt.asan-x86_64.so", NULL};
 static char *nothing[] = {NULL};
 
-/* A dynamic glibc program that fits this test's own program, which plays the library. */
+/* A dynamic glibc program compatible with this test program, which takes the library's role. */
 #define GLIBC_PROGRAM                                                                              \
     .readable = true, .abi = {.word_size = sizeof(void *) == 8 ? ELFCLASS64 : ELFCLASS32},         \
     .loader = (char *)"/lib64/ld-linux.so", .loader_kind = LOADER_GLIBC, .uid = 1, .gid = 1
@@ -227,7 +227,7 @@ Test(executable, library_is_sought_where_the_loader_takes_LIB_to_be)
     free(bytes);
 }
 
-/* --- files ------------------------------------------------------------------------------------ */
+/* Files */
 
 Test(executable, own_program)
 {
@@ -267,10 +267,10 @@ Test(executable, what_cannot_be_run)
     cr_expect(eq(int, error_of(write_script("empty", "")), 0));
 }
 
-/* Damaged in every way: no fault (the sanitizers watch), and an answer or ENOEXEC. */
+/* Files damaged at random: no fault (the sanitizers check), and a result or ENOEXEC. */
 Test(executable, damaged_files, .timeout = 120)
 {
-    const size_t kept = 1 << 16; /* headers, notes and dynamic section stand at the beginning */
+    const size_t kept = 1 << 16; /* headers, notes and the dynamic section are at the beginning */
     size_t size;
     unsigned char *bytes = own_bytes(&size);
     unsigned char *copy = malloc(kept);
@@ -282,7 +282,7 @@ Test(executable, damaged_files, .timeout = 120)
         memcpy(copy, bytes, kept);
         for (unsigned i = 0; i <= round % 8; i++) {
             random = random * 1103515245u + 12345u;
-            /* Mostly in the file and program headers; the value is at times an extreme. */
+            /* Mostly in the file and program headers; some values are extremes. */
             copy[16 + (random >> 8) % (round % 3 ? 1000 : kept - 16)] =
                 random >> 30 ? (unsigned char)(random >> 20) : 0xff;
         }
@@ -295,11 +295,11 @@ Test(executable, damaged_files, .timeout = 120)
     free(bytes);
 }
 
-/* --- scripts ---------------------------------------------------------------------------------- */
+/* Scripts */
 
 static const struct {
     const char *line;
-    const char *rest; /* behind the helper's path; NULL: the line does not have it */
+    const char *rest; /* after the helper's path; NULL: the line does not contain it */
     bool runs_us;
 } lines[] = {
     {"#!", "\n", true},
@@ -350,7 +350,7 @@ static void expect_command(const char *path, char *const *arguments, const char 
     executable_free(&executable);
 }
 
-/* What the kernel does not know, execvp(3) gives to /bin/sh: in us, and in env(1). */
+/* execvp(3) runs files of unknown format with /bin/sh: in our process, and in env(1). */
 Test(executable, what_the_kernel_does_not_know)
 {
     char *called[] = {(char *)"as", (char *)"-x", NULL};
@@ -376,7 +376,7 @@ Test(executable, what_the_kernel_does_not_know)
     expect_command("./endless", called, "/bin/sh|./endless|-x|");
 }
 
-/* As Python's zipapp module makes it. */
+/* As created by Python's zipapp module. */
 Test(executable, a_script_with_an_archive)
 {
     static const char bytes[] = "#!/bin/sh -e\nPK\3\4\0\0\0";
@@ -386,7 +386,7 @@ Test(executable, a_script_with_an_archive)
     expect_command("./archive", called, "/bin/sh|-e|./archive|");
 }
 
-/* As /proc/PID/cmdline shows it. A shim is a script under an interpreter's name. */
+/* As in /proc/PID/cmdline. A shim is a script with an interpreter's name. */
 Test(executable, command_lines_are_the_kernels)
 {
     char *called[] = {(char *)"as", (char *)"-x", NULL};
@@ -421,7 +421,7 @@ Test(executable, chains_of_scripts_are_bounded)
     cr_expect(eq(int, error_of(in_directory("s6")), ELOOP));
 }
 
-/* --- PATH ------------------------------------------------------------------------------------- */
+/* PATH */
 
 static void expect_found(const char *name, const char *expected, int error)
 {

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * From a policy to the tables of the BPF programs.
+ * Converts a policy to the tables of the BPF programs.
  */
 #include "compat.h"
 #include "compiled.h"
@@ -27,7 +27,7 @@ static void note(void *context, enum severity severity, struct location at, cons
     snprintf(reported->text, sizeof reported->text, "%s", message);
 }
 
-/* Flatten rules that a kernel takes whole, but for one option. */
+/* Flatten rules for a kernel that supports all options except one. */
 static int flatten(const char *text, int level, int optname, struct attach_tables *tables,
                    struct reported *reported)
 {

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Warnings of what a front end does not give: one for each reason of a rule.
+ * Warnings about options that a front end cannot apply: one for each reason.
  */
 #include "compiled.h"
 #include "front_ends.h"
@@ -9,7 +9,7 @@
 #include <stdio.h>
 #include <string.h>
 
-/* One line for each report. */
+/* One line per report. */
 struct reports {
     const struct policy *policy;
     char text[1024];

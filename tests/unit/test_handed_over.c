@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Which descriptors are handed over on purpose.
+ * Which inherited descriptors were passed on purpose.
  */
 #include "handed_over.h"
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Where the helper's sockets are, by what the environment says.
+ * The paths of the helper's sockets, depending on the environment.
  */
 #include "helper_place.h"
 
@@ -9,7 +9,7 @@
 
 #define LONGEST (sizeof((struct sockaddr_un *)0)->sun_path - 1)
 
-/* The path at which one of the helper's sockets is looked for; "" if there is none. */
+/* The path of one of the helper's sockets; "" if there is none. */
 static const char *path_of(const struct sockaddr_un *address)
 {
     return address->sun_family == AF_UNIX ? address->sun_path : "";
@@ -42,7 +42,7 @@ Test(helper_place, paths)
     }
 }
 
-/* A path that does not fit into an address is not cut off: another helper might be there. */
+/* A path that is too long for an address is not truncated: another helper might listen there. */
 Test(helper_place, long_paths)
 {
     struct sockaddr_un addresses[HELPER_PLACES];

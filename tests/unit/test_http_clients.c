@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Who is hung up where there is no room, or when it takes too long; and which hosts are ours.
+ * Which clients are disconnected when there is no room or they take too long; which hosts are ours.
  */
 #include "clock.h"
 #include "host_check.h"
@@ -59,7 +59,7 @@ Test(http_clients, the_oldest_of_a_full_group_goes)
     struct http_client *first = http_client_add(&clients, -1, group, 1);
     struct http_client *second = http_client_add(&clients, -1, group, 2);
     const struct http_client *other = http_client_add(&clients, -1, http_group_of_user(0), 0);
-    http_client_progress(first, true, 1); /* it is being answered */
+    http_client_progress(first, true, 1); /* a request of it is being answered */
     for (unsigned i = 2; i < HTTP_GROUP_CLIENTS_MAX; i++)
         (void)http_client_add(&clients, -1, group, 10 + i);
     cr_expect(!second->ended);

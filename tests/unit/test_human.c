@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Quantities as people read them: the digits, and where one unit becomes the next.
+ * Human-readable quantities: the digits, and the limits between units.
  */
 #include "human.h"
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Names from elsewhere: each row is reached, and none hides a name of our own. */
+/* Names from other programs: each row can be reached, and none hides a name of ours. */
 #include "known_name.h"
 #include "option.h"
 
@@ -13,7 +13,7 @@ static const struct known_name rows[] = {
 #include "known_names.def"
 };
 
-/* What is said of a word: what it is called here, or why it is not. */
+/* The answer for a word: its name in socktune, or why there is none. */
 static const char *said_of(const char *word, bool criterion)
 {
     const struct known_name *found = known_name_find(word, strlen(word), criterion);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Options that no rule can name: none of them has a row of the option table, none stands twice. */
+/* Options that no rule can name: none has a row in the option table, none is listed twice. */
 #include "known_name.h"
 #include "left_out.h"
 #include "option.h"

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Packets in flight: they arrive by time, then by the order in which they were sent off; buffers
- * are neither lost nor given twice.
+ * Packets in flight: they arrive by time, then in the order of sending; buffers are neither lost
+ * nor used twice.
  */
 #include "link/flight.h"
 
@@ -11,7 +11,7 @@
 
 #define ROOM 100
 
-/* Send off a packet that holds its own number. */
+/* Send a packet that contains its own number. */
 static void send_off(struct flight *flight, unsigned number, uint64_t due)
 {
     unsigned char *room = flight_room(flight);
@@ -20,7 +20,7 @@ static void send_off(struct flight *flight, unsigned number, uint64_t due)
     flight_add(flight, sizeof number, due);
 }
 
-/* The next packet; its number, and when it was due. */
+/* Take the next packet; returns its number and its due time. */
 static unsigned arrive(struct flight *flight, uint64_t *due)
 {
     struct flown first;
@@ -71,7 +71,7 @@ Test(link_flight, those_due_together_keep_their_order)
     flight_close(flight);
 }
 
-/* Against a plain list of who is under way. */
+/* Compared with a plain list of packets in flight. */
 Test(link_flight, the_first_arrives_first)
 {
     struct flight *flight = open_flight();

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The fate of packets on an emulated link: rate and queue to the nanosecond, chance by the seed.
+ * The fate of packets on an emulated link: rate and queue exact to the nanosecond, random events by
+ * the seed.
  */
 #include "link/schedule.h"
 
@@ -18,7 +19,7 @@ static struct link_direction direction_with(const char *list)
     return direction;
 }
 
-/* Offer a packet that must pass; returns when it arrives. */
+/* Offer a packet that must pass; returns its arrival time. */
 static uint64_t pass(struct link_direction *direction, uint64_t now, size_t size)
 {
     uint64_t due = 0;
@@ -94,7 +95,7 @@ Test(link_schedule, down_and_up)
     cr_expect_eq(direction.packets, 2);
 }
 
-/* Which of 64 packets are lost, as bits. */
+/* Which of 64 packets are lost, as a bit mask. */
 static uint64_t losses(struct link_direction *direction)
 {
     uint64_t lost = 0, due;
@@ -111,7 +112,7 @@ Test(link_schedule, the_seed_tells_which_packets_are_lost)
     other.seed = 2;
     cr_expect_eq(losses(&same), lost);
     cr_expect_neq(losses(&other), lost);
-    /* By number alone: what else becomes of packets does not shift the losses. */
+    /* Losses depend only on the packet numbers, not on jitter or reordering. */
     late.settings.jitter_us = 100;
     late.settings.reorder_ppm = 500000;
     cr_expect_eq(losses(&late), lost);
@@ -127,7 +128,7 @@ Test(link_schedule, loss_is_as_frequent_as_asked)
         direction.settings.loss_ppm = rates[i];
         for (int n = 0; n < 1000000; n++)
             link_schedule(&direction, 0, FULL, &due);
-        /* Four standard deviations; the same every time, for the seed is. */
+        /* Four standard deviations; the fixed seed makes the result reproducible. */
         cr_expect_float_eq((double)direction.counts[LINK_LOST], (double)expected,
                            4 * __builtin_sqrt((double)expected));
     }
@@ -141,7 +142,8 @@ Test(link_schedule, all_or_nothing_is_lost)
     cr_expect_eq(losses(&none), 0);
 }
 
-/* Packets sent so far apart that order costs them nothing have all delays within the jitter. */
+/* Packets that are too far apart to overtake each other have delays evenly spread over the
+ * jitter. */
 Test(link_schedule, jitter_spreads_evenly)
 {
     struct link_direction direction = direction_with("delay_us=10000,jitter_us=2000");

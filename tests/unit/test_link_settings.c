@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Orders to a link as text: what they set, and what is refused.
+ * Orders to a link as text: their effect, and which are refused.
  */
 #include "link/settings.h"
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Matching: which rules are for a program, which match a socket, which of several wins, and that
- * the kernel is asked for a fact only where the fact makes a difference.
+ * Matching: which rules match a program, which match a socket, which rule wins, and that the kernel
+ * is queried only for facts that make a difference.
  */
 #include "compiled.h"
 
@@ -10,7 +10,7 @@
 #include <stdio.h>
 #include <string.h>
 
-/* The rules of a policy that are for a program, as a string of their digits: "02". */
+/* The rules of a policy that match a program, as a string of digits: "02". */
 static const char *rules_for(const char *text, const char *executable, const char *const *argv,
                              uint32_t uid)
 {
@@ -61,7 +61,7 @@ Test(match, one_positive_condition_of_a_group_is_enough_and_no_negative_may_hold
     cr_expect_str_eq(rules_for(rules, "/x/redis-server", excluded, 1), "0");
 }
 
-/* --- sockets -------------------------------------------------------------------------------- */
+/* Sockets */
 
 static struct address address(const char *text)
 {
@@ -84,7 +84,7 @@ static struct sockinfo connecting(const char *remote, uint16_t port)
     return s;
 }
 
-/* What the options of a policy come to, as "NAME=text NAME=text", in the order of setting. */
+/* The resulting options of a policy, as "NAME=text NAME=text", in the order of setting. */
 static const char *decide(const struct compiled *c, const struct sockinfo *s, unsigned phases,
                           unsigned *missing)
 {
@@ -252,7 +252,7 @@ Test(match, unix_sockets_only_where_they_are_named)
     compiled_free(&c);
 }
 
-/* --- guards --------------------------------------------------------------------------------- */
+/* Guards */
 
 static bool guard(const struct compiled *c, const struct sockinfo *s, const char *option,
                   unsigned *missing)

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Metrics as text: what is summed, how often a family's head comes, escapes, formats, bounds.
+ * Metrics as text: sums, one head for each family, escapes, formats, limits.
  */
 #include "metrics.h"
 #include "tracked.h"
@@ -115,7 +115,7 @@ Test(metrics, counters_stay_when_connections_close)
     connections_free(all);
 }
 
-/* The rate is the path's only where the program had more to send, in full segments. */
+/* The rate is that of the path only if the program had more to send, in full segments. */
 static void expect_rates(size_t count, int bytes_sent, int app_limited)
 {
     struct connections *all = connections_new(0);
@@ -153,7 +153,7 @@ Test(metrics, heads_come_once_and_as_the_format_wants)
     connections_free(all);
 }
 
-/* Each family's lines follow one another, although they are written a few series at a time. */
+/* The lines of each family are contiguous, although only a few series are written at a time. */
 Test(metrics, families_hold_together_with_many_series)
 {
     struct connections *all = connections_new(0);
@@ -209,7 +209,7 @@ Test(metrics, classes_of_peers_have_series_of_their_own)
     connections_free(all);
 }
 
-/* Whoever calls a program nginx does not add to the figures of root's nginx. */
+/* Another user's program named nginx does not add to the figures of root's nginx. */
 Test(metrics, users_are_kept_apart)
 {
     struct connections *all = connections_new(0);
@@ -231,7 +231,7 @@ Test(metrics, users_are_kept_apart)
     connections_free(all);
 }
 
-/* What cannot have a value, or has none, is no series; what can is there with 0. */
+/* A figure that has no value produces no series; a figure of 0 does. */
 Test(metrics, nothing_empty_is_written)
 {
     struct connections *all = connections_new(0);
@@ -302,7 +302,7 @@ Test(metrics, format_is_the_accept_headers)
         {"*/*", METRICS_PROMETHEUS},
         {"text/plain", METRICS_PROMETHEUS},
         {"application/openmetrics-text", METRICS_OPENMETRICS},
-        /* As Prometheus 2.42 sends it. */
+        /* As sent by Prometheus 2.42. */
         {"application/openmetrics-text;version=1.0.0,application/openmetrics-text;version=0.0.1;"
          "q=0.75,text/plain;version=0.0.4;q=0.5,*/*;q=0.1",
          METRICS_OPENMETRICS},

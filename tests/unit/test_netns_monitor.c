@@ -37,7 +37,7 @@ static struct connection_start start_of(uint64_t cookie)
     return start;
 }
 
-/* A record tells of a socket that the kernel has, and that belongs to `uid`. */
+/* Report a socket that the kernel has, and that belongs to `uid`. */
 static struct connection *open_socket(uint64_t cookie, uid_t uid)
 {
     struct connection_start start = start_of(cookie);
@@ -102,7 +102,7 @@ Test(netns_monitor, an_end_that_comes_before_its_record_waits_for_it)
     cr_assert_not(refused);
     cr_assert_eq(newest_closed()->cookie, 1);
     cr_assert_eq(newest_closed()->data, DATA_FINAL);
-    /* The same record once more, of a program that was started with the connection. */
+    /* The same record again, from a program that was started with the connection. */
     cr_assert_null(netns_monitor_open(monitor, &start, &refused));
     cr_assert_not(refused);
     cr_assert_eq(connections_size(all).closed, 1);
@@ -221,8 +221,7 @@ Test(netns_monitor, without_sock_diag_connections_end_with_their_process)
     netns_monitor_free(blind);
 }
 
-/* --- UDP sockets -------------------------------------------------------------------------------
- */
+/* UDP sockets */
 
 static struct connection_start udp_start(uint64_t cookie)
 {

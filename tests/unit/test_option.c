@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The option table as data: that each row is whole and says nothing contradictory, that rows are
- * found by name and number, and that misspelt names find their neighbour. Whether the kernel
- * agrees with a row is for tests/platform.
+ * The option table as data: each row is complete and consistent, rows are found by name and number,
+ * and misspelt names find the nearest one. tests/platform compares the rows with the kernel.
  */
 #include "compat.h"
 #include "option.h"
@@ -54,13 +53,13 @@ Test(option, rows_do_not_contradict_themselves)
     }
 }
 
-/* A row's level follows from its name, and so do the families that know it. */
+/* A row's level and families agree with its name. */
 Test(option, levels_agree_with_names)
 {
     static const struct {
         const char *prefix;
         int level;
-        unsigned families; /* none outside these */
+        unsigned families; /* only these families are allowed */
     } prefixes[] = {
         {"SO_", SOL_SOCKET, FAMILY_ALL},  {"TCP_", IPPROTO_TCP, FAMILY_IP},
         {"IP_", IPPROTO_IP, FAMILY_IP},   {"IPV6_", IPPROTO_IPV6, FAMILY_INET6},
@@ -80,7 +79,7 @@ Test(option, levels_agree_with_names)
     }
 }
 
-/* Printed names are the first of their value; every name is lower case and within bounds. */
+/* A printed name is the first one of its value; all names are lower case and within the bounds. */
 Test(option, names_of_values_are_sound)
 {
     EACH_ROW(row)
@@ -125,7 +124,7 @@ static size_t rank(const char *name)
     return (size_t)(option_find(name) - option_table(&count));
 }
 
-/* The order in which the kernel wants them: see options.def and tests/platform/test_facts.c. */
+/* The order that the kernel needs: see options.def and tests/platform/test_facts.c. */
 Test(option, order_is_the_kernels)
 {
     cr_expect(rank("IP_TOS") < rank("SO_PRIORITY"));
@@ -158,7 +157,7 @@ Test(option, unix_sockets_inherit_their_own_options_only)
 
 struct spelling {
     char wrong[32];
-    char right[32]; /* "": none is near */
+    char right[32]; /* "": no name is near */
 };
 
 static void expect_nearest(const struct spelling *spelling)
@@ -203,7 +202,8 @@ Test(option, nearest_word_serves_other_lists)
     cr_expect_null(nearest_word("a word that is longer than any name that there can be", words));
 }
 
-/* The manual page of the library names these, but for those of TCP, which the kernel forgets. */
+/* The library's manual page lists these options, except those of TCP, which the kernel does not
+ * keep. */
 Test(option, what_the_kernel_does_not_tell)
 {
     static const char wanted[] =

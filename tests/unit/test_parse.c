@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* The parser: what each construct of the rule language becomes, and what is refused. */
+/* The parser: the result of each construct of the rule language, and what is refused. */
 #include "fixture.h"
 
 #include <criterion/criterion.h>
@@ -10,8 +10,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-/* libconfig loses a string when a syntax error follows it; Criterion 2.4 loses 48 bytes of its own.
- */
+/* libconfig leaks a string if a syntax error follows it; Criterion 2.4 leaks 48 bytes itself. */
 const char *__lsan_default_suppressions(void);
 const char *__lsan_default_suppressions(void)
 {
@@ -20,7 +19,7 @@ const char *__lsan_default_suppressions(void)
 
 static struct transcript found;
 
-/* Read rules that must be right. */
+/* Read valid rules. */
 static struct ruleset *read_right(const char *text)
 {
     struct diagnostics diagnostics = transcript_start(&found);
@@ -68,7 +67,7 @@ Test(parse, examples)
     expect_no_finding(EXAMPLES "/*.conf", 6);
 }
 
-/* --- files ------------------------------------------------------------------------------------ */
+/* Files */
 
 Test(parse, empty_text_has_no_rules)
 {
@@ -142,7 +141,7 @@ Test(parse, missing_file)
     ruleset_free(ruleset);
 }
 
-/* --- directories ------------------------------------------------------------------------------ */
+/* Directories */
 
 static void write_file(const char *path, const char *text)
 {
@@ -176,7 +175,7 @@ Test(parse, directory_in_name_order, .init = enter_scratch, .fini = leave_scratc
     cr_assert_eq(ruleset->rule_count, 2);
     cr_assert_str_eq(ruleset->rules[0].name, "a");
     cr_assert_str_eq(ruleset->rules[1].name, "b");
-    /* A file's defaults end with it. */
+    /* The defaults of a file end with the file. */
     cr_assert_eq(ruleset->rules[0].programs[MATCHER_PROGRAM].count, 1);
     cr_assert_eq(ruleset->rules[1].programs[MATCHER_PROGRAM].count, 0);
     cr_assert_eq(ruleset->source_count, 3);
@@ -257,7 +256,7 @@ Test(parse, large_files_are_refused, .init = enter_scratch, .fini = leave_scratc
     ruleset_free(ruleset);
 }
 
-/* --- rules ------------------------------------------------------------------------------------ */
+/* Rules */
 
 Test(parse, defaults_of_a_rule)
 {
@@ -289,7 +288,7 @@ Test(parse, file_defaults_and_overrides)
     ruleset_free(ruleset);
 }
 
-/* Sets of words: what the criteria make of roles, protocols and families. */
+/* Sets of words: the results of the criteria role, protocol and family. */
 static const struct words {
     const char *match;
     unsigned roles;
@@ -364,7 +363,7 @@ Test(parse, ports)
     ruleset_free(ruleset);
 }
 
-/* --- statements ------------------------------------------------------------------------------- */
+/* Statements */
 
 Test(parse, statements)
 {
@@ -386,7 +385,7 @@ Test(parse, statements)
     cr_assert_str_eq(settings[1].text, "10min");
     cr_assert_eq(settings[2].mode, MODE_DEFAULT);
     cr_assert_eq(settings[3].mode, MODE_FORCE);
-    /* libconfig alone would make -1 of it. */
+    /* libconfig alone would read -1. */
     cr_assert_eq((uint32_t)int_of(&settings[3]), UINT32_MAX);
     cr_assert_str_eq(settings[3].text, "0xFFFFFFFF");
     cr_assert_eq(settings[4].mode, MODE_IGNORE);
@@ -437,7 +436,7 @@ Test(parse, targets)
     ruleset_free(ruleset);
 }
 
-/* Each option of the table can be named, in any case, with some value. */
+/* A rule can name each option of the table, in any case, with some value. */
 Test(parse, every_option_is_known)
 {
     size_t count;
@@ -449,7 +448,7 @@ Test(parse, every_option_is_known)
         snprintf(text, sizeof text, "rules = ( { set = { %s = \"no such value\"; }; } );",
                  table[i].name);
         ruleset = ruleset_read_text(text, "text", &diagnostics);
-        /* Only strings take anything, and that is too long for one. */
+        /* Only options with string values accept any text, and this one is too long. */
         cr_expect(strncmp(found.text, "text:1: error: ", 15) == 0 &&
                       strncmp(found.text + 15, table[i].name, strlen(table[i].name)) == 0,
                   "%s: %s", table[i].name, found.text);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Classes of peers: which one holds an address, and what is no class.
+ * Classes of peers: which class contains an address, and which definitions are refused.
  */
 #include "peer_classes.h"
 
@@ -48,7 +48,7 @@ Test(peers, the_first_that_holds_the_address)
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++)
         cr_expect_str_eq(peer_classes_find(&peers, address(cases[i].address)), cases[i].class, "%s",
                          cases[i].address);
-    /* All of IPv4 is not all of IPv6. */
+    /* All of IPv4 does not include IPv6. */
     add(&peers, "all4", "0.0.0.0/0");
     cr_expect_str_eq(peer_classes_find(&peers, address("203.0.113.1")), "all4");
     cr_expect_str_eq(peer_classes_find(&peers, address("::1")), "other");

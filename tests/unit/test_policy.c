@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The check of a policy: whatever a file holds, policy_open() either refuses it or leaves nothing
- * that could lead a reader astray.
+ * The check of policies: policy_open() refuses each file that could lead a reader out of bounds.
  */
 #include "compiled.h"
 
@@ -17,7 +16,7 @@ static const char rules[] =
     "          { set = { transport = \"mptcp\"; }; },\n"
     "          { match = { role = \"connect\"; }; set = { source = \"10.1.2.3\"; }; } );\n";
 
-/* After a change, as a forger would make it: with a checksum that fits. */
+/* Open a changed policy after correcting its checksum, as an attacker would. */
 static const char *open_forged(struct policy *policy, uint8_t *blob, size_t size)
 {
     struct policy_header *header = (struct policy_header *)blob;
@@ -44,7 +43,7 @@ Test(policy, every_length_but_its_own_is_refused)
     struct compiled c = compiled_from(rules);
     struct policy policy;
     for (size_t size = 0; size < c.size; size++) {
-        uint8_t *part = malloc(size + 1); /* exactly as long as it says, for ASan */
+        uint8_t *part = malloc(size + 1); /* exactly the stated size, for ASan */
         part = realloc(part, size ? size : 1);
         memcpy(part, c.blob, size);
         cr_expect_not_null(policy_open(&policy, part, size), "%zu bytes", size);
@@ -53,7 +52,7 @@ Test(policy, every_length_but_its_own_is_refused)
     compiled_free(&c);
 }
 
-/* Walk all that the engine would walk; ASan and UBSan watch. */
+/* Visit all that the engine would visit; ASan and UBSan check. */
 static void walk(const struct policy *policy)
 {
     static const char *const argv[] = {"nginx", "-g", "daemon off;", NULL};

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The index of a policy file: a program finds the rules for its name, and for it they are what all
- * rules are.
+ * The index of a policy file: a program finds the rules for its name, and they give the same result
+ * as all rules together.
  */
 #include "compiled.h"
 #include "match.h"
@@ -26,7 +26,7 @@ static const struct policy_index_block *get_block(void *context, uint32_t number
     return (const struct policy_index_block *)(const void *)blocks + number;
 }
 
-/* The part of a program, as the preloaded object finds it. */
+/* The part for a program, as the preloaded object finds it. */
 static bool find_part(const struct compiled *c, const char *name, struct policy *part)
 {
     const struct policy_header *header = header_of(c);
@@ -44,7 +44,7 @@ static bool find_part(const struct compiled *c, const char *name, struct policy 
     return true;
 }
 
-/* The front, for programs that the index does not name. */
+/* The front part, for programs that the index does not name. */
 static struct policy front_of(const struct compiled *c)
 {
     struct policy front;
@@ -52,7 +52,7 @@ static struct policy front_of(const struct compiled *c)
     return front;
 }
 
-/* Everything that a policy says of its active rules, as text. */
+/* Everything that a policy contains about its active rules, as text. */
 static void describe(const struct policy *policy, const char *program, char *text, size_t size)
 {
     const char *const argv[] = {program, "-x", NULL};
@@ -176,7 +176,7 @@ Test(policy_index, without_names_there_is_no_index)
     compiled_free(&c);
 }
 
-/* Full blocks too: each name is found, and no other. */
+/* With full blocks too: each name is found, and no other. */
 Test(policy_index, each_of_many_names_is_found)
 {
     enum { NAMES = 2000 };

@@ -47,7 +47,7 @@ static const struct connection *find(uint64_t cookie)
     return connections_find(kernel->conntrack.connections, FAKE_NETNS, cookie);
 }
 
-/* As schedule.c does it. */
+/* As in schedule.c. */
 static void pass_seconds(unsigned seconds)
 {
     for (unsigned tick = 1; tick <= 20 * seconds; tick++) {
@@ -154,7 +154,7 @@ Test(poller, the_kernel_is_left_alone_as_long_as_it_has_room)
 {
     kernel->room = 100000;
     cr_assert_eq(poller_patience(poller), POLLER_TICK_NS);
-    kernel->room = 332; /* what net.core.rmem_max of 212992 gives */
+    kernel->room = 332; /* the result of net.core.rmem_max = 212992 */
     cr_assert_eq(poller_patience(poller), 332 * SECOND / 20000 / 2);
     kernel->room = 0;
     cr_assert_eq(poller_patience(poller), 0);

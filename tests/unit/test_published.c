@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * New rules for a running program, through memory that both sides can write: a policy arrives whole
- * or not at all, and nothing that stands in the memory leads the program astray.
+ * New rules for a running program, through memory that both sides can write: a policy arrives
+ * complete or not at all, and no contents of the memory can harm the program.
  */
 #include "compiled.h"
 #include "published.h"
@@ -80,7 +80,7 @@ Test(published, sizes_are_bounded_by_the_copy)
 
 static _Atomic bool stop;
 
-/* One policy after the other, as fast as it can: all bytes of each are the same. */
+/* Publish policies as fast as possible; all bytes of a policy are equal. */
 static void *publish(void *context)
 {
     uint8_t bytes[ROOM];
@@ -108,7 +108,7 @@ Test(published, a_copy_is_never_torn, .timeout = 20)
     pthread_join(publisher, NULL);
 }
 
-/* Whoever has the memory writes what they like, also with a right checksum. */
+/* Everyone with access to the memory can write anything, even with a correct checksum. */
 Test(published, forgeries_are_refused_or_harmless)
 {
     struct compiled c = compiled_from("rules = ( { match = { program = \"x\"; remote = "

@@ -76,7 +76,7 @@ static json_int_t number_at(const json_t *object, const char *name)
     return json_integer_value(number);
 }
 
-/* The connection as it is answered, read again. */
+/* The answer for the connection, parsed. */
 static json_t *answered(const struct connection *connection)
 {
     char *text = NULL;
@@ -129,7 +129,7 @@ Test(query, connection)
     connections_free(all);
 }
 
-/* A kernel with a shorter struct: what it did not return is absent. */
+/* A kernel with a shorter struct: fields that it does not return are absent. */
 Test(query, absent_fields_are_absent)
 {
     static const uint8_t bytes[104] = {[0] = 1, [68] = 7};
@@ -199,7 +199,7 @@ Test(utf8, names_are_shown_without_what_cannot_be_seen)
                    "b\xfe",
                    "a\\xffb\\xfe");
     expect_escaped("\x1b[2J\n\x7f", "\\x1b[2J\\x0a\\x7f");
-    /* NOLINTNEXTLINE(misc-misleading-bidirectional): the bytes that are to be escaped */
+    /* NOLINTNEXTLINE(misc-misleading-bidirectional): the bytes to be escaped */
     expect_escaped("a\xe2\x80\xae"
                    "b",
                    "a\\xe2\\x80\\xaeb"); /* U+202E */
@@ -207,7 +207,7 @@ Test(utf8, names_are_shown_without_what_cannot_be_seen)
     expect_escaped("C:\\dir", "C:\\dir");
 }
 
-/* A name that looks like an escaped one is not the same as that one. */
+/* A name that looks like an escaped name differs from that name. */
 Test(utf8, different_names_stay_different)
 {
     expect_escaped("a\\xff", "a\\x5cxff");

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Ends that come before their beginnings, and the sockets of Multipath TCP.
+ * Ends that arrive before the records of their sockets, and sockets of Multipath TCP.
  */
 #include "multipath.h"
 #include "policy.h"
@@ -31,7 +31,7 @@ static void add(struct recent_closes *ends, uint64_t cookie, uint64_t when)
     recent_closes_add(ends, &answer, when, false);
 }
 
-/* Each CPU numbers cookies within blocks of 4096 of its own, so any two may have equal low bits. */
+/* Each CPU takes cookies from its own blocks of 4096, so the low bits of any two may be equal. */
 Test(early, the_last_ends_are_kept_whatever_their_cookies)
 {
     struct recent_closes *ends = recent_closes_new();
@@ -102,7 +102,7 @@ Test(early, the_newest_of_equal_ends_is_found_unless_it_is_too_old)
     recent_closes_free(ends);
 }
 
-/* --- Multipath TCP ---------------------------------------------------------------------------- */
+/* Multipath TCP */
 
 static struct connection connection_of(uint64_t cookie, uint16_t remote_port)
 {
@@ -141,7 +141,7 @@ Test(multipath, listeners_are_found_by_their_cookies)
     struct flow flow = one.flow;
     multipath_add(all, &one);
     multipath_add(all, &two);
-    flow.remote[11] = 0xff; /* "any" is written in two ways */
+    flow.remote[11] = 0xff; /* "any" has two representations */
     cr_assert_eq(multipath_find(all, &flow, 2)->cookie, 2);
     cr_assert_null(multipath_find(all, &flow, 3));
     multipath_remove(all, &one);
@@ -160,8 +160,7 @@ Test(multipath, identities_differ_from_each_other_and_from_cookies)
     cr_assert(first >> 63 && later >> 63 && other >> 63);
 }
 
-/* Of connections that are accepted within microseconds, time and port differ in the same few bits.
- */
+/* For connections accepted within microseconds, time and port differ only in a few bits. */
 Test(multipath, identities_of_one_moment_differ)
 {
     const uint64_t time = UINT64_C(1795765907456616123);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Reconciling an open socket with the rules: which options are set, which stay, and why. The socket
- * exists in memory alone.
+ * exists only in memory.
  */
 #include "compiled.h"
 #include "endpoint.h"
@@ -14,7 +14,7 @@
 #include <netinet/tcp.h>
 #include <string.h>
 
-/* A policy, a socket, and what reconciling one with the other gave. */
+/* A policy, a socket, and the result of reconciling them. */
 struct scene {
     struct compiled compiled;
     struct reconciler reconciler;
@@ -36,7 +36,7 @@ static struct address address_of(const struct sockaddr_storage *from, uint16_t *
     return address;
 }
 
-/* A TCP socket in this state, as describe_socket() would describe it. */
+/* A TCP socket in this state, with the result of describe_socket(). */
 static void describe_fake(struct scene *scene, enum fake_state state)
 {
     struct socket_description *description = &scene->description;
@@ -91,7 +91,7 @@ static void reconcile(struct scene *scene, const struct default_value *defaults)
                      &scene->result);
 }
 
-/* What became of an option, which must be in the result. */
+/* The result for an option, which must be present. */
 static const struct reconciled_option *result_of(const struct scene *scene, const char *name)
 {
     const struct policy *policy = &scene->compiled.policy;
@@ -130,7 +130,7 @@ Test(reconcile, what_differs_is_set_and_the_rest_is_left)
     cr_expect_eq(int_of(&result_of(&scene, "SO_KEEPALIVE")->after), 1);
     cr_expect_eq(result_of(&scene, "TCP_KEEPCNT")->result, RECONCILE_SAME);
     cr_expect_eq(result_of(&scene, "TCP_NODELAY")->result, RECONCILE_CHANGED);
-    /* A second time there is nothing to do. */
+    /* The second time nothing is to be done. */
     reconcile(&scene, NULL);
     for (uint32_t i = 0; i < scene.result.count; i++)
         cr_expect_eq(scene.result.options[i].result, RECONCILE_SAME);
@@ -151,7 +151,7 @@ Test(reconcile, a_dry_run_sets_nothing)
     close_scene(&scene);
 }
 
-/* A `default` changes only what still has the kernel's value. */
+/* A `default` changes only options that have the kernel's default. */
 Test(reconcile, a_default_yields_to_the_program)
 {
     static struct scene scene;
@@ -193,7 +193,7 @@ Test(reconcile, bounds)
     close_scene(&scene);
 }
 
-/* What belongs to the handshake comes too late for a connection, not for a listener. */
+/* Options of the handshake are too late for a connection, not for a listener. */
 Test(reconcile, too_late_for_a_connection)
 {
     static struct scene scene;

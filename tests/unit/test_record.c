@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Records of real sockets, made from rules and results that stand in the test; and what a
- * registration names.
+ * Records of real sockets, from rules and results that the test contains; and the contents of a
+ * registration.
  */
 #include "compat.h"
 #include "compiled.h"
@@ -27,7 +27,7 @@ static const char rules[] =
     "{ name = \"bound\"; match = { role = \"connect\"; local = \"127.0.0.1\"; };"
     "  set = { SO_PRIORITY = 3; }; } );";
 
-/* Three sockets of one connection, rules for them, and results to be filled in. */
+/* Three sockets of one connection, their rules, and results to be filled in. */
 struct scene {
     struct compiled compiled;
     uint32_t indices[8];

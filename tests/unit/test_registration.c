@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Decoding registrations: what is in them, and whatever else somebody may send.
+ * Decoding registrations: valid contents, and any other message that may arrive.
  */
 #include "handoff.h"
 #include "register.h"
@@ -29,7 +29,7 @@ static size_t make(struct message *message, uint32_t rules, const char *names, s
     return sizeof message->head + size;
 }
 
-/* In memory that ends with the message, so that a read behind it is seen. */
+/* The copy ends with the message, so ASan detects a read beyond it. */
 static const char *parse(const struct message *message, size_t size)
 {
     static struct registration_names names;
@@ -116,8 +116,7 @@ Test(registration, descriptors_that_come_with_it)
     cr_expect_not_null(registration_parse(&message, size, 1, &names), "there it had to come");
 }
 
-/* --- handing over -------------------------------------------------------------------------------
- */
+/* Handed-over sockets */
 
 static struct handoff make_handoff(void)
 {
@@ -161,7 +160,7 @@ Test(registration, handoffs_that_lie)
     cr_expect_not_null(handoff_parse(&message, sizeof message, &found));
 }
 
-/* A program that takes new rules tells where they are. */
+/* A program that takes new rules sends their location. */
 static size_t make_live(struct message *message, uint32_t published, const char *names, size_t size)
 {
     const struct registration_live live = {
@@ -225,8 +224,7 @@ Test(registration, a_plain_one_has_no_room_for_rules)
     cr_expect_eq(registration_memory(4096, 0), 4096);
 }
 
-/* --- when it is due ---------------------------------------------------------------------------
- */
+/* The time of registration */
 
 Test(registration, a_live_one_without_an_answer_is_soon_made_again)
 {

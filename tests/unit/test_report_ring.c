@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Reading what BPF programs report. Two files take the place of the maps.
+ * Reading the reports of BPF programs. Two files replace the maps.
  */
 #include "clock.h"
 #include "policy.h"
@@ -15,8 +15,8 @@
 #define DATA_SIZE ((size_t)65536)
 
 static struct report_ring ring;
-static uint8_t *producer;              /* as the kernel writes it */
-static struct attach_channel *channel; /* likewise */
+static uint8_t *producer;              /* as written by the kernel */
+static struct attach_channel *channel; /* the same */
 static unsigned taken;
 static struct attach_report newest;
 

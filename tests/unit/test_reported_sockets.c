@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Which sockets of supervised programs are reported, and when: the kernel's answers are made up.
+ * Which sockets of supervised programs are reported, and when, with simulated answers of the
+ * kernel.
  */
 #include "reported_sockets.h"
 
@@ -109,7 +110,7 @@ Test(reported_sockets, a_refused_connection_is_not_reported)
     cr_expect_eq(table.expected, 0);
 }
 
-/* An accepted socket has made no call: its listener tells whose it is. */
+/* An accepted socket has made no notified call: its listener identifies its program. */
 Test(reported_sockets, accepted_sockets_are_known_by_their_listener)
 {
     answer(SOCK_DIAG_FOUND, ACCEPTED, TCP_ESTABLISHED, 1);
@@ -121,7 +122,7 @@ Test(reported_sockets, accepted_sockets_are_known_by_their_listener)
     expect_records("");
 }
 
-/* A program that ends closes its listener first; the ends of what it accepted come later. */
+/* A program that exits closes its listener first; its accepted connections end later. */
 Test(reported_sockets, a_closed_listener_is_remembered_until_the_next_dump)
 {
     expect_call(RECORD_LISTEN, LISTENER);
@@ -158,7 +159,7 @@ Test(reported_sockets, a_second_connect_replaces_the_first)
     expect_records("connect 2");
 }
 
-/* A call that came to nothing is given up after minutes, not at the next dump. */
+/* A pending call is dropped after minutes, not at the next dump. */
 Test(reported_sockets, a_call_that_waits_is_not_forgotten_early)
 {
     expect_call(RECORD_CONNECT, CLIENT);

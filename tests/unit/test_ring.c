@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * The ring between a program and the helper: many writers, a full ring, writers that die or are
- * late, and memory that lies.
+ * late, and hostile contents.
  */
 #include "ring_reader.h"
 
@@ -73,7 +73,7 @@ static struct record make_record(uint64_t writer, uint64_t number)
                            .remote_port = 80};
 }
 
-/* What the reader has seen: each writer's numbers must come in order, each once. */
+/* The state of the reader: the numbers of each writer must arrive in order, each once. */
 #define WRITERS_MAX 8
 struct seen {
     uint64_t next[WRITERS_MAX];
@@ -118,7 +118,7 @@ Test(ring, gives_what_was_put)
     close_ends(&ends);
 }
 
-/* Many times round, with a full ring in between: what did not fit is counted, and no more. */
+/* Many rounds, with a full ring in between: exactly the records that did not fit are counted. */
 Test(ring, counts_what_does_not_fit)
 {
     struct ends ends = open_ends();
@@ -137,7 +137,7 @@ Test(ring, counts_what_does_not_fit)
     close_ends(&ends);
 }
 
-/* Whose reader keeps up needs but the front of its ring, however many records pass through. */
+/* If the reader keeps up, only the front of the ring is used, however many records pass. */
 Test(ring, stays_small_where_it_is_read)
 {
     struct ends ends = open_ends();
@@ -154,8 +154,8 @@ Test(ring, stays_small_where_it_is_read)
     close_ends(&ends);
 }
 
-/* What finds the front full goes to the backlog until the reader has passed the front's, and all
- * comes in order. */
+/* While the front is full, records go to the backlog until the reader has read the front; all
+ * arrive in order. */
 Test(ring, keeps_a_backlog_behind_the_front)
 {
     struct ends ends = open_ends();
@@ -177,7 +177,7 @@ Test(ring, keeps_a_backlog_behind_the_front)
     close_ends(&ends);
 }
 
-/* The head of a ring that is nothing but holes moves on: reading allocates nothing. */
+/* The head passes a ring that consists only of holes: reading allocates no memory. */
 Test(ring, holes_stay_holes)
 {
     struct ends ends = open_ends();
@@ -195,7 +195,7 @@ Test(ring, holes_stay_holes)
     close_ends(&ends);
 }
 
-/* A count that grew by more than writers can have counted is a lie. */
+/* A count that increases faster than writers can count is a forgery. */
 Test(ring, counts_are_bounded_by_time)
 {
     struct ends ends = open_ends();
@@ -224,7 +224,7 @@ Test(ring, a_count_just_below_zero_is_a_lie)
 
 enum { EACH = 20000, THREADS = 4, PROCESSES = 4 };
 
-/* Put EACH records, trying each again while the ring is full. */
+/* Write EACH records, retrying while the ring is full. */
 static void write_records(struct ring *ring, uint64_t writer)
 {
     for (uint64_t number = 1; number <= EACH; number++) {
@@ -289,7 +289,7 @@ Test(ring, processes_write_together, .timeout = 60)
     close_ends(&ends);
 }
 
-/* Writers killed at any point: the others' records all come, in order, and each ticket is
+/* Writers killed at any point: all records of the others arrive in order, and each ticket is
  * accounted for. */
 Test(ring, killed_writers_stop_nobody, .timeout = 60)
 {
@@ -323,7 +323,7 @@ Test(ring, killed_writers_stop_nobody, .timeout = 60)
     close_ends(&ends);
 }
 
-/* Take a ticket, as a writer does that is stopped right after. */
+/* Take a ticket like a writer that is then stopped. */
 static uint64_t take_ticket(struct ring *ring)
 {
     return __atomic_fetch_add(&ring->header.head, 1, __ATOMIC_RELAXED);
@@ -365,7 +365,8 @@ Test(ring, waits_for_a_slow_writer_but_not_for_ever)
     close_ends(&ends);
 }
 
-/* Ring after ring is written and read behind a writer that is held up: each record comes once. */
+/* Several rounds are written and read after the ticket of a delayed writer: each record arrives
+ * once. */
 Test(ring, a_slow_writer_holds_up_nobody)
 {
     struct ends ends = open_ends();
@@ -390,7 +391,7 @@ Test(ring, a_slow_writer_holds_up_nobody)
     close_ends(&ends);
 }
 
-/* Two hold it up, and only the first one's time is over: the second has its own. */
+/* Two writers are late. Only the first one's time has expired: the second has its own. */
 Test(ring, each_hole_has_its_own_patience)
 {
     struct ends ends = open_ends();
@@ -409,7 +410,7 @@ Test(ring, each_hole_has_its_own_patience)
     close_ends(&ends);
 }
 
-/* A head that claims what nobody wrote does not make the reader look at all of it each time. */
+/* If the head claims slots that nobody wrote, the reader does not examine all of them each time. */
 Test(ring, claims_are_not_followed_far)
 {
     struct ends ends = open_ends();
@@ -424,8 +425,8 @@ Test(ring, claims_are_not_followed_far)
     close_ends(&ends);
 }
 
-/* The late writer's slot has a newer record by then: whichever way they mix, no wrong record comes
- * out, and no slot is waited for longer than any other. */
+/* The slot of the late writer contains a newer record meanwhile: however they mix, no wrong record
+ * is delivered, and no slot is waited for longer than others. */
 Test(ring, a_late_writer_is_caught)
 {
     struct ends ends = open_ends();
@@ -437,7 +438,7 @@ Test(ring, a_late_writer_is_caught)
         struct record record = make_record(0, number);
         cr_assert(ring_put(ends.ring, &record));
     }
-    /* It wrote half of its record, and no sequence number. */
+    /* The late writer wrote half of its record, and no sequence number. */
     struct record stray = make_record(1, 99);
     memcpy(&ring_front_slot(ends.ring, late)->record, &stray, 8);
     read_all(&ends, 2, &seen);
@@ -478,8 +479,7 @@ Test(ring, the_heartbeat_ends_with_the_reader)
     close_ends(&ends);
 }
 
-/* --- memory that lies --------------------------------------------------------------------------
- */
+/* Hostile memory */
 
 static void assert_refused(int fd, size_t size, const char *because)
 {
@@ -498,7 +498,7 @@ Test(ring, refuses_files_that_can_change)
     int file = mkstemp(path);
     unlink(path);
     cr_assert_eq(ftruncate(file, (off_t)size), 0);
-    /* On a tmpfs a plain file has seals, too, but none can be added. */
+    /* On tmpfs a plain file has seals too, but none can be added. */
     struct ring_reader reader;
     cr_assert_not_null(ring_reader_open(&reader, file, size, size));
     close(file);
@@ -569,7 +569,7 @@ Test(ring, gives_up_on_a_head_that_lies)
     }
 }
 
-/* After the check a header is not read again, nor is the tail. */
+/* After the check neither header nor tail is read again. */
 Test(ring, does_not_look_at_the_header_twice)
 {
     struct ends ends = open_ends();
@@ -602,7 +602,7 @@ Test(ring, refuses_records_that_are_none)
     close_ends(&ends);
 }
 
-/* --- what is on its way to the reader --------------------------------------------------------- */
+/* Records in flight to the reader */
 
 Test(ring, counts_what_is_handed_over)
 {

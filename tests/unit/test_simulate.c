@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Simulated calls on sockets: what each call gives, what is inherited, replaced, or yielded.
+ * Simulated calls on sockets: the options of each call; what is inherited, replaced, or yielded.
  */
 #include "compile.h"
 #include "endpoint.h"
@@ -14,8 +14,8 @@
 
 #define KEEPALIVE "{ name = \"keep\"; set = { SO_KEEPALIVE = true; }; }"
 
-/* Outcome as text: "CALL OPTION=VALUE" in order, "+" before what is inherited, then " | OPTION" for
- * what the program cannot set. */
+/* The outcome as text: "CALL OPTION=VALUE" in order, "+" before inherited options, then " | OPTION"
+ * for each option that the program cannot set. */
 static const struct example {
     const char *what;
     const char *rules;
@@ -135,7 +135,7 @@ static void render(const struct policy *policy, const struct outcome *outcome, F
                 policy_string(policy, policy->options[outcome->guards[i].option].name));
 }
 
-/* The policy of a list of rules; its blob. */
+/* Compile a list of rules; returns the policy's blob. */
 static void *compile(const char *rules, struct policy *policy)
 {
     struct diagnostics diagnostics = {.report = NULL};
@@ -153,7 +153,7 @@ static void *compile(const char *rules, struct policy *policy)
     return blob;
 }
 
-/* What becomes of a program's socket, as text to be freed. */
+/* The outcome for a program's socket, as text that the caller frees. */
 static char *simulated(const struct policy *policy, const struct scenario *scenario)
 {
     static struct outcome outcome;
@@ -208,7 +208,7 @@ Test(simulate, transport_changes_the_protocol)
     free(blob);
 }
 
-/* The rule's other options wait until its role is known. */
+/* The other options of the rule wait until the role is known. */
 Test(simulate, transport_by_role)
 {
     static const struct {

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * From the arguments of socket calls to sockinfos.
+ * Conversion of the arguments of socket calls to sockinfos.
  */
 #include "sockinfo.h"
 
@@ -105,7 +105,7 @@ Test(sockinfo, odd_addresses_are_left_to_the_kernel)
         sockinfo_at_address(&s, PHASE_CONNECT, (struct sockaddr *)&storage, sizeof storage));
 }
 
-/* An address at any place in memory, with nothing readable behind it. */
+/* An unaligned address with no readable memory after it. */
 Test(sockinfo, addresses_need_not_be_aligned)
 {
     struct sockaddr_in6 in6 = {.sin6_family = AF_INET6, .sin6_port = htons(443)};

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Syntax errors: what people write by mistake, the place of the mistake and the words about it. */
+/* Syntax errors: common mistakes, their place, and the explanation. */
 #include "syntax_fault.h"
 
 #include "fixture.h"
@@ -270,7 +270,7 @@ static const struct mistake {
     {"program: nginx.service\n", 1, 9, "this is no YAML: write program = \"nginx.service\";"},
 };
 
-/* The line of the opening bracket is added by the parser, which knows the file. */
+/* The parser adds the line of the opening bracket, because it knows the file. */
 static size_t message_length(const struct mistake *mistake)
 {
     const char *opener = strstr(mistake->message, "; the \"");
@@ -300,7 +300,7 @@ Test(syntax_fault, mistakes_are_named)
     }
 }
 
-/* Whatever libconfig refuses. */
+/* Any text that libconfig refuses. */
 static void expect_place_in(const char *text)
 {
     for (unsigned refusal = SYNTAX_REFUSED; refusal <= SYNTAX_MIXED_ARRAY; refusal++) {
@@ -312,13 +312,13 @@ static void expect_place_in(const char *text)
     }
 }
 
-/* Each beginning of a text and each text without one byte: any place is in the text. */
+/* Each prefix of a text and each text without one byte: the place is always within the text. */
 Test(syntax_fault, damaged_texts_have_a_place)
 {
     for (size_t i = 0; i < sizeof mistakes / sizeof mistakes[0]; i++) {
         size_t length = strlen(mistakes[i].text);
         for (size_t at = 0; at < length; at++) {
-            char *text = strdup(mistakes[i].text); /* so that a sanitizer sees its end */
+            char *text = strdup(mistakes[i].text); /* so that ASan detects its end */
             memmove(text + at, text + at + 1, length - at);
             expect_place_in(text);
             text[at] = '\0';

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The table of TCP_INFO: every length that a kernel may return, bit fields, and values that stand
- * for none.
+ * The table of TCP_INFO: each length that a kernel may return, bit fields, and values that mean
+ * "none".
  */
 #include "tcp_info.h"
 
@@ -19,7 +19,7 @@ static uint64_t number_of(const char *name, const struct tcp_info_bytes *info)
     return number;
 }
 
-/* Our table against the header's struct, as far as that goes. */
+/* Our table against the header's struct, for the fields that the header has. */
 Test(tcp_info, places_are_the_headers)
 {
     static const struct {
@@ -66,7 +66,7 @@ Test(tcp_info, places_are_the_headers)
     }
 }
 
-/* Fields follow one another without a gap or an overlap but for bit fields. */
+/* Fields are contiguous, without gap or overlap, except bit fields. */
 Test(tcp_info, fields_fill_the_struct)
 {
     size_t count, end = 0;
@@ -129,7 +129,7 @@ Test(tcp_info, values_that_stand_for_none)
     cr_expect_eq(number_of("rttvar", &info), 250000);
 }
 
-/* The kernel begins with a variation of 250 ms, which says nothing before the first sample. */
+/* The kernel starts with a variation of 250 ms, which is meaningless before the first sample. */
 Test(tcp_info, no_variation_without_a_round_trip)
 {
     struct tcp_info header = {.tcpi_rttvar = 250000};

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Text that comes from outside, and the names of kept policies. */
+/* Text from untrusted sources, and the names of cached policies. */
 #include "policy_place.h"
 #include "rows.h"
 
@@ -7,7 +7,7 @@
 #include <criterion/new/assert.h>
 #include <string.h>
 
-/* NOLINTBEGIN(misc-misleading-bidirectional): the bytes that are to be escaped */
+/* NOLINTBEGIN(misc-misleading-bidirectional): the bytes to be escaped */
 static const struct {
     const char *from, *to;
 } escapes[] = {
@@ -16,13 +16,13 @@ static const struct {
     {"\x1b[2J", "\\x1b[2J"},
     {"\x7f", "\\x7f"},
     {"gr\xc3\xbc\xc3\x9f", "gr\xc3\xbc\xc3\x9f"},
-    {"\xe2\x80\xae", "\\xe2\\x80\\xae"},          /* U+202E turns the direction */
+    {"\xe2\x80\xae", "\\xe2\\x80\\xae"},          /* U+202E reverses the direction */
     {"\xc2\x9b", "\\xc2\\x9b"},                   /* U+009B, CSI */
     {"\xe2\x80\xa8", "\\xe2\\x80\\xa8"},          /* U+2028, line separator */
-    {"\xff", "\\xff"},                            /* no UTF-8 */
+    {"\xff", "\\xff"},                            /* not UTF-8 */
     {"\xc0\x8a", "\\xc0\\x8a"},                   /* an overlong line feed */
     {"\xed\xa0\x80", "\\xed\\xa0\\x80"},          /* a surrogate */
-    {"\xe2\x80", "\\xe2\\x80"},                   /* cut short */
+    {"\xe2\x80", "\\xe2\\x80"},                   /* truncated */
     {"\xf0\x9f\x98\x80", "\xf0\x9f\x98\x80"},     /* U+1F600 */
     {"\xf4\x90\x80\x80", "\\xf4\\x90\\x80\\x80"}, /* above U+10FFFF */
 };
@@ -42,7 +42,7 @@ Test(text, escapes_what_could_break_a_line)
 static const struct {
     enum policy_place place;
     struct policy_owner owner;
-    const char *path; /* NULL: there is none */
+    const char *path; /* NULL: none */
 } places[] = {
     {PLACE_BESIDE, {1000, "/home/u", NULL}, "/etc/r.policy"},
     {PLACE_SYSTEM, {1000, "/home/u", NULL}, "/var/cache/socktune/"},
@@ -51,7 +51,7 @@ static const struct {
     {PLACE_USER, {1000, "/home/u", "relative"}, "/home/u/.cache/socktune/"},
     {PLACE_USER, {1000, "relative", NULL}, NULL},
     {PLACE_USER, {1000, NULL, NULL}, NULL},
-    {PLACE_USER, {0, "/home/u", "/x"}, NULL}, /* root writes nowhere that a variable says */
+    {PLACE_USER, {0, "/home/u", "/x"}, NULL}, /* root writes to no place that a variable names */
     {PLACE_TEMPORARY, {1000, NULL, NULL}, "/tmp/.socktune-1000/"},
 };
 

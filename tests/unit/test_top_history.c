@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What `top` remembers: a point a sample, rates from snapshot, bars from points.
+ * The histories of `top`: one point per sample, rates from differences, bars from points.
  */
 #include "top_history.h"
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Accepted sockets are given their options once, also when two threads call at the same time.
+ * Accepted sockets get their options once, even if two threads call at the same time.
  */
 #include "treated_sockets.h"
 
@@ -46,7 +46,7 @@ Test(treated_sockets, another_thread_waits)
     pthread_t thread;
     cr_assert(call.treated != NULL && treated_sockets_begin(call.treated, 7));
     cr_assert_eq(pthread_create(&thread, NULL, call_again, &call), 0);
-    usleep(20000); /* time for it to go on, wrongly */
+    usleep(20000); /* time in which it could wrongly continue */
     cr_expect_not(atomic_load(&call.over));
     treated_sockets_end(call.treated, 7);
     pthread_join(thread, NULL);

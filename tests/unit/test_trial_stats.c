@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The statistics of trials, against numbers from the literature and exact ones, and how often they
- * find what is not there.
+ * The statistics of trials, compared with published and exact numbers, and their rate of false
+ * positives.
  */
 #include "tcp_info.h"
 #include "trial_count.h"
@@ -20,8 +20,8 @@ static struct trial_summary summary_of(const double *logarithms, size_t count)
 }
 
 /* Permeability constants of the human chorioamnion (Hollander and Wolfe, Nonparametric Statistical
- * Methods, 1973, p. 69), the example of R's wilcox.test(): its conf.int = TRUE estimates 0.305. All
- * are multiples of a bin, so the answer is exact. */
+ * Methods, 1973, p. 69), the example of R's wilcox.test(): with conf.int = TRUE it estimates 0.305.
+ * All are multiples of a bin, so the result is exact. */
 Test(trial_stats, the_estimate_is_that_of_hodges_and_lehmann)
 {
     const double term[] = {0.80, 0.83, 1.89, 1.04, 1.45, 1.38, 1.91, 1.64, 0.73, 1.46};
@@ -57,7 +57,7 @@ Test(trial_stats, eight_pairs_are_the_least_that_decide)
     cr_assert(interval.low > 1.6 && interval.high < 1.7, "%g %g", interval.low, interval.high);
 }
 
-/* What `socktune check` foretells is what the helper then asks for. */
+/* The helper requires the number of pairs that `socktune check` predicts. */
 Test(trial_stats, the_numbers_of_pairs_that_decide_are_those_foretold)
 {
     for (unsigned arms = 2; arms <= POLICY_TRIAL_ARMS_MAX; arms++) {
@@ -93,14 +93,14 @@ Test(trial_stats, a_guard_needs_four_pairs_in_a_row)
     cr_assert(trial_guard_trips(&(struct trial_guard_count){6, 1}));
 }
 
-/* --- whole trials --------------------------------------------------------------------------- */
+/* Whole trials */
 
 #define TRIALS      1000
 #define CONNECTIONS 150
 
 static uint64_t state = 88172645463325252u;
 
-/* Marsaglia's xorshift, so that the test is the same each time. */
+/* Marsaglia's xorshift, so the test is reproducible. */
 static double uniform(void)
 {
     state ^= state << 13;
@@ -125,7 +125,7 @@ static bool is_decided(const struct trial_state *trial)
     return interval.low > 1 || interval.high < 1;
 }
 
-/* Looked at after each pair, over a figure that drifts, jumps and has long tails. */
+/* Evaluated after each pair, for a figure with drift, jumps and long tails. */
 static bool finds_a_difference(struct trial_state *trial, double ratio)
 {
     double level = 0.01;
@@ -141,7 +141,7 @@ static bool finds_a_difference(struct trial_state *trial, double ratio)
     return false;
 }
 
-/* The pairing itself, against the mean that is computed. */
+/* The real pairing, compared with the computed mean. */
 Test(trial_count, connections_make_as_many_pairs_as_foretold)
 {
     static const uint32_t shares[][2] = {{1, 1}, {9, 1}, {1, 4}};
@@ -173,7 +173,7 @@ static unsigned count_found(double ratio)
 Test(trial_stats, equal_arms_are_told_apart_in_at_most_five_percent)
 {
     unsigned found = count_found(1);
-    /* `make proof` reads it. */
+    /* `make proof` reads this line. */
     cr_log_info("differences found: %u of %u\n", found, TRIALS);
     cr_assert_leq(found, TRIALS / 20, "%u of %u", found, TRIALS);
 }
@@ -186,7 +186,7 @@ Test(trial_stats, arms_that_differ_much_are_told_apart)
 
 #define UNIT UINT64_C(10000000000)
 
-/* One connection a second. */
+/* One connection per second. */
 static uint64_t run_interval(struct trial_state *trial, uint64_t interval, double seconds)
 {
     unsigned arm = trial_arm_of_interval(trial->text.seed, 2, interval);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The table of trials, which programs that nobody trusts fill, and its metrics.
+ * The table of trials, which untrusted programs fill, and its metrics.
  */
 #include "trial_metrics.h"
 #include "trials.h"

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Values: what a rule may say for an option, what bytes it becomes and how it is printed; for each
- * row of the table where that can be said of all, by example where it cannot.
+ * Values: what a rule may contain for an option, the resulting bytes, and how they are printed; for
+ * each row of the table where that is possible, else by example.
  */
 #include "compat.h"
 #include "option.h"
@@ -47,7 +47,7 @@ static bool has_bounds(const struct option *option)
            option->kind != KIND_TRANSPORT && option->kind != KIND_ADDRESS;
 }
 
-/* --- every row -------------------------------------------------------------------------------- */
+/* Every row */
 
 static void expect_accepted(const struct option *option, int64_t number)
 {
@@ -87,7 +87,7 @@ Test(value, bounds_hold_for_every_row)
     }
 }
 
-/* What value_format() prints is read as the same value; a number in brackets is for people. */
+/* The output of value_format() is read as the same value; a number in brackets is informative. */
 static void expect_round_trip(const struct option *option, const struct value *value)
 {
     struct value again;
@@ -167,13 +167,13 @@ Test(value, malformed_quantities_are_refused)
     }
 }
 
-/* Bytes come from the kernel, and a kernel may change: nothing is read beyond them. */
+/* Bytes come from the kernel, which may change: no read goes beyond them. */
 Test(value, any_bytes_can_be_printed)
 {
     EACH_ROW(row)
     {
         for (size_t length = 0; length <= 40; length++) {
-            uint8_t *bytes = malloc(length ? length : 1); /* so that a sanitizer sees its end */
+            uint8_t *bytes = malloc(length ? length : 1); /* so that ASan detects its end */
             char text[16];
             int64_t number;
             memset(bytes, 0xff, length ? length : 1);
@@ -202,12 +202,12 @@ Test(value, read_back_of_every_row_is_a_value)
     }
 }
 
-/* --- by example ------------------------------------------------------------------------------- */
+/* By example */
 
 struct reading {
     char option[24];
     char text[32];
-    char printed[32]; /* what value_format() makes of it */
+    char printed[32]; /* the output of value_format() */
 };
 
 static void expect_reading(const struct reading *reading)
@@ -281,7 +281,7 @@ Test(value, reads)
         {"SO_MAX_PACING_RATE", "9223372036854775807", "9223372036854775807"},
         {"SO_MAX_PACING_RATE", "unlimited", "unlimited"},
         {"SO_MARK", "0xffffffff", "4294967295"},
-        {"SO_MARK", "010", "10"}, /* no octal */
+        {"SO_MARK", "010", "10"}, /* not octal */
         {"IP_TOS", "lowdelay", "lowdelay (0x10)"},
         {"IP_TOS", "EF", "ef (0xb8)"},
         {"IP_TOS", "0x11", "0x11"},
@@ -377,7 +377,7 @@ Test(value, refuses)
         expect_refusal(&refusals[i]);
 }
 
-/* --- bytes ------------------------------------------------------------------------------------ */
+/* Bytes */
 
 static struct value parsed(const char *name, const char *text)
 {
@@ -469,7 +469,7 @@ Test(value, kernels_of_32_bits_answer_with_a_shorter_rate)
     cr_expect(value_number(rate, &some, sizeof(some), &number) && number == some);
 }
 
-/* --- reading back ----------------------------------------------------------------------------- */
+/* Reading back */
 
 static void expect_echo(const char *name, const char *set, const char *read)
 {

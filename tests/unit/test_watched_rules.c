@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * When changed rules are compiled, and the part of a policy that one program gets.
+ * When changed rules are compiled, and the part of a policy for one program.
  */
 #include "policy_part.h"
 #include "watched_rules.h"
@@ -47,7 +47,7 @@ static bool has_text(const struct watched_rules *rules, const char *text)
     return memmem(rules->policy, rules->size, text, strlen(text)) != NULL;
 }
 
-/* Files that were just written are looked at once more. */
+/* Files that were just written are examined once more. */
 static void settle(struct watched_rules *rules)
 {
     for (unsigned i = 0; i < 50 && watched_rules_are_changing(rules); i++) {

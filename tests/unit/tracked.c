@@ -48,7 +48,8 @@ static void set_field(uint8_t *info, const char *name, uint64_t number)
     if (field->bits)
         info[field->offset] |= (uint8_t)(number << field->shift);
     else
-        memcpy(info + field->offset, &number, field->width); /* tests run on little endian */
+        memcpy(info + field->offset, &number,
+               field->width); /* tests run on little-endian machines */
 }
 
 static struct connection_reading reading(uint8_t info[INFO_LENGTH], uint64_t when, va_list fields)
