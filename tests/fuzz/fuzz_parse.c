@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Fuzzing the way from text to policy: whatever the text, reading ends with a ruleset; checking it
- * ends; and what was read without an error compiles to a policy that the loader takes.
+ * Fuzzes the way from text to policy: for any text, the parser returns a ruleset, the checker
+ * terminates, and text without errors compiles to a policy that the loader accepts.
  */
 #include "compile.h"
 #include "syntax_fault.h"
@@ -12,7 +12,7 @@
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 const char *__lsan_default_suppressions(void);
 
-/* libconfig loses a string when a syntax error follows it. */
+/* libconfig leaks a string if a syntax error follows it. */
 const char *__lsan_default_suppressions(void)
 {
     return "leak:libconfig\n";
@@ -33,14 +33,14 @@ static void look_at_finding(void *context, enum severity severity, struct locati
     require(at.file != NULL && message[0] != '\0' && strchr(message, '\n') == NULL);
 }
 
-/* A place is in its line. */
+/* A place is within its line. */
 static void look_at_place(void *context, const char *line, size_t place)
 {
     (void)context;
-    require(place <= strlen(line) + 1); /* a carriage return is cut off */
+    require(place <= strlen(line) + 1); /* a carriage return is removed */
 }
 
-/* Whatever the text, an explanation is one line about a place in it. */
+/* For any text, the explanation is one line about a place in the text. */
 static void explain(const char *text, enum syntax_refusal refusal)
 {
     struct syntax_fault fault = {.offset = 0};

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Fuzzing the loader and the engine: a policy may be damaged or hostile. With its checksum made
- * right, so that the checks behind it are reached, it is either refused or can be matched against
- * any socket without a step outside of it. The input is a sockinfo and then the policy.
+ * Fuzzes the loader and the engine with damaged or hostile policies. The checksum is corrected, so
+ * the checks behind it are reached. The policy is either refused or can be matched against any
+ * socket without access outside of it. The input is a sockinfo and then the policy.
  */
 #include "match.h"
 
@@ -15,7 +15,7 @@ static const char *const arguments[] = {"nginx", "-g", "daemon off;", NULL};
 static const struct identity identity = {
     .executable = "/usr/sbin/nginx", .argv = arguments, .uid = 33};
 
-/* What was given, in the bounds of what a hook could know. */
+/* The sockinfo, within the bounds of what a hook can know. */
 static struct sockinfo sockinfo_of(const uint8_t *data)
 {
     struct sockinfo sockinfo;
@@ -32,7 +32,7 @@ static struct sockinfo sockinfo_of(const uint8_t *data)
 static void use_action(const struct policy *policy, const struct sockinfo *sockinfo, uint32_t index)
 {
     const struct policy_action *action = &policy->actions[index];
-    static volatile size_t sink __attribute__((unused)); /* so that nothing is optimized away */
+    static volatile size_t sink __attribute__((unused)); /* prevents optimization */
     uint8_t value[POLICY_VALUE_MAX];
     memcpy(value, policy_string(policy, action->value), action->length);
     for (unsigned phase = 0; phase < PHASE_COUNT; phase++)
@@ -52,7 +52,7 @@ static void match(const struct policy *policy, const struct active *active,
     uint32_t number;
     while ((missing = match_rules(policy, active, &sockinfo, PHASE_ALL, &decision)) != 0) {
         if ((missing & ~(unsigned)FACT_ALL) != 0 || (missing & sockinfo.unavailable) != 0)
-            abort(); /* asking twice for the same would never end */
+            abort(); /* a repeated request would never end */
         sockinfo.unavailable |= (uint8_t)missing;
     }
     while ((missing = match_report(policy, active, &sockinfo, &number)) != 0) {
@@ -98,7 +98,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     if (size < sizeof(struct sockinfo))
         return 0;
     length = size - sizeof(struct sockinfo);
-    blob = malloc(length + 1); /* aligned for anything */
+    blob = malloc(length + 1); /* aligned for any type */
     if (blob == NULL)
         abort();
     memcpy(blob, data + sizeof(struct sockinfo), length);

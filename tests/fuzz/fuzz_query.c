@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Fuzzing what clients of the helper send. The bytes go over a Unix socket to the real server, as
- * they are and as the target of a request that is right otherwise; whatever comes back is HTTP. The
- * functions behind it get them, too: filters, the Host and Accept headers, names to be escaped.
+ * Fuzzes requests to the helper. The bytes go over a Unix socket to the real server, once unchanged
+ * and once as the target of an otherwise valid request; each answer must be HTTP. The functions
+ * behind the server get them too: filters, the Host and Accept headers, names to be escaped.
  */
 #include "helper.h"
 #include "host_check.h"
@@ -26,7 +26,7 @@ int LLVMFuzzerInitialize(int *argc, char ***argv);
 static struct helper helper;
 static struct sockaddr_un address = {.sun_family = AF_UNIX};
 
-/* What came back for one request. */
+/* The answer to one request. */
 struct reply {
     char text[16];
     size_t length;
@@ -51,7 +51,7 @@ static void on_reply(void *context, uint32_t events)
         loop_stop(helper.loop);
 }
 
-/* A request that waits for more is ended, as its client would be in time. */
+/* End an incomplete request, as its client would do after a time. */
 static void on_silence(void *context)
 {
     (void)context;
@@ -76,8 +76,8 @@ static void ask(const char *head, const uint8_t *data, size_t size, const char *
     check(reply.length < 7 || memcmp(reply.text, "HTTP/1.", 7) == 0);
 }
 
-/* An escaped name is UTF-8 without control characters, and the same again if it has no backslash.
- */
+/* An escaped name is UTF-8 without control characters; escaping it again changes nothing if it has
+ * no backslash. */
 static void check_escape(const char *text)
 {
     char *escaped = utf8_escaped(text), *twice;
@@ -103,7 +103,7 @@ static void check_filter(char *text)
     (void)query_filter_check(&filter);
 }
 
-/* The prototype is libFuzzer's. */
+/* libFuzzer defines the prototype. */
 int LLVMFuzzerInitialize(int *argc, char ***argv) /* NOLINT(readability-non-const-parameter) */
 {
     int fd = socket(AF_UNIX, SOCK_STREAM, 0);

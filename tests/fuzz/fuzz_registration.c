@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Fuzzing the decoders of what programs send: whatever registration is accepted has its names
- * inside the message, and they use it up; whatever is taken for handed over has a proper record.
+ * Fuzzes the decoders of messages from programs: if a registration is accepted, its names fill the
+ * rest of the message exactly; if a handoff is accepted, its record is valid.
  */
 #include "handoff.h"
 #include "registration_parse.h"
@@ -12,7 +12,7 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
-/* The first bytes made right, so that the checks behind them are reached. */
+/* Correct the first bytes, so that the checks behind them are reached. */
 static void correct(uint8_t *message, size_t size)
 {
     struct registration head;
@@ -42,7 +42,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     uint8_t *message;
     if (size == 0)
         return 0;
-    message = malloc(size); /* exactly, so that a step outside of it is seen */
+    message = malloc(size); /* exact size, so that ASan detects accesses beyond it */
     if (message == NULL)
         abort();
     memcpy(message, data, size);

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Fuzzing the reader of a ring: the memory may hold anything and change at any time. The input is a
- * row of orders: write bytes somewhere, put a proper record, read. The reader must stay inside the
- * ring, deliver nothing but sane records, and keep its counts.
+ * Fuzzes the reader of a ring, whose memory may contain anything and change at any time. The input
+ * is a sequence of orders: write bytes somewhere, add a valid record, read. The reader must stay
+ * inside the ring, deliver only valid records, and keep its counts correct.
  */
 #include "ring_reader.h"
 
@@ -52,7 +52,7 @@ static void put_proper(uint8_t seed)
     ring_put(ring, &record);
 }
 
-/* A few bytes in the header's numbers or in one of the slots that will be read next. */
+/* Write a few bytes into the header's numbers or into a slot that will be read soon. */
 static void write_bytes(const uint8_t *order, const uint8_t *bytes, size_t count)
 {
     uint64_t ticket = ring->header.tail + order[0] / 4u;
@@ -98,10 +98,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         make_ring();
     memset(ring, 0, sizeof ring->header + 64 * sizeof *ring->slot);
     ring_init(ring, 1, RING_GENERATION, now);
-    if (size > 0 && data[0] & 2) /* there is a backlog already */
+    if (size > 0 && data[0] & 2) /* a backlog exists already */
         for (unsigned i = 0; i < RING_FRONT + 4; i++)
             put_proper((uint8_t)i);
-    /* With `data` begun by an odd byte, the lies come before the ring is opened. */
+    /* If the first byte is odd, the bytes are written before the ring is opened. */
     if (size > 0 && data[0] % 2 == 0 && ring_reader_open(&reader, memory, SIZE, SIZE) != NULL)
         abort();
     for (size_t at = 1; at + 12 <= size; at += 12) {

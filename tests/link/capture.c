@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Writing of capture files.
+ * Writes capture files.
  */
 #include "link/capture.h"
 
 #include <stdint.h>
 
 #define MAGIC_NANOSECONDS 0xa1b23c4d
-#define LINKTYPE_RAW      101 /* IPv4 and IPv6, told by the version field */
+#define LINKTYPE_RAW      101 /* IPv4 and IPv6, distinguished by the version field */
 #define SNAPLEN           262144
 
 FILE *capture_open(const char *path)

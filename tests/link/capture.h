@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A capture file of what enters a link, in the format of libpcap (pcap-savefile(5)), for tcpdump.
+ * Writes the packets that enter a link to a capture file in libpcap format (pcap-savefile(5)), for
+ * tcpdump.
  */
 #ifndef SOCKTUNE_LINK_CAPTURE_H
 #define SOCKTUNE_LINK_CAPTURE_H
@@ -9,10 +10,10 @@
 #include <stdio.h>
 #include <time.h>
 
-/* A new capture file of bare IP packets. NULL and errno; the caller closes it by fclose(). */
+/* Create a capture file of raw IP packets. NULL with errno on failure; close it with fclose(). */
 FILE *capture_open(const char *path);
 
-/* Add a packet that came at `when`, with nanoseconds. What cannot be written sets ferror(). */
+/* Append a packet that arrived at `when`, with nanoseconds. A write error sets ferror(). */
 void capture_packet(FILE *capture, struct timespec when, const void *bytes, size_t size);
 
 #endif

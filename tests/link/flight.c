@@ -1,15 +1,15 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Packets in flight: a binary heap of packets by arrival.
+ * Packets in flight: a binary heap by arrival time.
  */
 #include "link/flight.h"
 
 #include <stdlib.h>
 
-/* An entry of the heap, or, behind the heap's end, a free buffer. */
+/* An entry of the heap, or a free buffer after the heap's end. */
 struct entry {
     uint64_t due_ns;
-    uint64_t number; /* the order of adding */
+    uint64_t number; /* sequence in which packets were added */
     unsigned char *bytes;
     size_t size;
 };
@@ -19,7 +19,7 @@ struct flight {
     size_t count;
     uint64_t added;
     unsigned char *buffers;
-    struct entry heap[]; /* room */
+    struct entry heap[]; /* all buffers */
 };
 
 struct flight *flight_open(size_t packets)
@@ -86,7 +86,7 @@ void flight_remove_first(struct flight *flight)
 {
     struct entry *heap = flight->heap;
     size_t at = 0, least = 0;
-    /* The removed one's buffer comes to lie behind the end: free. */
+    /* Move the removed packet's buffer behind the end: it is free. */
     swap(&heap[0], &heap[--flight->count]);
     do {
         at = least;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The packets that are on their way, first to arrive first: a heap over a fixed number of buffers.
+ * Packets in flight, in order of arrival: a heap over a fixed number of buffers.
  */
 #ifndef SOCKTUNE_LINK_FLIGHT_H
 #define SOCKTUNE_LINK_FLIGHT_H
@@ -9,18 +9,18 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define FLIGHT_PACKET_SIZE 2048 /* a buffer's; holds an MTU of 1500 */
+#define FLIGHT_PACKET_SIZE 2048 /* bytes of a buffer; holds an MTU of 1500 */
 
 struct flight;
 
-/* A packet in flight; `bytes` are the flight's, good until the packet is removed. */
+/* A packet in flight; `bytes` belong to the flight and are valid until the packet is removed. */
 struct flown {
     uint64_t due_ns;
     unsigned char *bytes;
     size_t size;
 };
 
-/* Room for `packets`; the caller's to close. NULL if there is no memory. */
+/* Create room for `packets`; the caller closes it. NULL if memory is exhausted. */
 struct flight *flight_open(size_t packets);
 void flight_close(struct flight *flight);
 
@@ -28,8 +28,8 @@ void flight_close(struct flight *flight);
 unsigned char *flight_room(struct flight *flight);
 
 /*
- * Send off the packet in the buffer that flight_room() gave last. Of packets due at the same time
- * the one added first arrives first.
+ * Add the packet in the buffer that flight_room() last returned. Among packets due at the same
+ * time, the one added first arrives first.
  */
 void flight_add(struct flight *flight, size_t size, uint64_t due_ns);
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Forwarding: packets are taken from one device, and written to the other when they are due.
+ * Forwarding: packets are read from one device and written to the other when they are due.
  */
 #include "link/forward.h"
 
@@ -12,11 +12,11 @@
 #include <time.h>
 #include <unistd.h>
 
-#define BATCH        32        /* packets taken before those that are due are looked after */
-#define TURNS        64        /* before input is looked at */
-#define SPIN_NS      100000ULL /* the end of a sleep that is spun */
-#define SPIN_SHARE   4         /* of that, the time from one spin to the next */
-#define HEARTBEAT_NS 1000000   /* the longest sleep: a standstill is seen even when idle */
+#define BATCH        32        /* packets read before due packets are written */
+#define TURNS        64        /* before standard input is checked */
+#define SPIN_NS      100000ULL /* the last part of a sleep is a busy wait */
+#define SPIN_SHARE   4         /* the interval between busy waits, in multiples of SPIN_NS */
+#define HEARTBEAT_NS 1000000   /* the longest sleep, so lateness is noticed even when idle */
 #define BILLION      1000000000ULL
 
 static uint64_t now_ns(void)
@@ -26,15 +26,15 @@ static uint64_t now_ns(void)
     return (uint64_t)now.tv_sec * BILLION + (uint64_t)now.tv_nsec;
 }
 
-/* What the kernel says to groups of its own accord is not forwarded: it would shift the numbers of
- * all packets behind it, and with them what is lost. */
+/* Multicast that the kernel sends by itself is not forwarded: it would shift the numbers of all
+ * later packets, and so which of them are lost. */
 static bool is_multicast(const unsigned char *packet, size_t size)
 {
     return size && (packet[0] >> 4 == 4 ? size > 16 && packet[16] >> 4 == 14
                                         : size > 24 && packet[24] == 0xff);
 }
 
-/* Write what is due. A device that takes no more drops it, as an interface does. */
+/* Write packets that are due. A device whose queue is full drops them, as an interface does. */
 static void deliver(struct link *link, struct way *way)
 {
     struct flown first;
@@ -48,7 +48,7 @@ static void deliver(struct link *link, struct way *way)
     }
 }
 
-/* Take a packet from a device, if one is there. Returns false if not. */
+/* Read a packet from a device. Returns false if there is none. */
 static bool take(struct link *link, struct way *way)
 {
     static unsigned char overflow[FLIGHT_PACKET_SIZE];
@@ -71,7 +71,7 @@ static bool take(struct link *link, struct way *way)
     return true;
 }
 
-/* One turn over all ways. Returns true if packets came; *next is when the first one is due. */
+/* Serve all ways once. Returns true if packets arrived; *next is when the first packet is due. */
 static bool turn(struct link *link, uint64_t *next)
 {
     bool came = false;
@@ -89,11 +89,11 @@ static bool turn(struct link *link, uint64_t *next)
 }
 
 /*
- * Sleep until something comes or `next`. Returns true if input is there.
+ * Sleep until input arrives or `next`. Returns true if there is input.
  *
- * The last bit of a sleep is spun, for a timer wakes late; but not where sleeps follow on one
- * another closely. Who never sleeps has all others of his processor starve, and the kernel's way to
- * feed them (fair_server of sched/deadline.c) is to keep us away for 50 ms.
+ * The last part of a sleep is a busy wait, because timers fire late, but not if sleeps are
+ * frequent. A process that never sleeps starves all others on its processor; then the kernel
+ * (fair_server of sched/deadline.c) suspends it for 50 ms.
  */
 static bool rest(struct link *link, uint64_t next)
 {
@@ -117,7 +117,7 @@ void link_forward(struct link *link)
     char line[1024];
     uint64_t next;
     for (unsigned turns = 0;; turns++) {
-        /* Orders are not kept waiting by a link that is never idle. */
+        /* Handle input even if the link is never idle. */
         if (turn(link, &next) && turns % TURNS)
             continue;
         if (rest(link, next)) {

@@ -4,15 +4,15 @@
  *
  *   link [--seed N] [--capture FILE] [--processor N] ORDER...
  *
- * An order is a line of settings.h; the first one that names a path makes it: a TUN device of that
- * name in either namespace. Once all are there, one line of JSON on standard output tells
- * descriptors of the namespaces, to be opened in /proc/PID/fd. From then on orders are taken from
- * standard input, and each answered by a line ("ok" or "error: ..."); "report" is answered by what
- * link_report() writes, and "restart SEED" begins chance anew, with packet 0. At the end of the
- * input there is a last report, and nothing is left behind.
+ * An order is a line of settings.h; the first one that names a path creates it: a TUN device of
+ * that name in each namespace. When all exist, one line of JSON on standard output names the
+ * descriptors of the namespaces, to be opened in /proc/PID/fd. From then on orders are read from
+ * standard input; each is answered by a line ("ok" or "error: ..."). "report" is answered by the
+ * output of link_report(); "restart SEED" restarts the random numbers, at packet 0. At the end of
+ * the input a last report is printed, and nothing remains.
  *
- * The link is punctual or worthless: it runs under SCHED_FIFO if it may, on one processor if told,
- * and keeps account of the worst that it was late.
+ * A late link makes measurements worthless: it runs under SCHED_FIFO if permitted, on one processor
+ * if requested, and records its worst lateness.
  */
 #include "link/capture.h"
 #include "link/forward.h"
@@ -24,9 +24,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define PRIORITY 10 /* of SCHED_FIFO: above all ordinary work */
+#define PRIORITY 10 /* of SCHED_FIFO: above all normal processes */
 
-/* Alone on a processor, before all others, so far as that is allowed. */
+/* Run on one processor, with priority over all others, as far as permitted. */
 static void be_punctual(struct link *link, int processor)
 {
     const struct sched_param parameters = {.sched_priority = PRIORITY};
@@ -56,7 +56,7 @@ int main(int argc, char **argv)
         else if (option != 'c' || (link.capture = capture_open(optarg)) == NULL)
             link_die("usage: link [--seed N] [--capture FILE] [--processor N] ORDER...");
     }
-    setvbuf(stdin, NULL, _IONBF, 0); /* poll(2) must see what is not read yet */
+    setvbuf(stdin, NULL, _IONBF, 0); /* poll(2) must see all unread input */
     link_open(&link, argv + optind);
     be_punctual(&link, processor);
     printf("{\"near\":%d,\"far\":%d,\"fifo\":%s}\n", link.near, link.far,

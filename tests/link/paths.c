@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Paths between two namespaces, the orders that change them, and the report.
+ * Paths between two namespaces, their orders, and the report.
  */
 #include "link/paths.h"
 
@@ -14,7 +14,7 @@
 
 #define PACKETS_MAX 16384 /* in flight in one direction */
 #define RESTART     "restart "
-#define WAY_BITS    48 /* where the way's number comes into its seed */
+#define WAY_BITS    48 /* the position of the way's number in its seed */
 
 void link_die(const char *format, ...)
 {
@@ -87,7 +87,7 @@ static struct path *find_path(struct link *link, const char *name)
     return NULL;
 }
 
-/* All ways begin anew with a seed: with packet 0. */
+/* Restart the random numbers of all ways with a seed, at packet 0. */
 static void restart(struct link *link, uint64_t seed)
 {
     link->seed = seed;
@@ -97,7 +97,7 @@ static void restart(struct link *link, uint64_t seed)
     }
 }
 
-/* NULL, or what is wrong with the order: then at most one of both directions is changed. */
+/* NULL, or the error in the order; after an error, one of two directions may have changed. */
 static const char *obey(struct link *link, const struct link_order *order)
 {
     struct path *path = find_path(link, order->path);

@@ -7,12 +7,12 @@
 #define MILLION 1000000ULL
 #define BILLION 1000000000ULL
 
-/* What is left to chance for a packet. */
+/* Random decisions about a packet. */
 enum draw { DRAW_LOSS, DRAW_JITTER, DRAW_REORDER, DRAWS };
 
 /*
  * 64 random bits for a packet: the output function of SplitMix64 (Steele, Lea, Flood 2014) over a
- * counter, so that a packet's draws do not depend on what became of those before it.
+ * counter, so that a packet's random numbers do not depend on the fate of earlier packets.
  */
 static uint64_t draw(const struct link_direction *direction, enum draw what)
 {
@@ -29,7 +29,7 @@ static int happens(const struct link_direction *direction, enum draw what, uint6
     return draw(direction, what) % MILLION < ppm;
 }
 
-/* Have the transmitter send a packet: when it has done so, or false if the queue has no room. */
+/* Pass a packet to the transmitter: when it is sent, or false if the queue is full. */
 static int transmit(struct link_direction *direction, uint64_t now_ns, size_t size,
                     uint64_t *sent_ns)
 {
@@ -38,8 +38,8 @@ static int transmit(struct link_direction *direction, uint64_t now_ns, size_t si
     *sent_ns = now_ns;
     if (!rate)
         return 1;
-    /* What waits is what the transmitter will send until it is idle; the packet that it finds
-     * idle always goes. Doubles: the product passes 64 bits when a slow link has a long queue. */
+    /* The queue is what the transmitter will send before it is idle; a packet that finds it idle
+     * always fits. Doubles: the product exceeds 64 bits if a slow link has a long queue. */
     if (start > now_ns && (double)(start - now_ns) * (double)rate / 8e9 + (double)size >
                               (double)direction->settings.queue_bytes)
         return 0;
@@ -47,7 +47,7 @@ static int transmit(struct link_direction *direction, uint64_t now_ns, size_t si
     return 1;
 }
 
-/* How long the packet is on the wire, in us: never less than nothing. */
+/* The packet's time on the wire, in us, never negative. */
 static uint64_t delay_of(const struct link_direction *direction)
 {
     uint64_t delay = direction->settings.delay_us, jitter = direction->settings.jitter_us;
@@ -55,7 +55,7 @@ static uint64_t delay_of(const struct link_direction *direction)
     return delay + chance > jitter ? delay + chance - jitter : 0;
 }
 
-/* When a packet sent at `sent_ns` arrives: behind those before it, unless it is held back. */
+/* When a packet sent at `sent_ns` arrives: after earlier packets, unless it is held back. */
 static uint64_t arrival(struct link_direction *direction, uint64_t sent_ns)
 {
     uint64_t due = sent_ns + delay_of(direction) * 1000;

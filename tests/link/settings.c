@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The settings of a link's direction, as text.
+ * The settings of a link's direction as text.
  */
 #include "link/settings.h"
 
@@ -60,7 +60,7 @@ const char *link_parse_order(const char *line, struct link_order *order)
     return "behind the path's name comes out, back or both";
 }
 
-/* One NAME=NUMBER that ends at a comma or the end of the list; advances *list over it. */
+/* Apply one NAME=NUMBER, up to a comma or the end of the list; advances *list. */
 static const char *apply_one(struct link_settings *settings, const char **list)
 {
     size_t length = strcspn(*list, "=");

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What a direction of an emulated link does to packets, and the one line of text that sets it, on
- * the command line and at run time: "PATH out|back|both NAME=NUMBER,NAME=NUMBER...".
+ * The settings of a direction of an emulated link, and the line of text that changes them, on the
+ * command line and at run time: "PATH out|back|both NAME=NUMBER,NAME=NUMBER...".
  */
 #ifndef SOCKTUNE_LINK_SETTINGS_H
 #define SOCKTUNE_LINK_SETTINGS_H
@@ -9,7 +9,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define LINK_NAME_SIZE 16 /* IFNAMSIZ: a path is named as its interfaces are */
+#define LINK_NAME_SIZE 16 /* IFNAMSIZ: a path and its interfaces have one name */
 
 enum link_bound {
     LINK_OUT = 1 << 0,  /* near to far */
@@ -18,19 +18,20 @@ enum link_bound {
 
 struct link_settings {
     uint64_t delay_us;    /* one way */
-    uint64_t jitter_us;   /* added to or taken from the delay, evenly spread; order is kept */
-    uint64_t rate_bps;    /* bits a second of IP packets; 0: unlimited, nothing queues */
-    uint64_t queue_bytes; /* that may wait for the transmitter; more is dropped */
-    uint64_t loss_ppm;    /* packets of a million that are lost behind the transmitter */
-    uint64_t reorder_ppm; /* packets of a million that are held back, while others overtake */
-    uint64_t reorder_us;  /* for how long */
+    uint64_t jitter_us;   /* uniform deviation from the delay, to both sides; the order is kept */
+    uint64_t rate_bps;    /* bits per second of IP packets; 0: unlimited, nothing queues */
+    uint64_t queue_bytes; /* limit of the transmitter's queue; packets beyond it are dropped */
+    uint64_t loss_ppm;    /* packets per million that are lost after the transmitter */
+    uint64_t reorder_ppm; /* packets per million that are held back, so others overtake them */
+    uint64_t reorder_us;  /* the time for which they are held back */
     uint64_t up;          /* 0: a black hole */
 };
 
-/* Nothing but a wire: no delay, no loss, no limit; a queue of 1000 full packets once there is. */
+/* A plain wire: no delay, no loss, no rate limit; the queue holds 1000 full packets once there is a
+ * limit. */
 extern const struct link_settings link_default_settings;
 
-/* A line taken apart. */
+/* A parsed line. */
 struct link_order {
     char path[LINK_NAME_SIZE];
     unsigned bounds;  /* of enum link_bound */
@@ -38,13 +39,12 @@ struct link_order {
 };
 
 /*
- * Take `line` apart; the list is left for link_apply(). NULL, or what is wrong with it.
+ * Parse `line`, except the list, which link_apply() reads. NULL, or the error.
  */
 const char *link_parse_order(const char *line, struct link_order *order);
 
 /*
- * Change what `list` names and leave the rest. NULL, or what is wrong with it: then nothing is
- * changed.
+ * Apply `list` and keep all other settings. NULL, or the error; then nothing is changed.
  */
 const char *link_apply(struct link_settings *settings, const char *list);
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Sockets on the loopback for the platform tests: every kind that the option table speaks of, and
- * pairs of connected ones. What cannot be made fails the test, unless the host lacks it.
+ * Sockets on loopback for the platform tests: every kind that the option table names, and connected
+ * pairs. If a socket cannot be created, the test fails, unless the host lacks the protocol.
  */
 #ifndef SOCKTUNE_TEST_SOCKETS_H
 #define SOCKTUNE_TEST_SOCKETS_H
@@ -19,35 +19,35 @@ struct transport {
     unsigned protocol_bit;
 };
 
-/* TCP, MPTCP and UDP over IPv4 and IPv6, and AF_UNIX; ended by a NULL name. */
+/* TCP, MPTCP and UDP over IPv4 and IPv6, and AF_UNIX; ends with a NULL name. */
 extern const struct transport transports[];
 
-/* The transport of that name; fails the test if there is none. */
+/* The transport of that name; the test fails if there is none. */
 const struct transport *transport_named(const char *name);
 
 /* True for transports that listen and accept. */
 bool is_stream(const struct transport *transport);
 
-/* False where this host lacks the protocol (IPv6 off, MPTCP disabled). */
+/* False if this host lacks the protocol (IPv6 off, MPTCP disabled). */
 bool transport_exists(const struct transport *transport);
 
 /* A new socket. */
 int open_socket(const struct transport *transport);
 
-/* Bind to the loopback, any free port; for AF_UNIX to any abstract name. */
+/* Bind to loopback and any free port; for AF_UNIX, to any abstract name. */
 void bind_any(const struct transport *transport, int fd);
 
 /* bind_any() and listen(). */
 void start_listening(const struct transport *transport, int fd);
 
-/* The address at which `listener` is reached from this host. */
+/* The address by which `listener` can be reached from this host. */
 socklen_t address_of(int listener, struct sockaddr_storage *address);
 
-/* Connect `client` to `listener` and return the accepted socket. Never blocks for long: a
- * connection that does not come fails the test. */
+/* Connect `client` to `listener` and return the accepted socket. The test fails if no connection
+ * arrives within a short time. */
 int join(int client, int listener);
 
-/* A connected pair: [0] connecting side, [1] accepting side. */
+/* A connected pair: [0] the connecting side, [1] the accepting side. */
 void open_pair(const struct transport *transport, int pair[2]);
 
 /* Wait until `fd` is ready for `events` of poll(2); fails the test after 5 s. */

@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * How connections end, each way brought about on purpose, and what the kernel's last figures let
- * close_reason_of() say of it. A peer falls silent by a filter on its socket that drops all that
- * arrives.
+ * How connections end: each kind of end is produced, and close_reason_of() must derive it from the
+ * kernel's last figures. A silent peer has a socket filter that drops all that arrives.
  */
 #include "close_reason.h"
 #include "compat.h"
@@ -23,7 +22,7 @@
 
 enum side { CONNECTED, ACCEPTED, SIDES };
 
-/* Two sockets, and the kernel's last word on each. */
+/* Two sockets, and the kernel's last figures of each. */
 struct watch {
     struct sock_diag *diag;
     int fd[SIDES];
@@ -74,7 +73,7 @@ static void close_side(struct watch *watch, enum side side)
     close(watch->fd[side]);
 }
 
-/* Wait for the last word on that side. */
+/* Wait for the event of the end of that side. */
 static void await_word(struct watch *watch, enum side side)
 {
     struct pollfd poller = {.fd = sock_diag_fd(watch->diag), .events = POLLIN};
@@ -85,7 +84,7 @@ static void await_word(struct watch *watch, enum side side)
     cr_assert(watch->told[side], "no word of the socket's end");
 }
 
-/* `sample`: what was known before. */
+/* `sample`: the last sample before the end. */
 static void expect_after(struct watch *watch, enum side side, const struct tcp_info_bytes *sample,
                          enum close_reason expected)
 {
@@ -98,7 +97,7 @@ static void expect_after(struct watch *watch, enum side side, const struct tcp_i
               close_reason_name(expected));
 }
 
-/* Nothing was known before. */
+/* No sample was taken before the end. */
 static void expect(struct watch *watch, enum side side, enum close_reason expected)
 {
     static const struct tcp_info_bytes none;
@@ -118,7 +117,7 @@ static void set_linger_0(int fd)
     cr_assert(setsockopt(fd, SOL_SOCKET, SO_LINGER, &linger, sizeof linger) == 0);
 }
 
-/* Whatever arrives is dropped before TCP sees it. */
+/* Drop whatever arrives, before TCP sees it. */
 static void fall_silent(int fd)
 {
     struct sock_filter drop = BPF_STMT(BPF_RET | BPF_K, 0);
@@ -156,7 +155,7 @@ static const struct transport *version(const char *name)
     }                                                                                              \
     static void reason_##test(const char *name)
 
-/* Both have sent; `first` closes first, with nothing unread. */
+/* Both have sent data; `first` closes first, with no unread data. */
 static void close_in_order(struct watch *watch, enum side first)
 {
     enum side second = first == CONNECTED ? ACCEPTED : CONNECTED;
@@ -182,7 +181,7 @@ BOTH_VERSIONS(closed_in_order)
     }
 }
 
-/* Nothing was sent at all, and the second does not look whether the first has closed. */
+/* No data was sent, and the second side closes without reading the first one's FIN. */
 BOTH_VERSIONS(closed_unused)
 {
     struct watch watch;
@@ -194,7 +193,7 @@ BOTH_VERSIONS(closed_unused)
     sock_diag_close(watch.diag);
 }
 
-/* A program that closes with data unread breaks off, as RFC 2525 wants it. */
+/* A program that closes with unread data sends a reset, as RFC 2525 recommends. */
 BOTH_VERSIONS(closed_with_data_unread)
 {
     struct watch watch;
@@ -209,7 +208,7 @@ BOTH_VERSIONS(closed_with_data_unread)
     sock_diag_close(watch.diag);
 }
 
-/* The peer is gone when more is sent to it: what was sent last has not arrived. */
+/* Data is sent after the peer has closed, so it does not arrive. */
 BOTH_VERSIONS(sent_after_the_peer_closed)
 {
     struct watch watch;
@@ -225,7 +224,8 @@ BOTH_VERSIONS(sent_after_the_peer_closed)
     sock_diag_close(watch.diag);
 }
 
-/* SO_LINGER 0 resets, and wipes the figures of the side that has it: nothing ever went out. */
+/* SO_LINGER with 0 resets the connection and clears the figures of its side, so nothing was
+ * sent. */
 BOTH_VERSIONS(aborted)
 {
     struct watch watch;
@@ -242,7 +242,7 @@ BOTH_VERSIONS(aborted)
     sock_diag_close(watch.diag);
 }
 
-/* A connect() that does not wait, to the address of `listener`. */
+/* A non-blocking connect() to the address of `listener`. */
 static void begin_connect(struct watch *watch, const struct transport *tcp, int listener)
 {
     struct sockaddr_storage address;
@@ -268,7 +268,7 @@ BOTH_VERSIONS(refused)
     sock_diag_close(watch.diag);
 }
 
-/* A listener that hears nothing: the program gives up. */
+/* The listener receives nothing, and the program gives up. */
 BOTH_VERSIONS(unanswered)
 {
     const struct transport *tcp = version(name);
@@ -289,7 +289,7 @@ static const struct transport *tcp4(void)
     return transport_named("tcp4");
 }
 
-/* Data is sent again and again; TCP_USER_TIMEOUT ends it as tcp_retries2 would, but sooner. */
+/* Data is retransmitted; TCP_USER_TIMEOUT ends that as tcp_retries2 would, but sooner. */
 Test(reason, data_unanswered)
 {
     struct watch watch;
@@ -305,7 +305,7 @@ Test(reason, data_unanswered)
     sock_diag_close(watch.diag);
 }
 
-/* So is the FIN of a socket that the program has closed. */
+/* The FIN of a socket that the program has closed is retransmitted in the same way. */
 Test(reason, fin_unanswered)
 {
     struct watch watch;
@@ -336,7 +336,7 @@ Test(reason, keepalive_unanswered)
     sock_diag_close(watch.diag);
 }
 
-/* The peer comes back with nothing but a reset: known as one to who looked in between. */
+/* The peer sends only a reset after the silence; a sample taken during the silence shows that. */
 Test(reason, reset_after_silence)
 {
     struct watch watch;
@@ -360,7 +360,7 @@ Test(reason, reset_after_silence)
     sock_diag_close(watch.diag);
 }
 
-/* A queue on the loopback that drops what is sent, in a network namespace of the test's own. */
+/* In a network namespace of the test, make a loopback queue that drops packets. */
 static void make_narrow_loopback(void)
 {
     if (unshare(CLONE_NEWNET) != 0)
@@ -370,7 +370,8 @@ static void make_narrow_loopback(void)
         cr_skip("no token bucket filter");
 }
 
-/* Drops on this host count twice as sent: the end is not proved, and not made up. */
+/* Packets dropped on this host are counted as sent twice: the end cannot be proved, and must not be
+ * invented. */
 Test(reason, with_drops_on_this_host)
 {
     static char block[100000];

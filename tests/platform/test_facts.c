@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What socktune takes for granted of the kernel beyond the single row of the option table: side
- * effects, phases and limits. A kernel that differs is to be told by a failing test here and not
- * by a user.
+ * What socktune assumes about the kernel beyond single rows of the option table: side effects,
+ * phases and limits. A kernel that differs must make a test here fail, instead of surprising a
+ * user.
  */
 #include "sockets.h"
 
@@ -33,7 +33,7 @@ static double seconds(void)
     return (double)now.tv_sec + (double)now.tv_nsec / 1e9;
 }
 
-/* A listening IPv6 socket that takes IPv4 as well. */
+/* A listening IPv6 socket that accepts IPv4 too. */
 static int open_dual_stack(void)
 {
     struct sockaddr_in6 any = {.sin6_family = AF_INET6, .sin6_addr = IN6ADDR_ANY_INIT};
@@ -65,7 +65,7 @@ static int join_over_ipv4(int listener)
     return accepted;
 }
 
-/* --- IP_TOS and SO_PRIORITY ------------------------------------------------------------------- */
+/* IP_TOS and SO_PRIORITY */
 
 Test(facts, tos_sets_the_priority_so_it_comes_first)
 {
@@ -106,7 +106,7 @@ Test(facts, tcp_keeps_its_own_ecn_bits)
     close(udp);
 }
 
-/* Why `dscp` is two actions: each address family looks at its own option. */
+/* Why `dscp` is two actions: each address family uses its own option. */
 Test(facts, dual_stack_listener_needs_both_traffic_classes)
 {
     int listener = open_dual_stack(), accepted;
@@ -124,7 +124,7 @@ Test(facts, dual_stack_listener_needs_both_traffic_classes)
     close(listener);
 }
 
-/* --- phases ---------------------------------------------------------------------------------- */
+/* Phases */
 
 Test(facts, quickack_before_listen_is_lost_and_after_it_inherited)
 {
@@ -168,7 +168,7 @@ Test(facts, an_option_does_not_reach_connections_already_in_the_queue)
     close(listener);
 }
 
-/* Why the table calls the inheritance of SO_RCVTIMEO unwanted. */
+/* Why the table marks the inheritance of SO_RCVTIMEO as unwanted. */
 Test(facts, rcvtimeo_on_a_listener_ends_accept)
 {
     const struct transport *tcp = transport_named("tcp4");
@@ -184,7 +184,7 @@ Test(facts, rcvtimeo_on_a_listener_ends_accept)
     close(listener);
 }
 
-/* --- buffers ---------------------------------------------------------------------------------- */
+/* Buffers */
 
 static unsigned window_scale_received(int fd)
 {
@@ -194,7 +194,7 @@ static unsigned window_scale_received(int fd)
     return info.tcpi_rcv_wscale;
 }
 
-/* Why buffers come before connect() and listen(): the window scale is settled by the SYN. */
+/* Why buffers come before connect() and listen(): the SYN fixes the window scale. */
 Test(facts, rcvbuf_settles_the_window_scale_in_the_handshake)
 {
     const struct transport *tcp = transport_named("tcp4");
@@ -236,9 +236,9 @@ Test(facts, force_variants_pass_the_caps_of_sysctl)
     close(fd);
 }
 
-/* --- two numbers of one option ---------------------------------------------------------------- */
+/* Two numbers of one option */
 
-/* SO_RCVTIMEO_NEW and the number that programs on a 64-bit machine use name one timer. */
+/* SO_RCVTIMEO_NEW and the number that programs on 64-bit machines use set the same timer. */
 Test(facts, both_numbers_of_rcvtimeo_are_one_option)
 {
     int fd = open_socket(transport_named("tcp4"));
@@ -256,11 +256,10 @@ Test(facts, both_numbers_of_rcvtimeo_are_one_option)
     close(fd);
 }
 
-/* --- plain TCP connections to a listener of MPTCP --------------------------------------------- */
+/* Plain TCP connections to a listener of MPTCP */
 
-/* accept() returns a TCP socket, which has what the listener was given as a TCP socket; the
- * listener refuses what MPTCP has not. An MPTCP socket refuses a look at SO_TYPE without reading.
- */
+/* accept() returns a TCP socket with the options that the listener accepted; the listener refuses
+ * options that MPTCP lacks. An MPTCP socket refuses SO_TYPE without reading the value. */
 Test(facts, mptcp_listener_accepts_plain_tcp)
 {
     const struct transport *mptcp = transport_named("mptcp4");
@@ -286,7 +285,7 @@ Test(facts, mptcp_listener_accepts_plain_tcp)
     close(listener);
 }
 
-/* How the library looks whether memory can be read (preload/readable.c). */
+/* How the library checks whether memory is readable (preload/readable.c). */
 Test(facts, memory_is_read_before_the_call_is_refused)
 {
     int fd = open_socket(transport_named("tcp4")), number = 1;

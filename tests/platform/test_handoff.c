@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What handing over connections takes for granted of the kernel: whose network namespace a Unix
- * socket is of, what ends the close() of a socket that lingers, and that MPTCP tells TCP_INFO.
+ * What handing over connections assumes about the kernel: the network namespace of an accepted Unix
+ * socket, what interrupts the close() of a socket that lingers, and that MPTCP returns TCP_INFO.
  */
 #include "sockets.h"
 
@@ -34,8 +34,8 @@ static uint64_t netns_of(int fd)
     return cookie;
 }
 
-/* In a network namespace of its own, or 2 where that may not be made: connects, and tells the
- * namespace's cookie. */
+/* Enter a new network namespace, connect, and send the namespace's cookie. Returns 2 if no
+ * namespace can be created. */
 static int connect_from_elsewhere(const struct sockaddr_un *helper)
 {
     uint64_t own;
@@ -49,7 +49,7 @@ static int connect_from_elsewhere(const struct sockaddr_un *helper)
     return write(fd, &own, sizeof own) == (ssize_t)sizeof own ? 0 : 1;
 }
 
-/* How the helper knows where a program is that has no sock_diag. */
+/* How the helper finds the namespace of a program that has no sock_diag. */
 Test(handoff, accepted_unix_socket_is_in_the_namespace_of_who_connected)
 {
     struct sockaddr_un helper = {.sun_family = AF_UNIX};
@@ -83,7 +83,7 @@ static void wake(int number)
     (void)number;
 }
 
-/* Whoever closes a socket of others may have to wait for their data: not if a signal comes. */
+/* The close() of another process's socket may wait for its data; a signal interrupts that. */
 Test(handoff, signal_ends_a_close_that_lingers)
 {
     const struct linger linger = {1, 60};

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What the helper takes for granted of sock_diag(7): that the kernel tells of each TCP socket that
- * it destroys, to a socket that is bound to the groups for it, from the phase it is bound; that a
- * socket that is bound to an interface is looked up by that interface only, and a dump names it;
- * and that the first path of a Multipath TCP connection is a TCP socket with the connection's ends.
+ * What the helper assumes about sock_diag(7): from its bind() on, a socket of the multicast groups
+ * gets an event for each destroyed TCP socket; a socket bound to an interface is found only by that
+ * interface, and a dump names it; the first path of a Multipath TCP connection is a TCP socket with
+ * the connection's addresses.
  */
 #include "sockets.h"
 
@@ -22,7 +22,7 @@
 
 #define GROUP(number) (1u << ((number)-1))
 
-/* A destroyed socket, as the kernel tells of it. */
+/* A destroyed socket, from the kernel's event. */
 struct end {
     uint64_t cookie;
     uint16_t local_port;
@@ -63,7 +63,7 @@ static void take_figures(const struct inet_diag_msg *message, size_t length, str
     }
 }
 
-/* The end of the socket with this local port; other tests have ends of theirs. */
+/* Wait for the end of the socket with this local port; other tests end sockets too. */
 static struct end await_end(int fd, uint16_t local_port)
 {
     for (;;) {
@@ -95,14 +95,14 @@ static uint64_t cookie_of(int fd)
 
 static uint16_t port_of(int fd)
 {
-    /* The port lies in the same place in both families. */
+    /* The port is at the same offset in both families. */
     struct sockaddr_in6 name = {0};
     socklen_t length = sizeof name;
     cr_assert_eq(getsockname(fd, (struct sockaddr *)&name, &length), 0);
     return ntohs(name.sin6_port);
 }
 
-/* 1000 bytes there, 500 back. */
+/* Send 1000 bytes from the first end, 500 back. */
 static void talk(const int pair[2])
 {
     char bytes[1000] = {0};
@@ -112,8 +112,8 @@ static void talk(const int pair[2])
     cr_assert_eq(recv(pair[0], bytes, 500, MSG_WAITALL), 500);
 }
 
-/* From the bind(), with an address that was chosen; and a second bind() may give it other groups.
- */
+/* Events arrive from the bind() on, also with a chosen address; a second bind() may change the
+ * groups. */
 static void expect_each_end(const struct transport *transport)
 {
     const uint32_t address = 0xc0000000u | (uint32_t)getpid();
@@ -144,8 +144,8 @@ Test(sock_diag, tells_of_each_end)
     expect_each_end(transport_named("tcp6"));
 }
 
-/* Who ends an MPTCP connection: its first path is told of with the connection's ends and figures,
- * and with a cookie of its own. */
+/* The end of an MPTCP connection: the event of its first path has the connection's addresses and
+ * figures, and a cookie of its own. */
 Test(sock_diag, first_path_of_mptcp_is_tcp_with_the_same_ends)
 {
     const struct transport *mptcp = transport_named("mptcp4");
@@ -171,10 +171,9 @@ Test(sock_diag, first_path_of_mptcp_is_tcp_with_the_same_ends)
     close(ends);
 }
 
-/* --- looking up --------------------------------------------------------------------------------
- */
+/* Looking up */
 
-/* Send a request and take each socket of its answer; of a dump, all of them. */
+/* Send a request and take each socket of the answer; for a dump, until its end. */
 static void exchange(int fd, const struct nlmsghdr *request, bool dump,
                      void (*take)(void *context, const struct nlmsghdr *header), void *context)
 {
@@ -208,8 +207,8 @@ static void note_interface(void *context, const struct nlmsghdr *header)
         wanted->interface = (int)message->id.idiag_if;
 }
 
-/* Ask for the socket with these IPv4 ends, for all sockets that look so (dump), or for one. Returns
- * the idiag_if of the answer that has the local port, or -1: there is none. */
+/* Ask for the socket with these IPv4 addresses, or dump all such sockets. Returns the idiag_if of
+ * the answer with the local port, or -1 if there is none. */
 static int ask(uint16_t local_port, uint16_t remote_port, unsigned interface, bool dump)
 {
     struct wanted wanted = {local_port, -1};
@@ -259,7 +258,7 @@ struct listeners_shown {
     unsigned families; /* out: 1: IPv4, 2: IPv6 */
 };
 
-/* Answers without a tcp_info do not count. */
+/* Answers without tcp_info do not count. */
 static void note_listener(void *context, const struct nlmsghdr *header)
 {
     const struct inet_diag_msg *message = NLMSG_DATA(header);
@@ -273,7 +272,7 @@ static void note_listener(void *context, const struct nlmsghdr *header)
         shown->families |= 2;
 }
 
-/* The families of which the older request shows the listeners at these ports. */
+/* The families whose listeners at these ports the older request returns. */
 static unsigned families_shown(uint16_t port4, uint16_t port6)
 {
     struct listeners_shown shown = {port4, port6, 0};

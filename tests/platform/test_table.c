@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Every row of the option table is put to the kernel: that it takes the value on each family,
- * protocol and role the row names, that it answers as the row's `echo` says, that its bounds are
- * the kernel's, and that an accepted socket inherits what `inherit` says.
+ * Tries each row of the option table on the kernel: it accepts the value for each family, protocol
+ * and role that the row names, returns what `echo` says, has the same bounds, and accepted sockets
+ * inherit what `inherit` says.
  */
 #include "option.h"
 #include "sockets.h"
@@ -15,7 +15,7 @@
 #include <sys/utsname.h>
 #include <unistd.h>
 
-/* --- rows ------------------------------------------------------------------------------------- */
+/* Rows */
 
 static bool any(const struct option *option)
 {
@@ -40,9 +40,10 @@ static bool kernel_is_older_than(const char *since)
     return have[0] < want[0] || (have[0] == want[0] && have[1] < want[1]);
 }
 
-/* --- values to try ---------------------------------------------------------------------------- */
+/* Values to try */
 
-/* What to set where: the first that the row allows and that is not the socket's value already. */
+/* Values to try: the first one that the row allows and that differs from the socket's value is
+ * set. */
 static const struct scalar samples[] = {
     {.type = SCALAR_BOOL, .integer = 1},
     {.type = SCALAR_BOOL, .integer = 0},
@@ -62,7 +63,7 @@ static const struct scalar samples[] = {
     {.type = SCALAR_STRING, .string = "cubic"},
 };
 
-/* True if `fd` has the value as the kernel would answer for it. */
+/* True if `fd` has the value, in the form in which the kernel returns it. */
 static bool has_value(int fd, const struct option *option, const struct value *value)
 {
     struct value expected, actual = {.length = 0};
@@ -117,8 +118,9 @@ static bool is_absence(int error)
 }
 
 /*
- * Whether the kernel can be asked. It cannot where it is too old, the process lacks the privilege,
- * or the option is built out (then every transport refuses it; where one takes it, all must).
+ * Whether the kernel supports the option. It does not if it is too old, the process lacks the
+ * privilege, or the option is not built in (then each transport refuses it; if one accepts it, all
+ * must).
  */
 static bool is_askable(const struct option *option)
 {
@@ -151,8 +153,8 @@ static bool is_askable(const struct option *option)
 
 typedef void row_test(const struct option *option, const struct transport *transport);
 
-/* Try each row of which `concerns` is true, on each transport that it is for. All rows in one
- * process: each socket is new, and nothing else carries over. */
+/* Try each row for which `concerns` is true, on each of its transports. All rows in one process:
+ * each socket is new, so rows cannot affect each other. */
 static void try_rows(bool (*concerns)(const struct option *), row_test *try)
 {
     size_t count, tried = 0;
@@ -195,7 +197,7 @@ static void expect_set(int fd, const struct option *option, const struct value *
     expect_value(fd, option, value, transport, where);
 }
 
-/* --- setting ---------------------------------------------------------------------------------- */
+/* Setting */
 
 static void try_connecting(const struct option *option, const struct transport *transport)
 {
@@ -259,10 +261,10 @@ Test(table, is_taken_and_read_back)
     try_rows(any, try_every_role);
 }
 
-/* --- bounds ----------------------------------------------------------------------------------- */
+/* Bounds */
 
-/* Of a duration below some ticks of its clock, and of names whose numbers have holes, a kernel may
- * refuse more than the row says. */
+/* For durations below a few clock ticks, and for names whose numbers have gaps, a kernel may refuse
+ * more values than the row excludes. */
 static bool has_exact_bounds(const struct option *option)
 {
     return option->kind != KIND_STRING && option->kind != KIND_PORT_RANGE &&
@@ -288,7 +290,7 @@ static void try_number(const struct option *option, const struct transport *tran
     cr_assert(value_parse(option, &scalar, &value, error, sizeof(error)) == 0, "%s: %s",
               option->name, error);
     if (set_value(fd, option, &value) < 0 &&
-        (errno == ENOMEM || /* within bounds, and more than this machine has */
+        (errno == ENOMEM || /* within the bounds, but more than this machine has */
          (errno == EPERM && option->privilege == PRIVILEGE_ABOVE && number > option->free_max))) {
         close(fd);
         return;
@@ -309,7 +311,7 @@ Test(table, bounds_are_the_kernels)
     try_rows(has_exact_bounds, try_bounds);
 }
 
-/* A number that reads back as it was written. */
+/* A number that is read back as written. */
 static bool reads_back(const struct option *option)
 {
     return has_exact_bounds(option) && option->echo == ECHO_SAME && option->kind != KIND_LINGER &&
@@ -328,7 +330,7 @@ static bool takes(const struct option *option, const struct transport *transport
 
 static void try_beyond_bounds(const struct option *option, const struct transport *transport)
 {
-    /* MPTCP checks values only when it hands them on to its subflows. */
+    /* MPTCP checks values only when it passes them to its subflows. */
     if (transport->protocol_bit == PROTOCOL_MPTCP)
         return;
     if (option->min > 0)
@@ -339,13 +341,13 @@ static void try_beyond_bounds(const struct option *option, const struct transpor
                   transport->name);
 }
 
-/* Where the kernel itself has bounds it refuses what lies outside: ours are not tighter. */
+/* The kernel refuses values outside its bounds: ours are not narrower. */
 Test(table, bounds_are_not_narrower)
 {
     try_rows(reads_back, try_beyond_bounds);
 }
 
-/* --- inheritance ------------------------------------------------------------------------------ */
+/* Inheritance */
 
 static void try_inheriting(const struct option *option, const struct transport *transport)
 {

@@ -1,14 +1,14 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * TCP_INFO tells a connecting socket from an accepted one: tcpi_bytes_acked counts the SYN on the
- * side that sent it first and not on the other. What was acknowledged, plus what is under way
- * (SIOCOUTQ - SIOCOUTQNSD), less what was sent for the first time, is therefore
+ * TCP_INFO distinguishes a connecting socket from an accepted one: tcpi_bytes_acked counts the SYN
+ * on the side that sent it first, not on the other. So the acknowledged bytes, plus the bytes in
+ * flight (SIOCOUTQ - SIOCOUTQNSD), minus the bytes sent for the first time, are
  *
  *     1 on the connecting side, 0 on the accepting one, and 1 more once the own FIN was sent,
  *
- * whatever data has gone which way, was lost, or waits. Where nothing is unacknowledged
- * (tcpi_unacked is 0), TCP_INFO alone gives the answer. It holds for TCP alone: for MPTCP the two
- * ioctls count what the connection has queued, TCP_INFO what its first subflow has sent.
+ * whatever data was sent, lost, or is waiting. If nothing is unacknowledged (tcpi_unacked is 0),
+ * TCP_INFO alone is enough. This holds only for TCP: for MPTCP the two ioctls count the
+ * connection's queue, TCP_INFO the bytes of its first subflow.
  */
 #include "sockets.h"
 
@@ -30,7 +30,7 @@
 
 #define BLOCK 65536
 
-/* States of <netinet/tcp.h>, which cannot be included beside <linux/tcp.h>. */
+/* States of <netinet/tcp.h>, which cannot be included together with <linux/tcp.h>. */
 #define STATE_FIN_WAIT2  5
 #define STATE_CLOSE_WAIT 8
 
@@ -45,8 +45,8 @@ static struct tcp_info read_info(int fd)
     return info;
 }
 
-/* What has been acknowledged, or is to be, and is no data: SYN and FIN. Read again while the
- * connection moves, for the three readings must be of one phase. */
+/* The sequence numbers acknowledged or in flight that are not data: SYN and FIN. Repeated while the
+ * connection is active, so that the three readings are consistent. */
 static long long not_data(int fd)
 {
     for (int attempt = 0; attempt < 1000; attempt++) {
@@ -188,7 +188,7 @@ BOTH_VERSIONS(tells_after_nonblocking_connect)
     close(listener);
 }
 
-/* A kernel that keeps its tcp_info otherwise would make the rest of this file meaningless. */
+/* The rest of this file is meaningless if the kernel's tcp_info has another layout. */
 Test(tcp_info, fields_lie_where_they_are_read)
 {
     cr_expect(offsetof(struct tcp_info, tcpi_bytes_acked) == 120);
