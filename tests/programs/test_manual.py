@@ -181,9 +181,11 @@ def test_every_criterion_and_keyword(socktune, rule_file):
 
 @pytest.mark.parametrize("command", COMMANDS)
 def test_every_flag_of_a_command(command, socktune):
+    """And the command has a section."""
     page = rendered(COMMAND_PAGE)
     flags = set(re.findall(r"(?<![\w-])--?[a-z][a-z-]*", socktune(command, "--help").stdout))
     assert {flag for flag in flags if flag not in page} == set()
+    assert f"\n.Ss {command}\n" in COMMAND_PAGE.read_text(encoding="utf-8")
 
 
 def test_files_named_in_readmes():
