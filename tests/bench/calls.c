@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The timed program: makes sockets and connections on loopback and says what each call cost. One of
- * it runs under each preload, all on one processor, and they take turns of a fraction of a
- * millisecond: who holds the baton, a byte that goes round through pipes, measures; the others
- * sleep. So all of them meet the same weather.
+ * The timed program: creates sockets and connections on loopback and prints the duration of each
+ * call. One process runs under each preload, all on one processor. They take turns of a fraction of
+ * a millisecond: the process that holds the baton, a byte passed around through pipes, measures;
+ * the others sleep. So disturbances affect all of them equally.
  *
  *     calls BATON_IN BATON_OUT     descriptors of two pipes, from the one before and to the next
  *
@@ -12,8 +12,8 @@
  *                          each phase of the subject
  *     verify               "CLIENT ACCEPTED": how many of the options below each end has
  *     options COUNT        the first COUNT of the options below as settings of a rule
- * A call that fails is answered by "error: ..." in place of numbers. OWN is how many options the
- * program sets by itself in the subject `client`.
+ * If a call fails, the answer is "error: ..." instead of numbers. OWN is the number of options that
+ * the program sets itself in the subject `client`.
  */
 #include <arpa/inet.h>
 #include <errno.h>
@@ -31,14 +31,14 @@
 enum { CONNECTIONS_MAX = 64 }; /* at a time */
 enum { PHASES_MAX = 2 };
 
-/* What the rules under test set, and the program itself where it is the yardstick. No value is the
- * kernel's default, so that a look at the socket tells whether it was set. */
+/* The options that the rules under test set, or the program itself as the baseline. No value is the
+ * kernel's default, so getsockopt() shows whether it was set. */
 static const struct own_option {
     const char *name;
     int level;
     int optname;
     int value;
-    const char *unit; /* of the value, where a rule must name it; else NULL */
+    const char *unit; /* of the value, if a rule must name it; else NULL */
 } own_options[] = {
     {"SO_KEEPALIVE", SOL_SOCKET, SO_KEEPALIVE, 1, NULL},
     {"TCP_KEEPIDLE", IPPROTO_TCP, TCP_KEEPIDLE, 600, NULL},
@@ -113,7 +113,7 @@ static void time_setsockopt(int calls, long own, uint64_t *spent)
     spent[0] += now() - start;
 }
 
-/* A connection is ended by a reset: closed in order, it would hold its port for a minute. */
+/* Connections are reset: after an orderly close the port would be in TIME_WAIT for a minute. */
 static void drop_connections(int calls, const int *clients, const int *accepted)
 {
     static const struct linger reset = {1, 0};
@@ -129,8 +129,8 @@ static void drop_connections(int calls, const int *clients, const int *accepted)
     }
 }
 
-/* On loopback the handshake is over when connect() returns, so that the accept()s below find their
- * connections waiting: each phase times its own calls alone. */
+/* On loopback the handshake is complete when connect() returns, so accept() never waits: each phase
+ * measures only its own calls. */
 static void time_connection(int calls, long own, uint64_t *spent)
 {
     int clients[CONNECTIONS_MAX];
@@ -151,7 +151,7 @@ static void time_connection(int calls, long own, uint64_t *spent)
     drop_connections(calls, clients, accepted);
 }
 
-/* A client's way to its connection, with the options that it sets by itself. */
+/* A client's calls up to connect(), with the options that it sets itself. */
 static void time_client(int calls, long own, uint64_t *spent)
 {
     int clients[CONNECTIONS_MAX];
@@ -174,7 +174,7 @@ static void time_client(int calls, long own, uint64_t *spent)
 
 static const struct subject {
     const char *name;
-    int calls; /* a turn; some 100 microseconds, so that turns that are compared are neighbours */
+    int calls; /* per turn; some 100 microseconds, so that compared turns are close in time */
     int phases;
     void (*time)(int calls, long own, uint64_t *spent);
 } subjects[] = {
@@ -188,7 +188,7 @@ static void take_baton(void)
 {
     char byte;
     if (read(baton_in, &byte, 1) != 1)
-        exit(1); /* the driver has gone */
+        exit(1); /* the driver has exited */
 }
 
 static void pass_baton(void)
@@ -197,7 +197,7 @@ static void pass_baton(void)
         exit(1);
 }
 
-/* A quarter of a turn warms the caches up after the switch, then comes the turn itself. */
+/* A quarter of a turn warms the caches after the switch; then the turn itself follows. */
 static void take_turn(const struct subject *subject, long own, uint64_t *spent)
 {
     subject->time(subject->calls / 4, own, spent);
@@ -206,7 +206,7 @@ static void take_turn(const struct subject *subject, long own, uint64_t *spent)
         subject->time(subject->calls, own, spent);
 }
 
-/* Turns are taken to the last also after a failure: the baton must go round. */
+/* All turns are taken even after a failure: the baton must be passed on. */
 static void measure(const struct subject *subject, long rounds, long own)
 {
     uint64_t(*spent)[PHASES_MAX] = calloc((size_t)rounds, sizeof(*spent));
@@ -231,7 +231,7 @@ static void measure(const struct subject *subject, long rounds, long own)
     free(spent);
 }
 
-/* How many of the options, from the first on, this socket has. */
+/* How many of the options, counted from the first, this socket has. */
 static int options_held(int fd)
 {
     int held;

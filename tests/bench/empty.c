@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The yardstick: a preloaded object that does nothing, built the way `gcc -shared -fPIC` builds by
- * default. What a preload costs beyond this one is its own doing.
+ * The baseline: a preloaded object that does nothing, built as `gcc -shared -fPIC` does by default.
+ * Any cost beyond that of this object is caused by the other preload.
  */

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * When the peer sees a connection's end: ends PROCESSOR PEER_PROCESSOR. The peer is a child on its
- * own processor, to which this connects. For each order on standard input, "fin N" or "rst N", N
- * connections are made and closed, and one line tells for each the nanoseconds from before close()
- * to the return of the peer's poll().
+ * own processor, to which this program connects. For each order on standard input, "fin N" or "rst
+ * N", N connections are made and closed, and one line contains for each the nanoseconds from before
+ * close() to the return of the peer's poll().
  */
 #include <arpa/inet.h>
 #include <errno.h>
@@ -44,7 +44,7 @@ static void stay_on(const char *processor)
     must(sched_setaffinity(0, sizeof set, &set), "sched_setaffinity");
 }
 
-/* Accept, say so, wait for the end, tell when it was seen. */
+/* Accept, report that, wait for the end, and report its time. */
 static void be_peer(int listener, int tell)
 {
     for (;;) {
@@ -73,7 +73,7 @@ static int64_t time_end(const struct sockaddr_in *address, int reset, int seen_a
     if (reset)
         must(setsockopt(fd, SOL_SOCKET, SO_LINGER, &linger, sizeof linger), "setsockopt");
     must((int)read(fd, &byte, 1), "read");
-    /* Let it go to sleep in poll(). */
+    /* Give the peer time to sleep in poll(). */
     for (start = now(); now() - start < SETTLE_NS;)
         continue;
     start = now();

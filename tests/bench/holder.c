@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Holds connections open: holder PAIRS [BYTES]. It connects to itself over loopback, sends BYTES
- * each way on each connection, says "open", and closes all when its standard input ends. Each pair
- * is two connections. The limit of descriptors is raised as far as it may be.
+ * each way on each connection, prints "open", and closes all at the end of its standard input. Each
+ * pair is two connections. The limit of descriptors is raised to the maximum.
  *
- * holder PAIRS BYTES PAUSE: short connections, one after the other. Each is closed at once, and
- * then PAUSE microseconds pass, or none.
+ * holder PAIRS BYTES PAUSE: short connections, one after the other. Each is closed at once,
+ * followed by a pause of PAUSE microseconds.
  */
 #include <arpa/inet.h>
 #include <netinet/in.h>
@@ -43,7 +43,7 @@ static void pass(int from, int to, size_t bytes)
     must((int)recv(to, buffer, bytes, MSG_WAITALL), "recv");
 }
 
-/* `ends` gets the connecting and the accepted end. */
+/* `ends` receives the connecting and the accepted end. */
 static void open_pair(int listener, const struct sockaddr_in *address, size_t bytes, int ends[2])
 {
     int client = socket(AF_INET, SOCK_STREAM, 0);

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The calls that --supervise is asked about, timed: for each order (a line on standard input) so
- * many of each, and one line of medians in nanoseconds, in the order of `enum phase`. Nobody is
- * asked about getppid.
+ * Times the calls that --supervise intercepts: for each order (a line on standard input) so many of
+ * each, and one line of medians in nanoseconds, in the order of `enum phase`. getppid is not
+ * intercepted.
  */
 #include <arpa/inet.h>
 #include <netinet/in.h>
@@ -50,7 +50,7 @@ static int tcp_socket(void)
 
 static void time_connect(int listener, const struct sockaddr_in *address, int64_t *result)
 {
-    const struct linger reset = {1, 0}; /* leaves no TIME_WAIT behind */
+    const struct linger reset = {1, 0}; /* avoids TIME_WAIT */
     int client = tcp_socket();
     int64_t start = now();
     must(connect(client, (const struct sockaddr *)address, sizeof *address), "connect");
@@ -74,7 +74,7 @@ static void time_listener(const struct sockaddr_in *any, int64_t *bound, int64_t
     close(fd);
 }
 
-/* A listener whose address has the length of its name. */
+/* A listener whose address has a given length. */
 struct unix_listener {
     int fd;
     socklen_t length;
@@ -94,7 +94,7 @@ static void time_connect_unix(const struct unix_listener *listener, int64_t *res
     close(accepted);
 }
 
-/* Listens at an abstract name (unix(7)). */
+/* Listen at an abstract name (unix(7)). */
 static struct unix_listener listen_unix(socklen_t length)
 {
     struct unix_listener listener = {

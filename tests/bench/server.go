@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 //
-// The HTTP server that is put under load: says its port, then answers every request.
+// The HTTP server under load: prints its port, then answers every request.
 package main
 
 import (

@@ -1,14 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Times the start of a program under several environments: from posix_spawn() until its end has
- * been waited for, in microseconds, and how many
- * page faults it took.
+ * Measures the start of a program under several environments: the microseconds from posix_spawn()
+ * until the program has ended and been waited for, and its page faults.
  *
  *     start ROUNDS PROGRAM < ENVIRONMENTS
  *
- * Each line of standard input is one environment: NAME=VALUE, set apart by tabs. Every round starts
- * the program once in each of them, in an order drawn anew, and prints one line with two numbers
- * (time, faults) for each environment, in the order in which they were given.
+ * Each line of standard input is one environment: NAME=VALUE, separated by tabs. Each round starts
+ * the program once in each environment, in random order, and prints one line with two numbers
+ * (time, faults) for each, in the order of the input.
  */
 #include <errno.h>
 #include <spawn.h>
@@ -25,7 +24,7 @@ enum { ENVIRONMENTS_MAX = 64, VARIABLES_MAX = 16 };
 struct environment {
     char *variables[VARIABLES_MAX + 1];
     double spent; /* microseconds, last round */
-    long faults;  /* page faults served without input or output, last round */
+    long faults;  /* minor page faults, last round */
 };
 
 static struct environment environments[ENVIRONMENTS_MAX];
@@ -37,7 +36,7 @@ static void fail(const char *what, int error)
     exit(1);
 }
 
-/* The text of a line belongs to the environment from here on. */
+/* From here on the environment owns the text of the line. */
 static void read_environments(void)
 {
     char *line = NULL;

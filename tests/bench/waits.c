@@ -1,10 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * How long a record waits in its ring: waits. To be preloaded with libsocktune.so under rules that
- * report. It makes a connection to itself every millisecond, and looks at its own ring, which it
- * finds among its mappings. For each line on standard input it tells, in microseconds, the longest
- * wait since the line before, and how many records were taken in that time and how many found no
- * room.
+ * How long records wait in their ring: waits. To be preloaded with libsocktune.so under rules that
+ * report. It connects to itself every millisecond and examines its own ring, which it finds among
+ * its mappings. For each line on standard input it prints, in microseconds, the longest wait since
+ * the previous line, the number of records read in that time, and how many found no room.
  */
 #include "ring.h"
 
@@ -20,7 +19,7 @@
 
 enum { KEPT = 65536, EVERY_NS = 1000000, PAUSE_NS = 100000 };
 
-/* When the ticket was seen to be given: a ring, by ticket. */
+/* When a ticket was first seen, by ticket modulo KEPT. */
 static uint64_t given[KEPT];
 
 static uint64_t now(void)
@@ -68,7 +67,7 @@ static int listen_here(struct sockaddr_in *address)
 
 static void connect_once(int listener, const struct sockaddr_in *address)
 {
-    const struct linger reset = {1, 0}; /* leaves no TIME_WAIT behind */
+    const struct linger reset = {1, 0}; /* avoids TIME_WAIT */
     int client = socket(AF_INET, SOCK_STREAM, 0);
     must(connect(client, (const struct sockaddr *)address, sizeof *address), "connect");
     int accepted = accept(listener, NULL, NULL);
@@ -78,7 +77,7 @@ static void connect_once(int listener, const struct sockaddr_in *address)
     close(accepted);
 }
 
-/* What was seen of the ring. */
+/* The observed state of the ring. */
 struct watch {
     const struct ring *ring;
     uint64_t head, tail; /* as last seen */
@@ -94,7 +93,7 @@ static void look(struct watch *watch)
     for (; watch->tail != tail; watch->tail++)
         if (when - given[watch->tail % KEPT] > watch->longest)
             watch->longest = when - given[watch->tail % KEPT];
-    /* What still waits has waited so far. */
+    /* Include the record that still waits. */
     if (watch->tail != watch->head && when - given[watch->tail % KEPT] > watch->longest)
         watch->longest = when - given[watch->tail % KEPT];
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * beats COUNT: COUNT processes, each of which makes a UDP socket and closes it five times a second,
- * until standard input ends. Each executes this program anew, so that the library starts in it.
+ * beats COUNT: COUNT processes, each of which creates and closes a UDP socket five times per second
+ * until standard input ends. Each executes this program again, so that the library starts in it.
  */
 #include <poll.h>
 #include <signal.h>

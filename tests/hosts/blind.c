@@ -1,9 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Runs a program where NETLINK_SOCK_DIAG cannot be had: blind ERRNO PROGRAM [ARG...]. A tracer
- * makes each socket(AF_NETLINK) fail with that error, as a kernel without sock_diag does. A seccomp
- * filter would do the same, but under a filter from before its start a program reports nothing at
- * all.
+ * Runs a program without NETLINK_SOCK_DIAG: blind ERRNO PROGRAM [ARG...]. A tracer makes each
+ * socket(AF_NETLINK) fail with that error, like a kernel without sock_diag. A seccomp filter could
+ * do the same, but a program that starts under a filter reports nothing at all.
  */
 #include <errno.h>
 #include <signal.h>
@@ -34,7 +33,7 @@ enum { SYSCALL_STOP = SIGTRAP | 0x80 };
 #define RESULT(registers)   ((registers)->regs[0])
 #endif
 
-/* ptrace() with a number for its data; libc's function takes a pointer. */
+/* ptrace() with a number as its data; libc's function takes a pointer. */
 static long trace_request(long request, pid_t thread, long data)
 {
     return syscall(SYS_ptrace, request, thread, 0L, data);
@@ -53,7 +52,7 @@ static void refuse(pid_t thread, int error)
     if (info.op != PTRACE_SYSCALL_INFO_ENTRY || info.entry.nr != SYS_socket ||
         (int)info.entry.args[0] != AF_NETLINK)
         return;
-    /* The call fails with an unknown family; then its error is replaced. */
+    /* The call fails because of an unknown family; then its error is replaced. */
     ARGUMENT(&registers) = (unsigned)-1;
     ptrace(PTRACE_SETREGSET, thread, 1, &place);
     ptrace(PTRACE_SYSCALL, thread, NULL, NULL);
@@ -74,7 +73,7 @@ static void trace(int error)
             continue;
         if (signal == SYSCALL_STOP)
             refuse(thread, error);
-        /* Stops for system calls and for events of ptrace(2) are no signals of the program. */
+        /* Stops for system calls and for ptrace(2) events are not signals for the program. */
         if (signal == SYSCALL_STOP || status >> 16 != 0)
             signal = 0;
         trace_request(PTRACE_SYSCALL, thread, signal);

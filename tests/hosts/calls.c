@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A program that makes exactly the calls it is told to, through libc as any program would, and
- * says exactly what came of each: the tests drive it by way of tests/programs/host.py.
+ * A program that makes exactly the requested calls, through libc like any program, and reports
+ * their exact results; tests/support/host.py drives it.
  *
- * A request is one line: the call's name and its arguments, each a decimal number, bytes as `x`
- * and hexadecimal digits, or `-` for NULL. The answer is one line: the result, errno, and bytes
- * that the call delivered, in hexadecimal, after an `x`. errno is a number that no call sets before
- * each call, so a call that leaves errno alone is seen to. The calls are made in the main thread,
- * one after the other; the end of the input ends the program.
+ * A request is one line: the call's name and its arguments, each a decimal number, bytes as `x` and
+ * hexadecimal digits, or `-` for NULL. The answer is one line: the result, errno, and the returned
+ * bytes in hexadecimal after an `x`. Before each call errno is set to a number that no call sets,
+ * so the answer shows whether the call changed it. All calls are made by the main thread; the
+ * program ends at the end of its input.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -29,7 +29,7 @@ struct argument {
     int null;
 };
 
-/* What a call delivered besides its result. */
+/* What a call returned besides its result. */
 struct delivery {
     socklen_t length;
     unsigned char bytes[BYTES_MAX];
@@ -41,7 +41,7 @@ typedef long (*call)(const struct argument *with, struct delivery *delivery);
 #define NUMBER(i)  ((int)with[i].number)
 #define ADDRESS(i) ((const struct sockaddr *)with[i].bytes)
 
-/* The room for an address that the caller offers: as many bytes as it said, or NULL twice. */
+/* The buffer for an address that the caller passes: as large as requested, or NULL twice. */
 static struct sockaddr *room(const struct argument *wanted, struct delivery *delivery)
 {
     delivery->present = !wanted->null;
@@ -122,7 +122,7 @@ static long do_sendto(const struct argument *with, struct delivery *delivery)
                   with[3].null ? NULL : ADDRESS(3), with[3].length);
 }
 
-/* One message, as sendmsg() and sendmmsg() take it. */
+/* One message for sendmsg() or sendmmsg(). */
 static struct msghdr message_of(const struct argument *bytes, const struct argument *address,
                                 struct iovec *data)
 {
@@ -188,8 +188,8 @@ static void on_alarm(int number)
     (void)number;
 }
 
-/* SIGALRM after so many microseconds, once, without SA_RESTART: the call after this one is
- * interrupted when it blocks. */
+/* Raise SIGALRM once after so many microseconds, without SA_RESTART, to interrupt the next call if
+ * it blocks. */
 static long do_alarm(const struct argument *with, struct delivery *delivery)
 {
     struct sigaction action = {.sa_handler = on_alarm};
@@ -261,7 +261,7 @@ static void answer(long result, int error, const struct delivery *delivery)
     fflush(stdout);
 }
 
-/* Carry out one request. Returns 0, or -1 if it is none. */
+/* Carry out one request. Returns 0, or -1 if it is invalid. */
 static int obey(char *line)
 {
     struct argument arguments[ARGUMENTS_MAX];

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Threads cancelled while they are blocked in accept(), accept4() and connect(), which are
- * cancellation points: each ends at once and runs its clean-up handlers. With a request pending,
- * socket() and listen(), which are none, still do their work and connect() ends the thread.
+ * Threads cancelled while they block in accept(), accept4() and connect(), which are cancellation
+ * points: each ends at once and runs its clean-up handlers. socket() and listen() are no
+ * cancellation points: with a pending request they still work, and connect() ends the thread.
  */
 #include "host.h"
 

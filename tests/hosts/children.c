@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A program that watches its children. It handles SIGCHLD from before any library's constructor,
- * and sees none; wait() finds no child; its signal mask and handlers are as it was started.
+ * A program that watches its children. It handles SIGCHLD from before the constructors of all
+ * libraries: no SIGCHLD arrives, wait() finds no child, and its signal mask and handlers are
+ * unchanged.
  */
 #include "host.h"
 
@@ -50,7 +51,7 @@ int main(void)
     usleep(50 * 1000);
     check(ended_children == 0);
 
-    /* A child of its own is still seen. */
+    /* The program still sees its own child. */
     sigset_t child_signal;
     sigemptyset(&child_signal);
     sigaddset(&child_signal, SIGCHLD);

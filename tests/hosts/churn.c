@@ -1,15 +1,15 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Many short connections, as fast as they go: CLIENTS processes open COUNT of them, one after the
- * other each, to a server of the program's own. A request and an answer of known sizes pass, and
- * then one end closes or resets the connection, which the other must see. Whoever opens or serves
- * a connection counts what it sent and received, and says so:
+ * Many short connections at full speed: each of CLIENTS processes opens COUNT connections, one
+ * after the other, to a server in this program. A request and an answer of known sizes are
+ * exchanged; then one end closes or resets the connection, and the other must see that. Each end
+ * counts the bytes that it sent and received, and prints:
  *
  *   end connect|accept COOKIE SENT RECEIVED closed|eof|reset|aborted
  *
- * COOKIE is the kernel's name for the socket (SO_COOKIE); the last word tells how it ended: this
- * end closed it first, or saw it closed, or reset by the other, or reset it. The other lines are
- * the same in every run but for the slowest call, which is said last.
+ * COOKIE is the kernel's cookie of the socket (SO_COOKIE). The last word says how it ended: this
+ * end closed first, saw the close, saw a reset, or sent the reset. All other lines are the same in
+ * each run, except the slowest call, which is printed last.
  *
  * churn SERVER FAMILY CLOSER CLIENTS COUNT
  *   SERVER  several  four processes accept
@@ -30,14 +30,14 @@
 
 #define SERVERS   4
 #define LARGEST   3000
-#define PATIENCE  20 /* seconds; nothing here takes that long */
-#define INHERITED 3  /* the descriptor of a child that was executed */
+#define PATIENCE  20 /* seconds; no call takes that long */
+#define INHERITED 3  /* the descriptor that the executed child inherits */
 
 enum closer { CLIENT, SERVER, CLIENT_RESETS, SERVER_RESETS };
 
 static const char *const closers[] = {"client", "server", "client-resets", "server-resets"};
 
-/* What a request begins with. */
+/* The beginning of a request. */
 struct request {
     uint32_t size; /* of the whole request */
     uint32_t answer;
@@ -49,7 +49,7 @@ struct count {
 };
 
 static char buffer[LARGEST];
-static double slowest; /* call, in seconds */
+static double slowest; /* duration of the slowest call, in seconds */
 static enum closer closer;
 
 static double now(void)
@@ -59,7 +59,7 @@ static double now(void)
     return (double)time.tv_sec + (double)time.tv_nsec / 1e9;
 }
 
-/* The call's result; how long it took is noted. */
+/* The call's result; its duration is recorded. */
 #define timed(call)                                                                                \
     ({                                                                                             \
         double begin_ = now();                                                                     \
@@ -71,8 +71,7 @@ static double now(void)
         result_;                                                                                   \
     })
 
-/* --- one connection -----------------------------------------------------------------------------
- */
+/* One connection */
 
 static void say_end(const char *role, int fd, const struct count *count, const char *how)
 {
@@ -88,7 +87,7 @@ static void send_all(int fd, const void *bytes, size_t size, struct count *count
     count->sent += size;
 }
 
-/* Whether so many bytes came; else nothing did, and the connection is closed. */
+/* True if so many bytes were received; false if the peer closed before the first byte. */
 static bool receive_all(int fd, void *bytes, size_t size, struct count *count)
 {
     ssize_t got = size > 0 ? recv(fd, bytes, size, MSG_WAITALL) : 0;
@@ -97,7 +96,7 @@ static bool receive_all(int fd, void *bytes, size_t size, struct count *count)
     return got == (ssize_t)size;
 }
 
-/* The other end closes or resets: seen here, within the socket's patience. */
+/* Wait until the other end closes or resets, up to the socket's timeout. */
 static const char *see_end(int fd)
 {
     char byte;
@@ -108,7 +107,7 @@ static const char *see_end(int fd)
     return "reset";
 }
 
-/* The cookie is asked for while the descriptor is open. */
+/* The cookie must be read before the descriptor is closed. */
 static void finish(const char *role, int fd, const struct count *count, bool first)
 {
     const struct linger at_once = {.l_onoff = 1, .l_linger = 0};
@@ -125,7 +124,7 @@ static void be_patient(int fd)
     check(setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof patience) == 0);
 }
 
-/* Serve an accepted connection; false: the one that tells the servers to end. */
+/* Serve an accepted connection; false if it was the one that ends the servers. */
 static bool serve(int fd)
 {
     struct request request;
@@ -174,8 +173,7 @@ static void ask_to_end(const struct sockaddr_storage *address, socklen_t length,
     check(close(fd) == 0);
 }
 
-/* --- servers ------------------------------------------------------------------------------------
- */
+/* Servers */
 
 static pid_t forked(void)
 {
@@ -186,7 +184,7 @@ static pid_t forked(void)
     return child;
 }
 
-/* End a process; what was slowest in it is the same to its parent, in tenths of a second. */
+/* End a process; the exit status reports its slowest call to the parent, in tenths of a second. */
 static _Noreturn void end_process(void)
 {
     _exit(slowest < 10 ? (int)(slowest * 10) + 2 : 102);
@@ -227,7 +225,7 @@ static void execute(int fd)
     fail("cannot execute itself: %s\n", strerror(errno));
 }
 
-/* Whether the server is to end, only a child learns: it is told by a peek. */
+/* Peek whether this is the connection that ends the server: only a child reads it. */
 static bool is_last(int fd)
 {
     char byte;
@@ -274,7 +272,7 @@ static void pass(int channel, int fd)
     check(sendmsg(channel, &message, MSG_NOSIGNAL) == 1);
 }
 
-/* -1: the master has hung up. */
+/* -1: the master has closed the channel. */
 static int take_passed(int channel)
 {
     union {
@@ -331,8 +329,7 @@ static void serve_by_workers(int listener)
         wait_for_one();
 }
 
-/* --- all ----------------------------------------------------------------------------------------
- */
+/* Clients and the master */
 
 static int make_listener(const char *family, struct sockaddr_storage *address, socklen_t *length,
                          int protocol)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A program that closes every descriptor but the standard ones, as daemons do, with closefrom(),
- * close_range() and a loop, and puts something else on every number with dup2().
+ * A program that closes every descriptor except the standard ones, as daemons do, with closefrom(),
+ * close_range() and a loop, and then opens other files at every number with dup2().
  */
 #include "host.h"
 

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A daemon that gives up what it has after its start: chroot into an empty directory, another user
- * (so that it is no longer dumpable either), no capabilities, no new privileges, no environment.
- * Must be started as root.
+ * A daemon that drops its privileges after its start: chroot into an empty directory, another user
+ * (so it is not dumpable either), no capabilities, no new privileges, no environment. Must be
+ * started as root.
  *
  * confine DIRECTORY
  */

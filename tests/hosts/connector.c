@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Connects to itself, once for each word on standard input, in the process that the word names:
- * "self", a child of "fork" or of "vfork". Answers the pid of the process that connected.
+ * Connects to itself once for each word on standard input, in the process that the word names:
+ * "self", or a child of "fork" or "vfork". Prints the pid of the process that connected.
  */
 #include "host.h"
 
@@ -12,14 +12,14 @@
 
 static struct sockaddr_in address;
 
-/* In a vfork() child: nothing but system calls and the calls under test. */
+/* In a vfork() child: only system calls and the calls under test. */
 static void connect_and_exit(void)
 {
     int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
     _exit(fd < 0 || connect(fd, (struct sockaddr *)&address, sizeof address) != 0);
 }
 
-/* A vfork()ed child that gives up privileges, as a launcher of sandboxed programs does. */
+/* A vfork()ed child that drops privileges, as a launcher of sandboxed programs does. */
 static pid_t confine_child(void)
 {
     int status = 0;
@@ -46,7 +46,7 @@ static pid_t connect_in(const char *who)
         child = fork();
     }
     if (child == 0) {
-        /* What POSIX forbids and programs do. NOLINTNEXTLINE(clang-analyzer-unix.Vfork) */
+        /* POSIX forbids this, but programs do it. NOLINTNEXTLINE(clang-analyzer-unix.Vfork) */
         connect_and_exit();
     }
     int status = 0;

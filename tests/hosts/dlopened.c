@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Sockets made in a library that is loaded late: in the program's scope, with RTLD_DEEPBIND, and
- * with dlmopen() in a namespace of its own. The latter two do not see what was preloaded.
+ * Sockets created in a library that is loaded late: in the program's scope, with RTLD_DEEPBIND, and
+ * with dlmopen() in a separate namespace. The latter two do not use preloaded functions.
  *
  * dlopened LIBRARY: shared/connector.c
  */

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Sockets made before main(): in .preinit_array, which runs before the constructors of libraries
- * but for one that is linked with -z initfirst, and in the program's own constructor, which runs
- * after those.
+ * Sockets created before main(): in .preinit_array, which runs before all library constructors
+ * except those of a library linked with -z initfirst, and in the program's own constructor, which
+ * runs after them.
  */
 #include "host.h"
 

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Results and errno of every call that socktune interposes: kept over calls that succeed, the
- * kernel's own where they fail, on all sorts of sockets; accept() without an address; a descriptor
- * that is 0.
+ * Results and errno of each call that socktune interposes: errno is kept by calls that succeed, and
+ * is the kernel's for calls that fail, on all kinds of sockets; accept() without an address; a
+ * descriptor of 0.
  */
 #include "host.h"
 
@@ -12,7 +12,7 @@
 
 #define MARK 4242
 
-/* Say the outcome of a call: its result (a descriptor only as such) and errno. */
+/* Print the outcome of a call: its result (for a descriptor, only that it is one) and errno. */
 static int outcome(const char *what, int result)
 {
     say("%s: %s errno %d\n", what, result < 0 ? "failed" : "done", errno);
@@ -88,7 +88,8 @@ static void calls_that_succeed(void)
             check(fcntl(server, F_GETFD) == FD_CLOEXEC && fcntl(server, F_GETFL) & O_NONBLOCK);
             break;
         default:
-            /* Room for a part of the address only: the kernel cuts it and tells its true length. */
+            /* Room for only a part of the address: the kernel truncates it and returns its true
+             * length. */
             memset(&peer, 0x55, sizeof peer);
             length = 4;
             server = accept4(listener, (struct sockaddr *)&peer, &length, 0);
@@ -143,7 +144,7 @@ static void calls_that_fail(void)
     close(client);
 }
 
-/* A page of memory, with nothing behind it: `size` bytes at its end. */
+/* The last `size` bytes of a page that is followed by unmapped memory. */
 static char *end_of_memory(size_t size)
 {
     const size_t page = (size_t)sysconf(_SC_PAGESIZE);
@@ -152,7 +153,7 @@ static char *end_of_memory(size_t size)
     return pages + page - size;
 }
 
-/* Pointers into memory that is not there, or ends too early. */
+/* Pointers to memory that is not mapped, or ends too early. */
 static void addresses_that_are_not_there(void)
 {
     struct sockaddr_in address;
@@ -220,7 +221,7 @@ static void other_families(void)
     close(listener);
 }
 
-/* The first descriptor that a program with nothing open gets is 0, and it is a good one. */
+/* If no descriptor is open, a program's first one is 0, which is valid. */
 static void descriptor_zero(void)
 {
     struct sockaddr_in address;

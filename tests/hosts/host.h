@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What the host programs share. A host is a small program that treats its sockets, its memory or
- * itself in a way that a preloaded library may not expect, and that checks its own behaviour: it
- * ends with status 0, or says on standard error what was wrong and ends with 1. It knows nothing
- * of socktune and passes without it.
+ * Shared by the host programs. A host is a small program that uses its sockets, its memory or
+ * itself in a way that a preloaded library may not expect, and checks its own behaviour: it exits
+ * with 0, or prints the error on standard error and exits with 1. It contains nothing of socktune
+ * and passes without it.
  *
- * On standard output a host says what it saw. Lines that begin with "option " carry the options of
- * a socket, which rules may change; all other lines must be the same with socktune and without.
+ * On standard output a host prints its observations. Lines that begin with "option " contain the
+ * options of a socket, which rules may change; all other lines must be equal with and without
+ * socktune.
  */
 #ifndef SOCKTUNE_HOST_H
 #define SOCKTUNE_HOST_H
@@ -26,13 +27,13 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-/* Where say() writes: standard output, unless a host has reason to close that. */
+/* The output of say(): standard output, unless the host closes that. */
 static int report_fd = STDOUT_FILENO;
 
 #define say(...)  dprintf(report_fd, __VA_ARGS__)
 #define fail(...) (dprintf(STDERR_FILENO, __VA_ARGS__), _exit(1))
 
-/* End the program with status 1 unless `condition` holds. */
+/* Exit with status 1 unless `condition` holds. */
 #define check(condition)                                                                           \
     do {                                                                                           \
         if (!(condition)) {                                                                        \
@@ -40,7 +41,7 @@ static int report_fd = STDOUT_FILENO;
         }                                                                                          \
     } while (0)
 
-/* A TCP listener on a free port of 127.0.0.1; its address goes to `address`. */
+/* A TCP listener on a free port of 127.0.0.1; `address` gets its address. */
 __attribute__((unused)) static int listen_on_loopback(struct sockaddr_in *address, int backlog)
 {
     socklen_t length = sizeof *address;
@@ -64,7 +65,7 @@ __attribute__((unused)) static int connect_to(const struct sockaddr_in *address)
     return fd;
 }
 
-/* The value of an option that is an int, asked of the kernel. Async-signal-safe. */
+/* The value of an int option, from the kernel. Async-signal-safe. */
 __attribute__((unused)) static int option_of(int fd, int level, int optname)
 {
     int value = -1;
@@ -73,8 +74,8 @@ __attribute__((unused)) static int option_of(int fd, int level, int optname)
     return value;
 }
 
-/* Say which options the socket has: one that the tests' rules set at socket(), two that they set
- * before connect() or on the listener, and one that depends on the peer's address. */
+/* Print the socket's options: one that the tests' rules set at socket(), two that they set before
+ * connect() or on the listener, and one that depends on the peer's address. */
 __attribute__((unused)) static void say_options(const char *who, int fd)
 {
     say("option %s priority=%d keepalive=%d idle=%d count=%d\n", who,
@@ -82,7 +83,7 @@ __attribute__((unused)) static void say_options(const char *who, int fd)
         option_of(fd, IPPROTO_TCP, TCP_KEEPIDLE), option_of(fd, IPPROTO_TCP, TCP_KEEPCNT));
 }
 
-/* Open a connection to the program itself, say the options of both its ends, and close it. */
+/* Open a connection to the program itself, print the options of both ends, and close it. */
 __attribute__((unused)) static void say_connection(const char *who)
 {
     struct sockaddr_in address;
@@ -102,7 +103,7 @@ __attribute__((unused)) static void say_connection(const char *who)
     close(listener);
 }
 
-/* Say which descriptors are open. */
+/* Print which descriptors are open. */
 __attribute__((unused)) static void say_descriptors(const char *who)
 {
     say("%s descriptors:", who);

@@ -1,9 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Sockets that come from elsewhere, and programs that replace themselves. The program starts
- * itself again by exec as many times as asked; each time it connects to, and accepts on, a
- * listener that the first one got as descriptor 3 (as a systemd service does), and makes a
- * connection of its own.
+ * Inherited sockets, and programs that replace themselves. The program executes itself as many
+ * times as asked; each time it connects to and accepts on a listener that the first one inherited
+ * as descriptor 3 (as a systemd service does), and makes a connection of its own.
  *
  * inherited TIMES
  */

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Signals: accept() and connect() end with EINTR when a handler without SA_RESTART ran, accept()
- * goes on when it has SA_RESTART, a time-out ends it with EAGAIN; SIGPIPE kills the writer to a
- * closed connection, or is EPIPE for one that ignores it.
+ * Signals: accept() and connect() fail with EINTR after a handler without SA_RESTART; accept()
+ * continues with SA_RESTART, and fails with EAGAIN after a time-out; SIGPIPE kills a process that
+ * writes to a closed connection, or write() fails with EPIPE if the signal is ignored.
  */
 #include "host.h"
 
@@ -42,7 +42,7 @@ static void interrupt_accept(void)
     alarm_soon();
     check(accept4(listener, NULL, NULL, SOCK_CLOEXEC) == -1 && errno == EINTR && handled == 1);
 
-    /* With SA_RESTART accept() goes on: a child connects after the signal. */
+    /* With SA_RESTART accept() continues: a child connects after the signal. */
     handle_alarm(SA_RESTART);
     alarm_soon();
     pid_t child = fork();
@@ -89,7 +89,7 @@ static void interrupt_connect(void)
     close(listener);
 }
 
-/* Write to a connection whose other end has reset it, until the kernel objects. */
+/* Write to a connection that the other end has reset, until the kernel returns an error. */
 static int write_to_closed(void)
 {
     struct sockaddr_in address;

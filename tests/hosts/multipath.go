@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 
-// A listener of MPTCP, as Go makes them since 1.24, whichever version builds this. It accepts a
-// plain TCP connection and prints the user timeout of that, in ms.
+// An MPTCP listener, as Go creates them since 1.24, whichever version builds this. It accepts a plain
+// TCP connection and prints its user timeout in ms.
 package main
 
 import (

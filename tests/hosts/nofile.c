@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * No descriptor left: socket() and accept() say EMFILE, connect() and bind() work on, and
- * everything works again when there is room.
+ * No free descriptor: socket() and accept() fail with EMFILE, connect() and bind() still work, and
+ * everything works again after a descriptor is freed.
  */
 #include "host.h"
 

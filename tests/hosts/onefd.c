@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Started where only one descriptor above the standard ones may be open: the one that the loader
- * needs for the libraries. Later it is the program's single socket.
+ * Started with a limit of one descriptor above the standard ones: the loader needs it to load
+ * libraries; later it is the program's only socket.
  *
  * onefd PORT: connect to that port of 127.0.0.1.
  */

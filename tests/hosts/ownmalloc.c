@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A program with its own malloc(), which counts, and which ends the program when it is entered
- * from within a socket call (where it would deadlock in real ones).
+ * A program with its own malloc(), which counts its calls and ends the program if it is called from
+ * within a socket call (where a real one might deadlock).
  */
 #include "host.h"
 
@@ -39,7 +39,7 @@ void free(void *memory)
 
 void *calloc(size_t count, size_t size)
 {
-    /* The arena is never reused, so it is still zero. */
+    /* The arena is never reused, so its memory is still zero. */
     return size != 0 && count > SIZE_MAX / size ? NULL : malloc(count * size);
 }
 

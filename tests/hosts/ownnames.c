@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A program that exports functions and data under names that a library on rules, policies and
- * configuration files may use too (build with -rdynamic). None of them may be called or written
- * by anybody else.
+ * A program that exports functions and data under names that a library for rules, policies and
+ * configuration files may use too (build with -rdynamic). No library may call or change them.
  */
 #include "host.h"
 
@@ -20,7 +19,7 @@ TRAP(config_read_file)
 TRAP(config_destroy)
 TRAP(config_lookup)
 TRAP(config_setting_get_elem)
-/* socktune's own, and what its like use */
+/* names that socktune or similar libraries use */
 TRAP(active_rules)
 TRAP(action_applies)
 TRAP(address_is_v4)
@@ -50,13 +49,13 @@ TRAP(log_message)
 TRAP(strlcpy)
 TRAP(strlcat)
 
-/* libc has it too; whoever calls it by name gets the program's. */
+/* libc has it too; a library that calls it by name gets the program's function. */
 long syscall(long number, ...)
 {
     fail("the program's own syscall was called, with %ld\n", number);
 }
 
-/* Data of the size of a table, which must stay as it is. */
+/* Data of the size of a table, which must not change. */
 #define DATA(name) /* NOLINTBEGIN(bugprone-macro-parentheses) */                                   \
     extern unsigned char name[256];                                                                \
     unsigned char name[256]; /* NOLINTEND(bugprone-macro-parentheses) */

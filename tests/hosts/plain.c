@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * No tricks: a connection to itself, and which descriptors are open. Built in several ways (static
- * and dynamic AddressSanitizer, musl, 32 bits, another processor) and started in several (another
- * library preloaded, limits, closed descriptors).
+ * A plain program: it connects to itself and lists its open descriptors. Built in several ways
+ * (static and dynamic AddressSanitizer, musl, 32 bits, another processor) and started in several
+ * ways (with another preloaded library, limits, closed descriptors).
  *
  * plain [FILE]: report into FILE instead of standard output.
  */
@@ -13,7 +13,7 @@
 int main(int argc, char **argv)
 {
     if (argc > 1) {
-        /* High up, so that the numbers of the sockets are what they would be without a report. */
+        /* A high number, so that the sockets have the same numbers as without a report. */
         int fd = open(argv[1], O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
         check(fd >= 0);
         report_fd = fcntl(fd, F_DUPFD_CLOEXEC, 100);

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Listens and connects to itself by syscall(2), past libc's functions, sets options as programs do,
- * and keeps it all open. With musl, or linked statically, no preloaded library sees it either way.
- * With -m32 -DBY_SOCKETCALL, by the one call that older 32-bit x86 kernels have.
+ * Listens and connects to itself with syscall(2) instead of libc's functions, sets options as
+ * programs do, and keeps the sockets open. Linked to musl, or statically, it uses no preloaded
+ * function either way. With -m32 -DBY_SOCKETCALL it uses the single call of older 32-bit x86
+ * kernels.
  */
 #include <arpa/inet.h>
 #include <netinet/in.h>

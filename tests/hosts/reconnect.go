@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
-// Connects to itself again and again, and says of each connection whether it is tuned: a rule has
-// set TCP_USER_TIMEOUT.
+// Connects to itself again and again, and prints for each connection whether it is tuned: whether a
+// rule has set TCP_USER_TIMEOUT.
 package main
 
 import (

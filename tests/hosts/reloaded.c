@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Sockets of threads, signal handlers, forked and vforked children while the rules change. Each
- * line of standard input is a number N, written after the rules that give N + 1 came into force:
- * from then on each new socket must have them. The answer is "ok".
+ * line of standard input is a number N, written after the rules that set N + 1 have come into
+ * force: from then on each new socket must have those options. The answer is "ok".
  *
- * All the time other threads make sockets. What a socket gets in one call must come from one set of
- * rules, whichever that is. Threads are cancelled in connect(), and a signal handler leaves it by
- * siglongjmp().
+ * Other threads create sockets all the time. The options that a socket gets in one call must come
+ * from one set of rules, whichever it is. Threads are cancelled in connect(), and a signal handler
+ * leaves it with siglongjmp().
  */
 #include "host.h"
 
@@ -25,7 +25,7 @@ static pthread_barrier_t begin, end;
 static int expected;
 static sigjmp_buf out;
 
-/* The options that the rules give at socket(): both or none of one generation. */
+/* The options that the rules set at socket(): both or none, from one generation. */
 static int at_socket(int fd)
 {
     int one = option_of(fd, IPPROTO_TCP, TCP_USER_TIMEOUT);
@@ -33,7 +33,7 @@ static int at_socket(int fd)
     return one;
 }
 
-/* Whether new sockets of all kinds have what rule N gives. In a vfork() child, too. */
+/* Whether new sockets of all kinds have the options of rule N. Also called in a vfork() child. */
 static bool are_of(int number)
 {
     int client = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
@@ -81,7 +81,7 @@ static void leave_by_jump(int number)
     siglongjmp(out, number);
 }
 
-/* Nobody accepts there, and the queue is full: connect() waits for seconds. */
+/* No accept() is called there, and the queue is full: connect() waits for seconds. */
 static void fill_queue(void)
 {
     (void)listen_on_loopback(&silent, 0);
@@ -129,7 +129,7 @@ static void await_child(pid_t child)
     check(WIFEXITED(status) && WEXITSTATUS(status) == 0);
 }
 
-/* A child that was forked long ago answers each number. */
+/* A child that was forked long before answers each number. */
 static void answer_numbers(int numbers, int answers)
 {
     int number;
@@ -158,7 +158,7 @@ static void check_all(int number)
     await_child(child);
     child = vfork();
     if (child == 0) {
-        _exit(!are_of(number)); /* NOLINT(clang-analyzer-unix.Vfork): what is tried here */
+        _exit(!are_of(number)); /* NOLINT(clang-analyzer-unix.Vfork): under test */
     }
     await_child(child);
     check(are_of(number));
@@ -182,7 +182,7 @@ int main(void)
     check(pthread_barrier_init(&begin, NULL, CHECKERS + 1) == 0);
     check(pthread_barrier_init(&end, NULL, CHECKERS + 1) == 0);
     check(sigaction(SIGPROF, &in_handler, NULL) == 0 && sigaction(SIGALRM, &jump, NULL) == 0);
-    /* The jump is the main thread's. */
+    /* Only the main thread may jump. */
     sigemptyset(&jumps);
     sigaddset(&jumps, SIGALRM);
     check(pthread_sigmask(SIG_BLOCK, &jumps, NULL) == 0);

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
-// An HTTP server and a client of it in one process: so many requests, each on a connection of its
-// own, and one connection that is refused. Then it ends at once.
+// An HTTP server and its client in one process: so many requests, each on its own connection, and one
+// refused connection. Then it exits at once.
 package main
 
 import (

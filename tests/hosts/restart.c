@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A server that is replaced, again and again: its listener is closed, or its process killed, while
- * connections to it are open; the next one listens on the same port at once (SO_REUSEADDR), and
- * what connects comes to it and to nobody else.
+ * A server that is replaced again and again: its listener is closed, or its process killed, while
+ * connections are open. The next one listens on the same port at once (SO_REUSEADDR), and new
+ * connections reach only that one.
  */
 #include "host.h"
 
@@ -14,7 +14,7 @@
 #define CLIENTS  5
 #define PATIENCE 20 /* seconds */
 
-/* The calls that have to succeed at once. */
+/* These calls must succeed at once. */
 static int listen_again(const struct sockaddr_in *address)
 {
     int fd = socket(AF_INET, SOCK_STREAM, 0), on = 1;
@@ -36,7 +36,7 @@ static void expect_refusal(const struct sockaddr_in *address)
     close(fd);
 }
 
-/* Connections to the listener, both ends, which stay open. */
+/* Open connections to the listener and keep both ends. */
 static void open_some(int listener, const struct sockaddr_in *address, int ends[2 * CLIENTS])
 {
     for (int i = 0; i < 2 * CLIENTS; i += 2) {
@@ -82,7 +82,7 @@ static void replace_process(const struct sockaddr_in *address)
         check(read(ready[0], &byte, 1) == 1);
         int client = connect_to(address);
         check(kill(child, SIGKILL) == 0 && waitpid(child, &status, 0) == child);
-        /* It was in the queue of the one that is gone. */
+        /* It was in the queue of the previous server. */
         check(read(client, &byte, 1) == -1 && errno == ECONNRESET);
         close(client);
         close(ready[0]);

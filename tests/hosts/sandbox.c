@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A program that confines itself with seccomp to the calls that it makes itself: socket, connect,
- * accept, accept4, read, write, sendmsg, close, exit_group. A child that it forked before looks at
- * the options of the sockets, which it is sent.
+ * A program that restricts itself with seccomp to the calls that it makes: socket, connect, accept,
+ * accept4, read, write, sendmsg, close, exit_group. A child that was forked before reads the
+ * options of the sockets, which are passed to it.
  *
- * sandbox errno|kill: what becomes of any other system call.
+ * sandbox errno|kill: the filter's action for all other system calls.
  */
 #include "host.h"
 
@@ -43,7 +43,7 @@ static void confine(bool kill)
     check(prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program) == 0);
 }
 
-/* Send a descriptor and what to call it to the inspector. Under the filter: only sendmsg(). */
+/* Send a descriptor and its label to the inspector. Under the filter: only sendmsg(). */
 static void show(int inspector, char *name, int fd)
 {
     union {
@@ -65,7 +65,7 @@ static void show(int inspector, char *name, int fd)
     }
 }
 
-/* Say the options of each socket received, until there are no more. */
+/* Print the options of each socket received, until the sender closes. */
 static void inspect(int from)
 {
     for (;;) {
@@ -113,7 +113,7 @@ int main(int argc, char **argv)
     show(pair[0], (char[]){"before.connect"}, before);
     show(pair[0], (char[]){"before.accept"}, accepted_before);
 
-    /* Confined is a child, so that the parent can tell how it ended. */
+    /* The child is confined, so that the parent can see how it ended. */
     pid_t child = fork();
     check(child >= 0);
     if (child == 0) {

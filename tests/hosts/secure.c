@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A program that may run with more rights than its caller (a set-user-ID file): says whether the
- * kernel told it so, and its options.
+ * A program that may have more privileges than its caller (a set-user-ID file): prints whether the
+ * kernel marked it so (AT_SECURE), and its options.
  */
 #include "host.h"
 

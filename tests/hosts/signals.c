@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * socket(), connect() and accept() in a signal handler that interrupts the main thread within
- * malloc(), stdio and those same calls: a library that takes a lock or allocates in them hangs.
+ * socket(), connect() and accept() in a signal handler that interrupts the main thread in malloc(),
+ * stdio and those same calls: a library that locks or allocates memory in them would hang.
  */
 #include "host.h"
 
@@ -47,7 +47,7 @@ int main(void)
     int own_listener = listen_on_loopback(&own, 64);
     FILE *sink = fopen("/dev/null", "w");
     check(sink != NULL);
-    alarm(60); /* a deadlock ends here */
+    alarm(60); /* ends a deadlock */
     check(sigaction(SIGPROF, &action, NULL) == 0);
     check(setitimer(ITIMER_PROF, &timer, NULL) == 0);
     for (unsigned i = 0; rounds < ROUNDS; i++) {

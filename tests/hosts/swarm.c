@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Very many short processes: the program starts itself again and again, a few at a time; each one
- * makes a socket, connects and ends.
+ * A large number of short processes: the program starts itself again and again, a few at a time;
+ * each process creates a socket, connects and ends.
  *
  * swarm COUNT AT_A_TIME; swarm child PORT: what each process does.
  */
@@ -16,7 +16,7 @@ static int be_child(const char *port)
                                   .sin_addr.s_addr = htonl(INADDR_LOOPBACK),
                                   .sin_port = htons((uint16_t)atoi(port))};
     int fd = connect_to(&address);
-    /* The exit status tells the parent: 10 untuned, 11 tuned. */
+    /* The exit status for the parent: 10 untuned, 11 tuned. */
     return 10 + option_of(fd, SOL_SOCKET, SO_KEEPALIVE);
 }
 

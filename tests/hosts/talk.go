@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 //
-// An HTTP server and a client of it in one process, which keeps the connection open. Go sets
+// An HTTP server and its client in one process, which keeps the connection open. Go sets
 // TCP_NODELAY and keepalive on both ends by itself.
 package main
 

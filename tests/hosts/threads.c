@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Two hundred threads that make the program's first sockets all at the same time, then do so again
- * on the smallest stack that a thread may have, and once on 8 KB of their own.
+ * Two hundred threads that create the program's first sockets at the same time, then again on the
+ * smallest possible thread stack, and once on 8 KB provided by the program.
  */
 #include "host.h"
 
@@ -16,7 +16,7 @@ static pthread_barrier_t start;
 static unsigned bad;
 static unsigned tuned;
 
-/* A connection of the thread's own, and whether both its ends have keepalive. */
+/* Connect within the thread, and check that both ends have keepalive. */
 static void connect_once(void)
 {
     struct sockaddr_in address;
@@ -88,7 +88,8 @@ static void run_on_8k(void)
     say("option 8k tuned=%u\n", tuned);
 }
 
-/* An argument is a number of threads smaller than THREADS, for a slow machine such as valgrind. */
+/* The argument is a number of threads smaller than THREADS, for slow environments such as
+ * valgrind. */
 int main(int argc, char **argv)
 {
     alarm(60);

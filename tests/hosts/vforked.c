@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Children that use sockets: of vfork(), which share their parent's memory, stack and errno; of
- * fork(); and of posix_spawn(), the program itself again.
+ * fork(); and of posix_spawn(), which runs this program again.
  *
  * vforked child: what the spawned program does.
  */
@@ -20,7 +20,7 @@ static void await_child(pid_t child)
     check(WIFEXITED(status) && WEXITSTATUS(status) == 0);
 }
 
-/* In a vfork() child: nothing but system calls and the calls under test. */
+/* In a vfork() child: only system calls and the calls under test. */
 static int connect_quietly(void)
 {
     int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
@@ -42,7 +42,7 @@ int main(int argc, char **argv)
     for (int round = 0; round < 50; round++) {
         pid_t child = vfork();
         if (child == 0) {
-            /* What POSIX forbids and programs do. NOLINTNEXTLINE(clang-analyzer-unix.Vfork) */
+            /* POSIX forbids this, but programs do it. NOLINTNEXTLINE(clang-analyzer-unix.Vfork) */
             in_child = connect_quietly();
             child_keepalive = in_child < 0 ? -1 : option_of(in_child, SOL_SOCKET, SO_KEEPALIVE);
             _exit(in_child < 0);

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Another library to preload: wraps the calls that make sockets, counts them, and hands them on to
- * the next object. At the end it says its counts on standard output. In a constructor it makes
- * sockets itself, which may be before or after others' constructors.
+ * Another library to preload: it wraps the calls that create sockets, counts them, and calls the
+ * next object's functions. At the end it prints its counts on standard output. Its constructor
+ * creates sockets itself, before or after the constructors of other libraries.
  */
 #ifndef _GNU_SOURCE
 #define _GNU_SOURCE

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Connects and accepts by io_uring, or, where that is refused, by ordinary calls; says which. The
- * listener is made by an ordinary call either way. Linked to liburing.
+ * Connects and accepts through io_uring, or through ordinary calls if that is refused; prints
+ * which. The listener is always created by ordinary calls. Linked to liburing.
  */
 #include <arpa/inet.h>
 #include <errno.h>
@@ -22,8 +22,7 @@ static int must(int result, const char *what)
     return result;
 }
 
-/* Carry out what is queued; returns the result of the one whose number is 2: the accepted socket.
- */
+/* Run the queued operations; returns the result of number 2: the accepted socket. */
 static int complete(struct io_uring *ring)
 {
     int accepted = -1;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Another library to preload: its socket() ends the thread that calls it, if that is not the main
- * thread. So a hook in front of it never returns.
+ * Another library to preload: its socket() ends the calling thread, unless that is the main thread,
+ * so a hook in front of it never returns.
  */
 #ifndef _GNU_SOURCE
 #define _GNU_SOURCE
