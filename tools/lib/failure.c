@@ -1,11 +1,17 @@
 /* SPDX-License-Identifier: MIT */
 #include "failure.h"
 
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 static const char *command = "";
 static char *noted; /* messages, separated by "; " */
+static size_t noted_length;
+
+/* Thousands of errors in a rule file are not all of use in one string. */
+enum { NOTED_MAX = 8192 };
 
 void failure_set_command(const char *name)
 {
@@ -15,9 +21,15 @@ void failure_set_command(const char *name)
 void failure_note(const char *message)
 {
     char *longer;
-    if (asprintf(&longer, "%s%s%s", noted != NULL ? noted : "", noted != NULL ? "; " : "",
-                 message) < 0)
+    bool more = noted_length + strlen("; ") + strlen(message) > NOTED_MAX;
+    int length;
+    if (noted_length > NOTED_MAX)
         return;
+    length = asprintf(&longer, "%s%s%s", noted != NULL ? noted : "", noted != NULL ? "; " : "",
+                      more ? "..." : message);
+    if (length < 0)
+        return;
+    noted_length = more ? NOTED_MAX + 1 : (size_t)length;
     free(noted);
     noted = longer;
 }

@@ -10,7 +10,8 @@
 /* Set the name of the running command ("run") for the messages below. The string is not copied. */
 void failure_set_command(const char *name);
 
-/* Store a message for the JSON document of the failure; return all stored messages, or NULL. */
+/* Store a message for the JSON document of the failure; return the stored messages, or NULL: the
+ * first 8 KB of them, with "..." behind if there were more. */
 void failure_note(const char *message);
 const char *failure_noted(void);
 
