@@ -96,11 +96,18 @@ static bool includes_prefix(const struct prefix_list *list)
     return false;
 }
 
+/* How many prefixes of a list are compared before the answer is left open. */
+enum { COMPARISONS_MAX = 4 << 20 };
+
 /* True if the excluded prefixes together hold every address of `prefix`. */
-static bool is_excluded(const struct prefix_list *list, const struct policy_prefix *prefix)
+static bool is_covered(const struct prefix_list *list, const struct policy_prefix *prefix,
+                       size_t *comparisons)
 {
     struct policy_prefix half = *prefix;
     bool inside = false;
+    *comparisons += list->count;
+    if (*comparisons > COMPARISONS_MAX)
+        return false;
     for (size_t i = 0; i < list->count; i++) {
         const struct policy_prefix *item = &list->items[i];
         if (!item->negate)
@@ -112,10 +119,16 @@ static bool is_excluded(const struct prefix_list *list, const struct policy_pref
     if (!inside || prefix->length == 128)
         return false;
     half.length++;
-    if (!is_excluded(list, &half))
+    if (!is_covered(list, &half, comparisons))
         return false;
     half.address[prefix->length / 8] |= (uint8_t)(0x80 >> prefix->length % 8);
-    return is_excluded(list, &half);
+    return is_covered(list, &half, comparisons);
+}
+
+static bool is_excluded(const struct prefix_list *list, const struct policy_prefix *prefix)
+{
+    size_t comparisons = 0;
+    return is_covered(list, prefix, &comparisons);
 }
 
 /* The IP versions of the addresses that a list leaves, as FAMILY_INET and FAMILY_INET6. */

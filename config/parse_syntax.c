@@ -75,12 +75,29 @@ static void report_fault(struct reader *reader, const struct syntax_fault *fault
     show_place(reader, begin, fault->offset);
 }
 
+/* Where line `line` of a text begins, or its end. */
+static size_t offset_of_line(const char *text, int line)
+{
+    const char *at = text;
+    for (; line > 1 && *at != '\0'; line--)
+        at += strcspn(at, "\n") + (at[strcspn(at, "\n")] == '\n');
+    return (size_t)(at - text);
+}
+
+/* Some lines before the one where libconfig has stopped: it reads a little ahead. */
+static size_t offset_of_refusal(const struct reader *reader)
+{
+    return reader->config_open
+               ? offset_of_line(reader->source.text, config_error_line(&reader->config) - 3)
+               : 0;
+}
+
 void parse_syntax_error(struct reader *reader, struct location at, const char *otherwise)
 {
     const struct refusal_message *message = message_for(otherwise);
     struct syntax_fault fault;
     if (syntax_fault_find(reader->source.text, message != NULL ? message->refusal : SYNTAX_REFUSED,
-                          &fault))
+                          offset_of_refusal(reader), &fault))
         report_fault(reader, &fault);
     else
         diagnose(reader->diagnostics, SEVERITY_ERROR, at, "%s",

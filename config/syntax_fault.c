@@ -39,6 +39,7 @@ struct explainer {
     bool last_was_number;    /* it was a number */
     const char *long_string; /* the first string that seems to swallow settings, or NULL */
     enum syntax_refusal refusal;
+    const char *from; /* where names are looked at that a group may have already */
     struct syntax_fault *fault;
 };
 
@@ -676,7 +677,9 @@ static bool read_settings(struct explainer *explainer, const struct bracket *gro
         if (!is_char(explainer, "=:"))
             return fault_no_equals(explainer, name, before, listing, number);
         next(explainer);
-        first = explainer->refusal == SYNTAX_TWICE ? earlier_setting(explainer, group, name) : NULL;
+        first = explainer->refusal == SYNTAX_TWICE && name.at >= explainer->from
+                    ? earlier_setting(explainer, group, name)
+                    : NULL;
         if (first != NULL)
             return fault_twice(explainer, name, first);
         if (!read_value(explainer, name, group))
@@ -726,13 +729,15 @@ static bool read_value(struct explainer *explainer, struct span name, const stru
     return true;
 }
 
-bool syntax_fault_find(const char *text, enum syntax_refusal refusal, struct syntax_fault *fault)
+bool syntax_fault_find(const char *text, enum syntax_refusal refusal, size_t from,
+                       struct syntax_fault *fault)
 {
     struct syntax_fault found = {.offset = 0};
     struct explainer explainer = {.text = text,
                                   .end = text + strlen(text),
                                   .last_end = text,
                                   .refusal = refusal,
+                                  .from = text + from,
                                   .fault = &found};
     find_token(&explainer, text);
     if (read_settings(&explainer, NULL) || explainer.fault == NULL)

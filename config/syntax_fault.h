@@ -30,8 +30,9 @@ enum syntax_refusal {
     SYNTAX_MIXED_ARRAY /* the values of an array are of several types */
 };
 
-/* Find the first mistake of that kind in `text`. False: none is recognised, and `fault` is
- * unchanged. */
-bool syntax_fault_find(const char *text, enum syntax_refusal refusal, struct syntax_fault *fault);
+/* Find the first mistake of that kind in `text`; of settings that are given twice, one whose second
+ * name is not before the offset `from`. False: none is recognised, and `fault` is unchanged. */
+bool syntax_fault_find(const char *text, enum syntax_refusal refusal, size_t from,
+                       struct syntax_fault *fault);
 
 #endif

@@ -44,7 +44,7 @@ static void look_at_place(void *context, const char *line, size_t place)
 static void explain(const char *text, enum syntax_refusal refusal)
 {
     struct syntax_fault fault = {.offset = 0};
-    if (!syntax_fault_find(text, refusal, &fault))
+    if (!syntax_fault_find(text, refusal, 0, &fault))
         return;
     require(fault.offset <= strlen(text) && fault.opener <= strlen(text));
     require(fault.first <= strlen(text));

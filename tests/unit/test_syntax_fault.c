@@ -290,7 +290,7 @@ Test(syntax_fault, mistakes_are_named)
     for (size_t i = 0; i < sizeof mistakes / sizeof mistakes[0]; i++) {
         const struct mistake *mistake = &mistakes[i];
         struct syntax_fault fault = {.offset = 0};
-        cr_expect(syntax_fault_find(mistake->text, SYNTAX_REFUSED, &fault), "%s", mistake->text);
+        cr_expect(syntax_fault_find(mistake->text, SYNTAX_REFUSED, 0, &fault), "%s", mistake->text);
         cr_expect_eq(fault.offset, offset_of(mistake), "%s: at %zu, not at %zu", mistake->text,
                      fault.offset, offset_of(mistake));
         cr_expect(strlen(fault.message) == message_length(mistake) &&
@@ -305,7 +305,7 @@ static void expect_place_in(const char *text)
 {
     for (unsigned refusal = SYNTAX_REFUSED; refusal <= SYNTAX_MIXED_ARRAY; refusal++) {
         struct syntax_fault fault = {.offset = 0};
-        if (!syntax_fault_find(text, (enum syntax_refusal)refusal, &fault))
+        if (!syntax_fault_find(text, (enum syntax_refusal)refusal, 0, &fault))
             continue;
         cr_expect_leq(fault.offset, strlen(text));
         cr_expect_leq(fault.first, strlen(text));
@@ -339,7 +339,7 @@ Test(syntax_fault, right_texts_have_none)
             char *text = read_whole(files.gl_pathv[i]);
             struct syntax_fault fault = {.offset = 0};
             if (strncmp(text, "\xEF\xBB\xBF", 3) != 0 && strstr(text, "@include") == NULL)
-                cr_expect_not(syntax_fault_find(text, SYNTAX_REFUSED, &fault), "%s: %s",
+                cr_expect_not(syntax_fault_find(text, SYNTAX_REFUSED, 0, &fault), "%s: %s",
                               files.gl_pathv[i], fault.message);
             free(text);
         }
@@ -354,5 +354,5 @@ Test(syntax_fault, nesting_without_end_is_no_fault)
     memset(text, '(', sizeof text - 1);
     memcpy(text, "rules=", 6);
     text[sizeof text - 1] = '\0';
-    cr_expect_not(syntax_fault_find(text, SYNTAX_REFUSED, &fault));
+    cr_expect_not(syntax_fault_find(text, SYNTAX_REFUSED, 0, &fault));
 }
