@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""Programs for `socktune advise`: advised.py MODE PORT. Each plays both ends over loopback, with one
-problem or, as a control, without it, until it is killed.
+"""Programs for `socktune advise`: advised.py MODE PORT. Each plays both ends over loopback until it
+is killed, with one problem or, as a control, without it.
 
 nagle     writes a request in two pieces and reads the answer; prints the seconds of each request
 polite    the same in one piece
@@ -8,7 +8,7 @@ idle      keeps a connection open and says nothing
 kept      the same with keepalive
 overflow  makes 8 connections at once, more than its backlog of 1 holds; prints how many it accepts
 udp       sends 400 datagrams at once, more than its receive buffer holds; prints how many it receives
-slow      sends without end to a reader that takes its time
+slow      sends without end to a slow reader
 """
 import contextlib
 import socket
@@ -30,7 +30,7 @@ def read(connection, length):
 
 
 def pair(port):
-    """Both ends of a connection, once something was said."""
+    """Both ends of a connection, after an exchange of data."""
     with socket.create_server((HOST, port)) as listener:
         client = socket.create_connection((HOST, port))
         server, _ = listener.accept()

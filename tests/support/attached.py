@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Rules attached to a cgroup of the test's own: with Cgroup() as cgroup: cgroup.attach(...)."""
+"""Rules attached to a cgroup of the test: with Cgroup() as cgroup: cgroup.attach(...)."""
 import contextlib
 import json
 import os
@@ -22,8 +22,8 @@ def mount_point():
 
 
 def needs_attach():
-    """Skip the test where rules cannot be attached, with the command's own reason. Else what
-    --probe says."""
+    """Skip the test if rules cannot be attached, with the command's own reason; else return the
+    output of --probe."""
     import pytest  # pylint: disable=import-outside-toplevel  (benchmarks do without)
     if mount_point() is None or not os.access(mount_point(), os.W_OK):
         pytest.skip("needs a cgroup version 2 hierarchy that can be written")
@@ -35,14 +35,14 @@ def needs_attach():
 
 
 def status():
-    """What is attached, by the path of the cgroup."""
+    """The attachments, by path of the cgroup."""
     result = subprocess.run([SOCKTUNE, "attach", "--status", "--json"], capture_output=True,
                             text=True, timeout=60, check=True)
     return {row["cgroup"]: row for row in json.loads(result.stdout)["attached"]}
 
 
 class Cgroup:
-    """A new cgroup; it is removed with all its processes, and so is one made below it."""
+    """A new cgroup; it is removed with all its processes, and so is a cgroup created below it."""
 
     def __init__(self, above=None, suffix=""):
         self.directory = pathlib.Path(tempfile.mkdtemp(prefix="socktune-test-", suffix=suffix,
@@ -72,7 +72,7 @@ class Cgroup:
         return self.below[-1]
 
     def attach(self, rules, *where, wrapper=(), env=None):
-        """Attach rules until the command is killed; the command."""
+        """Attach rules until the command is killed; returns the command."""
         command = subprocess.Popen([*wrapper, SOCKTUNE, "attach", "-c", rules,
                                     *(where or ("--cgroup", self.path))],
                                    stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""A hostile client of the helper, without privilege: attacker.py DIRECTORY PORT. It does one thing
-after the other, at random, until it is killed. Needs nothing but Python."""
+"""A hostile client of the helper, without privileges: attacker.py DIRECTORY PORT. It runs its
+attacks one after the other, in random order, until it is killed. Needs only Python."""
 import contextlib
 import os
 import random
@@ -19,8 +19,9 @@ REFUSALS = (BrokenPipeError, ConnectionResetError, ConnectionRefusedError, Block
 
 
 def send_garbage():
-    """Messages that are no registration, with descriptors of all kinds. Who passes one whose close may
-    never end is soon not listened to any more: only users of odd numbers do."""
+    """Messages that are no registration, with descriptors of all kinds. The helper soon ignores a
+    user who passes a descriptor whose close() may never return: only users with odd numbers do
+    that."""
     kinds = [lambda: os.memfd_create("x"), lambda: os.pipe()[0],
              lambda: forger.diag_socket().detach(), lambda: socket.socket(socket.AF_INET).detach()]
     if os.getuid() % 2:
@@ -34,7 +35,8 @@ def send_garbage():
 
 
 def forge_rings():
-    """Rings of somebody else's name: holes, heads that jump, counts that fall, others' sockets."""
+    """Rings under another program's name: holes, heads that jump, counts that decrease, others'
+    sockets."""
     for _ in range(5):
         with contextlib.suppress(*REFUSALS):
             ring = forger.ForgedRing(HELPER, "victim")
@@ -48,7 +50,7 @@ def forge_rings():
 
 
 def ask_by_halves():
-    """Requests that never become whole, and answers that nobody reads."""
+    """Requests that never become complete, and answers that are never read."""
     clients = []
     for _ in range(40):
         with contextlib.suppress(*REFUSALS):
@@ -67,7 +69,7 @@ def ask_by_halves():
 
 
 def change_namespace():
-    """Where users may: a registration from a network namespace of its own."""
+    """If permitted, register from a new network namespace."""
     code = f"import sys; sys.path.insert(0, {os.path.dirname(forger.__file__)!r}); import forger, time;" \
            f" forger.ForgedRing({HELPER!r}, 'apart'); time.sleep(0.2)"
     subprocess.run(["unshare", "--user", "--net", sys.executable, "-c", code], check=False,

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""The host `churn`, many short connections: how it is called, what it says, and whether a helper
-knows the same of each end of each connection."""
+"""The host `churn`, many short connections: its command line, its output, and whether a helper
+reports the same for each end of each connection."""
 import collections
 import dataclasses
 
@@ -9,19 +9,19 @@ REPORT = 'rules = ( { name = "all"; report = true; } );'
 
 @dataclasses.dataclass(frozen=True)
 class End:
-    """One end of a connection, as the program that had it counted it."""
+    """One end of a connection, with the counts of its program."""
     role: str      # connect, accept
-    cookie: str    # the kernel's name for the socket
+    cookie: str    # SO_COOKIE
     sent: int
     received: int
-    how: str       # it ended: closed, eof, reset, aborted
+    how: str       # closed, eof, reset, aborted
 
     def agrees(self, connection):
-        """Does the helper have the same, as the kernel's last word?"""
+        """Does the helper have the same figures, from the kernel's last report?"""
         if connection["data"] != "final":
             return False
         sent, received = figures(connection)
-        # TCP counts the other's FIN as a byte. Who closed first may not have seen it.
+        # TCP counts the peer's FIN as a byte. The side that closed first may not have received it.
         fin = {"eof": (1,), "reset": (0,)}.get(self.how, (0, 1))
         return sent == self.sent and received - self.received in fin
 
@@ -31,7 +31,7 @@ def command(build, server="several", family="inet", closer="client", clients=4, 
 
 
 def ends(output):
-    """All ends that it told of."""
+    """All ends in the output."""
     found = []
     for line in output.splitlines():
         word, *rest = line.split()
@@ -42,13 +42,13 @@ def ends(output):
 
 
 def figures(connection):
-    """Bytes of data sent and received, by TCP's count, each once."""
+    """Bytes of data sent and received, as TCP counts them, without retransmissions."""
     info = connection["tcp_info"]
     return info["bytes_sent"] - info["bytes_retrans"], info["bytes_received"]
 
 
 def closed(helper):
-    """The closed connections that the helper remembers, by cookie."""
+    """The closed connections that the helper still has, by cookie."""
     known, page = {}, ""
     while page is not None:
         answer = helper.get(f"/v1/connections?closed=1&limit=100000{page}").json
@@ -61,7 +61,7 @@ def closed(helper):
 
 
 def sums(helper):
-    """What /v1/rules counts, all rules and roles together."""
+    """The sums of /v1/rules over all rules and roles."""
     total = collections.Counter()
     for group in helper.get("/v1/rules").json["rules"]:
         total.update({word: group[word] for word in ("opened", "open", "closed")})
@@ -70,7 +70,8 @@ def sums(helper):
 
 
 def all_closed(helper, count):
-    """Wait until the helper has seen the beginnings and the ends of so many, listeners included."""
+    """Wait until the helper has seen the opening and the end of so many connections, listeners
+    included."""
     helper.until(lambda: sums(helper)["opened"] >= count and not sums(helper)["open"],
                  f"{count} connections opened and closed")
     total = sums(helper)
@@ -78,15 +79,15 @@ def all_closed(helper, count):
 
 
 def lost(helper):
-    """What /v1/status counts as dropped, without what is zero."""
+    """The counts of dropped items in /v1/status, without zeros."""
     return {what: count for what, count in helper.get("/v1/status").json["dropped"].items()
             if count}
 
 
 def assert_complete(helper, told):
-    """Of each end that was told of, the helper has the kernel's last word, and it is right; of a
-    connection that was reset by its own end, the kernel forgets the figures. Returns what the
-    helper has."""
+    """For each end in `told`, the helper must have the kernel's last figures, and they must be
+    right. If an end reset its own connection, the kernel discards its figures. Returns the helper's
+    connections."""
     known = closed(helper)
     wrong = [(one, known.get(one.cookie)) for one in told if one.how != "aborted"
              and not (one.cookie in known and one.agrees(known[one.cookie]))]

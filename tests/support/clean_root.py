@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: MIT
-"""A root directory with a minimal system: packages of this machine, copied by what dpkg knows of them.
+"""A root directory with a minimal system: packages of this machine, copied according to dpkg's file
+lists.
 
-It has a dpkg database of its own, so that `dpkg --root` installs into it and checks dependencies.
+It has its own dpkg database, so `dpkg --root` installs into it and checks dependencies.
 """
 import functools
 import os
@@ -20,13 +21,13 @@ def query(*arguments):
 
 @functools.cache
 def installed():
-    """Name of each package that is installed here -> its dependencies as dpkg writes them."""
+    """Name of each installed package -> its dependencies, as dpkg writes them."""
     rows = query("-W", "-f", "${Package}\t${db:Status-Status}\t${Pre-Depends}, ${Depends}\n").splitlines()
     return {name: needs for name, status, needs in (row.split("\t") for row in rows) if status == "installed"}
 
 
 def depends(package):
-    """The packages that a package needs; of alternatives, the one that is installed."""
+    """The packages that a package needs; for alternatives, the installed one."""
     for group in installed()[package].split(","):
         names = [re.sub(r"[ (:].*", "", one.strip()) for one in group.split("|")]
         yield from [name for name in names if name in installed()][:1]
@@ -45,7 +46,7 @@ def copy_package(package, root):
         target = root / line.lstrip("/")
         if "/share/" in line or not (source.is_symlink() or source.exists()):
             continue
-        # /lib and /bin are links into /usr here: the target's directory decides.
+        # /lib and /bin are symbolic links to /usr here: the target's directory decides.
         if source.is_dir() and not source.is_symlink():
             (root / source.resolve().relative_to("/")).mkdir(parents=True, exist_ok=True)
             continue
@@ -56,7 +57,7 @@ def copy_package(package, root):
 
 
 def make_root(root, packages):
-    """Fill `root`. `packages` are those that a machine has before socktune is installed."""
+    """Fill `root`. `packages` are those that are installed before socktune."""
     for name in ("lib", "lib32", "lib64", "bin", "sbin"):
         if pathlib.Path("/", name).is_symlink():
             (root / "usr" / name).mkdir(parents=True, exist_ok=True)

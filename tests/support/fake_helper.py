@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
-"""A helper daemon that answers what a test tells it to: HTTP/1.1 on a Unix socket.
+"""A fake helper daemon that gives the test's answers: HTTP/1.1 on a Unix socket.
 
-With it, what `stats` and `top` make of an answer is tested apart from what the daemon finds.
+With it, the output of `stats` and `top` is tested apart from the daemon.
 """
 import fnmatch
 import http.server
@@ -13,7 +13,7 @@ import urllib.parse
 
 
 def connection(number, **members):
-    """An element of "connections", established and sampled; `members` differ from that."""
+    """An element of "connections", established and sampled; `members` replace its members."""
     now = time.time()
     info = members.pop("tcp_info", {})
     return {
@@ -32,7 +32,7 @@ def connection(number, **members):
 
 
 def rule(program, **members):
-    """An element of "rules"; `members` differ from that."""
+    """An element of "rules"; `members` replace its members."""
     info, rtts = members.pop("tcp_info", {}), members.pop("rtts", [0, 10, 0])
     return {
         "program": program, "rule": "clients", "role": "accept", "uid": 0, "port": 80, "open": 3,
@@ -72,12 +72,12 @@ class Handler(http.server.BaseHTTPRequestHandler):
 
 
 class FakeHelper(socketserver.ThreadingMixIn, socketserver.UnixStreamServer):
-    """Answers with `connections` (a list, to be changed at will), filtered and paged."""
+    """Answers with `connections` (a list that tests may change), filtered and paged."""
     daemon_threads = True
-    chunk = 0     # send the body in chunks of so many bytes
-    missing = 0   # break off so many bytes before the end
-    page = 1000   # no page is longer
-    refusal = None  # (status, body) in place of everything
+    chunk = 0     # send the body in chunks of this size
+    missing = 0   # break off this many bytes before the end
+    page = 1000   # maximum of connections per page
+    refusal = None  # (status, body) instead of any answer
 
     def __init__(self, directory):
         self.directory = directory

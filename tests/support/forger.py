@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""A client of the helper that registers by hand, and lies: for attacks. Needs nothing but Python, so
-that an attacker without privilege can import it."""
+"""A client that registers with forged data, for attacks on the helper. Needs only Python, so that
+an attacker without privileges can import it."""
 import array
 import contextlib
 import fcntl
@@ -53,7 +53,7 @@ def diag_socket():
 
 
 class ForgedRing:
-    """Registers a program of any name; then its memory says what one likes."""
+    """Registers a program under any name; afterwards the test writes anything into its memory."""
 
     version, size = 2, SIZE
 
@@ -84,7 +84,7 @@ class ForgedRing:
         return struct.unpack_from("<Q", self.memory, offset)[0]
 
     def skip(self, count):
-        """Move the head over `count` slots in which there is nothing."""
+        """Move the head over `count` empty slots."""
         self.head += count
         self.put(HEAD, self.head)
 
@@ -101,7 +101,8 @@ PUBLISHED = struct.Struct("<8sII48xQI52xQQI44x")  # struct published
 
 
 class LiveProgram(ForgedRing):
-    """A program that takes new rules, by preload/wire/published.h: it does what a test tells it."""
+    """A program that takes new rules, by preload/wire/published.h: the test controls what it
+    does."""
     version, size = 4, PUBLISHED_AT + PUBLISHED.size + ROOM
 
     def __init__(self, path, rules, checksum=0, name="forged", executable=None, place=None):
@@ -120,7 +121,7 @@ class LiveProgram(ForgedRing):
 
     @property
     def policy(self):
-        """The bytes of the policy that was published last."""
+        """The bytes of the policy that was last published."""
         size = PUBLISHED.unpack_from(self.memory, PUBLISHED_AT)[4]
         at = PUBLISHED_AT + PUBLISHED.size
         return bytes(self.memory[at:at + size])

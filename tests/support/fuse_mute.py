@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: MIT
-"""A FUSE file whose server never answers FLUSH, so that close() of it never returns, not even after
-SIGKILL. Passes a descriptor of it to the helper, COUNT times: fuse_mute.py HELPER.SOCK DEVICE COUNT.
+"""A FUSE file whose server never answers FLUSH, so close() on it never returns, not even after
+SIGKILL. Passes a descriptor of it to the helper, COUNT times: fuse_mute.py HELPER.SOCK DEVICE
+COUNT.
 
-Run without privilege: it makes namespaces of its own, in which the file system is mounted. Says
-"mounted", then "sent", and goes on until it is killed."""
+Runs without privileges: it creates namespaces, in which the file system is mounted. Prints
+"mounted", then "sent", and continues until it is killed."""
 import array
 import contextlib
 import ctypes
@@ -44,7 +45,7 @@ def attributes(node):
 
 
 def answer_to(operation, node):
-    """The body of an answer; None: there is none; a number: an error."""
+    """The body of an answer; None: no answer; a number: an error."""
     if operation == INIT:
         return struct.pack("<IIIIHHIIHHI28x", 7, 31, 65536, 0, 12, 10, 65536, 1, 0, 0, 0)
     if operation == LOOKUP:
@@ -64,7 +65,7 @@ def serve(device):
         _, operation, unique, node, _, _, pid, _ = REQUEST.unpack_from(request)
         answer = answer_to(operation, node)
         if operation == FLUSH and pid == os.getpid():
-            answer = ENOSYS  # or this program itself could not end
+            answer = ENOSYS  # otherwise this program itself could not exit
         elif operation == FLUSH:
             print("flush", flush=True)
         if isinstance(answer, bytes):
@@ -75,7 +76,7 @@ def serve(device):
 
 def send(helper, fd):
     with contextlib.suppress(OSError), \
-            socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as to:  # it may be refused unread
+            socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as to:  # may be refused unread
         to.connect(helper)
         to.sendmsg([b"hello"], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", [fd]))])
 

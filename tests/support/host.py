@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""A process that makes exactly the socket calls a test names: the other end of
+"""A process that makes exactly the socket calls that a test requests; drives
 tests/hosts/calls.c."""
 import dataclasses
 import os
@@ -14,7 +14,7 @@ ADDRESS_ROOM = 128  # sizeof(struct sockaddr_storage)
 
 @dataclasses.dataclass(frozen=True)
 class Answer:
-    """What a call came to. `error` is errno after the call, 0 if the call left it alone."""
+    """The result of a call. `error` is errno after the call, 0 if the call did not change it."""
     result: int
     error: int
     data: bytes
@@ -24,7 +24,8 @@ class Answer:
 
 
 def pack_address(family, address, port=0):
-    """A struct sockaddr as bytes. For AF_UNIX the address is a path, or a name behind a NUL."""
+    """A struct sockaddr as bytes. For AF_UNIX the address is a path, or a NUL and an abstract
+    name."""
     if family == socket.AF_UNIX:
         return struct.pack("=H", family) + address.encode() + b"\0"
     packed = socket.inet_pton(family, address)
@@ -42,7 +43,8 @@ def unpack_address(data):
 
 
 class Host:
-    """Calls are methods: host.call("listen", fd, 5) answers, host.listen(fd, 5) must succeed."""
+    """Calls are methods: host.call("listen", fd, 5) returns an Answer, host.listen(fd, 5) must
+    succeed."""
 
     def __init__(self, program, environment, wrapper=(), **keywords):
         self.wrapped = bool(wrapper)
@@ -52,11 +54,11 @@ class Host:
 
     @property
     def pid(self):
-        """The process that makes the calls, also below a wrapper such as strace."""
+        """The process that makes the calls, even if it runs under a wrapper such as strace."""
         return kernel.tree(self.process.pid)[-1] if self.wrapped else self.process.pid
 
     def request(self, name, *arguments):
-        """Have a call begun; answer() delivers what comes of it. For calls that block."""
+        """Begin a call that may block; answer() returns its result."""
         words = [name]
         for argument in arguments:
             if argument is None:
@@ -116,18 +118,18 @@ class Host:
         self._must("close", fd)
 
     def listener(self, family, address, port=0):
-        """A listening socket; returns (descriptor, port)."""
+        """Create a listening socket; returns (descriptor, port)."""
         fd = self.socket(family)
         self.bind(fd, family, address, port)
         self.listen(fd)
         return fd, self.name(fd)[1]
 
     def look(self, fd):
-        """The socket at `fd`, as the kernel knows it."""
+        """The socket at `fd`, as the kernel reports it."""
         return kernel.describe(self.pid, fd)
 
     def end(self, timeout=20):
-        """Close its input, so that it ends; returns the exit status."""
+        """Close its input, so that it exits; returns the exit status."""
         self.process.stdin.close()
         status = self.process.wait(timeout)
         self.process.stdout.close()

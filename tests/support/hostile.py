@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
-"""Running the hosts of tests/hosts: once without the library, once under it, and comparing.
+"""Runs the hosts of tests/hosts once without the library and once with it, and compares them.
 
-A host says what it saw on standard output, a line each. Lines that begin with "option " carry
-socket options; all others must be the same in both runs.
+A host prints its observations on standard output, one per line. Lines that begin with "option "
+contain socket options; all others must be equal in both runs.
 """
 import dataclasses
 import shutil
@@ -13,8 +13,8 @@ from started import ROOT
 
 SOURCES = ROOT / "tests" / "hosts"
 
-# One option that is set at socket() (and again at accept(): it is not inherited), two that are set
-# before connect() and listen(), one that depends on the peer's address.
+# One option is set at socket() (and again at accept(), because it is not inherited), two are set
+# before connect() and listen(), one depends on the peer's address.
 RULES = """
 rules = (
   { name = "everything";   set = { SO_PRIORITY = 3; }; },
@@ -34,9 +34,9 @@ SERVER = {"priority": 3, "keepalive": 1, "idle": 222, "count": 6}
 
 @dataclasses.dataclass
 class Seen:
-    """What came of one run of a host."""
+    """The result of one run of a host."""
     status: int
-    behaviour: list  # its lines, but those about options
+    behaviour: list  # its lines, except those about options
     options: dict    # label -> {option: value}
     errors: str      # its standard error
 
@@ -59,7 +59,7 @@ def parse(status, output, errors):
 
 
 def run(command, environment, report=None, timeout=90, **keywords):
-    """Run a host to its end. `report`: the file that it writes instead of standard output."""
+    """Run a host to its end. `report`: the file that it writes to instead of standard output."""
     keywords.setdefault("stdin", subprocess.DEVNULL)
     result = subprocess.run([str(word) for word in command], env=environment, check=False,
                             stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
@@ -69,7 +69,7 @@ def run(command, environment, report=None, timeout=90, **keywords):
 
 
 def assert_unharmed(plain, tuned):
-    """The host did the same in both runs, and said nothing on standard error in either."""
+    """The host behaved the same in both runs, and wrote nothing to standard error."""
     assert (plain.status, plain.errors) == (0, ""), f"fails without the library: {plain}"
     assert tuned.errors == ""
     assert tuned.status == 0
@@ -78,7 +78,8 @@ def assert_unharmed(plain, tuned):
 
 
 def assert_tuned(seen):
-    """Every connected and every accepted socket has what RULES say, and there is one."""
+    """Each connected and each accepted socket has the options of RULES, and there is at least
+    one."""
     clients, servers = seen.ends("connect"), seen.ends("accept")
     assert clients or servers
     assert clients == dict.fromkeys(clients, CLIENT)
@@ -93,9 +94,10 @@ def compiler(name):
 
 
 def build_host(directory, source, *flags, cc="gcc", output=None, needs=()):
-    """Build a source file of tests/hosts in a way of its own; returns the result's path.
+    """Build a source file of tests/hosts with other flags or another compiler; returns the path.
 
-    Skips the test if the compiler, or what its error names as one of `needs`, is missing."""
+    Skips the test if the compiler, or anything of `needs` that its error message names, is
+    missing."""
     source = SOURCES / source
     result = directory / (output or source.stem)
     language = [] if source.suffix == ".cc" else ["-std=gnu11"]

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: MIT
-"""What the kernel says about the sockets of another process.
+"""What the kernel reports about the sockets of another process.
 
-Nothing here believes the library under test. A descriptor of the other process is duplicated with
-pidfd_getfd(2), asked with getsockopt(2), and closed at once: a duplicate that lives on would keep
-the connection open. Needs the same user or CAP_SYS_PTRACE, as ptrace(2) does.
+Independent of the library under test. A descriptor of the other process is duplicated with
+pidfd_getfd(2), read with getsockopt(2), and closed at once, because the duplicate keeps the
+connection open. Needs the same user or CAP_SYS_PTRACE, as ptrace(2) does.
 """
 import contextlib
 import ctypes
@@ -19,7 +19,7 @@ SYS_PIDFD_GETFD = 438  # the same number on every architecture; not in Python's 
 
 _libc = ctypes.CDLL(None, use_errno=True)
 
-# enum tcp_state of the kernel, as TCP_INFO's first byte has it.
+# The kernel's enum tcp_state, the first byte of TCP_INFO.
 TCP_STATES = {
     1: "ESTABLISHED", 2: "SYN_SENT", 3: "SYN_RECV", 4: "FIN_WAIT1", 5: "FIN_WAIT2",
     6: "TIME_WAIT", 7: "CLOSE", 8: "CLOSE_WAIT", 9: "LAST_ACK", 10: "LISTEN", 11: "CLOSING",
@@ -31,7 +31,7 @@ IPPROTO_IPV6 = socket.IPPROTO_IPV6
 IPPROTO_TCP = socket.IPPROTO_TCP
 IPPROTO_MPTCP = 262
 
-# Name -> level and number, out of the kernel's headers: not from the table under test.
+# Name -> level and number, from the kernel's headers, not from the table under test.
 OPTIONS = {
     "SO_KEEPALIVE": (SOL_SOCKET, 9),
     "SO_PRIORITY": (SOL_SOCKET, 12),
@@ -62,7 +62,7 @@ STRINGS = {"TCP_CONGESTION"}
 
 
 def duplicate(pid, fd):
-    """A new descriptor for descriptor `fd` of process `pid`. The caller closes it, soon."""
+    """A new descriptor for descriptor `fd` of process `pid`. The caller must close it soon."""
     pidfd = os.pidfd_open(pid)
     try:
         copy = _libc.syscall(ctypes.c_long(SYS_PIDFD_GETFD), pidfd, fd, 0)
@@ -76,7 +76,7 @@ def duplicate(pid, fd):
 
 @contextlib.contextmanager
 def borrowed(pid, fd):
-    """Descriptor `fd` of process `pid` as a socket object, for as short as the block lasts."""
+    """Descriptor `fd` of process `pid` as a socket object, closed at the end of the block."""
     copy = duplicate(pid, fd)
     try:
         handle = socket.socket(fileno=copy)
@@ -89,7 +89,7 @@ def borrowed(pid, fd):
 
 @dataclasses.dataclass(frozen=True)
 class Socket:
-    """A socket as it was when it was listed; option() asks anew."""
+    """A socket as it was when listed; option() reads the current value."""
     pid: int
     fd: int
     inode: int
@@ -102,7 +102,7 @@ class Socket:
 
     @property
     def is_tcp(self):
-        """TCP in the wider sense: MPTCP too."""
+        """True for TCP and MPTCP."""
         return (self.family in (socket.AF_INET, socket.AF_INET6)
                 and self.type == socket.SOCK_STREAM
                 and self.protocol in (IPPROTO_TCP, IPPROTO_MPTCP))
@@ -117,7 +117,7 @@ class Socket:
             return handle.getsockopt(level, optname, size)
 
     def option(self, name):
-        """The value of an option of OPTIONS: a number, or text for those that are text."""
+        """The value of an option of OPTIONS: a number, or text if the option has text."""
         level, optname = OPTIONS[name]
         if name in STRINGS:
             return self.raw(level, optname, 64).split(b"\0", 1)[0].decode()
@@ -156,7 +156,7 @@ def _name(ask):
 
 
 def describe(pid, fd, inode=0):
-    """The socket at descriptor `fd`; None if there is none (any more)."""
+    """The socket at descriptor `fd`; None if there is none, or no longer."""
     try:
         with borrowed(pid, fd) as handle:
             return Socket(pid, fd, inode, int(handle.family), int(handle.type), handle.proto,
@@ -205,8 +205,8 @@ def tree(pid):
 
 
 def _tree_now(pid):
-    """The process and its descendants, without a look at all other processes. While some of them
-    end, others may be missing: this is for those who look again."""
+    """The process and its descendants, without scanning all other processes. Incomplete while some
+    of them exit, so callers must repeat it."""
     found = [pid]
     for parent in found:
         with contextlib.suppress(OSError):
@@ -220,7 +220,7 @@ _CAN_LIST_CHILDREN = os.path.exists(f"/proc/{os.getpid()}/task/{os.getpid()}/chi
 
 
 def tcp_sockets(pid):
-    """Every TCP socket of the process and its descendants; one that several share only once."""
+    """All TCP sockets of the process and its descendants; shared ones only once."""
     found = {}
     for process in _tree_now(pid) if _CAN_LIST_CHILDREN else tree(pid):
         for one in sockets(process):
@@ -230,7 +230,7 @@ def tcp_sockets(pid):
 
 
 def alive(pid):
-    """True unless the process is gone or a zombie."""
+    """True unless the process has ended or is a zombie."""
     try:
         with open(f"/proc/{pid}/stat", encoding="utf-8", errors="replace") as stat:
             return stat.read().rpartition(")")[2].split()[0] not in "ZX"
@@ -239,7 +239,7 @@ def alive(pid):
 
 
 def kill_all(pids, first=signal.SIGTERM, patience=3.0):
-    """End these processes: first kindly, then with SIGKILL."""
+    """End these processes with `first`, then with SIGKILL."""
     for sign in (first, signal.SIGKILL):
         for pid in pids:
             with contextlib.suppress(ProcessLookupError, PermissionError):
@@ -258,9 +258,9 @@ def memory(pid, field="RssAnon"):
 
 
 def until(condition, what="a condition of the test", timeout=20.0, pause=0.01):
-    """Ask `condition` until it answers with something true, and return that.
+    """Call `condition` until it returns a true value, and return that.
 
-    `what` names, in the failure, what was waited for; it may be a function."""
+    `what` describes the condition in the failure message; it may be a function."""
     end = time.monotonic() + timeout
     while True:
         answer = condition()

@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: MIT
-"""Random rules, and the sockets that they are tried on: what test_front_ends.py compares.
+"""Random rules, and the sockets for which test_front_ends.py compares their effect.
 
-Environment: SOCKTUNE_SEED, the first seed (default 1); SOCKTUNE_ROUNDS, how many (default 12).
+Environment: SOCKTUNE_SEED, the first seed (default 1); SOCKTUNE_ROUNDS, the number of rounds
+(default 12).
 """
 import json
 import os
@@ -15,7 +16,7 @@ PYTHON = "/usr/bin/python3"
 FIRST = int(os.environ.get("SOCKTUNE_SEED", "1"))
 ROUNDS = int(os.environ.get("SOCKTUNE_ROUNDS", "12"))
 
-# Values that any kernel and user may set, that a loopback connection survives.
+# Values that every kernel and user may set, and that do not break a loopback connection.
 VALUES = {
     "SO_KEEPALIVE": ["true", "false"], "SO_LINGER": ['"5s"', '"off"'], "SO_OOBINLINE": ["true"],
     "SO_PRIORITY": ["2", "6"], "SO_RCVBUF": ['"64K"', '"128K"'], "SO_SNDBUF": ['"32K"', '"96K"'],
@@ -33,18 +34,18 @@ ORDERED = {"TCP_KEEPIDLE", "TCP_KEEPINTVL", "TCP_KEEPCNT", "TCP_SYNCNT", "IP_TTL
            "IPV6_UNICAST_HOPS", "SO_MAX_PACING_RATE"}
 IGNORABLE = [name for name in VALUES if name != "dscp"]
 
-# The kernel changes these on a connection whenever it likes.
+# The kernel may change these on a connection at any time.
 UNSTABLE = {"TCP_QUICKACK", "SO_INCOMING_CPU"}
 
 
 def doubled(kilobytes):
-    """What getsockopt() gives for a buffer, see socket(7)."""
+    """The result of getsockopt() for a buffer, see socket(7)."""
     return (kilobytes * 2048).to_bytes(4, sys.byteorder).hex()
 
 
 BUFFERS = {"SO_RCVBUF": {doubled(64), doubled(128)}, "SO_SNDBUF": {doubled(32), doubled(96)}}
 
-# Life, family, protocol, local, remote. PORT stands for the listener's.
+# Role, family, protocol, local, remote. PORT stands for the listener's port.
 LIVES = [
     ("socket", "inet", "tcp", None, None),
     ("socket", "inet6", "tcp", None, None),
@@ -62,13 +63,13 @@ LIVES = [
     ("accept", "inet6", "tcp", "[::1]:PORT", "[::1]:40000"),
 ]
 
-# The program's own settings: on and 1 are valid for these, and differ from what rules give.
+# The program's own settings: for these, 1 is valid and differs from the values in rules.
 OWN = ("SO_KEEPALIVE", "SO_OOBINLINE", "TCP_KEEPIDLE", "TCP_KEEPCNT", "TCP_NODELAY", "IP_TTL",
        "IPV6_UNICAST_HOPS", "SO_PRIORITY", "TCP_SYNCNT")
 
 
 def random_match(rng, port):
-    """Criteria, and whether one of them is on the local end."""
+    """Criteria, and whether one of them concerns the local address."""
     criteria, local = [], False
     if rng.random() < 0.7:
         criteria.append('role = "%s";' % rng.choice(["connect", "listen", "accept", "datagram"]))
@@ -94,12 +95,12 @@ def random_match(rng, port):
 def random_rule(rng, port, bounds):
     match, local = random_match(rng, port)
     names = rng.sample(sorted(VALUES), rng.randint(1, 6))
-    # dscp is both of these.
+    # dscp sets both of these.
     if "dscp" in names:
         names = [name for name in names if name not in ("IP_TOS", "IPV6_TCLASS")]
     parts = []
-    # Which address a connecting socket has in the end, `explain` cannot know; so no rule that asks
-    # for it says what the program may set later.
+    # `explain` cannot know the final local address of a connecting socket; so no rule that depends
+    # on it uses a mode that restricts the program's own settings.
     modes = ["set", "default"] if local else ["set", "set", "default", "force", "ignore",
                                                            "at_least", "at_most"]
     groups = {}
@@ -108,7 +109,7 @@ def random_rule(rng, port, bounds):
         if (mode == "ignore" and name not in IGNORABLE) or (mode.startswith("at_") and
                                                             (name not in ORDERED or not bounds)):
             mode = "set"
-        # On a connection the kernel has changed the buffers itself, and a default gives way to it.
+        # The kernel itself has changed the buffers of a connection, and a default yields to that.
         if mode == "default" and name in BUFFERS:
             mode = "set"
         groups.setdefault(mode, []).append(name)
@@ -128,7 +129,7 @@ def random_rules(rng, port, bounds=True):
 
 
 def lives_at(port, peer_port, but=()):
-    """LIVES as the program takes them; those that connect do so to the peer's port."""
+    """LIVES for the program; connecting ones connect to the peer's port."""
     for life, family, protocol, local, remote in LIVES:
         if life in but:
             continue
@@ -139,8 +140,8 @@ def lives_at(port, peer_port, but=()):
 
 
 def task_for(table, lives, own=OWN, epoll=False, early=False):
-    """What the program is told: its sockets, the options to print, and those that it sets itself,
-    at the end, and with `early` after socket() as well."""
+    """The program's input: its sockets, the options to print, and the options that it sets itself
+    at the end, with `early` after socket() too."""
     return json.dumps({
         "lives": lives, "epoll": epoll, "early": early,
         "own": [(name, table[name]["level"], table[name]["number"], "01000000") for name in own],
@@ -148,7 +149,8 @@ def task_for(table, lives, own=OWN, epoll=False, early=False):
 
 
 def run_program(command, task):
-    """What the program wrote: for each of the lives, options before and after its own settings."""
+    """The program's output: for each of the lives, the options before and after its own
+    settings."""
     result = subprocess.run([*command, PYTHON, PROGRAM], input=task, text=True,
                             capture_output=True, check=False, timeout=60)
     return json.loads(result.stdout or "null"), result.returncode, result.stderr

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: MIT
-"""The program of test_front_ends.py. It opens sockets of every role, as the task says that it reads
-from standard input (see lives.py), and writes what options they have.
+"""The program of test_front_ends.py. It reads a task (see lives.py) from standard input, opens
+sockets of each role, and prints their options.
 
 lives_program.py              one socket after the other, with the options that the task sets
-lives_program.py hold         all at once, held open until a second line comes
+lives_program.py hold         all at once, held open until a second line arrives
 lives_program.py connect HOST PORT, listen PORT    the other end of its connections
 """
 import json
@@ -36,7 +36,7 @@ def give(sock, effects, at):
         try:
             sock.setsockopt(effect["level"], effect["number"], value)
         except OSError:
-            pass  # as the library: what the kernel refuses stays as it is
+            pass  # like the library: values that the kernel refuses are skipped
 
 
 def values(task, sock):
@@ -51,7 +51,7 @@ def values(task, sock):
 
 def set_own(task, sock, guarded):
     for name, level, number, value in task["own"]:
-        if name in guarded:  # a rule that says at_least gives its value in place of 1
+        if name in guarded:  # under a rule with at_least, the rule's value replaces 1
             value = guarded[name]
         if value:
             try:
@@ -71,7 +71,7 @@ def opened(task, life, effects):
 def bound(task, life, effects, local):
     sock = opened(task, life, effects)
     give(sock, effects, "before bind")
-    # Ports linger after an accepted connection; the rules here leave this option alone.
+    # Ports of accepted connections are in TIME_WAIT; the rules here do not set this option.
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     sock.bind(read(local, life["family"]))
     return sock
@@ -87,7 +87,7 @@ def listening(task, life, effects, local):
 
 
 def connector(address):
-    """Another process, without rules: some options of its socket show in the accepted one."""
+    """Another process, without rules: the accepted socket shows some options of its socket."""
     host, port = address.rsplit(":", 1)
     return subprocess.Popen(
         [sys.executable, __file__, "connect", host.strip("[]"), port], stdin=subprocess.PIPE,
@@ -111,7 +111,7 @@ def live(task, life):
         listener = listening(task, life, inherited, ":" + port)
         other = connector(life["local"])
         sock = listener.accept()[0]
-        if task.get("epoll"):  # as servers do; under supervision the first call that is seen
+        if task.get("epoll"):  # as servers do; the first notified call under supervision
             with select.epoll() as poller:
                 poller.register(sock)
         listener.close()
@@ -145,14 +145,14 @@ def hold(task):
 
 
 def connect(host, port):
-    """Connect to the program's listener. What is sent wakes accept() under TCP_DEFER_ACCEPT."""
+    """Connect to the program's listener. The data wakes accept() under TCP_DEFER_ACCEPT."""
     with socket.create_connection((host, int(port))) as client:
         client.send(b"x")
         sys.stdin.read()
 
 
 def listen(port):
-    """Be the listener, without rules, that the program's connecting sockets connect to."""
+    """A listener without rules, to which the program's connecting sockets connect."""
     with socket.create_server(("127.0.0.1", int(port)), backlog=64), \
             socket.create_server(("::1", int(port)), family=socket.AF_INET6, backlog=64):
         print("ready", flush=True)

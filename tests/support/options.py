@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
-"""For every row of the option table a value to try: as a rule writes it and as the kernel takes it.
+"""For each row of the option table, values to try: as written in a rule, and as the kernel's bytes.
 
 The rows come from `socktune options --json`; the bytes are made here, not by the code under test.
-A row whose value is a number, a word or on/off needs nothing; other kinds are listed by name.
+Values that are a number, a word or on/off need no entry; others are listed by name.
 """
 import dataclasses
 import json
@@ -15,7 +15,7 @@ from started import BUILD, LOOPBACK
 
 DOMAINS = {"inet": socket.AF_INET, "inet6": socket.AF_INET6}
 
-# Written as -> taken as. Several, so that one differs from what a socket has anyhow.
+# Text in a rule -> bytes. Several, so that one differs from the socket's value.
 SPECIAL = {
     "SO_LINGER": [('"7s"', struct.pack("ii", 1, 7))],
     "SO_RCVTIMEO": [('"2500ms"', struct.pack("qq", 2, 500000))],
@@ -26,7 +26,7 @@ SPECIAL = {
     "SO_INCOMING_CPU": [("1000", struct.pack("i", 1000))],  # none that could come by chance
     "SO_MAX_PACING_RATE": [('"1M"', struct.pack("Q", 1 << 20))],
 }
-# Set by one name, read by another.
+# Set under one name, read under another.
 READ_AS = {"SO_RCVBUFFORCE": socket.SO_RCVBUF, "SO_SNDBUFFORCE": socket.SO_SNDBUF}
 
 NUMBERS = {"bytes": (65536, 32768, 1500, 500), None: (1, 2, 3, 5)}
@@ -34,7 +34,7 @@ OTHER_NUMBERS = (3, 5, 20, 2000, 20000)
 
 
 def table_rows():
-    """The rows, at collection: without a build there is nothing to parametrize."""
+    """The rows, at collection time; empty without a build."""
     if not (BUILD / "socktune").exists():
         return []
     listed = subprocess.run([BUILD / "socktune", "options", "--json"], check=True,
@@ -56,7 +56,7 @@ class Sample:
 
     @property
     def after(self):
-        """Must it come after connect() or listen()?"""
+        """Must it be set after connect() or listen()?"""
         return self.row["when"].startswith("after")
 
     @property
@@ -64,7 +64,8 @@ class Sample:
         return self.row["inherited"] == "yes"
 
     def read_of(self, pid, fd):
-        """What the kernel says of it for a socket of another process; None if it says nothing."""
+        """The kernel's value for a socket of another process; None if the kernel does not report
+        it."""
         number = READ_AS.get(self.name, self.row["number"])
         with borrowed(pid, fd) as one:
             try:
@@ -90,15 +91,15 @@ def samples(row):
 
 
 def family_of_client(family):
-    """The family that talks to a listener of `family`; "dual" is both, an IPv6 socket's."""
+    """The family of a client of a listener of `family`; "dual" is an IPv6 socket for both."""
     return "inet" if family == "dual" else family
 
 
 def live(host, family, sample, by_hand=False):
-    """A small life in a host: a listener, a connection to it, a datagram socket.
+    """The sockets of a host: a listener, a connection to it, a datagram socket.
 
-    With `by_hand` the host itself sets the option, when its row says that it must be set and also,
-    as far as the kernel lets it, on what was accepted. Returns role -> (descriptor, value)."""
+    With `by_hand` the host itself sets the option at the time that its row requires, and also on
+    the accepted socket, if the kernel permits that. Returns role -> (descriptor, value)."""
     domain = DOMAINS["inet6" if family == "dual" else family]
     client_domain = DOMAINS[family_of_client(family)]
 
@@ -117,7 +118,7 @@ def live(host, family, sample, by_hand=False):
     host.connect(client, client_domain, LOOPBACK[family_of_client(family)], host.name(listener)[1])
     give(client, "connect", sample.after)
     if sample.name == "TCP_DEFER_ACCEPT":
-        host.call("send", client, b"x")  # it waits for this; data leaves its mark on some others
+        host.call("send", client, b"x")  # the peer waits for this; data affects some other options
     accepted = host.accept(listener)
     give(accepted, "accept")
     datagram = host.socket(domain, socket.SOCK_DGRAM)

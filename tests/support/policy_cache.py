@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""Where compiled policies are kept (preload/engine/policy_place.h), and taking away those of a test."""
+"""The cache of compiled policies (preload/engine/policy_place.h), and removing the test's
+entries."""
 import os
 import pathlib
 
@@ -19,7 +20,7 @@ def temporary(uid):
 
 
 def kept_policy(rules, uid=None, home=None):
-    """The policy of `rules` in the cache of that user (default: this one)."""
+    """The cached policy of `rules` for that user (default: the current one)."""
     uid = os.geteuid() if uid is None else uid
     if home is not None and uid != 0:
         return home / ".cache" / "socktune" / _name(rules)
@@ -38,4 +39,4 @@ def forget(directory):
                 if os.fsencode(directory) in policy.read_bytes():
                     policy.unlink()
             except OSError:
-                pass  # another test's, gone meanwhile
+                pass  # a file of another test, removed meanwhile

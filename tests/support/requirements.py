@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""What a test needs of the machine: each function skips the test, with the reason, where it is
+"""Requirements of tests: each function skips the test, with the reason, if the requirement is
 missing."""
 import os
 import pathlib
@@ -9,9 +9,10 @@ import pytest
 
 
 def program(name, *places):
-    """The path of a program, or skip the test. `places` are further paths to look at (globs)."""
+    """The path of a program; skips the test if there is none. `places` are further paths to try
+    (globs)."""
     found = shutil.which(name)
-    # A shim that is a script would be a different program under the preload.
+    # Not a script that wraps the program: another program would run under the preload.
     if name == "python3":
         found = "/usr/bin/python3" if os.path.exists("/usr/bin/python3") else found
     for place in places:

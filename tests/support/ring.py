@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""A helper of the tests' own: takes registrations and reads rings, as preload/wire/ring.h and
-preload/wire/registration.h say, and no more."""
+"""A helper for tests: takes registrations and reads rings, strictly according to
+preload/wire/ring.h and preload/wire/registration.h."""
 import contextlib
 import fcntl
 import ipaddress
@@ -14,14 +14,14 @@ import types
 HEADER = struct.Struct("=8sIIIIII")       # struct registration
 RING = struct.Struct("=8sIIII")           # the head of struct ring_header
 HEAD, DROPPED, TAIL, HEARTBEAT = 64, 72, 128, 136
-FRONT = 256                               # front slots; those of the backlog are behind them
+FRONT = 256                               # front slots; the backlog's slots follow
 RECORD = struct.Struct("=QQ16s16sIIHHHHHHBBBB")
 FAILURE = struct.Struct("=iii")
 OPTION = struct.Struct("=HH")
 LIVE_HEADER = struct.Struct("=QQQII")     # struct registration_live
 WITH_TRIALS, LIVE = 3, 4                  # versions of a registration
 PUBLISHED_ROOM = 65536
-# Of struct published, from its begin.
+# Offsets in struct published.
 GENERATION, SIZE, ADOPTED, REFUSED_GENERATION, REASON, POLICY = 64, 72, 128, 136, 144, 192
 TOO_LARGE, MALFORMED, NO_SLOT, CONFINED = 2, 3, 4, 5  # of reason
 BEGUN, REFUSED, UNANSWERED = 2, 4, 8  # of flags
@@ -86,7 +86,7 @@ class Ring:
         return self.get(self.published + offset)
 
     def publish(self, policy):
-        """Give the program new rules, as published_put() does. Returns their generation."""
+        """Publish new rules to the program, like published_put(). Returns their generation."""
         generation = self.shared(GENERATION) | 1
         self.put(self.published + GENERATION, generation)
         self.put(self.published + SIZE, len(policy))
@@ -99,11 +99,12 @@ class Ring:
         return self.shared(ADOPTED)
 
     def refusal(self):
-        """The generation that was refused last, and why."""
+        """The generation that was last refused, and why."""
         return self.shared(REFUSED_GENERATION), self.shared(REASON) & 0xffffffff
 
     def read(self, begun=False):
-        """The records that came since; with those of connect() before it is called, or without."""
+        """The records since the last call; with `begun`, including those written before
+        connect()."""
         records = []
         while self.tail != self.get(HEAD):
             places = self.tail % FRONT, FRONT + self.tail % self.slots
@@ -134,7 +135,7 @@ class Ring:
 
 
 class RingReceiver:
-    """Listens at `path`; registrations wait there until they are taken."""
+    """Listens at `path`; registrations wait there until take()."""
 
     def __init__(self, path):
         self.path = path
@@ -151,7 +152,7 @@ class RingReceiver:
             ring.close()
 
     def take(self, timeout=5):
-        """The next registration; None if none comes in time."""
+        """The next registration; None if none arrives in time."""
         self.listener.settimeout(timeout)
         try:
             client, _ = self.listener.accept()
@@ -162,7 +163,7 @@ class RingReceiver:
                 socket.SOL_SOCKET, socket.SO_PEERCRED, 12))
             message, descriptors, flags, _ = socket.recv_fds(client, 65536, 16)
             assert not flags & (socket.MSG_TRUNC | socket.MSG_CTRUNC)
-            assert client.recv(1) == b""  # it hung up
+            assert client.recv(1) == b""  # it closed the connection
         ring = Ring(message, descriptors, credentials)
         ring.beat()
         self.rings.append(ring)

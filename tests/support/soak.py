@@ -1,15 +1,15 @@
 # SPDX-License-Identifier: MIT
-"""A helper under churn: programs that come, connect, execute others, are killed; in namespaces of
-their own; queries that are read and that are not; nonsense; SIGHUP. Beside them, another user attacks
-the helper (attacker.py). And a program that lives on while its helper is replaced again and again. At
-the end, memory and descriptors are what they were, the figures of a program that did nothing are
-unchanged, root's sums have nothing that the attacker claimed, the log is short, and no answer came
-late.
+"""A helper under churn: programs that start, connect, execute others, and are killed, also in their
+own namespaces; queries whose answers are read or not; invalid messages; SIGHUP. Meanwhile another
+user attacks the helper (attacker.py), and a long-lived program's helper is replaced again and
+again. At the end, memory and descriptors are as before, the figures of an idle program are
+unchanged, root's sums contain nothing that the attacker claimed, the log is short, and no answer
+was late.
 
-A leak grows in every round. A buffer that has to be larger on a busy machine grows once. So where
-memory has grown, the round is repeated, up to ROUNDS times, and each one must have grown.
+A leak grows in every round. A buffer that must be larger on a busy machine grows once. So if memory
+has grown, the round is repeated, up to ROUNDS times, and it is a leak only if it grew each time.
 
-soak.py SECONDS: a line at each interval; status 1 where something has grown.
+soak.py SECONDS: a line at each interval; exit status 1 if something has grown.
 """
 import collections
 import contextlib
@@ -30,15 +30,15 @@ import kernel
 import socktuned
 from started import BUILD, enter_network_namespace, preloaded
 
-GROWTH_MAX_KIB = 1024  # of memory: what allocators differ by
-MALLORY = (4242, 4243)  # no such users are known here
+GROWTH_MAX_KIB = 1024  # of memory: differences between allocators
+MALLORY = (4242, 4243)  # users that do not exist here
 LOG_LINES_MAX = 22     # about one user, in ten seconds
 LATE = 5               # seconds
-HELD = 10              # connections of the program that does nothing
+HELD = 10              # connections of the idle program
 INTERVALS = 10
 ROUNDS = 3
 
-# Connects to itself for each line that it is told.
+# Connects to itself for each line of input.
 CONNECTS = """
 import socket, sys
 listener = socket.create_server(("127.0.0.1", 0))
@@ -60,7 +60,7 @@ def descriptors(pid):
 
 
 def descriptors_at_rest(pid):
-    """The least of some looks: a connection may be on its way out."""
+    """The minimum of several counts: a connection may be about to close."""
     counts = []
     for _ in range(10):
         counts.append(descriptors(pid))
@@ -69,12 +69,12 @@ def descriptors_at_rest(pid):
 
 
 class Soak:
-    """A helper, and those who trouble it, each a thread that does one thing after the other."""
+    """A helper, and its attackers, each a thread that repeats its actions."""
 
     def __init__(self, helper, directory):
         self.helper, self.directory = helper, directory
         self.over, self.failed = threading.Event(), []
-        self.done = collections.Counter()  # how often each thing was done
+        self.done = collections.Counter()  # how often each action was done
         self.slowest, self.begun = 0.0, time.monotonic()
         (directory / "rules.conf").write_text(churn.REPORT, encoding="ascii")
         subprocess.run([BUILD / "socktune", "compile", directory / "rules.conf", "-o",
@@ -90,7 +90,7 @@ class Soak:
         return subprocess.Popen([str(word) for word in command], env=self.environment(),
                                 stdout=subprocess.DEVNULL, start_new_session=True, **keywords)
 
-    # --- what is done again and again ---------------------------------------------------------
+    # Repeated actions.
 
     def connect(self, count=300, how=None):
         how = how or (random.choice(["several", "fork", "pass"]),
@@ -108,7 +108,7 @@ class Soak:
         assert self.start(["/usr/bin/python3", "-c", EXECUTES, "3"]).wait(60) == 0
 
     def move(self):
-        """In a network namespace of its own."""
+        """In its own network namespace."""
         apart = enter_network_namespace if os.geteuid() == 0 else None
         assert self.start([BUILD / "tests/hosts/churn", "several", "inet", "client", 1, 50],
                           preexec_fn=apart).wait(60) == 0
@@ -118,7 +118,7 @@ class Soak:
         for path in ("/v1/connections", "/v1/connections?closed=1", "/v1/processes", "/v1/rules",
                      "/v1/status", "/metrics", "/nowhere"):
             self.helper.get(path)
-        with socket.socket(socket.AF_UNIX) as client:  # who does not read the answer
+        with socket.socket(socket.AF_UNIX) as client:  # never reads the answer
             client.connect(str(self.helper.socket))
             client.sendall(b"GET /v1/connections?closed=1 HTTP/1.1\r\nHost: x\r\n\r\n" * 3)
         with socket.socket(socket.AF_UNIX) as client:
@@ -138,7 +138,7 @@ class Soak:
         time.sleep(0.5)
 
     def attack(self):
-        """By another user, where that may be: root's own attacks would be anybody's."""
+        """As another user, if permitted: root's attacks could belong to any user."""
         if os.geteuid() != 0:
             return time.sleep(1)
         user = str(random.choice(MALLORY))
@@ -157,7 +157,7 @@ class Soak:
         self.slowest = max(self.slowest, time.monotonic() - begin)
         time.sleep(0.1)
 
-    # --- all of it ------------------------------------------------------------------------------
+    # Running them all.
 
     def again_and_again(self, what):
         try:
@@ -168,8 +168,8 @@ class Soak:
             self.failed.append(f"{what.__name__}: {error!r}")
 
     def trouble(self, seconds, also=(), tell=lambda: None):
-        """Do all things, and those of `also`, again and again for at least `seconds`, and until each
-        was done twice, however busy the machine is. `tell` is called at each interval."""
+        """Run all actions, and those of `also`, for at least `seconds`, and until each was done
+        twice, however busy the machine is. `tell` is called at each interval."""
         self.over.clear()
         things = [self.connect, self.be_killed, self.execute, self.move, self.ask,
                   self.talk_nonsense, self.reload, self.attack, self.be_served, *also]
@@ -192,7 +192,8 @@ class Soak:
         assert not self.failed, self.failed
 
     def rest(self):
-        """Memory and descriptors of the helper when all programs but the bystander are gone."""
+        """Memory and descriptors of the helper when all programs except the bystander have
+        ended."""
         kernel.until(lambda: self.helper.status()["clients"] == 1,
                      lambda: f"clients left: {self.helper.get('/v1/processes').text}", 60)
         least = [10 ** 6]
@@ -205,7 +206,7 @@ class Soak:
 
 
 class Bystander:
-    """A program that holds connections and does nothing, while others attack."""
+    """An idle program that holds connections during the attacks."""
 
     def __init__(self, soak):
         self.soak = soak
@@ -241,7 +242,7 @@ class Bystander:
 
 
 class Survivor:
-    """A program that lives on, while the helper that it reports to ends and starts anew."""
+    """A program that continues while its helper exits and is started again."""
 
     def __init__(self, soak, port):
         self.port, self.place, self.over = port, soak.directory / "other", soak.over
@@ -261,7 +262,7 @@ class Survivor:
         return self.helper.status()["records"] > 0
 
     def until_reported(self):
-        """The tries of a program whose helper comes and goes are up to a minute apart."""
+        """A program whose helper is restarted retries up to a minute apart."""
         kernel.until(lambda: self.reported() or self.over.is_set(),
                      "a program that finds its helper again", 90, 0.1)
 
@@ -271,7 +272,7 @@ class Survivor:
         self.until_reported()
 
     def end(self):
-        """What has grown in the program, as text; "" for nothing."""
+        """What has grown in the program, as text; "" if nothing has."""
         grown = (kernel.memory(self.program.pid) - self.memory,
                  descriptors_at_rest(self.program.pid) - self.descriptors)
         self.program.communicate(timeout=10)
@@ -281,7 +282,7 @@ class Survivor:
 
 
 def rounds(one, seconds, line, survivor):
-    """Yield memory and descriptors at rest: first after a warm-up, then after each round."""
+    """Yield memory and descriptors at rest: after a warm-up, then after each round."""
     warm_up = min(seconds / 4, 30)
     one.trouble(warm_up)
     yield one.rest()
@@ -291,7 +292,7 @@ def rounds(one, seconds, line, survivor):
 
 
 def soak(seconds, ports, tell=print):
-    """What has grown, as lines; none is good. `ports`: two for --metrics."""
+    """What has grown, as lines; an empty list is success. `ports`: two for --metrics."""
     wrong = []
     with contextlib.ExitStack() as stack:
         directory = pathlib.Path(stack.enter_context(tempfile.TemporaryDirectory()))
@@ -301,9 +302,10 @@ def soak(seconds, ports, tell=print):
         bystander = Bystander(one)
         stack.callback(bystander.program.kill)
         stack.callback(survivor.program.kill)
-        for count in itertools.repeat(3000, 4):  # every table has its size
+        for count in itertools.repeat(3000, 4):  # until every table has its final size
             one.connect(count)
-        # More at a time than later: of MPTCP, the helper learns of an end seconds afterwards.
+        # More at a time than later: the helper learns of the ends of MPTCP connections seconds
+        # later.
         one.connect(8000, ("several", "mptcp", "client"))
         started = time.monotonic()
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""A helper for a test: socktuned in a directory of its own, programs that report to it, HTTP."""
+"""A helper for a test: socktuned in its own directory, programs that report to it, HTTP."""
 import contextlib
 import os
 import pathlib
@@ -12,15 +12,16 @@ import http_client
 import kernel
 from started import BUILD, preloaded
 
-UNIX_CONNECTED = "03"  # of a row in /proc/net/unix
+UNIX_CONNECTED = "03"  # in a row of /proc/net/unix
 
 RULES = """program = "python3";
 rules = ( { name = "all"; match = { protocol = "tcp"; }; set = { SO_KEEPALIVE = true; };
             report = true; } );
 """
 
-# Serves itself: COUNT connections, a request of 1000 bytes and an answer of 500 on each. Tells when
-# they are open, closes them on the next line from standard input, then waits for another.
+# Connects to itself: COUNT connections, with a request of 1000 bytes and an answer of 500 on each.
+# Prints a line when they are open, closes them at the next line of standard input, then waits for
+# another.
 TALKER = """
 import socket, sys
 count, host = int(sys.argv[1]), sys.argv[2]
@@ -47,7 +48,7 @@ sys.stdin.readline()
 
 
 class Helper:
-    """A running socktuned, what it answers and what it writes. Without `port` it has no --metrics."""
+    """A running socktuned, its answers and its output. Without `port` it has no --metrics."""
 
     def __init__(self, directory, *options, port=None, interval="1", wrapper=(), build=BUILD,
                  **keywords):
@@ -67,11 +68,11 @@ class Helper:
 
     @property
     def environment(self):
-        """By which programs and `socktune` find it."""
+        """The variables with which programs and `socktune` find it."""
         return {"SOCKTUNE_HELPER": str(self.directory / "helper.sock")}
 
     def answers(self):
-        """A socket file that a killed helper left is not enough."""
+        """Whether it answers; the socket file of a killed helper is not enough."""
         assert self.process.poll() is None, self.log()
         with contextlib.suppress(OSError):
             return self.get("/healthz").text == "ok\n"
@@ -122,10 +123,9 @@ class Helper:
 
 @contextlib.contextmanager
 def running(port, *options, user=None, urgent=False, wrapper=()):
-    """A helper whose sockets other users reach too. It can be another user's, or run by a wrapper
-    that becomes it. One that is urgent
-    gets the CPU when it wants it, where that may be asked for: tests that run beside this one would
-    otherwise keep it waiting, for a second and more, while rings run full."""
+    """A helper whose sockets other users can reach. `user` runs it as another user; `wrapper`
+    executes it. With `urgent` it has priority for the CPU, if permitted: otherwise parallel tests
+    could delay it for more than a second, while rings fill up."""
     place = tempfile.mkdtemp(prefix="socktuned-")
     os.chmod(place, 0o755)
     whose = {} if user is None else {"user": user, "group": user, "extra_groups": []}
@@ -139,14 +139,14 @@ def running(port, *options, user=None, urgent=False, wrapper=()):
         try:
             yield helper
         finally:
-            # A sanitizer would end it with another status.
+            # A sanitizer would exit with another status.
             assert helper.stop() in (0, -signal.SIGKILL), helper.log()
     finally:
         shutil.rmtree(place, ignore_errors=True)
 
 
 def talk(start, rules, helper, count, host="127.0.0.1", wrapper=(), **keywords):
-    """A program with `count` connections to itself, open; and the port that it listens on."""
+    """A program with `count` open connections to itself; returns also the port of its listener."""
     program = start([*wrapper, "/usr/bin/python3", "-c", TALKER, str(count), host], rules,
                     env={"SOCKTUNE_HELPER": helper.directory / "helper.sock"},
                     stdin=subprocess.PIPE, **keywords)
@@ -160,8 +160,8 @@ def next_step(program):
 
 
 def as_user(uid, groups, command):
-    """What a command writes when another user runs it."""
-    # Here, since this file also serves measurements that run without pytest.
+    """The output of a command that another user runs."""
+    # Imported here, because measurements use this file without pytest.
     from requirements import needs_root  # pylint: disable=import-outside-toplevel
     needs_root("runs a command as another user")
     chosen = ["--groups", ",".join(map(str, groups))] if groups else ["--clear-groups"]

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""Programs that a test or a measurement starts: where the build is, tuned or not, on which port,
-what they write, and that they end.
+"""Programs that a test or a measurement starts: the build directory, tuned or not, ports, their
+output, and their end.
 
 Environment: SOCKTUNE_BUILD, the build directory (default: build/ of this source tree).
 """
@@ -21,8 +21,7 @@ LOOPBACK = {"inet": "127.0.0.1", "inet6": "::1"}
 
 
 def enter_network_namespace():
-    """Gives this process (as a preexec_fn the child) a network namespace of its own, with its
-    loopback up."""
+    """Enter a new network namespace with its loopback up (use as preexec_fn for a child)."""
     libc = ctypes.CDLL(None, use_errno=True)
     if libc.unshare(CLONE_NEWNET) != 0:
         raise OSError(ctypes.get_errno(), "unshare(CLONE_NEWNET)")
@@ -30,11 +29,11 @@ def enter_network_namespace():
 
 
 def pick_port(reserved):
-    """A TCP port that nobody uses.
+    """A TCP port that no process uses.
 
-    It lies below the range from which the kernel takes ports of its own, is free for both families
-    when asked for, and is reserved against all others that ask here, by a name in the abstract
-    namespace of Unix sockets, until `reserved`, an ExitStack, ends."""
+    It is below the kernel's range of ephemeral ports and was free for both families. It is reserved
+    against other callers of this function by an abstract Unix socket, until `reserved`, an
+    ExitStack, ends."""
     for _ in range(1000):
         port = random.randint(20000, 32000)
         holder = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
@@ -54,7 +53,7 @@ def pick_port(reserved):
 
 
 class Program:
-    """A program that the test started, and what it writes."""
+    """A program that the test started, and its output."""
 
     def __init__(self, command, environment, output, **keywords):
         self.command = [str(word) for word in command]
@@ -87,7 +86,7 @@ class Program:
         return kernel.tcp_sockets(self.pid)
 
     def until_listening(self, port=None):
-        """Wait until the program listens (on this port); returns the port."""
+        """Wait until the program listens (on `port`, if given); returns the port."""
         def listening():
             if self.process.poll() is not None and not kernel.tree(self.pid)[1:]:
                 raise AssertionError(self._story("it ended before it listened")())
@@ -95,7 +94,7 @@ class Program:
         return self.until(listening, f"listening on port {port or 'any'}")[0].local[1]
 
     def wait(self, timeout=20.0):
-        """Wait for the end; returns the exit status."""
+        """Wait for its end; returns the exit status."""
         try:
             return self.process.wait(timeout)
         except subprocess.TimeoutExpired:
@@ -112,7 +111,7 @@ class Program:
 
 
 def preloaded(build, rules, **extra):
-    """An environment under which a program is tuned by `rules`; with None it is left alone."""
+    """An environment in which `rules` tune a program; with None no library is preloaded."""
     environment = {key: value for key, value in os.environ.items()
                    if key != "LD_PRELOAD" and not key.startswith("SOCKTUNE_")}
     if rules is not None:

@@ -1,17 +1,17 @@
 # SPDX-License-Identifier: MIT
-"""strace(1) as the witness of what a program really asks the kernel for."""
+"""strace(1) shows which system calls a program really makes."""
 import dataclasses
 import pathlib
 import re
 
-# What a socket library could make more of.
+# The calls whose number a library might increase.
 SOCKET_CALLS = ("socket", "bind", "listen", "accept", "accept4", "connect", "setsockopt",
                 "getsockopt", "getsockname", "getpeername")
 
 
 @dataclasses.dataclass(frozen=True)
 class Call:
-    """One system call as strace writes it, without the process' id."""
+    """One system call as strace writes it, without the PID."""
     name: str
     text: str
 
@@ -20,8 +20,8 @@ class Call:
 
 
 def command(output, environment, calls="all"):
-    """The words to put before a command. `environment` is for the program and not for strace,
-    which would otherwise be preloaded too."""
+    """The words to put before a command. `environment` is only for the program, because strace
+    itself must not be preloaded."""
     words = ["strace", "-f", "-qq", "-a", "1", "-e", "signal=none", "-e", f"trace={calls}",
              "-o", str(output)]
     for name, value in environment.items():
@@ -30,7 +30,7 @@ def command(output, environment, calls="all"):
 
 
 def read(path):
-    """The calls in a strace's output; one that was interrupted by another thread's counts once."""
+    """The calls in strace's output; a call that another thread's line interrupts counts once."""
     calls = []
     for line in pathlib.Path(path).read_text(encoding="utf-8", errors="replace").splitlines():
         match = re.match(r"(?:\d+\s+)?(\w+)\(", line)
@@ -45,7 +45,7 @@ def count(calls, names=SOCKET_CALLS):
 
 
 def since(calls, name):
-    """The calls from the first `name` on."""
+    """The calls from the first call of `name` on."""
     for index, call in enumerate(calls):
         if call.name == name:
             return calls[index:]

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""Threads that connect from an address in memory that nobody provides, so that reading it never ends;
-then 100 ordinary connections. stuck.py PORT [DESCRIPTOR of /dev/userfaultfd]"""
+"""Threads that call connect() with an address in memory that userfaultfd never provides, so reading
+it never ends; then 100 ordinary connections. stuck.py PORT [DESCRIPTOR of /dev/userfaultfd]"""
 import ctypes
 import fcntl
 import mmap

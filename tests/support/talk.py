@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Listens, connects to itself, sets options as programs do, and keeps it all open."""
+"""Listens, connects to itself, sets options as programs do, and keeps the sockets open."""
 import signal
 import socket
 

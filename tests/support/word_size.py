@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""How programs of the 32-bit x86 architecture run on this machine."""
+"""How 32-bit x86 programs run on this machine."""
 import errno
 import functools
 import os
@@ -11,7 +11,7 @@ import tempfile
 
 import pytest
 
-# An ELF file of one segment, whose code is: mov eax, 1 (exit); xor ebx, ebx; int 0x80.
+# An ELF file with one segment; its code: mov eax, 1 (exit); xor ebx, ebx; int 0x80.
 CODE = bytes.fromhex("b80100000031dbcd80")
 BASE, HEADERS = 0x08048000, 52 + 32
 SMALLEST = struct.pack("<16s2H5I6H", b"\x7fELF\1\1\1", 2, 3, 1, BASE + HEADERS, 52, 0, 0, 52, 32, 1,
@@ -21,7 +21,7 @@ SMALLEST = struct.pack("<16s2H5I6H", b"\x7fELF\1\1\1", 2, 3, 1, BASE + HEADERS, 
 
 @functools.lru_cache
 def kernel_runs_32_bits():
-    """Whether this kernel executes 32-bit x86 programs: it can be built without (IA32_EMULATION)."""
+    """Whether this kernel executes 32-bit x86 programs (it may be built without IA32_EMULATION)."""
     with tempfile.TemporaryDirectory() as directory:
         path = os.path.join(directory, "exit")
         with open(os.open(path, os.O_CREAT | os.O_WRONLY, 0o700), "wb") as file:
@@ -35,15 +35,15 @@ def kernel_runs_32_bits():
 
 
 def needs_32_bits():
-    """Skip the test where the kernel does not execute 32-bit x86 programs."""
+    """Skip the test if the kernel does not execute 32-bit x86 programs."""
     if not kernel_runs_32_bits():
         pytest.skip(f"this kernel ({platform.machine()}) does not execute 32-bit x86 programs "
                     "(Exec format error)")
 
 
 def emulator_32_bits():
-    """The path of an emulator for 32-bit x86 programs, or None where the kernel executes them. Skips
-    the test where neither is possible."""
+    """The path of an emulator for 32-bit x86 programs, or None if the kernel executes them. Skips
+    the test if neither is possible."""
     if kernel_runs_32_bits():
         return None
     emulator = shutil.which("qemu-i386")
@@ -55,8 +55,9 @@ def emulator_32_bits():
 def run_32_bits(program, environment):
     """(command, environment) that runs a 32-bit program under `environment`.
 
-    Under the emulator, LD_PRELOAD and socktune's variables reach the program alone: preloaded into
-    the emulator, the library would tune the emulator's sockets, which are the program's."""
+    Under the emulator, only the program gets LD_PRELOAD and socktune's variables: if the emulator
+    itself loaded the library, the library would tune the emulator's sockets, which the program
+    uses."""
     emulator = emulator_32_bits()
     if emulator is None:
         return [program], environment
@@ -68,7 +69,7 @@ def run_32_bits(program, environment):
 
 
 def environment_of_run(socktune, rules, environment=None):
-    """What `socktune run -c rules` makes of an environment."""
+    """The environment that `socktune run -c rules` makes of `environment`."""
     done = subprocess.run([socktune, "run", "-c", rules, "env", "-0"], env=environment, check=True,
                           capture_output=True, text=True, timeout=30)
     return dict(line.split("=", 1) for line in done.stdout.split("\0") if line)
