@@ -1,15 +1,15 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: MIT
 """
-What `socktune apply` and `inspect` take a socket, over 10,000 of them.
+What `socktune apply` and `inspect` cost per socket, with 10,000 sockets.
 
     apply.py BUILD
 
 A few programs hold connections to themselves. apply gives each socket four options; then it finds
-that all have them. A `socktune apply` that finds no rule for the programs is the yardstick: what
-starting and reading the rules take. The least of a few runs is told, since whatever else runs only
-adds. What a duplicate is held for is less than the time a socket takes, which has the listing, the
-matching and the printing in it besides.
+that all have them. The baseline is a `socktune apply` whose rules match no program: the cost of
+starting and reading the rules. The minimum of a few runs counts, since other load can only add
+time. A duplicate exists for less than the time per socket, which includes listing, matching and
+printing.
 """
 import os
 import resource
@@ -21,9 +21,9 @@ import time
 import bars
 
 SOCKETS = 10000
-PROGRAMS = 8  # each below the usual limit of descriptors that an unprivileged user may raise
+PROGRAMS = 8  # each below the usual limit of descriptors that an unprivileged user may set
 ROUNDS = 3
-LIMIT = 100.0  # microseconds a socket: ten times what is usual, for a machine at work
+LIMIT = 100.0  # microseconds per socket: ten times the usual time, for a busy machine
 
 HOLDER = """
 import resource, socket, sys
@@ -39,7 +39,7 @@ print(len(held), flush=True)
 sys.stdin.read()
 """
 
-# Four options, each another value.
+# Four options, each with another value.
 ONE = 'SO_KEEPALIVE = true; TCP_KEEPIDLE = 600; TCP_KEEPINTVL = 60; TCP_USER_TIMEOUT = "90s";'
 OTHER = 'SO_KEEPALIVE = false; TCP_KEEPIDLE = 700; TCP_KEEPINTVL = 70; TCP_USER_TIMEOUT = "80s";'
 
@@ -77,7 +77,7 @@ class Bench:
         return [str(holder.pid) for holder in self.holders]
 
     def run(self, *arguments):
-        """Seconds, and what was printed last."""
+        """Seconds, and the last line of output."""
         with open(os.path.join(self.directory, "output"), "w+", encoding="utf-8") as output:
             begin = time.perf_counter()
             subprocess.run([self.socktune, *arguments], stdout=output, stderr=subprocess.DEVNULL,
@@ -94,7 +94,7 @@ class Bench:
 
 
 def measure(bench, count):
-    """Lines of the table: what, seconds."""
+    """Print the lines of the table."""
     nobody = bench.rules("nobody.conf", ONE, program="no-such-program")
     either = [bench.rules("one.conf", ONE), bench.rules("other.conf", OTHER)]
     nothing, change, same, inspect = [], [], [], []
@@ -123,7 +123,7 @@ def main(build):
         each = 1e6 * seconds / count
         print(f"  {what:<28} {1e3 * seconds:9.1f} ms {each:8.2f} us a socket")
         if what.startswith("apply"):
-            # The least of ROUNDS is told: nothing is to be gained by a further attempt.
+            # The result is the minimum of ROUNDS; another attempt would not help.
             kept &= bars.note(build, f"time a socket: {what}", each, LIMIT, "us", attempts=1)
     return 0 if kept else 1
 

@@ -1,14 +1,14 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: MIT
 """
-What rules cost that BPF applies, against no rules at all.
+What rules that BPF applies cost, compared with no rules.
 
     attach.py BUILD
 
-The same calls in a cgroup without rules, in one with five options attached, in one whose rules
-guard an option, and under the preloaded library with the same five options, all in turn; then what
-it takes to attach rules to a cgroup with 4,000 open sockets; then the helper's processor time for
-short connections that BPF programs report. Needs root.
+The same calls in a cgroup without rules, in one with five attached options, in one whose rules
+guard an option, and under the preloaded library with the same five options, all in turn; then the
+time to attach rules to a cgroup with 4,000 open sockets; then the helper's processor time for short
+connections that BPF programs report. Needs root.
 """
 import os
 import pathlib
@@ -27,11 +27,11 @@ from measure import Effort, Sample, Variant
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "support"))
 
 SHORT = 20000        # connections, one after the other
-# Microseconds of the helper's processor for a connection both of whose ends BPF programs report, by
-# where the connections are.
+# Microseconds of the helper's processor time per connection, both of whose ends BPF programs
+# report, by location of the connections.
 SHORT_BARS = {"in the helper's network namespace": 8.0, "in a container's": 8.0}
 OPEN = 4000
-OPEN_LIMIT = 100.0  # microseconds a socket, with the listing of processes: for a machine at work
+OPEN_LIMIT = 100.0  # microseconds per socket, including the listing of processes, for a busy machine
 
 
 def rules(directory, name, statements):

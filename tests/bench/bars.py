@@ -1,13 +1,13 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: MIT
 """
-The bars that the benchmarks hold us to, in one table.
+The bars of all benchmarks, in one table.
 
     bars.py BUILD BENCHMARK...
 
-Runs the benchmarks, one after the other (BENCHMARK BUILD), each of which notes its results here by
-note(). What falls short is measured again by the benchmark itself, ATTEMPTS times in all; only the
-last attempt is noted. Exit status 1 when a bar is not kept, 2 when something could not be measured.
+Runs the benchmarks (BENCHMARK BUILD) one after the other; each records its results with note(). A
+benchmark repeats a measurement that misses its bar, ATTEMPTS times in all; only the last attempt is
+recorded. Exit status 1 if a bar is missed, 2 if something could not be measured.
 """
 import json
 import os
@@ -23,9 +23,9 @@ def results(build):
 
 def note(build, name, value, bar, unit="", at_least=False, attempt=1, attempts=ATTEMPTS):
     """
-    Note a value that must be at most `bar`, or at least, and whether it is so, as a line of JSON;
-    but one that falls short only in the last attempt. Returns whether it is so. `unit`: "" for a
-    ratio.
+    Record a value and its bar (a maximum, or a minimum with `at_least`), as a line of JSON. A
+    missed bar is recorded only in the last attempt. Returns whether the bar is met. `unit`: "" for
+    a ratio.
     """
     rounded = round(value, 3)
     kept = rounded >= bar if at_least else rounded <= bar
@@ -44,7 +44,7 @@ def number(value, unit):
 
 
 def table(lines):
-    """The table of results, a line of text for each."""
+    """The table of results, one line of text each."""
     texts = [f"{'bar':<88} {'measured':>12} {'bar':>12}"]
     for line in lines:
         limit = (">= " if line["at_least"] else "<= ") + number(line["bar"], line["unit"])

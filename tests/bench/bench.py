@@ -1,12 +1,12 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: MIT
 """
-What socktune costs: ratios against an empty preloaded object, and what the alternatives cost.
+What socktune costs: ratios to an empty preloaded object, and the costs of alternatives.
 
     bench.py BUILD
 
-BUILD is the directory that the Makefile builds in. A bar that a ratio does not keep is measured up
-to three times; exit status 1 when it fell short each time, 2 when nothing could be measured.
+BUILD is the build directory. A ratio that misses its bar is measured up to three times; exit status
+1 if it missed each time, 2 if nothing could be measured.
 """
 import contextlib
 import glob
@@ -29,18 +29,18 @@ from reporting import Daemon
 PROGRAM = "/bin/true"
 REPORT_NS = 2500
 COUNTS = (1, 10, 100, 1000, 10000)
-OTHERS = {50: 1.02, 1000: 1.04, 10000: 1.15}  # rules for other programs, and the bar of a start
+OTHERS = {50: 1.02, 1000: 1.04, 10000: 1.15}  # rules for other programs, and the bar for a program start
 
 # The columns of the table of all preloads: subject, phase, effort.
 COLUMNS = {"start": ("start", 0, Effort(100, 6)), "socket": ("socket", 0, Effort(100, 8)),
            "connect": ("connection", 0, Effort(80, 8)), "accept": ("connection", 1, Effort(80, 8)),
            "setsockopt": ("setsockopt", 0, Effort(100, 8)), "client": ("client", 0, Effort(100, 8))}
 
-# One line of the table: a sample against its baseline; bar None: for information. `extra`: a bar on
-# the difference, in nanoseconds.
+# One line of the table: a sample and its baseline. bar None: informational. `extra`: a bar for the
+# difference, in nanoseconds.
 Row = namedtuple("Row", "what sample baseline bar extra", defaults=(None, None))
 
-# Rows whose samples are taken together, round by round.
+# Rows whose samples are measured together, round by round.
 Group = namedtuple("Group", "title subject effort rows")
 
 
@@ -50,7 +50,7 @@ def preload(name, *objects, **environment):
 
 
 class Setup:
-    """Everything that is preloaded: yardsticks, socktune under several policies, alternatives."""
+    """All preloads: baselines, socktune under several policies, alternatives."""
 
     def __init__(self, build, directory, settings, helper, handed_to=None):
         empty = os.path.join(build, "bench", "empty.so")
@@ -68,7 +68,8 @@ class Setup:
         self.policies_of = {}
 
     def socktune(self, name, rules, client=0, accepted=0, make=Policies.compile):
-        """Socktune under these rules, which give the timed program's ends so many options."""
+        """Socktune under these rules, which set so many options on each end of the timed program's
+        connections."""
         path = make(self.policies, name.replace(" ", "-"), rules, self.settings(8))
         variant = preload("socktune: " + name, self.library, SOCKTUNE_RULES=path,
                           SOCKTUNE_HELPER=self.helper)
@@ -83,7 +84,7 @@ class Setup:
         return path
 
     def alternatives(self):
-        """The other preloaded libraries that are installed, told to let loopback be."""
+        """The other installed preload libraries, configured to leave loopback alone."""
         torsocks = self.write("torsocks.conf", "AllowInbound 1\nAllowOutboundLocalhost 1\n")
         proxychains = self.write("proxychains.conf",
                                  "strict_chain\nquiet_mode\nlocalnet 127.0.0.0/255.0.0.0\n"
@@ -109,7 +110,7 @@ class Setup:
 
 
 def plan_bars(setup):
-    """The bars that are ours to keep, group by group."""
+    """The rows with bars, in groups."""
     four = setup.settings(4)
     empty, again = setup.empty, setup.again
     noise = "the empty object under another name (noise)"
@@ -161,7 +162,7 @@ def plan_bars(setup):
 
 
 def plan_reports(setup):
-    """What the program's part of reporting costs, with a helper and without."""
+    """What reporting costs the program, with a helper and without."""
     told = setup.socktune("reported", [f'  {{ match = {{ program = "{TIMED}"; }}; report = true; }}'])
     alone = preload("socktune: reported to nobody", setup.library,
                     SOCKTUNE_RULES=setup.policies_of[told],
@@ -184,7 +185,7 @@ def plan_reports(setup):
 
 
 def plan_trial(setup):
-    """What it costs to give options as an arm of a trial: all arms give the same."""
+    """What options set by an arm of a trial cost: all arms set the same options."""
     head = f'  {{ match = {{ program = "{TIMED}"; role = "connect"; }}; '
     given = f"set = {{ {setup.settings(4)} }};"
     arms = ", ".join(f'{{ name = "{name}"; {given} }}' for name in ("one", "other"))
@@ -194,7 +195,7 @@ def plan_trial(setup):
                              'metric = "duration"; most = 1000000000; }; }'], 4, 0)
                for unit in ("connection", "10min")}
     baseline = Sample(plain, "connection")
-    # By connection, the cookie is asked for before the options are given: a system call.
+    # With the unit "connection", a trial reads the cookie first: one system call more.
     bars_of = {"connection": 1.10, "10min": 1.04}
     return Group("connect() with 4 options by a trial, against the same by set, both reported",
                  "connection", Effort(150, 12),
@@ -203,7 +204,7 @@ def plan_trial(setup):
 
 
 def plan_live(setup):
-    """What it costs that the rules may change: the same ones with `live` and without."""
+    """What it costs that rules may change: the same rules with and without `live`."""
     rules = [rule(f'program = "{TIMED}";', setup.settings(4))]
     fixed = setup.socktune("4 options, fixed", rules, 4, 4)
     live = preload("socktune: 4 options, live", setup.library,
@@ -218,12 +219,12 @@ def plan_live(setup):
 
 
 def connecting(settings):
-    """A rule that waits for the remote address."""
+    """A rule that needs the remote address."""
     return rule(f'program = "{TIMED}"; role = "connect"; remote = "127.0.0.0/8";', settings)
 
 
 def plan_client(setup, count):
-    """socket() to connect(), by rules against the program itself."""
+    """socket() to connect(): rules compared with a program that sets the options itself."""
     settings = setup.settings(count)
     by_program = setup.socktune(f"client-{count}", [rule(f'program = "{TIMED}";', settings)],
                                 count, count)
@@ -236,12 +237,12 @@ def plan_client(setup, count):
             Row("the empty object under another name (noise)",
                 Sample(setup.again, "client", own=count), itself),
             Row("a rule on the program", Sample(by_program, "client"), itself, 1.03),
-            # Without a bar: it has to ask what kind of socket connects, a getsockopt more.
+            # Without a bar: it must read the kind of the socket, one more getsockopt().
             Row("a rule on role and remote address", Sample(by_remote, "client"), itself)])
 
 
 def plan_curves(setup):
-    """How the cost grows with the number of rules: against one rule."""
+    """How the cost grows with the number of rules, compared with one rule."""
     one = setup.settings(1)
     ours = connecting(setup.settings(4))
     foreign = {n: setup.socktune(f"others-{n}", others(n, one) + [ours], 4, 0) for n in COUNTS}
@@ -263,8 +264,8 @@ def plan_curves(setup):
 
 def run_bars(build, bench, groups):
     """
-    Measure and print every group; rows that fall short again, up to bars.ATTEMPTS. True if none fell
-    short each time.
+    Measure and print each group; repeat rows that miss their bars, up to bars.ATTEMPTS times. True
+    if no row missed its bar each time.
     """
     kept = True
     for group in groups:
@@ -282,7 +283,7 @@ def run_bars(build, bench, groups):
 
 
 def print_row(build, group, row, results, attempt):
-    """Print one result, and note it where it has a bar. False when it falls short of that."""
+    """Print one result, and record it if it has a bar. False if it misses the bar."""
     scale = 1000 if group.subject == "start" else 1
     rows, baseline = ([[number * scale for number in line] for line in results[sample]]
                       for sample in (row.sample, row.baseline))
@@ -299,7 +300,7 @@ def print_row(build, group, row, results, attempt):
 
 
 def usable(bench, variants):
-    """The variants under which the timed program works; the others are named with their reason."""
+    """The variants under which the timed program works; the others are reported with the reason."""
     for variant in variants:
         try:
             with bench.ring([variant]) as (worker,):
@@ -310,7 +311,7 @@ def usable(bench, variants):
 
 
 def system_calls(variant):
-    """How many system calls a start makes, or None without strace."""
+    """The number of system calls of a program start, or None without strace."""
     if shutil.which("strace") is None:
         return None
     words = ["strace", "-qq", "-o", "/dev/stdout", "-E", "LC_ALL=C"]
@@ -321,7 +322,7 @@ def system_calls(variant):
 
 
 def plan_matrix(setup):
-    """The rows of the table of all preloads that are ours."""
+    """Our rows of the table of all preloads."""
     four = setup.settings(4)
     yield setup.socktune("no rule for it", others(50, four))
     for count in (1, 4, 8):
@@ -339,8 +340,8 @@ def plan_matrix(setup):
 
 def measure_matrix(bench, setup, own):
     """
-    All preloads, all calls: {name: {column: Ratio against the empty object}}. The rows of a program
-    that sets the options itself have what it does so for, socket() to connect(), alone.
+    All preloads and all calls: {name: {column: Ratio to the empty object}}. Rows of a program that
+    sets the options itself only have the column for socket() to connect().
     """
     variants = [setup.nothing, setup.again] + own + list(usable(bench, setup.alternatives()))
     cells = {variant.name: {} for variant in variants}
@@ -367,7 +368,7 @@ def run_matrix(bench, setup, own):
 
 
 def matrix_cell(row, column):
-    """The text of a cell: a ratio, or a count more or less."""
+    """The text of a cell: a ratio, or a difference of counts."""
     found = row.get(column)
     if found is None:
         return ""
@@ -375,7 +376,7 @@ def matrix_cell(row, column):
 
 
 def add_counts(bench, setup, variants, cells):
-    """Page faults and system calls of a start, beyond those under the empty object."""
+    """Add the page faults and system calls of a start, beyond those with the empty object."""
     samples = [Sample(variant, "start", phase=1) for variant in [setup.empty, *variants]]
     faults = bench.measure("start", samples, Effort(20, 1))
     base_calls = system_calls(setup.empty)
@@ -388,7 +389,8 @@ def add_counts(bench, setup, variants, cells):
 
 
 def settings_of(bench):
-    """A function from a number of options to the settings of a rule: calls.c knows the options."""
+    """A function from a number of options to the settings of a rule: calls.c has the list of
+    options."""
     variant = Variant("no preload", ())
     texts = {}
     with bench.ring([variant]) as (worker,):
@@ -398,8 +400,8 @@ def settings_of(bench):
 
 
 def check_rules_in_force(bench, setup):
-    """Raise Refused unless every policy does to the timed program what its rules say, and all that
-    it says to the probe."""
+    """Raise Refused unless each policy sets its options on the timed program's sockets, and all
+    options on the probe's."""
     for variant, expected in setup.expected.items():
         for name, held in ((TIMED, expected), (PROBE, (8, 8))):
             with bench.ring([variant], name) as (worker,):
@@ -417,7 +419,7 @@ def print_machine(bench):
 
 @contextlib.contextmanager
 def daemon(build):
-    """A socktuned for connections that are handed over; what SOCKTUNE_HELPER is to say."""
+    """A socktuned for connections that are handed over, and the value for SOCKTUNE_HELPER."""
     with tempfile.TemporaryDirectory(prefix="socktune-bench-") as directory:
         helper = Daemon(build, directory)
         try:

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
 """
-The helper of the benchmarks: takes registrations and empties the rings, so that the timed programs
-put each record where it belongs. It does nothing else, so that what is timed is the program's part.
+The helper of the benchmarks: it takes registrations and empties the rings, so that the timed
+programs always find room. It does nothing else, so the result is the program's part of the cost.
 """
 import os
 import pathlib
@@ -12,11 +12,12 @@ sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."
 
 from ring import HEAD, TAIL, RingReceiver  # noqa: E402  pylint: disable=wrong-import-position
 
-PAUSE = 0.02  # seconds; a ring holds what a processor can make in some 100 ms
+PAUSE = 0.02  # seconds; a ring has room for the records of one processor in some 100 ms
 
 
 class Drain(threading.Thread):
-    """Runs in a `with`; `path` is what SOCKTUNE_HELPER is to say, `records` how many came."""
+    """Use it in a `with`; `path` is the value for SOCKTUNE_HELPER, `records` the number of records
+    read."""
 
     def __init__(self, directory):
         super().__init__(daemon=True)

@@ -1,18 +1,17 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: MIT
 """
-When a peer sees the end of a connection that is reported, against one that is not.
+When a peer sees the end of a reported connection, compared with one that is not reported.
 
     ends.py BUILD
 
-The time is from before close() to the return of the peer's poll(), in another process on another
-processor: for a FIN, and for the RST of SO_LINGER with 0. Each variant has a network namespace of
-its own, so that a helper of one is no listener to the others' sockets. In each round all variants
-run, one after the other, by processes started afresh; p50 and p99 of a round are compared with those
-of the variant without reporting in the same round. What that variant differs by from itself, when it
-is run a second time under another name, is the noise, and a bar lies above it by twice its standard
-error, but not below 1.10. Exit status 1 when a bar is missed three times, 2 when nothing could be
-measured.
+The time is from before close() to the return of poll() in the peer, another process on another
+processor: for a FIN, and for the RST of SO_LINGER with 0. Each variant has its own network
+namespace, so that no helper monitors the other variants' sockets. Each round runs all variants one
+after the other, in new processes; p50 and p99 of a round are compared with those of the variant
+without reporting in the same round. That variant is run a second time under another name; its
+difference from itself is the noise. A bar is the noise plus twice its standard error, but at least
+1.10. Exit status 1 if a bar is missed three times, 2 if nothing could be measured.
 """
 import math
 import os
@@ -26,8 +25,8 @@ from measure import Refused
 from reporting import Daemon, Namespace, Program, Rules
 
 ROUNDS = 15
-ENDS = 500        # of a kind, a round
-WARM = 100        # that are not counted, before
+ENDS = 500        # of each kind per round
+WARM = 100        # warm-up, not counted
 KINDS = ("fin", "rst")
 FIGURES = {"p50": 0.50, "p99": 0.99}
 
@@ -39,7 +38,7 @@ RULE = '{ match = { program = "ends"; role = "connect"; }; report = true; }'
 
 
 class Lab:
-    """Namespaces, one a variant, and what is started in them."""
+    """One namespace for each variant, and the processes in them."""
 
     def __init__(self, build, directory):
         self.build, self.directory = build, directory
@@ -54,7 +53,7 @@ class Lab:
             namespace.stop()
 
     def run(self, variant):
-        """{kind: nanoseconds of each end}, by a helper and a program of its own."""
+        """{kind: nanoseconds of each end}, with a new helper and a new program."""
         prefix = self.namespaces[variant].prefix
         daemon = None
         if variant in (RUNNING, STOPPED, KILLED):
@@ -108,15 +107,16 @@ def compare(numbers, baseline):
 
 def bar_of(noise):
     """
-    Above what the same configuration differs by from itself, and can be measured to. The error of
-    the median is by the spread (of a normal distribution), which one bad round does not move.
+    The noise between two runs of the same configuration, plus the error of its measurement. The
+    standard error of the median is derived from the median absolute deviation (assuming a normal
+    distribution), which a single bad round does not change.
     """
     error = 1.2533 * 1.4826 * noise.spread / math.sqrt(noise.rounds)
     return max(1.10, 1 + abs(noise.value - 1) + 2 * error)
 
 
 def print_figures(build, table, attempt, pending):
-    """Print and note what is pending; return what fell short."""
+    """Print and record the pending figures; return those that missed their bars."""
     short = []
     for kind, figure in table:
         rows = table[kind, figure]

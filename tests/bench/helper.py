@@ -1,17 +1,17 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: MIT
 """
-What socktuned costs: processor and memory for 100,000 open connections, against polling `ss`; a
-query of all of them, while it goes on sampling; the processor for short connections; the start of a
-program that registers; and how all that grows.
+What socktuned costs: processor time and memory for 100,000 open connections, compared with polling
+`ss`; a query of all of them during sampling; the processor time for short connections; the start of
+a program that registers; and how these grow.
 
     helper.py BUILD              bars; exit status 1 when one is missed three times, 2 when nothing
                                  can be measured
     helper.py BUILD --csv FILE   the curve alone: a line for each number of connections
 
-Connections are held by programs over loopback, both ends reported. The processor time of the helper
-is the kernel's count, over whole intervals, after the first ones, in which everything is looked at for
-the first time.
+Programs hold connections over loopback, and both ends are reported. The helper's processor time is
+the kernel's count, over whole intervals, without the first ones, in which all connections are
+sampled for the first time.
 """
 import argparse
 import csv
@@ -32,28 +32,29 @@ from reporting import Daemon, Namespace, Program, Rules, until
 
 TRACKED = 100000
 COUNTS = (1000, 10000, 100000, 200000)
-INTERVAL = 10        # seconds, of the bars; that of the curve is shorter, so that it ends
+INTERVAL = 10        # seconds, for the bars; the curve uses shorter intervals to save time
 CURVE_INTERVAL = 2
-INTERVALS = 3        # that are measured, after as many that are not
-HOLDER_PAIRS = 4000  # a program; below the usual limit of descriptors
+INTERVALS = 3        # measured intervals, after as many that are not measured
+HOLDER_PAIRS = 4000  # per program; below the usual limit of descriptors
 
 CPU_BAR = 5.0        # percent of a processor
 MEMORY_BAR = 64.0    # MiB resident
-SS_BAR = 1.0         # processor time against that of ss
-GROWTH_BAR = 4.0     # MiB, by a query
-# A ring takes what a processor can make in 100 ms and more.
+SS_BAR = 1.0         # processor time divided by that of ss
+GROWTH_BAR = 4.0     # MiB, during a query
+# A ring has room for the records of one processor in 100 ms or more.
 WAIT_BAR = 100.0     # ms that a record waits in its ring, during queries
 
 SHORT = 20000     # connections, one after the other
-# Microseconds of a processor for a connection both of whose ends are reported: {pause: bar}. In a loop
-# of nothing else they come in thousands at a time; apart, the helper wakes up for fewer of them.
+# Microseconds of processor time per connection, both of whose ends are reported: {pause: bar}.
+# Without pauses the helper reads thousands of records at a time; with pauses it wakes up for fewer
+# of them.
 SHORT_BARS = {"flat out": (0, 10.0), "some 2,000 a second": (400, 25.0)}
 
 REPORT = '{ match = { protocol = "tcp"; }; report = true; }'
 QUIET = '{ match = { protocol = "tcp"; }; set = { SO_KEEPALIVE = true; }; }'
 LIMITS = "limits = { connections = 1000000; };\n"
 
-# `cpu`: seconds an interval.
+# `cpu`: seconds per interval.
 Point = namedtuple("Point", "connections cpu resident")
 Slope = namedtuple("Slope", "microseconds bytes")
 Measured = namedtuple("Measured", "what value unit bar")
@@ -63,8 +64,8 @@ CSV_HEADER = ("connections", "interval_seconds", "cpu_seconds_per_interval", "cp
 
 
 class Lab:
-    """A helper, and programs that hold connections, in a network namespace of their own: nothing of
-    others is there, and nothing stays, not even in TIME_WAIT."""
+    """A helper and programs that hold connections, in their own network namespace, so that no other
+    connections exist and none remain in TIME_WAIT."""
 
     def __init__(self, build, directory, interval):
         self.build, self.interval = build, interval
@@ -93,7 +94,7 @@ class Lab:
         return self.programs[-1]
 
     def hold(self, count):
-        """Hold so many connections, with those that are held already."""
+        """Hold this many connections, including those already held."""
         held = self.daemon.status()["connections"]
         started = []
         while held < count - 1:
@@ -108,7 +109,7 @@ class Lab:
         time.sleep(INTERVALS * self.interval)
 
     def point(self):
-        """What the helper takes, over some intervals; raises when it does not do its work."""
+        """The helper's cost over some intervals; raises if it does not do its work."""
         before, begin = self.daemon.status(), self.daemon.cpu()
         time.sleep(INTERVALS * self.interval)
         cpu = (self.daemon.cpu() - begin) / INTERVALS
@@ -122,10 +123,10 @@ class Lab:
         return Point(tracked, cpu, self.daemon.memory())
 
 
-# --- the curve ------------------------------------------------------------------------------------
+# The curve.
 
 def measure_curve(build, counts=COUNTS):
-    """A Point for each number of connections; fewer where the machine does not allow more."""
+    """A Point for each number of connections; fewer if the machine's limits are lower."""
     points = []
     with (tempfile.TemporaryDirectory(prefix="socktune-bench-") as directory,
           Lab(build, directory, CURVE_INTERVAL) as lab):
@@ -142,14 +143,14 @@ def measure_curve(build, counts=COUNTS):
 
 
 def slope(points):
-    """What one connection more costs an interval, by the first point and the last."""
+    """The cost of one more connection per interval, from the first and the last point."""
     first, last = points[0], points[-1]
     more = last.connections - first.connections
     return Slope(1e6 * (last.cpu - first.cpu) / more, (last.resident - first.resident) / more)
 
 
 def curve_rows(points):
-    """Rows as CSV_HEADER names them."""
+    """Rows with the columns of CSV_HEADER."""
     for point in points:
         yield (point.connections, CURVE_INTERVAL, round(point.cpu, 6),
                round(100 * point.cpu / CURVE_INTERVAL, 3),
@@ -174,14 +175,14 @@ def print_curve(points):
         print(f"each more: {found.microseconds:.2f} us an interval, {found.bytes:.0f} bytes")
 
 
-# --- bars -----------------------------------------------------------------------------------------
+# Bars.
 
 def mib(size):
     return size / 2 ** 20
 
 
 def time_ss(lab):
-    """Seconds of a processor that one look at all connections takes with ss."""
+    """Processor seconds that ss needs to list all connections."""
     def children():
         usage = resource.getrusage(resource.RUSAGE_CHILDREN)
         return usage.ru_utime + usage.ru_stime
@@ -192,7 +193,7 @@ def time_ss(lab):
 
 
 def stream(lab):
-    """One `socktune stats --json`: connections and bytes that came."""
+    """One `socktune stats --json`: the number of connections and bytes received."""
     reader = subprocess.Popen(
         [os.path.join(lab.build, "socktune"), "stats", "--json"], stdout=subprocess.PIPE,
         env={"PATH": "/usr/bin:/bin", "SOCKTUNE_HELPER": lab.daemon.path})
@@ -209,7 +210,7 @@ def stream(lab):
 
 
 def measure_queries(lab):
-    """Ask for everything, over and over for two intervals, while a program looks at its ring."""
+    """Query everything repeatedly for two intervals, while a program watches its ring."""
     watcher = lab.start("waits")
     time.sleep(1)
     alone = int(watcher.ask("?")[0]) / 1e3
@@ -237,7 +238,7 @@ def measure_queries(lab):
 
 
 def measure_bars(build):
-    """The bars, with what was measured, on a helper started afresh."""
+    """The bars and the measured values, with a new helper."""
     with (tempfile.TemporaryDirectory(prefix="socktune-bench-") as directory,
           Lab(build, directory, INTERVAL) as lab):
         lab.hold(TRACKED)
@@ -252,7 +253,7 @@ def measure_bars(build):
 
 
 def measure_short(build):
-    """{how: microseconds of the helper's processor for a short connection}"""
+    """{how: microseconds of the helper's processor time per short connection}"""
     found = {}
     for how, (pause, _) in SHORT_BARS.items():
         count = SHORT if pause == 0 else SHORT // 4
@@ -270,7 +271,7 @@ def measure_short(build):
 
 
 def keep_short_bars(build):
-    """True if each bar is kept in one of the attempts."""
+    """True if each bar is met in one of the attempts."""
     pending = set(SHORT_BARS)
     print("\nthe helper's processor for a short connection, both ends reported")
     for attempt in range(1, bars.ATTEMPTS + 1):
@@ -290,7 +291,7 @@ def keep_short_bars(build):
 
 
 def keep_bars(build):
-    """True if each bar is kept in one of the attempts."""
+    """True if each bar is met in one of the attempts."""
     pending = None
     for attempt in range(1, bars.ATTEMPTS + 1):
         missed = set()
@@ -311,7 +312,7 @@ def keep_bars(build):
 
 
 def time_starts(build):
-    """The start of a program that registers, against one whose rules report nothing."""
+    """The start of a program that registers, compared with one whose rules report nothing."""
     bench = measure.Bench(build, "/bin/true", measure.last_processor())
     with tempfile.TemporaryDirectory(prefix="socktune-bench-") as directory:
         daemon = Daemon(build, directory)

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
 """
-Where real programs are measured: a directory, rule files, ports, programs without rules and with,
-the helper, and runs taken in turn. All that it started has ended when the lab closes.
+The environment of measurements with real programs: a directory, rule files, ports, programs with
+and without rules, the helper, and runs in turn. When the lab closes, all its processes have ended.
 """
 import contextlib
 import os
@@ -20,13 +20,14 @@ from started import BUILD, Program, pick_port, preloaded  # noqa: E402
 
 
 class Lab(contextlib.ExitStack):
-    """Runs in a `with`. `build`: .library and .socktune; `rule_texts`: what rules() was given."""
+    """Use it in a `with`. `build`: .library and .socktune; `rule_texts`: the texts passed to
+    rules()."""
 
     def __init__(self):
         super().__init__()
         self.build = types.SimpleNamespace(path=BUILD, library=BUILD / "libsocktune.so",
                                            socktune=BUILD / "socktune")
-        # Servers give up their privileges: every user may enter it.
+        # Servers drop their privileges: every user may enter the directory.
         self.directory = pathlib.Path(tempfile.mkdtemp(prefix="socktune-lab-"))
         self.directory.chmod(0o755)
         self.callback(shutil.rmtree, self.directory, ignore_errors=True)
@@ -34,9 +35,9 @@ class Lab(contextlib.ExitStack):
         self.programs = 0
 
     def rules(self, name, text, warnings=False):
-        """Write and compile a rule file, to be shown in the report; returns what a program is
-        started under. What `socktune check` warns of does not do what was meant, so that is an
-        error too, unless `warnings` says that it is known."""
+        """Write and compile a rule file, which the report shows; returns the `rules` argument for
+        start(). A warning of `socktune check` is an error too, unless `warnings` says that it is
+        expected."""
         self.rule_texts[name] = text
         source = self.directory / name
         source.write_text(text, encoding="utf-8")
@@ -50,15 +51,15 @@ class Lab(contextlib.ExitStack):
         return policy
 
     def port(self):
-        """A TCP port that nobody uses, for the life of the lab."""
+        """A TCP port that no process uses, reserved as long as the lab is open."""
         return pick_port(self)
 
     def environment(self, rules=None, **extra):
-        """What a program is started with: tuned by `rules`, or with None left alone."""
+        """The environment of a program: tuned by `rules`, or not tuned if None."""
         return preloaded(self.build, rules, **extra)
 
     def start(self, command, rules=None, cpu=None, env=None, **keywords):
-        """A started.Program; `cpu`: the processor it is held to."""
+        """A started.Program; `cpu`: the processor that it is pinned to."""
         self.programs += 1
         if cpu is not None:
             keywords["preexec_fn"] = lambda: os.sched_setaffinity(0, {cpu})
@@ -68,7 +69,7 @@ class Lab(contextlib.ExitStack):
         return one
 
     def run(self, command, rules=None, cpu=None, env=None, timeout=60, **keywords):
-        """Run a program to its end; its output. Raises where it fails."""
+        """Run a program to its end; returns its output. Raises if it fails."""
         if cpu is not None:
             keywords["preexec_fn"] = lambda: os.sched_setaffinity(0, {cpu})
         done = subprocess.run([str(word) for word in command],
@@ -80,22 +81,22 @@ class Lab(contextlib.ExitStack):
         return done.stdout
 
     def helper(self, *options):
-        """A running socktuned (see programs/socktuned.py); programs that are to report to it are
-        started with env={"SOCKTUNE_HELPER": helper.directory / "helper.sock"}."""
+        """A running socktuned (see support/socktuned.py). Start programs that report to it with
+        env={"SOCKTUNE_HELPER": helper.directory / "helper.sock"}."""
         return self.enter_context(socktuned.running(self.port(), *options))
 
 
 def come_first():
-    """Have this process, and all that it starts from now on, go before whatever else the machine
-    does, as far as we may."""
+    """Give this process, and all that it starts from now on, priority over others, as far as
+    permitted."""
     with contextlib.suppress(PermissionError):
         os.setpriority(os.PRIO_PROCESS, 0, -20)
 
 
 def in_turn(rounds, variants):
     """
-    {variant: [number of each round]} of {variant: function}. Each round runs all of them, every
-    other one in reverse, so that nobody always has the left-overs of the same other one to bear.
+    {variant: [number of each round]} from {variant: function}. Each round runs all variants, every
+    second round in reverse order, so that no variant always follows the same one.
     """
     numbers = {name: [] for name in variants}
     for number in range(rounds):

@@ -1,49 +1,48 @@
 # SPDX-License-Identifier: MIT
 """
-Measuring: the same calls under several preloads, taken in turn.
+Measures the same calls under several preloads, in turn.
 
-A sample is a preload and what is timed under it. All samples of a subject are taken once a round,
-by processes that live side by side on one processor and hand the turn on to each other every
-fraction of a millisecond: what disturbs the machine disturbs all of them alike. Numbers of one
-round are compared with one another only.
+A sample is a preload and the timed calls. Each round measures all samples of a subject once, in
+processes that exist side by side on one processor and take turns every fraction of a millisecond,
+so disturbances affect all of them equally. Only numbers of the same round are compared.
 
-Where a process lies in memory, and whom it comes after, moves its figures by a percent or so for as
-long as it lives; therefore the processes are started afresh some times, in an order drawn anew.
+Memory layout and the order of the processes change the figures by about a percent as long as a
+process lives; so the processes are restarted several times, in random order.
 """
 import os
 import random
 import subprocess
 from collections import namedtuple
 
-# A preload under a name, with the environment that makes it: pairs of (variable, value).
+# A named preload, with its environment: pairs of (variable, value).
 Variant = namedtuple("Variant", "name environment")
 
-# What is timed: a variant, a subject of calls.c (or "start"), which of the subject's numbers (of a
-# start 0 is time, 1 page faults), and how many options the program sets itself.
+# What is timed: a variant, a subject of calls.c (or "start"), the index of the subject's number
+# (for a start, 0 is time, 1 page faults), and how many options the program sets itself.
 Sample = namedtuple("Sample", "variant subject phase own", defaults=(0, 0))
 
-# How long a subject is sampled: rounds a process, and how many times processes are started.
+# How much a subject is sampled: rounds per process, and how often processes are started.
 Effort = namedtuple("Effort", "rounds processes")
 
 
 class Refused(Exception):
-    """A variant under which the calls fail: message says which and why."""
+    """A variant under which the calls fail; the message says which and why."""
 
 
 def last_processor():
-    """The processor that is least likely to serve interrupts."""
+    """The processor that probably serves the fewest interrupts."""
     return max(os.sched_getaffinity(0))
 
 
 def keep_clear(processor):
-    """Move this process off the measured processor, where there is another."""
+    """Move this process off the measured processor, if there is another."""
     others = os.sched_getaffinity(0) - {processor}
     if others:
         os.sched_setaffinity(0, others)
 
 
 def settle(pid, processor):
-    """Pin a process; let nothing ordinary preempt it if we may. Returns True if we may."""
+    """Pin a process, and protect it from preemption if permitted. Returns True if it was."""
     os.sched_setaffinity(pid, {processor})
     try:
         os.sched_setscheduler(pid, os.SCHED_FIFO, os.sched_param(1))
@@ -53,7 +52,7 @@ def settle(pid, processor):
 
 
 def enter_cgroup(variant):
-    """In a new process: enter the cgroup that the variant names, before any socket is made."""
+    """In a new process: enter the cgroup that the variant names, before any socket is created."""
     cgroup = dict(variant.environment).get("BENCH_CGROUP")
     if cgroup:
         with open(os.path.join(cgroup, "cgroup.procs"), "w", encoding="ascii") as file:
@@ -61,7 +60,7 @@ def enter_cgroup(variant):
 
 
 class Worker:
-    """A process of calls.c under one variant, with the pipes that the baton comes and goes by."""
+    """A process of calls.c under one variant, with the pipes for the baton."""
 
     def __init__(self, program, name, variant, processor, baton):
         self.variant = variant
@@ -75,7 +74,7 @@ class Worker:
         try:
             self.process.stdin.write(words + "\n")
         except BrokenPipeError:
-            pass  # the answer tells
+            pass  # the answer contains the error
 
     def answer(self):
         """The words of the answer; raises Refused."""
@@ -96,8 +95,8 @@ class Worker:
 
 class Ring:
     """
-    Workers, one for each variant, around which the baton goes; to be used in a `with`. `name` is
-    what the program is called by, argv[0].
+    Workers, one for each variant, that pass the baton in a circle; use it in a `with`. `name` is
+    the program's argv[0].
     """
 
     def __init__(self, program, variants, processor, name):
@@ -118,7 +117,7 @@ class Ring:
 
 
 class Bench:
-    """What is timed and where: calls.c for calls, and a program to start."""
+    """The environment of measurements: calls.c for calls, and a program to start."""
 
     def __init__(self, build, program, processor):
         self.calls = os.path.join(build, "bench", "calls")
@@ -131,8 +130,8 @@ class Bench:
 
     def measure(self, subject, samples, effort):
         """
-        {sample: rows}, a row for each process, in it a number for each round: nanoseconds a call,
-        or microseconds a start. Raises Refused.
+        {sample: rows}, one row per process, with a number for each round: nanoseconds per call, or
+        microseconds per start. Raises Refused.
         """
         samples = list(dict.fromkeys(samples))
         if subject == "start":
@@ -155,7 +154,7 @@ class Bench:
         return rows
 
     def _measure_starts(self, samples, effort):
-        # Here each number is from a process of its own: a row is one run of the starter.
+        # Each number is from a new process: a row is one run of the starter.
         starts = without_phases(samples)
         environments = "".join(
             "\t".join(f"{name}={value}" for name, value in start.variant.environment) + "\n"
@@ -180,5 +179,5 @@ class Bench:
 
 
 def without_phases(samples):
-    """What is to be run: samples that differ by the phase alone come from one run."""
+    """The samples to run: those that differ only in the phase come from one run."""
     return list(dict.fromkeys(sample._replace(phase=0) for sample in samples))

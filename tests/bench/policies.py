@@ -1,17 +1,17 @@
 # SPDX-License-Identifier: MIT
 """
-Rule files for the benchmarks, generated, and the policies compiled from them.
+Generates rule files for the benchmarks, and compiles them to policies.
 
-Every file holds, besides its rules, one for a program called "probe" that sets all options; the
-timed program is run once under that name, and its sockets tell that the policy was really in force.
-Nothing else could tell a library that rightly does nothing from one that did not find its rules.
+Besides its rules, each file has a rule for a program called "probe" that sets all options. The
+timed program is run once under that name, and its sockets show whether the policy is in force.
+Otherwise a library that finds no rules would look like one that correctly does nothing.
 """
 import os
 import subprocess
 
 TIMED = "calls"
 PROBE = "probe"
-FILE_RULES = 1000  # rules a file, that it stays below the size that a rule file may have
+FILE_RULES = 1000  # rules per file, to stay below the size limit of rule files
 
 
 def rule(match, settings, kind="set"):
@@ -24,14 +24,14 @@ def others(count, settings):
 
 
 def elsewhere(count, settings):
-    """Rules for the timed program, but for connections that it does not make."""
+    """Rules for the timed program, but for connections that it never makes."""
     return [rule(f'program = "{TIMED}"; role = "connect"; '
                  f'remote = "10.{i >> 8}.{i & 255}.0/24";', settings)
             for i in range(count)]
 
 
 class Policies:
-    """Compiles rules, by way of files in a directory; the results are paths."""
+    """Compiles rules through files in a directory; returns paths."""
 
     def __init__(self, build, directory):
         self.socktune = os.path.join(build, "socktune")
@@ -40,11 +40,11 @@ class Policies:
     def compile(self, name, rules, probe_settings):
         """A policy."""
         source = self._write(name, rules, probe_settings, FILE_RULES)
-        # Of its own name, so that it cannot be taken for one kept beside the rules.
+        # Another name, so that it is not mistaken for the policy cached beside the rules.
         return self._compile(source, os.path.join(self.directory, "compiled-" + name + ".policy"))
 
     def keep(self, name, rules, probe_settings):
-        """A directory with a file for each rule, and its policy kept beside it."""
+        """A directory with a file for each rule, and the policy beside it."""
         source = self._write(name, rules, probe_settings, 1)
         self._compile(source, source + ".policy")
         return source
@@ -63,6 +63,6 @@ class Policies:
     def _compile(self, source, target):
         done = subprocess.run([self.socktune, "compile", source, "-o", target], text=True,
                               capture_output=True, check=False)
-        if done.returncode != 0:  # warnings are known: the values are to be none that is usual
+        if done.returncode != 0:  # warnings are expected: the values are deliberately unusual
             raise RuntimeError(done.stderr)
         return target

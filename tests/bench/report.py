@@ -1,11 +1,11 @@
 # SPDX-License-Identifier: MIT
 """
-From measured numbers to ratios, and from ratios to the table.
+Computes ratios from measured numbers, and prints the table.
 
-A ratio is the median, over all rounds, of what a sample took divided by what its baseline took in
-the same round. "+-" is its standard error, twice, from how the medians of the single processes
-differ: rounds of one process are too much alike to count one by one. The spread is the median
-absolute deviation of the rounds' ratios, and tells how restless the machine was.
+A ratio is the median, over all rounds, of the sample's time divided by the baseline's time in the
+same round. "+-" is twice its standard error, from the differences between the medians of single
+processes: rounds of one process are too similar to count separately. The spread is the median
+absolute deviation of the rounds' ratios, and shows how noisy the machine was.
 """
 import math
 import statistics

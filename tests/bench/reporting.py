@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: MIT
 """
-For the benchmarks: a running socktuned, programs that report to it, and network namespaces in which
-they live.
+For the benchmarks: a running socktuned, programs that report to it, and their network namespaces.
 """
 import os
 import subprocess
@@ -15,11 +14,11 @@ sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."
 import kernel  # noqa: E402  pylint: disable=wrong-import-position
 import socktuned  # noqa: E402  pylint: disable=wrong-import-position
 
-PATIENCE = 10  # seconds that starting may take
+PATIENCE = 10  # seconds allowed for the start
 
 
 def until(condition, what):
-    """Wait for a condition; its value. Raises Refused if it does not come."""
+    """Wait for a condition; returns its value. Raises Refused after a timeout."""
     try:
         return kernel.until(condition, what, PATIENCE, 0.02)
     except AssertionError as error:
@@ -27,7 +26,7 @@ def until(condition, what):
 
 
 class Daemon(socktuned.Helper):
-    """A socktuned with a directory of its own; `prefix` are words before its command."""
+    """A socktuned with its own directory; `prefix` are words before its command."""
 
     def __init__(self, build, directory, *options, prefix=()):
         super().__init__(tempfile.mkdtemp(prefix="helper-", dir=directory), *options,
@@ -35,7 +34,7 @@ class Daemon(socktuned.Helper):
         self.path = str(self.directory / "helper.sock")
 
     def cpu(self):
-        """Seconds of a processor that it has had, to the nanosecond; it has one thread."""
+        """Its processor time in seconds, to the nanosecond; it has one thread."""
         with open(f"/proc/{self.pid}/schedstat", encoding="ascii") as file:
             return int(file.read().split()[0]) / 1e9
 
@@ -44,7 +43,7 @@ class Daemon(socktuned.Helper):
         return super().memory(field) * 1024
 
     def forget_peak(self):
-        """Let VmHWM begin anew, at VmRSS (proc(5), clear_refs)."""
+        """Reset VmHWM to VmRSS (proc(5), clear_refs)."""
         with open(f"/proc/{self.pid}/clear_refs", "w", encoding="ascii") as file:
             file.write("5")
 
@@ -54,7 +53,7 @@ class Daemon(socktuned.Helper):
 
 
 class Rules:
-    """A compiled policy, and the environment that brings a program under it."""
+    """A compiled policy, and the environment that applies it to a program."""
 
     def __init__(self, build, directory, name, text):
         source, self.policy = (os.path.join(directory, f"{name}.{end}") for end in ("conf", "policy"))
@@ -70,10 +69,10 @@ class Rules:
 
 
 class Program:
-    """A program that takes orders line by line and answers each with a line."""
+    """A program that answers each line of input with a line."""
 
     def __init__(self, command, environment, prefix=()):
-        # env(1), so that the prefix is not under the rules as well.
+        # env(1), so that the rules do not apply to the prefix too.
         words = [f"{name}={value}" for name, value in environment.items()]
         self.process = subprocess.Popen([*prefix, "env", "-i", *words, *command],
                                         stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)

@@ -1,16 +1,15 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: MIT
 """
-What `run --supervise` costs: time added to a call that is asked about, and requests a second of a Go
-HTTP server under load.
+What `run --supervise` costs: the time added to an intercepted call, and the requests per second of
+a Go HTTP server under load.
 
     supervise.py BUILD
 
-Programs live side by side, with supervision and without, and are measured in turn, for a second or
-less, so that what disturbs the machine disturbs both. Numbers of one round alone are
-compared. The servers have one processor and their load another, so that the server is what limits
-and neither is moved about. Exit status 1 when a bar is missed three times, 2 when nothing could be
-measured.
+Programs with and without supervision run side by side and are measured in turn, for a second or
+less, so that disturbances affect both. Only numbers of one round are compared. The servers have one
+processor and their load another, so that the server is the bottleneck and neither migrates. Exit
+status 1 if a bar is missed three times, 2 if nothing could be measured.
 """
 import os
 import re
@@ -45,7 +44,7 @@ PHASES = ("connect", "unix (23)", "unix (24)", "bind", "listen", "setsockopt", "
 
 
 def keep_to(processor):
-    """For preexec_fn: the first or the last processor that we may use; None: any."""
+    """For preexec_fn: pin to the first or the last permitted processor; None: any."""
     if processor is None:
         return None
     chosen = {sorted(os.sched_getaffinity(0))[processor]}
@@ -53,7 +52,7 @@ def keep_to(processor):
 
 
 class Lab:
-    """Where rules and programs are, and how they are started."""
+    """The directory of rules and programs, and how programs are started."""
 
     def __init__(self, build, directory):
         self.build, self.directory = build, directory
@@ -90,7 +89,7 @@ def time_calls(process, count=200):
 
 
 def bench_calls(lab):
-    """Nanoseconds added to each call, by what is asked about."""
+    """Nanoseconds added to each call, by intercepted calls."""
     program = [os.path.join(lab.build, "bench", "notified")]
     plain = lab.start(program, None)
     supervised = {name: lab.start(program, lab.rules(name, text)) for name, text in RULES.items()}
@@ -100,7 +99,7 @@ def bench_calls(lab):
         for name, process in supervised.items():
             taken = time_calls(process)
             for phase, _ in enumerate(PHASES):
-                if number:  # the first round is to get warm
+                if number:  # the first round is a warm-up
                     added[name][phase].append(taken[phase] - base[phase])
     lab.stop()
     print(f"{'added by --supervise to one call':<44}" + "".join(f"{name:>12}" for name in PHASES))
@@ -110,7 +109,7 @@ def bench_calls(lab):
 
 
 def load(port, header):
-    """Requests a second, by wrk for one second."""
+    """Requests per second, by wrk for one second."""
     command = ["wrk", "-t1", "-c16", "-d1", *(["-H", header] if header else []),
                f"http://127.0.0.1:{port}/"]
     done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=30,
@@ -121,7 +120,7 @@ def load(port, header):
 
 
 def bench_server(lab, header, rounds):
-    """Requests a second without supervision, and the ratios with it, round by round."""
+    """Requests per second without supervision, and the ratios with it, for each round."""
     program = [os.path.join(lab.build, "bench", "server")]
     ports = [int(lab.start(program, rules, 0).stdout.readline())
              for rules in (None, lab.rules("server", SERVER_RULES))]
@@ -129,7 +128,7 @@ def bench_server(lab, header, rounds):
     for port in ports:
         load(port, header)
     for number in range(rounds):
-        # Who comes first has the other one's left-overs to bear.
+        # The first one is affected by the remains of the other one's run.
         order = ports if number % 2 == 0 else ports[::-1]
         result = {port: load(port, header) for port in order}
         plain.append(result[ports[0]])
@@ -139,7 +138,8 @@ def bench_server(lab, header, rounds):
 
 
 def keep_bar(lab, what, header):
-    """True if the ratio keeps the bar in one of some attempts, each longer than the one before."""
+    """True if the ratio meets the bar in one of some attempts, each longer than the previous
+    one."""
     for attempt in range(1, bars.ATTEMPTS + 1):
         plain, ratios = bench_server(lab, header, ROUNDS * attempt)
         ratio, spread = statistics.median(ratios), statistics.pstdev(ratios)

@@ -1,21 +1,20 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: MIT
 """
-Requests a second of real servers: without, under rules, and under rules with reports.
+Requests per second of real servers: without rules, under rules, and under rules with reports.
 
     throughput.py BUILD
 
-nginx under wrk, redis under redis-benchmark; on connections that are kept, and with a connection a
-request. A virtual machine may be a third faster in one second than in the next; therefore the
-servers of all variants live side by side, held to the last processor, each has its own load, from
-the first one, and the loads are let run in turn, for SLICE seconds, in changing order: the requests
-that each had answered are compared. Where a process lies in memory moves its figures by a percent,
-so each round starts all of them afresh, and is short: the ports of a connection a request are soon
-used up, and from there on the load measures the search for a free one. The ratio is the median of
-the rounds' ratios. It is what the program's own part costs it. The helper is held to the loads'
-processor: where the scheduler puts it beside the servers, it takes from them what on more processors
-it takes from nobody, some 3 % of a connection a request; what it takes of a processor is told beside.
-Exit status 1 when a bar is missed three times.
+nginx under wrk, redis under redis-benchmark; with persistent connections, and with one connection
+per request. A virtual machine may be a third faster in one second than in the next; so the servers
+of all variants run side by side, pinned to the last processor, each has its own load, on the first
+one, and the loads run in turn, for SLICE seconds, in changing order; then the answered requests are
+compared. Memory layout changes the figures of a process by a percent, so each round restarts all of
+them, and is short: with one connection per request the ports are soon used up, and then the load
+measures the search for a free port. The result is the median of the rounds' ratios: the cost within
+the program. The helper is pinned to the loads' processor, because on the servers' processor it
+would take up to 3 % of a connection per request from them, which it does not on machines with more
+processors; its processor time is printed separately. Exit status 1 if a bar is missed three times.
 """
 import os
 import random
@@ -30,7 +29,7 @@ import time
 import bars
 
 SLICE = 0.02
-SECONDS = 1  # of a round
+SECONDS = 1  # per round
 ROUNDS = 16
 CLIENTS = 16
 WAYS = {"keep-alive": False, "a connection a request": True}
@@ -50,7 +49,7 @@ def rules(report):
 
 
 class Nginx:
-    """A web server of one worker, which answers from memory; and wrk."""
+    """A web server with one worker, which answers from memory; and wrk."""
     name, program = "nginx", "nginx"
     load = "wrk"
 
@@ -73,16 +72,16 @@ class Nginx:
                 f"http://{address}:{self.port}/"]
 
     def answered(self, loader, seconds):
-        """How many requests were answered: wrk tells when its time is over."""
+        """The number of answered requests: wrk prints it at its end."""
         said = loader.communicate(timeout=seconds + 30)[0]
-        # A stopped wrk takes the time for one in which no answer came: those errors are of no account.
+        # A stopped wrk counts the pause as timeouts: those errors do not matter.
         if re.search(r"Socket errors: (?!connect 0, read 0, write 0)|Non-2xx", said):
             raise RuntimeError(said)
         return int(re.search(r"(\d+) requests in", said).group(1))
 
 
 class Redis:
-    """A database of one thread, asked for PING; and redis-benchmark."""
+    """A database with one thread, queried with PING; and redis-benchmark."""
     name, program = "redis", "redis-server"
     load = "redis-benchmark"
 
@@ -96,7 +95,7 @@ class Redis:
                 "-k", "0" if each else "1", "-n", "100000000", "-t", "ping_mbulk", "-q"]
 
     def answered(self, loader, _seconds):
-        """redis-benchmark does not know when to stop, but the server has counted."""
+        """redis-benchmark runs without end; the server's own counter is read."""
         loader.send_signal(signal.SIGCONT)
         loader.kill()
         loader.communicate()
@@ -114,7 +113,8 @@ def processor_seconds(pid):
 
 
 class Trial:
-    """What is measured: {variant: (policy, environment)}, and the helper that some report to."""
+    """The measured variants: {variant: (policy, environment)}, and the helper that some report
+    to."""
 
     def __init__(self, lab):
         self.lab = lab
@@ -130,10 +130,10 @@ class Trial:
         os.sched_setaffinity(self.helper.process.pid, {self.first})
 
     def round(self, kind, each, names):
-        """{variant: requests a second} of one round, and seconds of the helper's processor time a
-        request that was reported."""
+        """{variant: requests per second} of one round, and the helper's processor seconds per
+        reported request."""
         servers = {name: self.start(kind, name) for name in names}
-        # Each round has an address of its own: the ports of the one before are in TIME_WAIT.
+        # Each round has its own address: the ports of the previous one are in TIME_WAIT.
         self.rounds += 1
         address = f"127.1.{self.rounds // 250}.{self.rounds % 250 + 1}"
         loaders = {name: self.load(server.loader(address, each, SECONDS))
@@ -163,21 +163,21 @@ class Trial:
         return server, program
 
     def load(self, command):
-        """A load that has been stopped."""
+        """A load process, stopped by SIGSTOP."""
         loader = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True,
                                   preexec_fn=lambda: os.sched_setaffinity(0, {self.first}))
         loader.send_signal(signal.SIGSTOP)
         return loader
 
     def run(self, kind, each, names, rounds):
-        """{variant: [requests a second of each round]}, and the helper's seconds a request."""
+        """{variant: [requests per second of each round]}, and the helper's seconds per request."""
         taken = [self.round(kind, each, names) for _ in range(rounds)]
         return ({name: [one[name] for one, _ in taken] for name in names},
                 [spent for _, spent in taken])
 
 
 def take_turns(loaders, end):
-    """Let the loads run in turn until then, and stop; returns the seconds that each ran."""
+    """Run the loads in turn until `end`, then stop them; returns the seconds that each ran."""
     ran = dict.fromkeys(loaders, 0.0)
     order = random.sample(list(loaders), len(loaders))
     while time.monotonic() < end:
@@ -189,7 +189,7 @@ def take_turns(loaders, end):
             ran[name] += time.monotonic() - begin
         order.reverse()
     for loader in loaders.values():
-        loader.send_signal(signal.SIGCONT)  # to tell what it has done; see answered()
+        loader.send_signal(signal.SIGCONT)  # so that it can print its result; see answered()
     return ran
 
 
@@ -205,7 +205,7 @@ def print_line(what, measured, spent):
 
 
 def keep_bar(build, trial, kind, way):
-    """True if the bar is kept in one of some attempts."""
+    """True if the bar is met in one of some attempts."""
     what = f"{kind.name}, {way}"
     for attempt in range(1, bars.ATTEMPTS + 1):
         measured, spent = trial.run(kind, WAYS[way], (WITHOUT, REPORTED), ROUNDS)

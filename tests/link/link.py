@@ -7,8 +7,9 @@ A link for tests and benchmarks: two network namespaces, and the emulator (main.
         link.near.run(["iperf3", "-c", link.far.address()])
         link.order("p0 both up=0")
 
-Namespaces and devices are held by the emulator's descriptors: they have no names, and are gone with
-it. It ends when its standard input does, thus with this process too, however that ends.
+Namespaces and devices have no names: only the emulator's descriptors hold them, and they vanish
+with it. The emulator ends when its standard input closes, so it ends with this process, however
+that ends.
 """
 import ctypes
 import functools
@@ -21,12 +22,12 @@ import subprocess
 
 CLONE_NEWNET = 0x40000000
 MTU = 1500
-LATEST_US = 5000  # a run during which the link was later than this is worth nothing
+LATEST_US = 5000  # if the link was later than this during a run, the run is discarded
 PUNCTUAL_ATTEMPTS = 8
 LIBC = ctypes.CDLL(None, use_errno=True)
 
-# What the link's figures depend on, and a host may have otherwise: set in both namespaces. Reno is
-# what every kernel has, and lets a namespace have for its default (tcp_cong.c: NON_RESTRICTED).
+# Settings that affect the link's figures and may differ on a host: set in both namespaces. Every
+# kernel has Reno, and any namespace may choose it as its default (tcp_cong.c: NON_RESTRICTED).
 SYSCTLS = {
     "net/ipv4/tcp_congestion_control": "reno",
     "net/ipv4/tcp_no_metrics_save": 1,
@@ -34,29 +35,29 @@ SYSCTLS = {
 
 
 class Unavailable(Exception):
-    """No link can be had here: the message says why."""
+    """No link can be created here; the message says why."""
 
 
 class Late(Exception):
-    """The link was late in every attempt: the machine is too busy for its figures."""
+    """The link was late in every attempt: the machine is too busy for valid figures."""
 
 
 def set_namespace(fd):
-    """Move the calling thread into a network namespace (setns(2); os has it from Python 3.12 on)."""
+    """Move the calling thread into a network namespace (setns(2); os has it since Python 3.12)."""
     if LIBC.setns(fd, CLONE_NEWNET) != 0:
         raise OSError(ctypes.get_errno(), "setns")
 
 
 @functools.cache
 def why_unavailable():
-    """The reason why there can be no link on this machine, or None."""
+    """The reason why this machine cannot create a link, or None."""
     if os.geteuid() != 0:
         return "a link needs root: it makes network namespaces"
     if not shutil.which("ip"):
         return "a link needs ip(8) of iproute2"
     if not os.path.exists("/proc/net/if_inet6"):
         return "a link has IPv6 addresses too: this kernel has none"
-    # Root of a container may be denied either.
+    # Root of a container may lack permission for either.
     if subprocess.run(["unshare", "--net", "true"], capture_output=True, check=False).returncode != 0:
         return "a link needs network namespaces: unshare(CLONE_NEWNET) is denied"
     try:
@@ -67,13 +68,13 @@ def why_unavailable():
 
 
 def link_processor():
-    """The processor of the emulator's own, or None: there is but one."""
+    """The processor reserved for the emulator, or None if there is only one."""
     processors = os.sched_getaffinity(0)
     return max(processors) if len(processors) > 1 else None
 
 
 class Path:
-    """A path, and what it does to packets: settings (settings.h) of both directions, and of one."""
+    """A path and its settings (settings.h), of both directions or of one."""
 
     def __init__(self, name, out=None, back=None, **both):
         self.name = name
@@ -85,7 +86,7 @@ class Path:
 
 
 class Side:
-    """One of the two namespaces: addresses on it, and processes in it."""
+    """One of the two namespaces, with its addresses and processes."""
 
     def __init__(self, number, namespace, paths, processor):
         self.number = number  # 1: near, 2: far; the last part of its addresses
@@ -99,23 +100,24 @@ class Side:
                 else f"fd77:0:0:{index}::{self.number}")
 
     def enter(self):
-        """Move the calling process into the namespace, and off the emulator's processor: what runs
-        beside SCHED_FIFO would wait for it."""
+        """Move the calling process into the namespace, and off the emulator's processor, where it
+        would have to wait for SCHED_FIFO."""
         set_namespace(self.namespace)
         others = os.sched_getaffinity(0) - {self.processor}
         os.sched_setaffinity(0, others or os.sched_getaffinity(0))
 
     def start(self, command, **keywords):
-        """A subprocess.Popen in the namespace; the caller's to end."""
+        """A subprocess.Popen in the namespace; the caller ends it."""
         return subprocess.Popen([str(word) for word in command], preexec_fn=self.enter, **keywords)
 
     def run(self, command, **keywords):
-        """subprocess.run in the namespace; output is text, a failure raises."""
+        """subprocess.run in the namespace, with text output; raises on failure."""
         keywords = {"check": True, "capture_output": True, "text": True, "timeout": 60, **keywords}
         return subprocess.run([str(word) for word in command], preexec_fn=self.enter, **keywords)
 
     def socket(self, family=socket.AF_INET, kind=socket.SOCK_STREAM):
-        """A socket of the namespace, for the calling process: it stays where it was made."""
+        """A socket in the namespace, for the calling process: a socket stays in the namespace that
+        created it."""
         home = os.open("/proc/thread-self/ns/net", os.O_RDONLY)
         try:
             set_namespace(self.namespace)
@@ -125,7 +127,7 @@ class Side:
             os.close(home)
 
     def sysctl(self, **values):
-        """Set what /proc/sys/NAME holds in the namespace; names with slashes, as keywords by **."""
+        """Set /proc/sys/NAME in the namespace; pass names with slashes as keywords with **."""
         script = "".join(f"echo '{value}' >/proc/sys/{name};" for name, value in values.items())
         self.run(["sh", "-e", "-c", script])
 
@@ -134,7 +136,7 @@ class Side:
         for index, name in enumerate(self.paths):
             other = 3 - self.number
             lines += [
-                # A link-local address would have the kernel talk on its own.
+                # With a link-local address the kernel would send packets by itself.
                 f"link set {name} mtu {MTU} txqueuelen 2000 addrgenmode none up",
                 f"addr add 10.77.{index}.{self.number} peer 10.77.{index}.{other} dev {name}",
                 f"addr add fd77:0:0:{index}::{self.number}/64 dev {name} nodad",
@@ -144,17 +146,17 @@ class Side:
 
 
 class Link:
-    """The emulator and its two sides, .near and .far; to be used in a `with`.
+    """The emulator and its two sides, .near and .far; use it in a `with`.
 
-    `build` is the build directory; a given seed loses, delays and reorders the same packets, by
-    their number. `capture` names a file for everything that enters the link (tcpdump -r)."""
+    `build` is the build directory. The same seed loses, delays and reorders the same packets, by
+    number. `capture` names a file for all packets that enter the link (tcpdump -r)."""
 
     def __init__(self, build, paths, seed=1, capture=None):
         reason = why_unavailable()
         if reason:
             raise Unavailable(reason)
         self.paths = list(paths)
-        self.repeated = 0  # runs of punctually() that were thrown away
+        self.repeated = 0  # runs of punctually() that were discarded
         self.processor = link_processor()
         self.command = [str(build / "tests" / "link"), f"--seed={seed}"]
         if capture:
@@ -191,7 +193,7 @@ class Link:
         self.close()
 
     def close(self):
-        """End the emulator; .last_report is its last word, or None if it had none."""
+        """End the emulator; .last_report is its last report, or None if there was none."""
         output, _ = self.process.communicate()
         self.last_report = json.loads(output) if output.strip() else None
         for namespace in self.namespaces:
@@ -210,22 +212,22 @@ class Link:
         self._ask(line)
 
     def restart(self, seed):
-        """Begin chance anew: from now on packets are numbered, lost and delayed as by a new link of
-        that seed."""
+        """Restart the random numbers: from now on packets are numbered, lost and delayed as on a
+        new link with that seed."""
         self._ask(f"restart {seed}")
 
     def report(self):
-        """What became of packets so far, and .late_us since the last report."""
+        """The fate of all packets so far, and .late_us since the last report."""
         return json.loads(self._ask("report"))
 
     def way(self, bound, path=None):
-        """Of a report, what became of packets of a path (the first) in one direction."""
+        """From a report, the counts of a path (default: the first) in one direction."""
         name = path or self.paths[0].name
         return next(way for way in self.report()["ways"]
                     if (way["path"], way["bound"]) == (name, bound))
 
     def punctually(self, measure, attempts=PUNCTUAL_ATTEMPTS):
-        """measure()'s result, of the first run during which the link was never late. Raises Late
+        """The result of measure() from the first run in which the link was never late. Raises Late
         if there is none."""
         worst = []
         for _ in range(attempts):

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Reading of the captures that the link emulator writes (capture.c)."""
+"""Reads the captures that the link emulator writes (capture.c)."""
 import struct
 
 MAGIC_NANOSECONDS = 0xA1B23C4D
