@@ -114,8 +114,8 @@ static uint16_t flags_of(const struct option *option)
         flags |= OPTION_INHERITED;
     if (option->when == WHEN_BIND || option->when == WHEN_HANDSHAKE)
         flags |= OPTION_EARLY;
-    if (option_is_untold(option))
-        flags |= OPTION_UNTOLD;
+    if (option_is_not_read_back(option))
+        flags |= OPTION_NOT_READ_BACK;
     return flags;
 }
 

@@ -223,8 +223,8 @@ bool option_is_inherited(const struct option *option, unsigned families)
     return !(families & FAMILY_UNIX) || option->families == FAMILY_UNIX;
 }
 
-/* The size of a buffer is told under its other name. */
-bool option_is_untold(const struct option *option)
+/* SO_RCVBUF and SO_SNDBUF read back what SO_RCVBUFFORCE and SO_SNDBUFFORCE have set. */
+bool option_is_not_read_back(const struct option *option)
 {
     bool buffer = option->level == SOL_SOCKET &&
                   (option->optname == SO_RCVBUFFORCE || option->optname == SO_SNDBUFFORCE);

@@ -157,9 +157,9 @@ unsigned option_least_length(const struct option *option);
  * accepted AF_UNIX socket has it of none but the options of AF_UNIX itself. */
 bool option_is_inherited(const struct option *option, unsigned families);
 
-/* True if getsockopt() does not tell a value that was set, or tells what the kernel has made of it
- * since: nobody can see whether it is still a rule's (preload/engine/undo.h). */
-bool option_is_untold(const struct option *option);
+/* True if getsockopt() does not return a value that was set, or returns what the kernel has made of
+ * it since. Then nobody can see whether the value is still a rule's (preload/engine/undo.h). */
+bool option_is_not_read_back(const struct option *option);
 
 /* The name closest to a misspelt one in any case, or NULL if none is near. Also for other word
  * lists, ended by NULL: option_nearest() is nearest_word() over the table. */

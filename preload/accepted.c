@@ -115,11 +115,11 @@ static void tune_by_peer(const struct rules_in_force *rules, int fd, unsigned ph
     tune_apply(rules, fd, &sockinfo, &decision, phases);
 }
 
-static void adopt_and_report(const struct rules_in_force *rules, int fd)
+static void tune_older_and_report(const struct rules_in_force *rules, int fd)
 {
     struct sockinfo sockinfo;
     sockinfo_at_accept(&sockinfo);
-    adopt_accepted(rules, fd);
+    inherited_tune_accepted(rules, fd);
     if ((rules->reports & ROLE_ACCEPT) != 0)
         report_accept(rules, fd, &sockinfo, NULL);
 }
@@ -138,7 +138,7 @@ static void tune_inherited(const struct rules_in_force *rules, int listener, int
     if (fell_back)
         tune_fallen_back(rules, fd, phases);
     if (is_from_before(rules, listener))
-        adopt_and_report(rules, fd);
+        tune_older_and_report(rules, fd);
     else if ((rules->reports & ROLE_ACCEPT) != 0 && report_finds_ring(rules))
         tune_and_report(rules, listener, fd, phases, accepting);
     else if (phases != 0)

@@ -40,17 +40,17 @@ static void tune_inherited_socket(int fd, const struct active *active)
         if (tunes_at(PHASE_FALLBACK))
             multipath_note_listener(fd, sockinfo.protocols);
     }
-    report_adopted(&state.rules, fd, &sockinfo);
+    report_inherited(&state.rules, fd, &sockinfo);
 }
 
-void adopt_accepted(const struct rules_in_force *rules, int fd)
+void inherited_tune_accepted(const struct rules_in_force *rules, int fd)
 {
     struct sockinfo sockinfo;
     sockinfo_at_accept(&sockinfo);
     apply_past_phases(rules, fd, &sockinfo, &rules->active, PHASE_ACCEPT);
 }
 
-void adopt_listener(const struct rules_in_force *rules, int fd)
+void inherited_tune_listener(const struct rules_in_force *rules, int fd)
 {
     struct sockinfo sockinfo;
     if (learn_history(OWN_SOCKET(fd), &sockinfo) && (sockinfo.roles & ROLE_LISTEN) != 0)
@@ -77,7 +77,7 @@ struct leaked {
     const struct active *active;
 };
 
-static bool adopt_leaked(void *context, int directory, const char *name, int number)
+static bool tune_leaked(void *context, int directory, const char *name, int number)
 {
     const struct leaked *leaked = context;
     if (number >= leaked->first && is_socket(directory, name))
@@ -85,7 +85,7 @@ static bool adopt_leaked(void *context, int directory, const char *name, int num
     return true;
 }
 
-void adopt_sockets(int handed_over, bool reported)
+void inherited_tune_sockets(int handed_over, bool reported)
 {
     for (int fd = 0; fd < handed_over; fd++)
         tune_inherited_socket(fd, &state.rules.active);
@@ -96,7 +96,7 @@ void adopt_sockets(int handed_over, bool reported)
         inherited = (struct active){
             rules, active_rules_inherited(&state.rules.policy, &state.rules.active, rules)};
     if (!confined_now() && (inherited.count != 0 || reported))
-        descriptors_each(adopt_leaked, &(struct leaked){handed_over, &inherited});
+        descriptors_each(tune_leaked, &(struct leaked){handed_over, &inherited});
     if (rules != NULL)
         kernel_call(SYS_munmap, rules, size);
 }

@@ -14,13 +14,13 @@
  * parent are tuned by rules with `inherited = true`, and reported if `reported` says that some rule
  * reports. Only for the constructor, never under AT_SECURE. Changes errno.
  */
-void adopt_sockets(int handed_over, bool reported);
+void inherited_tune_sockets(int handed_over, bool reported);
 
 /* Apply all rules to a socket just accepted, including options that it would have inherited if its
  * listener had been tuned in time. Async-signal-safe. Changes errno. */
-void adopt_accepted(const struct rules_in_force *rules, int fd);
+void inherited_tune_accepted(const struct rules_in_force *rules, int fd);
 
 /* Apply new rules to a listener. Async-signal-safe. Changes errno. */
-void adopt_listener(const struct rules_in_force *rules, int fd);
+void inherited_tune_listener(const struct rules_in_force *rules, int fd);
 
 #endif

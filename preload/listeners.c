@@ -57,7 +57,7 @@ static uint32_t queue_length(int fd)
 
 static void tune_listener(int listener, const struct rules_in_force *rules)
 {
-    adopt_listener(rules, listener);
+    inherited_tune_listener(rules, listener);
     store_listener_word(listener, rules, queue_length(listener));
 }
 

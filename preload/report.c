@@ -219,7 +219,7 @@ static void note_tcp_listener(int fd)
         reconnect_note_accepts_tcp(fd);
 }
 
-void report_adopted(const struct rules_in_force *rules, int fd, const struct sockinfo *history)
+void report_inherited(const struct rules_in_force *rules, int fd, const struct sockinfo *history)
 {
     struct sockinfo sockinfo = *history;
     unsigned roles = sockinfo.roles;
@@ -253,7 +253,7 @@ static __attribute__((noinline)) void report_old(const struct rules_in_force *ru
             continue;
         errno = 0;
         if (learn_history(OWN_SOCKET(fd), &sockinfo))
-            report_adopted(rules, fd, &sockinfo);
+            report_inherited(rules, fd, &sockinfo);
         any |= errno != EBADF;
     }
     if (!any)
@@ -475,5 +475,5 @@ void report_start(const struct helper_environment *environment, const struct reg
     made->names = made->begin.names;
     real_at_fork(before_fork, after_fork_in_child);
     find_ring_in_use(rules, now_ns());
-    made->next_old = OLD_NONE; /* adopt_sockets() reports all of them */
+    made->next_old = OLD_NONE; /* inherited_tune_sockets() reports all of them */
 }

@@ -82,7 +82,7 @@ bool report_finds_ring(const struct rules_in_force *rules);
 void report_moment(const struct rules_in_force *rules, struct sockinfo *sockinfo);
 
 /* Report a socket that existed before. `sockinfo` is from learn_history(). */
-void report_adopted(const struct rules_in_force *rules, int fd, const struct sockinfo *sockinfo);
+void report_inherited(const struct rules_in_force *rules, int fd, const struct sockinfo *sockinfo);
 
 /* Note the last result of setting policy->options[option], for later records: 0, an errno, or
  * RECORD_KEPT (record.h). */

@@ -134,7 +134,7 @@ static void put_in_force(const struct beginning *found, void *extra)
         listeners_start();
     open_hooks(lives);
     if (found->settings->handed_over != 0 && (rules->phases != 0 || rules->reports != 0))
-        adopt_sockets(found->settings->handed_over, rules->reports != 0);
+        inherited_tune_sockets(found->settings->handed_over, rules->reports != 0);
 }
 
 static bool asks_for_path(const struct policy *policy)

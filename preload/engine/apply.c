@@ -135,7 +135,7 @@ static bool is_within(const struct application *application, const struct policy
     struct default_value now;
     return defaults_note_one(application->socket, &application->policy->options[action->option],
                              &now) &&
-           bound_admits_told(application->policy, action, now.bytes, now.length);
+           bound_admits_read_value(application->policy, action, now.bytes, now.length);
 }
 
 bool apply_yields(const struct application *application, const struct policy_action *action,

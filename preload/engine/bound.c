@@ -47,8 +47,8 @@ bool bound_admits_own(const struct policy *policy, const struct policy_action *a
     return (is_number || half) && is_within_bound(policy, action, number, 1);
 }
 
-bool bound_admits_told(const struct policy *policy, const struct policy_action *action,
-                       const void *bytes, uint32_t length)
+bool bound_admits_read_value(const struct policy *policy, const struct policy_action *action,
+                             const void *bytes, uint32_t length)
 {
     const struct policy_option *option = &policy->options[action->option];
     uint64_t number;

@@ -19,7 +19,7 @@ bool bound_admits_backlog(const struct policy *policy, const struct policy_actio
                           int backlog);
 
 /* The same for a value from getsockopt(), which doubles buffer sizes. */
-bool bound_admits_told(const struct policy *policy, const struct policy_action *action,
-                       const void *bytes, uint32_t length);
+bool bound_admits_read_value(const struct policy *policy, const struct policy_action *action,
+                             const void *bytes, uint32_t length);
 
 #endif

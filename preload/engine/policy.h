@@ -292,7 +292,8 @@ struct policy_trial {
 enum option_flag {
     OPTION_INHERITED = 1, /* an accepted socket inherits its listener's value */
     OPTION_EARLY = 2, /* must be set before bind(), connect() or listen(); never on a connection */
-    OPTION_UNTOLD = 4 /* getsockopt() does not return what was set: it is not undone (undo.h) */
+    OPTION_NOT_READ_BACK =
+        4 /* getsockopt() does not return what was set: it is not undone (undo.h) */
 };
 
 /* A distinct (level, optname). Its index is its rank in the order of setting. */

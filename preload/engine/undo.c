@@ -171,7 +171,7 @@ static bool undo_action(const struct application *application, const struct deci
             give_up_address(application);
         return true;
     }
-    return (application->policy->options[action->option].flags & OPTION_UNTOLD) != 0 ||
+    return (application->policy->options[action->option].flags & OPTION_NOT_READ_BACK) != 0 ||
            is_given_again(application, decision, action->option) ||
            undo_option(application, action, fresh);
 }

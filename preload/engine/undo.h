@@ -29,7 +29,7 @@ uint32_t undo_given(const struct policy *policy, const struct decision *decision
  * Call this before connect() to another peer. An option that a rule on the former peer set, and
  * that `decision` does not set now, gets the value that it had after socket(); an address from
  * another rule's `source` is removed. An option stays if it no longer has the rule's value, if the
- * program has set it itself, or if it is OPTION_UNTOLD.
+ * program has set it itself, or if it is OPTION_NOT_READ_BACK.
  *
  * Uses policy, active, sockinfo and socket of `application`.
  */

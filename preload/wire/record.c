@@ -75,7 +75,7 @@ static bool learn_protocol(int fd, struct sockinfo *sockinfo, struct record *rec
 }
 
 /* A UDP socket whose call failed has not changed. */
-static bool is_to_be_told(const struct record *record)
+static bool is_reportable(const struct record *record)
 {
     return record->kind != RECORD_DATAGRAM ||
            (record->flags & (RECORD_REFUSED | RECORD_UNANSWERED)) == 0;
@@ -176,7 +176,7 @@ static uint64_t cookie_of(int fd, const struct sockinfo *sockinfo)
 bool record_fill(const struct record_maker *maker, int fd, struct sockinfo *sockinfo,
                  const struct decision *decided, struct record *record)
 {
-    if (!learn_protocol(fd, sockinfo, record) || !is_to_be_told(record))
+    if (!learn_protocol(fd, sockinfo, record) || !is_reportable(record))
         return false;
     learn_ends(fd, sockinfo, record);
     if (!find_rule(maker, fd, sockinfo, record))

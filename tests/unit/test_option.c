@@ -212,7 +212,7 @@ Test(option, what_the_kernel_does_not_tell)
     size_t count, length = 0;
     const struct option *table = option_table(&count);
     for (size_t i = 0; i < count; i++)
-        if (option_is_untold(&table[i]))
+        if (option_is_not_read_back(&table[i]))
             length += (size_t)snprintf(names + length, sizeof names - length, " %s", table[i].name);
     cr_expect_str_eq(names, wanted);
 }

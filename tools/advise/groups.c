@@ -102,8 +102,9 @@ static bool ask_all(struct advise_groups *groups, struct advise_group *group,
     bool any = false;
     for (unsigned id = 0; id < VERDICT_COUNT; id++) {
         double figure = 0, lacking = 0;
-        enum verdict_answer answer =
-            (groups->untold >> id & 1) != 0 ? VERDICT_NO : verdict_ask(id, view, &figure, &lacking);
+        enum verdict_answer answer = (groups->skipped >> id & 1) != 0
+                                         ? VERDICT_NO
+                                         : verdict_ask(id, view, &figure, &lacking);
         if (answer == VERDICT_YES) {
             note_name(&group->cells[id], id, view->own, figure);
             group->cells[id].sockets += sockets - 1;

@@ -40,8 +40,8 @@ struct advise_group {
 /* Initially {0}; release with groups_free(). */
 struct advise_groups {
     struct advise_group *by_key;
-    unsigned untold; /* bits of verdicts that this evidence cannot support: they are skipped */
-    double lacking;  /* shortest time in seconds after which a verdict would be possible; 0: none */
+    unsigned skipped; /* bits of verdicts that this evidence cannot support: they are skipped */
+    double lacking; /* shortest time in seconds after which a verdict would be possible; 0: none */
 };
 
 /* A socket to be judged: at the end of the watch, or when it ends. */

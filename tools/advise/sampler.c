@@ -233,7 +233,7 @@ static struct advise_view view_of(const struct advise_sampler *sampler,
     const struct advise_socket *peer = other_end(sampler, &socket->flow);
     return (struct advise_view){.own = &socket->evidence,
                                 .peer = peer != NULL ? &peer->evidence : NULL,
-                                .peer_is_told = peer != NULL && peer->process != NULL,
+                                .peer_is_watched = peer != NULL && peer->process != NULL,
                                 .send_most = sampler->watch->sysctls.tcp_wmem_max,
                                 .idle_least = sampler->watch->idle_least};
 }
@@ -294,8 +294,8 @@ static void take_found(struct advise_sampler *sampler, const struct sock_diag_an
 
 /* A connection that ended before any dump listed it belongs to the process that owns its
  * listener. */
-static void take_unseen(struct advise_sampler *sampler, const struct advise_network *network,
-                        const struct sock_diag_answer *answer, const struct tcp_info_bytes *info)
+static void take_unlisted(struct advise_sampler *sampler, const struct advise_network *network,
+                          const struct sock_diag_answer *answer, const struct tcp_info_bytes *info)
 {
     struct advise_process *process = network->listeners[answer->target.flow.local_port];
     struct advise_sample sample = {.kind = ADVISE_CONNECTION, .when = sampler->now};
@@ -323,7 +323,7 @@ static void take_destroyed(struct advise_sampler *sampler, struct advise_network
     HASH_FIND(by_cookie, sampler->by_cookie, &answer->target.cookie, sizeof answer->target.cookie,
               socket);
     if (socket == NULL) {
-        take_unseen(sampler, network, answer, &info);
+        take_unlisted(sampler, network, answer, &info);
         return;
     }
     if (info.length != 0 && socket->evidence.kind == ADVISE_CONNECTION) {
@@ -361,7 +361,7 @@ static bool dump_sockets(struct advise_network *network, uint8_t family, uint16_
 }
 
 /* A socket that a look did not find has ended, or was handed to a process that is not watched. */
-static void drop_unseen(struct advise_sampler *sampler)
+static void drop_unlisted(struct advise_sampler *sampler)
 {
     struct advise_socket *socket, *next;
     HASH_ITER(by_cookie, sampler->by_cookie, socket, next)
@@ -390,7 +390,7 @@ static int look_once(struct advise_sampler *sampler)
         network->looked = true;
         sampler->watch->progress.missed += (uint32_t)sock_diag_overruns(network->diag);
     }
-    drop_unseen(sampler);
+    drop_unlisted(sampler);
     if (!alive)
         errno = EIO;
     if (sampler->failed)

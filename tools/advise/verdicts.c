@@ -115,7 +115,7 @@ static double verdict_figure_peer_window(const struct advise_view *view)
 /* If the receiver is watched, too, its own verdict is reported instead. */
 static bool verdict_holds_peer_window(const struct advise_view *view)
 {
-    return is_window_limited(view->own) && !view->peer_is_told;
+    return is_window_limited(view->own) && !view->peer_is_watched;
 }
 
 /* The send buffer */

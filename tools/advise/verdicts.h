@@ -23,7 +23,7 @@ enum advise_unit { ADVISE_SHARE, ADVISE_SECONDS, ADVISE_COUNT, ADVISE_TIMES };
 struct advise_view {
     const struct advise_evidence *own;
     const struct advise_evidence *peer; /* the other end, if it is on this machine; else NULL */
-    bool peer_is_told;                  /* the other end is watched, and gets its own advice */
+    bool peer_is_watched;               /* the other end is watched, and gets its own advice */
     uint32_t send_most;                 /* maximum bytes of an autotuned send buffer; 0: unknown */
     double idle_least; /* seconds without traffic after which a connection counts as idle */
 };

@@ -122,7 +122,7 @@ static bool is_descendant_of_any(const struct advise_watched *watched, pid_t pid
     return is_named(&watched->selection, pid);
 }
 
-static int adopt_process(struct advise_watched *watched, const struct process *process)
+static int watch_process(struct advise_watched *watched, const struct process *process)
 {
     struct advise_process *one = calloc(1, sizeof *one);
     if (one == NULL || describe_process(one, process) != 0) {
@@ -155,7 +155,7 @@ static int consider_process(struct advise_watched *watched, pid_t pid)
         return 0;
     if (process_identify(pid, &process) == 0 &&
         (by_pid || is_selected(&watched->selection, &process)))
-        result = adopt_process(watched, &process);
+        result = watch_process(watched, &process);
     process_free(&process);
     HASH_FIND(handle, watched->by_pid, &pid, sizeof pid, known);
     if (known != NULL)

@@ -24,9 +24,9 @@
 #define STATE_ESTABLISHED 1u
 #define STATE_OTHER       7u
 
-static const unsigned untold = 1u << VERDICT_nagle | 1u << VERDICT_receive_window |
-                               1u << VERDICT_slow_reader | 1u << VERDICT_send_buffer |
-                               1u << VERDICT_dead_man | 1u << VERDICT_stuck;
+static const unsigned skipped = 1u << VERDICT_nagle | 1u << VERDICT_receive_window |
+                                1u << VERDICT_slow_reader | 1u << VERDICT_send_buffer |
+                                1u << VERDICT_dead_man | 1u << VERDICT_stuck;
 
 struct reported_reading {
     struct advise_watch *watch;
@@ -242,7 +242,7 @@ int advise_reported(struct advise_watch *watch, char error[QUERY_ERROR_SIZE])
     reading.interval =
         json_number_value(interval) >= 1 ? json_number_value(interval) : INTERVAL_USUAL;
     json_decref(status);
-    watch->groups.untold = untold;
+    watch->groups.skipped = skipped;
     if (read_list(&reading, false, error) != 0 || read_list(&reading, true, error) != 0)
         return -1;
     groups_finish(&watch->groups, watch->idle_least);

@@ -10,7 +10,7 @@
 
 /*
  * Judge the helper's open and recently closed connections that watch->watched.selection selects.
- * Fills watch->groups and watch->progress; free both as after sampler_run(). watch->groups.untold
+ * Fills watch->groups and watch->progress; free both as after sampler_run(). watch->groups.skipped
  * lists the verdicts that the helper's figures cannot support. Returns 0, or -1 with `error`.
  */
 int advise_reported(struct advise_watch *watch, char error[QUERY_ERROR_SIZE]);

@@ -65,21 +65,21 @@ static void print_advice(FILE *to, const struct advise_advice *advice)
 }
 
 /* "nagle, stuck" */
-static void list_untold(const struct advise_watch *watch, char *text, size_t size)
+static void list_skipped(const struct advise_watch *watch, char *text, size_t size)
 {
     size_t length = 0;
     *text = '\0';
     for (unsigned id = 0; id < VERDICT_COUNT; id++)
-        if ((watch->groups.untold >> id & 1) != 0 && length < size)
+        if ((watch->groups.skipped >> id & 1) != 0 && length < size)
             length += (size_t)snprintf(text + length, size - length, "%s%s", length > 0 ? ", " : "",
                                        advise_verdicts[id].name);
 }
 
 static void print_what_helper_lacks(FILE *to, const struct advise_watch *watch)
 {
-    char untold[256];
-    list_untold(watch, untold, sizeof untold);
-    fprintf(to, "the helper's figures do not tell: %s; for these, watch the programs\n", untold);
+    char skipped[256];
+    list_skipped(watch, skipped, sizeof skipped);
+    fprintf(to, "the helper's figures do not tell: %s; for these, watch the programs\n", skipped);
     if (watch->groups.lacking > 0)
         fprintf(to, "%.0f more seconds may tell more\n", ceil(watch->groups.lacking));
     if (watch->progress.elsewhere > 0)
@@ -138,11 +138,11 @@ static json_t *json_advice(const struct advise_advice *advice)
 }
 
 /* Names of verdicts. */
-static json_t *json_untold(const struct advise_watch *watch)
+static json_t *json_skipped(const struct advise_watch *watch)
 {
     json_t *names = json_array();
     for (unsigned id = 0; id < VERDICT_COUNT; id++)
-        if ((watch->groups.untold >> id & 1) != 0)
+        if ((watch->groups.skipped >> id & 1) != 0)
             json_array_append_new(names, json_string(advise_verdicts[id].name));
     return names;
 }
@@ -160,7 +160,7 @@ static int print_json_advice(const struct advise_advice *advice, size_t count,
         "elsewhere", (json_int_t)watch->progress.elsewhere, "crowded", watch->progress.crowded > 0,
         "watch_longer",
         watch->groups.lacking > 0 ? json_real(ceil(watch->groups.lacking)) : json_null(), "advice",
-        list, "untold", json_untold(watch)));
+        list, "untold", json_skipped(watch)));
 }
 
 /* The command */

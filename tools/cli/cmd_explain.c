@@ -350,7 +350,7 @@ static enum lasting effect_lasts(const struct policy *policy, const struct effec
     const struct option *row = option_find_number(option->level, option->optname);
     if (effect->phase != PHASE_CONNECT && effect->phase != PHASE_CONNECTED)
         return LASTING_NOT;
-    if (option->flags & OPTION_UNTOLD) /* TCP begins anew (tcp_disconnect()) */
+    if (option->flags & OPTION_NOT_READ_BACK) /* TCP begins anew (tcp_disconnect()) */
         return option->level == IPPROTO_TCP ? LASTING_NOT : LASTING_ALWAYS;
     return row != NULL &&
                    (row->privilege == PRIVILEGE_NET_ADMIN || row->privilege == PRIVILEGE_NET_RAW ||

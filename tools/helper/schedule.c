@@ -34,7 +34,7 @@ static void pause_reading(struct schedule *schedule)
     loop_timer_set(schedule->pause, rests ? poller_patience(poller) + 1 : 0, 0);
 }
 
-static void pause_over(void *context)
+static void end_pause(void *context)
 {
     struct schedule *schedule = context;
     loop_rest(schedule->helper->loop, schedule->netlink, false);
@@ -89,7 +89,7 @@ struct schedule *schedule_start(struct helper *helper)
     schedule->timer = loop_timer(helper->loop, POLLER_TICK_NS, handle_tick, schedule);
     schedule->netlink =
         loop_watch(helper->loop, poller_fd(helper->poller), EPOLLIN, netlink_ready, schedule);
-    schedule->pause = loop_timer(helper->loop, 0, pause_over, schedule);
+    schedule->pause = loop_timer(helper->loop, 0, end_pause, schedule);
     if (schedule->timer != NULL && schedule->netlink != NULL && schedule->pause != NULL)
         return schedule;
     schedule_stop(schedule);

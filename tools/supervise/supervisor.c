@@ -298,7 +298,7 @@ static bool run_workers(void)
 }
 
 /* Serve for ever, with somebody standing by. */
-static void watch_over(pid_t standby)
+static void watch_standby(pid_t standby)
 {
     for (;;) {
         watch_partner();
@@ -318,7 +318,7 @@ static void serve_calls(void)
         message_print("no thread can be started, and calls wait: %s", strerror(EAGAIN));
         sleep(1);
     }
-    watch_over(standby);
+    watch_standby(standby);
     _exit(1);
 }
 
@@ -429,7 +429,7 @@ static void run_first_server(const struct program *program, pid_t pid, int link)
     if (write(FD_FIRST_OTHER, &self, sizeof self) != (ssize_t)sizeof self)
         _exit(1);
     close(FD_FIRST_OTHER);
-    watch_over(standby);
+    watch_standby(standby);
 }
 
 int supervisor_start(const struct policy *policy, const struct program *program, const char *trace,

@@ -411,7 +411,7 @@ static void end_blind(struct client_entry *entry)
 }
 
 /* Writes to the ring which trials of the program have ended or cannot be followed. */
-static void tell_ended(struct client_entry *entry)
+static void publish_ended_trials(struct client_entry *entry)
 {
     const struct trials *trials = entry->table->parts.trials;
     uint64_t ended = 0;
@@ -422,7 +422,7 @@ static void tell_ended(struct client_entry *entry)
         if (arm->is_arm && (trial == NULL || trial->ended))
             ended |= UINT64_C(1) << arm->text.number;
     }
-    ring_reader_tell_ended(&entry->ring, ended);
+    ring_reader_put_ended_trials(&entry->ring, ended);
 }
 
 static void settle_old_client(struct client_entry *entry, uint64_t now)
@@ -433,7 +433,7 @@ static void settle_old_client(struct client_entry *entry, uint64_t now)
     if (!entry->read)
         return;
     ring_reader_settle(&entry->ring);
-    tell_ended(entry);
+    publish_ended_trials(entry);
     /* The writers' count of dropped records changes even without a record. */
     (void)ring_reader_read(&entry->ring, now, 0, take_record, entry);
     count_losses(entry);
@@ -539,7 +539,7 @@ static void join_trials(struct client_entry *entry, const struct registration_na
     entry->trials = calloc(names->head.rule_count + 1, sizeof *entry->trials);
     for (uint32_t i = 0; entry->trials != NULL && i < names->head.rule_count; i++)
         join_trial(entry, i, names->trials[i]);
-    tell_ended(entry);
+    publish_ended_trials(entry);
 }
 
 /* Without memory, the program keeps its rules. */

@@ -355,7 +355,7 @@ void ring_reader_settle(struct ring_reader *reader)
     reader->handed_seen = handed;
 }
 
-void ring_reader_tell_ended(struct ring_reader *reader, uint64_t ended)
+void ring_reader_put_ended_trials(struct ring_reader *reader, uint64_t ended)
 {
     __atomic_store_n(&reader->header->ended, ended, __ATOMIC_RELAXED);
 }

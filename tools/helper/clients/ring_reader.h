@@ -79,7 +79,7 @@ void ring_reader_took(struct ring_reader *reader);
 void ring_reader_settle(struct ring_reader *reader);
 
 /* Write to the ring which trials have ended: a bit per trial, by its number in the policy. */
-void ring_reader_tell_ended(struct ring_reader *reader, uint64_t ended);
+void ring_reader_put_ended_trials(struct ring_reader *reader, uint64_t ended);
 
 /* True if the values of a record are within their ranges. Pure. */
 bool ring_record_is_sane(const struct record *record);
