@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
 """
-The report: Markdown and CSV out of outcomes. Pure.
+The report: Markdown and CSV from outcomes. Pure.
 
-A result is what came of one experiment: an Outcome, or the reason why there is none.
+A result is an experiment's Outcome, or the reason why there is none.
 """
 import csv
 import io
@@ -16,7 +16,7 @@ CSV_HEADING = ("figure", "unit", "variant", "run", "value")
 
 @dataclass
 class Result:
-    """`status`: "ran", "skipped" or "failed"; `reason` where it did not run."""
+    """`status`: "ran", "skipped" or "failed"; `reason` if it did not run."""
     experiment: object
     status: str
     reason: str = ""
@@ -29,13 +29,13 @@ def cell(text):
 
 
 def markdown_table(heading, rows):
-    """Lines of a Markdown table; all but the first column stand at the right."""
+    """Lines of a Markdown table; all columns except the first are right-aligned."""
     lines = [heading, ["---"] + ["---:"] * (len(heading) - 1), *rows]
     return ["| " + " | ".join(cell(text) for text in line) + " |" for line in lines]
 
 
 def figure_row(figure):
-    """A line of the table of figures: what, each variant, and the ratio where there are two."""
+    """A row of the table of figures: the figure, each variant, and the ratio if there are two."""
     row = [figure.what] + [quantities.quantity_with_spread(figure.spread(variant), figure.unit)
                            for variant in figure.runs]
     if len(figure.runs) == 2:
@@ -44,7 +44,7 @@ def figure_row(figure):
 
 
 def figure_tables(figures):
-    """Lines: figures that follow one another and have the same variants share a table."""
+    """Lines: consecutive figures with the same variants share a table."""
     lines = []
     for variants, group in itertools.groupby(figures, key=lambda one: tuple(one.runs)):
         group = list(group)
@@ -58,7 +58,7 @@ def figure_tables(figures):
 
 
 def csv_text(outcome):
-    """All numbers, one a line."""
+    """All numbers, one per line."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(CSV_HEADING)
@@ -70,7 +70,7 @@ def csv_text(outcome):
 
 
 def section(result):
-    """Lines of one experiment's part of the report."""
+    """Lines of the section of one experiment."""
     experiment, outcome = result.experiment, result.outcome
     lines = [f"## {experiment.title}", "", experiment.question.strip(), ""]
     if result.status != "ran":
@@ -98,13 +98,13 @@ def headline_row(result):
 
 
 def anchor(title):
-    """What a Markdown viewer calls a heading."""
+    """The anchor that Markdown viewers give a heading."""
     kept = "".join(one for one in title.lower() if one.isalnum() or one in " -_")
     return kept.replace(" ", "-")
 
 
 def gains(results):
-    """(title, factor) for each headline that is finite: how many times better, below 1: worse."""
+    """(title, factor) for each finite headline: above 1 is better, below 1 is worse."""
     found = []
     for result in results:
         if result.status != "ran" or result.outcome.headline is None:
@@ -118,7 +118,7 @@ def gains(results):
 
 
 def report(results, facts, seconds, summary_plot=None):
-    """The whole report. `facts`: pairs (what, text) on the machine and the run."""
+    """The whole report. `facts`: pairs (name, text) about the machine and the run."""
     counts = {status: [one for one in results if one.status == status]
               for status in ("ran", "skipped", "failed")}
     lines = ["# What socktune brings, and what it costs", "",

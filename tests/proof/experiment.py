@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: MIT
 """
-What an experiment is: a question, what it needs, and how it is run; and what comes of it.
+An experiment: a question, its requirements, how it is run, and its outcome.
 
-An experiment is a subclass of Experiment in a module below experiments/; proof.py finds it there.
-All numbers are in base units (seconds, bytes, bits a second); quantity() makes them readable.
+An experiment is a subclass of Experiment in a module of experiments/; proof.py finds it there. All
+numbers are in base units (seconds, bytes, bits per second); quantity() makes them readable.
 """
 import os
 import shutil
@@ -15,15 +15,15 @@ import quantities
 
 @dataclass(frozen=True)
 class Needs:
-    """What an experiment cannot do without."""
+    """The requirements of an experiment."""
     root: bool = False
     programs: tuple = ()  # names in PATH
-    files: tuple = ()     # paths, relative ones below the build directory
+    files: tuple = ()     # paths; relative ones are below the build directory
     netns: bool = False   # network namespaces
     link: bool = False    # the link emulator: network namespaces and TUN
 
     def missing(self, build):
-        """What is not there, in words; an empty list if all is."""
+        """The missing requirements in words; an empty list if none is missing."""
         lacking = [f"{name} is not installed" for name in self.programs if not shutil.which(name)]
         lacking += [f"{path} is missing" for path in self.files
                     if not os.path.exists(os.path.join(build, path))]
@@ -39,11 +39,11 @@ class Needs:
 @dataclass(frozen=True)
 class Figure:
     """
-    One quantity under each variant: {variant: [a number for each run]}. The first variant is what
-    the others are compared with; runs of the same index were made side by side.
+    One quantity under each variant: {variant: [a number for each run]}. The first variant is the
+    baseline; runs with the same index were made side by side.
     """
     what: str
-    unit: str  # "s", "B", "bit/s", "/s", "" ...: of which quantity() knows how to shorten some
+    unit: str  # "s", "B", "bit/s", "/s", "" ...: quantity() can shorten some of them
     runs: dict
     more_is_better: bool = False
 
@@ -54,40 +54,41 @@ class Figure:
         return quantities.spread(self.runs[variant])
 
     def ratio(self, variant, base=None):
-        """The Spread of what `variant` is to `base` (the first one), run by run."""
+        """The Spread of the ratio of `variant` to `base` (default: the first variant), run by
+        run."""
         base = base or next(iter(self.runs))
         return quantities.spread(quantities.ratios(self.runs[variant], self.runs[base]))
 
 
 @dataclass(frozen=True)
 class Table:
-    """For what is not figures: texts under a heading."""
+    """Results that are not figures: texts under a heading."""
     heading: tuple
     rows: list
 
 
 @dataclass
 class Outcome:
-    """What a run brought."""
+    """The results of a run."""
     figures: list = field(default_factory=list)
-    unshown: list = field(default_factory=list)     # figures for the CSV file alone
+    unshown: list = field(default_factory=list)     # figures only for the CSV file
     tables: list = field(default_factory=list)
-    plots: list = field(default_factory=list)       # of plot.Plot
+    plots: list = field(default_factory=list)       # of class plot.Plot
     sentences: list = field(default_factory=list)   # computed from the figures
-    # The one figure for the table that the report begins with; first and last variant are shown.
+    # The figure for the first table of the report, which shows the first and the last variant.
     headline: Figure = None
-    rules: dict = field(default_factory=dict)       # name: text; filled in by the lab
+    rules: dict = field(default_factory=dict)       # name: text; set by the lab
 
 
 class Experiment:
-    """To be subclassed; a docstring of the subclass's own is not shown, these are."""
-    name = ""       # what `make proof PROOF=...` and the files call it
+    """Base class; these attributes are shown, not the subclass's docstring."""
+    name = ""       # name in `make proof PROOF=...` and of the files
     title = ""
-    question = ""   # Markdown: what is asked, of which unmodified program
+    question = ""   # Markdown: the question, about which unmodified program
     needs = Needs()
     order = 500     # place in the report
-    limit = 120     # seconds after which it is stopped and has failed
+    limit = 120     # seconds; after that it is stopped and has failed
 
     def run(self, lab):
-        """An Outcome. Raises what it likes: the report tells, and the others are run."""
+        """Returns an Outcome. Any exception is reported, and the other experiments run."""
         raise NotImplementedError

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Experiments over an emulated link: programs of a lab on either side of it (tests/link/link.py)."""
+"""Experiments over an emulated link: programs on its two sides (tests/link/link.py)."""
 import json
 
 from link import Link
@@ -7,7 +7,7 @@ from started import BUILD
 
 
 def open_link(lab, *paths, **keywords):
-    """A Link for the life of the lab."""
+    """A Link that the lab closes."""
     return lab.enter_context(Link(BUILD, paths, **keywords))
 
 
@@ -29,9 +29,9 @@ def serve_iperf(lab, link, rules=None):
 
 
 def iperf(lab, link, port, rules=None, seconds=1, omit=1, options=(), seed=1):
-    """What arrives at an iperf3 server in a number of seconds, bits a second, after `omit` seconds
-    in which TCP finds its pace. The link's chance begins anew by `seed`. The run is repeated where
-    the link was late."""
+    """Bits per second that an iperf3 server receives during `seconds`, after `omit` seconds of slow
+    start. The link's random numbers restart from `seed`. If the link was late, the run is
+    repeated."""
     def measure():
         link.restart(seed)
         text = run(lab, link.near, ["iperf3", "-c", link.far.address(), "-p", port, "-J", "-t",
@@ -41,7 +41,7 @@ def iperf(lab, link, port, rules=None, seconds=1, omit=1, options=(), seed=1):
 
 
 def told_repeated(links):
-    """A sentence on runs that were thrown away; a list, empty if there were none."""
+    """A sentence about runs that were discarded; an empty list if there were none."""
     count = sum(link.repeated for link in links)
     return [f"{count} runs were thrown away and repeated, for the link was later than 5 ms in "
             "them."] if count else []

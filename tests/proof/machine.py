@@ -1,12 +1,12 @@
 # SPDX-License-Identifier: MIT
-"""What a report has to say of the machine: processor, memory, kernel, versions of programs."""
+"""Facts about the machine for the report: processor, memory, kernel, versions of programs."""
 import os
 import platform
 import re
 import shutil
 import subprocess
 
-# How a program tells its version; others than these are asked by --version.
+# How a program prints its version; all others have --version.
 ASK = {"nginx": ["-v"], "wrk": ["-v"], "ip": ["-V"], "socat": ["-V"], "go": ["version"],
        "ss": ["-V"], "ssh": ["-V"], "memcached": ["-h"], "haproxy": ["-v"]}
 
@@ -21,7 +21,7 @@ def first_match(path, pattern, otherwise="unknown"):
 
 
 def version(program):
-    """The first line with a digit of what the program says of itself."""
+    """The first line with a digit in the program's answer."""
     path = shutil.which(program)
     if path is None:
         return "not installed"
@@ -35,7 +35,7 @@ def version(program):
 
 
 def facts(socktune, programs):
-    """Pairs (what, text): the machine, and the versions of socktune and of the programs."""
+    """Pairs (name, text): the machine, and the versions of socktune and of the programs."""
     memory = int(first_match("/proc/meminfo", r"^MemTotal:\s+(\d+)", "0")) * 1024
     model = first_match("/proc/cpuinfo", r"^model name\s*: (.*)$", platform.machine())
     found = [
@@ -47,6 +47,7 @@ def facts(socktune, programs):
         ("user", "root" if os.geteuid() == 0 else "not root"),
         ("socktune", version(str(socktune))),
     ]
-    # Experiments run Debian's python3, not one that stands before it in PATH; ssh-keygen is ssh's.
+    # Experiments run Debian's python3, not another one that is first in PATH; ssh-keygen belongs to
+    # ssh.
     return found + [(name, version("/usr/bin/python3" if name == "python3" else name))
                     for name in programs if name != "ssh-keygen"]

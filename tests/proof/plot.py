@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: MIT
 """
-Plots: a description, the gnuplot script that draws it, and the pictures. The script is pure text.
+Plots: a description, the gnuplot script that draws it, and the image files. The script is pure
+text.
 
-Colours are those of Okabe and Ito, which people with any kind of colour vision can tell apart; what
-has no rules is grey.
+The colours of Okabe and Ito, which people with any type of colour blindness can distinguish;
+variants without rules are grey.
 """
 import math
 import subprocess
@@ -25,10 +26,10 @@ TERMINALS = {
 @dataclass
 class Plot:
     """
-    A picture. kind "lines": series {name: [(x, [numbers])]} over a numeric x; "bars": series
-    {name: [[numbers] for each category]} beside one another; "ranking": one series {name:
-    [number for each category]} of lying bars that begin at 1.
-    Numbers are multiplied by `scale` (1e3 for "ms"), drawn as median with quartiles as error bars.
+    A picture. kind "lines": series {name: [(x, [numbers])]} over a numeric x; "bars": series {name:
+    [[numbers] for each category]} side by side; "ranking": one series {name: [number for each
+    category]} of horizontal bars that begin at 1. Numbers are multiplied by `scale` (1e3 for "ms")
+    and drawn as median with quartiles as error bars.
     """
     name: str  # of the files, without extension
     title: str
@@ -41,13 +42,13 @@ class Plot:
     xscale: float = 1.0
     logx: bool = False
     logy: bool = False
-    dashed: tuple = ()  # names of series that are theory, not measured: lines without points
-    key: str = ""       # where the legend stands, in gnuplot's words; default: outside, below
-    yrange: str = ""    # gnuplot's, "[0:1]"
+    dashed: tuple = ()  # names of series that are theoretical, not measured: lines without points
+    key: str = ""       # gnuplot's position of the legend; default: outside, below
+    yrange: str = ""    # in gnuplot's syntax, "[0:1]"
 
 
 def bars(name, title, figures, ylabel, **keywords):
-    """A bar chart of Figures that have the same variants: a group of bars for each."""
+    """A bar chart of Figures with the same variants: a group of bars for each."""
     variants = list(figures[0].runs)
     return Plot(name, title, ylabel=ylabel, kind="bars",
                 categories=tuple(one.what for one in figures),
@@ -56,13 +57,13 @@ def bars(name, title, figures, ylabel, **keywords):
 
 
 def quoted(text):
-    """A string of gnuplot's, in which nothing is expanded; "\\n" breaks the line."""
+    """A gnuplot string without special characters; "\\n" breaks the line."""
     plain = text.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
     return f'"{plain}"'
 
 
 def _point(numbers, scale):
-    """Median and quartiles as text; what is infinite is not drawn."""
+    """Median and quartiles as text; infinite values are not drawn."""
     one = quantities.spread([number * scale for number in numbers])
     return [f"{number:.9g}" if math.isfinite(number) else "NaN"
             for number in (one.median, one.low, one.high)]
@@ -114,16 +115,16 @@ def _draw_bars(plot, index, name):
     width = 0.72 / len(plot.series)
     return [f'$d{index} using 1:2:({width:.4f}) with boxes lc rgb "{COLOURS[index % len(COLOURS)]}" '
             f"title {quoted(name)}",
-            # Error bars with no point at the median: where the box ends tells it.
+            # Error bars without a point at the median, which the end of the box shows.
             f'$d{index} using 1:3:(0):($4-$3) with vectors nohead lc rgb "#202020" lw 2 notitle']
 
 
 def _ticks(categories):
-    """Commands: the names of the categories, broken so that they stand side by side, and room for
+    """Commands: the names of the categories, broken so that they fit side by side, and room for
     them above the legend."""
     width = max(10, 66 // len(categories))
     names = [textwrap.fill(text, width, break_on_hyphens=False) for text in categories]
-    # A tick's text is a format, to which its place is given.
+    # gnuplot uses a tick's text as a format for its position.
     ticks = ", ".join(f"{quoted(name.replace('%', '%%'))} {place}"
                       for place, name in enumerate(names))
     return [f"set xtics ({ticks}) noenhanced scale 0",
@@ -131,18 +132,18 @@ def _ticks(categories):
 
 
 def _script_ranking(plot):
-    """Lying bars, the first on top, from 1 to the right or to the left."""
+    """Horizontal bars, the first on top, from 1 to the right or to the left."""
     (name, values), = plot.series.items()
     count = len(values)
     rows = [f"{value:.9g} {count - 1 - place}" for place, value in enumerate(values)]
     ticks = ", ".join(f"{quoted(text.replace('%', '%%'))} {count - 1 - place}"
                       for place, text in enumerate(plot.categories))
-    # Room at the right for the labels, in proportion to what is shown.
+    # Room for the labels on the right, in proportion to the values.
     low, high = min(0.95, min(values) / 1.1), max(1.05, max(values))
     high *= (high / low) ** 0.2
     labels = [f"set label {quoted(quantities.times(value))} at {max(value, 1):.9g},{count - 1 - place}"
               f' left offset 0.6,0 textcolor rgb "#303030"' for place, value in enumerate(values)]
-    # Over the whole picture: the bars alone are narrow beside their names.
+    # Over the whole picture, because the plot area beside the names is narrow.
     title = f"set label {quoted(plot.title)} noenhanced at screen 0.5, graph 1 center offset 0,1.2"
     return [*_head(plot), 'set title " "', title, "set logscale x", "unset grid",
             'set grid xtics lc rgb "#dddddd" lt 1',
@@ -155,7 +156,7 @@ def _script_ranking(plot):
 
 
 def script(plot):
-    """The gnuplot commands that draw the plot, but for terminal and output."""
+    """The gnuplot commands that draw the plot, except terminal and output."""
     if plot.kind == "ranking":
         return "\n".join(_script_ranking(plot)) + "\n"
     lines = _head(plot)
@@ -170,7 +171,7 @@ def script(plot):
 
 
 def draw(plot, directory):
-    """Write NAME.svg and NAME.png (and NAME.gp, what they were drawn by) into a pathlib directory."""
+    """Write NAME.svg, NAME.png and the gnuplot script NAME.gp into a pathlib directory."""
     height = HEIGHT if plot.kind != "ranking" else 120 + 34 * len(plot.categories)
     commands = []
     for kind, terminal in TERMINALS.items():

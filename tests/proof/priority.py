@@ -2,8 +2,8 @@
 """
 The priority of packets that leave a device, as its queueing discipline sees it.
 
-Packet sockets do not tell it, but a socket filter may read it (struct __sk_buff, linux/bpf.h), and its
-result is how many bytes of the packet are kept: this one keeps as many as the priority says, and one.
+Packet sockets do not report it, but a socket filter can read it (struct __sk_buff, linux/bpf.h). A
+filter's result is the number of bytes of the packet to keep: this one keeps priority + 1 bytes.
 """
 import collections
 import ctypes
@@ -33,7 +33,7 @@ PROGRAM = (instruction(0x61, 0x10, PRIORITY_OFFSET) + instruction(0x07, 0x00, 0,
 
 
 def load():
-    """A descriptor of the filter. Raises OSError: bpf(2) needs a kernel with it, and root."""
+    """Returns a descriptor of the filter. Raises OSError: bpf(2) needs kernel support and root."""
     program = ctypes.create_string_buffer(PROGRAM, len(PROGRAM))
     licence = ctypes.create_string_buffer(b"MIT")
     attributes = struct.pack("=IIQQIIQII", BPF_PROG_TYPE_SOCKET_FILTER, len(PROGRAM) // 8,
@@ -49,7 +49,8 @@ def load():
 
 
 class PriorityTap:
-    """Counts what leaves a device of a link's side while it is open; IP alone runs over it."""
+    """Counts packets that leave a device of a link's side while it is open; the device carries only
+    IP."""
 
     def __init__(self, side, device):
         program = load()
@@ -66,7 +67,7 @@ class PriorityTap:
         self.socket.close()
 
     def counted(self):
-        """{priority: packets} of what has left so far."""
+        """{priority: packets} sent so far."""
         found = collections.Counter()
         while True:
             try:

@@ -5,11 +5,11 @@ Runs the experiments and writes the report.
 
     proof.py BUILD [NAME...]
 
-All experiments, or those that are named ("scale": all whose names begin with "scale-"), go into
-BUILD/proof: report.md, NAME.csv, and the plots as SVG and PNG. Each runs in a process of its own, so
-that one that fails or hangs does not stop the others. PROOF_UNDER is a command to run each of them
-by, such as "chrt -f 10".
-Exit status 1 when one failed, 2 when a name is unknown.
+Runs all experiments, or those that are named ("scale": all whose names begin with "scale-"), and
+writes into BUILD/proof: report.md, NAME.csv, and the plots as SVG and PNG. Each experiment runs in
+its own process, so failures and hangs do not affect the others. PROOF_UNDER is a prefix for their
+commands, such as "chrt -f 10".
+Exit status 1 if one failed, 2 if a name is unknown.
 """
 import datetime
 import importlib
@@ -45,7 +45,7 @@ def subclasses(cls):
 
 
 def all_experiments():
-    """Every experiment that has a name, in the order of the report."""
+    """All experiments that have a name, in the order of the report."""
     for module in pkgutil.iter_modules(experiments.__path__):
         importlib.import_module(f"experiments.{module.name}")
     found = [one() for one in subclasses(Experiment) if one.name]
@@ -55,7 +55,7 @@ def all_experiments():
 
 
 def run_here(experiment):
-    """Run an experiment in this process: the Outcome."""
+    """Run an experiment in this process; returns the Outcome."""
     # pylint: disable=import-outside-toplevel  # it asks for the build directory
     from lab import Lab, come_first
     come_first()
@@ -66,7 +66,8 @@ def run_here(experiment):
 
 
 def child(build, name, path):
-    """The process of one experiment: writes the Outcome, or the reason for its failure, to `path`."""
+    """The process of one experiment: writes the Outcome, or the reason for its failure, to
+    `path`."""
     experiment, = (one for one in all_experiments() if one.name == name)
     try:
         answer = run_here(experiment)
@@ -78,7 +79,7 @@ def child(build, name, path):
 
 
 def end(process):
-    """End a child and all that it started."""
+    """End a child and all processes that it started."""
     for sign, patience in ((signal.SIGTERM, 5), (signal.SIGKILL, 5)):
         try:
             os.killpg(process.pid, sign)
@@ -89,7 +90,7 @@ def end(process):
 
 
 def run_apart(build, experiment):
-    """Run an experiment in a process of its own: the Result."""
+    """Run an experiment in a new process; returns the Result."""
     reasons = experiment.needs.missing(build)
     if reasons:
         return Result(experiment, "skipped", "; ".join(reasons))
@@ -116,7 +117,7 @@ def run_apart(build, experiment):
 
 
 def write(result, directory):
-    """Files of one result; a plot that cannot be drawn makes it fail."""
+    """Write the files of one result; if a plot cannot be drawn, the result has failed."""
     if result.status != "ran":
         return
     path = directory / f"{result.experiment.name}.csv"
@@ -142,7 +143,7 @@ def summary_plot(results, directory):
 
 
 def names_of(experiment):
-    """By which it can be chosen: its own, and that of its family, before the "-"."""
+    """The names that select it: its own, and its family's, the part before the "-"."""
     return {experiment.name, experiment.name.partition("-")[0]}
 
 
@@ -177,7 +178,7 @@ def main(build, names):
 if __name__ == "__main__":
     if len(sys.argv) < 2 or sys.argv[1].startswith("-"):
         sys.exit(__doc__.strip())
-    # What was started is ended in any case.
+    # End all that was started, in any case.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     build_directory = pathlib.Path(sys.argv[1]).resolve()
     os.environ["SOCKTUNE_BUILD"] = str(build_directory)

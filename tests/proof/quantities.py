@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: MIT
 """
-Numbers of repeated runs: medians, spread, ratios, and how they are written. Pure.
+Numbers of repeated runs: medians, spread, ratios, and their text. Pure.
 
-The spread is that of the middle half of the runs (quartiles), so that one run that the machine
-disturbed does not decide it.
+The spread is that of the middle half of the runs (quartiles), so that a single disturbed run does
+not affect it.
 """
 import math
 import statistics
@@ -15,26 +15,26 @@ median = statistics.median
 
 
 def spread(numbers):
-    """The Spread of some numbers, of which some may be infinite: median and quartiles."""
+    """The Spread of numbers, some of which may be infinite: median and quartiles."""
     ordered = sorted(numbers)
     quartiles = []
     for quarter in (1, 2, 3):
         place, rest = divmod((len(ordered) - 1) * quarter, 4)
         low, high = ordered[place], ordered[place + (rest > 0)]
-        # Between two infinite ones lies no difference.
+        # The difference of two infinite values is 0.
         quartiles.append(low if low == high else low + (high - low) * rest / 4)
     low, middle, high = quartiles
     return Spread(middle, low, high, len(numbers))
 
 
 def ratios(numbers, base):
-    """Run by run, number / base; where the base is 0 the ratio is infinite (1 if both are 0)."""
+    """number / base, run by run; if the base is 0, the ratio is infinite (1 if both are 0)."""
     return [number / other if other else (math.inf if number else 1.0)
             for number, other in zip(numbers, base)]
 
 
 def slope(points):
-    """The slope of the straight line that is closest (least squares) to points (x, y)."""
+    """The slope of the line with the least squares through points (x, y)."""
     xs, ys = [x for x, _ in points], [y for _, y in points]
     return statistics.linear_regression(xs, ys).slope
 
@@ -45,7 +45,7 @@ PREFIXES = ((1e9, "G"), (1e6, "M"), (1e3, "k"), (1, ""), (1e-3, "m"), (1e-6, "u"
 
 
 def digits(number):
-    """A number with three significant digits, without an exponent; whole from 100 on."""
+    """A number with three significant digits, without exponent; an integer from 100 on."""
     if not math.isfinite(number):
         return "never" if number > 0 else str(number)
     size = abs(number)
@@ -56,7 +56,7 @@ def digits(number):
 
 
 def quantity(number, unit):
-    """A number of base units in words: 0.0412, "s" is "41.2 ms"; infinite time is "never"."""
+    """A number of base units as text: 0.0412, "s" is "41.2 ms"; infinite time is "never"."""
     if not math.isfinite(number):
         return digits(number)
     if unit in BINARY:
@@ -75,14 +75,14 @@ def quantity(number, unit):
 
 
 def quantity_with_spread(one, unit):
-    """A Spread in words: median, and the quartiles where they differ from it."""
+    """A Spread as text: median, and the quartiles if they differ from it."""
     text = quantity(one.median, unit)
     low, high = quantity(one.low, unit), quantity(one.high, unit)
     return text if low == text == high else f"{text} ({low} to {high})"
 
 
 def times(ratio):
-    """A ratio in words."""
+    """A ratio as text."""
     if not math.isfinite(ratio):
         return "x inf"
     return f"x{ratio:.3f}" if 0.9 <= ratio <= 1.1 else f"x{digits(ratio)}"

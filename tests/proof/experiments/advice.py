@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""socktune advise: is what it says right, what does it miss, and does its advice help?"""
+"""socktune advise: is its advice right, what does it miss, and does the advice help?"""
 import json
 import math
 import os
@@ -21,7 +21,7 @@ IDLE = 3
 RTT = 0.050
 DROPPED = 15  # seconds before the first watch
 
-# what is run: (path, mode, verdicts that are right)
+# the conditions: (path, mode, expected verdicts)
 CONDITIONS = {
     "write-write-read": ("plain", "wwr", {"nagle"}),
     "small SO_RCVBUF": ("plain", "rcvbuf", {"receive-window"}),
@@ -53,7 +53,7 @@ PATHS = {
     "deep": {"rate_bps": 20_000_000, "queue_bytes": 1_000_000},
     "hole": {"rate_bps": 20_000_000},
 }
-# Advice whose effect is measured by figures that the program prints: whose, unit, what, is more better?
+# Conditions whose effect the program prints: which program, unit, figure, is more better?
 EFFECTS = {
     "write-write-read": ("client", "s", "time of a request", False),
     "small SO_RCVBUF": ("server", "B/s", "bytes a second", True),
@@ -62,7 +62,7 @@ EFFECTS = {
     "a full accept queue": ("both", "", "connections accepted of 8", True),
     "datagrams in bursts": ("both", "", "datagrams received of 400", True),
 }
-# ... and by how long the program takes to notice that its peer has vanished.
+# ... and how long the program takes to notice that its peer has vanished.
 VANISHED = ("idle without keepalive", "a peer that has vanished")
 NOTICED = 260  # seconds: keepalive as proposed takes 240
 
@@ -100,7 +100,7 @@ class Case:
 
 
 class Tally:
-    """How often what was right was said, and what was wrong."""
+    """How many verdicts were right, missed or wrong."""
 
     def __init__(self):
         self.runs, self.right, self.missed, self.false = 0, 0, 0, 0
@@ -160,7 +160,7 @@ false if another one is given. Then the programs for which it proposed a rule ru
 
     @staticmethod
     def effect(lab, case, file):
-        """What the program's own figure was, and is under the file."""
+        """The program's own figure, without and under the rule file."""
         side, unit, figure, more = EFFECTS[case.what]
         before = case.numbers(side)[-20:]
         case.stop()
@@ -175,7 +175,8 @@ false if another one is given. Then the programs for which it proposed a rule ru
 
     @staticmethod
     def vanish(lab, link, cases, file):
-        """How long programs take to notice that their peer has vanished, without the file and under it."""
+        """How long programs take to notice that their peer has vanished, without and under the rule
+        file."""
         tuned = [case for case in cases if case.what in VANISHED]
         for case in tuned:
             case.stop()

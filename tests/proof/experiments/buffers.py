@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""SO_RCVBUF and SO_SNDBUF: throughput of long links, by buffer size, and who should not set any."""
+"""SO_RCVBUF and SO_SNDBUF: throughput of long links by buffer size, and when not to set one."""
 import plot
 from experiment import Experiment, Figure, Needs, Outcome
 from lab import in_turn
@@ -26,7 +26,8 @@ rules = ( { ignore = [ "SO_RCVBUF", "SO_SNDBUF" ]; } );
 
 
 def long_link(lab, rtt):
-    """A link whose queue holds as much as is on its way: room enough for TCP to fill it."""
+    """A link whose queue has room for the bandwidth-delay product, so that TCP can fill the
+    link."""
     return open_link(lab, Path("p0", delay_us=int(rtt / 2 * 1e6),
                                out={"rate_bps": RATE, "queue_bytes": int(RATE / 8 * rtt)}))
 
@@ -36,7 +37,7 @@ def name_of(size):
 
 
 def theory(size, rtt):
-    """Bits a second: a buffer a round trip, or what the link can."""
+    """Bits per second: one buffer per round trip, at most the link's rate."""
     return min(RATE, size * 8 / rtt)
 
 
@@ -54,7 +55,7 @@ is buffer / RTT.
     limit = 200
 
     def run(self, lab):
-        # That an explicit size ends autotuning is what is measured.
+        # The warning that a fixed size ends autotuning is expected: that is measured.
         policies = {name_of(size): lab.rules(f"{size // KIB}K.conf", RULES.format(size=size // KIB),
                                              warnings=True) for size in SIZES}
         policies = {AUTOTUNED: None, **policies}

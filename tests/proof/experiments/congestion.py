@@ -11,7 +11,7 @@ rules = ( {{ match = {{ role = "connect"; }}; set = {{ TCP_CONGESTION = "{name}"
 """
 WITHOUT = "without (reno)"
 ALGORITHMS = ("cubic", "bbr")
-LOSSES = (0, 1000, 10_000)  # of a million
+LOSSES = (0, 1000, 10_000)  # per million
 RATE = 100_000_000
 RTT = 0.020
 ROUNDS = 3

@@ -71,7 +71,7 @@ loads what there is.
 
 
 def start_copies(lab, port, policy):
-    """The copies that listen; the others must have ended since the port was taken."""
+    """The copies that listen; the others must have ended because the port was in use."""
     started = [lab.start(["/usr/bin/python3", "-c", SERVER, port], policy) for _ in range(COPIES)]
     for one in started:
         one.until(lambda one=one: "listening" in one.output or one.process.poll() is not None,

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""What preloading costs a call, beside every alternative that is installed."""
+"""What preloading costs per call, compared with all installed alternatives."""
 import tempfile
 
 import bench
@@ -58,7 +58,7 @@ def outcome_of(cells):
 
 
 def in_words(cells, column):
-    """The time under the empty object, which all rows share, in words."""
+    """The time under the empty object, the baseline of all rows, in words."""
     row = next(row for row in cells.values() if column in row)
     nanoseconds = row[column].baseline * (1000 if column == "start" else 1)
     return quantity(nanoseconds / 1e9, "s")

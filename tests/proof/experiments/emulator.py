@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The link emulator itself: what it was asked for, and what TCP and iperf3 found."""
+"""The link emulator itself: the requested values, and those that TCP and iperf3 measured."""
 import contextlib
 import socket
 import struct
@@ -13,17 +13,17 @@ from started import BUILD
 
 DELAYS = (0.010, 0.050, 0.100)  # round trips
 RATES = (10_000_000, 100_000_000, 500_000_000)
-LOSSES = (10_000, 100_000)  # of a million
-HEADERS = 52 / 1500  # IPv4 and TCP with time stamps, of a full packet
+LOSSES = (10_000, 100_000)  # per million
+HEADERS = 52 / 1500  # IPv4 and TCP with timestamps, as a share of a full packet
 TOLERANCE = 0.05
-TCPI_MIN_RTT = 148  # where it lies in struct tcp_info (linux/tcp.h), in us
+TCPI_MIN_RTT = 148  # its offset in struct tcp_info (linux/tcp.h), in us
 PACKETS = 100_000
 BURST = 500
 SO_RCVBUFFORCE = 33
 
 
 def round_trip(link):
-    """The shortest round trip that TCP found, in seconds."""
+    """The shortest round-trip time that TCP measured, in seconds."""
     with link.far.socket() as listener, link.near.socket() as near:
         listener.bind((link.far.address(), 0))
         listener.listen()
@@ -39,7 +39,7 @@ def round_trip(link):
 
 
 def lost_share(link):
-    """The share of datagrams that did not arrive."""
+    """The share of lost datagrams."""
     arrived = 0
     with link.far.socket(kind=socket.SOCK_DGRAM) as far, \
             link.near.socket(kind=socket.SOCK_DGRAM) as near:
@@ -50,8 +50,8 @@ def lost_share(link):
         for sent in range(BURST, PACKETS + 1, BURST):
             for _ in range(BURST):
                 near.send(b".")
-            # No faster than the link takes them, or they are lost before it; and it has no delay:
-            # what is taken when the count is asked for has arrived.
+            # Not faster than the link accepts them, or they would be lost before it. It has no
+            # delay, so all accepted packets have arrived when the count is read.
             while link.way("out")["packets"] < sent:
                 time.sleep(0.001)
             with contextlib.suppress(BlockingIOError):
@@ -61,7 +61,7 @@ def lost_share(link):
 
 
 def chance(loss):
-    """The standard deviation of the number of losses, as a share of it: they are independent."""
+    """The relative standard deviation of the number of losses, which are independent."""
     share = loss / 1e6
     return ((1 - share) / (share * PACKETS)) ** 0.5
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""TCP_DEFER_ACCEPT: what a flood of connections that say nothing costs a server."""
+"""TCP_DEFER_ACCEPT: what a flood of silent connections costs a server."""
 import os
 import socket
 import subprocess
@@ -14,14 +14,14 @@ from quantities import digits, quantity
 RULES = """program = "redis-server";
 rules = ( { match = { role = "listen"; }; set = { TCP_DEFER_ACCEPT = "30s"; }; } );
 """
-# Below redis' backlog of 511, so that no SYN cookie takes the place of the deferred request.
+# Below redis' backlog of 511, because SYN cookies would replace the deferred requests.
 CONNECTIONS = 200
-PAUSE = 0.002  # seconds between them: the server is asleep again when the next one comes
+PAUSE = 0.002  # seconds between connections, so the server sleeps again before the next one
 ROUNDS = 3
 
 
 def switches(pid):
-    """How often the process has gone to sleep, and so has been woken."""
+    """How often the process has slept, and so was woken."""
     with open(f"/proc/{pid}/status", encoding="ascii") as status:
         return next(int(line.split()[1]) for line in status
                     if line.startswith("voluntary_ctxt_switches"))
@@ -86,7 +86,7 @@ class Flood:
         self.server.until_listening(self.port)
 
     def once(self):
-        """Wake-ups, seconds of processor time, and descriptors of one flood."""
+        """Wake-ups, seconds of processor time, and descriptors during one flood."""
         pid = self.server.pid
         held = descriptors(pid)
         before = switches(pid), processor_seconds(pid)
@@ -94,7 +94,7 @@ class Flood:
         for _ in range(CONNECTIONS):
             clients.append(socket.create_connection(("127.0.0.1", self.port)))
             time.sleep(PAUSE)
-        time.sleep(0.2)  # what is accepted late counts too
+        time.sleep(0.2)  # include late accept() calls
         after = switches(pid), processor_seconds(pid)
         holds = descriptors(pid) - held
         said = subprocess.run(["redis-cli", "-p", str(self.port), "ping"], capture_output=True,

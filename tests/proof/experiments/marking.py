@@ -24,8 +24,8 @@ TCP = 6
 
 
 def fields(packet):
-    """(version, DSCP, who sent it by address) of a TCP packet, or None. RFC 791, RFC 8200, RFC 2474:
-    the DSCP is the upper six bits of the type of service or traffic class."""
+    """(version, DSCP, sender by address) of a TCP packet, or None. RFC 791, RFC 8200, RFC 2474: the
+    DSCP is the upper six bits of the type of service or traffic class."""
     if packet[0] >> 4 == 4:
         return ("inet", packet[1] >> 2, packet[12:16]) if packet[9] == TCP else None
     traffic_class = (packet[0] & 0xF) << 4 | packet[1] >> 4
@@ -49,7 +49,7 @@ is told by a socket filter on each side's device, which sees what the queueing d
     needs = Needs(link=True, programs=("curl",))
     order = 160
     limit = 60
-    blind = ""  # why SO_PRIORITY could not be looked at
+    blind = ""  # why SO_PRIORITY could not be observed
 
     def run(self, lab):
         policies = {"curl": lab.rules("curl.conf", CURL), "python": lab.rules("python3.conf", PYTHON)}
@@ -83,7 +83,7 @@ is told by a socket filter on each side's device, which sees what the queueing d
                 "socket's yet.")
 
     def tap(self, opened, side):
-        """A PriorityTap; None where the kernel lets nobody have its filter, and .blind tells why."""
+        """A PriorityTap; None if the kernel does not permit its filter; .blind has the reason."""
         try:
             return opened.enter_context(PriorityTap(side, "p0"))
         except OSError as error:
@@ -91,7 +91,7 @@ is told by a socket filter on each side's device, which sees what the queueing d
             return None
 
     def transfer(self, lab, family, policies):
-        """Of one download, for each of SIDES how many packets had which DSCP, and which priority."""
+        """For one download, the number of packets by DSCP and by priority, for each of SIDES."""
         capture = lab.directory / "link.pcap"
         with contextlib.ExitStack() as opened:
             link = opened.enter_context(Link(BUILD, [Path("p0", delay_us=1000)], capture=capture))

@@ -56,7 +56,7 @@ dropped. How long does the download take? "never" means: not within {WATCHED} s.
 
     @staticmethod
     def announce(lab, link):
-        """Both sides are told of the second path: the near one is to use it, the far one offers it."""
+        """Announce the second path to both sides: the near one uses it, the far one offers it."""
         for side, flag in ((link.near, "subflow"), (link.far, "signal")):
             run(lab, side, ["ip", "mptcp", "limits", "set", "subflow", "2", "add_addr_accepted", "2"])
             run(lab, side, ["ip", "mptcp", "endpoint", "add", side.address(path="mobile"), "dev",
@@ -64,7 +64,7 @@ dropped. How long does the download take? "never" means: not within {WATCHED} s.
 
     @staticmethod
     def download(lab, link, port, rules, dropped):
-        """Seconds that it takes, or infinite."""
+        """Duration in seconds, or infinite."""
         link.order("wifi both up=1")
         begin = time.monotonic()
         curl = start(lab, link.near, ["curl", "-s", "-S", "-f", "-o", "/dev/null",

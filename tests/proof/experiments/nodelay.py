@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""TCP_NODELAY: what two small writes cost, where Nagle's algorithm meets delayed acknowledgements."""
+"""TCP_NODELAY: the cost of two small writes if Nagle's algorithm meets delayed acknowledgements."""
 import plot
 from experiment import Experiment, Figure, Needs, Outcome
 from lab import in_turn
@@ -11,13 +11,13 @@ RULE = """program = "{program}";
 rules = ( {{ match = {{ role = "{role}"; protocol = "tcp"; }}; set = {{ TCP_NODELAY = true; }}; }} );
 """
 RTT = 0.020
-# A new connection acknowledges at once for its first packets (tcp_input.c: quick acks).
+# A new connection acknowledges its first packets at once (tcp_input.c: quick acks).
 WARM_UP = 8
 REQUESTS = {"loopback": 20, "20 ms link": 10}
 ROUNDS = 3
 VARIANTS = ("without", "TCP_NODELAY by a rule")
 
-# Perl's own HTTP client: it writes the head, then the body, then reads the answer.
+# Perl's HTTP client writes the header, then the body, then reads the answer.
 PERL = r"""
 use HTTP::Tiny; use Time::HiRes "time";
 my ($url, $count) = @ARGV;
@@ -43,7 +43,7 @@ http {{
 
 
 class Place:
-    """Loopback, or a link: how programs are started there, and by which address servers are met."""
+    """Loopback or a link: how programs are started there, and the server's address."""
 
     def __init__(self, lab, link=None):
         self.lab, self.link = lab, link
@@ -54,7 +54,7 @@ class Place:
         return self.lab.start(command, rules, cwd=self.lab.directory, **keywords)
 
     def times(self, command, rules):
-        """The median time of a request, in seconds: the client writes one a line."""
+        """The median time of a request in seconds; the client prints one per line."""
         keywords = {"preexec_fn": self.link.near.enter} if self.link else {}
 
         def measure():
@@ -64,7 +64,7 @@ class Place:
 
 
 class Perl:
-    """perl's HTTP::Tiny puts small documents into nginx: the client writes twice, then reads."""
+    """perl's HTTP::Tiny uploads small documents to nginx: the client writes twice, then reads."""
     told = "perl (HTTP::Tiny), PUT to nginx"
     rules = ("perl.conf", RULE.format(program="perl", role="connect"))
 
@@ -82,7 +82,7 @@ class Perl:
 
 
 class Curl:
-    """curl gets a small file from python3's http.server: the server writes twice."""
+    """curl downloads a small file from python3's http.server: the server writes twice."""
     told = "curl, GET from python3 -m http.server"
     rules = ("python3.conf", RULE.format(program="python3", role="accept"))
 

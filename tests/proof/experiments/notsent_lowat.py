@@ -44,7 +44,7 @@ class Ssh:
             PidFile none
             IPQoS none
             """, encoding="utf-8")
-        os.makedirs("/run/sshd", exist_ok=True)  # it insists, as the service's unit makes it
+        os.makedirs("/run/sshd", exist_ok=True)  # sshd requires it; the service's unit creates it
         server = start(lab, link.far, [shutil.which("sshd", path="/usr/sbin:/usr/local/sbin"), "-D",
                                        "-e", "-f", self.directory / "sshd_config"], rules)
         server.until_listening(port)
@@ -68,7 +68,7 @@ class Ssh:
         return time.monotonic() - begin
 
     def keys(self):
-        """The median of some echoes, not all at the same point of whatever cycle there is."""
+        """The median of several echoes, at different points of any periodic behaviour."""
         times = []
         for number in range(KEYS):
             times.append(self.echo())
@@ -76,7 +76,7 @@ class Ssh:
         return median(times)
 
     def keys_behind_bulk(self):
-        """Time of an echo, and bits a second of a download that goes on beside it."""
+        """Time of an echo, and bits per second of a simultaneous download."""
         bulk = start(self.lab, self.link.near, [*self.command, "cat /dev/zero"],
                      stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         time.sleep(1)
@@ -85,7 +85,7 @@ class Ssh:
         passed = self.link.way("back")["bytes_passed"] - before
         rate = passed * 8 / (time.monotonic() - begin)
         bulk.stop()
-        time.sleep(0.5)  # what is on its way still comes
+        time.sleep(0.5)  # data in flight still arrives
         return answer, rate
 
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""SO_REUSEADDR: how long a server whose port is in TIME_WAIT cannot be started again."""
+"""SO_REUSEADDR: how long a server cannot restart because its port is in TIME_WAIT."""
 import socket
 import threading
 import time
@@ -16,7 +16,7 @@ ROUNDS = 3
 PAUSE = 0.5     # seconds between attempts
 PATIENCE = 80   # seconds; TIME_WAIT is 60 (TCP_TIMEWAIT_LEN, net/tcp.h)
 
-# socketserver sets SO_REUSEADDR only where allow_reuse_address is set. Serves one client and closes.
+# socketserver sets SO_REUSEADDR only if allow_reuse_address is set. Serves one client and closes.
 SERVER = """
 import socketserver, sys
 class Hello(socketserver.BaseRequestHandler):
@@ -68,7 +68,7 @@ serves one client and ends; then it is started again, every {PAUSE:g} s, until i
 
 
 def serve_once(lab, port, policy):
-    """The server closes first: its port is in TIME_WAIT from here on."""
+    """The server closes first, so its port is in TIME_WAIT afterwards."""
     server = lab.start(["/usr/bin/python3", "-c", SERVER, port], policy)
     server.until(lambda: "listening" in server.output, "listening")
     with socket.create_connection(("127.0.0.1", port)) as client:

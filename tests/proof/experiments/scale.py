@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""How costs grow: with the number of rules, of registered processes, of tracked connections."""
+"""How costs grow with the number of rules, of registered processes, of tracked connections."""
 import csv
 import statistics
 import subprocess
@@ -24,7 +24,7 @@ rules = ( { name = "all"; match = { protocol = "tcp"; }; report = true; } );
 """
 LAST = PROCESS_COUNTS[-1]
 HELPER_BENCH = str(ROOT / "tests" / "bench" / "helper.py")
-WINDOW = 2  # seconds over which the helper's processor time is counted
+WINDOW = 2  # seconds over which the helper's processor time is measured
 
 
 class Rules(Experiment):
@@ -66,12 +66,13 @@ other remote addresses, beside the one that tunes it. What does a connect() take
 
 
 def growth(seconds):
-    """A slope in words; one that a thousand rules do not show is none."""
+    """A slope in words; a slope that a thousand rules do not show counts as none."""
     return f"{quantity(seconds, 's')} more for each rule" if seconds > 1e-10 else "nothing measurable"
 
 
 def rule_variants(setup):
-    """{count: variant}, with rules for other programs, and with rules for other remotes."""
+    """{count: variant}, with rules for other programs, and with rules for other remote
+    addresses."""
     one, ours = setup.settings(1), bench.connecting(setup.settings(4))
     return ({count: setup.socktune(f"others-{count}", others(count, one) + [ours], 4, 0)
              for count in RULE_COUNTS},
@@ -101,7 +102,7 @@ long does the start of one more take?
     limit = 150
 
     def run(self, lab):
-        enter_network_namespace()  # the helper also hears of the ends of others' sockets
+        enter_network_namespace()  # otherwise the helper would also see the ends of other programs' sockets
         helper = lab.helper()
         policy = lab.rules("sleep.conf", PROCESS_RULES)
         environment = lab.environment(policy, SOCKTUNE_HELPER=helper.directory / "helper.sock")
@@ -111,7 +112,7 @@ long does the start of one more take?
         try:
             for count in PROCESS_COUNTS:
                 start_times = start_until(started, count, environment)
-                # One that the machine kept from its turn gives up registering, and goes on untold.
+                # A process that was delayed by the machine stops registering, and is not reported.
                 helper.until(lambda count=count: len(registered(helper)) >= int(0.99 * count),
                              f"{count} processes are registered")
                 points[count] = point_of(helper, started, untuned, start_times)
@@ -129,7 +130,7 @@ def registered(helper):
 
 
 def start_until(started, count, environment):
-    """Start sleep until there are so many; the seconds that each took until it was sleep."""
+    """Start sleep until so many run; returns the seconds that each needed until it slept."""
     times = []
     while len(started) < count or len(times) < 5 <= count:
         begin = time.monotonic()
@@ -141,7 +142,7 @@ def start_until(started, count, environment):
 
 
 def asleep(pid):
-    """Past its constructor, in nanosleep."""
+    """Past its constructor, in nanosleep()."""
     try:
         with open(f"/proc/{pid}/wchan", encoding="ascii") as file:
             return "nanosleep" in file.read()
@@ -150,7 +151,7 @@ def asleep(pid):
 
 
 def own_memory(pid):
-    """Bytes that the process alone has (Private_*), or None where the kernel does not tell."""
+    """Bytes that only this process uses (Private_*), or None if the kernel does not report them."""
     with open(f"/proc/{pid}/smaps_rollup", encoding="ascii") as file:
         return 1024 * sum(int(line.split()[1]) for line in file if line.startswith("Private_"))
 
@@ -178,9 +179,9 @@ def processor_seconds(pid):
 
 
 def point_of(helper, started, untuned, start_times):
-    """What there is to tell with so many processes."""
+    """The figures with so many processes."""
     pid = helper.process.pid
-    time.sleep(1)  # what registering takes is not what being registered takes
+    time.sleep(1)  # excludes the cost of registering
     before = processor_seconds(pid)
     time.sleep(WINDOW)
     spent = (processor_seconds(pid) - before) / WINDOW
@@ -192,14 +193,14 @@ def point_of(helper, started, untuned, start_times):
 
 
 def scrape(helper):
-    """Seconds and bytes of what Prometheus asks for."""
+    """Seconds and bytes of a scrape by Prometheus."""
     begin = time.monotonic()
     answer = helper.get("/metrics", tcp=True)
     return time.monotonic() - begin, len(answer.body)
 
 
 def processes_outcome(name, points, told):
-    """`told`: how many are registered in the end, of how many that were started."""
+    """`told`: the number of registered processes at the end, and of started ones."""
     def figure(what, unit, key):
         return Figure(what, unit, {f"{count:,} process" + "es" * (count > 1): one[key] for count, one in points.items()})
 
@@ -251,7 +252,7 @@ the helper take of a processor to look at all of them once an interval, and what
 
 
 def connections_outcome(name, points):
-    """Of the rows that the benchmark of the helper writes."""
+    """From the rows of the helper's benchmark."""
     def curve(column):
         return [(int(point["connections"]), float(point[column])) for point in points]
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Trials: do they find what is there, and nothing else?"""
+"""Trials: do they find existing differences, and no others?"""
 import json
 import re
 import statistics
@@ -16,7 +16,7 @@ RULE = """{{ name = "{name}"; match = {{ program = "python3*"; role = "connect";
     trial = {{ arms = ( {{ name = "as it is"; }}, {{ name = "other"; {other} }} );
               unit = "{unit}"; metric = "{metric}"; seed = {seed}; {more} }}; }}"""
 
-# Reads what comes on each connection until its end.
+# Reads from each connection until its end.
 SINK = """
 import socket, sys, threading
 listener = socket.create_server((sys.argv[1], int(sys.argv[2])), backlog=128)
@@ -27,9 +27,9 @@ def drain(peer):
 while True:
     threading.Thread(target=drain, args=(listener.accept()[0],), daemon=True).start()
 """
-# Threads that send so many bytes on one connection after the other, for so many seconds; every other
-# thread with another algorithm of congestion control if that is asked for. Tells of each connection
-# which one it had and how long it took.
+# Threads that send so many bytes on one connection after the other, for so many seconds; on
+# request, every second thread uses another congestion control algorithm. Prints the algorithm and
+# the duration of each connection.
 SOURCE = """
 import json, socket, sys, threading, time
 address, size, threads, seconds, mixed = json.loads(sys.argv[1])
@@ -51,7 +51,7 @@ for one in workers: one.start()
 for one in workers: one.join()
 print(json.dumps(told))
 """
-# Answers when it has read two small writes.
+# Answers after it has read two small writes.
 SERVICE = """
 import socket, sys, threading, time
 listener = socket.create_server(("127.0.0.1", int(sys.argv[1])), backlog=128)
@@ -62,8 +62,8 @@ def serve(peer):
 while True:
     threading.Thread(target=serve, args=(listener.accept()[0],), daemon=True).start()
 """
-# COUNT connections to each of the ports in turn, some requests of so many small writes on each; then
-# waits to be told to end.
+# COUNT connections to each of the ports in turn, with some requests of so many small writes on
+# each; then waits for a line that ends it.
 REQUESTS = """
 import random, socket, sys, time
 count, writes, pause, *ports = map(float, sys.argv[1:])
@@ -90,7 +90,7 @@ def rule(name="trial", match="", other="", unit="connection", metric="duration",
 
 
 class Watched:
-    """A helper, and the trials that it tells of."""
+    """A helper, and the trials that it reports."""
 
     def __init__(self, lab):
         self.helper = lab.helper()
@@ -100,7 +100,7 @@ class Watched:
         return self.helper.get("/v1/trials").json["trials"]
 
     def look(self, seconds, done):
-        """Look every second until done(trial) is true of the first trial, and return it."""
+        """Read the first trial every second until done(trial) is true; returns it."""
         end = time.monotonic() + seconds
         while time.monotonic() < end:
             time.sleep(1)
@@ -185,7 +185,7 @@ and have long tails, are looked at after each pair.
 
 
 class OverLink:
-    """A source and a sink at the ends of a link, and what came of it."""
+    """A source and a sink at the ends of a link, and their results."""
 
     def __init__(self, lab, **path):
         self.lab, self.port = lab, lab.port()
@@ -201,7 +201,7 @@ class OverLink:
 
     @staticmethod
     def times(source, patience):
-        """{algorithm: [seconds of each connection]}, when the source has ended."""
+        """{algorithm: [seconds of each connection]}, after the source has ended."""
         source.wait(patience)
         times = {}
         for had, seconds in json.loads(source.output.splitlines()[-1]):
@@ -210,7 +210,7 @@ class OverLink:
 
 
 def speeds_ratio(times):
-    """How much faster bbr's connections are than reno's: their mean rate."""
+    """How much faster bbr's connections are than reno's: the ratio of their mean rates."""
     return statistics.mean(1 / one for one in times["bbr"]) / statistics.mean(
         1 / one for one in times["reno"])
 

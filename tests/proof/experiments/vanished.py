@@ -27,13 +27,13 @@ def sysctl(name):
 
 
 def give_up_time(retries, rto=0.2, most=120.0):
-    """When TCP gives up unanswered data: its timeout doubles up to 120 s (tcp_timer.c,
-    tcp_model_timeout); the shortest that ip-sysctl.rst names for tcp_retries2."""
+    """When TCP gives up on unacknowledged data: the timeout doubles up to 120 s (tcp_timer.c,
+    tcp_model_timeout); the minimum that ip-sysctl.rst gives for tcp_retries2."""
     return sum(min(rto * 2 ** number, most) for number in range(retries + 1))
 
 
 class Server:
-    """Listens on the far side: takes connections, reads `amount` bytes of each, says nothing."""
+    """Listens on the far side: accepts connections, reads `amount` bytes of each, sends nothing."""
 
     def __init__(self, lab, link):
         self.listener = lab.enter_context(link.far.socket())
@@ -52,7 +52,8 @@ class Server:
 
 
 def watch(programs, seconds):
-    """For each program, how many seconds it took to end; infinite if it had not after `seconds`."""
+    """For each program, the seconds until it ended; infinite if it had not ended after
+    `seconds`."""
     begin = time.monotonic()
     ended = [math.inf] * len(programs)
     while time.monotonic() - begin < seconds and math.inf in ended:
@@ -90,7 +91,7 @@ means: not within {WATCHED} s.
                     programs.append(start(lab, link.near, command, rules))
                     seats.append((what, variant))
         server.take(len(programs))
-        time.sleep(1)  # the uploads are under way
+        time.sleep(1)  # the uploads have begun
         early = [one.command[0] for one in programs if one.process.poll() is not None]
         if early:
             raise RuntimeError(f"ended before the link was dropped: {early}")
