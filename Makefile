@@ -229,7 +229,7 @@ i386 $(MACHINES): %: $(B)/%/libsocktune.so
 help:
 	@cat $(MAKEFILE_LIST) | sed -n 's/^## //p'
 
-## make clean            away with build/
+## make clean            remove build/
 .PHONY: clean
 clean:
 	rm -rf $(B)
