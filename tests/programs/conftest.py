@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
-"""Fixtures of the whole-program tests: where the build is, rule files, ports, started programs.
+"""Fixtures of the whole-program tests: the build, rule files, ports, started programs.
 
-Tests run in parallel with each other and with whatever else the machine does, so each has its own
-directory, its ports are reserved, and it ends every process that it started.
+Tests run in parallel with each other and with other load, so each has its own directory and
+reserved ports, and ends every process that it started.
 
 Environment: SOCKTUNE_BUILD, the build directory (see started.py).
 """
@@ -37,7 +37,7 @@ def pytest_configure(config):
 
 @pytest.fixture(scope="session")
 def build():
-    """What `make` made: .library, .socktune, .hosts (a directory)."""
+    """The results of `make`: .library, .socktune, .hosts (a directory)."""
     made = types.SimpleNamespace(library=BUILD / "libsocktune.so", socktune=BUILD / "socktune",
                                  hosts=BUILD / "tests" / "hosts")
     for path in (made.library, made.socktune):
@@ -47,8 +47,8 @@ def build():
 
 @pytest.fixture
 def directory():
-    """A directory of the test's own that every user may enter: servers drop their privileges. So
-    is the one above it, where the policy of a directory of rules is kept."""
+    """A directory of the test that every user may enter, because servers drop their privileges. The
+    directory above it is accessible too: it keeps the policy of a directory of rules."""
     above = pathlib.Path(tempfile.mkdtemp(prefix="socktune-test-"))
     above.chmod(0o755)
     path = above / "here"
@@ -60,7 +60,7 @@ def directory():
 
 @pytest.fixture
 def rule_file(directory):
-    """Write a rule file, return its path: rule_file(text, name)."""
+    """Write a rule file and return its path: rule_file(text, name)."""
     def write(text, name="rules.conf"):
         path = directory / name
         path.write_text(text, encoding="utf-8")
@@ -70,7 +70,8 @@ def rule_file(directory):
 
 @pytest.fixture
 def socktune(build):
-    """Run the socktune command: socktune("check", path). Output as text; nothing is checked."""
+    """Run the socktune command: socktune("check", path). Text output; the exit status is not
+    checked."""
     def run(*arguments, **keywords):
         keywords.setdefault("timeout", 30)
         environment = {**os.environ, **keywords.pop("env", {})}
@@ -82,7 +83,7 @@ def socktune(build):
 
 @pytest.fixture
 def compiled(rule_file, socktune):
-    """Write rules and compile them: the path of the policy, which a program opens as it is."""
+    """Write and compile rules; returns the path of the policy, which a program opens directly."""
     def write(text, name="rules.conf"):
         source = rule_file(text, name)
         policy = source.with_suffix(".compiled")
@@ -94,7 +95,7 @@ def compiled(rule_file, socktune):
 
 @pytest.fixture
 def free_port():
-    """A function that gives TCP ports nobody uses, reserved for the test."""
+    """A function that returns unused TCP ports, reserved for the test."""
     with contextlib.ExitStack() as reserved:
         yield lambda: pick_port(reserved)
 
@@ -103,7 +104,7 @@ def free_port():
 def start(build, directory):
     """Start a program: start(command, rules, env={...}, user=..., cwd=...). Rules None: untuned.
 
-    It is killed, with its children, when the test ends."""
+    At the end of the test it is killed with its children."""
     programs = []
 
     def run(command, rules=None, env=None, **keywords):
@@ -118,7 +119,7 @@ def start(build, directory):
 
 @pytest.fixture(scope="module")
 def attachable():
-    """Skips tests where rules cannot be attached."""
+    """Skips tests if rules cannot be attached."""
     return needs_attach()
 
 
@@ -131,8 +132,8 @@ def cgroup():
 
 @pytest.fixture(params=["preload", "supervise"])
 def python_under(request, build, compiled, rule_file):
-    """Run Python code under rules, one way or the other, to its end: python_under(rules, code) is
-    what it writes; .way is the way."""
+    """Run Python code under rules to its end, by each front end: python_under(rules, code) returns
+    its output; .way is the front end."""
     def run(rules, code, **keywords):
         command = [program("python3"), "-S", "-c", code]
         environment = dict(os.environ)
@@ -150,9 +151,10 @@ def python_under(request, build, compiled, rule_file):
 
 @pytest.fixture
 def silent_listener():
-    """A listener that says nothing, so that whoever connects waits: silent_listener(family).
+    """A listener that never sends, so that clients wait: silent_listener(family).
 
-    Runs in the test, untuned; what it accepts is the test's to answer and is closed at the end."""
+    It is in the test process, untuned; the test may answer accepted connections, which are closed
+    at the end."""
     with contextlib.ExitStack() as opened:
         def listen(family):
             listener = socket.create_server(

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""socktune advise: programs with one problem each are watched together, and controls without it; what
-is told of each, and that the rule file is clean and helps."""
+"""socktune advise: programs with one problem each are watched together with controls that have
+none. Checks the advice for each, and that the rule file has no warnings and helps."""
 import contextlib
 import json
 import os
@@ -19,7 +19,7 @@ from conftest import BUILD, ROOT, Program, needs_root, pick_port, preloaded
 
 
 PROGRAM = ROOT / "tests" / "support" / "advised.py"
-# What each mode is to be told, by role.
+# The expected advice for each mode, by role.
 EXPECTED = {"nagle": {("nagle", "connect")},
             "polite": set(),
             "idle": {("dead-man", "connect"), ("dead-man", "accept")},
@@ -28,11 +28,11 @@ EXPECTED = {"nagle": {("nagle", "connect")},
             "udp": {("udp-drops", "datagram")},
             "slow": {("slow-reader", "accept")}}
 WITH_RULE = {"nagle", "dead-man", "udp-drops"}
-MAY_HAVE_RULE = {"accept-overflow"}  # where rules can set the backlog
+MAY_HAVE_RULE = {"accept-overflow"}  # rules can set the backlog
 
 
 class Watched:
-    """All modes running, each at a port of its own, and what one watch told of them."""
+    """All modes running, each on its own port, and the result of one watch."""
 
     def __init__(self, stack):
         self.directory = pathlib.Path(tempfile.mkdtemp(prefix="socktune-advise-"))
@@ -58,7 +58,7 @@ class Watched:
         return one
 
     def times(self, mode, tuned=False):
-        """The seconds of the requests so far."""
+        """The seconds of all requests so far."""
         path = self.directory / f"output-{mode}-{tuned}"
         return [float(line) for line in path.read_text(encoding="ascii").split("\n")[:-1]]
 
@@ -104,13 +104,13 @@ def test_the_rule_file_has_no_warnings(watched, socktune):
 
 
 def test_the_advice_works(watched):
-    """The request that waited for an acknowledgement is at least ten times faster."""
+    """A request that waited for an acknowledgement is at least ten times faster."""
     with contextlib.ExitStack() as stack:
         one = watched.start(stack, "nagle", watched.ports["nagle"], watched.file)
         watched.programs["nagle"].stop()
         one.until(lambda: len(watched.times("nagle", True)) > 30 or one.process.poll() is not None,
                   "requests under the rules")
-        if one.process.poll() is not None:  # it came before the port was free
+        if one.process.poll() is not None:  # the port was still in use
             one = watched.start(stack, "nagle", watched.ports["nagle"], watched.file)
             one.until(lambda: len(watched.times("nagle", True)) > 30, "requests under the rules")
         before = statistics.median(watched.times("nagle")[10:])
@@ -118,7 +118,7 @@ def test_the_advice_works(watched):
     assert before > 10 * after, (before, after)
 
 
-# --- usage and failures ---------------------------------------------------------------------------
+# Usage and failures.
 
 @pytest.mark.parametrize("arguments", [["-t", "0", "1"], ["-t", "x", "1"], ["0"], ["-5"], ["abc"],
                                        ["99999999999999"], [], ["-a", "1"], ["--idle", "0", "1"]])
@@ -159,7 +159,7 @@ def test_too_short_a_watch_says_how_long(socktune, start, free_port):
 
 
 def test_hostile_names_stay_in_their_place(socktune, start, directory, free_port):
-    """A program's name can hold anything; the rule file stays a clean rule file."""
+    """A program's name can contain anything; the rule file stays valid."""
     port = free_port()
     path = directory / "in\"it; };\n@include \"x\""
     shutil.copy(os.path.realpath(sys.executable), path)
@@ -186,7 +186,7 @@ def test_without_permission_the_reason_is_told(build, start):
 
 
 def test_sockets_of_others_are_left_alone(socktune, start):
-    """Who is not watched gets no advice."""
+    """Sockets of programs that are not watched get no advice."""
     one = start(["sleep", "60"])
     with socket.create_server(("127.0.0.1", 0)) as listener, \
             socket.create_connection(listener.getsockname()):

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""socktune advise --from-helper: what is told of figures that a helper has."""
+"""socktune advise --from-helper: advice from the helper's figures."""
 import json
 import os
 import re
@@ -34,7 +34,7 @@ def helper(directory):
                   accept_queue={"length": 128, "limit": 128, "dropped": 40}),
         fake_helper.connection(7, program="new", tcp_info=lossy(21000)),
     ]
-    # Each alone says too little; all of them say the same.
+    # Each connection alone is too little evidence; together they suffice.
     one.connections += [
         fake_helper.connection(100 + i, program="short", role="connect", state="close",
                                closed=time.time(), reason="fin", data="final",
@@ -77,7 +77,7 @@ def test_what_it_cannot_tell_is_said(helper, socktune):
 
 
 def test_scripts_that_have_ended_get_no_rule(helper, socktune):
-    """A rule for all of python3 would be too wide."""
+    """A rule for all python3 programs would be too wide."""
     helper.connections = [{**one, "program": "python3"} for one in helper.connections[:2]]
     result = socktune("advise", "--from-helper", "-a", "-o", os.devnull, env=helper.environment)
     assert result.stdout.startswith("nothing to advise\n")

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The bars of the benchmarks: what is noted, the table, and how it ends."""
+"""The bars of the benchmarks: recorded lines, the table, and the exit status."""
 import subprocess
 
 import pytest
@@ -7,7 +7,7 @@ from conftest import ROOT
 
 BARS = ROOT / "tests" / "bench" / "bars.py"
 
-# A benchmark: the words are value, bar, at_least; it ends with STATUS.
+# A benchmark: the words are value, bar, at_least; it exits with STATUS.
 BENCHMARK = """
 import sys
 sys.path.insert(0, {bench!r})

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""How the Makefile builds: for whom warnings are errors, whose flags count, what the result is."""
+"""The Makefile: when warnings are errors, whose flags are used, and the properties of the
+results."""
 import hashlib
 import os
 import re
@@ -11,8 +12,8 @@ from conftest import ROOT, program
 
 BINARIES = ("libsocktune.so", "socktune", "socktuned", "socktune-compile")
 REPEATED = ("libsocktune.so", "socktune-compile")
-# Each leaves a mark in the object or program that is made with it. The paths are relative, so that
-# the same is asked for in any directory. Optimisation is left out for the sake of time.
+# Each flag leaves a mark in the object or program built with it. The paths are relative, so that
+# the flags are equal in each directory. No optimisation, to save time.
 MARKS = {"CPPFLAGS": "-include tests/fixtures/mark.h", "CFLAGS": "-O0 -g -DMARK_CFLAGS",
          "LDFLAGS": "-Wl,--defsym,mark_of_ldflags=1"}
 MARK_H = """
@@ -22,10 +23,10 @@ __asm__(".pushsection .mark_of_cflags; .byte 1; .popsection");
 #endif
 """
 COMPAT_H = ROOT / "preload" / "engine" / "compat.h"
-# What may define the names of compat.h and can be included before everything else.
+# Headers that may define the names of compat.h and can be included before all others.
 HEADERS = ("fcntl.h", "netinet/in.h", "sys/socket.h", "sys/syscall.h", "linux/memfd.h",
            "linux/seccomp.h", "linux/socket.h")
-# What distributions build with, and what developers do.
+# Flags of distributions and of developers.
 FLAGS = {
     "debian": {"CPPFLAGS": "-Wdate-time -D_FORTIFY_SOURCE=2",
                "CFLAGS": "-g -O2 -fstack-protector-strong -Wformat -Werror=format-security",
@@ -67,13 +68,14 @@ def compat_names():
 
 
 def old_headers():
-    """Text of a header that makes the system's headers as old as compat.h says they may be."""
+    """Text of a header that makes the system's headers as old as compat.h permits."""
     return "".join([*(f"#include <{name}>\n" for name in HEADERS),
                     *(f"#undef {name}\n" for name in compat_names())])
 
 
 def build_elsewhere(directory, names):
-    """Build the source at another place, with old headers: the hashes of what comes out."""
+    """Build the source in another directory, with old headers; returns the hashes of the
+    results."""
     shutil.copytree(ROOT, directory, symlinks=True, ignore=shutil.ignore_patterns(
         "build", ".git", "__pycache__", "fixtures"))
     (directory / "tests" / "fixtures").mkdir()
@@ -85,10 +87,10 @@ def build_elsewhere(directory, names):
 
 @pytest.mark.slow
 def test_same_bytes_and_everybodys_flags(directory):
-    """Packages are reproducible: neither where they are built nor when leaves a trace. Every binary
-    is made with the flags that the user gives. Headers may be older than the kernel."""
+    """Packages are reproducible: the results do not depend on place and time of the build. Each
+    binary is built with the user's flags. Headers may be older than the kernel."""
     first = build_elsewhere(directory / "first", BINARIES)
-    # One of each way to compile: of the library and of the programs, which all have the same rule.
+    # One file for each compile rule: of the library, and of the programs, which share one rule.
     again = build_elsewhere(directory / "a" / "much longer" / "path", REPEATED)
     assert again.items() <= first.items()
     for name in BINARIES:
@@ -99,7 +101,7 @@ def test_same_bytes_and_everybodys_flags(directory):
 
 
 def test_numbers_for_old_headers_are_the_kernels(directory):
-    """Each number of compat.h is the one that the system's headers have, if they have it."""
+    """Each number of compat.h equals that of the system's headers, if they have it."""
     names = compat_names()
     source = directory / "names.c"
     values = []
@@ -121,7 +123,7 @@ def test_numbers_for_old_headers_are_the_kernels(directory):
 @pytest.mark.parametrize("flags", [
     pytest.param(name, marks=() if name == "debian" else pytest.mark.full) for name in FLAGS])
 def test_library_stays_lean(build, directory, flags):
-    """Whatever it is built with, the library imports nothing more, and works."""
+    """With any flags, the library imports nothing more, and works."""
     make(directory / "build", f"{directory}/build/libsocktune.so", **FLAGS[flags])
     library = directory / "build" / "libsocktune.so"
     assert imports_of(library) == imports_of(build.library)
@@ -131,7 +133,7 @@ def test_library_stays_lean(build, directory, flags):
 
 
 def test_commands_are_hardened(build):
-    """Position-independent; what the loader fills in is read-only afterwards."""
+    """Position-independent, and relocations are read-only after the start (RELRO)."""
     for path in (build.socktune, build.socktune.with_name("socktuned")):
         assert "Type:                              DYN" in output_of("readelf", "-hW", path), path
         assert "GNU_RELRO" in output_of("readelf", "-lW", path), path
@@ -139,7 +141,7 @@ def test_commands_are_hardened(build):
 
 
 def test_library_is_read_only_once_it_has_started(build, compiled):
-    """Neither the pointers to the real functions nor the decisions can be overwritten."""
+    """Neither the pointers to the real functions nor the rules can be overwritten."""
     rules = compiled('rules = ( { set = { SO_KEEPALIVE = true; }; } );\n')
     maps = subprocess.run(["/bin/cat", "/proc/self/maps"], check=True, capture_output=True, text=True,
                           env={"LD_PRELOAD": str(build.library), "SOCKTUNE_RULES": str(rules)}).stdout
@@ -148,14 +150,14 @@ def test_library_is_read_only_once_it_has_started(build, compiled):
 
 
 def test_library_does_not_disable_control_flow_protection(build):
-    """One object without these marks disables them for the whole program."""
+    """One object without these marks disables the protection for the whole program."""
     if os.uname().machine != "x86_64":
         pytest.skip("x86-64's marks")
     assert re.search(r"x86 feature:.*IBT, SHSTK", output_of("readelf", "-nW", build.library))
 
 
 def test_warnings_are_errors_for_us_alone(directory):
-    """A compiler that we do not know may warn of more: that must not keep a user from building."""
+    """Unknown compilers may have more warnings, which must not prevent a user from building."""
     commands = make(directory / "build", "-n", "V=1", "all", "hosts").stdout
     assert "-Wextra" in commands and "-Werror" not in commands
     commands = make(directory / "build", "-n", "V=1", "all", WERROR="-Werror").stdout
@@ -165,8 +167,8 @@ def test_warnings_are_errors_for_us_alone(directory):
 
 @pytest.mark.full
 def test_clang_builds_the_same_library(build, directory):
-    """`make lint` builds everything by clang. What clang calls that gcc does not (memcpy) the library
-    has itself."""
+    """`make lint` builds everything with clang. The library itself provides the functions that
+    clang calls and gcc does not (memcpy)."""
     library = directory / "build" / "libsocktune.so"
     make(directory / "build", library, CC=program("clang"), WERROR="-Werror")
     assert imports_of(library) == imports_of(build.library)
@@ -178,7 +180,7 @@ LEFT_OUT = "socktune attach is left out: clang or libbpf (libbpf-dev) is missing
 
 @pytest.fixture(params=["clang", "libbpf"])
 def without(request, tmp_path):
-    """Variables for make where one of the two is missing."""
+    """Variables for make if one of the two is missing."""
     if request.param == "clang":
         return {"CLANG": tmp_path / "no-clang"}
     compiler = tmp_path / "cc"

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The socktune command: its commands, what they print and how they end."""
+"""The socktune command: its subcommands, their output and exit statuses."""
 import fcntl
 import json
 import os
@@ -36,7 +36,7 @@ rules = (
 """
 BAD_RULES = 'rules = (\n  { set = { TCP_KEEPIDEL = "1min"; }; }\n);\n'
 
-# Prints what a connecting socket of the program has.
+# Prints the options of a connecting socket.
 CLIENT = """
 import socket, sys
 with socket.create_server(("127.0.0.1", 0)) as server:
@@ -62,7 +62,7 @@ def options_of(result):
     return {row["option"]: row for row in json.loads(result.stdout)["options"]}
 
 
-# --- the frame ------------------------------------------------------------------------------------
+# Common to all commands.
 
 def test_version(socktune):
     result = socktune("--version")
@@ -95,7 +95,7 @@ def test_help_of_help(socktune):
 
 
 def test_help_shows_what_other_tables_know(socktune):
-    """The words that a flag's value can be are listed from where they are defined."""
+    """The possible words of a flag's value come from the table that defines them."""
     told = " ".join(socktune("stats", "--help").stdout.split())
     assert "in that role: connect, listen, accept, datagram " in told
     assert "close-wait, last-ack, listen, closing " in told
@@ -173,7 +173,7 @@ def test_full_disk_is_told(build):
 
 
 def at_terminal(arguments, columns=0, **variables):
-    """What the command prints when its output is a terminal, of so many columns."""
+    """The command's output on a terminal with so many columns."""
     master, slave = pty.openpty()
     fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", 24, columns, 0, 0))
     environment = {**os.environ, "TERM": "xterm", **variables}
@@ -207,7 +207,7 @@ def test_colours_only_at_a_terminal(build, socktune, rule_file):
 
 @pytest.mark.parametrize("columns", [40, 60, 80, 120, 400])
 def test_tables_fit_the_terminal(build, socktune, rule_file, columns):
-    """Each word of what a pipe gets, in lines that fit."""
+    """The same words as in a pipe, in lines that fit."""
     rules = rule_file('''rules = ( { name = "connections to the database"; match = { program = "php"; };
         set = { SO_KEEPALIVE = true; dscp = "af41"; TCP_CONGESTION = "reno"; source = "127.0.0.1"; };
         force = { TCP_USER_TIMEOUT = "30s"; }; report = true; inherited = true; } );''')
@@ -225,7 +225,7 @@ def test_tables_fit_the_terminal(build, socktune, rule_file, columns):
             assert len(shown.splitlines()) == len(plain.splitlines()), "room for each row in one line"
 
 
-# --- check ----------------------------------------------------------------------------------------
+# Check.
 
 @pytest.mark.parametrize("flags, status", [([], 0), (["--strict"], 1)])
 def test_check_of_standard_input(socktune, flags, status):
@@ -235,7 +235,7 @@ def test_check_of_standard_input(socktune, flags, status):
 
 
 def test_a_danger_that_is_meant(socktune):
-    """With accept_risk, --strict is content, and the option is given as before."""
+    """With accept_risk, --strict accepts the rule, and the option is set as before."""
     rules = ('rules = ( { match = { program = "x"; }; set = { %s; }; '
              'accept_risk = [ "IP_TTL" ]; } );')
     meant, with_another = rules % "IP_TTL = 1", rules % "IP_TTL = 1; SO_RCVLOWAT = 9000"
@@ -326,10 +326,10 @@ def test_check_of_a_damaged_policy(socktune, compiled):
     assert result.returncode == 1 and f"{policy}: error: " in result.stdout
 
 
-# --- compile --------------------------------------------------------------------------------------
+# Compile.
 
 def preload_compile(build, rules):
-    """As the library calls it."""
+    """Call the compiler as the library does."""
     return subprocess.run([BUILD / "socktune-compile", rules], env={}, timeout=30,
                           stdin=subprocess.DEVNULL, capture_output=True, check=False)
 
@@ -357,7 +357,7 @@ def test_compile_to_standard_output(build, rules):
 
 @pytest.mark.parametrize("kind", ["device", "fifo", "link", "dangling link", "standard output"])
 def test_compile_to_what_is_no_regular_file(build, rules, directory, kind):
-    """A device or a FIFO is written to, a link is followed: none of them is replaced."""
+    """A device or FIFO is written to and a symbolic link is followed; none of them is replaced."""
     output, target = directory / "output", directory / "target"
     reader = None
     if kind == "device":
@@ -420,7 +420,7 @@ def test_compile_for_the_library_tells_one_error(build, rule_file):
     bad = rule_file("rules = (\n  { set = { TCP_FROB = 1; }; },\n  { set = { TCP_FROB = 2; }; } );\n")
     result = preload_compile(build, bad)
     assert result.returncode == 0 and result.stdout.startswith(b"SOCKTUNE")
-    assert b"TCP_FROB" in result.stdout  # the failure is kept in the policy
+    assert b"TCP_FROB" in result.stdout  # the policy contains the error
     assert re.fullmatch(rf"socktune: {re.escape(str(bad))}:2: error: .+\n", result.stderr.decode())
 
 
@@ -442,7 +442,7 @@ def test_a_policy_is_not_written_anew(socktune, rules):
     assert (policy.stat().st_ino, policy.stat().st_mtime_ns) == (before.st_ino, before.st_mtime_ns)
 
 
-# --- options --------------------------------------------------------------------------------------
+# Options.
 
 def test_options_agree_with_each_other(socktune):
     names = socktune("options", "--names").stdout.split()
@@ -481,7 +481,7 @@ def test_an_option_from_elsewhere(socktune, name, told):
     assert result.returncode == 1 and told in result.stderr
 
 
-# --- explain --------------------------------------------------------------------------------------
+# Explain.
 
 def test_explain_an_accepted_socket(socktune, rules):
     result = socktune("explain", "-c", rules, "-p", "python3", "--accept",
@@ -518,7 +518,7 @@ def test_explain_tells_who_reports_and_how(socktune, rule_file, way, tail):
     assert f"It is reported by told, {path}:2.\n" in explain("--listen", "127.0.0.1:1")
     assert "reported" not in explain("--socket")
     udp = explain("--connect", "127.0.0.1:1", "--protocol", "udp")
-    assert f"It is reported by told, {path}:2.\n" in udp  # never passed
+    assert f"It is reported by told, {path}:2.\n" in udp  # UDP sockets are never passed
     report = json.loads(explain("--accept", "10.0.0.1:80,10.0.0.2:5", "--json"))["report"]
     assert report == {"rule": "told", "file": str(path), "line": 2, "handoff": way}
 
@@ -563,7 +563,7 @@ def test_explain_bad_rules(socktune, rule_file):
     assert result.stderr.startswith(f"{bad}:2: error: ")
 
 
-# --- run ------------------------------------------------------------------------------------------
+# Run.
 
 def test_run_tunes(socktune, rules, python):
     result = socktune("run", "-c", rules, "--", python, "-c", CLIENT)
@@ -588,7 +588,7 @@ def test_run_traces(socktune, rules, python, directory):
 
 
 def test_run_says_that_it_cannot_trace(socktune, rules, directory):
-    """The library keeps silent: the program has its standard error for itself."""
+    """The library prints nothing: standard error belongs to the program."""
     (directory / "link").symlink_to("log")
     for file, why in (("none/log", "No such file or directory"), ("link", "a symbolic link"),
                       (".", "Is a directory"), ("/dev/null", "not a regular file")):
@@ -656,7 +656,7 @@ def test_run_from_a_place_that_cannot_be_preloaded(build, rules, directory):
 
 
 def test_run_keeps_the_policy_in_the_cache(build, rules, directory):
-    """A user who may not write beside the rules has the policy in a place of their own."""
+    """A user who cannot write beside the rules has the policy in a private cache."""
     needs_root("to be another user")
     home = directory / "home"
     home.mkdir()
@@ -697,7 +697,7 @@ def test_run_warns_of_static_programs(socktune, rules, directory):
     assert "warning: " in result.stderr and "statically linked" in result.stderr
 
 
-# --- completion -----------------------------------------------------------------------------------
+# Completion.
 
 COMPLETION = pathlib.Path(__file__).resolve().parents[2] / "tools" / "package" / "completion"
 
@@ -745,7 +745,7 @@ def test_completion_of_rule_files_and_processes(build, directory, start):
 
 
 def test_completion_in_zsh(build):
-    """It offers the commands, and the flags of each with what their values can be."""
+    """Completes the subcommands, and the flags of each with their possible values."""
     if not shutil.which("zsh"):
         pytest.skip("zsh is not installed")
     script = (f"socktune={build.socktune}; service=socktune; "
@@ -767,7 +767,7 @@ def test_completion_in_zsh(build):
     ("check", "*:operand:_files -g '*.(conf|policy)'"),
 ])
 def test_flags_in_zsh(build, command, spec):
-    """The word before the cursor's command decides; _arguments gets the flags of that command."""
+    """The subcommand on the line decides; _arguments gets its flags."""
     if not shutil.which("zsh"):
         pytest.skip("zsh is not installed")
     source = (COMPLETION / "_socktune").read_text(encoding="utf-8").rsplit("\n", 2)[0]

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
 """connect() of a socket that was connected before, and the other calls that connect.
 
-A program calls connect() again to learn how the first call ended, or because the first address did
-not answer, or because its datagram socket is to have another peer.
+A program calls connect() again to get the result of the first call, to try another address after a
+failure, or to change the peer of a datagram socket.
 """
 import contextlib
 import errno
@@ -41,7 +41,7 @@ def nonblocking(host, fd):
 
 @pytest.mark.parametrize("waits", [False, True])
 def test_asking_for_the_result_gives_nothing_again(host, compiled, silent_listener, waits):
-    """Between both calls the program sets options of its own, which stand."""
+    """The options that the program sets between both calls stay."""
     one = host(compiled(NEAR))
     with silent_listener("inet") as listener:
         port = listener.getsockname()[1]
@@ -60,7 +60,7 @@ def test_asking_for_the_result_gives_nothing_again(host, compiled, silent_listen
 
 
 def test_while_a_connection_is_under_way_nothing_is_given_again(host, compiled):
-    """A listener whose queue is full answers no SYN."""
+    """A listener whose queue is full does not answer SYNs."""
     one = host(compiled(NEAR))
     with contextlib.ExitStack() as opened:
         full = opened.enter_context(socket.socket())
@@ -91,7 +91,7 @@ def test_a_new_attempt_after_a_failure_is_given_all(host, compiled, silent_liste
 
 
 def test_another_peer_after_a_failure_keeps_nothing_of_the_former(host, compiled, free_port):
-    """The values are those of a socket that no rule ever met."""
+    """The values are those of a socket without rules."""
     one = host(compiled(NEAR))
     untouched = seen(one, one.socket(socket.AF_INET))
     fd = one.socket(socket.AF_INET)
@@ -126,8 +126,8 @@ def test_what_the_kernel_alters_is_undone_too(  # pylint: disable=too-many-argum
 
 
 def test_what_cannot_be_told_is_left_alone(host, compiled, free_port):
-    """What a fresh socket says of its segment size, 536, is not what would be set. The kernel itself
-    forgets it with the connection."""
+    """A fresh socket returns 536 as its segment size, which must not be set. The kernel itself
+    resets the option with the connection."""
     one = host(compiled("""rules = ( { match = { remote = "127.0.0.1"; };
         set = { TCP_MAXSEG = 1000; }; } );"""))
     fd = one.socket(socket.AF_INET)
@@ -162,7 +162,7 @@ def test_what_the_program_set_itself_is_not_undone(host, compiled, free_port):
 
 
 def test_what_the_program_set_as_the_rule_would_stays_too(host, compiled, free_port):
-    """Before it connects to the rule's peer, and before it connects to others."""
+    """Both before it connects to the rule's peer and before it connects to others."""
     one = host(compiled(NEAR))
     for first in ("127.0.0.1", "127.0.0.3"):
         fd = one.socket(socket.AF_INET)
@@ -175,7 +175,7 @@ def test_what_the_program_set_as_the_rule_would_stays_too(host, compiled, free_p
 
 
 def test_what_socket_gave_comes_back(host, compiled, free_port):
-    """A rule on the program gives one value, one on the peer another."""
+    """A rule on the program and one on the peer set different values."""
     one = host(compiled("""rules = ( { set = { TCP_KEEPCNT = 4; }; },
         { match = { remote = "127.0.0.1"; }; set = { TCP_KEEPCNT = 8; }; } );"""))
     fd = one.socket(socket.AF_INET)
@@ -199,7 +199,7 @@ def test_a_datagram_socket_of_another_peer(host, compiled, free_port):
 
 @pytest.mark.parametrize("kind", [socket.SOCK_STREAM, socket.SOCK_DGRAM])
 def test_a_source_does_not_stay_for_another_peer(host, compiled, free_port, kind):
-    """The kernel refuses (EINVAL) a loopback address as the source of a way to elsewhere."""
+    """The kernel refuses (EINVAL) a loopback source address for a route to other hosts."""
     one = host(compiled(SOURCE))
     fd = one.socket(socket.AF_INET, kind)
     one.call("connect", fd, pack_address(socket.AF_INET, "127.0.0.1", free_port()))
@@ -274,7 +274,8 @@ def test_connecting_to_any_is_connecting_to_this_machine(  # pylint: disable=too
 
 
 def test_the_default_is_the_systems_own_of_now(compiled, build):
-    """A sysctl that changed while the program ran is no value that the program set."""
+    """A sysctl that changed while the program ran is not mistaken for a value set by the
+    program."""
     if os.geteuid() != 0:
         pytest.skip("needs root: to change a sysctl in a network namespace of its own")
     script = """

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Criteria on the program and on addresses, as the kernel shows what a matching rule gave."""
+"""Criteria on the program and on addresses; the kernel shows whether the rule matched."""
 import os
 import pathlib
 import subprocess
@@ -21,7 +21,8 @@ RULE = "rules = ( {{ name = \"r\"; match = {{ {0} }}; set = {{ TCP_KEEPIDLE = {1
 
 @pytest.fixture
 def idle(build, rule_file, directory):
-    """idle(criterion, *arguments): TCP_KEEPIDLE of a socket that a script makes under such a rule."""
+    """idle(criterion, *arguments): TCP_KEEPIDLE of a script's socket under a rule with that
+    criterion."""
     script = directory / "worker7.py"
     script.write_text(IDLE, encoding="utf-8")
 
@@ -56,7 +57,7 @@ def test_group(idle):
 
 @pytest.fixture
 def cgroup():
-    """A cgroup of the version 2 hierarchy: its path there, and its directory."""
+    """A cgroup of the version 2 hierarchy: its path in it, and its directory."""
     needs_root("to make a cgroup")
     for line in pathlib.Path("/proc/self/mountinfo").read_text(encoding="utf-8").splitlines():
         left, right = line.split(" - ")
@@ -76,7 +77,7 @@ def cgroup():
     try:
         place.parent.rmdir()
     except OSError:
-        pass  # another test's are in it
+        pass  # another test's processes are in it
 
 
 def test_cgroup_and_unit(idle, cgroup):

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The demonstration succeeds, and would not if the rules came to nothing."""
+"""The demonstration succeeds, and would fail if the rules had no effect."""
 import os
 import re
 import subprocess

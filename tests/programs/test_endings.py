@@ -1,12 +1,12 @@
 # SPDX-License-Identifier: MIT
-"""How connections ended, as the helper tells it of a program that ends one in each way."""
+"""How connections ended, according to the helper, for a program that ends one in each way."""
 import subprocess
 
 import pytest
 from socktuned import RULES, next_step, running
 from test_metrics import scrape, value
 
-# Prints for each way: its name, and the ports of the two ends (0: there was no such end).
+# Prints for each way: its name, and the ports of both ends (0: there is no such end).
 ENDER = """
 import ctypes, select, socket, struct, sys
 LINGER_0 = (socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
@@ -85,7 +85,7 @@ print("ended", flush=True)
 sys.stdin.readline()
 """
 
-# How the connecting end and the accepting one end, by the way.
+# The close reasons of the connecting and of the accepting end, by way.
 EXPECTED = {
     "in_order": ("fin", "fin"), "unread": ("reset", "reset"), "linger_0": ("aborted", "reset"),
     "silence": ("timeout", None), "refused": ("refused", None), "unanswered": ("unanswered", None),
@@ -94,7 +94,7 @@ EXPECTED = {
 
 @pytest.fixture
 def ended(start, rule_file, free_port):
-    """The helper, and the ports by the way."""
+    """The helper, and the ports by way."""
     with running(free_port()) as helper:
         one = start(["/usr/bin/python3", "-c", ENDER], rule_file(RULES), stdin=subprocess.PIPE,
                     env={"SOCKTUNE_HELPER": helper.directory / "helper.sock"})
@@ -125,7 +125,7 @@ def test_reasons(ended):
     for reason in "fin", "reset", "timeout", "refused", "unanswered", "aborted":
         expected = sum(ways.count(reason) for ways in EXPECTED.values())
         told = value(text, "socktune_connections_closed_total", reason=reason)
-        # The accepting end of the silence has one, too, which is not foreseen.
+        # For "silence" the accepting end also has a reason, which is not specified.
         assert told in (expected, expected + (reason in ("fin", "reset", "timeout"))), reason
     rules = helper.get("/v1/rules").json["rules"]
     assert sum(rule["ends"]["timeout"] for rule in rules) >= 1

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: MIT
-"""What the preloaded object does when its rules are broken, missing, stale, forged or not to be
-believed; its switches in the environment; what it exports, needs and leaves behind.
+"""The preloaded object with rules that are broken, missing, stale, forged or not trusted; its
+environment variables; its exports and imports, and what it leaves behind.
 
-The measure of every failure is the same: one line on standard error that says what and where, and
-a program that runs as it would without us.
+The requirement for each failure is the same: one line on standard error that says what is wrong and
+where, and a program that runs as without the library.
 """
 import ctypes
 import os
@@ -26,7 +26,7 @@ from policy_cache import kept_policy
 NOBODY = 65534
 EX_CONFIG = 78
 
-# Rules, the line that is wrong, and a word that the message has.
+# Rules, the line of the error, and a word of the message.
 BROKEN = {
     "syntax": ("rules = (\n  { name = \"a\"; set = = { SO_KEEPALIVE = true; }; }\n);\n", 2, ""),
     "unclosed": ("rules = (\n  { name = \"a\";\n", None, ""),
@@ -43,7 +43,7 @@ BROKEN = {
 
 @pytest.fixture
 def plain(build):
-    """The host without the library."""
+    """The result of the host without the library."""
     return run([build.hosts / "plain"], preloaded(build, None))
 
 
@@ -52,7 +52,7 @@ def tuned_by(build, rules, host="plain", **extra):
 
 
 def one_line(seen):
-    """The only line on standard error. Takes it away."""
+    """The only line on standard error; removes it."""
     lines = seen.errors.splitlines()
     assert len(lines) == 1, f"one line expected: {seen.errors!r}"
     assert lines[0].startswith("socktune: ")
@@ -61,12 +61,12 @@ def one_line(seen):
 
 
 def assert_untuned(plain, seen):
-    """Just as without the library, the options too."""
+    """As without the library, including the options."""
     assert_unharmed(plain, seen)
     assert seen.options == plain.options
 
 
-# --- broken rule files --------------------------------------------------------------------------
+# Broken rule files.
 
 @pytest.mark.parametrize("name", BROKEN)
 def test_broken_rules(build, plain, rule_file, name):
@@ -81,7 +81,7 @@ def test_broken_rules(build, plain, rule_file, name):
 
 
 def test_broken_rules_in_a_directory(build, plain, rule_file, directory):
-    """The file that is wrong is named, not the directory; the good ones do not count either."""
+    """The message names the wrong file, not the directory; the valid files are not used either."""
     rule_file(RULES, "10-good.conf")
     bad = rule_file(BROKEN["unknown option"][0], "20-bad.conf")
     seen = tuned_by(build, directory)
@@ -103,7 +103,7 @@ def test_strict_and_good_rules(build, plain, rule_file):
 
 
 def test_disabled(build, plain, rule_file):
-    """Everything is off, the complaints too."""
+    """Everything is off, including messages."""
     for name, text in (("good.conf", RULES), ("bad.conf", BROKEN["syntax"][0])):
         seen = tuned_by(build, rule_file(text, name), SOCKTUNE_DISABLE="1", SOCKTUNE_STRICT="1",
                         SOCKTUNE_TRACE="stderr")
@@ -111,7 +111,8 @@ def test_disabled(build, plain, rule_file):
 
 
 def test_broken_rules_and_no_standard_error(build, rule_file, directory):
-    """The complaint goes nowhere: least of all into what later bears the number 2."""
+    """The message is not written anywhere, in particular not to a file that gets descriptor 2
+    later."""
     report = directory / "report"
     command = [build.hosts / "plain", report]
 
@@ -125,7 +126,7 @@ def test_broken_rules_and_no_standard_error(build, rule_file, directory):
 
 @pytest.mark.parametrize("how", ["broken", "missing", "traced"])
 def test_closed_pipe_for_standard_error(build, plain, rule_file, compiled, directory, how):
-    """Writing a complaint, or the trace, raises no SIGPIPE in the program."""
+    """Writing a message or the trace raises no SIGPIPE in the program."""
     environment = preloaded(build, {"broken": rule_file(BROKEN["syntax"][0], "broken.conf"),
                                     "missing": directory / "none.conf",
                                     "traced": compiled(RULES)}[how], SOCKTUNE_TRACE="stderr")
@@ -141,7 +142,7 @@ def test_closed_pipe_for_standard_error(build, plain, rule_file, compiled, direc
     assert result.stdout.splitlines()[0] == plain.behaviour[0]
 
 
-# --- rules that are not there, or are no file ---------------------------------------------------
+# Rules that are missing or not a file.
 
 def test_missing_rules(build, plain, directory):
     rules = directory / "none.conf"
@@ -152,7 +153,7 @@ def test_missing_rules(build, plain, directory):
 
 
 def test_missing_rules_beside_a_policy(build, plain, rule_file, socktune):
-    """A rule file that was removed is in force no more."""
+    """A rule file that was removed no longer has any effect."""
     rules = rule_file(RULES)
     assert socktune("compile", rules, "-o", f"{rules}.policy").returncode == 0
     rules.unlink()
@@ -175,7 +176,7 @@ def test_unreadable_rules(build, rule_file, directory):
 
 
 def test_rules_on_a_fifo(build, plain, directory):
-    """Nobody writes to it: opening it must not block the program's start for ever."""
+    """No process writes to it: opening it must not block the program's start."""
     rules = directory / "fifo.conf"
     os.mkfifo(rules)
     seen = tuned_by(build, rules)
@@ -190,13 +191,13 @@ def test_rules_on_a_device(build, plain):
 
 
 def test_directory_without_rule_files(build, plain, directory):
-    """No rules are no error: so a package leaves its directory empty."""
+    """A directory without rules is no error: the package installs it empty."""
     (directory / "README").write_text("not a rule file\n", encoding="utf-8")
     assert_untuned(plain, tuned_by(build, directory))
 
 
 def test_fifo_among_the_rule_files(build, plain, rule_file, directory):
-    """It is named; nobody waits for a writer."""
+    """The message names it, and the start does not wait for a writer."""
     rule_file(RULES)
     os.mkfifo(directory / "20.conf")
     began = time.monotonic()
@@ -211,14 +212,14 @@ def test_empty_rule_file(build, plain, rule_file):
 
 
 def test_rules_of_an_empty_name(build, plain):
-    """SOCKTUNE_RULES= is as good as none: the places in /etc count."""
+    """An empty SOCKTUNE_RULES= is the same as none: the paths in /etc are used."""
     if any(pathlib.Path(path).exists() for path in ("/etc/socktune.d", "/etc/socktune.conf")):
         pytest.skip("this machine has rules of its own in /etc")
     assert_untuned(plain, tuned_by(build, ""))
 
 
 def test_no_compiler_beside_the_library(build, plain, rule_file, directory):
-    """Text rules, and no command to compile them: one line that tells so."""
+    """Text rules without a compiler: one line that says so."""
     library = directory / "alone" / "libsocktune.so"
     library.parent.mkdir()
     shutil.copy(build.library, library)
@@ -232,9 +233,9 @@ def test_no_compiler_beside_the_library(build, plain, rule_file, directory):
 
 
 def test_rules_by_a_relative_path(build, rule_file, directory):
-    """Against the directory in which the program is started."""
+    """Relative to the directory in which the program is started."""
     rule_file(RULES)
-    for _ in range(2):  # compiled, then kept
+    for _ in range(2):  # compiled, then from the cache
         seen = run([build.hosts / "plain"], preloaded(build, "rules.conf"), cwd=directory)
         assert (seen.status, seen.errors) == (0, "")
         assert_tuned(seen)
@@ -247,8 +248,8 @@ LIMITS = {"stack": (resource.RLIMIT_STACK, 128 << 10), "file size": (resource.RL
 @pytest.mark.parametrize("name", LIMITS)
 @pytest.mark.parametrize("text", [False, True], ids=["compiled", "text"])
 def test_started_under_limits(build, compiled, rule_file, name, text):
-    """Limits that let the program live let it live with us. The compiler inherits them, and may
-    fail where the program does not; then there is one line."""
+    """Under limits with which the program works, it still works with the library. The compiler
+    inherits the limits and may fail although the program does not; then one line is printed."""
     which, value = LIMITS[name]
     command = [build.hosts / "plain"]
 
@@ -283,7 +284,7 @@ def test_started_without_a_process_to_spare(build, rule_file, directory):
     assert_untuned(plain, seen)
 
 
-# --- policies: damaged, foreign, forged, stale --------------------------------------------------
+# Policies: damaged, foreign, forged, stale.
 
 SMALL = 'rules = ( { set = { TCP_KEEPIDLE = 111; }; match = { remote = "127.0.0.1"; }; } );\n'
 HEADER = struct.Struct("=8sIIQ")  # magic, version, size, checksum; then sections of {offset, count}
@@ -291,7 +292,7 @@ HEADER = struct.Struct("=8sIIQ")  # magic, version, size, checksum; then section
 
 @pytest.fixture(scope="session")
 def checksum(tmp_path_factory):
-    """policy_checksum() of preload/policy.c itself, as checksum(bytes)."""
+    """policy_checksum() of preload/policy.c, as checksum(bytes)."""
     library = tmp_path_factory.mktemp("checksum") / "policy.so"
     subprocess.run([compiler("gcc"), "-std=gnu11", "-D_GNU_SOURCE", "-shared", "-fPIC", "-o",
                     library, ROOT / "preload" / "engine" / "policy.c"], check=True)
@@ -306,7 +307,7 @@ def checksum(tmp_path_factory):
 
 @pytest.fixture
 def sealed(checksum):
-    """sealed(bytes): the same policy with a checksum that is right."""
+    """sealed(bytes): the same policy with a correct checksum."""
     def seal(blob):
         magic, version, size, _ = HEADER.unpack_from(blob)
         return HEADER.pack(magic, version, size, checksum(blob)) + blob[HEADER.size:]
@@ -345,8 +346,8 @@ def test_every_byte_damaged(plain, policy, run_policy):
 
 @pytest.mark.slow
 def test_every_byte_forged(plain, policy, run_policy, sealed):
-    """With a right checksum the policy may pass for another one, good or bad. The program lives
-    and behaves the same whatever it says."""
+    """With a correct checksum the policy may be accepted or refused. In any case the program runs
+    and behaves the same."""
     random_bytes = random.Random(1)
     for at in range(HEADER.size, len(policy)):
         value = (policy[at] + random_bytes.randrange(1, 256)) % 256
@@ -357,7 +358,7 @@ def test_every_byte_forged(plain, policy, run_policy, sealed):
         assert_unharmed(plain, seen)
 
 
-# A policy with something of every kind.
+# A policy with all kinds of contents.
 RICH = """
 rules = (
   { set = { SO_PRIORITY = 3; SO_LINGER = "5s"; dscp = "AF41"; transport = "mptcp"; };
@@ -375,8 +376,8 @@ rules = (
 
 @pytest.mark.parametrize("host", ["plain", "early", "errnos"])
 def test_forged_at_random(build, compiled, directory, host, sealed):
-    """Several bytes at a time, in a policy of every kind of rule. What it says may be anything, so
-    the host's sockets may be anyhow; but nothing crashes or hangs."""
+    """Several bytes at a time, in a policy with each kind of rule. It may set any option, so the
+    host's options may differ; but nothing crashes or hangs."""
     blob = compiled(RICH, "rich.conf").read_bytes()
     path = directory / "given.policy"
     source = random.Random(host)
@@ -395,7 +396,7 @@ def test_truncated_policy(plain, policy, run_policy):
                  *range(0, len(policy), 56)}:
         seen = run_policy(policy[:size])
         if size == 0 and not seen.errors:
-            continue  # an empty file may as well be a rule file without rules
+            continue  # an empty file is also a valid rule file without rules
         one_line(seen)
         assert_untuned(plain, seen)
 
@@ -420,7 +421,7 @@ def test_foreign_policies(plain, policy, run_policy, sealed):
 
 
 def test_damaged_policy_beside_the_rules(build, plain, rule_file, socktune):
-    """It is compiled anew."""
+    """It is compiled again."""
     rules = rule_file(RULES)
     kept = pathlib.Path(f"{rules}.policy")
     assert socktune("compile", rules, "-o", kept).returncode == 0
@@ -434,7 +435,7 @@ def test_damaged_policy_beside_the_rules(build, plain, rule_file, socktune):
 
 @pytest.mark.parametrize("kind", ["link", "dangling", "fifo", "directory"])
 def test_something_else_in_the_place_of_the_policy(build, plain, rule_file, directory, kind):
-    """Neither followed nor waited for; what a link points to stays as it is."""
+    """It is neither followed nor waited for; the target of a link does not change."""
     rules = rule_file(RULES)
     kept = pathlib.Path(f"{rules}.policy")
     victim = directory / "victim"
@@ -471,13 +472,13 @@ def test_policy_is_kept_and_used(build, plain, rule_file):
 
 
 def change(path, text):
-    """Another text of the same length, as an editor would write it in place."""
+    """Another text of the same length, written in place as an editor may do."""
     assert path.stat().st_size == len(text)
     path.write_text(text, encoding="utf-8")
 
 
 def test_stale_policy(build, plain, rule_file):
-    """Rules that changed count at the next start, even at the same length and time stamp."""
+    """Changed rules take effect at the next start, even with the same length and time stamp."""
     rules = rule_file(RULES)
     assert_tuned(tuned_by(build, rules))
     stamp = rules.stat()
@@ -508,7 +509,8 @@ def test_stale_policy_of_a_directory(build, plain, rule_file, directory):
 
 
 def test_rules_that_break_later(build, plain, rule_file):
-    """The last good rules stay in force, and the error is told once. Mended rules count at once."""
+    """The last good rules stay in force, and the error is reported once. Corrected rules take
+    effect at once."""
     rules = rule_file(RULES)
     assert_tuned(tuned_by(build, rules))
     rules.write_text(BROKEN["unknown option"][0], encoding="utf-8")
@@ -520,7 +522,7 @@ def test_rules_that_break_later(build, plain, rule_file):
             seen = tuned_by(build, rules)
         assert_unharmed(plain, seen)
         assert_tuned(seen)
-    rules.write_text(BROKEN["bad value"][0], encoding="utf-8")  # broken in another way
+    rules.write_text(BROKEN["bad value"][0], encoding="utf-8")  # another error
     assert f"{rules}:2" in one_line(tuned_by(build, rules))
     assert_tuned(tuned_by(build, rules))
     change_to = RULES.replace("111s", "113s")
@@ -534,14 +536,15 @@ def test_rules_that_break_later_and_strict(build, rule_file):
     rules = rule_file(RULES)
     assert_tuned(tuned_by(build, rules))
     rules.write_text(BROKEN["unknown option"][0], encoding="utf-8")
-    for _ in range(2):  # the one that finds the error, and one that finds it in the policy
+    for _ in range(2):  # the start that finds the error, and one that reads it from the policy
         seen = tuned_by(build, rules, SOCKTUNE_STRICT="1")
         assert f"{rules}:3" in one_line(seen)
         assert seen.status == EX_CONFIG
 
 
 def test_broken_rules_are_compiled_once(build, plain, rule_file):
-    """Who named the rules is told each time, but nothing is compiled again."""
+    """If the program's environment names the rules, each start reports the error, but nothing is
+    compiled again."""
     rules = rule_file(BROKEN["unknown option"][0])
     first = one_line(tuned_by(build, rules))
     kept = kept_policy(rules)
@@ -567,7 +570,7 @@ def test_a_policy_survives_a_copy(build, plain, rule_file, directory, socktune, 
             subprocess.run(["rm", "-r", name], check=True)
             os.rename(f"{name}.copy", name)
     (build_copy := directory / "alone").mkdir()
-    shutil.copy(build.library, build_copy)  # without a compiler beside it
+    shutil.copy(build.library, build_copy)  # in a directory without a compiler
     environment = {**preloaded(build, rules), "LD_PRELOAD": str(build_copy / "libsocktune.so")}
     seen = run([build.hosts / "plain"], environment)
     assert_unharmed(plain, seen)
@@ -587,7 +590,7 @@ def test_strict_and_no_rules(build, plain):
 
 
 def test_policy_of_another_user(build, plain, rule_file, socktune, sealed):
-    """One that anybody might have laid beside the rules is not believed."""
+    """A policy that another user may have written beside the rules is not used."""
     needs_root("to give a file away")
     rules = rule_file(RULES.replace("111s", "999s"))
     kept = pathlib.Path(f"{rules}.policy")
@@ -598,7 +601,7 @@ def test_policy_of_another_user(build, plain, rule_file, socktune, sealed):
     seen = tuned_by(build, rules)
     assert_unharmed(plain, seen)
     assert seen.options["plain.connect"]["idle"] == 999
-    # Forged: fresh by its stamps, but with another value, and not the owner's of the rules.
+    # Forged: with current stamps, but another value, and not owned by the rules' owner.
     kept.unlink()
     kept.write_bytes(sealed(blob.replace(struct.pack("i", 999), struct.pack("i", 666))))
     os.chown(kept, NOBODY, NOBODY)
@@ -622,7 +625,7 @@ def test_policy_that_others_may_write(mode, build, plain, rule_file, socktune, s
 
 
 def test_rules_where_nothing_may_be_written(build, rule_file, directory):
-    """A user who cannot keep the policy is tuned all the same, and leaves nothing behind."""
+    """A user who cannot store the policy is tuned too, and no files remain."""
     needs_root("to become a user who may not write there")
     for path in (build.library, BUILD / "socktune-compile", build.hosts / "plain"):
         shutil.copy(path, directory)
@@ -641,13 +644,13 @@ def test_rules_where_nothing_may_be_written(build, rule_file, directory):
     assert kept.stat().st_mtime_ns == stamp
 
 
-# --- the trace ----------------------------------------------------------------------------------
+# The trace.
 
 def test_trace_to_standard_error(build, plain, compiled):
     seen = tuned_by(build, compiled(RULES), SOCKTUNE_TRACE="stderr")
     lines = seen.errors.splitlines()
     assert all(re.match(r"socktune\[\d+\] plain: ", line) for line in lines), seen.errors
-    # Each socket's decision: the option, its value as written, the rule and where it stands.
+    # The decision for each socket: the option, its value as written, the rule and its place.
     for option, value, rule in (("SO_PRIORITY", "3", "everything"),
                                 ("TCP_KEEPIDLE", "111s", "clients"),
                                 ("TCP_KEEPIDLE", "222s", "servers"),
@@ -661,7 +664,7 @@ def test_trace_to_standard_error(build, plain, compiled):
 
 
 def test_trace_to_a_file(build, plain, compiled, directory):
-    """Lines of one process after another are appended; standard error stays empty."""
+    """Lines of successive processes are appended; standard error stays empty."""
     trace = directory / "trace"
     rules = compiled(RULES)
     for _ in range(2):
@@ -675,7 +678,7 @@ def test_trace_to_a_file(build, plain, compiled, directory):
 
 
 def test_trace_tells_of_refused_options(build, plain, compiled):
-    """An option that the kernel refuses fails nothing; the trace has its errno."""
+    """An option that the kernel refuses makes no call fail; the trace contains its errno."""
     rules = compiled('rules = ( { set = { TCP_CONGESTION = "none_such"; }; } );\n')
     assert_untuned(plain, tuned_by(build, rules))
     seen = tuned_by(build, rules, SOCKTUNE_TRACE="stderr")
@@ -693,12 +696,12 @@ def test_trace_to_nowhere(build, plain, compiled, directory):
     assert_tuned(seen)
 
 
-# --- what is left in the process ----------------------------------------------------------------
+# Traces in the process.
 
 @pytest.mark.parametrize("ignored", [False, True], ids=["handled", "ignored"])
 @pytest.mark.parametrize("blocked", [False, True], ids=["", "blocked"])
 def test_no_child_is_seen(build, rule_file, ignored, blocked):
-    """The compiler runs as a child of the program; the program never learns of it."""
+    """The compiler runs as a child of the program, which never notices it."""
     def prepare():
         if ignored:
             signal.signal(signal.SIGCHLD, signal.SIG_IGN)
@@ -712,7 +715,7 @@ def test_no_child_is_seen(build, rule_file, ignored, blocked):
 
 
 def test_children_of_before_are_not_reaped(build, rule_file):
-    """A program may have children from before it was exec()ed; they stay its own."""
+    """A program may have children from before exec(); they stay its own."""
     def leave_child():
         if os.fork() == 0:
             os._exit(5)
@@ -724,7 +727,7 @@ def test_children_of_before_are_not_reaped(build, rule_file):
 
 
 def test_nothing_stays_open_or_mapped(build, rule_file, start):
-    """No descriptor of ours, and no writable and executable memory, in a program at rest."""
+    """An idle program has no descriptor of ours, and no memory that is writable and executable."""
     program = start(["/bin/cat"], rule_file(RULES), stdin=subprocess.PIPE)
     program.process.stdin.write(b"up\n")
     program.process.stdin.flush()
@@ -735,10 +738,10 @@ def test_nothing_stays_open_or_mapped(build, rule_file, start):
     assert not [line for line in maps if "rwx" in line.split()[1]]
 
 
-# --- the object itself --------------------------------------------------------------------------
+# The object itself.
 
 def hooks(machine):
-    """The names in hooks.def; those that begin with an underscore are of i386 alone."""
+    """The names in hooks.def; those that begin with an underscore are only for i386."""
     text = (ROOT / "preload" / "hooks.def").read_text(encoding="utf-8")
     found = re.findall(r"^HOOK\(\w+, (\w+),", text, re.MULTILINE)
     assert len(found) >= 7
@@ -763,7 +766,7 @@ def test_exported_symbols(build):
 
 
 def test_needed_libraries_and_imports(build):
-    """libc alone; nothing that another C library lacks; no lock, no allocation, no stdio."""
+    """Only libc; nothing that another C library lacks; no locks, no allocation, no stdio."""
     for path in objects(build):
         dynamic = output_of(compiler("readelf"), "-d", path)
         needed = re.findall(r"\(NEEDED\).*\[(.+)\]", dynamic)
@@ -775,7 +778,7 @@ def test_needed_libraries_and_imports(build):
         assert not imports & {"malloc", "calloc", "realloc", "free", "printf", "fprintf",
                               "snprintf", "pthread_mutex_lock", "pthread_once", "getenv",
                               "syscall"}, imports
-        # Helpers of the compiler's own library, which is not linked.
+        # Functions of the compiler's own library, which is not linked.
         assert not [name for name in imports if re.match(r"__aarch64_|__\w+[dt]i\d$", name)], imports
 
 
@@ -786,12 +789,12 @@ def test_no_executable_stack(build):
         assert stack and "RWE" not in stack.group(0)
 
 
-# --- more rights than the caller's --------------------------------------------------------------
+# More privileges than the caller.
 
 def test_environment_is_ignored_by_privileged_programs(build, compiled, directory):
-    """A program that has more rights than its caller (AT_SECURE) heeds neither the caller's rules
-    nor the caller's trace file. The loader itself ignores LD_PRELOAD there, so the host is linked
-    to the library, as if the administrator had put it into /etc/ld.so.preload."""
+    """A program with more privileges than its caller (AT_SECURE) uses neither the caller's rules
+    nor the caller's trace file. The loader ignores LD_PRELOAD for it, so the host is linked to the
+    library, as if it were in /etc/ld.so.preload."""
     needs_root("to make a set-user-ID file of another user")
     shutil.copy(build.library, directory)
     host = build_host(directory, SOURCES / "secure.c", "-Wl,--no-as-needed",

@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: MIT
-"""What `socktune explain` says is what the kernel holds.
+"""The output of `socktune explain` agrees with the kernel.
 
-Rule files and sockets are made up at random, from a seed that names the test. For each socket a
-host program under the library makes it in earnest; then every option in play must have the value
-that explain foretold, or the one it has without the library where explain says nothing; and the
-program's own setting of it must be without effect just where explain says so.
+Rule files and sockets are random, from a seed that is part of the test's name. A host program under
+the library creates each socket; then each option must have the value that explain predicted, or the
+value without the library if explain predicts none; and the program's own setting must have no
+effect exactly if explain says so.
 """
 import contextlib
 import json
@@ -22,8 +22,8 @@ SEEDS = [pytest.param(seed, marks=() if seed < 20 else pytest.mark.full)
 
 INT = struct.Struct("i")
 
-# Options that read back as they were set: name -> (level, number, values). 0, the socket's default
-# of many, is among the values of none, so that a set option is told from an untouched one.
+# Options that read back as they were set: name -> (level, number, values). No value is 0, the
+# default of many options, so that a set option differs from an unset one.
 OPTIONS = {
     "SO_KEEPALIVE": (1, 9, [1]),
     "SO_PRIORITY": (1, 12, [1, 2, 3, 4, 5, 6]),
@@ -40,24 +40,24 @@ OPTIONS = {
     "IPV6_TCLASS": (41, 67, [0x20, 0x48, 0xb8]),
     "IPV6_UNICAST_HOPS": (41, 16, [30, 40, 50]),
 }
-UNITS = {"TCP_USER_TIMEOUT": "ms"}  # of numbers that a rule may not leave without one
+UNITS = {"TCP_USER_TIMEOUT": "ms"}  # of numbers that need a unit in rules
 OWN = {"SO_KEEPALIVE": 0, "SO_OOBINLINE": 0, "TCP_NODELAY": 0, "SO_PRIORITY": 0, "IP_TOS": 0x28,
        "IPV6_TCLASS": 0x28}  # what the program itself sets; else OWN_NUMBER
 OWN_NUMBER = 99
 
-# What at_least and at_most can be said of. The program's own numbers lie above some of the values and
-# below others.
+# Options for at_least and at_most. The program's own numbers are above some of the values and below
+# others.
 ORDERED = {"TCP_KEEPIDLE", "TCP_KEEPINTVL", "TCP_KEEPCNT", "IP_TTL", "IPV6_UNICAST_HOPS"}
 
-# Flags that the kernel keeps for any socket and heeds for streams alone: the library need not find
-# out what the socket is before it sets them, and explain leaves out what is given in vain.
+# Flags that the kernel stores for any socket but uses only for streams: the library sets them
+# without checking the socket's type, and explain omits options that have no effect.
 STREAM_ONLY = {"SO_KEEPALIVE", "SO_OOBINLINE"}
 
 FOUR = ["127.0.0.1", "127.0.0.2", "127.1.2.3"]
 
 
 class Maker:
-    """Makes up rules and sockets; `ports` are those that the sockets will have."""
+    """Generates rules and sockets; `ports` are the ports of the sockets."""
 
     def __init__(self, seed, ports):
         self.random = random.Random(seed)
@@ -70,7 +70,7 @@ class Maker:
         return self.random.sample(items, self.random.randint(1, min(most, len(items))))
 
     def listed(self, words):
-        """One value or an array, with an exclusion now and then."""
+        """One value or an array, sometimes with an exclusion."""
         words = [f'"{"!" if self.maybe(0.15) else ""}{word}"' for word in words]
         return words[0] if len(words) == 1 else f"[ {', '.join(words)} ]"
 
@@ -129,11 +129,11 @@ class Maker:
 
 
 class Scene:
-    """Makes the sockets of one scene in a host, and says how to ask explain about them."""
+    """Creates the sockets of one scene in a host, and the arguments of explain for them."""
 
     def __init__(self, host, ports, peers):
         self.host, self.ports = host, ports
-        self.peers = peers  # an ExitStack: the other ends, kept open
+        self.peers = peers  # an ExitStack: keeps the other ends open
 
     @staticmethod
     def endpoint(address, port):
@@ -181,18 +181,18 @@ class Scene:
 
 
 def scenes(maker):
-    """Family, kind, role and addresses of the sockets of a test, all lives once a family."""
+    """Family, kind, role and addresses of the sockets of a test: each role once per family."""
     for family in LOOPBACK:
         for kind, role in ((socket.SOCK_STREAM, "listen"), (socket.SOCK_STREAM, "connect"),
                            (socket.SOCK_STREAM, "accept"), (socket.SOCK_DGRAM, "listen"),
                            (socket.SOCK_DGRAM, "connect")):
             yield family, kind, role, (maker.address(family), maker.address(family))
-    # An IPv4 client of an IPv6 socket.
+    # An IPv4 client of an IPv6 listener.
     yield "inet6", socket.SOCK_STREAM, "accept", (maker.address("inet"), maker.address("inet"))
 
 
 def read(host, fd):
-    """Option -> value, of those that this socket has."""
+    """Option -> value, for the options that this socket has."""
     one, values = host.look(fd), {}
     for name, (level, number, _) in OPTIONS.items():
         if one.type == socket.SOCK_DGRAM and name in STREAM_ONLY:
@@ -205,7 +205,7 @@ def read(host, fd):
 
 
 def foretold(explained, default):
-    """What explain says the options will be, out of those that the socket has."""
+    """The values that explain predicts, for the options that the socket has."""
     wanted = dict(default)
     for entry in explained["options"]:
         if entry["option"] in wanted:
@@ -217,7 +217,7 @@ def foretold(explained, default):
 
 
 def held(guard, value, own):
-    """What becomes of the program's own setting of an option that has `value`."""
+    """The result of the program's own setting of an option that has `value`."""
     if guard is None:
         return own
     if not guard["mode"].startswith("at_"):
@@ -227,8 +227,8 @@ def held(guard, value, own):
 
 
 def own_settings(host, fd, explained, before):
-    """The program sets each option itself: without effect, or raised or lowered, just where explain
-    says so."""
+    """The program sets each option itself: the setting has no effect, or is raised or lowered,
+    exactly if explain says so."""
     guarded = {entry["option"]: entry for entry in explained["guarded"]}
     for name, value in before.items():
         level, number, _ = OPTIONS[name]
@@ -262,7 +262,7 @@ def test_explain_and_reality_agree(seed, build, host, rule_file, socktune, free_
             wrong = {name: f"explain says {wanted[name]}, the kernel {has[name]}"
                      for name in wanted if has[name] != wanted[name]}
             assert not wrong
-            # explain --connect is not told the local address that the kernel will choose.
+            # explain --connect does not know the local address that the kernel will choose.
             if scene[2] != "connect" or "local" not in text:
                 own_settings(one, fd, explained, has)
 
@@ -273,11 +273,11 @@ def test_explain_and_reality_agree(seed, build, host, rule_file, socktune, free_
 
 
 def look(one, scene, ports, check):
-    """Make the socket of a scene in this host, and check it while it lives."""
+    """Create the socket of a scene in this host, and check it while it exists."""
     with contextlib.ExitStack() as peers:
         fd, question = Scene(one, ports, peers).made(*scene)
         result = check(one, fd, question)
-    one.end()  # the next has the same addresses
+    one.end()  # the next one has the same addresses
     return result
 
 
@@ -331,7 +331,7 @@ def test_a_rule_for_inherited_sockets_is_named(socktune, rule_file):
 
 
 def test_a_program_called_by_a_link(build, compiled, socktune, rule_file, directory):
-    """As a program that runs, it is known by its file and by what it is called."""
+    """As for a running program, its name is that of its file or that of the link."""
     link = directory / "link"
     link.symlink_to("/bin/true")
     names = (str(link), str(link.resolve()), link.resolve().name, "link", "/no/such/link")
@@ -347,7 +347,8 @@ def test_a_program_called_by_a_link(build, compiled, socktune, rule_file, direct
 
 
 def test_a_path_that_is_a_link_stands_for_its_file(build, socktune, rule_file, directory):
-    """However the program is called; also when the link comes later, or leads elsewhere."""
+    """With any name of the program; also if the link is created later, or points to another
+    file."""
     files, link = [directory / "one", directory / "two"], directory / "link"
     for file in files:
         shutil.copy("/bin/true", file)
@@ -364,7 +365,7 @@ def test_a_path_that_is_a_link_stands_for_its_file(build, socktune, rule_file, d
         return answers.pop()
 
     assert [tuned(file) for file in files] == [False, False]
-    between = directory / "between"  # as /etc/alternatives
+    between = directory / "between"  # like /etc/alternatives
     link.symlink_to("between")
     assert [tuned(file) for file in files] == [False, False]
     for file in files:

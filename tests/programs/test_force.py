@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: MIT
-"""`force`, `ignore`, `at_least` and `at_most` against programs that set the option in every way there
-is.
+"""`force`, `ignore`, `at_least` and `at_most` with programs that set the option in every possible
+way.
 
-A forced option never leaves less than the program's own call would have: the rule's value is given
-there and then, or the program's call passes. What the kernel would refuse stays refused.
+A forced option is never worse than the program's own setting: either the rule's value is set at
+once, or the program's call is let through. What the kernel would refuse is still refused.
 """
 import json
 import os
@@ -11,7 +11,7 @@ import socket
 
 import pytest
 
-# What the tested programs begin with: values as lists of bytes or numbers, errors by name.
+# The beginning of the tested programs: values as lists of bytes or numbers, errors by name.
 PREAMBLE = """
 import ctypes, errno, json, os, socket, struct, sys, time
 libc = ctypes.CDLL(None, use_errno=True)
@@ -33,7 +33,7 @@ TCP, IP, SOL = socket.IPPROTO_TCP, socket.IPPROTO_IP, socket.SOL_SOCKET
 one, udp = socket.socket(), socket.socket(type=socket.SOCK_DGRAM)
 """
 
-# The rules in the group, the program, what it says.
+# The rules of the group, the program, its output.
 CASES = {
     "held": ("force = { TCP_KEEPCNT = 9; };",
              "say(put(one, TCP, 6, 3), get(one, TCP, 6))", [0, 9]),
@@ -164,7 +164,7 @@ CASES = {
 
 @pytest.fixture
 def speak(python_under):
-    """Run a program under rules, one way or the other: what it says."""
+    """Run a program under rules, by each front end; returns its output."""
     def run(rules, script, **keywords):
         written = python_under(rules, PREAMBLE + script, **keywords)
         return [json.loads(line) for line in written.splitlines()]
@@ -177,7 +177,7 @@ def test_against_every_way_to_set_it(speak, name):
     statements, script, expected = CASES[name]
     if "privileged name" in name and os.geteuid() != 0:
         pytest.skip("needs root: to set a buffer by force")
-    # The supervisor gives what socket() should have at the next call that it sees.
+    # The supervisor sets the options of socket() at the next call that it is notified of.
     before = "" if speak.way == "preload" else 'one.bind(("127.0.0.1", 0)); udp.bind(("", 0))\n'
     if speak.way == "supervise" and "device" in name:
         pytest.skip("bind() and the option are in each other's way")
@@ -186,7 +186,7 @@ def test_against_every_way_to_set_it(speak, name):
 
 
 def test_a_socket_that_was_received(speak):
-    """Nobody gave it the forced value when it was made."""
+    """The forced value was not set when it was created."""
     ours, theirs = socket.socketpair()
     with ours, theirs, socket.socket() as sent:
         socket.send_fds(ours, [b"x"], [sent.fileno()])
@@ -198,7 +198,8 @@ say(put(one, TCP, 6, 3), get(one, TCP, 6))""", pass_fds=[theirs.fileno()])
 
 
 def test_a_timeout_that_a_listener_is_not_given(speak):
-    """The rule has no role: its timeout is for connections, and accept() keeps the program's."""
+    """The rule has no role: its timeout is for connections, and accept() keeps the program's
+    timeout."""
     said, = speak('rules = ( { force = { SO_RCVTIMEO = "9s"; }; } );', """
 one.bind(("127.0.0.1", 0))
 one.listen()

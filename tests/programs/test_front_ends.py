@@ -1,16 +1,16 @@
 # SPDX-License-Identifier: MIT
-"""The same rules through each front end end in the same kernel state; and `explain` says that state.
+"""The same rules lead to the same kernel state through each front end, and `explain` predicts it.
 
-- `explain`: a twin of the program, without rules, sets by itself what `explain` said, at the calls
-  that it named. Both programs then set options themselves, the twin without those that `explain`
-  said are guarded. The kernel must hold the same for both each time.
-- `run --supervise`: all sockets agree with the preloaded library in every option; accepted ones
-  once the program has called epoll_ctl() on them.
-- `apply`: the sockets are open before; what it does not call too late must agree.
-- `attach`: all sockets agree with the library in every option that this kernel lets BPF set.
+- `explain`: a twin of the program, without rules, sets the options that `explain` printed, at the
+  calls that it named. Then both programs set options themselves, the twin only those that `explain`
+  did not call guarded. The kernel's values must be equal each time.
+- `run --supervise`: all sockets have the same options as with the preloaded library; accepted ones
+  after the program has called epoll_ctl() on them.
+- `apply`: the sockets are open before; all options that are not reported as too late must agree.
+- `attach`: all sockets agree with the library in each option that this kernel lets BPF set.
 
-The first tests use random rules of options that a loopback connection survives (lives.py), the last
-ones random values of every option in the table (options.py).
+The first tests use random rules with options that do not break a loopback connection (lives.py),
+the last ones random values of each option of the table (options.py).
 """
 import json
 import os
@@ -26,16 +26,16 @@ from lives import (BUFFERS, FIRST, PROGRAM, PYTHON, ROUNDS, UNSTABLE, lives_at, 
                    run_program, task_for)
 from options import DOMAINS, live, samples, table_rows
 
-# What --supervise says it cannot give; see socktune(1).
+# What --supervise cannot apply, according to socktune(1).
 BEYOND = "under --supervise"
 
-# Shows which buffers have been set, for which it may be too late.
+# Shows which buffers were set; for others it may be too late.
 FOLLOWS = {"SO_BUF_LOCK"}
 
 SEEDS = [pytest.param(seed, marks=pytest.mark.slow if seed >= FIRST + 6 else ())
          for seed in range(FIRST, FIRST + ROUNDS)]
 
-# Of an accepted socket, these depend on how the handshake went as well.
+# On an accepted socket, these also depend on the handshake.
 NEGOTIATED = {*BUFFERS, "TCP_MAXSEG"}
 
 
@@ -50,7 +50,7 @@ def table(build):
 
 @pytest.fixture
 def peer(free_port):
-    """The port at which another process listens, on both families."""
+    """The port at which another process listens, for both families."""
     port = free_port()
     with subprocess.Popen([PYTHON, PROGRAM, "listen", str(port)], stdin=subprocess.PIPE,
                           stdout=subprocess.PIPE, text=True) as process:
@@ -73,11 +73,11 @@ def assert_same(different, life, text, seed):
 
 
 def sized_by_rule(name, *values):
-    """The kernel tunes buffers by itself, but never to what a rule here gives, twice that."""
+    """Sizes that the kernel's autotuning never chooses: twice the values of the rules."""
     return name not in BUFFERS or any(value in BUFFERS[name] for value in values)
 
 
-# --- explain --------------------------------------------------------------------------------------
+# Explain.
 
 def explain(socktune, rules, life):
     ends = {"socket": [], "connect": [life["remote"]], "listen": [life["local"]],
@@ -89,12 +89,13 @@ def explain(socktune, rules, life):
 
 
 def explained(table, life, *values):
-    """The options that tell something about this socket."""
+    """The options that are meaningful for this socket."""
     for name, row in table.items():
-        # What means nothing on an accepted socket may come from its listener; `explain` is silent.
+        # Options without a meaning for an accepted socket may come from its listener; `explain`
+        # omits them.
         if life["life"] == "accept" and row["inherited"] is None:
             continue
-        # IP_TOS sets SO_PRIORITY, but only if it changes; an inherited one may be given once more.
+        # IP_TOS sets SO_PRIORITY only if it changes; an inherited IP_TOS may be set again.
         if name == "SO_PRIORITY" and life["life"] == "accept" and not any(
                 effect["option"] == name for effect in life["effects"]):
             continue
@@ -113,7 +114,7 @@ def test_explain_says_what_the_library_sets(build, socktune, rule_file, free_por
     for life in lives:
         answer = explain(socktune, rules, life)
         life["effects"] = answer["options"]
-        # The program's own value, 1, keeps within any at_most here, and within no at_least.
+        # The program's own value, 1, is within each at_most here, and below each at_least.
         life["guarded"] = {row["option"]: row.get("bytes") for row in answer["guarded"]
                            if row["mode"] != "at_most"}
     twin = run_to_end([], task_for(table, lives))
@@ -124,7 +125,7 @@ def test_explain_says_what_the_library_sets(build, socktune, rule_file, free_por
         assert_same(different, life, text, seed)
 
 
-# --- supervise ------------------------------------------------------------------------------------
+# Supervise.
 
 def comparable(table, life, inside, outside):
     for name, row in table.items():
@@ -136,12 +137,12 @@ def comparable(table, life, inside, outside):
 
 @pytest.mark.parametrize("seed", SEEDS)
 def test_supervisor_agrees_with_the_library(build, rule_file, free_port, peer, table, seed):
-    """Accepted sockets too, once the program has called epoll_ctl(). The program sets options itself
-    at the end, and every other time also before bind(), connect() and listen()."""
+    """Also accepted sockets, after the program has called epoll_ctl(). The program sets options at
+    the end, and every second time before bind(), connect() and listen() too."""
     rng, port = random.Random(seed), free_port()
     text = random_rules(rng, port)
     run = [build.socktune, "run", "-c", rule_file(text)]
-    lives = list(lives_at(port, peer, but=["socket"]))  # one that does nothing is not seen
+    lives = list(lives_at(port, peer, but=["socket"]))  # never notified, so not seen
     task = task_for(table, lives, epoll=True, early=seed % 2 == 0)
     inside = run_to_end([*run, "--"], task)
     outside = run_to_end([*run, "--supervise", "--"], task)
@@ -152,10 +153,10 @@ def test_supervisor_agrees_with_the_library(build, rule_file, free_port, peer, t
         assert_same(different, life, text, seed)
 
 
-# --- apply ----------------------------------------------------------------------------------------
+# Apply.
 
 def apply_to_held(socktune, rules, task):
-    """What the sockets have once `apply` has been there."""
+    """The options of the sockets after `apply`."""
     with subprocess.Popen([PYTHON, PROGRAM, "hold"], stdin=subprocess.PIPE,
                           stdout=subprocess.PIPE, text=True) as holder:
         holder.stdin.write(task)
@@ -174,13 +175,13 @@ def test_apply_agrees_with_the_library(build, socktune, rule_file, free_port, pe
     rules = rule_file(text)
     lives = list(lives_at(0, peer, but=["socket", "accept"]))
     for life in lives:
-        if life["life"] == "listen":  # all are open at a time, each needs a port of its own
+        if life["life"] == "listen":  # all are open at the same time, so each needs its own port
             life["local"] = life["local"].replace(":0", f":{free_port()}")
     task = task_for(table, lives, own=())
     inside = run_to_end([build.socktune, "run", "-c", rules, "--"], task)
     afterwards = apply_to_held(socktune, rules, task)
     for life, one, other in zip(lives, inside, afterwards):
-        # Which address a socket connects from is not known before it does.
+        # Before connect(), the local address of a socket is unknown.
         if life["life"] == "connect" and "local" in text:
             continue
         different = {name: (one["tuned"][name], other[name])
@@ -190,18 +191,18 @@ def test_apply_agrees_with_the_library(build, socktune, rule_file, free_port, pe
         assert_same(different, life, text, seed)
 
 
-# --- attach ---------------------------------------------------------------------------------------
+# Attach.
 
 @pytest.fixture(scope="module")
 def taken():
-    """Which options the kernel lets BPF set on sockets of a family."""
+    """The options that the kernel lets BPF set on sockets of a family."""
     rows = needs_attach()
     return {family: {row["option"] for row in rows if row[family]} for family in ("inet", "inet6")}
 
 
 def attachable(text, life, names, taken):
     for name in names:
-        # IP_TOS, which sets it besides, is not for IPv6 sockets there.
+        # IP_TOS, which also sets SO_PRIORITY, is not available there for IPv6 sockets.
         if name == "SO_PRIORITY" and life["family"] == "inet6" and (
                 "IP_TOS" in text or "dscp" in text):
             continue
@@ -213,7 +214,7 @@ def attachable(text, life, names, taken):
 def test_attach_agrees_with_the_library(build, rule_file, free_port, peer, table, taken, seed):
     """In each option that this kernel lets BPF set."""
     rng, port = random.Random(seed), free_port()
-    text = random_rules(rng, port, bounds=False)  # attach gives none, and says so
+    text = random_rules(rng, port, bounds=False)  # attach does not support bounds, and says so
     sure = '{ match = { program = "nobody"; }; set = { SO_KEEPALIVE = true; }; },'
     text = text.replace("rules = (", "rules = (" + sure)
     lives = list(lives_at(port, peer, but=["socket"]))
@@ -234,11 +235,11 @@ def test_attach_agrees_with_the_library(build, rule_file, free_port, peer, table
         assert_same(different, life, text, seed)
 
 
-# --- apply, with any option -----------------------------------------------------------------------
+# Apply, with any option.
 
 SEEDS = range(40)
-# What packets overwrite; what one end's handshake alters at the other; what follows from buffers;
-# what can keep a handshake from ending.
+# Options that packets change, that depend on the other end's handshake, that follow from buffers,
+# or that can prevent the end of a handshake.
 LEFT_OUT = {"SO_INCOMING_CPU", "TCP_QUICKACK", "TCP_MAXSEG", "TCP_WINDOW_CLAMP", "SO_BUF_LOCK",
             "SO_RCVLOWAT", "TCP_DEFER_ACCEPT", "TCP_FASTOPEN_CONNECT", "IP_MINTTL", "IPV6_MINHOPCOUNT"}
 ROLES = ("connect", "listen", "accept", "datagram")
@@ -258,13 +259,13 @@ def criteria(chance):
 
 
 def safe_samples(row):
-    """Samples that any kernel takes: timers of at least a tick are longer than its longest."""
+    """Samples that each kernel accepts: timers of at least one tick of its slowest clock."""
     return [sample for sample in samples(row)
             if row["unit"] != "microseconds" or row["min"] <= 1000 or int.from_bytes(sample.data, sys.byteorder) >= 20000]
 
 
 def generate(chance, rows):
-    """Text of a rule file, and the samples of the options it names."""
+    """Text of a rule file, and the samples of its options."""
     named, rules = {}, []
     for _ in range(chance.randrange(1, 6)):
         settings = []
@@ -290,17 +291,17 @@ def state(one, named, life):
 
 
 def told_of(result, life):
-    """(role, option) -> what apply said of it."""
+    """(role, option) -> the result that apply reported."""
     role_of = {fd: role for role, (fd, _) in life.items()}
     return {(role_of[shown["fds"][0]], option["option"]): option["result"]
             for shown in json.loads(result.stdout)["sockets"] for option in shown["options"]}
 
 
 def comparable_at(key, sample, told):
-    """Options that mean nothing to a role are inherited from the listener's past, or not; what must
-    be set before bind() is, in the program, given before its role is known; buffers that nobody
-    sizes change with the time at which the others are; and IP_TOS sets SO_PRIORITY besides, but what
-    is accepted inherits the one without the other."""
+    """Not comparable: options without a meaning for a role may or may not be inherited from the
+    listener; options for bind() are set by the library before the role is known; autotuned buffers
+    depend on the time at which other options are set; and IP_TOS also sets SO_PRIORITY, but
+    accepted sockets inherit only IP_TOS."""
     role, name = key
     if role not in sample.row["roles"] or sample.row["when"] == "before bind":
         return False
@@ -331,7 +332,7 @@ def test_apply_agrees_in_every_option(seed, host, rule_file, compiled, socktune)
 
 
 def test_a_listener_tuned_from_outside_accepts_as_if_preloaded(host, rule_file, socktune):
-    """What comes after apply needs no more."""
+    """Connections that arrive after apply need nothing more."""
     rules = rule_file("""program = "calls"; rules = ( { match = { role = [ "listen", "accept" ]; };
         set = { SO_RCVBUF = "64K"; SO_SNDBUF = "96K"; TCP_KEEPIDLE = 611; TCP_MAXSEG = 1000;
                 TCP_WINDOW_CLAMP = "32K"; SO_LINGER = "7s"; TCP_NODELAY = true; }; } );""")

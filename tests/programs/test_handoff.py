@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
-"""handoff = "socket" and "auto": the connection itself goes to the helper, for as long as it takes
-to read it. What the helper read is what the kernel holds; and whatever the helper does, the program
-never waits, loses nothing, and its connections end when it ends them."""
+"""handoff = "socket" and "auto": the connection itself is passed to the helper until it has been
+read. The helper's values must equal the kernel's. Whatever the helper does, the program never waits
+and loses nothing, and its connections end when it closes them."""
 import contextlib
 import errno
 import json
@@ -26,7 +26,7 @@ rules = ( {{ name = "all"; match = {{ protocol = ["tcp", "mptcp"]; }};
 """ for way in ("socket", "auto"))
 ANY = SOCKET.replace('program = "python3";', "")
 
-# Connects to PORT as often as standard input has lines, and says what it took.
+# Connects to PORT once for each line of input, and prints the duration.
 CONNECTOR = """
 import socket, sys, time
 for line in sys.stdin:
@@ -68,7 +68,7 @@ def tell(one, line=""):
 
 
 def handed(helper, count):
-    """The connections, once so many were handed over."""
+    """The connections, after so many were handed over."""
     def there():
         found = [one for one in helper.connections() if "values" in one["options"]]
         return found if len(found) >= count else None
@@ -81,7 +81,7 @@ def handoffs(helper):
 
 @contextlib.contextmanager
 def peer():
-    """A listener of the test's own, and its port."""
+    """A listener of the test, and its port."""
     with socket.create_server(("127.0.0.1", 0), backlog=128) as listener:
         listener.settimeout(10)
         yield listener, listener.getsockname()[1]
@@ -100,8 +100,8 @@ def ended(accepted, timeout=0.0):
 
 @pytest.mark.slow
 def test_programs_that_start_while_the_helper_is_stopped(helper, start, rules):
-    """Their connections end when they do: a helper that has not answered yet is handed nothing,
-    though it would accept."""
+    """Their connections end with them: nothing is passed to a helper that has not answered yet,
+    although its socket would accept it."""
     with peer() as (listener, port):
         listener.listen(400)
         os.killpg(helper.pid, signal.SIGSTOP)
@@ -117,10 +117,11 @@ def test_programs_that_start_while_the_helper_is_stopped(helper, start, rules):
             os.killpg(helper.pid, signal.SIGCONT)
 
 
-# --- what is read -------------------------------------------------------------------------------
+# Values that the helper reads.
 
 def held(helper, start, rules):
-    """A program with two connections to itself; its sockets by address, and what the helper has."""
+    """A program with two connections to itself: its sockets by address, and the helper's
+    connections."""
     one, _ = socktuned.talk(start, rules, helper, 2)
     sockets = {(at.local[1], at.remote[1]): at for at in kernel.tcp_sockets(one.pid)
                if not at.listens}
@@ -189,7 +190,7 @@ def test_not_dumpable(helper, begin, rules):
         helper.until(lambda: handoffs(helper)["taken"] == 3, "taken")
 
 
-# --- places without sock_diag ---------------------------------------------------------------------
+# Environments without sock_diag.
 
 @pytest.mark.parametrize("error", ["EPROTONOSUPPORT", "EACCES"])
 def test_auto_without_sock_diag(helper, start, build, rules, error):
@@ -198,14 +199,14 @@ def test_auto_without_sock_diag(helper, start, build, rules, error):
     for connection in handed(helper, 2):
         assert connection["tcp_info"]["bytes_sent"] >= 0
         assert connection["options"]["values"]["TCP_KEEPIDLE"] == 111
-    socktuned.next_step(one)  # the helper's own sock_diag serves
+    socktuned.next_step(one)  # the helper's own sock_diag is used
     one.until(lambda: "closed" in one.output, "closed")
     helper.until(lambda: {end["data"] for end in helper.connections("closed=1")} == {"final"},
                  "finals")
 
 
 def test_nobody_has_sock_diag(helper, start, build, rules):
-    """In a namespace of its own: what was handed over stands, and the end is that of the program."""
+    """In a separate namespace: the handed-over values stay, and the program reports the end."""
     needs_root("makes a network namespace")
     one, _ = socktuned.talk(start, rules["auto"], helper, 1, preexec_fn=enter_network_namespace,
                             wrapper=[build.hosts / "blind", str(errno.EACCES)])
@@ -224,7 +225,7 @@ def test_nobody_has_sock_diag(helper, start, build, rules):
     helper.until(lambda: not helper.get("/v1/processes").json["processes"], "let go")
 
 
-# --- no harm ---------------------------------------------------------------------------------------
+# No harm.
 
 def test_ends_are_not_withheld(helper, begin, rules):
     with peer() as (listener, port):
@@ -240,8 +241,8 @@ def test_ends_are_not_withheld(helper, begin, rules):
 
 
 def test_stopped_helper(helper, begin, rules):
-    """All its processes stop. No more than a few are in flight; the program does not wait; they end
-    with the helper."""
+    """All processes of the helper stop. Only a few connections are in flight, and the program does
+    not wait; they end with the helper."""
     with peer() as (listener, port), contextlib.ExitStack() as opened:
         one = begin(CONNECTOR, str(port), rules=rules["socket"])
         tell(one, 1)
@@ -261,7 +262,7 @@ def test_stopped_helper(helper, begin, rules):
 
 
 def test_stopped_main_process(helper, begin, rules):
-    """The receiver closes what was handed over, whatever the rest of the helper does."""
+    """The receiver process closes handed-over connections, whatever the rest of the helper does."""
     with peer() as (listener, port), contextlib.ExitStack() as opened:
         one = begin(CONNECTOR, str(port), rules=rules["socket"])
         tell(one, 1)
@@ -311,7 +312,7 @@ print("done", flush=True)
 
 @pytest.mark.slow
 def test_nothing_changes(build, compiled, helper):
-    """Descriptors, results, errno; with few descriptors left as well."""
+    """Descriptors, results and errno, also if few descriptors are left."""
     policy = compiled(ANY)
     told = preloaded(build, policy, SOCKTUNE_HELPER=str(helper.directory / "helper.sock"))
     for name in ("plain", "nofile", "vforked", "signals", "closeall"):
@@ -321,7 +322,7 @@ def test_nothing_changes(build, compiled, helper):
 
 
 def test_confined_program_hands_nothing_over(helper, begin, rules):
-    """A filter may kill it for a call that it does not make itself."""
+    """A filter may kill the program for a call that it never makes itself."""
     with peer() as (_, port):
         one = begin("import ctypes; ctypes.CDLL(None).prctl(38, 1, 0, 0, 0)\n" + CONNECTOR,
                     str(port), rules=rules["socket"])
@@ -330,7 +331,8 @@ def test_confined_program_hands_nothing_over(helper, begin, rules):
 
 
 def test_lingering_sockets_are_withheld(helper, begin, rules):
-    """Their close() waits for the data, or resets: not while somebody else holds them."""
+    """close() on such a socket waits for its data, or resets: it must not be held by another
+    process."""
     with peer() as (listener, port):
         one = begin("""
 import socket, struct, sys
@@ -349,7 +351,7 @@ print("done", flush=True)
 
 
 def test_system_calls(build, compiled, helper, directory):
-    """Each handoff is a socket, a connect, a sendmsg and a close, and nothing that may wait."""
+    """Each handoff is a socket, a connect, a sendmsg and a close, and no call that may wait."""
     counts = {}
     for way in ("ring", "socket"):
         environment = preloaded(build, compiled(SOCKET.replace('"socket"', f'"{way}"'), f"{way}.conf"),
@@ -367,6 +369,6 @@ def test_system_calls(build, compiled, helper, directory):
     withheld = handoffs(helper)["withheld"]
     more = {name: counts["socket"][name] - counts["ring"][name] for name in counts["ring"]}
     passed = 10 - withheld
-    # Two getsockopt: the connection's own cookie, and SO_PEERCRED of the helper.
+    # Two getsockopt: the connection's cookie, and SO_PEERCRED of the helper.
     assert more == {"socket": passed, "connect": passed, "sendmsg": passed, "close": passed,
                     "getsockopt": 2 * passed, "recvmsg": 0, "poll": 0}

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""Programs that register, commands that query, and socktuned itself agree on where the helper is."""
+"""Programs that register, commands that query, and socktuned agree on the paths of the helper's
+sockets."""
 import json
 import os
 import subprocess
@@ -14,7 +15,7 @@ MACHINE = "/run/socktune"
 
 
 def as_user(uid):
-    """Keywords that make Popen start a program as another user; root may start any."""
+    """Keywords for Popen to start a program as another user; only root can."""
     return {"user": uid, "group": uid, "extra_groups": []} if os.geteuid() == 0 else {}
 
 

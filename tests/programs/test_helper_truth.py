@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""What the helper says of a program's life is so: connect() calls that fail or wait, connections
-that are older than the helper, processes that fork, and sockets that change their family."""
+"""The helper's reports are true for: connect() calls that fail or wait, connections that are older
+than the helper, processes that fork, and sockets that change their family."""
 import errno
 import os
 import signal
@@ -11,7 +11,7 @@ import pytest
 import socktuned
 from conftest import needs_root, program
 
-# A listener whose queue is full drops each further SYN: the network is a black hole then.
+# A listener whose queue is full drops each further SYN, like a black hole in the network.
 CONNECTS = """
 import os, socket, sys, threading
 full = socket.create_server(("127.0.0.1", 0))
@@ -54,7 +54,7 @@ def closed(helper, port):
 
 
 def test_blocking_connect_that_fails(helper, begin, free_port):
-    """Refused, given up after two SYNs, and one that waits still when its program is killed."""
+    """Refused, given up after two SYNs, and still waiting when its program is killed."""
     nobody = free_port()
     one = begin(CONNECTS, helper, nobody)
     one.until(lambda: one.output.endswith("\n"), "the first two have failed")
@@ -84,7 +84,7 @@ for line in sys.stdin:
 
 
 def test_ages_survive_the_helper(directory, begin):
-    """The programs know when they told of a socket first."""
+    """The programs know when they first reported a socket."""
     def opened(helper):
         return {(one["local"]["port"], one.get("remote", {}).get("port")): one["opened"]
                 for one in helper.connections()}
@@ -94,7 +94,7 @@ def test_ages_survive_the_helper(directory, begin):
     before = first.until(lambda: len(opened(first)) == 3 and opened(first), "one is open")
     first.stop()
     stopped = time.time()
-    time.sleep(1)  # the ages that are asked for must differ from none
+    time.sleep(1)  # so that the ages differ from 0
     other = socktuned.Helper(directory)
     try:
         def known():
@@ -131,7 +131,7 @@ sys.stdin.readline()
 
 
 def test_processes_that_fork(helper, begin):
-    """A daemon's first process ends at once; what goes on are its children."""
+    """A daemon's first process ends at once; its children continue."""
     one = begin(DAEMON, helper)
     one.until(lambda: one.output.endswith("\n"), "connections open")
 
@@ -163,7 +163,7 @@ sys.stdin.readline()
 
 
 def test_sockets_that_become_ipv4(helper, begin):
-    """IPV6_ADDRFORM: they are their user's all the same, while open and when they end."""
+    """IPV6_ADDRFORM: the sockets still belong to their user, while open and when they end."""
     one = begin(BECOMES_IPV4, helper)
     one.until(lambda: one.output.endswith("\n"), "connections open")
     helper.until(lambda: [at["data"] for at in helper.connections()] == ["sample"] * 3,
@@ -175,14 +175,14 @@ def test_sockets_that_become_ipv4(helper, begin):
 
 
 def start_in(directory):
-    """What a helper of root's in this directory says, and how it ends."""
+    """The output and exit status of root's helper in this directory."""
     result = subprocess.run([socktuned.BUILD / "socktuned", "-f", "-d", directory], text=True,
                             capture_output=True, check=False, timeout=20)
     return result.returncode, result.stderr
 
 
 def test_directory_of_another_user(directory):
-    """Root makes no sockets where somebody else could put a link in their place."""
+    """Root creates no sockets where another user could replace them by a symbolic link."""
     needs_root("makes directories of another user")
     os.chmod(directory, 0o755)
     theirs, shared, link = directory / "theirs", directory / "shared", directory / "link"

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""Hosts that a preloaded library may not have reckoned with. Each runs without the library and
-under it: it behaves the same, and its sockets have what the rules say where that is possible."""
+"""Hosts that do what a preloaded library may not expect. Each runs without and with the library: it
+behaves the same, and its sockets have the options of the rules if that is possible."""
 import os
 import pathlib
 import resource
@@ -15,7 +15,7 @@ from hostile import (CLIENT, RULES, SERVER, assert_tuned, assert_unharmed, build
                      build_library, compiler, run)
 from word_size import run_32_bits
 
-# What is inherited from the listener alone: nothing is left to do at accept().
+# Only options inherited from the listener: nothing is left to do at accept().
 LISTENER_RULES = """
 rules = ( { match = { role = [ "listen", "accept" ]; };
             set = { SO_KEEPALIVE = true; TCP_KEEPIDLE = "222s"; }; } );
@@ -24,7 +24,8 @@ rules = ( { match = { role = [ "listen", "accept" ]; };
 
 @pytest.fixture
 def compare(build, compiled):
-    """compare(command...) -> (run without the library, run under it), the same but for options."""
+    """compare(command...) -> (run without the library, run with it); they may only differ in
+    options."""
     def both(*command, rules=RULES, env=None, **keywords):
         command = [build.hosts / command[0], *command[1:]]
         plain = run(command, preloaded(build, None, **(env or {})), **keywords)
@@ -45,26 +46,27 @@ def preload_with(build, rules, *libraries):
     return preloaded(build, rules, LD_PRELOAD=" ".join(map(str, libraries)))
 
 
-# --- when the hooks are called, and from where --------------------------------------------------
+# Time and place of calls.
 
 def test_calls_before_other_constructors(compare):
-    """In .preinit_array no other library is initialized yet; we are (-z initfirst)."""
+    """In .preinit_array no other library is initialized yet; ours is (-z initfirst)."""
     _, tuned = compare("early")
     assert tuned.options["at preinit"] == tuned.options["later"] == CLIENT
     assert_tuned(tuned)
 
 
 def test_calls_before_our_constructor(build, compiled, directory):
-    """There can be only one library that is initialized first: here it is another, and it and the
-    program's .preinit_array call us when nothing of ours is set up."""
+    """Only one library can be initialized first: here it is another one. It and the program's
+    .preinit_array call our functions before our constructor has run."""
     chain = build_library(directory, "chain", "-ldl", "-Wl,-z,initfirst")
     plain = run([build.hosts / "early"], preload_with(build, None, chain))
     tuned = run([build.hosts / "early"], preload_with(build, compiled(RULES), build.library, chain))
-    for seen in (plain, tuned):  # its own early calls go to us, and not through it a second time
+    for seen in (plain, tuned):  # its own early calls reach ours directly
         assert seen.behaviour.pop().startswith("chain: ")
     assert_unharmed(plain, tuned)
     assert tuned.options["at preinit"] == plain.options["at preinit"]
-    # It cannot be told from one of the parent's, which is left alone: only its later calls tune it.
+    # Such a socket looks like a leaked one of the parent, which is not tuned: only its later calls
+    # tune it.
     assert tuned.options["later"] != CLIENT
     assert_tuned(tuned)
 
@@ -107,10 +109,10 @@ def test_eintr_restart_timeout_and_sigpipe(compare):
     assert_tuned(tuned)
 
 
-# --- descriptors --------------------------------------------------------------------------------
+# Descriptors.
 
 def test_every_descriptor_closed_or_replaced(compare):
-    """closefrom(), close_range(), dup2() over every number: there is nothing of ours to hit."""
+    """closefrom(), close_range(), dup2() over every number: none is ours."""
     _, tuned = compare("closeall")
     assert_tuned(tuned)
 
@@ -122,8 +124,8 @@ def test_no_descriptor_left(compare):
 
 @pytest.mark.parametrize("text", [False, True], ids=["compiled", "text"])
 def test_started_with_room_for_one_descriptor(build, compiled, rule_file, silent_listener, text):
-    """The loader needs one to open the libraries; no fewer are possible. With a compiled policy
-    that is enough for us too. With a text rule file the program runs, tuned or not."""
+    """The loader needs one descriptor to open the libraries. With a compiled policy one is enough
+    for our library too. With a text rule file the program runs, tuned or not."""
     listener = silent_listener("inet")
     command = [build.hosts / "onefd", listener.getsockname()[1]]
 
@@ -145,7 +147,7 @@ def test_started_with_room_for_one_descriptor(build, compiled, rule_file, silent
 @pytest.mark.parametrize("closed", [(0,), (1,), (2,), (0, 1), (1, 2), (0, 1, 2)],
                          ids=lambda closed: "-".join(map(str, closed)))
 def test_standard_descriptors_closed_at_start(build, compiled, rule_file, directory, closed, text):
-    """The program's sockets get the numbers that they get without us: 0, 1 and 2 among them."""
+    """The program's sockets get the same numbers as without the library, including 0, 1 and 2."""
     def close():
         for fd in closed:
             os.close(fd)
@@ -170,7 +172,7 @@ def test_results_errno_and_descriptor_zero(compare):
 
 
 def test_addresses_and_values_in_memory_that_is_not_there(build, compiled):
-    """EFAULT is the kernel's to answer, also where a rule acts on the address or the value."""
+    """The kernel returns EFAULT, also if a rule depends on the address or the value."""
     rules = """rules = (
         { match = { remote = "127.0.0.0/8"; }; set = { IP_TTL = 33; }; },
         { match = { local = "127.0.0.0/8"; role = "connect"; }; set = { SO_REUSEADDR = true; }; },
@@ -185,7 +187,7 @@ def test_addresses_and_values_in_memory_that_is_not_there(build, compiled):
 @pytest.mark.parametrize("protocol", [socket.IPPROTO_TCP, 262, socket.IPPROTO_UDP],
                          ids=["tcp", "mptcp", "udp"])
 def test_addresses_that_are_not_there_in_a_confined_program(build, compiled, protocol):
-    """There the library may ask by nothing but getsockopt() and setsockopt()."""
+    """There the library may only use getsockopt() and setsockopt() to check memory."""
     rules = """rules = ( { match = { remote = "127.0.0.0/8"; }; set = { SO_PRIORITY = 3; }; },
                          { match = { role = "listen"; }; force = { SO_MARK = 0; }; } );"""
     script = """if True:
@@ -215,7 +217,7 @@ def test_addresses_that_are_not_there_in_a_confined_program(build, compiled, pro
 
 
 def test_exec_chain_and_listener_passed_on(build, compiled):
-    """A listener from elsewhere is descriptor 3; the program accepts on it and execs itself."""
+    """An inherited listener is descriptor 3; the program accepts on it and executes itself."""
     def once(environment):
         with socket.create_server(("127.0.0.1", 0)) as listener:
             return run(["/bin/sh", "-c", 'exec 3<&0 0</dev/null; exec "$@"', "sh",
@@ -227,7 +229,7 @@ def test_exec_chain_and_listener_passed_on(build, compiled):
     assert_tuned(tuned)
 
 
-# --- programs that give up rights ---------------------------------------------------------------
+# Programs that drop privileges.
 
 def test_chroot_and_setuid_after_start(compare, directory):
     needs_root("chroot and setuid")
@@ -237,7 +239,8 @@ def test_chroot_and_setuid_after_start(compare, directory):
 
 
 def test_seccomp_that_answers_errno(compare):
-    """What is inherited from the listener holds; later setsockopt calls fail, and nothing else."""
+    """Options inherited from the listener are set; later setsockopt() calls fail, and nothing
+    else."""
     plain, tuned = compare("sandbox", "errno")
     untuned = plain.options["confined.connect"]
     assert tuned.options["before.connect"] == CLIENT
@@ -247,7 +250,8 @@ def test_seccomp_that_answers_errno(compare):
 
 
 def test_seccomp_that_kills(compare):
-    """With rules that are done with at listen(), no system call is added: the program lives."""
+    """If all rules are applied by listen(), no system call is added later: the program is not
+    killed."""
     plain, tuned = compare("sandbox", "kill", rules=LISTENER_RULES)
     untuned = plain.options["confined.accept"]
     assert tuned.options["before.accept"] == {**untuned, "keepalive": 1, "idle": 222}
@@ -255,7 +259,7 @@ def test_seccomp_that_kills(compare):
     assert tuned.options["confined.connect"] == untuned
 
 
-# --- other people's code in the process ---------------------------------------------------------
+# Foreign code in the process.
 
 def test_program_that_exports_our_names(build, compiled, rule_file, directory):
     host = build_host(directory, "ownnames.c", "-rdynamic")
@@ -268,7 +272,7 @@ def test_program_that_exports_our_names(build, compiled, rule_file, directory):
 
 @pytest.mark.parametrize("text", [False, True], ids=["compiled", "text"])
 def test_program_with_its_own_malloc(build, compiled, rule_file, text):
-    """Not one allocation more, neither in the constructor nor in a hook."""
+    """No additional allocation, neither in the constructor nor in a hook."""
     command = [build.hosts / "ownmalloc"]
     plain = run(command, preloaded(build, None))
     tuned = run(command, preloaded(build, rule_file(RULES) if text else compiled(RULES)))
@@ -306,8 +310,8 @@ def test_redis_which_is_linked_to_jemalloc(start, compiled, free_port, directory
 
 @pytest.mark.parametrize("first", [True, False], ids=["before-ours", "after-ours"])
 def test_another_preloaded_library(build, compiled, chain, first):
-    """The other library's functions see every call of the program, and none of ours; its
-    constructor makes sockets before or after ours has run."""
+    """The other library's functions see each call of the program, and none of ours; its constructor
+    creates sockets before or after ours has run."""
     libraries = [chain, build.library] if first else [build.library, chain]
     plain = run([build.hosts / "plain"], preload_with(build, None, chain))
     tuned = run([build.hosts / "plain"], preload_with(build, compiled(RULES), *libraries))
@@ -316,11 +320,12 @@ def test_another_preloaded_library(build, compiled, chain, first):
     assert any(line.startswith("chain: 6 sockets") for line in tuned.behaviour)
 
 
-# --- C libraries of before glibc 2.34 -----------------------------------------------------------
+# C libraries of before glibc 2.34.
 
 @pytest.fixture
 def old_libc(directory):
-    """A directory with this machine's libc, but without what older ones have in libdl."""
+    """A directory with this machine's libc, but without the functions that older versions have in
+    libdl."""
     names = subprocess.run(["ldd", "/bin/true"], check=True, capture_output=True, text=True).stdout
     path = next((word for word in names.split() if word.endswith("/libc.so.6")), None)
     if path is None:
@@ -339,7 +344,7 @@ def old_libc(directory):
 
 @pytest.mark.parametrize("host", ["plain", "cancel", "threads", "vforked"])
 def test_libc_without_dlsym(build, compiled, old_libc, host):
-    """The hooks find the real functions, so that accept() is still a cancellation point."""
+    """The hooks find the real functions, so accept() is still a cancellation point."""
     places = {"LD_LIBRARY_PATH": str(old_libc)}
     plain = run([build.hosts / host], preloaded(build, None, **places))
     tuned = run([build.hosts / host], preloaded(build, compiled(RULES), **places))
@@ -357,8 +362,8 @@ def test_uncompiled_rules_without_dladdr(build, rule_file, old_libc):
 
 
 def test_socket_calls_of_a_library_before_libc(build, compiled, directory, chain):
-    """libpthread had socket calls of its own, which a program with threads got in place of libc's:
-    what the program is linked to before libc is called by the hooks, too."""
+    """libpthread had its own socket calls, which programs with threads used instead of libc's: the
+    hooks too call the library that the program is linked to before libc."""
     host = build_host(directory, "plain.c", "-Wl,--no-as-needed", chain, "-D_GNU_SOURCE",
                       f"-Wl,-rpath,{directory}")
     plain = run([host], preloaded(build, None))
@@ -368,11 +373,11 @@ def test_socket_calls_of_a_library_before_libc(build, compiled, directory, chain
     assert any(line.startswith("chain: 6 sockets") for line in tuned.behaviour)
 
 
-# --- other libraries ----------------------------------------------------------------------------
+# Other libraries.
 
 @pytest.mark.parametrize("first", [True, False], ids=["before-ours", "after-ours"])
 def test_libkeepalive_beside_us(build, compiled, first):
-    """A real one: it sets options at socket(). Ours are set later, at connect() and listen()."""
+    """It sets options at socket(). Ours are set later, at connect() and listen()."""
     found = sorted(pathlib.Path("/usr/lib").glob("**/libkeepalive.so*"))
     if not found:
         pytest.skip("libkeepalive is not installed")
@@ -385,7 +390,7 @@ def test_libkeepalive_beside_us(build, compiled, first):
 
 @pytest.mark.parametrize("first", [True, False], ids=["before-ours", "after-ours"])
 def test_torsocks_beside_us(build, compiled, directory, first):
-    """It denies connections to the machine itself, unless told not to: neither changes."""
+    """It denies connections to this machine, unless configured otherwise: neither case changes."""
     found = sorted(pathlib.Path("/usr/lib").glob("**/libtorsocks.so"))
     if not found:
         pytest.skip("torsocks is not installed")
@@ -404,13 +409,13 @@ def test_torsocks_beside_us(build, compiled, directory, first):
     assert "are denied" in plain.errors and "are denied" in tuned.errors
     plain, tuned = pair(1)
     assert_unharmed(plain, tuned)
-    if not first:  # it takes connect() from libc itself, so that it must come after us
+    if not first:  # it takes connect() from libc directly, so it must come after our library
         assert_tuned(tuned)
 
 
 @pytest.mark.parametrize("first", [True, False], ids=["before-ours", "after-ours"])
 def test_proxychains_beside_us(build, compiled, directory, first):
-    """One that keeps descriptors open in the program and that hooks close()."""
+    """It keeps descriptors open in the program and hooks close()."""
     found = sorted(pathlib.Path("/usr/lib").glob("**/libproxychains.so.4"))
     if not found:
         pytest.skip("proxychains is not installed")
@@ -427,7 +432,8 @@ def test_proxychains_beside_us(build, compiled, directory, first):
 
 
 def test_preloaded_twice(build, compiled, directory):
-    """By the same name, which the loader notices; and as a copy, so that two of us are chained."""
+    """Under the same name, which the loader notices, and as a copy, so that two copies are
+    chained."""
     copy = directory / "again" / "libsocktune.so"
     copy.parent.mkdir()
     shutil.copy(build.library, copy)
@@ -442,7 +448,7 @@ def test_preloaded_twice(build, compiled, directory):
 
 
 def test_libraries_opened_late(compare, directory):
-    """dlopen() sees us; RTLD_DEEPBIND and dlmopen() pass us by, and nothing breaks."""
+    """dlopen() uses our hooks; RTLD_DEEPBIND and dlmopen() do not, and nothing breaks."""
     plain, tuned = compare("dlopened", build_library(directory, "connector"))
     assert tuned.options.pop("dlopen") == CLIENT
     assert tuned.options.pop("deepbind") == plain.options["deepbind"]
@@ -452,7 +458,7 @@ def test_libraries_opened_late(compare, directory):
 
 @pytest.mark.slow
 def test_address_sanitizer_linked_statically(build, compiled, directory):
-    """Under ASan's own malloc and interceptors; a finding would end the host."""
+    """With ASan's malloc and interceptors; a finding would end the host."""
     for name in ("plain", "errnos", "cancel"):
         host = build_host(directory, f"{name}.c", "-fsanitize=address", "-static-libasan",
                           "-pthread", needs=("asan",))
@@ -464,7 +470,7 @@ def test_address_sanitizer_linked_statically(build, compiled, directory):
 
 
 def test_address_sanitizer_linked_dynamically(build, compiled, socktune, directory):
-    """Such a program ends at once under any preload; `run` tells what to do, or does it."""
+    """Such a program ends at once under any preload; `run` prints the remedy, or applies it."""
     host = build_host(directory, "plain.c", "-fsanitize=address", needs=("asan",))
     rules = compiled(RULES)
     bare = run([host], preloaded(build, rules))
@@ -477,7 +483,7 @@ def test_address_sanitizer_linked_dynamically(build, compiled, socktune, directo
         assert "runtime does not come first" not in result.stderr
 
 
-# --- many, and elsewhere ------------------------------------------------------------------------
+# Many processes, other machines.
 
 @pytest.mark.slow
 def test_hundreds_of_short_processes(compare):
@@ -486,7 +492,7 @@ def test_hundreds_of_short_processes(compare):
 
 
 def test_short_processes_that_all_compile(build, rule_file, directory):
-    """Started together on a rule file without a policy: each gets its rules, one way or another."""
+    """Started together with a rule file without a policy: each is tuned."""
     rules = rule_file(RULES)
     seen = run([build.hosts / "swarm", "60", "10"], preloaded(build, rules))
     assert (seen.status, seen.errors) == (0, "")
@@ -496,7 +502,7 @@ def test_short_processes_that_all_compile(build, rule_file, directory):
 
 
 def test_musl(build, compiled, directory):
-    """The same object, in a program of another C library."""
+    """The same object, in a program with another C library."""
     host = build_host(directory, "plain.c", cc="musl-gcc")
     loader = subprocess.run([compiler("readelf"), "-l", host], capture_output=True, text=True,
                             check=True).stdout

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
-"""A local user without privilege attacks the helper, while another user's program is watched. What
-one user does costs that user alone: the helper goes on answering, the others' figures stay right,
-and memory, descriptors and log stay bounded."""
+"""A local user without privileges attacks the helper while it monitors another user's program. One
+user's actions must affect only that user: the helper answers, others' figures stay right, and
+memory, descriptors and log are bounded."""
 import contextlib
 import os
 import pathlib
@@ -15,12 +15,12 @@ import socktuned
 from conftest import needs_root
 
 SUPPORT = pathlib.Path(__file__).parents[1] / "support"
-MALLORY = 4242  # no such user is known here; that is no matter
+MALLORY = 4242  # no such user exists here, which does not matter
 PYTHON = "/usr/bin/python3"
 
 
 class Watch:
-    """What must not change while somebody attacks: the helper, and the figures of a bystander."""
+    """What must not change during an attack: the helper, and the figures of a bystander."""
 
     def __init__(self, helper, bystander, port):
         self.helper, self.bystander, self.port = helper, bystander, port
@@ -76,7 +76,7 @@ def watch(helper, start, rule_file):
 
 @contextlib.contextmanager
 def mallory(*command, **keywords):
-    """A program of the attacker."""
+    """Run a program of the attacker."""
     process = subprocess.Popen(["setpriv", "--reuid", str(MALLORY), "--regid", str(MALLORY),
                                 "--clear-groups", *map(str, command)], stdout=subprocess.PIPE,
                                text=True, start_new_session=True, **keywords)
@@ -96,7 +96,7 @@ def line_of(process):
 
 @pytest.fixture
 def fuse_device(directory):
-    """/dev/fuse, as every user has it on most machines."""
+    """/dev/fuse, which every user can open on most machines."""
     path = directory / "fuse"
     try:
         os.mknod(path, stat.S_IFCHR | 0o666, os.makedev(10, 229))
@@ -109,7 +109,7 @@ def fuse_device(directory):
 
 
 def registers(helper, start, rule_file):
-    """A program that starts now is known at once."""
+    """A program that starts now is registered at once."""
     before = helper.get("/v1/status").json["clients"]
     one, _ = socktuned.talk(start, rule_file(socktuned.RULES), helper, 1)
     helper.until(lambda: helper.get("/v1/status").json["clients"] == before + 1, "registers")
@@ -117,7 +117,7 @@ def registers(helper, start, rule_file):
 
 
 def test_file_that_never_closes(helper, watch, start, rule_file, fuse_device, free_port):
-    """close() of such a file never returns, and the process that called it cannot be killed."""
+    """close() on such a file never returns, and the process that called it cannot be killed."""
     with mallory(PYTHON, SUPPORT / "fuse_mute.py", helper.directory / "helper.sock",
                  fuse_device, 50) as attacker:
         assert line_of(attacker) == "mounted"
@@ -127,7 +127,7 @@ def test_file_that_never_closes(helper, watch, start, rule_file, fuse_device, fr
         assert len(hung) < 10, "a user has so many receivers that hang"
         registers(helper, start, rule_file)
         watch.check()
-        # The helper ends as ever, and another one takes its place.
+        # The helper ends as usual, and another one can take its place.
         assert helper.stop() == 0
         with socktuned.running(free_port()) as other:
             registers(other, start, rule_file)
@@ -158,7 +158,7 @@ sys.stdin.readline()
 
 
 def test_large_memory_to_be_freed(helper, watch, start, rule_file):
-    """The last descriptor of it is the helper's: freeing takes long."""
+    """The helper has its last descriptor: freeing the memory takes long."""
     with mallory(PYTHON, "-c", BIG_MEMORY, helper.directory / "helper.sock",
                  stdin=subprocess.PIPE) as attacker:
         while attacker.poll() is None:
@@ -170,7 +170,7 @@ def test_large_memory_to_be_freed(helper, watch, start, rule_file):
         watch.check(slowest=0.35)
 
 
-# What an attacker's code begins with: sys.argv is the helper's socket.
+# The beginning of the attacker's code: sys.argv is the helper's socket.
 FORGER = f"""
 import sys, time
 sys.path.insert(0, {str(SUPPORT)!r})
@@ -238,7 +238,8 @@ sys.stdin.readline()
 
 @pytest.mark.slow
 def test_memory_of_one_user_is_bounded(limited, start, rule_file):
-    """20,000 connections would take 13 MB. Whether there are such sockets is known only later."""
+    """20,000 connections would take 13 MB. Only later it becomes known whether such sockets
+    exist."""
     with limited("limits = { memory_mib = 4; };\n") as helper:
         bystander, port = socktuned.talk(start, rule_file(socktuned.RULES), helper, 10)
         helper.until(lambda: len(helper.connections()) == 21, "the bystander is known")
@@ -270,7 +271,7 @@ sys.stdin.readline()
 
 
 def test_rings_of_holes(helper, watch):
-    """Their head moves on, and there is nothing: reading that must not allocate it."""
+    """The head advances over empty slots: reading must not allocate their memory."""
     with mallory(PYTHON, "-c", HOLES, helper.directory / "helper.sock",
                  stdin=subprocess.PIPE) as attacker:
         assert line_of(attacker) == "registered"

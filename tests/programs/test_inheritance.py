@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: MIT
-"""Every option of the table, at every role, for IPv4, IPv6 and both: set by a rule, read back.
+"""Each option of the table, for each role, for IPv4, IPv6 and both: set by a rule, read back.
 
-What is right is not computed here: a program without the library that sets the option itself, at
-the time the kernel wants it, shows what the kernel then says (it doubles, rounds, clamps). The
-same life under a rule must end in the same values. Then the sockets that the library never saw
-being made.
+Expected values are not computed: a program without the library sets the option itself at the
+required time, and shows the values that the kernel returns (it doubles, rounds, clamps). The same
+sockets under a rule must end with the same values. Then come sockets whose creation the library did
+not see.
 """
 import fcntl
 import os
@@ -20,8 +20,8 @@ from conftest import LOOPBACK, needs_root, preloaded, program
 from options import DOMAINS, live, samples, table_rows
 
 
-# Roles in which reading back does not show what was set: getsockopt() answers something else, or
-# the packets that come overwrite it. strace is the witness for these.
+# Roles in which the set value cannot be read back: getsockopt() returns another value, or received
+# packets change it. strace shows the calls instead.
 UNREADABLE = {
     "IPV6_MTU": {"datagram"},
     "SO_BUSY_POLL_BUDGET": {"connect", "listen", "accept", "datagram"},
@@ -37,7 +37,7 @@ def families_of(row):
 
 
 def reference(row, family, untuned):
-    """A value that makes a difference: (sample, role -> value, role -> value if left alone)."""
+    """A value that makes a difference: (sample, role -> value, role -> value without rules)."""
     best, difference, default = None, {}, {}
     for sample in samples(row):
         alone = values(live(untuned, family, sample))
@@ -56,7 +56,7 @@ def values(life):
 
 
 def roles_to_see(row, family):
-    """The roles for which the option must be seen to differ."""
+    """The roles for which the option must differ."""
     roles = set(row["roles"]) - UNREADABLE.get(row["name"], set())
     if family == "dual" and row["families"] == ["inet6"]:
         roles.discard("connect")  # the client is an IPv4 socket
@@ -64,7 +64,7 @@ def roles_to_see(row, family):
 
 
 def try_option(row, untuned):
-    """Family -> reference(), or the test is skipped for a reason that the row gives."""
+    """Family -> reference(); skips the test for a reason that the row gives."""
     if row["kernel"] is False:
         pytest.skip("this kernel lacks it")
     if row["privilege"] and os.geteuid() != 0:
@@ -82,27 +82,27 @@ def try_option(row, untuned):
 
 
 def others(row, role):
-    """The roles that a rule for `role` must leave alone. What must be set before bind() is set
-    before it is known whether the socket will listen or connect; TCP_MAXSEG binds both ends."""
+    """The roles that a rule for `role` must not change. Options for bind() are set before it is
+    known whether the socket will listen or connect; TCP_MAXSEG affects both ends."""
     if role is None or row["name"] == "TCP_MAXSEG":
         return set()
     ends = ({"connect"}, {"listen", "accept"}, {"datagram"})
     if row["when"] == "before bind":
         ends = ({"connect", "listen", "accept"}, {"datagram"})
     left_alone = set().union(*(end for end in ends if role not in end))
-    # SO_INCOMING_CPU of a connection tells where packets came, where nothing was set.
+    # SO_INCOMING_CPU of a connection, if not set, shows where packets arrived.
     return left_alone - ({"connect", "accept"} if row["name"] == "SO_INCOMING_CPU"
                          else UNREADABLE.get(row["name"], set()))
 
 
 class Tuned:
-    """Hosts, each under rules of its own, which it keeps for all families."""
+    """Hosts, each with its own rules, kept for all families."""
 
     def __init__(self, host, compiled):
         self.host, self.compiled, self.hosts = host, compiled, {}
 
     def live(self, match, family, sample):
-        """(rules, values of a life under them)"""
+        """(rules, values of the sockets under them)"""
         rules = f"rules = ( {{ {match} set = {{ {sample.name} = {sample.text}; }}; }} );"
         if rules not in self.hosts:
             self.hosts[rules] = self.host(self.compiled(rules, f"{len(self.hosts)}.conf"))
@@ -123,8 +123,8 @@ def test_every_option_at_every_role(row, host, compiled):
             assert {of: got[of] for of in wanted} == wanted, (family, rules)
         if "accept" not in roles_to_see(row, family):
             continue
-        # Decided by the peer: set at accept(), but for what comes too late then, such as a buffer,
-        # which could clamp the window.
+        # The rule depends on the peer: options are set at accept(), except those that are too late
+        # then, such as a buffer size, which could clamp the window.
         rules, got = tuned.live(PEERS, family, sample)
         late = row["when"] not in ("any time", "after connect, listen")
         assert got["accept"] == (default if late else expected)["accept"], (family, rules)
@@ -132,8 +132,8 @@ def test_every_option_at_every_role(row, host, compiled):
 
 
 def test_a_buffer_by_local_address_of_any_socket(host, compiled):
-    """bind() does not tell a datagram socket, to be set now, from a stream socket, to be set at
-    connect() or listen()."""
+    """bind() does not show whether the socket is a datagram socket, to be set now, or a stream
+    socket, to be set at connect() or listen()."""
     one = host(compiled('rules = ( { match = { local = "127.0.0.1"; };'
                         ' set = { SO_RCVBUF = "128K"; }; } );'))
     datagram = one.socket(socket.AF_INET, socket.SOCK_DGRAM)
@@ -146,8 +146,8 @@ def test_a_buffer_by_local_address_of_any_socket(host, compiled):
 @pytest.mark.parametrize("name", ["SO_SNDBUF", "SO_SNDBUFFORCE"])
 @pytest.mark.parametrize("own, wanted", [(None, 2 * 98304), (65536, 2 * 65536)])
 def test_a_default_of_a_buffer_that_the_kernel_sizes(own, wanted, name, host, compiled):
-    """The kernel makes the send buffer of a connection larger by itself; only a size that the
-    program has set is the program's."""
+    """The kernel enlarges the send buffer of a connection; only a size that the program has set
+    counts as the program's."""
     if name == "SO_SNDBUFFORCE":
         needs_root("CAP_NET_ADMIN")
     rules = f'rules = ( {{ {PEERS} default = {{ {name} = "96K"; }}; }} );'
@@ -186,7 +186,7 @@ def test_what_cannot_be_read_back_is_set(name, family, build, directory, host, c
         assert any(re.match(wanted, text) for text in calls), (role, calls)
 
 
-# --- options that touch one another ---------------------------------------------------------------
+# Options that affect each other.
 
 PRIORITY_AND_TOS = """
 rules = ( { set = { SO_PRIORITY = 5; IP_TOS = "lowdelay"; }; } );
@@ -198,7 +198,7 @@ rules = ( { match = { role = "%s"; }; set = { SO_PRIORITY = 3; dscp = "EF"; }; }
 
 @pytest.mark.parametrize("family", DOMAINS)
 def test_priority_after_tos(family, host, compiled):
-    """IP_TOS alters SO_PRIORITY, and an accepted socket inherits the one and not the other."""
+    """IP_TOS changes SO_PRIORITY, and an accepted socket inherits only IP_TOS."""
     one = host(compiled(PRIORITY_AND_TOS))
     for _, (fd, _) in connect_within(one, family).items():
         seen = one.look(fd).options(["SO_PRIORITY", "IP_TOS"])
@@ -212,7 +212,7 @@ def test_priority_and_dscp_by_role(role, family, host, compiled):
     made = connect_within(one, family)
     seen = one.look(made[role][0])
     assert seen.option("SO_PRIORITY") == 3
-    # What IPv4 packets bear and what IPv6 packets bear: also for an IPv4 peer of an IPv6 socket.
+    # The traffic class of IPv4 and of IPv6 packets, also for an IPv4 peer of an IPv6 socket.
     assert seen.option("IP_TOS") == 46 << 2
     if seen.family == socket.AF_INET6:
         assert seen.option("IPV6_TCLASS") == 46 << 2
@@ -264,8 +264,8 @@ print(end(watched), end(held), end(bound), end(connected), end(unheld))
 @pytest.mark.parametrize("more, timeout", [("", 9000), ("force = { TCP_USER_TIMEOUT = 5000ms; };", 5000)],
                          ids=["", "force"])
 def test_transport_mptcp_and_an_option_that_mptcp_lacks(build, compiled, more, timeout):
-    """The program's own call succeeds: the socket becomes one of TCP, with all that was set. Where
-    somebody else holds the socket, or it is bound already, the kernel's answer stands."""
+    """The program's own call succeeds: the socket becomes a TCP socket with all its options. If
+    the socket has another descriptor, is in an epoll set or is bound, the kernel's error stays."""
     rules = compiled('rules = ( { set = { transport = "mptcp"; TCP_KEEPINTVL = 71; TCP_LINGER2 = "3s"; };'
                      f' {more.replace("5000ms", chr(34) + "5s" + chr(34))} }} );')
     done = subprocess.run([sys.executable, "-c", OWN_OPTION], env=preloaded(build, rules),
@@ -276,7 +276,7 @@ def test_transport_mptcp_and_an_option_that_mptcp_lacks(build, compiled, more, t
 
 
 def test_transport_mptcp_and_back(host, compiled):
-    """socket() asks for MPTCP; what is inherited is TCP's, set through it. A server that takes
+    """socket() creates an MPTCP socket; TCP options are inherited through it. A server that accepts
     plain TCP gets plain TCP."""
     one = host(compiled('rules = ( { set = { transport = "mptcp"; TCP_NODELAY = true; }; } );'))
     listener, port = one.listener(socket.AF_INET, "127.0.0.1")
@@ -302,7 +302,7 @@ PLAIN_VALUES = {"SO_KEEPALIVE": 1, "TCP_KEEPIDLE": 77, "TCP_USER_TIMEOUT": 45000
 
 
 def multipath_listener(one, protocol=kernel.IPPROTO_MPTCP):
-    """A listener of MPTCP; returns (descriptor, port)."""
+    """An MPTCP listener; returns (descriptor, port)."""
     fd = one.socket(socket.AF_INET, protocol=protocol)
     if one.look(fd).protocol != kernel.IPPROTO_MPTCP:
         pytest.skip("this kernel has no MPTCP")
@@ -313,7 +313,7 @@ def multipath_listener(one, protocol=kernel.IPPROTO_MPTCP):
 
 @pytest.mark.parametrize("who", ["program", "rule"])
 def test_plain_tcp_accepted_by_a_listener_of_mptcp(host, compiled, who):
-    """What the accepted socket is decides, not what its listener is."""
+    """The type of the accepted socket decides, not that of its listener."""
     transport = ', { set = { transport = "mptcp"; }; }'
     one = host(compiled(PLAIN_TCP % (transport if who == "rule" else "")))
     listener, port = multipath_listener(one, 0 if who == "rule" else kernel.IPPROTO_MPTCP)
@@ -322,7 +322,7 @@ def test_plain_tcp_accepted_by_a_listener_of_mptcp(host, compiled, who):
             accepted = one.look(accept(listener))
             assert accepted.protocol == socket.IPPROTO_TCP
             assert accepted.options(PLAIN_VALUES) == PLAIN_VALUES
-    # One that speaks MPTCP is not TCP to a rule on accepted sockets.
+    # To a rule on accepted sockets, an MPTCP socket is not TCP.
     client = one.socket(socket.AF_INET, protocol=kernel.IPPROTO_MPTCP)
     one.connect(client, socket.AF_INET, "127.0.0.1", port)
     accepted = one.look(one.accept(listener))
@@ -342,7 +342,7 @@ def test_what_a_program_set_on_its_listener_of_mptcp_stands_against_default(host
 
 
 def test_an_mptcp_listener_of_another_process(host, compiled):
-    """The library sees it for the first time when it accepts."""
+    """The library sees the listener for the first time at accept()."""
     with socket.socket(socket.AF_INET, socket.SOCK_STREAM, kernel.IPPROTO_MPTCP) as listener:
         listener.bind(("127.0.0.1", 0))
         listener.listen()
@@ -371,7 +371,7 @@ def test_a_listener_of_another_process_is_asked_once(build, host, compiled, dire
 
 
 def test_accept_asks_only_where_a_listener_of_mptcp_is(build, host, compiled, directory):
-    """A program that has a rule to which it matters pays at listen(); accept() is as before."""
+    """If a rule depends on the type, listen() makes an additional call; accept() makes none."""
     program("strace")
     environment = preloaded(build, compiled("rules = ( { set = { TCP_USER_TIMEOUT = 9s; }; } );"
                                             .replace("9s", '"9s"')))
@@ -396,13 +396,13 @@ def test_source_address(host, compiled, silent_listener):
         client = one.socket(socket.AF_INET)
         one.connect(client, socket.AF_INET, *listener.getsockname())
         assert one.look(client).local[0] == "127.0.0.9"
-        bound = one.socket(socket.AF_INET)  # what the program itself has bound, stays
+        bound = one.socket(socket.AF_INET)  # an address that the program itself has bound stays
         one.bind(bound, socket.AF_INET, "127.0.0.5", 0)
         one.connect(bound, socket.AF_INET, *listener.getsockname())
         assert one.look(bound).local[0] == "127.0.0.5"
 
 
-# --- sockets that the library did not see being made ---------------------------------------------
+# Sockets whose creation the library did not see.
 
 HANDED_ON = """
 rules = (
@@ -415,7 +415,7 @@ HANDED_ON_VALUES = {"SO_KEEPALIVE": 1, "TCP_KEEPIDLE": 611, "TCP_USER_TIMEOUT": 
                     "IP_TOS": 0x48, "SO_PRIORITY": 5, "TCP_NOTSENT_LOWAT": 131072}
 
 
-# A listener of the parent that is not handed over by LISTEN_FDS.
+# A listener of the parent that is not passed by LISTEN_FDS.
 LEAKED = HANDED_ON.replace("set =", "inherited = true; set =")
 assert LEAKED != HANDED_ON
 
@@ -426,11 +426,11 @@ def listener_of_parent(family):
 
 @pytest.mark.parametrize("family", DOMAINS)
 def test_listener_of_a_parent(family, host, compiled):
-    """Passed to the program open; the library never sees its listen()."""
+    """It is inherited open; the library never sees its listen()."""
     with listener_of_parent(family) as listener:
         fd = listener.fileno()
         one = host(compiled(LEAKED), pass_fds=[fd])
-        one.call("fcntl", fd, fcntl.F_GETFD, 0)  # when this is answered, it has started
+        one.call("fcntl", fd, fcntl.F_GETFD, 0)  # the answer shows that the program has started
         assert one.look(fd).options(HANDED_ON_VALUES) == HANDED_ON_VALUES
         for accept in (one.accept, lambda fd: one.accept4(fd, 0)):
             with socket.create_connection(listener.getsockname()[:2]):
@@ -439,7 +439,7 @@ def test_listener_of_a_parent(family, host, compiled):
 
 @pytest.mark.parametrize("family", DOMAINS)
 def test_connections_that_waited_for_the_program(family, host, compiled):
-    """Their handshake was over before anything could be set on the listener."""
+    """Their handshake was complete before any option could be set on the listener."""
     with listener_of_parent(family) as listener, \
             socket.create_connection(listener.getsockname()[:2]), \
             socket.create_connection(listener.getsockname()[:2]):
@@ -459,8 +459,8 @@ time.sleep(60)
 
 
 def until_accepted(started, port, count=1, wanted=None):
-    """Wait until the program has so many connections at its port, all with these options; it may
-    be seen between accept() and what is set there."""
+    """Wait until the program has so many connections at its port, all with these options; the test
+    may see a connection between accept() and the setting of its options."""
     wanted = wanted or HANDED_ON_VALUES
 
     def accepted():
@@ -472,7 +472,7 @@ def until_accepted(started, port, count=1, wanted=None):
 
 @pytest.mark.parametrize("family", DOMAINS)
 def test_systemd_socket_activation(family, start, compiled, free_port, build):
-    """The connection that has the service started is there before the service is."""
+    """The connection that triggers the start of the service exists before the service."""
     port = free_port()
     address = f"[::1]:{port}" if family == "inet6" else f"127.0.0.1:{port}"
     started = start([program("systemd-socket-activate"), "-l", address,
@@ -535,7 +535,7 @@ def test_inetd_listener_on_descriptor_0(start, compiled):
         until_accepted(started, port)
 
 
-# --- sockets that leaked ----------------------------------------------------------------------
+# Sockets that leaked.
 
 KEEPALIVE = """rules = ( { set = { SO_KEEPALIVE = true; TCP_KEEPCNT = 7; }; %s } );"""
 UNTOUCHED = {"SO_KEEPALIVE": 0, "TCP_KEEPCNT": 9}
@@ -543,8 +543,7 @@ GIVEN = {"SO_KEEPALIVE": 1, "TCP_KEEPCNT": 7}
 
 @pytest.fixture(params=["preload", "supervise"])
 def child_of(request, build, compiled, rule_file):
-    """Start a program that has descriptors from its parent, one way or the other, and wait for
-    its end."""
+    """Start a program that inherits descriptors, by each front end, and wait for its end."""
     def run(rules, *fds, **variables):
         command = [program("sh"), "-c", 'export LISTEN_PID=$$; exec "$0"', program("true")]
         environment = {**os.environ, **variables}
@@ -563,7 +562,7 @@ def values_of(listener):
 
 
 def test_what_leaked_is_the_parents(child_of):
-    """A rule for a program that a server starts is not for the server's sockets."""
+    """A rule for a program that a server starts does not apply to the server's sockets."""
     with listener_of_parent("inet") as listener:
         child_of(KEEPALIVE % "", listener.fileno())
         assert values_of(listener) == UNTOUCHED

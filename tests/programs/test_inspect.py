@@ -216,7 +216,7 @@ def test_all_processes(host, socktune, inspect):
     assert f"calls[{one.pid}]\n" in text
 
 
-# --- permission -----------------------------------------------------------------------------------
+# Permission.
 
 def test_an_unprivileged_user_sees_own_processes(host, socktune):
     keywords = as_nobody()
@@ -254,7 +254,7 @@ def test_a_process_that_is_not_dumpable_is_told(start, socktune, directory):
         assert socktune("inspect", one.pid).returncode == 0
 
 
-# --- network namespaces ---------------------------------------------------------------------------
+# Network namespaces.
 
 SERVER = ("import socket, time; listener = socket.create_server(('127.0.0.1', 0));"
           "print('ready', flush=True); time.sleep(60)")
@@ -309,7 +309,7 @@ def test_a_rootless_container(start, socktune):
     assert told["options"]["TCP_KEEPIDLE"]["fresh"] == 1234
 
 
-# --- sockets that come and go ---------------------------------------------------------------------
+# Short-lived sockets.
 
 def test_sockets_that_are_closed_meanwhile_are_no_error(start, socktune):
     """A program that does nothing but open and close sockets; some of them at the same number."""

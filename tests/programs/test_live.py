@@ -67,7 +67,7 @@ def await_adoption(ring, generation):
         time.sleep(0.001)
 
 
-# --- registration ---------------------------------------------------------------------------------
+# Registration.
 
 def test_a_live_program_tells_where_its_rules_are(live_host, build):
     one, ring = live_host(give(IP_TTL=7))
@@ -171,7 +171,7 @@ def test_another_helper(live_host, policy_of, helper):
     assert new_ttl(one) == 11, "the former helper has nothing to say any more"
 
 
-# --- who publishes nonsense, and who cannot take it ------------------------------------------------
+# Invalid publications, and programs that cannot take new rules.
 
 def put_raw(ring, size, policy, generation):
     ring.put(ring.published + SIZE, size)
@@ -280,7 +280,7 @@ for line in sys.stdin:
     assert ask("make") == 9
 
 
-# --- one set of rules at a time -------------------------------------------------------------------
+# One set of rules at a time.
 
 def numbered(number):
     """The rules that tests/hosts/reloaded.c knows by this number."""

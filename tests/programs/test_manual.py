@@ -45,7 +45,7 @@ def test_examples_of_the_readme(socktune, rule_file):
         check_is_content(socktune, rule_file(rules, f"{number}.conf"))
 
 
-# --- command lines ----------------------------------------------------------------------------
+# Command lines.
 
 PAGES = ["README.md", "tools/socktune.1", "tools/socktune.7", "config/socktune.conf.5.in",
          "preload/libsocktune.so.8", "tools/socktuned.8"]
@@ -90,7 +90,7 @@ def test_every_command_line_is_accepted(socktune):
                 del words[0]
 
 
-# --- values -----------------------------------------------------------------------------------
+# Values.
 
 def test_every_value_of_the_list_of_options(socktune, rule_file):
     """The ends of each range and each word that the page shows for an option, one rule each."""
@@ -124,7 +124,7 @@ def test_every_value_in_quotes(socktune, rule_file):
         assert (done.returncode != 0) == ((name, value) in refused), f"{name} = {value}: {done.stdout}"
 
 
-# --- the rest of the pages --------------------------------------------------------------------
+# Other parts of the pages.
 
 def test_examples_of_rules(socktune, rule_file):
     examples = [text for text in displays(RULES_PAGE) if "rules" in text]

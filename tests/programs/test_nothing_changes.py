@@ -315,7 +315,7 @@ def test_sigpipe_still_kills(kind, host, compiled):
     assert statuses == [-signal.SIGPIPE] * 2
 
 
-# --- real programs --------------------------------------------------------------------------------
+# Real programs.
 
 PYTHON_REPORT = """
 import os, socket

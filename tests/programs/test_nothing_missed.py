@@ -134,7 +134,7 @@ def test_another_network_namespace(helper, crowd):
                  "the namespaces of the programs that ended are let go")
 
 
-# --- programs that are killed -------------------------------------------------------------------
+# Programs that are killed.
 
 def test_killed_with_open_connections(start, compiled, helper):
     program, _ = socktuned.talk(start, compiled(churn.REPORT), helper, 100)
@@ -159,7 +159,7 @@ def test_killed_in_full_career(helper, crowd):
     assert set(churn.lost(helper)) <= {"abandoned"}  # killed while it wrote its record
 
 
-# --- what must be lost --------------------------------------------------------------------------
+# Unavoidable losses.
 
 def test_losses_are_counted(free_port, crowd):
     """A helper that does not run while more happens than the kernel and the ring can hold. It runs

@@ -90,7 +90,7 @@ def test_uninstall_refuses_to_leave_a_line_in_ld_so_preload(directory):
     assert done.returncode == 2 and "etc/ld.so.preload first" in done.stderr
 
 
-# --- packages -------------------------------------------------------------------------------------
+# Packages.
 
 def build_show(root):
     source = root / "tmp" / "show.c"

@@ -193,7 +193,7 @@ def check_every_socket(started, row, rules, port, wanted=frozenset()):
         time.sleep(0.02)
 
 
-# --- servers ------------------------------------------------------------------------------------
+# Servers.
 
 def http(connection):
     connection.sendall(b"GET / HTTP/1.0\r\nHost: x\r\n\r\n")
@@ -436,7 +436,7 @@ def test_server_other_rules(row, family, kind, start, rule_file, directory, free
     serve(row, family, RULES[kind], start, rule_file, directory, free_port)
 
 
-# --- clients ------------------------------------------------------------------------------------
+# Clients.
 
 HTTP_ANSWER = b"HTTP/1.0 200 OK\r\nContent-Length: 5\r\nConnection: close\r\n\r\nhello"
 
@@ -545,7 +545,7 @@ def test_client_other_rules(row, family, kind, start, rule_file, directory, sile
     ask(row, family, RULES[kind], start, rule_file, directory, silent_listener)
 
 
-# --- servers that connect onwards ----------------------------------------------------------------
+# Servers that connect to other servers.
 
 def relays(path):
     """Both sides of a proxy: ask in front, answer behind, see the answer in front."""
@@ -605,7 +605,7 @@ def test_relay_other_rules(row, family, kind, start, rule_file, directory, free_
     relay(row, family, RULES[kind], start, rule_file, directory, free_port, silent_listener)
 
 
-# --- a real client at a real server --------------------------------------------------------------
+# A real client at a real server.
 
 @dataclasses.dataclass
 class Pair:
@@ -679,7 +679,7 @@ def test_pair_other_rules(pair, family, kind, start, rule_file, directory, free_
     converse(pair, family, RULES[kind], start, rule_file, directory, free_port)
 
 
-# --- another witness ------------------------------------------------------------------------------
+# Compared with ss.
 
 def test_ss_says_the_same(start, rule_file, directory, free_port):
     """The kernel by another way than getsockopt: sock_diag, as ss(8) shows it."""

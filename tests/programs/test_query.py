@@ -130,7 +130,7 @@ def test_curl_gives_what_stats_prints(helper, talker, socktune):
         assert (result.returncode, result.stdout) == (0, text)
 
 
-# --- the manual -----------------------------------------------------------------------------------
+# The manual.
 
 def names_of(answer):
     """The names of all members, but for those that are no names of the helper's."""

@@ -317,7 +317,7 @@ def test_options_and_their_errors(helper, start):
                                        (socket.IPPROTO_TCP, socket.TCP_NODELAY)}
 
 
-# --- finding the helper -------------------------------------------------------------------------
+# Finding the helper.
 
 SPEAKS_ON = """
 l = listener()
@@ -526,7 +526,7 @@ def test_the_users_own_helper(directory, start):
         helper.close()
 
 
-# --- processes ----------------------------------------------------------------------------------
+# Processes.
 
 def test_forked_children_share_the_ring(helper, start):
     lines = finish(start("""

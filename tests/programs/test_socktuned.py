@@ -45,7 +45,7 @@ def helper(directory):
             assert one.stop() == 0, one.log()  # a sanitizer would end it with another status
 
 
-# --- what a client sends ----------------------------------------------------------------------
+# Messages of clients.
 
 def checksum(record, ticket):
     total = ticket ^ 0x9e3779b97f4a7c15
@@ -176,7 +176,7 @@ def test_programs_killed_while_they_register_are_not_refused(helper):
     assert refused(daemon) == 20 and daemon.log() == before
 
 
-# --- a client as it should be -------------------------------------------------------------------
+# Valid clients.
 
 def test_connection_from_record_to_final(helper):
     """A record becomes a connection with figures, and its end has the kernel's last word."""
@@ -350,7 +350,7 @@ def test_dead_holder_is_lost_not_final(helper):
     assert all("tcp_info" not in one for one in daemon.connections())
 
 
-# --- clients that mean harm ----------------------------------------------------------------------
+# Hostile clients.
 
 @pytest.mark.parametrize("data", [
     b"x", b"\0" * 32, b"\xa5\0\xff\n" * 1000, message(magic=b"STREGISX"), message(version=9),
@@ -458,7 +458,7 @@ def test_forged_cookie(helper):
     assert daemon.connections("closed=1") == []
 
 
-# --- connections that are handed over -------------------------------------------------------------
+# Handed-over connections.
 
 @pytest.fixture
 def registered(helper):
@@ -737,7 +737,7 @@ def test_clients_that_say_nothing(helper):
         client.close()
 
 
-# --- the daemon's own manners ----------------------------------------------------------------------
+# The daemon's process.
 
 def test_sigterm_is_a_clean_end(helper):
     daemon = helper()

@@ -43,7 +43,7 @@ def column(result, heading):
     return [row[heading] for row in table(result)]
 
 
-# --- cells ----------------------------------------------------------------------------------------
+# Cells.
 
 def test_a_connection(stats, helper):
     helper.connections = [connection(7, tcp_info={
@@ -140,7 +140,7 @@ def test_losses_are_told(stats, helper):
         "Not reported since the helper started: ring 3, forged 1"
 
 
-# --- which and in which order ---------------------------------------------------------------------
+# Selection and order.
 
 def test_closed_ones(stats, helper):
     now = time.time()
@@ -201,7 +201,7 @@ def test_pages(stats, helper):
             if path == "/v1/connections"] == [None, "1000", "2000"]
 
 
-# --- output ---------------------------------------------------------------------------------------
+# Output.
 
 @pytest.mark.parametrize("chunk", [0, 1, 1000])
 def test_json_is_the_helpers(stats, helper, chunk):
@@ -236,7 +236,7 @@ def test_no_connections(stats):
     assert result.stdout == "0 open, 0 listening; sent 0, received 0, retransmitted 0%\n"
 
 
-# --- a helper that is no good ---------------------------------------------------------------------
+# Broken helpers.
 
 @pytest.mark.parametrize("arguments, complaint", [
     (["x"], 'unexpected argument "x"'),

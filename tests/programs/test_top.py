@@ -93,7 +93,7 @@ def rows(lines):
     return [line.split()[0] for line in lines[3:-1] if line.strip()]
 
 
-# --- programs and rules ---------------------------------------------------------------------------
+# Programs and rules.
 
 def test_it_begins_with_programs_and_rules(top, helper):
     helper.rules = [rule("nginx", open=3), rule("redis", open=900, rtts=[5, 90, 5]),
@@ -139,7 +139,7 @@ def test_no_rule_has_reported_yet(top):
     top(begin=None).has("No connection of a rule that reports has been seen yet.")
 
 
-# --- connections ----------------------------------------------------------------------------------
+# Connections.
 
 def test_short_connections_have_an_age_in_milliseconds(top, helper):
     now = time.time()
@@ -363,7 +363,7 @@ def test_it_leaves_the_terminal_as_it_was(top, directory, how):
     assert " echo " in text and " icanon " in text
 
 
-# --- where it cannot begin ------------------------------------------------------------------------
+# Failures at the start.
 
 def test_it_needs_a_terminal(socktune, helper):
     result = socktune("top", env=helper.environment, stdin=subprocess.DEVNULL)

@@ -102,7 +102,7 @@ long does the start of one more take?
     limit = 150
 
     def run(self, lab):
-        enter_network_namespace()  # otherwise the helper would also see the ends of other programs' sockets
+        enter_network_namespace()  # else the helper would see other ends too
         helper = lab.helper()
         policy = lab.rules("sleep.conf", PROCESS_RULES)
         environment = lab.environment(policy, SOCKTUNE_HELPER=helper.directory / "helper.sock")
