@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""socktune inspect: what it says of another process's sockets, against the kernel's own word."""
+"""socktune inspect: its output about another process's sockets, compared with the kernel."""
 import json
 import os
 import select
@@ -16,7 +16,7 @@ from conftest import LOOPBACK, needs_root, program
 
 NOBODY = 65534
 DOMAINS = {"inet": socket.AF_INET, "inet6": socket.AF_INET6}
-# Field of struct tcp_info: where it is, as linux/tcp.h has it. What does not move while nothing
+# Fields of struct tcp_info: offsets from linux/tcp.h. Only fields that do not change while nothing
 # is sent.
 TCP_INFO_FIELDS = {"state": ("B", 0), "snd_mss": ("I", 16), "pmtu": ("I", 60), "rtt": ("I", 68),
                    "snd_cwnd": ("I", 80), "bytes_acked": ("Q", 120), "bytes_received": ("Q", 128),
@@ -35,7 +35,7 @@ def inspect(socktune):
 
 
 def as_nobody():
-    """Keywords of subprocess that make a child unprivileged, when we are not."""
+    """Keywords of subprocess that make a child unprivileged, if we are privileged."""
     return {"user": NOBODY, "group": NOBODY, "extra_groups": []} if os.geteuid() == 0 else {}
 
 
@@ -44,7 +44,8 @@ def by_fd(inspected):
 
 
 def small_life(host, family):
-    """role -> descriptor: a listener, a connection's two ends with data sent, a datagram socket."""
+    """role -> descriptor: a listener, both ends of a connection with data sent, a datagram
+    socket."""
     domain = DOMAINS[family]
     listener, port = host.listener(domain, LOOPBACK[family])
     client = host.socket(domain)
@@ -84,7 +85,7 @@ def test_every_socket_is_shown(host, inspect, family):
 
 @pytest.mark.parametrize("family", DOMAINS)
 def test_values_are_the_kernels(host, inspect, socktune, family):
-    """Every readable option of the table whose value is a number, at every role."""
+    """Each readable option of the table with a numeric value, for each role."""
     table = json.loads(socktune("options", "--json").stdout)["options"]
     one = host()
     life = small_life(one, family)
@@ -261,7 +262,8 @@ SERVER = ("import socket, time; listener = socket.create_server(('127.0.0.1', 0)
 
 
 def test_another_network_namespace(start, inspect, directory):
-    """A fresh socket is one of that namespace: its sysctls make no mark, a setting does."""
+    """The fresh socket is created in that namespace: its sysctls are not marked as differences,
+    settings are."""
     needs_root("network namespaces")
     script = directory / "server.sh"
     script.write_text("sysctl -q -w net.ipv4.tcp_keepalive_time=1234 &&"
@@ -275,7 +277,8 @@ def test_another_network_namespace(start, inspect, directory):
 
 
 def test_a_namespace_that_one_may_not_enter(start, socktune):
-    """The same user, but the namespace was made by another: the fresh socket is one of ours."""
+    """The same user, but another user created the namespace: the fresh socket is in our
+    namespace."""
     needs_root("network namespaces")
     one = start(["unshare", "-n", "setpriv", "--reuid", str(NOBODY), "--regid", str(NOBODY),
                  "--clear-groups", "/usr/bin/python3", "-c",
@@ -291,7 +294,7 @@ def test_a_namespace_that_one_may_not_enter(start, socktune):
 
 
 def test_a_rootless_container(start, socktune):
-    """A network namespace below a user namespace of one's own: entered without any privilege."""
+    """A network namespace in the user's own user namespace can be entered without privileges."""
     keywords = as_nobody()
     probe = subprocess.run(["unshare", "-Urn", "true"], check=False, capture_output=True, **keywords)
     if probe.returncode != 0:
@@ -312,7 +315,7 @@ def test_a_rootless_container(start, socktune):
 # Short-lived sockets.
 
 def test_sockets_that_are_closed_meanwhile_are_no_error(start, socktune):
-    """A program that does nothing but open and close sockets; some of them at the same number."""
+    """A program that only opens and closes sockets; some of them have the same number."""
     script = ("import socket\n"
               "listener = socket.create_server(('127.0.0.1', 0))\n"
               "print('ready', flush=True)\n"
@@ -331,8 +334,8 @@ def test_sockets_that_are_closed_meanwhile_are_no_error(start, socktune):
 
 
 def test_a_fin_is_not_held_back(start, socktune):
-    """While it is inspected without a pause, the peer of a connection that the program closes
-    learns of it at once."""
+    """While the program is inspected continuously, the peer of a connection that it closes sees
+    that at once."""
     script = ("import socket\n"
               "listener = socket.create_server(('127.0.0.1', 0))\n"
               "print(listener.getsockname()[1], flush=True)\n"

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""What `make install` puts where, and that it works from there."""
+"""What `make install` installs where, and that the results work there."""
 import os
 import re
 import shutil
@@ -12,7 +12,7 @@ from word_size import emulator_32_bits, environment_of_run, run_32_bits
 
 
 RULES = 'rules = ( { set = { TCP_KEEPIDLE = 123; }; } );\n'
-# Prints the word size and what a new socket has.
+# Prints the word size and the options of a new socket.
 SHOW = """
 #include <netinet/in.h>
 #include <netinet/tcp.h>
@@ -36,7 +36,7 @@ def multiarch():
 
 @pytest.fixture
 def install(directory):
-    """install(PREFIX=..., ...): what is built already is copied, and made anew where it must be."""
+    """install(PREFIX=..., ...): copies the existing build, and rebuilds only what is needed."""
     def run(*goals, **variables):
         made = directory / "build"
         if not made.exists():
@@ -50,7 +50,7 @@ def install(directory):
 
 @pytest.fixture
 def show(directory, multiarch):
-    """A program for this machine, or for its 32-bit mode: show("-m32")."""
+    """Build a program for this machine, or for its 32-bit mode: show("-m32")."""
     def build(*flags):
         source = directory / "show.c"
         source.write_text(SHOW, encoding="ascii")
@@ -89,7 +89,7 @@ def test_another_prefix_than_it_was_built_for(install, directory, rule_file, sho
     library = prefix / "lib" / multiarch / "socktune" / "libsocktune.so"
     compiled = kept_policy(rules)
     compiled.unlink(missing_ok=True)
-    # The library alone finds the compiler beside it.
+    # The library by itself finds the compiler beside it.
     assert told([show()], LD_PRELOAD=str(library), SOCKTUNE_RULES=str(rules)) == "64 123\n"
     assert compiled.exists()
     page = (prefix / "share" / "man" / "man5" / "socktune.conf.5").read_text(encoding="utf-8")
@@ -100,7 +100,7 @@ def test_another_prefix_than_it_was_built_for(install, directory, rule_file, sho
 
 
 def test_staged(install, directory, multiarch, rule_file, show):
-    """With DESTDIR, nothing says where the stage was, and its links hold inside it."""
+    """With DESTDIR, no file contains the path of the stage, and symbolic links work inside it."""
     stage = directory / "stage"
     install(DESTDIR=stage, PREFIX="/usr")
     where = stage / "usr" / "lib" / multiarch / "socktune"
@@ -117,7 +117,8 @@ def plan_of_install(*words):
 
 
 def test_what_programs_may_start_with_meanwhile_is_replaced_in_one_step(directory):
-    """/etc/ld.so.preload may name the library: a program finds the old one or the new one, whole."""
+    """/etc/ld.so.preload may name the library: a program must find either the old or the new file,
+    complete."""
     plan = plan_of_install("DESTDIR=/nowhere", f"B={directory}", "LIBDIR=/usr/lib")
     for name in ("libsocktune.so", "socktune-compile"):
         target = f"/nowhere/usr/lib/socktune/{name}"
@@ -126,7 +127,7 @@ def test_what_programs_may_start_with_meanwhile_is_replaced_in_one_step(director
 
 
 def test_systems_without_multiarch(directory):
-    """lib64 where the system has that, as $LIB of its ld.so is."""
+    """In lib64, if the system has that, as $LIB of its ld.so."""
     compiler = directory / "cc"
     compiler.write_text('#!/bin/sh\n[ "$1" = -print-multiarch ] || exec gcc "$@"\n', encoding="ascii")
     compiler.chmod(0o755)
@@ -137,7 +138,7 @@ def test_systems_without_multiarch(directory):
 
 @pytest.mark.slow
 def test_both_word_sizes(install, directory, rule_file, show):
-    """`$LIB` in LD_PRELOAD is the one or the other to each program's ld.so; `run` writes it."""
+    """Each program's ld.so replaces `$LIB` in LD_PRELOAD by the right directory; `run` sets it."""
     small = show("-m32")
     prefix = directory / "prefix"
     install("i386", PREFIX=prefix)
@@ -156,7 +157,7 @@ def test_both_word_sizes(install, directory, rule_file, show):
 
 
 def test_a_command_without_its_library(build, directory, rule_file):
-    """Copied somewhere alone: it says what is missing."""
+    """A command that was copied without the library says what is missing."""
     lonely = directory / "socktune"
     shutil.copy(build.socktune, lonely)
     for command, status in ((["run", "-c", rule_file(RULES), "/bin/true"], 125),

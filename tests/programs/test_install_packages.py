@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""What `make demo`, `make check` and their like do about packages that are missing. apt and dpkg are
-stand-ins here: nothing is installed."""
+"""What `make demo`, `make check` and similar targets do about missing packages. apt and dpkg are
+replaced by scripts: nothing is installed."""
 import os
 import pathlib
 import re
@@ -11,7 +11,7 @@ import pytest
 from conftest import ROOT, needs_root, program
 
 INSTALLER = ROOT / ".ci" / "install-packages"
-# What the script runs besides.
+# Programs that the script also uses.
 TOOLS = ("sh", "dirname", "id", "grep", "cat", "rm", "chmod", "env", "python3", "gcc", "as", "ldconfig")
 
 
@@ -84,7 +84,7 @@ def test_without_apt_it_names_programs(machine):
 
 @pytest.mark.slow
 def test_the_makefile_passes_it_on():
-    """INSTALL=no is for packages; else INSTALL is the program that `make install` uses."""
+    """INSTALL=no is for packages; any other INSTALL is the program that `make install` uses."""
     def plan(*words):
         return subprocess.run([program("make"), "-C", ROOT, "-n", *words], text=True, check=False,
                               env={"PATH": os.environ["PATH"]}, capture_output=True, timeout=60).stdout
@@ -96,7 +96,7 @@ def test_the_makefile_passes_it_on():
 
 
 def test_without_apt_nothing_is_missing_that_is_here(directory):
-    """Each package of the Makefile's lists that this machine has is recognised without dpkg."""
+    """Each package of the Makefile's lists that this machine has is found without dpkg."""
     for folder in ("/usr/sbin", "/usr/bin"):
         for path in pathlib.Path(folder).iterdir():
             if path.name not in ("apt-get", "dpkg-query") and not (directory / path.name).is_symlink():
@@ -106,7 +106,7 @@ def test_without_apt_nothing_is_missing_that_is_here(directory):
         re.findall(r"^PACKAGES_\w+ *[:?]?= *((?:.*\\\n)*.*)", text, re.MULTILINE))))
     known = subprocess.run([program("dpkg-query"), "-W", "-f", "${Package} ${db:Status-Status}\n"],
                            text=True, check=True, capture_output=True, timeout=60).stdout
-    # Nothing but the linker can tell whether the last one is there.
+    # Only the linker can find out whether the last one is installed.
     here = {name for name in listed if f"\n{name} installed\n" in known} - {"libclang-rt-14-dev"}
     assert len(here) > 20 and "libconfig-dev" in here
     done = subprocess.run([INSTALLER, *sorted(here)], text=True, check=False, capture_output=True,

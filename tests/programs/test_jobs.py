@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""What people want of socktune, each as they would write it: `check --strict` has nothing to say, and
-the kernel shows the result."""
+"""Typical uses of socktune, as users would write them: `check --strict` reports nothing, and the
+kernel has the result."""
 import dataclasses
 import json
 import os
@@ -29,14 +29,15 @@ PERL = ('use IO::Socket::INET; $l = IO::Socket::INET->new(Listen => 1, LocalAddr
 
 @dataclasses.dataclass
 class Job:
-    """`name` is that of the executable: a copy of python3, or with `args` the program itself."""
+    """`name` is the name of the executable: a copy of python3, or with `args` the program
+    itself."""
     rules: str
     wanted: dict
     name: str = "client"
     script: str = CLIENT
     root: bool = False
     args: tuple = ()
-    file: str = ""  # the name of the script, if it is to have one
+    file: str = ""  # the name of the script, if any
 
 
 KEEPALIVE = """program = [ "psql", "java" ];
@@ -71,7 +72,7 @@ JOBS = {
     "a tunnel or not at all": Job(
         'program = "client"; rules = ( { match = { role = "connect"; };'
         ' set = { SO_BINDTODEVICE = "lo"; }; require = true;'
-        ' accept_risk = "SO_BINDTODEVICE"; } );',  # "lo" stands for the tunnel
+        ' accept_risk = "SO_BINDTODEVICE"; } );',  # "lo" replaces the tunnel
         {"SO_BINDTODEVICE": "lo"}),
     "a mark": Job('program = "client"; rules = ( { set = { SO_MARK = 0x2a; }; } );',
                   {"SO_MARK": 42}, root=True),
@@ -80,8 +81,8 @@ JOBS = {
 
 @pytest.fixture
 def play(start, socktune, rule_file, directory):
-    """Run a job's program under its rules, of which there is nothing to warn: what `inspect` says of
-    its socket."""
+    """Run a job's program under its rules, which must cause no warning; returns what `inspect`
+    reports of its socket."""
     def run(job, wrapper=(), warnings=0, **keywords):
         rules = rule_file(job.rules)
         checked = json.loads(socktune("check", rules, "--json").stdout)
@@ -120,7 +121,7 @@ def test_a_job(play, name):
 
 
 def test_no_connection_past_the_tunnel(play):
-    """The socket is bound to `lo`, from which nothing leads to other hosts."""
+    """The socket is bound to `lo`, which has no route to other hosts."""
     past = """
 try:
     socket.create_connection(("192.0.2.1", 80), 0.2)
@@ -134,7 +135,7 @@ else:
 
 
 def test_mptcp_for_clients_only(play, directory):
-    """What a socket will be is not known when it is made, and that is the one warning."""
+    """The role of a socket is unknown when it is created; that causes the only warning."""
     job = Job('program = "client"; rules = ( { match = { role = "connect"; };'
               ' set = { transport = "mptcp"; }; } );', {})
     if not pathlib.Path("/proc/sys/net/mptcp/enabled").exists():

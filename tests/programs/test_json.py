@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""What all JSON documents have in common: the version, one shape for addresses and rules, errors, and
-that the manual names every member."""
+"""Properties of all JSON documents: the version, one form of addresses and rules, errors; the
+manual names each member."""
 import json
 import os
 import re
@@ -22,7 +22,7 @@ NAMED_BY_DATA = {"options", "tcp_info", "values", "failed", "set", "ends", "drop
 
 
 def members(value, inside=None):
-    """The names of all members, but those that are data."""
+    """The names of all members, except those that are data."""
     if isinstance(value, list):
         return set().union(*(members(one, inside) for one in value))
     if not isinstance(value, dict):
@@ -49,7 +49,7 @@ def listening(start):
 
 
 def documents(socktune, rules, pid, env):
-    """What each command prints: [(command line, document)]."""
+    """The output of each command: [(command line, document)]."""
     lines = [
         ["check", rules], ["options"], ["options", "TCP_KEEPIDLE"],
         ["explain", "-c", rules, "-p", "python3", "--accept", "127.0.0.1:80,127.0.0.1:9", "--by", "apply"],
@@ -89,7 +89,7 @@ def test_every_document_of_the_command(socktune, rule_file, listening, directory
     assert with_rules >= {"explain", "doctor", "apply"}
 
 
-# What is wrong with each, so that the command fails before it has anything to print.
+# Wrong arguments, with which each command fails before it prints anything.
 WRONG = {
     "check": ["--xyz"], "explain": ["-c", "/nonexistent", "-p", "x", "--socket"],
     "doctor": ["/nonexistent/program"], "inspect": ["4194305"], "apply": ["-c", "/nonexistent", "1"],

@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: MIT
-"""The link emulator (tests/link/): what is asked of it is what packets meet.
+"""The link emulator (tests/link/): packets are treated as ordered.
 
-Times are the kernel's own, so that a busy machine delays only the test, not what it measures; and a
-run in which the emulator itself was late is repeated (Link.punctually). Chance is by the seed: what
+Times come from the kernel, so a busy machine delays only the test, not the measured times; a run in
+which the emulator was late is repeated (Link.punctually). Random numbers depend on the seed: each
+run loses the same packets.
 is lost is the same in every run."""
 import contextlib
 import itertools
@@ -33,12 +34,12 @@ SIZE = 1400
 HEADERS = 28  # IPv4 and UDP
 SO_TIMESTAMPNS = 35
 SO_RCVBUFFORCE = 33
-TCPI_MIN_RTT = 148  # where it lies in struct tcp_info, in us
+TCPI_MIN_RTT = 148  # its offset in struct tcp_info, in us
 FAMILIES = {"inet": socket.AF_INET, "inet6": socket.AF_INET6}
 
 
 class Lane:
-    """UDP from near to far, with numbered packets and the times at which the kernel had them."""
+    """UDP from near to far, with numbered packets and the kernel's timestamps."""
 
     def __init__(self, link, path=None, family="inet", size=SIZE):
         self.link, self.path, self.size, self.sent = link, path, size, 0
@@ -61,7 +62,7 @@ class Lane:
         return self.link.way("out", self.path)["packets"]
 
     def send(self, count):
-        """Send packets, no faster than the emulator takes them: none is lost before the link."""
+        """Send packets, not faster than the emulator reads them: none is lost before the link."""
         before = self.taken()
         for i in range(count):
             self.near.send(struct.pack("!I", self.sent).ljust(self.size, b"."))
@@ -71,7 +72,7 @@ class Lane:
                              "the emulator takes the packets")
 
     def receive(self, count):
-        """Packets as they come: a list of (number, time in seconds)."""
+        """Receive packets: a list of (number, time in seconds)."""
         got = []
         for _ in range(count):
             data, extra, _, _ = self.far.recvmsg(2048, 256)
@@ -90,7 +91,7 @@ class Lane:
 
 
 def round_trip(link, family):
-    """The shortest round trip that TCP found from SYN to the answer to data, in ms."""
+    """The shortest round-trip time that TCP measured, from SYN to the answer to data, in ms."""
     address = link.far.address(family), PORT
     with contextlib.ExitStack() as opened:
         listener = opened.enter_context(link.far.socket(FAMILIES[family]))
@@ -138,7 +139,7 @@ def test_a_full_queue_drops():
         lane.send(50)
         way = link.way("out")
         assert way["overflowed"] + way["passed"] == 50
-        # As many as wait, the one that is sent, and those for which room was made meanwhile.
+        # Those in the queue, the one being sent, and those for which room was made meanwhile.
         assert 10 <= way["passed"] < 50
         assert [number for number, _ in lane.receive(10)] == list(range(10))
 
@@ -173,7 +174,7 @@ def test_jitter_spreads_the_delay():
         times = []
         for _ in range(30):
             before = lane.passed()
-            # One after the other: order takes nothing off the jitter.
+            # One after the other, so keeping the order does not reduce the jitter.
             lane.send(1)
             assert lane.passed() == before + 1
             times += lane.receive(1)
@@ -183,7 +184,8 @@ def test_jitter_spreads_the_delay():
             Lane(link) as lane:
         times = link.punctually(measure)
     gaps = [late - early for early, late in zip(times, times[1:])]
-    # The next is sent when one has come: a gap is a delay, and the time of the test itself.
+    # Each packet is sent after the previous one has arrived: a gap is the delay plus the test's own
+    # time.
     assert min(gaps) < 0.008
     assert max(gaps) - min(gaps) > 0.010
 
@@ -252,7 +254,7 @@ def test_it_tells_how_late_it_was():
     with Link(BUILD, [Path("p0", delay_us=1000)]) as link:
         with pytest.raises(emulator.Late):
             link.punctually(lambda: stand_still(link, 0.05), attempts=2)
-        # The result of a late run is thrown away.
+        # The result of a late run is discarded.
         runs = itertools.count(1)
 
         def measure():

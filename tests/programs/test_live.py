@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""New rules in running programs, from the program's side: the publisher here is the tests' own
-(ring.py). The helper that publishes is another test's subject."""
+"""New rules in running programs, from the program's side: the publisher is part of the tests
+(ring.py). Other tests cover the helper that publishes."""
 import contextlib
 import os
 import random
@@ -19,7 +19,7 @@ NONE = 'live = true; rules = ( );'
 
 
 def give(**options):
-    """Rules that give every TCP socket these options."""
+    """Rules that set these options on each TCP socket."""
     inner = "".join(f"{name} = {value}; " for name, value in options.items())
     return f'live = true; rules = ( {{ name = "all"; set = {{ {inner}}}; }} );'
 
@@ -33,7 +33,7 @@ def helper(directory):
 
 @pytest.fixture
 def policy_of(compiled):
-    """The compiled policy of rules, as bytes."""
+    """The compiled policy as bytes."""
     def make(text, name="new.conf"):
         return compiled(text, name).read_bytes()
     return make
@@ -105,7 +105,8 @@ def test_who_is_live(live_host, rules, environment, live):
 
 
 def test_rules_that_guard(live_host, policy_of):
-    """What the program sets itself is forced from one call to the next, and no longer after that."""
+    """Once such rules are in force, the program's own settings are forced, and no longer after they
+    are replaced."""
     one, ring = live_host()
     fd = one.socket(socket.AF_INET)
     for rules, kept in ((NONE, 5), ('rules = ( { force = { IP_TTL = 9; }; } );', 9),
@@ -116,7 +117,7 @@ def test_rules_that_guard(live_host, policy_of):
 
 
 def test_a_listener_from_before(live_host, policy_of):
-    """What waits in its queue, and what connects later, has what the new rules say."""
+    """Connections in its queue, and later ones, get the options of the new rules."""
     one, ring = live_host()
     listener, port = one.listener(socket.AF_INET, "127.0.0.1")
     clients = [socket.create_connection(("127.0.0.1", port)) for _ in range(3)]
@@ -134,7 +135,7 @@ def test_a_listener_from_before(live_host, policy_of):
 
 
 def test_reports_change_with_the_rules(live_host, policy_of, helper):
-    """The program registers again with the names of the new rules, and only if they are new."""
+    """The program registers again with the names of the new rules, only if they differ."""
     one, ring = live_host()
     listening = policy_of('rules = ( { name = "other"; set = { IP_TTL = 3; }; },'
                           ' { name = "told"; report = true; } );')
@@ -155,7 +156,7 @@ def test_reports_change_with_the_rules(live_host, policy_of, helper):
 
 
 def test_another_helper(live_host, policy_of, helper):
-    """A live program that reports nothing registers with it, and takes its rules."""
+    """A live program without reports registers with the new helper, and takes its rules."""
     one, ring = live_host(give(IP_TTL=7))
     generation = ring.publish(policy_of(give(IP_TTL=9)))
     assert new_ttl(one) == 9
@@ -181,7 +182,8 @@ def put_raw(ring, size, policy, generation):
 
 
 def test_a_hostile_publisher(live_host, policy_of):
-    """Whatever it writes, the rules in force stay, and the program lives and takes the next."""
+    """Whatever it writes, the current rules stay, and the program survives and takes the next
+    ones."""
     one, ring = live_host(give(IP_TTL=7))
     good = policy_of(give(IP_TTL=9))
     damaged = bytearray(good)
@@ -229,7 +231,7 @@ os._exit(0)
 
 @pytest.fixture
 def python(build, compiled, helper):
-    """A live Python program, what it answers to a line, and its registration."""
+    """A live Python program, its answer to a line, and its registration."""
     with contextlib.ExitStack() as started:
         def begin(code, rules=NONE, **environment):
             process = started.enter_context(subprocess.Popen(
@@ -283,7 +285,7 @@ for line in sys.stdin:
 # One set of rules at a time.
 
 def numbered(number):
-    """The rules that tests/hosts/reloaded.c knows by this number."""
+    """The rules for this number in tests/hosts/reloaded.c."""
     return f"""live = true; rules = (
       {{ set = {{ TCP_USER_TIMEOUT = "{number + 1}ms"; TCP_KEEPINTVL = "{number + 1}s"; }}; }},
       {{ match = {{ role = "connect"; remote = "127.0.0.0/8"; }};
@@ -292,7 +294,7 @@ def numbered(number):
 
 
 class Reloaded:
-    """The host, and what it answers."""
+    """The host and its answers."""
 
     def __init__(self, build, rules, helper):
         self.process = subprocess.Popen(

@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: MIT
-"""The library on other machines, emulated by qemu-user: it loads, tunes and harms nothing. One of
-them is big-endian, so that rules compiled there are in the other byte order.
+"""The library on other machines, emulated by qemu-user: it loads, tunes and does no harm. One of
+them is big-endian, so rules compiled there have the other byte order.
 
-Run by `make check-machines`; the library is built for each machine that has a compiler."""
+Run by `make check-machines`; the library is built for each machine for which there is a
+compiler."""
 import os
 import subprocess
 import sys
@@ -46,7 +47,7 @@ def machine(request, directory):
 
 @pytest.fixture
 def policy(machine, compiled, rule_file, directory):
-    """The rules, compiled: here, or by the machine's own compiler in its own byte order."""
+    """The compiled rules: compiled here, or by the machine's own compiler in its byte order."""
     if not machine.other_order:
         return compiled(RULES)
     fetched = subprocess.run([ROOT / ".ci" / "fetch-library", machine.debian, directory / "fetched",
@@ -83,7 +84,7 @@ def test_a_program_of_another_machine(machine, policy, host):
 
 
 def test_rules_of_the_other_byte_order_are_refused(machine, compiled):
-    """A policy that was copied from another machine is told from a broken one."""
+    """The message distinguishes a policy copied from another machine from a damaged one."""
     if not machine.other_order:
         pytest.skip("has this machine's byte order")
     host = machine.build("plain", SOURCES / "plain.c")
@@ -94,7 +95,7 @@ def test_rules_of_the_other_byte_order_are_refused(machine, compiled):
 
 
 def test_an_unknown_machine_is_told(directory):
-    """Not by an assembler's error."""
+    """Not by an error of the assembler."""
     result = subprocess.run(["gcc", "-x", "c", "-", "-E", "-U__x86_64__", "-U__i386__",
                              "-U__aarch64__", "-iquote", ROOT / "preload" / "engine", "-o",
                              directory / "out"], input='#include "call.h"\n', text=True,

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The manual pages say what is so: their examples pass, and nothing that may be used is missing."""
+"""The manual pages are correct: their examples work, and all features are documented."""
 import json
 import pathlib
 import re
@@ -29,7 +29,7 @@ def displays(page):
 
 
 def check_is_content(socktune, rules):
-    """No error and no warning, but that this kernel has not loaded a congestion control."""
+    """No error and no warning, except for congestion control modules that are not loaded."""
     findings = json.loads(socktune("check", rules, "--json").stdout)["findings"]
     assert [one for one in findings if "has not loaded" not in one["message"]] == [], \
         rules.read_text(encoding="utf-8")
@@ -53,7 +53,8 @@ END = re.compile(r"[|&;<>#]|\$\(.*?\)")
 
 
 def command_lines():
-    """Each line of README and of the manuals that runs socktune, as words behind the program."""
+    """Each line of README and of the manuals that runs socktune, as the words after the program's
+    name."""
     for page in PAGES:
         text = (ROOT / page).read_text(encoding="utf-8").replace("\\&", "").replace("\\-", "-")
         for line in text.splitlines():
@@ -65,7 +66,7 @@ def command_lines():
 
 
 def test_every_command_line_is_accepted(socktune):
-    """Its command exists, its flags too, and each flag that takes a value has one."""
+    """Each command and flag exists, and each flag that needs a value has one."""
     lines = list(command_lines())
     assert len(lines) >= 30 and {page for page, _, _ in lines} >= {"README.md", "tools/socktune.1"}
     known = {}
@@ -93,7 +94,7 @@ def test_every_command_line_is_accepted(socktune):
 # Values.
 
 def test_every_value_of_the_list_of_options(socktune, rule_file):
-    """The ends of each range and each word that the page shows for an option, one rule each."""
+    """The limits of each range and each word that the page shows for an option, one rule each."""
     options = json.loads(socktune("options", "--json").stdout)["options"]
     page, rules = rendered(RULES_PAGE), []
     for option in options:
@@ -134,7 +135,7 @@ def test_examples_of_rules(socktune, rule_file):
 
 
 def test_every_way_to_write_a_value(socktune, rule_file):
-    """What the page says under "Values", and what each means."""
+    """The notations under "Values" in the page, and their meaning."""
     rules = rule_file("""rules = ( { set = {
         SO_KEEPALIVE = true; TCP_NODELAY = "on"; SO_OOBINLINE = "off"; SO_SNDBUF = "256K";
         TCP_NOTSENT_LOWAT = "1M"; SO_SNDTIMEO = "250ms"; TCP_KEEPIDLE = "10s";
@@ -150,7 +151,7 @@ def test_every_way_to_write_a_value(socktune, rule_file):
     assert {name: given.get(name) for name in wanted} == wanted
 
 
-# An option for each kind of value that has a section of its own in the page.
+# An option for each kind of value that has its own section in the page.
 KINDS = {"Sizes": "SO_SNDBUF", "Durations": "TCP_USER_TIMEOUT", "Rates": "SO_MAX_PACING_RATE"}
 REFUSED = {"100Mbps"}
 
@@ -168,7 +169,7 @@ def test_every_value_that_the_page_shows(socktune, rule_file, kind):
 
 
 def test_every_criterion_and_keyword(socktune, rule_file):
-    """What the parser offers in place of an unknown name is what the page explains."""
+    """The page explains all names that the parser suggests for an unknown name."""
     page = rendered(RULES_PAGE)
     for place in ("rules = ( { xyzzy = 1; } );", "rules = ( { match = { xyzzy = 1; }; } );",
                   "xyzzy = 1; rules = ( );"):
@@ -181,7 +182,7 @@ def test_every_criterion_and_keyword(socktune, rule_file):
 
 @pytest.mark.parametrize("command", COMMANDS)
 def test_every_flag_of_a_command(command, socktune):
-    """And the command has a section."""
+    """The flags of the command are in its section."""
     page = rendered(COMMAND_PAGE)
     flags = set(re.findall(r"(?<![\w-])--?[a-z][a-z-]*", socktune(command, "--help").stdout))
     assert {flag for flag in flags if flag not in page} == set()
@@ -189,7 +190,8 @@ def test_every_flag_of_a_command(command, socktune):
 
 
 def test_files_named_in_readmes():
-    """Each file and folder that a README.md names is there, seen from its folder, from that of its part or from the top."""
+    """Each file and folder that a README.md names exists, relative to its folder, its part or the
+    top."""
     listed = subprocess.run([program("git"), "-C", ROOT, "ls-files"], check=False, capture_output=True,
                             text=True).stdout.split()
     if not listed:

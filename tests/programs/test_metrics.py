@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""/metrics as Prometheus sees it, and the files for Prometheus and Grafana."""
+"""/metrics as Prometheus reads it, and the files for Prometheus and Grafana."""
 import json
 import re
 import subprocess
@@ -23,7 +23,7 @@ def helper(free_port):
 
 
 def value(text, name, **labels):
-    """The sum of a metric's samples that have these labels."""
+    """The sum of a metric's samples with these labels."""
     total = 0.0
     for line in text.splitlines():
         found = re.fullmatch(re.escape(name) + r"(?:\{(.*)\})? (\S+)", line)
@@ -40,7 +40,7 @@ def scrape(helper, **keywords):
 
 @pytest.fixture
 def closed(start, rule_file, helper):
-    """A program whose connections closed, all reported."""
+    """A program whose connections have closed, all reported."""
     one, port = talk(start, rule_file(RULES), helper, COUNT)
     next_step(one)
     helper.until(lambda: value(scrape(helper), "socktune_connections_closed_total",
@@ -63,7 +63,7 @@ def test_sums_are_exact(helper, closed):
                  option="SO_KEEPALIVE") == COUNT
     assert value(text, "socktune_options_applied_total", option="other") == 0
     assert value(text, "socktune_helper_dropped_total") == 0
-    # Listeners are looked at a moment later, and count from then on.
+    # Listeners are sampled a moment later, and counted from then on.
     helper.until(lambda: value(scrape(helper), "socktune_connections_open", role="listen",
                                port=closed) == 1, "the listener")
     helper.until(lambda: value(scrape(helper), "socktune_accept_queue_limit", role="listen",
@@ -88,7 +88,7 @@ def test_both_formats_tell_the_same(helper, closed):
 
 
 def test_counters_never_fall(start, rule_file, helper):
-    """While connections come and go, twice over."""
+    """While connections open and close, in two rounds."""
     last = {}
     rules = rule_file(RULES)
     for _ in range(2):
@@ -116,7 +116,7 @@ def test_promtool_accepts_the_files():
 
 
 def expressions():
-    """What the dashboard and the alerts ask, the dashboard's variables filled in."""
+    """The queries of the dashboard and the alerts, with the dashboard's variables filled in."""
     dashboard = json.loads((FILES / "grafana-dashboard.json").read_text())
     for panel in dashboard["panels"]:
         for target in panel["targets"]:
@@ -132,7 +132,7 @@ def test_files_name_metrics_that_exist(helper, closed):
 
 
 def test_opentelemetry_names(helper, closed):
-    """What the collector renames exists, and the manual tells the same."""
+    """The metrics that the collector renames exist, and the manual lists the same."""
     known = set(re.findall(r"^# TYPE (\w+)", scrape(helper), re.MULTILINE))
     text = (FILES / "opentelemetry.yml").read_text()
     renamed = dict(re.findall(r"include: (\w+)\n\s+action: update\n\s+new_name: (\S+)", text))
@@ -169,7 +169,7 @@ class Prometheus:
         return answer.json["data"]
 
     def query(self, expression):
-        """A scalar, or None where there is no such series."""
+        """A scalar, or None if there is no such series."""
         result = self.ask("query", query=expression)["result"]
         return float(result[0]["value"][1]) if result else None
 
@@ -195,7 +195,7 @@ def test_prometheus_has_the_right_sums(start, helper, closed, directory, free_po
         server.ask("query", query=expression)
 
 
-# Accepts nothing; on each line of standard input, more connections than the queue has room for.
+# Never calls accept(); for each line of input, opens more connections than the queue can hold.
 DROPPER = """
 import socket, sys
 listener = socket.create_server(("127.0.0.1", 0), backlog=1)

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
-"""What a helper does, or fails to do, does the programs no harm: with one that runs, none at all,
-one that is stopped (SIGSTOP), and one that is killed while they are at work. The same programs are
-run without the library, and with it in each of these states."""
+"""Whatever the helper does, programs are not affected: if it runs, does not run, is stopped
+(SIGSTOP), or is killed while they work. The same programs are run without the library, and with it
+in each of these states."""
 import collections
 import contextlib
 import pathlib
@@ -18,11 +18,11 @@ from conftest import preloaded
 
 CONNECTIONS = 10000
 STATES = ["running", "absent", "stopped", "killed"]
-SECONDS = 5  # no call takes as long, even where the machine is busy
+SECONDS = 5  # no call takes that long, even on a busy machine
 
 
 class Seen:
-    """What the programs did in one state of the helper."""
+    """The results of the programs in one state of the helper."""
 
     def __init__(self, run):
         self.crowd = run("churn", "several", "inet", "client", 8, CONNECTIONS)
@@ -41,13 +41,13 @@ class Seen:
 
 
 def ends(result):
-    """How many ends there were of each role and kind, those that tell the servers to end aside."""
+    """The number of ends of each role and kind, without those that end the servers."""
     return collections.Counter((one.role, one.how) for one in churn.ends(result.stdout)
                                if one.sent or one.received)
 
 
 def behaviour(result):
-    """What does not differ from run to run: not the names of sockets, nor times."""
+    """Output that is equal in each run: without sockets' cookies and times."""
     return [line for line in result.stdout.splitlines()
             if not line.startswith(("end ", "slowest ", "option "))]
 
@@ -57,7 +57,7 @@ def slowest(result):
 
 
 def kill_at_work(helper):
-    """Kill the helper once it has taken a good number of records."""
+    """Kill the helper after it has read a number of records."""
     with contextlib.suppress(OSError):
         helper.until(lambda: helper.get("/v1/status").json["records"] > CONNECTIONS // 10,
                      "records")
@@ -134,7 +134,7 @@ def test_each_fin_and_rst_is_seen_by_the_peer(reported):
 
 
 def test_bytes_are_equal(reported, alone):
-    """What each connection carried, whichever process had it."""
+    """The bytes of each connection, in whichever process."""
     def carried(result):
         return collections.Counter((one.role, one.sent, one.received)
                                    for one in churn.ends(result.stdout))
@@ -148,8 +148,8 @@ def test_listeners_restart_at_once(reported):
 
 
 def test_no_descriptor_appears(reported, alone):
-    """At the beginning of main(), after ten thousand connections, and when a program closes all
-    that it has and looks for what is left."""
+    """At the beginning of main(), after ten thousand connections, and after a program has closed
+    all descriptors."""
     def listed(result):
         return [line for line in behaviour(result) if "descriptors" in line]
     assert listed(reported.crowd) == listed(alone.crowd) != []

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: MIT
-"""What a program sees is the same with the library as without it, but for the rules' options.
+"""With the library, a program sees the same as without it, except for the options of rules.
 
 A host program makes the same calls without the library, under rules for other programs, and under
-rules that match; results, errno, flags, descriptors and signals must be equal. Then real programs:
-output and exit status.
+rules that match; results, errno, flags, descriptors and signals must be equal. Then real programs
+are compared: output and exit status.
 """
 import contextlib
 import errno
@@ -26,8 +26,8 @@ OTHERS = """
 program = "some-other-program";
 rules = ( { set = { SO_KEEPALIVE = true; }; force = { TCP_NODELAY = true; }; } );
 """
-# Each of these acts in other hooks. What fails among them (a privilege, an option that the socket
-# lacks) must not be seen by the program either.
+# Each of these rules is applied in other hooks. The program must not notice failures (a missing
+# privilege, an option that the socket lacks) either.
 MATCHING = """
 rules = (
   { name = "all"; set = { SO_KEEPALIVE = true; TCP_KEEPIDLE = 611; dscp = "AF21"; SO_PRIORITY = 5;
@@ -48,7 +48,7 @@ INET = {"inet": socket.AF_INET, "inet6": socket.AF_INET6}
 
 
 class Script:
-    """Makes calls in a host and writes down what a program could notice of each."""
+    """Makes calls in a host and records what a program can observe of each."""
 
     def __init__(self, host):
         self.host = host
@@ -56,7 +56,7 @@ class Script:
 
     def call(self, name, *arguments):
         answer = self.host.call(name, *arguments)
-        # Ports differ from run to run: of an address only its length and family are kept.
+        # Ports differ between runs: only the length and family of an address are recorded.
         data = answer.data
         if name in ("getsockname", "accept", "accept4"):
             data = (len(data), data[:2])
@@ -72,7 +72,7 @@ class Script:
 
 
 def kinds_of_sockets(script, **_):
-    """socket(): all families, types and flags, the impossible ones too."""
+    """socket(): all families, types and flags, including invalid ones."""
     for domain in (socket.AF_INET, socket.AF_INET6, socket.AF_UNIX, socket.AF_NETLINK,
                    socket.AF_PACKET, socket.AF_VSOCK, socket.AF_ALG, 999, -1):
         for kind in (STREAM, DATAGRAM, socket.SOCK_RAW, socket.SOCK_SEQPACKET, 0, 77):
@@ -85,7 +85,7 @@ def kinds_of_sockets(script, **_):
 
 
 def errors(script, **_):
-    """Calls on what is no such socket, or not in that state."""
+    """Calls on descriptors that are no such socket, or in the wrong state."""
     not_a_socket = 0
     tcp = script.call("socket", socket.AF_INET, STREAM, 0)
     udp = script.call("socket", socket.AF_INET, DATAGRAM, 0)
@@ -105,7 +105,7 @@ def errors(script, **_):
 
 
 def conversation(script, family, **_):
-    """A server and a client, with all ways to accept."""
+    """A server and a client, with all variants of accept()."""
     domain, loopback = INET[family], LOOPBACK[family]
     for flags in (0, CLOEXEC, NONBLOCK):
         listener = script.call("socket", domain, STREAM | flags, 0)
@@ -134,7 +134,7 @@ def conversation(script, family, **_):
 
 
 def refusals(script, family, free_port, **_):
-    """Connections that come to nothing, or not at once."""
+    """Connections that fail, or do not succeed at once."""
     domain, loopback = INET[family], LOOPBACK[family]
     nobody = pack_address(domain, loopback, free_port())
     for flags in (0, NONBLOCK):
@@ -147,11 +147,11 @@ def refusals(script, family, free_port, **_):
     script.call("accept", listener, None)  # not listening yet
     script.call("bind", listener, pack_address(domain, loopback, 0))
     script.call("listen", listener, 1)
-    script.call("accept", listener, None)  # nobody there
+    script.call("accept", listener, None)  # no connection waits
     script.call("accept4", listener, None, CLOEXEC)
     again = script.call("socket", domain, STREAM, 0)
     script.call("bind", again, pack_address(domain, loopback, script.port(listener)))
-    script.call("connect", listener, nobody)  # listens already
+    script.call("connect", listener, nobody)  # it is a listener
     client = script.call("socket", domain, STREAM | NONBLOCK, 0)
     script.call("connect", client, pack_address(domain, loopback, script.port(listener)))
     script.call("poll", client, 4, 5000)
@@ -175,7 +175,7 @@ def datagrams(script, family, **_):
 
 
 def other_families(script, directory, **_):
-    """Unix sockets named and unnamed, netlink."""
+    """Named and unnamed Unix sockets, netlink."""
     for kind in (STREAM, socket.SOCK_SEQPACKET):
         for name in (str(directory / "socket"), f"\0{directory}"):
             listener = script.call("socket", socket.AF_UNIX, kind, 0)
@@ -201,7 +201,7 @@ def other_families(script, directory, **_):
 
 
 def interruptions(script, family, **_):
-    """A signal handler without SA_RESTART: EINTR from calls that wait, and a descriptor at 0."""
+    """A signal handler without SA_RESTART: EINTR from blocking calls, and a descriptor 0."""
     domain, loopback = INET[family], LOOPBACK[family]
     listener = script.call("socket", domain, STREAM, 0)
     script.call("bind", listener, pack_address(domain, loopback, 0))
@@ -209,7 +209,7 @@ def interruptions(script, family, **_):
     for name in (("accept", None), ("accept4", None, CLOEXEC)):
         script.call("alarm", 20000)
         script.call(name[0], listener, *name[1:])
-    # The queue of one is filled, so that the next connect() waits.
+    # The queue of a listener is filled, so that the next connect() blocks.
     address = pack_address(domain, loopback, script.port(listener))
     for _ in range(4):
         filler = script.call("socket", domain, STREAM | NONBLOCK, 0)
@@ -220,8 +220,7 @@ def interruptions(script, family, **_):
 
 
 def descriptor_numbers(script, family, **_):
-    """Gaps in the table of descriptors are filled lowest first, and limits bite at the same
-    call."""
+    """The lowest free descriptor is used first, and limits take effect at the same call."""
     domain = INET[family]
     made = [script.call("socket", domain, STREAM, 0) for _ in range(6)]
     for fd in (made[1], made[3]):
@@ -234,7 +233,7 @@ def descriptor_numbers(script, family, **_):
 
 
 def own_options(script, family, **_):
-    """The program's own setsockopt and what it then reads, of options no rule names."""
+    """The program's own setsockopt() and the values that it reads, for options without rules."""
     domain = INET[family]
     fd = script.call("socket", domain, STREAM, 0)
     for level, option in ((socket.SOL_SOCKET, socket.SO_REUSEADDR),
@@ -281,7 +280,7 @@ def test_the_same_answers(script, family, host, compiled, directory, free_port):
 
 
 def test_the_script_would_notice(host, compiled, directory, free_port):
-    """The comparison above is no formality: an EINTR, a refusal, a limit were really seen."""
+    """The comparison above is meaningful: EINTR, a refusal, and a limit did occur."""
     run = Script(host())
     interruptions(run, family="inet")
     assert [entry[2] for entry in run.seen if entry[1] == -1] == [errno.EINTR] * 3
@@ -291,7 +290,8 @@ def test_the_script_would_notice(host, compiled, directory, free_port):
 
 
 def test_an_option_that_fails_is_not_the_programs_failure(host, compiled):
-    """MATCHING names an algorithm that does not exist; errno stays what it was before the call."""
+    """MATCHING names an algorithm that does not exist; errno keeps its value from before the
+    call."""
     one = host(compiled(MATCHING))
     answer = one.call("socket", socket.AF_INET, STREAM, 0)
     assert answer.result >= 0 and answer.error == 0
@@ -308,7 +308,7 @@ def test_sigpipe_still_kills(kind, host, compiled):
         one.call("setsockopt", one.accept(listener), socket.SOL_SOCKET, socket.SO_LINGER,
                  struct.pack("ii", 1, 0))
         one.call("close", client + 1)
-        with contextlib.suppress(BrokenPipeError):  # it dies of the second at the latest
+        with contextlib.suppress(BrokenPipeError):  # it is killed by the second at the latest
             for _ in range(3):
                 one.request("send", client, b"to nobody")
         statuses.append(one.process.wait(20))
@@ -364,7 +364,7 @@ def test_real_programs_the_same_output_and_status(name, kind, build, compiled, f
     for environment in (preloaded(build, None), preloaded(build, rules)):
         result = subprocess.run(words, env=environment, capture_output=True, timeout=30,
                                 check=False, cwd=directory, stdin=subprocess.DEVNULL)
-        # socat and bash name their process in what they say, and curl how long it took.
+        # The output of socat and bash contains a process ID, that of curl the duration.
         said = b"".join(result.stderr.split(b"] ")[-1:])
         results.append((result.returncode, result.stdout,
                         re.sub(rb"after \d+ ms", b"after N ms", said)))
@@ -373,7 +373,7 @@ def test_real_programs_the_same_output_and_status(name, kind, build, compiled, f
 
 @pytest.mark.full
 def test_pythons_own_socket_tests(build, compiled, start):
-    """CPython's test suite of sockets fares the same, rules or none."""
+    """CPython's socket tests have the same results with and without rules."""
     candidates = ["/usr/bin/python3", sys.executable, program("python3")]
     candidates += [os.path.join(place, "python3") for place in os.environ["PATH"].split(":")]
     for python in candidates:

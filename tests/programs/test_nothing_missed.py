@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""The helper knows every connection, to its last byte: however short it was, however it ended, and
-whatever process had it. Where something must be lost, it is counted."""
+"""The helper knows each connection to its last byte: however short it was, however it ended, and
+whichever process had it. Unavoidable losses are counted."""
 import collections
 import os
 import signal
@@ -23,7 +23,7 @@ def helper(free_port):
 
 @pytest.fixture
 def crowd(start, build, compiled):
-    """crowd(helper, rules=..., preexec_fn=..., **what churn.command() takes) -> the program."""
+    """crowd(helper, rules=..., preexec_fn=..., **arguments of churn.command()) -> the program."""
     def begin(helper, rules=churn.REPORT, preexec_fn=None, user=None, **what):
         return start(churn.command(build, **what), compiled(rules), preexec_fn=preexec_fn, user=user,
                      env={"SOCKTUNE_HELPER": helper.directory / "helper.sock"})
@@ -31,14 +31,14 @@ def crowd(start, build, compiled):
 
 
 def finish(program):
-    """The ends that it told of, when it is through."""
+    """The ends that it printed, after it has finished."""
     assert program.wait(60) == 0, program.output[-2000:]
     return churn.ends(program.output)
 
 
 def assert_nothing_missed(helper, told):
-    """Returns how many connections ended in which way."""
-    churn.all_closed(helper, len(told) + 1)  # and the listener
+    """Returns the number of connections by close reason."""
+    churn.all_closed(helper, len(told) + 1)  # one more: the listener
     assert churn.lost(helper) == {}
     churn.assert_complete(helper, told)
     ends = churn.sums(helper)
@@ -49,7 +49,7 @@ def assert_nothing_missed(helper, told):
 @pytest.mark.slow
 def test_twenty_thousand_at_full_speed(helper, crowd):
     told = finish(crowd(helper, clients=8, count=20000))
-    assert len(told) == 40000 + 8  # and four that tell the servers to end
+    assert len(told) == 40000 + 8  # and four that end the servers
     assert_nothing_missed(helper, told)
 
 
@@ -59,12 +59,12 @@ def test_whoever_ends_it(helper, crowd, closer):
     resets = 1000 if closer.endswith("resets") else 0
     ends = assert_nothing_missed(helper, told)
     assert ends["aborted"] == resets
-    assert resets <= ends["reset"] <= resets + 8  # those that end the servers send nothing at all
+    assert resets <= ends["reset"] <= resets + 8  # those that end the servers send no data
 
 
 @pytest.mark.parametrize("server, count", [("fork", 500), ("exec", 150), ("pass", 2000)])
 def test_through_other_processes(helper, crowd, server, count):
-    """By fork, by exec, and by SCM_RIGHTS from a master to one of four workers."""
+    """Through fork, exec, and SCM_RIGHTS from a master to one of four workers."""
     told = finish(crowd(helper, server=server, count=count))
     assert len(told) == 2 * count + 2
     assert_nothing_missed(helper, told)
@@ -85,9 +85,9 @@ def bag(connections):
 ], ids=["asked for", "by rule"])
 @pytest.mark.parametrize("closer", ["client", "server"])
 def test_multipath_tcp(helper, crowd, rules, family, closer):
-    """Every connection is known, both ends. Who ends it mostly has the figures to the last byte;
-    the kernel forgets those of the other before it tells of the end. (Accepted sockets can have
-    one cookie, so they are told apart by their figures here.)"""
+    """Both ends of each connection are known. The end that closes first usually has exact figures;
+    for the other one the kernel clears them before it reports the end. (Accepted sockets may share
+    a cookie, so they are distinguished by their figures here.)"""
     if not os.path.exists("/proc/sys/net/mptcp/enabled"):
         pytest.skip("no MPTCP in this kernel")
     told = finish(crowd(helper, rules=rules, family=family, closer=closer))
@@ -121,8 +121,8 @@ def test_multipath_tcp_while_it_lives(start, build, compiled, helper):
 
 
 def test_another_network_namespace(helper, crowd):
-    """From the first connection of the first program there, which ends before the helper has taken
-    its registration."""
+    """Starting with the first connection of the first program there, which ends before the helper
+    has taken its registration."""
     needs_root("makes network namespaces")
     told = []
     for _ in range(3):
@@ -153,7 +153,7 @@ def test_killed_in_full_career(helper, crowd):
                  "all closed")
     told = [one for one in churn.ends(program.output) if one.how != "closed"]
     assert len(told) > 900
-    churn.assert_complete(helper, told[:-20])  # the last may have been killed before they read all
+    churn.assert_complete(helper, told[:-20])  # the last ones may have been killed early
     total = churn.sums(helper)
     assert total["opened"] == total["closed"] and not total["lost"]
     assert set(churn.lost(helper)) <= {"abandoned"}  # killed while it wrote its record
@@ -163,8 +163,8 @@ def test_killed_in_full_career(helper, crowd):
 
 def test_losses_are_counted(free_port, crowd):
     """A helper that does not run while more happens than the kernel and the ring can hold. It runs
-    without privileges, and so with a smaller receive buffer. The program is the same user's: it
-    believes no other user's helper but root's."""
+    without privileges, and so with a smaller receive buffer. The program has the same user: it
+    trusts only the helper of its own user or of root."""
     needs_root("starts the helper as another user")
     with socktuned.running(free_port(), "--history", HISTORY, user=65534, urgent=True) as helper:
         program = crowd(helper, count=4600, clients=2, user=65534)
@@ -177,10 +177,10 @@ def test_losses_are_counted(free_port, crowd):
         helper.until(lambda: churn.lost(helper).get("ring_full"), "records that found no room")
         tracked = len(told) + 1 - churn.lost(helper)["ring_full"]
         helper.until(lambda: helper.status()["history"]["kept"] == tracked, "all are over")
-        # What the kernel never confirmed is not in the sums.
+        # Connections that the kernel never confirmed are not in the sums.
         counted = churn.sums(helper)["opened"]
         churn.all_closed(helper, counted)
-        time.sleep(1.1)  # losses of the kernel are counted once a second
+        time.sleep(1.1)  # the kernel's losses are counted once per second
         known, losses = churn.closed(helper), churn.lost(helper)
         assert len(known) == tracked
         kinds = bag(one["data"] for one in known.values())
@@ -188,11 +188,11 @@ def test_losses_are_counted(free_port, crowd):
         assert set(losses) <= {"ring_full", "overrun"}
         assert losses.get("overrun", 0) >= tracked - kinds["final"]
         assert counted == kinds["final"] + kinds["sample"]
-        # What is called final is.
+        # Final figures are correct.
         by_cookie = {one.cookie: one for one in told}
         assert all(by_cookie[cookie].agrees(one) for cookie, one in known.items()
                    if one["role"] != "listen" and one["data"] == "final")
-        # And from then on, nothing is missed again.
+        # From then on, nothing is missed again.
         again = finish(crowd(helper, count=200, user=65534))
         churn.all_closed(helper, counted + len(again) + 1)
         churn.assert_complete(helper, again)
@@ -201,7 +201,7 @@ def test_losses_are_counted(free_port, crowd):
 
 @pytest.mark.slow
 def test_executing_again_and_again(start, compiled, helper):
-    """Each program that a process executes registers; the rings of those before are let go."""
+    """Each program that a process executes registers; the rings of previous ones are released."""
     again = ("import os, socket, sys, time; n = int(sys.argv[1]); "
              "socket.create_server(('127.0.0.1', 0)); n or time.sleep(60); "
              "os.execv(sys.executable, sys.orig_argv[:-1] + [str(n - 1)])")

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""The source tarball, `make uninstall`, and packages: each is installed in a clean root directory, and
-the README's quick start is run there."""
+"""The source tarball, `make uninstall`, and packages: each is installed in a clean root directory,
+where the README's quick start is run."""
 import os
 import pathlib
 import re
@@ -20,7 +20,7 @@ QUICK_START = 'program = "show"; rules = ( { set = { TCP_KEEPIDLE = 123; }; } );
 
 
 def make(directory, *words, timeout=900):
-    """Run make with a build directory of the test's own."""
+    """Run make with a build directory of the test."""
     done = subprocess.run([program("make"), "-C", ROOT, f"B={directory}", "INSTALL=no",
                            f"PREFIX={directory}/nowhere", *words], check=False, capture_output=True,
                           text=True, timeout=timeout)
@@ -64,7 +64,7 @@ def test_the_tarball_is_reuse_compliant(tarball, directory):
 
 @pytest.mark.slow
 def test_uninstall_leaves_nothing(directory):
-    """Of what `make install` put there, and nothing else is touched."""
+    """It removes all that `make install` installed, and nothing else."""
     made = directory / "build"
     shutil.copytree(BUILD, made, symlinks=True, ignore=shutil.ignore_patterns(
         "san", "tests", "bench", "fuzz", "deb", "rpm", "dist"))
@@ -83,7 +83,7 @@ def test_uninstall_leaves_nothing(directory):
 
 def test_uninstall_refuses_to_leave_a_line_in_ld_so_preload(directory):
     """Without the library, each program would print an error at its start."""
-    (directory / "etc/sysusers.d").mkdir(parents=True)  # no list of dependencies
+    (directory / "etc/sysusers.d").mkdir(parents=True)  # not a list of dependencies
     (directory / "etc/ld.so.preload").write_text("/usr/$LIB/socktune/libsocktune.so\n", encoding="ascii")
     done = subprocess.run([program("make"), "-C", ROOT, f"B={directory}", f"DESTDIR={directory}", "uninstall"],
                           check=False, capture_output=True, text=True, timeout=60)
@@ -99,7 +99,7 @@ def build_show(root):
 
 
 def quick_start(root):
-    """check, explain, run; and a service's way: the environment and /etc/socktune.d."""
+    """check, explain, run; and for a service: the environment and /etc/socktune.d."""
     build_show(root)
     (root / "etc/socktune.d").mkdir()
     (root / "etc/socktune.d/show.conf").write_text(QUICK_START, encoding="ascii")
@@ -115,7 +115,7 @@ def quick_start(root):
     preload = {"LD_PRELOAD": "/" + str(library.relative_to(root))}
     done = run_in(root, "show", env=preload)
     assert (done.stdout, done.stderr) == ("64 123\n", "")
-    # The library alone finds the rule compiler, too.
+    # The library by itself finds the rule compiler too.
     for policy in root.rglob("*.policy"):
         policy.unlink()
     done = run_in(root, "show", env=preload)
@@ -125,7 +125,7 @@ def quick_start(root):
 
 
 def remove_packages(root):
-    """Not while /etc/ld.so.preload names the library; a purge leaves the rules alone."""
+    """Removal is refused while /etc/ld.so.preload names the library; a purge keeps the rules."""
     def dpkg(*words):
         return subprocess.run(["dpkg", f"--root={root}", *words], check=False, capture_output=True,
                               text=True, timeout=120)
@@ -148,7 +148,7 @@ def remove_packages(root):
 
 @pytest.mark.full
 def test_debian_packages(directory):
-    """dpkg accepts their dependencies in a root directory that has just these."""
+    """dpkg accepts their dependencies in a root directory that has exactly these."""
     needs_root("installs in a chroot")
     program("dh")
     needs_checkout()
@@ -177,7 +177,7 @@ def test_debian_packages(directory):
 
 @pytest.mark.full
 def test_rpm_packages(directory):
-    """lib64, and no directory named after the machine."""
+    """With lib64, and no directory named after the machine."""
     needs_root("runs in a chroot")
     program("rpmbuild")
     needs_checkout()
@@ -196,7 +196,7 @@ def test_rpm_packages(directory):
 
 
 def test_versions_agree():
-    """tools/VERSION, the changelogs and the packages speak of the same release."""
+    """tools/VERSION, the changelogs and the packages name the same release."""
     package = ROOT / "tools" / "package"
     assert (package / "debian/changelog").read_text(encoding="utf-8").startswith(
         f"socktune ({VERSION}-")
@@ -205,7 +205,7 @@ def test_versions_agree():
 
 
 def test_what_is_installed_is_packaged(directory):
-    """Each file that `make install` installs is in one of the packages."""
+    """Each file that `make install` installs is in a package."""
     stage = directory / "stage"
     made = directory / "build"
     shutil.copytree(BUILD, made, symlinks=True, ignore=shutil.ignore_patterns(

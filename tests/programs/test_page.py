@@ -9,7 +9,7 @@ from conftest import program
 from test_metrics import COUNT, closed, helper  # noqa: F401
 from test_trial import ask, begin, trial, trials
 
-# As root; and nothing that Chromium would ask the network for by itself.
+# For root; without Chromium's own network requests.
 FLAGS = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
          "--disable-background-networking", "--disable-component-update", "--disable-sync",
          "--disable-default-apps", "--disable-dev-shm-usage"]
@@ -19,8 +19,8 @@ GUARDED = 'unit = "connection"; guard = { duration = "+900%"; };'
 
 
 def requests_of(origin, log):
-    """What the page of that origin asked for, by Chromium's log of the network: an event a line.
-    (What the browser asks for by itself has no such initiator.)"""
+    """The requests of the page of that origin, from Chromium's network log, which has one event per
+    line. (The browser's own requests have no such initiator.)"""
     for line in log.read_text(encoding="utf-8", errors="replace").splitlines():
         try:
             parameters = json.loads(line.rstrip(",")).get("params", {})
@@ -31,7 +31,7 @@ def requests_of(origin, log):
 
 
 class Page:
-    """The document as it was after some asking, and the addresses that it asked."""
+    """The document after several updates, and the addresses that it requested."""
 
     def __init__(self, directory, origin):
         log = directory / "net.json"
@@ -48,7 +48,7 @@ class Page:
         return found[1]
 
     def rows(self, name="rows"):
-        """The table's rows as dictionaries by heading."""
+        """The rows of a table as dictionaries by heading."""
         heads = re.findall(r"<button[^>]*>(.*?)</button>", self.inside("tr", "heads"))
         cells = [re.findall(r"<t[hd][^>]*>(.*?)</t[hd]>", row)
                  for row in re.findall(r"<tr>(.*?)</tr>", self.inside("tbody", name))]
@@ -62,7 +62,7 @@ def page(directory, helper, closed):  # noqa: F811
 
 
 def test_the_page(page, helper, closed):  # noqa: F811
-    # What has no connection any more is folded away.
+    # Rows without open connections are folded.
     assert [row["role"] for row in page.rows()] == ["listen"]
     assert "Show 2 rows without connections" in page.inside("button", "more")
     rows = {row["role"]: row for row in page.rows() + page.rows("ended")}
@@ -75,10 +75,10 @@ def test_the_page(page, helper, closed):  # noqa: F811
     assert page.inside("span", "trouble") == ""
     assert re.search(r'<section id="trials"[^>]* hidden', page.text)
     assert json.loads(helper.get("/v1/status").text)["release"] in page.inside("span", "about")
-    # Four charts, two of them with two lines, each with a point for each answer.
+    # Four charts, two of them with two lines; each line has a point for each answer.
     lines = re.findall(r'<polyline class="(?:one|two)" points="([-\d., ]+)"', page.text)
     assert len(lines) == 6 and all(len(line.split()) >= 2 for line in lines)
-    # Nobody but the helper was asked, and nothing was refused to the page.
+    # Only the helper was asked, and no request of the page was refused.
     assert page.asked == {
         f"http://127.0.0.1:{helper.port}/v1/{what}" for what in ("rules", "status", "trials")}
     for word in "Content Security Policy", "Uncaught":

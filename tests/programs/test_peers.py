@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Classes of peers: from socktuned's file to the labels."""
+"""Classes of peers: from the configuration of socktuned to the labels."""
 import os
 import signal
 import subprocess
@@ -28,7 +28,7 @@ def test_sums_by_class(start, rule_file, free_port, tmp_path):
         assert "peer" not in helper.connections("role=listen")[0]
         assert {rule.get("peer") for rule in helper.get("/v1/rules").json["rules"]} == {"here", None}
 
-        # New classes are for new connections.
+        # New classes apply to new connections.
         config.write_text('peers = { far = "198.51.100.0/24"; };\n')
         os.kill(helper.process.pid, signal.SIGHUP)
         helper.until(lambda: "read again" in helper.log(), "settings read again")
@@ -36,7 +36,7 @@ def test_sums_by_class(start, rule_file, free_port, tmp_path):
         helper.until(lambda: opened(helper, role="connect", peer="other") == 2, "2 in no class")
         assert opened(helper, role="connect", peer="here") == 3
 
-        # A broken file changes nothing.
+        # An invalid file changes nothing.
         config.write_text('\npeers = { far = "198.51.100.0/33"; };\n')
         os.kill(helper.process.pid, signal.SIGHUP)
         helper.until(lambda: "stay as they were" in helper.log(), "a complaint")

@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: MIT
-"""The library in /etc/ld.so.preload, where it meets every program of a machine: the rule compiler
-itself, set-user-ID programs, programs under a limit or under a seccomp filter.
+"""The library in /etc/ld.so.preload, which loads it into every program of a machine: the rule
+compiler itself, set-user-ID programs, programs under a limit or a seccomp filter.
 
-Each test runs in a mount and PID namespace of its own, with an ld.so.preload and an /etc/socktune.d
-of its own. All of its processes end with the namespace, after a minute at most. The machine's own
-files are never touched."""
+Each test runs in its own mount and PID namespace, with its own ld.so.preload and /etc/socktune.d.
+All of its processes end with the namespace, after a minute at most. The machine's own files are
+never changed."""
 import os
 import subprocess
 import textwrap
@@ -16,7 +16,7 @@ RULES = """
 rules = ( { name = "all"; match = { program = "%s"; }; set = { SO_KEEPALIVE = true; }; } );
 """
 
-# In the namespace: files of /etc that are bind-mounted over, then the script.
+# In the namespace: bind-mount files over those of /etc, then run the script.
 ENTER = r"""
 set -e
 mount --make-rprivate /
@@ -39,10 +39,10 @@ chmod 1777 /tmp
 
 @pytest.fixture
 def machine(directory):
-    """machine(script, rules=TEXT): runs a shell script in such a namespace; the result. The script
-    switches the library on by `preload`, and counts compilers by `compilers`."""
+    """machine(script, rules=TEXT): runs a shell script in such a namespace; returns the result. The
+    script switches the library on with `preload`, and counts compilers with `compilers`."""
     needs_root("to have an /etc/ld.so.preload of its own")
-    # The private /tmp hides the build where that is below it, so what is needed lies in /etc.
+    # The private /tmp hides a build below it, so the needed files are copied to /etc.
     def run(script, rules=RULES % "perl"):
         (directory / "rules").mkdir(exist_ok=True)
         if rules is not None:
@@ -86,8 +86,8 @@ AS_NOBODY = "setpriv --reuid=65534 --regid=65534 --clear-groups --"
                                    "no compiler"])
 @pytest.mark.parametrize("user", ["root", "nobody"])
 def test_a_policy_out_of_date_starts_few_compilers(machine, state, user):
-    """Not one compiler a start, and none that starts the next one. One a user is right; a second for
-    the shell's own children that came before the first had ended."""
+    """Not one compiler per start, and no compiler that starts another one. One per user is
+    expected; a second one for children of the shell that started before the first had finished."""
     change = {
         "missing": "rm -rf /var/cache/socktune",
         "stale": "/bin/true; touch /etc/socktune.d/b.conf; sleep 0.05; echo '' >>/etc/socktune.d/a.conf",
@@ -108,7 +108,7 @@ def test_a_policy_out_of_date_starts_few_compilers(machine, state, user):
 
 
 def test_compilers_come_one_at_a_time(machine):
-    """Thirty programs that start in one moment after a change."""
+    """Thirty programs start at the same time after a change."""
     result = machine("""
         preload
         /bin/true
@@ -124,7 +124,7 @@ def test_compilers_come_one_at_a_time(machine):
 
 
 def test_the_command_works_whatever_the_policy(machine):
-    """`socktune compile` repairs a machine whose policy is broken, and is never tuned itself."""
+    """`socktune compile` repairs a machine whose policy is damaged, and is never tuned itself."""
     result = machine("""
         preload
         mkdir -p /var/cache/socktune
@@ -138,8 +138,8 @@ def test_the_command_works_whatever_the_policy(machine):
 
 
 def test_the_error_of_one_file_is_told_once(machine):
-    """Another team's broken file: the machine's programs keep the last good rules, and their
-    standard error stays clean."""
+    """One wrong file: the machine's programs keep the last good rules, and their standard error
+    stays empty."""
     result = machine("""
         preload
         /bin/true
@@ -170,7 +170,8 @@ SET_USER_ID = r"""
 
 
 def test_a_set_user_id_program_passes_nothing_on(machine):
-    """What it executes as real root is under AT_SECURE no more: SOCKTUNE_* must be gone by then."""
+    """A program that it executes as real root has no AT_SECURE any more: SOCKTUNE_* must have been
+    removed."""
     result = machine(SET_USER_ID + r"""
     rules=$(printf '/etc/socktune.d/\n* * * * * root id >/evil\n')
     """ + AS_NOBODY + r""" env SOCKTUNE_TRACE=/etc/count/evil SOCKTUNE_RULES="$rules" \
@@ -183,8 +184,8 @@ def test_a_set_user_id_program_passes_nothing_on(machine):
 
 
 def test_a_set_user_id_program_leaves_its_callers_sockets_alone(machine):
-    """Neither those that are handed over on purpose, nor where a rule says `inherited`. The same
-    program without the bit is the counterpart."""
+    """Neither passed sockets are tuned, nor those of rules with `inherited`. The same program
+    without the bit is the control."""
     result = machine(r"""
     mkdir /etc/made/plain
     echo 'int main(void) { return 0; }' | gcc -x c -o /etc/made/show -
@@ -224,7 +225,7 @@ def test_what_is_traced_cannot_break_a_line(machine):
 
 @pytest.mark.parametrize("what", ["fifo", "link", "directory", "other's"])
 def test_a_trace_file_that_is_no_file_of_ours(machine, what):
-    """Neither waited for, nor followed, nor written to."""
+    """It is neither waited for, nor followed, nor written to."""
     make = {"fifo": "mkfifo /tmp/t", "link": "echo -n precious >/etc/count/v; ln -s /etc/count/v /tmp/t",
             "directory": "mkdir /tmp/t", "other's": "touch /tmp/t; chown 65534 /tmp/t"}[what]
     result = machine(f"""
@@ -244,7 +245,7 @@ def test_a_trace_file_that_is_no_file_of_ours(machine, what):
 
 @pytest.mark.parametrize("blocks", [0, 1])
 def test_a_limit_on_the_size_of_files(machine, blocks):
-    """No SIGXFSZ from a trace, from the compiler's output, or from the cache."""
+    """No SIGXFSZ because of the trace, the compiler's output, or the cache."""
     result = machine(f"""
     preload
     echo x >/tmp/t
@@ -257,7 +258,8 @@ def test_a_limit_on_the_size_of_files(machine, blocks):
 
 
 def test_standard_error_that_is_a_socket(machine):
-    """inetd: descriptor 2 is the peer, who must read nothing of ours; the journal may."""
+    """inetd: descriptor 2 is the peer's connection, which must get no message; the journal may get
+    one."""
     result = machine(r"""
     preload
     echo 'rules = = ;' >/tmp/bad.conf
@@ -281,7 +283,8 @@ def test_standard_error_that_is_a_socket(machine):
 
 
 def test_a_private_rule_directory(machine):
-    """Rules that only root may read tune everybody by the policy that root's programs keep."""
+    """Rules that only root can read apply to all users, through the policy that root's programs
+    cached."""
     result = machine("""
     chmod 700 /etc/socktune.d
     preload
@@ -293,7 +296,7 @@ def test_a_private_rule_directory(machine):
 
 
 def test_a_cache_that_somebody_else_made_first(machine):
-    """Nobody's caches are squatted by another user: nothing of it is believed, the program is tuned."""
+    """A cache directory of another user is not used; the program is tuned."""
     result = machine("""
     mkdir -m 777 /tmp/.socktune-65534
     chown 1000 /tmp/.socktune-65534

@@ -1,11 +1,11 @@
 # SPDX-License-Identifier: MIT
-"""Real, unmodified programs under real rule files: every TCP socket bears the rules' values.
+"""Real, unmodified programs under real rule files: each TCP socket has the values of the rules.
 
-A table of programs and one test for servers, one for clients. While a connection is held open the
-kernel is asked for every TCP socket of the program and its children: the listener, the accepted
-ones, the connected ones. Then the conversation goes on, to show that the program still does its
-work. Some programs set an option themselves, later; what a program sets later wins over `set`, so
-the row says what it sets (`own`); under `force` the rule's value must hold even then.
+A table of programs, one test for servers and one for clients. While a connection is open, the
+kernel is asked for each TCP socket of the program and its children: listeners, accepted ones,
+connected ones. Then the conversation continues, to show that the program still works. Some programs
+set an option later themselves. Such a setting wins over `set`, and the row names it (`own`); under
+`force` the rule's value must stay.
 """
 import dataclasses
 import errno
@@ -22,7 +22,7 @@ import typing
 import pytest
 from conftest import LOOPBACK, program
 
-# Option: how a rule says it, for sockets that listen or were accepted and for those that connect.
+# Option: value in rules, for sockets that listen or were accepted, and for those that connect.
 SETTINGS = {
     "SO_KEEPALIVE": ("true", "true"),
     "TCP_KEEPIDLE": ('"611s"', "622"),
@@ -36,7 +36,7 @@ SETTINGS = {
     "dscp": ('"AF21"', '"AF21"'),
     "SO_PRIORITY": ("5", "4"),
 }
-# Option: what the kernel then says.
+# Option: the kernel's value.
 EXPECTED = {
     "SO_KEEPALIVE": (1, 1),
     "TCP_KEEPIDLE": (611, 622),
@@ -60,7 +60,7 @@ def settings(which):
     return " ".join(f"{name} = {said[which]};" for name, said in SETTINGS.items())
 
 
-# The same values reach the sockets in different ways: decided at socket(), or by the role.
+# The same values reach the sockets in different ways: at socket(), or by role.
 WITHOUT_ROLES = """
 program = "{program}";
 rules = ( {{ name = "all"; match = {{ protocol = "tcp"; }}; {mode} = {{ {passive} }}; }} );
@@ -77,8 +77,8 @@ rules = (
 
 @dataclasses.dataclass
 class Rules:
-    """The rules of one test, and what they make one expect."""
-    roles: bool  # do they tell connecting sockets from the others?
+    """The rules of one test, and their expected values."""
+    roles: bool  # do rules distinguish connecting sockets?
     force: bool
 
     def text(self, name):
@@ -100,11 +100,11 @@ RULES = {
 
 @dataclasses.dataclass
 class Place:
-    """Where a row does its work."""
+    """The environment of a row."""
     family: str
-    port: int            # for servers: to listen on; for clients: to connect to
+    port: int            # servers: to listen on; clients: to connect to
     directory: object
-    upstream: int = 0    # for servers that connect on: where to
+    upstream: int = 0    # for servers that connect to another server: its port
 
     @property
     def address(self):
@@ -128,18 +128,18 @@ class Place:
 @dataclasses.dataclass
 class Row:
     """One program in one role."""
-    name: str                       # of the executable, as rules name it
+    name: str                       # of the executable, for rules
     command: typing.Callable        # Place -> the words of the command
-    talk: typing.Callable = None    # a test of the program's work, given the connection
-    prints: str = ""                # clients: what it prints in the end
-    # Role -> {option: what the program itself sets}, after all of the library's moments.
+    talk: typing.Callable = None    # tests the program's work, given the connection
+    prints: str = ""                # clients: the expected output
+    # Role -> {option: value that the program sets after the library}.
     own: dict = dataclasses.field(default_factory=dict)
-    # The same between socket() and listen() or connect(): stands unless the rule comes then.
+    # The same between socket() and listen() or connect(): it stays unless the rule is applied then.
     early: dict = dataclasses.field(default_factory=dict)
     id: str = ""
-    full: bool = False              # only in the long run
+    full: bool = False              # only in the full run
     user: str = None                # must not run as root: run as this user
-    prepare: typing.Callable = None  # Place -> None, before the command
+    prepare: typing.Callable = None  # Place -> None, called before the command
     families: tuple = ("inet", "inet6")
 
 
@@ -157,7 +157,7 @@ def role_of(one, port):
 
 
 def faults(started, row, rules, port):
-    """What is wrong with the TCP sockets of a program, and the roles that they have."""
+    """Wrong values of the TCP sockets of a program, and the roles of its sockets."""
     wrong, roles = [], set()
     for one in started.tcp():
         role = role_of(one, port)
@@ -180,10 +180,11 @@ def faults(started, row, rules, port):
 
 
 def check_every_socket(started, row, rules, port, wanted=frozenset()):
-    """Every TCP socket of the program has what the rules say. Returns the roles that were seen.
+    """Each TCP socket of the program has the values of the rules. Returns the roles seen.
 
-    A socket can be seen between accept() and what is set there, or be on its way from one process
-    to another, so a fault must last, and the `wanted` roles need only come to be seen."""
+    A socket may be seen between accept() and the setting of its options, or while it is passed to
+    another process, so only persistent errors count, and the `wanted` roles must be seen at least
+    once."""
     end = time.monotonic() + 3
     while True:
         wrong, roles = faults(started, row, rules, port)
@@ -211,7 +212,7 @@ def says(request, answer):
 
 
 def receive(connection, until_text=None):
-    """What comes, to its end or to `until_text`."""
+    """Receive to the end or to `until_text`."""
     got = b""
     while until_text is None or until_text not in got:
         more = connection.recv(65536)
@@ -222,7 +223,7 @@ def receive(connection, until_text=None):
 
 
 def nginx(place):
-    # As root it gives up its privileges to an unprivileged worker, as it does in earnest.
+    # As root it starts an unprivileged worker, as in production.
     configuration = place.write("nginx.conf", f"""
         daemon off; pid {place.directory}/nginx.pid; error_log stderr notice; worker_processes 2;
         events {{ worker_connections 64; }}
@@ -326,7 +327,7 @@ def java_server(place):
 
 def sshd(place):
     if os.geteuid() == 0:
-        os.makedirs("/run/sshd", exist_ok=True)  # it insists, as the service's unit makes it
+        os.makedirs("/run/sshd", exist_ok=True)  # sshd requires it; the service's unit creates it
     key = place.directory / "host_key"
     subprocess.run([program("ssh-keygen"), "-q", "-t", "ed25519", "-N", "", "-f", key], check=True)
     user_key = place.directory / "user_key"
@@ -343,7 +344,7 @@ def sshd(place):
         PidFile none
         IPQoS none
         """)
-    # sshd runs itself anew for each connection and so insists on its own absolute path.
+    # sshd executes itself for each connection and so requires its absolute path.
     return [program("sshd", "usr/sbin/sshd"), "-D", "-e", "-f", configuration]
 
 
@@ -367,7 +368,7 @@ def postgres(place):
             "-p", place.port, "-c", "unix_socket_directories=", "-F"]
 
 
-# A request for SSL, answered with "N" for no: enough to show that a backend is at work.
+# A request for SSL, answered with "N" (no): enough to show that a backend works.
 POSTGRES_SSL_REQUEST = bytes([0, 0, 0, 8, 4, 210, 22, 47])
 
 HAPROXY_SETS = {"listener": {"TCP_USER_TIMEOUT": 0}, "accepted": {"TCP_USER_TIMEOUT": 0}}
@@ -442,8 +443,8 @@ HTTP_ANSWER = b"HTTP/1.0 200 OK\r\nContent-Length: 5\r\nConnection: close\r\n\r\
 
 
 def answers(text, after=b""):
-    """The listener's side: read a request (to `after`), be quiet for the test, send an answer,
-    close. A program that has sent its request has set all the options it sets itself."""
+    """The listener's side: read a request (to `after`), wait until the test has read the options,
+    send an answer, close. A program that has sent its request has set all of its own options."""
     def talk(connection):
         receive(connection, after)
         yield
@@ -453,7 +454,7 @@ def answers(text, after=b""):
 
 
 def script_client(name, file, text, *flags):
-    """A client written in the language of an interpreter."""
+    """A client in a script language."""
     def command(place):
         return [program(name), *flags, place.write(file, text), place.address, place.port,
                 place.url]
@@ -548,7 +549,8 @@ def test_client_other_rules(row, family, kind, start, rule_file, directory, sile
 # Servers that connect to other servers.
 
 def relays(path):
-    """Both sides of a proxy: ask in front, answer behind, see the answer in front."""
+    """Both sides of a proxy: a request at the front, an answer at the back, which arrives at the
+    front."""
     def talk(front, listener):
         front.sendall(f"GET {path} HTTP/1.0\r\nHost: x\r\n\r\n".encode())
         behind = listener.accept()[0]
@@ -560,7 +562,7 @@ def relays(path):
 
 
 def replicates(front, listener):
-    """redis as a replica: it greets the master that it is told of."""
+    """redis as a replica: it sends a greeting to the configured master."""
     behind = listener.accept()[0]
     yield behind
     assert b"PING" in receive(behind, b"PING\r\n")
@@ -609,7 +611,7 @@ def test_relay_other_rules(row, family, kind, start, rule_file, directory, free_
 
 @dataclasses.dataclass
 class Pair:
-    """Both ends tuned, talking to one another; the client is told on its standard input."""
+    """Both ends are tuned and talk to each other; the client reads its standard input."""
     server: Row
     client: Row
     typed: str = ""     # to the client's standard input
@@ -682,7 +684,7 @@ def test_pair_other_rules(pair, family, kind, start, rule_file, directory, free_
 # Compared with ss.
 
 def test_ss_says_the_same(start, rule_file, directory, free_port):
-    """The kernel by another way than getsockopt: sock_diag, as ss(8) shows it."""
+    """The kernel's values through sock_diag, as shown by ss(8), instead of getsockopt()."""
     place = Place("inet", free_port(), directory)
     rules = rule_file("""rules = ( { match = { role = "accept"; };
         set = { SO_KEEPALIVE = true; TCP_KEEPIDLE = "9min"; TCP_CONGESTION = "reno"; dscp = "EF"; };

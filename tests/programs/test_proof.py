@@ -23,7 +23,7 @@ PROOF = ROOT / "tests" / "proof" / "proof.py"
 
 
 def sample():
-    """A figure of two variants, as a run would make it."""
+    """A figure of two variants, as a run would create it."""
     return Figure("time of a request", "s", {"without": [0.04, 0.042, 0.041],
                                              "TCP_NODELAY": [0.0002, 0.0001, 0.0003]})
 
@@ -119,7 +119,7 @@ def test_bars_stand_side_by_side():
 def test_a_percent_sign_stays_one(kind):
     series = {"bars": {"a": [[1]]}, "ranking": {"a": [1]}}[kind]
     drawn = plot.script(plot.Plot("p", "t", kind=kind, series=series, categories=("1 % loss",)))
-    assert '("1 %% loss" 0)' in drawn  # a tick's text is a format
+    assert '("1 %% loss" 0)' in drawn  # gnuplot uses a tick's text as a format
 
 
 @pytest.mark.parametrize("kind", ["lines", "bars", "ranking"])
@@ -140,7 +140,7 @@ def test_needs_tell_what_is_missing():
 
 
 def run_proof(directory, *names, timeout=100):
-    """Run proof.py over a build directory of the test's own, whose report is its own then."""
+    """Run proof.py on a build directory of the test, which gets its own report."""
     here = directory / "build"
     here.mkdir()
     for one in ("libsocktune.so", "socktune", "socktuned", "tests"):
@@ -191,7 +191,7 @@ def test_the_dscp_of_a_packet():
 
 
 def test_when_tcp_gives_up():
-    # What ip-sysctl.rst says of tcp_retries2 = 15.
+    # The value of ip-sysctl.rst for tcp_retries2 = 15.
     assert vanished.give_up_time(15) == pytest.approx(924.6)
 
 

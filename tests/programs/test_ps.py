@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""socktune ps: which processes are tuned, by which way, under which rules."""
+"""socktune ps: which processes are tuned, by which front end, under which rules."""
 import json
 import os
 

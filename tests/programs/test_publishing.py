@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""The helper gives running programs new rules: which, when and to whom. The programs are forged, so
-that the tests see what is published, and that programs may lie."""
+"""The helper publishes new rules to running programs: which, when and to whom. The programs are
+forged, so that the tests can read what is published, and let programs lie."""
 import os
 import pathlib
 import subprocess
@@ -130,7 +130,7 @@ def test_a_reload_tells_what_came_of_it(helper, reload, rules):
     program.answer(adopted=program.generation)
     assert reload(helper).stdout == "1 program takes new rules: 1 has the rules as they are.\n"
     rules.write_text(RULES.format("second"), encoding="ascii")
-    assert reload(helper).returncode == 0  # without a wait for the helper's next look
+    assert reload(helper).returncode == 0  # without waiting for the helper's next check
     until_named(program, "second")
     program.answer(refused=program.generation, reason=2)
     refused = reload(helper)
@@ -162,7 +162,7 @@ def test_rules_that_do_not_fit_are_cut_to_the_program(helper, tmp_path):
 
 def test_a_program_that_sees_other_files_gets_none(helper, rules):
     program = register(helper, rules, place=(1, 2), name="elsewhere")
-    # It is in the helper's mount namespace: the file was replaced since it started.
+    # In the helper's mount namespace the file was replaced after the start.
     until_named(program, "first")
     if os.geteuid() != 0:
         pytest.skip("needs root for a mount namespace")
@@ -232,7 +232,7 @@ def processor_seconds(pid):
 
 @pytest.mark.slow
 def test_large_rules_that_change_all_the_time_cost_a_share_of_a_processor(helper, rules, reload):
-    """The watcher runs in the service of the helper, where no limit of its user holds."""
+    """The watcher runs in the helper's service, without the limits of its user."""
     rule = '{{ name = "{0}"; match = {{ program = "{0}"; }}; set = {{ TCP_NODELAY = true; }}; }}'
     large = "".join(f", {rule.format(i)}" for i in range(5000))
     program = register(helper, rules)

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""What socktuned answers over HTTP, to whom, and what it does with clients that misbehave."""
+"""The answers of socktuned over HTTP, who may read them, and how it handles clients that
+misbehave."""
 import contextlib
 import grp
 import json
@@ -29,7 +30,7 @@ def talker(start, rule_file, helper):
 
 
 def sampled(helper, parameters, count):
-    """The connections once there are so many of them, each with figures."""
+    """The connections, after there are so many of them, all with figures."""
     def ready():
         found = helper.connections(parameters)
         return len(found) == count and all("tcp_info" in one for one in found) and found
@@ -113,7 +114,7 @@ def test_processes_rules_and_status(helper, talker):
 
 
 def test_curl_gives_what_stats_prints(helper, talker, socktune):
-    """Byte for byte, of connections that change no more."""
+    """Byte for byte, for connections that no longer change."""
     client, _ = talker
     next_step(client)
     helper.until(lambda: len(helper.connections("closed=1")) == 2 * COUNT, "all closed")
@@ -133,7 +134,7 @@ def test_curl_gives_what_stats_prints(helper, talker, socktune):
 # The manual.
 
 def names_of(answer):
-    """The names of all members, but for those that are no names of the helper's."""
+    """The names of all members, except those that are data."""
     if isinstance(answer, list):
         return {name for one in answer for name in names_of(one)}
     if not isinstance(answer, dict):
@@ -165,7 +166,7 @@ def test_the_examples_of_the_manual(helper, talker):
     examples = [text for text in displays(ROOT / "tools" / "socktuned.8") if "curl" in text]
     assert len(examples) >= 5
     for text in examples:
-        # What they look for is another's: it is put in the place of what there is here.
+        # The examples' directory and program are replaced by those of this test.
         script = "set -eo pipefail\n" + text.replace("/run/socktune", str(helper.directory)) \
             .replace("program=nginx", "program=python*")
         result = subprocess.run(["bash", "-c", script], capture_output=True, text=True, timeout=30,
@@ -198,7 +199,7 @@ def test_users_see_their_own_alone(helper, talker):
 
 def test_own_connections_of_a_user(start, rule_file, helper):
     needs_root("runs a program as another user")
-    # Python's -c needs no file that the user could not read.
+    # Python's -c needs no file, which the user might not be able to read.
     talk(start, rule_file(RULES), helper, 2, user=65534)
     curl = [program("curl"), "--silent", "--unix-socket", helper.socket]
     def seen():
@@ -242,7 +243,7 @@ def test_errors_say_what_would_be_right(helper, path, status, says):
     (b"POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n", 400)])
 def test_errors_of_the_library_are_json(helper, request_, status):
     def ask():
-        """The whole answer; what the helper does not read any more can break it off."""
+        """The whole answer; the helper may break it off, if it stops reading."""
         answer = b""
         with socket.socket(socket.AF_UNIX) as client, \
                 contextlib.suppress(BrokenPipeError, ConnectionResetError):
@@ -284,7 +285,7 @@ def test_page_asks_nobody_else(helper):
 
 
 def test_sleeping_and_greedy_clients_do_not_hold_up_others(helper, talker):
-    """Half a request, an answer that nobody reads, and more clients than one user may have."""
+    """Incomplete requests, answers that are never read, and more clients than a user may have."""
     clients = []
     for text in [b"GET /metrics HTTP/1.1\r\nHo", b"GET /v1/rules HTTP/1.1\r\nHost: x\r\n\r\n" * 50,
                  b"\0\xff garbage\r\n\r\n"] + [b""] * 20:
@@ -299,8 +300,8 @@ def test_sleeping_and_greedy_clients_do_not_hold_up_others(helper, talker):
         one = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         one.connect(str(helper.socket))
         clients.append(one)
-    # Above its bound, a user's oldest clients without a whole request are hung up. Neither the
-    # newest ones of that user nor TCP feel anything of that.
+    # Beyond its limit, a user's oldest clients without a complete request are disconnected. This
+    # affects neither the newest clients of that user nor TCP.
     clients[0].settimeout(10)
     assert clients[0].recv(1) == b""
     clients[-1].settimeout(10)
@@ -313,7 +314,7 @@ def test_sleeping_and_greedy_clients_do_not_hold_up_others(helper, talker):
 
 
 def test_slow_requests_do_not_shut_prometheus_out(helper):
-    """Half requests from many addresses of the loopback network, each dripping on."""
+    """Incomplete requests from many loopback addresses, each sending slowly."""
     clients = []
     for number in range(600):
         one = socket.socket()
@@ -334,7 +335,7 @@ def test_slow_requests_do_not_shut_prometheus_out(helper):
 
 @pytest.mark.slow
 def test_a_request_has_a_time_limit(helper):
-    """One that goes on, byte by byte, is hung up all the same: 20 seconds, and one to notice."""
+    """A request that continues byte by byte is ended after 20 seconds, plus one to notice."""
     with socket.socket(socket.AF_UNIX) as one:
         one.connect(str(helper.socket))
         one.sendall(b"GET /healthz HTTP/1.1\r\nHost: ")
@@ -355,7 +356,7 @@ def test_a_request_has_a_time_limit(helper):
     ("web1.example.org:9117", 200), ("WEB1.example.org", 200), ("attacker.example", 421),
     ("web2.example.com", 421), ("127.0.0.1.attacker.example:9117", 421)])
 def test_over_tcp_the_host_must_be_ours(free_port, tmp_path, host, status):
-    """A foreign page whose name comes to point to us (DNS rebinding) learns nothing."""
+    """A foreign page whose name is changed to our address (DNS rebinding) gets no data."""
     config = tmp_path / "socktuned.conf"
     config.write_text('hosts = "*.example.org other";\n')
     with running(free_port(), "--config", config) as helper:
@@ -366,7 +367,7 @@ def test_over_tcp_the_host_must_be_ours(free_port, tmp_path, host, status):
 
 
 def test_libcurl_is_opened_by_those_alone_that_ask(helper, socktune, build, tmp_path):
-    """It takes long to load; a start of `socktune run` must not wait for it."""
+    """Loading it takes long, which must not delay `socktune run`."""
     needed = subprocess.run(["ldd", build.socktune], check=True, capture_output=True, text=True)
     assert "libjansson" in needed.stdout and "libcurl" not in needed.stdout
     assert socktune("stats", env=helper.environment).returncode == 0

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The recipes of socktune(7), as far as they can be run here: in root directories of glibc and of
+"""The recipes of socktune(7), as far as they can run here: in root directories with glibc and with
 musl, and with systemd's own checker."""
 import os
 import pathlib
@@ -54,7 +54,7 @@ def dockerfile():
 
 
 def copy_into(root, policy):
-    """Follow the COPY lines."""
+    """Execute the COPY lines."""
     sources = {"libsocktune.so": BUILD / "libsocktune.so", "rules.policy": policy}
     for source, target in dockerfile()[0]:
         path = root / target.lstrip("/")
@@ -63,7 +63,7 @@ def copy_into(root, policy):
 
 
 def read_only(root):
-    """Nothing below may be changed by whoever is no root: the program runs as nobody."""
+    """Only root may change the files below: the program runs as nobody."""
     for path in root.rglob("*"):
         if not path.is_symlink():
             path.chmod(path.stat().st_mode & ~0o222)
@@ -110,7 +110,7 @@ def test_an_image_with_musl(directory, policy):
 
 
 def test_every_program_of_a_machine(glibc_root):
-    """By /etc/ld.so.preload, in the root directory alone; rolled back by removing the line."""
+    """Through /etc/ld.so.preload in the root directory only; removing the line undoes it."""
     (glibc_root / "usr/lib/socktune").mkdir(parents=True)
     shutil.copy(BUILD / "libsocktune.so", glibc_root / "usr/lib/socktune")
     shutil.copy(BUILD / "socktune-compile", glibc_root / "usr/lib/socktune")
@@ -129,7 +129,7 @@ def test_every_program_of_a_machine(glibc_root):
 @pytest.mark.parametrize("confinement", [
     "ProtectSystem=strict\nDynamicUser=yes", "SystemCallFilter=@system-service", "PrivateTmp=yes"])
 def test_a_unit(socktune, rule_file, directory, confinement):
-    """systemd accepts the drop-in beside what confines the unit."""
+    """systemd accepts the drop-in together with options that confine the unit."""
     analyze = program("systemd-analyze")
     socktune("enable", "show", "-c", rule_file(RULES), "--root", directory)
     unit = directory / "etc/systemd/system/show.service"
@@ -158,7 +158,7 @@ def test_a_unit_that_is_attached(directory):
 
 
 def test_the_cgroup_of_a_container():
-    """The command that finds it, with this process in place of the container's."""
+    """The command that finds the cgroup, with this process instead of the container's."""
     line, = re.findall(r"^cgroup=\$\((.*)\)$", PAGE, re.MULTILINE)
     command = re.sub(r"\$\(docker .*?\)", str(os.getpid()), line)
     assert command != line
@@ -178,8 +178,8 @@ def test_the_lines_for_apparmor(directory):
 
 
 def test_a_daemon_set():
-    """Its container has a cgroup namespace of its own, and the node's hierarchy over its view: the rules reach
-    a program in another container."""
+    """Its container has its own cgroup namespace, and the node's hierarchy mounted over its view:
+    the rules apply to a program in another container."""
     needs_root("makes namespaces")
     needs_attach()
     command, = re.findall(r"^    command: \[(.*)\]$", PAGE, re.MULTILINE)
@@ -202,7 +202,8 @@ def test_a_daemon_set():
 
 
 def test_what_makes_a_seccomp_filter():
-    """The page names the settings of a unit by which `socktune enable` tells; DynamicUser= implies one of them."""
+    """The page lists the unit settings by which `socktune enable` detects a filter; DynamicUser=
+    implies one of them."""
     source = (ROOT / "tools/cli/unit_warnings.c").read_text(encoding="utf-8")
     known = set(re.findall(r'"(\w+)"', re.search(r"filters\[\] = \{(.*?)\};", source, re.DOTALL)[1]))
     text = PAGE.partition("makes such a filter:")[2].partition(".Pp")[0]

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""What a program under a rule with report = true tells the helper, and how it finds it. The helper
-here is the tests' own (ring.py), so that this is about the program's side alone."""
+"""What a program under a rule with report = true sends to the helper, and how it finds the helper.
+The helper is the tests' own (ring.py), so these tests cover only the program's side."""
 import argparse
 import errno
 import os
@@ -19,7 +19,7 @@ from ring import BEGUN, DROPPED, REFUSED, RingReceiver
 
 NOBODY = 65534
 EVERYTHING = 'rules = ( { name = "all"; report = true; } );'
-# What the programs below begin with. cookie() is the kernel's name for a socket.
+# The beginning of the programs below. cookie() returns SO_COOKIE.
 PRELUDE = """
 import ctypes, os, socket, struct, sys, time
 def cookie(fd):
@@ -72,7 +72,7 @@ def finish(process):
 
 
 def tell(process, line=""):
-    """Let it go on; its answer."""
+    """Let it continue; returns its answer."""
     process.stdin.write(line + "\n")
     process.stdin.flush()
     return process.stdout.readline().rstrip("\n")
@@ -89,8 +89,8 @@ def test_registration(helper, start):
         assert diag.family == socket.AF_NETLINK
         assert diag.getsockopt(socket.SOL_SOCKET, socket.SO_PROTOCOL) == 4  # NETLINK_SOCK_DIAG
         address, groups = diag.getsockname()
-        assert groups == 0b101  # those that tell of ends
-        assert address >> 31 == 1  # no address that a program would choose
+        assert groups == 0b101  # the groups of destroy events
+        assert address >> 31 == 1  # an address that no program would choose
     assert helper.take(timeout=0.2) is None
 
 
@@ -143,7 +143,7 @@ def test_records(helper, start, case):
 
 
 def test_connections_under_way(helper, start):
-    """Not blocking, and refused: both are reported, each as what it is."""
+    """Non-blocking, and refused: both are reported with their state."""
     finish(start("""
         l = listener()
         c = socket.socket()
@@ -207,8 +207,8 @@ UDP = """
 
 
 def test_udp(helper, start):
-    """A UDP socket is told of when it is bound, connected, or first sends; once, but for one that
-    is bound and connected."""
+    """A UDP socket is reported when it is bound, connected, or first sends: once, except if it is
+    first bound and then connected."""
     told = [line.split() for line in finish(start(UDP))]
     records = helper.take().read()
     bound, connected, sending, both, six = range(5)
@@ -274,7 +274,8 @@ def test_mptcp(helper, start):
 
 
 def test_which_rule(helper, start):
-    """The last one that matches and reports; `final` ends it; others give options only."""
+    """The last rule that matches and reports; `final` ends the search; other rules only set
+    options."""
     rules = """rules = (
         { name = "any"; report = true; },
         { name = "quiet"; set = { SO_KEEPALIVE = true; }; },
@@ -328,7 +329,7 @@ for line in sys.stdin:
 
 
 def until_registered(helper, process):
-    """Have it make connections until it has registered; the ring."""
+    """Let it make connections until it has registered; returns the ring."""
     for _ in range(100):
         assert tell(process) == "made"
         ring = helper.take(timeout=0.05)
@@ -352,8 +353,8 @@ def test_a_helper_that_comes_late(directory, start):
 
 
 def test_a_helper_that_comes_late_is_told_of_what_there_is(directory, start):
-    """Listeners and connections that are older than the helper, a few at each call; each once, with
-    the role that it has. Of what is no such socket, nothing."""
+    """Listeners and connections that are older than the helper are reported, a few at each call:
+    each once, with its role. Other sockets are not reported."""
     process = start("""
         l = listener()
         other = listener(socket.AF_INET6, "::1")
@@ -381,11 +382,11 @@ def test_a_helper_that_comes_late_is_told_of_what_there_is(directory, start):
         late.close()
     for one in wanted:
         assert told.count(tuple(one)) == 1, one
-    assert 34 + calls <= len(told) <= 34 + calls + 8  # of the newest, some come twice
+    assert 34 + calls <= len(told) <= 34 + calls + 8  # some of the newest are reported twice
 
 
 def test_a_helper_that_comes_late_costs_a_call_little(directory, start):
-    """However many sockets there are: a call tells of a few, and after the last one of none."""
+    """With any number of sockets, a call reports only a few, and none after the last one."""
     process = start("""
         import resource
         resource.setrlimit(resource.RLIMIT_NOFILE, (4096, 4096))
@@ -413,12 +414,12 @@ def test_a_helper_that_comes_late_costs_a_call_little(directory, start):
 
 
 def test_a_helper_that_lets_go(helper, start):
-    """A heartbeat of 0, or one that has stopped: the next connection registers anew. Nothing of
-    the old ring turns up in the new."""
+    """A heartbeat of 0, or one that has stopped: at the next connection the program registers
+    again. Nothing of the old ring appears in the new one."""
     process = start(SPEAKS_ON)
     ring = helper.take()
     for gone in (0, time.time() - 31):
-        time.sleep(1.1)  # tries are at least so far apart
+        time.sleep(1.1)  # minimum distance between attempts
         tell(process)
         assert {one.kind for one in ring.read()} >= {"connect", "accept"}
         ring.beat(gone)
@@ -441,8 +442,8 @@ def test_a_living_helper_is_not_bothered(helper, start):
 
 
 def test_a_helper_that_is_stopped(helper, start):
-    """It accepts nothing and reads nothing. The program registers again, at growing distances, and
-    each of its calls is as fast as ever."""
+    """It neither accepts nor reads. The program registers again at growing intervals, and each of
+    its calls is as fast as before."""
     process = start("""
         l = listener()
         worst = 0
@@ -467,7 +468,7 @@ def test_a_full_ring_counts(helper, start):
 
 
 def test_a_ring_that_is_read_stays_small(helper, start):
-    """However many connections a program makes: 64 KiB of it are used over and over."""
+    """However many connections a program makes, it uses only the same 64 KiB of the ring."""
     process = start("""
         def kept():  # KiB of the ring that the program has touched
             with open("/proc/self/smaps") as smaps:
@@ -547,7 +548,7 @@ def test_forked_children_share_the_ring(helper, start):
 
 
 def test_a_forked_child_registers_for_itself(helper, start):
-    """When the ring is let go while the parent has ended, as with a daemon."""
+    """If the ring is released after the parent has ended, as with a daemon."""
     process = start("""
         l = listener()
         if os.fork():
@@ -578,7 +579,7 @@ def test_exec_registers_anew(helper, start):
 
 
 def test_children_of_vfork(build, compiled, helper):
-    """They borrow their parent's memory, and what they connect is reported."""
+    """They use their parent's memory, and their connections are reported."""
     told = run([build.hosts / "vforked"], preloaded(build, compiled(EVERYTHING),
                                                     SOCKTUNE_HELPER=str(helper.path)))
     plain = run([build.hosts / "vforked"], preloaded(build, None))
@@ -589,19 +590,19 @@ def test_children_of_vfork(build, compiled, helper):
 
 @pytest.fixture
 def connector(build, compiled, directory):
-    """The host of that name, under a rule about connect() alone, with no helper there yet."""
+    """The host of that name, under a rule for connect() only, without a helper at first."""
     rules = 'rules = ( { match = { role = "connect"; }; report = true; } );'
     process = subprocess.Popen(
         [build.hosts / "connector"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
         env=preloaded(build, compiled(rules), SOCKTUNE_HELPER=str(directory / "helper.sock")))
     assert int(tell(process, "self")) == process.pid
-    time.sleep(1.1)  # tries are at least so far apart
+    time.sleep(1.1)  # minimum distance between attempts
     yield process
     process.communicate(timeout=10)
 
 
 def test_children_of_vfork_do_not_register(connector, directory):
-    """It would be in their parent's memory, under a pid that is soon gone."""
+    """The registration would be in their parent's memory, under a PID that soon ends."""
     late = RingReceiver(directory / "helper.sock")
     try:
         tell(connector, "vfork")
@@ -614,7 +615,7 @@ def test_children_of_vfork_do_not_register(connector, directory):
 
 
 def test_a_vforked_child_confines_itself_alone(connector, directory):
-    """Its no_new_privs is not the parent's, whose memory it uses."""
+    """Its no_new_privs does not apply to the parent, whose memory it uses."""
     late = RingReceiver(directory / "helper.sock")
     try:
         tell(connector, "confine")
@@ -625,7 +626,7 @@ def test_a_vforked_child_confines_itself_alone(connector, directory):
 
 
 def test_a_child_forked_while_a_thread_registers_keeps_nothing(directory, start):
-    """Registration is delayed under strace, so that there is time to fork."""
+    """strace delays registration, so that there is time to fork."""
     process = start("""
         import threading
         def family(fd):
@@ -661,7 +662,7 @@ def test_a_child_forked_while_a_thread_registers_keeps_nothing(directory, start)
         """, wrapper=(program("strace"), "-f", "-qqq", "-o", "/dev/null", "-e", "trace=sendmsg",
                       "-e", "inject=sendmsg:delay_enter=300000"))
     assert process.stdout.readline() == "ready\n"
-    time.sleep(1.1)  # tries are at least so far apart
+    time.sleep(1.1)  # minimum distance between attempts
     late = RingReceiver(directory / "helper.sock")
     try:
         assert tell(process) == "True 0"
@@ -684,7 +685,7 @@ def test_children_of_fork_do(connector, directory):
 
 
 def calls_of_a_pair(build, rules, helper):
-    """The system calls from one connect() to itself to the next socket()."""
+    """The system calls from one connect() to itself up to the next socket()."""
     words = program("strace"), "-f", "-qq", "-o", "/dev/stderr"
     environment = preloaded(build, rules, SOCKTUNE_HELPER=str(helper.path))
     settings = [word for name in ("LD_PRELOAD", "SOCKTUNE_RULES", "SOCKTUNE_HELPER")
@@ -698,16 +699,17 @@ def calls_of_a_pair(build, rules, helper):
 
 
 def test_system_calls_of_a_report(build, compiled, helper):
-    """What a confined program has to allow, and what each connection pays: questions about the
-    socket, and none at close(). The address for connect() is not on the stack here: the call that
-    tries whether it can be read, setsockopt(), also tells that the socket is one of TCP."""
+    """The calls that a confined program must allow, and that each connection costs: calls that read
+    the socket's properties, and none at close(). The address for connect() is not on the stack
+    here: the call that checks whether it is readable, setsockopt(), also shows that the socket is
+    TCP."""
     assert calls_of_a_pair(build, compiled(EVERYTHING), helper) == [
         "connect", "getsockname", "close", "accept", "getsockname", "getsockopt", "close",
         "socket", "setsockopt", "getsockopt"]
 
 
 def test_system_calls_of_options_and_a_report(build, compiled, helper):
-    """What the report asks is not asked for the options again."""
+    """Properties that the report reads are not read again for the options."""
     rules = """rules = ( { match = { role = "accept"; remote = "127.0.0.0/8"; };
                            set = { SO_PRIORITY = 3; }; report = true; } );"""
     assert calls_of_a_pair(build, compiled(rules), helper) == [
@@ -749,7 +751,8 @@ def test_a_connection_reset_before_accept(helper, start):
 
 
 def test_sockets_of_another_network_namespace(helper, start):
-    """The helper looks for the sockets in the namespace of the registration, where these are not."""
+    """The helper looks up sockets in the namespace of the registration, which does not contain
+    these."""
     needs_root("unshare")
     lines = finish(start("""
         CLONE_NEWNET = 0x40000000
@@ -774,7 +777,7 @@ def test_sockets_of_another_network_namespace(helper, start):
 @pytest.mark.parametrize("leave", ["libc.unshare(CLONE_NEWNET)", "libc.syscall(UNSHARE, CLONE_NEWNET)",
                                    "clone()"])
 def test_a_namespace_that_was_entered_later(helper, start, leave):
-    """Sockets are not asked for their namespace as long as nobody can have entered another one."""
+    """Sockets are asked for their namespace only after the process may have entered another one."""
     needs_root("unshare")
     if os.uname().machine != "x86_64":
         pytest.skip("the numbers of system calls are those of x86-64")
@@ -799,8 +802,8 @@ def test_a_namespace_that_was_entered_later(helper, start, leave):
 
 
 def test_the_peer_is_the_same_however_it_is_asked_for(helper, start):
-    """accept() with a buffer that is long enough, one that is too short, a length that is not on
-    the stack, and none."""
+    """accept() with a buffer that is long enough, with one that is too short, with a length that is
+    not on the stack, and without a buffer."""
     lines = finish(start("""
         libc = ctypes.CDLL(None, use_errno=True)
         for family, address in (socket.AF_INET, "127.0.0.1"), (socket.AF_INET6, "::1"):
@@ -833,8 +836,8 @@ PRCTL = {"x86_64": 157, "aarch64": 167, "riscv64": 167, "ppc64le": 171, "s390x":
 @pytest.mark.parametrize("call", ["prctl(22, 0, 0, 0, 0)", "prctl(38, 1, 0, 0, 0)",
                                   "syscall(SECCOMP, 1, 0, None)", "syscall(PRCTL, 38, 1, 0, 0, 0)"])
 def test_not_once_the_program_confines_itself(helper, start, call):
-    """From there on it may be killed for a system call that it did not foresee: no registration;
-    the ring that there is goes on."""
+    """From then on an unexpected system call may kill the program: it does not register again, but
+    continues to use its ring."""
     machine = os.uname().machine
     process = start(f"""
         SECCOMP, PRCTL = {SECCOMP.get(machine)}, {PRCTL.get(machine)}
@@ -854,7 +857,8 @@ def test_not_once_the_program_confines_itself(helper, start, call):
     assert len(ring.read()) == 2
 
 
-# Runs a command under a filter that kills for memfd_create(2) (319 on x86-64) and allows the rest.
+# Runs a command under a filter that kills at memfd_create(2) (319 on x86-64) and allows all other
+# calls.
 FILTERED = """
 import ctypes, os, struct, sys
 code = [(0x20, 0, 0, 0), (0x15, 0, 1, 319), (6, 0, 0, 0x80000000), (6, 0, 0, 0x7fff0000)]
@@ -867,7 +871,7 @@ os.execv(sys.argv[1], sys.argv[1:])
 
 
 def test_not_under_a_filter_that_was_there_before(helper, start):
-    """As systemd's SystemCallFilter= sets one: it kills for a call that it does not list."""
+    """For example systemd's SystemCallFilter=: it kills at calls that it does not list."""
     if os.uname().machine != "x86_64":
         pytest.skip("numbers of x86-64")
     finish(start("pair(listener())", wrapper=(program("python3"), "-c", FILTERED)))
@@ -875,12 +879,12 @@ def test_not_under_a_filter_that_was_there_before(helper, start):
     assert helper.take(timeout=0.2) is None
 
 
-# Below the size of a ring; of a file that is there already, nothing is taken away.
+# Less than the size of a ring; an existing file is not truncated.
 LIMITED = "import resource; resource.setrlimit(resource.RLIMIT_FSIZE, (1000, resource.RLIM_INFINITY))"
 
 
 def test_a_limit_on_file_sizes_ends_no_program(helper, start, directory):
-    """A ring is a file, too: where there is no room for it, there are no reports."""
+    """A ring is a file too: if its size is not permitted, nothing is reported."""
     limited = (program("prlimit"), "--fsize=1000:")
     finish(start("pair(listener())", wrapper=limited))
     assert helper.take().program == "prlimit"
@@ -890,7 +894,7 @@ def test_a_limit_on_file_sizes_ends_no_program(helper, start, directory):
 def test_a_limit_on_file_sizes_when_a_helper_comes(directory, start):
     process = start(LIMITED + SPEAKS_ON)
     assert tell(process) == "made"
-    time.sleep(1.1)  # tries are at least so far apart
+    time.sleep(1.1)  # minimum distance between attempts
     late = RingReceiver(directory / "helper.sock")
     try:
         assert tell(process) == "made"
@@ -900,7 +904,8 @@ def test_a_limit_on_file_sizes_when_a_helper_comes(directory, start):
 
 
 def test_a_helper_of_another_user_is_told_nothing(directory, start):
-    """Anybody may listen at a path that the environment names; root's connections are not theirs."""
+    """Any user may listen at a path from the environment; root's connections must not be sent
+    there."""
     needs_root("to be another user for a while")
     os.chown(directory, NOBODY, NOBODY)
     os.seteuid(NOBODY)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""`require = true`: the program's call fails where an option of the rule cannot be given."""
+"""`require = true`: the program's call fails if an option of the rule cannot be set."""
 import json
 import socket
 
@@ -16,10 +16,10 @@ def tried(call, *arguments):
 one, udp = socket.socket(), socket.socket(type=socket.SOCK_DGRAM)
 """
 
-# A device that is not there: the kernel says ENODEV.
+# A device that does not exist: the kernel returns ENODEV.
 TUNNEL = 'SO_BINDTODEVICE = "no-such-dev";'
 
-# The rule, what the program tries, what each call comes to.
+# The rule, the program's calls, the result of each.
 CASES = {
     "connect": (f'match = {{ role = "connect"; }}; set = {{ {TUNNEL} }}; require = true;',
                 "tried(one.connect, there)", ["ENODEV"]),
@@ -63,7 +63,7 @@ CASES = {
 
 @pytest.fixture
 def speak(python_under):
-    """Run a program under rules, one way or the other: what it says. `there` is a listener."""
+    """Run a program under rules, by each front end; returns its output. `there` is a listener."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
         there = f"there = {listener.getsockname()}\n"
         yield lambda rules, script: json.loads(python_under(rules, PREAMBLE + there + script))
@@ -77,7 +77,7 @@ def test_the_call_fails_with_the_options_error(speak, name):
 
 
 def test_a_socket_without_a_role_is_refused_at_connect(speak):
-    """What is given at socket() otherwise is given where a call can fail."""
+    """Options usually set at socket() are set at a call that can fail."""
     assert speak('rules = ( { match = { protocol = "udp"; }; set = { SO_BINDTODEVICE = "no-such-dev"; };'
                  "  require = true; } );",
                  "print(json.dumps([tried(udp.connect, there)]))") == ["ENODEV"]
@@ -100,7 +100,7 @@ print(json.dumps(said))
     ("at_least = { backlog = 50; };", [50, 60, None]),
     ("at_most = { backlog = 50; };", [10, 50, 50])])
 def test_backlog(speak, statement, expected):
-    """-1 is the greatest that the system allows."""
+    """-1 is the maximum that the system allows."""
     with open("/proc/sys/net/core/somaxconn", encoding="ascii") as file:
         greatest = int(file.read())
     assert speak(f"rules = ( {{ {statement} }} );", LISTENING) == [

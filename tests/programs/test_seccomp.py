@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""Programs under a filter that kills: before it they made what they need, and the library makes no
-call that they may not have foreseen."""
+"""Programs under a filter that kills: they created what they need before the filter, and the
+library makes no call that they may not expect."""
 import os
 import subprocess
 
@@ -9,8 +9,8 @@ from conftest import preloaded, program
 
 pytestmark = pytest.mark.skipif(os.uname().machine != "x86_64", reason="numbers of x86-64")
 
-# confine() kills for socket(2) (41), ioctl(2) (16) and listing descriptors (217), or for socket(2)
-# with AF_INET6 alone.
+# confine() kills at socket(2) (41), ioctl(2) (16) and listing descriptors (217), or only at
+# socket(2) with AF_INET6.
 CONFINE = """
 import ctypes, os, socket, struct, sys
 
@@ -57,21 +57,21 @@ def run(build, rules, *command):
 
 
 def test_a_filter_of_the_programs_own(build, compiled):
-    """No fresh socket to compare with or to undo by, and no look at the send queue."""
+    """No fresh socket is created for comparison or undo, and the send queue is not read."""
     done = run(build, compiled(RULES), program("python3"), "-c", CONFINE + MADE + HELD)
     assert (done.returncode, done.stderr) == (0, "")
-    assert done.stdout == "77 3"  # who connected is not known: the program's own call is made
+    assert done.stdout == "77 3"  # the role is unknown: the program's own call is made
 
 
 def test_without_a_filter_the_same_rules_do_more(build, compiled):
-    """The counterpart: there, the library makes the calls that the filter kills for."""
+    """The control: there the library makes the calls at which the filter kills."""
     done = run(build, compiled(RULES), program("python3"), "-c",
                CONFINE + MADE + HELD.replace("confine(EVERY)", ""))
     assert (done.returncode, done.stdout) == (0, "77 9")
 
 
 def test_a_filter_that_was_there_before(build, compiled):
-    """The defaults of other families are not looked at then."""
+    """Then the defaults of other families are not read."""
     rules = 'rules = ( { match = { role = "connect"; }; default = { TCP_KEEPIDLE = 611; }; } );'
     done = run(build, compiled(rules), program("python3"), "-c", CONFINE + """
 confine(INET6)

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
-"""socktuned: registration, rings, limits, signals; and clients that mean harm.
+"""socktuned: registration, rings, limits, signals, and hostile clients.
 
-The hostile clients write registrations and rings byte by byte, as preload/registration.h and
-preload/ring.h lay them out."""
+The hostile clients write registrations and rings byte by byte, with the layout of
+preload/wire/registration.h and preload/wire/ring.h."""
 import array
 import contextlib
 import fcntl
@@ -42,7 +42,7 @@ def helper(directory):
     yield start
     for one in started:
         if one.process.poll() is None:
-            assert one.stop() == 0, one.log()  # a sanitizer would end it with another status
+            assert one.stop() == 0, one.log()  # a sanitizer would exit with another status
 
 
 # Messages of clients.
@@ -111,7 +111,7 @@ def message(program=b"victim", rules=(b"all",), ring_size=RING_SIZE, magic=b"STR
 def send(helper, data, descriptors):
     client = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     with contextlib.closing(client):
-        client.connect(str(helper.directory / "helper.sock"))  # waits where its queue is full
+        client.connect(str(helper.directory / "helper.sock"))  # blocks while the queue is full
         client.settimeout(5)
         rights = array.array("i", descriptors)
         with contextlib.suppress(BrokenPipeError, ConnectionResetError):
@@ -126,7 +126,7 @@ def register(helper, ring, **keywords):
 
 @contextlib.contextmanager
 def pair():
-    """A connection over the loopback: both ends."""
+    """Both ends of a connection over loopback."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
         client = socket.create_connection(listener.getsockname())
         server, _ = listener.accept()
@@ -152,7 +152,7 @@ def handoff(ring, record, magic=b"STHANDOF", version=1, size=256):
 
 
 def hand_over(helper, ring, end, **members):
-    """As a program does; `members` differ from what is right."""
+    """Hand over like a program; `members` replace correct ones."""
     send(helper, handoff(ring.id, make_record(**{**ends_of(end), **members})), [end.fileno()])
 
 
@@ -166,7 +166,7 @@ def refused(helper):
 
 
 def test_programs_killed_while_they_register_are_not_refused(helper):
-    """They are counted apart, and nobody is told of each."""
+    """They are counted separately, and not logged one by one."""
     daemon = helper()
     before = daemon.log()
     for _ in range(20):
@@ -179,7 +179,7 @@ def test_programs_killed_while_they_register_are_not_refused(helper):
 # Valid clients.
 
 def test_connection_from_record_to_final(helper):
-    """A record becomes a connection with figures, and its end has the kernel's last word."""
+    """A record becomes a connection with figures, and its end has the kernel's last figures."""
     daemon = helper("--interval", "1")
     ring = Ring()
     register(daemon, ring)
@@ -200,7 +200,7 @@ def test_connection_from_record_to_final(helper):
 
 
 def test_end_before_the_record_is_read(helper):
-    """A connection that was over before its record was written is complete all the same."""
+    """A connection that ended before its record was written is complete too."""
     daemon = helper()
     ring = Ring()
     register(daemon, ring)
@@ -215,7 +215,7 @@ def test_end_before_the_record_is_read(helper):
 
 
 def test_many_short_connections(helper):
-    """Each of 1,000 connections that live for a moment is reported with its bytes."""
+    """Each of 1,000 short connections is reported with its bytes."""
     daemon = helper("--history", "2000")
     ring = Ring()
     register(daemon, ring)
@@ -253,8 +253,8 @@ def test_listener_and_its_queue(helper):
 
 
 def test_bound_to_an_interface(helper):
-    """A lookup does not find a socket that is bound to an interface, unless it names that, which the
-    record does not: a dump is made, which does; and from then on lookups name it."""
+    """A lookup finds a socket bound to an interface only if it names the interface, which the
+    record does not: a dump is made, which returns the interface; from then on lookups name it."""
     needs_root("binds a connection to an interface")
     daemon = helper("--interval", "1")
     ring = Ring()
@@ -270,7 +270,7 @@ def test_bound_to_an_interface(helper):
         (free,) = kernel.until(lambda: sampled("accept"))
         assert bound["ifindex"] == 1 and "ifindex" not in free
         kernel.until(lambda: sampled("connect")[0]["sampled"] > bound["sampled"] + 2)
-        # What the connection is bound to may change under way.
+        # The interface of a connection may change.
         client.setsockopt(socket.SOL_SOCKET, 62, 0)
         kernel.until(lambda: "ifindex" not in sampled("connect")[0])
         before = sampled("connect")[0]["sampled"]
@@ -280,8 +280,8 @@ def test_bound_to_an_interface(helper):
 
 
 def test_sampling_goes_on_where_nothing_happens(helper):
-    """In a namespace where no socket is made or closed, each interval brings its sample: the end of
-    a dump of the listeners, met amid lookups, is not waited for."""
+    """In a namespace where no socket is created or closed, each interval brings a sample: the end
+    of a dump of the listeners, received among lookups, is not waited for."""
     needs_root("makes a network namespace")
     daemon = helper("--interval", "1")
     ring = Ring()
@@ -307,7 +307,8 @@ def test_sampling_goes_on_where_nothing_happens(helper):
 
 
 def test_namespace_and_ring_are_let_go(helper):
-    """When a program has ended and nothing of it is open, nothing of it stays; its ring is told."""
+    """After a program has ended and all its connections are closed, nothing of it remains; its ring
+    is marked."""
     daemon = helper()
     before = daemon.descriptors()
     ring = Ring()
@@ -323,7 +324,7 @@ def test_namespace_and_ring_are_let_go(helper):
 
 
 def test_ring_of_a_program_that_ended_is_read_on(helper):
-    """Children share the ring: as long as something is open, it is read."""
+    """Children share the ring: it is read as long as a holder exists."""
     daemon = helper()
     ring = Ring()
     with pair() as (client, server):
@@ -341,7 +342,7 @@ def test_ring_of_a_program_that_ended_is_read_on(helper):
 
 
 def test_dead_holder_is_lost_not_final(helper):
-    """A record whose socket does not exist never becomes anything but lost, and is let go."""
+    """A record whose socket does not exist only ever becomes "lost", and is removed."""
     daemon = helper()
     ring = Ring()
     register(daemon, ring)
@@ -371,7 +372,7 @@ def test_malformed_messages(helper, data):
 
 
 def test_wrong_descriptors(helper):
-    """None, one, three, two hundred, in the wrong order, of the wrong kind: none is kept."""
+    """None, one, three, two hundred, in the wrong order, of the wrong kind: none stays open."""
     daemon = helper()
     before = daemon.descriptors()
     ring, ends = Ring(), socket.socketpair()
@@ -393,11 +394,11 @@ def test_wrong_descriptors(helper):
 
 @pytest.mark.parametrize("seals", [0, 0x2, 0x4, 0x2 | 0x4], ids=hex)
 def test_unsealed_ring_is_refused(helper, seals):
-    """A ring that could shrink under the helper's feet would be its end."""
+    """A ring that can shrink would kill the helper with SIGBUS."""
     daemon = helper()
     ring = Ring(seals=seals)
     register(daemon, ring)
-    if seals & 0x2 and seals & 0x4:  # cannot change its size, which is what matters
+    if seals & 0x2 and seals & 0x4:  # its size cannot change, which is what matters
         kernel.until(lambda: refused(daemon) + daemon.status()["clients"] == 1)
     else:
         kernel.until(lambda: refused(daemon) == 1)
@@ -408,7 +409,8 @@ def test_unsealed_ring_is_refused(helper, seals):
 
 
 def test_lying_ring(helper):
-    """A head that runs ahead or back costs the client its ring; the helper and others go on."""
+    """If the head jumps ahead or back, the client loses its ring; the helper and others
+    continue."""
     daemon = helper()
     good = Ring()
     register(daemon, good)
@@ -425,7 +427,7 @@ def test_lying_ring(helper):
 
 
 def test_rubbish_in_the_ring(helper):
-    """Records with a wrong checksum, and slots never filled, are counted and passed over."""
+    """Records with a wrong checksum, and slots never filled, are counted and skipped."""
     daemon = helper()
     ring = Ring()
     register(daemon, ring)
@@ -443,7 +445,7 @@ def test_rubbish_in_the_ring(helper):
 
 
 def test_forged_cookie(helper):
-    """A record with a right cookie and wrong ends gets no figures of that socket."""
+    """A record with a right cookie and wrong addresses gets no figures of that socket."""
     daemon = helper("--interval", "1")
     ring = Ring()
     register(daemon, ring)
@@ -471,7 +473,8 @@ def registered(helper):
 
 
 def test_handed_over(registered):
-    """With the record in the ring, and where the ring was full, with that of the message alone."""
+    """With the record in the ring and, if the ring was full, with only the record of the
+    message."""
     daemon, ring = registered
     before = daemon.descriptors()
     ring.set(HANDED, 2)
@@ -491,14 +494,14 @@ def test_handed_over(registered):
 
 
 def test_one_that_was_killed_on_the_way(registered):
-    """A writer that counted and never sent does not hold up the others for good."""
+    """A writer that was counted but never sent does not block others for ever."""
     _, ring = registered
     ring.set(HANDED, 8)
     kernel.until(lambda: ring.get(TAKEN) == 8)
 
 
 def test_registration_without_sock_diag(helper):
-    """Where the helper's own serves; version 1 had to bring its own."""
+    """The helper's own sock_diag is used; version 1 required one from the program."""
     daemon = helper()
     ring = Ring()
     send(daemon, message(version=1), [ring.fd])
@@ -512,7 +515,8 @@ def test_registration_without_sock_diag(helper):
 
 
 def test_what_is_no_connection(registered):
-    """A listener, UDP, a pipe, a Unix socket, another socket than the record says, another ring."""
+    """A listener, UDP, a pipe, a Unix socket, another socket than the record describes, another
+    ring."""
     daemon, ring = registered
     before = daemon.descriptors()
     reading, writing = os.pipe()
@@ -548,14 +552,15 @@ def test_what_is_no_connection(registered):
 
 
 def test_flood_of_handoffs(registered):
-    """2000 wrong and right ones in turn: answers go on, the log is bounded, nothing stays open."""
+    """2000 wrong and right ones alternately: queries are answered, the log is bounded, nothing
+    stays open."""
     daemon, ring = registered
     before = daemon.descriptors()
     with pair() as (client, server):
         for _ in range(1000):
             hand_over(daemon, ring, client)
             hand_over(daemon, ring, server, cookie=7)
-        # They are not always read in the order in which they were sent.
+        # They are not always read in the order of sending.
         kernel.until(lambda: (refused_handoffs(daemon), daemon.status()["handoffs"]["taken"]) == (1000, 1000),
                      lambda: daemon.status())
         assert len(daemon.connections()) == 1
@@ -575,7 +580,7 @@ def test_socket_that_lingers_does_not_stop_the_helper(registered, read):
             while True:
                 client.send(b"x" * 65536)
         data = handoff(ring.id, make_record(**ends_of(client)))
-        os.killpg(daemon.pid, signal.SIGSTOP)  # its receiver, too
+        os.killpg(daemon.pid, signal.SIGSTOP)  # including its receiver process
         send(daemon, data, [client.fileno()] * (1 if read else 9))
         client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 600))
@@ -586,7 +591,7 @@ def test_socket_that_lingers_does_not_stop_the_helper(registered, read):
 
 
 def test_handed_over_by_another_user(registered):
-    """The ring of somebody else cannot be used, even with its name."""
+    """Another user's ring cannot be used, even with its name."""
     needs_root("becomes another user")
     daemon, ring = registered
     child_ring = ring.id
@@ -594,7 +599,7 @@ def test_handed_over_by_another_user(registered):
     os.chmod(daemon.directory / "helper.sock", 0o666)
     with pair() as (client, _server):
         send_as = handoff(child_ring, make_record(**ends_of(client)))
-        # root's ring may be used by users that root's programs became, but not with root's socket
+        # users to which root's programs changed may use root's ring, but not with root's socket
         assert as_nobody(lambda: send(daemon, send_as, [client.fileno()])) == 0
         kernel.until(lambda: daemon.status()["handoffs"]["taken"] == 1)
         assert as_nobody(lambda: register(daemon, nobodys, version=2)) == 0
@@ -612,7 +617,7 @@ def test_handed_over_by_another_user(registered):
 
 
 def as_nobody(call):
-    """In a child that is user 65534; returns its exit status."""
+    """Run in a child as user 65534; returns its exit status."""
     child = os.fork()
     if child == 0:
         status = 1
@@ -628,7 +633,7 @@ def as_nobody(call):
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="needs root: becomes another user")
 def test_sockets_of_other_users(helper):
-    """Who names another user's socket gets nothing of it; and users see their own alone."""
+    """A user who names another user's socket gets none of its figures; users see only their own."""
     daemon = helper("--interval", "1")
     with pair() as (client, _server):
         own = Ring()
@@ -655,8 +660,8 @@ def test_sockets_of_other_users(helper):
 
 @pytest.mark.slow
 def test_ten_thousand_registrations(helper):
-    """Of a process that registers again and again, the newest stand; memory, descriptors and the
-    log stay bounded."""
+    """If a process registers again and again, the newest registrations stay; memory, descriptors
+    and the log are bounded."""
     daemon = helper("--config", config_file(helper, daemon_limit=200))
     ring = Ring()
     register(daemon, ring)
@@ -676,7 +681,7 @@ def test_ten_thousand_registrations(helper):
 
 
 def test_limit_of_processes(helper):
-    """Beyond a user's limit they are refused, and there is a line for it."""
+    """Processes beyond a user's limit are refused, with a line in the log."""
     daemon = helper("--config", config_file(helper, daemon_limit=5))
     children = []
     try:
@@ -694,7 +699,7 @@ def test_limit_of_processes(helper):
             os.waitpid(child, 0)
     kernel.until(lambda: all(one["ended"] for one in daemon.get("/v1/processes").json["processes"]))
     ring = Ring()
-    register(daemon, ring)  # one that ended makes room
+    register(daemon, ring)  # a client that has ended makes room
     kernel.until(lambda: ring.get(HEARTBEAT) != 0)
 
 
@@ -705,7 +710,7 @@ def config_file(helper, daemon_limit):
 
 
 def test_limit_of_connections(helper):
-    """Records above a user's limit are counted, not tracked."""
+    """Records beyond a user's limit are counted, not tracked."""
     daemon = helper("--config", config_file(helper, 10))
     ring = Ring()
     register(daemon, ring)
@@ -718,7 +723,7 @@ def test_limit_of_connections(helper):
 
 
 def test_clients_that_say_nothing(helper):
-    """They take places of their own, lose them soon, and keep nobody out for long."""
+    """They have separate places, lose them soon, and do not keep others out for long."""
     daemon = helper()
     before = daemon.descriptors()
     silent = []
@@ -776,7 +781,7 @@ def test_sighup_reads_the_file_again(helper):
 
 
 def test_background(directory):
-    """Without --foreground it returns when the sockets are there."""
+    """Without --foreground it returns when the sockets exist."""
     subprocess.run([BUILD / "socktuned", "--directory", directory], check=True, timeout=10,
                    stderr=subprocess.DEVNULL)
     assert (directory / "helper.sock").exists()
@@ -814,7 +819,7 @@ def test_systemd_passes_sockets_and_is_told(helper):
         os.kill(child, signal.SIGTERM)
         assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
     assert notify.recv(100) == b"STOPPING=1"
-    assert (directory / "helper.sock").exists()  # systemd's, not ours
+    assert (directory / "helper.sock").exists()  # systemd's socket, not ours
 
 
 @pytest.mark.parametrize("arguments, status, text", [

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""What the library leaves in a program that it has started in: memory, and what it read."""
+"""What the library leaves in a program after its start: memory, and what it has read."""
 import subprocess
 
 import pytest
@@ -20,7 +20,7 @@ def rules(*own):
 
 
 def unnamed_memory(environment, access="r"):
-    """Bytes of memory that belongs to no file and allows this, in a program that shows its own
+    """Bytes of memory that belong to no file and have this access, in a program that prints its own
     mappings."""
     shown = subprocess.run(["/bin/cat", "/proc/self/maps"], env=environment, check=True, text=True,
                            capture_output=True, timeout=30)
@@ -46,8 +46,8 @@ def memory_under(build, compiled):
 
 @pytest.mark.parametrize("own", [
     (),
-    (rule("!cat", 1),),                  # read by every program, and not for this one
-    (rule("/no/such/cat", 1),),          # of its name, and not for it
+    (rule("!cat", 1),),                  # read by each program, does not match this one
+    (rule("/no/such/cat", 1),),          # has its name, does not match
 ], ids=["named others", "any but this", "another file of this name"])
 def test_without_a_rule_no_memory_stays_in_use(own, memory_under):
     assert memory_under(rules(*own)) == 0
@@ -58,7 +58,7 @@ def test_with_a_rule_it_alone_stays_in_use(memory_under):
 
 
 def test_rules_cannot_be_changed_any_more(memory_under):
-    """What stays writable are a few words, in pages of their own (confined.c, own_pid.c)."""
+    """Only a few words stay writable, in separate pages (confined.c, own_pid.c)."""
     text = rules(*(rule("cat", i) for i in range(200)))
     assert memory_under(text) > 8 * 4096
     assert memory_under(text, "w") <= 2 * 4096

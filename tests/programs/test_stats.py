@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""socktune stats: what it makes of the helper's answers, and of a helper that is no good."""
+"""socktune stats: its output for the helper's answers, and for broken helpers."""
 import json
 import os
 import pathlib
@@ -30,7 +30,7 @@ def stats(socktune, helper):
 
 
 def table(result):
-    """The rows as dictionaries by heading; cells are separated by two spaces."""
+    """The rows as dictionaries by heading; two spaces separate cells."""
     assert (result.returncode, result.stderr) == (0, "")
     lines = result.stdout.split("\n\n")[0].splitlines()
     headings = [heading.strip() for heading in lines[0].split("  ") if heading.strip()]
@@ -173,7 +173,7 @@ def test_filters_are_the_helpers(stats, helper):
     ("pid", ["1003", "1002", "1001"]), (None, ["1003", "1002", "1001"]),
 ])
 def test_sorting(stats, helper, key, expected):
-    """The default is the newest first; what has no figure is last either way."""
+    """By default the newest is first; rows without a figure are last in both directions."""
     now = time.time()
     helper.connections = [
         connection(1, program="b", opened=now - 9, tcp_info={"rtt": None}),
@@ -264,7 +264,8 @@ def test_a_path_that_no_socket_can_have(socktune):
 
 
 def test_where_it_looks(socktune, directory):
-    """Without SOCKTUNE_HELPER, root and machines with a helper of the system look in /run."""
+    """Without SOCKTUNE_HELPER, root looks in /run, and other users too if the system has a
+    helper."""
     place = "/run/socktune" if os.geteuid() == 0 or os.path.exists("/run/socktune") \
         else f"{directory}/socktune"
     if os.path.exists(f"{place}/query.sock"):

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""What the library costs in system calls, strace being the witness."""
+"""The cost of the library in system calls, as shown by strace."""
 import contextlib
 import socket
 import subprocess
@@ -15,7 +15,7 @@ rules = ( { name = "for others"; set = { SO_KEEPALIVE = true; TCP_NODELAY = true
             force = { TCP_KEEPIDLE = 99; }; ignore = [ "TCP_KEEPCNT" ]; } );
 """
 
-# The first k of these are a rule's options. All are inherited by accepted sockets.
+# The first k of these are a rule's options. Accepted sockets inherit all of them.
 OPTIONS = [
     "SO_KEEPALIVE = true;", "TCP_NODELAY = true;", "TCP_KEEPIDLE = 611;", "TCP_KEEPINTVL = 71;",
     "TCP_KEEPCNT = 7;", 'TCP_USER_TIMEOUT = "45s";', "TCP_NOTSENT_LOWAT = 131072;",
@@ -25,7 +25,7 @@ OPTIONS = [
 
 @pytest.fixture
 def traced(build, directory, host):
-    """A host under strace; traced(rules).calls(from_call) ends it and reads what it asked for."""
+    """A host under strace; traced(rules).calls(from_call) ends it and reads its system calls."""
     program("strace")
 
     class Traced:
@@ -39,7 +39,7 @@ def traced(build, directory, host):
             self.host = host(None, strace.command(output, preload))
 
         def calls(self):
-            """The system calls from the first socket on, whoever made it."""
+            """The system calls from the first socket() on, by the program or the library."""
             assert self.host.end() == 0
             return strace.since(strace.read(self.output), "socket")
 
@@ -52,7 +52,7 @@ def rule(criteria, options):
 
 
 def converse(host, family, peer):
-    """A server and a client in one program, each call made once or twice."""
+    """A server and a client in one program; each call is made once or twice."""
     domain = socket.AF_INET if family == "inet" else socket.AF_INET6
     listener, _ = host.listener(domain, LOOPBACK[family])
     port = host.name(listener)[1]
@@ -68,7 +68,7 @@ def converse(host, family, peer):
 
 
 def shape(calls):
-    """Calls without what differs between runs: ports and the pointers of the program's memory."""
+    """Calls without data that differs between runs: ports and pointers."""
     return [call.name for call in calls if call.name not in ("brk", "mmap", "munmap")]
 
 
@@ -98,7 +98,7 @@ CLIENTS = {
 @pytest.mark.parametrize("name", CLIENTS)
 def test_real_programs_make_the_same_calls(name, build, directory, compiled, start,
                                            silent_listener):
-    """A whole run, the start of the program included, down to the last socket call."""
+    """A whole run from the program's start to its last socket call."""
     program("strace")
     counts = []
     with silent_listener("inet") as listener:
@@ -114,7 +114,7 @@ def test_real_programs_make_the_same_calls(name, build, directory, compiled, sta
             with listener.accept()[0] as connection:
                 connection.sendall(b"HTTP/1.0 200 OK\r\nContent-Length: 0\r\n\r\n"
                                    if name in ("curl", "wget") else b"+PONG\r\n")
-                with contextlib.suppress(OSError):  # perl and python3 are gone already
+                with contextlib.suppress(OSError):  # perl and python3 have ended already
                     connection.shutdown(socket.SHUT_WR)
                 started.wait()
             counts.append(strace.count(strace.read(output)))
@@ -138,8 +138,8 @@ def test_options_on_a_listener_cost_accept_nothing(criteria, count, family, comp
     made = strace.count(calls)
     assert made["setsockopt"] == count, calls
     assert made["getsockname"] == 1, calls  # the program's own
-    # Deciding by the role, the library must ask at listen() what kind of socket it was given; and
-    # whether it is one of MPTCP, if that makes a difference to what it accepts.
+    # To decide by role, the library must read the kind of socket at listen(), and whether it is
+    # MPTCP if that makes a difference for accepted sockets.
     assert made["getsockopt"] <= (2 if "role" in criteria else 1), calls
     accepts = strace.since(calls, "accept")
     assert [call.name for call in accepts] == ["accept", "accept4"], calls
@@ -148,9 +148,9 @@ def test_options_on_a_listener_cost_accept_nothing(criteria, count, family, comp
 @pytest.mark.parametrize("family", LOOPBACK)
 @pytest.mark.parametrize("count", [1, 4, 8])
 @pytest.mark.parametrize("criteria, asks", [
-    ("", 0),                       # decided at socket(), which tells all
+    ("", 0),                       # decided at socket(), whose arguments are enough
     ('protocol = "tcp";', 0),
-    ('role = "connect"; protocol = "tcp";', 2),   # connect() does not tell the type
+    ('role = "connect"; protocol = "tcp";', 2),   # connect() does not have the type
     ('remote = [ "127.0.0.0/8", "::1" ];', 0),    # the address is connect()'s argument
     ('remote = [ "127.0.0.0/8", "::1" ]; remote_port = "1-65535";', 0),
     ('remote = [ "127.0.0.0/8", "::1" ]; protocol = "tcp";', 2),
@@ -181,7 +181,7 @@ def test_a_remote_that_does_not_match_costs_no_call(compiled, traced, silent_lis
 
 
 def test_sockets_of_other_families_cost_no_call(compiled, traced):
-    """But for a look at listen() whether it is a socket of MPTCP."""
+    """Except for a call at listen() that checks for MPTCP."""
     one = traced(compiled(rule("", OPTIONS)))
     for domain, kind in ((socket.AF_UNIX, socket.SOCK_STREAM), (socket.AF_UNIX, socket.SOCK_DGRAM),
                          (socket.AF_NETLINK, socket.SOCK_RAW)):
@@ -199,8 +199,9 @@ def test_sockets_of_other_families_cost_no_call(compiled, traced):
 
 @pytest.mark.parametrize("where, looks", [("stack", 0), ("heap", 1)])
 def test_a_look_at_an_address_is_one_call_and_tells_the_type(build, compiled, directory, silent_listener, where, looks):
-    """Before the library reads an address that does not lie on the stack, it asks whether there is
-    memory. Python has the address on its stack. The rule asks for the role: the same call tells it."""
+    """Before the library reads an address that is not on the stack, it checks whether the memory is
+    readable. Python's address is on its stack. The rule depends on the role, and the same call
+    shows the type."""
     script = """
 import ctypes, socket, struct, sys
 one, port = socket.socket(), int(sys.argv[1])
@@ -223,7 +224,7 @@ else:
 
 
 def test_the_programs_own_setsockopt_is_one_call(compiled, traced):
-    """Also of an option that a rule sets, as long as the rule does not force it."""
+    """Also for an option that a rule sets without forcing it."""
     one = traced(compiled(rule('role = "connect";', OPTIONS)))
     client = one.host.socket(socket.AF_INET)
     one.host.setsockopt(client, socket.SOL_SOCKET, socket.SO_KEEPALIVE, 0)
@@ -233,8 +234,8 @@ def test_the_programs_own_setsockopt_is_one_call(compiled, traced):
 
 
 def test_after_those_that_waited_accept_makes_no_call_more(compiled, build, directory, host):
-    """A listener that the program was started with, and a connection that waited in its queue."""
-    options = [option for option in OPTIONS if "SYNCNT" not in option]  # listeners alone
+    """The program inherited a listener with a connection in its queue."""
+    options = [option for option in OPTIONS if "SYNCNT" not in option]  # only for listeners
     rules = rule('role = [ "listen", "accept" ];', options).replace("set =", "inherited = true; set =")
     environment = preloaded(build, compiled(rules))
     preload = {key: environment[key] for key in ("LD_PRELOAD", "SOCKTUNE_RULES")}

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""socktune top, in a terminal of tmux, with a helper that answers what the test says."""
+"""socktune top in a terminal of tmux, with a helper that gives the test's answers."""
 import os
 import pty
 import re
@@ -14,7 +14,7 @@ from fake_helper import FakeHelper, connection, rule
 
 
 class Terminal:
-    """A terminal of 80x24 (or as told) that runs one command."""
+    """A terminal (default 80x24) that runs one command."""
 
     def __init__(self, directory, command, environment, size=(80, 24)):
         self.tmux = [conftest.program("tmux"), "-u", "-f", "/dev/null", "-S",
@@ -38,7 +38,7 @@ class Terminal:
         self.run("send-keys", *keys)
 
     def until(self, accept):
-        """The lines, once `accept` finds them right."""
+        """Wait until `accept` is true of the lines, and return them."""
         end = time.monotonic() + 15
         while not accept(lines := self.lines()):
             assert time.monotonic() < end, "\n".join(lines)
@@ -105,7 +105,7 @@ def test_it_begins_with_programs_and_rules(top, helper):
     assert {"PROGRAM", "RULE", "ROLE", "OPEN", "RESENT%", "RTT50", "RTT99"} <= set(lines[2].split())
     assert rows(lines) == ["nginx", "nginx", "redis"]
     assert re.search(r"^redis +clients +accept .* 900 .* 3\.12 +50\.0ms", "\n".join(lines), re.M)
-    # What grows is shown a second.
+    # Counters are shown as rates.
     helper.rules[1]["opened"] += 1000
     terminal.until(lambda lines: re.search(r"^90\d open, \d\d+\.\d new/s", lines[0]))
     terminal.keys("s", "s", "s", "s", "s", "s", "s")
@@ -222,7 +222,7 @@ def test_help(top):
     lines = terminal.has("any key: back")
     assert len(lines) == 24
     assert any(line.endswith("Home and End the first and the last") for line in lines), "no line is cut"
-    terminal.keys("q")  # does no more than go back
+    terminal.keys("q")  # only goes back
     terminal.has("Enter view")
     terminal.keys("?")
     terminal.has("any key: back")
@@ -257,7 +257,7 @@ def test_the_pane_follows_one_connection(top, helper):
     terminal.has("3 open")
     terminal.keys("Enter")
     terminal.has("redis (1002) accept 192.0.2.1:80 -> 198.51.100.7:40002 established")
-    lines = terminal.has("bytes_sent")  # the terminal may have drawn the upper part alone so far
+    lines = terminal.has("bytes_sent")  # the terminal may have drawn only the upper part yet
     assert len(lines) == 24 and max(map(len, lines)) <= 80
     screen = "\n".join(lines)
     assert re.search(r"^RULE clients  AGE 1m4\ds  LIMITED BY network 100%  RATE/s 1.00M  RESENT% 0  ", screen, re.M)
@@ -271,10 +271,11 @@ def test_the_pane_follows_one_connection(top, helper):
     helper.connections[1]["sampled"] = before + 10
     terminal.until(lambda lines: re.search(r"^RTT +15\.0ms █▄", "\n".join(lines), re.M) and
                    re.search(r"^SENT +2\.00K/s +█", "\n".join(lines), re.M))
-    # It is gone, and the helper does not say how: its figures stay until another one is chosen.
+    # The connection is gone, and the helper does not report how: its figures stay until another one
+    # is selected.
     gone = helper.connections.pop(1)
     terminal.has("GONE: redis (1002)")
-    # Now it does.
+    # Now the helper reports it.
     now = time.time()
     helper.connections.append({**gone, "closed": now, "sampled": now, "state": "close",
                                "reason": "reset", "data": "final",

@@ -11,7 +11,7 @@ rules = ( { name = "in"; match = { role = "datagram"; }; set = { SO_RCVBUF = "16
             report = true; } );
 """
 
-# A receiver that does not read, and a sender without bind() or connect(). Says both ports.
+# A receiver that does not read, and a sender without bind() or connect(). Prints both ports.
 RECEIVER = """
 import socket, sys
 receiver = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
@@ -81,7 +81,7 @@ def test_receiver_that_does_not_read(start, rule_file, helper, socktune):
 
 
 def test_drops_from_before_a_restart_are_not_counted(start, rule_file, free_port, directory):
-    """The program tells a new helper of its sockets when it sends."""
+    """The program reports its sockets to a new helper when it sends."""
     helper = socktuned.Helper(directory, port=free_port())
     code = RECEIVER.replace("receiver.close()\n", """
 for _ in range(50):

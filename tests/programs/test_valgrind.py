@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
-"""Valgrind, where sanitizers cannot go: into the preloaded object, inside unmodified programs.
+"""Valgrind, because sanitizers do not work in a preloaded object inside unmodified programs.
 
-Only what has our object on its stack counts: hosts and programs have findings of their own (hand
-made stacks, for one). The command is run too, as it is installed, and must have none at all.
+Only findings with our object on the stack count: hosts and programs have their own (for example
+because of hand-made stacks). The installed command is run too, and must have no findings.
 """
 import http.server
 import signal
@@ -20,7 +20,7 @@ from hostile import RULES, assert_tuned, parse
 HOSTS = ["children", "interrupt", "cancel", "signals", "threads 25"]
 EXAMPLES = sorted((ROOT / "config" / "examples").glob("*.conf"))
 EVERYTHING = ROOT / "tests" / "fixtures" / "good" / "everything.conf"
-# Rules of each mode, so that both setsockopt() and the calls before it look at all there is.
+# Rules of each mode, so that setsockopt() and the other calls use all code.
 ALL_MODES = """
 rules = (
   { set = { SO_KEEPALIVE = true; SO_PRIORITY = 3; dscp = "EF"; }; },
@@ -52,7 +52,7 @@ def errors_in(reports):
     """Lists of frames."""
     found = []
     for path in reports:
-        # A process that ends by exec() or _exit() in vfork() leaves its report open.
+        # A process that ends by exec(), or by _exit() in vfork(), leaves its report incomplete.
         text = path.read_text(encoding="utf-8")
         text += "" if "</valgrindoutput>" in text else "</valgrindoutput>"
         for error in xml.fromstring(text).iter("error"):
@@ -68,7 +68,7 @@ def ours(errors):
 @pytest.fixture(params=["compiled", "kept", "to be compiled"])
 def policy(request, rule_file, compiled, socktune):
     """A function that makes a file for SOCKTUNE_RULES: a policy; rules with a policy beside them;
-    rules alone, for which the object calls the compiler."""
+    only rules, for which the object calls the compiler."""
     def make(text):
         if request.param == "compiled":
             return compiled(text)
@@ -103,7 +103,7 @@ class Page(http.server.BaseHTTPRequestHandler):
         self.wfile.write(b"under valgrind\n")
 
     def log_message(self, *_):
-        """Not into the test's output."""
+        """Print nothing into the test's output."""
 
 
 @pytest.mark.slow
@@ -133,16 +133,16 @@ def test_the_command(command, build, directory, memcheck):
 
 @pytest.mark.slow
 def test_the_command_on_bad_rules(build, directory, memcheck):
-    """All fixtures at once: the ways out of the parser that good rules do not take."""
+    """All fixtures at once: they use the parser's error paths."""
     bad = sorted((ROOT / "tests" / "fixtures" / "bad").glob("*.conf"))
     result, errors = memcheck([build.socktune, "check", *bad], preloaded(build, None))
     assert result.returncode == 1, result.stderr
-    # libconfig 1.5 forgets the string in which the text ends.
+    # libconfig 1.5 leaks the string in which the text ends.
     assert [stack for stack in errors if not stack[1].endswith(": strbuf_append")] == []
 
 
 def test_the_helper(build, compiled, directory, free_port):
-    """A session of the helper, to its clean end: it loses no memory either."""
+    """A session of the helper, to its clean end: it leaks no memory."""
     report = directory / "helper.xml"
     wrapper = [program("valgrind"), "-q", "--leak-check=full", "--errors-for-leak-kinds=definite",
                "--xml=yes", f"--xml-file={report}"]
