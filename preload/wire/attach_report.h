@@ -60,6 +60,10 @@ struct attach_channel {
     char rules[ATTACH_CHANNEL_RULES][ATTACH_CHANNEL_NAME_SIZE];
 };
 
+/* In ATTACH_ENDED: the connection began under rules that have been replaced since, so the channel
+ * does not name its rule and its options. */
+#define ATTACH_FORMER_RULE UINT16_MAX
+
 enum attach_report_kind {
     ATTACH_OPENED = 1, /* fields up to `info` are valid */
     ATTACH_ENDED       /* all fields are valid */
@@ -85,7 +89,7 @@ struct attach_report {
     uint16_t local_port;
     uint16_t remote_port;
     uint16_t family; /* of the socket: AF_INET or AF_INET6 */
-    uint16_t rule;   /* index into attach_channel.rules */
+    uint16_t rule;   /* index into attach_channel.rules, or ATTACH_FORMER_RULE */
     uint8_t kind;    /* enum attach_report_kind */
     uint8_t role;    /* enum role_bit: connect, listen or accept */
     uint8_t aborted; /* the program closed it with SO_LINGER 0 */

@@ -125,6 +125,11 @@ Test(report_ring, each_value_has_its_range)
 {
     const size_t begun = offsetof(struct attach_report, info);
     struct attach_report report = sane_report();
+    report.rule = ATTACH_FORMER_RULE;
+    cr_assert(report_is_sane(&report, sizeof report, channel));
+    report.rule = 2;
+    cr_assert_not(report_is_sane(&report, sizeof report, channel));
+    report = sane_report();
     cr_assert(report_is_sane(&report, sizeof report, channel));
     cr_assert_not(report_is_sane(&report, begun, channel), "an end without figures");
     report.info_length = ATTACH_INFO_SIZE + 1;

@@ -708,29 +708,40 @@ static void give_options(struct work *work)
 
 /* The process that uses a socket */
 
-struct basename_walk {
-    const char *text;
-    uint32_t begin;
-};
+/* The text is read in pieces: a path has up to 4,095 bytes, and the stack has no room for it. */
+enum { PIECE_SIZE = 128, PIECES = 33 };
 
-enum { ARGUMENT_SIZE = 128 };
+struct basename_walk {
+    unsigned long argument;
+    uint32_t piece; /* position of the piece in the text */
+    uint32_t begin; /* position after the last slash */
+    char text[PIECE_SIZE];
+};
 
 static long basename_step(uint32_t index, struct basename_walk *walk)
 {
-    char character = walk->text[index % ARGUMENT_SIZE];
+    char character = walk->text[index % PIECE_SIZE];
     if (character == '/')
-        walk->begin = index + 1 + constants.zero;
+        walk->begin = walk->piece + index + 1 + constants.zero;
     return character == 0;
+}
+
+static long piece_step(uint32_t index, struct basename_walk *walk)
+{
+    const void *from = (void *)(walk->argument + walk->piece);
+    long length = bpf_probe_read_user_str(walk->text, sizeof walk->text, from);
+    if (length <= 1)
+        return 1;
+    bpf_loop(PIECE_SIZE, basename_step, walk, 0);
+    walk->piece += PIECE_SIZE - 1 + constants.zero;
+    return length < PIECE_SIZE;
 }
 
 /* Read the basename of argv[0]. The program may have overwritten it since it started. */
 static __noinline void read_name0(struct attach_identity *identity, unsigned long argument)
 {
-    char text[ARGUMENT_SIZE];
-    struct basename_walk walk = {.text = text};
-    if (bpf_probe_read_user_str(text, sizeof text, (void *)argument) <= 0)
-        return;
-    bpf_loop(ARGUMENT_SIZE, basename_step, &walk, 0);
+    struct basename_walk walk = {.argument = argument};
+    bpf_loop(PIECES, piece_step, &walk, 0);
     bpf_probe_read_user_str(identity->name0, sizeof identity->name0,
                             (void *)(argument + walk.begin));
 }
@@ -747,10 +758,23 @@ __noinline int identify_process(struct attach_identity *identity)
     bpf_probe_read_kernel_str(identity->name, sizeof identity->name,
                               BPF_CORE_READ(mm, exe_file, f_path.dentry, d_name.name));
     read_name0(identity, BPF_CORE_READ(mm, arg_start));
-    uint64_t ids = bpf_get_current_uid_gid();
-    identity->uid = (uint32_t)ids;
-    identity->gid = (uint32_t)(ids >> 32);
+    /* bpf_get_current_uid_gid() returns the real IDs. */
+    identity->uid = BPF_CORE_READ(task, cred, euid.val);
+    identity->gid = BPF_CORE_READ(task, cred, egid.val);
     return 1;
+}
+
+/* Options and rules in the data of a socket are numbers in the tables of one set of rules. If the
+ * pinned rules were replaced since, the numbers mean nothing any more, and what the program has set
+ * itself is unknown. */
+static void forget_former_rules(struct attach_socket *socket)
+{
+    if (socket->generation == constants.generation)
+        return;
+    socket->own = socket->given = socket->refused = socket->concern = 0;
+    socket->flags |= SOCKET_BEFORE;
+    socket->rule = ATTACH_FORMER_RULE;
+    socket->generation = constants.generation;
 }
 
 /* Returns the data stored for a socket of the current process; NULL if the socket is to be
@@ -758,15 +782,19 @@ __noinline int identify_process(struct attach_identity *identity)
 static struct attach_socket *socket_in_use(struct bpf_sock *sk)
 {
     struct attach_socket *socket = bpf_sk_storage_get(&sockets, sk, NULL, 0);
-    if (socket != NULL)
+    if (socket != NULL) {
+        forget_former_rules(socket);
         return socket;
+    }
     socket = bpf_sk_storage_get(&sockets, sk, NULL, BPF_SK_STORAGE_GET_F_CREATE);
     if (socket != NULL && identify_process(&socket->identity) == 0) {
         bpf_sk_storage_delete(&sockets, sk);
         return NULL;
     }
-    if (socket != NULL)
+    if (socket != NULL) {
         socket->pid = (uint32_t)(bpf_get_current_pid_tgid() >> 32);
+        socket->generation = constants.generation;
+    }
     return socket;
 }
 
@@ -997,7 +1025,10 @@ static __always_inline bool describe_ops(struct bpf_sock_ops *ctx, struct work *
     work->view.local = ops_local(ctx);
     work->view.role_known = true;
     work->socket = in_use ? socket_in_use(sk) : bpf_sk_storage_get(&sockets, sk, NULL, 0);
-    return work->socket != NULL;
+    if (work->socket == NULL)
+        return false;
+    forget_former_rules(work->socket);
+    return true;
 }
 
 /* Reports */
@@ -1104,6 +1135,7 @@ static __noinline void report_ended(struct bpf_sock_ops *ctx)
     struct attach_socket *socket = bpf_sk_storage_get(&sockets, sk, NULL, 0);
     if (socket == NULL || socket->reported == 0 || socket->reported != bpf_get_socket_cookie(ctx))
         return;
+    forget_former_rules(socket);
     const struct tcp_sock *tcp = bpf_skc_to_tcp_sock(sk);
     struct attach_report *report =
         tcp != NULL ? bpf_ringbuf_reserve(&reports, sizeof *report, 0) : NULL;
@@ -1433,6 +1465,7 @@ int socktune_files(struct bpf_iter__task_file *ctx)
         bpf_sk_storage_get(&sockets, sk, NULL, BPF_SK_STORAGE_GET_F_CREATE);
     if (socket == NULL)
         return 0;
+    forget_former_rules(socket);
     if (socket->identity.name[0] == 0) {
         socket->identity = *identity;
         socket->pid = process;
@@ -1461,6 +1494,7 @@ static bool describe_open(struct work *work, const struct sock_common *sk,
     work->socket = bpf_sk_storage_get(&sockets, (void *)tcp, NULL, 0);
     if (work->socket == NULL || work->socket->treated == constants.generation)
         return false;
+    forget_former_rules(work->socket);
     work->socket->treated = constants.generation;
     if (state != LISTENING && state != CLOSED && is_accepted(tcp, state))
         work->socket->flags |= SOCKET_ACCEPTED;

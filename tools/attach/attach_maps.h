@@ -136,9 +136,10 @@ struct attach_socket {
     uint64_t given;   /* options that the rules set */
     uint64_t refused; /* options that the kernel refused */
     uint32_t flags;
-    uint32_t treated; /* generation of the rules that the iterator has applied */
-    uint32_t pid;     /* of the process that created it */
-    uint16_t rule;    /* the rule that reports it, and the role in which it is reported */
+    uint32_t treated;    /* generation of the rules that the iterator has applied */
+    uint32_t pid;        /* of the process that created it */
+    uint32_t generation; /* of the rules whose numbers are stored here */
+    uint16_t rule;       /* the rule that reports it, and the role in which it is reported */
     uint16_t role;
     uint64_t
         reported; /* its cookie if it is reported; a copy of a listener's data has another cookie */

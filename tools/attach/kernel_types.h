@@ -29,8 +29,15 @@ struct mm_struct {
     unsigned long arg_start;
 } KERNEL_TYPE;
 
+struct cred {
+    struct {
+        unsigned int val;
+    } euid, egid;
+} KERNEL_TYPE;
+
 struct task_struct {
     struct mm_struct *mm;
+    const struct cred *cred;
     int tgid;
 } KERNEL_TYPE;
 

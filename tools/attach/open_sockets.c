@@ -43,7 +43,7 @@ static void note_process(const struct visit *visit, int pid)
         copy_name(identity.name, known.executable);
         copy_name(identity.name0, known.argv[0]);
         identity.uid = process.effective_uid;
-        identity.gid = process.real_gid;
+        identity.gid = process.effective_gid;
         bpf_map_update_elem(object_map(visit->object, "processes"), &key, &identity, BPF_ANY);
     }
     process_free(&process);

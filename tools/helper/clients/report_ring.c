@@ -182,7 +182,8 @@ bool report_is_sane(const struct attach_report *report, size_t length,
     return (report->role == ROLE_CONNECT || report->role == ROLE_LISTEN ||
             report->role == ROLE_ACCEPT) &&
            (report->family == AF_INET || report->family == AF_INET6) &&
-           report->rule < names->rule_count &&
+           (report->rule < names->rule_count ||
+            (report->kind == ATTACH_ENDED && report->rule == ATTACH_FORMER_RULE)) &&
            memchr(report->program, '\0', sizeof report->program) != NULL &&
            memchr(report->congestion, '\0', sizeof report->congestion) != NULL;
 }

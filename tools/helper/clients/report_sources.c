@@ -212,13 +212,14 @@ static struct connection *open_connection(struct report_source *source,
     return connection;
 }
 
-/* An unknown connection began before this helper started, or its first report was lost. */
+/* An unknown connection began before this helper started, or its first report was lost. It is not
+ * counted if its rule is unknown, too. */
 static void end_connection(struct report_source *source, const struct attach_report *report)
 {
     const struct conntrack *conntrack = source->all->parts.conntrack;
     struct connection *connection =
         connections_get(conntrack->connections, report->netns, report->cookie);
-    if (connection == NULL)
+    if (connection == NULL && report->rule != ATTACH_FORMER_RULE)
         connection = open_connection(source, report);
     if (connection == NULL)
         return;
