@@ -59,10 +59,16 @@ void attach_pass_reports(struct attachment *attachment);
  * passed; -1 with `error` if one was not passed, or if there is no helper. */
 int attach_pass_pinned(struct attach_error *error);
 
+/* False if the cgroup was removed: then no rule applies any more. */
+bool attach_is_in_force(const struct attachment *attachment);
+
 void attach_release(struct attachment *attachment);
 
 /* Remove the pinned attachment of a cgroup. Returns 1 if there was none. */
 int attach_detach(const struct attach_cgroup *cgroup, struct attach_error *error);
+
+/* Remove the pins of all cgroups that no longer exist. Returns the number of these cgroups. */
+unsigned attach_remove_stale(void);
 
 /* Attachments of the machine */
 

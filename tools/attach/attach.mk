@@ -17,7 +17,7 @@ endif
 ATTACH_OBJECT := $(B)/obj/tools/attach/attach.bpf.o
 
 # What needs libbpf.
-ATTACH_SRC  := $(addprefix tools/attach/,attachment.c list.c object.c open_sockets.c pins.c option_probe.c report_channel.c)
+ATTACH_SRC  := $(addprefix tools/attach/,attach_lock.c attachment.c list.c object.c open_sockets.c pins.c option_probe.c report_channel.c)
 
 ifeq ($(ATTACH),yes)
 LEFT_OUT    :=

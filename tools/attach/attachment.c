@@ -7,6 +7,7 @@
  */
 #include "attachment.h"
 
+#include "attach_lock.h"
 #include "compat.h"
 
 #include <bpf/bpf.h>
@@ -14,7 +15,6 @@
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/file.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -185,17 +185,22 @@ static int make_links(struct attachment *attachment, const struct attach_request
 
 /* The whole attachment */
 
+/* Another version of socktune may have pinned a map with another layout. Such a map is not used;
+ * then nothing is known about the sockets. */
 static void reuse_sockets(struct bpf_object *object, const struct attach_cgroup *cgroup)
 {
     char path[PATH_MAX + 16], directory[PATH_MAX];
     attach_pin_directory(cgroup, directory);
     snprintf(path, sizeof path, "%s/sockets", directory);
     int fd = bpf_obj_get(path);
-    if (fd >=
-        0) { /* a map with another layout is refused; then nothing is known about the sockets */
+    if (fd < 0)
+        return;
+    struct bpf_map_info info = {0};
+    uint32_t size = sizeof info;
+    if (bpf_obj_get_info_by_fd(fd, &info, &size) == 0 &&
+        info.value_size == sizeof(struct attach_socket))
         bpf_map__reuse_fd(bpf_object__find_map_by_name(object, "sockets"), fd);
-        close(fd);
-    }
+    close(fd);
 }
 
 /* For --status: a map that a program does not use is bound to it, so that it can be found and lives
@@ -266,6 +271,20 @@ static int attach_locked(struct attachment *attachment, const struct attach_requ
                         : make_links(attachment, request, error);
 }
 
+static int open_and_attach(struct attachment *attachment, const struct attach_request *request,
+                           struct attach_error *error)
+{
+    attachment->cgroup = open(request->cgroup->directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (attachment->cgroup < 0)
+        return attach_fail(error, "%s: %s", request->cgroup->directory, strerror(errno));
+    int lock = attach_lock(request->cgroup, error);
+    if (lock < 0)
+        return -1;
+    int failed = attach_locked(attachment, request, error);
+    attach_unlock(lock);
+    return failed;
+}
+
 struct attachment *attach_rules(const struct attach_request *request, struct attach_error *error)
 {
     struct attachment *attachment = calloc(1, sizeof *attachment);
@@ -273,22 +292,23 @@ struct attachment *attach_rules(const struct attach_request *request, struct att
         attach_fail(error, "%s", strerror(errno));
         return NULL;
     }
-    attachment->cgroup = open(request->cgroup->directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    if (attachment->cgroup >= 0 && flock(attachment->cgroup, LOCK_EX) == 0) {
-        int failed = attach_locked(attachment, request, error);
-        flock(attachment->cgroup, LOCK_UN);
-        if (failed == 0) {
-            error->text[0] = '\0';
-            attachment->pinned = request->pin;
-            attach_pass_reports(attachment);
-            attach_open_sockets(attachment->object, request->cgroup, error);
-            return attachment;
-        }
-    } else {
-        attach_fail(error, "%s: %s", request->cgroup->directory, strerror(errno));
+    if (open_and_attach(attachment, request, error) != 0) {
+        attach_release(attachment);
+        return NULL;
     }
-    attach_release(attachment);
-    return NULL;
+    error->text[0] = '\0';
+    attachment->pinned = request->pin;
+    attach_pass_reports(attachment);
+    attach_open_sockets(attachment->object, request->cgroup, error);
+    return attachment;
+}
+
+bool attach_is_in_force(const struct attachment *attachment)
+{
+    for (unsigned i = 0; i < ATTACH_PROGRAMS_MAX; i++)
+        if (attachment->links[i] != NULL)
+            return !link_is_stale(bpf_link__fd(attachment->links[i]));
+    return true;
 }
 
 void attach_pass_reports(struct attachment *attachment)

@@ -27,6 +27,9 @@ struct attachment {
 /* Build the path of the directory with the pins of a cgroup. */
 void attach_pin_directory(const struct attach_cgroup *cgroup, char directory[PATH_MAX]);
 
+/* True if the cgroup of a link was removed: the link outlives it, but has no effect any more. */
+bool link_is_stale(int link);
+
 /* Tune the sockets that are already open, as far as possible. */
 int attach_open_sockets(const struct bpf_object *object, const struct attach_cgroup *cgroup,
                         struct attach_error *error);

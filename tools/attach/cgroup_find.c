@@ -42,20 +42,52 @@ static int find_mount(char mount[PATH_MAX], struct attach_error *error)
     return 0;
 }
 
+/* Returns what is wrong with the path; NULL: nothing. The path of a cgroup must be unique, so that
+ * the pins of the cgroup are found. */
+static const char *check_path(const char *path)
+{
+    if (path[0] == '\0')
+        return "is empty; use --all for all programs of the machine";
+    for (const char *at = path; *at != '\0';) {
+        at += strspn(at, "/");
+        size_t length = strcspn(at, "/");
+        if (length > 0 && length <= 2 && strspn(at, ".") >= length)
+            return "may not contain \".\" or \"..\"";
+        at += length;
+    }
+    return NULL;
+}
+
+/* Copies the path with one slash before each component. False if there is no room. */
+static bool normalize_path(const char *path, char *to, size_t size)
+{
+    size_t used = 0;
+    to[used++] = '/';
+    for (path += strspn(path, "/"); *path != '\0'; path += strspn(path, "/")) {
+        size_t length = strcspn(path, "/");
+        if (used + length + 2 > size)
+            return false;
+        if (used > 1)
+            to[used++] = '/';
+        memcpy(to + used, path, length);
+        used += length;
+        path += length;
+    }
+    to[used] = '\0';
+    return true;
+}
+
 static int fill_cgroup(const char *mount, const char *path, struct attach_cgroup *cgroup,
                        struct attach_error *error)
 {
     struct stat status;
-    while (path[0] == '/' && path[1] == '/')
-        path++;
-    int length = snprintf(cgroup->directory, sizeof cgroup->directory, "%s%s%s", mount,
-                          path[0] == '/' ? "" : "/", path);
-    if (length >= (int)sizeof cgroup->directory ||
-        snprintf(cgroup->path, sizeof cgroup->path, "%s%s", path[0] == '/' ? "" : "/", path) >=
-            (int)sizeof cgroup->path)
+    const char *wrong = check_path(path);
+    if (wrong != NULL)
+        return attach_fail(error, "the path of the cgroup %s", wrong);
+    if (!normalize_path(path, cgroup->path, sizeof cgroup->path) ||
+        snprintf(cgroup->directory, sizeof cgroup->directory, "%s%s", mount, cgroup->path) >=
+            (int)sizeof cgroup->directory)
         return attach_fail(error, "%s: %s", path, strerror(ENAMETOOLONG));
-    for (size_t end = strlen(cgroup->path); end > 1 && cgroup->path[end - 1] == '/'; end--)
-        cgroup->path[end - 1] = '\0';
     if (stat(cgroup->directory, &status) != 0 || !S_ISDIR(status.st_mode))
         return attach_fail(error, "no cgroup %s: there is no directory %s", cgroup->path,
                            cgroup->directory);

@@ -7,6 +7,8 @@
  */
 #include "attachment.h"
 
+#include "attach_lock.h"
+
 #include <bpf/bpf.h>
 #include <ctype.h>
 #include <dirent.h>
@@ -76,18 +78,22 @@ static void unpin_all(const char *directory)
     rmdir(directory);
 }
 
-/* True if the pins are stale: a link outlives its cgroup, but has no effect any more. */
+bool link_is_stale(int link)
+{
+    struct bpf_link_info info = {0};
+    uint32_t size = sizeof info;
+    return bpf_obj_get_info_by_fd(link, &info, &size) == 0 && info.cgroup.cgroup_id == 0;
+}
+
 static bool has_stale_pins(const char *directory)
 {
     for (unsigned i = 0; i < ATTACH_PROGRAMS_MAX; i++) {
-        struct bpf_link_info info = {0};
-        uint32_t size = sizeof info;
         int link = open_pin(directory, attach_hooks[i].name);
         if (link < 0)
             continue;
-        int failed = bpf_obj_get_info_by_fd(link, &info, &size);
+        bool stale = link_is_stale(link);
         close(link);
-        return failed == 0 && info.cgroup.cgroup_id == 0;
+        return stale;
     }
     return false;
 }
@@ -107,12 +113,22 @@ static void each_pinned(void (*visit)(const char *directory, void *context), voi
         closedir(root);
 }
 
-/* Removes the pins of a cgroup that no longer exists. */
-static void remove_stale(const char *directory, void *context)
+/* Removes the pins if their cgroup no longer exists. */
+static void remove_if_stale(const char *directory, void *context)
 {
-    (void)context;
-    if (has_stale_pins(directory))
-        unpin_all(directory);
+    unsigned *removed = context;
+    if (!has_stale_pins(directory))
+        return;
+    unpin_all(directory);
+    (*removed)++;
+}
+
+unsigned attach_remove_stale(void)
+{
+    unsigned removed = 0;
+    each_pinned(remove_if_stale, &removed);
+    rmdir(ATTACH_PIN_ROOT); /* succeeds only if nothing is pinned any more */
+    return removed;
 }
 
 int pins_prepare(const struct attach_cgroup *cgroup, struct attach_error *error)
@@ -122,7 +138,7 @@ int pins_prepare(const struct attach_cgroup *cgroup, struct attach_error *error)
     if (statfs("/sys/fs/bpf", &system) != 0 || (unsigned long)system.f_type != BPF_FS_MAGIC)
         return attach_fail(error, "--pin needs the BPF file system at /sys/fs/bpf: "
                                   "mount -t bpf bpf /sys/fs/bpf");
-    each_pinned(remove_stale, NULL);
+    attach_remove_stale();
     attach_pin_directory(cgroup, directory);
     if ((mkdir(ATTACH_PIN_ROOT, 0700) != 0 && errno != EEXIST) ||
         (mkdir(directory, 0700) != 0 && errno != EEXIST))
@@ -223,6 +239,14 @@ int pins_replace(struct attachment *attachment, const struct attach_request *req
     return failed;
 }
 
+static int remove_pins(const char *directory, struct attach_error *error)
+{
+    unpin_all(directory);
+    rmdir(ATTACH_PIN_ROOT); /* succeeds only for the last attachment */
+    return access(directory, F_OK) != 0 ? 0
+                                        : attach_fail(error, "%s: %s", directory, strerror(errno));
+}
+
 int attach_detach(const struct attach_cgroup *cgroup, struct attach_error *error)
 {
     char directory[PATH_MAX];
@@ -230,10 +254,12 @@ int attach_detach(const struct attach_cgroup *cgroup, struct attach_error *error
     attach_pin_directory(cgroup, directory);
     if (stat(directory, &status) != 0)
         return errno == ENOENT ? 1 : attach_fail(error, "%s: %s", directory, strerror(errno));
-    unpin_all(directory);
-    rmdir(ATTACH_PIN_ROOT); /* succeeds only for the last attachment */
-    return access(directory, F_OK) != 0 ? 0
-                                        : attach_fail(error, "%s: %s", directory, strerror(errno));
+    int lock = attach_lock(cgroup, error);
+    if (lock < 0)
+        return -1;
+    int failed = remove_pins(directory, error);
+    attach_unlock(lock);
+    return failed;
 }
 
 /* Reports */

@@ -18,8 +18,10 @@ static inline int attach_without(struct attach_error *error)
 #define attach_release(attachment)        ((void)(attachment))
 #define attach_has_reports(attachment)    ((void)(attachment), false)
 #define attach_pass_reports(attachment)   ((void)(attachment))
+#define attach_is_in_force(attachment)    ((void)(attachment), true)
 #define attach_pass_pinned(error)         attach_without(error)
 #define attach_detach(cgroup, error)      ((void)(cgroup), attach_without(error))
+#define attach_remove_stale()             0u
 #define attach_list(states, count, error) (*(states) = NULL, *(count) = 0, attach_without(error))
 
 #endif

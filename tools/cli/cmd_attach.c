@@ -30,13 +30,17 @@ struct attach_arguments {
 
 /* Attaching */
 
-/* Wait for a signal. A helper that starts meanwhile gets the reports. */
-static void wait_for_the_end(const sigset_t *signals, struct attachment *attachment)
+/* Wait for a signal. A helper that starts meanwhile gets the reports. Returns false if the cgroup
+ * was removed. */
+static bool wait_for_the_end(const sigset_t *signals, struct attachment *attachment)
 {
     const struct timespec second = {1, 0};
-    const struct timespec *patience = attach_has_reports(attachment) ? &second : NULL;
-    while (sigtimedwait(signals, NULL, patience) < 0)
+    while (sigtimedwait(signals, NULL, &second) < 0) {
+        if (!attach_is_in_force(attachment))
+            return false;
         attach_pass_reports(attachment);
+    }
+    return true;
 }
 
 static int run_attached(const struct attach_arguments *arguments,
@@ -48,6 +52,7 @@ static int run_attached(const struct attach_arguments *arguments,
                                            .rules = path != NULL ? path : arguments->rules,
                                            .pin = arguments->pin};
     struct attach_error error;
+    int status = 0;
     sigset_t signals;
     sigemptyset(&signals);
     sigaddset(&signals, SIGINT);
@@ -63,10 +68,11 @@ static int run_attached(const struct attach_arguments *arguments,
            plural(tables->rule_count), cgroup->path,
            arguments->pin ? "; `socktune detach` removes them" : "");
     fflush(stdout);
-    if (!arguments->pin)
-        wait_for_the_end(&signals, attachment);
+    if (!arguments->pin && !wait_for_the_end(&signals, attachment))
+        status =
+            command_failure("the cgroup %s was removed, so the rules have ended", cgroup->path);
     attach_release(attachment);
-    return 0;
+    return status;
 }
 
 static int flatten_rules(const struct policy *policy, struct attach_tables *tables)
@@ -226,9 +232,11 @@ static int cmd_attach(int argc, char **argv)
     if (first < argc)
         return command_misuse("unexpected \"%s\"", argv[first]);
     int questions = arguments.status + arguments.probe + arguments.report;
-    if (questions > 1 || (questions > 0 && (arguments.pin || arguments.rules != NULL)))
-        return command_misuse("--status, --probe and --report attach nothing; the first two take "
-                              "--json alone");
+    bool more = arguments.pin || arguments.rules != NULL || arguments.where.cgroup != NULL ||
+                arguments.where.unit != NULL || arguments.where.all;
+    if (questions > 1 || (questions > 0 && more))
+        return command_misuse("--status, --probe and --report are for the whole machine; the first "
+                              "two take --json alone");
     if (arguments.report && !arguments.json)
         return pass_pinned();
     if (arguments.status)
@@ -268,7 +276,7 @@ const struct command attach_command = {
         "Reaches every program of the cgroup and of those below it: static and Go programs, "
         "containers, io_uring, and sockets that are open already. Nothing is loaded into the "
         "programs. Without --pin, the rules hold until the command ends. Needs root, or CAP_BPF, "
-        "CAP_PERFMON, CAP_NET_ADMIN and, for open sockets, CAP_SYS_ADMIN.",
+        "CAP_PERFMON, CAP_NET_ADMIN and CAP_SYS_ADMIN.",
     .flags = flags,
     .notes =
         "The exit status is 1 if the rules cannot be attached, and 78 if they are wrong or ask "

@@ -5,6 +5,7 @@
 #include "attach.h"
 #include "cgroup_flags.h"
 #include "commands.h"
+#include "console.h"
 
 struct detach_arguments {
     struct cgroup_choice where;
@@ -21,6 +22,10 @@ static int cmd_detach(int argc, char **argv)
         return status;
     if (first < argc)
         return command_misuse("unexpected \"%s\"", argv[first]);
+    unsigned removed = attach_remove_stale();
+    if (removed > 0)
+        printf("removed the rules that were pinned to %u cgroup%s that no longer exist%s\n",
+               removed, plural(removed), removed == 1 ? "s" : "");
     status = cgroup_choose(&arguments.where, &cgroup);
     if (status != 0)
         return status;
