@@ -13,7 +13,7 @@ import subprocess
 import time
 
 import pytest
-from attached import SOCKTUNE, mount_point, status
+from attached import SOCKTUNE, Cgroup, mount_point, status
 from conftest import ROOT, kernel, program
 
 pytestmark = pytest.mark.usefixtures("attachable")
@@ -504,3 +504,136 @@ def test_another_program_in_the_way(cgroup, rule_file, socktune):
     _, message = refused(socktune, "-c", rule_file(RULES), "--cgroup", cgroup.path)
     assert "another BPF program" in message
     assert cgroup.path not in status()
+
+
+# Prints idle time and count of a new connection of the program that is given as name, user and
+# group, before and after a line on standard input.
+ONE_CONNECTION = r"""
+import os, socket, sys
+os.setresgid(-1, int(sys.argv[2]), -1)
+os.setresuid(-1, int(sys.argv[1]), -1)
+listener = socket.socket()
+listener.bind(("127.0.0.1", 0))
+listener.listen()
+client = socket.socket()
+client.connect(listener.getsockname())
+while True:
+    print(client.getsockopt(6, 4), client.getsockopt(6, 6), flush=True)
+    if not sys.stdin.readline():
+        break
+"""
+
+
+def one_connection(cgroup, name="one", user=0, group=0):
+    code = f"import os, sys; os.execv({PYTHON!r}, sys.argv[1:])"
+    return subprocess.Popen(
+        cgroup.entering(PYTHON, "-c", code, name, "-c", ONE_CONNECTION, str(user), str(group)),
+        stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+
+
+def test_the_effective_user_and_group_count(cgroup, rule_file):
+    rules = rule_file("""rules = ( { match = { user = 65534; }; set = { TCP_KEEPIDLE = "11min"; }; },
+        { match = { group = 65534; }; set = { TCP_KEEPCNT = 7; }; } );""")
+    with one_connection(cgroup, user=65534, group=65534) as early:
+        assert early.stdout.readline() == "7200 9\n"
+        command = cgroup.attach(rules)
+        assert early.communicate("\n")[0] == "660 7\n"
+    with one_connection(cgroup, user=65534, group=65534) as late:
+        assert late.communicate("")[0] == "660 7\n"
+    command.terminate()
+    assert command.wait() == 0
+
+
+@pytest.mark.parametrize("length", [126, 127, 128, 1000])
+def test_a_long_path_as_the_first_argument(cgroup, rule_file, length):
+    cgroup.attach(rule_file('rules = ( { match = { program = "one"; }; '
+                            'set = { TCP_KEEPIDLE = "11min"; }; } );'))
+    directory = (("d" * 99 + "/") * 10 + "d" * 99)[-length:]
+    with one_connection(cgroup, "/" + directory + "/one") as process:
+        assert process.communicate("")[0] == "660 9\n"
+
+
+REPLACED = r"""
+mount -t bpf none /sys/fs/bpf
+$1 attach --pin --cgroup $2 -c $3 >&2
+exec sleep 60
+"""
+
+
+@contextlib.contextmanager
+def pinning(cgroup, rules):
+    """Rules that are pinned in a mount namespace of their own; run(word...) in it."""
+    with subprocess.Popen(["unshare", "--mount", "sh", "-c", REPLACED, "sh", SOCKTUNE, cgroup.path,
+                           rules], stderr=subprocess.PIPE, text=True) as place:
+        assert place.stderr.readline().startswith("attached")
+
+        def run(*words, where=cgroup.path):
+            return subprocess.run(["nsenter", "--mount", "--target", str(place.pid), SOCKTUNE, *words,
+                                   "--cgroup", where], capture_output=True, text=True, timeout=60,
+                                  check=False)
+        run.pins = pathlib.Path(f"/proc/{place.pid}/root/sys/fs/bpf/socktune")
+        yield run
+        place.kill()
+
+
+def test_new_rules_know_nothing_of_what_programs_have_set(cgroup, rule_file):
+    """The former rules did not watch this option, so its value has to be looked at."""
+    first = rule_file('rules = ( { set = { TCP_KEEPIDLE = "11min"; }; } );')
+    second = rule_file('rules = ( { default = { TCP_KEEPIDLE = "22min"; TCP_KEEPCNT = 3; }; } );',
+                       "second.conf")
+    own = ("import socket, sys; one = socket.socket(); one.bind(('127.0.0.1', 0)); one.listen(); "
+           "one.setsockopt(6, 4, 77); print(flush=True); sys.stdin.readline(); "
+           "print(one.getsockopt(6, 4), one.getsockopt(6, 6))")
+    with pinning(cgroup, first) as run:
+        with subprocess.Popen(cgroup.entering(PYTHON, "-c", own), stdin=subprocess.PIPE,
+                              stdout=subprocess.PIPE, text=True) as process:
+            process.stdout.readline()
+            assert run("attach", "--pin", "-c", second).returncode == 0
+            assert process.communicate("\n")[0] == "77 3\n"
+
+
+@pytest.mark.slow
+def test_a_cgroup_has_one_path(cgroup, rule_file):
+    rules = rule_file(RULES)
+    with pinning(cgroup, rules) as run:
+        for path, text in ((cgroup.path + "/.", "may not contain"), ("../x", "may not contain"),
+                           ("", "is empty")):
+            result = run("attach", "--pin", "-c", rules, where=path)
+            assert result.returncode == 1 and text in result.stderr
+        assert run("attach", "--pin", "-c", rules, where=f"{cgroup.directory}//").returncode == 0
+        assert len([row for row in status().values()
+                    if row["cgroup_id"] == cgroup.directory.stat().st_ino]) == 1
+        assert run("detach").returncode == 0
+        assert cgroup.path not in status()
+
+
+def test_a_cgroup_that_is_removed(cgroup, rule_file):
+    rules = rule_file(RULES)
+    with Cgroup() as pinned, pinning(pinned, rules) as run:
+        pinned.directory.rmdir()
+        result = run("detach")
+        assert "1 cgroup that no longer exists" in result.stdout and not run.pins.exists()
+        assert result.returncode == 1 and "no cgroup" in result.stderr
+        pinned.directory.mkdir()
+    with Cgroup() as held:
+        command = held.attach(rules)
+        held.directory.rmdir()
+        assert command.wait(timeout=30) == 1 and "was removed" in command.stderr.read()
+        held.directory.mkdir()
+
+
+def test_a_neighbour_cannot_hold_the_lock(cgroup, rule_file):
+    cgroup.directory.chmod(0o755)
+    holder = ["setpriv", "--reuid", "65534", "--clear-groups", "flock", "-F", cgroup.directory,
+              "sh", "-c", "echo held; exec sleep 60"]
+    with subprocess.Popen(holder, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout.readline() == "held\n"
+        cgroup.attach(rule_file(RULES))
+        assert process.poll() is None
+        process.kill()
+
+
+def test_questions_take_no_cgroup(socktune):
+    for question in ("--status", "--probe", "--report"):
+        result = socktune("attach", question, "--cgroup", "/no/such")
+        assert result.returncode == 2 and "whole machine" in result.stderr
