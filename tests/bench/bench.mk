@@ -7,18 +7,18 @@ $(bench_programs): $(B)/bench/%: tests/bench/%.c tests/bench/bench.mk
 	$(call say,CC,$@)
 	$(Q)mkdir -p $(@D) && $(CC) $(STD) $(WARNINGS) $(CFLAGS) -D_GNU_SOURCE $(call includes,preload) -o $@ $<
 
-# The yardstick is what gcc makes of nothing by default: no flags of ours.
+# The baseline is built with gcc's default flags, none of ours.
 $(B)/bench/empty.so: tests/bench/empty.c tests/bench/bench.mk
 	$(call say,LD,$@)
 	$(Q)mkdir -p $(@D) && $(CC) -shared -fPIC -o $@ $<
 
-# Static, as Go programs are that need no cgo.
+# Static, as Go programs without cgo are.
 $(B)/bench/server: tests/bench/server.go
 	$(call say,GO,$@)
 	$(Q)mkdir -p $(@D) && CGO_ENABLED=0 GO111MODULE=off GOFLAGS= GOPROXY=off GOTOOLCHAIN=local \
 	    GOCACHE=$(CURDIR)/$(B)/tests/go-cache go build -o $@ $<
 
-# In this order; bars.py ends with one table of all their bars.
+# In this order; bars.py prints one table of all bars at the end.
 benchmarks := bench.py supervise.py apply.py attach.py throughput.py helper.py ends.py
 
 ## make bench            what preloading costs, in ratios, against an empty object; what supervising

@@ -28,8 +28,8 @@ RULES = HERE / "rules"
 PYTHON = "/usr/bin/python3" if os.path.exists("/usr/bin/python3") else sys.executable
 
 SOCKETS = ("http.server, listening", "http.server, accepted", "curl, connected")
-# What the rules in rules/ must come to, in the kernel's units, for each of SOCKETS; None: the
-# rules say nothing of it there.
+# The options that rules/ must set, in the kernel's units, for each of SOCKETS; None: not set by the
+# rules.
 EXPECTED = {
     "SO_KEEPALIVE": (1, 1, None),
     "TCP_KEEPIDLE": (600, 600, 120),
@@ -89,7 +89,7 @@ def look(prefix, directory, **environment):
                       "/dev/null", url], directory, **environment) as client:
             accepted = found(server, lambda one: one.state == "ESTABLISHED")
             connected = found(client, lambda one: one.remote == listener.local)
-            # curl sets options of its own as it connects; once it has an answer it is done.
+            # curl sets options itself when it connects; after an answer it has set them all.
             kernel.until(lambda: any(connected.raw(kernel.IPPROTO_TCP, TCP_INFO, 136)[RECEIVED]),
                          "the server's answer", timeout=5)
             return [one.options(EXPECTED) for one in (listener, accepted, connected)]

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
 #
-# Fuzzers, FUZZ_SECONDS each. They begin with the rule files of the tests, and with the policies
-# that are made of them; what they learn is kept in build/fuzz, so that the next run goes on there.
+# Fuzzers, FUZZ_SECONDS each. They start from the rule files of the tests, and from the policies
+# compiled from these; their corpus is kept in build/fuzz, so the next run continues there.
 
 FUZZ_SECONDS ?= 60
 FUZZ_CFLAGS  := $(STD) -D_GNU_SOURCE -O1 -g -fsanitize=fuzzer,address,undefined \
@@ -24,20 +24,20 @@ $(B)/fuzz/fuzz_registration: tests/fuzz/fuzz_registration.c tools/helper/clients
 	$(call say,LD,$@)
 	$(Q)mkdir -p $(@D) && clang $(FUZZ_CFLAGS) $(call includes,tools/helper) -o $@ $^
 
-# The server as it is, on a socket in /tmp.
+# The real server, on a socket in /tmp.
 $(B)/fuzz/fuzz_query: tests/fuzz/fuzz_query.c $(filter-out tools/helper/main.c,$(HELPER_SRC))
 	$(call say,LD,$@)
 	$(Q)mkdir -p $(@D) && clang $(FUZZ_CFLAGS) $(call includes,tools/helper) -o $@ $^ $(CONFIG_LIBS) $(HELPER_LIBS)
 
 $(B)/fuzz/rules: $(FUZZ_RULES) $(wildcard tests/fixtures/bad/*.conf)
 	$(Q)mkdir -p $@ && cp $^ $@ && touch $@
-# A policy behind the 42 bytes of a subject that may be anything.
+# A policy after 42 arbitrary bytes, the sockinfo of fuzz_policy.c.
 $(B)/fuzz/policies: $(FUZZ_RULES) $(B)/socktune
 	$(Q)mkdir -p $@ && for rules in $(FUZZ_RULES); do \
 	    { head -c 42 /dev/zero | tr '\0' '\377' && $(B)/socktune compile -o - $$rules 2>/dev/null; } \
 	        >$@/$$(basename $$rules) || exit 1; done; touch $@
 
-# $(call fuzz,fuzzer,beginnings,longest input)
+# $(call fuzz,fuzzer,corpus,longest input)
 fuzz = $(Q)mkdir -p $(B)/fuzz/$(1).found && cd $(B)/fuzz && \
        ./$(1) -max_total_time=$(FUZZ_SECONDS) -timeout=20 -max_len=$(3) -print_final_stats=1 -print_funcs=0 \
            -verbosity=0 $(1).found $(2)

@@ -3,8 +3,7 @@
 
 Times come from the kernel, so a busy machine delays only the test, not the measured times; a run in
 which the emulator was late is repeated (Link.punctually). Random numbers depend on the seed: each
-run loses the same packets.
-is lost is the same in every run."""
+run loses the same packets."""
 import contextlib
 import itertools
 import os

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The recipe for a systemd unit, with a systemd that runs."""
+"""The recipe for a systemd unit, under a running systemd."""
 import re
 
 import pytest
@@ -27,7 +27,7 @@ def machine(tmp_path_factory):
 
 
 def started(machine, unit):
-    """What the unit's program prints on both outputs."""
+    """The output of the unit's program: standard output and standard error."""
     done = machine.run("systemctl", "start", unit)
     assert done.returncode == 0, machine.run("systemctl", "cat", unit).stdout + done.stderr
     return [machine.run("cat", f"/run/{unit}.{end}").stdout for end in ("out", "err")]
@@ -46,7 +46,7 @@ def test_enable_and_disable(machine, number, confinement, filtered):
     assert "warning" not in enabled.stderr or filtered
     assert machine.run("systemctl", "daemon-reload").returncode == 0
     assert started(machine, unit) == ["64 123\n", ""] != untuned
-    # New rules: a program under a filter has the last good ones until somebody compiles.
+    # New rules: a program under a filter has the previous ones until they are compiled.
     rules = machine.root / "etc/socktune.d/show.conf"
     rules.write_text(RULES.replace("123", "124"), encoding="ascii")
     assert started(machine, unit) == [f"64 {123 if filtered else 124}\n", ""]
@@ -60,7 +60,7 @@ def test_enable_and_disable(machine, number, confinement, filtered):
 
 
 def test_what_makes_a_seccomp_filter(machine):
-    """Each setting that `socktune enable` knows does, and what the page says changes nothing does not."""
+    """Each setting that `socktune enable` lists creates a filter; those that the page excludes do not."""
     source = (ROOT / "tools/cli/unit_warnings.c").read_text(encoding="utf-8")
     known = re.findall(r'"(\w+)"', re.search(r"filters\[\] = \{(.*?)\};", source, re.DOTALL)[1])
     values = {"SystemCallFilter": "@system-service", "SystemCallArchitectures": "native", "SystemCallLog": "@clock",
