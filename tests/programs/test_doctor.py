@@ -595,6 +595,27 @@ def test_a_damaged_file(altered, socktune, rules, change):
         assert [(way.returncode, said in way.stderr) for way in ways] == [(126, True)] * 2
 
 
+@pytest.mark.parametrize("by", ["itself", "a script"])
+def test_run_gives_no_foreign_program_to_the_shell(altered, script, socktune, rules, by):
+    """execvp(3) does so with all that the kernel does not know."""
+    foreign = altered(lambda data: data[:18] + struct.pack("<H", 0x9999) + data[20:])  # e_machine
+    path = foreign if by == "itself" else script(f"#!{foreign}\n")
+    for way in ((), ("--supervise",)):
+        result = socktune("run", "-c", rules, *way, path)
+        assert (result.returncode, result.stdout) == (126, "")
+        assert f"{foreign}: this kernel does not execute programs for machine 39321\n" in result.stderr
+
+
+def test_a_process_whose_file_is_deleted(directory, start, socktune):
+    path = directory / "program"
+    shutil.copy(program("sleep"), path)
+    one = start([path, "30"])
+    one.until(lambda: os.readlink(f"/proc/{one.pid}/exe") == str(path), "execve()")
+    path.unlink()
+    report = json.loads(socktune("doctor", "--json", one.pid).stdout)
+    assert [report["executable"][name] for name in ("path", "file")] == [str(path)] * 2
+
+
 def test_programs_are_found_as_a_shell_finds_them(directory, socktune):
     for name, mode in (("first", 0o644), ("second", 0o755)):
         (directory / name).mkdir()

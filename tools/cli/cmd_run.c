@@ -228,32 +228,34 @@ static bool report_missing_loader(const char *program)
     return missing;
 }
 
-/* execvp() gives to /bin/sh what the kernel does not know, even a damaged ELF file. Returns true if
- * the program is one. */
-static bool is_damaged(char **argv)
+/* Of a file that the kernel does not know. execvp() gives each such file to /bin/sh, but only a text
+ * can be meant for that. Returns true, after a message, if it is none. */
+static bool refuse_unknown(const char *path)
 {
-    char *path = executable_find(argv[0]);
-    struct executable executable = {.path = NULL};
-    bool damaged = path != NULL && executable_read(path, &executable) != 0 && errno == ENOEXEC &&
-                   executable.hops == 0;
-    if (damaged) {
-        execv(path, argv);
-        damaged = errno == ENOEXEC;
-    }
-    if (path != NULL)
-        executable_free(&executable);
-    free(path);
-    return damaged;
+    struct executable executable;
+    int result = executable_read(path, &executable);
+    bool damaged = result != 0 && errno == ENOEXEC;
+    bool is_text = executable.hops == 1 && strcmp(executable.command[0], "/bin/sh") == 0;
+    bool foreign = result == 0 && executable.readable && !is_text;
+    if (damaged)
+        command_failure("%s: " EXECUTABLE_DAMAGED, executable.file);
+    else if (foreign)
+        command_failure("%s: this kernel does not execute programs for %s", executable.file,
+                        elf_machine_name(executable.abi));
+    executable_free(&executable);
+    return damaged || foreign;
 }
 
 /* Returns only if the program cannot be run. */
 static int become_program(char **argv)
 {
+    char *path = executable_find(argv[0]);
     int error;
-    if (is_damaged(argv)) {
-        command_failure("%s: " EXECUTABLE_DAMAGED, argv[0]);
+    if (path != NULL && execv(path, argv) != 0 && errno == ENOEXEC && refuse_unknown(path)) {
+        free(path);
         return EXIT_CANNOT_RUN;
     }
+    free(path);
     execvp(argv[0], argv);
     error = errno;
     if (error != ENOENT || !report_missing_loader(argv[0]))

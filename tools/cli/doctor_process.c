@@ -191,7 +191,10 @@ static void examine_running(struct doctor_report *report, const struct process *
     snprintf(link, sizeof link, "/proc/%d/exe", process->pid);
     if (executable_read(link, &executable) == 0) {
         free(executable.path);
+        free(executable
+                 .file); /* a link, if the file has been deleted or is in another mount namespace */
         executable.path = strdup(process->exe);
+        executable.file = strdup(process->exe);
         executable.apache = false; /* the mappings of the process show whether PHP is loaded */
         doctor_report_executable(report, &executable,
                                  process_obstacles(process, &executable, library));
