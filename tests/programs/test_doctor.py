@@ -510,11 +510,14 @@ def test_a_script_that_the_kernel_does_not_know(line, script, socktune, rules):
     assert socktune("run", "-c", rules, path).stdout == f"{path}\n"
 
 
-def test_broken_scripts(directory, script, socktune):
+def test_broken_scripts(directory, script, socktune, rules):
     looped = script(f"#!{directory}/script\n")
     assert "deeper than the kernel follows" in socktune("doctor", looped).stderr
-    result = socktune("doctor", script("#!/nonexistent/interpreter\n"))
-    assert result.returncode == 127 and "/nonexistent/interpreter" in result.stderr
+    lost = script("#!/nonexistent/interpreter\r\n")
+    for words in ("doctor", lost), ("run", "-c", rules, lost):
+        result = socktune(*words)
+        assert result.returncode == 127
+        assert f"{lost}: runs /nonexistent/interpreter\\x0d: No such file" in result.stderr
     result = socktune("doctor", script("#!/usr/bin/env no-such-command\n"))
     assert result.returncode == 127 and "no-such-command" in result.stderr
 

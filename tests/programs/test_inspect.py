@@ -360,3 +360,18 @@ def test_a_fin_is_not_held_back(start, socktune):
     finally:
         done.set()
         inspector.join()
+
+
+def test_a_program_chooses_its_name(directory, start, socktune, rule_file):
+    """What it chooses must not reach the terminal of whoever looks at it."""
+    name = "a\033[31mb"
+    path = directory / name
+    path.symlink_to(program("python3"))
+    one = start([path, "-c", "import socket; socket.create_server(('127.0.0.1', 0)).accept()"])
+    one.until_listening()
+    rules = rule_file('rules = ( { match = { role = "listen"; }; set = { TCP_KEEPCNT = 3; }; } );')
+    for words in (["inspect", one.pid], ["inspect", "--fd", "999", one.pid],
+                  ["apply", "-c", rules, one.pid], ["apply", "-c", rules, "-p", "nosuch\033", one.pid]):
+        result = socktune(*words)
+        assert "\033" not in result.stdout + result.stderr, words
+    assert "a\\x1b[31mb" in socktune("inspect", one.pid).stdout

@@ -119,7 +119,7 @@ static void print_result(const struct apply_run *run, const struct process *proc
         if (!is_reported(run, option))
             continue;
         if (!headed) {
-            printf("%s%s[%d] fd %d  ", colour(stdout, COLOUR_BOLD), process->name, process->pid,
+            printf("%s%s[%d] fd %d  ", colour(stdout, COLOUR_BOLD), process->shown, process->pid,
                    sockets->fd);
             print_socket(&run->description);
             printf("%s\n", colour(stdout, COLOUR_NONE));
@@ -199,7 +199,7 @@ void apply_report_refused(struct apply_run *run, const struct process *process, 
                               json_pack("{s:i, s:o, s:s}", "pid", process->pid, "program",
                                         json_text(process->name), "reason", reason));
     else if (run->round == 1)
-        fprintf(stderr, "%s[%d]: %s\n", process->name, process->pid, reason);
+        fprintf(stderr, "%s[%d]: %s\n", process->shown, process->pid, reason);
 }
 
 void apply_report_round(struct apply_run *run)

@@ -90,7 +90,7 @@ static void apply_identified(struct apply_run *run, const struct process *proces
     if (active->count && apply_sockets(run, process) != 0 && !is_gone(errno))
         apply_report_refused(run, process, errno);
     if (!active->count && !run->all && run->round == 1 && !run->json)
-        fprintf(stderr, "%s[%d]: no rule is for it\n", process->name, process->pid);
+        fprintf(stderr, "%s[%d]: no rule is for it\n", process->shown, process->pid);
 }
 
 /* Returns 0, or -1 if the process does not exist or no longer runs a program. */

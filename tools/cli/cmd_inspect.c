@@ -278,7 +278,7 @@ static int inspect_sockets(struct inspection *inspection, const struct socket_ow
         if (array != NULL)
             json_array_append_new(array, json_inspected(inspection, sockets, count, reference));
         else if (shown == 0)
-            printf("%s%s[%d]%s\n", colour(stdout, COLOUR_BOLD), process->name, process->pid,
+            printf("%s%s[%d]%s\n", colour(stdout, COLOUR_BOLD), process->shown, process->pid,
                    colour(stdout, COLOUR_NONE));
         if (array == NULL)
             print_inspected(inspection, sockets, count, reference);
@@ -332,7 +332,7 @@ static int inspect_process(struct inspection *inspection, pid_t pid)
         status = command_failure("%s[%d]: descriptor %s is no socket", process.name, pid,
                                  inspection->fd);
     } else if (shown == 0 && !inspection->all && !inspection->json) {
-        printf("%s[%d] has no sockets\n", process.name, pid);
+        printf("%s[%d] has no sockets\n", process.shown, pid);
     }
     socket_owner_close(&owner);
     process_free(&process);

@@ -4,6 +4,7 @@
  * supervision.
  */
 #include "commands.h"
+#include "executable_failure.h"
 #include "library.h"
 #include "messages.h"
 #include "obstacles.h"
@@ -212,24 +213,28 @@ static int prepare_supervision(const struct run_arguments *request, const struct
     return supervise_self(&supervision) ? EXIT_OWN_FAILURE : 0;
 }
 
-/* execve() fails with ENOENT also if the file is there and what runs it is not. Returns false if it
- * is another reason. */
-static bool report_missing_loader(const char *program)
+/* execve() fails with ENOENT also if the file is there and what runs it is not. Returns true, after
+ * a message, if that is so. */
+static bool report_missing_interpreter(const char *program)
 {
     char *path = executable_find(program);
     struct executable executable = {.path = NULL};
-    bool missing = path != NULL && executable_read(path, &executable) == 0 &&
-                   executable.loader != NULL && access(executable.loader, F_OK) != 0;
+    int result = path != NULL ? executable_read(path, &executable) : 0;
+    bool missing = result != 0 && errno == ENOENT;
+    bool lacks_loader =
+        result == 0 && executable.loader != NULL && access(executable.loader, F_OK) != 0;
     if (missing)
+        executable_failure(&executable, ENOENT);
+    else if (lacks_loader)
         command_failure("%s: its ELF interpreter %s does not exist", program, executable.loader);
     if (path != NULL)
         executable_free(&executable);
     free(path);
-    return missing;
+    return missing || lacks_loader;
 }
 
-/* Of a file that the kernel does not know. execvp() gives each such file to /bin/sh, but only a text
- * can be meant for that. Returns true, after a message, if it is none. */
+/* Of a file that the kernel does not know. execvp() gives each such file to /bin/sh, but only a
+ * text can be meant for that. Returns true, after a message, if it is none. */
 static bool refuse_unknown(const char *path)
 {
     struct executable executable;
@@ -238,7 +243,7 @@ static bool refuse_unknown(const char *path)
     bool is_text = executable.hops == 1 && strcmp(executable.command[0], "/bin/sh") == 0;
     bool foreign = result == 0 && executable.readable && !is_text;
     if (damaged)
-        command_failure("%s: " EXECUTABLE_DAMAGED, executable.file);
+        executable_failure(&executable, ENOEXEC);
     else if (foreign)
         command_failure("%s: this kernel does not execute programs for %s", executable.file,
                         elf_machine_name(executable.abi));
@@ -258,7 +263,7 @@ static int become_program(char **argv)
     free(path);
     execvp(argv[0], argv);
     error = errno;
-    if (error != ENOENT || !report_missing_loader(argv[0]))
+    if (error != ENOENT || !report_missing_interpreter(argv[0]))
         command_failure("%s: %s", argv[0], strerror(error));
     return error == ENOENT ? EXIT_NOT_FOUND : EXIT_CANNOT_RUN;
 }

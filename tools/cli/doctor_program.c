@@ -5,6 +5,7 @@
 #include "commands.h"
 #include "console.h"
 #include "doctor_report.h"
+#include "executable_failure.h"
 #include "library.h"
 #include "policy_file.h"
 #include "process.h"
@@ -141,26 +142,6 @@ static void report_script(struct doctor_report *report, const struct executable 
                     executable->script, text_basename(executable->script));
 }
 
-static int cannot_execute(const struct executable *executable)
-{
-    int error = errno;
-    /* The file itself under any name, or else the interpreter that the script needs. */
-    bool itself = executable->hops == 0 &&
-                  (executable->file == NULL || strchr(executable->file, '/') != NULL);
-    if (error == ENOEXEC)
-        command_failure("%s: " EXECUTABLE_DAMAGED, executable->file);
-    else if (error == ELOOP && executable->file != NULL &&
-             access(executable->file, F_OK) == 0) /* not a loop of symbolic links */
-        command_failure("%s: scripts run by scripts, deeper than the kernel follows",
-                        executable->path);
-    else if (!itself && executable->path != NULL)
-        command_failure("%s: runs %s: %s", executable->path, executable->file, strerror(error));
-    else
-        command_failure("%s: %s", executable->path != NULL ? executable->path : "",
-                        strerror(error));
-    return error == ENOENT ? EXIT_NOT_FOUND : EXIT_CANNOT_RUN;
-}
-
 /* A running process already has its ELF interpreter, perhaps in another root directory. */
 static bool lacks_loader(struct doctor_report *report, const struct executable *executable)
 {
@@ -214,7 +195,7 @@ int doctor_examine_program(struct doctor_report *report, char *const *command, c
     json_object_set_new(report->root, "program", json_text(name));
     library = doctor_find_library(report);
     if (executable_read(path, &executable) != 0)
-        status = cannot_execute(&executable);
+        status = executable_failure(&executable, errno);
     else
         examine_executable(report, &executable, command, library, rules);
     executable_free(&executable);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #include "failure.h"
+#include "utf8.h"
 
 #include <stdbool.h>
 #include <stdio.h>
@@ -41,12 +42,16 @@ const char *failure_noted(void)
 
 void command_complain(const char *format, va_list arguments)
 {
-    char *message;
+    char *message, *printable;
     if (vasprintf(&message, format, arguments) < 0)
         return;
-    fprintf(stderr, "socktune %s: %s\n", command, message);
-    failure_note(message);
+    printable = utf8_printable(message);
     free(message);
+    if (printable == NULL)
+        return;
+    fprintf(stderr, "socktune %s: %s\n", command, printable);
+    failure_note(printable);
+    free(printable);
 }
 
 int command_failure(const char *format, ...)

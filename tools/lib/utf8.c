@@ -83,3 +83,14 @@ char *utf8_escaped(const char *text)
     *end = '\0';
     return escaped;
 }
+
+char *utf8_printable(const char *message)
+{
+    for (const char *at = message; *at != '\0';) {
+        size_t length = utf8_length(at);
+        if (length == 0 || !is_visible(character_at(at, length)))
+            return utf8_escaped(message);
+        at += length;
+    }
+    return strdup(message);
+}

@@ -19,4 +19,9 @@ size_t utf8_length(const char *text);
  */
 char *utf8_escaped(const char *text);
 
+/* Returns a copy of a message: as it is, or by utf8_escaped() if something in it must not be
+ * printed. Names that have been escaped before are not escaped again. malloc()ed; NULL if there is
+ * no memory. */
+char *utf8_printable(const char *message);
+
 #endif

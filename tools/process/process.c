@@ -8,6 +8,7 @@
 #include "process_files.h"
 #include "process_sockets.h"
 #include "text.h"
+#include "utf8.h"
 
 #include <dirent.h>
 #include <elf.h>
@@ -61,9 +62,14 @@ static char **without_title(char **words)
  */
 
 /* "Name:" of status, the first line. */
-static void read_name(const char *status, char name[64])
+static void read_name(const char *status, struct process *process)
 {
-    sscanf(status, "Name:\t%63[^\n]", name);
+    char *escaped;
+    sscanf(status, "Name:\t%63[^\n]", process->name);
+    escaped = utf8_escaped(process->name);
+    if (escaped != NULL)
+        snprintf(process->shown, sizeof process->shown, "%s", escaped);
+    free(escaped);
 }
 
 static int read_status(struct process *process)
@@ -75,7 +81,7 @@ static int read_status(struct process *process)
             errno = ESRCH;
         return -1;
     }
-    read_name(status, process->name);
+    read_name(status, process);
     process->real_uid = (uid_t)process_status_number(status, "Uid", 0, 0);
     process->effective_uid = (uid_t)process_status_number(status, "Uid", 1, 0);
     process->real_gid = (gid_t)process_status_number(status, "Gid", 0, 0);

@@ -38,6 +38,7 @@ struct process {
     pid_t pid;
     pid_t thread;     /* process_live_thread() */
     char name[64];    /* of its main thread; kernel threads have no other */
+    char shown[256];  /* the name, fit to be printed */
     char *exe;        /* path of the executable as the process's mount namespace has it, or NULL */
     bool exe_deleted; /* the file has been removed or replaced since */
     char **argv;      /* ended by NULL, never NULL itself; what the process shows as its own; the

@@ -3,6 +3,7 @@
  * Messages, each built in a buffer and written at once.
  */
 #include "messages.h"
+#include "utf8.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -18,13 +19,23 @@
 
 #define MESSAGE_BYTES 1024
 
+/* Programs choose their names. */
+static char *__attribute__((format(printf, 1, 0)))
+format_printable(const char *format, va_list arguments)
+{
+    char *text, *printable;
+    if (vasprintf(&text, format, arguments) < 0)
+        return NULL;
+    printable = utf8_printable(text);
+    free(text);
+    return printable;
+}
+
 static void __attribute__((format(printf, 1, 0)))
 print_message(const char *format, va_list arguments, const char *remark)
 {
-    char line[MESSAGE_BYTES], *text = NULL;
+    char line[MESSAGE_BYTES], *text = format_printable(format, arguments);
     int length;
-    if (vasprintf(&text, format, arguments) < 0)
-        text = NULL;
     length = snprintf(line, sizeof line, "socktune: %s%s\n", text != NULL ? text : strerror(ENOMEM),
                       remark);
     free(text);
@@ -99,13 +110,13 @@ bool messages_fit(void)
 void message_warn(const char *format, ...)
 {
     va_list arguments;
-    char *text = NULL;
+    char *text;
     if (!messages_fit())
         return;
     va_start(arguments, format);
-    if (vasprintf(&text, format, arguments) >= 0) {
-        fprintf(stderr, "socktune run: warning: %s\n", text);
-        free(text);
-    }
+    text = format_printable(format, arguments);
     va_end(arguments);
+    if (text != NULL)
+        fprintf(stderr, "socktune run: warning: %s\n", text);
+    free(text);
 }
