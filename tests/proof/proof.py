@@ -71,7 +71,7 @@ def child(build, name, path):
     experiment, = (one for one in all_experiments() if one.name == name)
     try:
         answer = run_here(experiment)
-    except Exception as error:  # pylint: disable=broad-exception-caught  # whatever it is is told
+    except Exception as error:  # pylint: disable=broad-exception-caught  # any exception is reported
         traceback.print_exc()
         answer = f"{type(error).__name__}: {str(error).strip()}"
     with open(path, "wb") as file:
