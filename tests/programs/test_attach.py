@@ -571,6 +571,7 @@ def pinning(cgroup, rules):
             return subprocess.run(["nsenter", "--mount", "--target", str(place.pid), SOCKTUNE, *words,
                                    "--cgroup", where], capture_output=True, text=True, timeout=60,
                                   check=False)
+        run.pid = place.pid
         run.pins = pathlib.Path(f"/proc/{place.pid}/root/sys/fs/bpf/socktune")
         yield run
         place.kill()
@@ -620,6 +621,20 @@ def test_a_cgroup_that_is_removed(cgroup, rule_file):
         held.directory.rmdir()
         assert command.wait(timeout=30) == 1 and "was removed" in command.stderr.read()
         held.directory.mkdir()
+
+
+def test_a_killed_command_leaves_no_pinned_rules(cgroup, rule_file):
+    """A directory without pins is what it leaves: rules that come later are not pinned by it."""
+    rules = rule_file(RULES)
+    with pinning(cgroup, rules) as run:
+        directory, = run.pins.iterdir()
+        assert run("detach").returncode == 0
+        directory.mkdir(parents=True)
+        command = cgroup.attach(rules, wrapper=["nsenter", "--mount", "--target", str(run.pid)])
+        result = run("attach", "--pin", "-c", rules)
+        assert result.returncode == 1 and "still runs" in result.stderr
+        command.terminate()
+        command.wait()
 
 
 def test_a_neighbour_cannot_hold_the_lock(cgroup, rule_file):

@@ -27,6 +27,9 @@ struct attachment {
 /* Build the path of the directory with the pins of a cgroup. */
 void attach_pin_directory(const struct attach_cgroup *cgroup, char directory[PATH_MAX]);
 
+/* True if links are pinned in the directory; a command that was killed leaves one without links. */
+bool attach_has_pins(const char *directory);
+
 /* True if the cgroup of a link was removed: the link outlives it, but has no effect any more. */
 bool link_is_stale(int link);
 

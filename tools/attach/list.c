@@ -88,7 +88,7 @@ static bool is_pinned(const struct attach_state *state)
     char directory[PATH_MAX];
     snprintf(cgroup.path, sizeof cgroup.path, "%s", state->about.cgroup);
     attach_pin_directory(&cgroup, directory);
-    return access(directory, F_OK) == 0;
+    return attach_has_pins(directory);
 }
 
 /* Returns the hook of a program whose name the kernel has truncated. */

@@ -78,6 +78,17 @@ static void unpin_all(const char *directory)
     rmdir(directory);
 }
 
+bool attach_has_pins(const char *directory)
+{
+    char path[PIN_PATH_SIZE];
+    for (unsigned i = 0; i < ATTACH_PROGRAMS_MAX; i++) {
+        snprintf(path, sizeof path, "%s/%s", directory, attach_hooks[i].name);
+        if (access(path, F_OK) == 0)
+            return true;
+    }
+    return false;
+}
+
 bool link_is_stale(int link)
 {
     struct bpf_link_info info = {0};
