@@ -137,8 +137,8 @@ static void check_accept_queue(const struct checker *checker, const struct rule 
 /* --- timeouts ------------------------------------------------------------------------------- */
 
 /* What a keepalive setting of the rule is, or the system's own. */
-static int64_t keepalive(const struct checker *checker, const struct rule *rule, int optname,
-                         const char *sysctl, int64_t usual)
+static int64_t keepalive_value(const struct checker *checker, const struct rule *rule, int optname,
+                               const char *sysctl, int64_t usual)
 {
     int64_t number;
     if (number_of(find_setting(rule, IPPROTO_TCP, optname), &number))
@@ -160,9 +160,9 @@ static void check_user_timeout(const struct checker *checker, const struct rule 
     if (!number_of(setting, &timeout) || timeout == 0 ||
         (!turns_keepalive_on(rule) && find_setting(rule, IPPROTO_TCP, TCP_KEEPCNT) == NULL))
         return;
-    idle = keepalive(checker, rule, TCP_KEEPIDLE, "net/ipv4/tcp_keepalive_time", 7200);
-    interval = keepalive(checker, rule, TCP_KEEPINTVL, "net/ipv4/tcp_keepalive_intvl", 75);
-    count = keepalive(checker, rule, TCP_KEEPCNT, "net/ipv4/tcp_keepalive_probes", 9);
+    idle = keepalive_value(checker, rule, TCP_KEEPIDLE, "net/ipv4/tcp_keepalive_time", 7200);
+    interval = keepalive_value(checker, rule, TCP_KEEPINTVL, "net/ipv4/tcp_keepalive_intvl", 75);
+    count = keepalive_value(checker, rule, TCP_KEEPCNT, "net/ipv4/tcp_keepalive_probes", 9);
     end = idle + interval * count;
     if (timeout < end * 1000)
         warn_risk(
@@ -204,7 +204,7 @@ static void check_keepalive_pause(const struct checker *checker, const struct ru
                                   const struct setting *setting)
 {
     int64_t interval,
-        count = keepalive(checker, rule, TCP_KEEPCNT, "net/ipv4/tcp_keepalive_probes", 9);
+        count = keepalive_value(checker, rule, TCP_KEEPCNT, "net/ipv4/tcp_keepalive_probes", 9);
     if (number_of(setting, &interval) && count > 1 && interval * count < PAUSE_SECONDS)
         warn_risk(checker, rule, setting->option->name, setting->at,
                   "TCP_KEEPINTVL = %s with TCP_KEEPCNT = %" PRId64 ": a pause of %" PRId64

@@ -33,7 +33,7 @@ enum {
     OF_ALL = OF_NAMES | OF_COMMAND | OF_CGROUP,
 };
 
-static bool separates(const char *text)
+static bool separates_names(const char *text)
 {
     return word_list_separator(text, "") != '\0';
 }
@@ -211,7 +211,7 @@ static const struct oddity {
      "is compared"},
     {OF_COMMAND, is_anchored_or_any,
      "it is a glob, not a regular expression: the whole command line is compared as it is"},
-    {OF_NAMES, separates, NULL /* the array to write */},
+    {OF_NAMES, separates_names, NULL /* the array to write */},
     {OF_NAMES, is_quoted, "a name has no quotes"},
     {OF_PROGRAM, has_blank,
      "the name of a program has no arguments: compare the command line with command = \"*...*\""},

@@ -50,7 +50,8 @@ static bool value_of_bytes(const struct option *option, const struct value *raw,
 }
 
 /* The value as a rule says it, without quotes. */
-static void spell(const struct option *option, const struct value *value, char text[TEXT_SIZE])
+static void spell_value(const struct option *option, const struct value *value,
+                        char text[TEXT_SIZE])
 {
     int64_t number;
     if (option->kind == KIND_BOOL && value_number(option, value->bytes, value->length, &number))
@@ -80,7 +81,7 @@ static void name_setting(struct setting *setting, char text[TEXT_SIZE])
     if (setting->mode == MODE_IGNORE) {
         setting->option = option;
     } else if (value_of_bytes(option, &setting->value, &value)) {
-        spell(option, &value, text);
+        spell_value(option, &value, text);
         setting->option = option;
         setting->value = value;
         setting->text = text;

@@ -405,7 +405,7 @@ static void write_sources(struct builder *builder)
 
 /* --- the whole ------------------------------------------------------------------------------ */
 
-static bool build(struct builder *builder)
+static bool build_policy(struct builder *builder)
 {
     const struct ruleset *ruleset = builder->ruleset;
     (void)policy_write_string(&builder->writer, "");
@@ -445,7 +445,7 @@ static void *build_whole(struct builder *builder, size_t *size)
     void *blob;
     if (builder->failure_text != NULL)
         build_failure(builder);
-    else if (!build(builder))
+    else if (!build_policy(builder))
         return NULL;
     builder->writer.rule_total = policy_written(&builder->writer, SECTION_RULES);
     builder->writer.flags = builder->good != NULL    ? builder->good->flags
@@ -458,7 +458,7 @@ static void *build_whole(struct builder *builder, size_t *size)
     return blob;
 }
 
-static int compile(struct builder *builder, void **blob, size_t *size)
+static int compile_blob(struct builder *builder, void **blob, size_t *size)
 {
     if (setjmp(builder->writer.arena.out_of_memory) != 0) {
         diagnose(builder->diagnostics, SEVERITY_ERROR, nowhere, "out of memory");
@@ -477,7 +477,7 @@ int policy_compile(const struct ruleset *ruleset, struct diagnostics *diagnostic
                    size_t *size)
 {
     struct builder builder = {.ruleset = ruleset, .diagnostics = diagnostics};
-    return compile(&builder, blob, size);
+    return compile_blob(&builder, blob, size);
 }
 
 int policy_compile_failure(const struct ruleset *ruleset, const struct policy *good,
@@ -488,5 +488,5 @@ int policy_compile_failure(const struct ruleset *ruleset, const struct policy *g
                               .diagnostics = diagnostics,
                               .good = good != NULL ? (const void *)good->blob : NULL,
                               .failure_text = failure};
-    return compile(&builder, blob, size);
+    return compile_blob(&builder, blob, size);
 }

@@ -23,7 +23,7 @@ struct word {
     bool squeezed; /* "_" and "-" do not count */
 };
 
-static int folded(char letter)
+static int folded_letter(char letter)
 {
     return letter == '-' ? '_' : tolower((unsigned char)letter);
 }
@@ -32,13 +32,13 @@ static bool same_word(struct word word, const char *known)
 {
     const char *end = word.at + word.length;
     for (;;) {
-        while (word.squeezed && word.at < end && folded(*word.at) == '_')
+        while (word.squeezed && word.at < end && folded_letter(*word.at) == '_')
             word.at++;
         while (word.squeezed && *known == '_')
             known++;
         if (word.at == end || *known == '\0')
             return word.at == end && *known == '\0';
-        if (folded(*word.at++) != folded(*known++))
+        if (folded_letter(*word.at++) != folded_letter(*known++))
             return false;
     }
 }

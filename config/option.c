@@ -235,7 +235,7 @@ bool option_is_not_read_back(const struct option *option)
 /* Longer words are not names and have no neighbour. */
 #define WORD_MAX 32
 
-static unsigned least(unsigned a, unsigned b)
+static unsigned least_of(unsigned a, unsigned b)
 {
     return a < b ? a : b;
 }
@@ -256,12 +256,12 @@ static unsigned edit_distance(const char *a, const char *b)
         rows[i][0] = (unsigned)i;
         for (size_t j = 1; j <= b_length; j++) {
             bool same = tolower((unsigned char)a[i - 1]) == tolower((unsigned char)b[j - 1]);
-            unsigned best = least(rows[i - 1][j], rows[i][j - 1]) + 1;
-            best = least(best, rows[i - 1][j - 1] + !same);
+            unsigned best = least_of(rows[i - 1][j], rows[i][j - 1]) + 1;
+            best = least_of(best, rows[i - 1][j - 1] + !same);
             if (i > 1 && j > 1 &&
                 tolower((unsigned char)a[i - 1]) == tolower((unsigned char)b[j - 2]) &&
                 tolower((unsigned char)a[i - 2]) == tolower((unsigned char)b[j - 1]))
-                best = least(best, rows[i - 2][j - 2] + 1);
+                best = least_of(best, rows[i - 2][j - 2] + 1);
             rows[i][j] = best;
         }
     }
@@ -279,13 +279,13 @@ static unsigned name_distance(const char *word, const char *name)
         return whole;
     if (strcasecmp(word, name_tail + 1) == 0 ||
         (word_tail != NULL && strcasecmp(word_tail, name_tail) == 0))
-        return least(whole, 1);
+        return least_of(whole, 1);
     return whole;
 }
 
 /* Keeps the nearer of two candidates. One in four letters behind the prefix, and one more, may be
  * wrong: with more, two options of different meaning are near. */
-static void consider(const char *word, const char *name, const char **best, unsigned *distance)
+static void keep_nearer(const char *word, const char *name, const char **best, unsigned *distance)
 {
     const char *tail = strchr(word, '_');
     size_t letters = strlen(tail != NULL ? tail + 1 : word);
@@ -301,7 +301,7 @@ const char *nearest_word(const char *word, const char *const *words)
     const char *best = NULL;
     unsigned distance = UINT_MAX;
     for (; *words; words++)
-        consider(word, *words, &best, &distance);
+        keep_nearer(word, *words, &best, &distance);
     return best;
 }
 
@@ -310,7 +310,7 @@ const char *option_nearest(const char *name)
     const char *best = NULL;
     unsigned distance = UINT_MAX;
     for (size_t i = 0; i < TABLE_ROWS; i++)
-        consider(name, table[i].name, &best, &distance);
+        keep_nearer(name, table[i].name, &best, &distance);
     return best;
 }
 

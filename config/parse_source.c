@@ -113,7 +113,7 @@ static char *include_path(struct reader *reader, const char *p, const char *end,
 }
 
 /* `path` as seen from the file that names it. */
-static const char *beside(struct reader *reader, const char *file, const char *path)
+static const char *path_beside(struct reader *reader, const char *file, const char *path)
 {
     const char *slash = strrchr(file, '/');
     if (path[0] == '/' || slash == NULL)
@@ -160,7 +160,7 @@ static bool scan_include(struct scan *scan, struct frame *frame, const char *pat
         source_error(reader, at, "@include needs the name of a file");
         return false;
     }
-    return scan_file(scan, frame, at, beside(reader, frame->path, path));
+    return scan_file(scan, frame, at, path_beside(reader, frame->path, path));
 }
 
 /* Note two strings side by side where a comma may be missing: among several values, or on one
@@ -281,7 +281,7 @@ static size_t byte_order_mark(const char *text, size_t size)
 }
 
 /* Read the opened file whole into the frame. Returns NULL, or what is wrong with it. */
-static const char *load(struct reader *reader, struct frame *frame, struct stat *status)
+static const char *load_frame(struct reader *reader, struct frame *frame, struct stat *status)
 {
     size_t size = 0;
     char *text;
@@ -328,7 +328,7 @@ static bool scan_file(struct scan *scan, const struct frame *outer, struct locat
     struct stat status = {.st_size = 0};
     const char *wrong;
     reader->fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
-    wrong = reader->fd < 0 ? strerror(errno) : load(reader, &frame, &status);
+    wrong = reader->fd < 0 ? strerror(errno) : load_frame(reader, &frame, &status);
     if (reader->fd >= 0)
         close(reader->fd);
     reader->fd = -1;
@@ -404,11 +404,11 @@ void source_record(struct reader *reader, const char *path, const struct stat *s
 
 /* --- from the tree back to the text ---------------------------------------------------------- */
 
-static bool attach(struct reader *reader, config_setting_t *setting, size_t *next)
+static bool attach_tokens(struct reader *reader, config_setting_t *setting, size_t *next)
 {
     int count = config_setting_is_aggregate(setting) ? config_setting_length(setting) : -1;
     for (int i = 0; i < count; i++)
-        if (!attach(reader, config_setting_get_elem(setting, (unsigned)i), next))
+        if (!attach_tokens(reader, config_setting_get_elem(setting, (unsigned)i), next))
             return false;
     if (count < 0) {
         if (*next == reader->source.token_count ||
@@ -424,7 +424,7 @@ void source_attach(struct reader *reader, config_setting_t *root)
 {
     size_t next = 0;
     /* Should libconfig ever see other tokens than the scanner, its own word stands. */
-    if (!attach(reader, root, &next))
+    if (!attach_tokens(reader, root, &next))
         reader->source.token_count = 0;
 }
 

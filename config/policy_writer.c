@@ -70,7 +70,7 @@ uint32_t policy_written(const struct policy_writer *writer, enum policy_section_
     return (uint32_t)(writer->sections[id].length / policy_record_size[id]);
 }
 
-static size_t aligned(size_t size)
+static size_t aligned_size(size_t size)
 {
     return (size + 7) & ~(size_t)7;
 }
@@ -85,11 +85,11 @@ void *policy_assemble(struct policy_writer *writer, size_t *size)
     /* So that each offset is that of a terminated string. */
     policy_append(writer, SECTION_DATA, "", 1);
     memcpy(header.magic, POLICY_MAGIC, sizeof header.magic);
-    *size = aligned(sizeof header);
+    *size = aligned_size(sizeof header);
     for (size_t i = 0; i < SECTION_COUNT; i++) {
         header.sections[i].offset = (uint32_t)*size;
         header.sections[i].count = policy_written(writer, (enum policy_section_id)i);
-        *size += aligned(writer->sections[i].length);
+        *size += aligned_size(writer->sections[i].length);
     }
     if (*size > POLICY_SIZE_MAX)
         return NULL;

@@ -67,7 +67,7 @@ static void find_token(struct explainer *explainer, const char *at)
         explainer->long_string = at;
 }
 
-static void next(struct explainer *explainer)
+static void next_token(struct explainer *explainer)
 {
     explainer->last_end = explainer->token.end;
     explainer->last_was_number =
@@ -109,7 +109,7 @@ static struct span run_at(const struct explainer *explainer, const char *at)
 }
 
 /* The length of a span for "%.*s", in bounds. */
-static int shown(struct span span)
+static int shown_length(struct span span)
 {
     return span.end - span.at > QUOTED_MAX ? QUOTED_MAX : (int)(span.end - span.at);
 }
@@ -167,7 +167,7 @@ static bool fault_not_closed(struct explainer *explainer, const struct bracket *
                         closer_of(bracket));
     return fault_at(explainer, explainer->token.at, bracket,
                     "\"%c\" is missing before this \"%.*s\"", closer_of(bracket),
-                    shown(explainer->token), explainer->token.at);
+                    shown_length(explainer->token), explainer->token.at);
 }
 
 static bool fault_string(struct explainer *explainer)
@@ -201,7 +201,7 @@ static bool fault_quote(struct explainer *explainer)
            ((unsigned char)*inner & 0xC0) == 0x80) /* rest of a character */
         inner++;
     word = (struct span){inner, inner + strcspn(inner, "\n'`\";,\xC2\xE2")};
-    return fault_here(explainer, "use double quotes: write \"%.*s\"", shown(word), word.at);
+    return fault_here(explainer, "use double quotes: write \"%.*s\"", shown_length(word), word.at);
 }
 
 /* "true" or "false" for the words that other languages have for them; NULL for others. */
@@ -239,16 +239,16 @@ static bool fault_yaml(struct explainer *explainer, struct span name, struct spa
     const char *colon = explainer->last_end - 1;
     bool key = run.end[-1] == ':' && run.end - run.at > 1 && run.end[-2] != ':';
     if (is_word(run, "-") || key)
-        return fault_at(explainer, colon, NULL, "this is no YAML: write %.*s = %s;", shown(name),
-                        name.at,
+        return fault_at(explainer, colon, NULL, "this is no YAML: write %.*s = %s;",
+                        shown_length(name), name.at,
                         key                  ? "{ ... }"
                         : holds_groups(name) ? "( { ... }, { ... } )"
                                              : "[ ..., ... ]");
     if (is_word(run, "|") || is_word(run, ">"))
         return fault_at(explainer, run.at, NULL, "this is no YAML: write %.*s = \"...\";",
-                        shown(name), name.at);
-    return fault_at(explainer, run.at, NULL, "this is no YAML: write %.*s = \"%.*s\";", shown(name),
-                    name.at, shown(run), run.at);
+                        shown_length(name), name.at);
+    return fault_at(explainer, run.at, NULL, "this is no YAML: write %.*s = \"%.*s\";",
+                    shown_length(name), name.at, shown_length(run), run.at);
 }
 
 /* A value without quotes, of setting `name`. */
@@ -256,11 +256,11 @@ static bool fault_unquoted(struct explainer *explainer, struct span name, struct
 {
     if (boolean_for(run) != NULL)
         return fault_at(explainer, run.at, NULL, "write %s in place of %.*s", boolean_for(run),
-                        shown(run), run.at);
+                        shown_length(run), run.at);
     if (explainer->last_end[-1] == ':')
         return fault_yaml(explainer, name, run);
     return fault_at(explainer, run.at, NULL, "this value needs double quotes: write \"%.*s\"",
-                    shown(run), run.at);
+                    shown_length(run), run.at);
 }
 
 /* A word in a list, with "=" behind it: the list should be a group, or the group is missing. */
@@ -268,10 +268,10 @@ static bool fault_setting_in_list(struct explainer *explainer, const struct brac
 {
     if (holds_groups(list->name) && *list->at == '(')
         return fault_here(explainer, "a rule is a group: \"{\" is missing before %.*s",
-                          shown(explainer->token), explainer->token.at);
+                          shown_length(explainer->token), explainer->token.at);
     return fault_at(explainer, list->at, NULL,
                     "\"%c\" begins a list of values: for settings such as %.*s write { ... }",
-                    *list->at, shown(explainer->token), explainer->token.at);
+                    *list->at, shown_length(explainer->token), explainer->token.at);
 }
 
 /* Something that is no value stands where one is expected. `bracket`: the list around it, or NULL
@@ -293,11 +293,11 @@ static bool fault_no_value(struct explainer *explainer, struct span name,
         return fault_unquoted(explainer, list != NULL ? list->name : name, run);
     if (list != NULL)
         return fault_here(explainer, "a value is missing before this \"%.*s\"",
-                          shown(explainer->token), explainer->token.at);
+                          shown_length(explainer->token), explainer->token.at);
     if (is_char(explainer, "=>") && explainer->last_end == explainer->token.at)
         return fault_here(explainer, "write one \"=\" between a name and its value");
     return fault_at(explainer, explainer->last_end, NULL, "the value of %.*s is missing",
-                    shown(name), name.at);
+                    shown_length(name), name.at);
 }
 
 /* --- faults between settings ------------------------------------------------------------------ */
@@ -307,7 +307,7 @@ static bool fault_outer_bracket(struct explainer *explainer)
 {
     struct span bracket = explainer->token;
     bool first = explainer->last_end == explainer->text;
-    next(explainer);
+    next_token(explainer);
     if (explainer->kind == TOKEN_STRING && first)
         return fault_at(explainer, bracket.at, NULL,
                         "this is no JSON: write NAME = VALUE; without brackets around the file");
@@ -324,8 +324,8 @@ static bool fault_bracket_for_name(struct explainer *explainer, const struct bra
         return fault_outer_bracket(explainer);
     if (explainer->last_end == group->at + 1 && !element && holds_groups(group->name))
         return fault_at(explainer, group->at, NULL,
-                        "%.*s is a list of groups: write ( { ... }, { ... } )", shown(group->name),
-                        group->name.at);
+                        "%.*s is a list of groups: write ( { ... }, { ... } )",
+                        shown_length(group->name), group->name.at);
     if (explainer->last_end == group->at + 1)
         return fault_here(explainer, "remove this \"%c\": a group has one", bracket);
     return fault_at(explainer, explainer->token.at, group, "\"}\" is missing before this \"%c\"",
@@ -340,9 +340,9 @@ static bool fault_section(struct explainer *explainer, const struct bracket *gro
         word.end++;
     if (group != NULL)
         return fault_here(explainer, "there are no sections such as [%.*s]: write NAME = { ... };",
-                          shown(word), word.at);
+                          shown_length(word), word.at);
     return fault_here(explainer, "there are no sections such as [%.*s]: write rules = ( { ... } );",
-                      shown(word), word.at);
+                      shown_length(word), word.at);
 }
 
 /* A string where a name is expected. */
@@ -351,7 +351,7 @@ static bool fault_string_for_name(struct explainer *explainer)
     struct span string = explainer->token;
     const char *behind = string.end + strspn(string.end, " \t");
     if (*behind == '=' || *behind == ':')
-        return fault_here(explainer, "a name has no quotes: write %.*s =", shown(string) - 2,
+        return fault_here(explainer, "a name has no quotes: write %.*s =", shown_length(string) - 2,
                           string.at + 1);
     return fault_here(explainer, "a setting is expected: write NAME = before this string");
 }
@@ -381,7 +381,7 @@ static bool fault_no_name(struct explainer *explainer, struct span name,
     if (name.at != NULL && ((is_value(explainer) && *at != '{' && explainer->last_end[-1] == ',') ||
                             is_char(explainer, "|&")))
         return fault_here(explainer, "write several values in brackets: %.*s = [ ..., ... ]",
-                          shown(name), name.at);
+                          shown_length(name), name.at);
     if (*at == '[' && first_in_line(explainer, at) && isalpha((unsigned char)at[strspn(at, "[")]))
         return fault_section(explainer, group);
     if (explainer->kind == TOKEN_OPEN)
@@ -390,7 +390,7 @@ static bool fault_no_name(struct explainer *explainer, struct span name,
         strchr("=:", explainer->token.end[strspn(explainer->token.end, " \t")]) == NULL)
         return fault_at(explainer, group->at, NULL,
                         "\"{\" begins settings: for values write %.*s = [ ... ]",
-                        shown(group->name), group->name.at);
+                        shown_length(group->name), group->name.at);
     if (explainer->kind == TOKEN_STRING)
         return fault_string_for_name(explainer);
     if (is_char(explainer, ";,"))
@@ -413,7 +413,7 @@ static bool fault_no_name(struct explainer *explainer, struct span name,
                           "a value that is more than a number needs double quotes, such as "
                           "\"8000-8999\" or \"10s\"");
     return fault_here(explainer, "a setting begins with a name, not with \"%.*s\"",
-                      shown(run_at(explainer, at)), at);
+                      shown_length(run_at(explainer, at)), at);
 }
 
 /* The name of a setting goes on with what no name has: `run`. */
@@ -424,19 +424,21 @@ static bool fault_long_name(struct explainer *explainer, struct span name, struc
     size_t length = (size_t)(run.end - run.at);
     const struct known_name *known = known_name_find(run.at, length, false);
     if (known != NULL && known->here != NULL)
-        return fault_at(explainer, name.at, NULL, "%.*s%s: that is %s here", shown(run), run.at,
-                        known_name_is_sysctl(run.at, length) ? " is a sysctl" : "", known->here);
+        return fault_at(explainer, name.at, NULL, "%.*s%s: that is %s here", shown_length(run),
+                        run.at, known_name_is_sysctl(run.at, length) ? " is a sysctl" : "",
+                        known->here);
     if (known != NULL)
-        return fault_at(explainer, name.at, NULL, "%.*s: %s", shown(run), run.at, known->why);
+        return fault_at(explainer, name.at, NULL, "%.*s: %s", shown_length(run), run.at,
+                        known->why);
     for (size_t i = 0; i < sizeof groups / sizeof groups[0]; i++)
         if (is_word(name, groups[i]) && *name.end == '.')
             return fault_at(explainer, name.at, NULL,
-                            "write %.*s = { %.*s = VALUE; }; in place of %.*s", shown(name),
-                            name.at, shown((struct span){name.end + 1, run.end}), name.end + 1,
-                            shown(run), run.at);
+                            "write %.*s = { %.*s = VALUE; }; in place of %.*s", shown_length(name),
+                            name.at, shown_length((struct span){name.end + 1, run.end}),
+                            name.end + 1, shown_length(run), run.at);
     return fault_at(explainer, name.end, NULL,
-                    "a name has letters, digits, \"_\" and \"-\" only, unlike %.*s", shown(run),
-                    run.at);
+                    "a name has letters, digits, \"_\" and \"-\" only, unlike %.*s",
+                    shown_length(run), run.at);
 }
 
 /* Behind the name of a setting stands an operator of another language. True if one is found. */
@@ -462,7 +464,7 @@ static bool fault_operator(struct explainer *explainer, struct span name)
             (isalpha((unsigned char)*at) && at[length] != ' '))
             continue;
         fault_here(explainer, "there is no operator %s: write %.*s = %s", operators[i].text,
-                   shown(name), name.at, operators[i].right);
+                   shown_length(name), name.at, operators[i].right);
         return true;
     }
     return false;
@@ -473,7 +475,7 @@ static bool fault_value_for_equals(struct explainer *explainer, struct span name
 {
     struct span run = run_at(explainer, explainer->token.at);
     const char *behind = run.end + strspn(run.end, " \t"), *value = boolean_for(run);
-    int length = shown(name);
+    int length = shown_length(name);
     if (fault_operator(explainer, name))
         return false;
     if (is_char(explainer, "{") && holds_groups(name))
@@ -485,10 +487,11 @@ static bool fault_value_for_equals(struct explainer *explainer, struct span name
                           closer_of(&(struct bracket){.at = explainer->token.at}));
     if (explainer->kind == TOKEN_STRING && is_word(name, "include"))
         return fault_at(explainer, name.at, NULL, "write @include %.*s alone on its line",
-                        shown(explainer->token), explainer->token.at);
+                        shown_length(explainer->token), explainer->token.at);
     if (explainer->kind == TOKEN_STRING)
         return fault_here(explainer, "\"=\" is missing after %.*s: write %.*s = %.*s;", length,
-                          name.at, length, name.at, shown(explainer->token), explainer->token.at);
+                          name.at, length, name.at, shown_length(explainer->token),
+                          explainer->token.at);
     if (run.end == run.at || strchr("=:{([", *behind) != NULL)
         return fault_here(explainer, "\"=\" is missing after %.*s", length, name.at);
     if (value != NULL)
@@ -496,7 +499,7 @@ static bool fault_value_for_equals(struct explainer *explainer, struct span name
                           name.at, length, name.at, value);
     return fault_here(explainer, "\"=\" is missing after %.*s: write %.*s = %s%.*s%s;", length,
                       name.at, length, name.at, explainer->kind == TOKEN_SCALAR ? "" : "\"",
-                      shown(run), run.at, explainer->kind == TOKEN_SCALAR ? "" : "\"");
+                      shown_length(run), run.at, explainer->kind == TOKEN_SCALAR ? "" : "\"");
 }
 
 /* Behind the name of a setting stands no "=". `before`: the setting before it; `listing`: the same,
@@ -509,21 +512,21 @@ static bool fault_no_equals(struct explainer *explainer, struct span name, struc
         return fault_long_name(explainer, name, run);
     if (before.at != NULL && (is_word(name, "or") || is_word(name, "and")))
         return fault_at(explainer, name.at, NULL,
-                        "write several values in brackets: %.*s = [ ..., ... ]", shown(before),
-                        before.at);
+                        "write several values in brackets: %.*s = [ ..., ... ]",
+                        shown_length(before), before.at);
     if (number != NULL && *name.at == '*')
         return fault_at(explainer, name.at, NULL, "nothing is calculated: write the result");
     if (number != NULL)
         return fault_at(explainer, number, NULL,
                         "a number with a unit needs double quotes: write \"%.*s\"",
-                        shown((struct span){number, name.end}), number);
+                        shown_length((struct span){number, name.end}), number);
     if (listing.at != NULL && is_char(explainer, ";,"))
         return fault_at(explainer, name.at, NULL,
-                        "write several values in brackets: %.*s = [ ..., ... ]", shown(listing),
-                        listing.at);
+                        "write several values in brackets: %.*s = [ ..., ... ]",
+                        shown_length(listing), listing.at);
     if (at_end(explainer) || is_char(explainer, ";,") || explainer->kind == TOKEN_CLOSE)
         return fault_at(explainer, name.at, NULL, "%.*s has no value: write %.*s = VALUE",
-                        shown(name), name.at, shown(name), name.at);
+                        shown_length(name), name.at, shown_length(name), name.at);
     return fault_value_for_equals(explainer, name);
 }
 
@@ -552,7 +555,7 @@ static const char *earlier_setting(const struct explainer *explainer, const stru
 
 static bool fault_twice(struct explainer *explainer, struct span name, const char *first)
 {
-    fault_at(explainer, name.at, NULL, "%.*s is given twice", shown(name), name.at);
+    fault_at(explainer, name.at, NULL, "%.*s is given twice", shown_length(name), name.at);
     explainer->fault->has_first = true;
     explainer->fault->remedy = explainer->kind == TOKEN_OPEN && *explainer->token.at != '['
                                    ? "put both into one"
@@ -583,7 +586,7 @@ static bool fault_mixed_array(struct explainer *explainer, const struct bracket 
 {
     return fault_here(explainer,
                       "an array [ ... ] has values of one type only: write %.*s = ( ..., ... )",
-                      shown(list->name), list->name.at);
+                      shown_length(list->name), list->name.at);
 }
 
 /* --- faults in lists -------------------------------------------------------------------------- */
@@ -595,7 +598,7 @@ static bool fault_after_value(struct explainer *explainer, const struct bracket 
         return fault_not_closed(explainer, list);
     if (is_char(explainer, ";")) {
         const char *at = explainer->token.at;
-        next(explainer);
+        next_token(explainer);
         if (explainer->kind == TOKEN_CLOSE && *explainer->token.at != closer_of(list))
             return fault_not_closed(explainer, list);
         return explainer->kind == TOKEN_CLOSE
@@ -610,16 +613,16 @@ static bool fault_after_value(struct explainer *explainer, const struct bracket 
         return fault_at(explainer, explainer->last_end, NULL,
                         "a \",\" is missing between two values of the list");
     return fault_here(explainer, "a \",\" or \"%c\" is expected in place of \"%.*s\"",
-                      closer_of(list), shown(run_at(explainer, explainer->token.at)),
+                      closer_of(list), shown_length(run_at(explainer, explainer->token.at)),
                       explainer->token.at);
 }
 
 /* --- the grammar ------------------------------------------------------------------------------ */
 
-static bool read_value(struct explainer *explainer, struct span name, const struct bracket *outer);
+static bool scan_value(struct explainer *explainer, struct span name, const struct bracket *outer);
 
 /* The values of an array or a list, behind its opening bracket. */
-static bool read_list(struct explainer *explainer, const struct bracket *list)
+static bool scan_list(struct explainer *explainer, const struct bracket *list)
 {
     char type = '\0';
     while (!is_char(explainer, (const char[]){closer_of(list), '\0'})) {
@@ -637,11 +640,11 @@ static bool read_list(struct explainer *explainer, const struct bracket *list)
             type_of_value(explainer) != type)
             return fault_mixed_array(explainer, list);
         type = type_of_value(explainer);
-        if (!read_value(explainer, list->name, list))
+        if (!scan_value(explainer, list->name, list))
             return false;
         if (is_char(explainer, ",")) {
             const char *comma = explainer->token.at;
-            next(explainer);
+            next_token(explainer);
             if (explainer->kind == TOKEN_CLOSE)
                 return fault_at(explainer, comma, NULL,
                                 "remove this \",\" after the last value of the list");
@@ -650,12 +653,12 @@ static bool read_list(struct explainer *explainer, const struct bracket *list)
                                      : fault_after_value(explainer, list);
         }
     }
-    next(explainer);
+    next_token(explainer);
     return true;
 }
 
 /* The settings of a group, behind its opening brace, or of the whole text. */
-static bool read_settings(struct explainer *explainer, const struct bracket *group)
+static bool scan_settings(struct explainer *explainer, const struct bracket *group)
 {
     struct span name = {NULL, NULL}, before, listing;
     const char *first;
@@ -673,25 +676,25 @@ static bool read_settings(struct explainer *explainer, const struct bracket *gro
             listing = name;
         before = name;
         name = explainer->token;
-        next(explainer);
+        next_token(explainer);
         if (!is_char(explainer, "=:"))
             return fault_no_equals(explainer, name, before, listing, number);
-        next(explainer);
+        next_token(explainer);
         first = explainer->refusal == SYNTAX_TWICE && name.at >= explainer->from
                     ? earlier_setting(explainer, group, name)
                     : NULL;
         if (first != NULL)
             return fault_twice(explainer, name, first);
-        if (!read_value(explainer, name, group))
+        if (!scan_value(explainer, name, group))
             return false;
         if (is_char(explainer, ";,"))
-            next(explainer);
+            next_token(explainer);
     }
     if (group == NULL)
         return true;
     if (at_end(explainer))
         return fault_not_closed(explainer, group);
-    next(explainer);
+    next_token(explainer);
     return true;
 }
 
@@ -705,19 +708,19 @@ static bool read_bracket(struct explainer *explainer, struct span name, const st
         explainer->fault = NULL;
         return false;
     }
-    next(explainer);
-    return *bracket.at == '{' ? read_settings(explainer, &bracket) : read_list(explainer, &bracket);
+    next_token(explainer);
+    return *bracket.at == '{' ? scan_settings(explainer, &bracket) : scan_list(explainer, &bracket);
 }
 
 /* One value of setting `name`; `outer` is the bracket that it stands in. */
-static bool read_value(struct explainer *explainer, struct span name, const struct bracket *outer)
+static bool scan_value(struct explainer *explainer, struct span name, const struct bracket *outer)
 {
     struct span run;
     if (explainer->kind == TOKEN_OPEN)
         return read_bracket(explainer, name, outer);
     if (explainer->kind == TOKEN_STRING) {
         while (explainer->kind == TOKEN_STRING)
-            next(explainer);
+            next_token(explainer);
         return true;
     }
     if (explainer->kind != TOKEN_SCALAR)
@@ -725,7 +728,7 @@ static bool read_value(struct explainer *explainer, struct span name, const stru
     run = run_at(explainer, explainer->token.at);
     if (run.end > explainer->token.end)
         return fault_unquoted(explainer, name, run);
-    next(explainer);
+    next_token(explainer);
     return true;
 }
 
@@ -740,7 +743,7 @@ bool syntax_fault_find(const char *text, enum syntax_refusal refusal, size_t fro
                                   .from = text + from,
                                   .fault = &found};
     find_token(&explainer, text);
-    if (read_settings(&explainer, NULL) || explainer.fault == NULL)
+    if (scan_settings(&explainer, NULL) || explainer.fault == NULL)
         return false;
     if (refusal == SYNTAX_REFUSED && explainer.long_string != NULL &&
         explainer.long_string < text + found.offset)

@@ -298,7 +298,7 @@ static struct value_text text_in(char *buffer, size_t size)
 }
 
 static void __attribute__((format(printf, 2, 3)))
-add(struct value_text *text, const char *format, ...)
+add_text(struct value_text *text, const char *format, ...)
 {
     va_list arguments;
     int written;
@@ -320,7 +320,7 @@ add(struct value_text *text, const char *format, ...)
 static void add_names(struct value_text *text, const struct option_name *names)
 {
     for (; names != NULL && names->name != NULL; names++)
-        add(text, "%s, ", names->name);
+        add_text(text, "%s, ", names->name);
 }
 
 static void add_range(struct value_text *text, const struct option *option)
@@ -329,18 +329,18 @@ static void add_range(struct value_text *text, const struct option *option)
     /* A negative time has a name. */
     int64_t min = option->kind == KIND_DURATION && option->min < 0 ? 0 : option->min;
     if (kind_of(option)->range != NULL) {
-        add(text, "%s", kind_of(option)->range);
+        add_text(text, "%s", kind_of(option)->range);
         return;
     }
     add_names(text, option->names);
     add_names(text, kind_of(option)->names);
-    add(text, "%s%" PRId64 "%s to %" PRId64 "%s",
-        option->names != NULL || kind_of(option)->names != NULL ? "or " : "", min, unit,
-        option->max, unit);
+    add_text(text, "%s%" PRId64 "%s to %" PRId64 "%s",
+             option->names != NULL || kind_of(option)->names != NULL ? "or " : "", min, unit,
+             option->max, unit);
     if (option->kind == KIND_STRING)
-        add(text, " characters");
+        add_text(text, " characters");
     else if (option->unit == UNIT_BYTES)
-        add(text, " bytes");
+        add_text(text, " bytes");
 }
 
 void value_range(const struct option *option, char *text, size_t size)
@@ -361,19 +361,19 @@ static void add_scalar(struct value_text *text, const struct scalar *scalar)
 {
     switch (scalar->type) {
     case SCALAR_BOOL:
-        add(text, "%s", scalar->integer ? "true" : "false");
+        add_text(text, "%s", scalar->integer ? "true" : "false");
         break;
     case SCALAR_INT:
-        add(text, "%" PRId64, scalar->integer);
+        add_text(text, "%" PRId64, scalar->integer);
         break;
     case SCALAR_FLOAT:
-        add(text, "%g", scalar->real);
+        add_text(text, "%g", scalar->real);
         break;
     case SCALAR_STRING:
-        add(text, "\"");
+        add_text(text, "\"");
         for (const char *at = scalar->string; *at; at++)
-            add(text, "%c", isprint((unsigned char)*at) ? *at : '?');
-        add(text, "\"");
+            add_text(text, "%c", isprint((unsigned char)*at) ? *at : '?');
+        add_text(text, "\"");
         break;
     }
 }
@@ -386,12 +386,12 @@ static bool refuse_kind(struct value_reader *reader)
     const char *near =
         reader->scalar->type == SCALAR_STRING ? name_near(option, reader->scalar->string) : NULL;
     add_scalar(&reader->error, reader->scalar);
-    add(&reader->error, " is not %s", kind->what);
+    add_text(&reader->error, " is not %s", kind->what);
     if (near != NULL)
-        add(&reader->error, ", did you mean \"%s\"?", near);
-    add(&reader->error, ": ");
+        add_text(&reader->error, ", did you mean \"%s\"?", near);
+    add_text(&reader->error, ": ");
     if (kind->hint != NULL)
-        add(&reader->error, "%s", kind->hint);
+        add_text(&reader->error, "%s", kind->hint);
     add_range(&reader->error, option);
     return false;
 }
@@ -399,9 +399,9 @@ static bool refuse_kind(struct value_reader *reader)
 static bool refuse_because(struct value_reader *reader, const char *why)
 {
     add_scalar(&reader->error, reader->scalar);
-    add(&reader->error, strchr(why, ':') != NULL ? " %s (" : " %s: ", why);
+    add_text(&reader->error, strchr(why, ':') != NULL ? " %s (" : " %s: ", why);
     add_range(&reader->error, reader->option);
-    add(&reader->error, strchr(why, ':') != NULL ? ")" : "");
+    add_text(&reader->error, strchr(why, ':') != NULL ? ")" : "");
     return false;
 }
 
@@ -629,7 +629,8 @@ int value_parse(const struct option *option, const struct scalar *scalar, struct
 /* --- from bytes to a person ------------------------------------------------------------------- */
 
 /* The number that the bytes stand for; false if they cannot be one of this option's. */
-static bool decode(const struct option *option, const void *bytes, size_t length, int64_t *number)
+static bool decode_number(const struct option *option, const void *bytes, size_t length,
+                          int64_t *number)
 {
     const struct kind *kind = kind_of(option);
     if (kind->decode == NULL || !kind->decode(bytes, length, number))
@@ -648,7 +649,7 @@ static void add_exact(struct value_text *text, int64_t number, const struct quan
     for (size_t i = 1; i < count; i++)
         if (number != 0 && number % units[i].factor == 0)
             best = i;
-    add(text, "%" PRId64 "%s", number / units[best].factor, units[best].text);
+    add_text(text, "%" PRId64 "%s", number / units[best].factor, units[best].text);
 }
 
 static void add_number(struct value_text *text, const struct option *option, int64_t number)
@@ -656,26 +657,26 @@ static void add_number(struct value_text *text, const struct option *option, int
     const char *name = name_of_number(option, number);
     switch (option->kind) {
     case KIND_TOS:
-        add(text, name != NULL ? "%s (0x%02" PRIx64 ")" : "%s0x%02" PRIx64,
-            name != NULL ? name : "", number);
+        add_text(text, name != NULL ? "%s (0x%02" PRIx64 ")" : "%s0x%02" PRIx64,
+                 name != NULL ? name : "", number);
         return;
     case KIND_DSCP:
-        add(text, name != NULL ? "%s (%" PRId64 ")" : "%s%" PRId64, name != NULL ? name : "",
-            number);
+        add_text(text, name != NULL ? "%s (%" PRId64 ")" : "%s%" PRId64, name != NULL ? name : "",
+                 number);
         return;
     default:
         break;
     }
     if (name != NULL)
-        add(text, "%s", name);
+        add_text(text, "%s", name);
     else if (option->kind == KIND_SIZE || option->kind == KIND_RATE)
         add_exact(text, number, quantity_sizes, 4); /* up to G */
     else if (option->kind == KIND_TIMEVAL)
         add_exact(text, number, quantity_durations, 3); /* up to s */
     else if (option->kind == KIND_PORT_RANGE)
-        add(text, "%" PRId64 "-%" PRId64, number & 0xffff, number >> 16);
+        add_text(text, "%" PRId64 "-%" PRId64, number & 0xffff, number >> 16);
     else
-        add(text, "%" PRId64 "%s", number, unit_text[option->unit]);
+        add_text(text, "%" PRId64 "%s", number, unit_text[option->unit]);
 }
 
 static void add_address(struct value_text *text, const void *bytes)
@@ -687,7 +688,7 @@ static void add_address(struct value_text *text, const void *bytes)
         inet_ntop(AF_INET, &address.s6_addr[12], printed, sizeof(printed));
     else
         inet_ntop(AF_INET6, &address, printed, sizeof(printed));
-    add(text, "%s", printed);
+    add_text(text, "%s", printed);
 }
 
 void value_format(const struct option *option, const void *bytes, size_t length, char *text,
@@ -696,18 +697,18 @@ void value_format(const struct option *option, const void *bytes, size_t length,
     struct value_text to = text_in(text, size);
     const uint8_t *octets = bytes;
     int64_t number;
-    if (decode(option, bytes, length, &number)) {
+    if (decode_number(option, bytes, length, &number)) {
         add_number(&to, option, number);
     } else if (option->kind == KIND_ADDRESS && length == 16) {
         add_address(&to, bytes);
     } else if (option->kind == KIND_STRING) {
         for (size_t i = 0; i < length && octets[i]; i++)
-            add(&to, "%c", isprint(octets[i]) ? octets[i] : '?');
+            add_text(&to, "%c", isprint(octets[i]) ? octets[i] : '?');
     } else {
         /* Not what this option's bytes look like: show them as they are. */
-        add(&to, "0x");
+        add_text(&to, "0x");
         for (size_t i = 0; i < length; i++)
-            add(&to, "%02x", octets[i]);
+            add_text(&to, "%02x", octets[i]);
     }
 }
 
@@ -715,7 +716,7 @@ bool value_number(const struct option *option, const void *bytes, size_t length,
 {
     if (option->kind == KIND_PORT_RANGE || option->kind == KIND_TRANSPORT)
         return false;
-    if (!decode(option, bytes, length, number))
+    if (!decode_number(option, bytes, length, number))
         return false;
     return !(option->kind == KIND_LINGER && *number == LINGER_OFF) &&
            !(option->kind == KIND_RATE && *number == RATE_UNLIMITED);
@@ -858,7 +859,8 @@ bool value_read_back(const struct option *option, const struct value *value, str
     default:
         break;
     }
-    if (!decode(option, value->bytes, value->length, &number) || !echo_number(option, &number))
+    if (!decode_number(option, value->bytes, value->length, &number) ||
+        !echo_number(option, &number))
         return false;
     kind_of(option)->encode(number, expected);
     return true;

@@ -276,7 +276,7 @@ static int64_t time_to_rest(const struct watch *watch)
 }
 
 /* Answers one request, if there is one, and looks at the rules if it is time. False: the end. */
-static bool work(struct watch *watch)
+static bool work_once(struct watch *watch)
 {
     static struct rule_watch_request request;
     ssize_t size = recv(watch->fd, &request, sizeof request, MSG_DONTWAIT);
@@ -303,7 +303,7 @@ int watch_rules(int fd)
         if (ready.revents == 0 && time_to_rest(&watch) != 0)
             continue;
         int64_t begin = clock_ms(CLOCK_PROCESS_CPUTIME_ID);
-        if (!work(&watch))
+        if (!work_once(&watch))
             return EXIT_SUCCESS;
         watch.rests_until = now_ms() + REST * (clock_ms(CLOCK_PROCESS_CPUTIME_ID) - begin);
     }
