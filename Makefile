@@ -118,7 +118,7 @@ all: $(B)/libsocktune.so $(B)/socktune-compile $(B)/socktune $(B)/socktuned $(B)
 include .ci/packages.mk
 include preload/preload.mk
 
-# --- programs ---------------------------------------------------------------------------------
+# Programs.
 
 objects = $(patsubst %.c,$(B)/obj/%.o,$(1))
 
@@ -162,7 +162,7 @@ $(B)/socktune.conf.5: config/socktune.conf.5.in $(B)/socktune $(B)/places
 	$(Q)sed -e '/^@OPTIONS@$$/r $(B)/options.mdoc' -e '/^@OPTIONS@$$/d' -e 's|@DATADIR@|$(DATADIR)|' \
 	    $< >$@
 
-# --- install ------------------------------------------------------------------------------------
+# Install.
 
 # INSTALL=no is another matter: it keeps `make check` and its like from installing packages.
 ifeq ($(filter-out no,$(INSTALL)),)

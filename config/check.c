@@ -15,7 +15,7 @@
 #include <sys/utsname.h>
 #include <unistd.h>
 
-/* --- helpers -------------------------------------------------------------------------------- */
+/* Helpers */
 
 const struct setting *find_setting(const struct rule *rule, int level, int optname)
 {
@@ -89,7 +89,7 @@ unsigned meant_roles(const struct rule *rule)
     return rule->roles != ROLE_ALL || rule_roles(rule) != ROLE_ALL ? rule_roles(rule) : 0;
 }
 
-/* --- rules among others --------------------------------------------------------------------- */
+/* Rules among others */
 
 static bool check_shadow(const struct checker *checker, size_t index)
 {
@@ -169,7 +169,7 @@ static void check_purpose(const struct checker *checker, const struct rule *rule
             rule->name);
 }
 
-/* --- options that cannot reach the sockets of their rule ------------------------------------- */
+/* Options that cannot reach the sockets of their rule */
 
 /* True if the option exists and means something for some of the rule's sockets. */
 static bool check_meaning(const struct checker *checker, const struct rule *rule,
@@ -267,7 +267,7 @@ static void check_ignore(const struct checker *checker, const struct rule *rule,
              setting->option->name);
 }
 
-/* --- what is lacking here --------------------------------------------------------------------- */
+/* What is lacking here */
 
 /* The capability without which the kernel refuses this value, or NULL. */
 static const char *needed_capability(const struct setting *setting)
@@ -320,7 +320,7 @@ static void check_kernel(const struct checker *checker, const struct setting *se
              setting->option->name, setting->option->since, release);
 }
 
-/* --- the whole ------------------------------------------------------------------------------ */
+/* The whole */
 
 static void check_setting(const struct checker *checker, const struct rule *rule, unsigned criteria,
                           const struct setting *setting)

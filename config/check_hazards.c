@@ -48,7 +48,7 @@ static const struct needed_option {
 #include "hazards.def"
 };
 
-/* --- settings -------------------------------------------------------------------------------- */
+/* Settings */
 
 /* Ports of protocols in which the client speaks first. */
 static const uint16_t client_first_ports[] = {53,   80,   389,  443,  636,   853,
@@ -143,7 +143,7 @@ void check_hazards(const struct checker *checker, const struct rule *rule,
                   setting->option->name, setting->text, hazard->text);
 }
 
-/* --- programs that read back ------------------------------------------------------------------ */
+/* Programs that read back */
 
 static const struct read_back {
     const char *program;
@@ -207,7 +207,7 @@ void check_read_back(const struct checker *checker, const struct rule *rule,
                   "%s: %s where they are not as it asked", setting->option->name, read_back->text);
 }
 
-/* --- rules for every program ------------------------------------------------------------------ */
+/* Rules for every program */
 
 bool includes_pattern(const struct pattern_list *list)
 {
@@ -236,7 +236,7 @@ void check_every_program(const struct checker *checker, const struct rule *rule)
              rule->name);
 }
 
-/* --- dangers that are meant ------------------------------------------------------------------- */
+/* Dangers that are meant */
 
 bool accepts_risk(const struct rule *rule, const char *name)
 {

@@ -9,7 +9,7 @@
 #include <netinet/in.h>
 #include <string.h>
 
-/* --- files without a rule -------------------------------------------------------------------- */
+/* Files without a rule */
 
 /* The first file of a directory that is no rule file, for it may have been meant as one. */
 static const char *other_file(DIR *directory)
@@ -54,7 +54,7 @@ void check_files(const struct checker *checker)
         warn(checker, ((struct location){ruleset->name, 0}), "there are no rules in it");
 }
 
-/* --- what no socket has ---------------------------------------------------------------------- */
+/* What no socket has */
 
 static bool has_port(const struct rule *rule)
 {
@@ -244,8 +244,7 @@ static void check_addresses(const struct checker *checker, const struct rule *ru
     check_multicast_peer(checker, rule);
 }
 
-/* --- lists of which nothing is left ------------------------------------------------------------
- */
+/* Lists of which nothing is left */
 
 static bool includes_port(const struct port_list *list)
 {
@@ -297,7 +296,7 @@ static void check_left(const struct checker *checker, const struct rule *rule)
                  rule->name, lists[i].name);
 }
 
-/* --- criteria that are known late or never --------------------------------------------------- */
+/* Criteria that are known late or never */
 
 static struct location remote_at(const struct rule *rule)
 {

@@ -31,7 +31,7 @@ static int64_t sysctl_number(const struct checker *checker, const char *name, in
     return end != text ? number : otherwise;
 }
 
-/* --- buffers -------------------------------------------------------------------------------- */
+/* Buffers */
 
 static void check_cap(const struct checker *checker, const struct setting *setting,
                       const char *sysctl, const char *name, const char *otherwise)
@@ -134,7 +134,7 @@ static void check_accept_queue(const struct checker *checker, const struct rule 
     check_cap(checker, setting, "net/core/somaxconn", "net.core.somaxconn", "");
 }
 
-/* --- timeouts ------------------------------------------------------------------------------- */
+/* Timeouts */
 
 /* What a keepalive setting of the rule is, or the system's own. */
 static int64_t keepalive_value(const struct checker *checker, const struct rule *rule, int optname,
@@ -212,7 +212,7 @@ static void check_keepalive_pause(const struct checker *checker, const struct ru
                   setting->text, count, interval * count);
 }
 
-/* --- the rest ------------------------------------------------------------------------------- */
+/* The rest */
 
 static void check_tos(const struct checker *checker, const struct rule *rule,
                       const struct setting *setting)
@@ -263,7 +263,7 @@ static void check_congestion(const struct checker *checker, const struct rule *r
              setting->text, allowed);
 }
 
-/* --- what this host lacks -------------------------------------------------------------------- */
+/* What this host lacks */
 
 /* True if the rule is for peers on this host alone. */
 static bool only_loopback(const struct prefix_list *list)

@@ -16,7 +16,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-/* --- patterns that are no globs --------------------------------------------------------------- */
+/* Patterns that are no globs */
 
 /* A bit for each criterion that is a glob; 0 for others. */
 enum {
@@ -262,7 +262,7 @@ static bool check_oddities(const struct checker *checker, const char *criterion,
     return false;
 }
 
-/* --- files that are no programs --------------------------------------------------------------- */
+/* Files that are no programs */
 
 static bool begins_script(const char *path)
 {
@@ -305,7 +305,7 @@ static void check_pattern(const struct checker *checker, const char *criterion, 
         check_file(checker, pattern);
 }
 
-/* --- users ------------------------------------------------------------------------------------ */
+/* Users */
 
 static const struct daemon_user {
     const char *program;
@@ -364,7 +364,7 @@ static void check_users(const struct checker *checker, const struct rule *rule)
     }
 }
 
-/* --- the whole -------------------------------------------------------------------------------- */
+/* The whole */
 
 /* Each value that the list includes is also excluded, or each value is. */
 static bool nothing_left(const struct pattern_list *list)

@@ -18,7 +18,7 @@ static bool is_raw(const struct setting *setting)
     return setting->option == NULL || setting->raw_level != 0 || setting->raw_optname != 0;
 }
 
-/* --- from bytes to a value -------------------------------------------------------------------- */
+/* From bytes to a value */
 
 /* How many bytes of a raw value the kernel looks at, of `length` that are given; 0: it refuses so
  * few, or they are those of a program of another word size. */
@@ -69,7 +69,7 @@ static bool is_plain(const char *text)
            strcmp(text, "false") == 0;
 }
 
-/* --- the copy --------------------------------------------------------------------------------- */
+/* The copy */
 
 /* Gives a raw setting its name, where its bytes are a value of that option. */
 static void name_setting(struct setting *setting, char text[TEXT_SIZE])
@@ -118,7 +118,7 @@ struct ruleset *check_name_raw(const struct ruleset *ruleset)
     return copy;
 }
 
-/* --- what is said ----------------------------------------------------------------------------- */
+/* What is said */
 
 /* A raw option that has a name. */
 static void advise_name(const struct checker *checker, const struct setting *setting)

@@ -39,7 +39,7 @@ struct builder {
     const char *failure_text;         /* and why the ruleset could not be compiled */
 };
 
-/* --- options -------------------------------------------------------------------------------- */
+/* Options */
 
 /* Rows in the order of the table, then what has no row. Where two numbers stand for one option
  * (SO_RCVTIMEO_OLD), only the row's own is the row. */
@@ -160,7 +160,7 @@ static void write_options(struct builder *builder)
     }
 }
 
-/* --- actions -------------------------------------------------------------------------------- */
+/* Actions */
 
 /* Another rule may give the option to listeners but not to what they accept: then the accepted
  * sockets inherit the wrong value. */
@@ -264,7 +264,7 @@ static void write_actions(struct builder *builder, const struct rule *rule,
         write_action(builder, rule, setting, target, &parts[i]);
 }
 
-/* --- rules ---------------------------------------------------------------------------------- */
+/* Rules */
 
 static void add_link(struct builder *builder, const char *path, struct policy_source source)
 {
@@ -403,7 +403,7 @@ static void write_sources(struct builder *builder)
         write_source(builder, builder->links[i].path, builder->links[i].source);
 }
 
-/* --- the whole ------------------------------------------------------------------------------ */
+/* The whole */
 
 static bool build_policy(struct builder *builder)
 {

@@ -137,7 +137,7 @@ unsigned option_phases(const struct option *option, unsigned roles, unsigned cri
     return phases;
 }
 
-/* --- rules ---------------------------------------------------------------------------------- */
+/* Rules */
 
 /* Can only a connection tell whether the rule is for it, and no listener? */
 static bool rule_asks_connection(const struct rule *rule)

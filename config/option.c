@@ -24,7 +24,7 @@
 #undef SO_SNDTIMEO
 #define SO_SNDTIMEO SO_SNDTIMEO_NEW
 
-/* --- names of values -------------------------------------------------------------------------- */
+/* Names of values */
 
 /* DiffServ code points, as IANA's registry has them. */
 #define DSCP_NAMES(X)                                                                              \
@@ -99,7 +99,7 @@ static const struct option_name linger2_names[] = {{"off", -1}, {"default", 0}, 
 
 static const struct option_name rate_names[] = {{"unlimited", -1}, {NULL, 0}};
 
-/* --- the words of options.def ----------------------------------------------------------------- */
+/* The words of options.def */
 
 #define BOOL                .kind = KIND_BOOL, .min = 0, .max = 1
 #define INT(u, low, high)   .kind = KIND_INT, .unit = UNIT_##u, .min = (low), .max = (high)
@@ -190,7 +190,7 @@ static const struct option table[] = {
 
 #define TABLE_ROWS (sizeof(table) / sizeof(table[0]))
 
-/* --- finding ---------------------------------------------------------------------------------- */
+/* Finding */
 
 const struct option *option_table(size_t *count)
 {
@@ -314,7 +314,7 @@ const char *option_nearest(const char *name)
     return best;
 }
 
-/* --- siblings --------------------------------------------------------------------------------- */
+/* Siblings */
 
 /* Setting `level`, `optname` changes what the option `of` has set. */
 static const struct {

@@ -12,7 +12,7 @@ struct keyword {
     void (*read)(struct reader *reader, const config_setting_t *setting, struct rule *rule);
 };
 
-/* --- rules ---------------------------------------------------------------------------------- */
+/* Rules */
 
 static void read_name(struct reader *reader, const config_setting_t *setting, struct rule *rule)
 {
@@ -223,7 +223,7 @@ static void read_rules(struct reader *reader, const config_setting_t *list)
         read_rule(reader, config_setting_get_elem(list, (unsigned)i));
 }
 
-/* --- files ---------------------------------------------------------------------------------- */
+/* Files */
 
 static const char *const file_words[] = {
 #define PROGRAM_CRITERION(name, NAME, needs, summary) #name,

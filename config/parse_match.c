@@ -101,7 +101,7 @@ static bool want_word(struct reader *reader, const struct operand *operand)
     return operand->word != NULL;
 }
 
-/* --- programs ------------------------------------------------------------------------------- */
+/* Programs */
 
 /* What is wrong with a program's pattern so that it can match none, or NULL. */
 static const char *impossible_program(const char *glob)
@@ -309,7 +309,7 @@ bool parse_program_criterion(struct reader *reader, const config_setting_t *sett
     return false;
 }
 
-/* --- words ---------------------------------------------------------------------------------- */
+/* Words */
 
 static unsigned find_bit(const struct word_bit *words, const char *word)
 {
@@ -392,7 +392,7 @@ static unsigned read_words(struct reader *reader, const config_setting_t *settin
     return set;
 }
 
-/* --- addresses ------------------------------------------------------------------------------ */
+/* Addresses */
 
 /* An address, a prefix, or a range as the prefixes that make it up: how many; 0 after an error. */
 static size_t want_prefixes(struct reader *reader, const struct operand *operand,
@@ -430,7 +430,7 @@ static void read_prefixes(struct reader *reader, const config_setting_t *setting
     }
 }
 
-/* --- ports ---------------------------------------------------------------------------------- */
+/* Ports */
 
 /* One port number at `*text`, which is moved behind it; -1 if there is none. */
 static long read_number(const char **text)
@@ -549,7 +549,7 @@ static void read_ports(struct reader *reader, const config_setting_t *setting,
     }
 }
 
-/* --- match ---------------------------------------------------------------------------------- */
+/* Match */
 
 /* One reader for each row, by the kind of its values. */
 #define READ_WORDS(name, member, usual)                                                            \

@@ -12,7 +12,7 @@ static const char *const mode_names[MODE_COUNT] = {"set",    "default",  "force"
                                                    "ignore", "at_least", "at_most"};
 static const char raw_word[] = "raw";
 
-/* --- keeping statements --------------------------------------------------------------------- */
+/* Keeping statements */
 
 static const char *name_of(struct reader *reader, const struct setting *setting)
 {
@@ -52,7 +52,7 @@ static void add_setting(struct reader *reader, const config_setting_t *at, struc
     rule->settings[rule->setting_count++].at = setting_at(reader, at);
 }
 
-/* --- options by name ------------------------------------------------------------------------ */
+/* Options by name */
 
 void parse_no_option(struct reader *reader, const config_setting_t *at, const char *name)
 {
@@ -146,7 +146,7 @@ static void read_option(struct reader *reader, const config_setting_t *at, enum 
     add_setting(reader, at, rule, &setting);
 }
 
-/* --- raw options ---------------------------------------------------------------------------- */
+/* Raw options */
 
 static const char *const raw_words[] = {"level", "option", "value", NULL};
 
@@ -298,7 +298,7 @@ static void read_raw(struct reader *reader, const config_setting_t *list, enum a
         read_raw_option(reader, config_setting_get_elem(list, (unsigned)i), mode, rule);
 }
 
-/* --- groups --------------------------------------------------------------------------------- */
+/* Groups */
 
 void parse_settings(struct reader *reader, const config_setting_t *group, enum action_mode mode,
                     struct rule *rule)

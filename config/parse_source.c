@@ -47,7 +47,7 @@ struct scan {
 #define source_error(reader, at, ...)                                                              \
     diagnose((reader)->diagnostics, SEVERITY_ERROR, at, __VA_ARGS__)
 
-/* --- gathering ------------------------------------------------------------------------------ */
+/* Gathering */
 
 /* Add `length` bytes that stand at line `line` of `file`; each line begins with such a call. */
 static void source_append(struct reader *reader, const char *text, size_t length,
@@ -272,7 +272,7 @@ static bool scan_frame(struct scan *scan, struct frame *frame, struct location f
     return scan_text(scan, frame);
 }
 
-/* --- files ---------------------------------------------------------------------------------- */
+/* Files */
 
 /* The length of the mark that some editors put before UTF-8 text. */
 static size_t byte_order_mark(const char *text, size_t size)
@@ -402,7 +402,7 @@ void source_record(struct reader *reader, const char *path, const struct stat *s
                                .kind = S_ISDIR(status->st_mode) ? SOURCE_DIRECTORY : SOURCE_FILE};
 }
 
-/* --- from the tree back to the text ---------------------------------------------------------- */
+/* From the tree back to the text */
 
 static bool attach_tokens(struct reader *reader, config_setting_t *setting, size_t *next)
 {

@@ -42,7 +42,7 @@ struct trial_reading {
 #define trial_error(reading, setting, ...)                                                         \
     ((reading)->failed = true, parse_error((reading)->reader, setting, __VA_ARGS__))
 
-/* --- numbers -------------------------------------------------------------------------------- */
+/* Numbers */
 
 static bool read_count(struct trial_reading *reading, const config_setting_t *setting, int64_t from,
                        int64_t to, int64_t *number)
@@ -92,7 +92,7 @@ static void read_most(struct trial_reading *reading, const config_setting_t *set
         reading->trial->most = (uint64_t)most;
 }
 
-/* --- metrics -------------------------------------------------------------------------------- */
+/* Metrics */
 
 static bool find_metric(struct trial_reading *reading, const config_setting_t *setting,
                         const char *name, unsigned *metric)
@@ -162,7 +162,7 @@ static void read_guards(struct trial_reading *reading, const config_setting_t *g
         read_guard(reading, config_setting_get_elem(group, (unsigned)i));
 }
 
-/* --- arms ----------------------------------------------------------------------------------- */
+/* Arms */
 
 static const char *const arm_words[] = {"name", "share", "set", "default", NULL};
 
@@ -235,7 +235,7 @@ static void read_arms(struct trial_reading *reading, const config_setting_t *lis
         read_arm(reading, config_setting_get_elem(list, (unsigned)i));
 }
 
-/* --- the whole ------------------------------------------------------------------------------ */
+/* The whole */
 
 static const struct {
     const char *name;

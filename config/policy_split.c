@@ -28,7 +28,7 @@ struct splitter {
     uint32_t blocks;
 };
 
-/* --- which rule is for which name ------------------------------------------------------------- */
+/* Which rule is for which name */
 
 /* The name with which all paths end that the pattern matches; NULL if it has wildcards. */
 static const char *literal_name(const char *pattern)
@@ -86,7 +86,7 @@ static void sort_rules(struct splitter *splitter)
         qsort(splitter->keys, splitter->key_count, sizeof *splitter->keys, by_hash);
 }
 
-/* --- a blob of some rules --------------------------------------------------------------------- */
+/* A blob of some rules */
 
 /* What a record refers to is found by policy_references, so a new field of a record needs nothing
  * here. A section that no reference leads to, as that of siblings, is to be copied in build_part().
@@ -213,7 +213,7 @@ static void *copy_rules(const struct policy *policy, const uint32_t *rules, size
     return blob;
 }
 
-/* --- the file --------------------------------------------------------------------------------- */
+/* The file */
 
 /* Append to the file; returns where. */
 static uint32_t put_bytes(struct splitter *splitter, const void *bytes, size_t size)

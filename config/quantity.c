@@ -8,7 +8,7 @@
 #include <string.h>
 #include <strings.h>
 
-/* --- units ------------------------------------------------------------------------------------ */
+/* Units */
 
 #define MICROSECONDS(seconds) (INT64_C(1000000) * (seconds))
 
@@ -113,7 +113,7 @@ static const struct quantity_unit *find_unit(const struct quantity_unit *units, 
     return otherwise;
 }
 
-/* --- numbers ---------------------------------------------------------------------------------- */
+/* Numbers */
 
 bool quantity_read_bare(const char *text, int64_t *number, bool *fits)
 {

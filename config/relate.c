@@ -4,7 +4,7 @@
 
 #include <string.h>
 
-/* --- lists that include and exclude --------------------------------------------------------- */
+/* Lists that include and exclude */
 
 static bool same_pattern(const struct pattern *a, const struct pattern *b)
 {
@@ -110,7 +110,7 @@ static bool ranges_cover(const struct range_kind *kind, const void *outer, size_
 #define RANGES_COVER(kind, outer, inner)                                                           \
     ranges_cover(&(kind), (outer).items, (outer).count, (inner).items, (inner).count)
 
-/* --- rules ---------------------------------------------------------------------------------- */
+/* Rules */
 
 static bool is_subset(unsigned inner, unsigned outer)
 {

@@ -43,7 +43,7 @@ struct explainer {
     struct syntax_fault *fault;
 };
 
-/* --- reading tokens --------------------------------------------------------------------------- */
+/* Reading tokens */
 
 /* True for a string over several lines with a "=" in it: its end may be the next string's begin. */
 static bool swallows_settings(struct span string)
@@ -126,7 +126,7 @@ static bool same_line(const char *from, const char *to)
     return memchr(from, '\n', (size_t)(to - from)) == NULL;
 }
 
-/* --- faults ----------------------------------------------------------------------------------- */
+/* Faults */
 
 /* Each returns false, as do the functions that read. */
 static bool __attribute__((format(printf, 4, 5)))
@@ -300,7 +300,7 @@ static bool fault_no_value(struct explainer *explainer, struct span name,
                     shown_length(name), name.at);
 }
 
-/* --- faults between settings ------------------------------------------------------------------ */
+/* Faults between settings */
 
 /* A bracket before any name: JSON, or "rules = (" is missing. */
 static bool fault_outer_bracket(struct explainer *explainer)
@@ -530,7 +530,7 @@ static bool fault_no_equals(struct explainer *explainer, struct span name, struc
     return fault_value_for_equals(explainer, name);
 }
 
-/* --- what the grammar allows ------------------------------------------------------------------ */
+/* What the grammar allows */
 
 /* The earlier setting of the same group that has this name, or NULL. */
 static const char *earlier_setting(const struct explainer *explainer, const struct bracket *group,
@@ -589,7 +589,7 @@ static bool fault_mixed_array(struct explainer *explainer, const struct bracket 
                       shown_length(list->name), list->name.at);
 }
 
-/* --- faults in lists -------------------------------------------------------------------------- */
+/* Faults in lists */
 
 /* Behind a value of a list stands neither a comma nor the list's end. */
 static bool fault_after_value(struct explainer *explainer, const struct bracket *list)
@@ -617,7 +617,7 @@ static bool fault_after_value(struct explainer *explainer, const struct bracket 
                       explainer->token.at);
 }
 
-/* --- the grammar ------------------------------------------------------------------------------ */
+/* The grammar */
 
 static bool scan_value(struct explainer *explainer, struct span name, const struct bracket *outer);
 

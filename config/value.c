@@ -26,7 +26,7 @@
 #define NSEC_PER_SEC 1000000000
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))
 
-/* --- units ------------------------------------------------------------------------------------ */
+/* Units */
 
 /* Microseconds in the unit of a row. */
 static const int64_t unit_microseconds[] = {
@@ -50,7 +50,7 @@ static const char *const unit_plural[] = {
     [UNIT_COUNT_OF] = NULL,
 };
 
-/* --- numbers and bytes ------------------------------------------------------------------------ */
+/* Numbers and bytes */
 
 /* struct __kernel_sock_timeval of SO_RCVTIMEO_NEW. */
 struct wide_timeval {
@@ -134,7 +134,7 @@ static bool decode_linger(const void *bytes, size_t length, int64_t *number)
     return true;
 }
 
-/* --- the kinds -------------------------------------------------------------------------------- */
+/* The kinds */
 
 static const struct option_name switch_names[] = {
     {"on", 1}, {"off", 0}, {"true", 1}, {"false", 0}, {"yes", 1}, {"no", 0}, {NULL, 0},
@@ -238,7 +238,7 @@ static bool is_duration(const struct option *option)
     return kind_of(option)->units == quantity_durations;
 }
 
-/* --- names ------------------------------------------------------------------------------------ */
+/* Names */
 
 static const struct option_name *name_in(const struct option_name *names, const char *text)
 {
@@ -282,7 +282,7 @@ static const char *name_near(const struct option *option, const char *text)
     return nearest_word(text, words);
 }
 
-/* --- text that grows -------------------------------------------------------------------------- */
+/* Text that grows */
 
 /* A caller's buffer, always terminated, quietly cut off at its end. */
 struct value_text {
@@ -315,7 +315,7 @@ add_text(struct value_text *text, const char *format, ...)
     text->room -= (size_t)written;
 }
 
-/* --- what a value may be ---------------------------------------------------------------------- */
+/* What a value may be */
 
 static void add_names(struct value_text *text, const struct option_name *names)
 {
@@ -349,7 +349,7 @@ void value_range(const struct option *option, char *text, size_t size)
     add_range(&to, option);
 }
 
-/* --- from the rule to a number ---------------------------------------------------------------- */
+/* From the rule to a number */
 
 struct value_reader {
     const struct option *option;
@@ -575,7 +575,7 @@ static bool read_number(struct value_reader *reader, int64_t *number)
     return refuse_kind(reader);
 }
 
-/* --- texts and addresses ---------------------------------------------------------------------- */
+/* Texts and addresses */
 
 /* Names of modules and interfaces: no blanks and no slash (dev_valid_name() of the kernel). */
 static bool read_string(struct value_reader *reader, struct value *value)
@@ -626,7 +626,7 @@ int value_parse(const struct option *option, const struct scalar *scalar, struct
     return 0;
 }
 
-/* --- from bytes to a person ------------------------------------------------------------------- */
+/* From bytes to a person */
 
 /* The number that the bytes stand for; false if they cannot be one of this option's. */
 static bool decode_number(const struct option *option, const void *bytes, size_t length,
@@ -722,7 +722,7 @@ bool value_number(const struct option *option, const void *bytes, size_t length,
            !(option->kind == KIND_RATE && *number == RATE_UNLIMITED);
 }
 
-/* --- what the kernel will answer -------------------------------------------------------------- */
+/* What the kernel will answer */
 
 /* The last number in a file of /proc/sys/net, or -1. */
 static int64_t sysctl_number(const char *path)

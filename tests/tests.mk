@@ -119,7 +119,7 @@ other-machines: $(if $(call compiles,$(CC) -m32 -idirafter /usr/include/$(MULTIA
                 $(if $(call compiles,$(CC_AARCH64)),aarch64)
 endif
 
-# --- everything ---------------------------------------------------------------------------------
+# Everything.
 
 ## make check            all tests; installs the packages they need first (INSTALL=no: does not)
 .PHONY: check

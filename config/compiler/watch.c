@@ -39,8 +39,7 @@ struct watch {
     struct watch_client clients[CLIENTS_MAX];
 };
 
-/* --- replies -----------------------------------------------------------------------------------
- */
+/* Replies */
 
 static void send_reply(const struct watch *watch, struct rule_watch_reply *reply,
                        const void *policy)
@@ -86,8 +85,7 @@ static void send_state(const struct watch *watch, struct watch_client *client)
         send_policy(watch, client);
 }
 
-/* --- requests ----------------------------------------------------------------------------------
- */
+/* Requests */
 
 static struct watch_client *find_client(struct watch *watch, uint32_t id)
 {
@@ -199,8 +197,7 @@ static void remove_client(struct watch *watch, uint32_t id)
     leave_rules(watch, rules);
 }
 
-/* --- looks -------------------------------------------------------------------------------------
- */
+/* Looks */
 
 static bool is_sent(const struct watch_client *client)
 {
@@ -250,8 +247,7 @@ static int time_to_look(const struct watch *watch)
     return !any ? -1 : left > 0 ? (int)left : 0;
 }
 
-/* --- the loop ----------------------------------------------------------------------------------
- */
+/* The loop */
 
 static void take_request(struct watch *watch, const struct rule_watch_request *request, size_t size)
 {

@@ -11,8 +11,7 @@
 
 #define LOOKS_MAX 10u /* a writer that never ends is not waited for any longer */
 
-/* --- the state of the sources ------------------------------------------------------------------
- */
+/* The state of the sources */
 
 static uint64_t add_number(uint64_t hash, uint64_t number)
 {
@@ -76,8 +75,7 @@ static void note_sources(struct watched_rules *rules, const struct loaded *loade
                                  : ruleset->sources[i].path);
 }
 
-/* --- compiling ---------------------------------------------------------------------------------
- */
+/* Compiling */
 
 static void note_failure(void *context, enum severity severity, struct location at,
                          const char *message)
@@ -134,8 +132,7 @@ static void compile_rules(struct watched_rules *rules)
     rules->waited = 0;
 }
 
-/* --- looks -------------------------------------------------------------------------------------
- */
+/* Looks */
 
 int watched_rules_start(struct watched_rules *rules, const char *path)
 {

@@ -58,7 +58,7 @@ static const char *const calls[] = {
     [PHASE_ACCEPT] = "accept",          [PHASE_ACCEPT_WILDCARD] = "accept",
 };
 
-/* --- the question ----------------------------------------------------------------------------- */
+/* The question */
 
 static const struct {
     const char *name;
@@ -201,7 +201,7 @@ static int set_group(const char *name, uint32_t *gid)
     return command_failure("no group \"%s\"", name);
 }
 
-/* --- the answer ------------------------------------------------------------------------------- */
+/* The answer */
 
 /* Widths of the columns AT, OPTION, VALUE and HOW, without the space between them. */
 enum { COLUMNS = 4, GAP = 2, RULE_LEAST = 24 };
@@ -558,7 +558,7 @@ static json_t *json_effects(const struct policy *policy, const struct outcome *o
     return list;
 }
 
-/* --- the arms of trials ----------------------------------------------------------------------- */
+/* The arms of trials */
 
 /* The options that an arm sets on the socket, and those of them that the front end cannot set. */
 struct arm_answer {
@@ -630,7 +630,7 @@ static void json_arm(void *context, const struct policy *policy, const struct ar
                   json_missed(policy, arm->missed, arm->missed_count)));
 }
 
-/* --- peers without MPTCP ---------------------------------------------------------------------- */
+/* Peers without MPTCP */
 
 /* The same effects, or not? */
 static bool is_same_outcome(const struct outcome *one, const struct outcome *other)
@@ -669,7 +669,7 @@ static void print_without_mptcp(const struct policy *policy, const struct outcom
         puts("Nothing.");
 }
 
-/* --- the whole ------------------------------------------------------------------------------ */
+/* The whole */
 
 static json_t *json_rules(const struct policy *policy, const struct active *active)
 {
