@@ -652,3 +652,16 @@ def test_questions_take_no_cgroup(socktune):
     for question in ("--status", "--probe", "--report"):
         result = socktune("attach", question, "--cgroup", "/no/such")
         assert result.returncode == 2 and "whole machine" in result.stderr
+
+
+def test_the_tcp_connection_below_an_mptcp_client_is_left_alone(cgroup, rule_file):
+    """The server takes no MPTCP, so the client shows the options of its TCP connection."""
+    client = ("import socket; l = socket.socket(); l.bind(('127.0.0.1', 0)); l.listen(); "
+              "c = socket.socket(2, 1, 262); c.connect(l.getsockname()); "
+              "print(c.getsockopt(6, 4), l.accept()[0].getsockopt(6, 4))")
+    cgroup.attach(rule_file('rules = ( { set = { TCP_KEEPIDLE = "11min"; }; } );'))
+    result = subprocess.run(cgroup.entering(PYTHON, "-c", client), capture_output=True, text=True,
+                            timeout=30, check=False)
+    if "Protocol not" in result.stderr:
+        pytest.skip("needs MPTCP")
+    assert result.stdout == "7200 660\n"

@@ -909,7 +909,10 @@ static __always_inline bool begin_event(struct work *work, struct bpf_sock_addr 
     if (sk == NULL || !describe_kind(work, sk->family, protocol_bit(ctx->type, ctx->protocol)))
         return false;
     work->view.role_known = true;
-    work->locks = buffer_locks(bpf_skc_to_tcp_sock(sk));
+    const struct tcp_sock *tcp = bpf_skc_to_tcp_sock(sk);
+    if (is_subflow(tcp))
+        return false;
+    work->locks = buffer_locks(tcp);
     /* Storing data for a socket costs as much as everything else here, so it is avoided. */
     if (constants.tracked == 0 && constants.reports == 0)
         work->active = known_rules(work);
