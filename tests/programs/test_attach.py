@@ -665,3 +665,19 @@ def test_the_tcp_connection_below_an_mptcp_client_is_left_alone(cgroup, rule_fil
     if "Protocol not" in result.stderr:
         pytest.skip("needs MPTCP")
     assert result.stdout == "7200 660\n"
+
+
+def test_tcp_connections_that_an_mptcp_listener_accepts(cgroup, rule_file):
+    """Listeners of Go 1.24 and later are such listeners; most clients use plain TCP."""
+    server = ("import socket; l = socket.socket(2, 1, 262); l.setsockopt(6, 6, 3); "
+              "l.bind(('127.0.0.1', 0)); l.listen(); "
+              "c = socket.create_connection(l.getsockname()); a = l.accept()[0]; "
+              "print(a.getsockopt(1, 38), a.getsockopt(6, 4), a.getsockopt(6, 6), "
+              "a.getsockopt(1, 12))")
+    cgroup.attach(rule_file("""rules = ( { match = { role = "accept"; };
+        set = { TCP_KEEPIDLE = "11min"; SO_PRIORITY = 5; }; default = { TCP_KEEPCNT = 7; }; } );"""))
+    result = subprocess.run(cgroup.entering(PYTHON, "-c", server), capture_output=True, text=True,
+                            timeout=30, check=False)
+    if "Protocol not" in result.stderr:
+        pytest.skip("needs MPTCP")
+    assert result.stdout == "6 660 3 5\n"

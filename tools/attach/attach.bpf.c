@@ -1011,6 +1011,20 @@ static __always_inline struct attach_end ops_remote(const struct bpf_sock_ops *c
                            WORD(ctx->remote_ip6[2]), WORD(ctx->remote_ip6[3]), port);
 }
 
+/* An MPTCP listener also accepts connections of plain TCP. They get a copy of this data, and all
+ * options at that time, because they inherit none. */
+static __always_inline void prepare_mptcp_listener(const struct bpf_sock_ops *ctx,
+                                                   struct bpf_sock *sk)
+{
+    const struct attach_end local = ops_local(ctx);
+    struct attach_socket *socket = socket_in_use(sk);
+    if (socket == NULL)
+        return;
+    socket->flags |= SOCKET_OF_MPTCP | SOCKET_BEFORE;
+    if (!is_unspecified(&local))
+        socket->flags |= SOCKET_SPECIFIC;
+}
+
 /* Fills `work` from the context of sockops programs. False for sockets that are ignored. */
 static __always_inline bool describe_ops(struct bpf_sock_ops *ctx, struct work *work, bool in_use)
 {
@@ -1022,8 +1036,11 @@ static __always_inline bool describe_ops(struct bpf_sock_ops *ctx, struct work *
     if (!describe_kind(work, ctx->family, PROTOCOL_TCP))
         return false;
     struct tcp_sock *tcp = bpf_skc_to_tcp_sock(sk);
-    if (is_subflow(tcp))
+    if (is_subflow(tcp)) {
+        if (ctx->op == BPF_SOCK_OPS_TCP_LISTEN_CB)
+            prepare_mptcp_listener(ctx, sk);
         return false;
+    }
     work->locks = buffer_locks(tcp);
     work->view.local = ops_local(ctx);
     work->view.role_known = true;
@@ -1177,6 +1194,10 @@ static void handle_accepted(struct bpf_sock_ops *ctx, struct work *work)
     work->phases = EVENT_ACCEPT;
     if ((work->socket->flags & SOCKET_SPECIFIC) == 0)
         work->phases |= PHASE_BIT(PHASE_ACCEPT_WILDCARD);
+    if ((work->socket->flags & SOCKET_OF_MPTCP) != 0) {
+        work->phases |= EVENT_LISTEN;
+        work->no_early = true;
+    }
     work->socket->flags |= SOCKET_ACCEPTED;
     give_options(work);
     report_opened(ctx, work, ROLE_ACCEPT);

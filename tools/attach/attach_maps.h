@@ -125,8 +125,9 @@ struct attach_identity {
 
 enum attach_socket_flag {
     SOCKET_ACCEPTED = 1,
-    SOCKET_BEFORE = 2,  /* older than the attachment: options that its program set are unknown */
-    SOCKET_SPECIFIC = 4 /* its listener is bound to one address */
+    SOCKET_BEFORE = 2,   /* older than the attachment: options that its program set are unknown */
+    SOCKET_SPECIFIC = 4, /* its listener is bound to one address */
+    SOCKET_OF_MPTCP = 8  /* its listener is an MPTCP one, which has no options of rules */
 };
 
 /* The data stored for each socket. An accepted socket gets a copy of its listener's. */
