@@ -213,3 +213,16 @@ Test(utf8, different_names_stay_different)
     expect_escaped("a\\xff", "a\\x5cxff");
     expect_escaped("a\\\\xff", "a\\\\x5cxff");
 }
+
+/* A message may have a name in it that has been escaped before. */
+Test(utf8, messages_are_escaped_once)
+{
+    static const char *const texts[][2] = {
+        {"a\\x1b", "a\\x1b"}, {"caf\xc3\xa9", "caf\xc3\xa9"}, {"a\nb", "a\\x0ab"}};
+    for (size_t i = 0; i < sizeof texts / sizeof *texts; i++) {
+        char *printable = utf8_printable(texts[i][0]);
+        cr_assert_not_null(printable);
+        cr_expect_str_eq(printable, texts[i][1]);
+        free(printable);
+    }
+}

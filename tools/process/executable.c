@@ -326,7 +326,7 @@ static int take_step(const char *at, struct executable *executable, struct scrip
         return -1;
     if (step->next != NULL && ++executable->hops > SCRIPT_DEPTH)
         return errno = ELOOP, -1;
-    if (step->kind == STEP_SEARCHED) {
+    if (step->kind == STEP_SEARCHED && step->next != NULL) {
         free(entry->path);
         *entry = (struct script_entry){strdup(step->next), count_words(executable->command),
                                        executable->hops};
