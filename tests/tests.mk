@@ -81,7 +81,7 @@ sanitized_helper_obj := $(patsubst %.c,$(B)/san/%.o,$(HELPER_SRC))
 $(B)/sanitized/socktuned: $(sanitized_helper_obj)
 	$(call say,LD,$@)
 	$(Q)mkdir -p $(@D) && $(CC) $(SANITIZE) -o $@ $^ $(CONFIG_LIBS) $(HELPER_LIBS)
-	$(Q)ln -sfn ../libsocktune.so ../socktune ../tests $(@D)
+	$(Q)ln -sfn ../libsocktune.so ../socktune ../socktune-compile ../tests $(@D)
 SANITIZED_TESTS := $(patsubst %,tests/programs/test_%.py,socktuned nothing_missed no_harm query metrics)
 
 # How much memory the helper takes is another matter there.
