@@ -82,7 +82,7 @@ def connected(host):
     return make
 
 
-# --- reporting ------------------------------------------------------------------------------------
+# Reporting.
 
 @pytest.fixture
 def helper():
@@ -112,7 +112,7 @@ def test_treated_sockets_are_reported(connected, rule_file, apply, helper):
         assert shown["options"]["failed"] == ({"SO_RCVBUF": "EISCONN"} if late else {})
 
 
-# --- what is set, and what is told ----------------------------------------------------------------
+# What is set, and what is told.
 
 @pytest.mark.parametrize("family", DOMAINS)
 def test_open_sockets_are_tuned(connected, rules_for, socktune, apply, family):
@@ -350,7 +350,7 @@ def test_unix_sockets_where_a_rule_names_them(start, rules_for, apply, directory
     assert [option["after"] for option in result.options.values()] == [32768]
 
 
-# --- which processes ------------------------------------------------------------------------------
+# Which processes.
 
 def test_processes_by_name(connected, rules_for, socktune, build):
     one, fds = connected()
@@ -460,7 +460,7 @@ def test_bad_rules(socktune, rule_file, connected):
     assert f"{rules}:1: error:" in result.stderr and "TCP_NODELAY" in result.stderr
 
 
-# --- permission -----------------------------------------------------------------------------------
+# Permission.
 
 def test_an_unprivileged_user_tunes_own_processes(connected, rules_for, apply):
     one, fds = connected(**as_nobody())
@@ -496,7 +496,7 @@ def test_a_process_that_is_not_dumpable(start, rules_for, socktune):
         assert "1 option changed" in socktune("apply", "-c", rules, one.pid).stdout
 
 
-# --- network namespaces ---------------------------------------------------------------------------
+# Network namespaces.
 
 def test_another_network_namespace(start, rules_for, apply, directory):
     """`default` compares with what is pristine there, and the options are set there."""
@@ -515,7 +515,7 @@ def test_another_network_namespace(start, rules_for, apply, directory):
     assert told.option("TCP_KEEPIDLE") == 611
 
 
-# --- sockets that come and go ---------------------------------------------------------------------
+# Sockets that come and go.
 
 CHURN = """
 import socket
@@ -582,7 +582,7 @@ def test_watch_waits_for_the_role(host, rules_for, build):
             watcher.kill()
 
 
-# --- real programs under load ---------------------------------------------------------------------
+# Real programs under load.
 
 def http_keepalive(place, connection):
     connection.sendall(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
@@ -735,7 +735,7 @@ def test_an_unprivileged_users_server_under_load(start, directory, free_port, ru
     assert not load.failures, load.failures
 
 
-# --- the whole table ------------------------------------------------------------------------------
+# The whole table.
 
 # Where reading back does not show what was set: the packets that come overwrite it.
 MOVES = {"SO_INCOMING_CPU", "TCP_QUICKACK"}
@@ -801,7 +801,7 @@ def test_every_option_of_the_table(row, family, host, rules_for, apply):
     assert set(again) == set(first.results())
 
 
-# --- which sockets --------------------------------------------------------------------------------
+# Which sockets.
 
 def test_a_connection_that_is_not_established_yet(start, rules_for, apply, socktune):
     """Where connect() is stuck, TCP_SYNCNT and TCP_USER_TIMEOUT are wanted."""
@@ -897,7 +897,7 @@ def test_what_later_connections_will_not_have(connected, rules_for, apply, sockt
     assert told == {"listen": ["SO_PRIORITY"], "connect": [], "accept": []}
 
 
-# --- undo -----------------------------------------------------------------------------------------
+# Undo.
 
 def test_undo(start, rules_for, apply, socktune, directory):
     one = start([program("python3"), "-c", """

@@ -301,7 +301,7 @@ def test_io_uring(cgroup, rule_file, directory):
     assert found == [(611, 5)] * 2
 
 
-# --- refusals -------------------------------------------------------------------------------------
+# Refusals.
 
 def refused(socktune, *arguments, **keywords):
     result = socktune("attach", *arguments, timeout=120, **keywords)

@@ -146,7 +146,7 @@ def rules(rule_file):
     return rule_file(RULES)
 
 
-# --- programs -------------------------------------------------------------------------------------
+# Programs.
 
 
 @pytest.mark.parametrize("name", BUILDS)
@@ -253,7 +253,7 @@ def test_damaged_executables(damage, directory, socktune):
         assert f"{path}: neither a sound ELF executable nor a script" in result.stderr
 
 
-# --- AddressSanitizer: what doctor advises must work ----------------------------------------------
+# AddressSanitizer: what doctor advises must work.
 
 
 @pytest.fixture
@@ -343,7 +343,7 @@ def test_asan_still_finds_errors_under_run(directory, socktune, rules):
     assert result.returncode != 0 and "heap-buffer-overflow" in result.stderr
 
 
-# --- privileges -----------------------------------------------------------------------------------
+# Privileges.
 
 
 @pytest.fixture
@@ -433,7 +433,7 @@ def test_a_file_that_may_not_be_read(directory, everybodys):
     assert "cannot tell" in result.stdout.splitlines()[0]
 
 
-# --- scripts and names ----------------------------------------------------------------------------
+# Scripts and names.
 
 
 @pytest.fixture
@@ -644,7 +644,7 @@ def test_usage(arguments, status, socktune):
     assert socktune("doctor", *arguments).returncode == status
 
 
-# --- rules ----------------------------------------------------------------------------------------
+# Rules.
 
 TWO_RULES = """
 rules = (
@@ -672,7 +672,7 @@ def test_bad_rules_are_told_and_change_no_verdict(socktune, rule_file):
     assert f"{path}:1: error:" in socktune("doctor", "-c", path, "true").stderr
 
 
-# --- processes ------------------------------------------------------------------------------------
+# Processes.
 
 PYTHON = "/usr/bin/python3"
 
@@ -894,7 +894,7 @@ def test_a_zombie_has_no_program(socktune):
     assert socktune("doctor", pid).returncode == 127
 
 
-# --- what each way of applying the rules misses ---------------------------------------------------
+# What each way of applying the rules misses.
 
 BY_RULES = """
 rules = ( { match = { role = "accept"; remote = "10.0.0.0/8"; }; set = { TCP_KEEPCNT = 3; };

@@ -232,7 +232,7 @@ def test_units_of_a_user(socktune, rules, directory):
     assert socktune("disable", "x", "--user", env=home).returncode == 0
 
 
-# --- library --------------------------------------------------------------------------------------
+# Library.
 
 def test_library_is_what_ld_preload_needs(socktune, rules):
     for arguments in ([], ["--musl"], ["--arch", os.uname().machine]):

@@ -777,7 +777,7 @@ def test_job_control(build, compiled):
         os.close(terminal)
 
 
-# --- accepted sockets -----------------------------------------------------------------------------
+# Accepted sockets.
 
 # Rules on the peer: no listener can pass these on.
 ACCEPT_RULES = """
@@ -935,7 +935,7 @@ print({length: attempt(socket.AF_UNIX, name) for length, name in names.items()},
                                                107: "done", 110: "done"}) + " ENOSYS"
 
 
-# --- programs and descriptors ---------------------------------------------------------------------
+# Programs and descriptors.
 
 def test_a_new_title_changes_no_rule(supervised, silent_listener):
     """A program is what execve() started, for all its threads and children."""
@@ -1020,7 +1020,7 @@ os.execvp(sys.argv[1], sys.argv[1:])"""]
     assert "no children" in one.output
 
 
-# --- what is printed ------------------------------------------------------------------------------
+# What is printed.
 
 def test_warnings_of_every_program(supervised):
     """A shell that starts the program hides nothing."""

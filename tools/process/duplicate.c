@@ -66,7 +66,7 @@ bool is_gone(int error)
     return error == EBADF || error == ESRCH || error == ENOENT;
 }
 
-/* --- refusals --------------------------------------------------------------------------------- */
+/* Refusals */
 
 static const char *user_name(uid_t uid, char text[64])
 {

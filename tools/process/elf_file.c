@@ -18,7 +18,7 @@
 
 #define STRING_MAX (16u << 20) /* bytes of a dynamic string table that we are willing to read */
 
-/* --- names ------------------------------------------------------------------------------------ */
+/* Names */
 
 bool elf_abi_is_native(struct elf_abi abi)
 {
@@ -93,7 +93,7 @@ static enum loader_kind own_kind(const char *file)
     return kind == LOADER_OTHER ? LOADER_NONE : kind;
 }
 
-/* --- the ELF file ----------------------------------------------------------------------------- */
+/* The ELF file */
 
 /* The program header of that type, or NULL. */
 static const GElf_Phdr *find_segment(Elf *elf, uint32_t type, GElf_Phdr *header)

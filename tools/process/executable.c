@@ -39,7 +39,7 @@ const char *executable_needs(const struct executable *executable, const char *pr
     return NULL;
 }
 
-/* --- scripts ---------------------------------------------------------------------------------- */
+/* Scripts */
 
 /* The command that `env ARGUMENTS` runs, and its arguments, cut out of `arguments`. Returns how
  * many words; 0: env runs something else, or fails. The kernel passes all that follows the
@@ -158,7 +158,7 @@ static int put_before(struct executable *executable, const char *const *words, s
     return 0;
 }
 
-/* --- the file --------------------------------------------------------------------------------- */
+/* The file */
 
 char *executable_find(const char *name)
 {

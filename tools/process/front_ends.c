@@ -71,7 +71,7 @@ const struct front_end_limit *front_end_limit_of(enum front_end front_end,
     return NULL;
 }
 
-/* --- one sentence for several options --------------------------------------------------------- */
+/* One sentence for several options */
 
 void option_names_add(struct option_names *names, const char *name)
 {

@@ -12,7 +12,7 @@
 #include <sys/prctl.h>
 #include <unistd.h>
 
-/* --- the table -------------------------------------------------------------------------------- */
+/* The table */
 
 static const struct obstacle obstacles[] = {
     {OBSTACLE_X32, "x32",
@@ -149,7 +149,7 @@ struct launch launch_of_self(const char *library)
                            .gid = getgid(),
                            .no_new_privs = prctl(PR_GET_NO_NEW_PRIVS, 0, 0, 0, 0) == 1};
 }
-/* --- does the library fit? ------------------------------------------------------------------- */
+/* Does the library fit? */
 
 /*
  * What ld.so puts for $LIB: the directory that it was built to be in, below the prefix

@@ -22,7 +22,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-/* --- the command line ------------------------------------------------------------------------- */
+/* The command line */
 
 /* A program that shows a title in place of its arguments leaves empty ones behind it. */
 static char **without_padding(char **words)
@@ -58,8 +58,7 @@ static char **without_title(char **words)
     return larger;
 }
 
-/* --- facts --------------------------------------------------------------------------------------
- */
+/* Facts */
 
 /* "Name:" of status, the first line. */
 static void read_name(const char *status, struct process *process)
@@ -194,7 +193,7 @@ pid_t process_live_thread(pid_t pid)
     return found;
 }
 
-/* --- namespaces ------------------------------------------------------------------------------- */
+/* Namespaces */
 
 /* True if both lead to another file. */
 static bool leads_elsewhere(struct process *process, const char *name)
@@ -210,7 +209,7 @@ static bool leads_elsewhere(struct process *process, const char *name)
     return theirs.st_ino != ours.st_ino || theirs.st_dev != ours.st_dev;
 }
 
-/* --- the whole -------------------------------------------------------------------------------- */
+/* The whole */
 
 char *process_cgroup(pid_t pid)
 {

@@ -17,7 +17,7 @@
 #include <string.h>
 #include <unistd.h>
 
-/* --- descriptors ------------------------------------------------------------------------------ */
+/* Descriptors */
 
 static int by_inode(const void *left, const void *right)
 {
@@ -122,7 +122,7 @@ void open_sockets_free(struct open_sockets *open)
     free(open->items);
 }
 
-/* --- tables of sockets ------------------------------------------------------------------------ */
+/* Tables of sockets */
 
 /* Read "0100007F:1F90" of /proc/net/tcp: 32-bit words in the machine's byte order, the port in hex.
  * Returns the length of the address. */

@@ -37,7 +37,7 @@ static bool same_bytes(const struct value *one, const struct value *other)
     return one->length == other->length && memcmp(one->bytes, other->bytes, one->length) == 0;
 }
 
-/* --- preparing -------------------------------------------------------------------------------- */
+/* Preparing */
 
 /* The kernel doubles buffers, and does not cap those set by force. */
 static bool expect_forced_buffer(const struct option *row, struct value *value)
@@ -89,7 +89,7 @@ void reconciler_free(struct reconciler *reconciler)
     *reconciler = (struct reconciler){.policy = NULL};
 }
 
-/* --- deciding --------------------------------------------------------------------------------- */
+/* Deciding */
 
 /* Which calls led to the socket as it is. */
 static enum socket_history history_of(const struct socket_description *description)
@@ -185,7 +185,7 @@ static bool has_special(const struct policy_action *action, const struct value *
     return description->protocol == protocol;
 }
 
-/* --- setting ---------------------------------------------------------------------------------- */
+/* Setting */
 
 /* Of one socket, for the engine's questions and answers. */
 struct reconciliation {
@@ -305,7 +305,7 @@ void reconcile_socket(const struct socket_handle *socket,
     apply_actions(&application, &decision);
 }
 
-/* --- reasons ---------------------------------------------------------------------------------- */
+/* Reasons */
 
 void reconciled_reason(const struct policy *policy, const struct reconciled_option *option,
                        char *text, size_t size)

@@ -34,7 +34,7 @@ struct simulation {
     unsigned order;
 };
 
-/* --- the engine's side ------------------------------------------------------------------------ */
+/* The engine's side */
 
 /* An action that is given once more changes nothing. */
 static void note_given(struct simulation *simulation, const struct policy_action *action,
@@ -124,7 +124,7 @@ static void begin_option(struct simulation *simulation, uint32_t option)
                         initial[option].length);
 }
 
-/* --- the calls -------------------------------------------------------------------------------- */
+/* The calls */
 
 /* A `transport` makes it another socket, before any option is set. */
 static void change_transport(struct simulation *simulation, struct sockinfo *sockinfo,
@@ -290,7 +290,7 @@ static void replay_calls(struct simulation *simulation)
     }
 }
 
-/* --- the program's own setsockopt() at the end of it ------------------------------------------ */
+/* The program's own setsockopt() at the end of it */
 
 static bool is_guarded(const struct simulation *simulation, const struct active *active,
                        uint32_t option)
@@ -319,7 +319,7 @@ static uint32_t guard_reason(const struct simulation *simulation, uint32_t optio
     return NO_ACTION;
 }
 
-/* --- its report ------------------------------------------------------------------------------- */
+/* Its report */
 
 /* Of TCP and MPTCP, once there is a connection or a listener, and of UDP: preload/wire/record.c. */
 static uint32_t reporting_rule(const struct simulation *simulation)
@@ -337,7 +337,7 @@ static uint32_t reporting_rule(const struct simulation *simulation)
                                : report_rule(simulation->policy, simulation->active, number);
 }
 
-/* --- the result ------------------------------------------------------------------------------- */
+/* The result */
 
 static int by_order(const void *one, const void *other)
 {

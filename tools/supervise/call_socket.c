@@ -100,7 +100,7 @@ int call_backlog(const struct call_context *call, const struct socket_handle *so
     return wanted;
 }
 
-/* --- accepted sockets ------------------------------------------------------------------------- */
+/* Accepted sockets */
 
 bool call_is_accepted(const struct socket_handle *socket)
 {
@@ -168,7 +168,7 @@ void call_tune_fallen_back(const struct call_context *call, const struct socket_
     apply_actions(&application, &decision);
 }
 
-/* --- the program's own setsockopt() ----------------------------------------------------------- */
+/* The program's own setsockopt() */
 
 /* What the rules say about one option of the socket. */
 struct option_ruling {

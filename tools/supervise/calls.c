@@ -42,7 +42,7 @@ struct handling {
     uint64_t id;
 };
 
-/* --- reading ---------------------------------------------------------------------------------- */
+/* Reading */
 
 /* Where in the caller's memory lies what the call points to. */
 struct remote_memory {
@@ -140,7 +140,7 @@ static enum target_result read_caller(const struct target_context *context, pid_
     return result;
 }
 
-/* --- the socket ------------------------------------------------------------------------------- */
+/* The socket */
 
 /* Report that a process is out of reach. */
 static void report_refusal(pid_t pid, const char *name, int error)
@@ -174,7 +174,7 @@ static int duplicate_waiting(const struct handling *handling)
     return -1;
 }
 
-/* --- calls ------------------------------------------------------------------------------------ */
+/* Calls */
 
 /* What the call is reported as, if it is: a listener for what it accepts, too. */
 static bool is_reported(const struct target_program *program, unsigned phases,
@@ -257,7 +257,7 @@ static int handle_listen(const struct handling *handling, const struct notified_
     return listening.done ? VERDICT_SUCCESS : VERDICT_CONTINUE;
 }
 
-/* --- accepted sockets ------------------------------------------------------------------------- */
+/* Accepted sockets */
 
 /* May there be something to make up for on plain TCP sockets that a listener of MPTCP accepted? */
 static bool falls_back(const struct handling *handling)
@@ -318,7 +318,7 @@ static int handle_epoll(const struct handling *handling)
     return VERDICT_CONTINUE;
 }
 
-/* --- setsockopt ------------------------------------------------------------------------------- */
+/* Setsockopt */
 
 /* What cannot be read is left to the kernel to refuse. */
 static int handle_setsockopt(const struct handling *handling, const struct notified_call *call,
@@ -340,7 +340,7 @@ static int handle_setsockopt(const struct handling *handling, const struct notif
     return swallow ? VERDICT_SUCCESS : VERDICT_CONTINUE;
 }
 
-/* --- all of them ------------------------------------------------------------------------------ */
+/* All of them */
 
 static void warn_of_uring(const struct target *target)
 {

@@ -63,7 +63,7 @@ static uint64_t monotonic_ns(void)
     return (uint64_t)now.tv_sec * SECOND + (uint64_t)now.tv_nsec;
 }
 
-/* --- programs --------------------------------------------------------------------------------- */
+/* Programs */
 
 struct target_reporter *reporter_of(const char *program, const struct active *active,
                                     unsigned *roles)
@@ -78,7 +78,7 @@ struct target_reporter *reporter_of(const char *program, const struct active *ac
     return reporter;
 }
 
-/* --- sockets ---------------------------------------------------------------------------------- */
+/* Sockets */
 
 /* Ask the socket itself. False if sock_diag sends no messages about such a socket. */
 static bool fill_entry(int fd, const struct sockinfo *sockinfo, enum record_kind kind,
@@ -135,7 +135,7 @@ bool reporter_expect(struct target_reporter *reporter, int fd, const struct sock
     return fill_entry(fd, sockinfo, kind, &entry) && expect_socket(&entry, reporter, pid);
 }
 
-/* --- sockets that the program is started with ------------------------------------------------- */
+/* Sockets that the program is started with */
 
 static struct {
     struct socket_entry entries[OPENED_MAX];
@@ -176,7 +176,7 @@ void reports_inherited(const char *program, const struct active *active, pid_t p
         expect_socket(&opened.entries[i], reporter, pid);
 }
 
-/* --- the thread ------------------------------------------------------------------------------- */
+/* The thread */
 
 static bool begin_dump(unsigned family)
 {
@@ -247,7 +247,7 @@ static void *watch_sock_diag(void *context)
     return NULL;
 }
 
-/* --- beginning and end ------------------------------------------------------------------------ */
+/* Beginning and end */
 
 /* Returns as take_messages(), but -1 also when all is reported. */
 static int finish_once(unsigned last)

@@ -38,7 +38,7 @@ static const struct {
     [NOTIFIED_URING] = {"io_uring_setup", 0},
 };
 
-/* --- what a policy needs ---------------------------------------------------------------------- */
+/* What a policy needs */
 
 #define BIT(phase) PHASE_BIT(PHASE_##phase)
 
@@ -129,7 +129,7 @@ bool needs_nothing(const struct needs *needs)
     return true;
 }
 
-/* --- the filter ------------------------------------------------------------------------------- */
+/* The filter */
 
 /* An int argument: the upper half of its register may hold anything. */
 #define INT_IS(argument, value)                                                                    \
@@ -301,7 +301,7 @@ int filter_install(const struct policy *policy, const struct needs *needs, bool 
     return load_filter(&program, !needs_nothing(needs));
 }
 
-/* --- what is asked about ---------------------------------------------------------------------- */
+/* What is asked about */
 
 /* Numbers of an architecture, without the cost of looking names up at each call. */
 struct numbers {

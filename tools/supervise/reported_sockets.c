@@ -59,7 +59,7 @@ bool reported_sockets_has(const struct reported_sockets *table, uint64_t cookie)
     return entry != NULL && entry->reported;
 }
 
-/* --- records ---------------------------------------------------------------------------------- */
+/* Records */
 
 static void take_ends(struct socket_entry *entry, const struct sock_diag_target *target)
 {
@@ -89,7 +89,7 @@ static void report_with_ends(struct reported_sockets *table, struct socket_entry
     report_entry(table, entry);
 }
 
-/* --- accepted sockets ------------------------------------------------------------------------- */
+/* Accepted sockets */
 
 static bool listener_accepts(const struct socket_entry *listener,
                              const struct sock_diag_answer *answer)
@@ -136,7 +136,7 @@ static struct socket_entry *add_accepted(struct reported_sockets *table,
     return reported_sockets_add(table, &entry);
 }
 
-/* --- events ----------------------------------------------------------------------------------- */
+/* Events */
 
 /* The SYN of a connecting socket is acknowledged like data. */
 static bool was_connected(const struct sock_diag_answer *answer)

@@ -33,7 +33,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-/* --- sockets that the program is started with ------------------------------------------------- */
+/* Sockets that the program is started with */
 
 /* Sockets that this process passes on, such as a listener of systemd's, are ones that the program
  * will make no call about. True for a listener of MPTCP. */
@@ -79,7 +79,7 @@ static bool tune_all_opened(const struct policy *policy, const struct active *ac
     return multipath;
 }
 
-/* --- the first program ------------------------------------------------------------------------ */
+/* The first program */
 
 static int tune_inherited(const struct policy *policy, struct program *program)
 {
@@ -131,7 +131,7 @@ static int prepare_program(const struct policy *policy, struct program *program)
     return tune_inherited(policy, program);
 }
 
-/* --- starting --------------------------------------------------------------------------------- */
+/* Starting */
 
 static bool may_filter(void)
 {

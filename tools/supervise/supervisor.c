@@ -84,7 +84,7 @@ struct supervisor {
 
 static struct supervisor server;
 
-/* --- answering -------------------------------------------------------------------------------- */
+/* Answering */
 
 /* `verdict`: as handle_call() returns it. */
 static void answer_call(uint64_t id, int verdict)
@@ -165,7 +165,7 @@ static void answer_for_predecessor(void)
             answer_call(server.slots[i].notification.id, VERDICT_CONTINUE);
 }
 
-/* --- names ------------------------------------------------------------------------------------ */
+/* Names */
 
 #define TITLE_BYTES 4096
 
@@ -200,7 +200,7 @@ static void set_standby_title(void)
     set_title(&title);
 }
 
-/* --- two processes ---------------------------------------------------------------------------- */
+/* Two processes */
 
 static void serve_calls(void) __attribute__((noreturn));
 
@@ -322,7 +322,7 @@ static void serve_calls(void)
     _exit(1);
 }
 
-/* --- starting --------------------------------------------------------------------------------- */
+/* Starting */
 
 /* Signals that are meant for the program, or for all processes of a service, end no supervisor: it
  * ends by itself after them. */

@@ -36,7 +36,7 @@ static struct {
     struct target_program *programs;
 } table = {.lock = PTHREAD_MUTEX_INITIALIZER};
 
-/* --- /proc ------------------------------------------------------------------------------------ */
+/* /proc */
 
 /* Up to `size` - 1 bytes of /proc/TID/NAME, NUL behind them. -1 with errno. */
 static ssize_t read_proc(pid_t tid, const char *name, char *buffer, size_t size)
@@ -110,7 +110,7 @@ static int read_start_facts(pid_t tid, struct start_facts *start)
     return length < 0 ? -1 : 0;
 }
 
-/* --- programs --------------------------------------------------------------------------------- */
+/* Programs */
 
 static void free_program(struct target_program *program)
 {
@@ -233,7 +233,7 @@ static struct target_program *hold_or_make_program(const struct target_context *
     return program;
 }
 
-/* --- threads ---------------------------------------------------------------------------------- */
+/* Threads */
 
 /* Free a thread that is in no table and that no worker uses. With the lock held. */
 static void free_thread(struct target *thread)
