@@ -371,7 +371,9 @@ Test(executable, what_the_kernel_does_not_know)
     snprintf(expected, sizeof expected, "/bin/sh|%s|./by-env|-x|", in_directory("textual"));
     expect_command("./by-env", called, expected);
     memset(text, 'x', sizeof text);
-    memcpy(text, "#!/", 3);
+    text[0] = '#';
+    text[1] = '!';
+    text[2] = '/';
     write_file("endless", text, 300, 0755);
     expect_command("./endless", called, "/bin/sh|./endless|-x|");
 }
