@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Count a finding and hand it to the sink as one clean line. */
 #include "diagnostic.h"
-#include "printable.h"
+#include "utf8.h"
 
 #include <stdarg.h>
 #include <stddef.h>
@@ -15,7 +15,7 @@ void diagnose(struct diagnostics *diagnostics, enum severity severity, struct lo
     va_start(arguments, format);
     vsnprintf(message, sizeof message, format, arguments);
     va_end(arguments);
-    make_printable(message);
+    utf8_replace_invisible(message);
 
     if (severity == SEVERITY_ERROR)
         diagnostics->errors++;

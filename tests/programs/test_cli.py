@@ -205,6 +205,23 @@ def test_colours_only_at_a_terminal(build, socktune, rule_file):
     assert "\033" not in socktune("check", bad).stdout
 
 
+HIDDEN = "\033[31m\u009b31m\u202e"
+
+
+@pytest.mark.parametrize("rule", [
+    'name = "{}"; match = {{ program = "a"; }}; set = {{ IP_TTL = 1; }};',
+    'name = "a"; match = {{ program = "a"; "{}" }};', 'name = "a"; {}'])
+def test_rules_cannot_write_to_the_terminal(rule, directory, socktune):
+    """The rules, and the path of their file, may be another user's."""
+    path = directory / f"x{HIDDEN}.conf"
+    path.write_text(f"rules = ( {{ {rule.format(HIDDEN)} }} );", encoding="utf-8")
+    for words in (["check", path], ["explain", "-c", path, "--program", "a", "--socket"],
+                  ["doctor", "-c", path, "/bin/sh"], ["apply", "-c", path, os.getpid()]):
+        result = socktune(*words)
+        shown = result.stdout + result.stderr
+        assert shown and not set(shown) & set(HIDDEN[0] + HIDDEN[5] + HIDDEN[-1]), words
+
+
 @pytest.mark.parametrize("columns", [40, 60, 80, 120, 400])
 def test_tables_fit_the_terminal(build, socktune, rule_file, columns):
     """The same words as in a pipe, in lines that fit."""

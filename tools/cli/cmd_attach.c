@@ -64,9 +64,9 @@ static int run_attached(const struct attach_arguments *arguments,
         return command_failure("%s", error.text);
     if (error.text[0] != '\0')
         command_failure("open sockets were left as they are: %s", error.text);
-    printf("attached %u rule%s to the cgroup %s%s\n", tables->rule_count,
-           plural(tables->rule_count), cgroup->path,
-           arguments->pin ? "; `socktune detach` removes them" : "");
+    printf("attached %u rule%s to the cgroup ", tables->rule_count, plural(tables->rule_count));
+    print_escaped(stdout, cgroup->path);
+    puts(arguments->pin ? "; `socktune detach` removes them" : "");
     fflush(stdout);
     if (!arguments->pin && !wait_for_the_end(&signals, attachment))
         status =
@@ -121,14 +121,18 @@ static void print_state(const struct attach_state *state)
     struct tm broken;
     localtime_r(&time, &broken);
     strftime(since, sizeof since, "%F %T", &broken);
-    printf("%s%s%s  %u rule%s from %s, since %s%s\n", colour(stdout, COLOUR_BOLD),
-           state->about.cgroup, colour(stdout, COLOUR_NONE), state->about.rule_count,
-           plural(state->about.rule_count), state->about.rules, since,
-           state->pinned ? ", pinned" : "");
+    fputs(colour(stdout, COLOUR_BOLD), stdout);
+    print_escaped(stdout, state->about.cgroup);
+    printf("%s  %u rule%s from ", colour(stdout, COLOUR_NONE), state->about.rule_count,
+           plural(state->about.rule_count));
+    print_escaped(stdout, state->about.rules);
+    printf(", since %s%s\n", since, state->pinned ? ", pinned" : "");
     printf("  %llu options set, %llu refused by the kernel; programs:",
            (unsigned long long)state->given, (unsigned long long)state->failed);
-    for (uint32_t i = 0; i < state->program_count; i++)
-        printf(" %s", state->programs[i]);
+    for (uint32_t i = 0; i < state->program_count; i++) {
+        putchar(' ');
+        print_escaped(stdout, state->programs[i]);
+    }
     putchar('\n');
 }
 
@@ -136,7 +140,7 @@ static json_t *json_state(const struct attach_state *state)
 {
     json_t *programs = json_array();
     for (uint32_t i = 0; i < state->program_count; i++)
-        json_array_append_new(programs, json_string(state->programs[i]));
+        json_array_append_new(programs, json_text(state->programs[i]));
     return json_pack("{s:o, s:I, s:o, s:i, s:I, s:b, s:I, s:I, s:o}", "cgroup",
                      json_text(state->about.cgroup), "cgroup_id", (json_int_t)state->cgroup_id,
                      "rules", json_text(state->about.rules), "rule_count",

@@ -590,8 +590,9 @@ static void print_arm(void *unused, const struct policy *policy, const struct ar
 {
     const struct policy_rule *rule = &policy->rules[arm->rule];
     (void)unused;
-    printf("\nIn the arm %s of a trial, %s:%u, it also gets:\n", policy_string(policy, rule->name),
-           policy_string(policy, rule->file), rule->line);
+    putchar('\n');
+    wrap_line("In the arm %s of a trial, %s:%u, it also gets:", policy_string(policy, rule->name),
+              policy_string(policy, rule->file), rule->line);
     if (arm->outcome.effect_count != 0)
         print_effects(policy, &arm->outcome);
     else

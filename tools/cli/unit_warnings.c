@@ -7,6 +7,7 @@
 #include "match.h"
 #include "obstacles.h"
 #include "policy_file.h"
+#include "utf8.h"
 
 #include <pwd.h>
 #include <stdarg.h>
@@ -31,11 +32,13 @@ static const char *const filters[] = {"SystemCallFilter",       "SystemCallArchi
 void unit_warn(const char *format, ...)
 {
     va_list arguments;
+    char *text;
     va_start(arguments, format);
-    fputs("socktune enable: warning: ", stderr);
-    vfprintf(stderr, format, arguments);
-    fputc('\n', stderr);
+    text = utf8_vprintable(format, arguments);
     va_end(arguments);
+    if (text != NULL)
+        fprintf(stderr, "socktune enable: warning: %s\n", text);
+    free(text);
 }
 
 static void warn_of_filter(const struct unit_facts *facts, const char *rules)
@@ -110,7 +113,7 @@ static bool read_command(char *line, char *words[WORDS_MAX + 1])
     return count > 0;
 }
 
-/* The user as whom the unit's program starts; not root, and not known yet, with DynamicUser=. */
+/* The user of the unit's program. With DynamicUser= it is not known yet, but it is not root. */
 struct unit_user {
     uid_t uid;
     gid_t gid;

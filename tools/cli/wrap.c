@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #include "wrap.h"
+#include "utf8.h"
 
 #include <stdarg.h>
 #include <stdio.h>
@@ -46,12 +47,10 @@ void wrap_line(const char *format, ...)
 {
     va_list arguments;
     char *text;
-    int length;
     va_start(arguments, format);
-    length = vasprintf(&text, format, arguments);
+    text = utf8_vprintable(format, arguments);
     va_end(arguments);
-    if (length < 0)
-        return;
-    wrap_print(text, 0, wrap_terminal());
+    if (text != NULL)
+        wrap_print(text, 0, wrap_terminal());
     free(text);
 }

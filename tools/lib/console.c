@@ -40,6 +40,13 @@ json_t *json_text(const char *text)
     return value;
 }
 
+void print_escaped(FILE *to, const char *text)
+{
+    char *escaped = utf8_escaped(text);
+    fputs(escaped != NULL ? escaped : "?", to);
+    free(escaped);
+}
+
 const char *json_text_at(const json_t *object, const char *key)
 {
     return json_string_value(json_object_get(object, key));

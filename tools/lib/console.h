@@ -27,6 +27,9 @@ json_t *json_text(const char *text);
 /* Returns the string at a key of an object; NULL if there is none. Not owned by the caller. */
 const char *json_text_at(const json_t *object, const char *key);
 
+/* Prints external text with what must not be printed escaped (utf8.h). */
+void print_escaped(FILE *to, const char *text);
+
 /* The version at the beginning of each JSON document of the command and the helper. It increases
  * when a member changes its meaning or is removed. */
 enum { JSON_VERSION = 1 };

@@ -42,11 +42,7 @@ const char *failure_noted(void)
 
 void command_complain(const char *format, va_list arguments)
 {
-    char *message, *printable;
-    if (vasprintf(&message, format, arguments) < 0)
-        return;
-    printable = utf8_printable(message);
-    free(message);
+    char *printable = utf8_vprintable(format, arguments);
     if (printable == NULL)
         return;
     fprintf(stderr, "socktune %s: %s\n", command, printable);

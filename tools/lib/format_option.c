@@ -5,6 +5,7 @@
 #include "format_option.h"
 #include "console.h"
 #include "names.h"
+#include "utf8.h"
 #include "value.h"
 
 #include <stdio.h>
@@ -56,10 +57,12 @@ void action_format(const struct policy *policy, const struct policy_action *acti
                    size_t size)
 {
     const struct option *option = printable_option(policy, action);
-    if (option != NULL)
+    if (option != NULL) {
         value_format(option, policy->data + action->value, action->length, text, size);
-    else
+    } else {
         snprintf(text, size, "%s", policy_string(policy, action->text));
+        utf8_replace_invisible(text);
+    }
 }
 
 json_t *action_json_value(const struct policy *policy, const struct policy_action *action)
@@ -72,12 +75,14 @@ json_t *action_json_value(const struct policy *policy, const struct policy_actio
 char *action_where(const struct policy *policy, uint32_t index)
 {
     const struct policy_action *action = &policy->actions[index];
-    char *text;
-    return asprintf(&text, "%s, %s:%u",
-                    policy_string(policy, policy_rule_of_action(policy, index)->name),
-                    policy_string(policy, action->file), action->line) < 0
-               ? NULL
-               : text;
+    char *text, *printable;
+    if (asprintf(&text, "%s, %s:%u",
+                 policy_string(policy, policy_rule_of_action(policy, index)->name),
+                 policy_string(policy, action->file), action->line) < 0)
+        return NULL;
+    printable = utf8_printable(text);
+    free(text);
+    return printable;
 }
 
 void action_print_where(const struct policy *policy, uint32_t index)

@@ -3,6 +3,7 @@
 
 #include "console.h"
 #include "failure.h"
+#include "utf8.h"
 
 #include <linux/capability.h>
 #include <stdio.h>
@@ -40,7 +41,9 @@ void print_diagnostic(void *context, enum severity severity, struct location at,
     bool error = severity == SEVERITY_ERROR;
     if (error)
         note_error(at, message);
-    fprintf(to, "%s%s:", colour(to, COLOUR_BOLD), at.file);
+    fputs(colour(to, COLOUR_BOLD), to);
+    print_escaped(to, at.file);
+    putc(':', to);
     if (at.line)
         fprintf(to, "%u:", at.line);
     fprintf(to, " %s%s:%s %s\n", colour(to, error ? COLOUR_RED : COLOUR_YELLOW),
@@ -61,6 +64,12 @@ static bool continues_character(char byte)
     return ((unsigned char)byte & 0xC0) == 0x80;
 }
 
+static size_t character_size(const char *at)
+{
+    size_t length = utf8_length(at);
+    return length != 0 ? length : 1;
+}
+
 void print_place(void *context, const char *line, size_t place)
 {
     FILE *to = context;
@@ -72,13 +81,13 @@ void print_place(void *context, const char *line, size_t place)
     while (end < length && continues_character(line[end]))
         end++;
     fputs("    ", to);
-    for (size_t i = begin; i < end; i++)
-        putc((unsigned char)line[i] < ' ' || line[i] == 0x7f ? line[i] == '\t' ? '\t' : '?'
-                                                             : line[i],
-             to);
+    for (size_t i = begin; i < end; i += character_size(line + i))
+        if (utf8_is_visible(line + i))
+            fwrite(line + i, 1, character_size(line + i), to);
+        else
+            putc(line[i] == '\t' ? '\t' : '?', to);
     fputs("\n    ", to);
-    for (size_t i = begin; i < place; i++)
-        if (i >= length || !continues_character(line[i]))
-            putc(i < length && line[i] == '\t' ? '\t' : ' ', to);
+    for (size_t i = begin; i < place; i += i < length ? character_size(line + i) : 1)
+        putc(i < length && line[i] == '\t' ? '\t' : ' ', to);
     fprintf(to, "%s^%s\n", colour(to, COLOUR_BOLD), colour(to, COLOUR_NONE));
 }

@@ -19,22 +19,11 @@
 
 #define MESSAGE_BYTES 1024
 
-/* Programs choose their names. */
-static char *__attribute__((format(printf, 1, 0)))
-format_printable(const char *format, va_list arguments)
-{
-    char *text, *printable;
-    if (vasprintf(&text, format, arguments) < 0)
-        return NULL;
-    printable = utf8_printable(text);
-    free(text);
-    return printable;
-}
-
+/* What programs choose, their names for one, is escaped. */
 static void __attribute__((format(printf, 1, 0)))
 print_message(const char *format, va_list arguments, const char *remark)
 {
-    char line[MESSAGE_BYTES], *text = format_printable(format, arguments);
+    char line[MESSAGE_BYTES], *text = utf8_vprintable(format, arguments);
     int length;
     length = snprintf(line, sizeof line, "socktune: %s%s\n", text != NULL ? text : strerror(ENOMEM),
                       remark);
@@ -114,7 +103,7 @@ void message_warn(const char *format, ...)
     if (!messages_fit())
         return;
     va_start(arguments, format);
-    text = format_printable(format, arguments);
+    text = utf8_vprintable(format, arguments);
     va_end(arguments);
     if (text != NULL)
         fprintf(stderr, "socktune run: warning: %s\n", text);

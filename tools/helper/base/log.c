@@ -6,7 +6,7 @@
 #include "log.h"
 #include "clock.h"
 #include "log_limit.h"
-#include "printable.h"
+#include "utf8.h"
 
 #include <stdarg.h>
 #include <stdio.h>
@@ -35,7 +35,7 @@ write_log_line(int priority, const char *format, va_list arguments)
 {
     char line[512];
     vsnprintf(line, sizeof line, format, arguments);
-    make_printable(line); /* names come from programs: they must not break lines */
+    utf8_replace_invisible(line); /* names come from programs: they must not break lines */
     if (is_journal())
         fprintf(stderr, "<%d>%s\n", priority, line);
     else

@@ -7,7 +7,7 @@
  */
 #include "report_ring.h"
 #include "policy.h"
-#include "printable.h"
+#include "utf8.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -91,7 +91,7 @@ static void *map_shared(int fd, size_t size, int protection, size_t offset)
 static void end_name(char *name, size_t size)
 {
     name[size - 1] = '\0';
-    make_printable(name);
+    utf8_replace_invisible(name);
 }
 
 static const char *copy_names(struct report_ring *ring)

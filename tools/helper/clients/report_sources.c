@@ -7,8 +7,8 @@
 #include "clock.h"
 #include "log.h"
 #include "policy.h"
-#include "printable.h"
 #include "report_ring.h"
+#include "utf8.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -170,7 +170,7 @@ static void add_applied_options(const struct attach_channel *names,
 static void copy_program(char to[ATTACH_CHANNEL_NAME_SIZE], const char *from)
 {
     strcpy(to, from[0] != '\0' ? from : "?");
-    make_printable(to);
+    utf8_replace_invisible(to);
 }
 
 /* Returns the connection, tracked and confirmed; NULL if it may not be tracked or has ended

@@ -7,10 +7,10 @@
 #include "publisher.h"
 #include "clock.h"
 #include "log.h"
-#include "printable.h"
 #include "published.h"
 #include "published_memory.h"
 #include "rule_watcher.h"
+#include "utf8.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -173,7 +173,7 @@ static void note_broken(struct rule_set *set, const char *error)
     if (set->state == PUBLISHING_BROKEN && strcmp(set->error, error) == 0)
         return;
     snprintf(set->error, sizeof set->error, "%s", error);
-    make_printable(set->error);
+    utf8_replace_invisible(set->error);
     set->owner->publisher->counts.broken++;
     helper_log_user(LOG_WARNING, set->owner->uid, "user %u: running programs keep their rules: %s",
                     (unsigned)set->owner->uid, set->error);

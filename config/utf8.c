@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #include "utf8.h"
 
-#include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -45,7 +44,7 @@ static uint32_t character_at(const char *text, size_t length)
 
 /* False for characters of Unicode's categories Cc, Cf, Zl and Zp, and tags: they are invisible, but
  * change how the rest is shown. */
-static bool is_visible(uint32_t character)
+static bool is_visible_code(uint32_t character)
 {
     static const struct {
         uint32_t first, last;
@@ -62,6 +61,29 @@ static bool is_visible(uint32_t character)
     return true;
 }
 
+bool utf8_is_visible(const char *text)
+{
+    size_t length = utf8_length(text);
+    return length > 0 && is_visible_code(character_at(text, length));
+}
+
+void utf8_replace_invisible(char *text)
+{
+    char *end = text;
+    while (*text != '\0') {
+        size_t length = utf8_length(text);
+        length = length > 0 ? length : 1;
+        if (utf8_is_visible(text)) {
+            memmove(end, text, length);
+            end += length;
+        } else {
+            *end++ = '?';
+        }
+        text += length;
+    }
+    *end = '\0';
+}
+
 char *utf8_escaped(const char *text)
 {
     /* each byte becomes four at most */
@@ -70,8 +92,7 @@ char *utf8_escaped(const char *text)
         return NULL;
     while (*text) {
         size_t length = utf8_length(text);
-        bool plain = length > 0 && is_visible(character_at(text, length)) &&
-                     !(text[0] == '\\' && text[1] == 'x');
+        bool plain = utf8_is_visible(text) && !(text[0] == '\\' && text[1] == 'x');
         length = length > 0 ? length : 1;
         for (size_t i = 0; i < length; i++)
             if (plain)
@@ -86,11 +107,18 @@ char *utf8_escaped(const char *text)
 
 char *utf8_printable(const char *message)
 {
-    for (const char *at = message; *at != '\0';) {
-        size_t length = utf8_length(at);
-        if (length == 0 || !is_visible(character_at(at, length)))
+    for (const char *at = message; *at != '\0'; at += utf8_length(at))
+        if (!utf8_is_visible(at))
             return utf8_escaped(message);
-        at += length;
-    }
     return strdup(message);
+}
+
+char *utf8_vprintable(const char *format, va_list arguments)
+{
+    char *text, *printable;
+    if (vasprintf(&text, format, arguments) < 0)
+        return NULL;
+    printable = utf8_printable(text);
+    free(text);
+    return printable;
 }
