@@ -144,10 +144,7 @@ struct limits_check {
 static const char *find_reason(void *context, uint32_t action)
 {
     const struct limits_check *check = context;
-    const struct policy_action *asked = &check->policy->actions[action];
-    const struct front_end_limit *limit =
-        front_end_limit_of(check->front_end, check->policy, asked, asked->phases);
-    return limit != NULL ? limit->reason : NULL;
+    return front_end_reason(check->front_end, check->policy, action);
 }
 
 static void diagnose_reason(void *context, uint32_t first, const char *subject, const char *reason)

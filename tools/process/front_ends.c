@@ -71,6 +71,14 @@ const struct front_end_limit *front_end_limit_of(enum front_end front_end,
     return NULL;
 }
 
+const char *front_end_reason(enum front_end front_end, const struct policy *policy, uint32_t action)
+{
+    const struct policy_action *asked = &policy->actions[action];
+    const struct front_end_limit *limit =
+        front_end_limit_of(front_end, policy, asked, asked->phases);
+    return limit != NULL ? limit->reason : NULL;
+}
+
 /* One sentence for several options */
 
 void option_names_add(struct option_names *names, const char *name)

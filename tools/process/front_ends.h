@@ -44,6 +44,11 @@ const struct front_end_limit *front_end_limit_of(enum front_end front_end,
                                                  const struct policy_action *action,
                                                  unsigned phases);
 
+/* What keeps the front end from giving the action with this index at any of its phases; NULL if
+ * nothing does. Static text. */
+const char *front_end_reason(enum front_end front_end, const struct policy *policy,
+                             uint32_t action);
+
 /* Options about which one sentence is: "A", or "each of A, B and C". */
 struct option_names {
     char before[2048]; /* all but the last one, with commas; cut off if there are too many */

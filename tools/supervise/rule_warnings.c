@@ -15,10 +15,7 @@ static atomic_bool noted[NOTED_MAX];
 
 static const char *find_reason(void *context, uint32_t action)
 {
-    const struct policy *policy = context;
-    const struct front_end_limit *limit = front_end_limit_of(
-        FRONT_END_SUPERVISE, policy, &policy->actions[action], policy->actions[action].phases);
-    return limit != NULL ? limit->reason : NULL;
+    return front_end_reason(FRONT_END_SUPERVISE, context, action);
 }
 
 static void print_warning(void *context, uint32_t first, const char *subject, const char *reason)
