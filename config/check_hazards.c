@@ -5,6 +5,7 @@
 
 #include "compat.h"
 #include "left_out.h"
+#include "text.h"
 
 #include <asm/socket.h>
 #include <fnmatch.h>
@@ -14,7 +15,7 @@
 #include <netinet/udp.h>
 #include <string.h>
 
-/* What about a rule takes the harm away. */
+/* Why a value does no harm in a rule. */
 enum excuse { NOTHING, PROGRAM_NAMED, CLIENTS_SPEAK_FIRST, ECN_BITS_ZERO };
 
 enum { ON = 1 };
@@ -102,8 +103,7 @@ static bool is_excused(const struct rule *rule, enum excuse excuse, int64_t numb
     return false;
 }
 
-/* Values that the option has under the rule do harm: the one that is given, or those that a bound
- * leaves. */
+/* True if the value that the rule gives does harm, or if values that its bound allows do. */
 static bool does_harm(const struct hazard *hazard, enum action_mode mode, int64_t number)
 {
     if (number < hazard->low || number > hazard->high)
@@ -113,7 +113,7 @@ static bool does_harm(const struct hazard *hazard, enum action_mode mode, int64_
                                   : true;
 }
 
-/* The row of the table, `from` on, that the setting falls under; NULL if there is none. */
+/* The next row of the table, beginning with `from`, that the setting matches; NULL if none does. */
 static const struct hazard *find_hazard(const struct rule *rule, const struct setting *setting,
                                         const struct hazard *from)
 {
@@ -161,17 +161,16 @@ static bool is_for(const struct rule *rule, const char *program)
     const struct pattern_list *list = &rule->programs[MATCHER_PROGRAM];
     bool included = !includes_pattern(list);
     for (size_t i = 0; i < list->count; i++) {
-        const char *slash = strrchr(list->items[i].text, '/');
-        const char *glob = slash != NULL ? slash + 1 : list->items[i].text;
-        if (fnmatch(glob, program, 0) == 0 && list->items[i].negate)
+        bool matches = fnmatch(text_basename(list->items[i].text), program, 0) == 0;
+        if (matches && list->items[i].negate)
             return false;
-        included = included || fnmatch(glob, program, 0) == 0;
+        included = included || matches;
     }
     return included;
 }
 
-/* The program that reads back what the rule alters, or NULL: the value that it asked for is not
- * what it finds. */
+/* The program that reads the option back and finds another value than it has set; NULL if no such
+ * program is known. */
 static const struct read_back *find_read_back(const struct rule *rule,
                                               const struct setting *setting)
 {
@@ -225,7 +224,7 @@ bool names_program(const struct rule *rule)
     return false;
 }
 
-/* `program = "*"` says that it is meant. */
+/* With `program = "*"` the user says that every program is meant. */
 void check_every_program(const struct checker *checker, const struct rule *rule)
 {
     if (rule->setting_count != 0 && !names_program(rule) && rule->local.count == 0 &&
@@ -236,7 +235,7 @@ void check_every_program(const struct checker *checker, const struct rule *rule)
              rule->name);
 }
 
-/* Dangers that are meant */
+/* Dangers that the rule accepts */
 
 bool accepts_risk(const struct rule *rule, const char *name)
 {
@@ -246,7 +245,7 @@ bool accepts_risk(const struct rule *rule, const char *name)
     return false;
 }
 
-/* The rule says something about the option of this name, whose danger it may accept. */
+/* The rule's setting of the option with this name; NULL if there is none. */
 static const struct setting *setting_of_name(const struct rule *rule, const char *name)
 {
     for (size_t i = 0; i < rule->setting_count; i++) {
@@ -270,7 +269,8 @@ static bool is_in_trial(const struct checker *checker, const struct rule *rule, 
     return false;
 }
 
-/* Whether some options are dangerous depends on the machine: of these nothing is said. */
+/* Warns of entries in accept_risk that have no effect, except for options whose danger depends on
+ * the machine. */
 void check_accepted(const struct checker *checker, const struct rule *rule)
 {
     for (size_t i = 0; i < rule->accepted_count && rule->trial_arm == 0; i++) {

@@ -254,20 +254,27 @@ static bool includes_port(const struct port_list *list)
     return false;
 }
 
+static bool matches_port(const struct port_list *list, unsigned port)
+{
+    bool in = !includes_port(list);
+    for (size_t i = 0; i < list->count; i++) {
+        bool here = list->items[i].low <= port && port <= list->items[i].high;
+        if (here && list->items[i].negate)
+            return false;
+        in = in || here;
+    }
+    return in && port <= UINT16_MAX;
+}
+
+/* True if a port matches: the lowest that does is 1, begins an included range, or follows an
+ * excluded one. */
 static bool ports_left(const struct port_list *list)
 {
-    bool all = !includes_port(list);
-    for (unsigned port = 1; port <= UINT16_MAX; port++) {
-        bool in = all, out = false;
-        for (size_t i = 0; i < list->count && !out; i++) {
-            bool here = list->items[i].low <= port && port <= list->items[i].high;
-            in = in || (here && !list->items[i].negate);
-            out = here && list->items[i].negate;
-        }
-        if (in && !out)
-            return true;
-    }
-    return false;
+    bool left = matches_port(list, 1);
+    for (size_t i = 0; i < list->count && !left; i++)
+        left = matches_port(list,
+                            list->items[i].negate ? list->items[i].high + 1u : list->items[i].low);
+    return left;
 }
 
 static void check_left(const struct checker *checker, const struct rule *rule)

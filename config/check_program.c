@@ -3,6 +3,7 @@
  * users that a daemon becomes too late. */
 #include "check.h"
 
+#include "text.h"
 #include "unit_name.h"
 #include "word_list.h"
 
@@ -323,8 +324,7 @@ static const char *daemon_of(const struct rule *rule, const struct daemon_user *
     if (!includes_pattern(list))
         return daemon->program;
     for (size_t i = 0; i < list->count; i++) {
-        const char *slash = strrchr(list->items[i].text, '/');
-        const char *name = slash != NULL ? slash + 1 : list->items[i].text;
+        const char *name = text_basename(list->items[i].text);
         if (!list->items[i].negate &&
             (fnmatch(name, daemon->program, 0) == 0 || fnmatch(daemon->program, name, 0) == 0))
             return name;

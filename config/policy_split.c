@@ -3,6 +3,7 @@
 
 #include "policy_index.h"
 #include "policy_writer.h"
+#include "text.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -33,8 +34,7 @@ struct splitter {
 /* The name with which all paths end that the pattern matches; NULL if it has wildcards. */
 static const char *literal_name(const char *pattern)
 {
-    const char *slash = strrchr(pattern, '/');
-    const char *name = slash != NULL ? slash + 1 : pattern;
+    const char *name = text_basename(pattern);
     return strpbrk(name, "*?[]\\") == NULL ? name : NULL;
 }
 

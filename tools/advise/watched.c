@@ -6,6 +6,7 @@
 #include "glob.h"
 #include "process.h"
 #include "process_list.h"
+#include "text.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -15,12 +16,6 @@
 #include <unistd.h>
 
 #define COMM_LENGTH 15u /* maximum length of the names that the kernel keeps */
-
-static const char *base_name(const char *path)
-{
-    const char *slash = strrchr(path, '/');
-    return slash != NULL ? slash + 1 : path;
-}
 
 /* The identity of a process */
 
@@ -43,7 +38,7 @@ const char *watched_script(const char *program, char *const *argv)
         if (strcmp(argv[i], "-c") == 0 || strcmp(argv[i], "-e") == 0)
             return NULL; /* the next argument is the program's text */
         if (argv[i][0] != '-')
-            return *base_name(argv[i]) != '\0' ? base_name(argv[i]) : NULL;
+            return *text_basename(argv[i]) != '\0' ? text_basename(argv[i]) : NULL;
     }
     return NULL;
 }
@@ -56,14 +51,14 @@ static bool is_selected(const struct advise_selection *selection, const struct p
         return selection->all && process_is_program(process);
     if (strchr(selection->glob, '/') != NULL)
         return glob_match(selection->glob, exe) || glob_match(selection->glob, argv0);
-    return glob_match(selection->glob, base_name(exe)) ||
-           glob_match(selection->glob, base_name(argv0));
+    return glob_match(selection->glob, text_basename(exe)) ||
+           glob_match(selection->glob, text_basename(argv0));
 }
 
 /* Returns 0, or -1 with errno if there is no memory. */
 static int describe_process(struct advise_process *into, const struct process *process)
 {
-    const char *program = process->exe != NULL ? base_name(process->exe) : process->name;
+    const char *program = process->exe != NULL ? text_basename(process->exe) : process->name;
     const char *script = watched_script(program, process->argv);
     char path[64];
     struct stat status;

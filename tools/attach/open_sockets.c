@@ -7,6 +7,7 @@
 #include "attachment.h"
 
 #include "process.h"
+#include "text.h"
 
 #include <bpf/bpf.h>
 #include <errno.h>
@@ -28,8 +29,7 @@ struct visit {
 
 static void copy_name(char to[ATTACH_NAME_SIZE], const char *path)
 {
-    const char *slash = path != NULL ? strrchr(path, '/') : NULL;
-    const char *name = slash != NULL ? slash + 1 : path != NULL ? path : "";
+    const char *name = path != NULL ? text_basename(path) : "";
     memcpy(to, name, strnlen(name, ATTACH_NAME_SIZE - 1));
 }
 

@@ -6,6 +6,7 @@
 #include "doctor_report.h"
 #include "front_ends.h"
 #include "library.h"
+#include "text.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -177,11 +178,10 @@ void doctor_print_text(const struct doctor_report *report)
     const json_t *root = report->root;
     const json_t *pid = json_object_get(json_object_get(root, "process"), "pid");
     const char *program = json_text_at(root, "program");
-    const char *slash = pid != NULL ? strrchr(program, '/') : NULL;
     enum colour mark = report->obstructed ? COLOUR_RED
                        : report->unsure   ? COLOUR_YELLOW
                                           : COLOUR_GREEN;
-    printf("%s%s", colour(stdout, mark), slash != NULL ? slash + 1 : program);
+    printf("%s%s", colour(stdout, mark), pid != NULL ? text_basename(program) : program);
     if (pid != NULL)
         printf(" (%d)", (int)json_integer_value(pid));
     printf(": %s%s\n", doctor_verdict(report), colour(stdout, COLOUR_NONE));
