@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Raw options whose number is known: the checker looks at them as if they had been written by name.
- */
+/* Raw options whose number has a name: the checker treats them as if the rule named them. */
 #include "check.h"
 
 #include "left_out.h"
@@ -20,8 +19,8 @@ static bool is_raw(const struct setting *setting)
 
 /* From bytes to a value */
 
-/* How many bytes of a raw value the kernel looks at, of `length` that are given; 0: it refuses so
- * few, or they are those of a program of another word size. */
+/* How many of the `length` bytes of a raw value the kernel reads; 0 if it refuses so few, or if
+ * they are the layout of another word size. */
 static uint32_t used_length(const struct option *option, uint32_t length)
 {
     switch (option->kind) {
@@ -37,7 +36,7 @@ static uint32_t used_length(const struct option *option, uint32_t length)
     }
 }
 
-/* The value that the kernel makes of raw bytes. False: it makes none. */
+/* The value that the kernel reads from raw bytes. False if it refuses them. */
 static bool value_of_bytes(const struct option *option, const struct value *raw,
                            struct value *value)
 {
@@ -49,7 +48,7 @@ static bool value_of_bytes(const struct option *option, const struct value *raw,
     return used != 0;
 }
 
-/* The value as a rule says it, without quotes. */
+/* The value as a rule writes it, without quotes. */
 static void spell_value(const struct option *option, const struct value *value,
                         char text[TEXT_SIZE])
 {
@@ -69,9 +68,9 @@ static bool is_plain(const char *text)
            strcmp(text, "false") == 0;
 }
 
-/* The copy */
+/* The copy of the rules */
 
-/* Gives a raw setting its name, where its bytes are a value of that option. */
+/* Gives a raw setting its name if its bytes are a value of that option. */
 static void name_setting(struct setting *setting, char text[TEXT_SIZE])
 {
     const struct option *option = option_find_number(setting->raw_level, setting->raw_optname);
@@ -118,7 +117,7 @@ struct ruleset *check_name_raw(const struct ruleset *ruleset)
     return copy;
 }
 
-/* What is said */
+/* Warnings */
 
 /* A raw option that has a name. */
 static void advise_name(const struct checker *checker, const struct setting *setting)

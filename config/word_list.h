@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Several values in one string, and words for any value: mistakes whose right spelling can be told.
- * Pure. */
+/* Recognizes two mistakes, so that a message can show the right spelling: several values in one
+ * string, and words for any value. Pure. */
 #ifndef SOCKTUNE_WORD_LIST_H
 #define SOCKTUNE_WORD_LIST_H
 
@@ -11,8 +11,8 @@
  * none. */
 char word_list_separator(const char *text, const char *more);
 
-/* "curl|wget" as the array that was meant, "[ "curl", "wget" ]", cut off at `size`. Returns
- * `array`. */
+/* Writes "curl|wget" as the array that the user means, "[ "curl", "wget" ]", cut off at `size`.
+ * Returns `array`. */
 const char *word_list_array(const char *text, char separator, char *array, size_t size);
 
 /* True for words that mean any value: "any", "all", "both", "*". */

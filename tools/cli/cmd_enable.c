@@ -67,7 +67,7 @@ static char *preload_lines(const char *preload, const char *rules)
                                                                                         : lines;
 }
 
-/* The same of one that attaches. */
+/* The lines of a drop-in that attaches, malloc()ed; NULL with errno. */
 static char *attach_lines(const char *rules)
 {
     char self[PATH_MAX], line[2 * LINE_SIZE], *lines;

@@ -141,8 +141,8 @@ struct run_arguments {
     bool verbose;
 };
 
-/* Why the library would write no trace to the file, as it opens it; NULL if it would. The library
- * itself says nothing about it. */
+/* Why the library cannot write a trace to the file, which it opens in the same way; NULL if it can.
+ * The library itself reports no error. */
 static const char *trace_obstacle(const char *file)
 {
     int fd = open(

@@ -85,8 +85,8 @@ void unit_print_restart(const struct unit_place *place, const char *unit)
         printf("    systemctl %srestart %s\n", flag, unit);
 }
 
-/* A word of a unit file, in quotes: with the escapes that systemd wants. Of a command line also
- * "$". False if it does not fit. */
+/* Writes a word of a unit file in quotes, with the escapes of systemd; on a command line "$" is
+ * escaped too. False if it does not fit. */
 static bool put_word(char *text, unsigned size, const char *before, const char *value,
                      bool is_command)
 {

@@ -14,7 +14,7 @@
 
 #define ANSWER_SIZE (256u << 10) /* a system call filter is listed call by call */
 
-/* What a command writes, cut off at ANSWER_SIZE; malloc()ed. NULL if it could not be run or failed.
+/* The standard output of a command, cut off at ANSWER_SIZE, malloc()ed; NULL if the command fails.
  */
 static char *output_of(const char *const *argv)
 {
