@@ -229,8 +229,10 @@ static json_t *describe_process(const struct process *process, const struct atta
                                                 : "preload";
     json_t *object = json_pack("{s:i, s:o, s:s, s:f}", "pid", (int)process->pid, "program",
                                json_text(process->name), "by", by, "started", started);
+    /* An attachment knows its beginning in whole seconds, rounded down: files that changed within
+     * that second count as older, since rules are often written just before. */
     json_t *rules = describe_rules(process, attached, known,
-                                   attached != NULL ? (double)attached->about.since : started);
+                                   attached != NULL ? (double)attached->about.since + 1 : started);
     json_object_update(object, rules);
     json_decref(rules);
     return object;
